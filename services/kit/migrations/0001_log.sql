@@ -1,0 +1,47 @@
+-- The log: events in one global order, what is still to be published, what failed.
+-- Each is partitioned by service; a service writes its own partition, which lives in its own schema.
+
+CREATE SCHEMA log;
+
+CREATE TABLE log.cluster (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    epoch smallint NOT NULL,
+    system_identifier bigint NOT NULL
+);
+
+-- Numbers order events within one transaction only, so a session may take many at once.
+CREATE SEQUENCE log.position AS bigint CACHE 256;
+
+CREATE TABLE log.events (
+    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    position bigint NOT NULL DEFAULT nextval('log.position'),
+    time timestamptz NOT NULL,
+    version integer NOT NULL CHECK (version > 0),
+    epoch smallint NOT NULL DEFAULT 1,
+    service text NOT NULL,
+    stream text COLLATE "C" NOT NULL,
+    type text NOT NULL,
+    data json NOT NULL, -- json, not jsonb: what was said is published again byte for byte
+    meta json NOT NULL
+) PARTITION BY LIST (service);
+
+CREATE INDEX events_in_order ON log.events (epoch, transaction_id, position);
+
+CREATE TABLE log.outbox (
+    first_version integer NOT NULL,
+    last_version integer NOT NULL CHECK (last_version >= first_version),
+    service text NOT NULL,
+    stream text COLLATE "C" NOT NULL
+) PARTITION BY LIST (service);
+
+CREATE TABLE log.failures (
+    service text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    attempts integer NOT NULL DEFAULT 1,
+    last_error text NOT NULL,
+    first_at timestamptz NOT NULL DEFAULT now(),
+    last_at timestamptz NOT NULL DEFAULT now(),
+    parked boolean NOT NULL DEFAULT false,
+    attributes json NOT NULL,
+    data bytea NOT NULL
+) PARTITION BY LIST (service);

@@ -1,0 +1,63 @@
+-- One batch of appends. Whatever is not appended is a conflict or a repeat, and leaves no trace.
+-- $1..$6: per append, $7..$12: per event.
+-- Scalar subqueries instead of joins: they are looked up by index whatever the planner believes about sizes.
+WITH request AS MATERIALIZED (
+    SELECT
+        r.*,
+        (SELECT true FROM inbox AS i WHERE i.key = r.mark) AS repeated,
+        r.expected = 0 OR (SELECT true FROM streams AS s WHERE s.stream = r.stream) AS known
+    FROM unnest($1::text [], $2::integer [], $3::integer [], $4::text [], $5::text [], $6::text [])
+        AS r (stream, expected, events, mark, fingerprint, answer)
+),
+
+head AS (
+    -- Sorted, so that batches of several processes cannot wait for each other in a circle. The transaction id must not
+    -- go back within a stream: a transaction that drew its id early and comes late here would break the global order.
+    INSERT INTO streams AS s (stream, version, appended, transaction_id)
+    SELECT stream, expected + events, events, pg_current_xact_id()
+    FROM request
+    WHERE repeated IS NULL AND known
+    ORDER BY stream
+    ON CONFLICT (stream) DO UPDATE
+        SET version = excluded.version, appended = excluded.appended, transaction_id = excluded.transaction_id
+        WHERE s.version = excluded.version - excluded.appended AND s.transaction_id <= excluded.transaction_id
+    RETURNING s.stream, s.version, s.appended
+),
+
+event AS (
+    INSERT INTO events (stream, version, type, time, data, meta)
+    SELECT e.stream, e.version, e.type, e.time, e.data, e.meta
+    FROM unnest($7::text [], $8::integer [], $9::text [], $10::timestamptz [], $11::json [], $12::json [])
+        WITH ORDINALITY AS e (stream, version, type, time, data, meta, n)
+    WHERE (e.stream IN (SELECT stream FROM head)) IS TRUE
+    ORDER BY e.n
+    RETURNING stream, epoch, transaction_id, position
+),
+
+waiting AS (
+    INSERT INTO outbox (stream, first_version, last_version)
+    SELECT stream, version - appended + 1, version
+    FROM head
+),
+
+marked AS (
+    -- Sorted for the same reason as the heads.
+    INSERT INTO inbox (key, stream, version, fingerprint, answer)
+    SELECT mark, stream, expected + events, fingerprint, answer
+    FROM request
+    WHERE mark IS NOT NULL AND (stream IN (SELECT stream FROM head)) IS TRUE
+    ORDER BY mark
+)
+
+SELECT
+    e.stream,
+    e.epoch,
+    e.transaction_id,
+    e.positions,
+    -- this statement does not see its own row: what is seen was there before
+    coalesce((SELECT true FROM outbox AS o WHERE o.stream = e.stream LIMIT 1), false) AS backlog
+FROM (
+    SELECT stream, epoch, transaction_id, array_agg(position) AS positions
+    FROM event
+    GROUP BY stream, epoch, transaction_id
+) AS e

@@ -1,0 +1,17 @@
+-- $1: rows at most, $2: the stream.
+SELECT
+    o.first_version, o.last_version,
+    e.service, e.stream, e.version, e.epoch, e.transaction_id, e.position, e.type, e.time, e.data, e.meta
+FROM (
+    SELECT service, stream, first_version, last_version
+    FROM outbox
+    WHERE stream = $2
+    ORDER BY stream, first_version
+    LIMIT $1
+) AS o
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM events AS e
+    WHERE e.service = o.service AND e.stream = o.stream AND e.version BETWEEN o.first_version AND o.last_version
+) AS e
+ORDER BY o.stream, o.service, e.version

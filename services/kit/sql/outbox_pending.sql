@@ -1,0 +1,16 @@
+-- $1: rows at most. Ordered by stream, not by age: the index gives it, however much is waiting.
+SELECT
+    o.first_version, o.last_version,
+    e.service, e.stream, e.version, e.epoch, e.transaction_id, e.position, e.type, e.time, e.data, e.meta
+FROM (
+    SELECT service, stream, first_version, last_version
+    FROM outbox
+    ORDER BY stream, first_version
+    LIMIT $1
+) AS o
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM events AS e
+    WHERE e.service = o.service AND e.stream = o.stream AND e.version BETWEEN o.first_version AND o.last_version
+) AS e
+ORDER BY o.stream, o.service, e.version

@@ -1,0 +1,12 @@
+-- The global order after ($1, $2, $3), below everything that a running transaction could still append.
+-- One statement, so the horizon and the rows come from the same snapshot.
+SELECT service, stream, version, epoch, transaction_id, position, type, time, data, meta
+FROM events
+WHERE
+    (epoch, transaction_id, position) > ($1::smallint, $2::xid8, $3::bigint)
+    AND (epoch, transaction_id) < (
+        (SELECT c.epoch FROM cluster AS c),
+        (SELECT pg_snapshot_xmin(pg_current_snapshot()))
+    )
+ORDER BY epoch, transaction_id, position
+LIMIT $4

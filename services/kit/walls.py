@@ -1,0 +1,51 @@
+"""Who may touch what in the log database: the walls between services, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+__all__ = ["DATABASE_ROLES", "READERS", "READ_ROLES", "WRITERS", "reader_grants", "role_of"]
+
+WRITERS: Sequence[str] = (
+    "users", "orders", "inventory", "payments", "shipping", "notifications", "fulfillment", "scheduler", "operations",
+)  # fmt: skip
+"""Services with a history of their own: a schema, a partition of the log and a role that writes nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a role may do on the tables of all services together."""
+
+    events: str = ""
+    outbox: str = ""
+    failures: str = ""
+
+
+READERS: Mapping[str, Reach] = {
+    "projection": Reach(events="SELECT"),
+    "operations": Reach(events="SELECT", failures="SELECT, UPDATE, DELETE"),
+    # publishes for services that died between commit and publication and were never called again
+    "scheduler": Reach(events="SELECT", outbox="SELECT, DELETE"),
+}
+
+DATABASE_ROLES: Sequence[str] = tuple(dict.fromkeys((*WRITERS, *READERS)))
+"""Services that need a password for the log database."""
+
+READ_ROLES: Mapping[str, str] = {"projection": "SELECT, INSERT, UPDATE, DELETE, TRUNCATE", "query": "SELECT"}
+"""Services that need a password for the read database, and what they may do with its tables."""
+
+
+def role_of(service: str) -> str:
+    """The database role of a service."""
+    return f"zerocart_{service}"
+
+
+def reader_grants(service: str) -> list[str]:
+    """The statements that let a reader see the tables of all services."""
+    role, reach = role_of(service), READERS[service]
+    rights = {"events": reach.events, "outbox": reach.outbox, "failures": reach.failures, "cluster": "SELECT"}
+    return [
+        f"GRANT USAGE ON SCHEMA log TO {role}",
+        *(f"GRANT {right} ON log.{table} TO {role}" for table, right in rights.items() if right),
+    ]
