@@ -1,0 +1,51 @@
+# Every verb sets up what it needs; `make help` lists them.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+ORDERS ?=
+export PYTHONUNBUFFERED = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test demo up down chaos bench lock clean
+
+help: ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: .venv/.ready ## make .venv and install the pinned dependencies
+
+.venv/.ready: requirements-dev.txt pyproject.toml
+	@sh scripts/setup.sh "$(PYTHON)"
+
+check: setup ## formatting, lint, types, architecture
+	$(BIN)/ruff format --check services tests
+	$(BIN)/ruff check services tests
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/pytest tests/architecture
+
+format: setup ## format and mend what can be mended
+	$(BIN)/ruff check --fix services tests
+	$(BIN)/ruff format services tests
+
+test: setup ## every test, on real Postgres and Kafka
+	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos"
+
+demo: setup ## the main job: real orders through every service, then the books (ORDERS=n)
+	$(BIN)/zerocart demo $(if $(ORDERS),--orders $(ORDERS))
+
+up: setup ## start the local cluster and leave it running
+	$(BIN)/zerocart up --detach
+
+down: setup ## stop the local cluster
+	$(BIN)/zerocart down
+
+chaos: setup ## kill and restart things while orders flow, then the books
+	$(BIN)/pytest -m chaos -s
+
+bench: setup ## measure what docs/performance.md says
+	$(BIN)/python -m tests.bench
+
+lock: setup ## refresh the pinned requirements from pyproject.toml
+	sh scripts/lock.sh
+
+clean: ## forget the virtual environment and caches
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info

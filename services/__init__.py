@@ -1,0 +1,1 @@
+"""zerocart: an order-management back end that sleeps at zero."""

@@ -1,0 +1,40 @@
+"""What notifications says: who was told what."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from services.kit.message import Message
+from services.kit.saga import messages as saga
+
+__all__ = ["CancellationSent", "ConfirmationSent", "MailFailed", "OrderMailSent"]
+
+
+class ConfirmationSent(saga.StepReply):
+    """The confirmation went out (`mailed` false: there was no address to write to)."""
+
+    type: ClassVar[str] = "zerocart.notifications.confirmation.sent.v1"
+    mailed: bool
+
+
+class CancellationSent(saga.StepReply):
+    """The customer was told that the confirmation no longer holds."""
+
+    type: ClassVar[str] = "zerocart.notifications.cancellation.sent.v1"
+    mailed: bool
+
+
+class MailFailed(saga.StepReply):
+    """The mail could not be handed over."""
+
+    type: ClassVar[str] = "zerocart.notifications.mail.failed.v1"
+
+
+class OrderMailSent(Message):
+    """A mail that no saga asked for went out."""
+
+    type: ClassVar[str] = "zerocart.notifications.order_mail.sent.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    template: Literal["order_failed", "order_cancelled"]
+    mailed: bool

@@ -1,0 +1,21 @@
+"""What the scheduler hears: requests for a message at a later time."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from services.kit.saga import messages as saga
+
+__all__ = ["TimerCancelled", "TimerRequested"]
+
+
+class TimerRequested(saga.TimerRequested):
+    """Say a message later, once."""
+
+    type: ClassVar[str] = "zerocart.scheduler.timer.requested.v1"
+
+
+class TimerCancelled(saga.TimerCancelled):
+    """Do not say it."""
+
+    type: ClassVar[str] = "zerocart.scheduler.timer.cancelled.v1"

@@ -1,0 +1,305 @@
+"""What may happen to goods: hold all that an order wants or nothing, let go, commit; count and adjust.
+
+Many orders want one product, so levels live in rows that a transaction locks in product order; what is decided here
+is decided while they are locked. A reservation is a stream of its own, one per order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from services.contracts.fulfillment import WantedItem
+from services.contracts.inventory import (
+    CheckedItem,
+    InventoryChecked,
+    InventoryCheckFailed,
+    InventoryReleased,
+    ReservationCommitted,
+    ReservationExpired,
+    ReservedItem,
+    StockAdjusted,
+    StockSet,
+)
+from services.kit.decider import Command, Decider, Decision, Rejected
+from services.kit.message import Message
+
+__all__ = [
+    "RESERVATION", "Adjust", "Commit", "Expire", "Level", "Release", "Reserve", "SetStock", "adjust", "movements", "set_stock",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How much of one product is on the shelf, and how much of that is held; 0 <= reserved <= on_hand."""
+
+    on_hand: int = 0
+    reserved: int = 0
+
+    @property
+    def available(self) -> int:
+        """What can still be promised."""
+        return self.on_hand - self.reserved
+
+
+# What a reservation can be
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nobody asked for this order's goods yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The goods of the order are held."""
+
+    answer: InventoryChecked
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """There was not enough, so nothing is held; asked again (a new attempt), it may be looked into again."""
+
+    answer: InventoryChecked | InventoryCheckFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Let go, expired or committed: nothing may be held for this order again."""
+
+    items: tuple[ReservedItem, ...]
+    committed: bool = False
+
+
+Reservation = Nothing | Held | Refused | Closed
+
+# What can be wished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reserve(Command):
+    """Hold these goods for an order, all or nothing; `levels` are the locked rows."""
+
+    saga_id: str
+    step: str
+    attempt: int
+    reservation_id: str
+    items: tuple[WantedItem, ...]
+    levels: Mapping[str, Level]
+    expires_at: datetime
+    too_late: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(Command):
+    """Let go of what is held for an order."""
+
+    saga_id: str
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit(Command):
+    """The goods leave the shelf."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expire(Command):
+    """Let go if the time is up."""
+
+    order_id: str
+
+
+ReservationCommand = Reserve | Release | Commit | Expire
+
+
+def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
+    """What follows; a request that was answered is answered again for a new attempt, never held twice."""
+    match command:
+        case Reserve():
+            return _reserve(command, reservation)
+        case Release():
+            return _release(command, reservation)
+        case Commit(order_id=order_id):
+            match reservation:
+                case Held(answer=answer):
+                    return [ReservationCommitted(order_id=order_id, items=_items(answer))]
+                case _:
+                    return []
+        case Expire(order_id=order_id, at=at):
+            match reservation:
+                case Held(answer=answer) if answer.expires_at is not None and answer.expires_at <= at:
+                    return [ReservationExpired(order_id=order_id, items=_items(answer))]
+                case _:
+                    return []
+        case _:
+            assert_never(command)
+
+
+def _reserve(command: Reserve, reservation: Reservation) -> Decision:
+    match reservation:
+        case Held(answer=answer) if answer.attempt == command.attempt:
+            return []
+        case Held(answer=answer):
+            return [answer.model_copy(update={"attempt": command.attempt})]
+        case Closed():
+            return [_failed(command, "reservation-closed", "the reservation of this order is closed")]
+        case Nothing() | Refused() if command.too_late:
+            return [_failed(command, "request-expired", "the request came too late")]
+        case Nothing() | Refused():
+            return [_checked(command)]
+        case _:
+            assert_never(reservation)
+
+
+def _failed(command: Reserve, code: str, why: str) -> InventoryCheckFailed:
+    return InventoryCheckFailed(
+        saga_id=command.saga_id, step=command.step, attempt=command.attempt, success=False, error_code=code, error=why
+    )
+
+
+def _checked(command: Reserve) -> InventoryChecked:
+    free = {item.product_id: command.levels.get(item.product_id, Level()).available for item in command.items}
+    enough = all(item.quantity <= free[item.product_id] for item in command.items)
+    short = [f"{i.product_id} ({free[i.product_id]} of {i.quantity})" for i in command.items if i.quantity > free[i.product_id]]
+    return InventoryChecked(
+        saga_id=command.saga_id,
+        step=command.step,
+        attempt=command.attempt,
+        success=enough,
+        error_code=None if enough else "insufficient-stock",
+        error=None if enough else f"not enough of {', '.join(short[:5])}",
+        reservation_id=command.reservation_id if enough else None,
+        expires_at=command.expires_at if enough else None,
+        all_items_available=enough,
+        items=tuple(
+            CheckedItem(
+                product_id=item.product_id,
+                requested=item.quantity,
+                available=free[item.product_id],
+                is_available=item.quantity <= free[item.product_id],
+                reservation_id=command.reservation_id if enough else None,
+            )
+            for item in command.items
+        ),
+    )
+
+
+def _release(command: Release, reservation: Reservation) -> Decision:
+    def released(items: tuple[ReservedItem, ...]) -> Decision:
+        return [
+            InventoryReleased(saga_id=command.saga_id, step=command.step, undo=True, attempt=command.attempt, items=items)
+        ]
+
+    match reservation:
+        case Held(answer=answer):
+            return released(_items(answer))
+        case Closed(items=items, committed=True):
+            return released(items)  # the order was cancelled after all: the goods go back on the shelf
+        case Nothing() | Refused() | Closed():
+            return released(())
+        case _:
+            assert_never(reservation)
+
+
+def _items(answer: InventoryChecked) -> tuple[ReservedItem, ...]:
+    return tuple(ReservedItem(product_id=item.product_id, quantity=item.requested) for item in answer.items)
+
+
+def evolve(reservation: Reservation, event: Message) -> Reservation:
+    """The reservation after an event."""
+    match event:
+        case InventoryChecked(all_items_available=True):
+            return Held(event)
+        case InventoryCheckFailed() if isinstance(reservation, Held | Closed):
+            return reservation
+        case InventoryChecked() | InventoryCheckFailed():
+            return Refused(event)
+        case InventoryReleased() | ReservationExpired():
+            return Closed(())
+        case ReservationCommitted(items=items):
+            return Closed(items, committed=True)
+        case _:
+            return reservation
+
+
+RESERVATION: Decider[ReservationCommand, Reservation] = Decider(
+    "reservation", Nothing(), decide, evolve,
+    (InventoryChecked, InventoryCheckFailed, InventoryReleased, ReservationCommitted, ReservationExpired),
+)  # fmt: skip
+
+
+def movements(before: Reservation, events: Sequence[Message]) -> dict[str, Level]:
+    """By how much each product's on_hand and reserved change when `events` follow `before`."""
+    changes: dict[str, Level] = {}
+    for event in events:
+        match event:
+            case InventoryChecked(all_items_available=True) if not isinstance(before, Held):
+                changes |= {i.product_id: Level(0, i.quantity) for i in _items(event)}
+            case InventoryReleased(items=items) if isinstance(before, Closed):
+                changes |= {i.product_id: Level(i.quantity, 0) for i in items}
+            case InventoryReleased(items=items) | ReservationExpired(items=items):
+                changes |= {i.product_id: Level(0, -i.quantity) for i in items}
+            case ReservationCommitted(items=items):
+                changes |= {i.product_id: Level(-i.quantity, -i.quantity) for i in items}
+            case _:
+                pass
+        before = evolve(before, event)
+    return changes
+
+
+# Counting and adjusting
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetStock(Command):
+    """So much was counted."""
+
+    product_id: str
+    product_name: str | None
+    on_hand: int
+    low_below: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjust(Command):
+    """So much more, or less, is there."""
+
+    product_id: str
+    delta: int
+    reason: str
+
+
+def set_stock(command: SetStock, level: Level) -> Decision:
+    """A count, unless more is held than was counted."""
+    if command.on_hand < level.reserved:
+        return Rejected("stock-below-reserved", f"{level.reserved} of {command.product_id} are held for orders")
+    return [
+        StockSet(
+            product_id=command.product_id,
+            product_name=command.product_name,
+            on_hand=command.on_hand,
+            reserved=level.reserved,
+            low_below=command.low_below,
+            reason=command.reason,
+        )
+    ]
+
+
+def adjust(command: Adjust, level: Level) -> Decision:
+    """An adjustment, unless it would leave less than is held."""
+    on_hand = level.on_hand + command.delta
+    if on_hand < level.reserved:
+        return Rejected("stock-below-reserved", f"{level.on_hand} of {command.product_id} are there, {level.reserved} of them held")
+    return [
+        StockAdjusted(
+            product_id=command.product_id, delta=command.delta, on_hand=on_hand, reserved=level.reserved, reason=command.reason
+        )
+    ]

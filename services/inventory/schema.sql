@@ -1,0 +1,16 @@
+-- Levels, locked in product order by whoever changes them; never below zero, whatever races.
+CREATE TABLE stock (
+    product_id text COLLATE "C" PRIMARY KEY,
+    product_name text,
+    on_hand integer NOT NULL CHECK (on_hand >= 0),
+    reserved integer NOT NULL CHECK (reserved >= 0 AND reserved <= on_hand),
+    low_below integer NOT NULL DEFAULT 0 CHECK (low_below >= 0),
+    version integer NOT NULL DEFAULT 0
+);
+
+-- Reservations that still hold something, by when they expire.
+CREATE TABLE held (
+    order_id text COLLATE "C" PRIMARY KEY,
+    expires_at timestamptz NOT NULL
+);
+CREATE INDEX ON held (expires_at);

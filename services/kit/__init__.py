@@ -1,0 +1,1 @@
+"""Mechanism without a business word: what every service is made of."""

@@ -1,0 +1,218 @@
+"""Handling a command: load, fold, decide, append with the inbox mark in one transaction, publish.
+
+A version conflict means that somebody else decided first: reload and decide again. A warm process keeps recently used
+aggregates; the version check keeps that safe.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from services.kit.cloudevents import Incoming, is_clean, source_of
+from services.kit.decider import Decider, Rejected
+from services.kit.errors import FieldError, Invalid, NotFound, Refused, Stale, Unavailable, ZerocartError
+from services.kit.log import START, Append, Appended, Duplicate, EventLog, Mark, NewEvent, Position, Recorded
+from services.kit.message import Message
+from services.kit.outbox import Relay
+from services.kit.tracing import current
+
+__all__ = ["CACHE_AGGREGATES_MAX", "CONFLICT_RETRIES_MAX", "Cause", "CommandHandler", "Loaded", "Outcome", "folded", "record", "stamp"]
+
+CACHE_AGGREGATES_MAX = 4_096
+CONFLICT_RETRIES_MAX = 20
+
+C = TypeVar("C")
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something is done: the message that led to it, if any, and the mark that makes it happen once."""
+
+    at: datetime
+    message_id: str = ""
+    correlation_id: str = ""
+    mark: Mark | None = None
+
+    @classmethod
+    def of(cls, event: Incoming, at: datetime) -> Cause:
+        """What follows from `event` is done at `at`, once."""
+        return cls(
+            at=at,
+            message_id=f"{event.source}/{event.id}",
+            correlation_id=event.attributes.get("correlationid", ""),
+            mark=Mark(event.key),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[S]):
+    """An aggregate as it was last seen; `position` is that of its last event."""
+
+    state: S
+    version: int
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[S]):
+    """What came of a command: the state now, and the repeat's original if it had been handled before."""
+
+    state: S
+    version: int
+    position: Position
+    events: Sequence[Message]
+    repeated: Duplicate | None = None
+
+    @classmethod
+    def nothing(cls, state: S) -> Outcome[S]:
+        """Nothing was decided, about something that may not exist."""
+        return cls(state, 0, START, ())
+
+
+class CommandHandler:
+    """Decides and records for the aggregates of one service."""
+
+    def __init__(self, service: str, log: EventLog, relay: Relay) -> None:
+        self.service = service
+        self.log = log
+        self.relay = relay
+        self._cache: OrderedDict[str, Loaded[object]] = OrderedDict()
+
+    async def load(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
+        """The aggregate as this process knows it: possibly not its newest state, so only a hint or for deciding."""
+        stream = decider.stream(identity)
+        cached = self._cache.get(stream)
+        if cached is not None:
+            self._cache.move_to_end(stream)
+            return cached  # pyright: ignore[reportReturnType]
+        return await self.reload(decider, identity)
+
+    async def reload(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
+        """The aggregate as the database knows it now."""
+        stream = decider.stream(identity)
+        recorded = await self.log.read(stream)
+        loaded = folded(decider, recorded)
+        self._remember(stream, loaded)
+        return loaded
+
+    async def handle(
+        self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None = None
+    ) -> Outcome[S]:
+        """Decide and record, once per mark; published when this returns.
+
+        Raises Refused if the decider rejects, Stale if the aggregate is not at `expected_version`, Unavailable if it
+        cannot be done now.
+        """
+        stream = decider.stream(identity)
+        loaded = await self.load(decider, identity)
+        if expected_version not in (None, loaded.version):
+            loaded = await self.reload(decider, identity)
+        for _ in range(CONFLICT_RETRIES_MAX):
+            if expected_version not in (None, loaded.version):
+                return await self._stale(decider, identity, loaded, cause)
+            decision = decider.decide(command, loaded.state)
+            if isinstance(decision, Rejected) or not decision:
+                return await self._nothing_to_do(decider, identity, loaded, decision, cause)
+            events = [stamp(event, cause, source_of(self.service)) for event in decision]
+            result = await self.log.append(Append(stream, loaded.version, events, cause.mark))
+            match result:
+                case Appended():
+                    state = decider.fold(decision, loaded.state)
+                    self._remember(stream, Loaded(state, result.version, result.position))
+                    await self.publish(record(self.service, stream, events, result), result, cause)
+                    return Outcome(state, result.version, result.position, decision)
+                case Duplicate():
+                    return await self._repeat(decider, identity, result)
+                case _:
+                    loaded = await self.reload(decider, identity)
+        raise Unavailable("too-many-conflicts", f"{stream} is being changed by others all the time")
+
+    async def _stale(self, decider: Decider[C, S], identity: str, loaded: Loaded[S], cause: Cause) -> Outcome[S]:
+        if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):
+            return await self._repeat(decider, identity, repeated)
+        raise Stale("version-mismatch", f"the version is {loaded.version} now")
+
+    async def publish(self, events: Sequence[Recorded], done: Appended, cause: Cause) -> None:
+        """Publish what has just been appended; Unavailable only if the cause is a message, which will come again."""
+        try:
+            await self.relay.publish(events, backlog=done.backlog)
+        except Unavailable:
+            if cause.message_id:
+                raise  # the broker will deliver again, which finds the mark and publishes
+            # the caller's wish is durable, so it is accepted: the outbox is published when Kafka is back
+            self.relay.retry_later()
+
+    async def _nothing_to_do(
+        self, decider: Decider[C, S], identity: str, loaded: Loaded[S], decision: Sequence[Message] | Rejected, cause: Cause
+    ) -> Outcome[S]:
+        # a repeat is often rejected by the state that its first time left behind: look before refusing
+        if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):
+            return await self._repeat(decider, identity, repeated)
+        if isinstance(decision, Rejected):
+            raise _error(decision)
+        return Outcome(loaded.state, loaded.version, loaded.position, ())
+
+    async def _repeat(self, decider: Decider[C, S], identity: str, repeated: Duplicate) -> Outcome[S]:
+        # the first time may have died between commit and publication: say now what it left unsaid
+        await self.relay.publish_pending(repeated.stream)
+        loaded = await self.reload(decider, identity)
+        return Outcome(loaded.state, repeated.version, repeated.position, (), repeated)
+
+    def _remember(self, stream: str, loaded: Loaded[S]) -> None:
+        self._cache[stream] = loaded  # pyright: ignore[reportArgumentType]
+        self._cache.move_to_end(stream)
+        if len(self._cache) > CACHE_AGGREGATES_MAX:
+            self._cache.popitem(last=False)
+
+    def forget(self, decider: Decider[C, S], identity: str) -> None:
+        """Drop what this process knows of an aggregate that was changed by other means."""
+        self._cache.pop(decider.stream(identity), None)
+
+
+def _error(rejected: Rejected) -> ZerocartError:
+    if rejected.missing:
+        return NotFound(rejected.code, rejected.detail)
+    if rejected.field:
+        return Invalid(rejected.code, rejected.detail, (FieldError(rejected.field, rejected.code, rejected.detail),))
+    return Refused(rejected.code, rejected.detail)
+
+
+def folded(decider: Decider[C, S], recorded: Sequence[Recorded]) -> Loaded[S]:
+    """The aggregate whose whole history is `recorded`."""
+    if not recorded:
+        return Loaded(decider.initial, 0, START)
+    models = {event.type: event for event in decider.events}
+    state = decider.fold(models[event.type].read(event.data) for event in recorded)
+    return Loaded(state, recorded[-1].version, recorded[-1].position)
+
+
+def stamp(event: Message, cause: Cause, source: str) -> NewEvent:
+    """The event as it is stored and published; Invalid if its key could not travel as a CloudEvents attribute."""
+    key = event.key_value
+    if not is_clean(key):
+        raise Invalid("bad-key", f"{event.key} must be printable ASCII without %: {key!r}")
+    meta = {
+        "subject": key,
+        "partitionkey": key,
+        "correlationid": cause.correlation_id or key,
+        "causationid": cause.message_id or source,
+        "traceparent": current(),
+    }
+    if event.expires_after is not None:
+        meta["expirytime"] = (cause.at + event.expires_after).isoformat().replace("+00:00", "Z")
+    return NewEvent(type=event.type, time=cause.at, data=event.write(), meta=json.dumps(meta))
+
+
+def record(service: str, stream: str, events: Sequence[NewEvent], done: Appended) -> list[Recorded]:
+    """The appended events as they stand in the log."""
+    first = done.version - len(events) + 1
+    return [
+        Recorded(service, stream, first + i, position, event.type, event.time, event.data, event.meta)
+        for i, (event, position) in enumerate(zip(events, done.positions, strict=True))
+    ]

@@ -1,0 +1,104 @@
+"""The event door: one CloudEvent in, its whole effect, an EMPTY 2xx out.
+
+The statuses follow from what the Kafka broker does with them (knative.md section 10): 400 goes to the dead letters at
+once, 503 is tried again, and a body in a 2xx, a 1xx, a 3xx or a 404 would each be taken for something else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from services.kit.asgi import Receive, Scope, Send, read_body, send_empty
+from services.kit.cloudevents import Incoming, read_event
+from services.kit.commands import Cause
+from services.kit.errors import Invalid, NotFound, Refused, Unavailable
+from services.kit.failures import Failures
+from services.kit.logs import CORRELATION, log
+from services.kit.message import Message
+from services.kit.metrics import METRICS
+from services.kit.reactions import Heard, Reaction, Reactions
+from services.kit.tracing import TRACE, child
+
+__all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "Door"]
+
+EVENT_BYTES_MAX = 1_048_576
+ATTEMPTS_MAX = 5
+"""Failures of one message after which it is parked here instead of being held by the broker."""
+BUSY_RETRY_SECONDS = 1
+
+
+class Door:
+    """Hears CloudEvents for one service."""
+
+    def __init__(self, reactions: Reactions, failures: Failures) -> None:
+        self._reactions = reactions
+        self._failures = failures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one POST of a CloudEvent."""
+        started = time.perf_counter()
+        status, kind = await self._hear(scope, receive)
+        METRICS.count("messages", type=kind, status=str(status))
+        METRICS.observe_seconds("message_duration", time.perf_counter() - started, type=kind)
+        await send_empty(send, status, retry_after_seconds=BUSY_RETRY_SECONDS if status == 503 else None)
+
+    async def _hear(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+        try:
+            event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
+            message, reaction = self._understand(event)
+        except Invalid as error:
+            log("message refused", level=logging.WARNING, code=error.code, detail=error.detail)
+            return 400, "unreadable"
+        TRACE.set(child(_header(scope, b"traceparent") or event.attributes.get("traceparent")))
+        CORRELATION.set(event.attributes.get("correlationid", ""))
+        return await self._react(event, message, reaction), event.type
+
+    def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
+        found = self._reactions.find(event.type)
+        if found is None:
+            raise Invalid("unknown-type", f"nothing here handles {event.type}")
+        model, reaction = found
+        try:
+            return model.read(event.data), reaction
+        except ValidationError as error:
+            where = ", ".join(".".join(map(str, part["loc"])) for part in error.errors(include_input=False))
+            raise Invalid("bad-data", f"not a {event.type}: {where}") from error
+
+    async def _react(self, event: Incoming, message: Message, reaction: Reaction) -> int:
+        now = datetime.now(UTC)
+        expiry = event.expired_at
+        heard = Heard(Cause.of(event, now), now, expired=expiry is not None and expiry <= now)
+        try:
+            await reaction(message, heard)
+        except Invalid as error:
+            log("message refused", level=logging.WARNING, code=error.code, detail=error.detail, type=event.type)
+            return 400
+        except (Refused, NotFound) as error:  # what others must hear of would have been an event
+            log("message decided nothing", code=error.code, type=event.type)
+        except Unavailable as error:
+            log("message must come again", level=logging.WARNING, code=error.code, type=event.type)
+            return 503
+        except Exception as error:  # unforeseen: counted, so that it cannot be delivered for ever
+            return await self._failed(event, error)
+        return 204
+
+    async def _failed(self, event: Incoming, error: Exception) -> int:
+        log("message failed", level=logging.ERROR, error=error, type=event.type, id=event.id)
+        cause = f"{type(error).__name__}: {error}"
+        try:
+            attempts = await self._failures.record(event.key, cause, event.attributes, event.data)
+            if attempts < ATTEMPTS_MAX:
+                return 503
+            await self._failures.park(event.key)
+        except Unavailable:
+            return 503
+        METRICS.count("messages_parked", type=event.type)
+        return 202
+
+
+def _header(scope: Scope, wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")

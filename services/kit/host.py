@@ -1,0 +1,49 @@
+"""What one service process holds: its log, its relay, its failures and its command handler; nothing is opened before use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from services.kit.commands import CommandHandler
+from services.kit.failures import Failures
+from services.kit.log import EventLog
+from services.kit.logs import configure
+from services.kit.outbox import Publisher, Relay
+from services.kit.settings import Settings
+
+__all__ = ["Host"]
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The adapters of one service."""
+
+    settings: Settings
+    log: EventLog
+    relay: Relay
+    failures: Failures
+    handler: CommandHandler
+
+    @classmethod
+    def of(cls, settings: Settings, log: EventLog, publisher: Publisher, failures: Failures) -> Host:
+        """A host made of these adapters."""
+        relay = Relay(log.outbox, publisher)
+        return cls(settings, log, relay, failures, CommandHandler(settings.service, log, relay))
+
+    @classmethod
+    def connect(cls, service: str) -> Host:
+        """The host of a deployed service: Postgres and Kafka, as the environment says."""
+        from services.kit.failures import PostgresFailures
+        from services.kit.kafka import KafkaPublisher
+        from services.kit.postgres_log import PostgresLog
+
+        settings = Settings.from_environment(service)
+        configure(service, settings.log_level)
+        log = PostgresLog(settings.database_url, service)
+        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic)
+        return cls.of(settings, log, publisher, PostgresFailures(log))
+
+    async def close(self) -> None:
+        """Finish what is half said, and disconnect."""
+        await self.relay.close()
+        await self.log.close()

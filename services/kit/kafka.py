@@ -1,0 +1,122 @@
+"""The publisher on Kafka: an idempotent aiokafka producer, acks=all, no Kafka transactions (the Broker reads uncommitted)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from services.kit.cloudevents import kafka_headers
+from services.kit.errors import Unavailable
+from services.kit.log import Recorded
+
+if TYPE_CHECKING:
+    from aiokafka import AIOKafkaProducer
+
+__all__ = ["KafkaPublisher"]
+
+CONNECT_TIMEOUT_SECONDS = 3.0
+PUBLISH_TIMEOUT_SECONDS = 5.0
+PROBE_TIMEOUT_SECONDS = 1.0
+TRUSTED_SECONDS = 2.0
+"""How long after an acknowledgement the broker is taken to be there without asking."""
+MESSAGE_BYTES_MAX = 1_000_000
+
+
+class KafkaPublisher:
+    """Publishes events to one topic; connects on first use."""
+
+    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+        self._bootstrap_servers = bootstrap_servers
+        self._topic = topic
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+        self._acknowledged_at = -TRUSTED_SECONDS
+
+    async def ensure_available(self) -> None:
+        """Return if the broker acknowledged something lately or answers now."""
+        producer = await self._started()
+        if time.monotonic() - self._acknowledged_at < TRUSTED_SECONDS:
+            return
+        try:
+            answered = await asyncio.wait_for(producer.client.force_metadata_update(), PROBE_TIMEOUT_SECONDS)
+        except (TimeoutError, OSError) as error:
+            raise _away() from error
+        if not answered:
+            raise _away()
+        self._acknowledged_at = time.monotonic()
+
+    async def publish(self, events: Sequence[Recorded]) -> None:
+        """Publish in this order; Unavailable if the broker did not acknowledge all."""
+        from aiokafka.errors import KafkaError
+
+        producer = await self._started()
+        try:
+            async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
+                waiting = [await self._send(producer, event) for event in events]
+                await asyncio.gather(*waiting)
+        except (KafkaError, TimeoutError, OSError) as error:
+            # a producer that lost a batch cannot be trusted with the sequence numbers of the next
+            self._acknowledged_at = -TRUSTED_SECONDS
+            await self._discard(producer)
+            raise _away() from error
+        self._acknowledged_at = time.monotonic()
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._producer is not None:
+            await self._discard(self._producer)
+
+    async def _send(self, producer: AIOKafkaProducer, event: Recorded) -> asyncio.Future[object]:
+        key, headers = kafka_headers(event)
+        return await producer.send(
+            self._topic,
+            value=event.data.encode(),
+            key=key.encode(),
+            headers=headers,
+            timestamp_ms=int(event.time.timestamp() * 1000),
+        )
+
+    async def _started(self) -> AIOKafkaProducer:
+        if self._producer is not None:
+            return self._producer
+        async with self._starting:
+            if self._producer is None:
+                self._producer = await self._start()
+            return self._producer
+
+    async def _start(self) -> AIOKafkaProducer:
+        from aiokafka import AIOKafkaProducer
+        from aiokafka.errors import KafkaError
+
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._bootstrap_servers,
+            acks="all",
+            enable_idempotence=True,
+            request_timeout_ms=int(PUBLISH_TIMEOUT_SECONDS * 1000),
+            max_request_size=MESSAGE_BYTES_MAX,
+        )
+        try:
+            await asyncio.wait_for(producer.start(), CONNECT_TIMEOUT_SECONDS)
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._stop(producer)
+            raise _away() from error
+        return producer
+
+    async def _discard(self, producer: AIOKafkaProducer) -> None:
+        if self._producer is producer:
+            self._producer = None
+        await self._stop(producer)
+
+    async def _stop(self, producer: AIOKafkaProducer) -> None:
+        from aiokafka.errors import KafkaError
+
+        try:
+            await asyncio.wait_for(producer.stop(), CONNECT_TIMEOUT_SECONDS)
+        except (KafkaError, TimeoutError, OSError):
+            return  # it is away: there is nothing to say goodbye to
+
+
+def _away() -> Unavailable:
+    return Unavailable("broker-away", "Kafka cannot be reached", retry_after_seconds=2)

@@ -1,0 +1,51 @@
+"""One JSON object a line on stdout, with trace and correlation ids; callers put no personal data and no secret in."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+from services.kit.tracing import TRACE
+
+__all__ = ["CORRELATION", "configure", "log"]
+
+CORRELATION: ContextVar[str] = ContextVar("correlationid", default="")
+"""The order (or other thing) that this task is about."""
+
+_logger = logging.getLogger("zerocart")
+
+
+class _JsonLines(logging.Formatter):
+    def __init__(self, service: str) -> None:
+        super().__init__()
+        self._service = service
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "service": self._service,
+            "event": record.getMessage(),
+            "trace_id": TRACE.get()[3:35] or None,
+            "correlation_id": CORRELATION.get() or None,
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps({name: value for name, value in line.items() if value is not None}, default=str)
+
+
+def configure(service: str, level: str = "INFO") -> None:
+    """Make every logger of this process write JSON lines to stdout."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_JsonLines(service))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)
+
+
+def log(event: str, *, level: int = logging.INFO, error: BaseException | None = None, **fields: object) -> None:
+    """Write one line; `event` is a constant phrase, what varies goes into `fields`."""
+    _logger.log(level, event, extra={"fields": fields}, exc_info=error)

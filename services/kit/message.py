@@ -1,0 +1,95 @@
+"""Value types from which the vocabulary in `services.contracts` is written.
+
+A message is a frozen model. It forbids unknown fields when we write it and ignores them when we read it, so that
+a newer producer may add a field (DESIGN section 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, ClassVar, Self, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+__all__ = [
+    "REQUEST_EXPIRES_AFTER",
+    "Currency",
+    "Instant",
+    "Message",
+    "Money",
+    "Personal",
+    "PersonalMark",
+    "Sku",
+    "Value",
+]
+
+T = TypeVar("T")
+
+REQUEST_EXPIRES_AFTER = timedelta(hours=24)
+"""How long a request may wait before its receiver answers that it failed instead of doing it late."""
+
+Instant = AwareDatetime
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-$&-~]([ -$&-~]*[!-$&-~])?$")]
+"""Printable ASCII without `%`: it becomes a CloudEvents subject, and the Kafka broker mangles anything else."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonalMark:
+    """Marks a field as personal data, to be encrypted with a key per person and kept out of logs."""
+
+
+Personal = Annotated[T, PersonalMark()]
+
+
+class Value(BaseModel):
+    """A frozen value inside a message."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+
+class Money(Value):
+    """An exact amount in one currency; the number of decimals is kept as given."""
+
+    amount: Decimal = Field(allow_inf_nan=False, max_digits=18, decimal_places=6)
+    currency: Currency
+
+    def __add__(self, other: Money) -> Money:
+        self._same_currency(other)
+        return Money.model_construct(amount=self.amount + other.amount, currency=self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        self._same_currency(other)
+        return Money.model_construct(amount=self.amount - other.amount, currency=self.currency)
+
+    def _same_currency(self, other: Money) -> None:
+        if self.currency != other.currency:
+            raise ValueError(f"cannot combine {self.currency} with {other.currency}")
+
+
+class Message(Value):
+    """A fact or request that is appended to the log and published as a CloudEvent.
+
+    `type` is its CloudEvents type and never changes once stored. `key` names the field whose value is the subject and
+    the partition key. `expires_after` is set on requests only.
+    """
+
+    type: ClassVar[str]
+    key: ClassVar[str]
+    expires_after: ClassVar[timedelta | None] = None
+
+    @property
+    def key_value(self) -> str:
+        """The value of the field that `key` names."""
+        return str(getattr(self, type(self).key))
+
+    @classmethod
+    def read(cls, data: str | bytes) -> Self:
+        """The message written in `data`, unknown fields ignored; pydantic.ValidationError if it is none."""
+        return cls.model_validate_json(data, extra="ignore")
+
+    def write(self) -> str:
+        """This message as the JSON that is stored and published."""
+        return self.model_dump_json(exclude_none=True)

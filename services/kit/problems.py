@@ -1,0 +1,66 @@
+"""Errors as application/problem+json (RFC 9457): the one place where our error tree meets HTTP statuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from starlette.responses import Response
+
+from services.kit.asgi import TooLarge
+from services.kit.errors import (
+    FieldError,
+    Invalid,
+    KeyReused,
+    NotFound,
+    Refused,
+    Stale,
+    Unavailable,
+    Unreadable,
+    ZerocartError,
+)
+
+__all__ = ["headers_of", "problem", "status_of"]
+
+_STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular first
+    (TooLarge, 413),
+    (Unreadable, 400),
+    (Invalid, 422),
+    (NotFound, 404),
+    (Refused, 409),
+    (Stale, 412),
+    (KeyReused, 422),
+    (Unavailable, 503),
+)
+
+
+def status_of(error: ZerocartError) -> int:
+    """The HTTP status of an error."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def headers_of(error: ZerocartError) -> Mapping[str, str]:
+    """The headers that an error needs."""
+    return {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else {}
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    fields: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem+json answer; `errors` has one entry per field that is wrong."""
+    content: dict[str, object] = {
+        "type": f"urn:zerocart:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    if fields:
+        content["errors"] = [{"field": f.field, "code": f.code, "detail": f.detail} for f in fields]
+    body = json.dumps(content)
+    return Response(body, status_code=status, headers=dict(headers or {}), media_type="application/problem+json")

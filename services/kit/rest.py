@@ -1,0 +1,204 @@
+"""The REST part of a service: FastAPI with problem+json errors (RFC 9457), bounded JSON and idempotent commands.
+
+Idempotency-Key: draft-ietf-httpapi-idempotency-key-header. The same key with the same body gets the first answer again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import pydantic_core
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from services.kit.asgi import TooLarge
+from services.kit.commands import Cause, Outcome
+from services.kit.errors import FieldError, Invalid, KeyReused, Unreadable, ZerocartError
+from services.kit.log import Mark
+from services.kit.logs import log
+from services.kit.metrics import METRICS
+from services.kit.outbox import Relay
+from services.kit.problems import headers_of, problem, status_of
+from services.kit.settings import Settings
+from services.kit.tracing import TRACE, child
+
+__all__ = ["BODY_BYTES_MAX", "ExpectedVersion", "JsonRoute", "RestCause", "json_router", "respond", "rest_app"]
+
+BODY_BYTES_MAX = 1_000_000
+IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+class JsonRequest(Request):
+    """A request whose JSON body is bounded, strict and free of NUL (which Postgres cannot store in text)."""
+
+    async def body(self) -> bytes:
+        """The whole body; TooLarge above BODY_BYTES_MAX."""
+        if not hasattr(self, "_body"):
+            chunks: list[bytes] = []
+            size = 0
+            async for chunk in self.stream():
+                size += len(chunk)
+                if size > BODY_BYTES_MAX:
+                    raise TooLarge("too-large", f"a body may have {BODY_BYTES_MAX} bytes")
+                chunks.append(chunk)
+            self._body = b"".join(chunks)
+        return self._body
+
+    async def json(self) -> Any:
+        """The body as JSON; Unreadable if it is none."""
+        body = await self.body()
+        if _NUL_ESCAPE.search(body):
+            raise Unreadable("bad-json", "text may not contain NUL")
+        try:
+            return pydantic_core.from_json(body, allow_inf_nan=False)
+        except ValueError as error:
+            raise Unreadable("bad-json", f"the body is not JSON: {error}") from error
+
+
+class JsonRoute(APIRoute):
+    """A route that reads JSON by JsonRequest."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler on our request."""
+        handle = super().get_route_handler()
+
+        async def bounded(request: Request) -> Response:
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return bounded
+
+
+def json_router() -> APIRouter:
+    """A router whose routes are JsonRoutes."""
+    return APIRouter(route_class=JsonRoute)
+
+
+async def _rest_cause(request: Request) -> Cause:
+    cause = Cause(at=datetime.now(UTC))
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return cause
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
+    fingerprint = hashlib.sha256(await request.body()).hexdigest()
+    return replace(cause, mark=Mark(f"{request.method} {request.url.path} {key}", fingerprint))
+
+
+async def _expected_version(request: Request) -> int | None:
+    text = request.headers.get("if-match")
+    if text in (None, "*"):
+        return None
+    match = re.fullmatch(r'"(\d{1,9})"', text)
+    if match is None:
+        raise Invalid("bad-if-match", 'If-Match must be an ETag that we gave, such as "3"')
+    return int(match[1])
+
+
+RestCause = Annotated[Cause, Depends(_rest_cause)]
+"""Parameter of a command's route: when it came, and the mark of its Idempotency-Key."""
+
+ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
+"""Parameter of a command's route: the version that If-Match names, if any."""
+
+
+async def respond(
+    relay: Relay,
+    cause: Cause,
+    act: Callable[[Cause], Awaitable[Outcome[Any]]],
+    *,
+    status: int,
+    body: Mapping[str, object],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
+
+    Kafka is asked for before anything is recorded, so that nothing is accepted while it is known to be away.
+    """
+    if cause.mark is not None:
+        answer = json.dumps({"status": status, "body": body, "headers": dict(headers or {})})
+        cause = replace(cause, mark=replace(cause.mark, answer=answer))
+    await relay.publisher.ensure_available()
+    outcome = await act(cause)
+    if outcome.repeated is not None:
+        return replay(outcome, cause)
+    return answered(status, body, headers or {}, outcome)
+
+
+def answered(status: int, body: Mapping[str, object], headers: Mapping[str, str], outcome: Outcome[Any]) -> Response:
+    """The JSON answer to a command."""
+    content = json.dumps({**body, "position": str(outcome.position)})
+    tagged = {**headers, "ETag": f'"{outcome.version}"'}
+    return Response(content, status_code=status, headers=tagged, media_type="application/json")
+
+
+def replay(outcome: Outcome[S], cause: Cause) -> Response:
+    """The first answer to a repeated Idempotency-Key; KeyReused if it was given for another request."""
+    first = outcome.repeated.mark if outcome.repeated else None
+    if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:
+        raise KeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+    answer: dict[str, Any] = json.loads(first.answer)
+    headers = {**answer["headers"], "Idempotent-Replayed": "true"}
+    return answered(answer["status"], answer["body"], headers, outcome)
+
+
+def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
+    """A FastAPI application of these routers, with our errors."""
+    app = FastAPI(title=f"zerocart {settings.service}", redirect_slashes=False)
+    for router in routers:
+        app.include_router(router)
+    app.add_exception_handler(ZerocartError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_bug)
+    app.middleware("http")(_traced)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"],
+            expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replayed"],
+        )  # fmt: skip
+    return app
+
+
+async def _traced(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    TRACE.set(child(request.headers.get("traceparent")))
+    response = await call_next(request)
+    METRICS.count("requests", method=request.method, status=str(response.status_code))
+    return response
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ZerocartError)
+    fields = error.fields if isinstance(error, Invalid) else ()
+    return problem(status_of(error), error.code, error.detail, fields, headers_of(error))
+
+
+async def _on_validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    fields = [_field_error(part) for part in error.errors()]
+    return problem(422, "invalid", "some fields are not valid", fields)
+
+
+def _field_error(part: Mapping[str, Any]) -> FieldError:
+    place = ".".join(str(step) for step in part["loc"] if step != "body")
+    return FieldError(place or "body", str(part["type"]), str(part["msg"]))
+
+
+async def _on_http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not-found", 405: "method-not-allowed", 415: "unsupported-media-type"}
+    return problem(error.status_code, codes.get(error.status_code, "http-error"), error.detail, (), error.headers)
+
+
+async def _on_bug(_: Request, error: Exception) -> Response:
+    log("request failed", level=logging.ERROR, error=error)
+    return problem(500, "internal", "something broke here; it has been logged")

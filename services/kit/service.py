@@ -1,0 +1,145 @@
+"""A service as an ASGI application: event door, health, metrics, and the REST part, which is loaded when first asked for.
+
+FastAPI is most of a cold start. A service that is woken by an event does not need it, so it does not pay for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+from services.kit.asgi import App, Receive, Scope, Send, send_empty
+from services.kit.door import Door
+from services.kit.errors import Unavailable
+from services.kit.host import Host
+from services.kit.logs import log
+from services.kit.metrics import METRICS
+from services.kit.reactions import Reactions
+from services.kit.warming import warm
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter
+
+__all__ = ["REQUESTS_IN_FLIGHT_MAX", "SHUTDOWN_SECONDS", "WARM_AGAIN_SECONDS", "Service"]
+
+REQUESTS_IN_FLIGHT_MAX = 400
+WARM_AGAIN_SECONDS = 20.0
+SHUTDOWN_SECONDS = 10.0
+COMMAND_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+Hook = Callable[[], Awaitable[None]]
+
+
+class Service:
+    """One service of zerocart.
+
+    `routers` is called on the first REST request and imports what it needs. `warms` names the services that a command
+    taken here will reach. `door` replaces the event door (the projection has its own).
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        *,
+        reactions: Reactions | None = None,
+        routers: Callable[[], Sequence[APIRouter]] | None = None,
+        warms: Sequence[str] = (),
+        door: App | None = None,
+        on_start: Sequence[Hook] = (),
+        on_stop: Sequence[Hook] = (),
+    ) -> None:
+        self.host = host
+        self._door = door or (Door(reactions, host.failures) if reactions else None)
+        self._routers = routers
+        self._rest: App | None = None
+        self._warms = [host.settings.service_urls[name] for name in warms if name in host.settings.service_urls]
+        self._warmed_at = -WARM_AGAIN_SECONDS
+        self._on_start = on_start
+        self._on_stop = on_stop
+        self._background: set[asyncio.Task[None]] = set()
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.startswith("/healthz/"):
+            await send_empty(send, 200 if path in ("/healthz/live", "/healthz/ready") else 404)
+        elif path == "/metrics":
+            await self._metrics(send)
+        elif self._in_flight >= REQUESTS_IN_FLIGHT_MAX:
+            await send_empty(send, 503, retry_after_seconds=1)
+        else:
+            self._in_flight += 1
+            try:
+                await self._dispatch(path, scope, receive, send)
+            finally:
+                self._in_flight -= 1
+
+    async def _dispatch(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if path == "/events":
+            # 405 is not tried again by Knative; an event for a service that hears nothing is a wrong Trigger
+            await (self._door(scope, receive, send) if self._door and scope["method"] == "POST" else send_empty(send, 405))
+            return
+        if scope["method"] in COMMAND_METHODS:
+            self._warm_others()
+        started = time.perf_counter()
+        await self._rest_app()(scope, receive, send)
+        METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
+
+    def _rest_app(self) -> App:
+        if self._rest is None:
+            from services.kit.rest import rest_app
+
+            self._rest = rest_app(self.host.settings, self._routers() if self._routers else ())
+        return self._rest
+
+    def _warm_others(self) -> None:
+        now = time.monotonic()
+        if self._warms and now - self._warmed_at > WARM_AGAIN_SECONDS:
+            self._warmed_at = now
+            for url in self._warms:
+                self._in_background(warm(url))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        for hook in self._on_start:
+            await hook()
+        self._in_background(self._publish_what_is_left())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _publish_what_is_left(self) -> None:
+        """Publish what a crashed predecessor committed and did not say."""
+        try:
+            if rows := await self.host.relay.drain():
+                log("published what was left", rows=rows)
+        except Unavailable:
+            self.host.relay.retry_later()
+
+    async def _close(self) -> None:
+        for hook in self._on_stop:
+            await hook()
+        if self._background:
+            await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
+        await self.host.close()
+
+    async def _metrics(self, send: Send) -> None:
+        body = METRICS.render()
+        headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _in_background(self, work: Awaitable[None]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)

@@ -1,0 +1,1 @@
+"""Orders: place, change, cancel; an order's life as its customer sees it."""

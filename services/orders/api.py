@@ -1,0 +1,155 @@
+"""The commands of orders over REST."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, PaymentMethod, Priority
+from services.kit.commands import Cause, CommandHandler
+from services.kit.errors import FieldError, Invalid
+from services.kit.ids import new_id
+from services.kit.message import Money, Sku
+from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
+from services.orders.domain import ORDER, Amend, Cancel, OrderCommand, Place, Submit, Wanted
+
+__all__ = ["router"]
+
+ESTIMATED_PROCESSING_TIME = "PT1M"
+"""ISO 8601; what a customer is told, not a limit."""
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
+Notes = Annotated[str, StringConstraints(max_length=2_000)]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[!-?A-~]{1,64}@[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?$")]
+OrderId = Annotated[str, Path(max_length=64)]
+CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
+
+
+class Item(BaseModel):
+    """One line of an order."""
+
+    model_config = ConfigDict(extra="forbid")
+    product_id: Sku
+    product_name: Text
+    quantity: int = Field(ge=1, le=1_000_000, strict=True)
+    unit_price: Money
+
+
+class OrderBody(BaseModel):
+    """An order as a client sends it: for a known customer, or for a guest with an e-mail address."""
+
+    model_config = ConfigDict(extra="forbid")
+    customer_id: CustomerId | None = None
+    email: Email | None = None
+    customer_name: Text | None = None
+    items: list[Item] = Field(min_length=1, max_length=ORDER_LINES_MAX)
+    shipping_address: Address
+    payment_method: PaymentMethod
+    priority: Priority = "standard"
+    notes: Notes | None = None
+    total: Money | None = None
+
+
+class AmendBody(BaseModel):
+    """What can be changed until the shipment exists."""
+
+    model_config = ConfigDict(extra="forbid")
+    email: Email | None = None
+    customer_name: Text | None = None
+    shipping_address: Address | None = None
+    notes: Notes | None = None
+
+
+class CancelBody(BaseModel):
+    """Why an order is cancelled."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Text
+
+
+def router(handler: CommandHandler) -> APIRouter:
+    """The routes of orders."""
+    routes = json_router()
+
+    async def answer(
+        order_id: str,
+        command: OrderCommand,
+        cause: Cause,
+        status: int,
+        body: dict[str, object],
+        version: int | None = None,
+    ) -> Response:
+        return await respond(
+            handler.relay,
+            cause,
+            lambda marked: handler.handle(ORDER, order_id, command, marked, version),
+            status=status,
+            body=body,
+            headers={"Location": f"/orders/{order_id}"},
+        )
+
+    @routes.post("/orders", status_code=202)
+    async def place(body: OrderBody, cause: RestCause, draft: Annotated[bool, Query()] = False) -> Response:
+        order_id = new_id("ord")
+        command = Place(at=cause.at, wanted=_wanted(order_id, body), draft=draft)
+        return await answer(order_id, command, cause, 201 if draft else 202, _placed(order_id, draft))
+
+    @routes.put("/orders/{order_id}")
+    async def redraft(order_id: OrderId, body: OrderBody, cause: RestCause, version: ExpectedVersion) -> Response:
+        command = Place(at=cause.at, wanted=_wanted(order_id, body), redraft=True)
+        return await answer(order_id, command, cause, 200, _placed(order_id, draft=True), version)
+
+    @routes.post("/orders/{order_id}/submit", status_code=202)
+    async def submit(order_id: OrderId, cause: RestCause, version: ExpectedVersion) -> Response:
+        return await answer(order_id, Submit(at=cause.at), cause, 202, _placed(order_id, draft=False), version)
+
+    @routes.patch("/orders/{order_id}", status_code=202)
+    async def amend(order_id: OrderId, body: AmendBody, cause: RestCause, version: ExpectedVersion) -> Response:
+        if not body.model_fields_set:
+            raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
+        command = Amend(
+            at=cause.at,
+            order_id=order_id,
+            email=body.email,
+            customer_name=body.customer_name,
+            shipping_address=body.shipping_address,
+            notes=body.notes,
+        )
+        return await answer(order_id, command, cause, 202, {"order_id": order_id}, version)
+
+    @routes.post("/orders/{order_id}/cancel", status_code=202)
+    async def cancel(order_id: OrderId, body: CancelBody, cause: RestCause, version: ExpectedVersion) -> Response:
+        command = Cancel(at=cause.at, order_id=order_id, reason=body.reason)
+        return await answer(order_id, command, cause, 202, {"order_id": order_id, "status": "cancelling"}, version)
+
+    return routes
+
+
+def _placed(order_id: str, draft: bool) -> dict[str, object]:
+    if draft:
+        return {"order_id": order_id, "status": "draft"}
+    return {"order_id": order_id, "status": "pending", "estimated_processing_time": ESTIMATED_PROCESSING_TIME}
+
+
+def _wanted(order_id: str, body: OrderBody) -> Wanted:
+    if body.customer_id is None and body.email is None:
+        detail = "customer_id, or email for a guest, is needed"
+        raise Invalid("no-customer", detail, (FieldError("customer_id", "missing", detail),))
+    return Wanted(
+        order_id=order_id,
+        customer_id=body.customer_id,
+        email=body.email,
+        customer_name=body.customer_name,
+        lines=tuple(
+            OrderLine(product_id=i.product_id, product_name=i.product_name, quantity=i.quantity, unit_price=i.unit_price.amount)
+            for i in body.items
+        ),
+        currencies=frozenset(item.unit_price.currency for item in body.items),
+        given_total=body.total,
+        shipping_address=body.shipping_address,
+        payment_method=body.payment_method,
+        priority=body.priority,
+        notes=body.notes,
+    )

@@ -1,0 +1,31 @@
+"""Orders, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.kit.host import Host
+from services.kit.service import Service
+from services.orders.reactions import reactions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "scheduler", "projection")
+"""Whom an order reaches within a second."""
+
+
+def create_app(host: Host | None = None) -> Service:
+    """The orders service on `host`, or on what the environment names."""
+    host = host or Host.connect("orders")
+
+    def routers() -> Sequence[APIRouter]:
+        from services.orders.api import router
+
+        return (router(host.handler),)
+
+    return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS)
