@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from services.kit.errors import ZerocartError
+
 __all__ = [
     "APPEND_EVENTS_MAX",
     "START",
@@ -28,6 +30,9 @@ __all__ = [
     "Position",
     "Recorded",
     "Result",
+    "Unit",
+    "checked",
+    "distinct",
     "Unit",
 ]
 
@@ -146,6 +151,28 @@ class Duplicate:
 Result = Appended | Conflict | Duplicate
 
 
+def checked(append: Append) -> Append:
+    """The same append; ZerocartError if it has no event or too many."""
+    if not 0 < len(append.events) <= APPEND_EVENTS_MAX:
+        raise ZerocartError("bad-append", f"{len(append.events)} events in one append: 1 to {APPEND_EVENTS_MAX} are possible")
+    return append
+
+
+def distinct(appends: Sequence[Append]) -> Iterator[list[Append]]:
+    """The appends in order, cut where a stream or a mark comes back."""
+    piece: list[Append] = []
+    seen: set[tuple[str, str]] = set()
+    for append in appends:
+        keys = {("stream", append.stream)} | ({("mark", append.mark.key)} if append.mark else set())
+        if keys & seen:
+            yield piece
+            piece, seen = [], set()
+        piece.append(append)
+        seen |= keys
+    if piece:
+        yield piece
+
+
 class Unit(Protocol):
     """One open transaction on the service's database."""
 
@@ -155,6 +182,14 @@ class Unit(Protocol):
 
     async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
         """The events of a stream, as the transaction sees them."""
+        ...
+
+    async def fetch(self, statement: str, *args: object) -> list[Mapping[str, object]]:
+        """The rows of an SQL statement on the service's own tables."""
+        ...
+
+    async def execute(self, statement: str, *args: object) -> int:
+        """Run an SQL statement on the service's own tables; the number of rows it touched."""
         ...
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
@@ -209,7 +244,7 @@ class Outbox(Protocol):
     """Log positions that are still to be published."""
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
-        """The oldest rows, per stream in version order, each with its events; of one stream if given."""
+        """Rows that wait, per stream in version order, each with its events; of one stream if given."""
         ...
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from services.kit.errors import Unavailable
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["Connections", "Contention", "sql", "translated"]
 
@@ -67,6 +67,12 @@ class Connections:
                     connection.terminate()
                 if not connection.is_closed():
                     self._idle.append(connection)
+
+    async def fetch(self, statement: str, *args: object) -> list[Record]:
+        """The rows of one statement in a transaction of its own."""
+        async with self.use() as connection:
+            with translated():
+                return await connection.fetch(statement, *args)
 
     async def close(self) -> None:
         """Disconnect those that are idle."""

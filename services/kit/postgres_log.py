@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.errors import Unavailable
 from services.kit.group_commit import LANES, GroupCommit
-from services.kit.log import Append, Duplicate, OutboxRow, Page, Position, Recorded, Result, checked
+from services.kit.log import Append, Duplicate, OutboxRow, Page, Position, Recorded, Result, checked, distinct
 from services.kit.postgres import Connections, Contention, sql, translated
 from services.kit.postgres_rows import append_once, find_marks, outbox_rows, recorded
 
@@ -28,9 +28,9 @@ class PostgresLog:
     """The log of one service; connects on first use."""
 
     def __init__(self, dsn: str, service: str, lanes: int = LANES) -> None:
-        self._connections = Connections(dsn, service, lanes + SPARE_CONNECTIONS)
+        self.connections = Connections(dsn, service, lanes + SPARE_CONNECTIONS)
         self._group = GroupCommit(self._append_batch, lanes)
-        self._outbox = PostgresOutbox(self._connections)
+        self._outbox = PostgresOutbox(self.connections)
 
     @property
     def outbox(self) -> PostgresOutbox:
@@ -43,18 +43,18 @@ class PostgresLog:
 
     async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
         """The events of one stream, in order."""
-        return recorded(await self.fetch_rows(sql("read_stream"), stream, after_version))
+        return recorded(await self.connections.fetch(sql("read_stream"), stream, after_version))
 
     async def find_mark(self, key: str) -> Duplicate | None:
         """What was appended under this key, if anything."""
-        async with self._connections.use() as connection:
+        async with self.connections.use() as connection:
             with translated():
                 return (await find_marks(connection, [key])).get(key)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[PostgresUnit]:
         """A transaction that commits on exit and rolls back on an exception; Contention if it lost against another."""
-        async with self._connections.use() as connection:
+        async with self.connections.use() as connection:
             transaction = connection.transaction()
             with translated():
                 await transaction.start()
@@ -70,12 +70,12 @@ class PostgresLog:
     async def close(self) -> None:
         """Finish what was begun, and disconnect."""
         await self._group.close()
-        await self._connections.close()
+        await self.connections.close()
 
     async def _append_batch(self, appends: Sequence[Append]) -> Sequence[Result | Exception]:
         for _ in range(BATCH_ATTEMPTS_MAX):
             try:
-                async with self._connections.use() as connection:
+                async with self.connections.use() as connection:
                     with translated():
                         return await append_once(connection, appends)
             except Contention:
@@ -95,3 +95,85 @@ class PostgresLog:
             return (await self._append_batch([append]))[0]
         except Exception as error:  # it is this append's result
             return error
+
+
+class PostgresUnit:
+    """One open transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def append(self, *appends: Append) -> list[Result]:
+        """Append within the transaction; Conflict also if the transaction is older than the stream's last append."""
+        results: list[Result] = []
+        for batch in distinct([checked(append) for append in appends]):
+            with translated():
+                results += await append_once(self._connection, batch)
+        return results
+
+    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+        """The events of a stream, as the transaction sees them."""
+        with translated():
+            return recorded(await self._connection.fetch(sql("read_stream"), stream, after_version))
+
+    async def fetch(self, statement: str, *args: object) -> list[Mapping[str, object]]:
+        """The rows of a statement on the service's own tables."""
+        with translated():
+            return list(await self._connection.fetch(statement, *args))
+
+    async def execute(self, statement: str, *args: object) -> int:
+        """Run a statement on the service's own tables; the number of rows it touched."""
+        with translated():
+            status = await self._connection.execute(statement, *args)
+        count = status.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+
+class PostgresOutbox:
+    """The outbox of one service, or of all of them if the connections see the schema `log`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
+        """Rows that wait, per stream in version order, each with its events."""
+        if stream is None:
+            return outbox_rows(await self._connections.fetch(sql("outbox_pending"), rows_max))
+        return outbox_rows(await self._connections.fetch(sql("outbox_of_stream"), rows_max, stream))
+
+    async def remove(self, rows: Sequence[OutboxRow]) -> None:
+        """Forget rows that have been published; unknown ones are no error."""
+        if rows:
+            await self._connections.fetch(
+                sql("outbox_remove"),
+                [row.service for row in rows],
+                [row.stream for row in rows],
+                [row.first_version for row in rows],
+            )
+
+
+class PostgresReader:
+    """Reads all services' events in the global order; its role must be one that may."""
+
+    def __init__(self, dsn: str) -> None:
+        self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
+
+    @property
+    def outbox(self) -> PostgresOutbox:
+        """What any service has not published; for a role that may."""
+        return PostgresOutbox(self.connections)
+
+    async def read_all(self, after: Position, events_max: int) -> Page:
+        """Up to `events_max` events after `after`, in order, none that a running transaction could still precede."""
+        rows = await self.connections.fetch(sql("read_all"), after.epoch, after.transaction, after.number, events_max)
+        events = recorded(rows)
+        return Page(events, events[-1].position if events else after)
+
+    async def horizon(self) -> Position:
+        """Everything below it is final: no event will appear there any more."""
+        row = (await self.connections.fetch(sql("horizon")))[0]
+        return Position(row["epoch"], row["transaction_id"], 0)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self.connections.close()

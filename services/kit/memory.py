@@ -1,0 +1,200 @@
+"""The log in memory, for tests: it behaves as the one on Postgres does, and the same test suite holds both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from services.kit.errors import ZerocartError
+from services.kit.log import (
+    Append,
+    Appended,
+    Conflict,
+    Duplicate,
+    NewEvent,
+    OutboxRow,
+    Page,
+    Position,
+    Recorded,
+    Result,
+    checked,
+)
+
+__all__ = ["MemoryLog", "MemoryOutbox", "MemoryReader", "MemoryStore", "MemoryUnit"]
+
+EPOCH = 1
+
+
+@dataclass(slots=True)
+class MemoryStore:
+    """What the logs of several services and their readers share: one history, one writer at a time."""
+
+    events: list[Recorded] = field(default_factory=list[Recorded])
+    outbox: list[OutboxRow] = field(default_factory=list[OutboxRow])
+    marks: dict[tuple[str, str], Duplicate] = field(default_factory=dict[tuple[str, str], Duplicate])
+    streams: dict[tuple[str, str], list[Recorded]] = field(default_factory=dict[tuple[str, str], list[Recorded]])
+    transactions: int = 0
+    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def commit(self, unit: MemoryUnit) -> None:
+        """Take over what a unit appended."""
+        self.events += unit.events
+        self.outbox += unit.outbox
+        self.marks |= unit.marks
+        for event in unit.events:
+            self.streams.setdefault((event.service, event.stream), []).append(event)
+
+
+class MemoryUnit:
+    """One open transaction: what it appended is its own until it is committed."""
+
+    def __init__(self, store: MemoryStore, service: str) -> None:
+        self._store = store
+        self._service = service
+        self._transaction = store.transactions = store.transactions + 1
+        self.events: list[Recorded] = []
+        self.outbox: list[OutboxRow] = []
+        self.marks: dict[tuple[str, str], Duplicate] = {}
+
+    async def append(self, *appends: Append) -> list[Result]:
+        """Append within the transaction."""
+        return [self._append(checked(append)) for append in appends]
+
+    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+        """The events of a stream, as the transaction sees them."""
+        return [event for event in self._stream(stream) if event.version > after_version]
+
+    async def fetch(self, statement: str, *args: object) -> list[Mapping[str, object]]:
+        """There is no SQL in memory: a service with tables of its own has a port for them."""
+        raise ZerocartError("no-sql", f"the log in memory cannot run SQL: {statement}")
+
+    async def execute(self, statement: str, *args: object) -> int:
+        """There is no SQL in memory: a service with tables of its own has a port for them."""
+        raise ZerocartError("no-sql", f"the log in memory cannot run SQL: {statement}")
+
+    def _append(self, append: Append) -> Result:
+        mark = (self._service, append.mark.key) if append.mark else None
+        if mark and (repeated := self.marks.get(mark) or self._store.marks.get(mark)):
+            return repeated
+        known = self._stream(append.stream)
+        if append.expected_version != (known[-1].version if known else 0):
+            return Conflict()
+        backlog = any(self._waits(append.stream, row) for row in (*self._store.outbox, *self.outbox))
+        events = [self._record(append, i, event) for i, event in enumerate(append.events)]
+        self.events += events
+        version = events[-1].version
+        self.outbox.append(OutboxRow(self._service, append.stream, append.expected_version + 1, version))
+        done = Appended(version, tuple(event.position for event in events), backlog)
+        if mark and append.mark:
+            self.marks[mark] = Duplicate(append.mark, append.stream, version, done.position)
+        return done
+
+    def _record(self, append: Append, i: int, event: NewEvent) -> Recorded:
+        number = len(self._store.events) + len(self.events) + i + 1
+        return Recorded(
+            service=self._service,
+            stream=append.stream,
+            version=append.expected_version + i + 1,
+            position=Position(EPOCH, self._transaction, number),
+            type=event.type,
+            time=event.time,
+            data=event.data,
+            meta=event.meta,
+        )
+
+    def _stream(self, stream: str) -> list[Recorded]:
+        own = [event for event in self.events if event.stream == stream]
+        return [*self._store.streams.get((self._service, stream), ()), *own]
+
+    def _waits(self, stream: str, row: OutboxRow) -> bool:
+        return row.service == self._service and row.stream == stream
+
+
+class MemoryLog:
+    """The log of one service in a store; a transaction keeps every other writer of the store waiting."""
+
+    def __init__(self, service: str, store: MemoryStore | None = None) -> None:
+        self.store = store or MemoryStore()
+        self._service = service
+        self._outbox = MemoryOutbox(self.store, service)
+
+    @property
+    def outbox(self) -> MemoryOutbox:
+        """What this service appended and has not published."""
+        return self._outbox
+
+    async def append(self, append: Append) -> Result:
+        """Append in a transaction of its own."""
+        async with self.transaction() as unit:
+            return (await unit.append(append))[0]
+
+    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+        """The events of one stream, in order."""
+        known = self.store.streams.get((self._service, stream), [])
+        return [event for event in known if event.version > after_version]
+
+    async def find_mark(self, key: str) -> Duplicate | None:
+        """What was appended under this key, if anything."""
+        return self.store.marks.get((self._service, key))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[MemoryUnit]:
+        """A transaction that commits on exit and leaves nothing behind on an exception."""
+        async with self.store.writing:
+            unit = MemoryUnit(self.store, self._service)
+            yield unit
+            self.store.commit(unit)
+
+    async def close(self) -> None:
+        """There is nothing to disconnect."""
+
+
+class MemoryOutbox:
+    """The outbox of one service, or of all of them without one."""
+
+    def __init__(self, store: MemoryStore, service: str = "") -> None:
+        self._store = store
+        self._service = service
+
+    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
+        """Rows that wait, per stream in version order, each with its events."""
+        rows = [
+            row
+            for row in self._store.outbox
+            if row.service == (self._service or row.service) and row.stream == (stream or row.stream)
+        ]
+        rows.sort(key=lambda row: (row.stream, row.service, row.first_version))
+        return [(row, self._events(row)) for row in rows[:rows_max]]
+
+    async def remove(self, rows: Sequence[OutboxRow]) -> None:
+        """Forget rows that have been published; unknown ones are no error."""
+        self._store.outbox = [row for row in self._store.outbox if row not in set(rows)]
+
+    def _events(self, row: OutboxRow) -> list[Recorded]:
+        return self._store.streams[row.service, row.stream][row.first_version - 1 : row.last_version]
+
+
+class MemoryReader:
+    """Reads all services' events of a store in the global order."""
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+
+    @property
+    def outbox(self) -> MemoryOutbox:
+        """What any service has not published."""
+        return MemoryOutbox(self._store)
+
+    async def read_all(self, after: Position, events_max: int) -> Page:
+        """Up to `events_max` events after `after`, in order."""
+        events = [event for event in self._store.events if event.position > after][:events_max]
+        return Page(events, events[-1].position if events else after)
+
+    async def horizon(self) -> Position:
+        """Everything below it is final."""
+        return Position(EPOCH, self._store.transactions + 1, 0)
+
+    async def close(self) -> None:
+        """There is nothing to disconnect."""

@@ -1,0 +1,5 @@
+SELECT service, key, attempts, last_error, first_at, last_at, parked, attributes, data
+FROM failures
+WHERE parked OR NOT $1
+ORDER BY last_at DESC
+LIMIT $2
