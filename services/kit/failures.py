@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
-from services.kit.postgres import sql
+from services.kit.postgres import statement
 
 if TYPE_CHECKING:
     from services.kit.postgres import Connections
@@ -67,7 +67,7 @@ class PostgresFailures:
     async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
         """Count one more failure of a message; how many there are."""
         text = error[:ERROR_CHARS_MAX].replace("\0", "�")  # Postgres cannot store NUL in a text
-        rows = await self._connections.fetch(sql("failure_record"), key, text, json.dumps(dict(attributes)), data)
+        rows = await self._connections.fetch(statement("failure_record"), key, text, json.dumps(dict(attributes)), data)
         attempts: int = rows[0]["attempts"]
         return attempts
 
@@ -81,7 +81,7 @@ class PostgresFailures:
 
     async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
         """The latest failures first."""
-        rows = await self._connections.fetch(sql("failure_list"), parked_only, failures_max)
+        rows = await self._connections.fetch(statement("failure_list"), parked_only, failures_max)
         return [Failure(**{**row, "attributes": json.loads(row["attributes"])}) for row in rows]
 
 
@@ -96,7 +96,9 @@ class MemoryFailures:
         """Count one more failure of a message; how many there are."""
         now = datetime.now(UTC)
         known = self._failures.get(key) or Failure(self._service, key, 0, "", now, now, False, dict(attributes), data)
-        failure = replace(known, attempts=known.attempts + 1, last_error=error[:ERROR_CHARS_MAX], last_at=now, parked=False)
+        failure = replace(
+            known, attempts=known.attempts + 1, last_error=error[:ERROR_CHARS_MAX], last_at=now, parked=False
+        )
         self._failures[key] = failure
         return failure.attempts
 

@@ -5,7 +5,7 @@ Adapters: `services.kit.postgres_log` (the real one) and `services.kit.memory` (
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,7 +33,6 @@ __all__ = [
     "Unit",
     "checked",
     "distinct",
-    "Unit",
 ]
 
 APPEND_EVENTS_MAX = 5_000
@@ -154,7 +153,9 @@ Result = Appended | Conflict | Duplicate
 def checked(append: Append) -> Append:
     """The same append; ZerocartError if it has no event or too many."""
     if not 0 < len(append.events) <= APPEND_EVENTS_MAX:
-        raise ZerocartError("bad-append", f"{len(append.events)} events in one append: 1 to {APPEND_EVENTS_MAX} are possible")
+        raise ZerocartError(
+            "bad-append", f"{len(append.events)} events in one append: 1 to {APPEND_EVENTS_MAX} are possible"
+        )
     return append
 
 
@@ -163,7 +164,9 @@ def distinct(appends: Sequence[Append]) -> Iterator[list[Append]]:
     piece: list[Append] = []
     seen: set[tuple[str, str]] = set()
     for append in appends:
-        keys = {("stream", append.stream)} | ({("mark", append.mark.key)} if append.mark else set())
+        keys = {("stream", append.stream)}
+        if append.mark:
+            keys.add(("mark", append.mark.key))
         if keys & seen:
             yield piece
             piece, seen = [], set()
@@ -182,14 +185,6 @@ class Unit(Protocol):
 
     async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
         """The events of a stream, as the transaction sees them."""
-        ...
-
-    async def fetch(self, statement: str, *args: object) -> list[Mapping[str, object]]:
-        """The rows of an SQL statement on the service's own tables."""
-        ...
-
-    async def execute(self, statement: str, *args: object) -> int:
-        """Run an SQL statement on the service's own tables; the number of rows it touched."""
         ...
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -66,13 +66,13 @@ class MemoryUnit:
         """The events of a stream, as the transaction sees them."""
         return [event for event in self._stream(stream) if event.version > after_version]
 
-    async def fetch(self, statement: str, *args: object) -> list[Mapping[str, object]]:
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
         """There is no SQL in memory: a service with tables of its own has a port for them."""
-        raise ZerocartError("no-sql", f"the log in memory cannot run SQL: {statement}")
+        raise ZerocartError("no-sql", f"the log in memory cannot run SQL: {sql}")
 
-    async def execute(self, statement: str, *args: object) -> int:
+    async def execute(self, sql: str, *arguments: object) -> None:
         """There is no SQL in memory: a service with tables of its own has a port for them."""
-        raise ZerocartError("no-sql", f"the log in memory cannot run SQL: {statement}")
+        raise ZerocartError("no-sql", f"the log in memory cannot run SQL: {sql}")
 
     def _append(self, append: Append) -> Result:
         mark = (self._service, append.mark.key) if append.mark else None
@@ -140,7 +140,7 @@ class MemoryLog:
         return self.store.marks.get((self._service, key))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[MemoryUnit]:
+    async def transaction(self) -> AsyncGenerator[MemoryUnit]:
         """A transaction that commits on exit and leaves nothing behind on an exception."""
         async with self.store.writing:
             unit = MemoryUnit(self.store, self._service)

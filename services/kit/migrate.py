@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +63,9 @@ async def migrate(owner_dsn: str, passwords: Mapping[str, str]) -> None:
         await _new_epoch_if_restored(connection)
         for service in DATABASE_ROLES:
             if service in passwords:
-                await _ensure_role(connection, service, passwords[service], search_path=service if service in WRITERS else "log")
+                await _ensure_role(
+                    connection, service, passwords[service], search_path=service if service in WRITERS else "log"
+                )
                 await _grant(connection, service)
 
 
@@ -83,7 +85,7 @@ async def migrate_read(owner_dsn: str, passwords: Mapping[str, str]) -> None:
 
 
 @asynccontextmanager
-async def _alone(owner_dsn: str) -> AsyncIterator[Connection]:
+async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
     import asyncpg
 
     connection = await asyncpg.connect(owner_dsn, server_settings={"application_name": "zerocart migrate"})
@@ -133,7 +135,9 @@ async def _apply_one(connection: Connection, migration: Migration) -> None:
             await connection.execute(f"SET LOCAL search_path = {migration.schema}")
         await connection.execute(migration.sql)
         await connection.execute(
-            "INSERT INTO public.zerocart_migrations (name, checksum) VALUES ($1, $2)", migration.name, migration.checksum
+            "INSERT INTO public.zerocart_migrations (name, checksum) VALUES ($1, $2)",
+            migration.name,
+            migration.checksum,
         )
 
 
@@ -150,7 +154,7 @@ async def _new_epoch_if_restored(connection: Connection) -> None:
         for service in WRITERS:
             await connection.execute(f"ALTER TABLE {service}.events ALTER COLUMN epoch SET DEFAULT {epoch}")
             # a head's transaction id belongs to the old cluster; the new one's may be lower
-            await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")
+            await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")  # noqa: S608 - our own names
 
 
 async def _ensure_role(connection: Connection, service: str, password: str, search_path: str = "") -> None:
@@ -162,7 +166,11 @@ async def _ensure_role(connection: Connection, service: str, password: str, sear
     for attempt in range(ROLE_ATTEMPTS_MAX):
         try:
             async with connection.transaction():
-                verb = "ALTER" if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role) else "CREATE"
+                verb = (
+                    "ALTER"
+                    if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+                    else "CREATE"
+                )
                 await connection.execute(f"{verb} ROLE {role} LOGIN PASSWORD {secret}")
                 if search_path:
                     await connection.execute(f"ALTER ROLE {role} SET search_path = {search_path}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ from services.kit.errors import Unavailable
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["Connections", "Contention", "sql", "translated"]
+__all__ = ["Connections", "Contention", "statement", "translated"]
 
 CONNECT_TIMEOUT_SECONDS = 2.0
 STATEMENT_TIMEOUT_MS = 10_000
@@ -53,7 +53,7 @@ class Connections:
         self._slots = asyncio.Semaphore(connections_max)
 
     @asynccontextmanager
-    async def use(self) -> AsyncIterator[Connection]:
+    async def use(self) -> AsyncGenerator[Connection]:
         """A connection for one caller at a time; Unavailable if none can be had."""
         async with self._slots:
             connection = self._idle_one() or await self._connect()
@@ -68,11 +68,11 @@ class Connections:
                 if not connection.is_closed():
                     self._idle.append(connection)
 
-    async def fetch(self, statement: str, *args: object) -> list[Record]:
+    async def fetch(self, sql: str, *arguments: object) -> list[Record]:
         """The rows of one statement in a transaction of its own."""
         async with self.use() as connection:
             with translated():
-                return await connection.fetch(statement, *args)
+                return await connection.fetch(sql, *arguments)
 
     async def close(self) -> None:
         """Disconnect those that are idle."""
@@ -112,15 +112,17 @@ async def _check_cluster(connection: Connection) -> None:
 
     try:
         with translated():
-            belongs = await connection.fetchval(sql("check_cluster"))
+            belongs = await connection.fetchval(statement("check_cluster"))
     except asyncpg.UndefinedTableError as error:
         raise Unavailable("not-migrated", "the log database has not been migrated", RETRY_AFTER_SECONDS) from error
     if not belongs:
-        raise Unavailable("not-migrated", "the log was restored into another cluster: migrate first", RETRY_AFTER_SECONDS)
+        raise Unavailable(
+            "not-migrated", "the log was restored into another cluster: migrate first", RETRY_AFTER_SECONDS
+        )
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Turn what the driver raises when the database is away or busy into Unavailable or Contention."""
     try:
         yield
@@ -144,12 +146,14 @@ def _meaning(error: Exception) -> Unavailable | None:
         case asyncpg.DataError():
             return None
         case OSError() | TimeoutError() | asyncpg.InterfaceError():
-            return Unavailable("database-away", f"Postgres cannot be reached ({type(error).__name__})", RETRY_AFTER_SECONDS)
+            return Unavailable(
+                "database-away", f"Postgres cannot be reached ({type(error).__name__})", RETRY_AFTER_SECONDS
+            )
         case _:
             return None
 
 
 @cache
-def sql(name: str) -> str:
+def statement(name: str) -> str:
     """The statement in `sql/<name>.sql`."""
     return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()

@@ -1,15 +1,15 @@
-"""The log on Postgres: one statement per batch of appends, readers that cannot skip (see `sql/append.sql`, `sql/read_all.sql`)."""
+"""The log on Postgres: one statement per batch (`sql/append.sql`), readers that cannot skip (`sql/read_all.sql`)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from services.kit.errors import Unavailable
 from services.kit.group_commit import LANES, GroupCommit
 from services.kit.log import Append, Duplicate, OutboxRow, Page, Position, Recorded, Result, checked, distinct
-from services.kit.postgres import Connections, Contention, sql, translated
+from services.kit.postgres import Connections, Contention, statement, translated
 from services.kit.postgres_rows import append_once, find_marks, outbox_rows, recorded
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class PostgresLog:
 
     async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
         """The events of one stream, in order."""
-        return recorded(await self.connections.fetch(sql("read_stream"), stream, after_version))
+        return recorded(await self.connections.fetch(statement("read_stream"), stream, after_version))
 
     async def find_mark(self, key: str) -> Duplicate | None:
         """What was appended under this key, if anything."""
@@ -52,7 +52,7 @@ class PostgresLog:
                 return (await find_marks(connection, [key])).get(key)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[PostgresUnit]:
+    async def transaction(self) -> AsyncGenerator[PostgresUnit]:
         """A transaction that commits on exit and rolls back on an exception; Contention if it lost against another."""
         async with self.connections.use() as connection:
             transaction = connection.transaction()
@@ -114,19 +114,17 @@ class PostgresUnit:
     async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
         """The events of a stream, as the transaction sees them."""
         with translated():
-            return recorded(await self._connection.fetch(sql("read_stream"), stream, after_version))
+            return recorded(await self._connection.fetch(statement("read_stream"), stream, after_version))
 
-    async def fetch(self, statement: str, *args: object) -> list[Mapping[str, object]]:
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
         """The rows of a statement on the service's own tables."""
         with translated():
-            return list(await self._connection.fetch(statement, *args))
+            return [dict(row) for row in await self._connection.fetch(sql, *arguments)]
 
-    async def execute(self, statement: str, *args: object) -> int:
-        """Run a statement on the service's own tables; the number of rows it touched."""
+    async def execute(self, sql: str, *arguments: object) -> None:
+        """Run a statement on the service's own tables."""
         with translated():
-            status = await self._connection.execute(statement, *args)
-        count = status.rpartition(" ")[2]
-        return int(count) if count.isdigit() else 0
+            await self._connection.execute(sql, *arguments)
 
 
 class PostgresOutbox:
@@ -138,14 +136,14 @@ class PostgresOutbox:
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
         """Rows that wait, per stream in version order, each with its events."""
         if stream is None:
-            return outbox_rows(await self._connections.fetch(sql("outbox_pending"), rows_max))
-        return outbox_rows(await self._connections.fetch(sql("outbox_of_stream"), rows_max, stream))
+            return outbox_rows(await self._connections.fetch(statement("outbox_pending"), rows_max))
+        return outbox_rows(await self._connections.fetch(statement("outbox_of_stream"), rows_max, stream))
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:
         """Forget rows that have been published; unknown ones are no error."""
         if rows:
             await self._connections.fetch(
-                sql("outbox_remove"),
+                statement("outbox_remove"),
                 [row.service for row in rows],
                 [row.stream for row in rows],
                 [row.first_version for row in rows],
@@ -165,13 +163,15 @@ class PostgresReader:
 
     async def read_all(self, after: Position, events_max: int) -> Page:
         """Up to `events_max` events after `after`, in order, none that a running transaction could still precede."""
-        rows = await self.connections.fetch(sql("read_all"), after.epoch, after.transaction, after.number, events_max)
+        rows = await self.connections.fetch(
+            statement("read_all"), after.epoch, after.transaction, after.number, events_max
+        )
         events = recorded(rows)
         return Page(events, events[-1].position if events else after)
 
     async def horizon(self) -> Position:
         """Everything below it is final: no event will appear there any more."""
-        row = (await self.connections.fetch(sql("horizon")))[0]
+        row = (await self.connections.fetch(statement("horizon")))[0]
         return Position(row["epoch"], row["transaction_id"], 0)
 
     async def close(self) -> None:

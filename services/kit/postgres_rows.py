@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.kit.log import Append, Appended, Conflict, Duplicate, Mark, OutboxRow, Position, Recorded, Result
-from services.kit.postgres import sql
+from services.kit.postgres import statement
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -17,7 +17,7 @@ __all__ = ["append_once", "find_marks", "outbox_rows", "recorded"]
 
 async def append_once(connection: Connection, appends: Sequence[Append]) -> list[Result]:
     """Append a batch in which no stream and no mark is there twice."""
-    rows = await connection.fetch(sql("append"), *_arrays(appends))
+    rows = await connection.fetch(statement("append"), *_arrays(appends))
     done = {row["stream"]: row for row in rows}
     left = [append.mark.key for append in appends if append.mark and append.stream not in done]
     repeated = await find_marks(connection, left) if left else {}
@@ -26,7 +26,7 @@ async def append_once(connection: Connection, appends: Sequence[Append]) -> list
 
 async def find_marks(connection: Connection, keys: Sequence[str]) -> dict[str, Duplicate]:
     """What was appended under these keys, by key."""
-    rows = await connection.fetch(sql("marks"), keys)
+    rows = await connection.fetch(statement("marks"), keys)
     return {
         row["key"]: Duplicate(
             Mark(row["key"], row["fingerprint"], row["answer"]),
@@ -38,8 +38,8 @@ async def find_marks(connection: Connection, keys: Sequence[str]) -> dict[str, D
     }
 
 
-def recorded(rows: Sequence[Record]) -> list[Recorded]:
-    """Rows whose last ten columns are those of an event, as `read_stream.sql` has them."""
+def recorded(rows: Iterable[Iterable[Any]]) -> list[Recorded]:
+    """Rows of ten columns, as `read_stream.sql` has them."""
     return [
         Recorded(service, stream, version, Position(epoch, transaction, number), type_, time, data, meta)
         for service, stream, version, epoch, transaction, number, type_, time, data, meta in rows
