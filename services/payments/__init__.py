@@ -1,0 +1,1 @@
+"""Payments: money held, taken, let go and given back, through a provider behind a port."""

@@ -1,0 +1,43 @@
+"""Reading a payment over REST."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from services.kit.commands import CommandHandler
+from services.kit.errors import NotFound
+from services.kit.rest import json_router
+from services.payments.domain import PAYMENT, Closed, Declined, Held, Payment, Taken
+
+__all__ = ["router"]
+
+
+def router(handler: CommandHandler) -> APIRouter:
+    """The routes of payments."""
+    routes = json_router()
+
+    @routes.get("/payments/{order_id}")
+    async def read(order_id: Annotated[str, Path(max_length=64)]) -> dict[str, Any]:
+        loaded = await handler.reload(PAYMENT, order_id)
+        if loaded.version == 0:
+            raise NotFound("payment-not-found", "no money was asked for this order")
+        return {"order_id": order_id, **_shown(loaded.state)}
+
+    return routes
+
+
+def _shown(payment: Payment) -> dict[str, Any]:
+    match payment:
+        case Held(transaction_id=transaction_id, amount=amount):
+            return {"status": "authorized", "transaction_id": transaction_id, "amount": amount}
+        case Taken(transaction_id=transaction_id, amount=amount):
+            return {"status": "captured", "transaction_id": transaction_id, "amount": amount}
+        case Declined(answer=answer):
+            return {"status": "declined", "reason": answer.error}
+        case Closed(transaction_id=transaction_id, refunded=refunded):
+            status = "refunded" if refunded else "voided"
+            return {"status": status, "transaction_id": transaction_id, "refunded": refunded}
+        case _:
+            return {"status": "none"}

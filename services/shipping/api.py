@@ -1,0 +1,70 @@
+"""Reading a shipment over REST, and hearing from the carrier where it is."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict
+
+from services.kit.commands import CommandHandler
+from services.kit.errors import NotFound
+from services.kit.rest import RestCause, json_router, respond
+from services.shipping.domain import SHIPMENT, Created, Prepared, Shipment, Track, Travelling
+
+__all__ = ["router"]
+
+OrderId = Annotated[str, Path(max_length=64)]
+
+
+class TrackingBody(BaseModel):
+    """A tracking update."""
+
+    model_config = ConfigDict(extra="forbid")
+    status: Literal["dispatched", "delivered"]
+
+
+def router(handler: CommandHandler) -> APIRouter:
+    """The routes of shipping."""
+    routes = json_router()
+
+    @routes.get("/shipments/{order_id}")
+    async def read(order_id: OrderId) -> dict[str, Any]:
+        loaded = await handler.reload(SHIPMENT, order_id)
+        if loaded.version == 0:
+            raise NotFound("shipment-not-found", "there is no such shipment")
+        return {"order_id": order_id, **_shown(loaded.state)}
+
+    @routes.post("/shipments/{order_id}/tracking", status_code=202)
+    async def track(order_id: OrderId, body: TrackingBody, cause: RestCause) -> Response:
+        command = Track(at=cause.at, order_id=order_id, status=body.status)
+        return await respond(
+            handler.relay,
+            cause,
+            lambda marked: handler.handle(SHIPMENT, order_id, command, marked),
+            status=202,
+            body={"order_id": order_id, "status": body.status},
+        )
+
+    return routes
+
+
+def _shown(shipment: Shipment) -> dict[str, Any]:
+    match shipment:
+        case Prepared(parcels=parcels):
+            return {"status": "prepared", "parcels": parcels}
+        case Created():
+            return {"status": "created", **_label(shipment)}
+        case Travelling(shipment=created, delivered=delivered):
+            return {"status": "delivered" if delivered else "dispatched", **_label(created)}
+        case _:
+            return {"status": "cancelled"}
+
+
+def _label(created: Created) -> dict[str, Any]:
+    return {
+        "parcels": created.parcels,
+        "shipment_id": created.shipment_id,
+        "carrier": created.carrier,
+        "tracking_number": created.tracking_number,
+    }

@@ -1,0 +1,30 @@
+"""Shipping, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.kit.host import Host
+from services.kit.service import Service
+from services.shipping.carrier import Carrier, SandboxCarrier
+from services.shipping.reactions import reactions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+
+def create_app(host: Host | None = None, carrier: Carrier | None = None) -> Service:
+    """The shipping service on `host`, or on what the environment names."""
+    host = host or Host.connect("shipping")
+    carrier = carrier or SandboxCarrier(host.log)
+
+    def routers() -> Sequence[APIRouter]:
+        from services.shipping.api import router
+
+        return (router(host.handler),)
+
+    return Service(host, reactions=reactions(host.handler, carrier), routers=routers)
