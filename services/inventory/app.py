@@ -1,0 +1,30 @@
+"""Inventory, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.inventory.reactions import reactions
+from services.inventory.stock import StockRoom
+from services.kit.host import Host
+from services.kit.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+
+def create_app(host: Host | None = None) -> Service:
+    """The inventory service on `host`, or on what the environment names."""
+    host = host or Host.connect("inventory")
+    room = StockRoom(host.handler)
+
+    def routers() -> Sequence[APIRouter]:
+        from services.inventory.api import router
+
+        return (router(host.handler, room),)
+
+    return Service(host, reactions=reactions(host.handler, room), routers=routers, warms=("projection",))

@@ -1,0 +1,61 @@
+"""One timer for all reservations that expire in the same hour, instead of one for each order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.contracts.inventory import ReservationExpiryDue
+from services.contracts.scheduler import TimerRequested
+from services.kit.commands import Cause, CommandHandler
+from services.kit.decider import Command, Decider, Decision
+from services.kit.message import Message
+
+__all__ = ["BUCKET", "ask_for_expiry"]
+
+BUCKET = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskForTimer(Command):
+    """A reservation expires within this bucket."""
+
+    bucket: str
+    due_at: datetime
+
+
+def decide(command: AskForTimer, asked: bool) -> Decision:
+    """One timer per bucket."""
+    if asked:
+        return []
+    due = ReservationExpiryDue(bucket=command.bucket, due_at=command.due_at)
+    return [
+        TimerRequested(
+            timer_id=f"inventory-expiry-{command.bucket}",
+            timer_key=command.bucket,
+            due_at=command.due_at,
+            message_type=ReservationExpiryDue.type,
+            message=due.model_dump(mode="json"),
+        )
+    ]
+
+
+def evolve(asked: bool, event: Message) -> bool:
+    """Whether the timer has been asked for."""
+    return asked or isinstance(event, TimerRequested)
+
+
+EXPIRY: Decider[AskForTimer, bool] = Decider("expiry", False, decide, evolve, (TimerRequested,))
+
+
+async def ask_for_expiry(handler: CommandHandler, expires_at: datetime, cause: Cause) -> None:
+    """Make sure that somebody looks soon after `expires_at`; asks once per bucket, from memory after that."""
+    due_at = _end_of_bucket(expires_at)
+    bucket = f"{due_at:%Y%m%dT%H}"
+    command = AskForTimer(at=cause.at, bucket=bucket, due_at=due_at)
+    await handler.handle(EXPIRY, bucket, command, Cause(cause.at, cause.message_id, cause.correlation_id))
+
+
+def _end_of_bucket(expires_at: datetime) -> datetime:
+    start = expires_at.replace(minute=0, second=0, microsecond=0)
+    return start + BUCKET

@@ -1,0 +1,1 @@
+"""Notifications: mails, once each, over SMTP."""

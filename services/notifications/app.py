@@ -1,0 +1,17 @@
+"""Notifications, put together."""
+
+from __future__ import annotations
+
+from services.kit.host import Host
+from services.kit.service import Service
+from services.notifications.reactions import reactions
+from services.notifications.smtp import MailServer, SmtpServer
+
+__all__ = ["create_app"]
+
+
+def create_app(host: Host | None = None, server: MailServer | None = None) -> Service:
+    """The notifications service on `host`, or on what the environment names."""
+    host = host or Host.connect("notifications")
+    server = server or SmtpServer(host.settings.smtp_url)
+    return Service(host, reactions=reactions(host.handler, server, host.settings.mail_from))

@@ -1,0 +1,92 @@
+"""What notifications does about what it hears: send the mail, and record that it went out.
+
+SMTP cannot be asked whether a mail was taken. A crash between the server's 250 and our record sends it again, with the
+same Message-ID, by which mail stores recognise the repeat.
+"""
+
+from __future__ import annotations
+
+from services.contracts.fulfillment import CancellationSend, ConfirmationSend
+from services.contracts.orders import OrderCancelled, OrderFailed
+from services.kit.commands import CommandHandler
+from services.kit.errors import Unavailable
+from services.kit.metrics import METRICS
+from services.kit.reactions import Heard, Reactions
+from services.notifications.domain import MAIL, Kind, Record, Unsent, identity
+from services.notifications.mails import Letter, compose
+from services.notifications.smtp import MailServer, NotSent
+
+__all__ = ["reactions"]
+
+
+def reactions(handler: CommandHandler, server: MailServer, sender: str) -> Reactions:
+    """The messages that notifications handles."""
+
+    async def deliver(kind: Kind, letter: Letter | None, order_id: str) -> tuple[bool, NotSent | None]:
+        loaded = await handler.reload(MAIL, identity(kind, order_id))
+        if letter is None or not isinstance(loaded.state, Unsent):
+            return False, None
+        try:
+            await server.send(compose(letter, sender))
+        except NotSent as error:
+            return False, error
+        METRICS.count("mails_sent", kind=kind)
+        return True, None
+
+    async def answer(message: ConfirmationSend | CancellationSend, heard: Heard, kind: Kind, letter: Letter | None) -> None:
+        mailed, problem = await deliver(kind, letter, message.saga_id)
+        command = Record(
+            at=heard.now,
+            order_id=message.saga_id,
+            kind=kind,
+            step=message.step,
+            attempt=message.attempt,
+            undo=message.undo,
+            mailed=mailed,
+            problem=str(problem or ""),
+            transient=problem.transient if problem else False,
+        )
+        await handler.handle(MAIL, identity(kind, message.saga_id), command, heard.cause)
+
+    async def confirm(message: ConfirmationSend, heard: Heard) -> None:
+        letter = _letter("confirmation", message.saga_id, message.email, message.customer_name)
+        full = letter and Letter(letter.kind, letter.order_id, letter.to, letter.name, message.total, message.lines)
+        await answer(message, heard, "confirmation", full)
+
+    async def cancel(message: CancellationSend, heard: Heard) -> None:
+        letter = _letter("cancellation", message.saga_id, message.email, message.customer_name)
+        full = letter and Letter(letter.kind, letter.order_id, letter.to, letter.name, message.total)
+        await answer(message, heard, "cancellation", full)
+
+    async def tell(message: OrderFailed | OrderCancelled, heard: Heard, kind: Kind) -> None:
+        letter = Letter(kind, message.order_id, message.email, reason=message.reason) if message.email else None
+        if kind == "order_cancelled" and await _told_of_cancellation(handler, message.order_id):
+            letter = None
+        mailed, problem = await deliver(kind, letter, message.order_id)
+        if problem is not None and problem.transient:
+            raise Unavailable("mail-failed", str(problem))
+        command = Record(at=heard.now, order_id=message.order_id, kind=kind, mailed=mailed)
+        await handler.handle(MAIL, identity(kind, message.order_id), command, heard.cause)
+
+    async def failed(message: OrderFailed, heard: Heard) -> None:
+        await tell(message, heard, "order_failed")
+
+    async def cancelled(message: OrderCancelled, heard: Heard) -> None:
+        await tell(message, heard, "order_cancelled")
+
+    hears = Reactions()
+    hears.on(ConfirmationSend, confirm)
+    hears.on(CancellationSend, cancel)
+    hears.on(OrderFailed, failed)
+    hears.on(OrderCancelled, cancelled)
+    return hears
+
+
+def _letter(kind: Kind, order_id: str, email: str | None, name: str | None) -> Letter | None:
+    return Letter(kind, order_id, email, name) if email else None
+
+
+async def _told_of_cancellation(handler: CommandHandler, order_id: str) -> bool:
+    # who had been told of the confirmation was told of its end by the saga: not twice
+    loaded = await handler.reload(MAIL, identity("cancellation", order_id))
+    return not isinstance(loaded.state, Unsent)
