@@ -1,0 +1,57 @@
+"""The adapters of the log behind one face, and the words of its tests."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from services.kit.failures import Failures, MemoryFailures, PostgresFailures
+from services.kit.log import Append, EventLog, Mark, NewEvent
+from services.kit.memory import MemoryLog, MemoryReader, MemoryStore
+from services.kit.postgres_log import PostgresLog, PostgresReader
+
+AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
+
+
+def event(text: str = "") -> NewEvent:
+    return NewEvent("zerocart.test.said.v1", AT, f'{{"text":  "{text}"}}', '{"partitionkey": "k"}')
+
+
+def append(stream: str, expected: int, *texts: str, mark: str | None = None, answer: str = "") -> Append:
+    return Append(stream, expected, [event(t) for t in texts or ("",)], Mark(mark, "print", answer) if mark else None)
+
+
+class MemoryHarness:
+    def __init__(self) -> None:
+        self._store = MemoryStore()
+
+    def log(self, service: str = "orders") -> EventLog:
+        return MemoryLog(service, self._store)
+
+    def reader(self, service: str = "projection") -> MemoryReader:
+        return MemoryReader(self._store)
+
+    def failures(self, service: str = "orders") -> Failures:
+        return MemoryFailures(service)
+
+
+class PostgresHarness:
+    def __init__(self, database) -> None:
+        self._database = database
+        self._open: list[PostgresLog | PostgresReader] = []
+
+    def log(self, service: str = "orders") -> PostgresLog:
+        log = PostgresLog(self._database.dsn(service), service)
+        self._open.append(log)
+        return log
+
+    def reader(self, service: str = "projection") -> PostgresReader:
+        reader = PostgresReader(self._database.dsn(service))
+        self._open.append(reader)
+        return reader
+
+    def failures(self, service: str = "orders") -> Failures:
+        return PostgresFailures(self.log(service))
+
+    async def close(self) -> None:
+        for one in self._open:
+            await one.close()
