@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from services.kit.message import Message
 from services.kit.saga import messages as saga
 
-__all__ = ["TimerCancelled", "TimerRequested"]
+__all__ = ["Tick", "TimerCancelled", "TimerRequested"]
 
 
 class TimerRequested(saga.TimerRequested):
@@ -19,3 +20,11 @@ class TimerCancelled(saga.TimerCancelled):
     """Do not say it."""
 
     type: ClassVar[str] = "zerocart.scheduler.timer.cancelled.v1"
+
+
+class Tick(Message):
+    """What a PingSource says: look at the clock. Its type is Knative's, and it comes without a Trigger."""
+
+    type: ClassVar[str] = "dev.knative.sources.ping"
+    key: ClassVar[str] = "tick"
+    tick: str

@@ -17,6 +17,7 @@ from services.kit.decider import Decision, Rejected
 from services.kit.errors import Refused, Unavailable
 from services.kit.log import Append, Appended, Duplicate, NewEvent, Unit
 from services.kit.message import Message
+from services.kit.postgres import Contention
 
 __all__ = ["StockRoom"]
 
@@ -112,6 +113,8 @@ class StockRoom:
             try:
                 async with self._log.transaction() as unit:
                     moved = await work(unit)
+            except Contention:
+                continue
             except _RollBack as rolled_back:
                 if rolled_back.repeat is None:
                     continue

@@ -25,7 +25,7 @@ ATTRIBUTE_CHARS_MAX = 4_096
 _NAME = re.compile(r"[a-z0-9]{1,64}")
 _CLEAN = re.compile(r"[ !-$&-~]+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_REQUIRED = ("id", "source", "type", "subject", "time")
+_REQUIRED = ("id", "source", "type", "time")
 _META = ("subject", "partitionkey", "correlationid", "causationid", "traceparent", "expirytime")
 
 
@@ -178,7 +178,7 @@ def _checked(attributes: Mapping[str, str], media_type: str, body: bytes) -> Inc
         id=attributes["id"],
         source=attributes["source"],
         type=attributes["type"],
-        subject=attributes["subject"],
+        subject=attributes.get("subject", ""),
         time=_instant("time", attributes["time"]),
         data=body,
         attributes=attributes,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from services.kit.cloudevents import kafka_headers
@@ -49,12 +49,30 @@ class KafkaPublisher:
 
     async def publish(self, events: Sequence[Recorded]) -> None:
         """Publish in this order; Unavailable if the broker did not acknowledge all."""
+        messages = [
+            (*kafka_headers(event), event.data.encode(), int(event.time.timestamp() * 1000)) for event in events
+        ]
+        await self._publish(messages)
+
+    async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None:
+        """Publish a CloudEvent again as it was; Unavailable if the broker did not acknowledge it."""
+        names = [name for name in attributes if name != "datacontenttype"]
+        headers = [(f"ce_{name}", attributes[name].encode("latin-1", "replace")) for name in names]
+        headers.append(("content-type", attributes.get("datacontenttype", "application/json").encode()))
+        await self._publish([(key, headers, data, int(time.time() * 1000))])
+
+    async def _publish(self, messages: Sequence[tuple[str, list[tuple[str, bytes]], bytes, int]]) -> None:
         from aiokafka.errors import KafkaError
 
         producer = await self._started()
         try:
             async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
-                waiting = [await self._send(producer, event) for event in events]
+                waiting = [
+                    await producer.send(
+                        self._topic, value=data, key=key.encode() or None, headers=headers, timestamp_ms=at_ms
+                    )
+                    for key, headers, data, at_ms in messages
+                ]
                 await asyncio.gather(*waiting)
         except (KafkaError, TimeoutError, OSError) as error:
             # a producer that lost a batch cannot be trusted with the sequence numbers of the next
@@ -67,16 +85,6 @@ class KafkaPublisher:
         """Disconnect."""
         if self._producer is not None:
             await self._discard(self._producer)
-
-    async def _send(self, producer: AIOKafkaProducer, event: Recorded) -> asyncio.Future[object]:
-        key, headers = kafka_headers(event)
-        return await producer.send(
-            self._topic,
-            value=event.data.encode(),
-            key=key.encode(),
-            headers=headers,
-            timestamp_ms=int(event.time.timestamp() * 1000),
-        )
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from weakref import WeakValueDictionary
 
@@ -36,6 +36,10 @@ class Publisher(Protocol):
 
     async def publish(self, events: Sequence[Recorded]) -> None:
         """Publish in this order; acknowledged by the broker on return, Unavailable if that is not known."""
+        ...
+
+    async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None:
+        """Publish a CloudEvent again as it was; Unavailable if the broker did not acknowledge it."""
         ...
 
     async def close(self) -> None:

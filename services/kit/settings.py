@@ -25,6 +25,7 @@ class Settings:
     smtp_url: str = field(default="", repr=False)
     mail_from: str = "orders@zerocart.example"
     clock_url: str = ""
+    namespace: str = "zerocart"
     sandbox: str = ""
     cors_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
@@ -42,6 +43,7 @@ class Settings:
             smtp_url=environ.get("ZEROCART_SMTP_URL", ""),
             mail_from=environ.get("ZEROCART_MAIL_FROM", "orders@zerocart.example"),
             clock_url=environ.get("ZEROCART_CLOCK_URL", ""),
+            namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
             sandbox=environ.get("ZEROCART_SANDBOX", ""),
             cors_origins=tuple(filter(None, environ.get("ZEROCART_CORS_ORIGINS", "").split(","))),
             log_level=environ.get("LOG_LEVEL", "INFO"),

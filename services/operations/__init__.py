@@ -1,0 +1,1 @@
+"""Operations: dead letters and parked messages, kept until somebody decides."""

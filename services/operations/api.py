@@ -1,0 +1,111 @@
+"""Looking at what failed, and deciding about it, over REST."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query
+from fastapi.encoders import jsonable_encoder
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.kit.errors import NotFound, Refused
+from services.kit.failures import Failures
+from services.kit.outbox import Publisher
+from services.kit.rest import json_router
+from services.operations.letters import LETTERS_PAGE_MAX, Letter, Letters, original
+
+__all__ = ["router"]
+
+LetterId = Annotated[str, Path(max_length=64)]
+Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX)]
+
+
+class ReplayBody(BaseModel):
+    """Whether to do it or only to say what would be done."""
+
+    model_config = ConfigDict(extra="forbid")
+    dry_run: bool = False
+
+
+class ReplayManyBody(ReplayBody):
+    """Which waiting letters to hand in again."""
+
+    type: str | None = Field(default=None, max_length=200)
+    limit: int = Field(default=100, ge=1, le=LETTERS_PAGE_MAX)
+
+
+class DiscardBody(BaseModel):
+    """Why a letter is given up."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: str = Field(min_length=1, max_length=500)
+
+
+class ParkedBody(BaseModel):
+    """Which parked message to hand in again."""
+
+    model_config = ConfigDict(extra="forbid")
+    service: str = Field(max_length=64)
+    key: str = Field(max_length=4_096)
+
+
+def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRouter:
+    """The routes of operations."""
+    routes = json_router()
+
+    async def hand_in(letter: Letter, *, dry_run: bool) -> dict[str, Any]:
+        if letter.status == "discarded":
+            raise Refused("dead-letter-decided", "the letter was discarded")
+        if not dry_run:
+            await publisher.republish(letter.key, original(letter), letter.data)
+            await letters.decide(letter.id, "replayed", "handed in again")
+        return {"id": letter.id, "type": letter.type, "subject": letter.subject, "replayed": not dry_run}
+
+    @routes.get("/dead-letters")
+    async def list_letters(
+        status: Annotated[Literal["waiting", "replayed", "discarded", "all"], Query()] = "waiting", limit: Limit = 100
+    ) -> dict[str, Any]:
+        found = await letters.list("" if status == "all" else status, limit)
+        return {"dead_letters": jsonable_encoder([letter.shown() for letter in found])}
+
+    @routes.get("/dead-letters/{letter_id}")
+    async def look(letter_id: LetterId) -> Any:
+        return jsonable_encoder((await letters.find(letter_id)).shown(with_data=True))
+
+    @routes.post("/dead-letters/replay")
+    async def replay_many(body: ReplayManyBody) -> dict[str, Any]:
+        waiting = await letters.list("waiting", body.limit)
+        wanted = [letter for letter in waiting if body.type in (None, letter.type)]
+        return {"dead_letters": [await hand_in(letter, dry_run=body.dry_run) for letter in wanted]}
+
+    @routes.post("/dead-letters/{letter_id}/replay")
+    async def replay(letter_id: LetterId, body: ReplayBody) -> dict[str, Any]:
+        return await hand_in(await letters.find(letter_id), dry_run=body.dry_run)
+
+    @routes.post("/dead-letters/{letter_id}/discard")
+    async def discard(letter_id: LetterId, body: DiscardBody) -> dict[str, Any]:
+        letter = await letters.decide(letter_id, "discarded", body.reason)
+        return {"id": letter.id, "status": "discarded", "reason": body.reason}
+
+    @routes.get("/operations/parked")
+    async def list_parked(limit: Limit = 100) -> dict[str, Any]:
+        found = await parked.list(parked_only=True, failures_max=limit)
+        return {"parked": [_shown(failure.service, failure.key, failure.attempts, failure.last_error, failure.last_at) for failure in found]}
+
+    @routes.post("/operations/parked/replay")
+    async def replay_parked(body: ParkedBody) -> dict[str, Any]:
+        found = await parked.list(parked_only=True, failures_max=LETTERS_PAGE_MAX)
+        failure = next((f for f in found if (f.service, f.key) == (body.service, body.key)), None)
+        if failure is None:
+            raise NotFound("parked-not-found", "there is no such parked message")
+        attributes = {name: value for name, value in failure.attributes.items() if not name.startswith("knative")}
+        await publisher.republish(attributes.get("partitionkey", ""), attributes, failure.data)
+        await parked.clear(failure.key)
+        return {"service": failure.service, "key": failure.key, "replayed": True}
+
+    return routes
+
+
+def _shown(service: str, key: str, attempts: int, error: str, at: datetime) -> dict[str, Any]:
+    return {"service": service, "key": key, "attempts": attempts, "last_error": error, "last_at": at.isoformat()}

@@ -1,0 +1,38 @@
+"""Operations, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.kit.failures import Failures, PostgresFailures
+from services.kit.host import Host
+from services.kit.service import Service
+from services.operations.door import DeadLetterDoor
+from services.operations.letters import Letters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+
+def create_app(host: Host | None = None, parked: Failures | None = None) -> Service:
+    """The operations service on `host`, or on what the environment names; `parked` sees all services' failures."""
+    host = host or Host.connect("operations")
+    everybody = parked or _failures_of_all(host)
+    letters = Letters(host.log)
+
+    def routers() -> Sequence[APIRouter]:
+        from services.operations.api import router
+
+        return (router(letters, everybody, host.relay.publisher),)
+
+    return Service(host, routers=routers, door=DeadLetterDoor(letters))
+
+
+def _failures_of_all(host: Host) -> Failures:
+    from services.kit.postgres_log import PostgresReader
+
+    return PostgresFailures(PostgresReader(host.settings.database_url))

@@ -1,0 +1,61 @@
+"""The dead letter door: takes whatever the broker gave up on, 202 and an empty body, or the letter would be gone.
+
+It is lenient on purpose: a letter may be dead because it is malformed.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+from services.kit.asgi import Receive, Scope, Send, read_body, send_empty
+from services.kit.cloudevents import Incoming
+from services.kit.errors import Unavailable, Unreadable
+from services.kit.logs import log
+from services.kit.metrics import METRICS
+from services.operations.letters import Letters
+
+__all__ = ["LETTER_BYTES_MAX", "DeadLetterDoor"]
+
+LETTER_BYTES_MAX = 8_388_608
+
+
+class DeadLetterDoor:
+    """Hears dead letters."""
+
+    def __init__(self, letters: Letters) -> None:
+        self._letters = letters
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Keep one letter."""
+        try:
+            letter = _as_it_is(scope["headers"], await read_body(receive, LETTER_BYTES_MAX))
+            await self._letters.store(letter)
+        except Unavailable as error:
+            log("dead letter must come again", level=logging.ERROR, code=error.code)
+            await send_empty(send, 503, error.retry_after_seconds)
+        except Unreadable as error:
+            log("dead letter refused", level=logging.ERROR, code=error.code)
+            await send_empty(send, 413)
+        else:
+            METRICS.count("dead_letters", type=letter.type)
+            log("dead letter kept", level=logging.WARNING, type=letter.type, id=letter.id)
+            await send_empty(send, 202)
+
+
+def _as_it_is(headers: list[tuple[bytes, bytes]], body: bytes) -> Incoming:
+    attributes = {name[3:].decode("latin-1"): _text(value) for name, value in headers if name.startswith(b"ce-")}
+    attributes |= {"datacontenttype": _text(value) for name, value in headers if name == b"content-type"}
+    return Incoming(
+        id=attributes.get("id", ""),
+        source=attributes.get("source", ""),
+        type=attributes.get("type", ""),
+        subject=attributes.get("subject", ""),
+        time=datetime.now(UTC),
+        data=body,
+        attributes=attributes,
+    )
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1").replace("\0", "�")

@@ -1,0 +1,122 @@
+"""Dead letters: stored once each, looked at, handed in again or discarded with a reason.
+
+A letter is one message that one destination did not take: the same event may be dead for two Triggers.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.kit.cloudevents import Incoming
+from services.kit.errors import NotFound, Refused
+from services.kit.log import EventLog
+
+__all__ = ["LETTERS_PAGE_MAX", "Letter", "Letters", "original"]
+
+LETTERS_PAGE_MAX = 500
+DROPPED_ON_REPLAY = ("knativeerrordest", "knativeerrorcode", "knativeerrordata", "knativekafkapartition", "knativekafkaoffset")
+"""What the broker added: left in, it would describe the next failure wrongly."""
+
+STORE = """
+    INSERT INTO dead_letters (id, source, event_id, type, subject, destination, error_code, error_data, attributes, data)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    ON CONFLICT (id) DO UPDATE SET
+        deliveries = dead_letters.deliveries + 1, last_at = now(), error_code = excluded.error_code,
+        error_data = excluded.error_data, attributes = excluded.attributes, data = excluded.data,
+        status = CASE dead_letters.status WHEN 'discarded' THEN 'discarded' ELSE 'waiting' END
+"""
+COLUMNS = "id, source, event_id, type, subject, destination, error_code, error_data, deliveries, attributes::text, data, status, reason, first_at, last_at"
+LIST = f"SELECT {COLUMNS} FROM dead_letters WHERE ($1 = '' OR status = $1) ORDER BY first_at, id LIMIT $2"  # noqa: S608
+ONE = f"SELECT {COLUMNS} FROM dead_letters WHERE id = $1 FOR UPDATE"  # noqa: S608
+DECIDE = "UPDATE dead_letters SET status = $2, reason = $3, decided_at = now() WHERE id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One dead letter."""
+
+    id: str
+    type: str
+    subject: str
+    status: str
+    key: str
+    attributes: Mapping[str, str]
+    data: bytes
+    row: Mapping[str, object]
+
+    def shown(self, *, with_data: bool = False) -> dict[str, object]:
+        """What a person sees of it; the data only when asked for, because it may be personal."""
+        hidden = {"attributes", "data"}
+        shown = {name: value for name, value in self.row.items() if name not in hidden}
+        shown["attributes"] = dict(self.attributes)
+        if with_data:
+            shown["data"] = self.data.decode("utf-8", "replace")
+        return shown
+
+
+class Letters:
+    """The dead letters, in Postgres."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def store(self, event: Incoming) -> None:
+        """Keep a dead letter; a repeat is counted, not kept twice."""
+        attributes = event.attributes
+        destination = attributes.get("knativeerrordest", "")
+        identity = hashlib.sha256(f"{event.source}\n{event.id}\n{destination}".encode()).hexdigest()[:24]
+        async with self._log.transaction() as unit:
+            await unit.execute(
+                STORE, f"dl_{identity}", event.source, event.id, event.type, event.subject, destination,
+                attributes.get("knativeerrorcode", ""), _readable(attributes.get("knativeerrordata", "")),
+                json.dumps(dict(attributes)), event.data,
+            )  # fmt: skip
+
+    async def list(self, status: str, letters_max: int) -> Sequence[Letter]:
+        """The oldest letters first; all of them if `status` is empty."""
+        async with self._log.transaction() as unit:
+            return [_letter(row) for row in await unit.fetch(LIST, status, letters_max)]
+
+    async def find(self, letter_id: str) -> Letter:
+        """One letter; NotFound if there is none."""
+        async with self._log.transaction() as unit:
+            return _one(await unit.fetch(ONE, letter_id))
+
+    async def decide(self, letter_id: str, status: str, reason: str) -> Letter:
+        """Mark a waiting letter as replayed or discarded; Refused if it was decided before."""
+        async with self._log.transaction() as unit:
+            letter = _one(await unit.fetch(ONE, letter_id))
+            if letter.status == "discarded":
+                raise Refused("dead-letter-decided", f"the letter was {letter.status} before")
+            await unit.execute(DECIDE, letter_id, status, reason)
+        return letter
+
+
+def original(letter: Letter) -> dict[str, str]:
+    """The attributes of the event as it was before the broker gave up on it."""
+    return {name: value for name, value in letter.attributes.items() if name not in DROPPED_ON_REPLAY}
+
+
+def _one(rows: Sequence[Mapping[str, object]]) -> Letter:
+    if not rows:
+        raise NotFound("dead-letter-not-found", "there is no such dead letter")
+    return _letter(rows[0])
+
+
+def _letter(row: Mapping[str, object]) -> Letter:
+    attributes: dict[str, str] = json.loads(str(row["attributes"]))
+    data = row["data"]
+    assert isinstance(data, bytes)
+    key = attributes.get("partitionkey") or str(row["subject"])
+    return Letter(str(row["id"]), str(row["type"]), str(row["subject"]), str(row["status"]), key, attributes, data, row)
+
+
+def _readable(error_data: str) -> str:
+    try:
+        return base64.b64decode(error_data, validate=True).decode("utf-8", "replace").replace("\0", "�")
+    except ValueError:
+        return error_data

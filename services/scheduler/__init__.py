@@ -1,0 +1,1 @@
+"""Scheduler: durable delayed messages. Nothing sleeps in zerocart; who wants something later asks here."""

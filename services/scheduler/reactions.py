@@ -1,0 +1,85 @@
+"""What the scheduler does about what it hears: keep timers, say what is due, aim the clock at what is next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import UTC, datetime, timedelta
+
+from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
+from services.kit.errors import Unavailable
+from services.kit.logs import log
+from services.kit.outbox import Relay
+from services.kit.reactions import Heard, Reactions
+from services.scheduler.clock import Clock
+from services.scheduler.timers import Timers
+
+__all__ = ["ALARM_WITHIN", "Alarm", "reactions"]
+
+ALARM_WITHIN = timedelta(seconds=90)
+"""A timer due so soon is also said by the process that is awake, without waiting for the clock's next minute."""
+TOO_LATE_TO_AIM = timedelta(seconds=1)
+
+
+class Alarm:
+    """Says what is due soon while this process happens to be awake; the clock does it if it is not."""
+
+    def __init__(self, timers: Timers, clock: Clock) -> None:
+        self._timers = timers
+        self._clock = clock
+        self._next: datetime | None = None
+        self._waiting: asyncio.Task[None] | None = None
+
+    async def notice(self, due: datetime, now: datetime) -> None:
+        """Something is due at `due`."""
+        if self._next is not None and self._next <= due and self._next > now:
+            return
+        await self._set(due, now)
+
+    async def look(self, now: datetime) -> None:
+        """Say what is due, and aim at what is next."""
+        await self._timers.fire(now)
+        await self._set(await self._timers.next_due(), now)
+
+    def stop(self) -> None:
+        """Leave the rest to the clock."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _set(self, due: datetime | None, now: datetime) -> None:
+        self._next = due
+        self.stop()
+        if due is not None and due - now <= ALARM_WITHIN:
+            self._waiting = asyncio.create_task(self._wait(due))
+        await self._clock.aim(due if due is None else max(due, now + TOO_LATE_TO_AIM))
+
+    async def _wait(self, due: datetime) -> None:
+        await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+        self._waiting = None
+        try:
+            await self.look(datetime.now(UTC))
+        except Unavailable as error:
+            log("alarm put off to the next tick", level=logging.WARNING, code=error.code)
+
+
+def reactions(timers: Timers, alarm: Alarm, others: Relay | None) -> Reactions:
+    """The messages that the scheduler handles; `others` publishes what any service left unpublished."""
+
+    async def requested(message: TimerRequested, heard: Heard) -> None:
+        await timers.ask(message, heard.cause)
+        await alarm.notice(message.due_at, heard.now)
+
+    async def cancelled(message: TimerCancelled, heard: Heard) -> None:
+        await timers.cancel(message, heard.now)
+
+    async def tick(_: Tick, heard: Heard) -> None:
+        if others is not None and (rows := await others.drain()):
+            log("published what others left", rows=rows)
+        await timers.forget(heard.now)
+        await alarm.look(heard.now)
+
+    hears = Reactions()
+    hears.on(TimerRequested, requested)
+    hears.on(TimerCancelled, cancelled)
+    hears.on(Tick, tick, routed=False)
+    return hears

@@ -1,0 +1,12 @@
+-- Messages to be said later. A cancelled one stays for a while, because a cancellation may overtake its request.
+CREATE TABLE timers (
+    timer_id text COLLATE "C" PRIMARY KEY,
+    due_at timestamptz NOT NULL,
+    cancelled boolean NOT NULL DEFAULT false,
+    type text NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    data text NOT NULL,
+    meta text NOT NULL
+);
+CREATE INDEX timers_due ON timers (due_at) WHERE NOT cancelled;
+CREATE INDEX timers_over ON timers (due_at) WHERE cancelled;

@@ -1,0 +1,109 @@
+"""The table of timers: asked for, cancelled, and said when due, each once."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+
+from services.contracts.scheduler import TimerCancelled, TimerRequested
+from services.kit.cloudevents import source_of
+from services.kit.commands import Cause, CommandHandler, record
+from services.kit.log import Append, Appended, Mark, NewEvent
+from services.kit.logs import CORRELATION
+from services.kit.metrics import METRICS
+from services.kit.tracing import current
+
+__all__ = ["CANCELLED_KEPT", "FIRE_BATCH_MAX", "Timers"]
+
+FIRE_BATCH_MAX = 200
+CANCELLED_KEPT = timedelta(days=2)
+"""How long a cancellation waits for a request that it overtook."""
+
+ASK = """
+    INSERT INTO timers (timer_id, due_at, type, key, data, meta) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (timer_id) DO NOTHING
+"""
+CANCEL = """
+    INSERT INTO timers (timer_id, due_at, cancelled, type, key, data, meta) VALUES ($1, $2, true, '', $3, '', '')
+    ON CONFLICT (timer_id) DO UPDATE SET cancelled = true, due_at = excluded.due_at
+"""
+DUE = """
+    SELECT timer_id, due_at, type, data, meta FROM timers WHERE NOT cancelled AND due_at <= $1
+    ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
+"""
+SAID = "DELETE FROM timers WHERE timer_id = ANY($1::text[])"
+FORGET = "DELETE FROM timers WHERE cancelled AND due_at <= $1"
+NEXT = "SELECT min(due_at) AS due_at FROM timers WHERE NOT cancelled"
+
+
+class Timers:
+    """What is to be said, and when."""
+
+    def __init__(self, handler: CommandHandler) -> None:
+        self._handler = handler
+        self._log = handler.log
+
+    async def ask(self, timer: TimerRequested, cause: Cause) -> None:
+        """Keep a timer; one that was asked for, or cancelled, before stays as it is."""
+        meta = {
+            "subject": timer.timer_key,
+            "partitionkey": timer.timer_key,
+            "correlationid": CORRELATION.get() or timer.timer_key,
+            "causationid": cause.message_id,
+            "traceparent": current(),
+        }
+        data = json.dumps(timer.message)
+        async with self._log.transaction() as unit:
+            await unit.execute(
+                ASK, timer.timer_id, timer.due_at, timer.message_type, timer.timer_key, data, json.dumps(meta)
+            )
+
+    async def cancel(self, timer: TimerCancelled, now: datetime) -> None:
+        """Do not say it, even if the request is still on its way."""
+        async with self._log.transaction() as unit:
+            await unit.execute(CANCEL, timer.timer_id, now + CANCELLED_KEPT, timer.timer_key)
+
+    async def fire(self, now: datetime) -> int:
+        """Say what is due; how many were."""
+        total = 0
+        while said := await self._fire_some(now):
+            total += said
+        if total:
+            METRICS.count("timers_fired", total)
+        return total
+
+    async def _fire_some(self, now: datetime) -> int:
+        done: list[tuple[str, NewEvent, Appended]] = []
+        async with self._log.transaction() as unit:
+            due = await unit.fetch(DUE, now, FIRE_BATCH_MAX)
+            if not due:
+                return 0
+            appends = [
+                Append(
+                    stream=f"timer-{row['timer_id']}",
+                    expected_version=0,
+                    events=[NewEvent(str(row["type"]), now, str(row["data"]), str(row["meta"]))],
+                    mark=Mark(f"timer {row['timer_id']}"),
+                )
+                for row in due
+            ]
+            for append, result in zip(appends, await unit.append(*appends), strict=True):
+                if isinstance(result, Appended):  # otherwise it was said before, and is only to be forgotten
+                    done.append((append.stream, append.events[0], result))
+            await unit.execute(SAID, [row["timer_id"] for row in due])
+        for stream, event, result in done:
+            events = record(self._handler.service, stream, [event], result)
+            await self._handler.publish(events, result, Cause(now, source_of("scheduler")))
+        return len(due)
+
+    async def forget(self, now: datetime) -> None:
+        """Drop cancellations whose request can no longer come."""
+        async with self._log.transaction() as unit:
+            await unit.execute(FORGET, now)
+
+    async def next_due(self) -> datetime | None:
+        """When the next timer is due, if there is any."""
+        async with self._log.transaction() as unit:
+            (row,) = await unit.fetch(NEXT)
+        due_at = row["due_at"]
+        return due_at if isinstance(due_at, datetime) else None
