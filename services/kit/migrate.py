@@ -27,7 +27,7 @@ from services.kit.walls import DATABASE_ROLES, READ_ROLES, READERS, WRITERS, rea
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["migrate", "migrate_read"]
+__all__ = ["ensure_role", "migrate", "migrate_read"]
 
 LOCK_KEY = 0x7A65726F  # the same for every version: old and new code exclude each other
 ROLE_ATTEMPTS_MAX = 20
@@ -63,7 +63,7 @@ async def migrate(owner_dsn: str, passwords: Mapping[str, str]) -> None:
         await _new_epoch_if_restored(connection)
         for service in DATABASE_ROLES:
             if service in passwords:
-                await _ensure_role(
+                await ensure_role(
                     connection, service, passwords[service], search_path=service if service in WRITERS else "log"
                 )
                 await _grant(connection, service)
@@ -76,7 +76,7 @@ async def migrate_read(owner_dsn: str, passwords: Mapping[str, str]) -> None:
         for service, rights in READ_ROLES.items():
             if service in passwords:
                 role = role_of(service)
-                await _ensure_role(connection, service, passwords[service])
+                await ensure_role(connection, service, passwords[service])
                 await connection.execute(
                     f"GRANT USAGE ON SCHEMA {READ_SCHEMA} TO {role};"
                     f"GRANT {rights} ON ALL TABLES IN SCHEMA {READ_SCHEMA} TO {role};"
@@ -157,7 +157,7 @@ async def _new_epoch_if_restored(connection: Connection) -> None:
             await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")  # noqa: S608 - our own names
 
 
-async def _ensure_role(connection: Connection, service: str, password: str, search_path: str = "") -> None:
+async def ensure_role(connection: Connection, service: str, password: str, search_path: str = "") -> None:
     """Create or update a role. Roles are the cluster's, so that another database's migration may be doing it too."""
     import asyncpg
 

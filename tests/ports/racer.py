@@ -1,0 +1,41 @@
+"""A process that appends to streams and marks that others fight for: `python -m tests.ports.racer DSN SECONDS`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import Counter
+
+from services.kit.errors import Unavailable
+from services.kit.postgres_log import PostgresLog
+from tests.ports.harness import append
+
+CALLERS = 24
+STREAMS = 15
+
+
+async def race(dsn: str, seconds: float) -> Counter[str]:
+    log = PostgresLog(dsn, "orders")
+    end = time.monotonic() + seconds
+    outcomes: Counter[str] = Counter()
+
+    async def caller() -> None:
+        while time.monotonic() < end:
+            stream = f"s{random.randrange(STREAMS)}"
+            mark = f"m{random.randrange(100_000)}" if random.random() < 0.8 else None
+            version = len(await log.read(stream))
+            try:
+                outcomes[type(await log.append(append(stream, version, *"xyz", mark=mark))).__name__] += 1
+            except Unavailable as error:
+                outcomes[error.code] += 1
+
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    await log.close()
+    return outcomes
+
+
+if __name__ == "__main__":
+    print(json.dumps(asyncio.run(race(sys.argv[1], float(sys.argv[2])))))

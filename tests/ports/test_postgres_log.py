@@ -1,0 +1,188 @@
+"""What only a real database can do to the log: races between processes, lost connections, walls between roles."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+import asyncpg
+import pytest
+
+from services.kit.errors import Unavailable
+from services.kit.log import START, Appended, Conflict, Duplicate
+from services.kit.postgres_log import PostgresLog
+from services.kit.transactions import Contention, in_transaction
+from tests.ports.harness import append, event
+
+PROCESSES = 3
+
+
+async def test_processes_fighting_for_streams_and_marks_never_deadlock(database, postgres):
+    command = (sys.executable, "-m", "tests.ports.racer", database.dsn("orders"), "2")
+    racers = [await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE) for _ in range(PROCESSES)]
+    outcomes = [json.loads((await racer.communicate())[0]) for racer in racers]
+    assert all(set(outcome) <= {"Appended", "Conflict", "Duplicate"} for outcome in outcomes), outcomes
+    appended = sum(outcome["Appended"] for outcome in outcomes)
+    events = (await postgres.reader().read_all(START, 1_000_000)).events
+    assert len(events) == 3 * appended
+    for stream in {e.stream for e in events}:
+        versions = [e.version for e in events if e.stream == stream]
+        assert versions == list(range(1, len(versions) + 1))
+    owner = await asyncpg.connect(database.owner_dsn)
+    deadlocks = await owner.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    await owner.close()
+    assert deadlocks == 0
+
+
+async def test_retrying_through_lost_connections_takes_effect_once(database, postgres):
+    log = postgres.log()
+    owner = await asyncpg.connect(database.owner_dsn)
+    lost = 0
+
+    async def insist(i: int) -> None:
+        nonlocal lost
+        while True:
+            try:
+                result = await log.append(append(f"s{i}", 0, mark=f"m{i}"))
+            except Unavailable as error:
+                assert error.retry_after_seconds > 0
+                lost += 1
+                continue
+            assert isinstance(result, Appended | Duplicate)
+            return
+
+    async def cut() -> None:
+        for _ in range(10):
+            await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'zerocart_orders'")
+            await asyncio.sleep(0.02)
+
+    async def work() -> None:
+        for start in range(0, 2_000, 50):
+            await asyncio.gather(*(insist(i) for i in range(start, start + 50)))
+
+    await asyncio.gather(work(), cut())
+    await owner.close()
+    assert lost > 0
+    assert len((await postgres.reader().read_all(START, 10_000)).events) == 2_000
+
+
+async def test_a_database_that_is_away_is_said_to_be(unused_tcp_port):
+    log = PostgresLog(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/nothing", "orders")
+    with pytest.raises(Unavailable, match="database-away"):
+        await log.append(append("a", 0))
+    with pytest.raises(Unavailable):
+        await log.read("a")
+    with pytest.raises(Unavailable):
+        async with log.transaction():
+            raise AssertionError("there is no transaction")
+    await log.close()
+
+
+@pytest.mark.parametrize("bad", ["a stream that cannot be stored\0", "data that is no JSON"])
+async def test_what_cannot_be_stored_does_not_touch_its_neighbours(postgres, bad):
+    log = postgres.log()
+    poison = append(bad if "\0" in bad else "s", 0)
+    if "\0" not in bad:
+        object.__setattr__(poison.events[0], "data", "{")
+    appends = [append("a", 0), poison, append("b", 0)]
+    results = await asyncio.gather(*map(log.append, appends), return_exceptions=True)
+    assert isinstance(results[0], Appended) and isinstance(results[2], Appended)
+    assert isinstance(results[1], asyncpg.DataError)
+
+
+async def test_a_transaction_beside_a_batch_may_lose_and_is_repeated(postgres):
+    log, other = postgres.log(), postgres.log()
+    for name in ("a", "b"):
+        await log.append(append(name, 0))
+    barrier = asyncio.Barrier(2)
+
+    async def both(first: str, second: str, owner: PostgresLog) -> int:
+        tries = 0
+
+        async def work(unit) -> None:
+            nonlocal tries
+            tries += 1
+            for name in (first, second):
+                [result] = await unit.append(append(name, len(await unit.read(name))))
+                if result == Conflict():
+                    raise Contention("conflict", "again")
+                if tries == 1 and name == first:
+                    await barrier.wait()  # each holds what the other wants
+
+        await in_transaction(owner, work)
+        return tries
+
+    tries = await asyncio.gather(both("a", "b", log), both("b", "a", other))
+    assert sum(tries) > 2
+    assert len(await log.read("a")) == len(await log.read("b")) == 3
+
+
+async def test_contention_surfaces_when_it_does_not_end(postgres):
+    async def work(unit) -> None:
+        raise Contention("conflict", "again")
+
+    with pytest.raises(Unavailable):
+        await in_transaction(postgres.log(), work, attempts_max=3)
+
+
+WALLS = {
+    "orders": [
+        "INSERT INTO inventory.events (stream, version, type, time, data, meta) VALUES ('a', 1, 't', now(), '{}', '{}')",
+        "INSERT INTO log.events (service, stream, version, type, time, data, meta)"
+        " VALUES ('inventory', 'a', 1, 't', now(), '{}', '{}')",
+        "INSERT INTO events (service, stream, version, type, time, data, meta)"
+        " VALUES ('inventory', 'a', 1, 't', now(), '{}', '{}')",
+        "INSERT INTO events (stream, version, type, time, data, meta, position) VALUES ('a', 1, 't', now(), '{}', '{}', 1)",
+        "SELECT * FROM inventory.events",
+        "SELECT * FROM inventory.streams",
+        "SELECT * FROM inventory.inbox",
+        "SELECT * FROM log.events",
+        "UPDATE events SET data = '{}'",
+        "DELETE FROM events",
+        "TRUNCATE events",
+        "UPDATE inbox SET answer = ''",
+        "UPDATE cluster SET epoch = 1",
+        "ALTER TABLE events ALTER COLUMN epoch SET DEFAULT 9",
+        "CREATE TABLE orders.other ()",
+        "SELECT setval('log.position', 1)",
+    ],
+    "projection": [
+        "SELECT * FROM orders.streams",
+        "INSERT INTO log.events (service, stream, version, type, time, data, meta)"
+        " VALUES ('orders', 'a', 1, 't', now(), '{}', '{}')",
+        "DELETE FROM log.outbox",
+        "DELETE FROM log.events",
+    ],
+    "scheduler": ["DELETE FROM log.events", "UPDATE log.outbox SET last_version = 9", "SELECT * FROM log.failures"],
+    "operations": ["DELETE FROM log.events", "SELECT * FROM log.outbox", "INSERT INTO log.failures (key) VALUES ('m')"],
+}
+
+
+@pytest.mark.parametrize("service", list(WALLS))
+async def test_a_role_reaches_no_further_than_it_must(database, service):
+    connection = await asyncpg.connect(database.dsn(service))
+    for forbidden in WALLS[service]:
+        try:
+            await connection.execute(forbidden)
+        except asyncpg.InsufficientPrivilegeError:
+            continue
+        pytest.fail(f"{service} may {forbidden}")
+    await connection.close()
+
+
+async def test_operations_sees_and_clears_the_failures_of_all(postgres):
+    from services.kit.failures import PostgresFailures
+
+    await postgres.failures("orders").record("m", "wrong", {"id": "1"}, b"{}")
+    everybody = PostgresFailures(postgres.reader("operations"))
+    [failure] = await everybody.list(parked_only=False, failures_max=9)
+    assert (failure.service, failure.key) == ("orders", "m")
+    await everybody.clear("m")
+    assert await everybody.list(parked_only=False, failures_max=9) == []
+
+
+async def test_a_document_is_kept_byte_for_byte(postgres):
+    log = postgres.log()
+    await log.append(append("a", 0, 'ü \\u0000 \\"quoted\\" 😀'))
+    assert (await log.read("a"))[0].data == event('ü \\u0000 \\"quoted\\" 😀').data

@@ -1,0 +1,93 @@
+"""A dump restored into a fresh cluster, where transaction ids begin anew, goes on in the same global order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from services.kit.errors import Unavailable
+from services.kit.log import START, Position, Recorded
+from services.kit.migrate import migrate
+from services.kit.postgres_log import PostgresLog, PostgresReader
+from tests.ports.harness import append
+from tests.ports.load import Load, assert_complete
+
+BURNT_TRANSACTIONS = 5_000
+"""So that the first cluster's transaction ids are well above those of a fresh one."""
+BURN = f"DO $$ BEGIN FOR i IN 1..{BURNT_TRANSACTIONS} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
+SECONDS = 1.0
+
+
+async def run(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0
+
+
+async def execute(dsn: str, statement: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(statement)
+    await connection.close()
+
+
+async def loaded(database) -> tuple[Load, list[Recorded]]:
+    """The history that a load left in a database."""
+    load = Load(SECONDS)
+    logs = [(service, PostgresLog(database.dsn(service), service)) for service in ("orders", "payments")]
+    reader = PostgresReader(database.dsn("projection"))
+    _, events = await asyncio.gather(load.run(logs), load.follow(reader))
+    for one in (reader, *(log for _, log in logs)):
+        await one.close()
+    return load, events
+
+
+@pytest.fixture
+async def restored(database, fresh_cluster, postgres_tools, tmp_path):
+    """A database with a history, and what came of restoring it elsewhere: (load, history, the other database)."""
+    await execute(database.owner_dsn, BURN)
+    load, history = await loaded(database)
+    dump = str(tmp_path / "dump")
+    other = await fresh_cluster()
+    await run(str(postgres_tools / "pg_dump"), "--format=custom", f"--file={dump}", database.owner_dsn)
+    tool = str(postgres_tools / "pg_restore")
+    await run(tool, "--no-owner", "--no-privileges", "--exit-on-error", f"--dbname={other.owner_dsn}", dump)
+    return load, history, other
+
+
+async def test_the_order_goes_on_after_dump_and_restore(restored):
+    load, history, other = restored
+    checkpoint = history[len(history) // 2].position  # of a reader that was half-way when the dump was made
+    early = PostgresLog(other.owner_dsn, "orders")
+    with pytest.raises(Unavailable, match="not-migrated"):  # a service that is too quick cannot spoil the order
+        await early.append(append("early", 0))
+
+    await asyncio.gather(*(migrate(other.owner_dsn, other.passwords) for _ in range(3)))
+    more, events = await loaded(other)
+    assert min(e.position.transaction for e in events[len(history) :]) < history[0].position.transaction
+    assert {e.position.epoch for e in events[: len(history)]} == {1}
+    assert {e.position.epoch for e in events[len(history) :]} == {2}
+    assert events[: len(history)] == history
+    assert_complete(events, load.committed + more.committed)
+    assert await read_from(other, checkpoint) == [e for e in events if e.position > checkpoint]
+    assert await read_from(other, history[-1].position) == events[len(history) :]
+
+
+async def read_from(database, after: Position) -> list[Recorded]:
+    reader = PostgresReader(database.dsn("projection"))
+    page = await reader.read_all(after, 1_000_000)
+    await reader.close()
+    return page.events
+
+
+async def test_another_epoch_can_be_asked_for(database):
+    """After a point-in-time recovery, say: see docs/decisions/0002."""
+    log, reader = PostgresLog(database.dsn("orders"), "orders"), PostgresReader(database.dsn("projection"))
+    await log.append(append("a", 0))
+    await execute(database.owner_dsn, "UPDATE log.cluster SET system_identifier = 0")
+    await migrate(database.owner_dsn, database.passwords)
+    await migrate(database.owner_dsn, database.passwords)
+    await log.append(append("a", 1))
+    assert [e.position.epoch for e in (await reader.read_all(START, 9)).events] == [1, 2]
+    await log.close()
+    await reader.close()
