@@ -36,7 +36,8 @@ class GroupCommit:
         self._run = run
         self._lanes = lanes
         self._queue: deque[_Waiting] = deque()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._open_lanes = 0
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
         self._streams: set[str] = set()  # under way
         self._marks: set[str] = set()  # under way
 
@@ -44,7 +45,8 @@ class GroupCommit:
         """The result of one append; cancelling the caller touches nobody else's."""
         waiting = _Waiting(append, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
-        if len(self._tasks) < self._lanes:
+        if self._open_lanes < self._lanes:
+            self._open_lanes += 1
             lane = asyncio.create_task(self._lane())
             self._tasks.add(lane)
             lane.add_done_callback(self._tasks.discard)
@@ -67,6 +69,9 @@ class GroupCommit:
                 self._marks.difference_update(append.mark.key for append in appends if append.mark)
             for waiting, result in zip(batch, results, strict=True):
                 _answer(waiting.result, result)
+        # in the same breath as the look at the queue: a task counts as unfinished a while longer, and whoever came in
+        # between would wait for a lane that no longer looks
+        self._open_lanes -= 1
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []

@@ -1,0 +1,89 @@
+"""Appends of one process share batches without waiting, without harming each other, and none is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from services.kit.group_commit import BATCH_APPENDS_MAX, BATCH_EVENTS_MAX, GroupCommit
+from services.kit.log import Append, Conflict, Result
+from tests.ports.harness import append
+
+
+class Recorder:
+    """Executes batches, and fails if what must not run at the same time does."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Append]] = []
+        self._streams: set[str] = set()
+        self._marks: set[str] = set()
+
+    async def run(self, appends: Sequence[Append]) -> Sequence[Result | Exception]:
+        self.batches.append(list(appends))
+        streams = {one.stream for one in appends}
+        marks = {one.mark.key for one in appends if one.mark}
+        assert len(streams) == len(appends) and not streams & self._streams
+        assert len(marks) == sum(one.mark is not None for one in appends) and not marks & self._marks
+        self._streams |= streams
+        self._marks |= marks
+        await asyncio.sleep(0.001)
+        self._streams -= streams
+        self._marks -= marks
+        return [KeyError(one.stream) if one.stream == "bad" else Conflict() for one in appends]
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3])
+async def test_nobody_is_left_behind(lanes):
+    recorder = Recorder()
+    group = GroupCommit(recorder.run, lanes)
+
+    async def caller(i: int) -> None:
+        for turn in range(20):
+            await group.append(append(f"s{(i + turn) % 7}", 0, mark=f"m{(i * turn) % 11}"))
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(*(caller(i) for i in range(30)))
+    assert sum(map(len, recorder.batches)) == 600
+
+
+@pytest.mark.parametrize("pauses", range(6))
+async def test_an_append_that_comes_as_a_lane_ends_finds_another(pauses):
+    group = GroupCommit(Recorder().run, 1)
+    first = asyncio.create_task(group.append(append("a", 0)))
+    await first
+    async with asyncio.timeout(1):
+        for _ in range(50):
+            await group.append(append("a", 0))
+            for _ in range(pauses):
+                await asyncio.sleep(0)
+
+
+async def test_what_arrives_while_a_batch_runs_is_the_next_batch():
+    recorder = Recorder()
+    group = GroupCommit(recorder.run, 1)
+    await asyncio.gather(*(group.append(append(f"s{i}", 0)) for i in range(2 * BATCH_APPENDS_MAX)))
+    assert [len(batch) for batch in recorder.batches] == [BATCH_APPENDS_MAX] * 2
+
+
+async def test_a_batch_has_a_bounded_number_of_events():
+    recorder = Recorder()
+    group = GroupCommit(recorder.run, 1)
+    await asyncio.gather(*(group.append(append(f"s{i}", 0, *["x"] * 700)) for i in range(9)))
+    assert all(sum(len(one.events) for one in batch) < BATCH_EVENTS_MAX + 700 for batch in recorder.batches)
+
+
+async def test_an_exception_belongs_to_one_append():
+    group = GroupCommit(Recorder().run)
+    results = await asyncio.gather(*(group.append(append(s, 0)) for s in ("a", "bad", "b")), return_exceptions=True)
+    assert [type(result) for result in results] == [Conflict, KeyError, Conflict]
+
+
+async def test_closing_finishes_what_was_asked_for():
+    recorder = Recorder()
+    group = GroupCommit(recorder.run)
+    task = asyncio.create_task(group.append(append("a", 0)))
+    await asyncio.sleep(0)
+    await group.close()
+    assert len(recorder.batches) == 1 and await task == Conflict()
