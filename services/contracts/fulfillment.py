@@ -1,4 +1,4 @@
-"""What fulfillment says: requests to the services that do the steps, and the life of a run. The saga id is the order id."""
+"""What fulfillment says: requests to the services that do the steps, and the life of a run (its id is the order's)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "PaymentProcess",
     "PaymentRefund",
     "PaymentVoid",
+    "RunAmended",
     "RunCompensated",
     "RunCompensating",
     "RunCompleted",
@@ -148,6 +149,15 @@ class RunStarted(saga.RunStarted):
     shipping_address: Address
     payment_method: PaymentMethod
     priority: Priority = "standard"
+
+
+class RunAmended(saga.RunAmended):
+    """The order was changed while it is being fulfilled; what is absent did not change."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.run.amended.v1"
+    email: Personal[str] | None = None
+    customer_name: Personal[str] | None = None
+    shipping_address: Address | None = None
 
 
 class StepSucceeded(saga.StepSucceeded):

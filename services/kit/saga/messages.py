@@ -6,13 +6,15 @@ A run of a saga is one stream. Its id is the `saga_id`, and the key of all its m
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypedDict
 
 from pydantic import Field, JsonValue
 
 from services.kit.message import REQUEST_EXPIRES_AFTER, Instant, Message
 
 __all__ = [
+    "ReplyTo",
+    "RunAmended",
     "RunCompensated",
     "RunCompensating",
     "RunCompleted",
@@ -27,8 +29,11 @@ __all__ = [
     "StepTimedOut",
     "StepTimer",
     "TimerCancelled",
+    "TimerKind",
     "TimerRequested",
 ]
+
+TimerKind = Literal["retry", "deadline"]
 
 
 class SagaMessage(Message):
@@ -39,12 +44,16 @@ class SagaMessage(Message):
 
 
 class StepRequest(SagaMessage):
-    """Do (or undo) one step; `attempt` counts from 1, and the receiver answers with the same three values."""
+    """Do (or undo) one step; `attempt` counts from 1, and the receiver answers with the same three values.
+
+    After `answer_by` the run no longer waits and asks again, so an answer is still welcome but may be late.
+    """
 
     expires_after: ClassVar[timedelta | None] = REQUEST_EXPIRES_AFTER
     step: str
     undo: bool = False
     attempt: int = Field(default=1, ge=1)
+    answer_by: Instant | None = None
 
 
 class StepReply(SagaMessage):
@@ -63,8 +72,25 @@ class StepReply(SagaMessage):
     error: str | None = None
 
 
+class ReplyTo(TypedDict):
+    """The part of a StepReply that says what it answers."""
+
+    saga_id: str
+    step: str
+    undo: bool
+    attempt: int
+
+
 class RunStarted(SagaMessage):
-    """A run begins; a subclass adds what its requests need to know."""
+    """A run begins; a subclass adds the facts that its requests need, as of `facts_version` of their source."""
+
+    facts_version: int = 0
+
+
+class RunAmended(SagaMessage):
+    """Facts of the run changed: a field that is present replaces the fact of that name, unless that is newer."""
+
+    facts_version: int
 
 
 class StepSucceeded(SagaMessage):
@@ -88,7 +114,7 @@ class StepFailed(SagaMessage):
 
 
 class StepTimedOut(SagaMessage):
-    """No answer came before the deadline: whether the step was done is unknown, so it will be undone."""
+    """No answer came before the deadline: it may have been done, so it is asked again, and undone if given up."""
 
     step: str
     undo: bool = False
@@ -146,7 +172,7 @@ class StepTimer(SagaMessage):
     step: str
     undo: bool = False
     attempt: int
-    kind: Literal["retry", "deadline"]
+    kind: TimerKind
 
 
 class TimerRequested(Message):

@@ -1,0 +1,53 @@
+"""Looking at runs over REST, and resuming a stuck one."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from services.fulfillment.history import history_of
+from services.fulfillment.saga import FULFILLMENT
+from services.kit.commands import CommandHandler
+from services.kit.errors import NotFound
+from services.kit.rest import RestCause, json_router, respond
+from services.kit.saga.commands import Resume
+
+__all__ = ["router"]
+
+OrderId = Annotated[str, Path(max_length=64)]
+
+
+class ResumeBody(BaseModel):
+    """Who looked at the run."""
+
+    model_config = ConfigDict(extra="forbid")
+    by: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)] = "operator"
+
+
+def router(handler: CommandHandler) -> APIRouter:
+    """The routes of fulfillment."""
+    routes = json_router()
+
+    @routes.get("/fulfillments/{order_id}")
+    async def read(order_id: OrderId) -> dict[str, object]:
+        recorded = await handler.log.read(FULFILLMENT.stream(order_id))
+        if not recorded:
+            raise NotFound("run-not-found", "there is no run for this order")
+        return {"order_id": order_id, **history_of(recorded)}
+
+    @routes.post("/fulfillments/{order_id}/resume")
+    async def resume(order_id: OrderId, cause: RestCause, body: ResumeBody | None = None) -> Response:
+        by = (body or ResumeBody()).by
+        # nothing waits for a delay when a run is resumed, so there is no chance to be taken
+        command = Resume(at=cause.at, jitter=0.0, saga_id=order_id, by=by)
+        return await respond(
+            handler.relay,
+            cause,
+            lambda marked: handler.handle(FULFILLMENT, order_id, command, marked),
+            status=202,
+            body={"order_id": order_id, "status": "compensating"},
+        )
+
+    return routes

@@ -1,0 +1,28 @@
+"""Fulfillment, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.fulfillment.reactions import reactions
+from services.kit.host import Host
+from services.kit.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+
+def create_app(host: Host | None = None) -> Service:
+    """The fulfillment service on `host`, or on what the environment names."""
+    host = host or Host.connect("fulfillment")
+
+    def routers() -> Sequence[APIRouter]:
+        from services.fulfillment.api import router
+
+        return (router(host.handler),)
+
+    return Service(host, reactions=reactions(host.handler), routers=routers)
