@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 from services.kit.message import Message
@@ -133,7 +134,7 @@ def tend_timers(turn: Turn[F], before: Run) -> None:
 
 
 def _tend_deadline(turn: Turn[F], timer: Timer | None, *, is_idle: bool) -> None:
-    earliest = min(_deadlines(turn.saga, turn.run), default=None)
+    earliest = min(_deadlines(turn.saga, turn.run), key=itemgetter(0), default=None)
     is_needless = earliest is None and is_idle
     is_late = timer is not None and earliest is not None and timer.due_at > earliest[0]
     if earliest is not None and (timer is None or turn.deadline_fired or is_late):

@@ -1,0 +1,99 @@
+"""What is heard and said in a run, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import assert_never
+
+from services.kit.message import Message
+from services.kit.saga import messages
+from services.kit.saga.commands import Amend, Answer, Cancel, Nudge, Resume, SagaCommand, Start, TimerFired
+
+__all__ = ["describe", "heard", "label"]
+
+About = (
+    messages.StepRequest
+    | messages.StepReply
+    | messages.StepTimer
+    | messages.StepSucceeded
+    | messages.StepFailed
+    | messages.StepTimedOut
+)
+
+
+def label(about: About) -> str:
+    """The step, whether it is its undo, and which attempt: `undo ship #2`."""
+    return f"{'undo ' if about.undo else ''}{about.step} #{about.attempt}"
+
+
+def heard(command: SagaCommand) -> str:
+    """What a run was told, on one line."""
+    match command:
+        case Start():
+            return "start"
+        case Answer(reply=reply):
+            return f"answer: {label(reply)} {_answer(reply)}"
+        case TimerFired(timer=timer):
+            return f"timer fires: {timer.kind} of {label(timer)}"
+        case Cancel(reason=reason):
+            return f"cancel: {reason}"
+        case Amend():
+            return "facts changed"
+        case Resume(by=by):
+            return f"resume, by {by}"
+        case Nudge():
+            return "nudge"
+        case _:
+            assert_never(command)
+
+
+def _answer(reply: messages.StepReply) -> str:
+    if reply.success:
+        return "is done"
+    return f"failed and may be tried again: {reply.error_code}" if reply.transient else f"refused: {reply.error_code}"
+
+
+def describe(event: Message, when: Callable[[datetime], str]) -> str:
+    """What a run said, on one line; `when` renders an instant."""
+    match event:
+        case messages.StepRequest():
+            return f"ask   {label(event)}"
+        case messages.StepSucceeded():
+            return f"note  {label(event)} is done"
+        case messages.StepFailed(transient=True, error_code=code):
+            return f"note  {label(event)} failed: {code}"
+        case messages.StepFailed(error_code=code):
+            return f"note  {label(event)} was refused: {code}"
+        case messages.StepTimedOut():
+            return f"note  {label(event)} was not answered in time"
+        case messages.TimerRequested(timer_id=timer_id, due_at=due_at, message=message):
+            undo = "undo " if message.get("undo") else ""
+            what = f"{message.get('kind')} of {undo}{message.get('step')} #{message.get('attempt')}"
+            return f"timer {timer_id} set for {when(due_at)}: {what}"
+        case messages.TimerCancelled(timer_id=timer_id):
+            return f"timer {timer_id} cancelled"
+        case _:
+            return _status(event)
+
+
+def _status(event: Message) -> str:
+    match event:
+        case messages.RunStarted():
+            return "RUN STARTED"
+        case messages.RunAmended():
+            return "note  facts changed"
+        case messages.RunCompleted():
+            return "RUN COMPLETED"
+        case messages.RunCompensating(error_code=code, error=error):
+            return f"RUN COMPENSATING  {code}: {error}"
+        case messages.RunCompensated(cause=cause, error_code=code):
+            return f"RUN COMPENSATED  {cause}: {code}"
+        case messages.RunFailed(error_code=code, error=error):
+            return f"RUN FAILED  {code}: {error}"
+        case messages.RunStuck(step=step, error_code=code):
+            return f"RUN STUCK  undo {step}: {code}"
+        case messages.RunResumed(by=by):
+            return f"RUN RESUMED  by {by}"
+        case _:
+            return type(event).__name__

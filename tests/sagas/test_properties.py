@@ -1,0 +1,167 @@
+"""Whatever receivers, timers and deaths of the process do: how every run ends, and what it has done by then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from services.contracts.fulfillment import PaymentCapture, RunAmended, RunStarted
+from services.contracts.scheduler import TimerCancelled, TimerRequested
+from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
+from services.kit.message import Message
+from services.kit.saga.commands import Amend, Answer, SagaCommand, TimerFired
+from services.kit.saga.messages import StepReply, StepRequest, StepSucceeded, StepTimer
+from services.kit.saga.run import Compensated, Completed, Failed, Run, Stuck
+from services.kit.testing import EPOCH, Act, Receivers, SagaSimulator, assert_idempotent
+from tests.sagas.facts import CANCEL, FACTS, NUDGE, ORDER_ID, RESUME, START, STEPS
+
+EXAMPLES = settings(max_examples=200, deadline=None)
+TIMERS_BESIDE_RETRIES_MAX = 1
+
+delays = st.sampled_from([0.0, 0.01, 0.02, 1.0, 70.0, 130.0, 900.0]).map(lambda n: timedelta(seconds=n))
+troubles = st.builds(
+    Act,
+    how=st.sampled_from(["do", "do", "do", "refuse", "fail", "doubt", "ignore"]),
+    delay=delays,
+    answers=st.lists(delays, max_size=3).map(tuple),
+)
+acts = st.one_of(st.just(Act()), st.just(Act()), st.just(Act()), troubles)
+AMEND = Amend(at=EPOCH, jitter=0.0, amendment=RunAmended(saga_id=ORDER_ID, facts_version=2, email="new@example.org"))
+interruptions = st.lists(st.tuples(delays, st.sampled_from([CANCEL, AMEND, NUDGE, RESUME, START])), max_size=4)
+
+
+class Watched(SagaSimulator[RunStarted]):
+    """A simulator whose process dies after every decision, and which watches what must hold at each."""
+
+    def _decide(self, command: SagaCommand) -> None:
+        before = self.run
+        super()._decide(command)
+        after = self.run
+        self.reload()
+        assert self.run == after, "what is stored is all that a run is"
+        self._watch(before)
+
+    def _watch(self, before: Run) -> None:
+        open_timers = {e.timer_id: e for e in self.history if isinstance(e, TimerRequested)}
+        for said in self.history:
+            if isinstance(said, TimerCancelled):
+                open_timers.pop(said.timer_id)
+        deadlines = [e for e in open_timers.values() if e.message["kind"] == "deadline" and e.due_at > self.now]
+        assert len(deadlines) <= TIMERS_BESIDE_RETRIES_MAX
+        if isinstance(self.run, Completed | Compensated | Failed) and type(self.run) is not type(before):
+            assert all(timer.due_at <= self.now for timer in open_timers.values()), "an ended run needs no timer"
+
+
+@EXAMPLES
+@given(data=st.data(), told=interruptions, quiet=st.booleans())
+def test_every_run_ends_and_its_books_balance(
+    data: st.DataObject, told: list[tuple[timedelta, SagaCommand]], quiet: bool
+) -> None:
+    script: dict[str, Act] = {}
+
+    def act(name: str) -> Act:
+        if name not in script:
+            script[name] = data.draw(acts, label=name)
+        return script[name]
+
+    receivers = Receivers(act)
+    simulator = Watched(ORDER_SAGA, receivers, jitter=lambda: 0.0 if quiet else 0.99)
+    for delay, command in [(timedelta(0), START), *told]:
+        simulator.tell(command, delay)
+    simulator.play()
+    event(type(simulator.run).__name__)
+    check_books(simulator)
+
+
+def check_books(simulator: SagaSimulator[RunStarted]) -> None:
+    run, receivers = simulator.run, simulator.receivers
+    assert isinstance(run, Completed | Compensated | Failed | Stuck)
+    undos = [said for said in simulator.history if isinstance(said, StepRequest) and said.undo]
+    if isinstance(run, Completed):
+        assert receivers.done == set(STEPS)
+        assert not undos
+    elif isinstance(run, Stuck):
+        assert run.steps  # somebody knows what to look at
+        kept = {name for name in STEPS if name in receivers.done}
+        assert all(run.steps & followers(name) for name in kept), "only what is stuck, or waits for it, is kept"
+    else:
+        assert receivers.done == set()
+    assert_captured_last(simulator)
+
+
+def followers(name: str) -> set[str]:
+    """A step and everything after it."""
+    return {name}.union(*(followers(later) for later in ORDER_SAGA.dependents[name]))
+
+
+def assert_captured_last(simulator: SagaSimulator[RunStarted]) -> None:
+    done: set[str] = set()
+    for said in simulator.history:
+        if isinstance(said, StepSucceeded) and not said.undo:
+            done.add(said.step)
+        if isinstance(said, PaymentCapture):
+            assert set(STEPS[:3]) <= done
+
+
+steps = st.sampled_from([*STEPS, "unheard_of"])
+attempts = st.integers(1, 9)
+replies = st.builds(
+    lambda at, reply: Answer(at=EPOCH + at, jitter=0.5, reply=reply),
+    delays,
+    st.builds(
+        StepReply, saga_id=st.just(ORDER_ID), step=steps, undo=st.booleans(), attempt=attempts,
+        success=st.booleans(), transient=st.booleans(),
+    ),
+)  # fmt: skip
+timers = st.builds(
+    lambda at, timer: TimerFired(at=EPOCH + at, jitter=0.5, timer=timer),
+    delays,
+    st.builds(
+        StepTimer, saga_id=st.just(ORDER_ID), step=steps, undo=st.booleans(), attempt=attempts,
+        kind=st.sampled_from(["retry", "deadline"]),
+    ),
+)  # fmt: skip
+commands = st.one_of(replies, replies, timers, st.sampled_from([START, CANCEL, AMEND, RESUME, NUDGE]))
+
+
+@EXAMPLES
+@given(st.lists(commands, max_size=60))
+def test_nothing_said_to_a_run_ever_breaks_it(told: list[SagaCommand]) -> None:
+    """Even liars and timers nobody asked for: no error, and a repeat decides nothing."""
+    run = FULFILLMENT.initial
+    for command in told:
+        run = assert_idempotent(FULFILLMENT, command, run)
+
+
+def message_of(model: type[Message]) -> st.SearchStrategy[Message]:
+    """Messages of a type, with whatever facts they need."""
+    words = FACTS.model_dump(mode="json") | {
+        "saga_id": ORDER_ID, "items": [], "amount": {"amount": "1.00", "currency": "GBP"}, "transient": True,
+        "error_code": "no", "error": "no", "by": "ops", "timer_id": "t", "timer_key": ORDER_ID,
+        "due_at": "2026-01-01T00:00:00Z", "message_type": "x",
+    }  # fmt: skip
+    drawn = st.fixed_dictionaries(
+        {
+            "step": steps,
+            "undo": st.booleans(),
+            "attempt": attempts,
+            "cause": st.sampled_from(["failed", "cancelled"]),
+            "facts_version": st.integers(0, 3),
+            "message": st.dictionaries(st.sampled_from(["step", "undo", "attempt", "kind"]), st.just("retry")),
+        }
+    )
+
+    def build(values: Mapping[str, object]) -> Message:
+        fields = {name: value for name, value in {**words, **values}.items() if name in model.model_fields}
+        return model.model_validate(fields)
+
+    return drawn.map(build)
+
+
+@EXAMPLES
+@given(st.lists(st.one_of([message_of(model) for model in FULFILLMENT.events]), max_size=40))
+def test_evolve_never_raises(events: list[Message]) -> None:
+    FULFILLMENT.fold(events)
