@@ -1,0 +1,43 @@
+"""From manifests to routes: addresses resolved, one dispatcher per topic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from services.local.delivery.attempts import Schedule
+from services.local.delivery.lane import Route
+from services.local.manifests import Destination, Manifests, UnsupportedManifestError
+
+__all__ = ["routes_by_topic"]
+
+
+def routes_by_topic(manifests: Manifests, base_urls: Mapping[str, str], namespace: str) -> dict[str, Sequence[Route]]:
+    """The Triggers of each topic; UnsupportedManifestError if a subscriber or sink has no address here."""
+    topics: dict[str, list[Route]] = {broker.topic: [] for broker in manifests.brokers}
+    broker_topics = {broker.name: broker.topic for broker in manifests.brokers}
+    for trigger in manifests.triggers:
+        where = f"Trigger {trigger.name}"
+        sink = trigger.delivery.dead_letter_sink
+        topics[broker_topics[trigger.broker]].append(
+            Route(
+                name=trigger.name,
+                namespace=namespace,
+                filters=tuple(trigger.filters),
+                subscriber_url=_url(trigger.subscriber, base_urls, where),
+                dead_letter_url=_url(sink, base_urls, where) if sink else None,
+                schedule=Schedule.of(trigger.delivery),
+            )
+        )
+    return {topic: routes for topic, routes in topics.items() if routes}
+
+
+def _url(destination: Destination, base_urls: Mapping[str, str], where: str) -> str:
+    if destination.kind == "Broker":
+        raise UnsupportedManifestError(where, "a Broker as subscriber or sink is not supported")
+    try:
+        url = destination.url(base_urls)
+    except KeyError as error:
+        raise UnsupportedManifestError(where, f"no address is known for the service {error}") from error
+    if not url.startswith("http://"):
+        raise UnsupportedManifestError(where, f"{url}: only plain http is supported")
+    return url
