@@ -16,6 +16,8 @@ from services.kit.log import Append, Result
 
 __all__ = ["BATCH_APPENDS_MAX", "BATCH_EVENTS_MAX", "LANES", "GroupCommit"]
 
+BATCH_APPENDS_MIN = 16
+"""A batch this small is not shared between lanes: each costs a flush to disk."""
 BATCH_APPENDS_MAX = 256
 BATCH_EVENTS_MAX = 2_000
 LANES = 2
@@ -77,7 +79,8 @@ class GroupCommit:
         batch: list[_Waiting] = []
         later: deque[_Waiting] = deque()
         events = 0
-        while self._queue and len(batch) < BATCH_APPENDS_MAX and events < BATCH_EVENTS_MAX:
+        appends_max = self._share()
+        while self._queue and len(batch) < appends_max and events < BATCH_EVENTS_MAX:
             waiting = self._queue.popleft()
             if waiting.result.done():
                 continue  # its caller was cancelled
@@ -88,6 +91,11 @@ class GroupCommit:
                 later.append(waiting)
         self._queue.extendleft(reversed(later))
         return batch
+
+    def _share(self) -> int:
+        # were everybody in one batch, the other lanes would have nothing to do, and this process nothing while it runs
+        share = -(-(len(self._queue) + len(self._streams)) // self._lanes)
+        return min(max(share, BATCH_APPENDS_MIN), BATCH_APPENDS_MAX)
 
     def _begin(self, append: Append) -> bool:
         mark = append.mark.key if append.mark else None

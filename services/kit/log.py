@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from services.kit.errors import ZerocartError
 
@@ -39,8 +39,7 @@ APPEND_EVENTS_MAX = 5_000
 """Events in one append."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place in the global order: (epoch, transaction id, number).
 
     Transaction ids start anew when a dump is restored into a new cluster; the epoch counts those restorations, so
@@ -78,9 +77,11 @@ class NewEvent:
     meta: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """An event in the log; `(service, stream, version)` is its identity, `position` its place."""
+class Recorded(NamedTuple):
+    """An event in the log; `(service, stream, version)` is its identity, `position` its place.
+
+    A tuple, as its position is: readers make hundreds of thousands a second.
+    """
 
     service: str
     stream: str

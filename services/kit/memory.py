@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,23 +27,29 @@ __all__ = ["MemoryLog", "MemoryOutbox", "MemoryReader", "MemoryStore", "MemoryUn
 
 EPOCH = 1
 
+MarkKey = tuple[str, str]
+"""Service and key."""
+StreamKey = tuple[str, str]
+"""Service and stream."""
+
 
 @dataclass(slots=True)
 class MemoryStore:
     """What the logs of several services and their readers share: one history, one writer at a time."""
 
     events: list[Recorded] = field(default_factory=list[Recorded])
-    outbox: list[OutboxRow] = field(default_factory=list[OutboxRow])
-    marks: dict[tuple[str, str], Duplicate] = field(default_factory=dict[tuple[str, str], Duplicate])
-    streams: dict[tuple[str, str], list[Recorded]] = field(default_factory=dict[tuple[str, str], list[Recorded]])
+    outbox: dict[StreamKey, list[OutboxRow]] = field(default_factory=dict[StreamKey, list[OutboxRow]])
+    marks: dict[MarkKey, Duplicate] = field(default_factory=dict[MarkKey, Duplicate])
+    streams: dict[StreamKey, list[Recorded]] = field(default_factory=dict[StreamKey, list[Recorded]])
     transactions: int = 0
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def commit(self, unit: MemoryUnit) -> None:
         """Take over what a unit appended."""
         self.events += unit.events
-        self.outbox += unit.outbox
         self.marks |= unit.marks
+        for row in unit.outbox:
+            self.outbox.setdefault((row.service, row.stream), []).append(row)
         for event in unit.events:
             self.streams.setdefault((event.service, event.stream), []).append(event)
 
@@ -56,7 +63,7 @@ class MemoryUnit:
         self._transaction = store.transactions = store.transactions + 1
         self.events: list[Recorded] = []
         self.outbox: list[OutboxRow] = []
-        self.marks: dict[tuple[str, str], Duplicate] = {}
+        self.marks: dict[MarkKey, Duplicate] = {}
 
     async def append(self, *appends: Append) -> list[Result]:
         """Append within the transaction."""
@@ -79,9 +86,11 @@ class MemoryUnit:
         if mark and (repeated := self.marks.get(mark) or self._store.marks.get(mark)):
             return repeated
         known = self._stream(append.stream)
-        if append.expected_version != (known[-1].version if known else 0):
+        if append.expected_version != len(known):
             return Conflict()
-        backlog = any(self._waits(append.stream, row) for row in (*self._store.outbox, *self.outbox))
+        backlog = (self._service, append.stream) in self._store.outbox or any(
+            row.stream == append.stream for row in self.outbox
+        )
         events = [self._record(append, i, event) for i, event in enumerate(append.events)]
         self.events += events
         version = events[-1].version
@@ -107,9 +116,6 @@ class MemoryUnit:
     def _stream(self, stream: str) -> list[Recorded]:
         own = [event for event in self.events if event.stream == stream]
         return [*self._store.streams.get((self._service, stream), ()), *own]
-
-    def _waits(self, stream: str, row: OutboxRow) -> bool:
-        return row.service == self._service and row.stream == stream
 
 
 class MemoryLog:
@@ -160,17 +166,16 @@ class MemoryOutbox:
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
         """Rows that wait, per stream in version order, each with its events."""
-        rows = [
-            row
-            for row in self._store.outbox
-            if row.service == (self._service or row.service) and row.stream == (stream or row.stream)
-        ]
-        rows.sort(key=lambda row: (row.stream, row.service, row.first_version))
+        chosen = sorted(key for key in self._store.outbox if self._service in ("", key[0]) and stream in (None, key[1]))
+        rows = [row for key in sorted(chosen, key=lambda key: key[1]) for row in self._store.outbox[key]]
         return [(row, self._events(row)) for row in rows[:rows_max]]
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:
         """Forget rows that have been published; unknown ones are no error."""
-        self._store.outbox = [row for row in self._store.outbox if row not in set(rows)]
+        for row in rows:
+            left = [one for one in self._store.outbox.pop((row.service, row.stream), ()) if one != row]
+            if left:
+                self._store.outbox[row.service, row.stream] = left
 
     def _events(self, row: OutboxRow) -> list[Recorded]:
         return self._store.streams[row.service, row.stream][row.first_version - 1 : row.last_version]
@@ -189,7 +194,8 @@ class MemoryReader:
 
     async def read_all(self, after: Position, events_max: int) -> Page:
         """Up to `events_max` events after `after`, in order."""
-        events = [event for event in self._store.events if event.position > after][:events_max]
+        first = bisect_right(self._store.events, after, key=lambda event: event.position)
+        events = self._store.events[first : first + events_max]
         return Page(events, events[-1].position if events else after)
 
     async def horizon(self) -> Position:

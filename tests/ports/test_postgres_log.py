@@ -9,11 +9,11 @@ import sys
 import asyncpg
 import pytest
 
-from services.kit.errors import Unavailable
-from services.kit.log import START, Appended, Conflict, Duplicate
+from services.kit.errors import Unavailable, ZerocartError
+from services.kit.log import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
 from services.kit.postgres_log import PostgresLog
 from services.kit.transactions import Contention, in_transaction
-from tests.ports.harness import append, event
+from tests.ports.harness import AT, append, event
 
 PROCESSES = 3
 
@@ -81,16 +81,29 @@ async def test_a_database_that_is_away_is_said_to_be(unused_tcp_port):
     await log.close()
 
 
-@pytest.mark.parametrize("bad", ["a stream that cannot be stored\0", "data that is no JSON"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Append("a NUL\0", 0, [event()]),
+        Append("a separator\x1f", 0, [event()]),
+        Append("bad", 0, [event()], Mark("a separator\x1f in a mark")),
+        Append("bad", 0, [NewEvent("t", AT, "{", "{}")]),
+        Append("bad", 0, [NewEvent("t", AT, "{}", '{"a": 1}\x1f{"a": 1}')]),
+    ],
+)
 async def test_what_cannot_be_stored_does_not_touch_its_neighbours(postgres, bad):
     log = postgres.log()
-    poison = append(bad if "\0" in bad else "s", 0)
-    if "\0" not in bad:
-        object.__setattr__(poison.events[0], "data", "{")
-    appends = [append("a", 0), poison, append("b", 0)]
-    results = await asyncio.gather(*map(log.append, appends), return_exceptions=True)
+    results = await asyncio.gather(*map(log.append, [append("a", 0), bad, append("b", 0)]), return_exceptions=True)
     assert isinstance(results[0], Appended) and isinstance(results[2], Appended)
-    assert isinstance(results[1], asyncpg.DataError)
+    assert isinstance(results[1], asyncpg.DataError | ZerocartError)
+    assert [e.stream for e in (await postgres.reader().read_all(START, 9)).events] == ["a", "b"]
+
+
+async def test_empty_texts_are_kept(postgres):
+    log = postgres.log()
+    await log.append(Append("a", 0, [event()], Mark("m", "", "")))
+    assert (await log.find_mark("m")).mark == Mark("m", "", "")
+    assert isinstance(await log.append(Append("a", 1, [event()], Mark("m"))), Duplicate)
 
 
 async def test_a_transaction_beside_a_batch_may_lose_and_is_repeated(postgres):
