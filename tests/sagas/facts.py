@@ -11,6 +11,7 @@ from services.kit.decider import Rejected
 from services.kit.message import Message
 from services.kit.saga.commands import Cancel, Nudge, Resume, SagaCommand, Start
 from services.kit.saga.run import Run
+from services.kit.saga.table import Saga
 from services.kit.testing import EPOCH, Receivers, SagaSimulator
 
 ORDER_ID = "ord_1"
@@ -38,9 +39,11 @@ def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
 
 
-def simulate(receivers: Receivers, first: Iterable[SagaCommand] = ()) -> SagaSimulator[RunStarted]:
+def simulate(
+    receivers: Receivers, first: Iterable[SagaCommand] = (), saga: Saga[RunStarted] = ORDER_SAGA
+) -> SagaSimulator[RunStarted]:
     """A simulator whose run is told to start at once, but after what is told `first`."""
-    simulator = SagaSimulator(ORDER_SAGA, receivers)
+    simulator = SagaSimulator(saga, receivers)
     for command in (*first, START):
         simulator.tell(command)
     return simulator

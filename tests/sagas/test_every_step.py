@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from services.contracts.fulfillment import RunAmended, RunStarted
+from services.contracts.fulfillment import RunStarted
 from services.contracts.scheduler import TimerCancelled, TimerRequested
-from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
-from services.kit.saga.commands import Amend, Answer, TimerFired
-from services.kit.saga.messages import RunCompensated, StepReply, StepRequest, StepTimer
-from services.kit.saga.run import Compensated, Completed, Failed, Running, Stuck
-from services.kit.testing import EPOCH, Act, Receivers, SagaSimulator, assert_idempotent
-from tests.sagas.facts import CANCEL, NUDGE, ORDER_ID, RESUME, START, STEPS, decided, seconds, simulate
+from services.fulfillment.saga import ORDER_SAGA
+from services.kit.saga.commands import Answer
+from services.kit.saga.messages import RunCompensated, StepReply, StepRequest
+from services.kit.saga.run import Compensated, Completed, Failed, Stuck
+from services.kit.testing import EPOCH, Act, Receivers, SagaSimulator
+from tests.sagas.facts import CANCEL, ORDER_ID, RESUME, STEPS, seconds, simulate
 
 FAIL, REFUSE, IGNORE, LOST = Act("fail"), Act("refuse"), Act("ignore"), Act(answers=())
 AFTER_ALL = seconds(3_600)
@@ -29,6 +29,7 @@ def play(script: dict[str, Act]) -> SagaSimulator[RunStarted]:
 def assert_nothing_left(simulator: SagaSimulator[RunStarted]) -> None:
     assert simulator.receivers.done == set()
     assert isinstance(simulator.run, Compensated | Failed)
+    assert_quiet_after_the_end(simulator)
 
 
 def assert_all_done(simulator: SagaSimulator[RunStarted]) -> None:
@@ -36,6 +37,12 @@ def assert_all_done(simulator: SagaSimulator[RunStarted]) -> None:
     assert simulator.receivers.done == set(STEPS)
     assert simulator.receivers.undone == []
     assert not any(isinstance(event, StepRequest) and event.undo for event in simulator.history)
+    assert_quiet_after_the_end(simulator)
+
+
+def assert_quiet_after_the_end(simulator: SagaSimulator[RunStarted]) -> None:
+    (end, *_) = [n for n, line in reversed(list(enumerate(simulator.trace))) if "RUN " in line]
+    assert not any("timer fires" in line for line in simulator.trace[end:])
 
 
 def undos_asked(simulator: SagaSimulator[RunStarted], step: str) -> int:
@@ -77,16 +84,9 @@ def test_fails_although_it_was_done(step: str) -> None:
 
 @every_step
 def test_refused_after_an_attempt_that_was_done_and_not_answered(step: str) -> None:
-    deadline = ORDER_SAGA.by_name[step].deadline
-    simulator = simulate(Receivers.scripted({f"{step} #1": Act(answers=(5 * deadline,)), f"{step} #2": LOST}))
-    simulator.tell(
-        Answer(
-            at=EPOCH,
-            jitter=0.0,
-            reply=StepReply(saga_id=ORDER_ID, step=step, attempt=2, success=False, error_code="no", error="no"),
-        ),
-        1.5 * deadline,
-    )
+    simulator = simulate(Receivers.scripted({f"{step} #1": LOST, f"{step} #2": LOST}))
+    refusal = StepReply(saga_id=ORDER_ID, step=step, attempt=2, success=False, error_code="no", error="no")
+    simulator.tell(Answer(at=EPOCH, jitter=0.0, reply=refusal), 1.5 * ORDER_SAGA.by_name[step].deadline)
     simulator.play()
     assert_nothing_left(simulator)
 
@@ -218,45 +218,28 @@ def test_undone_strictly_after_what_comes_after() -> None:
     assert set(undone[3:]) == set(STEPS[:3])
 
 
-def test_lost_timers_are_made_good_by_a_nudge() -> None:
-    run = FULFILLMENT.fold(decided(START, FULFILLMENT.initial))
-    assert decided(NUDGE, run) == []
-    simulator = simulate(Receivers.scripted({f"{step} #1": IGNORE for step in STEPS}))
-    simulator._cancelled.update(range(2, 40))  # no timer fires any more, and no request arrives
+@every_step
+def test_cancelled_while_a_retry_is_pending(step: str) -> None:
+    simulator = simulate(Receivers.scripted({f"{step} #1": FAIL}))
+    simulator.tell(CANCEL, seconds(0.3))
     simulator.play()
-    assert isinstance(simulator.run, Running)
-    simulator._cancelled.clear()
-    simulator.tell(NUDGE, AFTER_ALL)
+    assert_nothing_left(simulator)
+
+
+@every_step
+def test_after_a_resume_an_undo_is_tried_as_often_as_before(step: str) -> None:
+    attempts = LAST_UNDO[step] + 2
+    simulator = simulate(Receivers.scripted({f"undo {step} #{n}": FAIL for n in range(1, attempts + 1)}))
+    simulator.tell(CANCEL, AFTER_ALL)
+    assert isinstance(simulator.play(), Stuck)
+    simulator.tell(RESUME)
     simulator.play()
-    assert_all_done(simulator)
+    assert_nothing_left(simulator)
+    assert undos_asked(simulator, step) == attempts + 1
 
 
-def test_strangers_change_nothing() -> None:
-    run = FULFILLMENT.fold(decided(START, FULFILLMENT.initial))
-    replies = [
-        StepReply(saga_id=ORDER_ID, step="unheard_of"),
-        StepReply(saga_id=ORDER_ID, step="capture_payment"),
-        StepReply(saga_id=ORDER_ID, step="reserve_inventory", undo=True),
-        StepReply(saga_id=ORDER_ID, step="reserve_inventory", attempt=7, success=False, transient=True),
-    ]
-    for reply in replies:
-        assert decided(Answer(at=EPOCH, jitter=0.0, reply=reply), run) == []
-        assert decided(Answer(at=EPOCH, jitter=0.0, reply=reply), FULFILLMENT.initial) == []
-    for kind in ("retry", "deadline"):
-        timer = StepTimer(saga_id=ORDER_ID, step="unheard_of", attempt=1, kind=kind)
-        assert decided(TimerFired(at=EPOCH, jitter=0.0, timer=timer), run) == []
-
-
-def test_changes_in_any_order_leave_the_newest() -> None:
-    def change(version: int, email: str) -> Amend:
-        amendment = RunAmended(saga_id=ORDER_ID, facts_version=version, email=email)
-        return Amend(at=EPOCH, jitter=0.0, amendment=amendment)
-
-    old, middle, new = change(1, "old@example.org"), change(2, "middle@example.org"), change(3, "new@example.org")
-    for order in ([old, new, START, middle], [START, new, middle, old], [new, middle, old, START]):
-        run = FULFILLMENT.initial
-        for command in order:
-            run = assert_idempotent(FULFILLMENT, command, run)
-        assert isinstance(run, Running)
-        assert isinstance(run.progress.facts, RunStarted)
-        assert run.progress.facts.email == "new@example.org"
+@every_step
+def test_the_deadline_timer_fires_while_only_a_retry_is_pending(step: str) -> None:
+    """A timer that fired in vain must not be taken for one that will still fire."""
+    almost = ORDER_SAGA.by_name[step].deadline - seconds(0.1)
+    assert_all_done(play({f"{step} #1": Act("fail", answers=(almost,)), f"{step} #2": IGNORE}))

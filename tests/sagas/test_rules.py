@@ -1,0 +1,187 @@
+"""Single rules of the interpreter, each with the smallest history that shows it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from services.contracts.fulfillment import PaymentVoid, RunAmended, RunStarted, StepTimedOut, StepTimer
+from services.contracts.scheduler import TimerRequested
+from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, OrderStep
+from services.fulfillment.vocabulary import VOCABULARY
+from services.kit.decider import Rejected
+from services.kit.message import Message
+from services.kit.saga.commands import Amend, Answer, SagaCommand, TimerFired
+from services.kit.saga.messages import StepReply, StepRequest, TimerKind
+from services.kit.saga.run import Compensated, Run, Running
+from services.kit.saga.table import Saga
+from services.kit.testing import EPOCH, Receivers, assert_idempotent
+from tests.sagas.facts import CANCEL, NUDGE, ORDER_ID, RESUME, START, STEPS, decided, simulate
+
+HOUR = timedelta(hours=1)
+
+
+def answer(step: str, *, undo: bool = False, attempt: int = 1, failed: bool = False) -> Answer:
+    reply = StepReply(saga_id=ORDER_ID, step=step, undo=undo, attempt=attempt, success=not failed, transient=failed)
+    return Answer(at=EPOCH, jitter=0.5, reply=reply)
+
+
+def timer(step: str, kind: TimerKind, attempt: int, *, undo: bool = False, late: timedelta = HOUR) -> TimerFired:
+    said = StepTimer(saga_id=ORDER_ID, step=step, undo=undo, attempt=attempt, kind=kind)
+    return TimerFired(at=EPOCH + late, jitter=0.5, timer=said)
+
+
+def after(*commands: SagaCommand) -> Run:
+    run = FULFILLMENT.initial
+    for command in commands:
+        run = assert_idempotent(FULFILLMENT, command, run)
+    return run
+
+
+def said(events: list[Message], kind: type[Message]) -> list[Message]:
+    return [event for event in events if isinstance(event, kind)]
+
+
+def test_lost_timers_are_made_good_by_a_nudge() -> None:
+    run = after(START, answer("reserve_inventory", failed=True))
+    assert decided(NUDGE, run) == []
+    late = replace(NUDGE, at=EPOCH + HOUR)
+    nudged = decided(late, run)
+    assert len(said(nudged, StepTimedOut)) == 2
+    assert sorted(event.step for event in nudged if isinstance(event, StepRequest)) == sorted(STEPS[:3])
+    assert [event.attempt for event in nudged if isinstance(event, StepRequest)] == [2, 2, 2]
+    (again,) = [event for event in nudged if isinstance(event, TimerRequested)]
+    assert again.due_at > late.at
+    assert_idempotent(FULFILLMENT, late, run)
+
+
+def test_strangers_change_nothing() -> None:
+    run = FULFILLMENT.fold(decided(START, FULFILLMENT.initial))
+    replies = [
+        StepReply(saga_id=ORDER_ID, step="unheard_of"),
+        StepReply(saga_id=ORDER_ID, step="capture_payment"),
+        StepReply(saga_id=ORDER_ID, step="reserve_inventory", undo=True),
+        StepReply(saga_id=ORDER_ID, step="reserve_inventory", attempt=7, success=False, transient=True),
+    ]
+    for reply in replies:
+        assert decided(Answer(at=EPOCH, jitter=0.0, reply=reply), run) == []
+        assert decided(Answer(at=EPOCH, jitter=0.0, reply=reply), FULFILLMENT.initial) == []
+    for kind in ("retry", "deadline"):
+        timer = StepTimer(saga_id=ORDER_ID, step="unheard_of", attempt=1, kind=kind)
+        assert decided(TimerFired(at=EPOCH, jitter=0.0, timer=timer), run) == []
+
+
+def test_changes_in_any_order_leave_the_newest() -> None:
+    def change(version: int, email: str) -> Amend:
+        amendment = RunAmended(saga_id=ORDER_ID, facts_version=version, email=email)
+        return Amend(at=EPOCH, jitter=0.0, amendment=amendment)
+
+    old, middle, new = change(1, "old@example.org"), change(2, "middle@example.org"), change(3, "new@example.org")
+    for order in ([old, new, START, middle], [START, new, middle, old], [new, middle, old, START]):
+        run = FULFILLMENT.initial
+        for command in order:
+            run = assert_idempotent(FULFILLMENT, command, run)
+        assert isinstance(run, Running)
+        assert isinstance(run.progress.facts, RunStarted)
+        assert run.progress.facts.email == "new@example.org"
+
+
+def test_a_timer_stands_for_the_time_it_was_set_for_even_if_our_clock_is_behind() -> None:
+    early = timer("reserve_inventory", "deadline", 1, late=timedelta(0))
+    assert len(said(decided(early, after(START)), StepTimedOut)) == 3
+
+
+def test_a_repeated_retry_timer_is_not_taken_for_the_next_one() -> None:
+    first = timer("reserve_inventory", "retry", 2)
+    run = after(
+        START, answer("reserve_inventory", failed=True), first, answer("reserve_inventory", failed=True, attempt=2)
+    )
+    assert decided(first, run) == []
+
+
+def test_a_success_of_each_attempt_counts_once_even_after_the_undo() -> None:
+    everything = [answer(step, undo=True) for step in STEPS[:3]]
+    deadline = timer("reserve_inventory", "deadline", 1)
+    run = after(START, deadline, answer("authorize_payment"), CANCEL, *everything)
+    assert isinstance(run, Compensated)
+    second = decided(answer("authorize_payment", attempt=2), run)
+    assert len(said(second, PaymentVoid)) == 1
+    assert decided(answer("authorize_payment"), run) == []
+
+
+def test_an_answer_to_an_undo_of_an_earlier_round_does_not_count_for_a_later_one() -> None:
+    others = [answer(step, undo=True) for step in (STEPS[0], STEPS[2])]
+    run = after(
+        START, CANCEL, *others,
+        timer("authorize_payment", "deadline", 1, undo=True),
+        timer("reserve_inventory", "deadline", 1, undo=True),
+        timer("reserve_inventory", "deadline", 1),
+        timer("authorize_payment", "deadline", 1, undo=True),
+    )  # fmt: skip
+    run = after_more(run, answer("authorize_payment", undo=True, attempt=2), answer("authorize_payment"))
+    assert decided(answer("authorize_payment", undo=True, attempt=1), run) == []
+    run = after_more(run, answer("authorize_payment", undo=True, attempt=3))
+    assert isinstance(run, Compensated)
+
+
+def after_more(run: Run, *commands: SagaCommand) -> Run:
+    for command in commands:
+        run = assert_idempotent(FULFILLMENT, command, run)
+    return run
+
+
+def test_only_a_stuck_run_can_be_resumed() -> None:
+    assert FULFILLMENT.decide(RESUME, FULFILLMENT.initial) == Rejected(
+        "run-not-found", "there is no such run", missing=True
+    )
+    running = FULFILLMENT.decide(RESUME, after(START))
+    assert isinstance(running, Rejected) and running.code == "run-not-stuck"
+
+
+def test_retries_wait_longer_each_time_and_never_too_long() -> None:
+    step = ORDER_SAGA.steps[0]
+    assert [step.delay(n, 0.0).total_seconds() for n in (1, 2, 3, 4)] == [0.5, 1, 2, 4]
+    assert step.delay(1, 0.999) > step.delay(1, 0.0)
+    assert step.delay(10_000, 0.999) <= step.retry_delay_max
+
+
+def step_named(name: str, *after: str, deadline: timedelta = HOUR, attempts_max: int = 1) -> OrderStep:
+    template = ORDER_SAGA.steps[0]
+    return OrderStep(name=name, after=after, do=template.do, undo=None, deadline=deadline, attempts_max=attempts_max)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (),
+        (step_named("a"), step_named("a")),
+        (step_named("a", "b"), step_named("b", "a")),
+        (step_named("a", "a"),),
+        (step_named("a", "nowhere"),),
+        (step_named("a", deadline=timedelta(0)),),
+        (step_named("a", attempts_max=0),),
+    ],
+    ids=["empty", "twice", "cycle", "itself", "unknown", "no time", "no attempt"],
+)
+def test_a_wrong_table_is_refused(steps: tuple[OrderStep, ...]) -> None:
+    with pytest.raises(ValueError, match="step"):
+        Saga("x", VOCABULARY, steps)
+
+
+def test_a_step_without_undo_does_not_let_its_predecessor_go_first() -> None:
+    first, second, third = "reserve_inventory", "authorize_payment", "prepare_fulfillment"
+    rows = {step.name: step for step in ORDER_SAGA.steps}
+    chain = Saga(
+        "chain", VOCABULARY,
+        (
+            OrderStep(name=first, do=rows[first].do, undo=rows[first].undo, deadline=HOUR),
+            OrderStep(name=second, after=(first,), do=rows[second].do, undo=None, deadline=HOUR),
+            OrderStep(name=third, after=(second,), do=rows[third].do, undo=rows[third].undo, deadline=HOUR),
+        ),
+    )  # fmt: skip
+    simulator = simulate(Receivers.scripted({}), saga=chain)
+    simulator.tell(CANCEL, HOUR)
+    simulator.play()
+    assert simulator.receivers.undone == [third, first]
