@@ -32,7 +32,8 @@ BESIDE_THE_CASES = (
     "What the real one discards because it throws (a header with a null value, a prefix or suffix filter on an absent "
     "subject or datacontenttype) is discarded here too, so that it is noticed before it happens on a cluster, but it "
     "is counted, logged and listed in the status, and nothing hangs afterwards.",
-    "A connection idle for 2 s is not used again, so that a request does not meet the 5 s after which uvicorn closes it.",
+    "A connection idle for 2 s is not used again, so that a request does not meet a closing "
+    "server (uvicorn closes after 5 s).",
     "user-agent is zerocart-delivery.",
     "At most 50 events of a Trigger are in flight; the real one was seen at 71 to 80.",
     "The topic is read once for all Triggers; a Trigger that falls behind reads for itself until it is level.",

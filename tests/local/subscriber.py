@@ -41,6 +41,7 @@ class ScriptedServer:
         self._scale = scale
         self._server: asyncio.Server | None = None
         self.url = ""
+        self.gate: asyncio.Event | None = None
 
     async def __aenter__(self) -> ScriptedServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**22)
@@ -64,6 +65,8 @@ class ScriptedServer:
     async def _turn(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         request = await _read(reader)
         self.requests.append(request)
+        if self.gate is not None:
+            await self.gate.wait()
         script = self._scripts.get(request.path, ())
         if request.headers.get("ce-knativekafkaoffset") != "0" or not script:
             answer: Mapping[str, Any] = DEFAULT

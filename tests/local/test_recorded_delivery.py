@@ -1,4 +1,4 @@
-"""Every recorded case of the real dispatcher, through ours: the same requests, waits, dead letters, replies, outcomes."""
+"""Every recorded case of the real dispatcher, through ours: same requests, waits, dead letters, replies, outcomes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,7 @@ def late_waits(case: dict[str, Any], run: Run, scale: float) -> list[float]:
     timeout = read_delivery(Node(dict(case["trigger"].get("delivery", {}), deadLetterSink=None), "")).timeout_seconds
     silent = case["group"] == "timeout"
     before = timeout * scale if silent else 0.0
-    waits = [after.arrived - first.arrived for first, after in zip(tries, tries[1:], strict=False)]
+    waits = [after.arrived - first.arrived for first, after in pairwise(tries)]
     bounds = [(before + wait, before + wait + LATE_SECONDS_MAX) for wait in nominal]
     fine = all(low * 0.97 <= wait <= high for wait, (low, high) in zip(waits, bounds, strict=True))
     return [] if fine else [wait / scale * 1000 for wait in waits]

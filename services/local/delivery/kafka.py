@@ -4,19 +4,54 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from services.local.delivery.events import Record
 from services.local.delivery.topic import Reader
 
-if TYPE_CHECKING:
-    from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-
-__all__ = ["KafkaTopic"]
+__all__ = ["KafkaTopic", "TopicMissingError"]
 
 FETCH_WAIT_MS = 5_000
 READ_RECORDS_MAX = 500
 MESSAGE_BYTES_MAX = 1_000_000
+
+
+class TopicMissingError(Exception):
+    """The topic does not exist, or no broker says so: a Broker on an external topic never creates it."""
+
+
+class _Partition(Protocol):
+    topic: str
+    partition: int
+
+
+class _Message(Protocol):
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+
+
+class _Consumer(Protocol):  # what is used of aiokafka, which has no types of its own
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def assign(self, partitions: Sequence[_Partition]) -> None: ...
+    def assignment(self) -> frozenset[_Partition]: ...
+    def seek(self, partition: _Partition, offset: int) -> None: ...
+    def pause(self, *partitions: _Partition) -> None: ...
+    def highwater(self, partition: _Partition) -> int | None: ...
+    async def committed(self, partition: _Partition) -> int | None: ...
+    async def commit(self, offsets: Mapping[_Partition, int]) -> None: ...
+    async def beginning_offsets(self, partitions: Sequence[_Partition]) -> Mapping[_Partition, int]: ...
+    async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[_Partition, Sequence[_Message]]: ...
+
+
+class _Producer(Protocol):
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    async def send_and_wait(
+        self, topic: str, value: bytes | None, key: bytes | None, *, headers: Sequence[tuple[str, bytes]]
+    ) -> object: ...
 
 
 class KafkaTopic:
@@ -25,18 +60,18 @@ class KafkaTopic:
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self._servers = bootstrap_servers
         self._topic = topic
-        self._groups: dict[str, AIOKafkaConsumer] = {}
+        self._partitions: Sequence[_Partition] = ()
+        self._groups: dict[str, _Consumer] = {}
         self._readers: set[_KafkaReader] = set()
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: _Producer | None = None
         self._producer_starting = asyncio.Lock()
         self._ends: dict[int, int] = {}
 
     async def start(self, groups: Sequence[str]) -> None:
-        """Connect one consumer per group."""
-        consumers = await asyncio.gather(*(self._consumer(group) for group in groups))
+        """Connect one consumer per group; TopicMissingError if there is no such topic."""
+        self._partitions = await self._discovered()
+        consumers = await asyncio.gather(*(self._assigned(group) for group in groups))
         for group, consumer in zip(groups, consumers, strict=True):
-            partitions = await self._assign(consumer)
-            consumer.pause(*partitions)  # before it ever fetches: it is there for the offsets only
             self._groups[group] = consumer
 
     async def stop(self) -> None:
@@ -50,28 +85,26 @@ class KafkaTopic:
     async def positions(self, group: str) -> Mapping[int, int]:
         """What the group committed, else the beginning."""
         consumer = self._groups[group]
-        partitions = list(consumer.assignment())
-        beginnings = await consumer.beginning_offsets(partitions)
+        beginnings = await consumer.beginning_offsets(self._partitions)
         found: dict[int, int] = {}
-        for partition in partitions:
+        for partition in self._partitions:
             committed = await consumer.committed(partition)
-            found[partition.partition] = beginnings[partition] if committed is None else committed
+            # below the beginning: the topic's retention was faster than the group
+            found[partition.partition] = max(committed or 0, beginnings[partition])
         return found
 
     async def commit(self, group: str, offsets: Mapping[int, int]) -> None:
         """Commit a group's offsets."""
-        from aiokafka import TopicPartition
-
-        await self._groups[group].commit({TopicPartition(self._topic, one): at for one, at in offsets.items()})
+        places = {partition: offsets[partition.partition] for partition in self._partitions}
+        await self._groups[group].commit(places)
 
     async def reader(self, positions: Mapping[int, int]) -> Reader:
         """A consumer without a group, at these positions."""
-        from aiokafka import TopicPartition
-
-        consumer = await self._consumer(None)
-        await self._assign(consumer)
-        for partition, position in positions.items():
-            consumer.seek(TopicPartition(self._topic, partition), position)
+        consumer = self._new_consumer(None)
+        await consumer.start()
+        consumer.assign(self._partitions)
+        for partition in self._partitions:
+            consumer.seek(partition, positions[partition.partition])
         reader = _KafkaReader(consumer, self._ends, self._readers)
         self._readers.add(reader)
         return reader
@@ -85,43 +118,53 @@ class KafkaTopic:
         """The ends that the last fetches told."""
         return self._ends
 
-    async def _consumer(self, group: str | None) -> AIOKafkaConsumer:
-        from aiokafka import AIOKafkaConsumer
+    async def _discovered(self) -> Sequence[_Partition]:
+        consumer = self._new_consumer(None, self._topic)
+        try:
+            await consumer.start()
+            partitions = sorted(consumer.assignment(), key=lambda one: one.partition)
+        finally:
+            await consumer.stop()
+        if not partitions:
+            raise TopicMissingError(f"there is no topic {self._topic}")
+        return partitions
 
-        consumer = AIOKafkaConsumer(
+    async def _assigned(self, group: str) -> _Consumer:
+        consumer = self._new_consumer(group)
+        await consumer.start()
+        consumer.assign(self._partitions)
+        consumer.pause(*self._partitions)  # before it ever fetches: it is there for the offsets only
+        return consumer
+
+    def _new_consumer(self, group: str | None, *topics: str) -> _Consumer:
+        from aiokafka import AIOKafkaConsumer  # pyright: ignore[reportMissingTypeStubs]
+
+        consumer: object = AIOKafkaConsumer(
+            *topics,
             bootstrap_servers=self._servers,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
-        await consumer.start()
-        return consumer
+        return cast("_Consumer", consumer)
 
-    async def _assign(self, consumer: AIOKafkaConsumer) -> Sequence[object]:
-        from aiokafka import TopicPartition
-
-        metadata = await consumer._client.fetch_all_metadata()
-        numbers = cast("set[int]", metadata.partitions_for_topic(self._topic) or set())
-        partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        return partitions
-
-    async def _started_producer(self) -> AIOKafkaProducer:
-        from aiokafka import AIOKafkaProducer
+    async def _started_producer(self) -> _Producer:
+        from aiokafka import AIOKafkaProducer  # pyright: ignore[reportMissingTypeStubs]
 
         async with self._producer_starting:
             if self._producer is None:
-                producer = AIOKafkaProducer(
+                created: object = AIOKafkaProducer(
                     bootstrap_servers=self._servers, acks="all", max_request_size=MESSAGE_BYTES_MAX
                 )
+                producer = cast("_Producer", created)
                 await producer.start()
                 self._producer = producer
         return self._producer
 
 
 class _KafkaReader:
-    def __init__(self, consumer: AIOKafkaConsumer, ends: dict[int, int], owner: set[_KafkaReader]) -> None:
+    def __init__(self, consumer: _Consumer, ends: dict[int, int], owner: set[_KafkaReader]) -> None:
         self._consumer = consumer
         self._ends = ends
         self._owner = owner
