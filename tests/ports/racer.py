@@ -25,7 +25,7 @@ async def race(dsn: str, seconds: float) -> Counter[str]:
     async def caller() -> None:
         while time.monotonic() < end:
             stream = f"s{random.randrange(STREAMS)}"
-            mark = f"m{random.randrange(100_000)}" if random.random() < 0.8 else None
+            mark = f"m{int(time.time() * 20)}-{random.randrange(STREAMS)}"
             version = len(await log.read(stream))
             try:
                 outcomes[type(await log.append(append(stream, version, *"xyz", mark=mark))).__name__] += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Sequence
 
 import asyncpg
 import pytest
@@ -29,10 +30,30 @@ async def test_processes_fighting_for_streams_and_marks_never_deadlock(database,
     for stream in {e.stream for e in events}:
         versions = [e.version for e in events if e.stream == stream]
         assert versions == list(range(1, len(versions) + 1))
+    assert await deadlocks(database) == 0
+
+
+async def deadlocks(database) -> int:
     owner = await asyncpg.connect(database.owner_dsn)
-    deadlocks = await owner.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    count = await owner.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
     await owner.close()
-    assert deadlocks == 0
+    return count
+
+
+async def test_the_same_marks_in_opposite_order_do_not_deadlock(database, postgres):
+    async def batch(side: str, turn: int, order: Sequence[int]) -> None:
+        async with sides[side].transaction() as unit:
+            await unit.append(*(append(f"{side}-{turn}-{i}", 0, mark=f"{turn}-{i:03}") for i in order))
+
+    sides = {"left": postgres.log(), "right": postgres.log()}
+    for turn in range(15):
+        numbers = range(300)
+        batches = batch("left", turn, numbers), batch("right", turn, numbers[::-1])
+        results = await asyncio.gather(*batches, return_exceptions=True)
+        assert sorted(getattr(result, "code", "") for result in results) in (["", ""], ["", "mark-race"])
+    for log in sides.values():
+        await log.close()  # which hands in the server's statistics
+    assert await deadlocks(database) == 0
 
 
 async def test_retrying_through_lost_connections_takes_effect_once(database, postgres):
