@@ -167,7 +167,11 @@ def _failed(command: Reserve, code: str, why: str) -> InventoryCheckFailed:
 def _checked(command: Reserve) -> InventoryChecked:
     free = {item.product_id: command.levels.get(item.product_id, Level()).available for item in command.items}
     enough = all(item.quantity <= free[item.product_id] for item in command.items)
-    short = [f"{i.product_id} ({free[i.product_id]} of {i.quantity})" for i in command.items if i.quantity > free[i.product_id]]
+    short = [
+        f"{i.product_id} ({free[i.product_id]} of {i.quantity})"
+        for i in command.items
+        if i.quantity > free[i.product_id]
+    ]
     return InventoryChecked(
         saga_id=command.saga_id,
         step=command.step,
@@ -194,7 +198,9 @@ def _checked(command: Reserve) -> InventoryChecked:
 def _release(command: Release, reservation: Reservation) -> Decision:
     def released(items: tuple[ReservedItem, ...]) -> Decision:
         return [
-            InventoryReleased(saga_id=command.saga_id, step=command.step, undo=True, attempt=command.attempt, items=items)
+            InventoryReleased(
+                saga_id=command.saga_id, step=command.step, undo=True, attempt=command.attempt, items=items
+            )
         ]
 
     match reservation:
@@ -297,9 +303,15 @@ def adjust(command: Adjust, level: Level) -> Decision:
     """An adjustment, unless it would leave less than is held."""
     on_hand = level.on_hand + command.delta
     if on_hand < level.reserved:
-        return Rejected("stock-below-reserved", f"{level.on_hand} of {command.product_id} are there, {level.reserved} of them held")
+        return Rejected(
+            "stock-below-reserved", f"{level.on_hand} of {command.product_id} are there, {level.reserved} of them held"
+        )
     return [
         StockAdjusted(
-            product_id=command.product_id, delta=command.delta, on_hand=on_hand, reserved=level.reserved, reason=command.reason
+            product_id=command.product_id,
+            delta=command.delta,
+            on_hand=on_hand,
+            reserved=level.reserved,
+            reason=command.reason,
         )
     ]

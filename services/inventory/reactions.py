@@ -63,4 +63,3 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
     hears.on(RunCompleted, completed)
     hears.on(ReservationExpiryDue, expire)
     return hears
-

@@ -15,7 +15,7 @@ from services.kit.cloudevents import source_of
 from services.kit.commands import CONFLICT_RETRIES_MAX, Cause, CommandHandler, Outcome, folded, record, stamp
 from services.kit.decider import Decision, Rejected
 from services.kit.errors import Refused, Unavailable
-from services.kit.log import Append, Appended, Duplicate, NewEvent, Unit
+from services.kit.log import START, Append, Appended, Duplicate, NewEvent, Unit
 from services.kit.message import Message
 from services.kit.postgres import Contention
 
@@ -65,7 +65,11 @@ class StockRoom:
         self._source = source_of(handler.service)
 
     async def reserve(
-        self, order_id: str, wanted: Iterable[str], make: Callable[[Mapping[str, Level]], ReservationCommand], cause: Cause
+        self,
+        order_id: str,
+        wanted: Iterable[str],
+        make: Callable[[Mapping[str, Level]], ReservationCommand],
+        cause: Cause,
     ) -> None:
         """Carry out the reservation command that `make` builds from the locked levels, once per mark."""
 
@@ -81,9 +85,7 @@ class StockRoom:
 
         await self._once(work, cause)
 
-    async def count(
-        self, product_id: str, decide: Callable[[Level], Decision], cause: Cause
-    ) -> Outcome[None]:
+    async def count(self, product_id: str, decide: Callable[[Level], Decision], cause: Cause) -> Outcome[None]:
         """Set or adjust one product's level; Refused if the decision is a rejection."""
 
         async def work(unit: Unit) -> _Moved | None:
@@ -129,7 +131,7 @@ class StockRoom:
     async def _nothing(self, cause: Cause) -> Outcome[None]:
         if cause.mark and (repeat := await self._log.find_mark(cause.mark.key)):
             return await self._repeat(repeat)
-        return Outcome.nothing(None)
+        return Outcome(None, 0, START, ())
 
     async def _repeat(self, repeat: Duplicate) -> Outcome[None]:
         await self._handler.relay.publish_pending(repeat.stream)
@@ -143,16 +145,16 @@ class StockRoom:
         moved = movements(before, decision)
         if moved:
             levels = moved.values()
-            await unit.execute(MOVE, list(moved), [level.on_hand for level in levels], [level.reserved for level in levels])
+            await unit.execute(
+                MOVE, list(moved), [level.on_hand for level in levels], [level.reserved for level in levels]
+            )
         for event in decision:
             if isinstance(event, InventoryChecked) and event.all_items_available:
                 await unit.execute(HOLD, order_id, event.expires_at)
             else:
                 await unit.execute(LET_GO, order_id)
 
-    async def _append(
-        self, unit: Unit, stream: str, version: int, decision: Sequence[Message], cause: Cause
-    ) -> _Moved:
+    async def _append(self, unit: Unit, stream: str, version: int, decision: Sequence[Message], cause: Cause) -> _Moved:
         events = [stamp(event, cause, self._source) for event in decision]
         (result,) = await unit.append(Append(stream, version, events, cause.mark))
         if not isinstance(result, Appended):

@@ -114,7 +114,9 @@ def _header_text(name: bytes, value: bytes) -> str:
         return value.decode("ascii")
     except UnicodeDecodeError as error:
         label = name.decode("latin-1")
-        raise Invalid("bad-attribute", f"{label} is not ASCII", (FieldError(label, "not-ascii", "not ASCII"),)) from error
+        raise Invalid(
+            "bad-attribute", f"{label} is not ASCII", (FieldError(label, "not-ascii", "not ASCII"),)
+        ) from error
 
 
 def _structured(media_type: str, outside: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes, str]:
@@ -200,7 +202,9 @@ def _instant(name: str, text: str) -> datetime:
             raise ValueError(text)
         return datetime.fromisoformat(_microseconds(text.upper())).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise Invalid("bad-attribute", f"{name} is not an RFC 3339 instant with zone", (_field(name, "bad-instant"),)) from error
+        raise Invalid(
+            "bad-attribute", f"{name} is not an RFC 3339 instant with zone", (_field(name, "bad-instant"),)
+        ) from error
 
 
 def _microseconds(text: str) -> str:

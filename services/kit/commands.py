@@ -21,7 +21,17 @@ from services.kit.message import Message
 from services.kit.outbox import Relay
 from services.kit.tracing import current
 
-__all__ = ["CACHE_AGGREGATES_MAX", "CONFLICT_RETRIES_MAX", "Cause", "CommandHandler", "Loaded", "Outcome", "folded", "record", "stamp"]
+__all__ = [
+    "CACHE_AGGREGATES_MAX",
+    "CONFLICT_RETRIES_MAX",
+    "Cause",
+    "CommandHandler",
+    "Loaded",
+    "Outcome",
+    "folded",
+    "record",
+    "stamp",
+]
 
 CACHE_AGGREGATES_MAX = 4_096
 CONFLICT_RETRIES_MAX = 20
@@ -68,11 +78,6 @@ class Outcome(Generic[S]):
     position: Position
     events: Sequence[Message]
     repeated: Duplicate | None = None
-
-    @classmethod
-    def nothing(cls, state: S) -> Outcome[S]:
-        """Nothing was decided, about something that may not exist."""
-        return cls(state, 0, START, ())
 
 
 class CommandHandler:
@@ -149,7 +154,12 @@ class CommandHandler:
             self.relay.retry_later()
 
     async def _nothing_to_do(
-        self, decider: Decider[C, S], identity: str, loaded: Loaded[S], decision: Sequence[Message] | Rejected, cause: Cause
+        self,
+        decider: Decider[C, S],
+        identity: str,
+        loaded: Loaded[S],
+        decision: Sequence[Message] | Rejected,
+        cause: Cause,
     ) -> Outcome[S]:
         # a repeat is often rejected by the state that its first time left behind: look before refusing
         if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):

@@ -1,20 +1,30 @@
 """Every error that a service raises on purpose; `services.kit.problems` maps the tree to HTTP once.
 
-    ZerocartError
-    ├── Invalid        the caller sent something wrong, field by field
-    │   └── Unreadable the bytes are no message at all
-    ├── NotFound       there is no such thing (for this caller)
-    ├── Refused        a rule of business says no; `code` is the decider's
-    ├── Stale          If-Match names a version that is no longer the newest
-    ├── KeyReused      an Idempotency-Key came back with another request
-    └── Unavailable    a dependency is away or we are full: try again later
+ZerocartError
+├── Invalid        the caller sent something wrong, field by field
+│   └── Unreadable the bytes are no message at all
+├── NotFound       there is no such thing (for this caller)
+├── Refused        a rule of business says no; `code` is the decider's
+├── Stale          If-Match names a version that is no longer the newest
+├── KeyReused      an Idempotency-Key came back with another request
+└── Unavailable    a dependency is away or we are full: try again later
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["FieldError", "Invalid", "KeyReused", "NotFound", "Refused", "Stale", "Unavailable", "Unreadable", "ZerocartError"]
+__all__ = [
+    "FieldError",
+    "Invalid",
+    "KeyReused",
+    "NotFound",
+    "Refused",
+    "Stale",
+    "Unavailable",
+    "Unreadable",
+    "ZerocartError",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ BODY_BYTES_MAX = 1_000_000
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
+
 class JsonRequest(Request):
     """A request whose JSON body is bounded, strict and free of NUL (which Postgres cannot store in text)."""
 
@@ -141,7 +142,7 @@ def answered(status: int, body: Mapping[str, object], headers: Mapping[str, str]
     return Response(content, status_code=status, headers=tagged, media_type="application/json")
 
 
-def replay(outcome: Outcome[S], cause: Cause) -> Response:
+def replay(outcome: Outcome[Any], cause: Cause) -> Response:
     """The first answer to a repeated Idempotency-Key; KeyReused if it was given for another request."""
     first = outcome.repeated.mark if outcome.repeated else None
     if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:

@@ -1,4 +1,4 @@
-"""A service as an ASGI application: event door, health, metrics, and the REST part, which is loaded when first asked for.
+"""A service as an ASGI application: event door, health, metrics, and the REST part, loaded when first asked for.
 
 FastAPI is most of a cold start. A service that is woken by an event does not need it, so it does not pay for it.
 """
@@ -86,7 +86,9 @@ class Service:
     async def _dispatch(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == "/events":
             # 405 is not tried again by Knative; an event for a service that hears nothing is a wrong Trigger
-            await (self._door(scope, receive, send) if self._door and scope["method"] == "POST" else send_empty(send, 405))
+            await (
+                self._door(scope, receive, send) if self._door and scope["method"] == "POST" else send_empty(send, 405)
+            )
             return
         if scope["method"] in COMMAND_METHODS:
             self._warm_others()
@@ -135,7 +137,10 @@ class Service:
 
     async def _metrics(self, send: Send) -> None:
         body = METRICS.render()
-        headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        headers = [
+            (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+        ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 

@@ -54,7 +54,12 @@ def decide(command: Record, mail: Mail) -> Decision:
     reply = {"saga_id": command.order_id, "step": command.step, "undo": command.undo, "attempt": command.attempt}
     match command.kind:
         case "confirmation" | "cancellation" if command.problem and not isinstance(mail, Sent):
-            wrong = {"success": False, "transient": command.transient, "error_code": "mail-failed", "error": command.problem}
+            wrong = {
+                "success": False,
+                "transient": command.transient,
+                "error_code": "mail-failed",
+                "error": command.problem,
+            }
             return [MailFailed.model_validate({**reply, **wrong})]
         case "confirmation":
             return [ConfirmationSent.model_validate({**reply, "mailed": mailed})]

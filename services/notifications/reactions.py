@@ -33,7 +33,9 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str) -> React
         METRICS.count("mails_sent", kind=kind)
         return True, None
 
-    async def answer(message: ConfirmationSend | CancellationSend, heard: Heard, kind: Kind, letter: Letter | None) -> None:
+    async def answer(
+        message: ConfirmationSend | CancellationSend, heard: Heard, kind: Kind, letter: Letter | None
+    ) -> None:
         mailed, problem = await deliver(kind, letter, message.saga_id)
         command = Record(
             at=heard.now,

@@ -54,7 +54,9 @@ class SmtpServer:
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [refused.code for refused in error.recipients]
-            raise NotSent("the mail server refused the recipient", transient=all(code < 500 for code in codes)) from error
+            raise NotSent(
+                "the mail server refused the recipient", transient=all(code < 500 for code in codes)
+            ) from error
         except aiosmtplib.SMTPResponseException as error:
             raise NotSent(f"the mail server said {error.code}", transient=error.code < 500) from error
         except (aiosmtplib.SMTPException, OSError) as error:

@@ -91,7 +91,12 @@ def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRoute
     @routes.get("/operations/parked")
     async def list_parked(limit: Limit = 100) -> dict[str, Any]:
         found = await parked.list(parked_only=True, failures_max=limit)
-        return {"parked": [_shown(failure.service, failure.key, failure.attempts, failure.last_error, failure.last_at) for failure in found]}
+        return {
+            "parked": [
+                _shown(failure.service, failure.key, failure.attempts, failure.last_error, failure.last_at)
+                for failure in found
+            ]
+        }
 
     @routes.post("/operations/parked/replay")
     async def replay_parked(body: ParkedBody) -> dict[str, Any]:

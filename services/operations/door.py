@@ -45,7 +45,7 @@ class DeadLetterDoor:
 
 def _as_it_is(headers: list[tuple[bytes, bytes]], body: bytes) -> Incoming:
     attributes = {name[3:].decode("latin-1"): _text(value) for name, value in headers if name.startswith(b"ce-")}
-    attributes |= {"datacontenttype": _text(value) for name, value in headers if name == b"content-type"}
+    attributes["datacontenttype"] = _text(dict(headers).get(b"content-type", b""))
     return Incoming(
         id=attributes.get("id", ""),
         source=attributes.get("source", ""),

@@ -18,18 +18,28 @@ from services.kit.log import EventLog
 __all__ = ["LETTERS_PAGE_MAX", "Letter", "Letters", "original"]
 
 LETTERS_PAGE_MAX = 500
-DROPPED_ON_REPLAY = ("knativeerrordest", "knativeerrorcode", "knativeerrordata", "knativekafkapartition", "knativekafkaoffset")
+DROPPED_ON_REPLAY = (
+    "knativeerrordest",
+    "knativeerrorcode",
+    "knativeerrordata",
+    "knativekafkapartition",
+    "knativekafkaoffset",
+)
 """What the broker added: left in, it would describe the next failure wrongly."""
 
 STORE = """
-    INSERT INTO dead_letters (id, source, event_id, type, subject, destination, error_code, error_data, attributes, data)
+    INSERT INTO dead_letters
+        (id, source, event_id, type, subject, destination, error_code, error_data, attributes, data)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     ON CONFLICT (id) DO UPDATE SET
         deliveries = dead_letters.deliveries + 1, last_at = now(), error_code = excluded.error_code,
         error_data = excluded.error_data, attributes = excluded.attributes, data = excluded.data,
         status = CASE dead_letters.status WHEN 'discarded' THEN 'discarded' ELSE 'waiting' END
 """
-COLUMNS = "id, source, event_id, type, subject, destination, error_code, error_data, deliveries, attributes::text, data, status, reason, first_at, last_at"
+COLUMNS = """
+    id, source, event_id, type, subject, destination, error_code, error_data, deliveries,
+    attributes::text, data, status, reason, first_at, last_at
+"""
 LIST = f"SELECT {COLUMNS} FROM dead_letters WHERE ($1 = '' OR status = $1) ORDER BY first_at, id LIMIT $2"  # noqa: S608
 ONE = f"SELECT {COLUMNS} FROM dead_letters WHERE id = $1 FOR UPDATE"  # noqa: S608
 DECIDE = "UPDATE dead_letters SET status = $2, reason = $3, decided_at = now() WHERE id = $1"

@@ -22,7 +22,9 @@ ESTIMATED_PROCESSING_TIME = "PT1M"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
-Email = Annotated[str, StringConstraints(max_length=254, pattern=r"^[!-?A-~]{1,64}@[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?$")]
+Email = Annotated[
+    str, StringConstraints(max_length=254, pattern=r"^[!-?A-~]{1,64}@[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?$")
+]
 OrderId = Annotated[str, Path(max_length=64)]
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 
@@ -143,7 +145,12 @@ def _wanted(order_id: str, body: OrderBody) -> Wanted:
         email=body.email,
         customer_name=body.customer_name,
         lines=tuple(
-            OrderLine(product_id=i.product_id, product_name=i.product_name, quantity=i.quantity, unit_price=i.unit_price.amount)
+            OrderLine(
+                product_id=i.product_id,
+                product_name=i.product_name,
+                quantity=i.quantity,
+                unit_price=i.unit_price.amount,
+            )
             for i in body.items
         ),
         currencies=frozenset(item.unit_price.currency for item in body.items),

@@ -27,9 +27,35 @@ from services.contracts.orders import (
 from services.kit.decider import Command, Decider, Decision, Rejected
 from services.kit.message import Message, Money
 
-__all__ = ["ORDER", "Amend", "Cancel", "Confirm", "Deliver", "Fail", "OrderCommand", "Place", "Ship", "Submit", "Undone", "Wanted", "total_of"]
+__all__ = [
+    "ORDER",
+    "Amend",
+    "Cancel",
+    "Confirm",
+    "Deliver",
+    "Fail",
+    "OrderCommand",
+    "Place",
+    "Ship",
+    "Submit",
+    "Undone",
+    "Wanted",
+    "total_of",
+]
 
-MINOR_DIGITS = {"BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0}
+MINOR_DIGITS = {
+    "BHD": 3,
+    "CLP": 0,
+    "ISK": 0,
+    "JPY": 0,
+    "JOD": 3,
+    "KRW": 0,
+    "KWD": 3,
+    "OMR": 3,
+    "TND": 3,
+    "UGX": 0,
+    "VND": 0,
+}
 """Decimals of the currencies that do not have two (ISO 4217)."""
 
 # What an order can be
@@ -277,7 +303,9 @@ def _amend(command: Amend, order: Order) -> Decision:
                 )
             ]
         case Confirmed() | Shipped() | Cancelling() | Ended():
-            return Rejected("order-not-changeable", f"the order is {_word(order)}: its shipment can no longer be changed")
+            return Rejected(
+                "order-not-changeable", f"the order is {_word(order)}: its shipment can no longer be changed"
+            )
         case _:
             assert_never(order)
 
@@ -302,7 +330,7 @@ def _conclude(command: Confirm | Fail | Undone, order: Order) -> Decision:
     match command, order:
         case Confirm(order_id=order_id), Pending(total=total):
             return [OrderConfirmed(order_id=order_id, total=total)]
-        case (Fail() | Undone()), Cancelling(reason=reason, email=email):
+        case ((Fail() | Undone()), Cancelling(reason=reason, email=email)):
             return [OrderCancelled(order_id=command.order_id, reason=reason, email=email)]
         case Fail(order_id=order_id, code=code, reason=reason), (Pending(email=email) | Confirmed(email=email)):
             return [OrderFailed(order_id=order_id, code=code, reason=reason, email=email)]

@@ -15,7 +15,7 @@ from services.contracts.payments import (
 )
 from services.kit.decider import Command, Decider, Decision
 from services.kit.message import Message, Money
-from services.kit.saga.messages import StepReply
+from services.kit.saga.messages import ReplyTo, StepReply
 
 __all__ = ["PAYMENT", "Ask", "Call", "Record", "Verb", "call_for"]
 
@@ -123,7 +123,7 @@ def call_for(ask: Ask, payment: Payment) -> Call | None:
             return Call("void", "", None)  # an authorisation may have been lost on its way to us
         case "void", Held(transaction_id=transaction_id):
             return Call("void", transaction_id, None)
-        case ("void" | "refund"), Taken(transaction_id=transaction_id, amount=amount):
+        case (("void" | "refund"), Taken(transaction_id=transaction_id, amount=amount)):
             return Call("refund", transaction_id, amount)
         case "refund", Held(transaction_id=transaction_id):
             return Call("refund", transaction_id, None)  # a capture may have been lost on its way to us
@@ -208,7 +208,7 @@ def _refunded(ask: Ask, answer: Done | None, payment: Payment) -> StepReply:
             assert_never(payment)
 
 
-def _to(ask: Ask) -> dict[str, object]:
+def _to(ask: Ask) -> ReplyTo:
     return {"saga_id": ask.saga_id, "step": ask.step, "undo": ask.undo, "attempt": ask.attempt}
 
 
@@ -217,10 +217,10 @@ def _refusal(ask: Ask, code: str, why: str) -> PaymentFailed:
 
 
 def _not_done(ask: Ask, answer: NotDone) -> StepReply:
-    wrong = {"success": False, "error_code": answer.code, "error": answer.detail}
+    code, detail = answer.code, answer.detail
     if answer.transient or ask.undo or ask.amount is None:
-        return PaymentFailed(**_to(ask), **wrong, transient=answer.transient)
-    return PaymentDeclined(**_to(ask), **wrong, amount=ask.amount)
+        return PaymentFailed(**_to(ask), success=False, transient=answer.transient, error_code=code, error=detail)
+    return PaymentDeclined(**_to(ask), success=False, error_code=code, error=detail, amount=ask.amount)
 
 
 def evolve(payment: Payment, event: Message) -> Payment:

@@ -46,7 +46,9 @@ class Sandbox:
             first = await self._first_time(unit, key)
             if method.token == "tok_fail_once" and first:  # noqa: S105
                 return BUSY
-            await unit.execute(WRITE, key, order_id, "authorize", f"txn_{order_id}", amount.amount, amount.currency, method.token)
+            await unit.execute(
+                WRITE, key, order_id, "authorize", f"txn_{order_id}", amount.amount, amount.currency, method.token
+            )
         if method.token == "tok_timeout_once" and first:  # noqa: S105
             return LOST
         return Done(f"txn_{order_id}", amount)

@@ -20,7 +20,9 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
         host = Host.connect("scheduler")
         others = _relay_for_all(host)
     settings = host.settings
-    clock = clock or (PingSourceClock(settings.clock_url, settings.namespace, PINGSOURCE) if settings.clock_url else NoClock())
+    clock = clock or (
+        PingSourceClock(settings.clock_url, settings.namespace, PINGSOURCE) if settings.clock_url else NoClock()
+    )
     timers = Timers(host.handler)
     alarm = Alarm(timers, clock)
 

@@ -1,4 +1,4 @@
-"""The port to what wakes the scheduler, and a PingSource whose schedule is aimed at the next minute in which something is due.
+"""The port to what wakes the scheduler, and a PingSource aimed at the next minute in which something is due.
 
 While nothing is due nothing runs, but for a slow safety tick. The local cluster offers the same API.
 """

@@ -151,10 +151,8 @@ def call_for(ask: Ask, shipment: Shipment) -> Call | None:
 def decide(command: Record | Track, shipment: Shipment) -> Decision:
     """The answer to a request, or where the parcels are now."""
     match command:
-        case Record(ask=ask, answer=NotDone() as answer):
-            return [_not_done(ask, answer)]
         case Record(ask=ask, answer=answer):
-            return [_answer(ask, answer, shipment)]
+            return [_not_done(ask, answer) if isinstance(answer, NotDone) else _answer(ask, answer, shipment)]
         case Track():
             return _track(command, shipment)
         case _:
@@ -233,7 +231,13 @@ def _cancelled(ask: Ask, answer: Done | None, shipment: Shipment) -> StepReply:
 
 def _refusal(ask: Ask, code: str, why: str) -> ShippingRefused:
     return ShippingRefused(
-        saga_id=ask.saga_id, step=ask.step, undo=ask.undo, attempt=ask.attempt, success=False, error_code=code, error=why
+        saga_id=ask.saga_id,
+        step=ask.step,
+        undo=ask.undo,
+        attempt=ask.attempt,
+        success=False,
+        error_code=code,
+        error=why,
     )
 
 

@@ -1,0 +1,108 @@
+"""Real servers for the tests: one Postgres and one Kafka per worker, a fresh database per test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from services.kit.migrate import migrate, migrate_read
+from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
+from services.local.kafka import KafkaServer, create_topic
+from services.local.postgres import PostgresServer
+
+PARTITIONS = 6
+PASSWORDS = {service: f"test-{service}" for service in {*DATABASE_ROLES, *READ_ROLES}}
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Database:
+    """An empty, migrated pair of databases: the log and the read side."""
+
+    server: PostgresServer
+    name: str
+
+    @property
+    def owner_dsn(self) -> str:
+        return self.server.dsn(self.name)
+
+    @property
+    def read_owner_dsn(self) -> str:
+        return self.server.dsn(f"{self.name}_read")
+
+    def dsn(self, service: str) -> str:
+        return self.server.dsn(self.name, role_of(service), PASSWORDS[service])
+
+    def read_dsn(self, service: str) -> str:
+        return self.server.dsn(f"{self.name}_read", role_of(service), PASSWORDS[service])
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[PostgresServer]:
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[KafkaServer]:
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka_bootstrap(kafka_server: KafkaServer) -> str:
+    return kafka_server.bootstrap_servers
+
+
+@pytest.fixture
+async def topic(kafka_bootstrap: str) -> str:
+    name = f"t{next(_numbers)}"
+    await create_topic(kafka_bootstrap, name, PARTITIONS)
+    return name
+
+
+@pytest.fixture(scope="session")
+def template(postgres_server: PostgresServer) -> str:
+    asyncio.run(_migrated(postgres_server, "template"))
+    return "template"
+
+
+async def _migrated(server: PostgresServer, name: str) -> None:
+    for database in (name, f"{name}_read"):
+        await execute(server.dsn(), f'CREATE DATABASE "{database}"')
+    await migrate(server.dsn(name), PASSWORDS)
+    await migrate_read(server.dsn(f"{name}_read"), PASSWORDS)
+
+
+@pytest.fixture
+async def database(postgres_server: PostgresServer, template: str) -> AsyncGenerator[Database]:
+    name = f"test_{next(_numbers)}"
+    for suffix in ("", "_read"):
+        await execute(postgres_server.dsn(), f'CREATE DATABASE "{name}{suffix}" TEMPLATE "{template}{suffix}"')
+    yield Database(postgres_server, name)
+    for suffix in ("", "_read"):
+        await execute(postgres_server.dsn(), f'DROP DATABASE "{name}{suffix}" WITH (FORCE)')
+
+
+async def execute(dsn: str, sql: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+def project() -> Path:
+    return Path(__file__).parent.parent
