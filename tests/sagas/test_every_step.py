@@ -236,6 +236,8 @@ def test_after_a_resume_an_undo_is_tried_as_often_as_before(step: str) -> None:
     simulator.play()
     assert_nothing_left(simulator)
     assert undos_asked(simulator, step) == attempts + 1
+    timers = [event for event in simulator.history if isinstance(event, TimerRequested)]
+    assert sum(timer.message["kind"] == "retry" for timer in timers) == attempts - 1  # all but what made it stuck
 
 
 @every_step

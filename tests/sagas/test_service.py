@@ -1,0 +1,191 @@
+"""Fulfillment as a service: CloudEvents in at its door, events in its log, runs to be looked at over REST."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from services.contracts.inventory import CheckedItem, InventoryChecked
+from services.contracts.notifications import ConfirmationSent
+from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
+from services.contracts.payments import PaymentAuthorized, PaymentCaptured, PaymentVoided
+from services.contracts.shipping import FulfillmentDiscarded, FulfillmentPrepared, ShipmentCreated
+from services.fulfillment.app import create_app
+from services.fulfillment.reactions import reactions
+from services.kit.failures import MemoryFailures
+from services.kit.host import Host
+from services.kit.log import Recorded
+from services.kit.memory import MemoryLog, MemoryStore
+from services.kit.message import Message, Money
+from services.kit.saga.messages import StepReply
+from services.kit.settings import Settings
+from tests.sagas.facts import FACTS, ORDER_ID, STEPS
+
+TEN = Money.model_validate({"amount": "10.00", "currency": "GBP"})
+CONTENT = FACTS.model_dump(mode="json", exclude={"saga_id", "facts_version"}) | {"order_id": ORDER_ID}
+CREATED = OrderCreated.model_validate(CONTENT)
+
+
+class Published:
+    """A publisher that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.events: list[Recorded] = []
+
+    async def ensure_available(self) -> None: ...
+
+    async def publish(self, events: Sequence[Recorded]) -> None:
+        self.events += events
+
+    async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Fulfillment:
+    """The service, and the words in which others speak to it."""
+
+    def __init__(self, client: httpx.AsyncClient, published: Published) -> None:
+        self._client = client
+        self._published = published
+        self._said = 0
+
+    def asked(self) -> list[str]:
+        """The requests and endings published so far, by the short names of their types."""
+        names = [event.type.removeprefix("zerocart.").removesuffix(".v1") for event in self._published.events]
+        return [name for name in names if not name.startswith(("fulfillment.step", "scheduler"))]
+
+    async def hear(self, message: Message, service: str = "orders", version: int = 0) -> int:
+        self._said += 1
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": f"order-{ORDER_ID}:{version}" if version else f"x-{self._said}:1",
+            "ce-source": f"/zerocart/{service}",
+            "ce-type": message.type,
+            "ce-subject": ORDER_ID,
+            "ce-time": "2026-01-01T00:00:00Z",
+            "content-type": "application/json",
+        }
+        return (await self._client.post("/events", content=message.write(), headers=headers)).status_code
+
+    async def answer(self, kind: type[StepReply], step: str, **more: Any) -> None:
+        message = kind.model_validate({"saga_id": ORDER_ID, "step": step, **more})
+        assert await self.hear(message, "others") == 204
+
+    async def look(self) -> dict[str, Any]:
+        response = await self._client.get(f"/fulfillments/{ORDER_ID}")
+        assert response.status_code == 200
+        return response.json()
+
+    async def resume(self) -> httpx.Response:
+        return await self._client.post(f"/fulfillments/{ORDER_ID}/resume")
+
+
+@pytest.fixture
+async def fulfillment() -> AsyncGenerator[Fulfillment]:
+    published = Published()
+    log = MemoryLog("fulfillment", MemoryStore())
+    host = Host.of(Settings(service="fulfillment"), log, published, MemoryFailures("fulfillment"))
+    transport = httpx.ASGITransport(app=create_app(host))
+    async with httpx.AsyncClient(transport=transport, base_url="http://fulfillment") as client:
+        yield Fulfillment(client, published)
+    await host.close()
+
+
+async def hold_everything(service: Fulfillment) -> None:
+    item = CheckedItem(product_id="85123A", requested=8, available=9, is_available=True)
+    held = {"items": [item.model_dump()], "all_items_available": True, "reservation_id": "res_1"}
+    await service.answer(InventoryChecked, STEPS[0], **held)
+    await service.answer(PaymentAuthorized, STEPS[1], transaction_id="t1", amount=TEN.model_dump())
+    await service.answer(FulfillmentPrepared, STEPS[2], parcels=1)
+
+
+async def test_an_order_all_the_way(fulfillment: Fulfillment) -> None:
+    assert await fulfillment.hear(CREATED, version=1) == 204
+    await hold_everything(fulfillment)
+    await fulfillment.answer(PaymentCaptured, STEPS[3], transaction_id="t1", amount=TEN.model_dump())
+    await fulfillment.answer(ShipmentCreated, STEPS[4], shipment_id="s1", carrier="c", tracking_number="n1")
+    await fulfillment.answer(ConfirmationSent, STEPS[5], mailed=True)
+    assert fulfillment.asked() == [
+        "fulfillment.run.started",
+        "fulfillment.inventory.check",
+        "fulfillment.payment.process",
+        "fulfillment.fulfillment.prepare",
+        "fulfillment.payment.capture",
+        "fulfillment.shipment.create",
+        "fulfillment.confirmation.send",
+        "fulfillment.run.completed",
+    ]
+    shown = await fulfillment.look()
+    assert shown["status"] == "completed"
+    assert [step["name"] for step in shown["steps"]] == STEPS
+    assert {step["status"] for step in shown["steps"]} == {"done"}
+    assert all(step["started_at"] and step["ended_at"] and step["attempts"] == 1 for step in shown["steps"])
+    assert shown["steps"][1]["data"] == {"transaction_id": "t1", "amount": {"amount": "10.00", "currency": "GBP"}}
+    assert shown["steps"][0]["data"] == {"reservation_id": "res_1", "all_items_available": True}
+
+
+async def test_out_of_stock_is_shown_with_what_was_undone(fulfillment: Fulfillment) -> None:
+    await fulfillment.hear(CREATED, version=1)
+    short = {"success": False, "error_code": "insufficient-stock", "error": "not enough of 85123A (2 of 8)"}
+    await fulfillment.answer(InventoryChecked, STEPS[0], items=[], all_items_available=False, **short)
+    await fulfillment.answer(PaymentVoided, STEPS[1], undo=True)
+    assert (await fulfillment.look())["status"] == "compensating"
+    await fulfillment.answer(FulfillmentDiscarded, STEPS[2], undo=True)
+    shown = await fulfillment.look()
+    assert (shown["status"], shown["cause"], shown["error_code"]) == ("compensated", "failed", "insufficient-stock")
+    assert [step["status"] for step in shown["steps"][:4]] == ["refused", "compensated", "compensated", "not_started"]
+    assert shown["steps"][0]["error"] == short["error"]
+    assert shown["steps"][1]["compensation"]["status"] == "done"
+    assert shown["steps"][0]["compensation"] is None
+
+
+async def test_a_cancellation_that_overtakes_the_order(fulfillment: Fulfillment) -> None:
+    await fulfillment.hear(OrderCancellationRequested(order_id=ORDER_ID, reason="too dear"), version=2)
+    assert (await fulfillment.look())["status"] == "not_started"
+    await fulfillment.hear(CREATED, version=1)
+    shown = await fulfillment.look()
+    assert (shown["status"], shown["error"]) == ("compensated", "too dear")
+    assert not [name for name in fulfillment.asked() if not name.startswith("fulfillment.run.")]
+
+
+async def test_the_newest_change_counts_in_whatever_order_it_comes(fulfillment: Fulfillment) -> None:
+    for version, mail in ((3, "new@example.org"), (2, "old@example.org")):
+        await fulfillment.hear(OrderUpdated(order_id=ORDER_ID, email=mail), version=version)
+    await fulfillment.hear(CREATED, version=1)
+    await hold_everything(fulfillment)
+    await fulfillment.answer(PaymentCaptured, STEPS[3], transaction_id="t1", amount=TEN.model_dump())
+    await fulfillment.answer(ShipmentCreated, STEPS[4], shipment_id="s1", carrier="c", tracking_number="n1")
+    mail = json.loads(fulfillment._published.events[-1].data)
+    assert (mail["step"], mail["email"]) == (STEPS[5], "new@example.org")
+
+
+async def test_a_stuck_run_is_resumed_and_no_other(fulfillment: Fulfillment) -> None:
+    assert (await fulfillment.resume()).status_code == 404
+    await fulfillment.hear(CREATED, version=1)
+    assert (await fulfillment.resume()).json()["code"] == "run-not-stuck"
+    await fulfillment.hear(OrderCancellationRequested(order_id=ORDER_ID, reason="no"), version=2)
+    await fulfillment.answer(PaymentVoided, STEPS[1], undo=True, success=False, error_code="no", error="no")
+    assert (await fulfillment.look())["status"] == "stuck"
+    assert (await fulfillment.resume()).status_code == 202
+    assert (await fulfillment.look())["status"] == "compensating"
+    assert fulfillment.asked().count("fulfillment.payment.void") == 2
+
+
+async def test_there_is_no_run_for_an_unknown_order(fulfillment: Fulfillment) -> None:
+    response = await fulfillment._client.get("/fulfillments/ord_unknown")
+    assert response.status_code == 404
+    assert response.json()["code"] == "run-not-found"
+
+
+def test_every_answer_is_heard() -> None:
+    host = Host.of(
+        Settings(service="fulfillment"), MemoryLog("fulfillment"), Published(), MemoryFailures("fulfillment")
+    )
+    heard = reactions(host.handler).types
+    answers = {kind.type for kind in StepReply.__subclasses__() if kind.__module__.startswith("services.contracts")}
+    assert answers <= heard
