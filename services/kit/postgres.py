@@ -59,14 +59,13 @@ class Connections:
             connection = self._idle_one() or await self._connect()
             try:
                 yield connection
-            except (asyncio.CancelledError, TimeoutError):
+            except Contention:
+                raise  # the server has answered, and rolled back
+            except (asyncio.CancelledError, TimeoutError, Unavailable):
                 connection.terminate()  # it may be in the middle of an answer that nobody waits for
                 raise
             finally:
-                if connection.is_in_transaction():
-                    connection.terminate()
-                if not connection.is_closed():
-                    self._idle.append(connection)
+                self._give_back(connection)
 
     async def fetch(self, sql: str, *arguments: object) -> list[Record]:
         """The rows of one statement in a transaction of its own."""
@@ -79,6 +78,14 @@ class Connections:
         while self._idle:
             with suppress(Exception):  # it is being thrown away: nothing that goes wrong with it matters
                 await self._idle.pop().close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.is_closed():
+            return
+        if connection.is_in_transaction():
+            connection.terminate()  # a rollback that did not work
+        else:
+            self._idle.append(connection)
 
     def _idle_one(self) -> Connection | None:
         while self._idle:
@@ -145,7 +152,8 @@ def _meaning(error: Exception) -> Unavailable | None:
             return Unavailable("database-away", f"Postgres cannot serve now ({state})", RETRY_AFTER_SECONDS)
         case asyncpg.DataError():
             return None
-        case OSError() | TimeoutError() | asyncpg.InterfaceError():
+        # the last is what the driver says when the server's goodbye came between two statements
+        case OSError() | TimeoutError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
             return Unavailable(
                 "database-away", f"Postgres cannot be reached ({type(error).__name__})", RETRY_AFTER_SECONDS
             )

@@ -9,10 +9,12 @@ import asyncio
 import json
 import statistics
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 from services.kit.log import START, Append, Appended, Mark, NewEvent, Position
 from services.kit.migrate import migrate
@@ -22,6 +24,7 @@ from services.kit.walls import DATABASE_ROLES
 SECONDS = 4.0
 WARM_UP_SECONDS = 1.0
 ROUNDS = 3
+PROCESS_SECONDS_MAX = 60.0
 PAGE_EVENTS_MAX = 2_000
 CATCH_UP_EVENTS = 300_000
 PASSWORD = "bench"
@@ -183,17 +186,33 @@ async def main(owner: str) -> None:
             print(f"\rround {turn + 1} of {ROUNDS}: {measurement.name:60}", end="", file=sys.stderr, flush=True)
             command = (sys.executable, "-m", "tests.bench.bench_log", owner, *measurement.arguments)
             process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-            rates[measurement.name].append(float((await process.communicate())[0]))
+            output, _ = await asyncio.wait_for(process.communicate(), PROCESS_SECONDS_MAX)
+            rates[measurement.name].append(float(output))
     print(f"\n{'':50} {'median':>10} {'best':>10} {'aim':>10}")
     for m in MEASUREMENTS:
         aim = f"{m.aim:,.0f}" if m.aim else ""
         print(f"{m.name:50} {statistics.median(rates[m.name]):>10,.0f} {max(rates[m.name]):>10,.0f} {aim:>10} {m.unit}")
 
 
+def on_embedded_postgres() -> None:
+    from services.local.postgres import PostgresServer
+
+    with tempfile.TemporaryDirectory() as folder:
+        server = PostgresServer(Path(folder) / "postgres")
+        server.start()
+        try:
+            asyncio.run(main(server.dsn()))
+        finally:
+            server.stop()
+
+
 if __name__ == "__main__":
     import uvloop
 
-    if len(sys.argv) > 2:
-        print(uvloop.run(measure(sys.argv[2:], sys.argv[1])))
-    else:
-        asyncio.run(main(sys.argv[1]))
+    match sys.argv[1:]:
+        case []:
+            on_embedded_postgres()
+        case [dsn]:
+            asyncio.run(main(dsn))
+        case [dsn, *what]:
+            print(uvloop.run(measure(what, dsn)))

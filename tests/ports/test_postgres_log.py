@@ -162,6 +162,25 @@ async def test_contention_surfaces_when_it_does_not_end(postgres):
         await in_transaction(postgres.log(), work, attempts_max=3)
 
 
+async def test_callers_that_are_cancelled_leave_no_connection_behind(postgres):
+    log = postgres.log()
+
+    async def slow() -> None:
+        async with log.transaction() as unit:
+            await unit.append(append("a", 0))
+            await unit.execute("SELECT pg_sleep(60)")
+
+    for _ in range(10):  # more than there are connections
+        task = asyncio.create_task(slow())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    async with asyncio.timeout(5):
+        assert isinstance(await log.append(append("a", 0)), Appended)
+        assert len(await log.read("a")) == 1
+
+
 WALLS = {
     "orders": [
         "INSERT INTO inventory.events (stream, version, type, time, data, meta)"
