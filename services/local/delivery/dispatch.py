@@ -19,6 +19,8 @@ __all__ = ["Dispatcher"]
 
 COMMIT_SECONDS = 5.0
 DRAIN_SECONDS_MAX = 20.0
+PATIENCE_SECONDS = 0.1
+"""How long one Trigger may hold up the others before it leaves the shared reading."""
 AGAIN_SECONDS = 1.0
 """Pause after the topic could not be read or offsets could not be committed."""
 
@@ -121,9 +123,17 @@ class Dispatcher:
             taken = read(record)
             for lane in tuple(self._shared):
                 lane.take(taken)
-                if not lane.room.is_set():
-                    self._part(lane)
             self._positions[record.partition] = record.offset + 1
+            for lane in [lane for lane in self._shared if not lane.room.is_set()]:
+                await self._wait_or_part(lane)
+
+    async def _wait_or_part(self, lane: Lane) -> None:
+        """Wait a moment for a Trigger that is merely busy; without others to think of, as long as it takes."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS if len(self._shared) > 1 else None):
+                await lane.room.wait()
+        except TimeoutError:
+            self._part(lane)
 
     def _part(self, lane: Lane) -> None:
         self._shared.discard(lane)
