@@ -125,11 +125,12 @@ def tend_timers(turn: Turn[F], before: Run) -> None:
     after = turn.run
     if isinstance(after, NotStarted):
         return
-    wanted = {work.timer_id for _, _, work in _waiting(turn.saga, after)}
-    asked_again = {(event.step, event.undo) for event in turn.said if isinstance(event, messages.StepRequest)}
-    for name, undo, work in _waiting(turn.saga, before):
-        if work.timer_id not in wanted and (name, undo) not in asked_again:
-            turn.cancel_timer(work.timer_id)
+    if waited := list(_waiting(turn.saga, before)):
+        wanted = {work.timer_id for _, _, work in _waiting(turn.saga, after)}
+        asked_again = {(event.step, event.undo) for event in turn.said if isinstance(event, messages.StepRequest)}
+        for name, undo, work in waited:
+            if work.timer_id not in wanted and (name, undo) not in asked_again:
+                turn.cancel_timer(work.timer_id)
     _tend_deadline(turn, after.progress.timer, is_idle=isinstance(after, Completed | Compensated | Failed | Stuck))
 
 
