@@ -21,6 +21,9 @@ __all__ = ["FULFILLMENT", "ORDER_SAGA"]
 ANSWER_DEADLINE = timedelta(minutes=2)
 """Nothing is lost on the way, so this only heals what was given up somewhere: longer than a burst takes."""
 MAIL_DEADLINE = timedelta(minutes=5)
+MAIL_ATTEMPTS_MAX = 10
+MAIL_RETRY_DELAY = timedelta(seconds=5)
+"""Ten minutes of patience in all: a mail server that is away for a moment must not cost a shipped order."""
 
 OrderStep = Step[say.RunStarted]
 HELD = ("reserve_inventory", "authorize_payment", "prepare_fulfillment")
@@ -76,6 +79,8 @@ ORDER_SAGA = Saga(
                 **ask, email=run.email, customer_name=run.customer_name, total=run.total
             ),
             deadline=MAIL_DEADLINE,
+            attempts_max=MAIL_ATTEMPTS_MAX,
+            retry_delay=MAIL_RETRY_DELAY,
         ),
     ),
 )

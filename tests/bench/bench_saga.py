@@ -1,17 +1,20 @@
-"""Figures of the saga: `python -m tests.bench.bench_saga [DSN]`; four-step sagas a second in one process, no HTTP.
+"""Figures of the saga: `python -m tests.bench.bench_saga`; four-step sagas a second in one process, no HTTP.
 
-In memory: deciding and folding only, with every message written and read as JSON. With a log: through the command
-handler, `CALLERS` runs at once, on memory and, given the DSN of a migrated database (role fulfillment), on Postgres.
+Decided only: every message is written and read back as JSON. Through the handler: loaded, decided and appended with
+inbox mark and outbox row, `CALLERS` runs at once, on the log in memory and on an embedded Postgres.
 """
 
 from __future__ import annotations
 
 import asyncio
 import statistics
-import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from itertools import count
+from pathlib import Path
+
+import uvloop
 
 from services.fulfillment.saga import ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
@@ -19,19 +22,25 @@ from services.kit.commands import Cause, CommandHandler
 from services.kit.decider import Decider, Rejected
 from services.kit.log import EventLog, Mark, Recorded
 from services.kit.memory import MemoryLog
+from services.kit.migrate import migrate
 from services.kit.outbox import Relay
+from services.kit.postgres_log import PostgresLog
 from services.kit.saga.commands import Answer, SagaCommand, Start
 from services.kit.saga.interpreter import saga_decider
 from services.kit.saga.messages import StepReply
 from services.kit.saga.run import Completed, Run
 from services.kit.saga.table import Saga
 from services.kit.testing import EPOCH
+from services.kit.tracing import TRACE, new_trace
+from services.kit.walls import DATABASE_ROLES, role_of
+from services.local.postgres import PostgresServer
 from tests.sagas.facts import FACTS
 
 SECONDS = 4.0
 ROUNDS = 3
 CALLERS = 64
 AIM = 1_000
+PASSWORD = "bench"
 NAMES = ("reserve", "charge", "ship", "tell")
 
 
@@ -90,6 +99,7 @@ async def with_log(log: EventLog) -> float:
 
     async def caller() -> None:
         nonlocal done
+        TRACE.set(new_trace())  # as the door does
         while time.perf_counter() - began < SECONDS:
             saga_id = f"ord_{next(numbers)}"
             for number, command in enumerate(commands(saga_id)):
@@ -105,25 +115,29 @@ async def with_log(log: EventLog) -> float:
     return rate
 
 
-def main(dsn: str | None) -> None:
-    import uvloop
-
+def measure(owner: str, dsn: str) -> None:
+    """Print the figures, rounds interleaved."""
+    asyncio.run(migrate(owner, dict.fromkeys(DATABASE_ROLES, PASSWORD)))
     figures: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         figures.setdefault("decide, fold, write and read again", []).append(pure())
-        figures.setdefault("through the handler, log in memory", []).append(
-            uvloop.run(with_log(MemoryLog("fulfillment")))
-        )
-        if dsn:
-            from services.kit.postgres_log import PostgresLog
-
-            figures.setdefault("through the handler, log on Postgres", []).append(
-                uvloop.run(with_log(PostgresLog(dsn, "fulfillment")))
-            )
+        for name, log in (("memory", MemoryLog("fulfillment")), ("Postgres", PostgresLog(dsn, "fulfillment"))):
+            figures.setdefault(f"through the handler, log on {name}", []).append(uvloop.run(with_log(log)))
     print(f"{'four-step sagas/s in one process':45} {'median':>8} {'best':>8} {'aim':>8}")
     for name, rates in figures.items():
         print(f"{name:45} {statistics.median(rates):>8,.0f} {max(rates):>8,.0f} {AIM:>8,}")
 
 
+def main() -> None:
+    """Measure on an embedded Postgres of our own."""
+    with tempfile.TemporaryDirectory() as home:
+        server = PostgresServer(Path(home) / "postgres")
+        server.start()
+        try:
+            measure(server.dsn(), server.dsn(user=role_of("fulfillment"), password=PASSWORD))
+        finally:
+            server.stop()
+
+
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    main()

@@ -34,6 +34,7 @@ from pydantic_core import to_jsonable_python
 from services.kit.decider import Decider, Decision, Rejected
 from services.kit.saga import messages
 from services.kit.saga.commands import Amend, Answer, Cancel, Nudge, Resume, SagaCommand, Start, TimerFired, saga_id_of
+from services.kit.saga.evolve import evolve, newer
 from services.kit.saga.moves import next_messages
 from services.kit.saga.run import (
     Asked,
@@ -47,8 +48,6 @@ from services.kit.saga.run import (
     StepRun,
     Stuck,
     Waiting,
-    evolve,
-    newer,
     status_of,
 )
 from services.kit.saga.table import Saga, Step

@@ -1,13 +1,12 @@
-"""One run of a saga: what is known about it, folded from its events. Knows no table; total, and never raises."""
+"""What a run of a saga can be, as far as deciding needs it; how events lead there: `services.kit.saga.evolve`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, assert_never
 
-from services.kit.message import Message
 from services.kit.saga import messages
 
 __all__ = [
@@ -31,9 +30,6 @@ __all__ = [
     "Timer",
     "Waiting",
     "Work",
-    "amendable",
-    "evolve",
-    "newer",
     "status_of",
 ]
 
@@ -249,159 +245,3 @@ def status_of(run: Run) -> Status:
             return "stuck"
         case _:
             assert_never(run)
-
-
-def evolve(run: Run, event: Message) -> Run:
-    """The run after an event."""
-    if isinstance(run, NotStarted):
-        return _before_start(run, event)
-    match event:
-        case messages.StepRequest():
-            return _worked(run, event, Asked(event.attempt, event.answer_by))
-        case messages.StepSucceeded():
-            return _succeeded(run, event)
-        case messages.StepFailed(attempt=attempt, error_code=code, error=error):
-            return _worked(run, event, (Lost if event.transient else Refused)(attempt, code, error))
-        case messages.StepTimedOut(attempt=attempt):
-            return _worked(run, event, Lost(attempt, "step-timed-out", "there was no answer in time"))
-        case messages.TimerRequested():
-            return _timer_set(run, event)
-        case messages.TimerCancelled(timer_id=timer_id):
-            timer = run.progress.timer
-            is_set = timer is not None and timer.timer_id == timer_id
-            return _with(run, run.progress.with_timer(None)) if is_set else run
-        case messages.RunAmended():
-            return _with(run, _amended(run.progress, event))
-        case _:
-            return _turned(run, event)
-
-
-def _before_start(run: NotStarted, event: Message) -> Run:
-    match event:
-        case messages.RunStarted():
-            progress = Progress(event)
-            for amendment in run.amendments:
-                progress = _amended(progress, amendment)
-            return Compensating(progress, run.cancelled) if run.cancelled else Running(progress)
-        case messages.RunAmended():
-            return replace(run, amendments=(*run.amendments, event))
-        case messages.RunCompensating():
-            return replace(run, cancelled=_outcome(event))
-        case _:
-            return run
-
-
-def _turned(run: Started, event: Message) -> Run:
-    """After an event that changes the status of a run."""
-    match event:
-        case messages.RunCompleted():
-            return Completed(run.progress)
-        case messages.RunCompensating():
-            return Compensating(run.progress, _outcome(event))
-        case messages.RunCompensated():
-            return Compensated(run.progress, _outcome(event))
-        case messages.RunFailed(step=step, error_code=code, error=error):
-            return Failed(run.progress, Outcome("failed", step, code, error))
-        case messages.RunStuck(step=step) if isinstance(run, Compensating | Stuck):
-            others: frozenset[str] = run.steps if isinstance(run, Stuck) else frozenset()
-            return Stuck(run.progress, run.outcome, others | {step})
-        case messages.RunResumed() if isinstance(run, Stuck):
-            again = {name: _another_round(run.progress.step(name)) for name in run.steps}
-            return Compensating(replace(run.progress, steps={**run.progress.steps, **again}), run.outcome)
-        case _:
-            return run
-
-
-def _outcome(event: messages.RunCompensating | messages.RunCompensated) -> Outcome:
-    return Outcome(event.cause, event.step, event.error_code, event.error)
-
-
-def _another_round(step: StepRun) -> StepRun:
-    attempt = step.undoing.attempt
-    return replace(step, undoing=Idle(attempt), undo_base=attempt)
-
-
-def _with(run: Started, progress: Progress) -> Started:
-    # written out, since `replace` of dataclasses took a third of the time of every decision
-    match run:
-        case Running():
-            return Running(progress)
-        case Completed():
-            return Completed(progress)
-        case Compensating(outcome=outcome):
-            return Compensating(progress, outcome)
-        case Stuck(outcome=outcome, steps=steps):
-            return Stuck(progress, outcome, steps)
-        case Compensated(outcome=outcome):
-            return Compensated(progress, outcome)
-        case Failed(outcome=outcome):
-            return Failed(progress, outcome)
-        case _:
-            assert_never(run)
-
-
-def _with_step(run: Started, name: str, step: StepRun) -> Started:
-    return _with(run, run.progress.with_step(name, step))
-
-
-def _with_work(step: StepRun, undo: bool, work: Work) -> StepRun:
-    doing, undoing = (step.doing, work) if undo else (work, step.undoing)
-    return StepRun(doing, undoing, step.undo_base, step.successes)
-
-
-def _worked(
-    run: Started, event: messages.StepRequest | messages.StepFailed | messages.StepTimedOut, work: Work
-) -> Started:
-    step = run.progress.step(event.step)
-    return _with_step(run, event.step, _with_work(step, event.undo, work))
-
-
-def _succeeded(run: Started, event: messages.StepSucceeded) -> Started:
-    name, step = event.step, run.progress.step(event.step)
-    if event.undo:
-        # the number of the last attempt made stays: the next one, if any, must have a number of its own
-        undone = _with_work(step, True, Done(max(step.undoing.attempt, event.attempt)))
-        if isinstance(run, Stuck) and run.steps <= {name}:
-            run = Compensating(run.progress, run.outcome)
-        elif isinstance(run, Stuck):
-            run = replace(run, steps=run.steps - {name})
-        return _with_step(run, name, undone)
-    if isinstance(step.undoing, Done):
-        step = _another_round(step)
-    done = Done(max(step.doing.attempt, event.attempt))
-    return _with_step(run, name, StepRun(done, step.undoing, step.undo_base, step.successes | {event.attempt}))
-
-
-def _timer_set(run: Started, event: messages.TimerRequested) -> Started:
-    said = event.message
-    name, undo, number = str(said.get("step")), said.get("undo") is True, said.get("attempt")
-    attempt = number if isinstance(number, int) else 0
-    old = run.progress
-    progress = Progress(old.facts, old.steps, old.timer, old.timers + 1, old.versions)
-    if said.get("kind") == "retry":
-        waiting = Waiting(attempt - 1, event.due_at, event.timer_id)
-        return _with(run, progress.with_step(name, _with_work(old.step(name), undo, waiting)))
-    return _with(run, progress.with_timer(Timer(event.timer_id, event.due_at, name, undo, attempt)))
-
-
-def amendable(event: messages.RunAmended) -> dict[str, object]:
-    """The facts that an amendment brings."""
-    names = type(event).model_fields.keys() - messages.RunAmended.model_fields.keys()
-    return {name: value for name in names if (value := getattr(event, name)) is not None}
-
-
-def newer(progress: Progress, event: messages.RunAmended) -> dict[str, object]:
-    """The facts in an amendment that are newer than those the run has."""
-    known = type(progress.facts).model_fields
-    oldest = progress.facts.facts_version
-    return {
-        name: value
-        for name, value in amendable(event).items()
-        if name in known and event.facts_version > progress.versions.get(name, oldest)
-    }
-
-
-def _amended(progress: Progress, event: messages.RunAmended) -> Progress:
-    changes = newer(progress, event)
-    versions = {**progress.versions, **dict.fromkeys(changes, event.facts_version)}
-    return replace(progress, facts=progress.facts.model_copy(update=changes), versions=versions)

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from services.kit.message import Message
 from services.kit.saga import messages
+from services.kit.saga.evolve import evolve
 from services.kit.saga.moves import request
 from services.kit.saga.run import (
     Asked,
@@ -25,7 +26,6 @@ from services.kit.saga.run import (
     Timer,
     Waiting,
     Work,
-    evolve,
 )
 from services.kit.saga.table import Saga
 
