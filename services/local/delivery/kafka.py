@@ -11,8 +11,12 @@ from services.local.delivery.topic import Reader
 
 __all__ = ["KafkaTopic", "TopicMissingError"]
 
-FETCH_WAIT_MS = 5_000
-READ_RECORDS_MAX = 500
+READ_WAIT_MS = 5_000
+FETCH_WAIT_MS = 200
+"""Short, because aiokafka has one fetch open per broker: while that waits for partitions at their end, a partition
+that was drained meanwhile gets nothing. New records end the wait at once for the partitions that it names."""
+PARTITION_FETCH_BYTES_MAX = 262_144
+READ_RECORDS_MAX = 2_000
 MESSAGE_BYTES_MAX = 1_000_000
 
 
@@ -146,6 +150,7 @@ class KafkaTopic:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
         )
         return cast("_Consumer", consumer)
 
@@ -171,7 +176,7 @@ class _KafkaReader:
 
     async def read(self) -> Sequence[Record]:
         """The next records of all partitions."""
-        batches = await self._consumer.getmany(timeout_ms=FETCH_WAIT_MS, max_records=READ_RECORDS_MAX)
+        batches = await self._consumer.getmany(timeout_ms=READ_WAIT_MS, max_records=READ_RECORDS_MAX)
         records: list[Record] = []
         for partition, batch in batches.items():
             number = partition.partition
