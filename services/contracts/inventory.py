@@ -43,12 +43,16 @@ class ReservedItem(Value):
 
 
 class InventoryChecked(saga.StepReply):
-    """Answer to inventory.check: everything is held, or (all_items_available false) nothing is."""
+    """Answer to inventory.check: everything is held, or (all_items_available false) nothing is.
+
+    `repeated` says that the goods were held before: another attempt asked again.
+    """
 
     type: ClassVar[str] = "zerocart.inventory.checked.v1"
     reservation_id: str | None = None
     items: tuple[CheckedItem, ...]
     all_items_available: bool
+    repeated: bool = False
     expires_at: Instant | None = None
 
 
@@ -59,10 +63,14 @@ class InventoryCheckFailed(saga.StepReply):
 
 
 class InventoryReleased(saga.StepReply):
-    """Answer to inventory.release: nothing is held for the order now; `items` were."""
+    """Answer to inventory.release: nothing is held for the order now; `items` were.
+
+    `restocked` says that they had left the shelf already and are back on it.
+    """
 
     type: ClassVar[str] = "zerocart.inventory.released.v1"
     items: tuple[ReservedItem, ...] = ()
+    restocked: bool = False
 
 
 class ReservationCommitted(Message):

@@ -22,6 +22,7 @@ __all__ = [
     "OrderDrafted",
     "OrderFailed",
     "OrderLine",
+    "OrderMessage",
     "OrderShipped",
     "OrderUpdated",
     "PaymentMethod",

@@ -147,7 +147,7 @@ def _reserve(command: Reserve, reservation: Reservation) -> Decision:
         case Held(answer=answer) if answer.attempt == command.attempt:
             return []
         case Held(answer=answer):
-            return [answer.model_copy(update={"attempt": command.attempt})]
+            return [answer.model_copy(update={"attempt": command.attempt, "repeated": True})]
         case Closed():
             return [_failed(command, "reservation-closed", "the reservation of this order is closed")]
         case Nothing() | Refused() if command.too_late:
@@ -196,22 +196,26 @@ def _checked(command: Reserve) -> InventoryChecked:
 
 
 def _release(command: Release, reservation: Reservation) -> Decision:
-    def released(items: tuple[ReservedItem, ...]) -> Decision:
-        return [
-            InventoryReleased(
-                saga_id=command.saga_id, step=command.step, undo=True, attempt=command.attempt, items=items
-            )
-        ]
-
     match reservation:
         case Held(answer=answer):
-            return released(_items(answer))
+            return [_released(command, _items(answer))]
         case Closed(items=items, committed=True):
-            return released(items)  # the order was cancelled after all: the goods go back on the shelf
+            return [_released(command, items, restocked=True)]  # cancelled after all: back on the shelf
         case Nothing() | Refused() | Closed():
-            return released(())
+            return [_released(command, ())]
         case _:
             assert_never(reservation)
+
+
+def _released(command: Release, items: tuple[ReservedItem, ...], *, restocked: bool = False) -> InventoryReleased:
+    return InventoryReleased(
+        saga_id=command.saga_id,
+        step=command.step,
+        undo=True,
+        attempt=command.attempt,
+        items=items,
+        restocked=restocked,
+    )
 
 
 def _items(answer: InventoryChecked) -> tuple[ReservedItem, ...]:
@@ -241,22 +245,21 @@ RESERVATION: Decider[ReservationCommand, Reservation] = Decider(
 )  # fmt: skip
 
 
-def movements(before: Reservation, events: Sequence[Message]) -> dict[str, Level]:
-    """By how much each product's on_hand and reserved change when `events` follow `before`."""
+def movements(events: Sequence[Message]) -> dict[str, Level]:
+    """By how much each product's on_hand and reserved change by these events."""
     changes: dict[str, Level] = {}
     for event in events:
         match event:
-            case InventoryChecked(all_items_available=True) if not isinstance(before, Held):
-                changes |= {i.product_id: Level(0, i.quantity) for i in _items(event)}
-            case InventoryReleased(items=items) if isinstance(before, Closed):
-                changes |= {i.product_id: Level(i.quantity, 0) for i in items}
+            case InventoryChecked(all_items_available=True, repeated=False):
+                changes |= {item.product_id: Level(0, item.quantity) for item in _items(event)}
+            case InventoryReleased(items=items, restocked=True):
+                changes |= {item.product_id: Level(item.quantity, 0) for item in items}
             case InventoryReleased(items=items) | ReservationExpired(items=items):
-                changes |= {i.product_id: Level(0, -i.quantity) for i in items}
+                changes |= {item.product_id: Level(0, -item.quantity) for item in items}
             case ReservationCommitted(items=items):
-                changes |= {i.product_id: Level(-i.quantity, -i.quantity) for i in items}
+                changes |= {item.product_id: Level(-item.quantity, -item.quantity) for item in items}
             case _:
                 pass
-        before = evolve(before, event)
     return changes
 
 

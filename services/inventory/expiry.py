@@ -52,6 +52,8 @@ async def ask_for_expiry(handler: CommandHandler, expires_at: datetime, cause: C
     """Make sure that somebody looks soon after `expires_at`; asks once per bucket, from memory after that."""
     due_at = _end_of_bucket(expires_at)
     bucket = f"{due_at:%Y%m%dT%H}"
+    if (await handler.load(EXPIRY, bucket)).state:
+        return
     command = AskForTimer(at=cause.at, bucket=bucket, due_at=due_at)
     await handler.handle(EXPIRY, bucket, command, Cause(cause.at, cause.message_id, cause.correlation_id))
 

@@ -80,7 +80,7 @@ class StockRoom:
             decision = RESERVATION.decide(make(levels), loaded.state)
             if isinstance(decision, Rejected) or not decision:
                 return None
-            await self._move(unit, order_id, loaded.state, decision)
+            await self._move(unit, order_id, decision)
             return await self._append(unit, stream, loaded.version, decision, cause)
 
         await self._once(work, cause)
@@ -141,8 +141,8 @@ class StockRoom:
         rows = await unit.fetch(LOCK, sorted(product_ids))
         return {str(row["product_id"]): _level(row) for row in rows}
 
-    async def _move(self, unit: Unit, order_id: str, before: Reservation, decision: Sequence[Message]) -> None:
-        moved = movements(before, decision)
+    async def _move(self, unit: Unit, order_id: str, decision: Sequence[Message]) -> None:
+        moved = movements(decision)
         if moved:
             levels = moved.values()
             await unit.execute(

@@ -118,12 +118,17 @@ class CommandHandler:
         loaded = await self.load(decider, identity)
         if expected_version not in (None, loaded.version):
             loaded = await self.reload(decider, identity)
+        fresh = False
         for _ in range(CONFLICT_RETRIES_MAX):
             if expected_version not in (None, loaded.version):
                 return await self._stale(decider, identity, loaded, cause)
             decision = decider.decide(command, loaded.state)
             if isinstance(decision, Rejected) or not decision:
-                return await self._nothing_to_do(decider, identity, loaded, decision, cause)
+                if fresh:
+                    return await self._nothing_to_do(decider, identity, loaded, decision, cause)
+                # another process may have appended since: only the newest state may decide nothing
+                loaded, fresh = await self.reload(decider, identity), True
+                continue
             events = [stamp(event, cause, source_of(self.service)) for event in decision]
             result = await self.log.append(Append(stream, loaded.version, events, cause.mark))
             match result:
@@ -135,7 +140,7 @@ class CommandHandler:
                 case Duplicate():
                     return await self._repeat(decider, identity, result)
                 case _:
-                    loaded = await self.reload(decider, identity)
+                    loaded, fresh = await self.reload(decider, identity), True
         raise Unavailable("too-many-conflicts", f"{stream} is being changed by others all the time")
 
     async def _stale(self, decider: Decider[C, S], identity: str, loaded: Loaded[S], cause: Cause) -> Outcome[S]:

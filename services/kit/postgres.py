@@ -44,11 +44,15 @@ class Contention(Unavailable):
 
 
 class Connections:
-    """Up to `connections_max` connections with `search_path` set to `schema`."""
+    """Up to `connections_max` connections with `search_path` set to `schema`.
 
-    def __init__(self, dsn: str, schema: str, connections_max: int) -> None:
+    `check_cluster` is for the log database: it refuses one that was restored and not migrated since.
+    """
+
+    def __init__(self, dsn: str, schema: str, connections_max: int, *, check_cluster: bool = True) -> None:
         self._dsn = dsn
         self._schema = schema
+        self._check_cluster = check_cluster
         self._idle: list[Connection] = []
         self._slots = asyncio.Semaphore(connections_max)
 
@@ -106,7 +110,8 @@ class Connections:
                 server_settings={**SETTINGS, "search_path": self._schema},
             )
         try:
-            await _check_cluster(connection)
+            if self._check_cluster:
+                await _check_cluster(connection)
         except BaseException:
             connection.terminate()
             raise

@@ -16,7 +16,9 @@ from services.kit.errors import Unavailable
 from services.kit.host import Host
 from services.kit.logs import log
 from services.kit.metrics import METRICS
+from services.kit.outbox import Relay
 from services.kit.reactions import Reactions
+from services.kit.settings import Settings
 from services.kit.warming import warm
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ Hook = Callable[[], Awaitable[None]]
 
 
 class Service:
-    """One service of zerocart.
+    """One service of zerocart, on a host or, if it writes nothing, with settings alone.
 
     `routers` is called on the first REST request and imports what it needs. `warms` names the services that a command
     taken here will reach. `door` replaces the event door (the projection has its own).
@@ -41,7 +43,7 @@ class Service:
 
     def __init__(
         self,
-        host: Host,
+        host: Host | Settings,
         *,
         reactions: Reactions | None = None,
         routers: Callable[[], Sequence[APIRouter]] | None = None,
@@ -50,11 +52,12 @@ class Service:
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
     ) -> None:
-        self.host = host
-        self._door = door or (Door(reactions, host.failures) if reactions else None)
+        self._settings = host.settings if isinstance(host, Host) else host
+        self._host = host if isinstance(host, Host) else None
+        self._door = door or (Door(reactions, self._host.failures) if reactions and self._host else None)
         self._routers = routers
         self._rest: App | None = None
-        self._warms = [host.settings.service_urls[name] for name in warms if name in host.settings.service_urls]
+        self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
         self._warmed_at = -WARM_AGAIN_SECONDS
         self._on_start = on_start
         self._on_stop = on_stop
@@ -100,7 +103,7 @@ class Service:
         if self._rest is None:
             from services.kit.rest import rest_app
 
-            self._rest = rest_app(self.host.settings, self._routers() if self._routers else ())
+            self._rest = rest_app(self._settings, self._routers() if self._routers else ())
         return self._rest
 
     def _warm_others(self) -> None:
@@ -114,26 +117,20 @@ class Service:
         await receive()
         for hook in self._on_start:
             await hook()
-        self._in_background(self._publish_what_is_left())
+        if self._host is not None:
+            self._in_background(_publish_what_is_left(self._host.relay))
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._close()
         await send({"type": "lifespan.shutdown.complete"})
-
-    async def _publish_what_is_left(self) -> None:
-        """Publish what a crashed predecessor committed and did not say."""
-        try:
-            if rows := await self.host.relay.drain():
-                log("published what was left", rows=rows)
-        except Unavailable:
-            self.host.relay.retry_later()
 
     async def _close(self) -> None:
         for hook in self._on_stop:
             await hook()
         if self._background:
             await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
-        await self.host.close()
+        if self._host is not None:
+            await self._host.close()
 
     async def _metrics(self, send: Send) -> None:
         body = METRICS.render()
@@ -148,3 +145,12 @@ class Service:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+async def _publish_what_is_left(relay: Relay) -> None:
+    """Publish what a crashed predecessor committed and did not say."""
+    try:
+        if rows := await relay.drain():
+            log("published what was left", rows=rows)
+    except Unavailable:
+        relay.retry_later()

@@ -144,7 +144,16 @@ class KafkaServer:
         return properties
 
     def _format(self, java: Sequence[str], properties: Path) -> None:
-        command = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties), "--ignore-formatted"]
+        command = [
+            *java,
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            CLUSTER_ID,
+            "-c",
+            str(properties),
+            "--ignore-formatted",
+        ]
         process = spawn(command, log=self._log, environ=_environ())
         if process.wait() != 0:
             raise ServerFailedError(f"the storage of Kafka could not be formatted: see {self._log}")

@@ -53,6 +53,8 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str) -> React
     async def confirm(message: ConfirmationSend, heard: Heard) -> None:
         letter = _letter("confirmation", message.saga_id, message.email, message.customer_name)
         full = letter and Letter(letter.kind, letter.order_id, letter.to, letter.name, message.total, message.lines)
+        if await _told_of_cancellation(handler, message.saga_id):
+            full = None  # overtaken by its undo: what it would say no longer holds
         await answer(message, heard, "confirmation", full)
 
     async def cancel(message: CancellationSend, heard: Heard) -> None:

@@ -30,7 +30,7 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
             amount=amount,
             too_late=heard.expired,
         )
-        payment = await handler.load(PAYMENT, request.saga_id)
+        payment = await handler.reload(PAYMENT, request.saga_id)
         call = call_for(ask, payment.state)
         found = await ask_provider(provider, request.saga_id, call, method) if call else None
         await handler.handle(PAYMENT, request.saga_id, Record(at=heard.now, ask=ask, answer=found), heard.cause)

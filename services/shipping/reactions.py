@@ -30,7 +30,7 @@ def reactions(handler: CommandHandler, carrier: Carrier) -> Reactions:
             units=units,
             too_late=heard.expired,
         )
-        shipment = await handler.load(SHIPMENT, request.saga_id)
+        shipment = await handler.reload(SHIPMENT, request.saga_id)
         call = call_for(ask, shipment.state)
         found = await ask_carrier(carrier, ask, call) if call else None
         await handler.handle(SHIPMENT, request.saga_id, Record(at=heard.now, ask=ask, answer=found), heard.cause)

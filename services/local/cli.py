@@ -1,0 +1,41 @@
+"""The `zerocart` command. Each subcommand is one module with `add_arguments` and `run`, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+
+__all__ = ["main"]
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "up": ("services.local.commands.up", "start the local cluster"),
+    "down": ("services.local.commands.down", "stop it"),
+    "status": ("services.local.commands.status", "what runs, and how deep the queues are"),
+    "events": ("services.local.commands.events", "what is said on the topic"),
+    "trace": ("services.local.commands.trace", "the whole life of an order"),
+    "dead-letters": ("services.local.commands.dead_letters", "what the broker gave up on"),
+    "replay": ("services.local.replay.replay", "place the orders of a file through REST"),
+    "demo": ("services.local.replay.demo", "real orders through everything, then the books"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one subcommand; exits with its status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(prog="zerocart", description="zerocart on this machine")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (module, summary) in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        if words[:1] == [name]:
+            command = import_module(module)
+            command.add_arguments(subparser)
+            subparser.set_defaults(run=command.run)
+    options = parser.parse_args(words)
+    try:
+        sys.exit(options.run(options))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)  # whoever reads has seen enough

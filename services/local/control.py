@@ -1,0 +1,75 @@
+"""The cluster's own small API on loopback: its status, and PingSources in the shape of the Kubernetes API."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from services.local.clock import BadScheduleError
+
+if TYPE_CHECKING:
+    from services.local.cluster import Cluster
+
+__all__ = ["ControlServer"]
+
+REQUEST_SECONDS_MAX = 5.0
+BODY_BYTES_MAX = 65_536
+PINGSOURCES = "/apis/sources.knative.dev/v1/namespaces/"
+
+
+class ControlServer:
+    """Answers for one cluster."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    async def start(self, port: int) -> int:
+        """Listen on loopback; the port."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+        bound: int = server.sockets[0].getsockname()[1]
+        return bound
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS_MAX):
+                status, answer = await self._answer(reader)
+                body = json.dumps(answer).encode()
+                head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
+                writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
+                await writer.drain()
+        except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError):
+            pass  # whoever asked so went away, or is not worth an answer
+        finally:
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> tuple[int, object]:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        request, *lines = head.split("\r\n")
+        method, target, _ = request.split(" ", 2)
+        headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        length = int(headers.get("content-length", "0"))
+        if length > BODY_BYTES_MAX:
+            return 413, {"message": "too large"}
+        body = await reader.readexactly(length)
+        path = urlsplit(target).path
+        if (method, path) == ("GET", "/status"):
+            return 200, self._cluster.status()
+        if path.startswith(PINGSOURCES):
+            return self._ping_source(method, path.rpartition("/")[2], body)
+        return 404, {"message": "there is nothing here"}
+
+    def _ping_source(self, method: str, name: str, body: bytes) -> tuple[int, object]:
+        clock = self._cluster.clock
+        if clock is None:
+            return 503, {"message": "coming up"}
+        try:
+            if method == "PATCH":
+                clock.aim(name, str(json.loads(body)["spec"]["schedule"]))
+            return 200, {"metadata": {"name": name}, "spec": {"schedule": clock.schedule(name)}}
+        except KeyError:
+            return 404, {"message": f"no PingSource {name}"}
+        except (BadScheduleError, TypeError) as error:
+            return 422, {"message": str(error)}

@@ -1,0 +1,57 @@
+"""An SMTP server that keeps what it gets: one file for each Message-ID, repeats counted, nothing sent on."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from email import message_from_bytes
+from pathlib import Path
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+__all__ = ["MailSink"]
+
+MAIL_BYTES_MAX = 1_000_000
+
+
+class MailSink:
+    """Keeps mails under `folder`; a second mail with a known Message-ID is a repeat, as mail stores see it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: asyncio.Server | None = None
+        self.repeats = 0
+
+    async def start(self, port: int = 0) -> int:
+        """Listen on loopback; the port."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        loop = asyncio.get_running_loop()
+
+        def session() -> SMTP:
+            return SMTP(self, data_size_limit=MAIL_BYTES_MAX, hostname="localhost", enable_SMTPUTF8=True, loop=loop)
+
+        self._server = await loop.create_server(session, "127.0.0.1", port)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    def stop(self) -> None:
+        """Stop listening."""
+        if self._server is not None:
+            self._server.close()
+
+    def count(self) -> int:
+        """How many different mails were kept."""
+        return sum(1 for _ in self._folder.glob("*.eml"))
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - theirs
+        """Keep one mail."""
+        content = envelope.content
+        data = content.encode() if isinstance(content, str) else (content or b"")
+        message_id = str(message_from_bytes(data).get("Message-ID", "")).strip()
+        name = hashlib.sha256(message_id.encode() or data).hexdigest()[:32]
+        file = self._folder / f"{name}.eml"
+        if file.exists():
+            self.repeats += 1
+        else:
+            file.write_bytes(data)
+        return "250 kept"

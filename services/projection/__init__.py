@@ -1,0 +1,1 @@
+"""Projection: feeds the read database from the log; a CloudEvent only wakes it."""

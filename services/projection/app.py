@@ -1,0 +1,37 @@
+"""The projection, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.kit.logs import configure
+from services.kit.service import Service
+from services.kit.settings import Settings
+from services.projection.door import NudgeDoor
+from services.projection.feeding import Feeder
+from services.projection.store import ReadDatabase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings | None = None) -> Service:
+    """The projection on the databases that `settings`, or the environment, names."""
+    from services.kit.postgres_log import PostgresReader
+
+    if settings is None:
+        settings = Settings.from_environment("projection")
+        configure(settings.service, settings.log_level)
+    reader = PostgresReader(settings.database_url)
+    feeder = Feeder(reader, ReadDatabase(settings.read_database_url))
+
+    def routers() -> Sequence[APIRouter]:
+        from services.projection.api import router
+
+        return (router(feeder),)
+
+    return Service(settings, routers=routers, door=NudgeDoor(feeder), on_stop=(feeder.close, reader.close))

@@ -1,0 +1,53 @@
+"""The projection's event door: a nudge is acknowledged when its position has been projected, often from memory."""
+
+from __future__ import annotations
+
+import logging
+
+from services.kit.asgi import Receive, Scope, Send, read_body, send_empty
+from services.kit.cloudevents import read_event
+from services.kit.door import EVENT_BYTES_MAX
+from services.kit.errors import Invalid, Unavailable
+from services.kit.log import Position
+from services.kit.logs import log
+from services.kit.metrics import METRICS
+from services.projection.feeding import Feeder
+from services.projection.reactions import TYPES
+
+__all__ = ["NudgeDoor"]
+
+
+class NudgeDoor:
+    """Hears nudges."""
+
+    def __init__(self, feeder: Feeder) -> None:
+        self._feeder = feeder
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take one nudge."""
+        status = await self._nudge(scope, await read_body(receive, EVENT_BYTES_MAX))
+        METRICS.count("nudges", status=str(status))
+        await send_empty(send, status, retry_after_seconds=1 if status == 503 else None)
+
+    async def _nudge(self, scope: Scope, body: bytes) -> int:
+        try:
+            event = read_event(scope["headers"], body)
+            if event.type not in TYPES:
+                raise Invalid("unknown-type", f"nothing here shows {event.type}")
+            position = _position(event.attributes.get("position", ""))
+        except Invalid as error:
+            log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
+            return 400
+        try:
+            await self._feeder.reach(position)
+        except Unavailable as error:
+            log("nudge must come again", level=logging.WARNING, code=error.code)
+            return 503
+        return 204
+
+
+def _position(token: str) -> Position:
+    try:
+        return Position.parse(token)
+    except ValueError as error:
+        raise Invalid("bad-position", "the attribute position is missing or is none of ours") from error

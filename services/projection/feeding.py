@@ -1,0 +1,160 @@
+"""Feeding the read database: everything after the checkpoint, in the log's order, rows and checkpoint together.
+
+One loop per process; whoever was nudged waits until the checkpoint has reached its event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+
+from services.kit.errors import Unavailable
+from services.kit.log import START, LogReader, Position, Recorded
+from services.kit.message import Message
+from services.kit.metrics import METRICS
+from services.projection.store import Moment, ReadDatabase, Session
+from services.projection.views import (
+    SHOWN,
+    Customer,
+    Line,
+    Order,
+    Stock,
+    customer_after,
+    lines_of,
+    order_after,
+    order_of,
+    products_of,
+    stock_after,
+    words_for,
+)
+
+__all__ = ["PAGE_EVENTS_MAX", "WAIT_SECONDS_MAX", "Feeder", "feed_page"]
+
+PAGE_EVENTS_MAX = 1_000
+WAIT_SECONDS_MAX = 10.0
+HORIZON_SECONDS = 0.01
+"""How long to wait before looking again for an event that a running transaction still hides."""
+
+
+class Feeder:
+    """Keeps the read side level with what it is asked for."""
+
+    def __init__(self, log: LogReader, read: ReadDatabase) -> None:
+        self._log = log
+        self._read = read
+        self.checkpoint = START
+        self._wanted = START
+        self._moved = asyncio.Condition()
+        self._running: asyncio.Task[None] | None = None
+
+    async def reach(self, position: Position) -> None:
+        """Return when the read side has reached `position`; Unavailable if it does not in time."""
+        if position <= self.checkpoint:
+            return
+        self._wanted = max(self._wanted, position)
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX), self._moved:
+                await self._moved.wait_for(lambda: position <= self.checkpoint or self._stopped())
+        except TimeoutError as error:
+            raise Unavailable("projection-behind", "the read side is not there yet") from error
+        if position > self.checkpoint:
+            self._raise_why()
+
+    async def rebuild(self) -> None:
+        """Throw the rows away and begin at the start of the log, in pages; queries go on over what is there."""
+        async with self._read.session() as session:
+            await session.clear()
+            await session.move_to(START)
+        self.checkpoint = START
+        await self.reach(self._wanted)
+
+    async def close(self) -> None:
+        """Stop feeding; a page under way is rolled back and comes again."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+        await self._read.close()
+
+    def _stopped(self) -> bool:
+        return self._running is None or self._running.done()
+
+    def _raise_why(self) -> None:
+        if self._running is not None and not self._running.cancelled() and (error := self._running.exception()):
+            raise error
+        raise Unavailable("projection-stopped", "the read side is being stopped")
+
+    async def _run(self) -> None:
+        try:
+            while self.checkpoint < self._wanted:
+                if not await self._page():
+                    await asyncio.sleep(HORIZON_SECONDS)
+                async with self._moved:
+                    self._moved.notify_all()
+        finally:
+            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._tell())
+
+    async def _tell(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _page(self) -> bool:
+        async with self._read.session() as session:
+            page = await self._log.read_all(session.checkpoint, PAGE_EVENTS_MAX)
+            if page.events:
+                await feed_page(session, page.events)
+                await session.move_to(page.end)
+        self.checkpoint = page.end
+        METRICS.count("events_projected", len(page.events))
+        return bool(page.events)
+
+
+async def feed_page(session: Session, page: Sequence[Recorded]) -> None:
+    """Change every row that these events change."""
+    shown = [(event, SHOWN[event.type].read(event.data)) for event in page if event.type in SHOWN]
+    messages = [message for _, message in shown]
+    orders = await session.rows(Order, {key for message in messages if (key := order_of(message))})
+    stock = await session.rows(Stock, {key for message in messages for key in products_of(message)})
+    customers = await session.rows(Customer, {key for message in messages if (key := _customer_of(message))})
+    lines: dict[str, Sequence[Line]] = {}
+    for event, message in shown:
+        _fold(event, message, orders, stock, customers, lines)
+    await session.put(Order, list(orders.values()))
+    await session.put(Stock, list(stock.values()))
+    await session.put(Customer, list(customers.values()))
+    await session.put_lines(lines)
+    await session.add_moments([moment for event in page if (moment := _moment(event))])
+
+
+def _fold(
+    event: Recorded,
+    message: Message,
+    orders: dict[str, Order],
+    stock: dict[str, Stock],
+    customers: dict[str, Customer],
+    lines: dict[str, Sequence[Line]],
+) -> None:
+    if (order_id := order_of(message)) and (order := order_after(orders.get(order_id), message, event.time)):
+        orders[order_id] = order
+    for product_id in products_of(message):
+        if level := stock_after(stock.get(product_id), product_id, message, event.time):
+            stock[product_id] = level
+    if customer_id := _customer_of(message):
+        if customer := customer_after(customers.get(customer_id), message, event.time):
+            customers[customer_id] = customer
+    if order_id and (written := lines_of(message)) is not None:
+        lines[order_id] = written
+
+
+def _customer_of(message: Message) -> str | None:
+    return getattr(message, "customer_id", None)
+
+
+def _moment(event: Recorded) -> Moment | None:
+    words = words_for(event.type)
+    if words is None:
+        return None
+    key: str = json.loads(event.meta)["partitionkey"]
+    return Moment(key, str(event.position), event.time, event.service, event.type, words)

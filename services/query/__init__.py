@@ -1,0 +1,1 @@
+"""Query: answers from the read database, and writes nothing."""

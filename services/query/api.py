@@ -1,0 +1,122 @@
+"""Reading orders and stock over REST."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.encoders import jsonable_encoder
+
+from services.kit.errors import FieldError, Invalid
+from services.kit.log import Position
+from services.kit.rest import json_router
+from services.query.reading import SORTS, OrderFilter, Page, Reading
+
+__all__ = ["router"]
+
+PAGE_SIZE_DEFAULT = 20
+PAGE_SIZE_MAX = 100
+PAGE_MAX = 100_000
+
+Id = Annotated[str, Path(max_length=64)]
+Status = Literal[
+    "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
+]
+PageNumber = Annotated[int, Query(ge=1, le=PAGE_MAX)]
+PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
+Token = Annotated[str | None, Query(alias="position", max_length=64)]
+
+
+def router(reading: Reading) -> APIRouter:
+    """The routes of query."""
+    routes = json_router()
+
+    async def level_with(request: Request, token: Token = None) -> None:
+        """Refuse unknown parameters; wait until the read side is where the caller has been."""
+        _known_only(request)
+        if token is not None:
+            await reading.wait_for(_position(token))
+
+    ready = [Depends(level_with)]
+
+    @routes.get("/orders", dependencies=ready)
+    async def list_orders(
+        customer_id: Annotated[str | None, Query(max_length=64)] = None,
+        status: Status | None = None,
+        created_from: Annotated[datetime | None, Query(alias="from")] = None,
+        created_to: Annotated[datetime | None, Query(alias="to")] = None,
+        product_id: Annotated[str | None, Query(max_length=64)] = None,
+        sort: Annotated[str, Query(max_length=40)] = "-created_at",
+        page: PageNumber = 1,
+        page_size: PageSize = PAGE_SIZE_DEFAULT,
+    ) -> Any:
+        wanted = OrderFilter(customer_id, status, _aware("from", created_from), _aware("to", created_to), product_id)
+        if wanted.created_from and wanted.created_to and wanted.created_from >= wanted.created_to:
+            raise _wrong("from", "from must be before to")
+        name, descending = _sort(sort)
+        found = await reading.orders(wanted, name, descending=descending, page=page, page_size=page_size)
+        return _page("orders", found, page, page_size)
+
+    @routes.get("/orders/{order_id}", dependencies=ready)
+    async def read_order(order_id: Id) -> Any:
+        return jsonable_encoder(await reading.order(order_id))
+
+    @routes.get("/customers/{customer_id}/orders", dependencies=ready)
+    async def orders_of_customer(customer_id: Id, page: PageNumber = 1, page_size: PageSize = PAGE_SIZE_DEFAULT) -> Any:
+        wanted = OrderFilter(customer_id=customer_id)
+        found = await reading.orders(wanted, "created_at", descending=True, page=page, page_size=page_size)
+        return _page("orders", found, page, page_size)
+
+    @routes.get("/stock", dependencies=ready)
+    async def list_stock(low_stock: bool = False, page: PageNumber = 1, page_size: PageSize = PAGE_SIZE_DEFAULT) -> Any:
+        found = await reading.stock(low_only=low_stock, page=page, page_size=page_size)
+        return _page("stock", found, page, page_size)
+
+    @routes.get("/stock/{product_id}", dependencies=ready)
+    async def read_level(product_id: Id) -> Any:
+        return jsonable_encoder(await reading.level(product_id))
+
+    return routes
+
+
+def _page(name: str, found: Page, page: int, page_size: int) -> Any:
+    pages = -(-found.total // page_size)
+    shown = {name: found.rows, "total": found.total, "page": page, "page_size": page_size, "total_pages": pages}
+    return jsonable_encoder(shown)
+
+
+def _known_only(request: Request) -> None:
+    route = request.scope["route"]
+    known = {parameter.alias for parameter in route.dependant.query_params} | {"position"}
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        raise Invalid(
+            "unknown-parameter",
+            f"unknown: {', '.join(unknown)}",
+            tuple(FieldError(name, "unknown", "there is no such parameter") for name in unknown),
+        )
+
+
+def _sort(text: str) -> tuple[str, bool]:
+    name = text.removeprefix("-")
+    if name not in SORTS:
+        raise _wrong("sort", f"sort by one of {', '.join(SORTS)}, with - in front for descending")
+    return name, text.startswith("-")
+
+
+def _aware(name: str, instant: datetime | None) -> datetime | None:
+    if instant is not None and instant.tzinfo is None:
+        raise _wrong(name, "an instant needs a zone (RFC 3339)")
+    return instant
+
+
+def _position(token: str) -> Position:
+    try:
+        return Position.parse(token)
+    except ValueError as error:
+        raise _wrong("position", "this is not a position that we gave") from error
+
+
+def _wrong(field: str, detail: str) -> Invalid:
+    return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))

@@ -1,0 +1,38 @@
+"""Query, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.kit.logs import configure
+from services.kit.service import Service
+from services.kit.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+
+def create_app(settings: Settings | None = None) -> Service:
+    """The query service on the read database that `settings`, or the environment, names."""
+    if settings is None:
+        settings = Settings.from_environment("query")
+        configure(settings.service, settings.log_level)
+    opened: list[Callable[[], Awaitable[None]]] = []
+
+    def routers() -> Sequence[APIRouter]:
+        from services.query.api import router
+        from services.query.reading import Reading
+
+        reading = Reading(settings.read_database_url)
+        opened.append(reading.close)
+        return (router(reading),)
+
+    async def close() -> None:
+        for one in opened:
+            await one()
+
+    return Service(settings, routers=routers, on_stop=(close,))

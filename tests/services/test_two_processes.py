@@ -1,0 +1,30 @@
+"""Two processes of one service decide for one aggregate: neither may conclude from what it remembers that nothing is to be done."""
+
+from __future__ import annotations
+
+from services.fulfillment.saga import FULFILLMENT
+from services.kit.commands import Cause, CommandHandler
+from services.kit.log import Mark
+from services.kit.memory import MemoryLog, MemoryStore
+from services.kit.outbox import Relay
+from services.kit.saga.commands import Answer
+from services.kit.saga.messages import StepReply
+from services.kit.saga.run import Completed
+from services.kit.testing import EPOCH
+from tests.sagas.facts import ORDER_ID, START, STEPS
+from tests.sagas.test_service import Published
+
+
+async def test_answers_that_reach_the_other_process() -> None:
+    store, published = MemoryStore(), Published()
+    one, two = (
+        CommandHandler("fulfillment", log, Relay(log.outbox, published))
+        for log in (MemoryLog("fulfillment", store), MemoryLog("fulfillment", store))
+    )
+    await one.handle(FULFILLMENT, ORDER_ID, START, Cause(EPOCH, "x", mark=Mark("start")))
+    await two.load(FULFILLMENT, ORDER_ID)  # remembers the run as it is now
+    for number, step in enumerate(STEPS):
+        handler = two if number == 3 else one  # the request of this step was made by the other process
+        answer = Answer(at=EPOCH, jitter=0.0, reply=StepReply(saga_id=ORDER_ID, step=step))
+        await handler.handle(FULFILLMENT, ORDER_ID, answer, Cause(EPOCH, "x", mark=Mark(f"answer {step}")))
+    assert isinstance((await one.reload(FULFILLMENT, ORDER_ID)).state, Completed)
