@@ -1,0 +1,68 @@
+"""What a service handles is what its Trigger names, and no Trigger can lose an event."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from importlib import import_module
+
+import pytest
+import yaml
+
+from services.kit.reactions import Reactions
+from services.local.manifests import read_manifests
+from services.run import SERVICES
+from tests.architecture.rules import ROOT
+
+MANIFESTS = read_manifests(ROOT / "knative")
+TRIGGERS = {trigger.subscriber.name: trigger for trigger in MANIFESTS.triggers}
+WITHOUT = {"query", "operations"}  # one hears nothing, the other dead letters only
+
+
+def handled(service: str) -> set[str]:
+    module = import_module(f"services.{service}.reactions")
+    if hasattr(module, "TYPES"):
+        return set(module.TYPES)
+    arguments = [object.__new__(_Anything) for _ in inspect.signature(module.reactions).parameters]
+    reactions = module.reactions(*arguments)
+    assert isinstance(reactions, Reactions)
+    return set(reactions.types)
+
+
+class _Anything:
+    """Stands for adapters that are only kept while reactions are put together."""
+
+
+def named(trigger) -> Iterator[str]:
+    for either in trigger.filters:
+        assert either.dialect == "any"
+        for part in either.parts:
+            assert part.dialect == "exact"
+            yield part.attributes["type"]
+
+
+@pytest.mark.parametrize("service", [name for name in SERVICES if name not in WITHOUT])
+def test_a_service_handles_what_its_trigger_names(service):
+    assert set(named(TRIGGERS[service])) == handled(service)
+
+
+def test_there_is_no_other_trigger():
+    assert set(TRIGGERS) == set(SERVICES) - WITHOUT
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_is_deployed_asleep_and_out_of_reach(service):
+    (found,) = [s for s in MANIFESTS.services if s.name == service]
+    assert (found.min_scale, found.env["SERVICE"]) == (0, service)
+    documents = yaml.safe_load_all((ROOT / "knative" / "services.yaml").read_text())
+    labels = {d["metadata"]["name"]: d["metadata"]["labels"] for d in documents}
+    assert labels[service]["networking.knative.dev/visibility"] == "cluster-local"
+
+
+def test_every_trigger_carries_its_own_complete_delivery():
+    for document in yaml.safe_load_all((ROOT / "knative" / "triggers.yaml").read_text()):
+        delivery = document["spec"]["delivery"]
+        assert set(delivery) == {"retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink"}
+        assert delivery["deadLetterSink"]["ref"]["name"] == "operations"
+        annotations = document["metadata"]["annotations"]
+        assert annotations["kafka.eventing.knative.dev/delivery.order"] == "unordered"

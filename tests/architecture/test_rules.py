@@ -1,0 +1,77 @@
+"""The structure holds, and each rule catches what it is for."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.architecture import rules
+
+DOMAINS = sorted(rules.SERVICES.glob("*/domain.py"))
+CONTRACTS = sorted((rules.SERVICES / "contracts").glob("*.py"))
+CODE = rules.python_files(rules.SERVICES)
+ALL = rules.python_files(rules.SERVICES, rules.ROOT / "tests")
+
+
+def name(file):
+    return str(file.relative_to(rules.ROOT))
+
+
+@pytest.mark.parametrize("file", DOMAINS, ids=name)
+def test_a_domain_is_pure(file):
+    assert not list(rules.domain_faults(file.read_text()))
+
+
+@pytest.mark.parametrize("file", CONTRACTS, ids=name)
+def test_contracts_are_vocabulary_only(file):
+    assert not list(rules.contract_faults(file.read_text()))
+
+
+@pytest.mark.parametrize("file", [*DOMAINS, *CONTRACTS], ids=name)
+def test_money_is_never_a_float(file):
+    assert not list(rules.money_faults(file.read_text()))
+
+
+def test_every_module_says_what_it_is_for():
+    assert not [name(file) for file in CODE if not ast.get_docstring(ast.parse(file.read_text()))]
+
+
+def test_files_and_functions_stay_readable():
+    lengths = [length for file in CODE for _, length in rules.function_lengths(file.read_text())]
+    assert max(lengths) <= rules.FUNCTION_LINES_MAX
+    assert sum(length <= rules.FUNCTION_LINES_USUAL for length in lengths) >= 0.9 * len(lengths)
+    assert not [name(file) for file in CODE if len(file.read_text().splitlines()) > rules.FILE_LINES_MAX]
+
+
+@pytest.mark.parametrize("rule", [rules.swallowed_faults, rules.mocking_faults, rules.naming_faults])
+def test_nothing_is_swallowed_mocked_or_tied_to_one_machine(rule):
+    assert not [(name(file), fault) for file in ALL for fault in rule(file.read_text())]
+
+
+def test_no_other_file_is_tied_to_one_machine():
+    kinds = ("*.toml", "*.yaml", "*.txt", "*.sh", "*.md", "Makefile", "Caddyfile")
+    skipped = {".venv", ".git", ".zerocart", "data"}
+    files = [f for kind in kinds for f in rules.ROOT.rglob(kind) if not skipped & set(f.parts)]
+    assert not [(name(file), fault) for file in files for fault in rules.naming_faults(file.read_text())]
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad"),
+    [
+        (rules.domain_faults, "import uuid"),
+        (rules.domain_faults, "async def decide(): ..."),
+        (rules.domain_faults, "at = datetime.now()"),
+        (rules.domain_faults, "raise ValueError"),
+        (rules.contract_faults, "def helper(): ..."),
+        (rules.contract_faults, "from services.kit.log import EventLog"),
+        (rules.money_faults, "price: float = 1"),
+        (rules.money_faults, "price = 1.5"),
+        (rules.swallowed_faults, "try: ...\nexcept Exception: pass"),
+        (rules.mocking_faults, "from unittest import mock"),
+        (rules.naming_faults, "at /ho" + "me/ann/x"),
+        (rules.naming_faults, "https://py" + "pi.org/simple"),
+    ],
+)
+def test_each_rule_catches_what_it_is_for(rule, bad):
+    assert list(rule(bad))
