@@ -7,7 +7,7 @@ from typing import Any
 
 from services.kit.errors import Unreadable
 
-__all__ = ["App", "Receive", "Scope", "Send", "TooLarge", "read_body", "send_empty"]
+__all__ = ["App", "Receive", "Scope", "Send", "TooLarge", "UnsupportedType", "read_body", "send_empty"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -17,6 +17,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 class TooLarge(Unreadable):
     """The body is longer than it may be."""
+
+
+class UnsupportedType(Unreadable):
+    """The body is of a type that nobody here reads."""
 
 
 async def read_body(receive: Receive, bytes_max: int) -> bytes:

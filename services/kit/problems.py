@@ -8,7 +8,7 @@ from http import HTTPStatus
 
 from starlette.responses import Response
 
-from services.kit.asgi import TooLarge
+from services.kit.asgi import TooLarge, UnsupportedType
 from services.kit.errors import (
     FieldError,
     Invalid,
@@ -25,6 +25,7 @@ __all__ = ["headers_of", "problem", "status_of"]
 
 _STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular first
     (TooLarge, 413),
+    (UnsupportedType, 415),
     (Unreadable, 400),
     (Invalid, 422),
     (NotFound, 404),

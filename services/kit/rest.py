@@ -21,7 +21,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from services.kit.asgi import TooLarge
+from services.kit.asgi import TooLarge, UnsupportedType
 from services.kit.commands import Cause, Outcome
 from services.kit.errors import FieldError, Invalid, KeyReused, Unreadable, ZerocartError
 from services.kit.log import Mark
@@ -55,9 +55,21 @@ class JsonRequest(Request):
             self._body = b"".join(chunks)
         return self._body
 
+    async def check(self) -> None:
+        """Read the body, if there is one; TooLarge, UnsupportedType or Unreadable if it cannot be used."""
+        if not await self.body():
+            return
+        if self.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
+            raise UnsupportedType("unsupported-media-type", "send application/json")
+        self._json = self._parsed(self._body)
+
     async def json(self) -> Any:
         """The body as JSON; Unreadable if it is none."""
-        body = await self.body()
+        if not hasattr(self, "_json"):
+            self._json = self._parsed(await self.body())
+        return self._json
+
+    def _parsed(self, body: bytes) -> Any:
         if _NUL_ESCAPE.search(body):
             raise Unreadable("bad-json", "text may not contain NUL")
         try:
@@ -74,7 +86,9 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def bounded(request: Request) -> Response:
-            return await handle(JsonRequest(request.scope, request.receive))
+            checked = JsonRequest(request.scope, request.receive)
+            await checked.check()  # here, because FastAPI would make one vague error of whatever this raises
+            return await handle(checked)
 
         return bounded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
@@ -29,6 +30,12 @@ OrderId = Annotated[str, Path(max_length=64)]
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 
 
+class Price(Money):
+    """What one unit costs; what the contract's order line can hold."""
+
+    amount: Decimal = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
+
+
 class Item(BaseModel):
     """One line of an order."""
 
@@ -36,7 +43,7 @@ class Item(BaseModel):
     product_id: Sku
     product_name: Text
     quantity: int = Field(ge=1, le=1_000_000, strict=True)
-    unit_price: Money
+    unit_price: Price
 
 
 class OrderBody(BaseModel):

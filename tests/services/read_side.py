@@ -1,0 +1,131 @@
+"""A log to write into, and the projection and query services over it, called through their HTTP doors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import httpx
+
+from services.contracts import fulfillment, inventory, orders
+from services.kit.cloudevents import kafka_headers
+from services.kit.commands import Cause, stamp
+from services.kit.log import Append, Appended, Recorded
+from services.kit.message import Message, Money
+from services.kit.postgres_log import PostgresLog
+from services.kit.settings import Settings
+from services.projection.app import create_app as create_projection
+from services.query.app import create_app as create_query
+
+AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+ADDRESS = orders.Address(name="Ann", line1="1 High Street", city="Leeds", country="GB")
+CARD = orders.PaymentMethod(token="tok_approve")
+STEP = {"step": "reserve_inventory", "attempt": 1}
+
+
+def created(order_id: str, customer_id: str | None = "cus_1", amount: str = "12.50", lines: int = 1) -> Message:
+    line = orders.OrderLine(product_id="mug", product_name="Mug", quantity=2, unit_price=Decimal("6.25"))
+    return orders.OrderCreated(
+        order_id=order_id,
+        customer_id=customer_id,
+        email="ann@example.com",
+        customer_name="Ann",
+        lines=(line,) * lines,
+        total=Money(amount=Decimal(amount), currency="GBP"),
+        shipping_address=ADDRESS,
+        payment_method=CARD,
+    )
+
+
+def confirmed(order_id: str) -> Message:
+    return orders.OrderConfirmed(order_id=order_id, total=Money(amount=Decimal("12.50"), currency="GBP"))
+
+
+def started(order_id: str) -> Message:
+    known = created(order_id).model_dump(exclude={"order_id", "notes"})
+    return fulfillment.RunStarted.model_validate({**known, "saga_id": order_id})
+
+
+def counted(product_id: str, on_hand: int, reserved: int = 0, low_below: int = 0) -> Message:
+    return inventory.StockSet(
+        product_id=product_id, on_hand=on_hand, reserved=reserved, low_below=low_below, reason="counted"
+    )
+
+
+def checked(order_id: str, *items: tuple[str, int], repeated: bool = False) -> Message:
+    found = tuple(
+        inventory.CheckedItem(product_id=product, requested=wanted, available=wanted, is_available=True)
+        for product, wanted in items
+    )
+    return inventory.InventoryChecked(
+        saga_id=order_id, step="reserve_inventory", items=found, all_items_available=True, repeated=repeated
+    )
+
+
+def reserved_items(*items: tuple[str, int]) -> tuple[inventory.ReservedItem, ...]:
+    return tuple(inventory.ReservedItem(product_id=product, quantity=quantity) for product, quantity in items)
+
+
+@dataclass
+class ReadSide:
+    """The two services; `append` writes to the log as their neighbours would."""
+
+    database: object
+    projection: httpx.AsyncClient
+    query: httpx.AsyncClient
+    logs: dict[str, PostgresLog] = field(default_factory=dict)
+    versions: dict[tuple[str, str], int] = field(default_factory=dict)
+    said: int = 0
+
+    async def append(self, service: str, stream: str, *messages: Message) -> list[Recorded]:
+        self.said += 1
+        cause = Cause(AT + timedelta(seconds=self.said))
+        log = self.logs.setdefault(service, PostgresLog(self.database.dsn(service), service))
+        expected = self.versions.get((service, stream), 0)
+        result = await log.append(Append(stream, expected, [stamp(message, cause, "test") for message in messages]))
+        assert isinstance(result, Appended)
+        self.versions[service, stream] = result.version
+        return await log.read(stream, expected)
+
+    async def order(self, order_id: str, *messages: Message) -> list[Recorded]:
+        return await self.append("orders", f"order-{order_id}", *messages)
+
+    async def nudge(self, event: Recorded) -> httpx.Response:
+        key, headers = kafka_headers(event)
+        carried = {name.replace("ce_", "ce-", 1): value.decode() for name, value in headers}
+        return await self.projection.post("/events", headers=carried, content=event.data.encode())
+
+    async def get(self, path: str) -> dict:
+        answer = await self.query.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def show(self, events: Sequence[Recorded]) -> None:
+        answer = await self.nudge(events[-1])
+        assert (answer.status_code, answer.content) == (204, b"")
+
+
+@asynccontextmanager
+async def running(database) -> AsyncGenerator[ReadSide]:
+    apps = [
+        create(Settings(service=name, database_url=log, read_database_url=database.read_dsn(name)))
+        for name, create, log in (
+            ("projection", create_projection, database.dsn("projection")),
+            ("query", create_query, ""),
+        )
+    ]
+    clients = [
+        httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://zerocart")
+        for app in apps
+    ]
+    side = ReadSide(database, *clients)
+    yield side
+    for log in side.logs.values():
+        await log.close()
+    for client, app in zip(clients, apps, strict=True):
+        await client.aclose()
+        for stop in app._on_stop:
+            await stop()

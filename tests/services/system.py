@@ -1,0 +1,167 @@
+"""All writing services in one process, on a real Postgres, joined by a bus that delivers as the Triggers say."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+from typing import Any
+
+import httpx
+
+from services.fulfillment.app import create_app as fulfillment
+from services.inventory.app import create_app as inventory
+from services.kit.cloudevents import kafka_headers
+from services.kit.failures import PostgresFailures
+from services.kit.host import Host
+from services.kit.log import Recorded
+from services.kit.postgres_log import PostgresLog
+from services.kit.service import Service
+from services.kit.settings import Settings
+from services.local.manifests import read_manifests
+from services.notifications.app import create_app as notifications
+from services.orders.app import create_app as orders
+from services.payments.app import create_app as payments
+from services.scheduler.app import create_app as scheduler
+from services.shipping.app import create_app as shipping
+from tests.architecture.rules import ROOT
+
+RETRIES_MAX = 50
+IN_FLIGHT_MAX = 50
+ADDRESS = {"name": "Ann", "line1": "1 Road", "city": "Leeds", "country": "GB"}
+
+
+def order(*items: tuple[str, int], token: str = "tok_approve", **more: Any) -> dict[str, Any]:
+    price = {"amount": "2.50", "currency": "GBP"}
+    lines = [{"product_id": p, "product_name": p, "quantity": q, "unit_price": price} for p, q in items]
+    method = {"kind": "card", "token": token}
+    body = {"email": "ann@example.com", "items": lines, "shipping_address": ADDRESS, "payment_method": method}
+    return body | more
+
+
+class Mails:
+    """A mail server that keeps everything."""
+
+    def __init__(self) -> None:
+        self.sent: list[EmailMessage] = []
+
+    async def send(self, mail: EmailMessage) -> None:
+        self.sent.append(mail)
+
+
+class Bus:
+    """A publisher that delivers in process: unordered, at least once, with retries."""
+
+    def __init__(self) -> None:
+        self.clients: dict[str, httpx.AsyncClient] = {}
+        self.published: list[Recorded] = []
+        self.dead: list[tuple[str, str, int]] = []
+        self._gate = asyncio.Semaphore(IN_FLIGHT_MAX)
+        self._open: set[asyncio.Task[None]] = set()
+        triggers = read_manifests(ROOT / "knative").triggers
+        self._hears = {
+            str(t.subscriber.name): {part.attributes["type"] for f in t.filters for part in f.parts} for t in triggers
+        }
+
+    async def ensure_available(self) -> None: ...
+
+    async def publish(self, events: Sequence[Recorded]) -> None:
+        for event in events:
+            self.published.append(event)
+            for service, types in self._hears.items():
+                if event.type in types and service in self.clients:
+                    task = asyncio.create_task(self._deliver(service, event))
+                    self._open.add(task)
+                    task.add_done_callback(self._open.discard)
+
+    async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None:
+        raise AssertionError("nothing is handed in again here")
+
+    async def close(self) -> None: ...
+
+    async def quiet(self) -> None:
+        while self._open:
+            await asyncio.wait(self._open)
+
+    async def _deliver(self, service: str, event: Recorded) -> None:
+        _, headers = kafka_headers(event)
+        http = {name.replace("ce_", "ce-"): value for name, value in headers}
+        for _ in range(RETRIES_MAX):
+            async with self._gate:
+                answer = await self.clients[service].post("/events", content=event.data, headers=http)
+            if answer.status_code < 300:
+                assert answer.content == b""
+                return
+            if answer.status_code != 503:
+                break
+            await asyncio.sleep(0.05)
+        self.dead.append((service, event.type, answer.status_code))
+
+
+class System:
+    """What a test talks to."""
+
+    def __init__(self, bus: Bus, mails: Mails, database: Any) -> None:
+        self.bus = bus
+        self.mails = mails
+        self.orders = bus.clients["orders"]
+        self._database = database
+
+    async def stock(self, product: str, on_hand: int) -> None:
+        answer = await self.bus.clients["inventory"].put(f"/stock/{product}", json={"on_hand": on_hand})
+        assert answer.status_code == 200, answer.text
+
+    async def place(self, body: Mapping[str, Any], key: str | None = None) -> httpx.Response:
+        return await self.orders.post("/orders", json=body, headers={"Idempotency-Key": key} if key else {})
+
+    async def rows(self, sql: str) -> list[dict[str, Any]]:
+        import asyncpg
+
+        connection = await asyncpg.connect(self._database.owner_dsn)
+        try:
+            return [dict(row) for row in await connection.fetch(sql)]
+        finally:
+            await connection.close()
+
+    async def said(self, type_: str) -> list[dict[str, Any]]:
+        rows = await self.rows(f"SELECT data FROM log.events WHERE type = 'zerocart.{type_}.v1'")
+        return [json.loads(row["data"]) for row in rows]
+
+    async def level(self, product: str) -> tuple[int, int]:
+        (row,) = await self.rows(f"SELECT on_hand, reserved FROM inventory.stock WHERE product_id = '{product}'")
+        return row["on_hand"], row["reserved"]
+
+    async def ledger(self, kind: str) -> list[str]:
+        rows = await self.rows(f"SELECT order_id FROM payments.sandbox_ledger WHERE kind = '{kind}'")
+        return [row["order_id"] for row in rows]
+
+
+@asynccontextmanager
+async def running(database: Any) -> AsyncGenerator[System]:
+    bus, mails, hosts = Bus(), Mails(), []
+
+    def host(service: str) -> Host:
+        log = PostgresLog(database.dsn(service), service)
+        hosts.append(Host.of(Settings(service=service), log, bus, PostgresFailures(log)))
+        return hosts[-1]
+
+    apps: dict[str, Service] = {
+        "orders": orders(host("orders")),
+        "inventory": inventory(host("inventory")),
+        "payments": payments(host("payments")),
+        "shipping": shipping(host("shipping")),
+        "fulfillment": fulfillment(host("fulfillment")),
+        "scheduler": scheduler(host("scheduler")),
+        "notifications": notifications(host("notifications"), mails),
+    }
+    for name, app in apps.items():
+        transport = httpx.ASGITransport(app)
+        bus.clients[name] = httpx.AsyncClient(transport=transport, base_url=f"http://{name}", timeout=60)
+    yield System(bus, mails, database)
+    await bus.quiet()
+    for client in bus.clients.values():
+        await client.aclose()
+    for one in hosts:
+        await one.close()

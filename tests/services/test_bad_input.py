@@ -1,0 +1,128 @@
+"""Whatever is sent, the answer is a clear 4xx, and nothing is recorded."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.services.system import ADDRESS, order, running
+
+GOOD = order(("P", 1))
+PRICE = {"amount": "2.50", "currency": "GBP"}
+ITEM = {"product_id": "P", "product_name": "P", "quantity": 1, "unit_price": PRICE}
+
+BODIES = {
+    "empty": b"",
+    "not json": b"{",
+    "nan": json.dumps(GOOD).replace('"2.50"', "NaN").encode(),
+    "lone surrogate": json.dumps(GOOD).replace("Leeds", "\\ud800").encode(),
+    "nul": json.dumps(GOOD).replace("Leeds", "\\u0000").encode(),
+    "not utf-8": json.dumps(GOOD).encode().replace(b"Leeds", b"\xff\xfe"),
+    "deep": b"[" * 100_000,
+    "an array": b"[]",
+    "null": b"null",
+    "a number": b"7",
+}
+CHANGES = {
+    "no items": {"items": []},
+    "unknown field": {"discount": 5},
+    "no customer": {"email": None},
+    "bad email": {"email": "nobody"},
+    "email with a line break": {"email": "a@b\r\nBcc: c@d"},
+    "quantity 0": {"items": [ITEM | {"quantity": 0}]},
+    "quantity as text": {"items": [ITEM | {"quantity": "1"}]},
+    "negative price": {"items": [ITEM | {"unit_price": {"amount": "-1", "currency": "GBP"}}]},
+    "infinite price": {"items": [ITEM | {"unit_price": {"amount": "Infinity", "currency": "GBP"}}]},
+    "mixed currencies": {"items": [ITEM, ITEM | {"unit_price": {"amount": "1", "currency": "USD"}}]},
+    "nothing to pay": {"items": [ITEM | {"unit_price": {"amount": "0", "currency": "GBP"}}]},
+    "wrong total": {"total": {"amount": "9.99", "currency": "GBP"}},
+    "percent in a product": {"items": [ITEM | {"product_id": "50%"}]},
+    "non-ascii product": {"items": [ITEM | {"product_id": "é"}]},
+    "no country": {"shipping_address": {k: v for k, v in ADDRESS.items() if k != "country"}},
+    "card number": {"payment_method": {"kind": "card", "token": "4242 4242 4242 4242"}},
+    "too many items": {"items": [ITEM] * 2_001},
+}
+
+
+async def test_malformed_orders_are_refused(database):
+    async with running(database) as system:
+        for name, body in BODIES.items():
+            answer = await system.orders.post("/orders", content=body, headers={"content-type": "application/json"})
+            assert 400 <= answer.status_code < 500, (name, answer.status_code, answer.text)
+            assert answer.headers["content-type"] == "application/problem+json", name
+        for name, change in CHANGES.items():
+            answer = await system.place(GOOD | change)
+            assert answer.status_code == 422, (name, answer.text)
+            assert answer.json()["errors"], name
+        huge = await system.orders.post("/orders", content=b" " * 1_000_001)
+        assert huge.status_code == 413
+        text = await system.orders.post("/orders", content=b"{}", headers={"content-type": "text/plain"})
+        assert text.status_code == 415
+        assert await system.rows("SELECT 1 FROM log.events") == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("POST", "/orders/ord_none/cancel"), ("POST", "/orders/ord_none/submit"), ("PATCH", "/orders/ord_none")],
+)
+async def test_orders_that_do_not_exist(database, method, path):
+    async with running(database) as system:
+        body = {"reason": "x"} if "cancel" in path else {"notes": "x"} if method == "PATCH" else None
+        answer = await system.orders.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (404, "order-not-found")
+
+
+HEADERS = {
+    "ce-specversion": "1.0", "ce-id": "x:1", "ce-source": "/zerocart/orders", "ce-subject": "ord_1",
+    "ce-type": "zerocart.orders.order.created.v1", "ce-time": "2026-01-01T00:00:00Z", "content-type": "application/json",
+}  # fmt: skip
+EVENTS = {
+    "no attributes": ({k: v for k, v in HEADERS.items() if not k.startswith("ce-")}, b"{}"),
+    "no id": ({k: v for k, v in HEADERS.items() if k != "ce-id"}, b"{}"),
+    "no time": ({k: v for k, v in HEADERS.items() if k != "ce-time"}, b"{}"),
+    "time without zone": (HEADERS | {"ce-time": "2026-01-01T00:00:00"}, b"{}"),
+    "other version": (HEADERS | {"ce-specversion": "0.3"}, b"{}"),
+    "percent": (HEADERS | {"ce-subject": "a%20b"}, b"{}"),
+    "hyphen in a name": (HEADERS | {"ce-my-ext": "x"}, b"{}"),
+    "unknown type": (HEADERS | {"ce-type": "zerocart.nobody.said.v1"}, b"{}"),
+    "not json": (HEADERS, b"{"),
+    "wrong shape": (HEADERS, b'{"order_id": 7}'),
+    "batch": ({"content-type": "application/cloudevents-batch+json"}, b"[]"),
+    "structured, twice the same name": (
+        {"content-type": "application/cloudevents+json"},
+        b'{"specversion":"1.0","id":"1","id":"2","source":"/x","type":"t","time":"2026-01-01T00:00:00Z"}',
+    ),
+    "structured, a float attribute": (
+        {"content-type": "application/cloudevents+json"},
+        b'{"specversion":"1.0","id":"1","source":"/x","type":"t","time":"2026-01-01T00:00:00Z","n":1.5}',
+    ),
+}
+
+
+async def test_malformed_events_are_refused_once_and_for_all(database):
+    async with running(database) as system:
+        for name, (headers, body) in EVENTS.items():
+            answer = await system.bus.clients["fulfillment"].post("/events", content=body, headers=headers)
+            assert (answer.status_code, answer.content) == (400, b""), name
+        assert await system.rows("SELECT 1 FROM log.events") == []
+        assert await system.rows("SELECT 1 FROM log.failures") == []
+
+
+async def test_a_structured_event_is_as_good_as_a_binary_one(database):
+    async with running(database) as system:
+        await system.stock("P", 5)
+        placed = await system.place(order(("P", 1)))
+        await system.bus.quiet()
+        (created,) = [e for e in system.bus.published if e.type.endswith("order.created.v1")]
+        event = {
+            "specversion": "1.0", "id": f"{created.stream}:1", "source": "/zerocart/orders", "type": created.type,
+            "subject": placed.json()["order_id"], "time": "2026-01-01T00:00:00Z", "datacontenttype": "application/json",
+            "data": json.loads(created.data),
+        }  # fmt: skip
+        before = len(system.bus.published)
+        headers = {"content-type": "application/cloudevents+json"}
+        answer = await system.bus.clients["fulfillment"].post("/events", json=event, headers=headers)
+        assert (answer.status_code, answer.content) == (204, b"")
+        await system.bus.quiet()
+        assert len(system.bus.published) == before  # it had been heard: the inbox knows it by source and id

@@ -1,0 +1,85 @@
+"""Whatever races, nothing is sold or charged twice, and no caller sees a deadlock."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+
+from tests.services.system import order, running
+
+
+async def test_200_buyers_for_50_units(database):
+    async with running(database) as system:
+        await system.stock("P", 50)
+        answers = await asyncio.gather(*(system.place(order(("P", 1))) for _ in range(200)))
+        assert Counter(a.status_code for a in answers) == {202: 200}
+        await system.bus.quiet()
+        assert len(await system.said("orders.order.confirmed")) == 50
+        assert len(await system.said("orders.order.failed")) == 150
+        assert await system.level("P") == (0, 0)
+        assert len(await system.ledger("capture")) == 50
+        assert len(set(await system.ledger("authorize"))) == 50 + len(await system.ledger("void"))
+        assert system.bus.dead == []
+
+
+async def test_many_lines_over_the_same_products_in_different_order(database):
+    products = [f"P{n}" for n in range(30)]
+    chance = random.Random(7)
+    async with running(database) as system:
+        for product in products:
+            await system.stock(product, 40)
+        shuffled = [chance.sample(products, 30) for _ in range(60)]
+        bodies = [order(*((product, 1) for product in some)) for some in shuffled]
+        answers = await asyncio.gather(*(system.place(body) for body in bodies))
+        assert {a.status_code for a in answers} == {202}
+        await system.bus.quiet()
+        assert len(await system.said("orders.order.confirmed")) == 40
+        assert {await system.level(product) for product in products} == {(0, 0)}
+        assert system.bus.dead == []
+
+
+async def test_the_same_key_20_times_at_once(database):
+    async with running(database) as system:
+        await system.stock("P", 50)
+        answers = await asyncio.gather(*(system.place(order(("P", 1)), "same") for _ in range(20)))
+        assert {a.status_code for a in answers} == {202}
+        assert len({a.content for a in answers}) == 1
+        assert sum(a.headers.get("idempotent-replayed") == "true" for a in answers) == 19
+        await system.bus.quiet()
+        assert len(await system.said("orders.order.created")) == 1
+        assert len(await system.ledger("capture")) == 1
+        other = await system.place(order(("P", 2)), "same")
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+
+
+async def test_cancel_against_capture(database):
+    chance = random.Random(11)
+    async with running(database) as system:
+        await system.stock("P", 1000)
+
+        async def buy_and_cancel() -> None:
+            order_id = (await system.place(order(("P", 1)))).json()["order_id"]
+            await asyncio.sleep(chance.random() * 0.4)
+            answer = await system.orders.post(f"/orders/{order_id}/cancel", json={"reason": "changed my mind"})
+            assert answer.status_code == 202, answer.text
+
+        await asyncio.gather(*(buy_and_cancel() for _ in range(40)))
+        await system.bus.quiet()
+        assert len(await system.said("orders.order.cancelled")) == 40
+        assert await system.level("P") == (1000, 0)
+        captured, refunded = await system.ledger("capture"), await system.ledger("refund")
+        assert sorted(captured) == sorted(refunded)
+        held, let_go = await system.ledger("authorize"), await system.ledger("void")
+        assert sorted(held) == sorted(captured + let_go)
+        assert system.bus.dead == []
+
+
+async def test_mails_once_each(database):
+    async with running(database) as system:
+        await system.stock("P", 5)
+        await asyncio.gather(*(system.place(order(("P", 1))) for _ in range(8)))
+        await system.bus.quiet()
+        subjects = Counter(str(mail["Subject"]).split(" ", 3)[3] for mail in system.mails.sent)
+        assert subjects == {"is confirmed": 5, "could not be completed": 3}
+        assert len({mail["Message-ID"] for mail in system.mails.sent}) == 8
