@@ -1,0 +1,240 @@
+"""A service is killed after commit, during publication and before its answer: the effect is there exactly once.
+
+Real processes, real SIGKILL, real Postgres and Kafka; the caller (client or broker) repeats what it got no answer to.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from services.contracts import fulfillment as say
+from services.contracts.orders import OrderCreated
+from services.contracts.scheduler import TimerRequested
+from services.kit.message import Message
+from services.local.mail import MailSink
+from tests.architecture.rules import ROOT
+from tests.conftest import execute
+from tests.services.crashing import POINTS
+from tests.services.system import ADDRESS, order
+
+ORDER = "ord_1"
+MONEY = {"amount": "5.00", "currency": "GBP"}
+CARD = {"kind": "card", "token": "tok_approve"}
+LINE = {"product_id": "P", "product_name": "P", "quantity": 2, "unit_price": "2.50"}
+ASK = {"saga_id": ORDER, "attempt": 1}
+WANTED = [{"product_id": "P", "quantity": 2}]
+CREATED = OrderCreated.model_validate(
+    {"order_id": ORDER, "email": "a@b.c", "lines": [LINE], "total": MONEY, "shipping_address": ADDRESS, "payment_method": CARD}
+)  # fmt: skip
+
+
+def message(model: type[Message], **data: Any) -> Message:
+    return model.model_validate({**ASK, **data})
+
+
+@dataclass(frozen=True)
+class Case:
+    service: str
+    hears: Message
+    effects: dict[str, int]
+
+
+CASES = [
+    Case("inventory", message(say.InventoryCheck, step="reserve_inventory", items=WANTED), {"inventory.checked": 1}),
+    Case("payments", message(say.PaymentProcess, step="authorize_payment", amount=MONEY, payment_method=CARD), {"payments.payment.authorized": 1}),
+    Case("shipping", message(say.FulfillmentPrepare, step="prepare_fulfillment", shipping_address=ADDRESS, items=WANTED, priority="standard"), {"shipping.fulfillment.prepared": 1}),
+    Case("notifications", message(say.ConfirmationSend, step="send_confirmation", email="a@b.c", lines=[LINE], total=MONEY), {"notifications.confirmation.sent": 1}),
+    Case("fulfillment", CREATED, {"fulfillment.run.started": 1, "fulfillment.inventory.check": 1, "fulfillment.payment.process": 1}),
+]  # fmt: skip
+
+
+class World:
+    """One service's surroundings, and the service as often as it is started."""
+
+    def __init__(self, database: Any, bootstrap: str, topic: str, smtp_port: int) -> None:
+        self._database = database
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._smtp_port = smtp_port
+        self._listener = socket.socket()
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(64)
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def start(self, service: str, point: str = "") -> subprocess.Popen[bytes]:
+        fd = self._listener.fileno()
+        environ = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "ZEROCART_LISTEN_FD": str(fd),
+            "ZEROCART_DATABASE_URL": self._database.dsn(service),
+            "KAFKA_BOOTSTRAP_SERVERS": self._bootstrap,
+            "ZEROCART_TOPIC": self._topic,
+            "ZEROCART_SMTP_URL": f"smtp://127.0.0.1:{self._smtp_port}",
+        }
+        module = ["tests.services.crashing", service, point] if point else ["services.run", service]
+        self._processes.append(subprocess.Popen([sys.executable, "-m", *module], env=environ, pass_fds=(fd,)))
+        return self._processes[-1]
+
+    async def until_killed(self, service: str, point: str, request) -> None:
+        process = self.start(service, point)
+        with pytest.raises(httpx.TransportError):
+            await request()
+        assert process.wait(10) == -9
+
+    async def hear(self, event: Message, type_: str = "", id_: str = "cause:1") -> httpx.Response:
+        headers = {
+            "ce-specversion": "1.0",
+            "ce-id": id_,
+            "ce-source": "/zerocart/test",
+            "ce-type": type_ or event.type,
+            "ce-subject": event.key_value,
+            "ce-time": "2026-01-01T00:00:00Z",
+            "ce-correlationid": ORDER,
+            "content-type": "application/json",
+        }
+        async with httpx.AsyncClient(timeout=30) as client:
+            return await client.post(f"{self.url}/events", content=event.write(), headers=headers)
+
+    async def counts(self) -> dict[str, int]:
+        import asyncpg
+
+        connection = await asyncpg.connect(self._database.owner_dsn)
+        rows = await connection.fetch("SELECT type, count(*) AS n FROM log.events GROUP BY type")
+        await connection.close()
+        return {row["type"].removeprefix("zerocart.").removesuffix(".v1"): row["n"] for row in rows}
+
+    async def logged(self) -> list[str]:
+        import asyncpg
+
+        connection = await asyncpg.connect(self._database.owner_dsn)
+        rows = await connection.fetch("SELECT stream || ':' || version AS id FROM log.events")
+        await connection.close()
+        return sorted(row["id"] for row in rows)
+
+    async def published(self) -> list[str]:
+        consumer = AIOKafkaConsumer(self._topic, bootstrap_servers=self._bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        ids: set[str] = set()
+        while batches := await consumer.getmany(timeout_ms=700):
+            ids |= {dict(r.headers)["ce_id"].decode() for batch in batches.values() for r in batch}
+        await consumer.stop()
+        return sorted(ids)
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(30)
+        self._listener.close()
+
+
+@pytest.fixture
+async def sink(tmp_path) -> AsyncGenerator[tuple[MailSink, int]]:
+    sink = MailSink(tmp_path / "mail")
+    port = await sink.start()
+    yield sink, port
+    sink.stop()
+
+
+@pytest.fixture
+async def world(database, kafka_bootstrap, topic, sink) -> AsyncGenerator[World]:
+    seed = "INSERT INTO inventory.stock (product_id, on_hand, reserved) VALUES ('P', 10, 0)"
+    await execute(database.owner_dsn, seed)
+    world = World(database, kafka_bootstrap, topic, sink[1])
+    yield world
+    world.close()
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.service)
+async def test_a_message_takes_effect_once(world, sink, case, point):
+    await world.until_killed(case.service, point, lambda: world.hear(case.hears))
+    world.start(case.service)
+    for _ in range(2):
+        answer = await world.hear(case.hears)
+        assert (answer.status_code, answer.content) == (204, b"")
+    counts = await world.counts()
+    assert {name: counts.get(name) for name in case.effects} == case.effects
+    assert await world.published() == await world.logged()
+    assert sink[0].count() == (1 if case.service == "notifications" else 0)
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_an_order_is_placed_once(world, point):
+    async def place() -> httpx.Response:
+        async with httpx.AsyncClient(timeout=30) as client:
+            return await client.post(f"{world.url}/orders", json=order(("P", 1)), headers={"Idempotency-Key": "k"})
+
+    await world.until_killed("orders", point, place)
+    world.start("orders")
+    answers = [await place() for _ in range(2)]
+    assert {a.status_code for a in answers} == {202}
+    assert len({a.json()["order_id"] for a in answers}) == 1
+    assert await world.counts() == {"orders.order.created": 1}
+    assert await world.published() == await world.logged()
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_an_order_fails_once(world, point):
+    world.start("orders")
+    async with httpx.AsyncClient(timeout=30) as client:
+        placed = await client.post(f"{world.url}/orders", json=order(("P", 1)))
+    world._processes[-1].terminate()
+    world._processes[-1].wait(30)
+    order_id = placed.json()["order_id"]
+    failed = say.RunFailed(saga_id=order_id, error_code="x", error="no")
+    await world.until_killed("orders", point, lambda: world.hear(failed))
+    world.start("orders")
+    assert (await world.hear(failed)).status_code == 204
+    assert await world.counts() == {"orders.order.created": 1, "orders.order.failed": 1}
+    assert await world.published() == await world.logged()
+
+
+async def test_a_timer_is_kept_and_said_once(world):
+    timer = TimerRequested.model_validate(
+        {
+            "timer_id": "t1",
+            "timer_key": ORDER,
+            "due_at": "2026-01-01T00:00:00Z",
+            "message_type": say.StepTimer.type,
+            "message": {"saga_id": ORDER, "step": "x", "attempt": 1, "kind": "retry"},
+        }
+    )
+    await world.until_killed("scheduler", "before_answer", lambda: world.hear(timer))
+    world.start("scheduler")
+    assert (await world.hear(timer)).status_code == 204
+
+    class Tick(Message):
+        type = "dev.knative.sources.ping"
+        key = "tick"
+        tick: str = "x"
+
+    for number in range(3):
+        assert (await world.hear(Tick(), id_=f"tick:{number}")).status_code == 204
+    assert await world.counts() == {"fulfillment.step.timer": 1}
+    assert await world.published() == await world.logged()
+
+
+async def test_a_restart_alone_publishes_what_was_left(world):
+    check = CASES[0].hears
+    await world.until_killed("inventory", "after_commit", lambda: world.hear(check))
+    assert await world.published() == []
+    world.start("inventory")
+    async with httpx.AsyncClient(timeout=30) as client:
+        assert (await client.get(f"{world.url}/healthz/ready")).status_code == 200
+    for _ in range(20):
+        if await world.published() == await world.logged():
+            return
+    raise AssertionError("what was left in the outbox was not published")
