@@ -1,0 +1,1 @@
+"""A slice of real orders; README.md says whose they are."""

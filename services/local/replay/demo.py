@@ -1,0 +1,140 @@
+"""`zerocart demo`: real orders through every service, the books, then everything asleep and woken by one order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import time
+from decimal import Decimal
+from pathlib import Path
+
+from services.local.cluster import Options
+from services.local.commands.down import take_down
+from services.local.commands.up import detach
+from services.local.process import ServerFailedError, free_port
+from services.local.replay import sleep
+from services.local.replay.books import Expected, expected_books
+from services.local.replay.edge import Edge, EdgeError
+from services.local.replay.engine import NotAtRestError, first_error
+from services.local.replay.ledgers import Entry, Sources, audit
+from services.local.replay.plan import SLICE, Plan, shelves_of
+from services.local.replay.progress import say
+from services.local.replay.replay import carry_out, show_tally
+from services.local.state import AlreadyRunningError, Running, State
+
+__all__ = ["add_arguments", "run"]
+
+ORDERS = 600
+SETTLE_SECONDS_MAX = 30.0
+"""How long after the last order the mails and shelves may still change."""
+SETTLE_POLL_SECONDS = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said."""
+    parser.add_argument("--orders", type=int, default=ORDERS, metavar="N", help=f"how many orders (default {ORDERS})")
+    parser.add_argument("--keep", action="store_true", help="leave the demo's cluster running")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start afresh, replay, do the books, sleep, wake; 1 if anything is not as it must be."""
+    home = State.from_environment().home / "demo"
+    state = State(home)
+    try:
+        running = _start(state)
+        return 0 if asyncio.run(_demo(running, state, options.orders)) else 1
+    except ExceptionGroup as group:
+        print(f"the demo failed: {first_error(group)}", file=sys.stderr)  # noqa: T201
+    except (AlreadyRunningError, EdgeError, NotAtRestError, ServerFailedError, sleep.StillAwakeError) as error:
+        print(f"the demo failed: {error}", file=sys.stderr)  # noqa: T201
+    finally:
+        _finish(state, keep=options.keep)
+    return 1
+
+
+def _start(state: State) -> Running:
+    if state.running() is not None:
+        say("stopping the demo that was left running")
+        take_down(state)
+    shutil.rmtree(state.home, ignore_errors=True)
+    os.environ["ZEROCART_HOME"] = str(state.home)
+    os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be somebody else's
+    start = time.monotonic()
+    running = detach(Options.from_environment())
+    say(f"the local cluster is up at {running.edge_url}, with nothing running in it ({time.monotonic() - start:.1f} s)")
+    return running
+
+
+async def _demo(running: Running, state: State, orders_max: int) -> bool:
+    plan = Plan(SLICE, orders_max)
+    shelves = [*shelves_of(plan), sleep.WAKING_SHELF]
+    async with Edge(running.edge_url) as edge:
+        replay = await carry_out(edge, plan, "demo", shelves)
+        show_tally(replay.tally)
+        outcome = replay.outcome
+        placed = len(outcome.order_ids)
+        seconds = outcome.place_seconds + outcome.rest_seconds
+        say(f"{placed} orders in {seconds:.1f} s ({placed / max(seconds, 0.001):.0f}/s), {edge.retries} calls repeated")
+        sources = Sources(running.owner_dsn, running.read_owner_dsn, state.home / "mail")
+        entries = await _settled(expected_books(SLICE, orders_max), sources, outcome.cancellations_refused)
+        _show(entries)
+        await sleep.fall_asleep(running)
+        await sleep.wake(running, edge)
+    order_id = next(iter(outcome.order_ids.values()))
+    _show_next(state.home, order_id)
+    return _verdict(entries)
+
+
+async def _settled(expected: Expected, sources: Sources, refused: int) -> list[Entry]:
+    """The books as soon as they balance, or as they are when nothing more can be expected to come."""
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    while True:
+        at_the_edge = Entry("cancellations refused", "edge", expected.totals["cancellations refused"], refused)
+        entries = [*await audit(expected, sources), at_the_edge]
+        if all(entry.balanced for entry in entries) or time.monotonic() > deadline:
+            return entries
+        await asyncio.sleep(SETTLE_POLL_SECONDS)
+
+
+def _show(entries: list[Entry]) -> None:
+    say()
+    say(f"{'the books':<30}{'kept by':<14}{'must be':>14}{'is':>14}")
+    for entry in entries:
+        mark = "" if entry.balanced else "   <- differs"
+        say(f"{entry.what:<30}{entry.where:<14}{_shown(entry.expected):>14}{_shown(entry.actual):>14}{mark}")
+    say()
+
+
+def _shown(amount: int | Decimal) -> str:
+    return f"{amount:,.2f}" if isinstance(amount, Decimal) else f"{amount:,}"
+
+
+def _verdict(entries: list[Entry]) -> bool:
+    wrong = [f"{entry.what} ({entry.where})" for entry in entries if not entry.balanced]
+    if wrong:
+        say(f"books do not balance: {', '.join(wrong)}")
+        return False
+    totals = {entry.what: entry.expected for entry in entries}
+    say(
+        f"books balance: {totals['orders placed']:,} orders, GBP {totals['money captured']:,.2f} captured, "
+        f"{totals['money refunded']:,.2f} refunded, {totals['units shipped']:,} units shipped"
+    )
+    return True
+
+
+def _show_next(home: Path, order_id: str) -> None:
+    here = Path(os.path.relpath(home))
+    say()
+    say("look next, with this demo's cluster up again:")
+    say(f"  export ZEROCART_HOME={here}; .venv/bin/zerocart up --detach")
+    say(f"  .venv/bin/zerocart status; .venv/bin/zerocart trace {order_id}")
+    say(f"  the mails that went out: {here / 'mail'}")
+    say()
+
+
+def _finish(state: State, *, keep: bool) -> None:
+    if not keep and not take_down(state):
+        print(f"the cluster did not stop: see {state.home / 'logs'}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,141 @@
+"""Carries out a plan against an edge: stock first, then orders in time order, cancellations in their place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from services.local.replay.edge import Edge, EdgeError, OrderState
+from services.local.replay.plan import Placement, Plan, Shelf, order_body
+from services.local.replay.records import Cancellation, Tally
+
+__all__ = ["NotAtRestError", "Outcome", "Replay", "seed"]
+
+CALLERS_MAX = 16
+CANCELLERS_MAX = 8
+POLL_FIRST_SECONDS = 0.25
+POLL_SECONDS_MAX = 2.0
+REST_SECONDS_MAX = 180.0
+"""How long the number of orders at rest may stand still before we say that something is wrong."""
+STATUSES_IN_MOTION: Sequence[str] = ("pending", "processing", "cancelling")
+"""In the order of an order's life: asked for in this order, none is missed that moves on meanwhile."""
+
+
+class NotAtRestError(Exception):
+    """Orders did not come to rest."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was accepted, by invoice, and how long it took."""
+
+    order_ids: dict[str, str] = field(default_factory=lambda: dict[str, str]())
+    cancelled: int = 0
+    cancellations_refused: int = 0
+    place_seconds: float = 0.0
+    rest_seconds: float = 0.0
+
+
+async def seed(edge: Edge, shelves: Iterable[Shelf], run: str, done: Callable[[int], None]) -> None:
+    """Put the goods on their shelves; `run` tells this replay's keys from those of others."""
+    waiting = iter(shelves)
+    count = 0
+
+    async def work() -> None:
+        nonlocal count
+        for shelf in waiting:
+            key = f"{run}-stock-{shelf.product_id}"
+            await edge.set_stock(shelf.product_id, shelf.product_name, shelf.on_hand, key)
+            count += 1
+            done(count)
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(CALLERS_MAX):
+            workers.create_task(work())
+
+
+class Replay:
+    """One run of a plan. Only what is at rest is cancelled, so that what was captured does not depend on chance."""
+
+    def __init__(self, edge: Edge, plan: Plan, run: str) -> None:
+        self._edge = edge
+        self._plan = plan
+        self._run = run
+        self._placed: dict[str, asyncio.Future[str]] = {}
+        self._position = ""
+        self.outcome = Outcome()
+        self.tally = Tally()
+
+    async def place(self, done: Callable[[int], None]) -> None:
+        """Place every order and ask for every cancellation; `done` hears how many orders are placed."""
+        start = time.monotonic()
+        slots, cancel_slots = asyncio.Semaphore(CALLERS_MAX), asyncio.Semaphore(CANCELLERS_MAX)
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            for step in self._plan.steps(self.tally):
+                if isinstance(step, Cancellation):
+                    tasks.create_task(self._cancel(step, cancel_slots))
+                    continue
+                await slots.acquire()
+                self._placed[step.order.invoice] = loop.create_future()
+                tasks.create_task(self._place(step, slots, start, done))
+
+    async def _place(
+        self, step: Placement, slots: asyncio.Semaphore, start: float, done: Callable[[int], None]
+    ) -> None:
+        invoice = step.order.invoice
+        try:
+            placed = await self._edge.place(order_body(step), f"{self._run}-{invoice}")
+        finally:
+            slots.release()
+        self._position = max(self._position, placed.position)  # tokens compare as the places they stand for
+        self.outcome.order_ids[invoice] = placed.order_id
+        self.outcome.place_seconds = time.monotonic() - start
+        self._placed[invoice].set_result(placed.order_id)
+        done(len(self.outcome.order_ids))
+
+    async def _cancel(self, step: Cancellation, slots: asyncio.Semaphore) -> None:
+        order_id = await self._placed[step.cancels]
+        async with slots:
+            await self._until(order_id, lambda state: state.at_rest)
+            reason = f"credit note {step.invoice}"
+            if not await self._edge.cancel(order_id, reason, f"{self._run}-{step.invoice}"):
+                self.outcome.cancellations_refused += 1
+                return
+            await self._until(order_id, lambda state: state.status == "cancelled")
+            self.outcome.cancelled += 1
+
+    async def _until(self, order_id: str, reached: Callable[[OrderState], bool]) -> None:
+        pause, deadline = POLL_FIRST_SECONDS, time.monotonic() + REST_SECONDS_MAX
+        while (state := await self._edge.state(order_id)) is None or not reached(state):
+            if time.monotonic() > deadline:
+                raise NotAtRestError(
+                    f"{order_id} is {state.status if state else 'unknown'} after {REST_SECONDS_MAX:.0f} s"
+                )
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, POLL_SECONDS_MAX)
+
+    async def rest(self, done: Callable[[int], None]) -> None:
+        """Wait until every placed order is at rest; NotAtRestError if that stops getting nearer."""
+        start = last_change = time.monotonic()
+        before, placed = -1, len(self.outcome.order_ids)
+        while moving := sum([await self._edge.count(status, self._position) for status in STATUSES_IN_MOTION]):
+            if moving != before:
+                before, last_change = moving, time.monotonic()
+                done(max(placed - moving, 0))
+            elif time.monotonic() - last_change > REST_SECONDS_MAX:
+                raise NotAtRestError(f"{moving} orders do not come to rest")
+            await asyncio.sleep(POLL_FIRST_SECONDS * 2)
+        done(placed)
+        self.outcome.rest_seconds = time.monotonic() - start
+
+
+def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
+    """What went wrong first, of tasks that went wrong together."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error if isinstance(error, Exception) else EdgeError(str(error))

@@ -1,0 +1,88 @@
+"""`zerocart replay FILE`: place the orders of a file through REST, in time order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from services.local.replay.edge import Edge, EdgeError
+from services.local.replay.engine import NotAtRestError, Replay, first_error, seed
+from services.local.replay.importer import BadFileError
+from services.local.replay.plan import SLICE, Placement, Plan, Shelf, shelves_of
+from services.local.replay.progress import progress, say
+from services.local.replay.records import Tally
+from services.local.state import State
+
+__all__ = ["add_arguments", "carry_out", "run", "show_tally"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said."""
+    parser.add_argument("file", nargs="?", type=Path, default=SLICE, help="CSV or CSV.gz (default: the slice we bring)")
+    parser.add_argument("--orders", type=int, metavar="N", help="only the first N orders")
+    parser.add_argument("--url", help="the edge (default: the cluster that runs here)")
+    parser.add_argument("--no-stock", action="store_true", help="do not put the goods on the shelves first")
+    parser.add_argument(
+        "--faults", action="store_true", help="with declined cards, refusing carriers and short products"
+    )
+    parser.add_argument(
+        "--run", default="replay", dest="name", help="a new name places orders that were placed before anew"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replay; 1 if it could not be finished."""
+    running = State.from_environment().running()
+    url: str | None = options.url or (running.edge_url if running else None)
+    if url is None:
+        print("it does not run: `zerocart up` first, or say --url", file=sys.stderr)  # noqa: T201
+        return 1
+    plan = Plan(options.file, options.orders, faults=options.faults)
+    try:
+        asyncio.run(_replay(url, plan, options.name, stock=not options.no_stock))
+    except (BadFileError, OSError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    except ExceptionGroup as group:
+        print(first_error(group), file=sys.stderr)  # noqa: T201
+        return 1
+    except (EdgeError, NotAtRestError) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+async def _replay(url: str, plan: Plan, name: str, *, stock: bool) -> None:
+    async with Edge(url) as edge:
+        replay = await carry_out(edge, plan, name, shelves_of(plan) if stock else [])
+    show_tally(replay.tally)
+    outcome = replay.outcome
+    say(f"{outcome.cancelled} cancelled, {outcome.cancellations_refused} cancellations refused, {edge.retries} retries")
+
+
+async def carry_out(edge: Edge, plan: Plan, name: str, shelves: list[Shelf]) -> Replay:
+    """Seed, place, cancel, and wait until everything is at rest."""
+    if shelves:
+        with progress("products on their shelves", len(shelves)) as bar:
+            await seed(edge, shelves, name, bar.set)
+    orders = sum(isinstance(step, Placement) for step in plan.steps())
+    replay = Replay(edge, plan, name)
+    with progress("orders placed", orders) as bar:
+        await replay.place(bar.set)
+    with progress("orders at rest", orders) as bar:
+        await replay.rest(bar.set)
+    return replay
+
+
+def show_tally(tally: Tally) -> None:
+    """What was read, and why the rest was not taken."""
+    say(f"{tally.lines} lines read, {tally.lines_taken} taken in {tally.orders} orders")
+    refused = (
+        *(("lines refused", reason, count) for reason, count in tally.lines_refused.items()),
+        *(("orders refused", reason, count) for reason, count in tally.orders_refused.items()),
+        *(("credit notes not used", reason, count) for reason, count in tally.cancellations_refused.items()),
+    )
+    for what, reason, count in refused:
+        say(f"  {count:>6} {what}: {reason}")
