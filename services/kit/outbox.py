@@ -25,6 +25,7 @@ REMOVAL_ROWS_MAX = 500
 REMOVAL_DELAY_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 LEVELS_STREAMS_MAX = 8_192
+UNREMOVED_ROWS_MAX = 10_000
 
 
 class Publisher(Protocol):
@@ -120,15 +121,20 @@ class Relay:
         while self._published:
             if len(self._published) < REMOVAL_ROWS_MAX:
                 await asyncio.sleep(REMOVAL_DELAY_SECONDS)
-            await self._remove()
+            if not await self._remove():
+                await asyncio.sleep(RETRY_SECONDS)
 
-    async def _remove(self) -> None:
+    async def _remove(self) -> bool:
         rows, self._published = self._published, []
         try:
             if rows:
                 await self._outbox.remove(rows)
         except Unavailable:
-            log("outbox rows not removed: they will be published again", level=logging.WARNING, rows=len(rows))
+            # left where they are they would be published again, which is harmless but no use
+            self._published = [*rows, *self._published][-UNREMOVED_ROWS_MAX:]
+            log("outbox rows not removed yet", level=logging.WARNING, rows=len(rows))
+            return False
+        return True
 
     async def _retry(self) -> None:
         while True:
