@@ -25,13 +25,13 @@ class NudgeDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take one nudge."""
-        status = await self._nudge(scope, await read_body(receive, EVENT_BYTES_MAX))
+        status = await self._nudge(scope, receive)
         METRICS.count("nudges", status=str(status))
         await send_empty(send, status, retry_after_seconds=1 if status == 503 else None)
 
-    async def _nudge(self, scope: Scope, body: bytes) -> int:
+    async def _nudge(self, scope: Scope, receive: Receive) -> int:
         try:
-            event = read_event(scope["headers"], body)
+            event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             if event.type not in TYPES:
                 raise Invalid("unknown-type", f"nothing here shows {event.type}")
             position = _position(event.attributes.get("position", ""))

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
+
+from pydantic import ValidationError
 
 from services.kit.errors import Unavailable
 from services.kit.log import START, LogReader, Position, Recorded
+from services.kit.logs import log
 from services.kit.message import Message
 from services.kit.metrics import METRICS
 from services.projection.store import Moment, ReadDatabase, Session
@@ -22,6 +26,7 @@ from services.projection.views import (
     Stock,
     customer_after,
     lines_of,
+    moved,
     order_after,
     order_of,
     products_of,
@@ -44,7 +49,7 @@ class Feeder:
         self._log = log
         self._read = read
         self.checkpoint = START
-        self._wanted = START
+        self._waiting: list[Position] = []
         self._moved = asyncio.Condition()
         self._running: asyncio.Task[None] | None = None
 
@@ -52,7 +57,7 @@ class Feeder:
         """Return when the read side has reached `position`; Unavailable if it does not in time."""
         if position <= self.checkpoint:
             return
-        self._wanted = max(self._wanted, position)
+        self._waiting.append(position)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
         try:
@@ -60,16 +65,24 @@ class Feeder:
                 await self._moved.wait_for(lambda: position <= self.checkpoint or self._stopped())
         except TimeoutError as error:
             raise Unavailable("projection-behind", "the read side is not there yet") from error
+        finally:
+            self._waiting.remove(position)  # nobody may be fed for who no longer waits
         if position > self.checkpoint:
             self._raise_why()
 
     async def rebuild(self) -> None:
-        """Throw the rows away and begin at the start of the log, in pages; queries go on over what is there."""
+        """Make every row again from the start of the log, in one transaction: queries see the old rows until it ends.
+
+        Nudges wait meanwhile, and come again if that takes long.
+        """
         async with self._read.session() as session:
             await session.clear()
-            await session.move_to(START)
-        self.checkpoint = START
-        await self.reach(self._wanted)
+            at = START
+            while (page := await self._log.read_all(at, PAGE_EVENTS_MAX)).events:
+                await feed_page(session, page.events)
+                at = page.end
+            await session.move_to(at)
+        self.checkpoint = at
 
     async def close(self) -> None:
         """Stop feeding; a page under way is rolled back and comes again."""
@@ -88,7 +101,7 @@ class Feeder:
 
     async def _run(self) -> None:
         try:
-            while self.checkpoint < self._wanted:
+            while self.checkpoint < max(self._waiting, default=START):
                 if not await self._page():
                     await asyncio.sleep(HORIZON_SECONDS)
                 async with self._moved:
@@ -113,7 +126,7 @@ class Feeder:
 
 async def feed_page(session: Session, page: Sequence[Recorded]) -> None:
     """Change every row that these events change."""
-    shown = [(event, SHOWN[event.type].read(event.data)) for event in page if event.type in SHOWN]
+    shown = [(event, message) for event in page if (message := _read(event)) is not None]
     messages = [message for _, message in shown]
     orders = await session.rows(Order, {key for message in messages if (key := order_of(message))})
     stock = await session.rows(Stock, {key for message in messages for key in products_of(message)})
@@ -138,14 +151,24 @@ def _fold(
 ) -> None:
     if (order_id := order_of(message)) and (order := order_after(orders.get(order_id), message, event.time)):
         orders[order_id] = order
-    for product_id in products_of(message):
-        if level := stock_after(stock.get(product_id), product_id, message, event.time):
-            stock[product_id] = level
-    if customer_id := _customer_of(message):
-        if customer := customer_after(customers.get(customer_id), message, event.time):
-            customers[customer_id] = customer
+    for change in moved(message):
+        stock[change[0]] = stock_after(stock.get(change[0]), change, message, event.time)
+    customer_id = _customer_of(message)
+    if customer_id and (customer := customer_after(customers.get(customer_id), message, event.time)):
+        customers[customer_id] = customer
     if order_id and (written := lines_of(message)) is not None:
         lines[order_id] = written
+
+
+def _read(event: Recorded) -> Message | None:
+    """The message in an event that is shown; one that is unreadable must not stop the read side for all others."""
+    model = SHOWN.get(event.type)
+    try:
+        return model.read(event.data) if model else None
+    except ValidationError:
+        METRICS.count("projection_unreadable", type=event.type)
+        log("event cannot be shown", level=logging.ERROR, stream=event.stream, version=event.version)
+        return None
 
 
 def _customer_of(message: Message) -> str | None:

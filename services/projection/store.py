@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from services.kit.log import Position
@@ -12,7 +13,7 @@ from services.kit.postgres import Connections, translated
 from services.projection.views import Customer, Line, Order, Stock
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["Moment", "ReadDatabase", "Session"]
 
@@ -31,12 +32,18 @@ TABLES: Mapping[type, tuple[str, str, str]] = {
 }
 CLEAR_LINES = "DELETE FROM order_lines WHERE order_id = ANY($1::text[])"
 ADD_LINES = """
-    INSERT INTO order_lines SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::numeric[])
+    INSERT INTO order_lines
+    SELECT * FROM unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::integer[], $6::numeric[])
 """
 ADD_MOMENTS = """
-    INSERT INTO timeline SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
+    INSERT INTO timeline
+    SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
 """
-CLEAR = "TRUNCATE orders, order_lines, timeline, stock, customers"
+CLEAR = """
+    SET LOCAL statement_timeout = 0;
+    DELETE FROM orders; DELETE FROM order_lines; DELETE FROM timeline; DELETE FROM stock; DELETE FROM customers
+"""
+CLEAR_SECONDS_MAX = 600.0
 
 R = TypeVar("R", Order, Stock, Customer)
 
@@ -70,8 +77,8 @@ class ReadDatabase:
         async with self._connections.use() as connection:
             with translated():
                 async with connection.transaction():
-                    row = await connection.fetchrow(LOCK_CHECKPOINT, VIEW)
-                    yield Session(connection, _position(row))
+                    rows = await connection.fetch(LOCK_CHECKPOINT, VIEW)
+                    yield Session(connection, _position(rows[0]))
 
     async def close(self) -> None:
         """Disconnect."""
@@ -113,7 +120,8 @@ class Session:
         """Replace all lines of these orders."""
         if lines:
             await self._connection.execute(CLEAR_LINES, list(lines))
-            await self._connection.execute(ADD_LINES, *_columns([line for of_one in lines.values() for line in of_one]))
+        if rows := [line for of_one in lines.values() for line in of_one]:
+            await self._connection.execute(ADD_LINES, *_columns(rows))
 
     async def add_moments(self, moments: Sequence[Moment]) -> None:
         """Add to the timeline."""
@@ -121,8 +129,8 @@ class Session:
             await self._connection.execute(ADD_MOMENTS, *_columns(moments))
 
     async def clear(self) -> None:
-        """Empty every table."""
-        await self._connection.execute(CLEAR)
+        """Empty every table; others see the rows until the transaction ends (TRUNCATE would make them wait)."""
+        await self._connection.execute(CLEAR, timeout=CLEAR_SECONDS_MAX)
 
     async def move_to(self, checkpoint: Position) -> None:
         """The read side stands here when the transaction commits."""
@@ -132,8 +140,8 @@ class Session:
 
 
 def _columns(rows: Sequence[Order | Stock | Customer | Line | Moment]) -> list[list[object]]:
-    return [list(column) for column in zip(*(astuple(row) for row in rows), strict=True)]
+    return [list(map(attrgetter(field.name), rows)) for field in fields(rows[0])]
 
 
-def _position(row: Mapping[str, int]) -> Position:
+def _position(row: Record) -> Position:
     return Position(row["epoch"], row["transaction_id"], row["position"])

@@ -230,33 +230,31 @@ def moved(event: Message) -> Iterator[tuple[str, int, int]]:
             yield from ((item.product_id, 0, -item.quantity) for item in event.items)
         case inventory.ReservationCommitted():
             yield from ((item.product_id, -item.quantity, -item.quantity) for item in event.items)
+        case inventory.StockAdjusted(product_id=product_id, delta=delta):
+            yield product_id, delta, 0
+        case inventory.StockSet(product_id=product_id):
+            yield product_id, 0, 0
         case _:
             return
 
 
 def products_of(event: Message) -> set[str]:
     """The products whose rows an event may change."""
-    match event:
-        case inventory.StockSet(product_id=product_id) | inventory.StockAdjusted(product_id=product_id):
-            return {product_id}
-        case _:
-            return {product for product, _, _ in moved(event)}
+    return {product for product, _, _ in moved(event)}
 
 
-def stock_after(row: Stock | None, product_id: str, event: Message, at: datetime) -> Stock | None:
-    """A product's row after an event."""
-    match event:
-        case inventory.StockSet():
-            name = event.product_name or (row.product_name if row else None)
-            return Stock(product_id, name, event.on_hand, event.reserved, event.low_below, at)
-        case inventory.StockAdjusted():
-            row = row or Stock(product_id, None, 0, 0, 0, at)
-            return replace(row, on_hand=event.on_hand, reserved=event.reserved, updated_at=at)
-        case _:
-            row = row or Stock(product_id, None, 0, 0, 0, at)
-            on_hand = sum(change for product, change, _ in moved(event) if product == product_id)
-            reserved = sum(change for product, _, change in moved(event) if product == product_id)
-            return replace(row, on_hand=row.on_hand + on_hand, reserved=row.reserved + reserved, updated_at=at)
+def stock_after(row: Stock | None, change: tuple[str, int, int], event: Message, at: datetime) -> Stock:
+    """A product's row after one of the changes that an event moves; a count replaces what is on hand.
+
+    What is reserved is only ever summed: a reservation may stand before a count in the log and yet have come after it,
+    because it had waited for the product's row with the older transaction id.
+    """
+    product_id, on_hand, reserved = change
+    row = row or Stock(product_id, None, 0, 0, 0, at)
+    if isinstance(event, inventory.StockSet):
+        name = event.product_name or row.product_name
+        return replace(row, product_name=name, on_hand=event.on_hand, low_below=event.low_below, updated_at=at)
+    return replace(row, on_hand=row.on_hand + on_hand, reserved=row.reserved + reserved, updated_at=at)
 
 
 def customer_after(row: Customer | None, event: Message, at: datetime) -> Customer | None:

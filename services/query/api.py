@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -19,7 +19,11 @@ PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 100_000
 
-Id = Annotated[str, Path(max_length=64)]
+PRINTABLE = r"^[ -~]+$"
+"""What ids are made of; Postgres cannot even be asked for some of the rest."""
+
+Id = Annotated[str, Path(max_length=64, pattern=PRINTABLE)]
+IdFilter = Annotated[str | None, Query(max_length=64, pattern=PRINTABLE)]
 Status = Literal[
     "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
 ]
@@ -42,11 +46,11 @@ def router(reading: Reading) -> APIRouter:
 
     @routes.get("/orders", dependencies=ready)
     async def list_orders(
-        customer_id: Annotated[str | None, Query(max_length=64)] = None,
+        customer_id: IdFilter = None,
         status: Status | None = None,
         created_from: Annotated[datetime | None, Query(alias="from")] = None,
         created_to: Annotated[datetime | None, Query(alias="to")] = None,
-        product_id: Annotated[str | None, Query(max_length=64)] = None,
+        product_id: IdFilter = None,
         sort: Annotated[str, Query(max_length=40)] = "-created_at",
         page: PageNumber = 1,
         page_size: PageSize = PAGE_SIZE_DEFAULT,
@@ -106,9 +110,14 @@ def _sort(text: str) -> tuple[str, bool]:
 
 
 def _aware(name: str, instant: datetime | None) -> datetime | None:
-    if instant is not None and instant.tzinfo is None:
+    if instant is None:
+        return None
+    if instant.tzinfo is None:
         raise _wrong(name, "an instant needs a zone (RFC 3339)")
-    return instant
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError as error:
+        raise _wrong(name, "this instant is out of range") from error
 
 
 def _position(token: str) -> Position:

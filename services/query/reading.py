@@ -11,10 +11,12 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.kit.errors import NotFound, Unavailable
 from services.kit.log import Position
+from services.kit.postgres import AWAY_STATES
 from services.query.tables import CHECKPOINTS, LINES, ORDERS, STOCK, TIMELINE
 
 __all__ = ["SORTS", "OrderFilter", "Page", "Reading"]
@@ -115,9 +117,20 @@ class Reading:
     async def _rows(self, query: Select[Any]) -> Sequence[Row]:
         try:
             async with self._engine.connect() as connection:
-                return (await connection.execute(query)).mappings().all()
-        except (InterfaceError, DBAPIError, OSError, TimeoutError) as error:
+                found = (await connection.execute(query)).mappings().all()
+                return [{str(name): value for name, value in row.items()} for row in found]
+        except DBAPIError as error:
+            if not _is_away(error):
+                raise
             raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
+        except (OSError, TimeoutError, PoolTimeout) as error:
+            raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether this is no fault of the question: the connection is gone, or the server says `not now`."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or isinstance(error, InterfaceError) or (state or "").startswith(AWAY_STATES)
 
 
 def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:

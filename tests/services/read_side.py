@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import httpx
 
@@ -16,6 +17,7 @@ from services.kit.commands import Cause, stamp
 from services.kit.log import Append, Appended, Recorded
 from services.kit.message import Message, Money
 from services.kit.postgres_log import PostgresLog
+from services.kit.service import Service
 from services.kit.settings import Settings
 from services.projection.app import create_app as create_projection
 from services.query.app import create_app as create_query
@@ -73,7 +75,7 @@ def reserved_items(*items: tuple[str, int]) -> tuple[inventory.ReservedItem, ...
 class ReadSide:
     """The two services; `append` writes to the log as their neighbours would."""
 
-    database: object
+    database: Any
     projection: httpx.AsyncClient
     query: httpx.AsyncClient
     logs: dict[str, PostgresLog] = field(default_factory=dict)
@@ -94,7 +96,7 @@ class ReadSide:
         return await self.append("orders", f"order-{order_id}", *messages)
 
     async def nudge(self, event: Recorded) -> httpx.Response:
-        key, headers = kafka_headers(event)
+        _, headers = kafka_headers(event)
         carried = {name.replace("ce_", "ce-", 1): value.decode() for name, value in headers}
         return await self.projection.post("/events", headers=carried, content=event.data.encode())
 
@@ -121,11 +123,22 @@ async def running(database) -> AsyncGenerator[ReadSide]:
         httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://zerocart")
         for app in apps
     ]
-    side = ReadSide(database, *clients)
+    side = ReadSide(database, clients[0], clients[1])
     yield side
     for log in side.logs.values():
         await log.close()
     for client, app in zip(clients, apps, strict=True):
         await client.aclose()
-        for stop in app._on_stop:
-            await stop()
+        await _shut_down(app)
+
+
+async def _shut_down(app: Service) -> None:
+    said = iter(("lifespan.startup", "lifespan.shutdown"))
+
+    async def receive() -> dict[str, str]:
+        return {"type": next(said)}
+
+    async def send(_: object) -> None:
+        pass
+
+    await app({"type": "lifespan"}, receive, send)

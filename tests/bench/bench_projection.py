@@ -1,0 +1,129 @@
+"""Figures of the projection: `python -m tests.bench.bench_projection`, on an embedded Postgres.
+
+Whole lives of orders are put in the log, in their real proportion (most events of a run are only stepped over), then
+the read side is fed from the start until it is level, several rounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.contracts import fulfillment, inventory
+from services.kit.commands import Cause, stamp
+from services.kit.log import START, Append, NewEvent
+from services.kit.message import Message
+from services.kit.migrate import migrate, migrate_read
+from services.kit.postgres_log import PostgresLog, PostgresReader
+from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
+from services.local.postgres import PostgresServer
+from services.projection.feeding import PAGE_EVENTS_MAX, feed_page
+from services.projection.store import ReadDatabase
+from tests.services.read_side import AT, checked, confirmed, counted, created, reserved_items, started
+
+ORDERS = 2_000
+LINES = 5
+STEPS_STEPPED_OVER = 10
+ROUNDS = 3
+AIM_EVENTS_PER_SECOND = 20_000
+PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
+
+
+@dataclass(frozen=True)
+class Logs:
+    """Where three services write."""
+
+    orders: PostgresLog
+    fulfillment: PostgresLog
+    inventory: PostgresLog
+
+
+def _stamped(*messages: Message) -> list[NewEvent]:
+    return [stamp(message, Cause(AT), "bench") for message in messages]
+
+
+async def write_order(logs: Logs, number: int) -> int:
+    order_id = f"ord_{number:06}"
+    customer_id = f"cus_{number % 500}"
+    goods = [(f"product-{(number + line) % 300}", 1) for line in range(LINES)]
+    said = fulfillment.StepSucceeded(saga_id=order_id, step="reserve_inventory", attempt=1)
+    ends = [checked(order_id, *goods), inventory.ReservationCommitted(order_id=order_id, items=reserved_items(*goods))]
+    lives = (
+        (logs.orders, "order", _stamped(created(order_id, customer_id, lines=LINES), confirmed(order_id))),
+        (logs.fulfillment, "fulfillment", _stamped(started(order_id), *[said] * STEPS_STEPPED_OVER)),
+        (logs.inventory, "reservation", _stamped(*ends)),
+    )
+    for log, category, events in lives:
+        await log.append(Append(f"{category}-{order_id}", 0, events))
+    return sum(len(events) for _, _, events in lives)
+
+
+async def feed(read: ReadDatabase, reader: PostgresReader) -> tuple[int, float]:
+    async with read.session() as session:
+        await session.clear()
+        await session.move_to(START)
+    events, began = 0, time.perf_counter()
+    while True:
+        async with read.session() as session:
+            page = await reader.read_all(session.checkpoint, PAGE_EVENTS_MAX)
+            if not page.events:
+                return events, time.perf_counter() - began
+            await feed_page(session, page.events)
+            await session.move_to(page.end)
+        events += len(page.events)
+
+
+async def prepare(server: PostgresServer) -> tuple[str, str]:
+    import asyncpg
+
+    owner = await asyncpg.connect(server.dsn())
+    for name in ("log", "read"):
+        await owner.execute(f"CREATE DATABASE {name}")
+    await owner.close()
+    await migrate(server.dsn("log"), PASSWORDS)
+    await migrate_read(server.dsn("read"), PASSWORDS)
+    logs = Logs(*(PostgresLog(_dsn(server, "log", name), name) for name in ("orders", "fulfillment", "inventory")))
+    await logs.inventory.append(Append("stock-product-1", 0, _stamped(counted("product-1", 100_000))))
+    for first in range(0, ORDERS, 64):
+        await asyncio.gather(*(write_order(logs, number) for number in range(first, min(first + 64, ORDERS))))
+    for log in (logs.orders, logs.fulfillment, logs.inventory):
+        await log.close()
+    return _dsn(server, "log", "projection"), _dsn(server, "read", "projection")
+
+
+def _dsn(server: PostgresServer, database: str, service: str) -> str:
+    return server.dsn(database, role_of(service), PASSWORDS[service])
+
+
+async def bench(server: PostgresServer) -> float:
+    log_dsn, read_dsn = await prepare(server)
+    reader, read = PostgresReader(log_dsn), ReadDatabase(read_dsn)
+    rates: list[float] = []
+    for _ in range(ROUNDS):
+        events, seconds = await feed(read, reader)
+        rates.append(events / seconds)
+        print(f"projecting {events} events of {ORDERS} orders: {rates[-1]:,.0f} events/s")
+    await reader.close()
+    await read.close()
+    return statistics.median(rates)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        server = PostgresServer(Path(folder))
+        server.start()
+        try:
+            rate = asyncio.run(bench(server))
+        finally:
+            server.stop()
+    print(f"median {rate:,.0f} events/s, aim {AIM_EVENTS_PER_SECOND:,}")
+    sys.exit(0 if rate >= AIM_EVENTS_PER_SECOND else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The rows of the read side: what each becomes after an event, whatever the order that is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import permutations
+from time import process_time
+
+import pytest
+
+from services.contracts import fulfillment, inventory, orders
+from services.kit.message import Message
+from services.projection.views import Order, Stock, customer_after, moved, order_after, stock_after
+from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, reserved_items, started
+
+AT = datetime(2026, 3, 1, tzinfo=UTC)
+ID = "ord_1"
+STUCK = fulfillment.RunStuck(
+    saga_id=ID, step="capture_payment", attempt=9, error_code="unavailable", error="the provider is away"
+)
+ENDINGS: Sequence[tuple[Message, str]] = (
+    (confirmed(ID), "confirmed"),
+    (orders.OrderCancellationRequested(order_id=ID, reason="changed my mind"), "cancelling"),
+    (orders.OrderCancelled(order_id=ID, reason="changed my mind"), "cancelled"),
+    (orders.OrderFailed(order_id=ID, code="declined", reason="the card was declined"), "failed"),
+    (orders.OrderShipped(order_id=ID, tracking_number="T1"), "shipped"),
+    (orders.OrderDelivered(order_id=ID), "delivered"),
+)
+
+
+def order_of(*events: Message) -> Order:
+    row: Order | None = None
+    for second, event in enumerate(events):
+        row = order_after(row, event, AT + timedelta(seconds=second))
+    assert row is not None
+    return row
+
+
+def stock_of(*events: Message) -> Stock:
+    row: Stock | None = None
+    for event in events:
+        for change in moved(event):
+            row = stock_after(row, change, event, AT)
+    assert row is not None
+    return row
+
+
+def test_an_order_that_was_placed_is_pending_until_its_run_starts() -> None:
+    assert order_of(created(ID)).status == "pending"
+    assert order_of(created(ID), started(ID)).status == "processing"
+
+
+@pytest.mark.parametrize(("event", "status"), ENDINGS)
+def test_each_event_of_an_order_has_its_status(event: Message, status: str) -> None:
+    assert order_of(created(ID), started(ID), event).status == status
+
+
+@pytest.mark.parametrize(("event", "status"), ENDINGS)
+def test_a_late_start_does_not_set_an_order_back(event: Message, status: str) -> None:
+    assert order_of(created(ID), event, started(ID)).status == status
+
+
+def test_a_draft_becomes_an_order_and_keeps_when_it_was_begun() -> None:
+    content = created(ID).model_dump()
+    drafted = orders.OrderDrafted.model_validate(content)
+    row = order_of(drafted, orders.OrderDraftUpdated.model_validate({**content, "customer_name": "Bea"}))
+    assert (row.status, row.customer_name) == ("draft", "Bea")
+    placed = order_of(drafted, created(ID))
+    assert (placed.status, placed.created_at, placed.updated_at) == ("pending", AT, AT + timedelta(seconds=1))
+
+
+def test_an_amendment_changes_only_what_it_names() -> None:
+    moved_house = orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS.model_copy(update={"city": "York"}))
+    row = order_of(created(ID), moved_house)
+    assert (row.city, row.country, row.customer_name, row.status) == ("York", "GB", "Ann", "pending")
+
+
+def test_a_stuck_run_is_visible() -> None:
+    assert order_of(created(ID), STUCK).reason == "being looked into: the provider is away"
+
+
+@pytest.mark.parametrize("event", [*(event for event, _ in ENDINGS), started(ID), STUCK])
+def test_what_is_said_of_an_unknown_order_shows_nothing(event: Message) -> None:
+    assert order_after(None, event, AT) is None
+
+
+def test_a_customer_is_known_from_placed_orders() -> None:
+    one = customer_after(None, created("ord_1"), AT)
+    two = customer_after(one, created("ord_2"), AT + timedelta(days=1))
+    assert two is not None
+    assert (two.orders, two.first_order_at, two.last_order_at) == (2, AT, AT + timedelta(days=1))
+    assert customer_after(None, created("ord_3", customer_id=None), AT) is None
+
+
+def test_goods_that_are_held_then_leave() -> None:
+    committed = inventory.ReservationCommitted(order_id=ID, items=reserved_items(("mug", 3)))
+    row = stock_of(counted("mug", 10), checked(ID, ("mug", 3)), committed)
+    assert (row.on_hand, row.reserved) == (7, 0)
+
+
+@pytest.mark.parametrize(
+    ("event", "on_hand", "reserved"),
+    [
+        (inventory.ReservationExpired(order_id=ID, items=reserved_items(("mug", 3))), 10, 0),
+        (inventory.InventoryReleased(saga_id=ID, step="s", items=reserved_items(("mug", 3))), 10, 0),
+        (checked(ID, ("mug", 3), repeated=True), 10, 3),
+        (inventory.StockAdjusted(product_id="mug", delta=-4, on_hand=6, reserved=3, reason="broken"), 6, 3),
+    ],
+)
+def test_goods_that_are_held(event: Message, on_hand: int, reserved: int) -> None:
+    row = stock_of(counted("mug", 10), checked(ID, ("mug", 3)), event)
+    assert (row.on_hand, row.reserved) == (on_hand, reserved)
+
+
+def test_goods_of_a_cancelled_order_go_back_on_the_shelf() -> None:
+    back = inventory.InventoryReleased(saga_id=ID, step="s", items=reserved_items(("mug", 3)), restocked=True)
+    row = stock_of(counted("mug", 7), back)
+    assert (row.on_hand, row.reserved) == (10, 0)
+
+
+def test_what_is_reserved_does_not_depend_on_where_a_count_or_an_adjustment_stands() -> None:
+    """A reservation that waited for the product's row is before the count in the log and came after it."""
+    events = (
+        checked("ord_1", ("mug", 5)),
+        counted("mug", 50, reserved=0),
+        inventory.StockAdjusted(product_id="mug", delta=0, on_hand=50, reserved=0, reason="looked"),
+    )
+    assert {(stock_of(*order).on_hand, stock_of(*order).reserved) for order in permutations(events)} == {(50, 5)}
+
+
+def test_many_lines_take_time_by_their_number_not_its_square() -> None:
+    event = checked(ID, *((f"product-{number}", 1) for number in range(1_114)))
+    began = process_time()
+    assert sum(stock_after(None, change, event, AT).reserved for change in moved(event)) == 1_114
+    assert process_time() - began < 0.2  # it is some milliseconds; the square was most of a second
+
+
+def test_totals_are_exact() -> None:
+    assert order_of(created(ID, amount="0.10")).total == Decimal("0.10")

@@ -1,0 +1,251 @@
+"""The projection on real Postgres, woken through its event door."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.contracts import inventory, orders
+from services.kit.log import START, Append, NewEvent, Position, Recorded
+from services.kit.metrics import METRICS
+from services.kit.postgres_log import PostgresReader
+from services.projection.feeding import Feeder, feed_page
+from services.projection.store import ReadDatabase
+from tests.services.read_side import (
+    AT,
+    ReadSide,
+    checked,
+    confirmed,
+    counted,
+    created,
+    reserved_items,
+    running,
+    started,
+)
+
+TABLES = {
+    "orders": "order_id",
+    "order_lines": "order_id, line",
+    "timeline": "order_id, position",
+    "stock": "product_id",
+    "customers": "customer_id",
+    "checkpoints": "view",
+}
+MANY_LINES = 1_114
+
+
+@pytest.fixture
+async def side(database) -> AsyncGenerator[ReadSide]:
+    async with running(database) as one:
+        yield one
+
+
+async def rows_of(database) -> dict[str, list[tuple]]:
+    connection = await asyncpg.connect(database.read_owner_dsn)
+    try:
+        found = {
+            name: await connection.fetch(f"SELECT * FROM {name} ORDER BY {order}") for name, order in TABLES.items()
+        }
+    finally:
+        await connection.close()
+    return {name: [tuple(row) for row in rows] for name, rows in found.items()}
+
+
+async def history(side: ReadSide) -> list[Recorded]:
+    """A few orders' lives, with stock; the events in the order in which they were said."""
+    said = await side.append("inventory", "stock-mug", counted("mug", 50, low_below=5))
+    for number in range(3):
+        order_id = f"ord_{number}"
+        said += await side.order(order_id, created(order_id, customer_id=f"cus_{number % 2}"))
+        said += await side.append("fulfillment", f"fulfillment-{order_id}", started(order_id))
+        said += await side.append("inventory", f"reservation-{order_id}", checked(order_id, ("mug", 2)))
+        said += await side.order(order_id, confirmed(order_id))
+    gone = inventory.ReservationCommitted(order_id="ord_0", items=reserved_items(("mug", 2)))
+    said += await side.append("inventory", "reservation-ord_0", gone)
+    said += await side.order("ord_1", orders.OrderCancellationRequested(order_id="ord_1", reason="no more"))
+    said += await side.append("inventory", "stock-mug", counted("mug", 60, reserved=4, low_below=5))
+    return said
+
+
+async def test_a_nudge_is_answered_when_its_event_is_shown(side: ReadSide) -> None:
+    await side.show(await side.order("ord_1", created("ord_1")))
+    shown = await side.get("/orders/ord_1")
+    assert (shown["status"], shown["total"]) == ("pending", {"amount": "12.50", "currency": "GBP"})
+    assert [moment["text"] for moment in shown["timeline"]] == ["the order was placed"]
+
+
+async def test_one_nudge_shows_all_that_came_before_it(side: ReadSide, database) -> None:
+    said = await history(side)
+    await side.show(said)
+    rows = await rows_of(database)
+    assert [row[0] for row in rows["orders"]] == ["ord_0", "ord_1", "ord_2"]
+    assert (await side.get("/stock/mug"))["reserved"] == 4
+
+
+async def test_many_nudges_at_once_share_the_work_and_are_all_answered(side: ReadSide) -> None:
+    said = await history(side)
+    answers = await asyncio.gather(*(side.nudge(event) for event in said * 5))
+    assert {answer.status_code for answer in answers} == {204}
+
+
+async def test_two_processes_never_double(side: ReadSide, database) -> None:
+    said = await history(side)
+    async with running(database) as other:
+        answers = await asyncio.gather(*(one.nudge(event) for event in said for one in (side, other)))
+    assert {answer.status_code for answer in answers} == {204}
+    both = await rows_of(database)
+    answer = await side.projection.post("/projection/rebuild")
+    assert answer.status_code == 200
+    assert await rows_of(database) == both
+
+
+async def test_the_status_of_what_is_no_event_of_ours_is_400(side: ReadSide) -> None:
+    (event,) = await side.order("ord_1", created("ord_1"))
+    unknown = await side.nudge(event._replace(type="zerocart.orders.order.eaten.v1"))
+    assert (unknown.status_code, unknown.content) == (400, b"")
+    plain = await side.projection.post("/events", content=b"{}")
+    assert plain.status_code == 400
+    headers = {
+        "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": event.type,
+        "ce-time": "2026-03-01T00:00:00Z", "content-type": "application/json",
+    }  # fmt: skip
+    for position in ({}, {"ce-position": "12"}, {"ce-position": "zzzz.0000000000000000.0000000000000000"}):
+        answer = await side.projection.post("/events", headers={**headers, **position}, content=b"{}")
+        assert answer.status_code == 400
+
+
+async def test_an_event_that_is_too_large_is_refused(side: ReadSide) -> None:
+    answer = await side.projection.post("/events", headers={"ce-id": "1"}, content=b"x" * 1_100_000)
+    assert (answer.status_code, answer.content) == (400, b"")
+
+
+async def test_an_unreadable_event_does_not_stop_the_others(side: ReadSide) -> None:
+    await side.order("ord_1", created("ord_1"))
+    kind = "zerocart.orders.order.created.v1"
+    odd = NewEvent(kind, AT, '{"odd": 1}', '{"partitionkey": "ord_odd"}')
+    await side.logs["orders"].append(Append("order-ord_odd", 0, [odd]))
+    before = METRICS.value("projection_unreadable", type=kind)
+    await side.show(await side.order("ord_2", created("ord_2")))
+    assert (await side.get("/orders"))["total"] == 2
+    assert METRICS.value("projection_unreadable", type=kind) == before + 1
+
+
+async def test_nobody_works_for_a_nudge_from_ahead_of_the_log_that_no_longer_waits(side: ReadSide, database) -> None:
+    (event,) = await side.order("ord_1", created("ord_1"))
+    ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
+    reader = PostgresReader(database.dsn("projection"))
+    feeder = Feeder(reader, ReadDatabase(database.read_dsn("projection")))
+    others = asyncio.all_tasks()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(feeder.reach(ahead), 0.3)
+    await asyncio.sleep(0.2)
+    assert asyncio.all_tasks() <= others
+    await feeder.reach(event.position)
+    await feeder.close()
+    await reader.close()
+
+
+async def test_an_event_that_a_running_transaction_hides_is_waited_for(side: ReadSide, database) -> None:
+    older = await asyncpg.connect(database.owner_dsn)
+    transaction = older.transaction()
+    await transaction.start()
+    await older.fetchval("SELECT pg_current_xact_id()::text")
+    (event,) = await side.order("ord_1", created("ord_1"))
+    nudge = asyncio.create_task(side.nudge(event))
+    await asyncio.sleep(0.2)
+    assert not nudge.done()
+    await transaction.commit()
+    assert (await nudge).status_code == 204
+    await older.close()
+
+
+async def test_a_database_that_is_away_makes_the_nudge_come_again(side: ReadSide, database) -> None:
+    (event,) = await side.order("ord_1", created("ord_1"))
+    owner = await asyncpg.connect(database.server.dsn())
+    name = f"{database.name}_read"
+    await owner.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+    answer = await side.nudge(event)
+    assert (answer.status_code, answer.content, answer.headers["retry-after"]) == (503, b"", "1")
+    await owner.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+    await owner.close()
+    await side.show([event])
+
+
+async def test_a_rebuild_by_a_process_that_has_heard_nothing_yet(side: ReadSide, database) -> None:
+    await side.show(await history(side))
+    before = await rows_of(database)
+    async with running(database) as fresh:
+        answer = await fresh.projection.post("/projection/rebuild")
+    assert answer.status_code == 200
+    assert await rows_of(database) == before
+    assert Position.parse(answer.json()["checkpoint"]) > START
+
+
+async def test_queries_see_the_old_rows_while_it_is_rebuilt(side: ReadSide) -> None:
+    await side.show(await history(side))
+    rebuild = asyncio.create_task(side.projection.post("/projection/rebuild"))
+    seen = set()
+    while not rebuild.done():
+        seen.add((await side.get("/orders"))["total"])
+    assert seen == {3}
+    assert (await rebuild).status_code == 200
+
+
+async def test_an_order_of_many_lines_is_shown(side: ReadSide) -> None:
+    items = tuple((f"product-{number}", 1) for number in range(MANY_LINES))
+    await side.show(await side.append("inventory", "reservation-ord_1", checked("ord_1", *items)))
+    assert (await side.get("/stock"))["total"] == MANY_LINES
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_any_cut_into_pages_and_any_repetition_give_the_same_rows(data: st.DataObject, cut_side: CutSide) -> None:
+    sizes = data.draw(st.lists(st.integers(1, 7), min_size=1, max_size=30))
+    asyncio.run(cut_side.compare(sizes))
+
+
+class CutSide:
+    """Feeds one history in pages of given sizes, each beginning at the stored checkpoint."""
+
+    def __init__(self, database) -> None:
+        self._database = database
+        self._whole: dict[str, list[tuple]] = {}
+
+    async def prepare(self) -> None:
+        async with running(self._database) as side:
+            await side.show(await history(side))
+        self._whole = await rows_of(self._database)
+
+    async def compare(self, sizes: list[int]) -> None:
+        read = ReadDatabase(self._database.read_dsn("projection"))
+        reader = PostgresReader(self._database.dsn("projection"))
+        async with read.session() as session:
+            await session.clear()
+            await session.move_to(START)
+        for number in range(100):
+            async with read.session() as session:
+                page = await reader.read_all(session.checkpoint, sizes[number % len(sizes)])
+                await feed_page(session, page.events)
+                await session.move_to(page.end)
+            if not page.events:
+                break
+        await read.close()
+        await reader.close()
+        assert await rows_of(self._database) == self._whole
+
+
+@pytest.fixture
+async def prepared(database) -> CutSide:
+    side = CutSide(database)
+    await side.prepare()
+    return side
+
+
+@pytest.fixture
+def cut_side(prepared: CutSide) -> CutSide:
+    return prepared
