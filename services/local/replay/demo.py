@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import os
 import shutil
+import signal
 import sys
 import time
 from decimal import Decimal
@@ -22,7 +23,7 @@ from services.local.replay.engine import NotAtRestError, first_error
 from services.local.replay.ledgers import Entry, Sources, audit
 from services.local.replay.plan import SLICE, Plan, shelves_of
 from services.local.replay.progress import say
-from services.local.replay.replay import carry_out, show_tally
+from services.local.replay.replay import carry_out, number_of_orders, show_pace, show_tally
 from services.local.state import AlreadyRunningError, Running, State
 
 __all__ = ["add_arguments", "run"]
@@ -35,7 +36,9 @@ SETTLE_POLL_SECONDS = 0.5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said."""
-    parser.add_argument("--orders", type=int, default=ORDERS, metavar="N", help=f"how many orders (default {ORDERS})")
+    parser.add_argument(
+        "--orders", type=number_of_orders, default=ORDERS, metavar="N", help=f"how many orders (default {ORDERS})"
+    )
     parser.add_argument("--keep", action="store_true", help="leave the demo's cluster running")
 
 
@@ -43,16 +46,23 @@ def run(options: argparse.Namespace) -> int:
     """Start afresh, replay, do the books, sleep, wake; 1 if anything is not as it must be."""
     home = State.from_environment().home / "demo"
     state = State(home)
+    signal.signal(signal.SIGTERM, _stop)
     try:
         running = _start(state)
-        return 0 if asyncio.run(_demo(running, state, options.orders)) else 1
+        if asyncio.run(_demo(running, state, options.orders)):
+            return 0
     except ExceptionGroup as group:
         print(f"the demo failed: {first_error(group)}", file=sys.stderr)  # noqa: T201
     except (AlreadyRunningError, EdgeError, NotAtRestError, ServerFailedError, sleep.StillAwakeError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)  # noqa: T201
     finally:
         _finish(state, keep=options.keep)
+    print(f"the logs of its parts: {state.home / 'logs'}", file=sys.stderr)  # noqa: T201
     return 1
+
+
+def _stop(number: int, _: object) -> None:
+    sys.exit(128 + number)  # by way of what stops the cluster
 
 
 def _start(state: State) -> Running:
@@ -75,9 +85,7 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
         replay = await carry_out(edge, plan, "demo", shelves)
         show_tally(replay.tally)
         outcome = replay.outcome
-        placed = len(outcome.order_ids)
-        seconds = outcome.place_seconds + outcome.rest_seconds
-        say(f"{placed} orders in {seconds:.1f} s ({placed / max(seconds, 0.001):.0f}/s), {edge.retries} calls repeated")
+        show_pace(outcome, edge)
         sources = Sources(running.owner_dsn, running.read_owner_dsn, state.home / "mail")
         entries = await _settled(expected_books(SLICE, orders_max), sources, outcome.cancellations_refused)
         _show(entries)

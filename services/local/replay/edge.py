@@ -52,9 +52,15 @@ class OrderState:
 class Edge:
     """The REST calls that a replay makes; use as an async context manager."""
 
-    def __init__(self, base_url: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        patience_seconds: float = PATIENCE_SECONDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._base_url = base_url
         self._patience = patience_seconds
+        self._transport = transport  # None: the network
         self._opened: httpx.AsyncClient | None = None
         self.retries = 0
 
@@ -64,7 +70,11 @@ class Edge:
 
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
         self._opened = httpx.AsyncClient(
-            base_url=self._base_url, timeout=REQUEST_SECONDS_MAX, limits=limits, trust_env=False
+            base_url=self._base_url,
+            timeout=REQUEST_SECONDS_MAX,
+            limits=limits,
+            trust_env=False,
+            transport=self._transport,
         )
         return self
 

@@ -30,7 +30,7 @@ class NotAtRestError(Exception):
 
 @dataclass(slots=True)
 class Outcome:
-    """What was accepted, by invoice, and how long it took."""
+    """What was accepted, by invoice, and how long it took from the first call."""
 
     order_ids: dict[str, str] = field(default_factory=lambda: dict[str, str]())
     cancelled: int = 0
@@ -60,32 +60,35 @@ async def seed(edge: Edge, shelves: Iterable[Shelf], run: str, done: Callable[[i
 class Replay:
     """One run of a plan. Only what is at rest is cancelled, so that what was captured does not depend on chance."""
 
-    def __init__(self, edge: Edge, plan: Plan, run: str) -> None:
+    def __init__(self, edge: Edge, plan: Plan, run: str, cancellers: asyncio.TaskGroup) -> None:
         self._edge = edge
         self._plan = plan
-        self._run = run
+        self._run = run  # tells this replay's keys from those of others
+        self._cancellers = cancellers  # they wait for their orders to rest, while others are being placed
+        self._cancelling = 0
         self._placed: dict[str, asyncio.Future[str]] = {}
         self._position = ""
+        self._start = 0.0
         self.outcome = Outcome()
         self.tally = Tally()
 
     async def place(self, done: Callable[[int], None]) -> None:
-        """Place every order and ask for every cancellation; `done` hears how many orders are placed."""
-        start = time.monotonic()
+        """Place every order and begin every cancellation; `done` hears how many orders are placed."""
+        self._start = time.monotonic()
         slots, cancel_slots = asyncio.Semaphore(CALLERS_MAX), asyncio.Semaphore(CANCELLERS_MAX)
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             for step in self._plan.steps(self.tally):
                 if isinstance(step, Cancellation):
-                    tasks.create_task(self._cancel(step, cancel_slots))
+                    self._cancelling += 1
+                    self._cancellers.create_task(self._cancel(step, cancel_slots))
                     continue
                 await slots.acquire()
                 self._placed[step.order.invoice] = loop.create_future()
-                tasks.create_task(self._place(step, slots, start, done))
+                tasks.create_task(self._place(step, slots, done))
+        self.outcome.place_seconds = time.monotonic() - self._start
 
-    async def _place(
-        self, step: Placement, slots: asyncio.Semaphore, start: float, done: Callable[[int], None]
-    ) -> None:
+    async def _place(self, step: Placement, slots: asyncio.Semaphore, done: Callable[[int], None]) -> None:
         invoice = step.order.invoice
         try:
             placed = await self._edge.place(order_body(step), f"{self._run}-{invoice}")
@@ -93,7 +96,6 @@ class Replay:
             slots.release()
         self._position = max(self._position, placed.position)  # tokens compare as the places they stand for
         self.outcome.order_ids[invoice] = placed.order_id
-        self.outcome.place_seconds = time.monotonic() - start
         self._placed[invoice].set_result(placed.order_id)
         done(len(self.outcome.order_ids))
 
@@ -102,11 +104,12 @@ class Replay:
         async with slots:
             await self._until(order_id, lambda state: state.at_rest)
             reason = f"credit note {step.invoice}"
-            if not await self._edge.cancel(order_id, reason, f"{self._run}-{step.invoice}"):
+            if await self._edge.cancel(order_id, reason, f"{self._run}-{step.invoice}"):
+                await self._until(order_id, lambda state: state.status == "cancelled")
+                self.outcome.cancelled += 1
+            else:
                 self.outcome.cancellations_refused += 1
-                return
-            await self._until(order_id, lambda state: state.status == "cancelled")
-            self.outcome.cancelled += 1
+        self._cancelling -= 1
 
     async def _until(self, order_id: str, reached: Callable[[OrderState], bool]) -> None:
         pause, deadline = POLL_FIRST_SECONDS, time.monotonic() + REST_SECONDS_MAX
@@ -119,10 +122,10 @@ class Replay:
             pause = min(pause * 1.5, POLL_SECONDS_MAX)
 
     async def rest(self, done: Callable[[int], None]) -> None:
-        """Wait until every placed order is at rest; NotAtRestError if that stops getting nearer."""
-        start = last_change = time.monotonic()
+        """Wait until nothing moves and every cancellation is done; NotAtRestError if that stops getting nearer."""
+        last_change = time.monotonic()
         before, placed = -1, len(self.outcome.order_ids)
-        while moving := sum([await self._edge.count(status, self._position) for status in STATUSES_IN_MOTION]):
+        while moving := self._cancelling + await self._in_motion():
             if moving != before:
                 before, last_change = moving, time.monotonic()
                 done(max(placed - moving, 0))
@@ -130,7 +133,10 @@ class Replay:
                 raise NotAtRestError(f"{moving} orders do not come to rest")
             await asyncio.sleep(POLL_FIRST_SECONDS * 2)
         done(placed)
-        self.outcome.rest_seconds = time.monotonic() - start
+        self.outcome.rest_seconds = time.monotonic() - self._start
+
+    async def _in_motion(self) -> int:
+        return sum([await self._edge.count(status, self._position) for status in STATUSES_IN_MOTION])
 
 
 def first_error(group: BaseExceptionGroup[Exception]) -> Exception:

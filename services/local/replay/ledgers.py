@@ -102,7 +102,7 @@ async def audit(expected: Expected, sources: Sources) -> list[Entry]:
         found += [*await _mails(log, sources.mails), ("dead letters", OPERATIONS, await log.fetchval(DEAD_LETTERS))]
     finally:
         await log.close()
-    return [Entry(what, where, expected.totals[what], value or 0) for what, where, value in found]
+    return [Entry(what, where, expected.totals[what], 0 if value is None else value) for what, where, value in found]
 
 
 _Found = Sequence[tuple[str, str, Amount | None]]
@@ -145,8 +145,8 @@ async def _money(log: Connection) -> _Found:
 async def _stock(log: Connection, read: Connection, expected: Expected) -> _Found:
     (moved,) = await log.fetch(SHIPPED)
     found: list[tuple[str, str, Amount | None]] = [
-        ("units shipped", SHELVES, moved["shipped"]),
-        ("units still held", SHELVES, moved["held"]),
+        ("units shipped", SHELVES, int(moved["shipped"] or 0)),
+        ("units still held", SHELVES, int(moved["held"] or 0)),
     ]
     for where, connection, query in ((SHELVES, log, LEVELS), (READ_SIDE, read, READ_LEVELS)):
         levels = {row["product_id"]: row["on_hand"] for row in await connection.fetch(query)}

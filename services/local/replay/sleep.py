@@ -37,6 +37,7 @@ class StillAwakeError(Exception):
 
 async def fall_asleep(running: Running) -> None:
     """Wait until no process of a service runs, then until both databases do nothing for some seconds, and say so."""
+    say("waiting until everything sleeps")
     start = time.monotonic()
     while processes := await _processes(running):
         if time.monotonic() - start > ASLEEP_SECONDS_MAX:
