@@ -24,7 +24,7 @@ from services.local.kafka import KafkaServer, create_topic
 from services.local.mail import MailSink
 from services.local.manifests import Manifests, Service, read_manifests
 from services.local.postgres import PostgresServer
-from services.local.process import free_port, spawn, stop
+from services.local.process import free_port, spawn, stop, wait_for_port
 from services.local.revision import TICK_SECONDS, Revision, listen
 from services.local.state import Running, State
 
@@ -36,6 +36,7 @@ PARTITIONS = 6
 WINDOW_SECONDS = 10.0
 SERVER_RESTART_SECONDS = 1.0
 EDGE_PORT = 8080
+EDGE_START_SECONDS_MAX = 20.0
 EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
 PROJECT = Path(__file__).parent.parent.parent
@@ -125,6 +126,8 @@ class Cluster:
         self.clock = PingClock({source.name: source for source in self._manifests.ping_sources}, base_urls)
         self._start_delivery(base_urls)
         self._start_edge()
+        edge_log = self._home / "logs" / "edge.log"
+        wait_for_port(self._children["edge"][1], self._options.edge_port, EDGE_START_SECONDS_MAX, edge_log)
         self._options.state.remember_ports(self._ports)
         running = Running(
             pid=os.getpid(),
@@ -209,7 +212,10 @@ class Cluster:
             "PYTHONPATH": str(PROJECT),
         }
         command = [sys.executable, "-m", "services.local.delivery"]
-        self._keep("delivery", lambda: spawn(command, log=self._home / "logs" / "delivery.log", environ=environ))
+        log = self._home / "logs" / "delivery.log"
+        # when the cluster dies so does Kafka: there is nowhere left to commit to, so there is nothing to wait for
+        died = signal.SIGKILL
+        self._keep("delivery", lambda: spawn(command, log=log, environ=environ, death_signal=died))
 
     def _start_edge(self) -> None:
         upstreams = {f"{name.upper()}_UPSTREAM": f"127.0.0.1:{self._ports[name]}" for name in self.revisions}
@@ -243,10 +249,10 @@ class Cluster:
     def _restart_what_died(self) -> None:
         if not self._options.owner_dsn and not self.postgres.alive():
             self._say("Postgres died: starting it again")
-            self.postgres.start()
+            self.postgres.begin()  # not waited for: whoever needs it tries again, and so do we if this one dies
         if not self._options.bootstrap_servers and not self.kafka.alive():
             self._say("Kafka died: starting it again")
-            self.kafka.start()
+            self.kafka.begin()
         for name, (start, process) in list(self._children.items()):
             if process.poll() is not None:
                 self._say(f"{name} died: starting it again")

@@ -106,7 +106,11 @@ class KafkaServer:
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
-        """Start, formatting the storage the first time; ServerFailedError if it does not come up."""
+        """Start and wait until it listens; ServerFailedError if it does not come up."""
+        wait_for_port(self.begin(), self.port, START_SECONDS_MAX, self._log)
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start without waiting, formatting the storage the first time."""
         jars = prepare()
         self._folder.mkdir(parents=True, exist_ok=True)
         properties = self._configured()
@@ -114,7 +118,7 @@ class KafkaServer:
         if not (self._folder / "data" / "meta.properties").exists():
             self._format(java, properties)
         self._process = spawn([*java, MAIN, str(properties)], log=self._log, environ=_environ())
-        wait_for_port(self._process, self.port, START_SECONDS_MAX, self._log)
+        return self._process
 
     def stop(self) -> None:
         """Stop in order."""

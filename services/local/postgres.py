@@ -50,7 +50,13 @@ class PostgresServer:
         return f"postgresql://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Start, creating the data folder the first time; ServerFailedError if it does not come up."""
+        """Start and wait until it answers; ServerFailedError if it does not come up."""
+        process = self.begin()
+        wait_for_port(process, self.port, START_SECONDS_MAX, self._log)
+        self._wait_until_it_answers()
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start without waiting, creating the data folder the first time."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self.password = self._remembered("password", secrets.token_urlsafe(24))
         self.port = int(self._remembered("port", str(free_port())))
@@ -60,8 +66,7 @@ class PostgresServer:
         options = [option for name, value in SETTINGS.items() for option in ("-c", f"{name}={value}")]
         command = [str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
         self._process = spawn(command, log=self._log, death_signal=signal.SIGINT, not_root=True)
-        wait_for_port(self._process, self.port, START_SECONDS_MAX, self._log)
-        self._wait_until_it_answers()
+        return self._process
 
     def stop(self) -> None:
         """Stop as `pg_ctl stop -m fast` does."""

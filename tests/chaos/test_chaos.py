@@ -1,0 +1,82 @@
+"""Services, Postgres and Kafka are killed at random while real orders flow; then the books must balance.
+
+CHAOS_ROUNDS says how often (default 1), CHAOS_ORDERS how many orders a round.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import time
+from collections import Counter
+
+import httpx
+import pytest
+
+from services.local.replay.books import expected_books
+from services.local.replay.edge import Edge
+from services.local.replay.ledgers import Sources, audit
+from services.local.replay.plan import SLICE, Plan, shelves_of
+from services.local.replay.replay import carry_out
+from tests.e2e.local import Local, cluster
+
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
+ORDERS = int(os.environ.get("CHAOS_ORDERS", "80"))
+SETTLE_SECONDS_MAX = 240.0
+SERVER_PAUSE_SECONDS = 15.0
+"""Between two kills of servers: long enough for a broker to come back before the next one dies."""
+
+pytestmark = pytest.mark.chaos
+
+
+async def monkey(local: Local, chance: random.Random, stopping: asyncio.Event, killed: Counter[str]) -> None:
+    """Kill a service every second or so, and every quarter of a minute Postgres, Kafka or the delivery."""
+    last_server = time.monotonic()
+    async with httpx.AsyncClient() as client:
+        while not stopping.is_set():
+            await asyncio.sleep(chance.uniform(0.3, 1.5))
+            status = (await client.get(f"{local.running.control_url}/status")).json()
+            services = {name: s["pids"] for name, s in status["services"].items() if s["pids"]}
+            servers = {name: [pid] for name, pid in status["pids"].items() if name != "edge" and pid}
+            choices = services
+            if time.monotonic() - last_server > SERVER_PAUSE_SECONDS:
+                choices, last_server = servers, time.monotonic()
+            if not choices:
+                continue
+            name = chance.choice(sorted(choices))
+            try:
+                os.kill(chance.choice(choices[name]), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            killed[name] += 1
+
+
+@pytest.mark.parametrize("number", range(ROUNDS))
+def test_books_balance_whatever_dies(tmp_path, number):
+    seed = int(os.environ.get("CHAOS_SEED", time.time_ns() % 1_000_000)) + number
+    killed: Counter[str] = Counter()
+    with cluster(tmp_path / "state") as local:
+        entries = asyncio.run(broken_replay(local, random.Random(seed), killed))
+    print(f"round {number}, seed {seed}: killed {dict(killed)}")
+    assert sum(killed.values()) >= 5
+    assert [f"{e.what} ({e.where}): {e.actual} instead of {e.expected}" for e in entries if not e.balanced] == []
+
+
+async def broken_replay(local: Local, chance: random.Random, killed: Counter[str]):
+    plan, stopping = Plan(SLICE, ORDERS), asyncio.Event()
+    breaking = asyncio.create_task(monkey(local, chance, stopping, killed))
+    async with Edge(local.running.edge_url) as edge:
+        replay = await carry_out(edge, plan, "chaos", [*shelves_of(plan)])
+    stopping.set()
+    await breaking
+    sources = Sources(local.running.owner_dsn, local.running.read_owner_dsn, local.state.home / "mail")
+    expected = expected_books(SLICE, ORDERS)
+    assert len(replay.outcome.order_ids) == ORDERS
+    deadline = time.monotonic() + SETTLE_SECONDS_MAX
+    while True:
+        entries = await audit(expected, sources)
+        if all(entry.balanced for entry in entries) or time.monotonic() > deadline:
+            return entries
+        await asyncio.sleep(1)

@@ -1,0 +1,91 @@
+"""A local cluster of a test's own, used as a person would: through the command and the edge."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.local.process import free_port
+from services.local.state import Running, State
+from tests.architecture.rules import ROOT
+
+WINDOW_SECONDS = 2
+
+
+class Local:
+    def __init__(self, home: Path) -> None:
+        self.state = State(home)
+        self.environ = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "ZEROCART_HOME": str(home),
+            "ZEROCART_EDGE_PORT": str(free_port()),
+            "ZEROCART_WINDOW": str(WINDOW_SECONDS),
+        }
+
+    def command(self, *words: str, check: bool = True) -> str:
+        program = [sys.executable, "-c", "from services.local.cli import main; main()", *words]
+        done = subprocess.run(program, env=self.environ, capture_output=True, text=True, timeout=180, check=False)
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def up(self) -> Running:
+        self.command("up", "--detach")
+        running = self.state.running()
+        assert running is not None
+        return running
+
+    @property
+    def running(self) -> Running:
+        running = self.state.running()
+        assert running is not None
+        return running
+
+    def status(self) -> dict[str, Any]:
+        return json.loads(self.command("status", "--json"))
+
+    def quick_status(self) -> dict[str, Any]:
+        """Without asking the database."""
+        return httpx.get(f"{self.running.control_url}/status").json()
+
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.running.edge_url, timeout=60)
+
+    def until(self, condition: Callable[[], Any], seconds: float = 40.0) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            assert time.monotonic() < deadline, "it did not happen in time"
+            time.sleep(0.1)
+        return found
+
+    def stock(self, product: str, on_hand: int) -> None:
+        with self.client() as client:
+            client.put(f"/stock/{product}", json={"on_hand": on_hand}).raise_for_status()
+
+    def place(self, body: dict[str, Any]) -> str:
+        with self.client() as client:
+            return client.post("/orders", json=body).raise_for_status().json()["order_id"]
+
+    def state_of(self, order_id: str) -> str | None:
+        with self.client() as client:
+            answer = client.get(f"/orders/{order_id}")
+            return answer.json()["status"] if answer.status_code == 200 else None
+
+
+@contextmanager
+def cluster(home: Path) -> Generator[Local]:
+    local = Local(home)
+    local.up()
+    try:
+        yield local
+    finally:
+        local.command("down", check=False)
