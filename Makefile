@@ -1,7 +1,8 @@
 # Every verb sets up what it needs; `make help` lists them.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+PYTHON ?=
 ORDERS ?=
+UPGRADE ?=
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
@@ -10,10 +11,8 @@ export PYTHONUNBUFFERED = 1
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-setup: .venv/.ready ## make .venv and install the pinned dependencies
-
-.venv/.ready: requirements-dev.txt pyproject.toml
-	@sh scripts/setup.sh "$(PYTHON)"
+setup: ## make .venv and install the pinned dependencies (PYTHON=path chooses the Python)
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh
 
 check: setup ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check services tests
@@ -44,8 +43,8 @@ chaos: setup ## kill and restart things while orders flow, then the books
 bench: setup ## measure what docs/performance.md says
 	$(BIN)/python -m tests.bench
 
-lock: setup ## refresh the pinned requirements from pyproject.toml
-	sh scripts/lock.sh
+lock: setup ## pin what pyproject.toml names (UPGRADE=1 for the newest that fits)
+	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
 
 clean: ## forget the virtual environment and caches
-	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

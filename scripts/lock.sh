@@ -1,12 +1,20 @@
 #!/bin/sh
 # Pins every dependency with its hashes, for every Python and platform; no registry is named in the files.
+# Pins that still fit are kept, unless --upgrade is given.
 set -eu
+# uv does not read pip's configuration: the registry that pip uses is handed to it
+if [ -z "${UV_DEFAULT_INDEX:-}" ] && index=$(.venv/bin/pip config get global.index-url 2>/dev/null); then
+    export UV_DEFAULT_INDEX="$index"
+fi
 compile() {
     output=$1
     shift
     .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links --no-annotate "$@" pyproject.toml -o "$output"
 }
-compile requirements.txt
+compile requirements-dev.txt --extra local --extra dev "$@"
+# the smaller sets keep the versions of the largest
+cp requirements-dev.txt requirements-local.txt
+cp requirements-dev.txt requirements.txt
 compile requirements-local.txt --extra local
-compile requirements-dev.txt --extra local --extra dev
+compile requirements.txt
