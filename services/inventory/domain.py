@@ -27,7 +27,8 @@ from services.kit.decider import Command, Decider, Decision, Rejected
 from services.kit.message import Message
 
 __all__ = [
-    "RESERVATION", "Adjust", "Commit", "Expire", "Level", "Release", "Reserve", "SetStock", "adjust", "movements", "set_stock",
+    "RESERVATION", "Adjust", "Commit", "Expire", "Level", "Release", "Reserve", "SetStock",
+    "adjust", "movements", "set_stock",
 ]  # fmt: skip
 
 

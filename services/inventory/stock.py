@@ -1,4 +1,4 @@
-"""The levels in Postgres: a change locks its products' rows in product order, decides, moves and records in one transaction.
+"""The levels in Postgres: a change locks its products' rows in order, decides, moves and records in one transaction.
 
 Taking locks in one order is what keeps many-line orders over the same products from deadlocking.
 """
@@ -21,19 +21,26 @@ from services.kit.postgres import Contention
 
 __all__ = ["StockRoom"]
 
-LOCK = "SELECT product_id, on_hand, reserved FROM stock WHERE product_id = ANY($1::text[]) ORDER BY product_id FOR NO KEY UPDATE"
+LOCK = """
+    SELECT product_id, on_hand, reserved FROM stock WHERE product_id = ANY($1::text[])
+    ORDER BY product_id FOR NO KEY UPDATE
+"""
 MOVE = """
     UPDATE stock SET on_hand = stock.on_hand + moved.on_hand, reserved = stock.reserved + moved.reserved
     FROM unnest($1::text[], $2::int[], $3::int[]) AS moved (product_id, on_hand, reserved)
     WHERE stock.product_id = moved.product_id
 """
-HOLD = "INSERT INTO held (order_id, expires_at) VALUES ($1, $2) ON CONFLICT (order_id) DO UPDATE SET expires_at = excluded.expires_at"
+HOLD = """
+    INSERT INTO held (order_id, expires_at) VALUES ($1, $2)
+    ON CONFLICT (order_id) DO UPDATE SET expires_at = excluded.expires_at
+"""
 LET_GO = "DELETE FROM held WHERE order_id = $1"
 EXPIRED = "SELECT order_id FROM held WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2"
 ENSURE = "INSERT INTO stock (product_id, on_hand, reserved) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING"
 ONE = "SELECT on_hand, reserved, version, product_name, low_below FROM stock WHERE product_id = $1 FOR NO KEY UPDATE"
 COUNT = """
-    UPDATE stock SET on_hand = $2, version = $3, product_name = coalesce($4, product_name), low_below = coalesce($5, low_below)
+    UPDATE stock SET on_hand = $2, version = $3,
+        product_name = coalesce($4, product_name), low_below = coalesce($5, low_below)
     WHERE product_id = $1
 """
 EXPIRED_ORDERS_MAX = 500

@@ -1,4 +1,4 @@
-"""The shape of every rule of business: commands and events in, events out (Chassaing, "Functional Event Sourcing Decider")."""
+"""The shape of every rule of business: commands and events in, events out (Chassaing, "Functional Event Sourcing")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one service process holds: its log, its relay, its failures and its command handler; nothing is opened before use."""
+"""What one service process holds: log, relay, failures and command handler; nothing is opened before it is used."""
 
 from __future__ import annotations
 

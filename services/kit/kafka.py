@@ -1,4 +1,8 @@
-"""The publisher on Kafka: an idempotent aiokafka producer, acks=all, no Kafka transactions (the Broker reads uncommitted)."""
+"""The publisher on Kafka: idempotent aiokafka producer, acks=all, no transactions (the Broker reads uncommitted)."""
+
+# aiokafka comes without types: what crosses this module's borders is typed by hand.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 

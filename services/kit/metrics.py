@@ -1,4 +1,4 @@
-"""Counters and histograms that cost nothing at start-up: prometheus_client is imported when `/metrics` is first read."""
+"""Counters and histograms that cost nothing at start-up: prometheus_client is imported at the first scrape."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from services.kit.asgi import TooLarge, UnsupportedType
 from services.kit.commands import Cause, Outcome
-from services.kit.errors import FieldError, Invalid, KeyReused, Unreadable, ZerocartError
+from services.kit.errors import FieldError, Invalid, KeyReused, Unavailable, Unreadable, ZerocartError
 from services.kit.log import Mark
 from services.kit.logs import log
 from services.kit.metrics import METRICS
@@ -193,6 +193,8 @@ async def _traced(request: Request, call_next: Callable[[Request], Awaitable[Res
 
 async def _on_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ZerocartError)
+    if isinstance(error, Unavailable):
+        log("request must come again", level=logging.WARNING, code=error.code)
     fields = error.fields if isinstance(error, Invalid) else ()
     return problem(status_of(error), error.code, error.detail, fields, headers_of(error))
 

@@ -1,4 +1,4 @@
-"""Starting a server as a child that cannot outlive its parent: `python -S child.py SIGNAL PARENT [--not-root] COMMAND…`.
+"""Starts a server as a child that cannot outlive its parent: `child.py SIGNAL PARENT [--not-root] COMMAND…`.
 
 The kernel sends SIGNAL when the parent dies, however it dies, so a killed local cluster leaves no orphan. With
 --not-root a root user becomes another one inside a user namespace (files stay reachable), or nobody where the

@@ -1,4 +1,4 @@
-"""The `zerocart` command. Each subcommand is one module with `add_arguments` and `run`, imported when it is asked for."""
+"""The `zerocart` command: each subcommand is a module with `add_arguments` and `run`, imported when asked for."""
 
 from __future__ import annotations
 

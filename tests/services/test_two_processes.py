@@ -1,4 +1,4 @@
-"""Two processes of one service decide for one aggregate: neither may conclude from what it remembers that nothing is to be done."""
+"""Two processes decide for one aggregate: neither may conclude from memory that there is nothing to do."""
 
 from __future__ import annotations
 

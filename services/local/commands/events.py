@@ -1,5 +1,9 @@
 """`zerocart events`: what is said on the topic, one line each."""
 
+# aiokafka comes without types: what crosses this module's borders is typed by hand.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import argparse

@@ -52,17 +52,17 @@ def run(options: argparse.Namespace) -> int:
         if asyncio.run(_demo(running, state, options.orders)):
             return 0
     except ExceptionGroup as group:
-        print(f"the demo failed: {first_error(group)}", file=sys.stderr)  # noqa: T201
+        print(f"the demo failed: {first_error(group)}", file=sys.stderr)
     except (AlreadyRunningError, EdgeError, NotAtRestError, ServerFailedError, sleep.StillAwakeError) as error:
-        print(f"the demo failed: {error}", file=sys.stderr)  # noqa: T201
+        print(f"the demo failed: {error}", file=sys.stderr)
     finally:
         _finish(state, keep=options.keep)
-    print(f"the logs of its parts: {state.home / 'logs'}", file=sys.stderr)  # noqa: T201
+    print(f"the logs of its parts: {state.home / 'logs'}", file=sys.stderr)
     return 1
 
 
-def _stop(number: int, _: object) -> None:
-    sys.exit(128 + number)  # by way of what stops the cluster
+def _stop(_number: int, _frame: object) -> None:
+    signal.raise_signal(signal.SIGINT)  # asyncio and the command know what to do with that one: the cluster is stopped
 
 
 def _start(state: State) -> Running:
@@ -145,4 +145,4 @@ def _show_next(home: Path, order_id: str) -> None:
 
 def _finish(state: State, *, keep: bool) -> None:
     if not keep and not take_down(state):
-        print(f"the cluster did not stop: see {state.home / 'logs'}", file=sys.stderr)  # noqa: T201
+        print(f"the cluster did not stop: see {state.home / 'logs'}", file=sys.stderr)

@@ -24,7 +24,7 @@ class Bar(Protocol):
 
 def say(line: str = "") -> None:
     """Write one line at once."""
-    print(line, flush=True)  # noqa: T201 - the command speaks to its user
+    print(line, flush=True)
 
 
 @contextmanager

@@ -44,19 +44,19 @@ def run(options: argparse.Namespace) -> int:
     running = State.from_environment().running()
     url: str | None = options.url or (running.edge_url if running else None)
     if url is None:
-        print("it does not run: `zerocart up` first, or say --url", file=sys.stderr)  # noqa: T201
+        print("it does not run: `zerocart up` first, or say --url", file=sys.stderr)
         return 1
     plan = Plan(options.file, options.orders, faults=options.faults)
     try:
         asyncio.run(_replay(url, plan, options.name, stock=not options.no_stock))
     except (BadFileError, OSError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     except ExceptionGroup as group:
-        print(first_error(group), file=sys.stderr)  # noqa: T201
+        print(first_error(group), file=sys.stderr)
         return 1
     except (EdgeError, NotAtRestError) as error:
-        print(error, file=sys.stderr)  # noqa: T201
+        print(error, file=sys.stderr)
         return 1
     return 0
 
