@@ -1,0 +1,12 @@
+"""Every measurement, one after the other: `python -m tests.bench`, or the names of some (`log saga system …`)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHES = ("log", "saga", "projection", "delivery", "system")
+
+for name in sys.argv[1:] or BENCHES:
+    print(f"== {name}", flush=True)
+    subprocess.run([sys.executable, "-m", f"tests.bench.bench_{name}"], check=True)
