@@ -32,6 +32,7 @@ ORDERS = 600
 SETTLE_SECONDS_MAX = 30.0
 """How long after the last order the mails and shelves may still change."""
 SETTLE_POLL_SECONDS = 0.5
+START_SECONDS_MAX = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +52,9 @@ def run(options: argparse.Namespace) -> int:
         running = _start(state)
         if asyncio.run(_demo(running, state, options.orders)):
             return 0
+    except asyncio.CancelledError:
+        print("the demo was told to stop", file=sys.stderr)
+        return 128 + signal.SIGTERM
     except ExceptionGroup as group:
         print(f"the demo failed: {first_error(group)}", file=sys.stderr)
     except (AlreadyRunningError, EdgeError, NotAtRestError, ServerFailedError, sleep.StillAwakeError) as error:
@@ -61,14 +65,14 @@ def run(options: argparse.Namespace) -> int:
     return 1
 
 
-def _stop(_number: int, _frame: object) -> None:
-    signal.raise_signal(signal.SIGINT)  # asyncio and the command know what to do with that one: the cluster is stopped
+def _stop(number: int, _: object) -> None:
+    sys.exit(128 + number)  # by way of what stops the cluster
 
 
 def _start(state: State) -> Running:
-    if state.running() is not None:
+    if state.locked():
         say("stopping the demo that was left running")
-        take_down(state)
+        _take_down(state)
     shutil.rmtree(state.home, ignore_errors=True)
     os.environ["ZEROCART_HOME"] = str(state.home)
     os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be somebody else's
@@ -79,6 +83,8 @@ def _start(state: State) -> Running:
 
 
 async def _demo(running: Running, state: State, orders_max: int) -> bool:
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     plan = Plan(SLICE, orders_max)
     shelves = [*shelves_of(plan), sleep.WAKING_SHELF]
     async with Edge(running.edge_url) as edge:
@@ -144,5 +150,12 @@ def _show_next(home: Path, order_id: str) -> None:
 
 
 def _finish(state: State, *, keep: bool) -> None:
-    if not keep and not take_down(state):
+    if not keep and not _take_down(state):
         print(f"the cluster did not stop: see {state.home / 'logs'}", file=sys.stderr)
+
+
+def _take_down(state: State) -> bool:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while state.locked() and state.running() is None and time.monotonic() < deadline:
+        time.sleep(SETTLE_POLL_SECONDS)  # it is still coming up, and hears nothing before it is
+    return take_down(state)
