@@ -1,0 +1,148 @@
+"""What may happen to goods: Hypothesis runs random commands over a few products, and no level ever goes below zero."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.contracts.fulfillment import WantedItem
+from services.contracts.inventory import InventoryChecked, InventoryCheckFailed, InventoryReleased, StockAdjusted
+from services.inventory.domain import (
+    RESERVATION,
+    Adjust,
+    Commit,
+    Expire,
+    Level,
+    Release,
+    Reserve,
+    SetStock,
+    adjust,
+    movements,
+    set_stock,
+)
+from services.kit.decider import Rejected
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = AT + timedelta(hours=24)
+PRODUCTS = ("A", "B", "C")
+
+
+def reserve(levels, attempt=1, order="o", late=False, **items) -> Reserve:
+    wanted = tuple(WantedItem(product_id=p, quantity=q) for p, q in items.items())
+    return Reserve(
+        at=AT, saga_id=order, step="reserve_inventory", attempt=attempt, reservation_id=f"res_{order}",
+        items=wanted, levels=levels, expires_at=LATER, too_late=late,
+    )  # fmt: skip
+
+
+def release(order="o") -> Release:
+    return Release(at=AT, saga_id=order, step="reserve_inventory", attempt=1)
+
+
+def one(command, state):
+    decision = RESERVATION.decide(command, state)
+    assert not isinstance(decision, Rejected)
+    (event,) = decision
+    return event
+
+
+def after(*commands):
+    state = RESERVATION.initial
+    for command in commands:
+        decision = RESERVATION.decide(command, state)
+        assert not isinstance(decision, Rejected)
+        state = RESERVATION.fold(decision, state)
+    return state
+
+
+def test_all_or_nothing():
+    levels = {"A": Level(5), "B": Level(5, 4)}
+    short = one(reserve(levels, A=5, B=2), RESERVATION.initial)
+    assert isinstance(short, InventoryChecked)
+    assert (short.success, short.all_items_available, short.reservation_id) == (False, False, None)
+    assert [(i.product_id, i.requested, i.available, i.is_available) for i in short.items] == [
+        ("A", 5, 5, True), ("B", 2, 1, False),
+    ]  # fmt: skip
+    assert movements([short]) == {}
+    held = one(reserve(levels, A=5, B=1), RESERVATION.initial)
+    assert movements([held]) == {"A": Level(0, 5), "B": Level(0, 1)}
+
+
+def test_an_unknown_product_is_not_available():
+    assert not one(reserve({}, A=1), RESERVATION.initial).success
+
+
+def test_asked_again_nothing_more_is_held():
+    state = after(reserve({"A": Level(5)}, A=2))
+    assert RESERVATION.decide(reserve({"A": Level(5, 2)}, A=2), state) == []
+    again = one(reserve({"A": Level(5, 2)}, attempt=2, A=2), state)
+    assert (again.success, again.repeated, again.attempt) == (True, True, 2)
+    assert movements([again]) == {}
+
+
+def test_a_release_closes_whatever_overtakes_it():
+    assert one(release(), RESERVATION.initial).items == ()
+    late = one(reserve({"A": Level(5)}, A=2), after(release()))
+    assert isinstance(late, InventoryCheckFailed)
+    assert (late.success, late.error_code) == (False, "reservation-closed")
+
+
+def test_committed_goods_come_back_on_the_shelf():
+    released = one(release(), after(reserve({"A": Level(5)}, A=2), Commit(at=AT, order_id="o")))
+    assert isinstance(released, InventoryReleased)
+    assert movements([released]) == {"A": Level(2, 0)}
+
+
+def test_a_request_that_comes_too_late_is_answered_as_failed():
+    assert one(reserve({"A": Level(5)}, late=True, A=1), RESERVATION.initial).error_code == "request-expired"
+
+
+def test_expiry():
+    state = after(reserve({"A": Level(5)}, A=2))
+    assert RESERVATION.decide(Expire(at=AT, order_id="o"), state) == []
+    assert len(RESERVATION.decide(Expire(at=LATER, order_id="o"), state)) == 1
+
+
+def test_counting_below_what_is_held_is_refused():
+    count = SetStock(at=AT, product_id="A", product_name=None, on_hand=3, low_below=0, reason="count")
+    assert isinstance(set_stock(count, Level(9, 4)), Rejected)
+    assert isinstance(adjust(Adjust(at=AT, product_id="A", delta=-6, reason="broken"), Level(9, 4)), Rejected)
+
+
+ORDERS = st.sampled_from(["o1", "o2", "o3", "o4"])
+ACTIONS = st.one_of(
+    st.tuples(st.just("reserve"), ORDERS, st.dictionaries(st.sampled_from(PRODUCTS), st.integers(1, 4), min_size=1)),
+    st.tuples(st.just("release"), ORDERS, st.none()),
+    st.tuples(st.just("commit"), ORDERS, st.none()),
+    st.tuples(st.just("expire"), ORDERS, st.none()),
+    st.tuples(st.just("adjust"), st.sampled_from(PRODUCTS), st.integers(-5, 5)),
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(ACTIONS, max_size=30))
+def test_levels_stay_between_zero_and_what_is_there(actions):
+    levels = dict.fromkeys(PRODUCTS, Level(6))
+    states = dict.fromkeys(["o1", "o2", "o3", "o4"], RESERVATION.initial)
+    for attempt, (what, who, how) in enumerate(actions, 1):
+        if what == "adjust":
+            decision = adjust(Adjust(at=AT, product_id=who, delta=how, reason="x"), levels[who])
+            for event in [] if isinstance(decision, Rejected) else decision:
+                assert isinstance(event, StockAdjusted)
+                levels[who] = Level(event.on_hand, event.reserved)
+            continue
+        command = {
+            "reserve": lambda: reserve(dict(levels), attempt, who, **how),
+            "release": lambda: release(who),
+            "commit": lambda: Commit(at=AT, order_id=who),
+            "expire": lambda: Expire(at=LATER, order_id=who),
+        }[what]()
+        decision = RESERVATION.decide(command, states[who])
+        assert not isinstance(decision, Rejected)
+        states[who] = RESERVATION.fold(decision, states[who])
+        for product, change in movements(decision).items():
+            level = levels[product]
+            levels[product] = Level(level.on_hand + change.on_hand, level.reserved + change.reserved)
+        assert all(0 <= level.reserved <= level.on_hand for level in levels.values())

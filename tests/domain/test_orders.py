@@ -1,0 +1,190 @@
+"""What may happen to an order."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.contracts.orders import (
+    Address,
+    OrderCancellationRequested,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderCreated,
+    OrderDelivered,
+    OrderDrafted,
+    OrderFailed,
+    OrderLine,
+    OrderShipped,
+    OrderUpdated,
+    PaymentMethod,
+)
+from services.kit.decider import Rejected
+from services.kit.message import Money
+from services.kit.testing import assert_idempotent
+from services.orders.domain import (
+    ORDER,
+    Amend,
+    Cancel,
+    Confirm,
+    Deliver,
+    Fail,
+    Nothing,
+    Place,
+    Ship,
+    Submit,
+    Undone,
+    Wanted,
+    total_of,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+ID = "ord_1"
+ADDRESS = Address(name="Ann", line1="1 Road", city="Leeds", country="GB")
+
+
+def line(price: str, quantity: int = 1) -> OrderLine:
+    return OrderLine(product_id="P", product_name="P", quantity=quantity, unit_price=Decimal(price))
+
+
+def wanted(*lines: OrderLine, currency: str = "GBP", total: str | None = None) -> Wanted:
+    return Wanted(
+        order_id=ID,
+        customer_id="cus_1",
+        email="a@b.c",
+        customer_name=None,
+        lines=lines or (line("2.50"),),
+        currencies=frozenset({currency}),
+        given_total=Money(amount=Decimal(total), currency=currency) if total else None,
+        shipping_address=ADDRESS,
+        payment_method=PaymentMethod(token="tok_approve"),
+        priority="standard",
+        notes=None,
+    )
+
+
+PLACE = Place(at=AT, wanted=wanted())
+DRAFT = Place(at=AT, wanted=wanted(), draft=True)
+REDRAFT = Place(at=AT, wanted=wanted(line("3.00")), redraft=True)
+SUBMIT = Submit(at=AT)
+AMEND = Amend(at=AT, order_id=ID, email="new@b.c")
+CANCEL = Cancel(at=AT, order_id=ID, reason="changed my mind")
+CONFIRM = Confirm(at=AT, order_id=ID)
+FAIL = Fail(at=AT, order_id=ID, code="card-declined", reason="the card was declined")
+UNDONE = Undone(at=AT, order_id=ID, reason="changed my mind")
+SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
+DELIVER = Deliver(at=AT, order_id=ID)
+COMMANDS = [PLACE, DRAFT, REDRAFT, SUBMIT, AMEND, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
+
+
+def after(*commands):
+    """The state after these commands, each of which must be accepted."""
+    state = ORDER.initial
+    for command in commands:
+        decision = ORDER.decide(command, state)
+        assert not isinstance(decision, Rejected), decision
+        state = ORDER.fold(decision, state)
+    return state
+
+
+def kinds(decision):
+    assert not isinstance(decision, Rejected), decision
+    return [type(event) for event in decision]
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "events"),
+    [
+        ([], PLACE, [OrderCreated]),
+        ([], DRAFT, [OrderDrafted]),
+        ([DRAFT], SUBMIT, [OrderCreated]),
+        ([DRAFT], CANCEL, [OrderCancelled]),
+        ([PLACE], AMEND, [OrderUpdated]),
+        ([PLACE], CANCEL, [OrderCancellationRequested]),
+        ([PLACE], CONFIRM, [OrderConfirmed]),
+        ([PLACE], FAIL, [OrderFailed]),
+        ([PLACE], SHIP, [OrderShipped]),
+        ([PLACE, CONFIRM], CANCEL, [OrderCancellationRequested]),
+        ([PLACE, CONFIRM], SHIP, [OrderShipped]),
+        ([PLACE, CONFIRM, SHIP], DELIVER, [OrderDelivered]),
+        ([PLACE, CANCEL], UNDONE, [OrderCancelled]),
+        ([PLACE, CANCEL], FAIL, [OrderCancelled]),
+        ([PLACE, CANCEL], CONFIRM, []),
+        ([PLACE, CONFIRM, CANCEL, UNDONE], CANCEL, []),
+        ([PLACE, SHIP], CONFIRM, []),
+    ],
+)
+def test_what_follows(before, command, events):
+    state = after(*before)
+    assert kinds(ORDER.decide(command, state)) == events
+
+
+@pytest.mark.parametrize("before", [[], [DRAFT], [PLACE], [PLACE, CONFIRM], [PLACE, CANCEL], [PLACE, FAIL]])
+@pytest.mark.parametrize("command", [PLACE, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER])
+def test_a_repeated_command_decides_nothing(before, command):
+    state = after(*before)
+    if not isinstance(ORDER.decide(command, state), Rejected):
+        assert_idempotent(ORDER, command, state)
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "code"),
+    [
+        ([PLACE, CONFIRM], AMEND, "order-not-changeable"),
+        ([PLACE, SHIP], CANCEL, "order-not-cancellable"),
+        ([PLACE, FAIL], CANCEL, "order-not-cancellable"),
+        ([PLACE], REDRAFT, "order-not-draft"),
+        ([], SUBMIT, "order-not-found"),
+        ([], CANCEL, "order-not-found"),
+        ([], Place(at=AT, wanted=wanted(total="9.99")), "total-mismatch"),
+        ([], Place(at=AT, wanted=wanted(line("0"))), "nothing-to-pay"),
+        ([], Place(at=AT, wanted=replace(wanted(), currencies=frozenset({"GBP", "USD"}))), "mixed-currencies"),
+    ],
+)
+def test_what_is_refused(before, command, code):
+    decision = ORDER.decide(command, after(*before))
+    assert isinstance(decision, Rejected)
+    assert decision.code == code
+
+
+@pytest.mark.parametrize(
+    ("lines", "currency", "total"),
+    [
+        ([line("0.005")], "GBP", "0.01"),  # half up, not half to even
+        ([line("0.0049", 3)], "GBP", "0.01"),
+        ([line("0.001", 4)], "GBP", "0.00"),
+        ([line("1.255"), line("1.255")], "GBP", "2.51"),  # the sum is rounded, not the lines
+        ([line("10.5")], "JPY", "11"),
+        ([line("0.0015")], "KWD", "0.002"),
+    ],
+)
+def test_totals(lines, currency, total):
+    assert total_of(wanted(*lines, currency=currency)).amount == Decimal(total)
+
+
+def test_the_newest_address_of_a_draft_is_ordered():
+    moved = Amend(at=AT, order_id=ID, shipping_address=ADDRESS.model_copy(update={"city": "York"}))
+    decision = ORDER.decide(SUBMIT, after(DRAFT, moved))
+    assert not isinstance(decision, Rejected)
+    (created,) = decision
+    assert isinstance(created, OrderCreated)
+    assert created.shipping_address.city == "York"
+
+
+@given(st.lists(st.sampled_from(COMMANDS), max_size=12))
+def test_whatever_comes_an_order_ends_once(commands):
+    state, events = ORDER.initial, []
+    for command in commands:
+        decision = ORDER.decide(command, state)
+        if not isinstance(decision, Rejected):
+            events += decision
+            state = ORDER.fold(decision, state)
+    ends = [e for e in events if isinstance(e, OrderCancelled | OrderFailed | OrderDelivered)]
+    assert len(ends) <= 1
+    assert sum(isinstance(e, OrderCreated) for e in events) <= 1
+    assert isinstance(state, Nothing) == (not events)
