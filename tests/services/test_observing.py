@@ -1,0 +1,76 @@
+"""One trace from REST through log and topic, counters that count, and logs without personal data."""
+
+from __future__ import annotations
+
+import json
+
+from services.kit.cloudevents import kafka_headers
+from tests.services.system import order, running
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+async def test_one_trace_from_post_to_mail(database):
+    async with running(database) as system:
+        await system.stock("P", 5)
+        headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+        answer = await system.orders.post("/orders", json=order(("P", 1)), headers=headers)
+        order_id = answer.json()["order_id"]
+        await system.bus.quiet()
+        events = [e for e in system.bus.published if json.loads(e.meta)["correlationid"] == order_id]
+        assert len(events) > 20
+        assert {json.loads(e.meta)["traceparent"].split("-")[1] for e in events} == {TRACE}
+        assert any(e.type.endswith("confirmation.sent.v1") for e in events)
+
+
+async def test_what_the_broker_needs_is_there(database):
+    async with running(database) as system:
+        await system.stock("P", 5)
+        await system.place(order(("P", 1)))
+        await system.bus.quiet()
+        for event in system.bus.published:
+            key, headers = kafka_headers(event)
+            names = [name for name, _ in headers]
+            assert len(set(names)) == len(names)
+            assert {"ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_specversion", "ce_position"} <= set(
+                names
+            )
+            assert {"traceparent", "ce_traceparent", "ce_partitionkey", "content-type"} <= set(names)
+            assert all(value and b"%" not in value and value.isascii() for _, value in headers)
+            assert dict(headers)["ce_partitionkey"].decode() == key
+            assert ("ce_expirytime" in names) == (event.type.startswith("zerocart.fulfillment.") and _is_request(event))
+
+
+def _is_request(event) -> bool:
+    return event.type.split(".")[2] in {
+        "inventory",
+        "payment",
+        "fulfillment",
+        "shipment",
+        "confirmation",
+        "cancellation",
+    }
+
+
+async def test_metrics(database):
+    async with running(database) as system:
+        before = await counted(system)
+        await system.stock("P", 5)
+        for _ in range(3):
+            await system.place(order(("P", 1)))
+        await system.bus.quiet()
+        after = await counted(system)
+    assert after - before == 2 * 3  # orders and inventory hear it, both in this process
+
+
+async def counted(system) -> float:
+    text = (await system.orders.get("/metrics")).text
+    wanted = 'zerocart_messages_total{status="204",type="zerocart.fulfillment.run.completed.v1"} '
+    return next((float(line.removeprefix(wanted)) for line in text.splitlines() if line.startswith(wanted)), 0.0)
+
+
+async def test_health(database):
+    async with running(database) as system:
+        for name, client in system.bus.clients.items():
+            for path in ("/healthz/live", "/healthz/ready"):
+                assert (await client.get(path)).status_code == 200, name

@@ -1,0 +1,137 @@
+"""Dead letters are kept once each, looked at, handed in again as they were, or given up; parked messages too."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncGenerator, Mapping
+
+import httpx
+import pytest
+
+from services.kit.door import ATTEMPTS_MAX, Door
+from services.kit.failures import PostgresFailures
+from services.kit.host import Host
+from services.kit.message import Message
+from services.kit.postgres_log import PostgresLog, PostgresReader
+from services.kit.reactions import Heard, Reactions
+from services.kit.service import Service
+from services.kit.settings import Settings
+from services.operations.app import create_app
+from tests.sagas.test_service import Published
+
+LETTER = {
+    "ce-specversion": "1.0",
+    "ce-id": "order-1:1",
+    "ce-source": "/zerocart/orders",
+    "ce-type": "zerocart.orders.order.created.v1",
+    "ce-subject": "ord_1",
+    "ce-partitionkey": "ord_1",
+    "ce-time": "2026-01-01T00:00:00Z",
+    "ce-knativeerrordest": "http://fulfillment/events",
+    "ce-knativeerrorcode": "400",
+    "ce-knativeerrordata": base64.b64encode(b"no").decode(),
+    "ce-knativekafkapartition": "0",
+    "content-type": "application/json",
+}
+
+
+class Handing(Published):
+    """Keeps what is handed in again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.again: list[tuple[str, dict[str, str], bytes]] = []
+
+    async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None:
+        self.again.append((key, dict(attributes), data))
+
+
+@pytest.fixture
+async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
+    log, reader = PostgresLog(database.dsn("operations"), "operations"), PostgresReader(database.dsn("operations"))
+    published = Handing()
+    host = Host.of(Settings(service="operations"), log, published, PostgresFailures(log))
+    app = create_app(host, PostgresFailures(reader))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://operations") as client:
+        yield client, published
+    await host.close()
+    await reader.close()
+
+
+async def test_a_letter_is_kept_once_and_handed_in_as_it_was(world):
+    client, published = world
+    for _ in range(3):
+        answer = await client.post("/events", content=b'{"a": 1}', headers=LETTER)
+        assert (answer.status_code, answer.content) == (202, b"")
+    (letter,) = (await client.get("/dead-letters")).json()["dead_letters"]
+    assert (letter["deliveries"], letter["error_code"], letter["error_data"]) == (3, "400", "no")
+    whole = (await client.get(f"/dead-letters/{letter['id']}")).json()
+    assert whole["data"] == '{"a": 1}'
+    dry = await client.post(f"/dead-letters/{letter['id']}/replay", json={"dry_run": True})
+    assert (dry.json()["replayed"], published.again) == (False, [])
+    assert (await client.post(f"/dead-letters/{letter['id']}/replay", json={})).status_code == 200
+    ((key, attributes, data),) = published.again
+    assert (key, data) == ("ord_1", b'{"a": 1}')
+    assert not [name for name in attributes if name.startswith("knative")]
+    assert (attributes["id"], attributes["source"]) == ("order-1:1", "/zerocart/orders")
+    assert (await client.get("/dead-letters")).json()["dead_letters"] == []
+
+
+async def test_letters_for_two_destinations_are_two(world):
+    client, _ = world
+    for destination in ("http://a/events", "http://b/events"):
+        await client.post("/events", content=b"{}", headers=LETTER | {"ce-knativeerrordest": destination})
+    assert len((await client.get("/dead-letters")).json()["dead_letters"]) == 2
+
+
+async def test_a_letter_is_discarded_with_a_reason(world):
+    client, published = world
+    await client.post("/events", content=b"{}", headers=LETTER)
+    (letter,) = (await client.get("/dead-letters")).json()["dead_letters"]
+    url = f"/dead-letters/{letter['id']}"
+    assert (await client.post(f"{url}/discard", json={})).status_code == 422
+    assert (await client.post(f"{url}/discard", json={"reason": "a test"})).status_code == 200
+    assert (await client.post(f"{url}/replay", json={})).status_code == 409
+    assert published.again == []
+    assert (await client.get("/dead-letters/dl_none")).status_code == 404
+
+
+async def test_even_a_malformed_letter_is_kept(world):
+    client, _ = world
+    odd = {"ce-type": "x", "ce-bad-name": "é\x01".encode("latin-1"), "content-type": "text/plain"}
+    answer = await client.post("/events", content=b"\xff\x00", headers=odd)
+    assert (answer.status_code, answer.content) == (202, b"")
+    (letter,) = (await client.get("/dead-letters")).json()["dead_letters"]
+    assert letter["type"] == "x"
+
+
+class Said(Message):
+    type = "zerocart.test.said.v1"
+    key = "id"
+    id: str
+
+
+async def test_a_message_that_always_fails_is_parked_and_handed_in_again(database, world):
+    client, published = world
+
+    async def broken(_: Said, __: Heard) -> None:
+        raise RuntimeError("a bug")
+
+    hears = Reactions()
+    hears.on(Said, broken)
+    log = PostgresLog(database.dsn("orders"), "orders")
+    host = Host.of(Settings(service="orders"), log, published, PostgresFailures(log))
+    app = Service(host, door=Door(hears, host.failures))
+    headers = LETTER | {"ce-type": Said.type}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders") as orders:
+        answers = [await orders.post("/events", content=b'{"id": "1"}', headers=headers) for _ in range(ATTEMPTS_MAX)]
+    assert [a.status_code for a in answers] == [503] * (ATTEMPTS_MAX - 1) + [202]
+    assert {a.content for a in answers} == {b""}
+    (parked,) = (await client.get("/operations/parked")).json()["parked"]
+    assert (parked["service"], parked["attempts"]) == ("orders", ATTEMPTS_MAX)
+    assert "a bug" in parked["last_error"]
+    wanted = {"service": "orders", "key": parked["key"]}
+    assert (await client.post("/operations/parked/replay", json=wanted)).status_code == 200
+    assert published.again[0][1]["type"] == Said.type
+    assert (await client.get("/operations/parked")).json()["parked"] == []
+    await host.close()
