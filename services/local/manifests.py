@@ -163,6 +163,8 @@ def read_manifests(folder: Path) -> Manifests:
                 sources.append(_ping_source(node))
             case "v1 ConfigMap" | "v1 Secret" | "v1 Namespace" | "v1 ServiceAccount":
                 pass  # where the broker is and what the secrets are, the local cluster knows itself
+            case "rbac.authorization.k8s.io/v1 Role" | "rbac.authorization.k8s.io/v1 RoleBinding":
+                pass  # there is nobody here who could do more
             case unknown:
                 raise node.refuse(f"{unknown} is not supported locally")
     triggers = [_trigger(node, brokers) for node in trigger_nodes]

@@ -71,7 +71,9 @@ class Bare:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         fd = self._listener.fileno()
         run = f"import uvicorn; uvicorn.run('{name}:create', factory=True, fd={fd}, loop='uvloop', http='httptools', access_log=False, log_level='error')"
-        self.process = subprocess.Popen([sys.executable, "-c", run], cwd=folder, pass_fds=(fd,), env={**os.environ, **environ})
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", run], cwd=folder, pass_fds=(fd,), env={**os.environ, **environ}
+        )
 
     def close(self) -> None:
         self.process.terminate()
@@ -111,7 +113,10 @@ def cold_starts(local: Local, folder: Path) -> None:
             local.until(lambda: asleep(local))
     floor = statistics.median(times["hello"])
     for name, measured in times.items():
-        print(f"cold start {name:<14} {median(measured)} ms, {statistics.median(measured) / floor:.2f} x hello", flush=True)
+        print(
+            f"cold start {name:<14} {median(measured)} ms, {statistics.median(measured) / floor:.2f} x hello",
+            flush=True,
+        )
 
 
 async def many(url: str, path: str, count: int, callers: int) -> tuple[float, list[str]]:
@@ -162,14 +167,19 @@ async def whole_orders(local: Local) -> None:
         await until_confirmed(running.owner_dsn, before + count)
         rate = count / (time.perf_counter() - start)
         p50, p99 = await connection.fetchval(LATENCY)
-        print(f"whole orders, {callers} callers: {rate:.0f}/s, placed to confirmed p50 {p50:.2f} s, p99 {p99:.2f} s (all so far)", flush=True)
+        print(
+            f"whole orders, {callers} callers: {rate:.0f}/s, placed to confirmed p50 {p50:.2f} s, p99 {p99:.2f} s (all so far)",
+            flush=True,
+        )
     await connection.close()
 
 
 async def posts(local: Local, folder: Path) -> None:
     running = local.running
     connection = await asyncpg.connect(running.owner_dsn)
-    await connection.execute("CREATE TABLE IF NOT EXISTS public.naive (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body jsonb)")
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS public.naive (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, body jsonb)"
+    )
     await connection.close()
     bare = Bare(folder, "naive", NAIVE, {"DSN": running.owner_dsn})
     url = local.quick_status()["services"]["orders"]["url"]
