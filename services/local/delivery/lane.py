@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from services.local.delivery.attempts import AbandonedError, Failure, Schedule, Target, dead_letter
 from services.local.delivery.events import Event, NotAnEventError, Record, event_of
@@ -128,7 +129,6 @@ class Lane:
         if len(self._workers) < IN_FLIGHT_MAX:
             task = asyncio.create_task(self._work())
             self._workers.add(task)
-            task.add_done_callback(self._workers.discard)
         if len(self._waiting) >= WAITING_EVENTS_MAX:
             self.room.clear()
 
@@ -167,6 +167,14 @@ class Lane:
         return None
 
     async def _work(self) -> None:
+        try:
+            await self._work_off()
+        finally:
+            # at once, not by a callback of the task: a record taken in between would find no worker missing, and wait
+            # for one that has ended
+            self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _work_off(self) -> None:
         while self._waiting:
             record, event = self._waiting.popleft()
             if not self.room.is_set() and len(self._waiting) <= WAITING_EVENTS_MAX // 2:
