@@ -15,15 +15,15 @@ setup: ## make .venv and install the pinned dependencies (PYTHON=path chooses th
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh
 
 check: setup ## formatting, lint, types, architecture
-	$(BIN)/ruff format --check services tests
-	$(BIN)/ruff check services tests
+	$(BIN)/ruff format --check services tests typings
+	$(BIN)/ruff check services tests typings
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/architecture
 
 format: setup ## format and mend what can be mended
-	$(BIN)/ruff check --fix services tests
-	$(BIN)/ruff format services tests
+	$(BIN)/ruff check --fix services tests typings
+	$(BIN)/ruff format services tests typings
 
 test: setup ## every test, on real Postgres and Kafka
 	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos"

@@ -23,7 +23,7 @@ def handled(service: str) -> set[str]:
     module = import_module(f"services.{service}.reactions")
     if hasattr(module, "TYPES"):
         return set(module.TYPES)
-    arguments = [object.__new__(_Anything) for _ in inspect.signature(module.reactions).parameters]
+    arguments = [_Anything() for _ in inspect.signature(module.reactions).parameters]
     reactions = module.reactions(*arguments)
     assert isinstance(reactions, Reactions)
     return set(reactions.types)

@@ -1,0 +1,23 @@
+"""What the project uses of aiokafka's administration client."""
+
+from collections.abc import Mapping, Sequence
+
+class NewTopic:
+    def __init__(
+        self,
+        name: str,
+        num_partitions: int,
+        replication_factor: int,
+        replica_assignments: Mapping[int, Sequence[int]] | None = ...,
+        topic_configs: Mapping[str, str] | None = ...,
+    ) -> None: ...
+
+class AIOKafkaAdminClient:
+    def __init__(
+        self, *, bootstrap_servers: str | list[str] = ..., client_id: str = ..., request_timeout_ms: int = ...
+    ) -> None: ...
+    async def start(self) -> None: ...
+    async def close(self) -> None: ...
+    async def create_topics(
+        self, new_topics: list[NewTopic], timeout_ms: int | None = ..., validate_only: bool = ...
+    ) -> object: ...
