@@ -220,6 +220,9 @@ def listen(port: int) -> socket.socket:
     """A listening loopback socket, on `port` if it is free, else on any."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # inherited by what is accepted. uvicorn takes an inherited socket for a Unix one and leaves Nagle's algorithm on:
+    # an answer written as head and body would then wait 40 ms for the delayed acknowledgement of its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind(("127.0.0.1", port))
     except OSError:

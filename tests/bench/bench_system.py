@@ -66,6 +66,7 @@ class Bare:
     def __init__(self, folder: Path, name: str, source: str, environ: dict[str, str]) -> None:
         (folder / f"{name}.py").write_text(source)
         self._listener = socket.socket()
+        self._listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(1024)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
