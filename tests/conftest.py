@@ -9,11 +9,16 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from services.kit.migrate import migrate, migrate_read
 from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
 from services.local.kafka import KafkaServer, create_topic
 from services.local.postgres import PostgresServer
+
+# speed is measured in tests/bench, never asserted: on a busy machine an example may take any time
+settings.register_profile("zerocart", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("zerocart")
 
 PARTITIONS = 6
 PASSWORDS = {service: f"test-{service}" for service in {*DATABASE_ROLES, *READ_ROLES}}

@@ -7,7 +7,7 @@ from typing import Any
 
 from services.kit.errors import Unreadable
 
-__all__ = ["App", "Receive", "Scope", "Send", "TooLarge", "UnsupportedType", "read_body", "send_empty"]
+__all__ = ["App", "Receive", "Scope", "Send", "TooLarge", "UnsupportedType", "header", "read_body", "send_empty"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -21,6 +21,11 @@ class TooLarge(Unreadable):
 
 class UnsupportedType(Unreadable):
     """The body is of a type that nobody here reads."""
+
+
+def header(scope: Scope, wanted: bytes) -> str:
+    """The first header of this (lower-case) name; empty if there is none."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
 async def read_body(receive: Receive, bytes_max: int) -> bytes:

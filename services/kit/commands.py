@@ -6,12 +6,14 @@ aggregates; the version check keeps that safe.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from services.kit.cloudevents import Incoming, is_clean, source_of
 from services.kit.decider import Decider, Rejected
@@ -88,6 +90,7 @@ class CommandHandler:
         self.log = log
         self.relay = relay
         self._cache: OrderedDict[str, Loaded[object]] = OrderedDict()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def load(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
         """The aggregate as this process knows it: possibly not its newest state, so only a hint or for deciding."""
@@ -115,7 +118,20 @@ class CommandHandler:
         cannot be done now.
         """
         stream = decider.stream(identity)
-        loaded = await self.load(decider, identity)
+        async with self._turns.setdefault(stream, asyncio.Lock()):  # two at once would only make a conflict of one
+            decided = await self._decided(decider, identity, command, cause, expected_version)
+        if isinstance(decided, Outcome):
+            return decided
+        events, result, outcome = decided
+        await self.publish(record(self.service, stream, events, result), result, cause)
+        return outcome
+
+    async def _decided(
+        self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None
+    ) -> Outcome[S] | tuple[Sequence[NewEvent], Appended, Outcome[S]]:
+        """What came of it, with the events that are to be published if there are any."""
+        stream = decider.stream(identity)
+        loaded = self._begun(decider, command, stream) or await self.load(decider, identity)
         if expected_version not in (None, loaded.version):
             loaded = await self.reload(decider, identity)
         fresh = False
@@ -135,13 +151,18 @@ class CommandHandler:
                 case Appended():
                     state = decider.fold(decision, loaded.state)
                     self._remember(stream, Loaded(state, result.version, result.position))
-                    await self.publish(record(self.service, stream, events, result), result, cause)
-                    return Outcome(state, result.version, result.position, decision)
+                    return events, result, Outcome(state, result.version, result.position, decision)
                 case Duplicate():
                     return await self._repeat(decider, identity, result)
                 case _:
                     loaded, fresh = await self.reload(decider, identity), True
         raise Unavailable("too-many-conflicts", f"{stream} is being changed by others all the time")
+
+    def _begun(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
+        # there is usually nothing to read; if there is, the version check says so
+        if isinstance(command, decider.opens) and stream not in self._cache:
+            return Loaded(decider.initial, 0, START)
+        return None
 
     async def _stale(self, decider: Decider[C, S], identity: str, loaded: Loaded[S], cause: Cause) -> Outcome[S]:
         if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):

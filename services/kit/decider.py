@@ -43,7 +43,8 @@ Decision = Sequence[Message] | Rejected
 class Decider(Generic[C, S]):
     """One kind of aggregate: `category` begins its stream names, `events` are all that its streams may hold.
 
-    `decide` is pure; `evolve` is total and never raises; both leave their arguments alone.
+    `decide` is pure; `evolve` is total and never raises; both leave their arguments alone. `opens` are the commands
+    that usually find nothing there.
     """
 
     category: str
@@ -51,6 +52,7 @@ class Decider(Generic[C, S]):
     decide: Callable[[C, S], Decision]
     evolve: Callable[[S, Message], S]
     events: tuple[type[Message], ...]
+    opens: tuple[type[Command], ...] = ()
 
     def stream(self, identity: str) -> str:
         """The name of the stream that holds the history of the aggregate with this id."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from services.kit.asgi import Receive, Scope, Send, read_body, send_empty
+from services.kit.asgi import Receive, Scope, Send, header, read_body, send_empty
 from services.kit.cloudevents import Incoming, read_event
 from services.kit.commands import Cause
 from services.kit.errors import Invalid, NotFound, Refused, Unavailable
@@ -53,7 +53,7 @@ class Door:
         except Invalid as error:
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return 400, "unreadable"
-        TRACE.set(child(_header(scope, b"traceparent") or event.attributes.get("traceparent")))
+        TRACE.set(child(header(scope, b"traceparent") or event.attributes.get("traceparent")))
         CORRELATION.set(event.attributes.get("correlationid", ""))
         return await self._react(event, message, reaction), event.type
 
@@ -98,7 +98,3 @@ class Door:
             return 503
         METRICS.count("messages_parked", type=event.type)
         return 202
-
-
-def _header(scope: Scope, wanted: bytes) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")

@@ -21,7 +21,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from services.kit.asgi import TooLarge, UnsupportedType
+from services.kit.asgi import App, Receive, Scope, Send, TooLarge, UnsupportedType, header
 from services.kit.commands import Cause, Outcome
 from services.kit.errors import FieldError, Invalid, KeyReused, Unavailable, Unreadable, ZerocartError
 from services.kit.log import Mark
@@ -175,7 +175,7 @@ def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(Exception, _on_bug)
-    app.middleware("http")(_traced)
+    app.add_middleware(_Traced)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"],
@@ -184,11 +184,24 @@ def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
     return app
 
 
-async def _traced(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    TRACE.set(child(request.headers.get("traceparent")))
-    response = await call_next(request)
-    METRICS.count("requests", method=request.method, status=str(response.status_code))
-    return response
+class _Traced:
+    """Continues the caller's trace and counts the answer."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def counted(message: Scope) -> None:
+            if message["type"] == "http.response.start":
+                METRICS.count("requests", method=scope["method"], status=str(message["status"]))
+            await send(message)
+
+        if scope["type"] == "http":
+            TRACE.set(child(header(scope, b"traceparent")))
+            send_on = counted
+        else:
+            send_on = send
+        await self._app(scope, receive, send_on)
 
 
 async def _on_error(_: Request, error: Exception) -> Response:

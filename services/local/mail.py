@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from email import message_from_bytes
+from email.parser import BytesHeaderParser
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -47,7 +47,7 @@ class MailSink:
         """Keep one mail."""
         content = envelope.content
         data = content.encode() if isinstance(content, str) else (content or b"")
-        message_id = str(message_from_bytes(data).get("Message-ID", "")).strip()
+        message_id = str(BytesHeaderParser().parsebytes(data).get("Message-ID", "")).strip()
         name = hashlib.sha256(message_id.encode() or data).hexdigest()[:32]
         file = self._folder / f"{name}.eml"
         if file.exists():

@@ -14,4 +14,4 @@ def create_app(host: Host | None = None, server: MailServer | None = None) -> Se
     """The notifications service on `host`, or on what the environment names."""
     host = host or Host.connect("notifications")
     server = server or SmtpServer(host.settings.smtp_url)
-    return Service(host, reactions=reactions(host.handler, server, host.settings.mail_from))
+    return Service(host, reactions=reactions(host.handler, server, host.settings.mail_from), on_stop=[server.close])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.message import EmailMessage
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-__all__ = ["SMTP_TIMEOUT_SECONDS", "MailServer", "NotSent", "SmtpServer"]
+if TYPE_CHECKING:
+    from aiosmtplib import SMTP
+
+__all__ = ["SMTP_IDLE_SECONDS", "SMTP_TIMEOUT_SECONDS", "MailServer", "NotSent", "SmtpServer"]
 
 SMTP_TIMEOUT_SECONDS = 10.0
+SMTP_IDLE_SECONDS = 3.0
+"""How long a connection is kept for the next mail: a new one costs several times the mail itself."""
 
 
 class NotSent(Exception):
@@ -26,6 +32,10 @@ class MailServer(Protocol):
         """Hand over one mail; NotSent if it was not taken."""
         ...
 
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...
+
 
 class SmtpServer:
     """`smtp://[user:password@]host:port` (STARTTLS where offered) or `smtps://…` (TLS from the start)."""
@@ -37,21 +47,16 @@ class SmtpServer:
         self._tls = parts.scheme == "smtps"
         self._user = unquote(parts.username) if parts.username else None
         self._password = unquote(parts.password) if parts.password else None
+        self._idle: dict[SMTP, asyncio.TimerHandle] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
 
     async def send(self, mail: EmailMessage) -> None:
-        """Hand over one mail."""
+        """Hand over one mail, on a connection that is kept for the next for a while."""
         import aiosmtplib
 
         try:
-            await aiosmtplib.send(
-                mail,
-                hostname=self._host,
-                port=self._port,
-                use_tls=self._tls,
-                username=self._user,
-                password=self._password,
-                timeout=SMTP_TIMEOUT_SECONDS,
-            )
+            session = await self._idle_one() or await self._connect()
+            await session.send_message(mail)
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [refused.code for refused in error.recipients]
             raise NotSent(
@@ -61,3 +66,58 @@ class SmtpServer:
             raise NotSent(f"the mail server said {error.code}", transient=error.code < 500) from error
         except (aiosmtplib.SMTPException, OSError) as error:
             raise NotSent(f"the mail server is away: {type(error).__name__}", transient=True) from error
+        self._keep(session)
+
+    async def close(self) -> None:
+        """Say goodbye on the connections that are kept."""
+        for session in list(self._idle):
+            await self._quit(session)
+
+    async def _connect(self) -> SMTP:
+        import aiosmtplib
+
+        session = aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            use_tls=self._tls,
+            username=self._user,
+            password=self._password,
+            timeout=SMTP_TIMEOUT_SECONDS,
+        )
+        await session.connect()
+        return session
+
+    async def _idle_one(self) -> SMTP | None:
+        import aiosmtplib
+
+        while self._idle:
+            session, goodbye = self._idle.popitem()
+            goodbye.cancel()
+            try:
+                await session.noop()  # servers hang up when they like; a mail must not be what finds that out
+            except (aiosmtplib.SMTPException, OSError):
+                session.close()
+            else:
+                return session
+        return None
+
+    def _keep(self, session: SMTP) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle[session] = loop.call_later(SMTP_IDLE_SECONDS, self._leave, session)
+
+    def _leave(self, session: SMTP) -> None:
+        task = asyncio.ensure_future(self._quit(session))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def _quit(self, session: SMTP) -> None:
+        import aiosmtplib
+
+        goodbye = self._idle.pop(session, None)
+        if goodbye is None:
+            return  # somebody took it meanwhile
+        goodbye.cancel()
+        try:
+            await session.quit()
+        except (aiosmtplib.SMTPException, OSError):
+            session.close()

@@ -400,4 +400,4 @@ _EVENTS: Sequence[type[Message]] = (
     OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
 )  # fmt: skip
 
-ORDER: Decider[OrderCommand, Order] = Decider("order", Nothing(), decide, evolve, tuple(_EVENTS))
+ORDER: Decider[OrderCommand, Order] = Decider("order", Nothing(), decide, evolve, tuple(_EVENTS), (Place,))

@@ -41,7 +41,8 @@ def python_files(*folders: Path) -> list[Path]:
 def text_files() -> Iterator[Path]:
     for folder, inner, names in os.walk(ROOT):
         inner[:] = [name for name in inner if name not in NOT_OURS and not name.endswith(("cache", "cache__"))]
-        yield from (Path(folder, name) for name in sorted(names) if Path(name).suffix in TEXT)
+        ours = sorted(name for name in names if name not in NOT_OURS)  # in a worktree .git is a file
+        yield from (Path(folder, name) for name in ours if Path(name).suffix in TEXT)
 
 
 def imported(tree: ast.AST) -> Iterator[str]:

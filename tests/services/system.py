@@ -50,6 +50,9 @@ class Mails:
     async def send(self, mail: EmailMessage) -> None:
         self.sent.append(mail)
 
+    async def close(self) -> None:
+        pass
+
 
 class Bus:
     """A publisher that delivers in process: unordered, at least once, with retries."""

@@ -33,12 +33,20 @@ def _predicate(one: Filter) -> Predicate:
         case "all":
             return _all(parts)
         case "any":
-            return lambda event: any(part(event) for part in parts)
+            return _one_of_types(one.parts) or (lambda event: any(part(event) for part in parts))
         case "not":
             (inner,) = parts
             return lambda event: not inner(event)
         case unknown:
             raise ValueError(f"unknown filter {unknown}")
+
+
+def _one_of_types(parts: Sequence[Filter]) -> Predicate | None:
+    # how our own Triggers say what they hear; every Trigger looks at every event
+    types = {part.attributes.get("type", "") for part in parts}
+    if "" in types or any(part.dialect != "exact" or len(part.attributes) != 1 for part in parts):
+        return None
+    return lambda event: event.attributes.get("type") in types
 
 
 def _all(parts: Sequence[Predicate]) -> Predicate:
