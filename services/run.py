@@ -9,7 +9,7 @@ import sys
 __all__ = ["SERVICES", "main"]
 
 SERVICES = (
-    "orders", "inventory", "payments", "shipping", "notifications",
+    "users", "orders", "inventory", "payments", "shipping", "notifications",
     "fulfillment", "scheduler", "projection", "query", "operations",
 )  # fmt: skip
 GRACE_SECONDS = 25

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from services.kit.message import Message
 from services.kit.saga import messages as saga
 
-__all__ = ["CancellationSent", "ConfirmationSent", "MailFailed", "OrderMailSent"]
+__all__ = ["CancellationSent", "ConfirmationSent", "MailFailed", "OrderMailSent", "UserMailSent"]
 
 
 class ConfirmationSent(saga.StepReply):
@@ -37,4 +37,15 @@ class OrderMailSent(Message):
     key: ClassVar[str] = "order_id"
     order_id: str
     template: Literal["order_failed", "order_cancelled"]
+    mailed: bool
+
+
+class UserMailSent(Message):
+    """A mail about an account went out (`mailed` false: it came too late to be of use, or the address was refused)."""
+
+    type: ClassVar[str] = "zerocart.notifications.user_mail.sent.v1"
+    key: ClassVar[str] = "user_id"
+    user_id: str
+    template: Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
+    notice_id: str
     mailed: bool

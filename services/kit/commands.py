@@ -30,6 +30,7 @@ __all__ = [
     "CommandHandler",
     "Loaded",
     "Outcome",
+    "error_of",
     "folded",
     "record",
     "stamp",
@@ -191,7 +192,7 @@ class CommandHandler:
         if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):
             return await self._repeat(decider, identity, repeated)
         if isinstance(decision, Rejected):
-            raise _error(decision)
+            raise error_of(decision)
         return Outcome(loaded.state, loaded.version, loaded.position, ())
 
     async def _repeat(self, decider: Decider[C, S], identity: str, repeated: Duplicate) -> Outcome[S]:
@@ -211,7 +212,8 @@ class CommandHandler:
         self._cache.pop(decider.stream(identity), None)
 
 
-def _error(rejected: Rejected) -> ZerocartError:
+def error_of(rejected: Rejected) -> ZerocartError:
+    """What a caller is told of a rejection."""
     if rejected.missing:
         return NotFound(rejected.code, rejected.detail)
     if rejected.field:

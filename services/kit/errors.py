@@ -8,6 +8,7 @@ ZerocartError
 ├── Stale          If-Match names a version that is no longer the newest
 ├── KeyReused      an Idempotency-Key came back with another request
 └── Unavailable    a dependency is away or we are full: try again later
+    └── TooOften   the caller tries something that pays to be tried often: try again later
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ __all__ = [
     "NotFound",
     "Refused",
     "Stale",
+    "TooOften",
     "Unavailable",
     "Unreadable",
     "ZerocartError",
@@ -79,3 +81,7 @@ class Unavailable(ZerocartError):
     def __init__(self, code: str, detail: str, retry_after_seconds: int = 1) -> None:
         super().__init__(code, detail)
         self.retry_after_seconds = retry_after_seconds
+
+
+class TooOften(Unavailable):
+    """The caller has to wait before trying this again."""

@@ -16,6 +16,7 @@ from services.kit.errors import (
     NotFound,
     Refused,
     Stale,
+    TooOften,
     Unavailable,
     Unreadable,
     ZerocartError,
@@ -32,6 +33,7 @@ _STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular fi
     (Refused, 409),
     (Stale, 412),
     (KeyReused, 422),
+    (TooOften, 429),
     (Unavailable, 503),
 )
 

@@ -28,6 +28,12 @@ class Settings:
     namespace: str = "zerocart"
     sandbox: str = ""
     cors_origins: tuple[str, ...] = ()
+    account_key: str = field(default="", repr=False)
+    mail_token_keys: tuple[str, ...] = field(default=(), repr=False)
+    signing_keys: str = field(default="", repr=False)
+    clients: str = field(default="", repr=False)
+    issuer: str = "https://zerocart.example"
+    durations_seconds: Mapping[str, int] = field(default_factory=dict[str, int])
     log_level: str = "INFO"
 
     @classmethod
@@ -45,18 +51,40 @@ class Settings:
             clock_url=environ.get("ZEROCART_CLOCK_URL", ""),
             namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
             sandbox=environ.get("ZEROCART_SANDBOX", ""),
-            cors_origins=tuple(filter(None, environ.get("ZEROCART_CORS_ORIGINS", "").split(","))),
+            cors_origins=_several(environ.get("ZEROCART_CORS_ORIGINS", "")),
+            account_key=environ.get("ZEROCART_ACCOUNT_KEY", ""),
+            mail_token_keys=_several(environ.get("ZEROCART_MAIL_TOKEN_KEYS", "")),
+            signing_keys=environ.get("ZEROCART_SIGNING_KEYS", ""),
+            clients=environ.get("ZEROCART_CLIENTS", ""),
+            issuer=environ.get("ZEROCART_ISSUER", "https://zerocart.example"),
+            durations_seconds=_durations(environ.get("ZEROCART_DURATIONS_SECONDS", "")),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
 
 
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
 def _service_urls(text: str) -> Mapping[str, str]:
+    return {name: str(url) for name, url in _object("ZEROCART_SERVICE_URLS", text).items()}
+
+
+def _durations(text: str) -> Mapping[str, int]:
+    found = _object("ZEROCART_DURATIONS_SECONDS", text)
+    wrong = [name for name, seconds in found.items() if not isinstance(seconds, int)]
+    if wrong:
+        raise ZerocartError("bad-setting", f"ZEROCART_DURATIONS_SECONDS: {wrong[0]} is not a whole number")
+    return {name: seconds for name, seconds in found.items() if isinstance(seconds, int)}
+
+
+def _object(variable: str, text: str) -> Mapping[str, object]:
     if not text:
         return {}
     try:
-        urls: object = json.loads(text)
+        found: object = json.loads(text)
     except ValueError as error:
-        raise ZerocartError("bad-setting", "ZEROCART_SERVICE_URLS is not JSON") from error
-    if not isinstance(urls, dict):
-        raise ZerocartError("bad-setting", "ZEROCART_SERVICE_URLS is not a JSON object")
-    return {str(name): str(url) for name, url in urls.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        raise ZerocartError("bad-setting", f"{variable} is not JSON") from error
+    if not isinstance(found, dict):
+        raise ZerocartError("bad-setting", f"{variable} is not a JSON object")
+    return {str(name): value for name, value in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

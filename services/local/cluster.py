@@ -26,6 +26,7 @@ from services.local.manifests import Manifests, Service, read_manifests
 from services.local.postgres import PostgresServer
 from services.local.process import free_port, spawn, stop, wait_for_port
 from services.local.revision import TICK_SECONDS, Revision, listen
+from services.local.secrets import local_secrets
 from services.local.state import Running, State
 
 __all__ = ["Cluster", "Options"]
@@ -175,6 +176,7 @@ class Cluster:
     def _secrets(self, passwords: Mapping[str, str]) -> dict[str, str]:
         """What the Secret `zerocart` holds on a cluster."""
         found = {
+            **local_secrets(self._options.state),
             "kafka-bootstrap-servers": self._bootstrap,
             "smtp-url": f"smtp://127.0.0.1:{self._ports['smtp']}",
         }

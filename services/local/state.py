@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -83,6 +83,13 @@ class State:
         known = self._read("passwords.json")
         known |= {service: secrets.token_urlsafe(24) for service in services if service not in known}
         self._write("passwords.json", json.dumps(known))
+        return known
+
+    def secrets(self, makers: Mapping[str, Callable[[], str]]) -> dict[str, str]:
+        """The secret of each name, made once."""
+        known = self._read("secrets.json")
+        known |= {name: make() for name, make in makers.items() if name not in known}
+        self._write("secrets.json", json.dumps(known))
         return known
 
     def ports(self) -> dict[str, str]:

@@ -14,4 +14,6 @@ def create_app(host: Host | None = None, server: MailServer | None = None) -> Se
     """The notifications service on `host`, or on what the environment names."""
     host = host or Host.connect("notifications")
     server = server or SmtpServer(host.settings.smtp_url)
-    return Service(host, reactions=reactions(host.handler, server, host.settings.mail_from), on_stop=[server.close])
+    settings = host.settings
+    heard = reactions(host.handler, server, settings.mail_from, settings.mail_token_keys)
+    return Service(host, reactions=heard, on_stop=[server.close])

@@ -1,17 +1,29 @@
-"""Whether a mail is still to be sent: each kind of mail goes out once per order."""
+"""Whether a mail is still to be sent: each kind goes out once per order, or once for each notice to a user."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from services.contracts.notifications import CancellationSent, ConfirmationSent, MailFailed, OrderMailSent
+from services.contracts.notifications import CancellationSent, ConfirmationSent, MailFailed, OrderMailSent, UserMailSent
 from services.kit.decider import Command, Decider, Decision
 from services.kit.message import Message
 
-__all__ = ["MAIL", "Kind", "Record", "Sent", "Unsent", "identity"]
+__all__ = [
+    "MAIL",
+    "NOTICE",
+    "Kind",
+    "Record",
+    "RecordNotice",
+    "Sent",
+    "Template",
+    "Unsent",
+    "identity",
+    "notice_identity",
+]
 
 Kind = Literal["confirmation", "cancellation", "order_failed", "order_cancelled"]
+Template = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +95,37 @@ def evolve(mail: Mail, event: Message) -> Mail:
 MAIL: Decider[Record, Mail] = Decider(
     "mail", Unsent(), decide, evolve, (ConfirmationSent, CancellationSent, MailFailed, OrderMailSent)
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordNotice(Command):
+    """What came of sending a mail about an account."""
+
+    user_id: str
+    template: Template
+    notice_id: str
+    mailed: bool
+
+
+def notice_identity(template: Template, user_id: str, notice_id: str) -> str:
+    """One stream for each notice."""
+    return f"{template}-{user_id}-{notice_id}"
+
+
+def decide_notice(command: RecordNotice, mail: Mail) -> Decision:
+    """What went out before needs no second record."""
+    if isinstance(mail, Sent):
+        return []
+    return [
+        UserMailSent(
+            user_id=command.user_id, template=command.template, notice_id=command.notice_id, mailed=command.mailed
+        )
+    ]
+
+
+def evolve_notice(mail: Mail, event: Message) -> Mail:
+    """The notice after an event."""
+    return Sent(event.mailed) if isinstance(event, UserMailSent) else mail
+
+
+NOTICE: Decider[RecordNotice, Mail] = Decider("notice", Unsent(), decide_notice, evolve_notice, (UserMailSent,))

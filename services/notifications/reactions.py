@@ -6,6 +6,8 @@ same Message-ID, by which mail stores recognise the repeat.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.contracts.fulfillment import CancellationSend, ConfirmationSend
 from services.contracts.orders import OrderCancelled, OrderFailed
 from services.kit.commands import CommandHandler
@@ -14,12 +16,15 @@ from services.kit.metrics import METRICS
 from services.kit.reactions import Heard, Reactions
 from services.notifications.domain import MAIL, Kind, Record, Unsent, identity
 from services.notifications.mails import Letter, compose
+from services.notifications.notices import NoticeWriter, hear_notices
 from services.notifications.smtp import MailServer, NotSent
 
 __all__ = ["reactions"]
 
 
-def reactions(handler: CommandHandler, server: MailServer, sender: str) -> Reactions:
+def reactions(
+    handler: CommandHandler, server: MailServer, sender: str, mail_token_keys: Sequence[str] = ()
+) -> Reactions:
     """The messages that notifications handles."""
 
     async def deliver(kind: Kind, letter: Letter | None, order_id: str) -> tuple[bool, NotSent | None]:
@@ -83,6 +88,7 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str) -> React
     hears.on(CancellationSend, cancel)
     hears.on(OrderFailed, failed)
     hears.on(OrderCancelled, cancelled)
+    hear_notices(hears, handler, server, NoticeWriter(sender, mail_token_keys))
     return hears
 
 

@@ -26,10 +26,12 @@ from services.orders.app import create_app as orders
 from services.payments.app import create_app as payments
 from services.scheduler.app import create_app as scheduler
 from services.shipping.app import create_app as shipping
+from services.users.app import create_app as users
 from tests.architecture.rules import ROOT
 
 RETRIES_MAX = 50
 IN_FLIGHT_MAX = 50
+SECRETS: Any = {"account_key": "a" * 32, "mail_token_keys": ("m" * 32,)}
 ADDRESS = {"name": "Ann", "line1": "1 Road", "city": "Leeds", "country": "GB"}
 
 
@@ -112,6 +114,7 @@ class System:
         self.bus = bus
         self.mails = mails
         self.orders = bus.clients["orders"]
+        self.users = bus.clients["users"]
         self._database = database
 
     async def stock(self, product: str, on_hand: int) -> None:
@@ -144,15 +147,16 @@ class System:
 
 
 @asynccontextmanager
-async def running(database: Any) -> AsyncGenerator[System]:
+async def running(database: Any, **settings: Any) -> AsyncGenerator[System]:
     bus, mails, hosts = Bus(), Mails(), []
 
     def host(service: str) -> Host:
         log = PostgresLog(database.dsn(service), service)
-        hosts.append(Host.of(Settings(service=service), log, bus, PostgresFailures(log)))
+        hosts.append(Host.of(Settings(service=service, **SECRETS, **settings), log, bus, PostgresFailures(log)))
         return hosts[-1]
 
     apps: dict[str, Service] = {
+        "users": users(host("users")),
         "orders": orders(host("orders")),
         "inventory": inventory(host("inventory")),
         "payments": payments(host("payments")),

@@ -1,0 +1,168 @@
+"""Accounts in Postgres: what is decided and what may not stand in the log change in one transaction.
+
+Whoever changes or uses an account locks its row first, then the stream: no token is given out for an account that is
+being shut, and nobody waits in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from services.contracts.users import PasswordChanged, UserDeleted, UserRegistered, UserSuspended
+from services.kit.cloudevents import source_of
+from services.kit.commands import Cause, CommandHandler, Loaded, Outcome, error_of, folded, record, stamp
+from services.kit.decider import Rejected
+from services.kit.errors import KeyReused, NotFound, Refused, Stale, ZerocartError
+from services.kit.log import Append, Appended, Conflict, Duplicate, NewEvent, Unit
+from services.kit.message import Message
+from services.kit.transactions import Contention, in_transaction
+from services.users.account import Active, Deleted, Nobody, Pending, Suspended, User, UserCommand
+from services.users.domain import USER, no_such_user
+from services.users.keys import Keys
+
+__all__ = ["CONFLICTS_MAX", "LOCK", "Accounts", "Known"]
+
+CONFLICTS_MAX = 20
+
+LOCK = "SELECT email_digest, password_hash FROM accounts WHERE user_id = $1 FOR NO KEY UPDATE"
+OPEN = """
+    INSERT INTO accounts (user_id, email_digest, password_hash) VALUES ($1, $2, $3)
+    ON CONFLICT (email_digest) DO NOTHING RETURNING user_id
+"""
+SET_PASSWORD = "UPDATE accounts SET password_hash = $2 WHERE user_id = $1"  # noqa: S105 - a statement
+LOG_OUT = "DELETE FROM refresh_tokens WHERE user_id = $1"
+FORGET_ATTEMPTS = """
+    DELETE FROM attempts WHERE email_digest = (SELECT email_digest FROM accounts WHERE user_id = $1)
+"""
+CLOSE = "DELETE FROM accounts WHERE user_id = $1"
+
+Known = Pending | Active | Suspended
+"""A user who is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What one transaction did."""
+
+    before: Loaded[User]
+    decision: Sequence[Message]
+    events: Sequence[NewEvent]
+    result: Appended
+
+
+class Accounts:
+    """Carries out what is wished of users, once per mark."""
+
+    def __init__(self, handler: CommandHandler, keys: Keys) -> None:
+        self._handler = handler
+        self._log = handler.log
+        self.keys = keys
+
+    async def ready(self) -> None:
+        """Unavailable if what is done now is known to remain unsaid."""
+        await self._handler.relay.publisher.ensure_available()
+
+    async def look(self, user_id: str) -> Loaded[User]:
+        """The user as the database knows them now."""
+        return await self._handler.reload(USER, user_id)
+
+    async def known(self, user_id: str) -> tuple[Known, int]:
+        """A user who is here, and their version; NotFound if there is none, or no longer."""
+        loaded = await self.look(user_id)
+        if isinstance(loaded.state, Nobody | Deleted):
+            missing = no_such_user()
+            raise NotFound(missing.code, missing.detail)
+        return loaded.state, loaded.version
+
+    async def carry_out(
+        self, command: UserCommand, cause: Cause, *, password_hash: str = "", expected_version: int | None = None
+    ) -> Outcome[User]:
+        """Decide, record and move the rows that follow; published when this returns.
+
+        Raises Refused, NotFound, Stale, or KeyReused if the mark was given for another request.
+        """
+        await self.ready()
+        if repeated := await self.repeated(cause):
+            return repeated
+        asked, cause = cause, self._keyed(cause)
+        stream = USER.stream(command.user_id)
+
+        async def work(unit: Unit) -> _Done | Duplicate | ZerocartError | Loaded[User]:
+            await unit.fetch(LOCK, command.user_id)
+            before = folded(USER, await unit.read(stream))
+            if expected_version not in (None, before.version):
+                return Stale("version-mismatch", f"the version is {before.version} now")
+            decision = USER.decide(command, before.state)
+            if isinstance(decision, Rejected):
+                return error_of(decision)
+            if not decision:
+                return before
+            events = [stamp(event, cause, source_of(self._handler.service)) for event in decision]
+            (result,) = await unit.append(Append(stream, before.version, events, cause.mark))
+            match result:
+                case Conflict():
+                    raise Contention("contention", "the user was changed meanwhile")
+                case Duplicate():
+                    return result
+                case Appended():
+                    for event in decision:
+                        await self._move(unit, event, password_hash)
+                    return _Done(before, decision, events, result)
+
+        done = await in_transaction(self._log, work, CONFLICTS_MAX)
+        match done:
+            case _Done():
+                return await self._say(stream, done, cause)
+            case Duplicate():
+                return await self._again(done, cause)
+            case ZerocartError() | Loaded() if repeated := await self.repeated(asked):
+                return repeated  # the same request was quicker elsewhere, and what it did is in the way of this one
+            case ZerocartError():
+                raise done
+            case Loaded():
+                return Outcome(done.state, done.version, done.position, ())
+
+    async def repeated(self, cause: Cause) -> Outcome[User] | None:
+        """The first outcome, if the request is a repeat; KeyReused if its mark was given for another one."""
+        if cause.mark is None:
+            return None
+        found = await self._log.find_mark(cause.mark.key)
+        return await self._again(found, self._keyed(cause)) if found else None
+
+    async def _again(self, found: Duplicate, cause: Cause) -> Outcome[User]:
+        if cause.mark and found.mark.fingerprint != cause.mark.fingerprint:
+            raise KeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+        await self._handler.relay.publish_pending(found.stream)
+        recorded = await self._log.read(found.stream)
+        then = folded(USER, recorded[: found.version])
+        return Outcome(then.state, found.version, found.position, (), found)
+
+    async def _say(self, stream: str, done: _Done, cause: Cause) -> Outcome[User]:
+        self._handler.forget(USER, stream.removeprefix(f"{USER.category}-"))
+        recorded = record(self._handler.service, stream, done.events, done.result)
+        await self._handler.publish(recorded, done.result, cause)
+        state = USER.fold(done.decision, done.before.state)
+        return Outcome(state, done.result.version, done.result.position, done.decision)
+
+    async def _move(self, unit: Unit, event: Message, password_hash: str) -> None:
+        match event:
+            case UserRegistered(user_id=user_id, email=email):
+                if not await unit.fetch(OPEN, user_id, self.keys.address(email), password_hash):
+                    raise Refused("email-taken", "there is an account with this e-mail address")
+            case PasswordChanged(user_id=user_id):
+                await unit.execute(SET_PASSWORD, user_id, password_hash)
+                await unit.execute(FORGET_ATTEMPTS, user_id)
+                await unit.execute(LOG_OUT, user_id)
+            case UserSuspended(user_id=user_id):
+                await unit.execute(LOG_OUT, user_id)
+            case UserDeleted(user_id=user_id):
+                await unit.execute(FORGET_ATTEMPTS, user_id)
+                await unit.execute(CLOSE, user_id)
+            case _:
+                pass
+
+    def _keyed(self, cause: Cause) -> Cause:
+        if cause.mark is None:
+            return cause
+        return replace(cause, mark=replace(cause.mark, fingerprint=self.keys.fingerprint(cause.mark.fingerprint)))

@@ -1,0 +1,329 @@
+"""Accounts over REST."""
+
+from __future__ import annotations
+
+import json
+from secrets import token_urlsafe
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from services.kit.commands import Cause, Outcome
+from services.kit.errors import FieldError, Invalid
+from services.kit.ids import new_id
+from services.kit.metrics import METRICS
+from services.kit.rest import ExpectedVersion, RestCause, json_router
+from services.users.account import (
+    Activate,
+    Active,
+    ChangePassword,
+    ChangePreferences,
+    ChangeProfile,
+    Delete,
+    Deleted,
+    Nobody,
+    Pending,
+    Profile,
+    Register,
+    Reinstate,
+    RequestReset,
+    RequestVerification,
+    ResetPassword,
+    Suspend,
+    Suspended,
+    User,
+)
+from services.users.accounts import Accounts
+from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from services.users.proofs import Proofs
+from services.users.times import Times
+
+__all__ = ["router"]
+
+NOTICE_BYTES = 16
+EMAIL_PATTERN = r"^[!-?A-~]{1,64}@[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?$"
+
+Email = Annotated[str, StringConstraints(max_length=254, strip_whitespace=True, pattern=EMAIL_PATTERN)]
+WITHOUT_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=WITHOUT_CONTROLS)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=WITHOUT_CONTROLS)]
+Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./\-]{2,30}$", strip_whitespace=True)]
+Age = Annotated[int, Field(ge=18, le=120, strict=True)]
+Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
+Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX)]
+Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
+UserId = Annotated[str, Path(pattern=r"^usr_[0-9a-z]{26}$")]
+
+
+class Strict(BaseModel):
+    """A body without a field that nobody here reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProfileBody(Strict):
+    """A profile as a whole."""
+
+    name: Name
+    company: Text | None = None
+    role: Text | None = None
+    phone: Phone | None = None
+    age: Age | None = None
+
+
+class RegistrationBody(ProfileBody):
+    """An account to be made."""
+
+    email: Email
+    password: Password
+    newsletter: bool = Field(default=False, strict=True)
+
+
+class ProfilePatch(Strict):
+    """The parts of a profile that are to change; null takes one away."""
+
+    name: Name = ""
+    company: Text | None = None
+    role: Text | None = None
+    phone: Phone | None = None
+    age: Age | None = None
+
+
+class PreferencesBody(Strict):
+    """What the user wants to hear from us, or the part of it that is to change."""
+
+    notifications: bool = Field(default=True, strict=True)
+    newsletter: bool = Field(default=False, strict=True)
+
+
+class TokenBody(Strict):
+    """A mailed token."""
+
+    token: Token
+
+
+class PasswordBody(Strict):
+    """The password, and the next one."""
+
+    current: Given
+    new: Password
+
+
+class ResetBody(Strict):
+    """Whose password is forgotten."""
+
+    email: Email
+
+
+class ResetConfirmBody(Strict):
+    """A mailed token and the next password."""
+
+    token: Token
+    new: Password
+
+
+class SuspensionBody(Strict):
+    """Why an account is shut."""
+
+    reason: Text
+
+
+def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
+    """The routes of accounts; whose an account is, is settled before they are reached."""
+    routes = json_router()
+
+    @routes.post("/users", status_code=201)
+    async def register(body: RegistrationBody, cause: RestCause) -> Response:
+        METRICS.count("registrations", outcome="attempted")
+        command = _registration(body, cause, times)
+        hashed = await proofs.passwords.hash(body.password.get_secret_value())
+        try:
+            outcome = await accounts.carry_out(command, cause, password_hash=hashed)
+        except Exception:
+            METRICS.count("registrations", outcome="failed")
+            raise
+        METRICS.count("registrations", outcome="succeeded")
+        user_id = _id_of(outcome, command.user_id)
+        return _answer(outcome, 201, _shown(user_id, outcome.state), {"Location": f"/users/{user_id}"})
+
+    @routes.get("/users/{user_id}")
+    async def look(user_id: UserId) -> Response:
+        user, version = await accounts.known(user_id)
+        return _json(200, _shown(user_id, user), {"ETag": f'"{version}"'})
+
+    @routes.put("/users/{user_id}")
+    async def rewrite(user_id: UserId, body: ProfileBody, cause: RestCause, version: ExpectedVersion) -> Response:
+        return await change(
+            user_id, ChangeProfile(at=cause.at, user_id=user_id, changes=body.model_dump()), cause, version
+        )
+
+    @routes.patch("/users/{user_id}")
+    async def amend(user_id: UserId, body: ProfilePatch, cause: RestCause, version: ExpectedVersion) -> Response:
+        changes = body.model_dump(exclude_unset=True)
+        if not changes:
+            raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
+        command = ChangeProfile(at=cause.at, user_id=user_id, changes=changes)
+        return await change(user_id, command, cause, version)
+
+    async def change(user_id: str, command: ChangeProfile, cause: Cause, version: int | None) -> Response:
+        outcome = await accounts.carry_out(command, cause, expected_version=version)
+        return _answer(outcome, 200, _shown(user_id, outcome.state))
+
+    @routes.delete("/users/{user_id}", status_code=204)
+    async def delete(user_id: UserId, cause: RestCause, version: ExpectedVersion) -> Response:
+        outcome = await accounts.carry_out(Delete(at=cause.at, user_id=user_id), cause, expected_version=version)
+        return _answer(outcome, 204)
+
+    @routes.get("/users/{user_id}/preferences")
+    async def preferences(user_id: UserId) -> Response:
+        user, version = await accounts.known(user_id)
+        return _json(200, _preferences(user), {"ETag": f'"{version}"'})
+
+    @routes.put("/users/{user_id}/preferences")
+    async def prefer(user_id: UserId, body: PreferencesBody, cause: RestCause, version: ExpectedVersion) -> Response:
+        return await change_preferences(user_id, body.model_dump(), cause, version)
+
+    @routes.patch("/users/{user_id}/preferences")
+    async def prefer_some(
+        user_id: UserId, body: PreferencesBody, cause: RestCause, version: ExpectedVersion
+    ) -> Response:
+        return await change_preferences(user_id, body.model_dump(exclude_unset=True), cause, version)
+
+    async def change_preferences(user_id: str, changes: dict[str, bool], cause: Cause, version: int | None) -> Response:
+        command = ChangePreferences(at=cause.at, user_id=user_id, changes=changes)
+        outcome = await accounts.carry_out(command, cause, expected_version=version)
+        return _answer(outcome, 200, _preferences(outcome.state))
+
+    @routes.post("/users/{user_id}/verification", status_code=202)
+    async def verify_again(user_id: UserId, cause: RestCause) -> Response:
+        command = RequestVerification(
+            at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=cause.at + times.verification
+        )
+        outcome = await accounts.carry_out(command, cause)
+        return _answer(outcome, 202, _status_of(user_id, outcome.state))
+
+    @routes.post("/users/{user_id}/activate")
+    async def activate(user_id: UserId, body: TokenBody, cause: RestCause) -> Response:
+        outcome = await accounts.repeated(cause)
+        if outcome is None:
+            notice_id = await proofs.verification(user_id, body.token.get_secret_value())
+            outcome = await accounts.carry_out(Activate(at=cause.at, user_id=user_id, notice_id=notice_id), cause)
+        return _answer(outcome, 200, _status_of(user_id, outcome.state))
+
+    @routes.post("/users/{user_id}/password", status_code=204)
+    async def change_password(user_id: UserId, body: PasswordBody, cause: RestCause) -> Response:
+        outcome = await accounts.repeated(cause)
+        if outcome is None:
+            await proofs.current_password(user_id, body.current.get_secret_value(), cause.at)
+            hashed = await proofs.passwords.hash(body.new.get_secret_value())
+            command = ChangePassword(at=cause.at, user_id=user_id, notice_id=_notice())
+            outcome = await accounts.carry_out(command, cause, password_hash=hashed)
+        return _answer(outcome, 204)
+
+    @routes.post("/password-reset", status_code=202)
+    async def request_reset(body: ResetBody, cause: RestCause) -> Response:
+        async def act(user_id: str) -> None:
+            expires_at = cause.at + times.reset
+            command = RequestReset(at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=expires_at)
+            # without the Idempotency-Key: what came of an earlier use of it would tell whether there was an account
+            await accounts.carry_out(command, Cause(cause.at))
+
+        await proofs.whether_known_or_not(body.email, act)
+        return _json(202, {})
+
+    @routes.post("/password-reset/confirm", status_code=204)
+    async def reset(body: ResetConfirmBody, cause: RestCause) -> Response:
+        outcome = await accounts.repeated(cause)
+        if outcome is None:
+            user_id, reset_id = await proofs.reset(body.token.get_secret_value())
+            hashed = await proofs.passwords.hash(body.new.get_secret_value())
+            command = ResetPassword(at=cause.at, user_id=user_id, reset_id=reset_id, notice_id=_notice())
+            outcome = await accounts.carry_out(command, cause, password_hash=hashed)
+        return _answer(outcome, 204)
+
+    @routes.post("/users/{user_id}/suspend")
+    async def suspend(user_id: UserId, body: SuspensionBody, cause: RestCause) -> Response:
+        outcome = await accounts.carry_out(Suspend(at=cause.at, user_id=user_id, reason=body.reason), cause)
+        return _answer(outcome, 200, _status_of(user_id, outcome.state))
+
+    @routes.post("/users/{user_id}/reinstate")
+    async def reinstate(user_id: UserId, cause: RestCause) -> Response:
+        outcome = await accounts.carry_out(Reinstate(at=cause.at, user_id=user_id), cause)
+        return _answer(outcome, 200, _status_of(user_id, outcome.state))
+
+    return routes
+
+
+def _registration(body: RegistrationBody, cause: Cause, times: Times) -> Register:
+    return Register(
+        at=cause.at,
+        user_id=new_id("usr"),
+        email=body.email,
+        profile=Profile(body.name, body.company, body.role, body.phone, body.age),
+        newsletter=body.newsletter,
+        notice_id=_notice(),
+        expires_at=cause.at + times.verification,
+        welcome_at=cause.at + times.welcome,
+        follow_up_at=cause.at + times.follow_up,
+    )
+
+
+def _notice() -> str:
+    return token_urlsafe(NOTICE_BYTES)
+
+
+def _id_of(outcome: Outcome[User], made: str) -> str:
+    return outcome.repeated.stream.partition("-")[2] if outcome.repeated else made
+
+
+def _shown(user_id: str, user: User) -> dict[str, object]:
+    if isinstance(user, Nobody | Deleted):
+        return _status_of(user_id, user)
+    profile = user.person.profile
+    return {
+        **_status_of(user_id, user),
+        "email": user.person.email,
+        "name": profile.name,
+        "company": profile.company,
+        "role": profile.role,
+        "phone": profile.phone,
+        "age": profile.age,
+        "preferences": _preferences(user),
+    }
+
+
+def _preferences(user: User) -> dict[str, object]:
+    if isinstance(user, Nobody | Deleted):
+        return {}
+    preferences = user.person.preferences
+    return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
+
+
+def _status_of(user_id: str, user: User) -> dict[str, object]:
+    return {"id": user_id, "status": _STATUS[type(user)]}
+
+
+_STATUS: dict[type, str] = {
+    Pending: "pending_verification",
+    Active: "active",
+    Suspended: "suspended",
+    Deleted: "deleted",
+    Nobody: "unknown",
+}
+
+
+def _answer(
+    outcome: Outcome[User], status: int, body: dict[str, object] | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    """What came of a command; a repeat gets what the first request got."""
+    tagged = {**(headers or {}), "ETag": f'"{outcome.version}"'}
+    if outcome.repeated is not None:
+        tagged["Idempotent-Replayed"] = "true"
+    if body is None:
+        return Response(status_code=status, headers=tagged)
+    return _json(status, {**body, "position": str(outcome.position)}, tagged)
+
+
+def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> Response:
+    return Response(json.dumps(body), status_code=status, headers=headers, media_type="application/json")

@@ -1,0 +1,42 @@
+"""Users, put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.kit.host import Host
+from services.kit.service import Service
+from services.users.accounts import Accounts
+from services.users.attempts import Attempts
+from services.users.keys import Keys
+from services.users.passwords import Passwords
+from services.users.proofs import Proofs
+from services.users.reactions import reactions
+from services.users.times import Times
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+WARMS = ("notifications", "scheduler")
+"""Whom a registration reaches within a second."""
+
+
+def create_app(host: Host | None = None) -> Service:
+    """The users service on `host`, or on what the environment names."""
+    host = host or Host.connect("users")
+    settings = host.settings
+    accounts = Accounts(host.handler, Keys(settings.account_key, settings.mail_token_keys))
+    passwords = Passwords()
+    proofs = Proofs(accounts, Attempts(host.log), passwords)
+    times = Times.of(settings.durations_seconds)
+
+    def routers() -> Sequence[APIRouter]:
+        from services.users.api import router
+
+        return (router(accounts, proofs, times),)
+
+    return Service(host, reactions=reactions(accounts), routers=routers, warms=WARMS, on_stop=(passwords.close,))

@@ -1,0 +1,84 @@
+"""Passwords that are tried: counted before they are checked, so that a burst of guesses gains nothing.
+
+After a few failures an address has to wait, longer each time up to a quarter of an hour, and never for ever. An address
+that nobody has an account for waits just so.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from services.kit.errors import TooOften
+from services.kit.log import EventLog
+
+__all__ = ["FORGOTTEN_AFTER", "FREE_ATTEMPTS", "WAIT_SECONDS_MAX", "Attempts", "Credentials"]
+
+FREE_ATTEMPTS = 5
+WAIT_SECONDS_MAX = 900
+DOUBLINGS_MAX = 10
+FORGOTTEN_AFTER = timedelta(days=1)
+FORGET_ROWS_MAX = 100
+
+BEGIN = """
+    INSERT INTO attempts AS a (email_digest, failures, not_before, last_at) VALUES ($1, 1, $2, $2)
+    ON CONFLICT (email_digest) DO UPDATE SET
+        failures = a.failures + 1,
+        last_at = $2::timestamptz,
+        not_before = $2::timestamptz + CASE WHEN a.failures + 1 < $3 THEN interval '0' ELSE
+            least(2 ^ least(a.failures + 1 - $3, $4), $5) * interval '1 second' END
+    WHERE a.not_before <= $2
+    RETURNING failures
+"""
+WAIT = "SELECT not_before FROM attempts WHERE email_digest = $1"
+SUCCEED = "DELETE FROM attempts WHERE email_digest = $1"
+FORGET = """
+    DELETE FROM attempts WHERE email_digest IN (
+        SELECT email_digest FROM attempts WHERE last_at <= $1 ORDER BY last_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+"""
+CREDENTIALS = "SELECT user_id, password_hash FROM accounts WHERE email_digest = $1"
+RENEW = "UPDATE accounts SET password_hash = $3 WHERE user_id = $1 AND password_hash = $2"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Whose address it is, and what their password is checked against."""
+
+    user_id: str
+    password_hash: str
+
+
+class Attempts:
+    """The tables behind the checking of passwords."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+
+    async def begin(self, address: bytes, now: datetime) -> None:
+        """Count an attempt as failed until it succeeds; TooOften if this address has to wait."""
+        async with self._log.transaction() as unit:
+            await unit.execute(FORGET, now - FORGOTTEN_AFTER, FORGET_ROWS_MAX)
+            if await unit.fetch(BEGIN, address, now, FREE_ATTEMPTS, DOUBLINGS_MAX, WAIT_SECONDS_MAX):
+                return
+            rows = await unit.fetch(WAIT, address)
+        wait = max((row["not_before"] - now for row in rows if isinstance(row["not_before"], datetime)), default=None)
+        seconds = math.ceil(wait.total_seconds()) if wait else 1
+        raise TooOften("too-many-attempts", "wait before trying another password", max(1, seconds))
+
+    async def succeed(self, address: bytes) -> None:
+        """Forget the failures."""
+        async with self._log.transaction() as unit:
+            await unit.execute(SUCCEED, address)
+
+    async def credentials(self, address: bytes) -> Credentials | None:
+        """Whose address this is."""
+        async with self._log.transaction() as unit:
+            rows = await unit.fetch(CREDENTIALS, address)
+        return next((Credentials(str(row["user_id"]), str(row["password_hash"])) for row in rows), None)
+
+    async def renew(self, old: Credentials, password_hash: str) -> None:
+        """Keep a newer hash of the same password."""
+        async with self._log.transaction() as unit:
+            await unit.execute(RENEW, old.user_id, old.password_hash, password_hash)

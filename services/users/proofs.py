@@ -1,0 +1,82 @@
+"""Proofs: by which password or mailed token somebody shows who they are. A wrong one is never told from an unknown."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from services.contracts.users import TokenNotice
+from services.kit.errors import FieldError, Invalid
+from services.users.account import Active, Pending
+from services.users.accounts import Accounts
+from services.users.attempts import Attempts, Credentials
+from services.users.passwords import Passwords
+
+__all__ = ["RESET_ANSWER_SECONDS", "Proofs"]
+
+RESET_ANSWER_SECONDS = 0.3
+"""How long a request for a reset takes, whether there is such an account or not."""
+
+
+class Proofs:
+    """Checks passwords and mailed tokens."""
+
+    def __init__(self, accounts: Accounts, attempts: Attempts, passwords: Passwords) -> None:
+        self._accounts = accounts
+        self._attempts = attempts
+        self.passwords = passwords
+
+    async def password(self, email: str, password: str, now: datetime) -> Credentials | None:
+        """The account whose address and password these are; TooOften if that has been guessed at too often."""
+        address = self._accounts.keys.address(email)
+        await self._attempts.begin(address, now)
+        found = await self._attempts.credentials(address)
+        if not await self.passwords.check(password, found.password_hash if found else None) or found is None:
+            return None
+        await self._attempts.succeed(address)
+        if self.passwords.outdated(found.password_hash):
+            await self._attempts.renew(found, await self.passwords.hash(password))
+        return found
+
+    async def current_password(self, user_id: str, password: str, now: datetime) -> None:
+        """Invalid if this is not the user's password, NotFound if there is no such user; TooOften as for `password`."""
+        user, _ = await self._accounts.known(user_id)
+        if await self.password(user.person.email, password, now) is None:
+            raise _wrong("wrong-password", "this is not the current password", "current")
+
+    async def verification(self, user_id: str, token: str) -> str:
+        """The open verification that this token was mailed for; "" if the user is past that. Invalid if it is wrong."""
+        user, _ = await self._accounts.known(user_id)
+        if not isinstance(user, Pending):
+            return ""
+        return self._notice(user.verification, token)
+
+    async def reset(self, token: str) -> tuple[str, str]:
+        """The user and the open reset that this token was mailed for; Invalid if there is none."""
+        user_id, _, proof = token.partition(".")
+        match (await self._accounts.look(user_id)).state:
+            case Pending(person=person) | Active(person=person):
+                return user_id, self._notice(person.reset, proof)
+            case _:
+                return user_id, self._notice(None, proof)
+
+    async def whether_known_or_not(self, email: str, act: Callable[[str], Awaitable[None]]) -> None:
+        """Do something for the user with this address, if there is one, in a time that does not tell."""
+        started = time.monotonic()
+        await self._accounts.ready()
+        try:
+            if found := await self._attempts.credentials(self._accounts.keys.address(email)):
+                await act(found.user_id)
+        finally:
+            await asyncio.sleep(max(0.0, started + RESET_ANSWER_SECONDS - time.monotonic()))
+
+    def _notice(self, notice: TokenNotice | None, token: str) -> str:
+        if notice is None or not self._accounts.keys.made(token, notice):
+            raise _wrong("bad-token", "this token is not, or no longer, valid", "token")
+        return notice.notice_id
+
+
+def _wrong(code: str, detail: str, field: str) -> Invalid:
+    return Invalid(code, detail, (FieldError(field, code, detail),))

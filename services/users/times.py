@@ -1,0 +1,27 @@
+"""How long things take or hold, as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+__all__ = ["Times"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Counted from registration, or from when a token was asked for."""
+
+    welcome: timedelta = timedelta(minutes=5)
+    follow_up: timedelta = timedelta(days=3)
+    verification: timedelta = timedelta(hours=24)
+    reset: timedelta = timedelta(hours=1)
+    access_token: timedelta = timedelta(minutes=15)
+    refresh_token: timedelta = timedelta(days=30)
+
+    @classmethod
+    def of(cls, durations_seconds: Mapping[str, int]) -> Times:
+        """Those that are named there, and ours for the others; names of other services' times are passed over."""
+        ours = {name: timedelta(seconds=value) for name, value in durations_seconds.items() if name in cls.__slots__}
+        return cls(**ours)

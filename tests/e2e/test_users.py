@@ -1,0 +1,95 @@
+"""Accounts on the local cluster, through the edge, with the mails as they arrive; and time that really passes."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.rules import ROOT
+from tests.e2e.local import Local, cluster
+
+pytestmark = pytest.mark.e2e
+
+WELCOME_SECONDS = 15
+DURATIONS = f"""            - name: ZEROCART_DURATIONS_SECONDS
+              value: '{{"welcome": {WELCOME_SECONDS}, "follow_up": {WELCOME_SECONDS + 5}}}'
+"""
+TOKEN = re.compile(r"^[A-Za-z0-9_-]{43}(?=\r?$)", re.M)
+PASSWORD = "correct horse"
+
+
+def quicker_manifests(folder: Path) -> Path:
+    shutil.copytree(ROOT / "knative", folder)
+    services = folder / "services.yaml"
+    marker = "            - name: ZEROCART_ACCOUNT_KEY\n"
+    assert services.read_text().count(marker) == 1
+    services.write_text(services.read_text().replace(marker, DURATIONS + marker))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZEROCART_MANIFESTS", str(quicker_manifests(tmp_path_factory.mktemp("manifests") / "knative")))
+        with cluster(tmp_path_factory.mktemp("cluster")) as local:
+            yield local
+
+
+def mails(local: Local, template: str, user_id: str) -> list[EmailMessage]:
+    folder = local.state.home / "mail"
+    found = [message_from_bytes(file.read_bytes(), policy=policy.default) for file in folder.glob("*.eml")]
+    return [mail for mail in found if mail["Message-ID"].strip().startswith(f"<{template}.{user_id}.")]
+
+
+def register(local: Local, email: str, newsletter: bool = False) -> str:
+    with local.client() as client:
+        body = {"email": email, "name": "Ann", "password": PASSWORD, "newsletter": newsletter}
+        answer = client.post("/users", json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()["id"]
+
+
+def activate(local: Local, user_id: str) -> None:
+    (mail,) = local.until(lambda: mails(local, "verification", user_id))
+    token = TOKEN.search(mail.get_body(("plain",)).get_content())
+    assert token is not None
+    with local.client() as client:
+        answer = client.post(f"/users/{user_id}/activate", json={"token": token[0]})
+    assert (answer.status_code, answer.json()["status"]) == (200, "active")
+
+
+def test_onboarding_from_zero_to_zero_and_back_in_time(local):
+    local.until(lambda: local.quick_status()["processes"] == 0)
+    user_id = register(local, "ann@example.com", newsletter=True)
+    silent_id = register(local, "bob@example.com")
+    gone_id = register(local, "cid@example.com", newsletter=True)
+    for each in (user_id, silent_id, gone_id):
+        activate(local, each)
+    with local.client() as client:
+        answer = client.patch(f"/users/{silent_id}/preferences", json={"notifications": False})
+        assert answer.status_code == 200
+        assert client.delete(f"/users/{gone_id}").status_code == 204
+    for service in ("users", "scheduler", "notifications"):
+        for pid in local.quick_status()["services"][service]["pids"]:
+            os.kill(pid, signal.SIGKILL)
+    local.until(lambda: mails(local, "welcome_tips", user_id), 90)
+    local.until(lambda: mails(local, "follow_up", user_id), 90)
+    local.until(lambda: local.quick_status()["processes"] == 0)
+    for template, each, wanted in (
+        ("activated", user_id, 1),
+        ("welcome_tips", user_id, 1),
+        ("follow_up", user_id, 1),
+        ("welcome_tips", silent_id, 0),
+        ("welcome_tips", gone_id, 0),
+        ("follow_up", gone_id, 0),
+    ):
+        assert len(mails(local, template, each)) == wanted, (template, each)
+    status = local.status()
+    assert status["outbox_depth"] == status["dead_letters"] == status["mails"]["repeats"] == 0

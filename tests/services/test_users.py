@@ -1,0 +1,222 @@
+"""Accounts through the doors: registered, verified by mail, changed, and gone, on a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+
+from services.users.domain import VERIFICATIONS_MAX
+from tests.services.system import System, running
+
+ANN: dict[str, Any] = {"email": "Ann@Example.com", "name": "Ann Archer", "password": "correct horse"}
+TOKEN = re.compile(r"^(usr_[0-9a-z]{26}\.)?[A-Za-z0-9_-]{43}$", re.M)
+
+
+async def register(system: System, key: str = "", **more: Any) -> httpx.Response:
+    return await system.users.post("/users", json=ANN | more, headers={"Idempotency-Key": key} if key else {})
+
+
+def mails(system: System, template: str) -> list[Any]:
+    return [mail for mail in system.mails.sent if mail["Message-ID"].startswith(f"<{template}.")]
+
+
+def token_in(mail: Any) -> str:
+    found = TOKEN.search(mail.get_body(("plain",)).get_content())
+    assert found is not None
+    assert found[0] in mail.get_body(("html",)).get_content()
+    return found[0]
+
+
+async def active(system: System, **more: Any) -> str:
+    user_id = (await register(system, **more)).json()["id"]
+    await system.bus.quiet()
+    token = token_in(mails(system, "verification")[-1])
+    answer = await system.users.post(f"/users/{user_id}/activate", json={"token": token})
+    assert answer.status_code == 200, answer.text
+    await system.bus.quiet()
+    return user_id
+
+
+async def test_from_registration_to_an_active_account(database):
+    async with running(database) as system:
+        answer = await register(system, company="Archers", role="buyer", phone="+44 20 7946 0000", age=42)
+        assert answer.status_code == 201, answer.text
+        user = answer.json()
+        assert (user["email"], user["name"], user["status"]) == (
+            "Ann@Example.com",
+            "Ann Archer",
+            "pending_verification",
+        )
+        assert answer.headers["location"] == f"/users/{user['id']}"
+        await system.bus.quiet()
+        (mail,) = mails(system, "verification")
+        assert mail["To"] == "Ann@Example.com"
+        token = token_in(mail)
+        answer = await system.users.post(f"/users/{user['id']}/activate", json={"token": token})
+        assert (answer.status_code, answer.json()["status"]) == (200, "active")
+        seen = (await system.users.get(f"/users/{user['id']}")).json()
+        assert seen == {
+            "id": user["id"], "status": "active", "email": "Ann@Example.com", "name": "Ann Archer",
+            "company": "Archers", "role": "buyer", "phone": "+44 20 7946 0000", "age": 42,
+            "preferences": {"notifications": True, "newsletter": False},
+        }  # fmt: skip
+        await system.bus.quiet()
+        assert len(mails(system, "activated")) == 1
+        again = await system.users.post(f"/users/{user['id']}/activate", json={"token": token})
+        assert (again.status_code, again.json()["code"]) == (409, "user-already-active")
+        assert system.bus.dead == []
+
+
+async def test_the_same_address_50_times_at_once(database):
+    spellings = ["ann@example.com", "ANN@example.com", " Ann@Example.COM "]
+    async with running(database) as system:
+        answers = await asyncio.gather(*(register(system, email=spellings[n % 3]) for n in range(50)))
+        assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 49}
+        assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"email-taken"}
+        await system.bus.quiet()
+        assert len(await system.said("users.user.registered")) == 1
+        assert len(mails(system, "verification")) == 1
+
+
+async def test_the_same_key_20_times_at_once(database):
+    async with running(database) as system:
+        answers = await asyncio.gather(*(register(system, "k") for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.content for answer in answers}) == 1
+        assert sum(answer.headers.get("idempotent-replayed") == "true" for answer in answers) == 19
+        other = await register(system, "k", name="Somebody Else")
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
+
+
+BAD: list[tuple[str, Any]] = [
+    ("email", "nobody"), ("email", None), ("name", "A"), ("name", "A" * 101), ("name", "A\nB"), ("password", "short"),
+    ("password", "x" * 129), ("age", 17), ("age", 121), ("age", "40"), ("phone", "call me"), ("newsletter", "yes"),
+    ("status", "active"), ("id", "usr_1"),
+]  # fmt: skip
+
+
+async def test_a_bad_or_missing_field_is_named(database):
+    async with running(database) as system:
+        for field, value in BAD:
+            answer = await register(system, **{field: value})
+            assert answer.status_code == 422, field
+            assert [error["field"] for error in answer.json()["errors"]] == [field]
+            assert "correct horse" not in answer.text
+        for field in ANN:
+            body = {name: value for name, value in ANN.items() if name != field}
+            answer = await system.users.post("/users", json=body)
+            assert answer.status_code == 422
+            assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_only_the_mailed_token_activates(database):
+    async with running(database) as system:
+        user_id = (await register(system)).json()["id"]
+        other_id = (await register(system, email="bob@example.com")).json()["id"]
+        await system.bus.quiet()
+        theirs = {mail["To"]: token_in(mail) for mail in mails(system, "verification")}
+        url = f"/users/{user_id}/activate"
+        for wrong in (theirs["bob@example.com"], "x", theirs["Ann@Example.com"][:-1], "é"):
+            answer = await system.users.post(url, json={"token": wrong})
+            assert (answer.status_code, answer.json()["code"]) == (422, "bad-token")
+        unknown = await system.users.post(f"/users/usr_{'0' * 26}/activate", json={"token": "x"})
+        assert unknown.status_code == 404
+        assert other_id != user_id
+        answers = await asyncio.gather(
+            *(system.users.post(url, json={"token": theirs["Ann@Example.com"]}) for _ in range(10))
+        )
+        assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 9}
+
+
+async def test_another_token_replaces_the_first(database):
+    async with running(database) as system:
+        user_id = (await register(system)).json()["id"]
+        answer = await system.users.post(f"/users/{user_id}/verification")
+        assert (answer.status_code, answer.json()["status"]) == (202, "pending_verification")
+        await system.bus.quiet()
+        tokens = {token_in(mail) for mail in mails(system, "verification")}
+        assert len(tokens) == 2
+        url = f"/users/{user_id}/activate"
+        answers = [await system.users.post(url, json={"token": token}) for token in tokens]
+        assert sorted(answer.status_code for answer in answers) in ([200, 409], [200, 422])
+        for _ in range(VERIFICATIONS_MAX):
+            assert (await system.users.post(f"/users/{user_id}/verification")).status_code == 409
+
+
+async def test_an_expired_token(database):
+    async with running(database, durations_seconds={"verification": 0}) as system:
+        user_id = (await register(system)).json()["id"]
+        await system.bus.quiet()
+        assert mails(system, "verification") == []  # it came too late to be of use
+        (said,) = await system.said("users.user.verification_requested")
+        assert datetime.fromisoformat(said["expires_at"]) <= datetime.now(UTC) + timedelta(seconds=1)
+        assert user_id == said["user_id"]
+
+
+async def test_profile_and_preferences(database):
+    async with running(database) as system:
+        user_id = await active(system)
+        url = f"/users/{user_id}"
+        tag = (await system.users.get(url)).headers["etag"]
+        answer = await system.users.patch(url, json={"company": "Archers", "age": 30}, headers={"If-Match": tag})
+        assert (answer.status_code, answer.json()["company"], answer.json()["name"]) == (200, "Archers", "Ann Archer")
+        stale = await system.users.patch(url, json={"company": "X"}, headers={"If-Match": tag})
+        assert stale.status_code == 412
+        answer = await system.users.patch(url, json={"company": None})
+        assert (answer.json()["company"], answer.json()["age"]) == (None, 30)
+        answer = await system.users.put(url, json={"name": "Ann Baker"})
+        assert (answer.json()["name"], answer.json()["age"]) == ("Ann Baker", None)
+        for bad in ({}, {"name": None}, {"email": "new@example.com"}, {"status": "suspended"}):
+            assert (await system.users.patch(url, json=bad)).status_code == 422
+        assert (await system.users.get(f"{url}/preferences")).json() == {"notifications": True, "newsletter": False}
+        answer = await system.users.patch(f"{url}/preferences", json={"newsletter": True})
+        assert (answer.json()["notifications"], answer.json()["newsletter"]) == (True, True)
+        answer = await system.users.put(f"{url}/preferences", json={"notifications": False})
+        assert (answer.json()["notifications"], answer.json()["newsletter"]) == (False, False)
+
+
+async def test_an_erased_address_can_be_used_anew(database):
+    async with running(database) as system:
+        user_id = await active(system)
+        assert (await system.users.delete(f"/users/{user_id}")).status_code == 204
+        assert (await system.users.delete(f"/users/{user_id}")).status_code == 204
+        assert (await system.users.get(f"/users/{user_id}")).status_code == 404
+        assert len(await system.said("users.user.deleted")) == 1
+        assert await system.rows("SELECT * FROM users.accounts") == []
+        assert (await register(system)).status_code == 201
+        await system.bus.quiet()
+        timers = await system.rows("SELECT timer_id FROM scheduler.timers WHERE NOT cancelled")
+        assert len(timers) == 2
+        assert not [timer for timer in timers if user_id in timer["timer_id"]]
+
+
+async def test_no_password_or_token_or_plain_address_in_the_tables(database):
+    async with running(database) as system:
+        user_id = await active(system)
+        token = token_in(mails(system, "verification")[0])
+        events = str(await system.rows("SELECT data, meta FROM log.events"))
+        kept = str(await system.rows("SELECT * FROM users.inbox")) + str(
+            await system.rows("SELECT * FROM users.accounts")
+        )
+        assert user_id in events
+        for secret in ("correct horse", token, "argon2"):
+            assert secret not in events
+        assert "ann@example.com" not in kept.lower()
+        assert token not in kept
+
+
+async def test_a_suspended_account(database):
+    async with running(database) as system:
+        user_id = await active(system)
+        url = f"/users/{user_id}"
+        answer = await system.users.post(f"{url}/suspend", json={"reason": "fraud"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "suspended")
+        assert (await system.users.patch(url, json={"age": 30})).status_code == 409
+        answer = await system.users.post(f"{url}/reinstate")
+        assert (answer.status_code, answer.json()["status"]) == (200, "active")
+        assert (await system.users.patch(url, json={"age": 30})).status_code == 200
