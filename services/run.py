@@ -27,9 +27,13 @@ def main() -> None:
 
     import uvicorn
 
+    from services.kit.errors import ZerocartError
     from services.kit.reporting import reported
 
-    app = reported(import_module(f"services.{service}.app").create_app())
+    try:
+        app = reported(import_module(f"services.{service}.app").create_app())
+    except ZerocartError as error:
+        sys.exit(str(error))
     gc.enable()
     gc.freeze()
     gc.set_threshold(*GARBAGE_OBJECTS)

@@ -39,6 +39,9 @@ class Host:
 
         settings = Settings.from_environment(service)
         configure(service, settings.log_level)
+        settings.require(
+            ZEROCART_DATABASE_URL=settings.database_url(), KAFKA_BOOTSTRAP_SERVERS=settings.kafka_bootstrap_servers
+        )
         log = PostgresLog(settings.database_url, service)
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic)
         return cls.of(settings, log, publisher, PostgresFailures(log))

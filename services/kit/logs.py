@@ -1,4 +1,4 @@
-"""One JSON object a line on stdout, with trace and correlation ids; callers put no personal data and no secret in."""
+"""One JSON object a line on stdout, with trace and correlation ids; no personal data goes in, secrets are cut."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ import logging
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from urllib.parse import unquote
 
 from services.kit.tracing import TRACE
 
-__all__ = ["CORRELATION", "configure", "log"]
+__all__ = ["CORRELATION", "REDACTED", "configure", "keep_out", "log"]
 
 CORRELATION: ContextVar[str] = ContextVar("correlationid", default="")
 """The order (or other thing) that this task is about."""
 
+REDACTED = "[redacted]"
+SECRET_CHARS_MIN = 6
+"""Shorter texts are not looked for: they would be found everywhere."""
+
+_secrets: set[str] = set()
 _logger = logging.getLogger("zerocart")
 
 
@@ -35,7 +41,19 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps({name: value for name, value in line.items() if value is not None}, default=str)
+        return _redacted(json.dumps({name: value for name, value in line.items() if value is not None}, default=str))
+
+
+def keep_out(secret: str) -> None:
+    """Replace this text wherever it would be logged from now on, and the password in it if it is a URL."""
+    password = secret.partition("://")[2].rpartition("@")[0].partition(":")[2]
+    _secrets.update(text for text in (secret, password, unquote(password)) if len(text) >= SECRET_CHARS_MIN)
+
+
+def _redacted(line: str) -> str:
+    for secret in _secrets:
+        line = line.replace(json.dumps(secret)[1:-1], REDACTED)
+    return line
 
 
 def configure(service: str, level: str = "INFO") -> None:

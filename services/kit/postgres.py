@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.kit.errors import Unavailable
+from services.kit.secrets import Secret, plain
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -49,8 +50,8 @@ class Connections:
     `check_cluster` is for the log database: it refuses one that was restored and not migrated since.
     """
 
-    def __init__(self, dsn: str, schema: str, connections_max: int, *, check_cluster: bool = True) -> None:
-        self._dsn = dsn
+    def __init__(self, dsn: str | Secret, schema: str, connections_max: int, *, check_cluster: bool = True) -> None:
+        self._dsn = plain(dsn)
         self._schema = schema
         self._check_cluster = check_cluster
         self._idle: list[Connection] = []
@@ -103,7 +104,7 @@ class Connections:
 
         with translated():
             connection = await asyncpg.connect(
-                self._dsn,
+                self._dsn(),  # each time: its password may have been rotated
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 command_timeout=ANSWER_TIMEOUT_SECONDS,
                 max_cached_statement_lifetime=0,

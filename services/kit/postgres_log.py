@@ -11,6 +11,7 @@ from services.kit.group_commit import LANES, GroupCommit
 from services.kit.log import Append, Duplicate, OutboxRow, Page, Position, Recorded, Result, checked, distinct
 from services.kit.postgres import Connections, Contention, statement, translated
 from services.kit.postgres_rows import append_once, find_marks, outbox_rows, recorded
+from services.kit.secrets import Secret
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -27,7 +28,7 @@ LOG_SCHEMA = "log"
 class PostgresLog:
     """The log of one service; connects on first use."""
 
-    def __init__(self, dsn: str, service: str, lanes: int = LANES) -> None:
+    def __init__(self, dsn: str | Secret, service: str, lanes: int = LANES) -> None:
         self.connections = Connections(dsn, service, lanes + SPARE_CONNECTIONS)
         self._group = GroupCommit(self._append_batch, lanes)
         self._outbox = PostgresOutbox(self.connections)
@@ -153,7 +154,7 @@ class PostgresOutbox:
 class PostgresReader:
     """Reads all services' events in the global order; its role must be one that may."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str | Secret) -> None:
         self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
 
     @property

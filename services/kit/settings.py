@@ -1,4 +1,4 @@
-"""Where a service finds what it needs: environment variables, read once when the process starts."""
+"""Where a service finds what it needs: environment variables, read when the process starts, and secrets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.kit.errors import ZerocartError
+from services.kit.secrets import DIRECTORY, Secret, Secrets, plain
 
 __all__ = ["Settings"]
 
@@ -17,12 +18,12 @@ class Settings:
     """Settings of one process; an empty address means that the service does not use it."""
 
     service: str
-    database_url: str = field(default="", repr=False)
-    read_database_url: str = field(default="", repr=False)
+    database_url: Secret = field(default=plain(""), repr=False)
+    read_database_url: Secret = field(default=plain(""), repr=False)
     kafka_bootstrap_servers: str = ""
     topic: str = "zerocart.events"
     service_urls: Mapping[str, str] = field(default_factory=dict[str, str])
-    smtp_url: str = field(default="", repr=False)
+    smtp_url: Secret = field(default=plain(""), repr=False)
     mail_from: str = "orders@zerocart.example"
     clock_url: str = ""
     namespace: str = "zerocart"
@@ -39,14 +40,15 @@ class Settings:
     @classmethod
     def from_environment(cls, service: str, environ: Mapping[str, str] = os.environ) -> Settings:
         """The settings of `service`; ZerocartError names the variable that is wrong."""
+        secrets = Secrets(environ)
         return cls(
             service=service,
-            database_url=environ.get("ZEROCART_DATABASE_URL", ""),
-            read_database_url=environ.get("ZEROCART_READ_DATABASE_URL", ""),
+            database_url=secrets.reading("ZEROCART_DATABASE_URL"),
+            read_database_url=secrets.reading("ZEROCART_READ_DATABASE_URL"),
             kafka_bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
             topic=environ.get("ZEROCART_TOPIC", "zerocart.events"),
             service_urls=_service_urls(environ.get("ZEROCART_SERVICE_URLS", "")),
-            smtp_url=environ.get("ZEROCART_SMTP_URL", ""),
+            smtp_url=secrets.reading("ZEROCART_SMTP_URL"),
             mail_from=environ.get("ZEROCART_MAIL_FROM", "orders@zerocart.example"),
             clock_url=environ.get("ZEROCART_CLOCK_URL", ""),
             namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
@@ -60,6 +62,16 @@ class Settings:
             durations_seconds=_durations(environ.get("ZEROCART_DURATIONS_SECONDS", "")),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
+
+    def require(self, **found: str) -> None:
+        """ZerocartError naming every setting in `found` (by its variable) that is empty."""
+        missing = [name for name, value in found.items() if not value]
+        if missing:
+            raise ZerocartError(
+                "missing-settings",
+                f"{self.service} cannot start without {', '.join(missing)}:"
+                f" set it, or put a file of that name into the directory {DIRECTORY}",
+            )
 
 
 def _several(text: str) -> tuple[str, ...]:

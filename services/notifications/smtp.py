@@ -7,6 +7,8 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
+from services.kit.secrets import Secret, plain
+
 if TYPE_CHECKING:
     from aiosmtplib import SMTP
 
@@ -40,13 +42,8 @@ class MailServer(Protocol):
 class SmtpServer:
     """`smtp://[user:password@]host:port` (STARTTLS where offered) or `smtps://…` (TLS from the start)."""
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        self._host = parts.hostname or "localhost"
-        self._port = parts.port or (465 if parts.scheme == "smtps" else 25)
-        self._tls = parts.scheme == "smtps"
-        self._user = unquote(parts.username) if parts.username else None
-        self._password = unquote(parts.password) if parts.password else None
+    def __init__(self, url: str | Secret) -> None:
+        self._url = plain(url)
         self._idle: dict[SMTP, asyncio.TimerHandle] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
@@ -76,12 +73,14 @@ class SmtpServer:
     async def _connect(self) -> SMTP:
         import aiosmtplib
 
+        parts = urlsplit(self._url())  # each time: its password may have been rotated
+        tls = parts.scheme == "smtps"
         session = aiosmtplib.SMTP(
-            hostname=self._host,
-            port=self._port,
-            use_tls=self._tls,
-            username=self._user,
-            password=self._password,
+            hostname=parts.hostname or "localhost",
+            port=parts.port or (465 if tls else 25),
+            use_tls=tls,
+            username=unquote(parts.username) if parts.username else None,
+            password=unquote(parts.password) if parts.password else None,
             timeout=SMTP_TIMEOUT_SECONDS,
         )
         await session.connect()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from services.kit.log import Position
 from services.kit.postgres import Connections, translated
+from services.kit.secrets import Secret
 from services.projection.views import Customer, Line, Order, Stock
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Moment:
 class ReadDatabase:
     """Opens sessions on the read database."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str | Secret) -> None:
         self._connections = Connections(dsn, "public", 2, check_cluster=False)
 
     async def checkpoint(self) -> Position:

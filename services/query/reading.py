@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import asyncpg
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,12 +18,17 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from services.kit.errors import NotFound, Unavailable
 from services.kit.log import Position
 from services.kit.postgres import AWAY_STATES
+from services.kit.secrets import Secret, plain
 from services.query.tables import CHECKPOINTS, LINES, ORDERS, STOCK, TIMELINE
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
 
 __all__ = ["SORTS", "OrderFilter", "Page", "Reading"]
 
 POOL_CONNECTIONS_MAX = 4
 CONNECT_SECONDS_MAX = 3
+STATEMENT_SECONDS_MAX = 10
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.02
 SORTS = ("created_at", "updated_at", "total", "status", "customer_id", "order_id")
@@ -52,12 +58,14 @@ class Page:
 class Reading:
     """Reads; connects on the first question."""
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(self, dsn: str | Secret) -> None:
+        current = plain(dsn)
+
+        async def connect() -> Connection:  # each time with the password as it is now: it may have been rotated
+            return await asyncpg.connect(current(), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX)
+
         self._engine: AsyncEngine = create_async_engine(
-            dsn.replace("postgresql://", "postgresql+asyncpg://", 1),
-            pool_size=POOL_CONNECTIONS_MAX,
-            max_overflow=0,
-            connect_args={"timeout": CONNECT_SECONDS_MAX, "command_timeout": 10},
+            "postgresql+asyncpg://", async_creator=connect, pool_size=POOL_CONNECTIONS_MAX, max_overflow=0
         )
 
     async def wait_for(self, position: Position) -> None:

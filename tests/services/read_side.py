@@ -17,6 +17,7 @@ from services.kit.commands import Cause, stamp
 from services.kit.log import Append, Appended, Recorded
 from services.kit.message import Message, Money
 from services.kit.postgres_log import PostgresLog
+from services.kit.secrets import plain
 from services.kit.service import Service
 from services.kit.settings import Settings
 from services.projection.app import create_app as create_projection
@@ -113,7 +114,7 @@ class ReadSide:
 @asynccontextmanager
 async def running(database) -> AsyncGenerator[ReadSide]:
     apps = [
-        create(Settings(service=name, database_url=log, read_database_url=database.read_dsn(name)))
+        create(Settings(service=name, database_url=plain(log), read_database_url=plain(database.read_dsn(name))))
         for name, create, log in (
             ("projection", create_projection, database.dsn("projection")),
             ("query", create_query, ""),
