@@ -2,11 +2,13 @@
 BIN := .venv/bin
 PYTHON ?=
 ORDERS ?=
+VALUES ?=
+OUT ?=
 UPGRADE ?=
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up down chaos bench lock clean
+.PHONY: help setup check format test demo up down chaos bench manifests lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -15,15 +17,15 @@ setup: ## make .venv and install the pinned dependencies (PYTHON=path chooses th
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh
 
 check: setup ## formatting, lint, types, architecture
-	$(BIN)/ruff format --check services tests typings
-	$(BIN)/ruff check services tests typings
+	$(BIN)/ruff format --check services tests scripts typings
+	$(BIN)/ruff check services tests scripts typings
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/architecture
 
 format: setup ## format and mend what can be mended
-	$(BIN)/ruff check --fix services tests typings
-	$(BIN)/ruff format services tests typings
+	$(BIN)/ruff check --fix services tests scripts typings
+	$(BIN)/ruff format services tests scripts typings
 
 test: setup ## every test, on real Postgres and Kafka
 	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos"
@@ -42,6 +44,9 @@ chaos: setup ## kill and restart things while orders flow, then the books
 
 bench: setup ## measure what docs/performance.md says
 	$(BIN)/python -m tests.bench
+
+manifests: setup ## render charts/zerocart into knative/ (VALUES=file and OUT=folder for manifests of your own)
+	$(BIN)/python -m scripts.manifests $(addprefix --values ,$(VALUES)) $(addprefix --out ,$(OUT))
 
 lock: setup ## pin what pyproject.toml names (UPGRADE=1 for the newest that fits)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -45,7 +45,8 @@ if ! .venv/bin/pip --version >/dev/null 2>&1; then # missing, moved, or its Pyth
     make_venv "$python"
 fi
 echo "installing the pinned requirements (about a minute the first time)"
-.venv/bin/pip install --disable-pip-version-check --require-hashes -r requirements-dev.txt
+# the file is complete: what it leaves out, pip shall not ask for
+.venv/bin/pip install --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.txt
 # after them, because it builds with the pinned setuptools and fetches nothing
 .venv/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 printf '%s\n' "$wanted" >"$stamp"

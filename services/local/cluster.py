@@ -174,10 +174,10 @@ class Cluster:
         await migrate_read(self._dsn(READ_DATABASE), passwords)
 
     def _secrets(self, passwords: Mapping[str, str]) -> dict[str, str]:
-        """What the Secret `zerocart` holds on a cluster."""
+        """What the Secret `zerocart` and the Broker's ConfigMap hold on a cluster."""
         found = {
             **local_secrets(self._options.state),
-            "kafka-bootstrap-servers": self._bootstrap,
+            "bootstrap.servers": self._bootstrap,
             "smtp-url": f"smtp://127.0.0.1:{self._ports['smtp']}",
         }
         for service, password in passwords.items():

@@ -83,7 +83,7 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Knative Service: how its one container is started and scaled; `secret_env` names `secret/key`."""
+    """A Knative Service: how its one container is started and scaled; `secret_env` names `secret or config map/key`."""
 
     name: str
     env: Mapping[str, str]
@@ -152,6 +152,8 @@ def read_manifests(folder: Path) -> Manifests:
     sources: list[PingSource] = []
     for node in read_documents(folder):
         match f"{node.text('apiVersion')} {node.text('kind')}":
+            case "serving.knative.dev/v1 Service" if _is_edge(node):
+                pass  # the local cluster runs the same Caddyfile itself
             case "serving.knative.dev/v1 Service":
                 services.append(_service(node))
             case "eventing.knative.dev/v1 Broker":
@@ -165,6 +167,10 @@ def read_manifests(folder: Path) -> Manifests:
                 pass  # where the broker is and what the secrets are, the local cluster knows itself
             case "rbac.authorization.k8s.io/v1 Role" | "rbac.authorization.k8s.io/v1 RoleBinding":
                 pass  # there is nobody here who could do more
+            case "networking.k8s.io/v1 NetworkPolicy":
+                pass  # everything here is on the loopback of one machine
+            case "batch/v1 Job":
+                pass  # schemas, roles and the topic, which the local cluster makes itself
             case unknown:
                 raise node.refuse(f"{unknown} is not supported locally")
     triggers = [_trigger(node, brokers) for node in trigger_nodes]
@@ -191,6 +197,10 @@ def _annotations(metadata: Node, *known: str) -> Node:
     if unknown:
         raise metadata.refuse(f"annotations not supported: {', '.join(unknown)}")
     return annotations
+
+
+def _is_edge(node: Node) -> bool:
+    return node.node("metadata").node("labels").values.get("app.kubernetes.io/component") == "edge"
 
 
 def _service(node: Node) -> Service:
@@ -225,7 +235,8 @@ def _env(container: Node) -> tuple[dict[str, str], dict[str, str]]:
     for entry in container.nodes("env"):
         entry.only(("name", "value", "valueFrom"))
         if entry.has("valueFrom"):
-            reference = entry.node("valueFrom").only(("secretKeyRef",)).node("secretKeyRef").only(("name", "key"))
+            source = entry.node("valueFrom").only(("secretKeyRef", "configMapKeyRef"))
+            reference = source.node(next(iter(source.values), "secretKeyRef")).only(("name", "key"))
             secrets[entry.text("name")] = f"{reference.text('name')}/{reference.text('key')}"
         else:
             values[entry.text("name")] = entry.text("value", "")

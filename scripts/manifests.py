@@ -1,0 +1,57 @@
+"""Renders the chart into files for `kubectl apply -f`: `python -m scripts.manifests [--values FILE] [--out FOLDER]`.
+
+Without arguments it writes knative/. One file for each template of the chart, namespace first: kubectl goes by name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from scripts.helm import CHART, ROOT, HelmError, render
+
+__all__ = ["KNATIVE", "manifests", "write"]
+
+KNATIVE = ROOT / "knative"
+PLAIN = CHART / "values-manifests.yaml"
+HEADER = "# Rendered from charts/zerocart by `make manifests`: change it there.\n"
+SOURCE = re.compile(r"^# Source: zerocart/templates/(\S+)\n", re.M)
+
+
+def manifests(values: Sequence[Path] = ()) -> Mapping[str, str]:
+    """The text of each file by its name, with files of values over those for kubectl."""
+    found: dict[str, list[str]] = {}
+    for document in re.split(r"^---\n", render([PLAIN, *values]), flags=re.M):
+        if match := SOURCE.match(document):
+            found.setdefault(match[1], []).append(document[match.end() :].strip() + "\n")
+    return {name: HEADER + "---\n".join(documents) for name, documents in sorted(found.items())}
+
+
+def write(folder: Path, values: Sequence[Path] = ()) -> None:
+    """Make the folder hold these manifests and no other."""
+    files = manifests(values)
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.yaml"):
+        if file.name not in files:
+            file.unlink()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def main() -> None:
+    """Render as the command line says; exits with helm's words if it refuses."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.manifests", description="Render the chart for kubectl.")
+    parser.add_argument("--values", type=Path, action="append", default=[], help="a file of values, over the chart's")
+    parser.add_argument("--out", type=Path, default=KNATIVE, help="the folder to write, knative/ if not given")
+    arguments = parser.parse_args()
+    try:
+        write(arguments.out, arguments.values)
+    except HelmError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
