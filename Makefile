@@ -5,13 +5,17 @@ ORDERS ?=
 VALUES ?=
 OUT ?=
 UPGRADE ?=
+STACK ?=
+VERSION ?= dev
+IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test demo up down chaos bench manifests lock clean
+.PHONY: image passwords up-compose down-compose test-containers
 
 help: ## list the verbs
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 setup: ## make .venv and install the pinned dependencies (PYTHON=path chooses the Python)
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh
@@ -28,16 +32,31 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff format services tests scripts typings
 
 test: setup ## every test, on real Postgres and Kafka
-	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos"
+	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos and not containers"
 
-demo: setup ## the main job: real orders through every service, then the books (ORDERS=n)
-	$(BIN)/zerocart demo $(if $(ORDERS),--orders $(ORDERS))
+demo: $(if $(filter compose,$(STACK)),,setup) ## the main job: real orders through every service, then the books (ORDERS=n, STACK=compose)
+	$(if $(filter compose,$(STACK)),sh docker/demo.sh,$(BIN)/zerocart demo) $(if $(ORDERS),--orders $(ORDERS))
 
 up: setup ## start the local cluster and leave it running
 	$(BIN)/zerocart up --detach
 
 down: setup ## stop the local cluster
 	$(BIN)/zerocart down
+
+image: ## the image of the services, the same layers for the same commit (IMAGE=name VERSION=tag)
+	sh docker/image.sh $(IMAGE) $(VERSION)
+
+passwords: ## write what compose.yaml asks for into .env, once
+	sh docker/passwords.sh
+
+up-compose: passwords ## everything in containers, edge on 127.0.0.1:8080
+	docker compose up --detach --build --wait
+
+down-compose: passwords ## stop it; the data stays (docker compose down --volumes forgets it)
+	docker compose --profile grafana --profile demo down
+
+test-containers: setup ## ports, image and compose on a container engine; skipped where there is none
+	$(BIN)/pytest tests/containers -m containers
 
 chaos: setup ## kill and restart things while orders flow, then the books
 	$(BIN)/pytest -m chaos -s

@@ -15,6 +15,8 @@ compile() {
 compile requirements-dev.txt --extra local --extra dev "$@"
 # the smaller sets keep the versions of the largest
 cp requirements-dev.txt requirements-local.txt
+cp requirements-dev.txt requirements-tools.txt
 cp requirements-dev.txt requirements.txt
 compile requirements-local.txt --extra local
+compile requirements-tools.txt --extra tools
 compile requirements.txt

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from services.kit.migrate import migrate, migrate_read
+from services.kit.topics import create_topic
 from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
-from services.local.kafka import KafkaServer, create_topic
+from services.local.kafka import KafkaServer
 from services.local.postgres import PostgresServer
 
 # speed is measured in tests/bench, never asserted: on a busy machine an example may take any time

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
@@ -17,6 +18,8 @@ from services.local.manifests import PingSource
 __all__ = ["BadScheduleError", "PingClock"]
 
 PING_TIMEOUT_SECONDS = 60.0
+CATCH_UP_SECONDS = 2.0
+"""Between two attempts to say what may have been missed."""
 
 
 class BadScheduleError(ValueError):
@@ -24,10 +27,16 @@ class BadScheduleError(ValueError):
 
 
 class PingClock:
-    """Says every PingSource's event at its time."""
+    """Says every PingSource's event at its time; with `kept`, a file, schedules outlive the process."""
 
-    def __init__(self, sources: Mapping[str, PingSource], base_urls: Mapping[str, str]) -> None:
-        self._sources = dict(sources)
+    def __init__(
+        self, sources: Mapping[str, PingSource], base_urls: Mapping[str, str], kept: Path | None = None
+    ) -> None:
+        self._kept = kept
+        known: dict[str, str] = json.loads(kept.read_text()) if kept and kept.exists() else {}
+        self._sources = {
+            name: replace(source, schedule=known.get(name, source.schedule)) for name, source in sources.items()
+        }
         self._base_urls = base_urls
         self._tasks: dict[str, asyncio.Task[None]] = {}
         for name in self._sources:
@@ -42,17 +51,28 @@ class PingClock:
         source = self._sources[name]
         _next(schedule, source.timezone)
         self._sources[name] = replace(source, schedule=schedule)
+        self._keep()
         self._restart(name)
 
     def next_times(self) -> dict[str, str]:
         """When each source speaks next."""
         return {name: _next(source.schedule, source.timezone).isoformat() for name, source in self._sources.items()}
 
+    async def catch_up(self) -> None:
+        """Say every event once, to a sink that may still be coming up: its time may have passed unsaid."""
+        await asyncio.gather(*(self._say_until_taken(source) for source in self._sources.values()))
+
     async def stop(self) -> None:
         """Say nothing more."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _keep(self) -> None:
+        if self._kept is not None:
+            staging = self._kept.with_suffix(".new")
+            staging.write_text(json.dumps({name: source.schedule for name, source in self._sources.items()}))
+            staging.rename(self._kept)
 
     def _restart(self, name: str) -> None:
         if name in self._tasks:
@@ -68,7 +88,14 @@ class PingClock:
             saying.add_done_callback(lambda task: task.exception())
             await asyncio.sleep(1.0)  # past the second that was due, so that the next one is another
 
-    async def _say(self, source: PingSource) -> None:
+    async def _say_until_taken(self, source: PingSource) -> None:
+        while True:
+            if await self._say(source):
+                return
+            await asyncio.sleep(CATCH_UP_SECONDS)
+
+    async def _say(self, source: PingSource) -> bool:
+        """Whether the sink took it; a real PingSource drops what it does not take, and the next tick comes."""
         import httpx
 
         headers = {
@@ -79,9 +106,12 @@ class PingClock:
             "ce-time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "content-type": source.content_type,
         }
-        with contextlib.suppress(httpx.HTTPError):  # a real PingSource drops it too; the next tick comes
-            async with httpx.AsyncClient(timeout=PING_TIMEOUT_SECONDS) as client:
-                await client.post(source.sink.url(self._base_urls), content=source.data, headers=headers)
+        try:
+            async with httpx.AsyncClient(timeout=PING_TIMEOUT_SECONDS, trust_env=False) as client:
+                answer = await client.post(source.sink.url(self._base_urls), content=source.data, headers=headers)
+        except httpx.HTTPError:
+            return False
+        return answer.is_success
 
 
 def _next(schedule: str, timezone: str) -> datetime:

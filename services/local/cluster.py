@@ -17,10 +17,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.kit.migrate import migrate, migrate_read
+from services.kit.topics import create_topic
 from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
 from services.local.clock import PingClock
 from services.local.control import ControlServer
-from services.local.kafka import KafkaServer, create_topic
+from services.local.kafka import KafkaServer
 from services.local.mail import MailSink
 from services.local.manifests import Manifests, Service, read_manifests
 from services.local.postgres import PostgresServer

@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import urlsplit
 
-from services.local.clock import BadScheduleError
+from services.local.clock import BadScheduleError, PingClock
 
-if TYPE_CHECKING:
-    from services.local.cluster import Cluster
-
-__all__ = ["ControlServer"]
+__all__ = ["ControlServer", "Controlled"]
 
 REQUEST_SECONDS_MAX = 5.0
 BODY_BYTES_MAX = 65_536
 PINGSOURCES = "/apis/sources.knative.dev/v1/namespaces/"
 
 
+class Controlled(Protocol):
+    """What it speaks for; `clock` is None while that comes up."""
+
+    @property
+    def clock(self) -> PingClock | None:
+        """The PingSources."""
+        ...
+
+    def status(self) -> Mapping[str, object]:
+        """What runs."""
+        ...
+
+
 class ControlServer:
     """Answers for one cluster."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Controlled) -> None:
         self._cluster = cluster
 
-    async def start(self, port: int) -> int:
-        """Listen on loopback; the port."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", port)
+    async def start(self, port: int, host: str = "127.0.0.1") -> int:
+        """Listen, on loopback unless told otherwise; the port."""
+        server = await asyncio.start_server(self._serve, host, port)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
 

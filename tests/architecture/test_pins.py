@@ -1,4 +1,4 @@
-"""What pyproject.toml asks for is pinned, by hash, and the three files agree."""
+"""What pyproject.toml asks for is pinned, by hash, and the files agree."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ EXTRAS = PROJECT["optional-dependencies"]
 ASKED = {
     "requirements.txt": PROJECT["dependencies"],
     "requirements-local.txt": [*PROJECT["dependencies"], *EXTRAS["local"]],
+    "requirements-tools.txt": [*PROJECT["dependencies"], *EXTRAS["tools"]],
     "requirements-dev.txt": [*PROJECT["dependencies"], *EXTRAS["local"], *EXTRAS["dev"]],
 }
 
@@ -40,7 +41,7 @@ def test_everything_asked_for_is_pinned_by_hash(file):
         assert version in requirement.specifier, f"run make lock: {requirement}"
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-local.txt"])
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-local.txt", "requirements-tools.txt"])
 def test_the_smaller_sets_are_parts_of_the_largest(file):
     assert pins((ROOT / file).read_text()).items() <= pins((ROOT / "requirements-dev.txt").read_text()).items()
 

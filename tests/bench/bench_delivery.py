@@ -22,11 +22,12 @@ from typing import cast
 import uvloop
 from aiokafka import AIOKafkaProducer
 
+from services.kit.topics import create_topic
 from services.local.delivery.attempts import Schedule
 from services.local.delivery.dispatch import Dispatcher
 from services.local.delivery.kafka import KafkaTopic
 from services.local.delivery.lane import Route
-from services.local.kafka import KafkaServer, create_topic
+from services.local.kafka import KafkaServer
 from services.local.manifests import Filter
 
 PARTITIONS = 6

@@ -18,6 +18,7 @@ import pytest
 from services.local.replay.books import expected_books
 from services.local.replay.edge import Edge
 from services.local.replay.ledgers import Sources, audit
+from services.local.replay.mailbox import MailFolder
 from services.local.replay.plan import SLICE, Plan, shelves_of
 from services.local.replay.replay import carry_out
 from tests.e2e.local import Local, cluster
@@ -73,7 +74,7 @@ async def broken_replay(local: Local, chance: random.Random, killed: Counter[str
         replay = await carry_out(edge, plan, "chaos", [*shelves_of(plan)])
     stopping.set()
     await breaking
-    sources = Sources(local.running.owner_dsn, local.running.read_owner_dsn, local.state.home / "mail")
+    sources = Sources(local.running.owner_dsn, local.running.read_owner_dsn, MailFolder(local.state.home / "mail"))
     expected = expected_books(SLICE, ORDERS)
     assert len(replay.outcome.order_ids) == ORDERS
     deadline = time.monotonic() + SETTLE_SECONDS_MAX

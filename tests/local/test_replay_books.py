@@ -12,6 +12,7 @@ import pytest
 
 from services.local.replay.books import expected_books
 from services.local.replay.ledgers import Sources, audit
+from services.local.replay.mailbox import MailFolder
 from services.local.replay.plan import SLICE, Placement, Plan, order_body, shelves_of
 from services.local.replay.records import Cancellation
 from services.local.replay.script import Fault, fault_of, is_short
@@ -129,7 +130,7 @@ def test_a_body_carries_its_fault_and_nobody_s_real_address() -> None:
 
 async def test_the_audit_finds_what_differs(database: Database, tmp_path: Path) -> None:
     empty = expected_books(file_of(tmp_path), None)
-    sources = Sources(database.owner_dsn, database.read_owner_dsn, tmp_path / "mail")
+    sources = Sources(database.owner_dsn, database.read_owner_dsn, MailFolder(tmp_path))
     assert all(entry.balanced for entry in await audit(empty, sources))
     connection = await asyncpg.connect(database.owner_dsn)
     try:
@@ -139,9 +140,6 @@ async def test_the_audit_finds_what_differs(database: Database, tmp_path: Path) 
         )
     finally:
         await connection.close()
-    sources.mails.mkdir()
-    (sources.mails / "one.eml").write_bytes(
-        b"Message-ID: <order_failed.ord_1@zerocart.example>\r\n\r\nDear customer\r\n"
-    )
+    (tmp_path / "one.eml").write_bytes(b"Message-ID: <order_failed.ord_1@zerocart.example>\r\n\r\nDear customer\r\n")
     wrong = {(entry.what, entry.where) for entry in await audit(empty, sources) if not entry.balanced}
     assert wrong == {("money captured", "provider"), ("money still held", "provider"), ("failure mails", "mailbox")}

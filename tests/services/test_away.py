@@ -7,7 +7,8 @@ from collections.abc import AsyncGenerator, Generator
 import httpx
 import pytest
 
-from services.local.kafka import KafkaServer, create_topic
+from services.kit.topics import create_topic
+from services.local.kafka import KafkaServer
 from services.local.postgres import PostgresServer
 from tests.conftest import Database, _migrated
 from tests.services.system import order

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sys
 import time
-from decimal import Decimal
 from pathlib import Path
 
 from services.local.cluster import Options
@@ -17,22 +16,22 @@ from services.local.commands.down import take_down
 from services.local.commands.up import detach
 from services.local.process import ServerFailedError, free_port
 from services.local.replay import sleep
-from services.local.replay.books import Expected, expected_books
+from services.local.replay.books import expected_books
 from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import NotAtRestError, first_error
-from services.local.replay.ledgers import Entry, Sources, audit
+from services.local.replay.ledgers import Sources
+from services.local.replay.mailbox import MailFolder
 from services.local.replay.plan import SLICE, Plan, shelves_of
 from services.local.replay.progress import say
 from services.local.replay.replay import carry_out, number_of_orders, show_pace, show_tally
+from services.local.replay.verdict import settled, show_books, verdict
 from services.local.state import AlreadyRunningError, Running, State
 
 __all__ = ["add_arguments", "run"]
 
 ORDERS = 600
-SETTLE_SECONDS_MAX = 30.0
-"""How long after the last order the mails and shelves may still change."""
-SETTLE_POLL_SECONDS = 0.5
 START_SECONDS_MAX = 60.0
+START_POLL_SECONDS = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,51 +91,14 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
         show_tally(replay.tally)
         outcome = replay.outcome
         show_pace(outcome, edge)
-        sources = Sources(running.owner_dsn, running.read_owner_dsn, state.home / "mail")
-        entries = await _settled(expected_books(SLICE, orders_max), sources, outcome.cancellations_refused)
-        _show(entries)
+        sources = Sources(running.owner_dsn, running.read_owner_dsn, MailFolder(state.home / "mail"))
+        entries = await settled(expected_books(SLICE, orders_max), sources, outcome.cancellations_refused)
+        show_books(entries)
         await sleep.fall_asleep(running)
         await sleep.wake(running, edge)
     order_id = next(iter(outcome.order_ids.values()))
     _show_next(state.home, order_id)
-    return _verdict(entries)
-
-
-async def _settled(expected: Expected, sources: Sources, refused: int) -> list[Entry]:
-    """The books as soon as they balance, or as they are when nothing more can be expected to come."""
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    while True:
-        at_the_edge = Entry("cancellations refused", "edge", expected.totals["cancellations refused"], refused)
-        entries = [*await audit(expected, sources), at_the_edge]
-        if all(entry.balanced for entry in entries) or time.monotonic() > deadline:
-            return entries
-        await asyncio.sleep(SETTLE_POLL_SECONDS)
-
-
-def _show(entries: list[Entry]) -> None:
-    say()
-    say(f"{'the books':<30}{'kept by':<14}{'must be':>14}{'is':>14}")
-    for entry in entries:
-        mark = "" if entry.balanced else "   <- differs"
-        say(f"{entry.what:<30}{entry.where:<14}{_shown(entry.expected):>14}{_shown(entry.actual):>14}{mark}")
-    say()
-
-
-def _shown(amount: int | Decimal) -> str:
-    return f"{amount:,.2f}" if isinstance(amount, Decimal) else f"{amount:,}"
-
-
-def _verdict(entries: list[Entry]) -> bool:
-    wrong = [f"{entry.what} ({entry.where})" for entry in entries if not entry.balanced]
-    if wrong:
-        say(f"books do not balance: {', '.join(wrong)}")
-        return False
-    totals = {entry.what: entry.expected for entry in entries}
-    say(
-        f"books balance: {totals['orders placed']:,} orders, GBP {totals['money captured']:,.2f} captured, "
-        f"{totals['money refunded']:,.2f} refunded, {totals['units shipped']:,} units shipped"
-    )
-    return True
+    return verdict(entries)
 
 
 def _show_next(home: Path, order_id: str) -> None:
@@ -157,5 +119,5 @@ def _finish(state: State, *, keep: bool) -> None:
 def _take_down(state: State) -> bool:
     deadline = time.monotonic() + START_SECONDS_MAX
     while state.locked() and state.running() is None and time.monotonic() < deadline:
-        time.sleep(SETTLE_POLL_SECONDS)  # it is still coming up, and hears nothing before it is
+        time.sleep(START_POLL_SECONDS)  # it is still coming up, and hears nothing before it is
     return take_down(state)

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from email.parser import BytesHeaderParser
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.local.replay.books import Amount, Expected
+from services.local.replay.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -66,11 +65,11 @@ AT_REST = ("confirmed", "cancelled", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the accounts are: both databases as their owner, and the folder of caught mails."""
+    """Where the accounts are: both databases as their owner, and the caught mails."""
 
     owner_dsn: str
     read_owner_dsn: str
-    mails: Path
+    mails: Mailbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +154,9 @@ async def _stock(log: Connection, read: Connection, expected: Expected) -> _Foun
     return found
 
 
-async def _mails(log: Connection, folder: Path) -> _Found:
+async def _mails(log: Connection, mailbox: Mailbox) -> _Found:
     (said,) = await log.fetch(MAILS_SAID)
-    parser = BytesHeaderParser()
-    kinds: Counter[str] = Counter()
-    for file in folder.glob("*.eml"):
-        message_id = str(parser.parsebytes(file.read_bytes(), headersonly=True)["Message-ID"])
-        kinds[message_id.strip("<>").partition(".")[0]] += 1
+    kinds = Counter(message_id.partition(".")[0] for message_id in await mailbox.message_ids())
     return [
         ("confirmation mails", LOG, said["confirmations"]),
         ("confirmation mails", MAILBOX, kinds["confirmation"]),

@@ -1,0 +1,14 @@
+#!/bin/sh
+# The replay and its books in a compose project of its own, from nothing, beside whatever else runs: `demo.sh [--orders N]`.
+set -eu
+cd "$(dirname "$0")/.."
+export COMPOSE_PROJECT_NAME="${ZEROCART_DEMO_PROJECT:-zerocart-demo}" ZEROCART_EDGE_PORT=0
+sh docker/passwords.sh
+trap 'docker compose --profile demo down --volumes --remove-orphans --timeout 10 >/dev/null 2>&1' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+docker compose down --volumes --timeout 10 >/dev/null 2>&1 # of a demo that was killed
+echo "building, and starting every service"
+docker compose up --detach --build --wait --quiet-pull >/dev/null
+docker compose ps --all --format 'table {{.Service}}\t{{.Status}}'
+docker compose run --rm --no-deps demo "$@"

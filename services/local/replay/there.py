@@ -1,0 +1,82 @@
+"""`python -m services.local.replay.there`: the replay and its books on a system that runs elsewhere, as in compose.
+
+Reads ZEROCART_EDGE_URL, ZEROCART_MAILS_URL (a Mailpit), ZEROCART_OWNER_DATABASE_URL and
+ZEROCART_READ_OWNER_DATABASE_URL. The books are about everything that was ever done there, so it must be new.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+
+from services.local.replay.books import expected_books
+from services.local.replay.edge import Edge, EdgeError
+from services.local.replay.engine import NotAtRestError, first_error
+from services.local.replay.ledgers import Sources
+from services.local.replay.mailbox import Mailpit
+from services.local.replay.plan import SLICE, Plan, shelves_of
+from services.local.replay.replay import carry_out, number_of_orders, show_pace, show_tally
+from services.local.replay.verdict import settled, show_books, verdict
+
+__all__ = ["main"]
+
+ORDERS = 600
+SETTLE_SECONDS_MAX = 30.0
+
+
+class NotNewError(Exception):
+    """Something was ordered there before, so that no totals can be told beforehand."""
+
+
+def main() -> None:
+    """Replay and do the books; exits with 1 if they do not balance or it could not be finished."""
+    parser = argparse.ArgumentParser(prog="demo", description="real orders through everything, then the books")
+    parser.add_argument("--orders", type=number_of_orders, default=ORDERS, metavar="N", help=f"default {ORDERS}")
+    parser.add_argument(
+        "--settle", type=float, default=SETTLE_SECONDS_MAX, metavar="SECONDS",
+        help=f"how long the books may take to balance afterwards (default {SETTLE_SECONDS_MAX:.0f})",
+    )  # fmt: skip
+    options = parser.parse_args()
+    environ = os.environ
+    sources = Sources(
+        environ["ZEROCART_OWNER_DATABASE_URL"],
+        environ["ZEROCART_READ_OWNER_DATABASE_URL"],
+        Mailpit(environ["ZEROCART_MAILS_URL"]),
+    )
+    try:
+        balanced = asyncio.run(_demo(environ["ZEROCART_EDGE_URL"], sources, options.orders, options.settle))
+    except ExceptionGroup as group:
+        sys.exit(f"the demo failed: {first_error(group)}")
+    except (EdgeError, NotAtRestError, NotNewError) as error:
+        sys.exit(f"the demo failed: {error}")
+    sys.exit(0 if balanced else 1)
+
+
+async def _demo(url: str, sources: Sources, orders_max: int, settle_seconds: float) -> bool:
+    await _must_be_new(sources)
+    plan = Plan(SLICE, orders_max)
+    async with Edge(url) as edge:
+        replay = await carry_out(edge, plan, "demo", [*shelves_of(plan)])
+        show_tally(replay.tally)
+        show_pace(replay.outcome, edge)
+        refused = replay.outcome.cancellations_refused
+    entries = await settled(expected_books(SLICE, orders_max), sources, refused, settle_seconds)
+    show_books(entries)
+    return verdict(entries)
+
+
+async def _must_be_new(sources: Sources) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(sources.owner_dsn)
+    try:
+        if await connection.fetchval("SELECT EXISTS (SELECT FROM log.events)"):
+            raise NotNewError("orders were placed there before; the books need a system that is new")
+    finally:
+        await connection.close()
+
+
+if __name__ == "__main__":
+    main()
