@@ -12,7 +12,7 @@ export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test demo up down chaos bench manifests lock clean
-.PHONY: image passwords up-compose down-compose test-containers
+.PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -46,13 +46,13 @@ down: setup ## stop the local cluster
 image: ## the image of the services, the same layers for the same commit (IMAGE=name VERSION=tag)
 	sh docker/image.sh $(IMAGE) $(VERSION)
 
-passwords: ## write what compose.yaml asks for into .env, once
-	sh docker/passwords.sh
+secrets: ## write what compose.yaml asks for into .env, once
+	sh docker/secrets.sh
 
-up-compose: passwords ## everything in containers, edge on 127.0.0.1:8080
+up-compose: secrets ## everything in containers, edge on 127.0.0.1:8080
 	docker compose up --detach --build --wait
 
-down-compose: passwords ## stop it; the data stays (docker compose down --volumes forgets it)
+down-compose: secrets ## stop it; the data stays (docker compose down --volumes forgets it)
 	docker compose --profile grafana --profile demo down
 
 test-containers: setup ## ports, image and compose on a container engine; skipped where there is none

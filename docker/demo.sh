@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME="${ZEROCART_DEMO_PROJECT:-zerocart-demo}" ZEROCART_EDGE_PORT=0
-sh docker/passwords.sh
+sh docker/secrets.sh
 trap 'docker compose --profile demo down --volumes --remove-orphans --timeout 10 >/dev/null 2>&1' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM

@@ -4,10 +4,11 @@
 - ZEROCART_OWNER_DATABASE_URL and ZEROCART_READ_OWNER_DATABASE_URL: the two databases as their owner; a database that
   is not there is created, if the owner may;
 - the passwords of the services' roles: from ZEROCART_ROLE_PASSWORDS (a JSON object, service to password) and from the
-  URLs `<service>-database-url` and `<service>-read-database-url` in the folder ZEROCART_SECRETS (the mounted Secret);
-  a service has one role, so both URLs must have the same password if they are on one server;
+  URLs `<service>-database-url` and `<service>-read-database-url` in the folder ZEROCART_SECRETS, where the
+  services' Secret is mounted; a service has one role, so both must have the same password if they are on one server;
 - KAFKA_BOOTSTRAP_SERVERS, ZEROCART_TOPIC, ZEROCART_TOPIC_PARTITIONS, ZEROCART_TOPIC_REPLICAS; without servers no topic
   is made.
+What is secret may also be in a file, see `kit/secrets.py`.
 It waits ZEROCART_SETUP_SECONDS for servers that are still coming up.
 """
 
@@ -25,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 from services.kit.errors import ZerocartError
 from services.kit.migrate import migrate, migrate_read
+from services.kit.secrets import Secrets
 from services.kit.topics import create_topic
 from services.kit.walls import DATABASE_ROLES, READ_ROLES
 
@@ -54,13 +56,14 @@ class Plan:
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Plan:
         """The plan that the environment tells; ZerocartError names what is wrong with it."""
-        given = _given(environ.get("ZEROCART_ROLE_PASSWORDS", ""))
-        secrets = environ.get("ZEROCART_SECRETS", "")
+        secrets = Secrets(environ)
+        given = _given(secrets.find("ZEROCART_ROLE_PASSWORDS"))
+        folder = environ.get("ZEROCART_SECRETS", "")
         return cls(
-            owner_dsn=environ.get("ZEROCART_OWNER_DATABASE_URL", ""),
-            read_owner_dsn=environ.get("ZEROCART_READ_OWNER_DATABASE_URL", ""),
-            passwords={**_in_urls(secrets, DATABASE_ROLES, "database-url"), **given},
-            read_passwords={**_in_urls(secrets, READ_ROLES, "read-database-url"), **given},
+            owner_dsn=secrets.find("ZEROCART_OWNER_DATABASE_URL"),
+            read_owner_dsn=secrets.find("ZEROCART_READ_OWNER_DATABASE_URL"),
+            passwords={**_in_urls(folder, DATABASE_ROLES, "database-url"), **given},
+            read_passwords={**_in_urls(folder, READ_ROLES, "read-database-url"), **given},
             bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
             topic=environ.get("ZEROCART_TOPIC", "zerocart.events"),
             partitions=int(environ.get("ZEROCART_TOPIC_PARTITIONS", PARTITIONS)),

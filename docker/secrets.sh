@@ -1,0 +1,42 @@
+#!/bin/sh
+# Writes the secrets that compose.yaml asks for into .env, which git ignores; those that are there stay as they are.
+set -eu
+cd "$(dirname "$0")/.."
+umask 077
+touch .env
+
+random() { # 32 bytes in hexadecimal
+    od -An -N 32 -tx1 /dev/urandom | tr -d ' \n'
+}
+
+keep() { # NAME COMMAND: what the command says, unless the name is there
+    if ! grep -q "^ZEROCART_$1=" .env; then
+        value=$("$2")
+        printf 'ZEROCART_%s=%s\n' "$1" "$value" >>.env
+    fi
+}
+
+signing_key() { # Ed25519 in PEM: the fixed head of PKCS 8, then 32 random bytes
+    key=$({ printf '\060\056\002\001\000\060\005\006\003\053\145\160\004\042\004\040'; head -c 32 /dev/urandom; } | base64)
+    printf '"-----BEGIN PRIVATE KEY-----\\n%s\\n-----END PRIVATE KEY-----\\n"' "$key"
+}
+
+clients() { # the operator may everything; only the digest of its secret goes to the service
+    secret=$(sed -n 's/^ZEROCART_OPERATOR_SECRET=//p' .env)
+    digest=$(printf %s "$secret" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d ' ' -f 1)
+    scopes=$(
+        for what in users orders stock payments shipments fulfillments operations; do
+            printf '"%s:read", "%s:write", ' "$what" "$what"
+        done
+    )
+    printf '%s' "'{\"operator\": {\"secret_sha256\": \"$digest\", \"scopes\": [$scopes\"users:admin\", \"orders:admin\", \"analytics:read\"]}}'"
+}
+
+for name in POSTGRES GRAFANA USERS ORDERS INVENTORY PAYMENTS SHIPPING NOTIFICATIONS FULFILLMENT SCHEDULER PROJECTION QUERY OPERATIONS; do
+    keep "${name}_PASSWORD" random
+done
+keep ACCOUNT_KEY random
+keep MAIL_TOKEN_KEYS random
+keep SIGNING_KEYS signing_key
+keep OPERATOR_SECRET random
+keep CLIENTS clients
