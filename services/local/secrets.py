@@ -8,7 +8,7 @@ import secrets
 
 from services.local.state import State
 
-__all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets"]
+__all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
 
 OPERATOR = "operator"
 """The client of whoever runs the local cluster; its secret is `operator-secret` in `secrets.json`."""
@@ -26,7 +26,7 @@ def local_secrets(state: State) -> dict[str, str]:
         {
             "users-account-key": _key,
             "mail-token-keys": _key,
-            "users-signing-keys": _signing_key,
+            "users-signing-keys": signing_key,
             "operator-secret": _key,
         }
     )
@@ -39,7 +39,8 @@ def _key() -> str:
     return secrets.token_urlsafe(KEY_BYTES)
 
 
-def _signing_key() -> str:
+def signing_key() -> str:
+    """A new Ed25519 key in PEM."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 

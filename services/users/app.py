@@ -36,7 +36,15 @@ def create_app(host: Host | None = None) -> Service:
 
     def routers() -> Sequence[APIRouter]:
         from services.users.api import router
+        from services.users.tokens import api as tokens
+        from services.users.tokens.clients import Clients
+        from services.users.tokens.grants import Grants
+        from services.users.tokens.sessions import Sessions
+        from services.users.tokens.signing import SigningKeys
 
-        return (router(accounts, proofs, times),)
+        keys = SigningKeys(settings.signing_keys, settings.issuer)
+        sessions = Sessions(host.log, times.refresh_token)
+        grants = Grants(proofs, sessions, Clients(settings.clients), keys, times)
+        return router(accounts, proofs, times), tokens.router(grants, keys)
 
     return Service(host, reactions=reactions(accounts), routers=routers, warms=WARMS, on_stop=(passwords.close,))

@@ -22,12 +22,12 @@ FORGOTTEN_AFTER = timedelta(days=1)
 FORGET_ROWS_MAX = 100
 
 BEGIN = """
-    INSERT INTO attempts AS a (email_digest, failures, not_before, last_at) VALUES ($1, 1, $2, $2)
+    INSERT INTO attempts AS a (email_digest, failures, not_before, last_at) VALUES ($1, 1, '-infinity', $2)
     ON CONFLICT (email_digest) DO UPDATE SET
         failures = a.failures + 1,
         last_at = $2::timestamptz,
-        not_before = $2::timestamptz + CASE WHEN a.failures + 1 < $3 THEN interval '0' ELSE
-            least(2 ^ least(a.failures + 1 - $3, $4), $5) * interval '1 second' END
+        not_before = CASE WHEN a.failures + 1 < $3 THEN '-infinity' ELSE
+            $2::timestamptz + least(2 ^ least(a.failures + 1 - $3, $4), $5) * interval '1 second' END
     WHERE a.not_before <= $2
     RETURNING failures
 """
@@ -78,7 +78,8 @@ class Attempts:
             rows = await unit.fetch(CREDENTIALS, address)
         return next((Credentials(str(row["user_id"]), str(row["password_hash"])) for row in rows), None)
 
-    async def renew(self, old: Credentials, password_hash: str) -> None:
+    async def renew(self, old: Credentials, password_hash: str) -> Credentials:
         """Keep a newer hash of the same password."""
         async with self._log.transaction() as unit:
             await unit.execute(RENEW, old.user_id, old.password_hash, password_hash)
+        return Credentials(old.user_id, password_hash)

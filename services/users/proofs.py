@@ -37,7 +37,7 @@ class Proofs:
             return None
         await self._attempts.succeed(address)
         if self.passwords.outdated(found.password_hash):
-            await self._attempts.renew(found, await self.passwords.hash(password))
+            return await self._attempts.renew(found, await self.passwords.hash(password))
         return found
 
     async def current_password(self, user_id: str, password: str, now: datetime) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
+from hashlib import sha256
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from services.kit.postgres_log import PostgresLog
 from services.kit.service import Service
 from services.kit.settings import Settings
 from services.local.manifests import read_manifests
+from services.local.secrets import signing_key
 from services.notifications.app import create_app as notifications
 from services.orders.app import create_app as orders
 from services.payments.app import create_app as payments
@@ -31,7 +33,13 @@ from tests.architecture.rules import ROOT
 
 RETRIES_MAX = 50
 IN_FLIGHT_MAX = 50
-SECRETS: Any = {"account_key": "a" * 32, "mail_token_keys": ("m" * 32,)}
+CLIENT_SECRET = "c" * 43
+CLIENTS = {
+    "shop": {"secret_sha256": sha256(CLIENT_SECRET.encode()).hexdigest(), "scopes": ["orders:read", "users:admin"]}
+}
+SECRETS: Any = {
+    "account_key": "a" * 32, "mail_token_keys": ("m" * 32,), "signing_keys": signing_key(), "clients": json.dumps(CLIENTS),
+}  # fmt: skip
 ADDRESS = {"name": "Ann", "line1": "1 Road", "city": "Leeds", "country": "GB"}
 
 
@@ -152,7 +160,7 @@ async def running(database: Any, **settings: Any) -> AsyncGenerator[System]:
 
     def host(service: str) -> Host:
         log = PostgresLog(database.dsn(service), service)
-        hosts.append(Host.of(Settings(service=service, **SECRETS, **settings), log, bus, PostgresFailures(log)))
+        hosts.append(Host.of(Settings(service=service, **{**SECRETS, **settings}), log, bus, PostgresFailures(log)))
         return hosts[-1]
 
     apps: dict[str, Service] = {

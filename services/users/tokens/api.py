@@ -1,0 +1,125 @@
+"""`POST /token` and the key set over HTTP."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote_plus
+
+from fastapi import APIRouter, Request, Response
+
+from services.kit.asgi import read_body
+from services.kit.errors import TooOften
+from services.kit.metrics import METRICS
+from services.users.tokens.errors import TokenError
+from services.users.tokens.grants import Grants, TokenRequest
+from services.users.tokens.signing import SigningKeys
+
+__all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "router"]
+
+FORM_TYPE = "application/x-www-form-urlencoded"
+FORM_BYTES_MAX = 16_384
+FORM_FIELDS_MAX = 20
+KEYS_MAX_AGE_SECONDS = 300
+NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+FIELDS = ("grant_type", "username", "password", "refresh_token", "scope", "client_id", "client_secret")
+FORM: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            FORM_TYPE: {
+                "schema": {
+                    "type": "object",
+                    "required": ["grant_type"],
+                    "properties": {name: {"type": "string"} for name in FIELDS},
+                }
+            }
+        },
+    }
+}
+
+
+def router(grants: Grants, keys: SigningKeys) -> APIRouter:
+    """The routes of tokens."""
+    routes = APIRouter()
+
+    @routes.post("/token", openapi_extra=FORM)
+    async def token(request: Request) -> Response:
+        try:
+            asked = _token_request(request, await _form(request))
+            body = await grants.answer(asked)
+        except TokenError as error:
+            METRICS.count("tokens_refused", error=error.code)
+            headers = {"WWW-Authenticate": 'Basic realm="zerocart", charset="UTF-8"'} if error.challenge else {}
+            return _refused(error.status, error.code, error.detail, headers)
+        except TooOften as error:
+            METRICS.count("tokens_refused", error=error.code)
+            wait = {"Retry-After": str(error.retry_after_seconds)}
+            return _refused(429, "temporarily_unavailable", error.detail, wait)
+        METRICS.count("tokens_issued", grant=asked.parameters["grant_type"])
+        return _json(200, body, NOT_KEPT)
+
+    @routes.get("/.well-known/jwks.json")
+    async def key_set() -> Response:
+        age = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_SECONDS}"}
+        return _json(200, {"keys": keys.published()}, age)
+
+    return routes
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The parameters; those without a value count as left out (RFC 6749, 3.2)."""
+    if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM_TYPE:
+        raise TokenError("invalid_request", f"send {FORM_TYPE}")
+    body = await read_body(request.receive, FORM_BYTES_MAX)
+    try:
+        pairs = parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict",
+            max_num_fields=FORM_FIELDS_MAX,
+        )  # fmt: skip
+    except ValueError as error:
+        raise TokenError("invalid_request", "the form cannot be read") from error
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        raise TokenError("invalid_request", "a parameter is there twice")
+    if "\0" in "".join(parameters.values()):
+        raise TokenError("invalid_request", "a parameter has the character NUL")
+    return {name: value for name, value in parameters.items() if value}
+
+
+def _token_request(request: Request, parameters: dict[str, str]) -> TokenRequest:
+    at = datetime.now(UTC)
+    header = request.headers.get("authorization")
+    if header is None:
+        client_id, secret = parameters.get("client_id", ""), parameters.get("client_secret", "")
+        return TokenRequest(parameters, at, client_id, secret)
+    client_id, secret = _basic(header)
+    if "client_secret" in parameters or parameters.get("client_id", client_id) != client_id:
+        raise TokenError("invalid_request", "the client names itself twice")
+    return TokenRequest(parameters, at, client_id, secret, by_header=True)
+
+
+def _basic(header: str) -> tuple[str, str]:
+    scheme, _, rest = header.partition(" ")
+    try:
+        if scheme.lower() != "basic":
+            raise ValueError(scheme)
+        client_id, colon, secret = base64.b64decode(rest, validate=True).decode().partition(":")
+        if not (client_id and colon and secret):
+            raise ValueError("empty")
+        return unquote_plus(client_id, errors="strict"), unquote_plus(secret, errors="strict")
+    except (ValueError, binascii.Error) as error:
+        detail = "Authorization must be Basic, with id and secret"
+        raise TokenError("invalid_client", detail, status=401, challenge=True) from error
+
+
+def _refused(status: int, code: str, detail: str, headers: Mapping[str, str]) -> Response:
+    return _json(status, {"error": code, "error_description": detail}, {**NOT_KEPT, **headers})
+
+
+def _json(status: int, body: Mapping[str, object], headers: Mapping[str, str]) -> Response:
+    return Response(json.dumps(body), status_code=status, headers=dict(headers), media_type="application/json")

@@ -1,0 +1,54 @@
+"""Programs with rights of their own: their ids, what their secrets are checked against, and what they may ask for.
+
+A plain SHA-256 is enough for a secret that is random and long; a person's password is another matter.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from services.kit.errors import ZerocartError
+
+__all__ = ["Client", "Clients"]
+
+NO_DIGEST = "0" * 64
+
+
+class Client(BaseModel):
+    """One program; `secret_sha256` is the digest of its secret in hexadecimal."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    secret_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    scopes: tuple[str, ...]
+
+
+class Clients:
+    """Those that `text`, a JSON object by id, names."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def authenticate(self, client_id: str, secret: str) -> Client | None:
+        """The client whose id and secret these are."""
+        client = self._known.get(client_id)
+        digest = hashlib.sha256(secret.encode()).hexdigest()
+        right = hmac.compare_digest(digest, client.secret_sha256 if client else NO_DIGEST)
+        return client if right else None
+
+    @cached_property
+    def _known(self) -> Mapping[str, Client]:
+        if not self._text:
+            return {}
+        try:
+            known = TypeAdapter(dict[str, Client]).validate_json(self._text)
+        except ValidationError as error:
+            wrong = ", ".join(".".join(map(str, part["loc"])) or "JSON" for part in error.errors(include_input=False))
+            raise ZerocartError("bad-setting", f"ZEROCART_CLIENTS: {wrong}") from error
+        if any(name.startswith("usr_") for name in known):
+            raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user")
+        return known

@@ -1,0 +1,115 @@
+"""Who gets a token for what: the grants of RFC 6749 that are supported, and its errors (section 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.users.proofs import Proofs
+from services.users.times import Times
+from services.users.tokens.clients import Client, Clients
+from services.users.tokens.errors import TokenError
+from services.users.tokens.sessions import Session, Sessions
+from services.users.tokens.signing import Grant, SigningKeys
+
+__all__ = ["CUSTOMER_SCOPES", "Grants", "TokenRequest"]
+
+CUSTOMER_SCOPES = (
+    "users:read", "users:write", "orders:read", "orders:write",
+    "stock:read", "payments:read", "shipments:read", "fulfillments:read",
+)  # fmt: skip
+"""What a user may ask for; each covers what is their own and no more."""
+NOT_GRANTED = "unknown, wrong, used or expired, or the account is not active"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A request as it was sent: its parameters, and who says to be sending it."""
+
+    parameters: Mapping[str, str]
+    at: datetime
+    client_id: str = ""
+    client_secret: str = ""
+    by_header: bool = False
+
+    def needed(self, name: str) -> str:
+        """A parameter that the grant cannot do without."""
+        if not (value := self.parameters.get(name, "")):
+            raise TokenError("invalid_request", f"{name} is missing")
+        return value
+
+
+class Grants:
+    """Gives out tokens."""
+
+    def __init__(self, proofs: Proofs, sessions: Sessions, clients: Clients, keys: SigningKeys, times: Times) -> None:
+        self._proofs = proofs
+        self._sessions = sessions
+        self._clients = clients
+        self._keys = keys
+        self._times = times
+        self._by_type: Mapping[str, Callable[[TokenRequest], Awaitable[Mapping[str, object]]]] = {
+            "password": self._by_password,
+            "client_credentials": self._by_client,
+            "refresh_token": self._by_refresh_token,
+        }
+
+    async def answer(self, request: TokenRequest) -> Mapping[str, object]:
+        """The body of the answer; TokenError if there is nothing to be had, TooOften after too many guesses."""
+        grant = self._by_type.get(request.needed("grant_type"))
+        if grant is None:
+            raise TokenError("unsupported_grant_type", f"supported are {', '.join(self._by_type)}")
+        return await grant(request)
+
+    async def _by_password(self, request: TokenRequest) -> Mapping[str, object]:
+        if request.client_secret:
+            self._client(request)
+        username, password = request.needed("username"), request.needed("password")
+        scopes = _scopes(request, CUSTOMER_SCOPES)
+        found = await self._proofs.password(username, password, request.at)
+        session = await self._sessions.start(found, scopes, request.at) if found else None
+        return self._body(request, session, scopes)
+
+    async def _by_refresh_token(self, request: TokenRequest) -> Mapping[str, object]:
+        if request.client_secret:
+            self._client(request)
+        token = request.needed("refresh_token")
+        wanted = _scopes(request, CUSTOMER_SCOPES) if "scope" in request.parameters else ()
+        session = await self._sessions.refresh(token, wanted, request.at)
+        return self._body(request, session, wanted or (session.scopes if session else ()))
+
+    async def _by_client(self, request: TokenRequest) -> Mapping[str, object]:
+        client = self._client(request)
+        scopes = _scopes(request, client.scopes)
+        grant = Grant(request.client_id, scopes, request.at, self._times.access_token, client=request.client_id)
+        return self._token(grant)
+
+    def _client(self, request: TokenRequest) -> Client:
+        client = self._clients.authenticate(request.client_id, request.client_secret)
+        if client is None:
+            detail = "unknown client, or wrong secret"
+            raise TokenError("invalid_client", detail, status=401, challenge=request.by_header)
+        return client
+
+    def _body(self, request: TokenRequest, session: Session | None, scopes: Sequence[str]) -> Mapping[str, object]:
+        if session is None:
+            raise TokenError("invalid_grant", NOT_GRANTED)
+        grant = Grant(session.user_id, scopes, request.at, self._times.access_token)
+        return {**self._token(grant), "refresh_token": session.refresh_token}
+
+    def _token(self, grant: Grant) -> Mapping[str, object]:
+        return {
+            "access_token": self._keys.sign(grant),
+            "token_type": "Bearer",
+            "expires_in": int(grant.lasts.total_seconds()),
+            "scope": " ".join(grant.scopes),
+        }
+
+
+def _scopes(request: TokenRequest, allowed: Sequence[str]) -> Sequence[str]:
+    """What is asked for, in our order, or all there is; TokenError if it is more than that."""
+    wanted = set(request.parameters.get("scope", "").split(" ")) - {""}
+    if more := wanted - set(allowed):
+        raise TokenError("invalid_scope", f"not to be had: {len(more)} of the scopes asked for")
+    return [scope for scope in allowed if scope in wanted] if wanted else allowed

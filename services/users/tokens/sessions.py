@@ -1,0 +1,121 @@
+"""Refresh tokens: random, kept as digests, each used once. One that comes back used was stolen: its login ends."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from secrets import token_urlsafe
+
+from services.kit.commands import folded
+from services.kit.ids import new_id
+from services.kit.log import EventLog, Unit
+from services.kit.logs import log
+from services.kit.metrics import METRICS
+from services.kit.transactions import in_transaction
+from services.users.account import Active
+from services.users.accounts import LOCK
+from services.users.attempts import Credentials
+from services.users.domain import USER
+from services.users.tokens.errors import TokenError
+
+__all__ = ["Session", "Sessions"]
+
+TOKEN_BYTES = 32
+FORGET_ROWS_MAX = 100
+
+START = """
+    INSERT INTO refresh_tokens (digest, family, user_id, scope, expires_at) VALUES ($1, $2, $3, $4, $5)
+"""
+OWNER = "SELECT user_id FROM refresh_tokens WHERE digest = $1"
+LOOK = "SELECT family, scope, expires_at, used FROM refresh_tokens WHERE digest = $1 FOR UPDATE"
+USE = "UPDATE refresh_tokens SET used = true WHERE digest = $1"
+END = "DELETE FROM refresh_tokens WHERE family = $1"
+FORGET = """
+    DELETE FROM refresh_tokens WHERE digest IN (
+        SELECT digest FROM refresh_tokens WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    )
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Whose login it is, what it may do, and by which token it goes on."""
+
+    user_id: str
+    scopes: Sequence[str]
+    refresh_token: str
+
+
+class Sessions:
+    """Logins of users; one lasts `lasts` from when its password was given, however often it is refreshed."""
+
+    def __init__(self, event_log: EventLog, lasts: timedelta) -> None:
+        self._log = event_log
+        self._lasts = lasts
+
+    async def start(self, found: Credentials, scopes: Sequence[str], now: datetime) -> Session | None:
+        """A login; None if the account is not active, or its password was changed a moment ago."""
+
+        async def work(unit: Unit) -> Session | None:
+            await unit.execute(FORGET, now, FORGET_ROWS_MAX)
+            rows = await unit.fetch(LOCK, found.user_id)
+            if not rows or rows[0]["password_hash"] != found.password_hash or not await _active(unit, found.user_id):
+                return None
+            return await _issue(unit, found.user_id, new_id("ses"), scopes, now + self._lasts)
+
+        return await in_transaction(self._log, work)
+
+    async def refresh(self, token: str, wanted: Sequence[str], now: datetime) -> Session | None:
+        """The next token of a login; None if this one is unknown, expired or used, which ends the login.
+
+        TokenError, and nothing is done, if the login was not given all that is wanted.
+        """
+        digest = _digest(token)
+
+        async def work(unit: Unit) -> Session | None:
+            owners = await unit.fetch(OWNER, digest)
+            if not owners:
+                return None
+            user_id = str(owners[0]["user_id"])
+            await unit.fetch(LOCK, user_id)  # before the token's own row, as everywhere
+            rows = await unit.fetch(LOOK, digest)
+            if not rows:
+                return None
+            family, scope, expires_at, used = rows[0].values()
+            if used:
+                await unit.execute(END, family)
+                _report(user_id)
+                return None
+            assert isinstance(expires_at, datetime)
+            if expires_at <= now or not await _active(unit, user_id):
+                return None
+            scopes = str(scope).split()
+            if set(wanted) - set(scopes):
+                raise TokenError("invalid_scope", "the login was not given all of these scopes")
+            await unit.execute(USE, digest)
+            return await _issue(unit, user_id, str(family), scopes, expires_at)
+
+        return await in_transaction(self._log, work)
+
+
+async def _active(unit: Unit, user_id: str) -> bool:
+    user = folded(USER, await unit.read(USER.stream(user_id))).state
+    return isinstance(user, Active)
+
+
+async def _issue(unit: Unit, user_id: str, family: str, scopes: Sequence[str], expires_at: datetime) -> Session:
+    token = token_urlsafe(TOKEN_BYTES)
+    await unit.execute(START, _digest(token), family, user_id, " ".join(scopes), expires_at)
+    return Session(user_id, scopes, token)
+
+
+def _report(user_id: str) -> None:
+    METRICS.count("refresh_tokens_reused")
+    log("a used refresh token came back: its login was ended", level=logging.WARNING, user_id=user_id)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
