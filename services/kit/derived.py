@@ -8,11 +8,16 @@ from collections.abc import Sequence
 
 from services.kit.errors import ZerocartError
 
-__all__ = ["KEY_CHARS_MIN", "derive", "derives"]
+__all__ = ["KEY_CHARS_MIN", "derive", "derives", "several"]
 
 KEY_CHARS_MIN = 32
 """A key is random: 32 characters of base64 or hexadecimal are more than anybody can guess."""
 SEPARATOR = "\x1f"
+
+
+def several(text: str) -> list[str]:
+    """The keys in a secret that may hold more than one, separated by commas: the first makes tokens."""
+    return [key.strip() for key in text.split(",")]
 
 
 def derive(key: str, *about: str) -> str:

@@ -29,10 +29,10 @@ class Settings:
     namespace: str = "zerocart"
     sandbox: str = ""
     cors_origins: tuple[str, ...] = ()
-    account_key: str = field(default="", repr=False)
-    mail_token_keys: tuple[str, ...] = field(default=(), repr=False)
-    signing_keys: str = field(default="", repr=False)
-    clients: str = field(default="", repr=False)
+    account_key: Secret = field(default=plain(""), repr=False)
+    mail_token_keys: Secret = field(default=plain(""), repr=False)
+    signing_keys: Secret = field(default=plain(""), repr=False)
+    clients: Secret = field(default=plain(""), repr=False)
     issuer: str = "https://zerocart.example"
     durations_seconds: Mapping[str, int] = field(default_factory=dict[str, int])
     log_level: str = "INFO"
@@ -54,10 +54,10 @@ class Settings:
             namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
             sandbox=environ.get("ZEROCART_SANDBOX", ""),
             cors_origins=_several(environ.get("ZEROCART_CORS_ORIGINS", "")),
-            account_key=environ.get("ZEROCART_ACCOUNT_KEY", ""),
-            mail_token_keys=_several(environ.get("ZEROCART_MAIL_TOKEN_KEYS", "")),
-            signing_keys=environ.get("ZEROCART_SIGNING_KEYS", ""),
-            clients=environ.get("ZEROCART_CLIENTS", ""),
+            account_key=secrets.reading("ZEROCART_ACCOUNT_KEY"),
+            mail_token_keys=secrets.reading("ZEROCART_MAIL_TOKEN_KEYS"),
+            signing_keys=secrets.reading("ZEROCART_SIGNING_KEYS"),
+            clients=secrets.reading("ZEROCART_CLIENTS"),
             issuer=environ.get("ZEROCART_ISSUER", "https://zerocart.example"),
             durations_seconds=_durations(environ.get("ZEROCART_DURATIONS_SECONDS", "")),
             log_level=environ.get("LOG_LEVEL", "INFO"),

@@ -12,7 +12,9 @@ __all__ = ["create_app"]
 
 def create_app(host: Host | None = None, server: MailServer | None = None) -> Service:
     """The notifications service on `host`, or on what the environment names."""
-    host = host or Host.connect("notifications")
+    if host is None:
+        host = Host.connect("notifications")
+        host.settings.require(ZEROCART_MAIL_TOKEN_KEYS=host.settings.mail_token_keys())
     server = server or SmtpServer(host.settings.smtp_url)
     settings = host.settings
     heard = reactions(host.handler, server, settings.mail_from, settings.mail_token_keys)

@@ -23,10 +23,11 @@ from services.contracts.users import (
     WelcomeTipsSend,
 )
 from services.kit.commands import CommandHandler
-from services.kit.derived import derive
+from services.kit.derived import derive, several
 from services.kit.errors import Unavailable
 from services.kit.metrics import METRICS
 from services.kit.reactions import Heard, Reactions
+from services.kit.secrets import Secret
 from services.notifications.domain import NOTICE, RecordNotice, Template, Unsent, notice_identity
 from services.notifications.smtp import MailServer, NotSent
 
@@ -104,7 +105,7 @@ class NoticeWriter:
     """Writes the mails; the first of the keys makes the tokens."""
 
     sender: str
-    mail_token_keys: Sequence[str]
+    mail_token_keys: Secret
 
     def compose(self, notice: UserNotice) -> EmailMessage:
         """The mail; its Message-ID follows from the notice, so that a repeat can be recognised (RFC 5322 3.6.4)."""
@@ -126,8 +127,7 @@ class NoticeWriter:
     def _token(self, notice: UserNotice) -> Mapping[str, str]:
         if not isinstance(notice, TokenNotice):
             return {}
-        key = self.mail_token_keys[0] if self.mail_token_keys else ""
-        token = derive(key, notice.type, notice.user_id, notice.notice_id)
+        token = derive(several(self.mail_token_keys())[0], notice.type, notice.user_id, notice.notice_id)
         whole = f"{notice.user_id}.{token}" if isinstance(notice, PasswordResetRequested) else token
         return {"token": whole, "until": f"{notice.expires_at:%d %B %Y, %H:%M} UTC"}
 

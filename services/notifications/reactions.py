@@ -6,14 +6,13 @@ same Message-ID, by which mail stores recognise the repeat.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from services.contracts.fulfillment import CancellationSend, ConfirmationSend
 from services.contracts.orders import OrderCancelled, OrderFailed
 from services.kit.commands import CommandHandler
 from services.kit.errors import Unavailable
 from services.kit.metrics import METRICS
 from services.kit.reactions import Heard, Reactions
+from services.kit.secrets import Secret
 from services.notifications.domain import MAIL, Kind, Record, Unsent, identity
 from services.notifications.mails import Letter, compose
 from services.notifications.notices import NoticeWriter, hear_notices
@@ -22,9 +21,7 @@ from services.notifications.smtp import MailServer, NotSent
 __all__ = ["reactions"]
 
 
-def reactions(
-    handler: CommandHandler, server: MailServer, sender: str, mail_token_keys: Sequence[str] = ()
-) -> Reactions:
+def reactions(handler: CommandHandler, server: MailServer, sender: str, mail_token_keys: Secret) -> Reactions:
     """The messages that notifications handles."""
 
     async def deliver(kind: Kind, letter: Letter | None, order_id: str) -> tuple[bool, NotSent | None]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.host import Host
 from services.kit.service import Service
+from services.kit.settings import Settings
 from services.users.accounts import Accounts
 from services.users.attempts import Attempts
 from services.users.keys import Keys
@@ -27,7 +28,9 @@ WARMS = ("notifications", "scheduler")
 
 def create_app(host: Host | None = None) -> Service:
     """The users service on `host`, or on what the environment names."""
-    host = host or Host.connect("users")
+    if host is None:
+        host = Host.connect("users")
+        _require_secrets(host.settings)
     settings = host.settings
     accounts = Accounts(host.handler, Keys(settings.account_key, settings.mail_token_keys))
     passwords = Passwords()
@@ -48,3 +51,11 @@ def create_app(host: Host | None = None) -> Service:
         return router(accounts, proofs, times), tokens.router(grants, keys)
 
     return Service(host, reactions=reactions(accounts), routers=routers, warms=WARMS, on_stop=(passwords.close,))
+
+
+def _require_secrets(settings: Settings) -> None:
+    settings.require(
+        ZEROCART_ACCOUNT_KEY=settings.account_key(),
+        ZEROCART_MAIL_TOKEN_KEYS=settings.mail_token_keys(),
+        ZEROCART_SIGNING_KEYS=settings.signing_keys(),
+    )

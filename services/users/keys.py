@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from services.contracts.users import TokenNotice
-from services.kit.derived import derive, derives
+from services.kit.derived import derive, derives, several
+from services.kit.secrets import Secret
 
 __all__ = ["Keys"]
 
@@ -13,18 +12,18 @@ __all__ = ["Keys"]
 class Keys:
     """`account_key` is of users alone, `mail_token_keys` are shared with whoever writes the mails."""
 
-    def __init__(self, account_key: str, mail_token_keys: Sequence[str]) -> None:
+    def __init__(self, account_key: Secret, mail_token_keys: Secret) -> None:
         self._account_key = account_key
         self._mail_token_keys = mail_token_keys
 
     def address(self, email: str) -> bytes:
         """What stands for an address, however it is spelt, in tables."""
-        return derive(self._account_key, "address", email.strip().lower()).encode()
+        return derive(self._account_key(), "address", email.strip().lower()).encode()
 
     def fingerprint(self, request: str) -> str:
         """What stands for a request; keyed, because a password could be guessed from a plain digest of it."""
-        return derive(self._account_key, "request", request)
+        return derive(self._account_key(), "request", request)
 
     def made(self, token: str, notice: TokenNotice) -> bool:
         """Whether this is the token that was mailed for a notice."""
-        return derives(token, self._mail_token_keys, notice.type, notice.user_id, notice.notice_id)
+        return derives(token, several(self._mail_token_keys()), notice.type, notice.user_id, notice.notice_id)

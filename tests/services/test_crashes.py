@@ -22,6 +22,7 @@ from services.contracts.orders import OrderCreated
 from services.contracts.scheduler import TimerRequested
 from services.kit.message import Message
 from services.local.mail import MailSink
+from services.local.secrets import signing_key
 from tests.architecture.rules import ROOT
 from tests.conftest import execute
 from tests.services.crashing import POINTS
@@ -30,6 +31,10 @@ from tests.services.system import ADDRESS, order
 ORDER = "ord_1"
 MONEY = {"amount": "5.00", "currency": "GBP"}
 CARD = {"kind": "card", "token": "tok_approve"}
+SECRETS = {
+    "ZEROCART_ACCOUNT_KEY": "a" * 32, "ZEROCART_MAIL_TOKEN_KEYS": "m" * 32, "ZEROCART_SIGNING_KEYS": signing_key(),
+    "ZEROCART_DURATIONS_SECONDS": '{"welcome": 0}',
+}  # fmt: skip
 LINE = {"product_id": "P", "product_name": "P", "quantity": 2, "unit_price": "2.50"}
 ASK = {"saga_id": ORDER, "attempt": 1}
 WANTED = [{"product_id": "P", "quantity": 2}]
@@ -81,6 +86,7 @@ class World:
             "ZEROCART_DATABASE_URL": self._database.dsn(service),
             "KAFKA_BOOTSTRAP_SERVERS": self._bootstrap,
             "ZEROCART_TOPIC": self._topic,
+            **SECRETS,
             "ZEROCART_SMTP_URL": f"smtp://127.0.0.1:{self._smtp_port}",
         }
         module = ["tests.services.crashing", service, point] if point else ["services.run", service]

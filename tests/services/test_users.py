@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from services.kit.commands import CommandHandler
+from services.kit.outbox import Relay
+from services.kit.postgres_log import PostgresLog
+from services.scheduler.timers import Timers
 from services.users.domain import VERIFICATIONS_MAX
 from tests.services.system import System, running
 
@@ -220,3 +226,56 @@ async def test_a_suspended_account(database):
         answer = await system.users.post(f"{url}/reinstate")
         assert (answer.status_code, answer.json()["status"]) == (200, "active")
         assert (await system.users.patch(url, json={"age": 30})).status_code == 200
+
+
+@asynccontextmanager
+async def time_machine(database: Any, system: System) -> AsyncGenerator[Timers]:
+    log = PostgresLog(database.dsn("scheduler"), "scheduler")
+    yield Timers(CommandHandler("scheduler", log, Relay(log.outbox, system.bus)))
+    await log.close()
+
+
+async def test_letters_in_time(database):
+    async with running(database) as system, time_machine(database, system) as timers:
+        ids = {
+            name: await active(system, email=f"{name}@example.com", newsletter=True) for name in ("ann", "bob", "cid")
+        }
+        await system.users.patch(f"/users/{ids['bob']}/preferences", json={"notifications": False})
+        await register(system, email="dan@example.com")
+        await system.users.delete(f"/users/{ids['cid']}")
+        await system.bus.quiet()
+        now = datetime.now(UTC)
+
+        async def at(later: timedelta) -> dict[str, list[str]]:
+            await timers.fire(now + later)
+            await system.bus.quiet()
+            return {kind: [mail["To"] for mail in mails(system, kind)] for kind in ("welcome_tips", "follow_up")}
+
+        nothing: dict[str, list[str]] = {"welcome_tips": [], "follow_up": []}
+        assert await at(timedelta(minutes=4)) == nothing
+        welcomed = {name: sorted(to) for name, to in (await at(timedelta(minutes=6))).items()}
+        assert welcomed == {"welcome_tips": ["ann@example.com", "dan@example.com"], "follow_up": []}
+        for later in (
+            timedelta(minutes=-9),
+            timedelta(days=2),
+            timedelta(days=4),
+            timedelta(days=4),
+            timedelta(days=400),
+        ):
+            seen = await at(later)  # back, too early, due, again, and far ahead
+            assert len(seen["welcome_tips"]) == 2
+            assert seen["follow_up"] == (["ann@example.com"] if later >= timedelta(days=4) else [])
+        assert system.bus.dead == []
+
+
+async def test_who_comes_back_to_news_after_their_time_gets_none(database):
+    async with running(database) as system, time_machine(database, system) as timers:
+        user_id = await active(system, newsletter=True)
+        url = f"/users/{user_id}/preferences"
+        await system.users.put(url, json={"notifications": False})
+        await timers.fire(datetime.now(UTC) + timedelta(days=4))
+        await system.bus.quiet()
+        await system.users.put(url, json={"notifications": True, "newsletter": True})
+        await timers.fire(datetime.now(UTC) + timedelta(days=5))
+        await system.bus.quiet()
+        assert mails(system, "welcome_tips") == mails(system, "follow_up") == []

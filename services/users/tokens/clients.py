@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from functools import cached_property
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from services.kit.errors import ZerocartError
+from services.kit.secrets import Secret, plain
 
 __all__ = ["Client", "Clients"]
 
@@ -30,25 +30,31 @@ class Client(BaseModel):
 class Clients:
     """Those that `text`, a JSON object by id, names."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def __init__(self, text: str | Secret) -> None:
+        self._text = plain(text)
+        self._read: tuple[str, Mapping[str, Client]] = ("", {})
 
     def authenticate(self, client_id: str, secret: str) -> Client | None:
         """The client whose id and secret these are."""
-        client = self._known.get(client_id)
+        client = self._known().get(client_id)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         right = hmac.compare_digest(digest, client.secret_sha256 if client else NO_DIGEST)
         return client if right else None
 
-    @cached_property
     def _known(self) -> Mapping[str, Client]:
-        if not self._text:
-            return {}
-        try:
-            known = TypeAdapter(dict[str, Client]).validate_json(self._text)
-        except ValidationError as error:
-            wrong = ", ".join(".".join(map(str, part["loc"])) or "JSON" for part in error.errors(include_input=False))
-            raise ZerocartError("bad-setting", f"ZEROCART_CLIENTS: {wrong}") from error
-        if any(name.startswith("usr_") for name in known):
-            raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user")
+        text, (read, known) = self._text(), self._read
+        if text != read:
+            known = _clients(text or "{}")
+            self._read = (text, known)
         return known
+
+
+def _clients(text: str) -> Mapping[str, Client]:
+    try:
+        known = TypeAdapter(dict[str, Client]).validate_json(text)
+    except ValidationError as error:
+        wrong = ", ".join(".".join(map(str, part["loc"])) or "JSON" for part in error.errors(include_input=False))
+        raise ZerocartError("bad-setting", f"ZEROCART_CLIENTS: {wrong}") from None  # the cause would show what it is
+    if any(name.startswith("usr_") for name in known):
+        raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user")
+    return known

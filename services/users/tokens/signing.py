@@ -9,11 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from services.kit.errors import ZerocartError
 from services.kit.ids import new_id
+from services.kit.secrets import Secret, plain
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -46,9 +46,10 @@ class _Key:
 class SigningKeys:
     """The private keys in `pem`: the first signs, all are published, so that they can be rotated."""
 
-    def __init__(self, pem: str, issuer: str) -> None:
-        self._pem = pem
+    def __init__(self, pem: str | Secret, issuer: str) -> None:
+        self._pem = plain(pem)
         self._issuer = issuer
+        self._read: tuple[str, list[_Key]] = ("", [])
 
     def sign(self, grant: Grant) -> str:
         """The access token; ZerocartError if there is no usable key."""
@@ -67,17 +68,19 @@ class SigningKeys:
         }
         if grant.client:
             claims["client_id"] = grant.client
-        key = self._keys[0]
+        key = self._keys()[0]
         headers = {"kid": key.public["kid"], "typ": TOKEN_TYPE}
         return jwt.encode(claims, key.private, algorithm=ALGORITHM, headers=headers)
 
     def published(self) -> list[Mapping[str, str]]:
         """The public keys as JWKs (RFC 8037)."""
-        return [key.public for key in self._keys]
+        return [key.public for key in self._keys()]
 
-    @cached_property
     def _keys(self) -> list[_Key]:
-        keys = [_key(block) for block in _PEM.findall(self._pem)]
+        pem, (known, keys) = self._pem(), self._read
+        if pem != known or not keys:
+            keys = [_key(block) for block in _PEM.findall(pem)]
+            self._read = (pem, keys)
         if not keys:
             raise ZerocartError("bad-setting", "there is no signing key (Ed25519, PEM)")
         return keys
