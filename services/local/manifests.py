@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
@@ -210,11 +210,12 @@ def _service(node: Node) -> Service:
     idle = tuple(f"{SCALING}{name}" for name in ("initial-scale", "target-burst-capacity"))
     scaling = _annotations(template.node("metadata"), *used, *idle)
     known = ("containerConcurrency", "timeoutSeconds", "containers", "serviceAccountName", "enableServiceLinks")
-    spec = template.node("spec").only((*known, "automountServiceAccountToken", "securityContext"))
+    spec = template.node("spec").only((*known, "automountServiceAccountToken", "securityContext", "volumes"))
     containers = spec.nodes("containers")
     if len(containers) != 1:
         raise spec.refuse("exactly one container is supported")
     env, secret_env = _env(containers[0])
+    secret_env |= {path: key for volume in spec.nodes("volumes") for path, key in _files(volume)}
     return Service(
         name=_name(node),
         env=env,
@@ -229,7 +230,7 @@ def _service(node: Node) -> Service:
 
 def _env(container: Node) -> tuple[dict[str, str], dict[str, str]]:
     known = ("name", "image", "imagePullPolicy", "env", "ports", "resources", "securityContext")
-    container.only((*known, "readinessProbe", "livenessProbe"))
+    container.only((*known, "readinessProbe", "livenessProbe", "volumeMounts"))
     values: dict[str, str] = {}
     secrets: dict[str, str] = {}
     for entry in container.nodes("env"):
@@ -241,6 +242,14 @@ def _env(container: Node) -> tuple[dict[str, str], dict[str, str]]:
         else:
             values[entry.text("name")] = entry.text("value", "")
     return values, secrets
+
+
+def _files(volume: Node) -> Iterator[tuple[str, str]]:
+    """The secrets in a volume, by file name: here each becomes the environment variable of that name."""
+    for source in volume.only(("name", "projected")).node("projected").only(("sources",)).nodes("sources"):
+        secret = source.only(("secret",)).node("secret").only(("name", "items"))
+        for item in secret.nodes("items"):
+            yield item.only(("key", "path")).text("path"), f"{secret.text('name')}/{item.text('key')}"
 
 
 def _broker(node: Node) -> Broker:

@@ -1,13 +1,25 @@
-"""The chart is the one source of the manifests: it is sound in every profile, and knative/ is what it renders."""
+"""The chart is the one source of the manifests: it is sound in every way it is rendered, and knative/ is what it renders."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
+import yaml
 
 from scripts.helm import CHART, HelmError, helm, render
 from scripts.manifests import KNATIVE, manifests
+from tests.architecture.rendered import PROFILES, WAYS, documents, faults, pods
 
-PROFILES = sorted(file.name for file in CHART.glob("values-*.yaml"))
+MEMORY_UNITS = {"Ki": 1, "Mi": 1024, "Gi": 1024**2}
+
+
+def kibibytes(text: str) -> int:
+    return int(text[:-2]) * MEMORY_UNITS[text[-2:]]
+
+
+def millicores(text: str) -> int:
+    return int(text[:-1]) if text.endswith("m") else int(float(text) * 1000)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -20,6 +32,135 @@ def test_knative_is_what_the_chart_renders():
     assert {file.name for file in KNATIVE.glob("*.yaml")} == set(rendered)
     for name, text in rendered.items():
         assert (KNATIVE / name).read_text() == text, f"run make manifests: {name}"
+
+
+def test_kubectl_meets_the_namespace_first():
+    first = min(KNATIVE.glob("*.yaml"))
+    assert next(yaml.safe_load_all(first.read_text()))["kind"] == "Namespace"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_document_is_what_its_kind_allows(way):
+    assert documents(way)
+    assert [fault for document in documents(way) for fault in faults(document)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil"),
+    [
+        ("Service", lambda spec: spec["template"]["spec"].update(hostNetwrok=True)),
+        ("Trigger", lambda spec: spec["subscriber"].update(url="x")),
+        ("Job", lambda spec: spec["template"]["spec"]["containers"][0].update(imagePullSecret="x")),
+        ("NetworkPolicy", lambda spec: spec.update(policyTypes="Ingress")),
+        ("PingSource", lambda spec: spec["sink"].update(url="x")),
+    ],
+)
+def test_a_field_that_the_kind_does_not_know_is_seen(kind, spoil):
+    document = copy.deepcopy(next(each for each in documents("none") if each["kind"] == kind))
+    assert not list(faults(document))
+    spoil(document["spec"])
+    assert list(faults(document))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_runs_as_root_or_without_bounds(way):
+    for document, template in pods(way):
+        (container,) = template["spec"]["containers"]
+        assert container["securityContext"] == {
+            "runAsNonRoot": True,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }, document["metadata"]["name"]
+        asked, allowed = container["resources"]["requests"], container["resources"]["limits"]
+        assert 0 < millicores(asked["cpu"]) <= millicores(allowed["cpu"])
+        assert 0 < kibibytes(asked["memory"]) <= kibibytes(allowed["memory"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_the_scheduler_has_a_token_and_only_for_its_clock(way):
+    with_token = {
+        document["metadata"]["name"]
+        for document, template in pods(way)
+        if template["spec"].get("automountServiceAccountToken") is not False
+    }
+    assert with_token == {"scheduler"}
+    (role,) = [document for document in documents(way) if document["kind"] == "Role"]
+    assert role["rules"] == [
+        {
+            "apiGroups": ["sources.knative.dev"],
+            "resources": ["pingsources"],
+            "resourceNames": ["scheduler-clock"],
+            "verbs": ["get", "patch"],
+        }
+    ]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_knative_refuses_is_not_asked_of_it(way):
+    """Serving's own validation: fields that its schema has and a cluster as shipped does not allow."""
+    for document, template in pods(way):
+        if document["kind"] == "Job":
+            continue
+        spec = template["spec"]
+        assert spec.get("automountServiceAccountToken", False) is False  # to say true is refused
+        assert set(spec) <= {
+            "serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "imagePullSecrets",
+            "containerConcurrency", "timeoutSeconds", "containers", "volumes",
+        }  # fmt: skip
+        (container,) = spec["containers"]
+        assert "add" not in container["securityContext"]["capabilities"]
+        assert set(container["readinessProbe"]) == {"httpGet"}  # with a period it would ask once a second at best
+        assert set(container["readinessProbe"]["httpGet"]) == {"path"}
+        assert 35 <= spec["timeoutSeconds"] <= 600  # also the grace period, of which Knative takes 30 s for draining
+        scaling = template["metadata"]["annotations"]
+        prefix = "autoscaling.knative.dev/"
+        assert 0 <= int(scaling[f"{prefix}min-scale"]) <= int(scaling[f"{prefix}max-scale"])
+        assert 6 <= int(scaling[f"{prefix}window"].removesuffix("s")) <= 3600
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_only_the_edge_is_reached_from_outside(way):
+    services = [document for document in documents(way) if document["kind"] == "Service"]
+    inside = {
+        each["metadata"]["name"]: each["metadata"]["labels"].get("networking.knative.dev/visibility")
+        for each in services
+    }
+    assert {name for name, visibility in inside.items() if visibility != "cluster-local"} <= {"edge"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_no_trigger_can_lose_an_event(way):
+    named = {document["metadata"]["name"] for document in documents(way) if document["kind"] == "Service"}
+    senders = [document for document in documents(way) if document["kind"] in ("Trigger", "Broker")]
+    assert len(senders) > 1
+    for document in senders:
+        delivery = document["spec"]["delivery"]
+        assert set(delivery) == {"retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink"}
+        assert delivery["retry"] > 0
+        assert delivery["deadLetterSink"]["ref"]["name"] in named
+        assert delivery["deadLetterSink"]["uri"] == "/events"
+        if document["kind"] == "Trigger":
+            assert document["metadata"]["annotations"]["kafka.eventing.knative.dev/delivery.order"] == "unordered"
+            assert document["spec"]["subscriber"]["ref"]["name"] in named
+            assert document["spec"]["subscriber"]["uri"] == "/events"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "services.orders.hear={a}",
+        "services.order.database=true",
+        "delivery.retry=0",
+        "defaults.timeoutSeconds=10",
+        "image.digest=latest",
+        "unknown=1",
+    ],
+)
+def test_values_that_mean_nothing_are_refused(setting):
+    with pytest.raises(HelmError, match="schema"):
+        render(settings=[setting])
 
 
 def test_what_helm_refuses_is_an_error():

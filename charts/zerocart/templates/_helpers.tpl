@@ -36,3 +36,17 @@ delivery:
 {{- end }}
 {{- $urls | toJson }}
 {{- end }}
+
+{{/* The Broker's own Secret for Kafka, in its format, as files named as our settings are. */}}
+{{- define "zerocart.kafkaSecrets" -}}
+{{- with .Values.kafka.authSecret }}
+- secret:
+    name: {{ . }}
+    items:
+      - {key: protocol, path: KAFKA_SECURITY_PROTOCOL}
+# not every protocol needs all of these
+{{- range $key, $path := dict "sasl.mechanism" "KAFKA_SASL_MECHANISM" "user" "KAFKA_SASL_USER" "password" "KAFKA_SASL_PASSWORD" "ca.crt" "KAFKA_CA" }}
+- secret: {name: {{ $.Values.kafka.authSecret }}, optional: true, items: [{key: {{ $key }}, path: {{ $path }}}]}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,83 @@
+"""The chart's documents in the ways it is rendered, and what is wrong with one of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from scripts.helm import CHART, render
+from scripts.manifests import PLAIN
+from tests.architecture.rules import ROOT
+
+Document = dict[str, Any]
+DATA = ROOT / "tests" / "architecture" / "data"
+PROFILES = sorted(file.name for file in CHART.glob("values-*.yaml"))
+WAYS: dict[str, tuple[list[str], list[str]]] = {
+    **{profile: ([profile], []) for profile in PROFILES},
+    "none": ([], []),
+    "everything": (
+        [PLAIN.name, "values-production.yaml"],
+        [
+            "monitoring.dashboards.enabled=true",
+            "image.pullSecrets={registry}",
+            "image.digest=sha256:" + "0" * 64,
+            "networkPolicy.postgres.to[0].ipBlock.cidr=10.0.0.0/8",
+        ],
+    ),
+    "route": ([], ["edge.kind=httpRoute", "edge.hosts={shop.example.com}"]),
+    "without edge": ([], ["edge.kind=none", "networkPolicy.enabled=false"]),
+}
+POD_MONITOR: Document = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "spec": {
+            "type": "object",
+            "required": ["selector", "podMetricsEndpoints"],
+            "properties": {
+                "selector": {"type": "object"},
+                "podMetricsEndpoints": {"type": "array", "items": {"type": "object", "required": ["port"]}},
+            },
+            "additionalProperties": False,
+        }
+    },
+}
+"""Our own: the operator's definition is as large as all others together."""
+
+
+@cache
+def documents(way: str) -> list[Document]:
+    """What helm renders in one of WAYS."""
+    profiles, settings = WAYS[way]
+    text = render([CHART / profile for profile in profiles], settings)
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+@cache
+def _validators() -> dict[str, Draft202012Validator]:
+    known = json.loads((DATA / "schemas.json").read_text())
+    kinds = {**known["kinds"], "monitoring.coreos.com/v1 PodMonitor": POD_MONITOR}
+    return {kind: Draft202012Validator({**schema, "$defs": known["$defs"]}) for kind, schema in kinds.items()}
+
+
+def faults(document: Document) -> Iterator[str]:
+    """What the kind's own schema says against a document."""
+    kind = f"{document.get('apiVersion')} {document.get('kind')}"
+    if kind not in _validators():
+        yield f"unknown kind {kind}"
+        return
+    for error in _validators()[kind].iter_errors(document):
+        place = ".".join(str(step) for step in error.absolute_path)
+        yield f"{kind} {document['metadata']['name']}: {place}: {error.message}"
+
+
+def pods(way: str) -> Iterator[tuple[Document, Document]]:
+    """Every document that makes pods, with its pod template."""
+    for document in documents(way):
+        if document["kind"] in ("Service", "Job"):
+            yield document, document["spec"]["template"]

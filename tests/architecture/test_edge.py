@@ -1,0 +1,88 @@
+"""The edge is the same everywhere: one Caddyfile, whose routes are those of the chart."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from scripts.helm import CHART
+from services.run import SERVICES
+from tests.architecture.rendered import documents
+from tests.architecture.rules import ROOT
+
+CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
+CADDY = Path(sys.executable).parent / "caddy"
+Match = tuple[str, str | None, str]
+
+
+def adapted() -> dict:
+    """The Caddyfile as Caddy understands it, with the name of its service for every upstream."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/proc",
+        **{f"{name.upper()}_UPSTREAM": f"{name}:80" for name in SERVICES},
+    }
+    command = [str(CADDY), "adapt", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+    return json.loads(subprocess.run(command, env=environ, capture_output=True, check=True, text=True).stdout)
+
+
+def upstream(route: dict) -> str | None:
+    found = re.search(r'"dial": ?"([a-z]+):80"', json.dumps(route["handle"]))
+    return found[1] if found else None
+
+
+def of_the_caddyfile() -> set[Match]:
+    (server,) = adapted()["apps"]["http"]["servers"].values()
+    routes = [(route, upstream(route)) for route in server["routes"] if upstream(route)]
+    return {
+        (service, method, path)
+        for route, service in routes
+        for match in route["match"]
+        for path in match["path"]
+        for method in match.get("method", [None])
+    }
+
+
+def of_the_chart() -> set[Match]:
+    (route,) = [document for document in documents("route") if document["kind"] == "HTTPRoute"]
+    found: set[Match] = set()
+    for rule in route["spec"]["rules"]:
+        service = rule["filters"][0]["urlRewrite"]["hostname"].removesuffix(".zerocart.svc.cluster.local")
+        for match in rule["matches"]:
+            path = match["path"]["value"] + ("/*" if match["path"]["type"] == "PathPrefix" else "")
+            found.add((service, match.get("method"), path))
+    return found
+
+
+def test_the_route_and_the_caddyfile_say_the_same():
+    assert of_the_chart() == of_the_caddyfile()
+    assert len(of_the_chart()) > len(SERVICES)
+
+
+def test_a_rule_has_no_more_matches_than_a_gateway_allows():
+    (route,) = [document for document in documents("route") if document["kind"] == "HTTPRoute"]
+    assert len(route["spec"]["rules"]) <= 16
+    assert all(len(rule["matches"]) <= 64 for rule in route["spec"]["rules"])
+
+
+def test_event_doors_are_not_routed():
+    assert not [path for _, _, path in of_the_caddyfile() if path.startswith(("/events", "/metrics", "/*"))]
+
+
+def test_the_edge_knows_every_upstream_that_the_caddyfile_asks_for():
+    (edge,) = [d for d in documents("none") if d["kind"] == "Service" and d["metadata"]["name"] == "edge"]
+    (container,) = edge["spec"]["template"]["spec"]["containers"]
+    given = {each["name"] for each in container["env"]}
+    asked = set(re.findall(r"\{\$([A-Z_]+)\}", CADDYFILE.read_text()))
+    assert asked
+    assert asked <= given
+
+
+def test_there_is_one_caddyfile():
+    assert (CHART / "files" / "Caddyfile").resolve() == CADDYFILE
+    (config,) = [d for d in documents("none") if d["kind"] == "ConfigMap" and d["metadata"]["name"] == "zerocart-edge"]
+    assert config["data"]["Caddyfile"].strip() == CADDYFILE.read_text().strip()
