@@ -16,7 +16,7 @@ from tests.architecture.rules import ROOT
 
 CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
 CADDY = Path(sys.executable).parent / "caddy"
-Match = tuple[str, str | None, str]
+Match = tuple[str | None, str | None, str]
 
 
 def adapted() -> dict:

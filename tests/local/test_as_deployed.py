@@ -1,0 +1,172 @@
+"""The containers of knative/, each started as its manifest says: command, environment, mounted secrets, probe."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+import yaml
+
+from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
+from services.local.process import free_port, stop
+from services.local.secrets import local_secrets
+from services.local.state import State
+from services.run import SERVICES
+from tests.architecture.rules import ROOT
+from tests.conftest import PASSWORDS, execute
+
+READY_SECONDS_MAX = 30.0
+STOP_SECONDS_MAX = 30.0
+MOUNT = "/var/run/secrets/zerocart"
+_numbers = count(1)
+
+Document = dict[str, Any]
+
+
+def documents(file: str) -> list[Document]:
+    return list(yaml.safe_load_all((ROOT / "knative" / file).read_text()))
+
+
+class Namespace:
+    """What a namespace holds that the pods refer to."""
+
+    def __init__(self, folder: Path, postgres, bootstrap: str) -> None:
+        self.folder = folder
+        self.log, self.read = (f"deployed{next(_numbers)}{suffix}" for suffix in ("", "_read"))
+        urls = {f"{s}-database-url": postgres.dsn(self.log, role_of(s), PASSWORDS[s]) for s in DATABASE_ROLES}
+        urls |= {f"{s}-read-database-url": postgres.dsn(self.read, role_of(s), PASSWORDS[s]) for s in READ_ROLES}
+        owners = {"database-url": postgres.dsn(self.log), "read-database-url": postgres.dsn(self.read)}
+        state = State(folder / "state")
+        state.home.mkdir()
+        people = local_secrets(state)
+        self.secrets = {
+            "zerocart": {**urls, **people, "smtp-url": "smtp://127.0.0.1:1"},
+            "zerocart-owner": owners,
+        }
+        self.config_maps = {"zerocart-broker": {"bootstrap.servers": bootstrap}}
+
+    def mounted(self, template: Document) -> Path:
+        """The volume of secrets as the kubelet would fill it."""
+        (volume,) = template["spec"]["volumes"]
+        folder = self.folder / f"mounted{next(_numbers)}"
+        folder.mkdir()
+        for source in volume["projected"]["sources"]:
+            secret = self.secrets[source["secret"]["name"]]
+            items = source["secret"].get("items") or [{"key": key, "path": key} for key in secret]
+            for item in items:
+                (folder / item["path"]).write_text(secret[item["key"]])
+        return folder
+
+    def environ(self, template: Document) -> dict[str, str]:
+        """The environment of the container, with the mounted folder where it is here."""
+        (container,) = template["spec"]["containers"]
+        (mount,) = container["volumeMounts"]
+        assert mount["mountPath"] == MOUNT
+        folder = str(self.mounted(template))
+        found = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/proc"}
+        for each in container["env"]:
+            if "value" in each:
+                found[each["name"]] = each["value"].replace(MOUNT, folder)
+            else:
+                reference = each["valueFrom"]["configMapKeyRef"]
+                found[each["name"]] = self.config_maps[reference["name"]][reference["key"]]
+        return found
+
+
+def set_up(namespace: Namespace) -> subprocess.CompletedProcess[str]:
+    (job,) = documents("setup.yaml")
+    template = job["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    environ = {**namespace.environ(template), "ZEROCART_TOPIC": namespace.log}
+    program, *arguments = container["command"]
+    assert program == "python"
+    return subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def namespace(tmp_path_factory, postgres_server, kafka_bootstrap):
+    made = Namespace(tmp_path_factory.mktemp("deployed"), postgres_server, kafka_bootstrap)
+    done = set_up(made)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+async def test_the_setup_job_makes_everything_and_may_come_again(namespace):
+    again = set_up(namespace)
+    assert again.returncode == 0, again.stderr
+    assert "set up" in again.stdout
+    for service in DATABASE_ROLES:
+        connection = await asyncpg.connect(namespace.secrets["zerocart"][f"{service}-database-url"])
+        await connection.close()
+
+
+async def test_the_setup_job_says_what_is_wrong(namespace):
+    owners = namespace.secrets["zerocart-owner"]
+    await execute(owners["database-url"], "INSERT INTO zerocart_migrations VALUES ('later/9999', 'x')")
+    try:
+        done = set_up(namespace)
+        assert done.returncode == 1
+        assert "newer version" in done.stderr
+    finally:
+        await execute(owners["database-url"], "DELETE FROM zerocart_migrations WHERE name = 'later/9999'")
+
+
+def status(url: str, method: str = "GET") -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=5) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_becomes_ready_and_promises_knative_no_404(service, namespace, tmp_path):
+    (document,) = [each for each in documents("services.yaml") if each["metadata"]["name"] == service]
+    template = document["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    assert "command" not in container  # the image's own: python -m services.run
+    port = free_port()
+    environ = {**namespace.environ(template), "PORT": str(port)}
+    base = f"http://127.0.0.1:{port}"
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "services.run"], env=environ, stdout=log, stderr=log)
+    try:
+        wait_until_ready(process, base + container["readinessProbe"]["httpGet"]["path"], tmp_path / "log")
+        assert status(base + container["livenessProbe"]["httpGet"]["path"]) == 200
+        assert status(f"{base}/metrics") == 200
+        # an empty message is none, or nothing is heard here; whatever fails ends with operations, which takes anything
+        assert status(f"{base}/events", "POST") == {"query": 405, "operations": 202}.get(service, 400)
+    finally:
+        stop(process, signal.SIGTERM, STOP_SECONDS_MAX)
+    assert process.returncode in (0, -signal.SIGTERM)
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + READY_SECONDS_MAX
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        try:
+            if status(url) == 200:
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError(log.read_text())
+
+
+def test_a_service_gets_no_secret_of_another(namespace):
+    for document in documents("services.yaml"):
+        name = document["metadata"]["name"]
+        mounted = {file.read_text() for file in namespace.mounted(document["spec"]["template"]).iterdir()}
+        urls = {key: value for key, value in namespace.secrets["zerocart"].items() if key.endswith("database-url")}
+        assert not [key for key, url in urls.items() if url in mounted and not key.startswith(f"{name}-")]
+        assert not mounted & set(namespace.secrets["zerocart-owner"].values())
