@@ -58,8 +58,9 @@ class Attempts:
 
     async def begin(self, address: bytes, now: datetime) -> None:
         """Count an attempt as failed until it succeeds; TooOften if this address has to wait."""
-        async with self._log.transaction() as unit:
+        async with self._log.transaction() as unit:  # its own: rows are locked here that others begin with
             await unit.execute(FORGET, now - FORGOTTEN_AFTER, FORGET_ROWS_MAX)
+        async with self._log.transaction() as unit:
             if await unit.fetch(BEGIN, address, now, FREE_ATTEMPTS, DOUBLINGS_MAX, WAIT_SECONDS_MAX):
                 return
             rows = await unit.fetch(WAIT, address)

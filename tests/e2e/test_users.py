@@ -10,6 +10,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
 
+import jwt
 import pytest
 
 from tests.architecture.rules import ROOT
@@ -93,3 +94,21 @@ def test_onboarding_from_zero_to_zero_and_back_in_time(local):
         assert len(mails(local, template, each)) == wanted, (template, each)
     status = local.status()
     assert status["outbox_depth"] == status["dead_letters"] == status["mails"]["repeats"] == 0
+
+
+def test_tokens_through_the_edge_outlive_the_process_that_gave_them(local):
+    activate(local, register(local, "eve@example.com"))
+    login = {"grant_type": "password", "username": "eve@example.com", "password": PASSWORD}
+    with local.client() as client:
+        first = client.post("/token", data=login).raise_for_status().json()
+        keys = client.get("/.well-known/jwks.json").raise_for_status().json()["keys"]
+        for pid in local.quick_status()["services"]["users"]["pids"]:
+            os.kill(pid, signal.SIGKILL)
+        # a POST on the edge's connection to the dead process would be refused; a GET is tried again on a new one
+        assert client.get("/.well-known/jwks.json").json()["keys"] == keys
+        again = client.post("/token", data={"grant_type": "refresh_token", "refresh_token": first["refresh_token"]})
+        assert again.status_code == 200, again.text
+    kid = jwt.get_unverified_header(again.json()["access_token"])["kid"]
+    assert [key["kid"] for key in keys] == [kid]
+    secrets = local.state.home / "secrets.json"
+    assert secrets.stat().st_mode & 0o777 == 0o600

@@ -60,10 +60,10 @@ class Sessions:
         """A login; None if the account is not active, or its password was changed a moment ago."""
 
         async def work(unit: Unit) -> Session | None:
-            await unit.execute(FORGET, now, FORGET_ROWS_MAX)
             rows = await unit.fetch(LOCK, found.user_id)
             if not rows or rows[0]["password_hash"] != found.password_hash or not await _active(unit, found.user_id):
                 return None
+            await unit.execute(FORGET, now, FORGET_ROWS_MAX)
             return await _issue(unit, found.user_id, new_id("ses"), scopes, now + self._lasts)
 
         return await in_transaction(self._log, work)

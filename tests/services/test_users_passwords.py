@@ -1,0 +1,58 @@
+"""Passwords are checked in a few threads, as slowly for nobody as for somebody, and not without end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from statistics import median
+
+import pytest
+
+from services.kit.errors import Unavailable
+from services.users.passwords import NOBODYS_HASH, THREADS_MAX, WAITING_MAX, Passwords
+
+
+async def test_a_hash_fits_its_password_alone():
+    passwords = Passwords()
+    kept = await passwords.hash("correct horse")
+    assert kept != await passwords.hash("correct horse")
+    assert await passwords.check("correct horse", kept)
+    assert not await passwords.check("correct hors", kept)
+    assert not await passwords.check("correct horse", None)
+    assert not passwords.outdated(kept)
+    assert not passwords.outdated(NOBODYS_HASH)  # so it costs what a real one does
+    await passwords.close()
+
+
+async def test_the_same_letters_composed_otherwise():
+    passwords = Passwords()
+    kept = await passwords.hash("caf\u00e9 noir")
+    assert await passwords.check("cafe\u0301 noir", kept)
+    await passwords.close()
+
+
+async def test_nobody_takes_as_long_as_somebody():
+    passwords, kept = Passwords(), await Passwords().hash("correct horse")
+    times: dict[str | None, list[float]] = {kept: [], None: []}
+    for _ in range(15):
+        for known, seen in times.items():
+            before = time.perf_counter()
+            await passwords.check("wrong", known)
+            seen.append(time.perf_counter() - before)
+    ratio = median(times[kept]) / median(times[None])
+    assert 0.6 < ratio < 1.7
+    await passwords.close()
+
+
+async def test_threads_and_waiting_are_bounded():
+    passwords, before = Passwords(), set(threading.enumerate())
+    checks = [asyncio.create_task(passwords.check("x", None)) for _ in range(WAITING_MAX)]
+    await asyncio.sleep(0)
+    with pytest.raises(Unavailable):
+        await passwords.check("x", None)
+    ours = [thread for thread in set(threading.enumerate()) - before if thread.name.startswith("argon2")]
+    assert 0 < len(ours) <= THREADS_MAX
+    await asyncio.gather(*checks)
+    assert not await passwords.check("x", None)
+    await passwords.close()
