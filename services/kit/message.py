@@ -16,6 +16,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 __all__ = [
     "REQUEST_EXPIRES_AFTER",
     "Currency",
+    "Email",
     "Instant",
     "Message",
     "Money",
@@ -32,6 +33,16 @@ REQUEST_EXPIRES_AFTER = timedelta(hours=24)
 
 Instant = AwareDatetime
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Email = Annotated[
+    str,
+    StringConstraints(
+        max_length=254,
+        strip_whitespace=True,
+        pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+)*"
+        r"@[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)*$",
+    ),
+]
+"""One plain address (RFC 5322 dot-atom): mail to `a,b@c` would reach two people, and `<b@c` is `b@c` to a mail server."""
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-$&-~]([ -$&-~]*[!-$&-~])?$")]
 """Printable ASCII without `%`: it becomes a CloudEvents subject, and the Kafka broker mangles anything else."""
 

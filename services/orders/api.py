@@ -12,7 +12,7 @@ from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, Payme
 from services.kit.commands import Cause, CommandHandler
 from services.kit.errors import FieldError, Invalid
 from services.kit.ids import new_id
-from services.kit.message import Money, Sku
+from services.kit.message import Email, Money, Sku
 from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
 from services.orders.domain import ORDER, Amend, Cancel, OrderCommand, Place, Submit, Wanted
 
@@ -23,9 +23,6 @@ ESTIMATED_PROCESSING_TIME = "PT1M"
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
-Email = Annotated[
-    str, StringConstraints(max_length=254, pattern=r"^[!-?A-~]{1,64}@[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?$")
-]
 OrderId = Annotated[str, Path(max_length=64)]
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 

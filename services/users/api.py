@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from services.kit.commands import Cause, Outcome
 from services.kit.errors import FieldError, Invalid
 from services.kit.ids import new_id
+from services.kit.message import Email
 from services.kit.metrics import METRICS
 from services.kit.rest import ExpectedVersion, RestCause, json_router
 from services.users.account import (
@@ -42,9 +43,7 @@ from services.users.times import Times
 __all__ = ["router"]
 
 NOTICE_BYTES = 16
-EMAIL_PATTERN = r"^[!-?A-~]{1,64}@[A-Za-z0-9]([A-Za-z0-9.\-]*[A-Za-z0-9])?$"
 
-Email = Annotated[str, StringConstraints(max_length=254, strip_whitespace=True, pattern=EMAIL_PATTERN)]
 WITHOUT_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
 Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=WITHOUT_CONTROLS)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=WITHOUT_CONTROLS)]
