@@ -42,7 +42,7 @@ Email = Annotated[
         r"@[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)*$",
     ),
 ]
-"""One plain address (RFC 5322 dot-atom): mail to `a,b@c` would reach two people, and `<b@c` is `b@c` to a mail server."""
+"""One plain address (RFC 5322 dot-atom): `a,b@c` would be two, and `<b@c` is `b@c` to a mail server."""
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-$&-~]([ -$&-~]*[!-$&-~])?$")]
 """Printable ASCII without `%`: it becomes a CloudEvents subject, and the Kafka broker mangles anything else."""
 
