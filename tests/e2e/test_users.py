@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import jwt
 import pytest
+import yaml
 
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
@@ -19,9 +21,7 @@ from tests.e2e.local import Local, cluster
 pytestmark = pytest.mark.e2e
 
 WELCOME_SECONDS = 15
-DURATIONS = f"""            - name: ZEROCART_DURATIONS_SECONDS
-              value: '{{"welcome": {WELCOME_SECONDS}, "follow_up": {WELCOME_SECONDS + 5}}}'
-"""
+DURATIONS = json.dumps({"welcome": WELCOME_SECONDS, "follow_up": WELCOME_SECONDS + 5})
 TOKEN = re.compile(r"^[A-Za-z0-9_-]{43}(?=\r?$)", re.M)
 PASSWORD = "correct horse"
 
@@ -29,9 +29,11 @@ PASSWORD = "correct horse"
 def quicker_manifests(folder: Path) -> Path:
     shutil.copytree(ROOT / "knative", folder)
     services = folder / "services.yaml"
-    marker = "            - name: ZEROCART_ACCOUNT_KEY\n"
-    assert services.read_text().count(marker) == 1
-    services.write_text(services.read_text().replace(marker, DURATIONS + marker))
+    documents = list(yaml.safe_load_all(services.read_text()))
+    (users,) = [document for document in documents if document["metadata"]["name"] == "users"]
+    (container,) = users["spec"]["template"]["spec"]["containers"]
+    container["env"].append({"name": "ZEROCART_DURATIONS_SECONDS", "value": DURATIONS})
+    services.write_text(yaml.safe_dump_all(documents))
     return folder
 
 
@@ -66,6 +68,13 @@ def activate(local: Local, user_id: str) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "active")
 
 
+def login(local: Local, email: str) -> dict[str, str]:
+    form = {"grant_type": "password", "username": email, "password": PASSWORD}
+    with local.client() as client:
+        token = client.post("/token", data=form).raise_for_status().json()["access_token"]
+    return {"Authorization": f"Bearer {token}"}
+
+
 def test_onboarding_from_zero_to_zero_and_back_in_time(local):
     local.until(lambda: local.quick_status()["processes"] == 0)
     user_id = register(local, "ann@example.com", newsletter=True)
@@ -73,10 +82,11 @@ def test_onboarding_from_zero_to_zero_and_back_in_time(local):
     gone_id = register(local, "cid@example.com", newsletter=True)
     for each in (user_id, silent_id, gone_id):
         activate(local, each)
+    bob, cid = login(local, "bob@example.com"), login(local, "cid@example.com")
     with local.client() as client:
-        answer = client.patch(f"/users/{silent_id}/preferences", json={"notifications": False})
+        answer = client.patch(f"/users/{silent_id}/preferences", json={"notifications": False}, headers=bob)
         assert answer.status_code == 200
-        assert client.delete(f"/users/{gone_id}").status_code == 204
+        assert client.delete(f"/users/{gone_id}", headers=cid).status_code == 204
     for service in ("users", "scheduler", "notifications"):
         for pid in local.quick_status()["services"][service]["pids"]:
             os.kill(pid, signal.SIGKILL)
@@ -98,9 +108,9 @@ def test_onboarding_from_zero_to_zero_and_back_in_time(local):
 
 def test_tokens_through_the_edge_outlive_the_process_that_gave_them(local):
     activate(local, register(local, "eve@example.com"))
-    login = {"grant_type": "password", "username": "eve@example.com", "password": PASSWORD}
+    form = {"grant_type": "password", "username": "eve@example.com", "password": PASSWORD}
     with local.client() as client:
-        first = client.post("/token", data=login).raise_for_status().json()
+        first = client.post("/token", data=form).raise_for_status().json()
         keys = client.get("/.well-known/jwks.json").raise_for_status().json()["keys"]
         for pid in local.quick_status()["services"]["users"]["pids"]:
             os.kill(pid, signal.SIGKILL)
