@@ -6,8 +6,8 @@
 - the passwords of the services' roles: from ZEROCART_ROLE_PASSWORDS (a JSON object, service to password) and from the
   URLs `<service>-database-url` and `<service>-read-database-url` in the folder ZEROCART_SECRETS, where the
   services' Secret is mounted; a service has one role, so both must have the same password if they are on one server;
-- KAFKA_BOOTSTRAP_SERVERS, ZEROCART_TOPIC, ZEROCART_TOPIC_PARTITIONS, ZEROCART_TOPIC_REPLICAS; without servers no topic
-  is made.
+- KAFKA_BOOTSTRAP_SERVERS, ZEROCART_TOPIC, ZEROCART_TOPIC_PARTITIONS, ZEROCART_TOPIC_REPLICAS, and what
+  `kit/kafka_security.py` reads; without servers no topic is made.
 What is secret may also be in a file, see `kit/secrets.py`.
 It waits ZEROCART_SETUP_SECONDS for servers that are still coming up.
 """
@@ -25,6 +25,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from services.kit.errors import ZerocartError
+from services.kit.kafka_security import KafkaSecurity, kafka_security, plaintext
 from services.kit.migrate import migrate, migrate_read
 from services.kit.secrets import Secrets
 from services.kit.topics import create_topic
@@ -51,6 +52,7 @@ class Plan:
     topic: str = "zerocart.events"
     partitions: int = PARTITIONS
     replicas: int = REPLICAS
+    kafka_security: KafkaSecurity = field(default=plaintext, repr=False)
     wait_seconds: float = WAIT_SECONDS
 
     @classmethod
@@ -65,6 +67,7 @@ class Plan:
             passwords={**_in_urls(folder, DATABASE_ROLES, "database-url"), **given},
             read_passwords={**_in_urls(folder, READ_ROLES, "read-database-url"), **given},
             bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+            kafka_security=kafka_security(secrets),
             topic=environ.get("ZEROCART_TOPIC", "zerocart.events"),
             partitions=int(environ.get("ZEROCART_TOPIC_PARTITIONS", PARTITIONS)),
             replicas=int(environ.get("ZEROCART_TOPIC_REPLICAS", REPLICAS)),
@@ -83,7 +86,9 @@ async def set_up(plan: Plan) -> None:
         await migrate_read(plan.read_owner_dsn, plan.read_passwords)
     if plan.bootstrap_servers:
         left = max(0.0, deadline - time.monotonic())
-        await create_topic(plan.bootstrap_servers, plan.topic, plan.partitions, left, plan.replicas)
+        await create_topic(
+            plan.bootstrap_servers, plan.topic, plan.partitions, left, plan.replicas, plan.kafka_security
+        )
 
 
 async def _patiently(attempt: Callable[[], Awaitable[None]], deadline: float) -> None:

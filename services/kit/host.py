@@ -43,7 +43,8 @@ class Host:
             ZEROCART_DATABASE_URL=settings.database_url(), KAFKA_BOOTSTRAP_SERVERS=settings.kafka_bootstrap_servers
         )
         log = PostgresLog(settings.database_url, service)
-        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic)
+        settings.kafka_security()  # what makes no sense stops the start, not the first publication
+        publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic, settings.kafka_security)
         return cls.of(settings, log, publisher, PostgresFailures(log))
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.cloudevents import kafka_headers
 from services.kit.errors import Unavailable
+from services.kit.kafka_security import KafkaSecurity, plaintext
 from services.kit.log import Recorded
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ MESSAGE_BYTES_MAX = 1_000_000
 class KafkaPublisher:
     """Publishes events to one topic; connects on first use."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(self, bootstrap_servers: str, topic: str, security: KafkaSecurity = plaintext) -> None:
         self._bootstrap_servers = bootstrap_servers
+        self._security = security
         self._topic = topic
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
@@ -108,6 +110,7 @@ class KafkaPublisher:
             enable_idempotence=True,
             request_timeout_ms=int(PUBLISH_TIMEOUT_SECONDS * 1000),
             max_request_size=MESSAGE_BYTES_MAX,
+            **self._security(),
         )
         try:
             await asyncio.wait_for(producer.start(), CONNECT_TIMEOUT_SECONDS)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.kit.errors import ZerocartError
+from services.kit.kafka_security import KafkaSecurity, kafka_security, plaintext
 from services.kit.secrets import DIRECTORY, Secret, Secrets, plain
 
 __all__ = ["Settings"]
@@ -21,6 +22,7 @@ class Settings:
     database_url: Secret = field(default=plain(""), repr=False)
     read_database_url: Secret = field(default=plain(""), repr=False)
     kafka_bootstrap_servers: str = ""
+    kafka_security: KafkaSecurity = field(default=plaintext, repr=False)
     topic: str = "zerocart.events"
     service_urls: Mapping[str, str] = field(default_factory=dict[str, str])
     smtp_url: Secret = field(default=plain(""), repr=False)
@@ -46,6 +48,7 @@ class Settings:
             database_url=secrets.reading("ZEROCART_DATABASE_URL"),
             read_database_url=secrets.reading("ZEROCART_READ_DATABASE_URL"),
             kafka_bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+            kafka_security=kafka_security(secrets),
             topic=environ.get("ZEROCART_TOPIC", "zerocart.events"),
             service_urls=_service_urls(environ.get("ZEROCART_SERVICE_URLS", "")),
             smtp_url=secrets.reading("ZEROCART_SMTP_URL"),

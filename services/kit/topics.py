@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from services.kit.kafka_security import KafkaSecurity, plaintext
+
 __all__ = ["create_topic"]
 
 WAIT_SECONDS_MAX = 30.0
@@ -17,7 +19,12 @@ class _Answer(Protocol):
 
 
 async def create_topic(
-    bootstrap_servers: str, topic: str, partitions: int, wait_seconds: float = WAIT_SECONDS_MAX, replicas: int = 1
+    bootstrap_servers: str,
+    topic: str,
+    partitions: int,
+    wait_seconds: float = WAIT_SECONDS_MAX,
+    replicas: int = 1,
+    security: KafkaSecurity = plaintext,
 ) -> None:
     """Create the topic unless it is there, waiting for the broker to be ready; an existing one stays as it is."""
     from aiokafka.errors import KafkaError
@@ -25,7 +32,7 @@ async def create_topic(
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
-            await _create(bootstrap_servers, topic, partitions, replicas)
+            await _create(bootstrap_servers, topic, partitions, replicas, security)
         except (KafkaError, OSError):
             if asyncio.get_running_loop().time() > deadline:
                 raise
@@ -34,11 +41,11 @@ async def create_topic(
             return
 
 
-async def _create(bootstrap_servers: str, topic: str, partitions: int, replicas: int) -> None:
+async def _create(bootstrap_servers: str, topic: str, partitions: int, replicas: int, security: KafkaSecurity) -> None:
     from aiokafka.admin import AIOKafkaAdminClient, NewTopic
     from aiokafka.errors import TopicAlreadyExistsError, for_code
 
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, **security())
     try:
         await admin.start()
         answer = cast("_Answer", await admin.create_topics([NewTopic(topic, partitions, replicas)]))

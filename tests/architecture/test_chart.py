@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import inspect
+import re
 
 import pytest
 import yaml
 
 from scripts.helm import CHART, HelmError, helm, render
 from scripts.manifests import KNATIVE, manifests
+from services.kit import kafka_security
 from tests.architecture.rendered import PROFILES, WAYS, documents, faults, pods
 
 MEMORY_UNITS = {"Ki": 1, "Mi": 1024, "Gi": 1024**2}
@@ -145,6 +148,17 @@ def test_no_trigger_can_lose_an_event(way):
             assert document["metadata"]["annotations"]["kafka.eventing.knative.dev/delivery.order"] == "unordered"
             assert document["spec"]["subscriber"]["ref"]["name"] in named
             assert document["spec"]["subscriber"]["uri"] == "/events"
+
+
+def test_a_guarded_kafka_is_told_to_everybody_who_speaks_to_it():
+    names = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USER", "KAFKA_SASL_PASSWORD", "KAFKA_CA"}
+    assert names == set(re.findall(r'"(KAFKA_[A-Z_]+)"', inspect.getsource(kafka_security)))
+    broker = next(d for d in documents("everything") if d["metadata"]["name"] == "zerocart-broker")
+    assert broker["data"]["auth.secret.ref.name"] == "zerocart-kafka"
+    for document, template in pods("everything"):
+        container, text = template["spec"]["containers"][0], str(template["spec"].get("volumes"))
+        speaks = any(each["name"] == "KAFKA_BOOTSTRAP_SERVERS" for each in container["env"])
+        assert {name for name in names if f"'{name}'" in text} == (names if speaks else set()), document["metadata"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from asyncio import Future
 from collections.abc import Awaitable, Sequence, Set
+from ssl import SSLContext
 from typing import NamedTuple
 
 class TopicPartition(NamedTuple):
@@ -35,6 +36,11 @@ class AIOKafkaProducer:
         linger_ms: int = ...,
         retry_backoff_ms: int = ...,
         enable_idempotence: bool = ...,
+        security_protocol: str = ...,
+        ssl_context: SSLContext = ...,
+        sasl_mechanism: str = ...,
+        sasl_plain_username: str = ...,
+        sasl_plain_password: str = ...,
     ) -> None: ...
     async def start(self) -> None: ...
     async def stop(self) -> None: ...

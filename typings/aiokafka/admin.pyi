@@ -1,6 +1,7 @@
 """What the project uses of aiokafka's administration client."""
 
 from collections.abc import Mapping, Sequence
+from ssl import SSLContext
 
 class NewTopic:
     def __init__(
@@ -14,7 +15,16 @@ class NewTopic:
 
 class AIOKafkaAdminClient:
     def __init__(
-        self, *, bootstrap_servers: str | list[str] = ..., client_id: str = ..., request_timeout_ms: int = ...
+        self,
+        *,
+        bootstrap_servers: str | list[str] = ...,
+        client_id: str = ...,
+        request_timeout_ms: int = ...,
+        security_protocol: str = ...,
+        ssl_context: SSLContext = ...,
+        sasl_mechanism: str = ...,
+        sasl_plain_username: str = ...,
+        sasl_plain_password: str = ...,
     ) -> None: ...
     async def start(self) -> None: ...
     async def close(self) -> None: ...
