@@ -27,6 +27,12 @@ async def register(system: System, key: str = "", **more: Any) -> httpx.Response
     return await system.users.post("/users", json=ANN | more, headers={"Idempotency-Key": key} if key else {})
 
 
+async def ask(system: System, form: Any = None, **more: Any) -> httpx.Response:
+    """What `POST /token` answers to somebody who shows no token."""
+    async with httpx.AsyncClient(transport=system.users._transport, base_url="http://users", timeout=60) as client:
+        return await client.post("/token", data=form, **more)
+
+
 def mails(system: System, template: str) -> list[Any]:
     return [mail for mail in system.mails.sent if mail["Message-ID"].startswith(f"<{template}.")]
 

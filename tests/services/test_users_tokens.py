@@ -21,14 +21,10 @@ from services.users.tokens.grants import CUSTOMER_SCOPES
 from services.users.tokens.signing import SigningKeys
 from tests.conftest import execute
 from tests.services.system import CLIENT_SECRET, SECRETS, System, running
-from tests.services.test_users import ANN, active, mails, register, token_in
+from tests.services.test_users import ANN, active, ask, mails, register, token_in
 
 LOGIN = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
 BASIC = httpx.BasicAuth("shop", CLIENT_SECRET)
-
-
-async def ask(system: System, form: dict[str, str], **more: Any) -> httpx.Response:
-    return await system.users.post("/token", data=form, **more)
 
 
 async def tokens(system: System, **more: str) -> dict[str, Any]:
@@ -104,7 +100,7 @@ async def test_requests_that_are_none(database):
             400,
             "invalid_request",
         )
-        assert refused(await system.users.post("/token", json=LOGIN)) == (400, "invalid_request")
+        assert refused(await ask(system, json=LOGIN)) == (400, "invalid_request")
         form = {"content-type": "application/x-www-form-urlencoded"}
         for bad in (
             "grant_type=password&grant_type=password",
@@ -114,10 +110,8 @@ async def test_requests_that_are_none(database):
             "a=%00",
             "&".join(f"a{n}=1" for n in range(30)),
         ):
-            assert refused(await system.users.post("/token", content=bad, headers=form)) == (400, "invalid_request"), (
-                bad
-            )
-        huge = await system.users.post("/token", content="a=" + "x" * 20_000, headers=form)
+            assert refused(await ask(system, content=bad, headers=form)) == (400, "invalid_request"), bad
+        huge = await ask(system, content="a=" + "x" * 20_000, headers=form)
         assert huge.status_code == 413
         assert (await system.users.get("/token")).status_code == 405
 
