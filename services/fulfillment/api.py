@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from services.fulfillment.history import history_of
+from services.fulfillment.history import customer_of, history_of
 from services.fulfillment.saga import FULFILLMENT
+from services.kit.access import Caller, needs
 from services.kit.commands import CommandHandler
 from services.kit.errors import NotFound
 from services.kit.rest import RestCause, json_router, respond
@@ -31,13 +32,13 @@ def router(handler: CommandHandler) -> APIRouter:
     routes = json_router()
 
     @routes.get("/fulfillments/{order_id}")
-    async def read(order_id: OrderId) -> dict[str, object]:
+    async def read(order_id: OrderId, caller: Annotated[Caller, needs("fulfillments:read")]) -> dict[str, object]:
         recorded = await handler.log.read(FULFILLMENT.stream(order_id))
-        if not recorded:
+        if not recorded or not caller.may_reach(customer_of(recorded)):
             raise NotFound("run-not-found", "there is no run for this order")
         return {"order_id": order_id, **history_of(recorded)}
 
-    @routes.post("/fulfillments/{order_id}/resume")
+    @routes.post("/fulfillments/{order_id}/resume", dependencies=[needs("fulfillments:write")])
     async def resume(order_id: OrderId, cause: RestCause, body: ResumeBody | None = None) -> Response:
         by = (body or ResumeBody()).by
         # nothing waits for a delay when a run is resumed, so there is no chance to be taken

@@ -13,7 +13,7 @@ from services.kit.log import Recorded
 from services.kit.saga import messages
 from services.kit.saga.run import Asked, Done, Idle, Lost, NotStarted, Refused, StepRun, Waiting, Work, status_of
 
-__all__ = ["history_of"]
+__all__ = ["customer_of", "history_of"]
 
 _MODELS = {event.type: event for event in FULFILLMENT.events}
 _WORDS: dict[type[Work], str] = {
@@ -51,6 +51,12 @@ class _Times:
                 self.ended_at, self.error_code, self.error = at, "step-timed-out", "there was no answer in time"
             case _:
                 pass
+
+
+def customer_of(recorded: Sequence[Recorded]) -> str | None:
+    """The customer whose order a run is for."""
+    run = FULFILLMENT.fold(_MODELS[row.type].read(row.data) for row in recorded)
+    return None if isinstance(run, NotStarted) else getattr(run.progress.facts, "customer_id", None)
 
 
 def history_of(recorded: Sequence[Recorded]) -> dict[str, object]:

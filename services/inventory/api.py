@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.inventory.domain import Adjust, SetStock, adjust, set_stock
 from services.inventory.stock import StockRoom
+from services.kit.access import needs
 from services.kit.commands import CommandHandler
 from services.kit.message import Sku
 from services.kit.rest import RestCause, json_router, respond
@@ -42,8 +43,9 @@ class AdjustmentBody(BaseModel):
 def router(handler: CommandHandler, room: StockRoom) -> APIRouter:
     """The routes of inventory."""
     routes = json_router()
+    writes = [needs("stock:write")]
 
-    @routes.put("/stock/{product_id}")
+    @routes.put("/stock/{product_id}", dependencies=writes)
     async def set_level(product_id: ProductId, body: StockBody, cause: RestCause) -> Response:
         command = SetStock(
             at=cause.at,
@@ -61,7 +63,7 @@ def router(handler: CommandHandler, room: StockRoom) -> APIRouter:
             body={"product_id": product_id, "on_hand": body.on_hand},
         )
 
-    @routes.post("/stock/{product_id}/adjustments", status_code=201)
+    @routes.post("/stock/{product_id}/adjustments", status_code=201, dependencies=writes)
     async def adjust_level(product_id: ProductId, body: AdjustmentBody, cause: RestCause) -> Response:
         command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
         return await respond(

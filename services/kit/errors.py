@@ -3,6 +3,8 @@
 ZerocartError
 ├── Invalid        the caller sent something wrong, field by field
 │   └── Unreadable the bytes are no message at all
+├── Unauthenticated nobody knows who is asking
+├── Forbidden      the one who asks may not
 ├── NotFound       there is no such thing (for this caller)
 ├── Refused        a rule of business says no; `code` is the decider's
 ├── Stale          If-Match names a version that is no longer the newest
@@ -17,12 +19,14 @@ from dataclasses import dataclass
 
 __all__ = [
     "FieldError",
+    "Forbidden",
     "Invalid",
     "KeyReused",
     "NotFound",
     "Refused",
     "Stale",
     "TooOften",
+    "Unauthenticated",
     "Unavailable",
     "Unreadable",
     "ZerocartError",
@@ -57,6 +61,22 @@ class Invalid(ZerocartError):
 
 class Unreadable(Invalid):
     """The bytes could not be read as what they claim to be."""
+
+
+class Unauthenticated(ZerocartError):
+    """The request has no token that can be believed; `asked` if it had one at all (RFC 6750, 3.1)."""
+
+    def __init__(self, code: str, detail: str, *, asked: bool = True) -> None:
+        super().__init__(code, detail)
+        self.asked = asked
+
+
+class Forbidden(ZerocartError):
+    """The token is believed and lacks the scope `needed`."""
+
+    def __init__(self, needed: str) -> None:
+        super().__init__("insufficient-scope", f"this needs the scope {needed}")
+        self.needed = needed
 
 
 class NotFound(ZerocartError):

@@ -11,12 +11,14 @@ from starlette.responses import Response
 from services.kit.asgi import TooLarge, UnsupportedType
 from services.kit.errors import (
     FieldError,
+    Forbidden,
     Invalid,
     KeyReused,
     NotFound,
     Refused,
     Stale,
     TooOften,
+    Unauthenticated,
     Unavailable,
     Unreadable,
     ZerocartError,
@@ -24,11 +26,15 @@ from services.kit.errors import (
 
 __all__ = ["headers_of", "problem", "status_of"]
 
+CHALLENGE = 'Bearer realm="zerocart"'
+
 _STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular first
     (TooLarge, 413),
     (UnsupportedType, 415),
     (Unreadable, 400),
     (Invalid, 422),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
     (NotFound, 404),
     (Refused, 409),
     (Stale, 412),
@@ -45,7 +51,15 @@ def status_of(error: ZerocartError) -> int:
 
 def headers_of(error: ZerocartError) -> Mapping[str, str]:
     """The headers that an error needs."""
-    return {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else {}
+    match error:
+        case Unavailable():
+            return {"Retry-After": str(error.retry_after_seconds)}
+        case Unauthenticated():
+            return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"' if error.asked else CHALLENGE}
+        case Forbidden():
+            return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{error.needed}"'}
+        case _:
+            return {}
 
 
 def problem(

@@ -21,6 +21,7 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from services.kit.access import Access, Caller, check_rules, rule_of
 from services.kit.asgi import App, Receive, Scope, Send, TooLarge, UnsupportedType, header
 from services.kit.commands import Cause, Outcome
 from services.kit.errors import FieldError, Invalid, KeyReused, Unavailable, Unreadable, ZerocartError
@@ -30,6 +31,7 @@ from services.kit.metrics import METRICS
 from services.kit.outbox import Relay
 from services.kit.problems import headers_of, problem, status_of
 from services.kit.settings import Settings
+from services.kit.tokens import verifier
 from services.kit.tracing import TRACE, child
 
 __all__ = ["BODY_BYTES_MAX", "ExpectedVersion", "JsonRoute", "RestCause", "json_router", "respond", "rest_app"]
@@ -84,9 +86,12 @@ class JsonRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler on our request."""
         handle = super().get_route_handler()
+        rule = rule_of(self)
 
         async def bounded(request: Request) -> Response:
             checked = JsonRequest(request.scope, request.receive)
+            if isinstance(rule, Access):
+                await rule(checked)  # before a byte of the body is read for somebody whom we do not know
             await checked.check()  # here, because FastAPI would make one vague error of whatever this raises
             return await handle(checked)
 
@@ -106,7 +111,9 @@ async def _rest_cause(request: Request) -> Cause:
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
     fingerprint = hashlib.sha256(await request.body()).hexdigest()
-    return replace(cause, mark=Mark(f"{request.method} {request.url.path} {key}", fingerprint))
+    caller: Caller | None = getattr(request.state, "caller", None)  # a key means something to its own caller only
+    whose = caller.subject if caller else ""
+    return replace(cause, mark=Mark(f"{whose} {request.method} {request.url.path} {key}", fingerprint))
 
 
 async def _expected_version(request: Request) -> int | None:
@@ -169,7 +176,9 @@ def replay(outcome: Outcome[Any], cause: Cause) -> Response:
 def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
     """A FastAPI application of these routers, with our errors."""
     app = FastAPI(title=f"zerocart {settings.service}", redirect_slashes=False)
+    app.state.verifier = verifier(settings)
     for router in routers:
+        check_rules(router.routes)
         app.include_router(router)
     app.add_exception_handler(ZerocartError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation)

@@ -6,19 +6,21 @@ FastAPI is most of a cold start. A service that is woken by an event does not ne
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from services.kit.asgi import App, Receive, Scope, Send, send_empty
 from services.kit.door import Door
-from services.kit.errors import Unavailable
+from services.kit.errors import Unauthenticated, Unavailable
 from services.kit.host import Host
 from services.kit.logs import log
 from services.kit.metrics import METRICS
 from services.kit.outbox import Relay
 from services.kit.reactions import Reactions
 from services.kit.settings import Settings
+from services.kit.tokens import bearer, door_verifier
 from services.kit.warming import warm
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class Service:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
         self._door = door or (Door(reactions, self._host.failures) if reactions and self._host else None)
+        self._door_verifier = door_verifier(self._settings)
         self._routers = routers
         self._rest: App | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
@@ -88,16 +91,30 @@ class Service:
 
     async def _dispatch(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == "/events":
-            # 405 is not tried again by Knative; an event for a service that hears nothing is a wrong Trigger
-            await (
-                self._door(scope, receive, send) if self._door and scope["method"] == "POST" else send_empty(send, 405)
-            )
+            await self._hear(scope, receive, send)
             return
         if scope["method"] in COMMAND_METHODS:
             self._warm_others()
         started = time.perf_counter()
         await self._rest_app()(scope, receive, send)
         METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
+
+    async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._door is None or scope["method"] != "POST":
+            # not tried again by Knative; an event for a service that hears nothing is a wrong Trigger
+            await send_empty(send, 405)
+            return
+        try:
+            if self._door_verifier is not None:
+                await self._door_verifier.verify(bearer(scope))
+        except Unauthenticated as error:
+            log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
+            await send_empty(send, 401)
+        except Unavailable as error:
+            log("event must come again", level=logging.WARNING, code=error.code)
+            await send_empty(send, 503, retry_after_seconds=1)
+        else:
+            await self._door(scope, receive, send)
 
     def _rest_app(self) -> App:
         if self._rest is None:

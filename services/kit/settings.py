@@ -36,6 +36,18 @@ class Settings:
     signing_keys: Secret = field(default=plain(""), repr=False)
     clients: Secret = field(default=plain(""), repr=False)
     issuer: str = "https://zerocart.example"
+    token_audience: str = "zerocart"  # noqa: S105 - not a secret
+    token_keys: Secret = field(default=plain(""), repr=False)
+    token_keys_url: str = ""
+    outside_issuer: str = ""
+    outside_audience: str = ""
+    outside_keys: Secret = field(default=plain(""), repr=False)
+    outside_keys_url: str = ""
+    events_issuer: str = ""
+    events_audience: str = ""
+    events_subjects: tuple[str, ...] = ()
+    events_keys: Secret = field(default=plain(""), repr=False)
+    events_keys_url: str = ""
     durations_seconds: Mapping[str, int] = field(default_factory=dict[str, int])
     log_level: str = "INFO"
 
@@ -62,6 +74,18 @@ class Settings:
             signing_keys=secrets.reading("ZEROCART_SIGNING_KEYS"),
             clients=secrets.reading("ZEROCART_CLIENTS"),
             issuer=environ.get("ZEROCART_ISSUER", "https://zerocart.example"),
+            token_audience=environ.get("ZEROCART_TOKEN_AUDIENCE", "zerocart"),
+            token_keys=secrets.reading("ZEROCART_TOKEN_KEYS"),
+            token_keys_url=environ.get("ZEROCART_TOKEN_KEYS_URL", ""),
+            outside_issuer=environ.get("ZEROCART_OUTSIDE_ISSUER", ""),
+            outside_audience=environ.get("ZEROCART_OUTSIDE_AUDIENCE", ""),
+            outside_keys=secrets.reading("ZEROCART_OUTSIDE_KEYS"),
+            outside_keys_url=environ.get("ZEROCART_OUTSIDE_KEYS_URL", ""),
+            events_issuer=environ.get("ZEROCART_EVENTS_ISSUER", ""),
+            events_audience=environ.get("ZEROCART_EVENTS_AUDIENCE", ""),
+            events_subjects=_several(environ.get("ZEROCART_EVENTS_SUBJECTS", "")),
+            events_keys=secrets.reading("ZEROCART_EVENTS_KEYS"),
+            events_keys_url=environ.get("ZEROCART_EVENTS_KEYS_URL", ""),
             durations_seconds=_durations(environ.get("ZEROCART_DURATIONS_SECONDS", "")),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )

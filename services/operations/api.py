@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.kit.access import needs
 from services.kit.errors import NotFound, Refused
 from services.kit.failures import Failures
 from services.kit.outbox import Publisher
@@ -53,6 +54,7 @@ class ParkedBody(BaseModel):
 def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRouter:
     """The routes of operations."""
     routes = json_router()
+    reads, writes = [needs("operations:read")], [needs("operations:write")]
 
     async def hand_in(letter: Letter, *, dry_run: bool) -> dict[str, Any]:
         if letter.status == "discarded":
@@ -62,33 +64,33 @@ def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRoute
             await letters.decide(letter.id, "replayed", "handed in again")
         return {"id": letter.id, "type": letter.type, "subject": letter.subject, "replayed": not dry_run}
 
-    @routes.get("/dead-letters")
+    @routes.get("/dead-letters", dependencies=reads)
     async def list_letters(
         status: Annotated[Literal["waiting", "replayed", "discarded", "all"], Query()] = "waiting", limit: Limit = 100
     ) -> dict[str, Any]:
         found = await letters.list("" if status == "all" else status, limit)
         return {"dead_letters": jsonable_encoder([letter.shown() for letter in found])}
 
-    @routes.get("/dead-letters/{letter_id}")
+    @routes.get("/dead-letters/{letter_id}", dependencies=reads)
     async def look(letter_id: LetterId) -> Any:
         return jsonable_encoder((await letters.find(letter_id)).shown(with_data=True))
 
-    @routes.post("/dead-letters/replay")
+    @routes.post("/dead-letters/replay", dependencies=writes)
     async def replay_many(body: ReplayManyBody) -> dict[str, Any]:
         waiting = await letters.list("waiting", body.limit)
         wanted = [letter for letter in waiting if body.type in (None, letter.type)]
         return {"dead_letters": [await hand_in(letter, dry_run=body.dry_run) for letter in wanted]}
 
-    @routes.post("/dead-letters/{letter_id}/replay")
+    @routes.post("/dead-letters/{letter_id}/replay", dependencies=writes)
     async def replay(letter_id: LetterId, body: ReplayBody) -> dict[str, Any]:
         return await hand_in(await letters.find(letter_id), dry_run=body.dry_run)
 
-    @routes.post("/dead-letters/{letter_id}/discard")
+    @routes.post("/dead-letters/{letter_id}/discard", dependencies=writes)
     async def discard(letter_id: LetterId, body: DiscardBody) -> dict[str, Any]:
         letter = await letters.decide(letter_id, "discarded", body.reason)
         return {"id": letter.id, "status": "discarded", "reason": body.reason}
 
-    @routes.get("/operations/parked")
+    @routes.get("/operations/parked", dependencies=reads)
     async def list_parked(limit: Limit = 100) -> dict[str, Any]:
         found = await parked.list(parked_only=True, failures_max=limit)
         return {
@@ -98,7 +100,7 @@ def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRoute
             ]
         }
 
-    @routes.post("/operations/parked/replay")
+    @routes.post("/operations/parked/replay", dependencies=writes)
     async def replay_parked(body: ParkedBody) -> dict[str, Any]:
         found = await parked.list(parked_only=True, failures_max=LETTERS_PAGE_MAX)
         failure = next((f for f in found if (f.service, f.key) == (body.service, body.key)), None)

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, PaymentMethod, Priority
+from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.commands import Cause, CommandHandler
-from services.kit.errors import FieldError, Invalid
+from services.kit.errors import FieldError, Forbidden, Invalid
 from services.kit.ids import new_id
 from services.kit.message import Email, Money, Sku
 from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
@@ -24,6 +25,7 @@ ESTIMATED_PROCESSING_TIME = "PT1M"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
 OrderId = Annotated[str, Path(max_length=64)]
+Writes = Annotated[Caller, needs("orders:write")]
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 
 
@@ -97,26 +99,35 @@ def router(handler: CommandHandler) -> APIRouter:
         )
 
     @routes.post("/orders", status_code=202)
-    async def place(body: OrderBody, cause: RestCause, draft: Annotated[bool, Query()] = False) -> Response:
+    async def place(
+        body: OrderBody, caller: Writes, cause: RestCause, draft: Annotated[bool, Query()] = False
+    ) -> Response:
         order_id = new_id("ord")
-        command = Place(at=cause.at, wanted=_wanted(order_id, body), draft=draft)
+        command = Place(at=cause.at, wanted=_wanted(order_id, body, caller), draft=draft)
         return await answer(order_id, command, cause, 201 if draft else 202, _placed(order_id, draft))
 
     @routes.put("/orders/{order_id}")
-    async def redraft(order_id: OrderId, body: OrderBody, cause: RestCause, version: ExpectedVersion) -> Response:
-        command = Place(at=cause.at, wanted=_wanted(order_id, body), redraft=True)
+    async def redraft(
+        order_id: OrderId, body: OrderBody, caller: Writes, cause: RestCause, version: ExpectedVersion
+    ) -> Response:
+        command = Place(at=cause.at, wanted=_wanted(order_id, body, caller), redraft=True, own=caller.own)
         return await answer(order_id, command, cause, 200, _placed(order_id, draft=True), version)
 
     @routes.post("/orders/{order_id}/submit", status_code=202)
-    async def submit(order_id: OrderId, cause: RestCause, version: ExpectedVersion) -> Response:
-        return await answer(order_id, Submit(at=cause.at), cause, 202, _placed(order_id, draft=False), version)
+    async def submit(order_id: OrderId, caller: Writes, cause: RestCause, version: ExpectedVersion) -> Response:
+        return await answer(
+            order_id, Submit(at=cause.at, own=caller.own), cause, 202, _placed(order_id, draft=False), version
+        )
 
     @routes.patch("/orders/{order_id}", status_code=202)
-    async def amend(order_id: OrderId, body: AmendBody, cause: RestCause, version: ExpectedVersion) -> Response:
+    async def amend(
+        order_id: OrderId, body: AmendBody, caller: Writes, cause: RestCause, version: ExpectedVersion
+    ) -> Response:
         if not body.model_fields_set:
             raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
         command = Amend(
             at=cause.at,
+            own=caller.own,
             order_id=order_id,
             email=body.email,
             customer_name=body.customer_name,
@@ -126,8 +137,10 @@ def router(handler: CommandHandler) -> APIRouter:
         return await answer(order_id, command, cause, 202, {"order_id": order_id}, version)
 
     @routes.post("/orders/{order_id}/cancel", status_code=202)
-    async def cancel(order_id: OrderId, body: CancelBody, cause: RestCause, version: ExpectedVersion) -> Response:
-        command = Cancel(at=cause.at, order_id=order_id, reason=body.reason)
+    async def cancel(
+        order_id: OrderId, body: CancelBody, caller: Writes, cause: RestCause, version: ExpectedVersion
+    ) -> Response:
+        command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, own=caller.own)
         return await answer(order_id, command, cause, 202, {"order_id": order_id, "status": "cancelling"}, version)
 
     return routes
@@ -139,13 +152,16 @@ def _placed(order_id: str, draft: bool) -> dict[str, object]:
     return {"order_id": order_id, "status": "pending", "estimated_processing_time": ESTIMATED_PROCESSING_TIME}
 
 
-def _wanted(order_id: str, body: OrderBody) -> Wanted:
-    if body.customer_id is None and body.email is None:
+def _wanted(order_id: str, body: OrderBody, caller: Caller) -> Wanted:
+    customer_id = caller.own if body.customer_id is None else body.customer_id
+    if not caller.may_reach(customer_id):
+        raise Forbidden(ORDERS_ADMIN)
+    if customer_id is None and body.email is None:
         detail = "customer_id, or email for a guest, is needed"
         raise Invalid("no-customer", detail, (FieldError("customer_id", "missing", detail),))
     return Wanted(
         order_id=order_id,
-        customer_id=body.customer_id,
+        customer_id=customer_id,
         email=body.email,
         customer_name=body.customer_name,
         lines=tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import assert_never
 
@@ -79,6 +79,7 @@ class Pending:
 
     total: Money
     email: str | None
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ class Confirmed:
     """Goods are held, money is taken, a shipment exists."""
 
     email: str | None
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +96,14 @@ class Cancelling:
 
     reason: str
     email: str | None
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
     """With the carrier."""
+
+    owner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,7 @@ class Ended:
     """Delivered, cancelled or failed: nothing happens any more."""
 
     how: str
+    owner: str | None
 
 
 Order = Nothing | Draft | Pending | Confirmed | Cancelling | Shipped | Ended
@@ -131,7 +137,14 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place(Command):
+class _Wish(Command):
+    """What a customer can wish; `own` names the one whose orders alone are within reach, None if all are."""
+
+    own: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place(_Wish):
     """Place an order, or write (`draft`) or rewrite (`redraft`) its draft."""
 
     wanted: Wanted
@@ -140,12 +153,12 @@ class Place(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Submit(Command):
+class Submit(_Wish):
     """Place what has been drafted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Amend(Command):
+class Amend(_Wish):
     """Change address, contact or notes; None leaves a thing as it is."""
 
     order_id: str
@@ -156,7 +169,7 @@ class Amend(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel(Command):
+class Cancel(_Wish):
     """The customer wants out."""
 
     order_id: str
@@ -209,6 +222,8 @@ OrderCommand = Place | Submit | Amend | Cancel | Confirm | Fail | Undone | Ship 
 
 def decide(command: OrderCommand, order: Order) -> Decision:
     """What follows from a command; a repeated one decides nothing."""
+    if isinstance(command, _Wish) and _is_hidden(command, order):
+        return _no_such_order()
     match command:
         case Place():
             return _place(command, order)
@@ -224,6 +239,21 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             return _travel(command, order)
         case _:
             assert_never(command)
+
+
+def _is_hidden(wish: _Wish, order: Order) -> bool:
+    return wish.own is not None and not isinstance(order, Nothing) and owner_of(order) != wish.own
+
+
+def owner_of(order: Order) -> str | None:
+    """The customer whose order it is; None for a guest's, or if there is none."""
+    match order:
+        case Nothing():
+            return None
+        case Draft(content=content):
+            return content.customer_id
+        case _:
+            return order.owner
 
 
 def _place(command: Place, order: Order) -> Decision:
@@ -360,25 +390,26 @@ def _word(order: Order) -> str:
 
 def evolve(order: Order, event: Message) -> Order:
     """The order after an event."""
+    owner = owner_of(order)
     match event:
         case OrderDrafted() | OrderDraftUpdated():
             return Draft(event)
-        case OrderCreated(total=total, email=email):
-            return Pending(total, email)
+        case OrderCreated(total=total, email=email, customer_id=customer_id):
+            return Pending(total, email, customer_id)
         case OrderUpdated():
             return _updated(order, event)
         case OrderConfirmed():
-            return Confirmed(order.email if isinstance(order, Pending) else None)
+            return Confirmed(order.email if isinstance(order, Pending) else None, owner)
         case OrderCancellationRequested(reason=reason):
-            return Cancelling(reason, order.email if isinstance(order, Pending | Confirmed) else None)
+            return Cancelling(reason, order.email if isinstance(order, Pending | Confirmed) else None, owner)
         case OrderShipped():
-            return Shipped()
+            return Shipped(owner)
         case OrderCancelled():
-            return Ended("cancelled")
+            return Ended("cancelled", owner)
         case OrderFailed():
-            return Ended("failed")
+            return Ended("failed", owner)
         case OrderDelivered():
-            return Ended("delivered")
+            return Ended("delivered", owner)
         case _:
             return order
 
@@ -388,8 +419,8 @@ def _updated(order: Order, event: OrderUpdated) -> Order:
         case Draft(content=content):
             changes = {name: value for name in _AMENDABLE if (value := getattr(event, name)) is not None}
             return Draft(content.model_copy(update=changes))
-        case Pending(total=total, email=email):
-            return Pending(total, event.email or email)
+        case Pending():
+            return replace(order, email=event.email or order.email)
         case _:
             return order
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from services.kit.access import needs
 from services.kit.commands import CommandHandler
 from services.kit.errors import NotFound
 from services.kit.rest import json_router
@@ -18,7 +19,7 @@ def router(handler: CommandHandler) -> APIRouter:
     """The routes of payments."""
     routes = json_router()
 
-    @routes.get("/payments/{order_id}")
+    @routes.get("/payments/{order_id}", dependencies=[needs("payments:read")])
     async def read(order_id: Annotated[str, Path(max_length=64)]) -> dict[str, Any]:
         loaded = await handler.reload(PAYMENT, order_id)
         if loaded.version == 0:

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.encoders import jsonable_encoder
 
-from services.kit.errors import FieldError, Invalid
+from services.kit.access import ORDERS_ADMIN, Caller, needs
+from services.kit.errors import FieldError, Forbidden, Invalid, NotFound
 from services.kit.log import Position
 from services.kit.rest import json_router
 from services.query.reading import SORTS, OrderFilter, Page, Reading
@@ -29,6 +30,7 @@ Status = Literal[
 ]
 PageNumber = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
+ReadsOrders = Annotated[Caller, needs("orders:read")]
 Token = Annotated[str | None, Query(alias="position", max_length=64)]
 
 
@@ -43,9 +45,11 @@ def router(reading: Reading) -> APIRouter:
             await reading.wait_for(_position(token))
 
     ready = [Depends(level_with)]
+    stock_ready = [*ready, needs("stock:read")]
 
     @routes.get("/orders", dependencies=ready)
     async def list_orders(
+        caller: ReadsOrders,
         customer_id: IdFilter = None,
         status: Status | None = None,
         created_from: Annotated[datetime | None, Query(alias="from")] = None,
@@ -55,6 +59,7 @@ def router(reading: Reading) -> APIRouter:
         page: PageNumber = 1,
         page_size: PageSize = PAGE_SIZE_DEFAULT,
     ) -> Any:
+        customer_id = _within_reach(caller, customer_id)
         wanted = OrderFilter(customer_id, status, _aware("from", created_from), _aware("to", created_to), product_id)
         if wanted.created_from and wanted.created_to and wanted.created_from >= wanted.created_to:
             raise _wrong("from", "from must be before to")
@@ -63,25 +68,41 @@ def router(reading: Reading) -> APIRouter:
         return _page("orders", found, page, page_size)
 
     @routes.get("/orders/{order_id}", dependencies=ready)
-    async def read_order(order_id: Id) -> Any:
-        return jsonable_encoder(await reading.order(order_id))
+    async def read_order(order_id: Id, caller: ReadsOrders) -> Any:
+        order = await reading.order(order_id)
+        if not caller.may_reach(order["customer_id"]):
+            raise NotFound("order-not-found", "there is no such order")
+        return jsonable_encoder(order)
 
     @routes.get("/customers/{customer_id}/orders", dependencies=ready)
-    async def orders_of_customer(customer_id: Id, page: PageNumber = 1, page_size: PageSize = PAGE_SIZE_DEFAULT) -> Any:
+    async def orders_of_customer(
+        customer_id: Id, caller: ReadsOrders, page: PageNumber = 1, page_size: PageSize = PAGE_SIZE_DEFAULT
+    ) -> Any:
+        if not caller.may_reach(customer_id):
+            raise NotFound("customer-not-found", "there is no such customer")
         wanted = OrderFilter(customer_id=customer_id)
         found = await reading.orders(wanted, "created_at", descending=True, page=page, page_size=page_size)
         return _page("orders", found, page, page_size)
 
-    @routes.get("/stock", dependencies=ready)
+    @routes.get("/stock", dependencies=stock_ready)
     async def list_stock(low_stock: bool = False, page: PageNumber = 1, page_size: PageSize = PAGE_SIZE_DEFAULT) -> Any:
         found = await reading.stock(low_only=low_stock, page=page, page_size=page_size)
         return _page("stock", found, page, page_size)
 
-    @routes.get("/stock/{product_id}", dependencies=ready)
+    @routes.get("/stock/{product_id}", dependencies=stock_ready)
     async def read_level(product_id: Id) -> Any:
         return jsonable_encoder(await reading.level(product_id))
 
     return routes
+
+
+def _within_reach(caller: Caller, customer_id: str | None) -> str | None:
+    """Whose orders to look for; Forbidden if they are somebody else's."""
+    if caller.own is None or customer_id == caller.own:
+        return customer_id
+    if customer_id is not None:
+        raise Forbidden(ORDERS_ADMIN)
+    return caller.own
 
 
 def _page(name: str, found: Page, page: int, page_size: int) -> Any:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict
 
+from services.kit.access import needs
 from services.kit.commands import CommandHandler
 from services.kit.errors import NotFound
 from services.kit.rest import RestCause, json_router, respond
@@ -28,14 +29,14 @@ def router(handler: CommandHandler) -> APIRouter:
     """The routes of shipping."""
     routes = json_router()
 
-    @routes.get("/shipments/{order_id}")
+    @routes.get("/shipments/{order_id}", dependencies=[needs("shipments:read")])
     async def read(order_id: OrderId) -> dict[str, Any]:
         loaded = await handler.reload(SHIPMENT, order_id)
         if loaded.version == 0:
             raise NotFound("shipment-not-found", "there is no such shipment")
         return {"order_id": order_id, **_shown(loaded.state)}
 
-    @routes.post("/shipments/{order_id}/tracking", status_code=202)
+    @routes.post("/shipments/{order_id}/tracking", status_code=202, dependencies=[needs("shipments:write")])
     async def track(order_id: OrderId, body: TrackingBody, cause: RestCause) -> Response:
         command = Track(at=cause.at, order_id=order_id, status=body.status)
         return await respond(

@@ -6,11 +6,12 @@ import json
 from secrets import token_urlsafe
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
+from services.kit.access import PUBLIC, USERS_ADMIN, Caller, needs
 from services.kit.commands import Cause, Outcome
-from services.kit.errors import FieldError, Invalid
+from services.kit.errors import FieldError, Invalid, NotFound
 from services.kit.ids import new_id
 from services.kit.message import Email
 from services.kit.metrics import METRICS
@@ -53,6 +54,24 @@ Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=
 Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX)]
 Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
 UserId = Annotated[str, Path(pattern=r"^usr_[0-9a-z]{26}$")]
+
+
+async def _readable(user_id: UserId, caller: Annotated[Caller, needs("users:read")]) -> str:
+    return _within_reach(user_id, caller)
+
+
+async def _writable(user_id: UserId, caller: Annotated[Caller, needs("users:write")]) -> str:
+    return _within_reach(user_id, caller)
+
+
+def _within_reach(user_id: str, caller: Caller) -> str:
+    if not caller.may_reach(user_id):
+        raise NotFound("user-not-found", "there is no such user")
+    return user_id
+
+
+Readable = Annotated[str, Depends(_readable)]
+Writable = Annotated[str, Depends(_writable)]
 
 
 class Strict(BaseModel):
@@ -132,7 +151,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
     """The routes of accounts; whose an account is, is settled before they are reached."""
     routes = json_router()
 
-    @routes.post("/users", status_code=201)
+    @routes.post("/users", status_code=201, dependencies=[PUBLIC])
     async def register(body: RegistrationBody, cause: RestCause) -> Response:
         METRICS.count("registrations", outcome="attempted")
         command = _registration(body, cause, times)
@@ -147,18 +166,18 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         return _answer(outcome, 201, _shown(user_id, outcome.state), {"Location": f"/users/{user_id}"})
 
     @routes.get("/users/{user_id}")
-    async def look(user_id: UserId) -> Response:
+    async def look(user_id: Readable) -> Response:
         user, version = await accounts.known(user_id)
         return _json(200, _shown(user_id, user), {"ETag": f'"{version}"'})
 
     @routes.put("/users/{user_id}")
-    async def rewrite(user_id: UserId, body: ProfileBody, cause: RestCause, version: ExpectedVersion) -> Response:
+    async def rewrite(user_id: Writable, body: ProfileBody, cause: RestCause, version: ExpectedVersion) -> Response:
         return await change(
             user_id, ChangeProfile(at=cause.at, user_id=user_id, changes=body.model_dump()), cause, version
         )
 
     @routes.patch("/users/{user_id}")
-    async def amend(user_id: UserId, body: ProfilePatch, cause: RestCause, version: ExpectedVersion) -> Response:
+    async def amend(user_id: Writable, body: ProfilePatch, cause: RestCause, version: ExpectedVersion) -> Response:
         changes = body.model_dump(exclude_unset=True)
         if not changes:
             raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
@@ -170,22 +189,22 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         return _answer(outcome, 200, _shown(user_id, outcome.state))
 
     @routes.delete("/users/{user_id}", status_code=204)
-    async def delete(user_id: UserId, cause: RestCause, version: ExpectedVersion) -> Response:
+    async def delete(user_id: Writable, cause: RestCause, version: ExpectedVersion) -> Response:
         outcome = await accounts.carry_out(Delete(at=cause.at, user_id=user_id), cause, expected_version=version)
         return _answer(outcome, 204)
 
     @routes.get("/users/{user_id}/preferences")
-    async def preferences(user_id: UserId) -> Response:
+    async def preferences(user_id: Readable) -> Response:
         user, version = await accounts.known(user_id)
         return _json(200, _preferences(user), {"ETag": f'"{version}"'})
 
     @routes.put("/users/{user_id}/preferences")
-    async def prefer(user_id: UserId, body: PreferencesBody, cause: RestCause, version: ExpectedVersion) -> Response:
+    async def prefer(user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion) -> Response:
         return await change_preferences(user_id, body.model_dump(), cause, version)
 
     @routes.patch("/users/{user_id}/preferences")
     async def prefer_some(
-        user_id: UserId, body: PreferencesBody, cause: RestCause, version: ExpectedVersion
+        user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion
     ) -> Response:
         return await change_preferences(user_id, body.model_dump(exclude_unset=True), cause, version)
 
@@ -194,7 +213,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         outcome = await accounts.carry_out(command, cause, expected_version=version)
         return _answer(outcome, 200, _preferences(outcome.state))
 
-    @routes.post("/users/{user_id}/verification", status_code=202)
+    @routes.post("/users/{user_id}/verification", status_code=202, dependencies=[PUBLIC])
     async def verify_again(user_id: UserId, cause: RestCause) -> Response:
         command = RequestVerification(
             at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=cause.at + times.verification
@@ -202,7 +221,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         outcome = await accounts.carry_out(command, cause)
         return _answer(outcome, 202, _status_of(user_id, outcome.state))
 
-    @routes.post("/users/{user_id}/activate")
+    @routes.post("/users/{user_id}/activate", dependencies=[PUBLIC])
     async def activate(user_id: UserId, body: TokenBody, cause: RestCause) -> Response:
         outcome = await accounts.repeated(cause)
         if outcome is None:
@@ -211,7 +230,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         return _answer(outcome, 200, _status_of(user_id, outcome.state))
 
     @routes.post("/users/{user_id}/password", status_code=204)
-    async def change_password(user_id: UserId, body: PasswordBody, cause: RestCause) -> Response:
+    async def change_password(user_id: Writable, body: PasswordBody, cause: RestCause) -> Response:
         outcome = await accounts.repeated(cause)
         if outcome is None:
             await proofs.current_password(user_id, body.current.get_secret_value(), cause.at)
@@ -220,7 +239,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
             outcome = await accounts.carry_out(command, cause, password_hash=hashed)
         return _answer(outcome, 204)
 
-    @routes.post("/password-reset", status_code=202)
+    @routes.post("/password-reset", status_code=202, dependencies=[PUBLIC])
     async def request_reset(body: ResetBody, cause: RestCause) -> Response:
         async def act(user_id: str) -> None:
             expires_at = cause.at + times.reset
@@ -231,7 +250,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         await proofs.whether_known_or_not(body.email, act)
         return _json(202, {})
 
-    @routes.post("/password-reset/confirm", status_code=204)
+    @routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC])
     async def reset(body: ResetConfirmBody, cause: RestCause) -> Response:
         outcome = await accounts.repeated(cause)
         if outcome is None:
@@ -241,12 +260,12 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
             outcome = await accounts.carry_out(command, cause, password_hash=hashed)
         return _answer(outcome, 204)
 
-    @routes.post("/users/{user_id}/suspend")
+    @routes.post("/users/{user_id}/suspend", dependencies=[needs(USERS_ADMIN)])
     async def suspend(user_id: UserId, body: SuspensionBody, cause: RestCause) -> Response:
         outcome = await accounts.carry_out(Suspend(at=cause.at, user_id=user_id, reason=body.reason), cause)
         return _answer(outcome, 200, _status_of(user_id, outcome.state))
 
-    @routes.post("/users/{user_id}/reinstate")
+    @routes.post("/users/{user_id}/reinstate", dependencies=[needs(USERS_ADMIN)])
     async def reinstate(user_id: UserId, cause: RestCause) -> Response:
         outcome = await accounts.carry_out(Reinstate(at=cause.at, user_id=user_id), cause)
         return _answer(outcome, 200, _status_of(user_id, outcome.state))

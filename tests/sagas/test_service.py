@@ -24,6 +24,7 @@ from services.kit.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.settings import Settings
 from tests.sagas.facts import FACTS, ORDER_ID, STEPS
+from tests.tokens import TRUST, authorization
 
 TEN = Money.model_validate({"amount": "10.00", "currency": "GBP"})
 CONTENT = FACTS.model_dump(mode="json", exclude={"saga_id", "facts_version"}) | {"order_id": ORDER_ID}
@@ -89,9 +90,9 @@ class Fulfillment:
 async def fulfillment() -> AsyncGenerator[Fulfillment]:
     published = Published()
     log = MemoryLog("fulfillment", MemoryStore())
-    host = Host.of(Settings(service="fulfillment"), log, published, MemoryFailures("fulfillment"))
+    host = Host.of(Settings(service="fulfillment", **TRUST), log, published, MemoryFailures("fulfillment"))
     transport = httpx.ASGITransport(app=create_app(host))
-    async with httpx.AsyncClient(transport=transport, base_url="http://fulfillment") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://fulfillment", headers=authorization()) as client:
         yield Fulfillment(client, published)
     await host.close()
 
@@ -184,7 +185,7 @@ async def test_there_is_no_run_for_an_unknown_order(fulfillment: Fulfillment) ->
 
 def test_every_answer_is_heard() -> None:
     host = Host.of(
-        Settings(service="fulfillment"), MemoryLog("fulfillment"), Published(), MemoryFailures("fulfillment")
+        Settings(service="fulfillment", **TRUST), MemoryLog("fulfillment"), Published(), MemoryFailures("fulfillment")
     )
     heard = reactions(host.handler).types
     answers = {kind.type for kind in StepReply.__subclasses__() if kind.__module__.startswith("services.contracts")}

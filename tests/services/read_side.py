@@ -22,6 +22,7 @@ from services.kit.service import Service
 from services.kit.settings import Settings
 from services.projection.app import create_app as create_projection
 from services.query.app import create_app as create_query
+from tests.tokens import TRUST, authorization
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ADDRESS = orders.Address(name="Ann", line1="1 High Street", city="Leeds", country="GB")
@@ -114,14 +115,20 @@ class ReadSide:
 @asynccontextmanager
 async def running(database) -> AsyncGenerator[ReadSide]:
     apps = [
-        create(Settings(service=name, database_url=plain(log), read_database_url=plain(database.read_dsn(name))))
+        create(
+            Settings(service=name, database_url=plain(log), read_database_url=plain(database.read_dsn(name)), **TRUST)
+        )
         for name, create, log in (
             ("projection", create_projection, database.dsn("projection")),
             ("query", create_query, ""),
         )
     ]
     clients = [
-        httpx.AsyncClient(transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://zerocart")
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, raise_app_exceptions=False),
+            base_url="http://zerocart",
+            headers=authorization(),
+        )
         for app in apps
     ]
     side = ReadSide(database, clients[0], clients[1])

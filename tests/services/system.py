@@ -31,6 +31,7 @@ from services.scheduler.app import create_app as scheduler
 from services.shipping.app import create_app as shipping
 from services.users.app import create_app as users
 from tests.architecture.rules import ROOT
+from tests.tokens import TRUST, authorization
 
 RETRIES_MAX = 50
 IN_FLIGHT_MAX = 50
@@ -162,7 +163,8 @@ async def running(database: Any, **settings: Any) -> AsyncGenerator[System]:
 
     def host(service: str) -> Host:
         log = PostgresLog(database.dsn(service), service)
-        hosts.append(Host.of(Settings(service=service, **{**SECRETS, **settings}), log, bus, PostgresFailures(log)))
+        everything = {**SECRETS, **TRUST, **settings}
+        hosts.append(Host.of(Settings(service=service, **everything), log, bus, PostgresFailures(log)))
         return hosts[-1]
 
     apps: dict[str, Service] = {
@@ -177,7 +179,9 @@ async def running(database: Any, **settings: Any) -> AsyncGenerator[System]:
     }
     for name, app in apps.items():
         transport = httpx.ASGITransport(app)
-        bus.clients[name] = httpx.AsyncClient(transport=transport, base_url=f"http://{name}", timeout=60)
+        bus.clients[name] = httpx.AsyncClient(
+            transport=transport, base_url=f"http://{name}", timeout=60, headers=authorization()
+        )
     yield System(bus, mails, database)
     await bus.quiet()
     for client in bus.clients.values():

@@ -13,6 +13,7 @@ from services.local.postgres import PostgresServer
 from tests.conftest import Database, _migrated
 from tests.services.system import order
 from tests.services.test_crashes import World
+from tests.tokens import authorization
 
 BODY = order(("P", 1))
 
@@ -39,7 +40,7 @@ async def world(servers) -> AsyncGenerator[World]:
 
 
 async def place(world: World, key: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
         return await client.post(f"{world.url}/orders", json=BODY, headers={"Idempotency-Key": key})
 
 

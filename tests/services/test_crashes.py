@@ -27,6 +27,7 @@ from tests.architecture.rules import ROOT
 from tests.conftest import execute
 from tests.services.crashing import POINTS
 from tests.services.system import ADDRESS, order
+from tests.tokens import KEY, authorization, jwk, key_set
 
 ORDER = "ord_1"
 MONEY = {"amount": "5.00", "currency": "GBP"}
@@ -85,6 +86,7 @@ class World:
             "ZEROCART_LISTEN_FD": str(fd),
             "ZEROCART_DATABASE_URL": self._database.dsn(service),
             "KAFKA_BOOTSTRAP_SERVERS": self._bootstrap,
+            "ZEROCART_TOKEN_KEYS": key_set(jwk(KEY)),
             "ZEROCART_TOPIC": self._topic,
             **SECRETS,
             "ZEROCART_SMTP_URL": f"smtp://127.0.0.1:{self._smtp_port}",
@@ -110,7 +112,7 @@ class World:
             "ce-correlationid": ORDER,
             "content-type": "application/json",
         }
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
             return await client.post(f"{self.url}/events", content=event.write(), headers=headers)
 
     async def counts(self) -> dict[str, int]:
@@ -182,7 +184,7 @@ async def test_a_message_takes_effect_once(world, sink, case, point):
 @pytest.mark.parametrize("point", POINTS)
 async def test_an_order_is_placed_once(world, point):
     async def place() -> httpx.Response:
-        async with httpx.AsyncClient(timeout=30) as client:
+        async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
             return await client.post(f"{world.url}/orders", json=order(("P", 1)), headers={"Idempotency-Key": "k"})
 
     await world.until_killed("orders", point, place)
@@ -197,7 +199,7 @@ async def test_an_order_is_placed_once(world, point):
 @pytest.mark.parametrize("point", POINTS)
 async def test_an_order_fails_once(world, point):
     world.start("orders")
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
         placed = await client.post(f"{world.url}/orders", json=order(("P", 1)))
     world._processes[-1].terminate()
     world._processes[-1].wait(30)
@@ -240,7 +242,7 @@ async def test_a_restart_alone_publishes_what_was_left(world):
     await world.until_killed("inventory", "after_commit", lambda: world.hear(check))
     assert await world.published() == []
     world.start("inventory")
-    async with httpx.AsyncClient(timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
         assert (await client.get(f"{world.url}/healthz/ready")).status_code == 200
     for _ in range(20):
         if await world.published() == await world.logged():

@@ -18,6 +18,7 @@ from services.kit.service import Service
 from services.kit.settings import Settings
 from services.operations.app import create_app
 from tests.sagas.test_service import Published
+from tests.tokens import TRUST, authorization
 
 LETTER = {
     "ce-specversion": "1.0",
@@ -50,9 +51,11 @@ class Handing(Published):
 async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
     log, reader = PostgresLog(database.dsn("operations"), "operations"), PostgresReader(database.dsn("operations"))
     published = Handing()
-    host = Host.of(Settings(service="operations"), log, published, PostgresFailures(log))
+    host = Host.of(Settings(service="operations", **TRUST), log, published, PostgresFailures(log))
     app = create_app(host, PostgresFailures(reader))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://operations") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://operations", headers=authorization()
+    ) as client:
         yield client, published
     await host.close()
     await reader.close()
@@ -120,10 +123,12 @@ async def test_a_message_that_always_fails_is_parked_and_handed_in_again(databas
     hears = Reactions()
     hears.on(Said, broken)
     log = PostgresLog(database.dsn("orders"), "orders")
-    host = Host.of(Settings(service="orders"), log, published, PostgresFailures(log))
+    host = Host.of(Settings(service="orders", **TRUST), log, published, PostgresFailures(log))
     app = Service(host, door=Door(hears, host.failures))
     headers = LETTER | {"ce-type": Said.type}
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders") as orders:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://orders", headers=authorization()
+    ) as orders:
         answers = [await orders.post("/events", content=b'{"id": "1"}', headers=headers) for _ in range(ATTEMPTS_MAX)]
     assert [a.status_code for a in answers] == [503] * (ATTEMPTS_MAX - 1) + [202]
     assert {a.content for a in answers} == {b""}

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, Request, Response
 
+from services.kit.access import PUBLIC
 from services.kit.asgi import read_body
 from services.kit.errors import TooOften
 from services.kit.metrics import METRICS
@@ -47,7 +48,7 @@ def router(grants: Grants, keys: SigningKeys) -> APIRouter:
     """The routes of tokens."""
     routes = APIRouter()
 
-    @routes.post("/token", openapi_extra=FORM)
+    @routes.post("/token", openapi_extra=FORM, dependencies=[PUBLIC])
     async def token(request: Request) -> Response:
         try:
             asked = _token_request(request, await _form(request))
@@ -63,7 +64,7 @@ def router(grants: Grants, keys: SigningKeys) -> APIRouter:
         METRICS.count("tokens_issued", grant=asked.parameters["grant_type"])
         return _json(200, body, NOT_KEPT)
 
-    @routes.get("/.well-known/jwks.json")
+    @routes.get("/.well-known/jwks.json", dependencies=[PUBLIC])
     async def key_set() -> Response:
         age = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_SECONDS}"}
         return _json(200, {"keys": keys.published()}, age)

@@ -16,8 +16,7 @@ from services.users.tokens.signing import Grant, SigningKeys
 __all__ = ["CUSTOMER_SCOPES", "Grants", "TokenRequest"]
 
 CUSTOMER_SCOPES = (
-    "users:read", "users:write", "orders:read", "orders:write",
-    "stock:read", "payments:read", "shipments:read", "fulfillments:read",
+    "users:read", "users:write", "orders:read", "orders:write", "stock:read", "fulfillments:read",
 )  # fmt: skip
 """What a user may ask for; each covers what is their own and no more."""
 NOT_GRANTED = "unknown, wrong, used or expired, or the account is not active"

@@ -1,0 +1,208 @@
+"""Who sent a request: bearer tokens (RFC 6750) that are JWTs (RFC 7519), checked offline with cached keys.
+
+The algorithm is the key's, never the token's; keys come from the configured set only, whatever the token's header names
+(RFC 8725). A token that was checked is remembered until it expires or the keys change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from services.kit.asgi import Scope
+from services.kit.errors import Unauthenticated
+from services.kit.keys import KeySet
+
+if TYPE_CHECKING:
+    from services.kit.settings import Settings
+
+__all__ = [
+    "CLOCK_SKEW_SECONDS",
+    "TOKEN_CHARS_MAX",
+    "Claims",
+    "Trust",
+    "Verifier",
+    "bearer",
+    "door_verifier",
+    "verifier",
+]
+
+TOKEN_CHARS_MAX = 8_192
+CLOCK_SKEW_SECONDS = 30
+LIFETIME_SECONDS_MAX = 24 * 3600
+"""A token that lives longer was made by mistake, and cannot be taken back."""
+TOKENS_REMEMBERED_MAX = 1_024
+OWN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+"""RFC 9068: what is signed for another purpose cannot pass for an access token."""
+ANY_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
+NEEDED_CLAIMS = ("iss", "sub", "aud", "exp", "iat")
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says about its bearer."""
+
+    issuer: str
+    subject: str
+    scopes: frozenset[str]
+    expires_at: float
+
+
+class Keys(Protocol):
+    """Where public keys come from."""
+
+    async def current(self, key_id: str) -> KeySet:
+        """The keys now, looked for anew if they do not hold `key_id`; Unavailable if there are none to be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """One issuer that is believed, about whom (`subjects`, all if empty), and for which audience."""
+
+    issuer: str
+    audience: str
+    keys: Keys
+    types: Collection[str] = OWN_TYPES
+    subjects: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was checked, and the keys that it was checked with."""
+
+    claims: Claims
+    key_id: str
+    keys: KeySet
+
+
+class Verifier:
+    """Checks tokens; believes nobody but its trusts."""
+
+    def __init__(self, trusts: Sequence[Trust], now: Callable[[], float] = time.time) -> None:
+        self._trusts = {trust.issuer: trust for trust in trusts}
+        self._now = now
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def verify(self, token: str) -> Claims:
+        """What the token says; Unauthenticated if it cannot be believed, Unavailable if the keys cannot be had."""
+        known = self._known.get(token)
+        if known is not None and await self._still_holds(known):
+            return known.claims
+        if not token.isascii() or len(token) > TOKEN_CHARS_MAX:
+            raise _bad("it is no token")
+        header, issuer = _unverified(token)
+        trust = self._trusts.get(issuer)
+        if trust is None:
+            raise _bad("its issuer is unknown")
+        key_id = str(header.get("kid", ""))
+        keys = await trust.keys.current(key_id)
+        claims = self._checked(token, header, trust, keys)
+        self._known[token] = _Known(claims, key_id, keys)
+        if len(self._known) > TOKENS_REMEMBERED_MAX:
+            self._known.popitem(last=False)
+        return claims
+
+    async def _still_holds(self, known: _Known) -> bool:
+        keys = self._trusts[known.claims.issuer].keys
+        return known.claims.expires_at > self._now() and await keys.current(known.key_id) is known.keys
+
+    def _checked(self, token: str, header: Mapping[str, Any], trust: Trust, keys: KeySet) -> Claims:
+        import jwt
+
+        key = keys.find(header.get("kid"))
+        if key is None or header.get("alg") != key.algorithm:
+            raise _bad("it is not signed by a key that is trusted here")
+        if str(header.get("typ", "")).lower() not in trust.types:
+            raise _bad("it is no access token")
+        options: Any = {"require": list(NEEDED_CLAIMS), "verify_iat": True}
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.public,
+                algorithms=[key.algorithm],
+                audience=trust.audience,
+                issuer=trust.issuer,
+                leeway=CLOCK_SKEW_SECONDS,
+                options=options,
+            )
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError) as error:
+            raise _bad(_why(error)) from error
+        return self._claims(claims, trust)
+
+    def _claims(self, claims: Mapping[str, Any], trust: Trust) -> Claims:
+        subject, expires = claims["sub"], float(claims["exp"])
+        if not isinstance(subject, str) or not subject or (trust.subjects and subject not in trust.subjects):
+            raise _bad("its subject is not known here")
+        if expires - float(claims["iat"]) > LIFETIME_SECONDS_MAX:
+            raise _bad("it lives too long")
+        return Claims(trust.issuer, subject, _scopes(claims), expires)
+
+
+def _unverified(token: str) -> tuple[Mapping[str, Any], str]:
+    import jwt
+
+    try:
+        header: dict[str, Any] = jwt.get_unverified_header(token)
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError) as error:
+        raise _bad("it is no token") from error
+    return header, str(claims.get("iss", ""))
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    # `scope` is RFC 9068's; `scp` is what some issuers say instead
+    found = claims.get("scope", claims.get("scp", ""))
+    words = cast("list[object]", found if isinstance(found, list) else str(found).split())
+    return frozenset(word for word in words if isinstance(word, str))
+
+
+def _why(error: Exception) -> str:
+    words = {
+        "ExpiredSignatureError": "it has expired",
+        "ImmatureSignatureError": "it is not valid yet",
+        "InvalidAudienceError": "it is meant for others",
+        "InvalidSignatureError": "its signature is wrong",
+        "MissingRequiredClaimError": "it lacks a claim",
+    }
+    return words.get(type(error).__name__, "it is not valid")
+
+
+def _bad(why: str) -> Unauthenticated:
+    return Unauthenticated("invalid-token", f"the token cannot be believed: {why}")
+
+
+def bearer(scope: Scope) -> str:
+    """The token of a request; Unauthenticated if there is none, or more than one."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    if not values:
+        raise Unauthenticated("no-token", "send a token: Authorization: Bearer …", asked=False)
+    scheme, _, token = values[0].decode("latin-1").partition(" ")
+    if len(values) > 1 or scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("invalid-token", "send one token: Authorization: Bearer …")
+    return token.strip()
+
+
+def verifier(settings: Settings) -> Verifier:
+    """Who is believed at the REST routes of a service."""
+    from services.kit.keys import keys_of
+
+    trusts = [Trust(settings.issuer, settings.token_audience, keys_of(settings.token_keys, settings.token_keys_url))]
+    if settings.outside_issuer:
+        outside = keys_of(settings.outside_keys, settings.outside_keys_url)
+        trusts.append(Trust(settings.outside_issuer, settings.outside_audience, outside, ANY_TYPES))
+    return Verifier(trusts)
+
+
+def door_verifier(settings: Settings) -> Verifier | None:
+    """Who may deliver events to a service; None if that is not configured."""
+    from services.kit.keys import keys_of
+
+    if not settings.events_issuer:
+        return None
+    keys = keys_of(settings.events_keys, settings.events_keys_url)
+    audience = settings.events_audience or f"zerocart/{settings.service}"
+    return Verifier([Trust(settings.events_issuer, audience, keys, ANY_TYPES, settings.events_subjects)])

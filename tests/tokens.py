@@ -1,0 +1,57 @@
+"""Tokens as `users` signs them, for tests that are about something else, and keys to forge others with."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from services.kit.secrets import plain
+
+ISSUER = "https://zerocart.example"
+AUDIENCE = "zerocart"
+KEY_ID = "test-key"
+KEY = Ed25519PrivateKey.generate()
+STAFF_SCOPES = (
+    "users:read users:write users:admin orders:read orders:write orders:admin stock:read stock:write"
+    " payments:read payments:write shipments:read shipments:write fulfillments:read fulfillments:write"
+    " analytics:read operations:read operations:write"
+)
+CUSTOMER_SCOPES = "users:read users:write orders:read orders:write stock:read fulfillments:read"
+
+
+def jwk(key: Ed25519PrivateKey, key_id: str = KEY_ID) -> dict[str, str]:
+    x = base64.urlsafe_b64encode(key.public_key().public_bytes_raw()).rstrip(b"=").decode()
+    return {"kty": "OKP", "crv": "Ed25519", "x": x, "use": "sig", "alg": "EdDSA", "kid": key_id}
+
+
+def key_set(*keys: dict[str, str]) -> str:
+    return json.dumps({"keys": list(keys)})
+
+
+TRUST: Any = {"token_keys": plain(key_set(jwk(KEY)))}
+"""Settings of a service that believes these tokens."""
+
+
+def claims(subject: str = "operator", scope: str = STAFF_SCOPES, **more: Any) -> dict[str, Any]:
+    now = int(time.time())
+    base = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "scope": scope, "iat": now, "nbf": now, "exp": now + 900}
+    return {name: value for name, value in (base | more).items() if value is not None}
+
+
+def signed(payload: dict[str, Any], key: Any = KEY, algorithm: str = "EdDSA", **header: Any) -> str:
+    return jwt.encode(payload, key, algorithm=algorithm, headers={"kid": KEY_ID, "typ": "at+jwt", **header})
+
+
+def authorization(subject: str = "operator", scope: str = STAFF_SCOPES, **more: Any) -> dict[str, str]:
+    """The header of somebody with these rights; staff unless told otherwise."""
+    return {"Authorization": f"Bearer {signed(claims(subject, scope, **more))}"}
+
+
+def customer(subject: str, scope: str = CUSTOMER_SCOPES) -> dict[str, str]:
+    """The header of a customer."""
+    return authorization(subject, scope)
