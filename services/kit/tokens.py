@@ -204,5 +204,5 @@ def door_verifier(settings: Settings) -> Verifier | None:
     if not settings.events_issuer:
         return None
     keys = keys_of(settings.events_keys, settings.events_keys_url)
-    audience = settings.events_audience or f"zerocart/{settings.service}"
+    audience = settings.events_audience or f"{settings.namespace}/{settings.service}"
     return Verifier([Trust(settings.events_issuer, audience, keys, ANY_TYPES, settings.events_subjects)])

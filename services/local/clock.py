@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from services.local.delivery.identity import Identity, audience_of
 from services.local.manifests import PingSource
 
 __all__ = ["BadScheduleError", "PingClock"]
@@ -30,8 +31,13 @@ class PingClock:
     """Says every PingSource's event at its time; with `kept`, a file, schedules outlive the process."""
 
     def __init__(
-        self, sources: Mapping[str, PingSource], base_urls: Mapping[str, str], kept: Path | None = None
+        self,
+        sources: Mapping[str, PingSource],
+        base_urls: Mapping[str, str],
+        kept: Path | None = None,
+        identity: Identity | None = None,
     ) -> None:
+        self._identity = identity
         self._kept = kept
         known: dict[str, str] = json.loads(kept.read_text()) if kept and kept.exists() else {}
         self._sources = {
@@ -106,6 +112,9 @@ class PingClock:
             "ce-time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "content-type": source.content_type,
         }
+        if self._identity is not None and source.sink.name is not None:
+            audience = audience_of(source.namespace, source.sink.name)
+            headers["authorization"] = f"Bearer {self._identity.token(audience)}"
         try:
             async with httpx.AsyncClient(timeout=PING_TIMEOUT_SECONDS, trust_env=False) as client:
                 answer = await client.post(source.sink.url(self._base_urls), content=source.data, headers=headers)

@@ -21,6 +21,7 @@ from services.kit.topics import create_topic
 from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
 from services.local.clock import PingClock
 from services.local.control import ControlServer
+from services.local.delivery.identity import ISSUER, SUBJECT, Identity
 from services.local.kafka import KafkaServer
 from services.local.mail import MailSink
 from services.local.manifests import Manifests, Service, read_manifests
@@ -125,8 +126,10 @@ class Cluster:
             local = replace(service, window_seconds=self._options.window_seconds)
             log = self._home / "logs" / f"{service.name}.log"
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log)
-        self.clock = PingClock({source.name: source for source in self._manifests.ping_sources}, base_urls)
-        self._start_delivery(base_urls)
+        identity = Identity(secrets["delivery-key"])
+        sources = {source.name: source for source in self._manifests.ping_sources}
+        self.clock = PingClock(sources, base_urls, identity=identity)
+        self._start_delivery(base_urls, secrets["delivery-key"])
         self._start_edge()
         edge_log = self._home / "logs" / "edge.log"
         wait_for_port(self._children["edge"][1], self._options.edge_port, EDGE_START_SECONDS_MAX, edge_log)
@@ -193,6 +196,9 @@ class Cluster:
             environ[name] = self._local(value, base_urls)
         for name, reference in service.secret_env.items():
             environ[name] = secrets[reference.partition("/")[2]]
+        # the platform's part: on a cluster, Eventing's OIDC identity (docs/deploy.md)
+        environ["ZEROCART_EVENTS_ISSUER"], environ["ZEROCART_EVENTS_SUBJECTS"] = ISSUER, SUBJECT
+        environ["ZEROCART_EVENTS_KEYS"] = secrets["events-keys"]
         return environ
 
     def _local(self, value: str, base_urls: Mapping[str, str]) -> str:
@@ -201,7 +207,7 @@ class Cluster:
             value = value.replace(f"http://{name}.zerocart.svc.cluster.local", url)
         return value
 
-    def _start_delivery(self, base_urls: Mapping[str, str]) -> None:
+    def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
         import json
 
         self._ports["delivery"] = self._free(self._ports.get("delivery", 0)) or free_port()
@@ -212,6 +218,7 @@ class Cluster:
             "ZEROCART_SERVICE_URLS": json.dumps(dict(base_urls)),
             "ZEROCART_NAMESPACE": "zerocart",
             "ZEROCART_STATUS_PORT": str(self._ports["delivery"]),
+            "ZEROCART_DELIVERY_KEY": key,
             "PYTHONPATH": str(PROJECT),
         }
         command = [sys.executable, "-m", "services.local.delivery"]

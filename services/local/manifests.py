@@ -237,7 +237,7 @@ def _env(container: Node) -> tuple[dict[str, str], dict[str, str]]:
         entry.only(("name", "value", "valueFrom"))
         if entry.has("valueFrom"):
             source = entry.node("valueFrom").only(("secretKeyRef", "configMapKeyRef"))
-            reference = source.node(next(iter(source.values), "secretKeyRef")).only(("name", "key"))
+            reference = source.node(next(iter(source.values), "secretKeyRef")).only(("name", "key", "optional"))
             secrets[entry.text("name")] = f"{reference.text('name')}/{reference.text('key')}"
         else:
             values[entry.text("name")] = entry.text("value", "")
@@ -247,7 +247,7 @@ def _env(container: Node) -> tuple[dict[str, str], dict[str, str]]:
 def _files(volume: Node) -> Iterator[tuple[str, str]]:
     """The secrets in a volume, by file name: here each becomes the environment variable of that name."""
     for source in volume.only(("name", "projected")).node("projected").only(("sources",)).nodes("sources"):
-        secret = source.only(("secret",)).node("secret").only(("name", "items"))
+        secret = source.only(("secret",)).node("secret").only(("name", "items", "optional"))
         for item in secret.nodes("items"):
             yield item.only(("key", "path")).text("path"), f"{secret.text('name')}/{item.text('key')}"
 

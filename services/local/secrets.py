@@ -7,6 +7,7 @@ import json
 import secrets
 
 from services.local.state import State
+from services.users.tokens.signing import SigningKeys
 
 __all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
 
@@ -28,11 +29,21 @@ def local_secrets(state: State) -> dict[str, str]:
             "mail-token-keys": _key,
             "users-signing-keys": signing_key,
             "operator-secret": _key,
+            "delivery-key": signing_key,
         }
     )
     digest = hashlib.sha256(known["operator-secret"].encode()).hexdigest()
     clients = {OPERATOR: {"secret_sha256": digest, "scopes": OPERATOR_SCOPES}}
-    return {**known, "users-clients": json.dumps(clients)}
+    return {
+        **known,
+        "users-clients": json.dumps(clients),
+        "token-keys": _published(known["users-signing-keys"]),
+        "events-keys": _published(known["delivery-key"]),
+    }
+
+
+def _published(pem: str) -> str:
+    return json.dumps({"keys": SigningKeys(pem, "").published()})
 
 
 def _key() -> str:

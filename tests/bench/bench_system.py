@@ -120,7 +120,7 @@ def cold_starts(local: Local, folder: Path) -> None:
         )
 
 
-async def many(url: str, path: str, count: int, callers: int) -> tuple[float, list[str]]:
+async def many(url: str, path: str, count: int, callers: int, token: str = "") -> tuple[float, list[str]]:
     """How many a second, and the ids."""
     ids: list[str] = []
     left = iter(range(count))
@@ -129,7 +129,11 @@ async def many(url: str, path: str, count: int, callers: int) -> tuple[float, li
 
         async def work() -> None:
             for number in left:
-                headers = {"content-type": "application/json", "idempotency-key": f"{path}-{number}-{time.time_ns()}"}
+                headers = {
+                    "content-type": "application/json",
+                    "idempotency-key": f"{path}-{number}-{time.time_ns()}",
+                    "authorization": f"Bearer {token}",
+                }
                 answer = await client.post(path, content=body, headers=headers)
                 answer.raise_for_status()
                 ids.append(str(answer.json().get("order_id")))
@@ -164,7 +168,7 @@ async def whole_orders(local: Local) -> None:
     for count, callers in ((ORDERS, 2), (ORDERS, CALLERS)):
         before = await connection.fetchval(sql)
         start = time.perf_counter()
-        await many(running.edge_url, "/orders", count, callers)
+        await many(running.edge_url, "/orders", count, callers, local.credentials.token())
         await until_confirmed(running.owner_dsn, before + count)
         rate = count / (time.perf_counter() - start)
         p50, p99 = await connection.fetchval(LATENCY)
@@ -185,10 +189,11 @@ async def posts(local: Local, folder: Path) -> None:
     bare = Bare(folder, "naive", NAIVE, {"DSN": running.owner_dsn})
     url = local.quick_status()["services"]["orders"]["url"]
     # drafts: everything that placing does (mark, events, outbox, Kafka), without waking the rest of the system
+    token = local.credentials.token()
     results: dict[str, list[float]] = {"orders": [], "naive": []}
     for _ in range(3):
         results["naive"].append((await many(bare.url, "/orders", POSTS, CALLERS))[0])
-        results["orders"].append((await many(url, "/orders?draft=true", POSTS, CALLERS))[0])
+        results["orders"].append((await many(url, "/orders?draft=true", POSTS, CALLERS, token))[0])
     bare.close()
     for name, measured in results.items():
         print(f"POST /orders {name:<8} {median(measured)} /s with {CALLERS} callers, one process", flush=True)

@@ -71,7 +71,7 @@ def test_books_balance_whatever_dies(tmp_path, number):
 async def broken_replay(local: Local, chance: random.Random, killed: Counter[str]):
     plan, stopping = Plan(SLICE, ORDERS), asyncio.Event()
     breaking = asyncio.create_task(monkey(local, chance, stopping, killed))
-    async with Edge(local.running.edge_url) as edge:
+    async with Edge(local.running.edge_url, local.credentials.token) as edge:
         replay = await carry_out(edge, plan, "chaos", [*shelves_of(plan)])
     stopping.set()
     await breaking

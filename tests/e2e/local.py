@@ -9,11 +9,13 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from services.local.credentials import Credentials, operator_of
 from services.local.process import free_port
 from services.local.state import Running, State
 from tests.architecture.rules import ROOT
@@ -57,8 +59,13 @@ class Local:
         """Without asking the database."""
         return httpx.get(f"{self.running.control_url}/status").json()
 
+    @cached_property
+    def credentials(self) -> Credentials:
+        return operator_of(self.state, self.running.edge_url)
+
     def client(self) -> httpx.Client:
-        return httpx.Client(base_url=self.running.edge_url, timeout=60)
+        headers = {"Authorization": f"Bearer {self.credentials.token()}"}
+        return httpx.Client(base_url=self.running.edge_url, timeout=60, headers=headers)
 
     def until(self, condition: Callable[[], Any], seconds: float = 40.0) -> Any:
         deadline = time.monotonic() + seconds

@@ -71,7 +71,7 @@ class Shop(httpx.AsyncBaseTransport):
 
 
 async def replayed(plan: Plan, shop: Shop, patience_seconds: float = 10.0) -> Replay:
-    async with Edge("http://shop", patience_seconds, shop) as edge, asyncio.TaskGroup() as cancellers:
+    async with Edge("http://shop", lambda: "token", patience_seconds, shop) as edge, asyncio.TaskGroup() as cancellers:
         await seed(edge, shelves_of(plan), "t", lambda _: None)
         replay = Replay(edge, plan, "t", cancellers)
         await replay.place(lambda _: None)

@@ -7,6 +7,7 @@ import json
 import urllib.request
 from typing import Any
 
+from services.local.credentials import operator_of
 from services.local.state import State
 
 __all__ = ["add_arguments", "run"]
@@ -22,17 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List, replay or discard; 1 if nothing runs."""
-    running = State.from_environment().running()
+    state = State.from_environment()
+    running = state.running()
     if running is None:
         print("it does not run")
         return 1
+    token = operator_of(state, running.edge_url).token()
     url = f"{running.edge_url}/dead-letters"
     if options.replay:
-        answer = _call(f"{url}/{options.replay}/replay", {})
+        answer = _call(f"{url}/{options.replay}/replay", token, {})
     elif options.discard:
-        answer = _call(f"{url}/{options.discard}/discard", {"reason": options.reason or "discarded by hand"})
+        answer = _call(f"{url}/{options.discard}/discard", token, {"reason": options.reason or "discarded by hand"})
     else:
-        answer = _call(url, None)
+        answer = _call(url, token, None)
     if options.json or options.replay or options.discard:
         print(json.dumps(answer, indent=2))
         return 0
@@ -43,8 +46,9 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _call(url: str, body: dict[str, str] | None) -> Any:
+def _call(url: str, token: str, body: dict[str, str] | None) -> Any:
     data = json.dumps(body).encode() if body is not None else None
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - loopback, ours
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(url, data, headers)  # noqa: S310 - loopback, ours
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
         return json.load(answer)

@@ -12,6 +12,7 @@ from urllib.parse import urljoin, urlsplit
 
 from services.local.delivery.client import Client, NoAnswerError, Response
 from services.local.delivery.events import Event, NotAnEventError, UnsendableError, header_text, message_event
+from services.local.delivery.identity import Lines, anonymous
 from services.local.manifests import Delivery
 
 __all__ = ["AbandonedError", "Failure", "Schedule", "Target", "dead_letter", "judged"]
@@ -61,7 +62,16 @@ class Schedule:
 class Target:
     """An address that events are sent to."""
 
-    def __init__(self, url: str, namespace: str, schedule: Schedule, stopping: asyncio.Event, *, reads_replies: bool):
+    def __init__(
+        self,
+        url: str,
+        namespace: str,
+        schedule: Schedule,
+        stopping: asyncio.Event,
+        *,
+        reads_replies: bool,
+        identify: Lines = anonymous,
+    ):
         self.url = url
         self._client = Client(url)
         self._schedule = schedule
@@ -69,6 +79,7 @@ class Target:
         self._reads_replies = reads_replies
         self._fixed = _fixed_lines(url, namespace)
         self._path = _path(url)
+        self._identify = identify
 
     async def deliver(self, event: Event, on_retry: Callable[[], None]) -> Event | Failure | None:
         """Send until it is taken or given up: the reply if there is one, the failure, None if just taken."""
@@ -100,7 +111,8 @@ class Target:
         return judged(response, reads_replies=self._reads_replies)
 
     async def _exchange(self, method: bytes, path: bytes, event: Event) -> Response:
-        head = b"%b %b HTTP/1.1\r\n%b%b%b\r\n" % (method, path, self._fixed, event.head(), _trace_line(event))
+        lines = (method, path, self._fixed, self._identify(), event.head(), _trace_line(event))
+        head = b"%b %b HTTP/1.1\r\n%b%b%b%b\r\n" % lines
         timeout_seconds = self._schedule.timeout_seconds * self._schedule.scale
         return await self._client.send(head, event.data or b"", timeout_seconds)
 

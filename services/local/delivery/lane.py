@@ -12,6 +12,7 @@ from typing import cast
 from services.local.delivery.attempts import AbandonedError, Failure, Schedule, Target, dead_letter
 from services.local.delivery.events import Event, NotAnEventError, Record, event_of
 from services.local.delivery.filters import AbsentAttributeError, compile_filters
+from services.local.delivery.identity import Lines, anonymous
 from services.local.delivery.offsets import Offsets
 from services.local.manifests import Filter
 
@@ -39,6 +40,8 @@ class Route:
     dead_letter_url: str | None
     schedule: Schedule
     reads_replies: bool = True
+    identify: Lines = anonymous
+    identify_to_sink: Lines = anonymous
 
     @property
     def group(self) -> str:
@@ -102,8 +105,8 @@ class Lane:
         self._stopping = asyncio.Event()
         self._waiting: deque[tuple[Record, Event]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._subscriber = self._target(route.subscriber_url)
-        self._sink = self._target(route.dead_letter_url) if route.dead_letter_url else None
+        self._subscriber = self._target(route.subscriber_url, route.identify)
+        self._sink = self._target(route.dead_letter_url, route.identify_to_sink) if route.dead_letter_url else None
 
     @property
     def in_flight(self) -> int:
@@ -149,9 +152,11 @@ class Lane:
         """Counts for people."""
         return {"in_flight": self.in_flight, "waiting": len(self._waiting), **asdict(self.counts)}
 
-    def _target(self, url: str) -> Target:
+    def _target(self, url: str, identify: Lines) -> Target:
         route = self.route
-        return Target(url, route.namespace, route.schedule, self._stopping, reads_replies=route.reads_replies)
+        return Target(
+            url, route.namespace, route.schedule, self._stopping, reads_replies=route.reads_replies, identify=identify
+        )
 
     def _wanted(self, taken: Taken) -> Event | None:
         if taken.event is None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from services.local.delivery.attempts import Schedule
+from services.local.delivery.identity import Identity, Lines, anonymous, audience_of
 from services.local.delivery.lane import Route
 from services.local.manifests import Destination, Manifests, UnsupportedManifestError
 
 __all__ = ["routes_by_topic"]
 
 
-def routes_by_topic(manifests: Manifests, base_urls: Mapping[str, str], namespace: str) -> dict[str, Sequence[Route]]:
+def routes_by_topic(
+    manifests: Manifests, base_urls: Mapping[str, str], namespace: str, identity: Identity | None = None
+) -> dict[str, Sequence[Route]]:
     """The Triggers of each topic; UnsupportedManifestError if a subscriber or sink has no address here."""
     topics: dict[str, list[Route]] = {broker.topic: [] for broker in manifests.brokers}
     broker_topics = {broker.name: broker.topic for broker in manifests.brokers}
@@ -26,9 +29,17 @@ def routes_by_topic(manifests: Manifests, base_urls: Mapping[str, str], namespac
                 subscriber_url=_url(trigger.subscriber, base_urls, where),
                 dead_letter_url=_url(sink, base_urls, where) if sink else None,
                 schedule=Schedule.of(trigger.delivery),
+                identify=_identify(identity, trigger.subscriber, namespace),
+                identify_to_sink=_identify(identity, sink, namespace),
             )
         )
     return {topic: routes for topic, routes in topics.items() if routes}
+
+
+def _identify(identity: Identity | None, destination: Destination | None, namespace: str) -> Lines:
+    if identity is None or destination is None or destination.name is None:
+        return anonymous
+    return identity.for_audience(audience_of(namespace, destination.name))
 
 
 def _url(destination: Destination, base_urls: Mapping[str, str], where: str) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from services.local.cluster import Options
 from services.local.commands.down import take_down
 from services.local.commands.up import detach
+from services.local.credentials import operator_of
 from services.local.process import ServerFailedError, free_port
 from services.local.replay import sleep
 from services.local.replay.books import expected_books
@@ -86,7 +87,7 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     plan = Plan(SLICE, orders_max)
     shelves = [*shelves_of(plan), sleep.WAKING_SHELF]
-    async with Edge(running.edge_url) as edge:
+    async with Edge(running.edge_url, operator_of(state, running.edge_url).token) as edge:
         replay = await carry_out(edge, plan, "demo", shelves)
         show_tally(replay.tally)
         outcome = replay.outcome

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
+
+from services.local.credentials import NoTokenError
 
 if TYPE_CHECKING:
     import httpx
@@ -55,9 +57,11 @@ class Edge:
     def __init__(
         self,
         base_url: str,
+        token: Callable[[], str],
         patience_seconds: float = PATIENCE_SECONDS,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        self._token = token
         self._base_url = base_url
         self._patience = patience_seconds
         self._transport = transport  # None: the network
@@ -137,8 +141,9 @@ class Edge:
         assert self._opened is not None
         headers = {"Idempotency-Key": key} if key else {}
         try:
+            headers["Authorization"] = f"Bearer {await asyncio.to_thread(self._token)}"
             response = await self._opened.request(method, path, json=body, headers=headers)
-        except httpx.TransportError as error:
+        except (httpx.TransportError, NoTokenError) as error:
             return 0, f"{type(error).__name__} {error}", 0.0, {}
         after = response.headers.get("Retry-After", "")
         wait = min(float(after), RETRY_SECONDS_MAX) if after.isdecimal() else 0.0

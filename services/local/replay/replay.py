@@ -7,6 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from services.local.credentials import Credentials, from_environment, operator_of
 from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import NotAtRestError, Outcome, Replay, first_error, seed
 from services.local.replay.importer import BadFileError
@@ -41,14 +42,13 @@ def number_of_orders(text: str) -> int:
 
 def run(options: argparse.Namespace) -> int:
     """Replay; 1 if it could not be finished."""
-    running = State.from_environment().running()
-    url: str | None = options.url or (running.edge_url if running else None)
-    if url is None:
+    credentials = _credentials(options.url)
+    if credentials is None:
         print("it does not run: `zerocart up` first, or say --url", file=sys.stderr)
         return 1
     plan = Plan(options.file, options.orders, faults=options.faults)
     try:
-        asyncio.run(_replay(url, plan, options.name, stock=not options.no_stock))
+        asyncio.run(_replay(credentials, plan, options.name, stock=not options.no_stock))
     except (BadFileError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -61,8 +61,17 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _replay(url: str, plan: Plan, name: str, *, stock: bool) -> None:
-    async with Edge(url) as edge:
+def _credentials(url: str | None) -> Credentials | None:
+    """Whose orders they are: for another system, ZEROCART_OPERATOR_ID and ZEROCART_OPERATOR_SECRET say."""
+    if url:
+        return from_environment(url)
+    state = State.from_environment()
+    running = state.running()
+    return operator_of(state, running.edge_url) if running else None
+
+
+async def _replay(credentials: Credentials, plan: Plan, name: str, *, stock: bool) -> None:
+    async with Edge(credentials.edge_url, credentials.token) as edge:
         replay = await carry_out(edge, plan, name, shelves_of(plan) if stock else [])
     show_tally(replay.tally)
     show_pace(replay.outcome, edge)

@@ -11,6 +11,7 @@ import asyncio
 import os
 import sys
 
+from services.local.credentials import from_environment
 from services.local.replay.books import expected_books
 from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import NotAtRestError, first_error
@@ -57,7 +58,7 @@ def main() -> None:
 async def _demo(url: str, sources: Sources, orders_max: int, settle_seconds: float) -> bool:
     await _must_be_new(sources)
     plan = Plan(SLICE, orders_max)
-    async with Edge(url) as edge:
+    async with Edge(url, from_environment(url).token) as edge:
         replay = await carry_out(edge, plan, "demo", [*shelves_of(plan)])
         show_tally(replay.tally)
         show_pace(replay.outcome, edge)
