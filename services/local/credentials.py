@@ -54,7 +54,7 @@ class Credentials:
 
 
 def from_environment(edge_url: str, environ: Mapping[str, str] = os.environ) -> Credentials:
-    """The client that ZEROCART_OPERATOR_ID and ZEROCART_OPERATOR_SECRET name; the id is the operator's if it is not said."""
+    """The client that ZEROCART_OPERATOR_ID (the operator, if it is not said) and ZEROCART_OPERATOR_SECRET name."""
     return Credentials(edge_url, environ.get("ZEROCART_OPERATOR_ID", OPERATOR), environ["ZEROCART_OPERATOR_SECRET"])
 
 
