@@ -6,8 +6,8 @@ import hashlib
 import json
 import secrets
 
+from services.kit.signing import SigningKeys
 from services.local.state import State
-from services.users.tokens.signing import SigningKeys
 
 __all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
 

@@ -38,12 +38,12 @@ def create_app(host: Host | None = None) -> Service:
     times = Times.of(settings.durations_seconds)
 
     def routers() -> Sequence[APIRouter]:
+        from services.kit.signing import SigningKeys
         from services.users.api import router
         from services.users.tokens import api as tokens
         from services.users.tokens.clients import Clients
         from services.users.tokens.grants import Grants
         from services.users.tokens.sessions import Sessions
-        from services.users.tokens.signing import SigningKeys
 
         keys = SigningKeys(settings.signing_keys, settings.issuer)
         sessions = Sessions(host.log, times.refresh_token)

@@ -14,11 +14,11 @@ import pytest
 
 from services.kit.errors import TooOften, ZerocartError
 from services.kit.postgres_log import PostgresLog
+from services.kit.signing import SigningKeys
 from services.local.secrets import signing_key
 from services.users.attempts import FORGOTTEN_AFTER, FREE_ATTEMPTS, WAIT_SECONDS_MAX, Attempts
 from services.users.tokens.clients import Clients
 from services.users.tokens.grants import CUSTOMER_SCOPES
-from services.users.tokens.signing import SigningKeys
 from tests.conftest import execute
 from tests.services.system import CLIENT_SECRET, SECRETS, System, running
 from tests.services.test_users import ANN, active, ask, mails, register, token_in

@@ -57,6 +57,6 @@ class Identity:
 
 def key_id(pem: str) -> str:
     """The id under which the public key of this private one is published."""
-    from services.users.tokens.signing import SigningKeys
+    from services.kit.signing import SigningKeys
 
     return SigningKeys(pem, ISSUER).published()[0]["kid"]

@@ -16,9 +16,9 @@ from services.kit.access import PUBLIC
 from services.kit.asgi import read_body
 from services.kit.errors import TooOften
 from services.kit.metrics import METRICS
+from services.kit.signing import SigningKeys
 from services.users.tokens.errors import TokenError
 from services.users.tokens.grants import Grants, TokenRequest
-from services.users.tokens.signing import SigningKeys
 
 __all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "router"]
 

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.kit.signing import Grant, SigningKeys
 from services.users.proofs import Proofs
 from services.users.times import Times
 from services.users.tokens.clients import Client, Clients
 from services.users.tokens.errors import TokenError
 from services.users.tokens.sessions import Session, Sessions
-from services.users.tokens.signing import Grant, SigningKeys
 
 __all__ = ["CUSTOMER_SCOPES", "Grants", "TokenRequest"]
 
