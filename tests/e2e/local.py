@@ -63,6 +63,9 @@ class Local:
     def credentials(self) -> Credentials:
         return operator_of(self.state, self.running.edge_url)
 
+    def stranger(self) -> httpx.Client:
+        return httpx.Client(base_url=self.running.edge_url, timeout=60)
+
     def client(self) -> httpx.Client:
         headers = {"Authorization": f"Bearer {self.credentials.token()}"}
         return httpx.Client(base_url=self.running.edge_url, timeout=60, headers=headers)

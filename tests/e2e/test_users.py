@@ -52,7 +52,7 @@ def mails(local: Local, template: str, user_id: str) -> list[EmailMessage]:
 
 
 def register(local: Local, email: str, newsletter: bool = False) -> str:
-    with local.client() as client:
+    with local.stranger() as client:
         body = {"email": email, "name": "Ann", "password": PASSWORD, "newsletter": newsletter}
         answer = client.post("/users", json=body)
         assert answer.status_code == 201, answer.text
@@ -63,14 +63,14 @@ def activate(local: Local, user_id: str) -> None:
     (mail,) = local.until(lambda: mails(local, "verification", user_id))
     token = TOKEN.search(mail.get_body(("plain",)).get_content())
     assert token is not None
-    with local.client() as client:
+    with local.stranger() as client:
         answer = client.post(f"/users/{user_id}/activate", json={"token": token[0]})
     assert (answer.status_code, answer.json()["status"]) == (200, "active")
 
 
 def login(local: Local, email: str) -> dict[str, str]:
     form = {"grant_type": "password", "username": email, "password": PASSWORD}
-    with local.client() as client:
+    with local.stranger() as client:
         token = client.post("/token", data=form).raise_for_status().json()["access_token"]
     return {"Authorization": f"Bearer {token}"}
 
@@ -83,7 +83,7 @@ def test_onboarding_from_zero_to_zero_and_back_in_time(local):
     for each in (user_id, silent_id, gone_id):
         activate(local, each)
     bob, cid = login(local, "bob@example.com"), login(local, "cid@example.com")
-    with local.client() as client:
+    with local.stranger() as client:
         answer = client.patch(f"/users/{silent_id}/preferences", json={"notifications": False}, headers=bob)
         assert answer.status_code == 200
         assert client.delete(f"/users/{gone_id}", headers=cid).status_code == 204
@@ -109,7 +109,7 @@ def test_onboarding_from_zero_to_zero_and_back_in_time(local):
 def test_tokens_through_the_edge_outlive_the_process_that_gave_them(local):
     activate(local, register(local, "eve@example.com"))
     form = {"grant_type": "password", "username": "eve@example.com", "password": PASSWORD}
-    with local.client() as client:
+    with local.stranger() as client:
         first = client.post("/token", data=form).raise_for_status().json()
         keys = client.get("/.well-known/jwks.json").raise_for_status().json()["keys"]
         for pid in local.quick_status()["services"]["users"]["pids"]:
