@@ -4,11 +4,16 @@ set -eu
 cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME="${ZEROCART_DEMO_PROJECT:-zerocart-demo}" ZEROCART_EDGE_PORT=0
 sh docker/secrets.sh
-trap 'docker compose --profile demo down --volumes --remove-orphans --timeout 10 >/dev/null 2>&1' EXIT
+said=$(mktemp)
+trap 'docker compose --profile demo down --volumes --remove-orphans --timeout 10 >/dev/null 2>&1; rm -f "$said"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 docker compose down --volumes --timeout 10 >/dev/null 2>&1 # of a demo that was killed
 echo "building, and starting every service"
-docker compose up --detach --build --wait --quiet-pull >/dev/null
+docker compose up --detach --build --wait --quiet-pull >"$said" 2>&1 || {
+    cat "$said" >&2
+    docker compose ps --all >&2
+    exit 1
+}
 docker compose ps --all --format 'table {{.Service}}\t{{.Status}}'
 docker compose run --rm --no-deps demo "$@"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,15 +24,23 @@ settings.register_profile("zerocart", deadline=None, suppress_health_check=[Heal
 settings.load_profile("zerocart")
 
 PARTITIONS = 6
+IN_CONTAINERS = os.environ.get("ZEROCART_TEST_SERVERS") == "containers"
+"""Then Postgres and Kafka are those of their images: `make test-containers`."""
 PASSWORDS = {service: f"test-{service}" for service in {*DATABASE_ROLES, *READ_ROLES}}
 _numbers = count(1)
+
+
+class Server(Protocol):
+    """A Postgres that runs."""
+
+    def dsn(self, database: str = ..., user: str = ..., password: str | None = ...) -> str: ...
 
 
 @dataclass(frozen=True)
 class Database:
     """An empty, migrated pair of databases: the log and the read side."""
 
-    server: PostgresServer
+    server: Server
     name: str
 
     @property
@@ -49,7 +59,11 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[PostgresServer]:
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+    if IN_CONTAINERS:
+        with containers().container_postgres() as server:
+            yield server
+        return
     server = PostgresServer(tmp_path_factory.mktemp("postgres"))
     server.start()
     yield server
@@ -57,16 +71,24 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Postg
 
 
 @pytest.fixture(scope="session")
-def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[KafkaServer]:
+def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    if IN_CONTAINERS:
+        with containers().container_kafka() as kafka:
+            yield kafka.bootstrap_servers
+        return
     server = KafkaServer(tmp_path_factory.mktemp("kafka"))
     server.start()
-    yield server
+    yield server.bootstrap_servers
     server.stop()
 
 
-@pytest.fixture(scope="session")
-def kafka_bootstrap(kafka_server: KafkaServer) -> str:
-    return kafka_server.bootstrap_servers
+def containers():
+    """The engine's own module, imported only where it is asked for; skips if there is no engine."""
+    from tests.containers import engine
+
+    if reason := engine.why_no_engine():
+        pytest.skip(reason)
+    return engine
 
 
 @pytest.fixture
@@ -77,12 +99,12 @@ async def topic(kafka_bootstrap: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def template(postgres_server: PostgresServer) -> str:
+def template(postgres_server: Server) -> str:
     asyncio.run(_migrated(postgres_server, "template"))
     return "template"
 
 
-async def _migrated(server: PostgresServer, name: str) -> None:
+async def _migrated(server: Server, name: str) -> None:
     for database in (name, f"{name}_read"):
         await execute(server.dsn(), f'CREATE DATABASE "{database}"')
     await migrate(server.dsn(name), PASSWORDS)
@@ -90,7 +112,7 @@ async def _migrated(server: PostgresServer, name: str) -> None:
 
 
 @pytest.fixture
-async def database(postgres_server: PostgresServer, template: str) -> AsyncGenerator[Database]:
+async def database(postgres_server: Server, template: str) -> AsyncGenerator[Database]:
     name = f"test_{next(_numbers)}"
     for suffix in ("", "_read"):
         await execute(postgres_server.dsn(), f'CREATE DATABASE "{name}{suffix}" TEMPLATE "{template}{suffix}"')

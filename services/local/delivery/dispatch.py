@@ -128,12 +128,15 @@ class Dispatcher:
                 await self._wait_or_part(lane)
 
     async def _wait_or_part(self, lane: Lane) -> None:
-        """Wait a moment for a Trigger that is merely busy; without others to think of, as long as it takes."""
-        try:
-            async with asyncio.timeout(PATIENCE_SECONDS if len(self._shared) > 1 else None):
-                await lane.room.wait()
-        except TimeoutError:
-            self._part(lane)
+        """Wait a moment for a Trigger that is merely busy; while there are no others, as long as it takes."""
+        while not lane.room.is_set():
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await lane.room.wait()
+            except TimeoutError:
+                if len(self._shared) > 1:  # asked each time: one that left before may have come back meanwhile
+                    self._part(lane)
+                    return
 
     def _part(self, lane: Lane) -> None:
         self._shared.discard(lane)

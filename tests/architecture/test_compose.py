@@ -1,0 +1,61 @@
+"""compose.yaml runs every service, hardened, with no secret in it and nothing open but the edge; no engine is needed."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from services.run import SERVICES
+from tests.architecture.rules import ROOT
+
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+WRITES_BESIDE_ITS_PROGRAMS = {"kafka"}
+IN_A_PROFILE = {"grafana", "demo"}
+SECRET = re.compile(r"(PASSWORD|SECRET|KEYS?|DATABASE_URL)\b")
+
+
+def test_every_service_runs_and_is_waited_for():
+    assert set(SERVICES) <= COMPOSE.keys()
+    for name in SERVICES:
+        assert COMPOSE[name]["environment"]["SERVICE"] == name
+        assert COMPOSE["edge"]["depends_on"][name] == {"condition": "service_healthy"}
+    urls = json.loads(COMPOSE["delivery"]["environment"]["ZEROCART_SERVICE_URLS"])
+    assert urls == {name: f"http://{name}:8080" for name in SERVICES if name != "query"}
+
+
+@pytest.mark.parametrize("name", COMPOSE)
+def test_each_container_may_do_little(name):
+    container = COMPOSE[name]
+    assert container["cap_drop"] == ["ALL"]
+    assert container["security_opt"] == ["no-new-privileges:true"]
+    assert container["read_only"] is (name not in WRITES_BESIDE_ITS_PROGRAMS)
+    assert ("ports" in container) is (name in {"edge", "grafana"})
+    assert all(port.startswith("127.0.0.1:") for port in container.get("ports", ()))
+    assert "healthcheck" in container or name in {*IN_A_PROFILE, "setup"}
+
+
+def test_no_secret_stands_in_it():
+    for container in COMPOSE.values():
+        for name, value in container.get("environment", {}).items():
+            assert not SECRET.search(name) or "${" in str(value), name
+
+
+def test_what_it_asks_for_is_what_is_made():
+    asked = set(
+        re.findall(r"\$\{(ZEROCART_\w*?(?:PASSWORD|SECRET|KEYS?|CLIENTS))\b", (ROOT / "compose.yaml").read_text())
+    )
+    script = (ROOT / "docker" / "secrets.sh").read_text()
+    passwords = re.search(r"for name in ([A-Z ]+);", script)
+    assert passwords
+    made = {f"ZEROCART_{name}_PASSWORD" for name in passwords[1].split()}
+    made |= {f"ZEROCART_{name}" for name in re.findall(r"^keep ([A-Z_]+) ", script, re.MULTILINE)}
+    assert asked == made
+
+
+def test_prometheus_asks_every_service():
+    config = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())
+    (job,) = (job for job in config["scrape_configs"] if job["job_name"] == "zerocart")
+    assert set(job["dns_sd_configs"][0]["names"]) == set(SERVICES)

@@ -1,0 +1,118 @@
+"""compose.yaml from nothing: the first request works, the books balance whatever is killed, and the data outlives it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import threading
+from collections.abc import Generator
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from services.run import SERVICES
+from tests.architecture.rules import ROOT
+from tests.containers.engine import run, until
+from tests.services.system import order
+
+ORDERS = "120"
+CONFIRMED_SECONDS_MAX = 60.0
+SETTLE_SECONDS = "240"
+RUNNING_SECONDS = 10.0
+"""How long the replay runs before something is broken."""
+BREAK_PAUSE_SECONDS = 8.0
+
+
+class Compose:
+    def __init__(self) -> None:
+        self.project = f"zerocart-test-{uuid4().hex[:6]}"
+        self.environ = {"ZEROCART_EDGE_PORT": "0", "COMPOSE_PROFILES": ""}
+
+    def __call__(self, *words: str, check: bool = True) -> str:
+        return run("docker", "compose", "--project-name", self.project, *words, environ=self.environ, check=check)
+
+    def up(self) -> None:
+        self("up", "--detach", "--build", "--wait")
+
+    @property
+    def edge(self) -> str:
+        return f"http://{self('port', 'edge', '8080').strip()}"
+
+
+@pytest.fixture(scope="module")
+def compose(engine) -> Generator[Compose]:
+    run("sh", "docker/secrets.sh")
+    compose = Compose()
+    try:
+        compose.up()
+        yield compose
+    finally:
+        compose("--profile", "demo", "down", "--volumes", "--remove-orphans", "--timeout", "10")
+
+
+def breaking(compose: Compose, done: threading.Event, broken: list[str]) -> None:
+    """Kill a service, then restart Kafka and Postgres, while the replay runs."""
+    steps = (
+        ("kill fulfillment", ("kill", "fulfillment")),
+        ("start fulfillment", ("start", "fulfillment")),
+        ("restart kafka", ("restart", "--timeout", "20", "kafka")),
+        ("restart postgres", ("restart", "--timeout", "20", "postgres")),
+    )
+    done.wait(RUNNING_SECONDS)
+    for what, words in steps:
+        if done.is_set():
+            return
+        compose(*words)
+        broken.append(what)
+        done.wait(BREAK_PAUSE_SECONDS)
+
+
+def test_books_balance_whatever_is_killed(compose):
+    done, broken = threading.Event(), list[str]()
+    breaker = threading.Thread(target=breaking, args=(compose, done, broken))
+    breaker.start()
+    try:
+        said = compose("run", "--rm", "--no-deps", "-T", "demo", "--orders", ORDERS, "--settle", SETTLE_SECONDS)
+    finally:
+        done.set()
+        breaker.join()
+    print(said, broken)
+    assert f"books balance: {ORDERS} orders" in said
+    assert broken == ["kill fulfillment", "start fulfillment", "restart kafka", "restart postgres"]
+
+
+def test_only_the_edge_is_reached_from_outside(compose):
+    states = [json.loads(line) for line in compose("ps", "--all", "--format", "json").splitlines()]
+    published = {s["Service"] for s in states for p in s["Publishers"] or () if p["PublishedPort"]}
+    assert published == {"edge"}
+    assert {*SERVICES, "delivery", "clock", "postgres", "kafka"} <= {s["Service"] for s in states}
+    for path in ("/events", "/metrics", "/status"):
+        assert httpx.get(f"{compose.edge}{path}").status_code == 404
+
+
+def test_data_outlives_the_containers(compose):
+    with httpx.Client(base_url=compose.edge, timeout=60) as client:
+        client.put("/stock/KEPT", json={"on_hand": 3}).raise_for_status()
+        order_id = client.post("/orders", json=order(("KEPT", 1))).raise_for_status().json()["order_id"]
+        until(lambda: _status(client, order_id) == "confirmed", CONFIRMED_SECONDS_MAX)
+    compose("down", "--timeout", "20")
+    compose.up()
+    with httpx.Client(base_url=compose.edge, timeout=60) as client:
+        assert _status(client, order_id) == "confirmed"
+        later = client.post("/orders", json=order(("KEPT", 1))).raise_for_status().json()["order_id"]
+        until(lambda: _status(client, later) == "confirmed", CONFIRMED_SECONDS_MAX)
+
+
+def _status(client: httpx.Client, order_id: str) -> str:
+    answer = client.get(f"/orders/{order_id}")
+    return str(answer.json()["status"]) if answer.status_code == 200 else ""
+
+
+def test_without_secrets_it_says_what_to_do(engine, tmp_path):
+    empty = tmp_path / "empty"
+    empty.touch()
+    command = ["docker", "compose", "--env-file", str(empty), "config", "--quiet"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "make secrets" in done.stderr

@@ -1,0 +1,80 @@
+"""The publisher on a real broker: what readers of the topic find, in which order, and what it says when there is none."""
+
+from __future__ import annotations
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from services.kit.errors import Unavailable
+from services.kit.kafka import KafkaPublisher
+from services.kit.log import Position, Recorded
+from services.local.process import free_port
+from tests.ports.harness import AT
+
+META = (
+    '{"partitionkey": "%s", "subject": "s", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'
+)
+
+
+def recorded(stream: str, version: int, key: str) -> Recorded:
+    place = Position(1, 700 + version, version)
+    return Recorded("orders", stream, version, place, "zerocart.test.said.v1", AT, f'{{"n": {version}}}', META % key)
+
+
+@pytest.fixture
+async def publisher(kafka_bootstrap, topic):
+    publisher = KafkaPublisher(kafka_bootstrap, topic)
+    yield publisher
+    await publisher.close()
+
+
+async def published(bootstrap: str, topic: str, count: int):
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        return [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+async def test_a_record_is_a_cloud_event_that_the_broker_reads(publisher, kafka_bootstrap, topic):
+    await publisher.publish([recorded("order-1", 1, "ord_1")])
+    (record,) = await published(kafka_bootstrap, topic, 1)
+    headers = dict(record.headers)
+    assert (record.key, record.value) == (b"ord_1", b'{"n": 1}')
+    assert record.timestamp == int(AT.timestamp() * 1000)
+    assert headers["ce_id"] == b"order-1:1"
+    assert headers["ce_specversion"] == b"1.0"
+    assert headers["ce_source"] == b"/zerocart/orders"
+    assert headers["ce_type"] == b"zerocart.test.said.v1"
+    assert headers["content-type"] == b"application/json"
+    assert headers["traceparent"] == headers["ce_traceparent"]
+
+
+async def test_a_stream_stays_in_order(publisher, kafka_bootstrap, topic):
+    events = [recorded(f"order-{n % 5}", n // 5 + 1, f"ord_{n % 5}") for n in range(200)]
+    for start in range(0, len(events), 40):
+        await publisher.publish(events[start : start + 40])
+    found: dict[bytes | None, list[bytes | None]] = {}
+    for record in await published(kafka_bootstrap, topic, len(events)):
+        found.setdefault(record.key, []).append(record.value)
+    wanted = [b'{"n": %d}' % version for version in range(1, 41)]
+    assert found == {b"ord_%d" % n: wanted for n in range(5)}
+
+
+async def test_an_event_handed_in_again_is_as_it_was(publisher, kafka_bootstrap, topic):
+    attributes = {"id": "order-1:1", "type": "t", "source": "/s", "specversion": "1.0", "datacontenttype": "text/plain"}
+    await publisher.republish("ord_1", attributes, b"x")
+    (record,) = await published(kafka_bootstrap, topic, 1)
+    headers = dict(record.headers)
+    assert (record.key, record.value, headers["content-type"]) == (b"ord_1", b"x", b"text/plain")
+    assert {name for name in headers if name.startswith("ce_")} == {"ce_id", "ce_type", "ce_source", "ce_specversion"}
+
+
+async def test_no_broker_is_unavailable():
+    publisher = KafkaPublisher(f"127.0.0.1:{free_port()}", "nowhere")
+    with pytest.raises(Unavailable):
+        await publisher.publish([recorded("order-1", 1, "ord_1")])
+    with pytest.raises(Unavailable):
+        await publisher.ensure_available()
+    await publisher.close()
