@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,9 @@ import asyncpg
 import pytest
 import yaml
 
-from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
+from scripts.secrets import secret, write
+from services.kit.walls import DATABASE_ROLES
 from services.local.process import free_port, stop
-from services.local.secrets import local_secrets
-from services.local.state import State
 from services.run import SERVICES
 from tests.architecture.rules import ROOT
 from tests.conftest import PASSWORDS, execute
@@ -43,16 +44,12 @@ class Namespace:
     def __init__(self, folder: Path, postgres, bootstrap: str) -> None:
         self.folder = folder
         self.log, self.read = (f"deployed{next(_numbers)}{suffix}" for suffix in ("", "_read"))
-        urls = {f"{s}-database-url": postgres.dsn(self.log, role_of(s), PASSWORDS[s]) for s in DATABASE_ROLES}
-        urls |= {f"{s}-read-database-url": postgres.dsn(self.read, role_of(s), PASSWORDS[s]) for s in READ_ROLES}
         owners = {"database-url": postgres.dsn(self.log), "read-database-url": postgres.dsn(self.read)}
-        state = State(folder / "state")
-        state.home.mkdir()
-        people = local_secrets(state)
-        self.secrets = {
-            "zerocart": {**urls, **people, "smtp-url": "smtp://127.0.0.1:1"},
-            "zerocart-owner": owners,
-        }
+        log, read = (url.rpartition("@")[2] for url in owners.values())
+        # the roles are the server's, so other tests' passwords must stay
+        (folder / "passwords.json").write_text(json.dumps(PASSWORDS))
+        made = secret(folder, log, read, "smtp://127.0.0.1:1")
+        self.secrets: dict[str, Mapping[str, str]] = {"zerocart": made, "zerocart-owner": owners}
         self.config_maps = {"zerocart-broker": {"bootstrap.servers": bootstrap}}
 
     def mounted(self, template: Document) -> Path:
@@ -170,3 +167,23 @@ def test_a_service_gets_no_secret_of_another(namespace):
         urls = {key: value for key, value in namespace.secrets["zerocart"].items() if key.endswith("database-url")}
         assert not [key for key, url in urls.items() if url in mounted and not key.startswith(f"{name}-")]
         assert not mounted & set(namespace.secrets["zerocart-owner"].values())
+
+
+def test_the_secret_has_the_keys_that_are_asked_for_and_no_other(namespace):
+    asked = {
+        item["key"]
+        for document in documents("services.yaml")
+        for source in document["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]
+        for item in source["secret"]["items"]
+    }
+    assert asked == set(namespace.secrets["zerocart"])
+
+
+def test_the_secret_is_written_for_its_owner_alone_and_stays(tmp_path):
+    given = (tmp_path, "log.example:5432/zerocart", "read.example:5432/zerocart_read", "smtp://mail.example:587")
+    write(tmp_path, secret(*given))
+    files = {file.name: file.read_text() for file in (tmp_path / "zerocart").iterdir()}
+    assert files == secret(*given)
+    assert files["orders-database-url"].startswith("postgresql://zerocart_orders:")
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "zerocart").iterdir())
+    assert json.loads((tmp_path / "secrets.json").read_text())["operator-secret"] not in str(files)

@@ -1,0 +1,64 @@
+"""Writes the Secret `zerocart` of a cluster as a folder of files, one for each key: `kubectl create secret` takes it.
+
+`python -m scripts.secrets FOLDER --log HOST:PORT/DATABASE --read HOST:PORT/DATABASE --smtp URL`. What stands after the
+database (`?sslmode=verify-full`, say) goes into the URLs. Passwords and keys are made once: what is there stays.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
+from services.local.secrets import local_secrets
+from services.local.state import State
+
+__all__ = ["secret", "write"]
+
+APART = ("operator-secret", "delivery-key", "events-keys")
+"""Of the first the services have only the digest; the others are for the delivery of the local cluster."""
+
+
+def secret(folder: Path, log: str, read: str, smtp: str) -> Mapping[str, str]:
+    """What each key of the Secret holds."""
+    state = State(folder)
+    passwords = state.passwords({*DATABASE_ROLES, *READ_ROLES})
+    keys = {key: value for key, value in local_secrets(state).items() if key not in APART}
+    urls = {f"{name}-database-url": _url(name, passwords, log) for name in DATABASE_ROLES}
+    urls |= {f"{name}-read-database-url": _url(name, passwords, read) for name in READ_ROLES}
+    return {**keys, **urls, "smtp-url": smtp}
+
+
+def write(folder: Path, found: Mapping[str, str]) -> None:
+    """One file for each key in FOLDER/zerocart, for its owner's eyes only."""
+    place = folder / "zerocart"
+    place.mkdir(mode=0o700, exist_ok=True)
+    for key, value in found.items():
+        file = place / key
+        file.touch(mode=0o600)
+        file.write_text(value)
+
+
+def _url(name: str, passwords: Mapping[str, str], place: str) -> str:
+    return f"postgresql://{role_of(name)}:{passwords[name]}@{place}"
+
+
+def main() -> None:
+    """Write the folder as the command line says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.secrets", description="Write the Secret zerocart as files."
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--log", required=True, help="where the event store is: host:port/database")
+    parser.add_argument("--read", required=True, help="where the read database is: host:port/database")
+    parser.add_argument("--smtp", required=True, help="smtp://user:password@host:587 or smtps://…:465")
+    arguments = parser.parse_args()
+    found = secret(arguments.folder, arguments.log, arguments.read, arguments.smtp)
+    write(arguments.folder, found)
+    print(json.dumps(sorted(found)))
+
+
+if __name__ == "__main__":
+    main()

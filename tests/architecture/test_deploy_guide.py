@@ -1,0 +1,51 @@
+"""docs/deploy.md speaks of what is there: files, values, keys, commands."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import yaml
+
+from scripts.helm import CHART, render
+from scripts.manifests import KNATIVE
+from tests.architecture.rules import ROOT
+
+GUIDE = (ROOT / "docs" / "deploy.md").read_text()
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+ROOTS = "image|edge|kafka|networkPolicy|monitoring|secrets|services|env|setup|clock"
+
+
+def test_the_files_that_it_names_are_there():
+    named = re.findall(r"(?<![\w/.])(?:charts/zerocart|docker|scripts|knative|docs)/[\w./-]*\w", GUIDE)
+    assert len(named) > 3
+    assert not [name for name in named if not (ROOT / name).exists()]
+    assert not [name for name in re.findall(r"build/knative/([\w-]+\.yaml)", GUIDE) if not (KNATIVE / name).exists()]
+
+
+def test_the_values_that_it_names_are_there():
+    named = [
+        name
+        for name in re.findall(rf"`((?:{ROOTS})(?:\.\w+)+)", GUIDE)
+        if not name.endswith(".yaml") and not name.startswith(("services.NAME", "services.setup"))
+    ]
+    assert len(named) > 8
+    for name in named:
+        found = VALUES
+        for step in name.split("."):
+            assert step in found, name
+            found = found[step]
+
+
+def test_the_values_of_its_example_are_accepted(tmp_path):
+    (example,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.S)
+    file = tmp_path / "my-values.yaml"
+    file.write_text(example)
+    text = render([CHART / "values-production.yaml", file])
+    assert "registry.example.com/zerocart:0.1.0" in text
+    assert "registry.example.com/zerocart-edge:0.1.0" in text
+
+
+@pytest.mark.parametrize("verb", sorted(set(re.findall(r"^make ([\w-]+)", GUIDE, re.M))))
+def test_the_verbs_that_it_uses_are_there(verb):
+    assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.M)
