@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Generator
@@ -11,6 +12,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from services.local.credentials import Credentials
+from services.local.secrets import OPERATOR
 from services.run import SERVICES
 from tests.architecture.rules import ROOT
 from tests.containers.engine import run, until
@@ -38,6 +41,13 @@ class Compose:
     @property
     def edge(self) -> str:
         return f"http://{self('port', 'edge', '8080').strip()}"
+
+    def client(self) -> httpx.Client:
+        """The operator, with the secret that is in `.env`."""
+        secret = re.search(r"^ZEROCART_OPERATOR_SECRET=(\w+)$", (ROOT / ".env").read_text(), re.MULTILINE)
+        assert secret
+        token = Credentials(self.edge, OPERATOR, secret[1]).token()
+        return httpx.Client(base_url=self.edge, timeout=60, headers={"Authorization": f"Bearer {token}"})
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +102,13 @@ def test_only_the_edge_is_reached_from_outside(compose):
 
 
 def test_data_outlives_the_containers(compose):
-    with httpx.Client(base_url=compose.edge, timeout=60) as client:
+    with compose.client() as client:
         client.put("/stock/KEPT", json={"on_hand": 3}).raise_for_status()
         order_id = client.post("/orders", json=order(("KEPT", 1))).raise_for_status().json()["order_id"]
         until(lambda: _status(client, order_id) == "confirmed", CONFIRMED_SECONDS_MAX)
     compose("down", "--timeout", "20")
     compose.up()
-    with httpx.Client(base_url=compose.edge, timeout=60) as client:
+    with compose.client() as client:
         assert _status(client, order_id) == "confirmed"
         later = client.post("/orders", json=order(("KEPT", 1))).raise_for_status().json()["order_id"]
         until(lambda: _status(client, later) == "confirmed", CONFIRMED_SECONDS_MAX)

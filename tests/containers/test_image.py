@@ -16,6 +16,7 @@ import pytest
 from services.kit.walls import DATABASE_ROLES, role_of
 from tests.containers.engine import KAFKA_IMAGE, POSTGRES_IMAGE, run, until
 from tests.services.system import order
+from tests.tokens import KEY, authorization, jwk, key_set
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 ANY_UID = "4711:4711"
@@ -161,10 +162,12 @@ def test_sigterm_under_load_loses_nothing(image, network, servers):
     options = (
         *("--network", network, "--publish", "127.0.0.1:0:8080", "--env", "SERVICE=orders"),
         *("--env", f"ZEROCART_DATABASE_URL={dsn}", "--env", "KAFKA_BOOTSTRAP_SERVERS=kafka:9092"),
+        *("--env", f"ZEROCART_TOKEN_KEYS={key_set(jwk(KEY))}"),
     )
     with container(image, *options) as name:
         base_url = f"http://127.0.0.1:{port_of(name)}"
         until(lambda: healthy(base_url), START_SECONDS_MAX)
+        assert httpx.post(f"{base_url}/orders", json=order(("P", 1))).status_code == 401
         accepted = asyncio.run(_place_until_it_stops(base_url, name))
         assert run("docker", "inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
     placed, unpublished = asyncio.run(_in_the_log(servers))
@@ -189,7 +192,10 @@ async def _place_until_it_stops(base_url: str, name: str) -> list[str]:
             if len(accepted) >= ORDERS_BEFORE_SIGTERM:
                 loaded.set()
 
-    async with httpx.AsyncClient(base_url=base_url, timeout=60) as client, asyncio.TaskGroup() as callers:
+    async with (
+        httpx.AsyncClient(base_url=base_url, timeout=60, headers=authorization()) as client,
+        asyncio.TaskGroup() as callers,
+    ):
         for _ in range(CALLERS):
             callers.create_task(call(client))
         await loaded.wait()
