@@ -161,6 +161,29 @@ def test_a_guarded_kafka_is_told_to_everybody_who_speaks_to_it():
         assert {name for name in names if f"'{name}'" in text} == (names if speaks else set()), document["metadata"]
 
 
+def test_who_delivers_is_asked_for_the_audience_that_its_service_expects():
+    found = documents("everything")
+    services = {d["metadata"]["name"]: d for d in found if d["kind"] == "Service"}
+    senders = [d for d in found if d["kind"] in ("Trigger", "PingSource")]
+    assert len(senders) > len(services) / 2
+    for document in senders:
+        kind, name = document["kind"], document["metadata"]["name"]
+        to = document["spec"].get("subscriber") or document["spec"]["sink"]
+        group = document["apiVersion"].partition("/")[0]
+        subject = f"system:serviceaccount:zerocart:{name}-oidc-{group}-{kind.lower()}"
+        reached = [to, *([document["spec"]["delivery"]["deadLetterSink"]] if kind == "Trigger" else [])]
+        for destination in reached:
+            service = destination["ref"]["name"]
+            assert destination["audience"] == f"zerocart/{service}"
+            assert subject in environment(services[service])["ZEROCART_EVENTS_SUBJECTS"].split(",")
+    assert not [d for d in documents("none") if "audience" in str(d.get("spec", ""))]
+
+
+def environment(document):
+    (container,) = document["spec"]["template"]["spec"]["containers"]
+    return {each["name"]: each.get("value") for each in container["env"]}
+
+
 @pytest.mark.parametrize(
     "setting",
     [

@@ -13,7 +13,7 @@ from tests.architecture.rules import ROOT
 
 GUIDE = (ROOT / "docs" / "deploy.md").read_text()
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
-ROOTS = "image|edge|kafka|networkPolicy|monitoring|secrets|services|env|setup|clock"
+ROOTS = "identity|image|edge|kafka|networkPolicy|monitoring|secrets|services|env|setup|clock"
 
 
 def test_the_files_that_it_names_are_there():

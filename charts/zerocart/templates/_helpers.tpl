@@ -27,6 +27,9 @@ delivery:
   deadLetterSink:
     ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: operations, namespace: {{ .Release.Namespace }}}
     uri: /events
+    {{- if .Values.identity.enabled }}
+    audience: {{ .Release.Namespace }}/operations
+    {{- end }}
 {{- end }}
 
 {{- define "zerocart.urls" -}}
@@ -49,4 +52,18 @@ delivery:
 - secret: {name: {{ $.Values.kafka.authSecret }}, optional: true, items: [{key: {{ $key }}, path: {{ $path }}}]}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{/* The service accounts that Eventing makes for who delivers to a service: its own Trigger, for operations every Trigger. */}}
+{{- define "zerocart.deliverers" -}}
+{{- $found := list }}
+{{- range $name, $service := .root.Values.services }}
+{{- if and $service.hears (or (eq $name $.name) (eq $.name "operations")) }}
+{{- $found = append $found (printf "system:serviceaccount:%s:%s-oidc-eventing.knative.dev-trigger" $.root.Release.Namespace $name) }}
+{{- end }}
+{{- end }}
+{{- if eq .name "scheduler" }}
+{{- $found = append $found (printf "system:serviceaccount:%s:scheduler-clock-oidc-sources.knative.dev-pingsource" .root.Release.Namespace) }}
+{{- end }}
+{{- join "," $found }}
 {{- end }}
