@@ -17,12 +17,14 @@ from services.local.clock import PingClock
 from services.local.control import ControlServer
 from services.local.manifests import read_manifests
 
-__all__ = ["main"]
+__all__ = ["Ticking", "main"]
 
 PORT = 8080
 
 
-class _Ticking:
+class Ticking:
+    """A clock that is all there is."""
+
     def __init__(self, clock: PingClock) -> None:
         self.clock = clock
 
@@ -45,7 +47,7 @@ async def _run(environ: Mapping[str, str]) -> None:
     kept = Path(environ["ZEROCART_STATE"], "schedules.json") if environ.get("ZEROCART_STATE") else None
     clock = PingClock({source.name: source for source in sources}, base_urls, kept)
     # reached from other containers: who may is for their network to say
-    await ControlServer(_Ticking(clock)).start(int(environ.get("PORT", PORT)), "0.0.0.0")  # noqa: S104
+    await ControlServer(Ticking(clock)).start(int(environ.get("PORT", PORT)), "0.0.0.0")  # noqa: S104
     catching_up = asyncio.create_task(clock.catch_up())
     await stopping.wait()
     catching_up.cancel()
