@@ -89,12 +89,12 @@ class GivenKeys:
 
     def __init__(self, text: Secret) -> None:
         self._text = text
-        self._read = ("", KeySet({}))
+        self._read: tuple[str, KeySet] | None = None
 
     async def current(self, key_id: str) -> KeySet:
         """The keys now; Unavailable if the setting holds none."""
         text = self._text()
-        if text != self._read[0]:
+        if self._read is None or text != self._read[0]:
             try:
                 self._read = (text, KeySet.read(text))
             except ZerocartError as error:

@@ -1,0 +1,437 @@
+"""Who is let in: tokens under attack, the rule of every route, and that nobody reaches what is somebody else's."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from fastapi.routing import APIRoute
+
+from services.kit.access import Access, Public, check_rules, rule_of
+from services.kit.errors import Unauthenticated, ZerocartError
+from services.kit.keys import GivenKeys, KeySet
+from services.kit.rest import json_router
+from services.kit.secrets import plain
+from services.kit.settings import Settings
+from services.kit.tokens import LIFETIME_SECONDS_MAX, TOKEN_CHARS_MAX, Trust, Verifier, verifier
+from tests.services import read_side
+from tests.services.system import order, running
+from tests.tokens import AUDIENCE, ISSUER, KEY, KEY_ID, TRUST, authorization, claims, customer, jwk, key_set, signed
+
+ANN, BOB = "usr_ann", "usr_bob"
+OTHER = ed25519.Ed25519PrivateKey.generate()
+RAW_PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def believer(**settings: Any) -> Verifier:
+    return verifier(Settings(service="orders", **{**TRUST, **settings}))
+
+
+def segment(value: Any) -> str:
+    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def unsigned(header: dict[str, Any], payload: Any, signature: bytes = b"") -> str:
+    return f"{segment(header)}.{segment(payload)}.{segment(signature)}"
+
+
+def hmac_signed(secret: bytes, algorithm: str = "HS256") -> str:
+    """The public key taken for a shared secret: the classic confusion of algorithms."""
+    head = f"{segment({'alg': algorithm, 'typ': 'at+jwt', 'kid': KEY_ID})}.{segment(claims())}"
+    return f"{head}.{segment(hmac.new(secret, head.encode(), hashlib.sha256).digest())}"
+
+
+def tampered(token: str) -> str:
+    head, payload, signature = token.split(".")
+    body = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    return f"{head}.{segment({**body, 'sub': 'usr_admin'})}.{signature}"
+
+
+NOW = int(time.time())
+RSA = rsa.generate_private_key(65537, 2048)
+FORGERIES = {
+    "nothing": "",
+    "no token": "abc",
+    "two parts": "a.b",
+    "four parts": signed(claims()) + ".x",
+    "alg none": unsigned({"alg": "none", "typ": "at+jwt", "kid": KEY_ID}, claims()),
+    "alg None": unsigned({"alg": "None", "typ": "at+jwt", "kid": KEY_ID}, claims()),
+    "alg missing": unsigned({"typ": "at+jwt", "kid": KEY_ID}, claims()),
+    "HMAC with the public key": hmac_signed(RAW_PUBLIC),
+    "HMAC with the raw public key": hmac_signed(KEY.public_key().public_bytes_raw()),
+    "HMAC said to be EdDSA": hmac_signed(RAW_PUBLIC, "EdDSA"),
+    "another key": signed(claims(), OTHER),
+    "another algorithm": signed(claims(), RSA, "RS256"),
+    "another key brought along": signed(claims(), OTHER, jwk=jwk(OTHER), kid=KEY_ID),
+    "a key to be fetched": signed(claims(), OTHER, jku="http://127.0.0.1:1/keys", x5u="http://127.0.0.1:1/keys"),
+    "kid unknown": signed(claims(), kid="nobody"),
+    "kid as a path": signed(claims(), kid="../../../../dev/null"),
+    "kid as SQL": signed(claims(), kid="' OR 1=1 --"),
+    "kid missing": unsigned({"alg": "EdDSA", "typ": "at+jwt"}, claims(), b"x" * 64),
+    "kid no text": unsigned({"alg": "EdDSA", "typ": "at+jwt", "kid": [KEY_ID]}, claims(), b"x" * 64),
+    "tampered": tampered(signed(claims())),
+    "signature missing": signed(claims()).rpartition(".")[0] + ".",
+    "expired": signed(claims(exp=NOW - 60, iat=NOW - 600, nbf=NOW - 600)),
+    "not yet": signed(claims(nbf=NOW + 600)),
+    "made in the future": signed(claims(iat=NOW + 600)),
+    "lives for ever": signed(claims(exp=NOW + LIFETIME_SECONDS_MAX + 3600)),
+    "no expiry": signed(claims(exp=None)),
+    "no subject": signed(claims(sub=None)),
+    "no audience": signed(claims(aud=None)),
+    "no issue time": signed(claims(iat=None)),
+    "wrong audience": signed(claims(aud="others")),
+    "audience contained": signed(claims(aud=f"{AUDIENCE}-others")),
+    "wrong issuer": signed(claims(iss="https://elsewhere.example")),
+    "issuer contained": signed(claims(iss=f"{ISSUER}.evil.example")),
+    "subject empty": signed(claims(sub="")),
+    "expiry as text": unsigned({"alg": "EdDSA", "typ": "at+jwt", "kid": KEY_ID}, claims(exp="soon"), b"x" * 64),
+    "expiry infinite": unsigned({"alg": "EdDSA", "typ": "at+jwt", "kid": KEY_ID}, b'{"exp":1e999}', b"x" * 64),
+    "an id token": signed(claims(), typ="JWT"),
+    "no type": signed(claims(), typ=None),
+    "critical extension": signed(claims(), crit=["exp"], exp=1),
+    "payload no object": unsigned({"alg": "EdDSA", "typ": "at+jwt", "kid": KEY_ID}, [1], b"x" * 64),
+    "oversized": signed(claims(scope="x" * TOKEN_CHARS_MAX)),
+    "not ASCII": signed(claims()) + "é",
+    "deep": unsigned({"alg": "EdDSA", "kid": KEY_ID}, b"[" * 4000 + b"]" * 4000),
+}
+
+
+async def test_an_honest_token_is_believed_the_first_time_and_the_next():
+    trusting = believer()
+    token = signed(claims(ANN, "orders:read orders:write"))
+    for _ in range(3):
+        found = await trusting.verify(token)
+        assert (found.subject, found.scopes) == (ANN, {"orders:read", "orders:write"})
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+async def test_a_forgery_is_not_believed(name):
+    with pytest.raises(Unauthenticated):
+        await believer().verify(FORGERIES[name])
+
+
+async def test_a_token_that_was_believed_is_not_after_it_expired():
+    now = [time.time()]
+    trusting = Verifier([Trust(ISSUER, AUDIENCE, GivenKeys(TRUST["token_keys"]))], lambda: now[0])
+    token = signed(claims(exp=int(time.time()) - 10, iat=int(time.time()) - 600))  # within the skew of clocks
+    now[0] -= 60
+    assert await trusting.verify(token)
+    now[0] += 120
+    trusting_now = Verifier([Trust(ISSUER, AUDIENCE, GivenKeys(TRUST["token_keys"]))])
+    assert await trusting_now.verify(token)  # still within the skew
+    with pytest.raises(Unauthenticated):
+        await believer().verify(signed(claims(exp=int(time.time()) - 31, iat=int(time.time()) - 600)))
+
+
+async def test_a_key_that_is_rotated_out_is_not_believed_any_more():
+    keys = [key_set(jwk(KEY), jwk(OTHER, "next"))]
+    trusting = believer(token_keys=lambda: keys[0])
+    old, new = signed(claims()), signed(claims(), OTHER, kid="next")
+    assert await trusting.verify(old)
+    assert await trusting.verify(new)
+    keys[0] = key_set(jwk(OTHER, "next"))
+    assert await trusting.verify(new)
+    with pytest.raises(Unauthenticated):
+        await trusting.verify(old)
+
+
+async def test_an_outside_issuer_is_believed_with_its_own_keys_only():
+    numbers = RSA.public_key().public_numbers()
+    n, e = (segment(i.to_bytes((i.bit_length() + 7) // 8)) for i in (numbers.n, numbers.e))
+    outside = key_set({"kty": "RSA", "n": n, "e": e, "kid": "rsa", "use": "sig"})
+    settings = {"outside_issuer": "https://id.example", "outside_audience": "shop", "outside_keys": plain(outside)}
+    trusting = believer(**settings)
+    payload = claims(ANN, iss="https://id.example", aud=["shop", "more"], scope=None, scp=["orders:read"])
+    found = await trusting.verify(signed(payload, RSA, "RS256", kid="rsa", typ="JWT"))
+    assert (found.subject, found.scopes) == (ANN, {"orders:read"})
+    for forged in (
+        signed(payload, KEY),
+        signed(claims(), RSA, "RS256", kid="rsa"),
+        signed({**payload, "aud": AUDIENCE}),
+    ):
+        with pytest.raises(Unauthenticated):
+            await trusting.verify(forged)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"kty": "oct", "k": segment(b"x" * 32), "kid": "s", "alg": "HS256"},
+        {**jwk(KEY), "use": "enc"},
+        {**jwk(KEY), "d": "private"},
+        {**jwk(KEY), "alg": "HS256"},
+        {**jwk(KEY), "x": "short"},
+        {name: value for name, value in jwk(KEY).items() if name != "kid"},
+    ],
+)
+def test_keys_that_cannot_be_trusted_are_not_taken(bad):
+    with pytest.raises(ZerocartError):
+        KeySet.read(key_set(bad))
+
+
+def test_short_keys_and_odd_curves_are_not_taken():
+    numbers = rsa.generate_private_key(65537, 1024).public_key().public_numbers()
+    short = {"kty": "RSA", "n": segment(numbers.n.to_bytes(128)), "e": "AQAB", "kid": "r"}
+    point = ec.generate_private_key(ec.SECP384R1()).public_key().public_numbers()
+    odd = {
+        "kty": "EC",
+        "crv": "P-384",
+        "x": segment(point.x.to_bytes(48)),
+        "y": segment(point.y.to_bytes(48)),
+        "kid": "e",
+    }
+    for key in (short, odd):
+        with pytest.raises(ZerocartError):
+            KeySet.read(key_set(key))
+
+
+async def test_without_keys_nobody_is_believed_and_nothing_breaks(database):
+    async with running(database, token_keys=plain("")) as system:
+        answer = await system.place(order(("mug", 1)))
+        assert (answer.status_code, answer.json()["code"]) == (503, "no-keys")
+
+
+async def test_the_answers_of_the_door(database):
+    async with running(database) as system:
+        body = order(("mug", 1))
+        del system.orders.headers["Authorization"]
+
+        async def refusal(headers: Any) -> tuple[int, str, str]:
+            answer = await system.orders.post("/orders", json=body, headers=headers)
+            assert answer.headers["content-type"] == "application/problem+json"
+            return answer.status_code, answer.json()["code"], answer.headers["www-authenticate"]
+
+        assert await refusal({}) == (401, "no-token", 'Bearer realm="zerocart"')
+        invalid = (401, "invalid-token", 'Bearer realm="zerocart", error="invalid_token"')
+        assert await refusal({"Authorization": "Bearer nonsense"}) == invalid
+        assert await refusal({"Authorization": "Basic YTpi"}) == invalid
+        assert await refusal({"Authorization": "Bearer "}) == invalid
+        good = authorization()["Authorization"]
+        assert await refusal([("Authorization", good), ("Authorization", good)]) == invalid
+        lacking = 'Bearer realm="zerocart", error="insufficient_scope", scope="orders:write"'
+        assert await refusal(customer(ANN, "orders:read")) == (403, "insufficient-scope", lacking)
+        unread = await system.orders.post("/orders", content=b"x" * 2_000_000)
+        assert unread.status_code == 401  # not 413: nobody reads it
+
+
+def routes_of_all(database: Any) -> list[APIRoute]:
+    """Every route of every service, by what its application builds."""
+    from importlib import import_module
+
+    from services.run import SERVICES
+
+    found: list[APIRoute] = []
+    for name in SERVICES:
+        settings = Settings(service=name, **TRUST)
+        found += routes_of(import_module(f"services.{name}.app"), name, settings, database)
+    return found
+
+
+def routes_of(module: Any, name: str, settings: Settings, database: Any) -> list[APIRoute]:
+    from services.kit.failures import MemoryFailures
+    from services.kit.host import Host
+    from services.kit.memory import MemoryLog
+    from tests.services.system import SECRETS, Bus
+
+    if name in ("query", "projection"):
+        service = module.create_app(settings)
+    else:
+        whole = Settings(service=name, **{**TRUST, **SECRETS})
+        service = module.create_app(Host.of(whole, MemoryLog(name), Bus(), MemoryFailures(name)))
+    routers = service._routers() if service._routers else ()
+    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
+
+
+PUBLIC_ROUTES = {
+    "POST /users",
+    "POST /users/{user_id}/verification",
+    "POST /users/{user_id}/activate",
+    "POST /password-reset",
+    "POST /password-reset/confirm",
+    "POST /token",
+    "GET /.well-known/jwks.json",
+}
+SCOPES = {
+    "GET /users/{user_id}": "users:read",
+    "PUT /users/{user_id}": "users:write",
+    "PATCH /users/{user_id}": "users:write",
+    "DELETE /users/{user_id}": "users:write",
+    "GET /users/{user_id}/preferences": "users:read",
+    "PUT /users/{user_id}/preferences": "users:write",
+    "PATCH /users/{user_id}/preferences": "users:write",
+    "POST /users/{user_id}/password": "users:write",
+    "POST /users/{user_id}/suspend": "users:admin",
+    "POST /users/{user_id}/reinstate": "users:admin",
+    "POST /orders": "orders:write",
+    "PUT /orders/{order_id}": "orders:write",
+    "POST /orders/{order_id}/submit": "orders:write",
+    "PATCH /orders/{order_id}": "orders:write",
+    "POST /orders/{order_id}/cancel": "orders:write",
+    "GET /orders": "orders:read",
+    "GET /orders/{order_id}": "orders:read",
+    "GET /customers/{customer_id}/orders": "orders:read",
+    "GET /stock": "stock:read",
+    "GET /stock/{product_id}": "stock:read",
+    "PUT /stock/{product_id}": "stock:write",
+    "POST /stock/{product_id}/adjustments": "stock:write",
+    "GET /payments/{order_id}": "payments:read",
+    "GET /shipments/{order_id}": "shipments:read",
+    "POST /shipments/{order_id}/tracking": "shipments:write",
+    "GET /fulfillments/{order_id}": "fulfillments:read",
+    "POST /fulfillments/{order_id}/resume": "fulfillments:write",
+    "POST /projection/rebuild": "operations:write",
+    "GET /dead-letters": "operations:read",
+    "GET /dead-letters/{letter_id}": "operations:read",
+    "POST /dead-letters/replay": "operations:write",
+    "POST /dead-letters/{letter_id}/replay": "operations:write",
+    "POST /dead-letters/{letter_id}/discard": "operations:write",
+    "GET /operations/parked": "operations:read",
+    "POST /operations/parked/replay": "operations:write",
+}
+
+
+def test_every_route_has_the_rule_that_is_written_down_here():
+    found: dict[str, str] = {}
+    for route in routes_of_all(None):
+        rule = rule_of(route)
+        for method in route.methods:
+            found[f"{method} {route.path}"] = rule.scope if isinstance(rule, Access) else "public"
+            assert isinstance(rule, Access | Public)
+    assert found == {**SCOPES, **dict.fromkeys(PUBLIC_ROUTES, "public")}
+
+
+def test_a_route_without_a_rule_cannot_be_served():
+    routes = json_router()
+
+    @routes.get("/secrets")
+    async def secrets() -> None: ...
+
+    with pytest.raises(ZerocartError, match="/secrets"):
+        check_rules(routes.routes)
+
+
+async def test_nobody_reaches_an_order_of_somebody_else(database):
+    async with running(database) as system:
+        body = order(("mug", 1))
+        placed = await system.orders.post("/orders?draft=true", json=body, headers=customer(ANN))
+        assert placed.status_code == 201
+        (drafted,) = await system.said("orders.order.drafted")
+        assert drafted["customer_id"] == ANN  # without being said
+        path = f"/orders/{placed.json()['order_id']}"
+        attempts = [
+            ("PUT", path, body),
+            ("PATCH", path, {"notes": "mine now"}),
+            ("POST", f"{path}/submit", None),
+            ("POST", f"{path}/cancel", {"reason": "mine now"}),
+        ]
+        for method, url, content in attempts:
+            answer = await system.orders.request(method, url, json=content, headers=customer(BOB))
+            assert (answer.status_code, answer.json()["code"]) == (404, "order-not-found"), (method, url)
+            missing = await system.orders.request(
+                method, url.replace(path, "/orders/ord_0"), json=content, headers=customer(BOB)
+            )
+            assert missing.json() == answer.json()  # as if it did not exist
+        for method, url, content in attempts:
+            answer = await system.orders.request(method, url, json=content, headers=customer(ANN))
+            assert answer.status_code in (200, 202), (method, url, answer.text)
+
+
+async def test_nobody_orders_in_the_name_of_somebody_else(database):
+    async with running(database) as system:
+        body = order(("mug", 1)) | {"customer_id": ANN}
+        assert (await system.orders.post("/orders", json=body, headers=customer(BOB))).status_code == 403
+        draft = await system.orders.post("/orders?draft=true", json=order(("mug", 1)), headers=customer(BOB))
+        path = f"/orders/{draft.json()['order_id']}"
+        assert (await system.orders.put(path, json=body, headers=customer(BOB))).status_code == 403
+        assert (await system.orders.post("/orders?draft=true", json=body)).status_code == 201  # staff may
+
+
+async def test_an_idempotency_key_means_something_to_its_own_caller_only(database):
+    async with running(database) as system:
+        body, key = order(("mug", 1)), {"Idempotency-Key": "same"}
+        answers = [
+            await system.orders.post("/orders?draft=true", json=body, headers={**customer(who), **key})
+            for who in (ANN, BOB)
+        ]
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert answers[0].json()["order_id"] != answers[1].json()["order_id"]
+        assert "Idempotent-Replayed" not in answers[1].headers
+
+
+async def test_nobody_reads_what_is_somebody_elses(database):
+    async with read_side.running(database) as side:
+        for order_id, owner in (("1", ANN), ("2", BOB), ("3", None)):
+            await side.show(await side.order(order_id, read_side.created(order_id, owner)))
+        mine = (await side.query.get("/orders", headers=customer(ANN))).json()
+        assert ([row["order_id"] for row in mine["orders"]], mine["total"]) == (["1"], 1)
+        for path in ("/orders/2", "/orders/3", f"/customers/{BOB}/orders"):
+            assert (await side.query.get(path, headers=customer(ANN))).status_code == 404
+        assert (await side.query.get(f"/orders?customer_id={BOB}", headers=customer(ANN))).status_code == 403
+        assert (await side.query.get("/orders/1", headers=customer(ANN))).status_code == 200
+        assert (await side.query.get("/orders")).json()["total"] == 3  # staff
+
+
+async def test_an_account_is_its_owners(database):
+    async with running(database) as system:
+        body = {"email": "ann@example.com", "name": "Ann", "password": "correct horse"}
+        user_id = (await system.users.post("/users", json=body)).json()["id"]
+        path = f"/users/{user_id}"
+        attempts = [
+            ("GET", path, None), ("PUT", path, {"name": "Bob"}), ("PATCH", path, {"name": "Bob"}), ("DELETE", path, None),
+            ("GET", f"{path}/preferences", None), ("PUT", f"{path}/preferences", {}), ("PATCH", f"{path}/preferences", {}),
+            ("POST", f"{path}/password", {"current": "correct horse", "new": "wrong horse"}),
+        ]  # fmt: skip
+        for method, url, content in attempts:
+            answer = await system.users.request(method, url, json=content, headers=customer("usr_" + "0" * 26))
+            assert (answer.status_code, answer.json()["code"]) == (404, "user-not-found"), (method, url)
+        for method, url, content in (("POST", f"{path}/suspend", {"reason": "x"}), ("POST", f"{path}/reinstate", None)):
+            assert (await system.users.request(method, url, json=content, headers=customer(user_id))).status_code == 403
+        assert (await system.users.get(path, headers=customer(user_id))).status_code == 200
+
+
+async def test_a_run_is_shown_to_whose_order_it_is(database):
+    async with running(database) as system:
+        await system.stock("mug", 5)
+        placed = await system.orders.post("/orders", json=order(("mug", 1)), headers=customer(ANN))
+        await system.bus.quiet()
+        path, client = f"/fulfillments/{placed.json()['order_id']}", system.bus.clients["fulfillment"]
+        assert (await client.get(path, headers=customer(ANN))).status_code == 200
+        assert (await client.get(path, headers=customer(BOB))).status_code == 404
+        assert (await client.post(f"{path}/resume", headers=customer(ANN))).status_code == 403
+
+
+async def test_an_event_door_that_asks_lets_in_only_who_delivers(database):
+    events = {"events_issuer": "https://delivery.example", "events_keys": plain(key_set(jwk(OTHER, "delivery")))}
+    events["events_subjects"] = ("system:delivery",)
+    event = {
+        "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "zerocart.nobody.heard.v1",
+        "ce-time": "2026-01-01T00:00:00Z", "content-type": "application/json",
+    }  # fmt: skip
+
+    def token(**more: Any) -> dict[str, str]:
+        base = {"iss": "https://delivery.example", "sub": "system:delivery", "aud": "zerocart/payments", "scope": None}
+        return {"Authorization": f"Bearer {signed(claims(**(base | more)), OTHER, kid='delivery', typ='JWT')}"}
+
+    async with running(database, **events) as system:
+        door = system.bus.clients["payments"]
+
+        async def status(headers: dict[str, str]) -> int:
+            door.headers.pop("Authorization", None)
+            answer = await door.post("/events", content=b"{}", headers={**event, **headers})
+            assert answer.content == b""
+            return answer.status_code
+
+        assert await status({}) == 401
+        assert await status(authorization()) == 401  # a customer's or an operator's token is not the dispatcher's
+        assert await status(token(aud="zerocart/orders")) == 401
+        assert await status(token(sub="system:somebody")) == 401
+        assert await status(token()) == 400  # let in, and the event is unknown here
+        assert await system.rows("SELECT 1 FROM log.events") == []
