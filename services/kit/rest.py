@@ -14,7 +14,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import pydantic_core
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -24,21 +23,23 @@ from starlette.middleware.cors import CORSMiddleware
 from services.kit.access import Access, Caller, check_rules, rule_of
 from services.kit.asgi import App, Receive, Scope, Send, TooLarge, UnsupportedType, header
 from services.kit.commands import Cause, Outcome
-from services.kit.errors import FieldError, Invalid, KeyReused, Unavailable, Unreadable, ZerocartError
+from services.kit.errors import FieldError, Invalid, KeyReused, Unavailable, ZerocartError
+from services.kit.limits import Limits
 from services.kit.log import Mark
 from services.kit.logs import log
 from services.kit.metrics import METRICS
 from services.kit.outbox import Relay
 from services.kit.problems import headers_of, problem, status_of
 from services.kit.settings import Settings
+from services.kit.strict_json import read_json
 from services.kit.tokens import verifier
 from services.kit.tracing import TRACE, child
 
 __all__ = ["BODY_BYTES_MAX", "ExpectedVersion", "JsonRoute", "RestCause", "json_router", "respond", "rest_app"]
 
 BODY_BYTES_MAX = 1_000_000
+UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
-_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 class JsonRequest(Request):
@@ -61,23 +62,18 @@ class JsonRequest(Request):
         """Read the body, if there is one; TooLarge, UnsupportedType or Unreadable if it cannot be used."""
         if not await self.body():
             return
-        if self.headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
-            raise UnsupportedType("unsupported-media-type", "send application/json")
-        self._json = self._parsed(self._body)
+        media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
+        if media_type.strip() != "application/json" or parameters.strip() not in UTF_8:
+            raise UnsupportedType("unsupported-media-type", "send application/json, in UTF-8")
+        if self.headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedType("unsupported-encoding", "send the body as it is, without Content-Encoding")
+        self._json = read_json(self._body)
 
     async def json(self) -> Any:
         """The body as JSON; Unreadable if it is none."""
         if not hasattr(self, "_json"):
-            self._json = self._parsed(await self.body())
+            self._json = read_json(await self.body())
         return self._json
-
-    def _parsed(self, body: bytes) -> Any:
-        if _NUL_ESCAPE.search(body):
-            raise Unreadable("bad-json", "text may not contain NUL")
-        try:
-            return pydantic_core.from_json(body, allow_inf_nan=False)
-        except ValueError as error:
-            raise Unreadable("bad-json", f"the body is not JSON: {error}") from error
 
 
 class JsonRoute(APIRoute):
@@ -177,6 +173,7 @@ def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
     """A FastAPI application of these routers, with our errors."""
     app = FastAPI(title=f"zerocart {settings.service}", redirect_slashes=False)
     app.state.verifier = verifier(settings)
+    app.state.limits = Limits(settings.rates)
     for router in routers:
         check_rules(router.routes)
         app.include_router(router)

@@ -26,9 +26,18 @@ from services.kit.warming import warm
 if TYPE_CHECKING:
     from fastapi import APIRouter
 
-__all__ = ["REQUESTS_IN_FLIGHT_MAX", "SHUTDOWN_SECONDS", "WARM_AGAIN_SECONDS", "Service"]
+__all__ = [
+    "HEADERS_BYTES_MAX",
+    "REQUESTS_IN_FLIGHT_MAX",
+    "SHUTDOWN_SECONDS",
+    "URL_BYTES_MAX",
+    "WARM_AGAIN_SECONDS",
+    "Service",
+]
 
 REQUESTS_IN_FLIGHT_MAX = 400
+URL_BYTES_MAX = 8_192
+HEADERS_BYTES_MAX = 32_768
 WARM_AGAIN_SECONDS = 20.0
 SHUTDOWN_SECONDS = 10.0
 COMMAND_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -80,6 +89,8 @@ class Service:
             await send_empty(send, 200 if path in ("/healthz/live", "/healthz/ready") else 404)
         elif path == "/metrics":
             await self._metrics(send)
+        elif status := _oversized(scope):
+            await send_empty(send, status)
         elif self._in_flight >= REQUESTS_IN_FLIGHT_MAX:
             await send_empty(send, 503, retry_after_seconds=1)
         else:
@@ -162,6 +173,14 @@ class Service:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _oversized(scope: Scope) -> int:
+    """414 or 431 if the address or the headers are longer than they may be, else 0."""
+    if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
+        return 414
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    return 431 if size > HEADERS_BYTES_MAX else 0
 
 
 async def _publish_what_is_left(relay: Relay) -> None:

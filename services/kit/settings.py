@@ -49,6 +49,7 @@ class Settings:
     events_keys: Secret = field(default=plain(""), repr=False)
     events_keys_url: str = ""
     durations_seconds: Mapping[str, int] = field(default_factory=dict[str, int])
+    rates: Mapping[str, str] = field(default_factory=dict[str, str])
     log_level: str = "INFO"
 
     @classmethod
@@ -87,6 +88,9 @@ class Settings:
             events_keys=secrets.reading("ZEROCART_EVENTS_KEYS"),
             events_keys_url=environ.get("ZEROCART_EVENTS_KEYS_URL", ""),
             durations_seconds=_durations(environ.get("ZEROCART_DURATIONS_SECONDS", "")),
+            rates={
+                name: str(rate) for name, rate in _object("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")).items()
+            },
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
 

@@ -13,6 +13,7 @@ from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.commands import Cause, CommandHandler
 from services.kit.errors import FieldError, Forbidden, Invalid
 from services.kit.ids import new_id
+from services.kit.limits import limited
 from services.kit.message import Email, Money, Sku
 from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
 from services.orders.domain import ORDER, Amend, Cancel, OrderCommand, Place, Submit, Wanted
@@ -98,7 +99,7 @@ def router(handler: CommandHandler) -> APIRouter:
             headers={"Location": f"/orders/{order_id}"},
         )
 
-    @routes.post("/orders", status_code=202)
+    @routes.post("/orders", status_code=202, dependencies=[limited("place")])
     async def place(
         body: OrderBody, caller: Writes, cause: RestCause, draft: Annotated[bool, Query()] = False
     ) -> Response:

@@ -13,6 +13,7 @@ from services.kit.access import PUBLIC, USERS_ADMIN, Caller, needs
 from services.kit.commands import Cause, Outcome
 from services.kit.errors import FieldError, Invalid, NotFound
 from services.kit.ids import new_id
+from services.kit.limits import limited
 from services.kit.message import Email
 from services.kit.metrics import METRICS
 from services.kit.rest import ExpectedVersion, RestCause, json_router
@@ -151,7 +152,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
     """The routes of accounts; whose an account is, is settled before they are reached."""
     routes = json_router()
 
-    @routes.post("/users", status_code=201, dependencies=[PUBLIC])
+    @routes.post("/users", status_code=201, dependencies=[PUBLIC, limited("register")])
     async def register(body: RegistrationBody, cause: RestCause) -> Response:
         METRICS.count("registrations", outcome="attempted")
         command = _registration(body, cause, times)
@@ -213,7 +214,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         outcome = await accounts.carry_out(command, cause, expected_version=version)
         return _answer(outcome, 200, _preferences(outcome.state))
 
-    @routes.post("/users/{user_id}/verification", status_code=202, dependencies=[PUBLIC])
+    @routes.post("/users/{user_id}/verification", status_code=202, dependencies=[PUBLIC, limited("mail-token")])
     async def verify_again(user_id: UserId, cause: RestCause) -> Response:
         command = RequestVerification(
             at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=cause.at + times.verification
@@ -221,7 +222,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         outcome = await accounts.carry_out(command, cause)
         return _answer(outcome, 202, _status_of(user_id, outcome.state))
 
-    @routes.post("/users/{user_id}/activate", dependencies=[PUBLIC])
+    @routes.post("/users/{user_id}/activate", dependencies=[PUBLIC, limited("token")])
     async def activate(user_id: UserId, body: TokenBody, cause: RestCause) -> Response:
         outcome = await accounts.repeated(cause)
         if outcome is None:
@@ -239,7 +240,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
             outcome = await accounts.carry_out(command, cause, password_hash=hashed)
         return _answer(outcome, 204)
 
-    @routes.post("/password-reset", status_code=202, dependencies=[PUBLIC])
+    @routes.post("/password-reset", status_code=202, dependencies=[PUBLIC, limited("mail-token")])
     async def request_reset(body: ResetBody, cause: RestCause) -> Response:
         async def act(user_id: str) -> None:
             expires_at = cause.at + times.reset
@@ -250,7 +251,7 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
         await proofs.whether_known_or_not(body.email, act)
         return _json(202, {})
 
-    @routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC])
+    @routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, limited("token")])
     async def reset(body: ResetConfirmBody, cause: RestCause) -> Response:
         outcome = await accounts.repeated(cause)
         if outcome is None:

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.services.system import ADDRESS, order, running
+from tests.tokens import customer
 
 GOOD = order(("P", 1))
 PRICE = {"amount": "2.50", "currency": "GBP"}
@@ -20,6 +21,10 @@ BODIES = {
     "nul": json.dumps(GOOD).replace("Leeds", "\\u0000").encode(),
     "not utf-8": json.dumps(GOOD).encode().replace(b"Leeds", b"\xff\xfe"),
     "deep": b"[" * 100_000,
+    "a name twice": json.dumps(GOOD).replace("{", '{"email": "bob@example.com", ', 1).encode(),
+    "infinity by size": json.dumps(GOOD).replace('"2.50"', "1e999").encode(),
+    "a byte order mark": b"\xef\xbb\xbf" + json.dumps(GOOD).encode(),
+    "utf-16": json.dumps(GOOD).encode("utf-16"),
     "an array": b"[]",
     "null": b"null",
     "a number": b"7",
@@ -126,3 +131,44 @@ async def test_a_structured_event_is_as_good_as_a_binary_one(database):
         assert (answer.status_code, answer.content) == (204, b"")
         await system.bus.quiet()
         assert len(system.bus.published) == before  # it had been heard: the inbox knows it by source and id
+
+
+async def test_media_types_encodings_addresses_and_headers_are_bounded(database):
+    async with running(database) as system:
+        body = json.dumps(GOOD).encode()
+
+        async def status(path: str = "/orders?draft=true", **headers: str) -> int:
+            sent = {"content-type": "application/json"} | {
+                name.replace("_", "-"): value for name, value in headers.items()
+            }
+            return (await system.orders.post(path, content=body, headers=sent)).status_code
+
+        assert await status() == 201
+        assert await status(content_type="application/json; charset=UTF-8") == 201
+        assert await status(content_type="application/json; charset=utf-16") == 415
+        assert await status(content_type="application/x-www-form-urlencoded") == 415
+        assert await status(content_encoding="gzip") == 415
+        assert await status(path="/orders?" + "x" * 9_000) == 414
+        assert await status(**{f"x_{n}": "y" * 1_000 for n in range(40)}) == 431
+        assert len(await system.said("orders.order.drafted")) == 2
+
+
+async def test_who_does_a_thing_too_often_has_to_wait(database):
+    rates = {"rates": {"place": "3/2", "token": "2/5", "register": "1/60"}}
+    async with running(database, **rates) as system:
+
+        async def place(who: str) -> int:
+            return (await system.orders.post("/orders?draft=true", json=GOOD, headers=customer(who))).status_code
+
+        assert [await place("usr_ann") for _ in range(4)] == [201, 201, 201, 429]
+        assert await place("usr_bob") == 201
+        assert [(await system.orders.post("/orders?draft=true", json=GOOD)).status_code for _ in range(5)] == [201] * 5
+        form = {"grant_type": "client_credentials"}
+        del system.users.headers["Authorization"]
+        answers = [
+            await system.users.post("/token", data=form, headers={"X-Client-Ip": "203.0.113.9"}) for _ in range(3)
+        ]
+        assert [answer.status_code for answer in answers] == [401, 401, 429]
+        assert 1 <= int(answers[2].headers["retry-after"]) <= 6
+        elsewhere = await system.users.post("/token", data=form, headers={"X-Client-Ip": "203.0.113.10"})
+        assert elsewhere.status_code == 401

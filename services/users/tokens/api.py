@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request, Response
 from services.kit.access import PUBLIC
 from services.kit.asgi import read_body
 from services.kit.errors import TooOften
+from services.kit.limits import limited
 from services.kit.metrics import METRICS
 from services.kit.signing import SigningKeys
 from services.users.tokens.errors import TokenError
@@ -48,7 +49,7 @@ def router(grants: Grants, keys: SigningKeys) -> APIRouter:
     """The routes of tokens."""
     routes = APIRouter()
 
-    @routes.post("/token", openapi_extra=FORM, dependencies=[PUBLIC])
+    @routes.post("/token", openapi_extra=FORM, dependencies=[PUBLIC, limited("token")])
     async def token(request: Request) -> Response:
         try:
             asked = _token_request(request, await _form(request))

@@ -1,0 +1,69 @@
+"""How often one client may do a thing."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.kit.errors import TooOften, ZerocartError
+from services.kit.limits import CLIENTS_MAX, Limits, Rate
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def allowed(limits: Limits, client: str, times: int, what: str = "place") -> int:
+    taken = 0
+    for _ in range(times):
+        try:
+            limits.take(what, client)
+        except TooOften as error:
+            assert error.retry_after_seconds >= 1
+        else:
+            taken += 1
+    return taken
+
+
+def test_a_burst_and_then_one_at_a_time():
+    clock = Clock()
+    limits = Limits({"place": "5/2"}, clock)
+    assert allowed(limits, "ann", 20) == 5
+    assert allowed(limits, "bob", 1) == 1
+    clock.now += 2
+    assert allowed(limits, "ann", 5) == 1
+    clock.now += 1_000
+    assert allowed(limits, "ann", 20) == 5  # no more than a burst is saved up
+
+
+def test_whoever_waits_as_told_gets_through():
+    clock = Clock()
+    limits = Limits({"place": "2/3"}, clock)
+    for _ in range(50):
+        try:
+            limits.take("place", "ann")
+        except TooOften as error:
+            clock.now += error.retry_after_seconds
+            limits.take("place", "ann")
+    assert clock.now - 1_000 < 50 * 3 + 3
+
+
+def test_what_is_counted_is_bounded():
+    limits = Limits({"place": "1/60"}, Clock())
+    for number in range(CLIENTS_MAX + 10):
+        limits.take("place", str(number))
+    assert len(limits._full_at) == CLIENTS_MAX
+
+
+@pytest.mark.parametrize("text", ["", "5", "x/1", "0/1", "5/0", "5/-1", "5/nan", "-1/1", "5/inf"])
+def test_what_is_no_rate_is_refused(text):
+    with pytest.raises(ZerocartError, match="ZEROCART_RATES"):
+        Rate.parse(text)
+
+
+def test_a_rate_for_nothing_is_refused():
+    with pytest.raises(ZerocartError, match="palce"):
+        Limits({"palce": "5/1"})

@@ -1,0 +1,55 @@
+"""JSON from outside is read one way only."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.kit.errors import Unreadable
+from services.kit.strict_json import DEPTH_MAX, read_json
+
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+NUMBERS = st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    max_leaves=30,
+)
+
+
+@given(VALUES)
+def test_what_is_json_is_read_as_it_is(value):
+    for escaped in (True, False):
+        assert read_json(json.dumps(value, ensure_ascii=escaped).encode()) == value
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(body):
+    try:
+        json.dumps(read_json(body), ensure_ascii=False).encode()
+    except Unreadable:
+        return
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"{", b"nul", b"NaN", b"[Infinity]", b"-Infinity", b"[1e999]", b"-1e999", b"01", b"[1,]", b'{"a":1,}', b"'a'",
+        b'{"a":1,"a":2}', b'{"a":{"b":1,"b":1}}', b'[{"a":1,"\\u0061":2}]', b'"\\ud800"', b'["\\udc00\\ud800"]', b'{"\\uD800":1}',
+        b'"\\u0000"', b'"a\x00b"', b'"\x01"', b'"\xff"', b"\xef\xbb\xbf{}", '"é"'.encode("latin-1"), '{"a":1}'.encode("utf-16"),
+        b"9" * 65, b"[" * 100_000, b"[" * (DEPTH_MAX + 2) + b"]" * (DEPTH_MAX + 2), b'{"a":' * 500 + b"1" + b"}" * 500, b"{} {}",
+    ],
+)  # fmt: skip
+def test_what_could_be_read_in_two_ways_or_not_kept_is_refused(body):
+    with pytest.raises(Unreadable):
+        read_json(body)
+
+
+def test_what_looks_like_it_is_not_refused():
+    assert read_json(b'"\\ud83d\\ude00"') == "😀"
+    assert read_json(b'"\\\\u0000 \\\\ud800"') == "\\u0000 \\ud800"
+    assert read_json(b"[" * DEPTH_MAX + b"]" * DEPTH_MAX)
+    assert len(read_json(b"[" + b",".join([b'{"a":[]}'] * 2000) + b"]")) == 2000
