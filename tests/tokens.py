@@ -37,7 +37,7 @@ TRUST: Any = {"token_keys": plain(key_set(jwk(KEY)))}
 """Settings of a service that believes these tokens."""
 
 
-def claims(subject: str = "operator", scope: str = STAFF_SCOPES, **more: Any) -> dict[str, Any]:
+def claims(subject: str = "operator", scope: str | None = STAFF_SCOPES, **more: Any) -> dict[str, Any]:
     now = int(time.time())
     base = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "scope": scope, "iat": now, "nbf": now, "exp": now + 900}
     return {name: value for name, value in (base | more).items() if value is not None}

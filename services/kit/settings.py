@@ -63,7 +63,7 @@ class Settings:
             kafka_bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
             kafka_security=kafka_security(secrets),
             topic=environ.get("ZEROCART_TOPIC", "zerocart.events"),
-            service_urls=_service_urls(environ.get("ZEROCART_SERVICE_URLS", "")),
+            service_urls=_texts("ZEROCART_SERVICE_URLS", environ.get("ZEROCART_SERVICE_URLS", "")),
             smtp_url=secrets.reading("ZEROCART_SMTP_URL"),
             mail_from=environ.get("ZEROCART_MAIL_FROM", "orders@zerocart.example"),
             clock_url=environ.get("ZEROCART_CLOCK_URL", ""),
@@ -88,9 +88,7 @@ class Settings:
             events_keys=secrets.reading("ZEROCART_EVENTS_KEYS"),
             events_keys_url=environ.get("ZEROCART_EVENTS_KEYS_URL", ""),
             durations_seconds=_durations(environ.get("ZEROCART_DURATIONS_SECONDS", "")),
-            rates={
-                name: str(rate) for name, rate in _object("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")).items()
-            },
+            rates=_texts("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
 
@@ -109,8 +107,8 @@ def _several(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(",")))
 
 
-def _service_urls(text: str) -> Mapping[str, str]:
-    return {name: str(url) for name, url in _object("ZEROCART_SERVICE_URLS", text).items()}
+def _texts(name: str, text: str) -> Mapping[str, str]:
+    return {key: str(value) for key, value in _object(name, text).items()}
 
 
 def _durations(text: str) -> Mapping[str, int]:

@@ -6,6 +6,7 @@ import os
 import signal
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e.local import Local, cluster
@@ -125,3 +126,19 @@ def test_two_clusters_side_by_side(local, tmp_path):
         with local.client() as client:
             assert client.get("/stock/ONLY-THERE").status_code == 404
         assert "runs already" in other.command("up")
+
+
+def test_the_edge_shows_little_and_tells_clients_apart_itself(local):
+    form = {"grant_type": "password", "username": "ann@example.com", "password": "guess"}
+    with local.stranger() as client:
+        answers: list[httpx.Response] = []
+        for number in range(25):
+            lies = {"X-Client-Ip": f"203.0.113.{number}", "X-Forwarded-For": f"203.0.113.{number}"}
+            answer = client.post("/token", data=form, headers=lies)
+            answers.append(answer)
+            assert answer.headers["cache-control"] == "no-store"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+            assert "server" not in answer.headers
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1

@@ -302,7 +302,7 @@ def test_every_route_has_the_rule_that_is_written_down_here():
     found: dict[str, str] = {}
     for route in routes_of_all(None):
         rule = rule_of(route)
-        for method in route.methods:
+        for method in route.methods or ():
             found[f"{method} {route.path}"] = rule.scope if isinstance(rule, Access) else "public"
             assert isinstance(rule, Access | Public)
     assert found == {**SCOPES, **dict.fromkeys(PUBLIC_ROUTES, "public")}
@@ -409,7 +409,10 @@ async def test_a_run_is_shown_to_whose_order_it_is(database):
 
 
 async def test_an_event_door_that_asks_lets_in_only_who_delivers(database):
-    events = {"events_issuer": "https://delivery.example", "events_keys": plain(key_set(jwk(OTHER, "delivery")))}
+    events: dict[str, Any] = {
+        "events_issuer": "https://delivery.example",
+        "events_keys": plain(key_set(jwk(OTHER, "delivery"))),
+    }
     events["events_subjects"] = ("system:delivery",)
     event = {
         "ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "zerocart.nobody.heard.v1",
@@ -417,7 +420,12 @@ async def test_an_event_door_that_asks_lets_in_only_who_delivers(database):
     }  # fmt: skip
 
     def token(**more: Any) -> dict[str, str]:
-        base = {"iss": "https://delivery.example", "sub": "system:delivery", "aud": "zerocart/payments", "scope": None}
+        base: dict[str, Any] = {
+            "iss": "https://delivery.example",
+            "sub": "system:delivery",
+            "aud": "zerocart/payments",
+            "scope": None,
+        }
         return {"Authorization": f"Bearer {signed(claims(**(base | more)), OTHER, kid='delivery', typ='JWT')}"}
 
     async with running(database, **events) as system:
