@@ -101,13 +101,14 @@ class ReservationExpiryDue(Message):
 
 
 class StockSet(Message):
-    """So much is on the shelf, counted; `available` is that less what is held."""
+    """So much is on the shelf, counted, which is `delta` more than was known; available is that less what is held."""
 
     type: ClassVar[str] = "zerocart.inventory.stock.set.v1"
     key: ClassVar[str] = "product_id"
     product_id: Sku
     product_name: str | None = None
     on_hand: int = Field(ge=0)
+    delta: int | None = None
     reserved: int = Field(ge=0)
     low_below: int = Field(ge=0)
     reason: Reason

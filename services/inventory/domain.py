@@ -296,6 +296,7 @@ def set_stock(command: SetStock, level: Level) -> Decision:
             product_id=command.product_id,
             product_name=command.product_name,
             on_hand=command.on_hand,
+            delta=command.on_hand - level.on_hand,
             reserved=level.reserved,
             low_below=command.low_below,
             reason=command.reason,

@@ -49,8 +49,8 @@ class Failures(Protocol):
         """Keep the message here until somebody decides; unknown ones are no error."""
         ...
 
-    async def clear(self, key: str) -> None:
-        """Forget a message: it was handled, or is being handed in again; unknown ones are no error."""
+    async def clear(self, key: str, service: str) -> None:
+        """Forget what `service` failed on: it is being handed in again; unknown ones are no error."""
         ...
 
     async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
@@ -75,9 +75,9 @@ class PostgresFailures:
         """Keep the message here until somebody decides."""
         await self._connections.fetch("UPDATE failures SET parked = true WHERE key = $1", key)
 
-    async def clear(self, key: str) -> None:
-        """Forget a message."""
-        await self._connections.fetch("DELETE FROM failures WHERE key = $1", key)
+    async def clear(self, key: str, service: str) -> None:
+        """Forget what `service` failed on."""
+        await self._connections.fetch("DELETE FROM failures WHERE key = $1 AND service = $2", key, service)
 
     async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
         """The latest failures first."""
@@ -107,9 +107,10 @@ class MemoryFailures:
         if failure := self._failures.get(key):
             self._failures[key] = replace(failure, parked=True)
 
-    async def clear(self, key: str) -> None:
-        """Forget a message."""
-        self._failures.pop(key, None)
+    async def clear(self, key: str, service: str) -> None:
+        """Forget what `service` failed on."""
+        if service == self._service:
+            self._failures.pop(key, None)
 
     async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
         """The latest failures first."""

@@ -32,6 +32,7 @@ __all__ = [
     "SHUTDOWN_SECONDS",
     "URL_BYTES_MAX",
     "WARM_AGAIN_SECONDS",
+    "Hook",
     "Service",
 ]
 

@@ -108,7 +108,7 @@ def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRoute
             raise NotFound("parked-not-found", "there is no such parked message")
         attributes = {name: value for name, value in failure.attributes.items() if not name.startswith("knative")}
         await publisher.republish(attributes.get("partitionkey", ""), attributes, failure.data)
-        await parked.clear(failure.key)
+        await parked.clear(failure.key, failure.service)
         return {"service": failure.service, "key": failure.key, "replayed": True}
 
     return routes

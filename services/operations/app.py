@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.failures import Failures, PostgresFailures
 from services.kit.host import Host
-from services.kit.service import Service
+from services.kit.service import Hook, Service
 from services.operations.door import DeadLetterDoor
 from services.operations.letters import Letters
 
@@ -21,18 +21,18 @@ __all__ = ["create_app"]
 def create_app(host: Host | None = None, parked: Failures | None = None) -> Service:
     """The operations service on `host`, or on what the environment names; `parked` sees all services' failures."""
     host = host or Host.connect("operations")
-    everybody = parked or _failures_of_all(host)
-    letters = Letters(host.log)
+    on_stop: list[Hook] = []
+    if parked is None:
+        from services.kit.postgres_log import PostgresReader
+
+        reader = PostgresReader(host.settings.database_url)
+        parked = PostgresFailures(reader)
+        on_stop.append(reader.close)
+    letters, everybody = Letters(host.log), parked
 
     def routers() -> Sequence[APIRouter]:
         from services.operations.api import router
 
         return (router(letters, everybody, host.relay.publisher),)
 
-    return Service(host, routers=routers, door=DeadLetterDoor(letters))
-
-
-def _failures_of_all(host: Host) -> Failures:
-    from services.kit.postgres_log import PostgresReader
-
-    return PostgresFailures(PostgresReader(host.settings.database_url))
+    return Service(host, routers=routers, door=DeadLetterDoor(letters), on_stop=on_stop)

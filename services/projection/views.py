@@ -86,6 +86,8 @@ SHOWN: Mapping[str, type[Message]] = {
 }  # fmt: skip
 """The events that change a row; their types are what wakes the projection."""
 
+LOOKED_INTO = "being looked into: "
+
 WORDS: Mapping[str, str] = {
     "orders.order.drafted": "a draft was begun",
     "orders.order.draft_updated": "the draft was changed",
@@ -172,7 +174,9 @@ def _moved_on(row: Order, event: Message, at: datetime) -> Order:
         case orders.OrderDelivered():
             return replace(row, status="delivered", updated_at=at)
         case fulfillment.RunStuck(error=error):
-            return replace(row, reason=f"being looked into: {error}", updated_at=at)
+            return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
+        case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
+            return replace(row, reason=None, updated_at=at)
         case _:
             return row
 
@@ -232,8 +236,8 @@ def moved(event: Message) -> Iterator[tuple[str, int, int]]:
             yield from ((item.product_id, -item.quantity, -item.quantity) for item in event.items)
         case inventory.StockAdjusted(product_id=product_id, delta=delta):
             yield product_id, delta, 0
-        case inventory.StockSet(product_id=product_id):
-            yield product_id, 0, 0
+        case inventory.StockSet(product_id=product_id, delta=delta):
+            yield product_id, delta or 0, 0
         case _:
             return
 
@@ -253,7 +257,9 @@ def stock_after(row: Stock | None, change: tuple[str, int, int], event: Message,
     row = row or Stock(product_id, None, 0, 0, 0, at)
     if isinstance(event, inventory.StockSet):
         name = event.product_name or row.product_name
-        return replace(row, product_name=name, on_hand=event.on_hand, low_below=event.low_below, updated_at=at)
+        # a difference, because the log may hold a count and a reservation that raced in the order of their locks
+        level = event.on_hand if event.delta is None else row.on_hand + on_hand
+        return replace(row, product_name=name, on_hand=level, low_below=event.low_below, updated_at=at)
     return replace(row, on_hand=row.on_hand + on_hand, reserved=row.reserved + reserved, updated_at=at)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.kit.host import Host
 from services.kit.outbox import Relay
-from services.kit.service import Service
+from services.kit.service import Hook, Service
 from services.scheduler.clock import Clock, NoClock, PingSourceClock
 from services.scheduler.reactions import Alarm, reactions
 from services.scheduler.timers import Timers
@@ -16,9 +16,14 @@ PINGSOURCE = "scheduler-clock"
 
 def create_app(host: Host | None = None, clock: Clock | None = None, others: Relay | None = None) -> Service:
     """The scheduler on `host`, or on what the environment names; `others` relays for services that died."""
+    on_stop: list[Hook] = []
     if host is None:
+        from services.kit.postgres_log import PostgresReader
+
         host = Host.connect("scheduler")
-        others = _relay_for_all(host)
+        reader = PostgresReader(host.settings.database_url)
+        others = Relay(reader.outbox, host.relay.publisher)
+        on_stop.append(reader.close)
     settings = host.settings
     clock = clock or (
         PingSourceClock(settings.clock_url, settings.namespace, PINGSOURCE) if settings.clock_url else NoClock()
@@ -31,10 +36,4 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
         if others is not None:
             await others.close()
 
-    return Service(host, reactions=reactions(timers, alarm, others), on_stop=(stop,))
-
-
-def _relay_for_all(host: Host) -> Relay:
-    from services.kit.postgres_log import PostgresReader
-
-    return Relay(PostgresReader(host.settings.database_url).outbox, host.relay.publisher)
+    return Service(host, reactions=reactions(timers, alarm, others), on_stop=(stop, *on_stop))

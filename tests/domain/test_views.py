@@ -79,6 +79,7 @@ def test_an_amendment_changes_only_what_it_names() -> None:
 
 def test_a_stuck_run_is_visible() -> None:
     assert order_of(created(ID), STUCK).reason == "being looked into: the provider is away"
+    assert order_of(created(ID), STUCK, fulfillment.RunResumed(saga_id=ID, by="ann")).reason is None
 
 
 @pytest.mark.parametrize("event", [*(event for event, _ in ENDINGS), started(ID), STUCK])
@@ -128,6 +129,16 @@ def test_what_is_reserved_does_not_depend_on_where_a_count_or_an_adjustment_stan
         inventory.StockAdjusted(product_id="mug", delta=0, on_hand=50, reserved=0, reason="looked"),
     )
     assert {(stock_of(*order).on_hand, stock_of(*order).reserved) for order in permutations(events)} == {(50, 5)}
+
+
+def test_what_is_on_hand_does_not_depend_on_where_a_count_stands_either() -> None:
+    events = (
+        inventory.StockSet(product_id="mug", on_hand=10, delta=10, reserved=0, low_below=0, reason="counted"),
+        checked(ID, ("mug", 3)),
+        inventory.ReservationCommitted(order_id=ID, items=reserved_items(("mug", 3))),
+        inventory.StockSet(product_id="mug", on_hand=20, delta=13, reserved=0, low_below=0, reason="counted"),
+    )
+    assert {(stock_of(*order).on_hand, stock_of(*order).reserved) for order in permutations(events)} == {(20, 0)}
 
 
 def test_many_lines_take_time_by_their_number_not_its_square() -> None:

@@ -17,6 +17,6 @@ async def test_the_life_of_a_failure(harness):
     assert parked.last_error.startswith("second") and parked.first_at <= parked.last_at
     assert len(await failures.list(parked_only=False, failures_max=9)) == 2
     assert len(await failures.list(parked_only=False, failures_max=1)) == 1
-    await failures.clear("m")
-    await failures.clear("m")
+    await failures.clear("m", "orders")
+    await failures.clear("m", "orders")
     assert [failure.key for failure in await failures.list(parked_only=False, failures_max=9)] == ["n"]
