@@ -6,21 +6,14 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from services.kit.errors import Unavailable, ZerocartError
+from services.kit.jws import BadKeyError, PublicKey, public_key
 from services.kit.secrets import Secret
 
-__all__ = ["ALGORITHMS", "GivenKeys", "KeySet", "PublicKey", "RemoteKeys", "keys_of"]
+__all__ = ["GivenKeys", "KeySet", "RemoteKeys", "keys_of"]
 
-ALGORITHMS: Mapping[tuple[str, str], str] = {
-    ("OKP", "Ed25519"): "EdDSA",
-    ("EC", "P-256"): "ES256",
-    ("RSA", ""): "RS256",
-}
-"""The one algorithm of each kind of key; a symmetric key is none of them."""
-RSA_BITS_MIN = 2_048
 KEYS_MAX = 20
 KEY_SET_BYTES_MAX = 65_536
 KEYS_TRUSTED_SECONDS = 300.0
@@ -31,14 +24,6 @@ FETCH_PAUSE_SECONDS = 10.0
 """Between two fetches for unknown keys: anybody can make up a key's name."""
 FIRST_FETCH_PAUSE_SECONDS = 0.5
 FETCH_TIMEOUT_SECONDS = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A key and the only algorithm it is used with."""
-
-    algorithm: str
-    public: Any
 
 
 class KeySet:
@@ -52,7 +37,7 @@ class KeySet:
         """The usable signature keys of a JWK set; ZerocartError if it is none or has no usable key."""
         try:
             found: object = json.loads(text)["keys"]
-            keys = {str(jwk["kid"]): key for jwk in _members(found) if (key := _public_key(jwk)) is not None}
+            keys = {str(jwk["kid"]): key for jwk in _members(found) if (key := _usable(jwk)) is not None}
         except (ValueError, KeyError, TypeError) as error:
             raise ZerocartError("bad-setting", "the key set is no JWK set") from error
         if not keys:
@@ -70,18 +55,11 @@ def _members(found: object) -> Sequence[dict[str, Any]]:
     return [jwk for jwk in found[:KEYS_MAX] if isinstance(jwk, dict) and jwk.get("kid")]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
 
 
-def _public_key(jwk: Mapping[str, Any]) -> PublicKey | None:
-    import jwt
-
-    kind = str(jwk.get("kty"))
-    algorithm = ALGORITHMS.get((kind, "" if kind == "RSA" else str(jwk.get("crv"))))
-    if algorithm is None or "d" in jwk or jwk.get("use", "sig") != "sig" or jwk.get("alg", algorithm) != algorithm:
-        return None
+def _usable(jwk: Mapping[str, Any]) -> PublicKey | None:
     try:
-        public: Any = jwt.PyJWK(dict(jwk), algorithm).key
-    except (jwt.PyJWTError, ValueError, TypeError):
+        return public_key(jwk)
+    except BadKeyError:
         return None
-    return None if kind == "RSA" and public.key_size < RSA_BITS_MIN else PublicKey(algorithm, public)
 
 
 class GivenKeys:

@@ -13,14 +13,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi.routing import APIRoute
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.kit.access import Access, Public, check_rules, rule_of
 from services.kit.errors import Unauthenticated, ZerocartError
+from services.kit.jws import Jws, UnsignedError, public_key
 from services.kit.keys import GivenKeys, KeySet
 from services.kit.rest import json_router
 from services.kit.secrets import plain
 from services.kit.settings import Settings
-from services.kit.tokens import LIFETIME_SECONDS_MAX, TOKEN_CHARS_MAX, Trust, Verifier, verifier
+from services.kit.tokens import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS_MAX, TOKEN_CHARS_MAX, Trust, Verifier, verifier
 from tests.services import read_side
 from tests.services.system import order, running
 from tests.tokens import AUDIENCE, ISSUER, KEY, KEY_ID, TRUST, authorization, claims, customer, jwk, key_set, signed
@@ -57,6 +60,7 @@ def tampered(token: str) -> str:
 
 NOW = int(time.time())
 RSA = rsa.generate_private_key(65537, 2048)
+GOOD_TOKEN = signed(claims())
 FORGERIES = {
     "nothing": "",
     "no token": "abc",
@@ -97,6 +101,13 @@ FORGERIES = {
     "an id token": signed(claims(), typ="JWT"),
     "no type": signed(claims(), typ=None),
     "critical extension": signed(claims(), crit=["exp"], exp=1),
+    "padded": signed(claims()) + "=",
+    "signature not canonical": GOOD_TOKEN[:-1] + ("B" if GOOD_TOKEN[-1] == "A" else "x"),
+    "base64 of another alphabet": GOOD_TOKEN.replace("_", "/").replace("-", "+") + "+",
+    "claims twice": unsigned({"alg": "EdDSA", "kid": KEY_ID}, b'{"sub":1,"sub":2}', b"x" * 64),
+    "expiry as truth": signed(claims(exp=True)),
+    "audience an object": signed(claims(aud={"zerocart": 1})),
+    "subject a number": unsigned({"alg": "EdDSA", "typ": "at+jwt", "kid": KEY_ID}, claims() | {"sub": 7}, b"x" * 64),
     "payload no object": unsigned({"alg": "EdDSA", "typ": "at+jwt", "kid": KEY_ID}, [1], b"x" * 64),
     "oversized": signed(claims(scope="x" * TOKEN_CHARS_MAX)),
     "not ASCII": signed(claims()) + "é",
@@ -121,14 +132,70 @@ async def test_a_forgery_is_not_believed(name):
 async def test_a_token_that_was_believed_is_not_after_it_expired():
     now = [time.time()]
     trusting = Verifier([Trust(ISSUER, AUDIENCE, GivenKeys(TRUST["token_keys"]))], lambda: now[0])
-    token = signed(claims(exp=int(time.time()) - 10, iat=int(time.time()) - 600))  # within the skew of clocks
-    now[0] -= 60
+    token = signed(claims(exp=NOW + 60))
     assert await trusting.verify(token)
-    now[0] += 120
-    trusting_now = Verifier([Trust(ISSUER, AUDIENCE, GivenKeys(TRUST["token_keys"]))])
-    assert await trusting_now.verify(token)  # still within the skew
+    now[0] = NOW + 60 + CLOCK_SKEW_SECONDS - 1  # clocks differ a little
+    assert await trusting.verify(token)
+    now[0] = NOW + 60 + CLOCK_SKEW_SECONDS
     with pytest.raises(Unauthenticated):
-        await believer().verify(signed(claims(exp=int(time.time()) - 31, iat=int(time.time()) - 600)))
+        await trusting.verify(token)
+
+
+EC = ec.generate_private_key(ec.SECP256R1())
+
+
+def ec_jwk() -> dict[str, str]:
+    point = EC.public_key().public_numbers()
+    return {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": segment(point.x.to_bytes(32)),
+        "y": segment(point.y.to_bytes(32)),
+        "kid": "ec",
+    }
+
+
+async def test_every_algorithm_is_checked_as_a_library_signs_it():
+    numbers = RSA.public_key().public_numbers()
+    rsa_jwk = {"kty": "RSA", "n": segment(numbers.n.to_bytes(256)), "e": "AQAB", "kid": "rsa", "alg": "RS256"}
+    trusting = believer(token_keys=plain(key_set(jwk(KEY), ec_jwk(), rsa_jwk)))
+    honest = [signed(claims()), signed(claims(), EC, "ES256", kid="ec"), signed(claims(), RSA, "RS256", kid="rsa")]
+    for token in honest:
+        assert (await trusting.verify(token)).subject == "operator"
+        head, payload, signature = token.split(".")
+        flipped = bytearray(base64.urlsafe_b64decode(signature + "=="))
+        for place in (0, len(flipped) // 2, -1):
+            flipped[place] ^= 1
+            with pytest.raises(Unauthenticated):
+                await believer(token_keys=plain(key_set(jwk(KEY), ec_jwk(), rsa_jwk))).verify(
+                    f"{head}.{payload}.{segment(bytes(flipped))}"
+                )
+    for confused in (signed(claims(), RSA, "PS256", kid="rsa"), signed(claims(), RSA, "RS512", kid="rsa")):
+        with pytest.raises(Unauthenticated):
+            await trusting.verify(confused)
+    for key_id in ("ec", "rsa"):
+        with pytest.raises(Unauthenticated):
+            await trusting.verify(signed(claims(), kid=key_id))
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
+def test_any_text_is_a_token_or_none(text):
+    try:
+        Jws.parse(text)
+    except UnsignedError:
+        return
+
+
+@given(st.integers(0, 10_000), st.integers(1, 255))
+def test_no_changed_character_leaves_a_token_good(place, by):
+    token = GOOD_TOKEN
+    at = place % len(token)
+    changed = token[:at] + chr((ord(token[at]) + by) % 128) + token[at + 1 :]
+    if changed == token:
+        return
+    with pytest.raises(UnsignedError):
+        jws = Jws.parse(changed)
+        jws.verify(public_key(jwk(KEY)))
 
 
 async def test_a_key_that_is_rotated_out_is_not_believed_any_more():
