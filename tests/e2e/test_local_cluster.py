@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -13,6 +15,9 @@ from tests.e2e.local import Local, cluster
 from tests.services.system import order
 
 pytestmark = pytest.mark.e2e
+
+CALLERS = 90
+"""More than one process of orders takes at once (its target is 70 % of 80)."""
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +147,26 @@ def test_the_edge_shows_little_and_tells_clients_apart_itself(local):
             assert "server" not in answer.headers
     assert answers[-1].status_code == 429
     assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_a_busy_service_gets_another_process_and_gives_it_back(local):
+    headers = {"Authorization": f"Bearer {local.credentials.token()}"}
+    url = f"{local.quick_status()['services']['orders']['url']}/orders?draft=true"
+    stopping = threading.Event()
+    answered: list[int] = []
+
+    def keep_busy() -> None:
+        with httpx.Client(timeout=60, headers=headers) as client:
+            while not stopping.is_set():
+                answered.append(client.post(url, json=order(("P", 1))).status_code)
+
+    with ThreadPoolExecutor(CALLERS) as callers:
+        busy = [callers.submit(keep_busy) for _ in range(CALLERS)]
+        try:
+            local.until(lambda: local.quick_status()["services"]["orders"]["processes"] >= 2, 60)
+        finally:
+            stopping.set()
+        for caller in busy:
+            caller.result()
+    assert set(answered) == {201}
+    local.until(lambda: asleep(local), 60)
