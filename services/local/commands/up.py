@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from services.local.cluster import Cluster, Options
 from services.local.manifests import UnsupportedManifestError
@@ -54,6 +55,14 @@ def detach(settings: Options) -> Running:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    try:
+        return _await(settings, process, log)
+    except BaseException:  # Ctrl-C too: what nobody waits for any more would be left behind
+        process.terminate()
+        raise
+
+
+def _await(settings: Options, process: subprocess.Popen[bytes], log: Path) -> Running:
     deadline = time.monotonic() + READY_SECONDS_MAX
     while time.monotonic() < deadline:
         if (running := settings.state.running()) is not None and running.pid == process.pid:
