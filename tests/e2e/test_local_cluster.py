@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -170,3 +172,13 @@ def test_a_busy_service_gets_another_process_and_gives_it_back(local):
             caller.result()
     assert set(answered) == {201}
     local.until(lambda: asleep(local), 60)
+
+
+def test_an_interrupted_start_leaves_no_cluster_behind(tmp_path):
+    local = Local(tmp_path / "state")
+    program = [sys.executable, "-c", "from services.local.cli import main; main()", "up", "--detach"]
+    starting = subprocess.Popen(program, env=local.environ, stdout=subprocess.DEVNULL)
+    local.until(local.state.locked)
+    starting.send_signal(signal.SIGINT)
+    assert starting.wait(30) == 130
+    local.until(lambda: not local.state.locked(), 90)
