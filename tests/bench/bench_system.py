@@ -228,13 +228,11 @@ async def idle(local: Local) -> None:
         SELECT sum(xact_commit + xact_rollback)::int, sum(sessions)::int FROM pg_stat_database
         WHERE datname IN ('zerocart', 'zerocart_read')
     """
-    before = await connection.fetchrow(sql)
+    ((commits, sessions),) = await connection.fetch(sql)
     await asyncio.sleep(IDLE_SECONDS)
-    after = await connection.fetchrow(sql)
-    print(
-        f"idle: {after[0] - before[0]} transactions, {after[1] - before[1]} sessions in {IDLE_SECONDS:.0f} s",
-        flush=True,
-    )
+    ((commits_now, sessions_now),) = await connection.fetch(sql)
+    opened = sessions_now - sessions
+    print(f"idle: {commits_now - commits} transactions, {opened} sessions in {IDLE_SECONDS:.0f} s", flush=True)
     await connection.close()
 
 
