@@ -177,7 +177,13 @@ def test_a_busy_service_gets_another_process_and_gives_it_back(local):
 def test_an_interrupted_start_leaves_no_cluster_behind(tmp_path):
     local = Local(tmp_path / "state")
     program = [sys.executable, "-c", "from services.local.cli import main; main()", "up", "--detach"]
-    starting = subprocess.Popen(program, env=local.environ, stdout=subprocess.DEVNULL)
+    starting = subprocess.Popen(
+        program,
+        env=local.environ,
+        stdout=subprocess.DEVNULL,
+        # what a shell starts in the background ignores it, and so do the children of that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     local.until(local.state.locked)
     starting.send_signal(signal.SIGINT)
     assert starting.wait(30) == 130
