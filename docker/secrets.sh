@@ -37,6 +37,7 @@ for name in POSTGRES GRAFANA USERS ORDERS INVENTORY PAYMENTS SHIPPING NOTIFICATI
 done
 keep ACCOUNT_KEY random
 keep MAIL_TOKEN_KEYS random
+keep VAULT_KEYS random
 keep SIGNING_KEYS signing_key
 keep OPERATOR_SECRET random
 keep CLIENTS clients

@@ -37,6 +37,10 @@ __all__ = [
 ]
 
 
+WHO = ("customer_id", "saga_id")
+"""Whom a run is about: a guest's data lives with the order, whose id is the run's."""
+
+
 class WantedItem(Value):
     """How much of one product an order wants, all its lines together."""
 
@@ -91,6 +95,8 @@ class FulfillmentPrepare(saga.StepRequest):
     """shipping: check the address and plan the parcels."""
 
     type: ClassVar[str] = "zerocart.fulfillment.fulfillment.prepare.v1"
+    person_in: ClassVar[tuple[str, ...]] = WHO
+    customer_id: str | None = None
     shipping_address: Address
     items: tuple[WantedItem, ...]
     priority: Priority
@@ -106,6 +112,8 @@ class ShipmentCreate(saga.StepRequest):
     """shipping: hand the planned parcels to the carrier, for the address as it is now."""
 
     type: ClassVar[str] = "zerocart.fulfillment.shipment.create.v1"
+    person_in: ClassVar[tuple[str, ...]] = WHO
+    customer_id: str | None = None
     shipping_address: Address
 
 
@@ -119,6 +127,8 @@ class ConfirmationSend(saga.StepRequest):
     """notifications: tell the customer that the order is confirmed."""
 
     type: ClassVar[str] = "zerocart.fulfillment.confirmation.send.v1"
+    person_in: ClassVar[tuple[str, ...]] = WHO
+    customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     lines: tuple[OrderLine, ...]
@@ -129,6 +139,8 @@ class CancellationSend(saga.StepRequest):
     """notifications: tell a customer who was told of the confirmation that it no longer holds."""
 
     type: ClassVar[str] = "zerocart.fulfillment.cancellation.send.v1"
+    person_in: ClassVar[tuple[str, ...]] = WHO
+    customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     total: Money
@@ -141,6 +153,7 @@ class RunStarted(saga.RunStarted):
     """The order is being fulfilled; the run keeps what its requests will need."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.started.v1"
+    person_in: ClassVar[tuple[str, ...]] = WHO
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
@@ -155,6 +168,8 @@ class RunAmended(saga.RunAmended):
     """The order was changed while it is being fulfilled; what is absent did not change."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.amended.v1"
+    person_in: ClassVar[tuple[str, ...]] = WHO
+    customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     shipping_address: Address | None = None

@@ -68,6 +68,7 @@ class OrderMessage(Message):
     """Anything said about one order."""
 
     key: ClassVar[str] = "order_id"
+    person_in: ClassVar[tuple[str, ...]] = ("customer_id", "order_id")  # a guest's data lives with the order
     order_id: str
 
 
@@ -107,6 +108,7 @@ class OrderUpdated(OrderMessage):
     """Address, contact or notes changed before the shipment existed; what is absent did not change."""
 
     type: ClassVar[str] = "zerocart.orders.order.updated.v1"
+    customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     shipping_address: Address | None = None
@@ -124,6 +126,7 @@ class OrderCancelled(OrderMessage):
     """The order is off, and everything done for it was undone."""
 
     type: ClassVar[str] = "zerocart.orders.order.cancelled.v1"
+    customer_id: str | None = None
     reason: str
     email: Personal[str] | None = None
 
@@ -139,6 +142,7 @@ class OrderFailed(OrderMessage):
     """The order could not be fulfilled, and everything done for it was undone."""
 
     type: ClassVar[str] = "zerocart.orders.order.failed.v1"
+    customer_id: str | None = None
     code: str
     reason: str
     email: Personal[str] | None = None

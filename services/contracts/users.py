@@ -31,6 +31,7 @@ class UserMessage(Message):
     """Anything said about one user."""
 
     key: ClassVar[str] = "user_id"
+    person_in: ClassVar[tuple[str, ...]] = ("user_id",)
     user_id: str
 
 

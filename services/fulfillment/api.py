@@ -33,10 +33,10 @@ def router(handler: CommandHandler) -> APIRouter:
 
     @routes.get("/fulfillments/{order_id}")
     async def read(order_id: OrderId, caller: Annotated[Caller, needs("fulfillments:read")]) -> dict[str, object]:
-        recorded = await handler.log.read(FULFILLMENT.stream(order_id))
-        if not recorded or not caller.may_reach(customer_of(recorded)):
+        history = await handler.history(FULFILLMENT, order_id)
+        if not history or not caller.may_reach(customer_of(history)):
             raise NotFound("run-not-found", "there is no run for this order")
-        return {"order_id": order_id, **history_of(recorded)}
+        return {"order_id": order_id, **history_of(history)}
 
     @routes.post("/fulfillments/{order_id}/resume", dependencies=[needs("fulfillments:write")])
     async def resume(order_id: OrderId, cause: RestCause, body: ResumeBody | None = None) -> Response:

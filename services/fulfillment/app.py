@@ -18,7 +18,9 @@ __all__ = ["create_app"]
 
 def create_app(host: Host | None = None) -> Service:
     """The fulfillment service on `host`, or on what the environment names."""
-    host = host or Host.connect("fulfillment")
+    if host is None:
+        host = Host.connect("fulfillment")
+        host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
 
     def routers() -> Sequence[APIRouter]:
         from services.fulfillment.api import router

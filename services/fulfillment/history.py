@@ -10,12 +10,14 @@ from pydantic import JsonValue
 
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.log import Recorded
+from services.kit.message import Message
 from services.kit.saga import messages
 from services.kit.saga.run import Asked, Done, Idle, Lost, NotStarted, Refused, StepRun, Waiting, Work, status_of
 
-__all__ = ["customer_of", "history_of"]
+__all__ = ["History", "customer_of", "history_of"]
 
-_MODELS = {event.type: event for event in FULFILLMENT.events}
+History = Sequence[tuple[Recorded, Message]]
+"""The events of one run, and what they say."""
 _WORDS: dict[type[Work], str] = {
     Idle: "not_started",
     Asked: "in_progress",
@@ -53,18 +55,17 @@ class _Times:
                 pass
 
 
-def customer_of(recorded: Sequence[Recorded]) -> str | None:
+def customer_of(history: History) -> str | None:
     """The customer whose order a run is for."""
-    run = FULFILLMENT.fold(_MODELS[row.type].read(row.data) for row in recorded)
+    run = FULFILLMENT.fold(event for _, event in history)
     return None if isinstance(run, NotStarted) else getattr(run.progress.facts, "customer_id", None)
 
 
-def history_of(recorded: Sequence[Recorded]) -> dict[str, object]:
+def history_of(history: History) -> dict[str, object]:
     """The run whose events these are, for showing."""
     times: dict[tuple[str, bool], _Times] = {}
     run = FULFILLMENT.initial
-    for row in recorded:
-        event = _MODELS[row.type].read(row.data)
+    for row, event in history:
         run = FULFILLMENT.evolve(run, event)
         if isinstance(
             event, messages.StepRequest | messages.StepSucceeded | messages.StepFailed | messages.StepTimedOut
@@ -77,7 +78,7 @@ def history_of(recorded: Sequence[Recorded]) -> dict[str, object]:
     if outcome is not None:
         shown |= {"cause": outcome.cause, "error_code": outcome.error_code, "error": outcome.error}
     shown["steps"] = [_step(step.name, run.progress.step(step.name), times) for step in ORDER_SAGA.steps]
-    return {**shown, "started_at": recorded[0].time, "updated_at": recorded[-1].time}
+    return {**shown, "started_at": history[0][0].time, "updated_at": history[-1][0].time}
 
 
 def _step(name: str, step: StepRun, times: dict[tuple[str, bool], _Times]) -> dict[str, object]:

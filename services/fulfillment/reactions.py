@@ -36,6 +36,7 @@ def reactions(handler: CommandHandler) -> Reactions:
         amendment = RunAmended(
             saga_id=message.order_id,
             facts_version=_version(heard),
+            customer_id=message.customer_id,
             email=message.email,
             customer_name=message.customer_name,
             shipping_address=message.shipping_address,

@@ -48,6 +48,7 @@ ORDER_SAGA = Saga(
             name="prepare_fulfillment",
             do=lambda run, ask: say.FulfillmentPrepare(
                 **ask,
+                customer_id=run.customer_id,
                 shipping_address=run.shipping_address,
                 items=wanted_items(run.lines),
                 priority=run.priority,
@@ -65,7 +66,9 @@ ORDER_SAGA = Saga(
         OrderStep(
             name="create_shipment",
             after=("capture_payment",),
-            do=lambda run, ask: say.ShipmentCreate(**ask, shipping_address=run.shipping_address),
+            do=lambda run, ask: say.ShipmentCreate(
+                **ask, customer_id=run.customer_id, shipping_address=run.shipping_address
+            ),
             undo=lambda _, ask: say.ShipmentCancel(**ask),
             deadline=ANSWER_DEADLINE,
         ),
@@ -73,10 +76,19 @@ ORDER_SAGA = Saga(
             name="send_confirmation",
             after=("create_shipment",),
             do=lambda run, ask: say.ConfirmationSend(
-                **ask, email=run.email, customer_name=run.customer_name, lines=run.lines, total=run.total
+                **ask,
+                customer_id=run.customer_id,
+                email=run.email,
+                customer_name=run.customer_name,
+                lines=run.lines,
+                total=run.total,
             ),
             undo=lambda run, ask: say.CancellationSend(
-                **ask, email=run.email, customer_name=run.customer_name, total=run.total
+                **ask,
+                customer_id=run.customer_id,
+                email=run.email,
+                customer_name=run.customer_name,
+                total=run.total,
             ),
             deadline=MAIL_DEADLINE,
             attempts_max=MAIL_ATTEMPTS_MAX,

@@ -11,8 +11,7 @@ from datetime import datetime
 
 from services.contracts.inventory import InventoryChecked, StockAdjusted, StockSet
 from services.inventory.domain import RESERVATION, Level, Reservation, ReservationCommand, movements
-from services.kit.cloudevents import source_of
-from services.kit.commands import CONFLICT_RETRIES_MAX, Cause, CommandHandler, Outcome, folded, record, stamp
+from services.kit.commands import CONFLICT_RETRIES_MAX, Cause, CommandHandler, Outcome, record
 from services.kit.decider import Decision, Rejected
 from services.kit.errors import Refused, Unavailable
 from services.kit.log import START, Append, Appended, Duplicate, NewEvent, Unit
@@ -69,7 +68,6 @@ class StockRoom:
     def __init__(self, handler: CommandHandler) -> None:
         self._handler = handler
         self._log = handler.log
-        self._source = source_of(handler.service)
 
     async def reserve(
         self,
@@ -82,7 +80,7 @@ class StockRoom:
 
         async def work(unit: Unit) -> _Moved | None:
             stream = RESERVATION.stream(order_id)
-            loaded = folded(RESERVATION, await unit.read(stream))
+            loaded = await self._handler.folded(RESERVATION, await unit.read(stream), unit)
             levels = await self._lock(unit, {*wanted, *_products(loaded.state)})
             decision = RESERVATION.decide(make(levels), loaded.state)
             if isinstance(decision, Rejected) or not decision:
@@ -162,7 +160,7 @@ class StockRoom:
                 await unit.execute(LET_GO, order_id)
 
     async def _append(self, unit: Unit, stream: str, version: int, decision: Sequence[Message], cause: Cause) -> _Moved:
-        events = [stamp(event, cause, self._source) for event in decision]
+        events = await self._handler.stamped(decision, cause, unit)
         (result,) = await unit.append(Append(stream, version, events, cause.mark))
         if not isinstance(result, Appended):
             raise _RollBack(result if isinstance(result, Duplicate) else None)

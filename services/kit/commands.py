@@ -18,10 +18,12 @@ from weakref import WeakValueDictionary
 from services.kit.cloudevents import Incoming, is_clean, source_of
 from services.kit.decider import Decider, Rejected
 from services.kit.errors import FieldError, Invalid, NotFound, Refused, Stale, Unavailable, ZerocartError
-from services.kit.log import START, Append, Appended, Duplicate, EventLog, Mark, NewEvent, Position, Recorded
+from services.kit.log import START, Append, Appended, Duplicate, EventLog, Mark, NewEvent, Position, Recorded, Unit
 from services.kit.message import Message
 from services.kit.outbox import Relay
+from services.kit.personal import opened, sealed
 from services.kit.tracing import current
+from services.kit.vault import Vault
 
 __all__ = [
     "CACHE_AGGREGATES_MAX",
@@ -31,9 +33,8 @@ __all__ = [
     "Loaded",
     "Outcome",
     "error_of",
-    "folded",
     "record",
-    "stamp",
+    "stamped",
 ]
 
 CACHE_AGGREGATES_MAX = 4_096
@@ -86,10 +87,11 @@ class Outcome(Generic[S]):
 class CommandHandler:
     """Decides and records for the aggregates of one service."""
 
-    def __init__(self, service: str, log: EventLog, relay: Relay) -> None:
+    def __init__(self, service: str, log: EventLog, relay: Relay, vault: Vault) -> None:
         self.service = service
         self.log = log
         self.relay = relay
+        self.vault = vault
         self._cache: OrderedDict[str, Loaded[object]] = OrderedDict()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -105,10 +107,29 @@ class CommandHandler:
     async def reload(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
         """The aggregate as the database knows it now."""
         stream = decider.stream(identity)
-        recorded = await self.log.read(stream)
-        loaded = folded(decider, recorded)
+        loaded = await self.folded(decider, await self.log.read(stream))
         self._remember(stream, loaded)
         return loaded
+
+    async def folded(self, decider: Decider[C, S], recorded: Sequence[Recorded], unit: Unit | None = None) -> Loaded[S]:
+        """The aggregate whose whole history is `recorded`; `unit` is the transaction that is open, if there is one."""
+        if not recorded:
+            return Loaded(decider.initial, 0, START)
+        history = await self._opened(decider, recorded, unit)
+        return Loaded(decider.fold(history), recorded[-1].version, recorded[-1].position)
+
+    async def history(self, decider: Decider[C, S], identity: str) -> list[tuple[Recorded, Message]]:
+        """Every event of an aggregate, with what it says."""
+        recorded = await self.log.read(decider.stream(identity))
+        return list(zip(recorded, await self._opened(decider, recorded, None), strict=True))
+
+    async def _opened(self, decider: Decider[C, S], recorded: Sequence[Recorded], unit: Unit | None) -> list[Message]:
+        models = {event.type: event for event in decider.events}
+        return await opened(self.vault, [(models[event.type], event.data) for event in recorded], unit)
+
+    async def stamped(self, events: Sequence[Message], cause: Cause, unit: Unit | None = None) -> list[NewEvent]:
+        """The events as they are stored and published, within the transaction `unit` if there is one."""
+        return await stamped(events, cause, source_of(self.service), self.vault, unit)
 
     async def handle(
         self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None = None
@@ -146,7 +167,7 @@ class CommandHandler:
                 # another process may have appended since: only the newest state may decide nothing
                 loaded, fresh = await self.reload(decider, identity), True
                 continue
-            events = [stamp(event, cause, source_of(self.service)) for event in decision]
+            events = await self.stamped(decision, cause)
             result = await self.log.append(Append(stream, loaded.version, events, cause.mark))
             match result:
                 case Appended():
@@ -221,17 +242,19 @@ def error_of(rejected: Rejected) -> ZerocartError:
     return Refused(rejected.code, rejected.detail)
 
 
-def folded(decider: Decider[C, S], recorded: Sequence[Recorded]) -> Loaded[S]:
-    """The aggregate whose whole history is `recorded`."""
-    if not recorded:
-        return Loaded(decider.initial, 0, START)
-    models = {event.type: event for event in decider.events}
-    state = decider.fold(models[event.type].read(event.data) for event in recorded)
-    return Loaded(state, recorded[-1].version, recorded[-1].position)
+async def stamped(
+    events: Sequence[Message], cause: Cause, source: str, vault: Vault, unit: Unit | None = None
+) -> list[NewEvent]:
+    """The events as they are stored and published; Invalid if a key could not travel as a CloudEvents attribute."""
+    metas = [_meta(event, cause, source) for event in events]  # what is refused makes nobody a key
+    texts = await sealed(vault, events, unit)
+    return [
+        NewEvent(type=event.type, time=cause.at, data=text, meta=json.dumps(meta))
+        for event, text, meta in zip(events, texts, metas, strict=True)
+    ]
 
 
-def stamp(event: Message, cause: Cause, source: str) -> NewEvent:
-    """The event as it is stored and published; Invalid if its key could not travel as a CloudEvents attribute."""
+def _meta(event: Message, cause: Cause, source: str) -> dict[str, str]:
     key = event.key_value
     if not is_clean(key):
         raise Invalid("bad-key", f"{event.key} must be printable ASCII without %: {key!r}")
@@ -244,7 +267,7 @@ def stamp(event: Message, cause: Cause, source: str) -> NewEvent:
     }
     if event.expires_after is not None:
         meta["expirytime"] = (cause.at + event.expires_after).isoformat().replace("+00:00", "Z")
-    return NewEvent(type=event.type, time=cause.at, data=event.write(), meta=json.dumps(meta))
+    return meta
 
 
 def record(service: str, stream: str, events: Sequence[NewEvent], done: Appended) -> list[Recorded]:

@@ -20,8 +20,10 @@ from services.kit.failures import Failures
 from services.kit.logs import CORRELATION, log
 from services.kit.message import Message
 from services.kit.metrics import METRICS
+from services.kit.personal import opened
 from services.kit.reactions import Heard, Reaction, Reactions
 from services.kit.tracing import TRACE, child
+from services.kit.vault import Vault
 
 __all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "Door"]
 
@@ -34,9 +36,10 @@ BUSY_RETRY_SECONDS = 1
 class Door:
     """Hears CloudEvents for one service."""
 
-    def __init__(self, reactions: Reactions, failures: Failures) -> None:
+    def __init__(self, reactions: Reactions, failures: Failures, vault: Vault) -> None:
         self._reactions = reactions
         self._failures = failures
+        self._vault = vault
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one POST of a CloudEvent."""
@@ -49,21 +52,25 @@ class Door:
     async def _hear(self, scope: Scope, receive: Receive) -> tuple[int, str]:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
-            message, reaction = self._understand(event)
+            message, reaction = await self._understand(event)
         except Invalid as error:
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return 400, "unreadable"
+        except Unavailable as error:  # nobody can read it without the vault
+            log("message must come again", level=logging.WARNING, code=error.code)
+            return 503, "unreadable"
         TRACE.set(child(header(scope, b"traceparent") or event.attributes.get("traceparent")))
         CORRELATION.set(event.attributes.get("correlationid", ""))
         return await self._react(event, message, reaction), event.type
 
-    def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
+    async def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
         found = self._reactions.find(event.type)
         if found is None:
             raise Invalid("unknown-type", f"nothing here handles {event.type}")
         model, reaction = found
         try:
-            return model.read(event.data), reaction
+            (message,) = await opened(self._vault, [(model, event.data)])
+            return message, reaction
         except ValidationError as error:
             where = ", ".join(".".join(map(str, part["loc"])) for part in error.errors(include_input=False))
             raise Invalid("bad-data", f"not a {event.type}: {where}") from error

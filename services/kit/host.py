@@ -10,6 +10,7 @@ from services.kit.log import EventLog
 from services.kit.logs import configure
 from services.kit.outbox import Publisher, Relay
 from services.kit.settings import Settings
+from services.kit.vault import Vault
 
 __all__ = ["Host"]
 
@@ -25,10 +26,10 @@ class Host:
     handler: CommandHandler
 
     @classmethod
-    def of(cls, settings: Settings, log: EventLog, publisher: Publisher, failures: Failures) -> Host:
+    def of(cls, settings: Settings, log: EventLog, publisher: Publisher, failures: Failures, vault: Vault) -> Host:
         """A host made of these adapters."""
         relay = Relay(log.outbox, publisher)
-        return cls(settings, log, relay, failures, CommandHandler(settings.service, log, relay))
+        return cls(settings, log, relay, failures, CommandHandler(settings.service, log, relay, vault))
 
     @classmethod
     def connect(cls, service: str) -> Host:
@@ -36,6 +37,7 @@ class Host:
         from services.kit.failures import PostgresFailures
         from services.kit.kafka import KafkaPublisher
         from services.kit.postgres_log import PostgresLog
+        from services.kit.vault import PostgresVault
 
         settings = Settings.from_environment(service)
         configure(service, settings.log_level)
@@ -45,7 +47,8 @@ class Host:
         log = PostgresLog(settings.database_url, service)
         settings.kafka_security()  # what makes no sense stops the start, not the first publication
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic, settings.kafka_security)
-        return cls.of(settings, log, publisher, PostgresFailures(log))
+        vault = PostgresVault(log.connections, settings.vault_keys)
+        return cls.of(settings, log, publisher, PostgresFailures(log), vault)
 
     async def close(self) -> None:
         """Finish what is half said, and disconnect."""

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Self, TypeVar
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 __all__ = [
+    "ERASED",
     "REQUEST_EXPIRES_AFTER",
     "Currency",
     "Email",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+ERASED = "[erased]"
+"""Stands where a personal text must be whose person was erased."""
 
 REQUEST_EXPIRES_AFTER = timedelta(hours=24)
 """How long a request may wait before its receiver answers that it failed instead of doing it late."""
@@ -49,7 +53,7 @@ Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[
 
 @dataclass(frozen=True, slots=True)
 class PersonalMark:
-    """Marks a field as personal data, to be encrypted with a key per person and kept out of logs."""
+    """Marks a field as personal data: sealed with a key per person (`services.kit.personal`) and kept out of logs."""
 
 
 Personal = Annotated[T, PersonalMark()]
@@ -58,7 +62,7 @@ Personal = Annotated[T, PersonalMark()]
 class Value(BaseModel):
     """A frozen value inside a message."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
 
 class Money(Value):
@@ -84,17 +88,27 @@ class Message(Value):
     """A fact or request that is appended to the log and published as a CloudEvent.
 
     `type` is its CloudEvents type and never changes once stored. `key` names the field whose value is the subject and
-    the partition key. `expires_after` is set on requests only.
+    the partition key. `person_in` names the fields that say, the first that is there, whom its personal data is about.
+    `expires_after` is set on requests only.
     """
 
     type: ClassVar[str]
     key: ClassVar[str]
+    person_in: ClassVar[tuple[str, ...]] = ()
     expires_after: ClassVar[timedelta | None] = None
 
     @property
     def key_value(self) -> str:
         """The value of the field that `key` names."""
         return str(getattr(self, type(self).key))
+
+    @property
+    def person(self) -> str:
+        """Whom its personal data is about; ValueError if nobody is named."""
+        for name in type(self).person_in:
+            if person := getattr(self, name):
+                return str(person)
+        raise ValueError(f"{self.type} does not say whom it is about")
 
     @classmethod
     def read(cls, data: str | bytes) -> Self:

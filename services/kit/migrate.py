@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.kit.errors import ZerocartError
-from services.kit.walls import DATABASE_ROLES, READ_ROLES, READERS, WRITERS, reader_grants, role_of
+from services.kit.walls import DATABASE_ROLES, READ_ROLES, READERS, VAULT, WRITERS, reader_grants, role_of, vault_grants
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -99,7 +99,9 @@ async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
 def _kit_migrations() -> list[Migration]:
     log = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
     service = (KIT / "0002_service.sql").read_text()
-    return [log, *(Migration(f"kit/0002_service/{name}", service.replace("{service}", name)) for name in WRITERS)]
+    vault = Migration("kit/0003_vault", (KIT / "0003_vault.sql").read_text())
+    each = [Migration(f"kit/0002_service/{name}", service.replace("{service}", name)) for name in WRITERS]
+    return [log, *each, vault]
 
 
 def _service_migrations(services: Sequence[str]) -> list[Migration]:
@@ -189,6 +191,8 @@ async def _grant(connection: Connection, service: str) -> None:
         statements += await _own_table_grants(connection, service, role)
     if service in READERS:
         statements += reader_grants(service)
+    if service in VAULT:
+        statements += vault_grants(service)
     await connection.execute(";".join(statements))
 
 

@@ -66,7 +66,9 @@ class Service:
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
-        self._door = door or (Door(reactions, self._host.failures) if reactions and self._host else None)
+        self._door = door
+        if reactions and self._host:
+            self._door = Door(reactions, self._host.failures, self._host.handler.vault)
         self._door_verifier = door_verifier(self._settings)
         self._routers = routers
         self._rest: App | None = None

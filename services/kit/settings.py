@@ -31,6 +31,7 @@ class Settings:
     namespace: str = "zerocart"
     sandbox: str = ""
     cors_origins: tuple[str, ...] = ()
+    vault_keys: Secret = field(default=plain(""), repr=False)
     account_key: Secret = field(default=plain(""), repr=False)
     mail_token_keys: Secret = field(default=plain(""), repr=False)
     signing_keys: Secret = field(default=plain(""), repr=False)
@@ -70,6 +71,7 @@ class Settings:
             namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
             sandbox=environ.get("ZEROCART_SANDBOX", ""),
             cors_origins=_several(environ.get("ZEROCART_CORS_ORIGINS", "")),
+            vault_keys=secrets.reading("ZEROCART_VAULT_KEYS"),
             account_key=secrets.reading("ZEROCART_ACCOUNT_KEY"),
             mail_token_keys=secrets.reading("ZEROCART_MAIL_TOKEN_KEYS"),
             signing_keys=secrets.reading("ZEROCART_SIGNING_KEYS"),

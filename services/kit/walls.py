@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["DATABASE_ROLES", "READERS", "READ_ROLES", "WRITERS", "reader_grants", "role_of"]
+__all__ = ["DATABASE_ROLES", "READERS", "READ_ROLES", "VAULT", "WRITERS", "reader_grants", "role_of", "vault_grants"]
 
 WRITERS: Sequence[str] = (
     "users", "orders", "inventory", "payments", "shipping", "notifications", "fulfillment", "scheduler", "operations",
@@ -29,6 +29,17 @@ READERS: Mapping[str, Reach] = {
     "scheduler": Reach(events="SELECT", outbox="SELECT, DELETE"),
 }
 
+MAKES_KEYS = "SELECT, INSERT (person, wrapped)"
+VAULT: Mapping[str, str] = {
+    "users": f"{MAKES_KEYS}, INSERT (erased_at), UPDATE (wrapped, erased_at)",  # erases
+    "orders": MAKES_KEYS,
+    "fulfillment": MAKES_KEYS,
+    "shipping": "SELECT",
+    "notifications": "SELECT",
+    "projection": "SELECT",
+}
+"""Services that write or read personal data, and what they may do with persons' keys."""
+
 DATABASE_ROLES: Sequence[str] = tuple(dict.fromkeys((*WRITERS, *READERS)))
 """Services that need a password for the log database."""
 
@@ -39,6 +50,12 @@ READ_ROLES: Mapping[str, str] = {"projection": "SELECT, INSERT, UPDATE, DELETE, 
 def role_of(service: str) -> str:
     """The database role of a service."""
     return f"zerocart_{service}"
+
+
+def vault_grants(service: str) -> list[str]:
+    """The statements that let a service use the vault."""
+    role = role_of(service)
+    return [f"GRANT USAGE ON SCHEMA vault TO {role}", f"GRANT {VAULT[service]} ON vault.keys TO {role}"]
 
 
 def reader_grants(service: str) -> list[str]:

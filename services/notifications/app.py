@@ -14,7 +14,8 @@ def create_app(host: Host | None = None, server: MailServer | None = None) -> Se
     """The notifications service on `host`, or on what the environment names."""
     if host is None:
         host = Host.connect("notifications")
-        host.settings.require(ZEROCART_MAIL_TOKEN_KEYS=host.settings.mail_token_keys())
+        settings = host.settings
+        settings.require(ZEROCART_MAIL_TOKEN_KEYS=settings.mail_token_keys(), ZEROCART_VAULT_KEYS=settings.vault_keys())
     server = server or SmtpServer(host.settings.smtp_url)
     settings = host.settings
     heard = reactions(host.handler, server, settings.mail_from, settings.mail_token_keys)

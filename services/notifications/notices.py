@@ -25,6 +25,7 @@ from services.contracts.users import (
 from services.kit.commands import CommandHandler
 from services.kit.derived import derive, several
 from services.kit.errors import Unavailable
+from services.kit.message import ERASED
 from services.kit.metrics import METRICS
 from services.kit.reactions import Heard, Reactions
 from services.kit.secrets import Secret
@@ -146,7 +147,8 @@ def hear_notices(hears: Reactions, handler: CommandHandler, server: MailServer, 
         if not isinstance((await handler.reload(NOTICE, identity)).state, Unsent):
             return
         too_late = heard.expired or (isinstance(notice, TokenNotice) and notice.expires_at <= heard.now)
-        mailed = not too_late and await send(template, notice)
+        erased = notice.email == ERASED  # there is nobody left to tell
+        mailed = not too_late and not erased and await send(template, notice)
         command = RecordNotice(
             at=heard.now, user_id=notice.user_id, template=template, notice_id=notice.notice_id, mailed=mailed
         )

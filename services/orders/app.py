@@ -21,7 +21,9 @@ WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "s
 
 def create_app(host: Host | None = None) -> Service:
     """The orders service on `host`, or on what the environment names."""
-    host = host or Host.connect("orders")
+    if host is None:
+        host = Host.connect("orders")
+        host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
 
     def routers() -> Sequence[APIRouter]:
         from services.orders.api import router

@@ -326,6 +326,7 @@ def _amend(command: Amend, order: Order) -> Decision:
             return [
                 OrderUpdated(
                     order_id=command.order_id,
+                    customer_id=owner_of(order),
                     email=command.email,
                     customer_name=command.customer_name,
                     shipping_address=command.shipping_address,
@@ -345,7 +346,7 @@ def _cancel(command: Cancel, order: Order) -> Decision:
         case Nothing():
             return _no_such_order()
         case Draft(content=content):
-            return [OrderCancelled(order_id=command.order_id, reason=command.reason, email=content.email)]
+            return [_cancelled(order, command.order_id, command.reason, content.email)]
         case Pending() | Confirmed():
             return [OrderCancellationRequested(order_id=command.order_id, reason=command.reason)]
         case Cancelling() | Ended(how="cancelled"):
@@ -361,13 +362,18 @@ def _conclude(command: Confirm | Fail | Undone, order: Order) -> Decision:
         case Confirm(order_id=order_id), Pending(total=total):
             return [OrderConfirmed(order_id=order_id, total=total)]
         case ((Fail() | Undone()), Cancelling(reason=reason, email=email)):
-            return [OrderCancelled(order_id=command.order_id, reason=reason, email=email)]
+            return [_cancelled(order, command.order_id, reason, email)]
         case Fail(order_id=order_id, code=code, reason=reason), (Pending(email=email) | Confirmed(email=email)):
-            return [OrderFailed(order_id=order_id, code=code, reason=reason, email=email)]
+            customer_id = owner_of(order)
+            return [OrderFailed(order_id=order_id, customer_id=customer_id, code=code, reason=reason, email=email)]
         case Undone(order_id=order_id, reason=reason), (Pending(email=email) | Confirmed(email=email)):
-            return [OrderCancelled(order_id=order_id, reason=reason, email=email)]
+            return [_cancelled(order, order_id, reason, email)]
         case _:
             return []  # said before, or overtaken by the customer's cancellation or by the carrier
+
+
+def _cancelled(order: Order, order_id: str, reason: str, email: str | None) -> OrderCancelled:
+    return OrderCancelled(order_id=order_id, customer_id=owner_of(order), reason=reason, email=email)
 
 
 def _travel(command: Ship | Deliver, order: Order) -> Decision:

@@ -22,12 +22,15 @@ __all__ = ["create_app"]
 def create_app(settings: Settings | None = None) -> Service:
     """The projection on the databases that `settings`, or the environment, names."""
     from services.kit.postgres_log import PostgresReader
+    from services.kit.vault import PostgresVault
 
     if settings is None:
         settings = Settings.from_environment("projection")
         configure(settings.service, settings.log_level)
+        settings.require(ZEROCART_VAULT_KEYS=settings.vault_keys())
     reader = PostgresReader(settings.database_url)
-    feeder = Feeder(reader, ReadDatabase(settings.read_database_url))
+    vault = PostgresVault(reader.connections, settings.vault_keys)
+    feeder = Feeder(reader, vault, ReadDatabase(settings.read_database_url))
 
     def routers() -> Sequence[APIRouter]:
         from services.projection.api import router

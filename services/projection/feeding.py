@@ -12,11 +12,13 @@ from collections.abc import Sequence
 
 from pydantic import ValidationError
 
-from services.kit.errors import Unavailable
+from services.kit.errors import Invalid, Unavailable
 from services.kit.log import START, LogReader, Position, Recorded
 from services.kit.logs import log
 from services.kit.message import Message
 from services.kit.metrics import METRICS
+from services.kit.personal import opened
+from services.kit.vault import Vault
 from services.projection.store import Moment, ReadDatabase, Session
 from services.projection.views import (
     SHOWN,
@@ -45,8 +47,9 @@ HORIZON_SECONDS = 0.01
 class Feeder:
     """Keeps the read side level with what it is asked for."""
 
-    def __init__(self, log: LogReader, read: ReadDatabase) -> None:
+    def __init__(self, log: LogReader, vault: Vault, read: ReadDatabase) -> None:
         self._log = log
+        self._vault = vault
         self._read = read
         self.checkpoint = START
         self._waiting: list[Position] = []
@@ -79,7 +82,7 @@ class Feeder:
             await session.clear()
             at = START
             while (page := await self._log.read_all(at, PAGE_EVENTS_MAX)).events:
-                await feed_page(session, page.events)
+                await feed_page(session, self._vault, page.events)
                 at = page.end
             await session.move_to(at)
         self.checkpoint = at
@@ -117,16 +120,16 @@ class Feeder:
         async with self._read.session() as session:
             page = await self._log.read_all(session.checkpoint, PAGE_EVENTS_MAX)
             if page.events:
-                await feed_page(session, page.events)
+                await feed_page(session, self._vault, page.events)
                 await session.move_to(page.end)
         self.checkpoint = page.end
         METRICS.count("events_projected", len(page.events))
         return bool(page.events)
 
 
-async def feed_page(session: Session, page: Sequence[Recorded]) -> None:
+async def feed_page(session: Session, vault: Vault, page: Sequence[Recorded]) -> None:
     """Change every row that these events change."""
-    shown = [(event, message) for event in page if (message := _read(event)) is not None]
+    shown = await _read(vault, page)
     messages = [message for _, message in shown]
     orders = await session.rows(Order, {key for message in messages if (key := order_of(message))})
     stock = await session.rows(Stock, {key for message in messages for key in products_of(message)})
@@ -160,15 +163,19 @@ def _fold(
         lines[order_id] = written
 
 
-def _read(event: Recorded) -> Message | None:
-    """The message in an event that is shown; one that is unreadable must not stop the read side for all others."""
-    model = SHOWN.get(event.type)
+async def _read(vault: Vault, page: Sequence[Recorded]) -> list[tuple[Recorded, Message]]:
+    """The messages in those events that are shown; an unreadable one must not stop the read side for all others."""
+    known = [(event, model) for event in page if (model := SHOWN.get(event.type))]
     try:
-        return model.read(event.data) if model else None
-    except ValidationError:
+        messages = await opened(vault, [(model, event.data) for event, model in known])
+    except (ValidationError, Invalid):
+        if len(known) > 1:  # find out which
+            return [pair for event, _ in known for pair in await _read(vault, [event])]
+        event = known[0][0]
         METRICS.count("projection_unreadable", type=event.type)
         log("event cannot be shown", level=logging.ERROR, stream=event.stream, version=event.version)
-        return None
+        return []
+    return [(event, message) for (event, _), message in zip(known, messages, strict=True)]
 
 
 def _customer_of(message: Message) -> str | None:

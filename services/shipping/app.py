@@ -19,7 +19,9 @@ __all__ = ["create_app"]
 
 def create_app(host: Host | None = None, carrier: Carrier | None = None) -> Service:
     """The shipping service on `host`, or on what the environment names."""
-    host = host or Host.connect("shipping")
+    if host is None:
+        host = Host.connect("shipping")
+        host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
     carrier = carrier or SandboxCarrier(host.log)
 
     def routers() -> Sequence[APIRouter]:

@@ -17,13 +17,15 @@ from services.contracts.shipping import (
     ShippingRefused,
 )
 from services.kit.decider import Command, Decider, Decision, Rejected
-from services.kit.message import Message
+from services.kit.message import ERASED, Message
 from services.kit.saga.messages import StepReply
 
 __all__ = ["PARCEL_UNITS_MAX", "SHIPMENT", "Ask", "Call", "Record", "Track", "Verb", "call_for"]
 
 PARCEL_UNITS_MAX = 500
 """Units that fit into one parcel."""
+
+UNASKED = ("carrier-not-asked", "the carrier was not asked")
 
 Verb = Literal["prepare", "discard", "create", "cancel"]
 
@@ -90,6 +92,15 @@ class Ask:
     units: int = 0
     too_late: bool = False
 
+    @property
+    def hindrance(self) -> tuple[str, str] | None:
+        """Why nothing new may be begun for it: a code and the reason."""
+        if self.too_late:
+            return "request-expired", "the request came too late"
+        if self.address and self.address.name == ERASED:
+            return "address-erased", "the customer's data was erased: nobody knows where to"
+        return None
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -136,9 +147,9 @@ class Track(Command):
 def call_for(ask: Ask, shipment: Shipment) -> Call | None:
     """What the carrier must be asked for `ask`; None if the answer is known without it."""
     match ask.verb, shipment:
-        case "prepare", Nothing() if not ask.too_late:
+        case "prepare", Nothing() if not ask.hindrance:
             return Call("prepare")
-        case "create", Prepared() if not ask.too_late:
+        case "create", Prepared() if not ask.hindrance:
             return Call("create")
         case "cancel", Created(shipment_id=shipment_id):
             return Call("cancel", shipment_id)
@@ -182,7 +193,7 @@ def _prepared(ask: Ask, answer: Done | None, shipment: Shipment) -> StepReply:
         case Travelling(shipment=created):
             parcels = created.parcels
         case Nothing():
-            return _refusal(ask, "request-expired", "the request came too late")
+            return _refusal(ask, *(ask.hindrance or UNASKED))
         case TakenBack() | Closed():
             return _refusal(ask, "shipment-closed", "shipping of this order is closed")
         case _:
@@ -199,7 +210,7 @@ def _created(ask: Ask, answer: Done | None, shipment: Shipment) -> StepReply:
         case Travelling(shipment=created):
             made = Done(created.shipment_id, created.carrier, created.tracking_number)
         case Prepared():
-            return _refusal(ask, "request-expired", "the request came too late")
+            return _refusal(ask, *(ask.hindrance or UNASKED))
         case Nothing() | TakenBack() | Closed():
             return _refusal(ask, "not-prepared", "no parcels are planned for this order")
         case _:

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.contracts.users import PasswordChanged, UserDeleted, UserRegistered, UserSuspended
-from services.kit.cloudevents import source_of
-from services.kit.commands import Cause, CommandHandler, Loaded, Outcome, error_of, folded, record, stamp
+from services.kit.commands import Cause, CommandHandler, Loaded, Outcome, error_of, record
 from services.kit.decider import Rejected
 from services.kit.errors import KeyReused, NotFound, Refused, Stale, ZerocartError
 from services.kit.log import Append, Appended, Conflict, Duplicate, NewEvent, Unit
@@ -90,7 +89,7 @@ class Accounts:
 
         async def work(unit: Unit) -> _Done | Duplicate | ZerocartError | Loaded[User]:
             await unit.fetch(LOCK, command.user_id)
-            before = folded(USER, await unit.read(stream))
+            before = await self._handler.folded(USER, await unit.read(stream), unit)
             if expected_version not in (None, before.version):
                 return Stale("version-mismatch", f"the version is {before.version} now")
             decision = USER.decide(command, before.state)
@@ -98,7 +97,7 @@ class Accounts:
                 return error_of(decision)
             if not decision:
                 return before
-            events = [stamp(event, cause, source_of(self._handler.service)) for event in decision]
+            events = await self._handler.stamped(decision, cause, unit)
             (result,) = await unit.append(Append(stream, before.version, events, cause.mark))
             match result:
                 case Conflict():
@@ -135,7 +134,7 @@ class Accounts:
             raise KeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
         await self._handler.relay.publish_pending(found.stream)
         recorded = await self._log.read(found.stream)
-        then = folded(USER, recorded[: found.version])
+        then = await self._handler.folded(USER, recorded[: found.version])
         return Outcome(then.state, found.version, found.position, (), found)
 
     async def _say(self, stream: str, done: _Done, cause: Cause) -> Outcome[User]:
@@ -159,6 +158,7 @@ class Accounts:
             case UserDeleted(user_id=user_id):
                 await unit.execute(FORGET_ATTEMPTS, user_id)
                 await unit.execute(CLOSE, user_id)
+                await self._handler.vault.erase(user_id, unit)
             case _:
                 pass
 

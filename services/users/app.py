@@ -46,7 +46,7 @@ def create_app(host: Host | None = None) -> Service:
         from services.users.tokens.sessions import Sessions
 
         keys = SigningKeys(settings.signing_keys, settings.issuer)
-        sessions = Sessions(host.log, times.refresh_token)
+        sessions = Sessions(host.handler, times.refresh_token)
         grants = Grants(proofs, sessions, Clients(settings.clients), keys, times)
         return router(accounts, proofs, times), tokens.router(grants, keys)
 
@@ -55,6 +55,7 @@ def create_app(host: Host | None = None) -> Service:
 
 def _require_secrets(settings: Settings) -> None:
     settings.require(
+        ZEROCART_VAULT_KEYS=settings.vault_keys(),
         ZEROCART_ACCOUNT_KEY=settings.account_key(),
         ZEROCART_MAIL_TOKEN_KEYS=settings.mail_token_keys(),
         ZEROCART_SIGNING_KEYS=settings.signing_keys(),

@@ -15,16 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from services.contracts import fulfillment, inventory
-from services.kit.commands import Cause, stamp
+from services.kit.commands import Cause, stamped
 from services.kit.log import START, Append, NewEvent
 from services.kit.message import Message
 from services.kit.migrate import migrate, migrate_read
 from services.kit.postgres_log import PostgresLog, PostgresReader
+from services.kit.vault import PostgresVault
 from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
 from services.local.postgres import PostgresServer
 from services.projection.feeding import PAGE_EVENTS_MAX, feed_page
 from services.projection.store import ReadDatabase
-from tests.services.read_side import AT, checked, confirmed, counted, created, reserved_items, started
+from tests.services.read_side import AT, VAULT_KEY, checked, confirmed, counted, created, reserved_items, started
 
 ORDERS = 2_000
 LINES = 5
@@ -43,8 +44,8 @@ class Logs:
     inventory: PostgresLog
 
 
-def _stamped(*messages: Message) -> list[NewEvent]:
-    return [stamp(message, Cause(AT), "bench") for message in messages]
+async def _stamped(log: PostgresLog, *messages: Message) -> list[NewEvent]:
+    return await stamped(messages, Cause(AT), "bench", PostgresVault(log.connections, VAULT_KEY))
 
 
 async def write_order(logs: Logs, number: int) -> int:
@@ -54,16 +55,17 @@ async def write_order(logs: Logs, number: int) -> int:
     said = fulfillment.StepSucceeded(saga_id=order_id, step="reserve_inventory", attempt=1)
     ends = [checked(order_id, *goods), inventory.ReservationCommitted(order_id=order_id, items=reserved_items(*goods))]
     lives = (
-        (logs.orders, "order", _stamped(created(order_id, customer_id, lines=LINES), confirmed(order_id))),
-        (logs.fulfillment, "fulfillment", _stamped(started(order_id), *[said] * STEPS_STEPPED_OVER)),
-        (logs.inventory, "reservation", _stamped(*ends)),
+        (logs.orders, "order", (created(order_id, customer_id, lines=LINES), confirmed(order_id))),
+        (logs.fulfillment, "fulfillment", (started(order_id), *[said] * STEPS_STEPPED_OVER)),
+        (logs.inventory, "reservation", ends),
     )
-    for log, category, events in lives:
+    for log, category, messages in lives:
+        events = await _stamped(log, *messages)
         await log.append(Append(f"{category}-{order_id}", 0, events))
-    return sum(len(events) for _, _, events in lives)
+    return sum(len(messages) for _, _, messages in lives)
 
 
-async def feed(read: ReadDatabase, reader: PostgresReader) -> tuple[int, float]:
+async def feed(read: ReadDatabase, reader: PostgresReader, vault: PostgresVault) -> tuple[int, float]:
     async with read.session() as session:
         await session.clear()
         await session.move_to(START)
@@ -73,7 +75,7 @@ async def feed(read: ReadDatabase, reader: PostgresReader) -> tuple[int, float]:
             page = await reader.read_all(session.checkpoint, PAGE_EVENTS_MAX)
             if not page.events:
                 return events, time.perf_counter() - began
-            await feed_page(session, page.events)
+            await feed_page(session, vault, page.events)
             await session.move_to(page.end)
         events += len(page.events)
 
@@ -88,7 +90,9 @@ async def prepare(server: PostgresServer) -> tuple[str, str]:
     await migrate(server.dsn("log"), PASSWORDS)
     await migrate_read(server.dsn("read"), PASSWORDS)
     logs = Logs(*(PostgresLog(_dsn(server, "log", name), name) for name in ("orders", "fulfillment", "inventory")))
-    await logs.inventory.append(Append("stock-product-1", 0, _stamped(counted("product-1", 100_000))))
+    await logs.inventory.append(
+        Append("stock-product-1", 0, await _stamped(logs.inventory, counted("product-1", 100_000)))
+    )
     for first in range(0, ORDERS, 64):
         await asyncio.gather(*(write_order(logs, number) for number in range(first, min(first + 64, ORDERS))))
     for log in (logs.orders, logs.fulfillment, logs.inventory):
@@ -103,9 +107,10 @@ def _dsn(server: PostgresServer, database: str, service: str) -> str:
 async def bench(server: PostgresServer) -> float:
     log_dsn, read_dsn = await prepare(server)
     reader, read = PostgresReader(log_dsn), ReadDatabase(read_dsn)
+    vault = PostgresVault(reader.connections, VAULT_KEY)
     rates: list[float] = []
     for _ in range(ROUNDS):
-        events, seconds = await feed(read, reader)
+        events, seconds = await feed(read, reader, vault)
         rates.append(events / seconds)
         print(f"projecting {events} events of {ORDERS} orders: {rates[-1]:,.0f} events/s")
     await reader.close()

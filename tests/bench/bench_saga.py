@@ -32,6 +32,7 @@ from services.kit.saga.run import Completed, Run
 from services.kit.saga.table import Saga
 from services.kit.testing import EPOCH
 from services.kit.tracing import TRACE, new_trace
+from services.kit.vault import MemoryVault
 from services.kit.walls import DATABASE_ROLES, role_of
 from services.local.postgres import PostgresServer
 from tests.sagas.facts import FACTS
@@ -94,7 +95,7 @@ class Silent:
 async def with_log(log: EventLog) -> float:
     """Sagas a second through the command handler: load, decide, append with inbox mark and outbox row."""
     decider, numbers, done = four_steps(), count(time.time_ns()), 0
-    handler = CommandHandler("fulfillment", log, Relay(log.outbox, Silent()))
+    handler = CommandHandler("fulfillment", log, Relay(log.outbox, Silent()), MemoryVault())
     began = time.perf_counter()
 
     async def caller() -> None:

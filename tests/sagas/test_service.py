@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import httpx
 import pytest
 
+from services.contracts.fulfillment import ConfirmationSend
 from services.contracts.inventory import CheckedItem, InventoryChecked
 from services.contracts.notifications import ConfirmationSent
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
@@ -21,8 +21,10 @@ from services.kit.host import Host
 from services.kit.log import Recorded
 from services.kit.memory import MemoryLog, MemoryStore
 from services.kit.message import Message, Money
+from services.kit.personal import opened
 from services.kit.saga.messages import StepReply
 from services.kit.settings import Settings
+from services.kit.vault import MemoryVault, Vault
 from tests.sagas.facts import FACTS, ORDER_ID, STEPS
 from tests.tokens import TRUST, authorization
 
@@ -50,15 +52,23 @@ class Published:
 class Fulfillment:
     """The service, and the words in which others speak to it."""
 
-    def __init__(self, client: httpx.AsyncClient, published: Published) -> None:
+    def __init__(self, client: httpx.AsyncClient, published: Published, vault: Vault) -> None:
         self._client = client
         self._published = published
+        self._vault = vault
         self._said = 0
 
     def asked(self) -> list[str]:
         """The requests and endings published so far, by the short names of their types."""
         names = [event.type.removeprefix("zerocart.").removesuffix(".v1") for event in self._published.events]
         return [name for name in names if not name.startswith(("fulfillment.step", "scheduler"))]
+
+    async def said(self, model: type[Message]) -> Message:
+        """What was published last, which is of this kind."""
+        last = self._published.events[-1]
+        assert last.type == model.type
+        (message,) = await opened(self._vault, [(model, last.data)])
+        return message
 
     async def hear(self, message: Message, service: str = "orders", version: int = 0) -> int:
         self._said += 1
@@ -90,10 +100,12 @@ class Fulfillment:
 async def fulfillment() -> AsyncGenerator[Fulfillment]:
     published = Published()
     log = MemoryLog("fulfillment", MemoryStore())
-    host = Host.of(Settings(service="fulfillment", **TRUST), log, published, MemoryFailures("fulfillment"))
+    host = Host.of(
+        Settings(service="fulfillment", **TRUST), log, published, MemoryFailures("fulfillment"), MemoryVault()
+    )
     transport = httpx.ASGITransport(app=create_app(host))
     async with httpx.AsyncClient(transport=transport, base_url="http://fulfillment", headers=authorization()) as client:
-        yield Fulfillment(client, published)
+        yield Fulfillment(client, published, host.handler.vault)
     await host.close()
 
 
@@ -161,8 +173,9 @@ async def test_the_newest_change_counts_in_whatever_order_it_comes(fulfillment: 
     await hold_everything(fulfillment)
     await fulfillment.answer(PaymentCaptured, STEPS[3], transaction_id="t1", amount=TEN.model_dump())
     await fulfillment.answer(ShipmentCreated, STEPS[4], shipment_id="s1", carrier="c", tracking_number="n1")
-    mail = json.loads(fulfillment._published.events[-1].data)
-    assert (mail["step"], mail["email"]) == (STEPS[5], "new@example.org")
+    mail = await fulfillment.said(ConfirmationSend)
+    assert isinstance(mail, ConfirmationSend)
+    assert (mail.step, mail.email) == (STEPS[5], "new@example.org")
 
 
 async def test_a_stuck_run_is_resumed_and_no_other(fulfillment: Fulfillment) -> None:
@@ -185,7 +198,11 @@ async def test_there_is_no_run_for_an_unknown_order(fulfillment: Fulfillment) ->
 
 def test_every_answer_is_heard() -> None:
     host = Host.of(
-        Settings(service="fulfillment", **TRUST), MemoryLog("fulfillment"), Published(), MemoryFailures("fulfillment")
+        Settings(service="fulfillment", **TRUST),
+        MemoryLog("fulfillment"),
+        Published(),
+        MemoryFailures("fulfillment"),
+        MemoryVault(),
     )
     heard = reactions(host.handler).types
     answers = {kind.type for kind in StepReply.__subclasses__() if kind.__module__.startswith("services.contracts")}

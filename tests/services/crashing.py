@@ -64,7 +64,9 @@ def deadly_answers(app: App) -> App:
 def main() -> None:
     service, point = sys.argv[1:]
     real = Host.connect(service)
-    host = Host.of(real.settings, real.log, DeadlyPublisher(real.relay.publisher, point), real.failures)
+    host = Host.of(
+        real.settings, real.log, DeadlyPublisher(real.relay.publisher, point), real.failures, real.handler.vault
+    )
     app = import_module(f"services.{service}.app").create_app(host)
     serving = deadly_answers(app) if point == "before_answer" else app
     uvicorn.run(serving, fd=int(os.environ["ZEROCART_LISTEN_FD"]), log_config=None, access_log=False, lifespan="on")

@@ -13,16 +13,19 @@ import httpx
 
 from services.contracts import fulfillment, inventory, orders
 from services.kit.cloudevents import kafka_headers
-from services.kit.commands import Cause, stamp
+from services.kit.commands import Cause, stamped
 from services.kit.log import Append, Appended, Recorded
 from services.kit.message import Message, Money
 from services.kit.postgres_log import PostgresLog
 from services.kit.secrets import plain
 from services.kit.service import Service
 from services.kit.settings import Settings
+from services.kit.vault import PostgresVault
 from services.projection.app import create_app as create_projection
 from services.query.app import create_app as create_query
 from tests.tokens import TRUST, authorization
+
+VAULT_KEY = plain("v" * 32)
 
 AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ADDRESS = orders.Address(name="Ann", line1="1 High Street", city="Leeds", country="GB")
@@ -89,7 +92,8 @@ class ReadSide:
         cause = Cause(AT + timedelta(seconds=self.said))
         log = self.logs.setdefault(service, PostgresLog(self.database.dsn(service), service))
         expected = self.versions.get((service, stream), 0)
-        result = await log.append(Append(stream, expected, [stamp(message, cause, "test") for message in messages]))
+        events = await stamped(messages, cause, "test", PostgresVault(log.connections, VAULT_KEY))
+        result = await log.append(Append(stream, expected, events))
         assert isinstance(result, Appended)
         self.versions[service, stream] = result.version
         return await log.read(stream, expected)
@@ -116,7 +120,13 @@ class ReadSide:
 async def running(database) -> AsyncGenerator[ReadSide]:
     apps = [
         create(
-            Settings(service=name, database_url=plain(log), read_database_url=plain(database.read_dsn(name)), **TRUST)
+            Settings(
+                service=name,
+                database_url=plain(log),
+                read_database_url=plain(database.read_dsn(name)),
+                vault_keys=VAULT_KEY,
+                **TRUST,
+            )
         )
         for name, create, log in (
             ("projection", create_projection, database.dsn("projection")),

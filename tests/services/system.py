@@ -22,6 +22,7 @@ from services.kit.postgres_log import PostgresLog
 from services.kit.secrets import plain
 from services.kit.service import Service
 from services.kit.settings import Settings
+from services.kit.vault import PostgresVault
 from services.local.manifests import read_manifests
 from services.local.secrets import signing_key
 from services.notifications.app import create_app as notifications
@@ -31,6 +32,7 @@ from services.scheduler.app import create_app as scheduler
 from services.shipping.app import create_app as shipping
 from services.users.app import create_app as users
 from tests.architecture.rules import ROOT
+from tests.services.read_side import VAULT_KEY
 from tests.tokens import TRUST, authorization
 
 RETRIES_MAX = 50
@@ -166,7 +168,8 @@ async def running(database: Any, **settings: Any) -> AsyncGenerator[System]:
     def host(service: str) -> Host:
         log = PostgresLog(database.dsn(service), service)
         everything = {**SECRETS, **TRUST, **settings}
-        hosts.append(Host.of(Settings(service=service, **everything), log, bus, PostgresFailures(log)))
+        vault = PostgresVault(log.connections, VAULT_KEY)
+        hosts.append(Host.of(Settings(service=service, **everything), log, bus, PostgresFailures(log), vault))
         return hosts[-1]
 
     apps: dict[str, Service] = {

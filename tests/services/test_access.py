@@ -24,6 +24,7 @@ from services.kit.rest import json_router
 from services.kit.secrets import plain
 from services.kit.settings import Settings
 from services.kit.tokens import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS_MAX, TOKEN_CHARS_MAX, Trust, Verifier, verifier
+from services.kit.vault import MemoryVault
 from tests.services import read_side
 from tests.services.system import order, running
 from tests.tokens import AUDIENCE, ISSUER, KEY, KEY_ID, TRUST, authorization, claims, customer, jwk, key_set, signed
@@ -312,7 +313,7 @@ def routes_of(module: Any, name: str, settings: Settings, database: Any) -> list
         service = module.create_app(settings)
     else:
         whole = Settings(service=name, **{**TRUST, **SECRETS})
-        service = module.create_app(Host.of(whole, MemoryLog(name), Bus(), MemoryFailures(name)))
+        service = module.create_app(Host.of(whole, MemoryLog(name), Bus(), MemoryFailures(name), MemoryVault()))
     routers = service._routers() if service._routers else ()
     return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
 

@@ -33,7 +33,7 @@ ORDER = "ord_1"
 MONEY = {"amount": "5.00", "currency": "GBP"}
 CARD = {"kind": "card", "token": "tok_approve"}
 SECRETS = {
-    "ZEROCART_ACCOUNT_KEY": "a" * 32, "ZEROCART_MAIL_TOKEN_KEYS": "m" * 32, "ZEROCART_SIGNING_KEYS": signing_key(),
+    "ZEROCART_ACCOUNT_KEY": "a" * 32, "ZEROCART_MAIL_TOKEN_KEYS": "m" * 32, "ZEROCART_VAULT_KEYS": "v" * 32, "ZEROCART_SIGNING_KEYS": signing_key(),
     "ZEROCART_DURATIONS_SECONDS": '{"welcome": 0}',
 }  # fmt: skip
 LINE = {"product_id": "P", "product_name": "P", "quantity": 2, "unit_price": "2.50"}

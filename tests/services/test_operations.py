@@ -16,6 +16,7 @@ from services.kit.postgres_log import PostgresLog, PostgresReader
 from services.kit.reactions import Heard, Reactions
 from services.kit.service import Service
 from services.kit.settings import Settings
+from services.kit.vault import MemoryVault
 from services.operations.app import create_app
 from tests.sagas.test_service import Published
 from tests.tokens import TRUST, authorization
@@ -51,7 +52,7 @@ class Handing(Published):
 async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
     log, reader = PostgresLog(database.dsn("operations"), "operations"), PostgresReader(database.dsn("operations"))
     published = Handing()
-    host = Host.of(Settings(service="operations", **TRUST), log, published, PostgresFailures(log))
+    host = Host.of(Settings(service="operations", **TRUST), log, published, PostgresFailures(log), MemoryVault())
     app = create_app(host, PostgresFailures(reader))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://operations", headers=authorization()
@@ -123,8 +124,8 @@ async def test_a_message_that_always_fails_is_parked_and_handed_in_again(databas
     hears = Reactions()
     hears.on(Said, broken)
     log = PostgresLog(database.dsn("orders"), "orders")
-    host = Host.of(Settings(service="orders", **TRUST), log, published, PostgresFailures(log))
-    app = Service(host, door=Door(hears, host.failures))
+    host = Host.of(Settings(service="orders", **TRUST), log, published, PostgresFailures(log), MemoryVault())
+    app = Service(host, door=Door(hears, host.failures, MemoryVault()))
     headers = LETTER | {"ce-type": Said.type}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://orders", headers=authorization()

@@ -14,10 +14,12 @@ from services.contracts import inventory, orders
 from services.kit.log import START, Append, NewEvent, Position, Recorded
 from services.kit.metrics import METRICS
 from services.kit.postgres_log import PostgresReader
+from services.kit.vault import PostgresVault
 from services.projection.feeding import Feeder, feed_page
 from services.projection.store import ReadDatabase
 from tests.services.read_side import (
     AT,
+    VAULT_KEY,
     ReadSide,
     checked,
     confirmed,
@@ -139,7 +141,7 @@ async def test_nobody_works_for_a_nudge_from_ahead_of_the_log_that_no_longer_wai
     (event,) = await side.order("ord_1", created("ord_1"))
     ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
     reader = PostgresReader(database.dsn("projection"))
-    feeder = Feeder(reader, ReadDatabase(database.read_dsn("projection")))
+    feeder = Feeder(reader, PostgresVault(reader.connections, VAULT_KEY), ReadDatabase(database.read_dsn("projection")))
     others = asyncio.all_tasks()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(feeder.reach(ahead), 0.3)
@@ -224,13 +226,14 @@ class CutSide:
     async def compare(self, sizes: list[int]) -> None:
         read = ReadDatabase(self._database.read_dsn("projection"))
         reader = PostgresReader(self._database.dsn("projection"))
+        vault = PostgresVault(reader.connections, VAULT_KEY)
         async with read.session() as session:
             await session.clear()
             await session.move_to(START)
         for number in range(100):
             async with read.session() as session:
                 page = await reader.read_all(session.checkpoint, sizes[number % len(sizes)])
-                await feed_page(session, page.events)
+                await feed_page(session, vault, page.events)
                 await session.move_to(page.end)
             if not page.events:
                 break

@@ -11,14 +11,15 @@ from services.kit.saga.commands import Answer
 from services.kit.saga.messages import StepReply
 from services.kit.saga.run import Completed
 from services.kit.testing import EPOCH
+from services.kit.vault import MemoryVault
 from tests.sagas.facts import ORDER_ID, START, STEPS
 from tests.sagas.test_service import Published
 
 
 async def test_answers_that_reach_the_other_process() -> None:
-    store, published = MemoryStore(), Published()
+    store, published, vault = MemoryStore(), Published(), MemoryVault()
     one, two = (
-        CommandHandler("fulfillment", log, Relay(log.outbox, published))
+        CommandHandler("fulfillment", log, Relay(log.outbox, published), vault)
         for log in (MemoryLog("fulfillment", store), MemoryLog("fulfillment", store))
     )
     await one.handle(FULFILLMENT, ORDER_ID, START, Cause(EPOCH, "x", mark=Mark("start")))

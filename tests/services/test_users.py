@@ -15,6 +15,7 @@ import httpx
 from services.kit.commands import CommandHandler
 from services.kit.outbox import Relay
 from services.kit.postgres_log import PostgresLog
+from services.kit.vault import MemoryVault
 from services.scheduler.timers import Timers
 from services.users.domain import VERIFICATIONS_MAX
 from tests.services.system import System, running
@@ -239,7 +240,7 @@ async def test_a_suspended_account(database):
 @asynccontextmanager
 async def time_machine(database: Any, system: System) -> AsyncGenerator[Timers]:
     log = PostgresLog(database.dsn("scheduler"), "scheduler")
-    yield Timers(CommandHandler("scheduler", log, Relay(log.outbox, system.bus)))
+    yield Timers(CommandHandler("scheduler", log, Relay(log.outbox, system.bus), MemoryVault()))
     await log.close()
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
 
-from services.kit.commands import folded
+from services.kit.commands import CommandHandler
 from services.kit.ids import new_id
-from services.kit.log import EventLog, Unit
+from services.kit.log import Unit
 from services.kit.logs import log
 from services.kit.metrics import METRICS
 from services.kit.transactions import in_transaction
@@ -52,8 +52,9 @@ class Session:
 class Sessions:
     """Logins of users; one lasts `lasts` from when its password was given, however often it is refreshed."""
 
-    def __init__(self, event_log: EventLog, lasts: timedelta) -> None:
-        self._log = event_log
+    def __init__(self, handler: CommandHandler, lasts: timedelta) -> None:
+        self._handler = handler
+        self._log = handler.log
         self._lasts = lasts
 
     async def start(self, found: Credentials, scopes: Sequence[str], now: datetime) -> Session | None:
@@ -61,7 +62,9 @@ class Sessions:
 
         async def work(unit: Unit) -> Session | None:
             rows = await unit.fetch(LOCK, found.user_id)
-            if not rows or rows[0]["password_hash"] != found.password_hash or not await _active(unit, found.user_id):
+            if not rows or rows[0]["password_hash"] != found.password_hash:
+                return None
+            if not await self._active(unit, found.user_id):
                 return None
             await unit.execute(FORGET, now, FORGET_ROWS_MAX)
             return await _issue(unit, found.user_id, new_id("ses"), scopes, now + self._lasts)
@@ -90,7 +93,7 @@ class Sessions:
                 _report(user_id)
                 return None
             assert isinstance(expires_at, datetime)
-            if expires_at <= now or not await _active(unit, user_id):
+            if expires_at <= now or not await self._active(unit, user_id):
                 return None
             scopes = str(scope).split()
             if set(wanted) - set(scopes):
@@ -100,10 +103,9 @@ class Sessions:
 
         return await in_transaction(self._log, work)
 
-
-async def _active(unit: Unit, user_id: str) -> bool:
-    user = folded(USER, await unit.read(USER.stream(user_id))).state
-    return isinstance(user, Active)
+    async def _active(self, unit: Unit, user_id: str) -> bool:
+        user = await self._handler.folded(USER, await unit.read(USER.stream(user_id)), unit)
+        return isinstance(user.state, Active)
 
 
 async def _issue(unit: Unit, user_id: str, family: str, scopes: Sequence[str], expires_at: datetime) -> Session:

@@ -1,0 +1,131 @@
+"""What is sealed, what is found again, and what is left of somebody who was erased."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.contracts import fulfillment, notifications, orders, users
+from services.contracts.orders import Address, OrderCreated, OrderUpdated
+from services.contracts.users import UserRegistered
+from services.kit.errors import Invalid
+from services.kit.message import ERASED, Message
+from services.kit.personal import PERSONAL, opened, personal_fields, sealed
+from services.kit.vault import MemoryVault
+
+HOME = {"name": "Ann Ó Né", "line1": "1 Road", "city": "Leeds", "postal_code": "LS1", "country": "GB"}
+ORDER = {
+    "order_id": "ord_1",
+    "customer_id": "usr_1",
+    "email": "ann@example.com",
+    "customer_name": "Ann",
+    "lines": [{"product_id": "P", "product_name": "Pen", "quantity": 2, "unit_price": "2.505"}],
+    "total": {"amount": "5.01", "currency": "GBP"},
+    "shipping_address": HOME,
+    "payment_method": {"kind": "card", "token": "tok_1"},
+    "notes": "leave it with the neighbour",
+}
+PRIVATE = ("Ann", "ann@", "1 Road", "Leeds", "LS1", "neighbour")
+
+
+def every_message() -> list[type[Message]]:
+    modules = (fulfillment, notifications, orders, users)
+    classes = [each for module in modules for each in vars(module).values() if isinstance(each, type)]
+    return [each for each in classes if issubclass(each, Message) and "type" in vars(each)]
+
+
+PERSONAL_MESSAGES = [model for model in every_message() if personal_fields(model)]
+
+
+@pytest.mark.parametrize("model", PERSONAL_MESSAGES, ids=lambda model: model.type)
+def test_every_message_with_personal_data_says_whom_it_is_about(model: type[Message]) -> None:
+    assert model.person_in
+    assert set(model.person_in) <= set(model.model_fields)
+    assert model.model_fields[model.person_in[-1]].is_required()
+    assert PERSONAL not in model.model_fields
+
+
+def test_the_messages_that_carry_people_are_known() -> None:
+    assert {model.__name__ for model in PERSONAL_MESSAGES} >= {
+        "OrderCreated", "OrderUpdated", "OrderCancelled", "OrderFailed", "FulfillmentPrepare", "ShipmentCreate",
+        "ConfirmationSend", "CancellationSend", "RunStarted", "RunAmended", "UserRegistered", "VerificationRequested",
+    }  # fmt: skip
+
+
+async def test_what_is_stored_says_nothing_about_the_person_and_is_read_again() -> None:
+    vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
+    (text,) = await sealed(vault, [order])
+    assert not any(word in text for word in PRIVATE)
+    assert json.loads(text)["lines"] == ORDER["lines"]
+    assert json.loads(text)["shipping_address"] == {"country": "GB"}
+    assert await opened(vault, [(OrderCreated, text)]) == [order]
+    assert await opened(vault, [(OrderCreated, text.encode())]) == [order]
+
+
+async def test_of_somebody_erased_nothing_is_left_but_what_the_books_need() -> None:
+    vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
+    (before,) = await sealed(vault, [order])
+    await vault.erase("usr_1")
+    (after,) = await sealed(vault, [order])
+    for text in (before, after):
+        (left,) = await opened(vault, [(OrderCreated, text)])
+        assert isinstance(left, OrderCreated)
+        assert (left.email, left.customer_name, left.notes) == (None, None, None)
+        assert left.shipping_address == Address(name=ERASED, line1=ERASED, city=ERASED, country="GB")
+        assert (left.total, left.lines) == (order.total, order.lines)
+    assert "sealed" not in json.loads(after)[PERSONAL]
+
+
+async def test_a_guest_is_erased_with_the_order() -> None:
+    vault, order = MemoryVault(), OrderCreated.model_validate({**ORDER, "customer_id": None})
+    (text,) = await sealed(vault, [order])
+    assert json.loads(text)[PERSONAL]["person"] == "ord_1"
+
+
+async def test_a_message_without_personal_data_is_written_as_it_is() -> None:
+    vault, change = MemoryVault(), OrderUpdated(order_id="ord_1")
+    assert await sealed(vault, [change]) == [change.write()]
+
+
+async def test_what_was_written_before_there_were_seals_is_still_read() -> None:
+    order = OrderCreated.model_validate(ORDER)
+    assert await opened(MemoryVault(), [(OrderCreated, order.write())]) == [order]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda part: {**part, "sealed": part["sealed"][:-8] + "AAAAAAA="},
+        lambda part: {**part, "sealed": "no base64 at all"},
+        lambda part: {**part, "sealed": ""[:0] + "AAAA"},
+        lambda part: {**part, "person": "usr_2"},
+    ],
+)
+async def test_a_seal_that_was_altered_or_moved_is_refused(change) -> None:
+    vault = MemoryVault()
+    await vault.key_for("usr_2")
+    (text,) = await sealed(vault, [OrderCreated.model_validate(ORDER)])
+    content = json.loads(text)
+    content[PERSONAL] = change(content[PERSONAL])
+    with pytest.raises(Invalid):
+        await opened(vault, [(OrderCreated, json.dumps(content))])
+
+
+async def test_a_seal_cannot_be_moved_to_another_kind_of_message() -> None:
+    vault = MemoryVault()
+    (text,) = await sealed(vault, [OrderCreated.model_validate(ORDER)])
+    with pytest.raises(Invalid):
+        await opened(vault, [(orders.OrderDrafted, text)])
+
+
+names = st.text(min_size=1, max_size=100).filter(lambda text: text.strip() == text and "\0" not in text)
+
+
+@given(name=names, age=st.none() | st.integers(18, 120), company=st.none() | names)
+async def test_every_person_is_read_as_written(name: str, age: int | None, company: str | None) -> None:
+    vault = MemoryVault()
+    person = UserRegistered(user_id="usr_1", email="a@example.com", name=name, age=age, company=company)
+    assert await opened(vault, [(UserRegistered, (await sealed(vault, [person]))[0])]) == [person]
