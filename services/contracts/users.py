@@ -11,6 +11,7 @@ __all__ = [
     "FollowUpSend",
     "PasswordChanged",
     "PasswordResetRequested",
+    "PersonErased",
     "PreferencesChanged",
     "ProfileChanged",
     "TokenNotice",
@@ -123,6 +124,14 @@ class UserDeleted(UserMessage):
     """The user is gone: whoever holds something about the person is to erase it."""
 
     type: ClassVar[str] = "zerocart.users.user.deleted.v1"
+
+
+class PersonErased(Message):
+    """Somebody without an account is to be forgotten: a customer by their id, a guest by the id of the order."""
+
+    type: ClassVar[str] = "zerocart.users.person.erased.v1"
+    key: ClassVar[str] = "person_id"
+    person_id: str
 
 
 class WelcomeDue(UserMessage):

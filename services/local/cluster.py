@@ -20,7 +20,7 @@ from services.kit.migrate import migrate, migrate_read
 from services.kit.topics import create_topic
 from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
 from services.local.clock import PingClock
-from services.local.control import ControlServer
+from services.local.control import ERASURES, ControlServer
 from services.local.delivery.identity import ISSUER, SUBJECT, Identity
 from services.local.kafka import KafkaServer
 from services.local.mail import MailSink
@@ -118,7 +118,7 @@ class Cluster:
         listeners = {service.name: listen(self._ports.get(service.name, 0)) for service in self._manifests.services}
         self._ports |= {name: listener.getsockname()[1] for name, listener in listeners.items()}
         base_urls = {name: f"http://127.0.0.1:{self._ports[name]}" for name in listeners}
-        control = ControlServer(self)
+        control = ControlServer(self, self.mail.forget)
         self._ports["control"] = await control.start(self._free(self._ports.get("control", 0)))
         secrets = self._secrets(passwords)
         for service in self._manifests.services:
@@ -219,6 +219,7 @@ class Cluster:
             "ZEROCART_NAMESPACE": "zerocart",
             "ZEROCART_STATUS_PORT": str(self._ports["delivery"]),
             "ZEROCART_DELIVERY_KEY": key,
+            "ZEROCART_ERASURES_URL": f"http://127.0.0.1:{self._ports['control']}{ERASURES}",
             "PYTHONPATH": str(PROJECT),
         }
         command = [sys.executable, "-m", "services.local.delivery"]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
 from services.local.clock import BadScheduleError, PingClock
 
-__all__ = ["ControlServer", "Controlled"]
+__all__ = ["ERASURES", "ControlServer", "Controlled"]
 
 REQUEST_SECONDS_MAX = 5.0
 BODY_BYTES_MAX = 65_536
+ERASURES = "/erasures"
+"""Hears of persons who were erased, for the mail sink."""
 PINGSOURCES = "/apis/sources.knative.dev/v1/namespaces/"
 
 
@@ -32,10 +34,11 @@ class Controlled(Protocol):
 
 
 class ControlServer:
-    """Answers for one cluster."""
+    """Answers for one cluster; `forget` is called with a person who was erased."""
 
-    def __init__(self, cluster: Controlled) -> None:
+    def __init__(self, cluster: Controlled, forget: Callable[[str], object] | None = None) -> None:
         self._cluster = cluster
+        self._forget = forget
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
         """Listen, on loopback unless told otherwise; the port."""
@@ -47,7 +50,7 @@ class ControlServer:
         try:
             async with asyncio.timeout(REQUEST_SECONDS_MAX):
                 status, answer = await self._answer(reader)
-                body = json.dumps(answer).encode()
+                body = b"" if answer is None else json.dumps(answer).encode()
                 head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/json\r\n"
                 writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
                 await writer.drain()
@@ -68,6 +71,9 @@ class ControlServer:
         path = urlsplit(target).path
         if (method, path) == ("GET", "/status"):
             return 200, self._cluster.status()
+        if (method, path) == ("POST", ERASURES) and self._forget:
+            self._forget(_person(body))
+            return 204, None  # empty: a body would be taken for a reply
         if path.startswith(PINGSOURCES):
             return self._ping_source(method, path.rpartition("/")[2], body)
         return 404, {"message": "there is nothing here"}
@@ -84,3 +90,13 @@ class ControlServer:
             return 404, {"message": f"no PingSource {name}"}
         except (BadScheduleError, TypeError) as error:
             return 422, {"message": str(error)}
+
+
+def _person(event: bytes) -> str:
+    """Who was erased; ValueError if the event does not say."""
+    said: object = json.loads(event)
+    match said:
+        case {"user_id": str(person)} | {"person_id": str(person)}:
+            return person
+        case _:
+            raise ValueError("nobody is named")

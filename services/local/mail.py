@@ -9,8 +9,10 @@ from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-__all__ = ["MailSink"]
+__all__ = ["PERSON_HEADER", "MailSink"]
 
+PERSON_HEADER = "X-Zerocart-Person"
+"""Says whom a mail is about."""
 MAIL_BYTES_MAX = 1_000_000
 
 
@@ -43,11 +45,18 @@ class MailSink:
         """How many different mails were kept."""
         return sum(1 for _ in self._folder.glob("*.eml"))
 
+    def forget(self, person: str) -> int:
+        """Delete every mail about a person; how many there were."""
+        found = [file for file in self._folder.glob("*.eml") if _header(file.read_bytes(), PERSON_HEADER) == person]
+        for file in found:
+            file.unlink()
+        return len(found)
+
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - theirs
         """Keep one mail."""
         content = envelope.content
         data = content.encode() if isinstance(content, str) else (content or b"")
-        message_id = str(BytesHeaderParser().parsebytes(data).get("Message-ID", "")).strip()
+        message_id = _header(data, "Message-ID")
         name = hashlib.sha256(message_id.encode() or data).hexdigest()[:32]
         file = self._folder / f"{name}.eml"
         if file.exists():
@@ -55,3 +64,7 @@ class MailSink:
         else:
             file.write_bytes(data)
         return "250 kept"
+
+
+def _header(mail: bytes, name: str) -> str:
+    return str(BytesHeaderParser().parsebytes(mail).get(name, "")).strip()

@@ -11,7 +11,7 @@ from services.contracts.orders import OrderLine
 from services.kit.message import Money
 from services.notifications.domain import Kind
 
-__all__ = ["Letter", "compose"]
+__all__ = ["PERSON_HEADER", "Letter", "compose"]
 
 LINES_SHOWN_MAX = 100
 
@@ -29,12 +29,17 @@ _OPENINGS: Mapping[Kind, str] = {
 }
 
 
+PERSON_HEADER = "X-Zerocart-Person"
+"""Whom a mail is about, for a mail catcher that has to forget them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Letter:
     """One mail to one person about one order."""
 
     kind: Kind
     order_id: str
+    person: str
     to: str
     name: str | None = None
     total: Money | None = None
@@ -50,6 +55,7 @@ def compose(letter: Letter, sender: str) -> EmailMessage:
     mail["Subject"] = _SUBJECTS[letter.kind].format(order_id=letter.order_id)
     mail["Message-ID"] = f"<{letter.kind}.{letter.order_id}@{sender.rpartition('@')[2]}>"
     mail["X-Zerocart-Order"] = letter.order_id
+    mail[PERSON_HEADER] = letter.person
     paragraphs = _paragraphs(letter)
     mail.set_content("\n\n".join([*paragraphs, *_text_lines(letter)]) + "\n")
     mail.add_alternative(_html(paragraphs, letter), subtype="html")

@@ -30,6 +30,7 @@ from services.kit.metrics import METRICS
 from services.kit.reactions import Heard, Reactions
 from services.kit.secrets import Secret
 from services.notifications.domain import NOTICE, RecordNotice, Template, Unsent, notice_identity
+from services.notifications.mails import PERSON_HEADER
 from services.notifications.smtp import MailServer, NotSent
 
 __all__ = ["NoticeWriter", "hear_notices"]
@@ -121,6 +122,7 @@ class NoticeWriter:
         mail["Subject"] = wording.subject
         mail["Message-ID"] = f"<{template}.{notice.user_id}.{notice.notice_id}@{self.sender.rpartition('@')[2]}>"
         mail["X-Zerocart-User"] = notice.user_id
+        mail[PERSON_HEADER] = notice.user_id
         mail.set_content("\n\n".join(paragraphs) + "\n")
         mail.add_alternative(_html(paragraphs), subtype="html")
         return mail

@@ -6,6 +6,8 @@ same Message-ID, by which mail stores recognise the repeat.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from services.contracts.fulfillment import CancellationSend, ConfirmationSend
 from services.contracts.orders import OrderCancelled, OrderFailed
 from services.kit.commands import CommandHandler
@@ -53,19 +55,21 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str, mail_tok
         await handler.handle(MAIL, identity(kind, message.saga_id), command, heard.cause)
 
     async def confirm(message: ConfirmationSend, heard: Heard) -> None:
-        letter = _letter("confirmation", message.saga_id, message.email, message.customer_name)
-        full = letter and Letter(letter.kind, letter.order_id, letter.to, letter.name, message.total, message.lines)
+        letter = _letter("confirmation", message.saga_id, message)
+        full = letter and replace(letter, total=message.total, lines=message.lines)
         if await _told_of_cancellation(handler, message.saga_id):
             full = None  # overtaken by its undo: what it would say no longer holds
         await answer(message, heard, "confirmation", full)
 
     async def cancel(message: CancellationSend, heard: Heard) -> None:
-        letter = _letter("cancellation", message.saga_id, message.email, message.customer_name)
-        full = letter and Letter(letter.kind, letter.order_id, letter.to, letter.name, message.total)
+        letter = _letter("cancellation", message.saga_id, message)
+        full = letter and replace(letter, total=message.total)
         await answer(message, heard, "cancellation", full)
 
     async def tell(message: OrderFailed | OrderCancelled, heard: Heard, kind: Kind) -> None:
-        letter = Letter(kind, message.order_id, message.email, reason=message.reason) if message.email else None
+        letter = None
+        if message.email:
+            letter = Letter(kind, message.order_id, message.person, message.email, reason=message.reason)
         if kind == "order_cancelled" and await _told_of_cancellation(handler, message.order_id):
             letter = None
         mailed, problem = await deliver(kind, letter, message.order_id)
@@ -89,8 +93,10 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str, mail_tok
     return hears
 
 
-def _letter(kind: Kind, order_id: str, email: str | None, name: str | None) -> Letter | None:
-    return Letter(kind, order_id, email, name) if email else None
+def _letter(kind: Kind, order_id: str, message: ConfirmationSend | CancellationSend) -> Letter | None:
+    if not message.email:
+        return None
+    return Letter(kind, order_id, message.person, message.email, message.customer_name)
 
 
 async def _told_of_cancellation(handler: CommandHandler, order_id: str) -> bool:

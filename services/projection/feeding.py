@@ -31,6 +31,7 @@ from services.projection.views import (
     moved,
     order_after,
     order_of,
+    person_erased,
     products_of,
     stock_after,
     words_for,
@@ -141,6 +142,7 @@ async def feed_page(session: Session, vault: Vault, page: Sequence[Recorded]) ->
     await session.put(Stock, list(stock.values()))
     await session.put(Customer, list(customers.values()))
     await session.put_lines(lines)
+    await session.erase([person for message in messages if (person := person_erased(message))])
     await session.add_moments([moment for event in page if (moment := _moment(event))])
 
 

@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from services.kit.log import Position
+from services.kit.message import ERASED
 from services.kit.postgres import Connections, translated
 from services.kit.secrets import Secret
 from services.projection.views import Customer, Line, Order, Stock
@@ -40,6 +41,11 @@ ADD_MOMENTS = """
     INSERT INTO timeline
     SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[])
 """
+ERASE_ORDERS = """
+    UPDATE orders SET email = NULL, customer_name = NULL, city = $2
+    WHERE customer_id = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])
+"""
+ERASE_CUSTOMERS = "UPDATE customers SET email = NULL, customer_name = NULL WHERE customer_id = ANY($1::text[])"
 CLEAR = """
     SET LOCAL statement_timeout = 0;
     DELETE FROM orders; DELETE FROM order_lines; DELETE FROM timeline; DELETE FROM stock; DELETE FROM customers
@@ -128,6 +134,12 @@ class Session:
         """Add to the timeline."""
         if moments:
             await self._connection.execute(ADD_MOMENTS, *_columns(moments))
+
+    async def erase(self, persons: Sequence[str]) -> None:
+        """Take away what is personal of these persons; what the books need stays."""
+        if persons:
+            await self._connection.execute(ERASE_ORDERS, persons, ERASED)
+            await self._connection.execute(ERASE_CUSTOMERS, persons)
 
     async def clear(self) -> None:
         """Empty every table; others see the rows until the transaction ends (TRUNCATE would make them wait)."""

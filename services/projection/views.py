@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
-from services.contracts import fulfillment, inventory, orders
+from services.contracts import fulfillment, inventory, orders, users
 from services.kit.message import Message
 
 __all__ = [
     "SHOWN", "Customer", "Line", "Order", "Stock", "customer_after", "lines_of", "moved", "order_after", "order_of",
-    "products_of", "stock_after", "words_for",
+    "person_erased", "products_of", "stock_after", "words_for",
 ]  # fmt: skip
 
 
@@ -82,6 +82,7 @@ SHOWN: Mapping[str, type[Message]] = {
         fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
         inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
         inventory.ReservationCommitted, inventory.ReservationExpired,
+        users.UserDeleted, users.PersonErased,
     )
 }  # fmt: skip
 """The events that change a row; their types are what wakes the projection."""
@@ -261,6 +262,15 @@ def stock_after(row: Stock | None, change: tuple[str, int, int], event: Message,
         level = event.on_hand if event.delta is None else row.on_hand + on_hand
         return replace(row, product_name=name, on_hand=level, low_below=event.low_below, updated_at=at)
     return replace(row, on_hand=row.on_hand + on_hand, reserved=row.reserved + reserved, updated_at=at)
+
+
+def person_erased(event: Message) -> str | None:
+    """Whose personal data is to go: a customer, or the guest of an order."""
+    match event:
+        case users.UserDeleted(user_id=person) | users.PersonErased(person_id=person):
+            return person
+        case _:
+            return None
 
 
 def customer_after(row: Customer | None, event: Message, at: datetime) -> Customer | None:

@@ -39,6 +39,7 @@ from services.users.account import (
 )
 from services.users.accounts import Accounts
 from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from services.users.persons import Erase, Persons
 from services.users.proofs import Proofs
 from services.users.times import Times
 
@@ -54,6 +55,7 @@ Age = Annotated[int, Field(ge=18, le=120, strict=True)]
 Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
 Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX)]
 Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
+PersonId = Annotated[str, Path(pattern=r"^[!-$&-~]{1,64}$")]
 UserId = Annotated[str, Path(pattern=r"^usr_[0-9a-z]{26}$")]
 
 
@@ -148,7 +150,7 @@ class SuspensionBody(Strict):
     reason: Text
 
 
-def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
+def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -> APIRouter:
     """The routes of accounts; whose an account is, is settled before they are reached."""
     routes = json_router()
 
@@ -270,6 +272,11 @@ def router(accounts: Accounts, proofs: Proofs, times: Times) -> APIRouter:
     async def reinstate(user_id: UserId, cause: RestCause) -> Response:
         outcome = await accounts.carry_out(Reinstate(at=cause.at, user_id=user_id), cause)
         return _answer(outcome, 200, _status_of(user_id, outcome.state))
+
+    @routes.delete("/persons/{person_id}", status_code=204, dependencies=[needs(USERS_ADMIN)])
+    async def erase(person_id: PersonId, cause: RestCause) -> Response:
+        await persons.erase(Erase(at=cause.at, person_id=person_id), cause)
+        return Response(status_code=204)
 
     return routes
 

@@ -40,6 +40,7 @@ def create_app(host: Host | None = None) -> Service:
     def routers() -> Sequence[APIRouter]:
         from services.kit.signing import SigningKeys
         from services.users.api import router
+        from services.users.persons import Persons
         from services.users.tokens import api as tokens
         from services.users.tokens.clients import Clients
         from services.users.tokens.grants import Grants
@@ -48,7 +49,7 @@ def create_app(host: Host | None = None) -> Service:
         keys = SigningKeys(settings.signing_keys, settings.issuer)
         sessions = Sessions(host.handler, times.refresh_token)
         grants = Grants(proofs, sessions, Clients(settings.clients), keys, times)
-        return router(accounts, proofs, times), tokens.router(grants, keys)
+        return router(accounts, Persons(host.handler), proofs, times), tokens.router(grants, keys)
 
     return Service(host, reactions=reactions(accounts), routers=routers, warms=WARMS, on_stop=(passwords.close,))
 

@@ -332,6 +332,7 @@ SCOPES = {
     "PUT /users/{user_id}": "users:write",
     "PATCH /users/{user_id}": "users:write",
     "DELETE /users/{user_id}": "users:write",
+    "DELETE /persons/{person_id}": "users:admin",
     "GET /users/{user_id}/preferences": "users:read",
     "PUT /users/{user_id}/preferences": "users:write",
     "PATCH /users/{user_id}/preferences": "users:write",

@@ -2,7 +2,8 @@
 
 Every option can be given as an environment variable: ZEROCART_MANIFESTS, KAFKA_BOOTSTRAP_SERVERS,
 ZEROCART_SERVICE_URLS (a JSON object: service -> base URL), ZEROCART_NAMESPACE, ZEROCART_STATUS_PORT or
-ZEROCART_STATUS_FD (an inherited listening socket). With ZEROCART_DELIVERY_KEY, an Ed25519 key in PEM, it shows
+ZEROCART_STATUS_FD (an inherited listening socket).
+ZEROCART_ERASURES_URL is told of erased persons. With ZEROCART_DELIVERY_KEY, an Ed25519 key in PEM, it shows
 subscribers who it is.
 """
 
@@ -22,7 +23,7 @@ from typing import cast
 from services.local.delivery.dispatch import Dispatcher
 from services.local.delivery.identity import Identity
 from services.local.delivery.kafka import KafkaTopic
-from services.local.delivery.routes import routes_by_topic
+from services.local.delivery.routes import routes_by_topic, with_erasures
 from services.local.delivery.status import StatusServer
 from services.local.manifests import UnsupportedManifestError, read_manifests
 
@@ -62,7 +63,10 @@ def _dispatchers(options: argparse.Namespace) -> dict[str, Dispatcher]:
     base_urls = cast("Mapping[str, str]", json.loads(options.service_urls))
     key = os.environ.get("ZEROCART_DELIVERY_KEY", "")  # not an option: those can be seen by everybody
     identity = Identity(key) if key else None
-    topics = routes_by_topic(read_manifests(options.manifests), base_urls, options.namespace, identity)
+    manifests = read_manifests(options.manifests)
+    if url := os.environ.get("ZEROCART_ERASURES_URL"):
+        manifests = with_erasures(manifests, url)
+    topics = routes_by_topic(manifests, base_urls, options.namespace, identity)
     return {name: Dispatcher(KafkaTopic(options.bootstrap_servers, name), routes) for name, routes in topics.items()}
 
 

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from services.local.delivery.attempts import Schedule
 from services.local.delivery.identity import Identity, Lines, anonymous, audience_of
 from services.local.delivery.lane import Route
-from services.local.manifests import Destination, Manifests, UnsupportedManifestError
+from services.local.manifests import Delivery, Destination, Filter, Manifests, Trigger, UnsupportedManifestError
 
-__all__ = ["routes_by_topic"]
+__all__ = ["routes_by_topic", "with_erasures"]
+
+ERASED = ("zerocart.users.user.deleted.v1", "zerocart.users.person.erased.v1")
+ERASURE_RETRIES = 10
+
+
+def with_erasures(manifests: Manifests, url: str) -> Manifests:
+    """The same and a Trigger that tells `url` of erased persons: the local mail sink has to forget them, too."""
+    broker = manifests.brokers[0]
+    filters = (Filter("any", {}, tuple(Filter("exact", {"type": type_}) for type_ in ERASED)),)
+    delivery = Delivery(retry=ERASURE_RETRIES)
+    trigger = Trigger("erasures", broker.namespace, broker.name, filters, Destination(None, None, url), delivery)
+    return replace(manifests, triggers=[*manifests.triggers, trigger])
 
 
 def routes_by_topic(
