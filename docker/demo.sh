@@ -3,6 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME="${ZEROCART_DEMO_PROJECT:-zerocart-demo}" ZEROCART_EDGE_PORT=0
+export EDGE_TRUSTED_PROXIES=private_ranges # everybody in the demo has an address of their own
 sh docker/secrets.sh
 said=$(mktemp)
 trap 'docker compose --profile demo down --volumes --remove-orphans --timeout 10 >/dev/null 2>&1; rm -f "$said"' EXIT

@@ -40,6 +40,8 @@ WINDOW_SECONDS = 10.0
 SERVER_RESTART_SECONDS = 1.0
 EDGE_PORT = 8080
 EDGE_START_SECONDS_MAX = 20.0
+EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES",)
+"""What the edge may be told by whoever starts the cluster."""
 EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
 PROJECT = Path(__file__).parent.parent.parent
@@ -237,6 +239,7 @@ class Cluster:
             "XDG_DATA_HOME": str(self._home / "edge"),
             "EDGE_PORT": str(self._options.edge_port),
             "EDGE_BIND": "127.0.0.1",
+            **{name: os.environ[name] for name in EDGE_SETTINGS if name in os.environ},
             **upstreams,
         }
         caddy = Path(sys.executable).parent / "caddy"

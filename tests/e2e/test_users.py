@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -15,8 +16,16 @@ import jwt
 import pytest
 import yaml
 
+from services.kit.limits import RATES
+from services.local.replay.edge import Edge
+from services.local.replay.engine import Replay
+from services.local.replay.mailbox import MailFolder
+from services.local.replay.people import People
+from services.local.replay.plan import Plan, shelves_of
+from services.local.replay.replay import carry_out
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
+from tests.local.sales import file_of, sold
 
 pytestmark = pytest.mark.e2e
 
@@ -24,6 +33,7 @@ WELCOME_SECONDS = 15
 DURATIONS = json.dumps({"welcome": WELCOME_SECONDS, "follow_up": WELCOME_SECONDS + 5})
 TOKEN = re.compile(r"^[A-Za-z0-9_-]{43}(?=\r?$)", re.M)
 PASSWORD = "correct horse"
+PEOPLE = 12
 
 
 def quicker_manifests(folder: Path) -> Path:
@@ -41,6 +51,7 @@ def quicker_manifests(folder: Path) -> Path:
 def local(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ZEROCART_MANIFESTS", str(quicker_manifests(tmp_path_factory.mktemp("manifests") / "knative")))
+        patch.setenv("EDGE_TRUSTED_PROXIES", "127.0.0.1/32")
         with cluster(tmp_path_factory.mktemp("cluster")) as local:
             yield local
 
@@ -122,3 +133,24 @@ def test_tokens_through_the_edge_outlive_the_process_that_gave_them(local):
     assert [key["kid"] for key in keys] == [kid]
     secrets = local.state.home / "secrets.json"
     assert secrets.stat().st_mode & 0o777 == 0o600
+
+
+async def order_by_themselves(local, tmp_path: Path) -> tuple[Replay, list[str]]:
+    rows = [sold(str(number), customer=str(number), minute=number) for number in range(1, PEOPLE + 1)]
+    plan = Plan(file_of(tmp_path, *rows), faults=False)
+    async with Edge(local.running.edge_url, local.credentials.token) as edge:
+        people = People(edge, MailFolder(local.state.home / "mail"), "a secret", "people")
+        replay = await carry_out(edge, plan, "people", [*shelves_of(plan)], people)
+        found = [await people.of(str(number)) for number in range(1, PEOPLE + 1)]
+    return replay, [person.user_id for person in found if person]
+
+
+def test_everybody_of_a_replay_orders_with_their_own_token_from_their_own_address(local, tmp_path):
+    assert RATES["register"].burst < PEOPLE  # from one address, this many would have to wait for minutes
+    replay, user_ids = asyncio.run(order_by_themselves(local, tmp_path))
+    assert len(set(user_ids)) == len(replay.outcome.order_ids) == PEOPLE
+    with local.client() as client:
+        owners = {
+            client.get(f"/orders/{order_id}").json()["customer_id"] for order_id in replay.outcome.order_ids.values()
+        }
+    assert owners == set(user_ids)

@@ -52,9 +52,12 @@ class _Account:
 
 
 def expected_books(
-    file: Path, orders_max: int | None, shape: Shape = ONLINE_RETAIL, *, faults: bool = True
+    file: Path, orders_max: int | None, shape: Shape = ONLINE_RETAIL, *, faults: bool = True, people: bool = False
 ) -> Expected:
-    """The totals after replaying the first `orders_max` orders and everything cancelled among them."""
+    """The totals after replaying the first `orders_max` orders and everything cancelled among them.
+
+    With `people`, everybody who orders and is no guest has made an account first.
+    """
     account = _Account()
     by_customer: dict[str, list[str]] = {}
     for number, rows in _by_invoice(file, shape).items():
@@ -71,7 +74,8 @@ def expected_books(
             by_customer.setdefault(customer, []).append(number)
             if faults:
                 _go_wrong(sale)
-    return Expected(_totals(account), _left(account, faults=faults))
+    accounts = len(set(filter(None, by_customer))) if people else 0
+    return Expected({**_totals(account), **_accounts(accounts)}, _left(account, faults=faults))
 
 
 def _by_invoice(file: Path, shape: Shape) -> dict[str, list[_Row]]:
@@ -151,6 +155,10 @@ def _totals(account: _Account) -> dict[str, Amount]:
         "other mails": 0,
         "dead letters": 0,
     }
+
+
+def _accounts(number: int) -> dict[str, Amount]:
+    return {"accounts activated": number, "verification mails": number, "activation mails": number}
 
 
 def _left(account: _Account, *, faults: bool) -> dict[str, int]:

@@ -22,6 +22,7 @@ from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import NotAtRestError, first_error
 from services.local.replay.ledgers import Sources
 from services.local.replay.mailbox import MailFolder
+from services.local.replay.people import People
 from services.local.replay.plan import SLICE, Plan, shelves_of
 from services.local.replay.progress import say
 from services.local.replay.replay import carry_out, number_of_orders, show_pace, show_tally
@@ -76,6 +77,7 @@ def _start(state: State) -> Running:
     shutil.rmtree(state.home, ignore_errors=True)
     os.environ["ZEROCART_HOME"] = str(state.home)
     os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be somebody else's
+    os.environ["EDGE_TRUSTED_PROXIES"] = "127.0.0.1/32"  # everybody in the demo has an address of their own
     start = time.monotonic()
     running = detach(Options.from_environment())
     say(f"the local cluster is up at {running.edge_url}, with nothing running in it ({time.monotonic() - start:.1f} s)")
@@ -87,13 +89,16 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     plan = Plan(SLICE, orders_max)
     shelves = [*shelves_of(plan), sleep.WAKING_SHELF]
-    async with Edge(running.edge_url, operator_of(state, running.edge_url).token) as edge:
-        replay = await carry_out(edge, plan, "demo", shelves)
+    mails, operator = MailFolder(state.home / "mail"), operator_of(state, running.edge_url)
+    async with Edge(running.edge_url, operator.token) as edge:
+        people = People(edge, mails, operator.secret, "demo")
+        replay = await carry_out(edge, plan, "demo", shelves, people)
         show_tally(replay.tally)
         outcome = replay.outcome
         show_pace(outcome, edge)
-        sources = Sources(running.owner_dsn, running.read_owner_dsn, MailFolder(state.home / "mail"))
-        entries = await settled(expected_books(SLICE, orders_max), sources, outcome.cancellations_refused)
+        sources = Sources(running.owner_dsn, running.read_owner_dsn, mails)
+        expected = expected_books(SLICE, orders_max, people=True)
+        entries = await settled(expected, sources, outcome.cancellations_refused)
         show_books(entries)
         await sleep.fall_asleep(running)
         await sleep.wake(running, edge)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
@@ -15,7 +15,7 @@ from services.local.credentials import NoTokenError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Edge", "EdgeError", "OrderState", "Placed"]
+__all__ = ["Edge", "EdgeError", "Grant", "OrderState", "Placed"]
 
 CONNECTIONS_MAX = 64
 REQUEST_SECONDS_MAX = 60.0
@@ -49,6 +49,29 @@ class OrderState:
     def at_rest(self) -> bool:
         """Whether nothing more happens by itself."""
         return self.status in ("confirmed", "cancelled", "failed", "shipped", "delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a login gave; `expires_in` is in seconds."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request, to be made until it is answered."""
+
+    method: str
+    path: str
+    body: Mapping[str, object] | None = None
+    form: Mapping[str, str] | None = None
+    key: str = ""
+    token: str | None = None
+    """Of whom it is for: None is the operator, "" nobody."""
+    address: str = ""
 
 
 class Edge:
@@ -92,61 +115,79 @@ class Edge:
     async def set_stock(self, product_id: str, product_name: str, on_hand: int, key: str) -> None:
         """Count one product."""
         body = {"product_name": product_name, "on_hand": on_hand, "reason": "replay"}
-        await self._ask("PUT", f"/stock/{quote(product_id, safe='')}", body, key, {200})
+        await self._ask(_Call("PUT", f"/stock/{quote(product_id, safe='')}", body, key=key), {200})
 
-    async def place(self, body: Mapping[str, object], key: str) -> Placed:
-        """Place one order."""
-        _, answer = await self._ask("POST", "/orders", body, key, {202})
+    async def register(self, body: Mapping[str, object], key: str, address: str) -> str:
+        """Register somebody; their id."""
+        _, answer = await self._ask(_Call("POST", "/users", body, key=key, token="", address=address), {201})
+        return str(answer["id"])
+
+    async def activate(self, user_id: str, code: str, address: str) -> None:
+        """Activate an account, which may be active already."""
+        body = {"token": code}
+        await self._ask(_Call("POST", f"/users/{user_id}/activate", body, token="", address=address), {200, 409})
+
+    async def log_in(self, form: Mapping[str, str], address: str) -> Grant:
+        """Tokens for a password or a refresh token."""
+        _, answer = await self._ask(_Call("POST", "/token", form=form, token="", address=address), {200})
+        return Grant(str(answer["access_token"]), str(answer["refresh_token"]), float(answer["expires_in"]))
+
+    async def place(self, body: Mapping[str, object], key: str, token: str | None = None) -> Placed:
+        """Place one order, with its customer's token or else as the operator."""
+        _, answer = await self._ask(_Call("POST", "/orders", body, key=key, token=token), {202})
         return Placed(str(answer["order_id"]), str(answer.get("position", "")))
 
-    async def cancel(self, order_id: str, reason: str, key: str) -> bool:
+    async def cancel(self, order_id: str, reason: str, key: str, token: str | None = None) -> bool:
         """Cancel an order; False if it may not be cancelled (any more)."""
-        status, _ = await self._ask("POST", f"/orders/{order_id}/cancel", {"reason": reason}, key, {202, 409})
+        call = _Call("POST", f"/orders/{order_id}/cancel", {"reason": reason}, key=key, token=token)
+        status, _ = await self._ask(call, {202, 409})
         return status == 202
 
     async def state(self, order_id: str) -> OrderState | None:
         """How an order stands; None while the read side does not know it."""
-        status, answer = await self._ask("GET", f"/orders/{order_id}", None, "", {200, 404})
+        status, answer = await self._ask(_Call("GET", f"/orders/{order_id}"), {200, 404})
         return OrderState(str(answer["status"]), str(answer.get("reason") or "")) if status == 200 else None
 
     async def count(self, status: str, position: str) -> int:
         """How many orders have this status, as of `position` or later."""
         path = f"/orders?status={status}&page_size=1{f'&position={position}' if position else ''}"
-        _, answer = await self._ask("GET", path, None, "", {200})
+        _, answer = await self._ask(_Call("GET", path), {200})
         return int(answer["total"])
 
-    async def _ask(
-        self, method: str, path: str, body: Mapping[str, object] | None, key: str, expected: set[int]
-    ) -> tuple[int, Mapping[str, Any]]:
+    async def _ask(self, call: _Call, expected: set[int]) -> tuple[int, Mapping[str, Any]]:
         deadline = time.monotonic() + self._patience
         pause = RETRY_FIRST_SECONDS
         while True:
-            status, text, wait, answer = await self._once(method, path, body, key)
+            status, text, wait, answer = await self._once(call)
             if status in expected:
                 return status, answer
             if status and status not in TRY_AGAIN:
-                raise EdgeError(f"{method} {path}: {status} {text}")
+                raise EdgeError(f"{call.method} {call.path}: {status} {text}")
             if time.monotonic() + pause > deadline:
-                raise EdgeError(f"{method} {path}: away for {self._patience:.0f} s ({status or text})")
+                raise EdgeError(f"{call.method} {call.path}: away for {self._patience:.0f} s ({status or text})")
             self.retries += 1
             await asyncio.sleep(max(pause, wait))
             pause = min(pause * 2, RETRY_SECONDS_MAX)
 
-    async def _once(
-        self, method: str, path: str, body: Mapping[str, object] | None, key: str
-    ) -> tuple[int, str, float, Mapping[str, Any]]:
+    async def _once(self, call: _Call) -> tuple[int, str, float, Mapping[str, Any]]:
         """Status (0 if there was no answer), text of a refusal, seconds to wait and the answer."""
         import httpx
 
         assert self._opened is not None
-        headers = {"Idempotency-Key": key} if key else {}
+        headers = {"Idempotency-Key": call.key} if call.key else {}
+        if call.address:
+            headers["X-Forwarded-For"] = call.address
         try:
-            headers["Authorization"] = f"Bearer {await asyncio.to_thread(self._token)}"
-            response = await self._opened.request(method, path, json=body, headers=headers)
+            token = await asyncio.to_thread(self._token) if call.token is None else call.token
+            if token:
+                headers["Authorization"] = f"Bearer {token}"
+            response = await self._opened.request(
+                call.method, call.path, json=call.body, data=call.form, headers=headers
+            )
         except (httpx.TransportError, NoTokenError) as error:
             return 0, f"{type(error).__name__} {error}", 0.0, {}
         after = response.headers.get("Retry-After", "")
         wait = min(float(after), RETRY_SECONDS_MAX) if after.isdecimal() else 0.0
-        if response.status_code in (200, 202):
+        if response.status_code in (200, 201, 202):
             return response.status_code, "", wait, response.json()
         return response.status_code, response.text[:500], wait, {}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from services.local.replay.edge import Edge, EdgeError, OrderState
+from services.local.replay.people import People, Person
 from services.local.replay.plan import Placement, Plan, Shelf, order_body
 from services.local.replay.records import Cancellation, Tally
 
@@ -58,15 +59,22 @@ async def seed(edge: Edge, shelves: Iterable[Shelf], run: str, done: Callable[[i
 
 
 class Replay:
-    """One run of a plan. Only what is at rest is cancelled, so that what was captured does not depend on chance."""
+    """One run of a plan, by `people` as far as they have accounts.
 
-    def __init__(self, edge: Edge, plan: Plan, run: str, cancellers: asyncio.TaskGroup) -> None:
+    Only what is at rest is cancelled, so that what was captured does not depend on chance.
+    """
+
+    def __init__(
+        self, edge: Edge, plan: Plan, run: str, cancellers: asyncio.TaskGroup, people: People | None = None
+    ) -> None:
         self._edge = edge
+        self._people = people
         self._plan = plan
         self._run = run  # tells this replay's keys from those of others
         self._cancellers = cancellers  # they wait for their orders to rest, while others are being placed
         self._cancelling = 0
         self._placed: dict[str, asyncio.Future[str]] = {}
+        self._customers: dict[str, str] = {}
         self._position = ""
         self._start = 0.0
         self.outcome = Outcome()
@@ -85,13 +93,16 @@ class Replay:
                     continue
                 await slots.acquire()
                 self._placed[step.order.invoice] = loop.create_future()
+                self._customers[step.order.invoice] = step.order.customer
                 tasks.create_task(self._place(step, slots, done))
         self.outcome.place_seconds = time.monotonic() - self._start
 
     async def _place(self, step: Placement, slots: asyncio.Semaphore, done: Callable[[int], None]) -> None:
         invoice = step.order.invoice
         try:
-            placed = await self._edge.place(order_body(step), f"{self._run}-{invoice}")
+            who = await self._person(step.order.customer)
+            body = order_body(step, who.user_id if who else None)
+            placed = await self._edge.place(body, f"{self._run}-{invoice}", _token(who))
         finally:
             slots.release()
         self._position = max(self._position, placed.position)  # tokens compare as the places they stand for
@@ -104,12 +115,16 @@ class Replay:
         async with slots:
             await self._until(order_id, lambda state: state.at_rest)
             reason = f"credit note {step.invoice}"
-            if await self._edge.cancel(order_id, reason, f"{self._run}-{step.invoice}"):
+            who = await self._person(self._customers[step.cancels])
+            if await self._edge.cancel(order_id, reason, f"{self._run}-{step.invoice}", _token(who)):
                 await self._until(order_id, lambda state: state.status == "cancelled")
                 self.outcome.cancelled += 1
             else:
                 self.outcome.cancellations_refused += 1
         self._cancelling -= 1
+
+    async def _person(self, customer: str) -> Person | None:
+        return await self._people.of(customer) if self._people else None
 
     async def _until(self, order_id: str, reached: Callable[[OrderState], bool]) -> None:
         pause, deadline = POLL_FIRST_SECONDS, time.monotonic() + REST_SECONDS_MAX
@@ -137,6 +152,10 @@ class Replay:
 
     async def _in_motion(self) -> int:
         return sum([await self._edge.count(status, self._position) for status in STATUSES_IN_MOTION])
+
+
+def _token(who: Person | None) -> str | None:
+    return who.grant.access_token if who and who.grant else None
 
 
 def first_error(group: BaseExceptionGroup[Exception]) -> Exception:

@@ -56,6 +56,10 @@ MAILS_SAID = """
     FROM notifications.events
     WHERE (data->>'mailed')::boolean
 """
+ACTIVATED = "SELECT count(DISTINCT stream) FROM users.events WHERE type = 'zerocart.users.user.activated.v1'"
+KINDS = ("confirmation", "cancellation", "order_failed", "verification", "activated")
+TIMED_KINDS = ("welcome_tips", "follow_up")
+"""Whether they came depends on how long all of it took."""
 LEVELS = "SELECT product_id, on_hand FROM inventory.stock"
 READ_LEVELS = "SELECT product_id, on_hand FROM stock"
 READ_ORDERS = "SELECT status, count(*) AS orders, sum(total) AS value FROM orders GROUP BY status"
@@ -157,6 +161,7 @@ async def _stock(log: Connection, read: Connection, expected: Expected) -> _Foun
 async def _mails(log: Connection, mailbox: Mailbox) -> _Found:
     (said,) = await log.fetch(MAILS_SAID)
     kinds = Counter(message_id.partition(".")[0] for message_id in await mailbox.message_ids())
+    others = kinds.total() - sum(kinds[kind] for kind in (*KINDS, *TIMED_KINDS))
     return [
         ("confirmation mails", LOG, said["confirmations"]),
         ("confirmation mails", MAILBOX, kinds["confirmation"]),
@@ -164,5 +169,8 @@ async def _mails(log: Connection, mailbox: Mailbox) -> _Found:
         ("cancellation mails", MAILBOX, kinds["cancellation"]),
         ("failure mails", LOG, said["failures"]),
         ("failure mails", MAILBOX, kinds["order_failed"]),
-        ("other mails", MAILBOX, kinds.total() - kinds["confirmation"] - kinds["cancellation"] - kinds["order_failed"]),
+        ("accounts activated", LOG, await log.fetchval(ACTIVATED)),
+        ("verification mails", MAILBOX, kinds["verification"]),
+        ("activation mails", MAILBOX, kinds["activated"]),
+        ("other mails", MAILBOX, others),
     ]

@@ -11,7 +11,7 @@ from services.local.replay.records import Cancellation, Order, Tally
 from services.local.replay.script import Fault, fault_of, is_short
 from services.local.replay.shape import ONLINE_RETAIL, Shape
 
-__all__ = ["SLICE", "Placement", "Plan", "Shelf", "order_body", "shelves_of"]
+__all__ = ["SLICE", "Placement", "Plan", "Shelf", "customers_of", "email_of", "name_of", "order_body", "shelves_of"]
 
 SLICE = Path(__file__).parent / "data" / "online_retail_slice.csv.gz"
 NOT_SERVED_COUNTRY = "ZZ"
@@ -62,6 +62,12 @@ class Plan:
                 yield Placement(number, found, fault_of(number) if self.faults else Fault.NONE)
 
 
+def customers_of(plan: Plan) -> list[str]:
+    """Everybody who orders and is no guest, in the order in which they come."""
+    orders = (step.order for step in plan.steps() if isinstance(step, Placement))
+    return [*dict.fromkeys(order.customer for order in orders if order.customer)]
+
+
 def shelves_of(plan: Plan) -> list[Shelf]:
     """Exactly what all orders want; of a short product one less than the smallest order wants."""
     names: dict[str, str] = {}
@@ -78,14 +84,17 @@ def shelves_of(plan: Plan) -> list[Shelf]:
     return [Shelf(product_id, names[product_id], units) for product_id, units in sorted((wanted | short).items())]
 
 
-def order_body(placement: Placement) -> Mapping[str, object]:
-    """The order as POST /orders takes it; name, mail address and street are made up from the numbers in the file."""
+def order_body(placement: Placement, user_id: str | None = None) -> Mapping[str, object]:
+    """The order as POST /orders takes it, of the user with this id if the customer has an account.
+
+    Name, mail address and street are made up from the numbers in the file.
+    """
     order, fault = placement.order, placement.fault
     who = f"customer {order.customer}" if order.customer else f"guest {order.invoice}"
     return {
-        **({"customer_id": f"cus_{order.customer}"} if order.customer else {}),
-        "email": f"{who.replace(' ', '-')}@example.com",
-        "customer_name": who.capitalize(),
+        **({"customer_id": user_id or f"cus_{order.customer}"} if order.customer else {}),
+        "email": email_of(who),
+        "customer_name": name_of(who),
         "items": [
             {
                 "product_id": line.product_id,
@@ -100,6 +109,16 @@ def order_body(placement: Placement) -> Mapping[str, object]:
         "notes": f"invoice {order.invoice}",
         "total": {"amount": str(order.total), "currency": order.currency},
     }
+
+
+def name_of(who: str) -> str:
+    """What somebody is called here who is `customer 123` or `guest 536365`."""
+    return who.capitalize()
+
+
+def email_of(who: str) -> str:
+    """Their address; nothing is ever sent there."""
+    return f"{who.replace(' ', '-')}@example.com"
 
 
 def _address(order: Order, who: str, fault: Fault) -> dict[str, str]:

@@ -11,7 +11,8 @@ from services.local.credentials import Credentials, from_environment, operator_o
 from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import NotAtRestError, Outcome, Replay, first_error, seed
 from services.local.replay.importer import BadFileError
-from services.local.replay.plan import SLICE, Placement, Plan, Shelf, shelves_of
+from services.local.replay.people import People
+from services.local.replay.plan import SLICE, Placement, Plan, Shelf, customers_of, shelves_of
 from services.local.replay.progress import progress, say
 from services.local.replay.records import Tally
 from services.local.state import State
@@ -79,14 +80,18 @@ async def _replay(credentials: Credentials, plan: Plan, name: str, *, stock: boo
     say(f"{outcome.cancelled} cancelled, {outcome.cancellations_refused} cancellations refused")
 
 
-async def carry_out(edge: Edge, plan: Plan, name: str, shelves: list[Shelf]) -> Replay:
-    """Seed, place, cancel, and wait until everything is at rest."""
+async def carry_out(edge: Edge, plan: Plan, name: str, shelves: list[Shelf], people: People | None = None) -> Replay:
+    """Seed, enrol, place, cancel, and wait until everything is at rest; without people the operator orders for all."""
     if shelves:
         with progress("products on their shelves", len(shelves)) as bar:
             await seed(edge, shelves, name, bar.set)
+    if people is not None:
+        customers = customers_of(plan)
+        with progress("people registered, activated, logged in", len(customers)) as bar:
+            await people.enrol(customers, bar.set)
     orders = sum(isinstance(step, Placement) for step in plan.steps())
     async with asyncio.TaskGroup() as cancellers:
-        replay = Replay(edge, plan, name, cancellers)
+        replay = Replay(edge, plan, name, cancellers, people)
         with progress("orders placed", orders) as bar:
             await replay.place(bar.set)
         with progress("orders at rest", orders) as bar:

@@ -17,6 +17,7 @@ from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import NotAtRestError, first_error
 from services.local.replay.ledgers import Sources
 from services.local.replay.mailbox import Mailpit
+from services.local.replay.people import People
 from services.local.replay.plan import SLICE, Plan, shelves_of
 from services.local.replay.replay import carry_out, number_of_orders, show_pace, show_tally
 from services.local.replay.verdict import settled, show_books, verdict
@@ -58,12 +59,14 @@ def main() -> None:
 async def _demo(url: str, sources: Sources, orders_max: int, settle_seconds: float) -> bool:
     await _must_be_new(sources)
     plan = Plan(SLICE, orders_max)
-    async with Edge(url, from_environment(url).token) as edge:
-        replay = await carry_out(edge, plan, "demo", [*shelves_of(plan)])
+    operator = from_environment(url)
+    async with Edge(url, operator.token) as edge:
+        people = People(edge, sources.mails, operator.secret, "demo")
+        replay = await carry_out(edge, plan, "demo", [*shelves_of(plan)], people)
         show_tally(replay.tally)
         show_pace(replay.outcome, edge)
         refused = replay.outcome.cancellations_refused
-    entries = await settled(expected_books(SLICE, orders_max), sources, refused, settle_seconds)
+    entries = await settled(expected_books(SLICE, orders_max, people=True), sources, refused, settle_seconds)
     show_books(entries)
     return verdict(entries)
 
