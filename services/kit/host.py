@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from services.kit.commands import CommandHandler
 from services.kit.failures import Failures
+from services.kit.keeping import Keeper
 from services.kit.log import EventLog
 from services.kit.logs import configure
 from services.kit.outbox import Publisher, Relay
@@ -24,6 +25,8 @@ class Host:
     relay: Relay
     failures: Failures
     handler: CommandHandler
+    keeper: Keeper | None = None
+    """Keeps what the process counts; a process with several services has none."""
 
     @classmethod
     def of(cls, settings: Settings, log: EventLog, publisher: Publisher, failures: Failures, vault: Vault) -> Host:
@@ -48,9 +51,12 @@ class Host:
         settings.kafka_security()  # what makes no sense stops the start, not the first publication
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic, settings.kafka_security)
         vault = PostgresVault(log.connections, settings.vault_keys)
-        return cls.of(settings, log, publisher, PostgresFailures(log), vault)
+        host = cls.of(settings, log, publisher, PostgresFailures(log), vault)
+        return replace(host, keeper=Keeper(log.connections, service))
 
     async def close(self) -> None:
         """Finish what is half said, and disconnect."""
         await self.relay.close()
+        if self.keeper is not None:
+            await self.keeper.close()
         await self.log.close()

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-__all__ = ["DURATION_BUCKETS_SECONDS", "METRICS", "Metrics"]
+__all__ = ["COUNTER", "DURATION_BUCKETS_SECONDS", "METRICS", "Cell", "Metrics", "families", "text"]
 
 DURATION_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+CELLS = len(DURATION_BUCKETS_SECONDS) + 2
+"""One for each bucket, one for what is longer, and the sum."""
+COUNTER = -1
+"""The slot of a counter; those of a histogram are 0 and up."""
 
 Labels = tuple[tuple[str, str], ...]
+
+
+class Cell(NamedTuple):
+    """One number: of a counter, or a cell of a histogram; `labels` is a JSON object."""
+
+    name: str
+    labels: str
+    slot: int
+    value: float
 
 
 class Metrics:
     """What a process has counted since it started; labels never hold an id."""
 
     def __init__(self) -> None:
-        self._counters: dict[str, dict[Labels, float]] = defaultdict(lambda: defaultdict(float))
-        self._histograms: dict[str, dict[Labels, list[float]]] = defaultdict(dict)
+        self._cells: dict[tuple[str, Labels, int], float] = defaultdict(float)
+        self._taken: dict[tuple[str, Labels, int], float] = {}
         self._gauges: dict[str, Callable[[], float]] = {}
 
     def count(self, name: str, by: float = 1, **labels: str) -> None:
         """Add to the counter `name` (without the `_total` that it is exported with)."""
-        self._counters[name][tuple(sorted(labels.items()))] += by
+        self._cells[name, tuple(sorted(labels.items())), COUNTER] += by
 
     def observe_seconds(self, name: str, seconds: float, **labels: str) -> None:
         """Add one duration to the histogram `name`."""
         key = tuple(sorted(labels.items()))
-        cells = self._histograms[name].setdefault(key, [0.0] * (len(DURATION_BUCKETS_SECONDS) + 2))
-        slot = next((i for i, bound in enumerate(DURATION_BUCKETS_SECONDS) if seconds <= bound), -2)
-        cells[slot] += 1
-        cells[-1] += seconds
+        slot = next((i for i, bound in enumerate(DURATION_BUCKETS_SECONDS) if seconds <= bound), CELLS - 2)
+        self._cells[name, key, slot] += 1
+        self._cells[name, key, CELLS - 1] += seconds
 
     def gauge(self, name: str, read: Callable[[], float]) -> None:
         """Export what `read` answers at the time of a scrape."""
@@ -42,45 +55,90 @@ class Metrics:
 
     def value(self, name: str, **labels: str) -> float:
         """What the counter `name` stands at."""
-        return self._counters[name][tuple(sorted(labels.items()))]
+        return self._cells.get((name, tuple(sorted(labels.items())), COUNTER), 0.0)
+
+    def take(self) -> list[Cell]:
+        """What has been counted since this was last asked for."""
+        now = dict(self._cells)
+        grown = [(key, value - self._taken.get(key, 0.0)) for key, value in now.items()]
+        self._taken = now
+        return [Cell(name, _json(labels), slot, by) for (name, labels, slot), by in grown if by]
 
     def render(self) -> bytes:
         """All of it in the Prometheus text format."""
-        from prometheus_client import CollectorRegistry, generate_latest
+        return text([*families(Cell(name, _json(key), slot, v) for (name, key, slot), v in self._cells.items()),
+                     *self._read_gauges()])  # fmt: skip
 
-        registry = CollectorRegistry()
-        registry.register(self)
-        return generate_latest(registry)
+    def _read_gauges(self) -> Iterable[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
 
-    def collect(self) -> Iterable[Metric]:
-        """What prometheus_client asks a collector for."""
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-
-        for name, cells in self._counters.items():
-            family = CounterMetricFamily(f"zerocart_{name}", name.replace("_", " "), labels=_names(cells))
-            for labels, value in cells.items():
-                family.add_metric([value for _, value in labels], value)
-            yield family
-        for name, series in self._histograms.items():
-            family = HistogramMetricFamily(f"zerocart_{name}_seconds", name.replace("_", " "), labels=_names(series))
-            for labels, buckets in series.items():
-                family.add_metric([value for _, value in labels], _cumulative(buckets), sum_value=buckets[-1])
-            yield family
         for name, read in self._gauges.items():
             yield GaugeMetricFamily(f"zerocart_{name}", name.replace("_", " "), value=read())
 
 
-def _names(series: Iterable[Labels]) -> list[str]:
-    return [name for name, _ in next(iter(series), ())]
+def text(metrics: Iterable[Metric]) -> bytes:
+    """Metrics in the Prometheus text format."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    class Collector:
+        def collect(self) -> Iterable[Metric]:
+            return metrics
+
+    registry = CollectorRegistry()
+    registry.register(Collector())
+    return generate_latest(registry)
 
 
-def _cumulative(cells: list[float]) -> list[tuple[str, float]]:
+def families(cells: Iterable[Cell]) -> Iterable[Metric]:
+    """Cells as what prometheus_client exports; the same name and labels twice are added up."""
+    series: dict[tuple[str, bool], dict[str, dict[int, float]]] = defaultdict(dict)
+    for name, labels, slot, value in cells:
+        slots = series[name, slot == COUNTER].setdefault(labels, {})
+        slots[slot] = slots.get(slot, 0.0) + value
+    for (name, is_counter), of_labels in sorted(series.items()):
+        yield (_counter if is_counter else _histogram)(name, of_labels)
+
+
+def _counter(name: str, series: Mapping[str, Mapping[int, float]]) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    names = _label_names(series)
+    family = CounterMetricFamily(f"zerocart_{name}", name.replace("_", " "), labels=names)
+    for labels, slots in series.items():
+        family.add_metric(_label_values(names, labels), slots[COUNTER])
+    return family
+
+
+def _histogram(name: str, series: Mapping[str, Mapping[int, float]]) -> Metric:
+    from prometheus_client.core import HistogramMetricFamily
+
+    names = _label_names(series)
+    family = HistogramMetricFamily(f"zerocart_{name}_seconds", name.replace("_", " "), labels=names)
+    for labels, slots in series.items():
+        family.add_metric(_label_values(names, labels), _cumulative(slots), sum_value=slots.get(CELLS - 1, 0.0))
+    return family
+
+
+def _label_names(series: Iterable[str]) -> list[str]:
+    return sorted({name for labels in series for name in json.loads(labels)})
+
+
+def _label_values(names: Iterable[str], labels: str) -> list[str]:
+    found: dict[str, str] = json.loads(labels)
+    return [found.get(name, "") for name in names]
+
+
+def _cumulative(slots: Mapping[int, float]) -> list[tuple[str, float]]:
     total = 0.0
     buckets: list[tuple[str, float]] = []
-    for bound, count in zip([*map(str, DURATION_BUCKETS_SECONDS), "+Inf"], cells, strict=False):
-        total += count
+    for slot, bound in enumerate([*map(str, DURATION_BUCKETS_SECONDS), "+Inf"]):
+        total += slots.get(slot, 0.0)
         buckets.append((bound, total))
     return buckets
+
+
+def _json(labels: Labels) -> str:
+    return json.dumps(dict(labels))
 
 
 METRICS = Metrics()

@@ -22,7 +22,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.kit.errors import ZerocartError
-from services.kit.walls import DATABASE_ROLES, READ_ROLES, READERS, VAULT, WRITERS, reader_grants, role_of, vault_grants
+from services.kit.walls import (
+    DATABASE_ROLES,
+    READ_ROLES,
+    READ_WATCHER,
+    READERS,
+    VAULT,
+    WRITERS,
+    reader_grants,
+    role_of,
+    vault_grants,
+)
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -81,7 +91,16 @@ async def migrate_read(owner_dsn: str, passwords: Mapping[str, str]) -> None:
                     f"GRANT USAGE ON SCHEMA {READ_SCHEMA} TO {role};"
                     f"GRANT {rights} ON ALL TABLES IN SCHEMA {READ_SCHEMA} TO {role};"
                     f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {READ_SCHEMA} TO {role};"
+                    # what it counts itself
+                    "GRANT SELECT, INSERT, UPDATE, DELETE"
+                    f" ON {READ_SCHEMA}.metrics, {READ_SCHEMA}.metric_flushes TO {role};"
                 )
+        if READ_WATCHER in passwords:
+            await ensure_role(connection, READ_WATCHER, passwords[READ_WATCHER])
+            await connection.execute(
+                f"GRANT USAGE ON SCHEMA {READ_SCHEMA} TO {role_of(READ_WATCHER)};"
+                f"GRANT SELECT ON {READ_SCHEMA}.metrics, {READ_SCHEMA}.checkpoints TO {role_of(READ_WATCHER)};"
+            )
 
 
 @asynccontextmanager
@@ -98,10 +117,14 @@ async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
 
 def _kit_migrations() -> list[Migration]:
     log = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
-    service = (KIT / "0002_service.sql").read_text()
     vault = Migration("kit/0003_vault", (KIT / "0003_vault.sql").read_text())
-    each = [Migration(f"kit/0002_service/{name}", service.replace("{service}", name)) for name in WRITERS]
-    return [log, *each, vault]
+    metrics = Migration("kit/0004_metrics", (KIT / "0004_metrics.sql").read_text())
+    return [log, *_for_each("0002_service"), vault, metrics, *_for_each("0005_service_metrics")]
+
+
+def _for_each(name: str) -> list[Migration]:
+    sql = (KIT / f"{name}.sql").read_text()
+    return [Migration(f"kit/{name}/{service}", sql.replace("{service}", service)) for service in WRITERS]
 
 
 def _service_migrations(services: Sequence[str]) -> list[Migration]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.kit.errors import Unavailable
+from services.kit.metrics import METRICS
 from services.kit.secrets import Secret, plain
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ class Connections:
         self._slots = asyncio.Semaphore(connections_max)
 
     @asynccontextmanager
-    async def use(self) -> AsyncGenerator[Connection]:
-        """A connection for one caller at a time; Unavailable if none can be had."""
+    async def use(self, *, counted: bool = True) -> AsyncGenerator[Connection]:
+        """A connection for one transaction; Unavailable if none can be had."""
         async with self._slots:
+            if counted:
+                METRICS.count("transactions")
             connection = self._idle_one() or await self._connect()
             try:
                 yield connection

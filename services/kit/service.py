@@ -15,6 +15,7 @@ from services.kit.asgi import App, Receive, Scope, Send, send_empty
 from services.kit.door import Door
 from services.kit.errors import Unauthenticated, Unavailable
 from services.kit.host import Host
+from services.kit.keeping import Keeper, age_seconds
 from services.kit.logs import log
 from services.kit.metrics import METRICS
 from services.kit.outbox import Relay
@@ -63,6 +64,7 @@ class Service:
         door: App | None = None,
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
+        keeper: Keeper | None = None,
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
@@ -76,6 +78,7 @@ class Service:
         self._warmed_at = -WARM_AGAIN_SECONDS
         self._on_start = on_start
         self._on_stop = on_stop
+        self._keeper = keeper or (self._host.keeper if self._host else None)
         self._background: set[asyncio.Task[None]] = set()
         self._in_flight = 0
 
@@ -102,6 +105,8 @@ class Service:
                 await self._dispatch(path, scope, receive, send)
             finally:
                 self._in_flight -= 1
+                if self._keeper is not None:
+                    self._keeper.touch()
 
     async def _dispatch(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == "/events":
@@ -150,6 +155,7 @@ class Service:
             await hook()
         if self._host is not None:
             self._in_background(_publish_what_is_left(self._host.relay))
+        METRICS.observe_seconds("cold_start", age_seconds())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._close()
@@ -162,6 +168,8 @@ class Service:
             await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         if self._host is not None:
             await self._host.close()
+        elif self._keeper is not None:
+            await self._keeper.close()
 
     async def _metrics(self, send: Send) -> None:
         body = METRICS.render()

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["DATABASE_ROLES", "READERS", "READ_ROLES", "VAULT", "WRITERS", "reader_grants", "role_of", "vault_grants"]
+__all__ = [
+    "DATABASE_ROLES",
+    "READERS",
+    "READ_ROLES",
+    "READ_WATCHER",
+    "VAULT",
+    "WRITERS",
+    "reader_grants",
+    "role_of",
+    "vault_grants",
+]
 
 WRITERS: Sequence[str] = (
     "users", "orders", "inventory", "payments", "shipping", "notifications", "fulfillment", "scheduler", "operations",
@@ -20,11 +30,12 @@ class Reach:
     events: str = ""
     outbox: str = ""
     failures: str = ""
+    metrics: str = ""
 
 
 READERS: Mapping[str, Reach] = {
     "projection": Reach(events="SELECT"),
-    "operations": Reach(events="SELECT", failures="SELECT, UPDATE, DELETE"),
+    "operations": Reach(events="SELECT", outbox="SELECT", failures="SELECT, UPDATE, DELETE", metrics="SELECT"),
     # publishes for services that died between commit and publication and were never called again
     "scheduler": Reach(events="SELECT", outbox="SELECT, DELETE"),
 }
@@ -46,6 +57,9 @@ DATABASE_ROLES: Sequence[str] = tuple(dict.fromkeys((*WRITERS, *READERS)))
 READ_ROLES: Mapping[str, str] = {"projection": "SELECT, INSERT, UPDATE, DELETE, TRUNCATE", "query": "SELECT"}
 """Services that need a password for the read database, and what they may do with its tables."""
 
+READ_WATCHER = "operations"
+"""Sees in the read database how far it is, and what was counted there."""
+
 
 def role_of(service: str) -> str:
     """The database role of a service."""
@@ -61,7 +75,10 @@ def vault_grants(service: str) -> list[str]:
 def reader_grants(service: str) -> list[str]:
     """The statements that let a reader see the tables of all services."""
     role, reach = role_of(service), READERS[service]
-    rights = {"events": reach.events, "outbox": reach.outbox, "failures": reach.failures, "cluster": "SELECT"}
+    rights = {
+        "events": reach.events, "outbox": reach.outbox, "failures": reach.failures, "metrics": reach.metrics,
+        "cluster": "SELECT",
+    }  # fmt: skip
     return [
         f"GRANT USAGE ON SCHEMA log TO {role}",
         *(f"GRANT {right} ON log.{table} TO {role}" for table, right in rights.items() if right),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.kit.keeping import Keeper
 from services.kit.logs import configure
 from services.kit.service import Service
 from services.kit.settings import Settings
@@ -24,10 +25,12 @@ def create_app(settings: Settings | None = None) -> Service:
     from services.kit.postgres_log import PostgresReader
     from services.kit.vault import PostgresVault
 
+    keeper = None
     if settings is None:
         settings = Settings.from_environment("projection")
         configure(settings.service, settings.log_level)
         settings.require(ZEROCART_VAULT_KEYS=settings.vault_keys())
+        keeper = Keeper.apart(settings.read_database_url, settings.service)
     reader = PostgresReader(settings.database_url)
     vault = PostgresVault(reader.connections, settings.vault_keys)
     feeder = Feeder(reader, vault, ReadDatabase(settings.read_database_url))
@@ -37,4 +40,6 @@ def create_app(settings: Settings | None = None) -> Service:
 
         return (router(feeder),)
 
-    return Service(settings, routers=routers, door=NudgeDoor(feeder), on_stop=(feeder.close, reader.close))
+    return Service(
+        settings, routers=routers, door=NudgeDoor(feeder), on_stop=(feeder.close, reader.close), keeper=keeper
+    )

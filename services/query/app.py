@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.kit.keeping import Keeper
 from services.kit.logs import configure
 from services.kit.service import Service
 from services.kit.settings import Settings
@@ -18,9 +19,11 @@ __all__ = ["create_app"]
 
 def create_app(settings: Settings | None = None) -> Service:
     """The query service on the read database that `settings`, or the environment, names."""
+    keeper = None
     if settings is None:
         settings = Settings.from_environment("query")
         configure(settings.service, settings.log_level)
+        keeper = Keeper.apart(settings.read_database_url, settings.service)
     opened: list[Callable[[], Awaitable[None]]] = []
 
     def routers() -> Sequence[APIRouter]:
@@ -35,4 +38,4 @@ def create_app(settings: Settings | None = None) -> Service:
         for one in opened:
             await one()
 
-    return Service(settings, routers=routers, on_stop=(close,))
+    return Service(settings, routers=routers, on_stop=(close,), keeper=keeper)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from services.kit.errors import NotFound, Unavailable
 from services.kit.log import Position
+from services.kit.metrics import METRICS
 from services.kit.postgres import AWAY_STATES
 from services.kit.secrets import Secret, plain
 from services.query.tables import CHECKPOINTS, LINES, ORDERS, STOCK, TIMELINE
@@ -67,6 +69,7 @@ class Reading:
         self._engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://", async_creator=connect, pool_size=POOL_CONNECTIONS_MAX, max_overflow=0
         )
+        listen(self._engine.sync_engine, "begin", lambda _: METRICS.count("transactions"))
 
     async def wait_for(self, position: Position) -> None:
         """Return when the read side has reached `position`; Unavailable if it does not in time."""

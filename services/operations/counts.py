@@ -1,0 +1,174 @@
+"""All numbers of all services in one place, exact: counted from the log, and kept by the processes when they ended.
+
+The databases are read only after one of them said that something changed: looking at the numbers of a system that
+sleeps does not disturb its databases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from services.contracts import fulfillment, inventory, orders, payments
+from services.kit.metrics import COUNTER, Cell, families
+from services.kit.postgres import Connections, translated
+from services.kit.secrets import Secret, plain
+from services.kit.walls import WRITERS
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+    from prometheus_client.metrics_core import Metric
+
+__all__ = ["CHANNEL", "PAGE_EVENTS", "Counts", "Listener"]
+
+CHANNEL = "zerocart_metrics"
+"""As in services/kit/sql/metrics_add.sql."""
+PAGE_EVENTS = 20_000
+LAG_EVENTS_MAX = 100_000
+CONNECT_TIMEOUT_SECONDS = 5.0
+CONNECTIONS = 1
+OF_THE_LOG = frozenset({"log_events", "orders_placed", "money"})
+"""Counted here for the whole system."""
+GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "outbox_depth": ("service", WRITERS),
+    "messages_waiting_parked": ("service", WRITERS),
+    "dead_letters_waiting": ("", ("",)),
+    "saga_runs": ("status", ("started", "compensating", "stuck")),
+    "projection_lag_events": ("view", ()),
+}
+"""What waits: by which label, and the values of that label that are always there."""
+SAID: Mapping[str, tuple[str, dict[str, str]]] = {
+    orders.OrderCreated.type: ("orders", {"outcome": "placed"}),
+    orders.OrderConfirmed.type: ("orders", {"outcome": "confirmed"}),
+    orders.OrderCancelled.type: ("orders", {"outcome": "cancelled"}),
+    orders.OrderFailed.type: ("orders", {"outcome": "failed"}),
+    orders.OrderShipped.type: ("orders", {"outcome": "shipped"}),
+    orders.OrderDelivered.type: ("orders", {"outcome": "delivered"}),
+    inventory.InventoryCheckFailed.type: ("stock_refusals", {}),
+    payments.PaymentDeclined.type: ("payments_declined", {}),
+    fulfillment.RunStarted.type: ("saga_runs_reached", {"status": "started"}),
+    fulfillment.RunCompleted.type: ("saga_runs_reached", {"status": "completed"}),
+    fulfillment.RunFailed.type: ("saga_runs_reached", {"status": "failed"}),
+    fulfillment.RunCompensating.type: ("saga_runs_reached", {"status": "compensating"}),
+    fulfillment.RunCompensated.type: ("saga_runs_reached", {"status": "compensated"}),
+    fulfillment.RunStuck.type: ("saga_runs_reached", {"status": "stuck"}),
+}
+"""Events that have a name of their own among the numbers."""
+
+
+class Listener:
+    """Hears from one database that something was counted."""
+
+    def __init__(self, dsn: str | Secret) -> None:
+        self._dsn = plain(dsn)
+        self._connection: Connection | None = None
+        self._changed = True
+
+    async def changed(self) -> bool:
+        """Whether something may have been counted since this was last asked; Unavailable if the database is away."""
+        import asyncpg
+
+        if self._connection is None or self._connection.is_closed():
+            with translated():
+                connection = await asyncpg.connect(self._dsn(), timeout=CONNECT_TIMEOUT_SECONDS)
+                await connection.add_listener(CHANNEL, self._hear)
+            self._connection, self._changed = connection, True
+        changed, self._changed = self._changed, False
+        return changed
+
+    def again(self) -> None:
+        """What was heard could not be followed: it is still to be done."""
+        self._changed = True
+
+    async def close(self) -> None:
+        """Disconnect."""
+        if self._connection is not None:
+            await self._connection.close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+    def _hear(self, *_: object) -> None:
+        self._changed = True
+
+
+class Counts:
+    """The numbers of the whole system, from the log database and the read database."""
+
+    def __init__(self, log_dsn: str | Secret, read_dsn: str | Secret) -> None:
+        self._log = Connections(log_dsn, "operations", CONNECTIONS)
+        self._read = Connections(read_dsn, "public", CONNECTIONS, check_cluster=False)
+        self._listeners = (Listener(log_dsn), Listener(read_dsn))
+        self._turn = asyncio.Lock()
+        self._cells: Sequence[Cell] = ()
+        self._gauges: Mapping[str, Mapping[str, float]] = {}
+
+    async def refresh(self) -> None:
+        """Look again if anything changed; Unavailable if a database is away."""
+        async with self._turn:
+            if not any([await listener.changed() for listener in self._listeners]):
+                return
+            try:
+                await self._look()
+            except BaseException:
+                self._listeners[0].again()
+                raise
+
+    async def _look(self) -> None:
+        if await self.count():
+            self._listeners[0].again()  # until there is nothing new: what was still being committed comes next time
+        kept = await self._log.fetch(_sql("kept").replace("FROM metrics", "FROM log.metrics"))
+        kept += await self._read.fetch(_sql("kept"))
+        never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in SAID.values()]
+        self._cells = [*never, *(cell for row in kept for cell in _cells(row))]
+        self._gauges = await self._waiting()
+
+    async def count(self) -> int:
+        """Count what the log has got since it was last counted; the number of events."""
+        total = 0
+        while events := (await self._log.fetch(_sql("count"), PAGE_EVENTS))[0]["events"]:
+            total += events
+        return total
+
+    async def close(self) -> None:
+        """Disconnect."""
+        for each in (*self._listeners, self._log, self._read):
+            await each.close()
+
+    def exported(self) -> Iterable[Metric]:
+        """All of it, as of the last look."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        yield from families(self._cells)
+        for name, (label, _) in GAUGES.items():
+            family = GaugeMetricFamily(f"zerocart_{name}", name.replace("_", " "), labels=[label] if label else [])
+            for value, number in self._gauges.get(name, {}).items():
+                family.add_metric([value] if label else [], number)
+            yield family
+
+    async def _waiting(self) -> dict[str, dict[str, float]]:
+        found: dict[str, dict[str, float]] = {name: dict.fromkeys(always, 0) for name, (_, always) in GAUGES.items()}
+        for row in await self._log.fetch(_sql("state")):
+            found[row["name"]][row["label"]] = row["value"]
+        for row in await self._read.fetch("SELECT view, epoch, transaction_id, position FROM checkpoints"):
+            place = (row["epoch"], row["transaction_id"], row["position"])
+            lag = await self._log.fetch(_sql("lag"), *place, LAG_EVENTS_MAX)
+            found["projection_lag_events"][row["view"]] = lag[0]["events"]
+        return found
+
+
+def _cells(row: Mapping[str, Any]) -> Iterable[Cell]:
+    """A row as it is exported: with its service, and again under the name that an event has of its own."""
+    labels: dict[str, str] = json.loads(row["labels"])
+    if row["name"] not in OF_THE_LOG:
+        labels["service"] = row["service"]
+    yield Cell(row["name"], json.dumps(labels), row["slot"], row["value"])
+    if row["name"] == "log_events" and labels["type"] in SAID:
+        name, own = SAID[labels["type"]]
+        yield Cell(name, json.dumps(own), COUNTER, row["value"])
+
+
+@cache
+def _sql(name: str) -> str:
+    return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()

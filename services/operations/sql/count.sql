@@ -1,0 +1,54 @@
+-- Counts the next events of the log, in its order and below its horizon, and remembers how far: exactly once each.
+WITH here AS (
+    SELECT epoch, transaction_id, position FROM counted FOR UPDATE
+), page AS (
+    SELECT e.epoch, e.transaction_id, e.position, e.service, e.stream, e.version, e.type, e.time, e.data
+    FROM log.events AS e
+    WHERE
+        (e.epoch, e.transaction_id, e.position) > (SELECT here.epoch, here.transaction_id, here.position FROM here)
+        AND (e.epoch, e.transaction_id) < (
+            (SELECT c.epoch FROM log.cluster AS c),
+            (SELECT pg_snapshot_xmin(pg_current_snapshot()))
+        )
+    ORDER BY e.epoch, e.transaction_id, e.position
+    LIMIT $1
+), said AS (
+    SELECT date '1970-01-01' AS day, 'log_events' AS name, json_build_object('producer', service, 'type', type)::text AS labels,
+        count(*)::double precision AS value
+    FROM page GROUP BY service, type
+    UNION ALL
+    SELECT (time AT TIME ZONE 'UTC')::date, 'orders_placed', '{}', count(*)
+    FROM page WHERE type = 'zerocart.orders.order.created.v1' GROUP BY 1
+    UNION ALL
+    SELECT date '1970-01-01', 'money', json_build_object(
+            'currency', data -> 'amount' ->> 'currency', 'kind', split_part(type, '.', 4))::text,
+        sum((data -> 'amount' ->> 'amount')::double precision)
+    FROM page
+    WHERE type IN ('zerocart.payments.payment.captured.v1', 'zerocart.payments.payment.refunded.v1')
+        AND data -> 'amount' ->> 'amount' IS NOT NULL
+    GROUP BY 3
+), added AS (
+    INSERT INTO metrics AS known (service, day, name, labels, slot, value)
+    SELECT 'operations', day, name, labels, -1, value FROM said
+    ON CONFLICT (service, day, name, labels, slot) DO UPDATE SET value = known.value + excluded.value
+), runs AS (
+    SELECT DISTINCT ON (stream) stream, split_part(type, '.', 4) AS status
+    FROM page
+    WHERE type LIKE 'zerocart.fulfillment.run.%' AND type <> 'zerocart.fulfillment.run.amended.v1'
+    ORDER BY stream, version DESC
+), going AS (
+    INSERT INTO open_runs (stream, status)
+    SELECT stream, CASE status WHEN 'resumed' THEN 'compensating' ELSE status END
+    FROM runs WHERE status NOT IN ('completed', 'compensated', 'failed')
+    ON CONFLICT (stream) DO UPDATE SET status = excluded.status
+), over AS (
+    DELETE FROM open_runs USING runs
+    WHERE open_runs.stream = runs.stream AND runs.status IN ('completed', 'compensated', 'failed')
+), moved AS (
+    UPDATE counted SET (epoch, transaction_id, position) = (
+        SELECT last.epoch, last.transaction_id, last.position FROM page AS last
+        ORDER BY last.epoch DESC, last.transaction_id DESC, last.position DESC LIMIT 1
+    )
+    WHERE EXISTS (SELECT FROM page)
+)
+SELECT count(*) AS events FROM page

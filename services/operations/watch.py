@@ -1,0 +1,90 @@
+"""What Prometheus asks, and nobody else: the numbers of all services at /metrics, while the services sleep.
+
+`python -m services.operations.watch`, with the settings of operations and ZEROCART_READ_DATABASE_URL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from services.kit.asgi import Receive, Scope, Send, send_empty
+from services.kit.errors import Unavailable, ZerocartError
+from services.kit.logs import configure, log
+from services.kit.metrics import text
+from services.kit.settings import Settings
+from services.operations.counts import Counts
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["Watch", "main"]
+
+ANSWER_SECONDS_MAX = 30.0
+RETRY_SECONDS = 5
+
+
+class Watch:
+    """An ASGI application of one page."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await self._counts.close()
+            await send({"type": "lifespan.shutdown.complete"})
+        elif scope["path"] == "/metrics":
+            await self._metrics(send)
+        else:
+            await send_empty(send, 200 if scope["path"] in ("/healthz/live", "/healthz/ready") else 404)
+
+    async def _metrics(self, send: Send) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+                await self._counts.refresh()
+        except (Unavailable, TimeoutError) as error:
+            log("numbers cannot be read", level=logging.WARNING, error=error)
+            await send_empty(send, 503, retry_after_seconds=RETRY_SECONDS)
+            return
+        body = text(self._counts.exported())
+        headers = [(b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
+                   (b"content-length", b"%d" % len(body))]  # fmt: skip
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    import uvicorn
+
+    try:
+        settings = Settings.from_environment("operations")
+        configure("watch", settings.log_level)
+        settings.require(
+            ZEROCART_DATABASE_URL=settings.database_url(), ZEROCART_READ_DATABASE_URL=settings.read_database_url()
+        )
+    except ZerocartError as error:
+        sys.exit(str(error))
+    uvicorn.run(
+        Watch(Counts(settings.database_url, settings.read_database_url)),
+        host="0.0.0.0",  # noqa: S104 - in a container, where the platform decides who can reach it
+        port=int(os.environ.get("PORT", "8080")),
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

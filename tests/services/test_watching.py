@@ -1,0 +1,141 @@
+"""Numbers that survive the processes that counted them: exactly once each, whatever ends or repeats."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from services.kit.errors import Unavailable
+from services.kit.keeping import Keeper
+from services.kit.metrics import Metrics, text
+from services.kit.postgres import Connections
+from services.operations.counts import Counts
+from tests.services.system import order, running
+
+
+@pytest.fixture
+async def counts(database):
+    counts = Counts(database.dsn("operations"), database.read_dsn("operations"))
+    yield counts
+    await counts.close()
+
+
+async def numbers(counts: Counts) -> dict[str, float]:
+    await counts.refresh()
+    lines = text(counts.exported()).decode().splitlines()
+    found = [re.fullmatch(r"zerocart_(\S+?)(\{.*\})? (\S+)", line) for line in lines if not line.startswith("#")]
+    return {f"{each[1]}{each[2] or ''}": float(each[3]) for each in found if each}
+
+
+def keeper(database, metrics: Metrics, service: str = "orders") -> Keeper:
+    return Keeper(Connections(database.dsn(service), service, 1), service, metrics)
+
+
+async def test_a_known_load_raises_the_numbers_by_exactly_that_load(database, counts):
+    before = await numbers(counts)
+    async with running(database) as system:
+        await system.stock("P", 5)
+        for _ in range(3):
+            await system.place(order(("P", 1)))
+        await system.place(order(("P", 100)))
+        await system.place(order(("P", 1), token="tok_decline"))
+        await system.bus.quiet()
+    await notify(database)
+    after = await numbers(counts)
+    risen = {name: value - before.get(name, 0) for name, value in after.items()}
+    assert risen['orders_total{outcome="placed"}'] == 5
+    assert risen['orders_total{outcome="confirmed"}'] == 3
+    assert risen['orders_total{outcome="cancelled"}'] + risen.get('orders_total{outcome="failed"}', 0) == 2
+    assert risen["stock_refusals_total"] == 1
+    assert risen["orders_placed_total"] == 5
+    assert risen['money_total{currency="GBP",kind="captured"}'] == 7.5
+    assert risen['saga_runs_reached_total{status="started"}'] == 5
+    assert risen['saga_runs_reached_total{status="completed"}'] == 3
+    assert [risen[f'saga_runs{{status="{status}"}}'] for status in ("started", "compensating", "stuck")] == [0, 0, 0]
+    assert after['projection_lag_events{view="main"}'] > 0
+    await notify(database)
+    assert await numbers(counts) == after
+
+
+async def notify(database) -> None:
+    """As a process does at its end."""
+    one = keeper(database, Metrics())
+    await one.flush()
+    await one.close()
+
+
+async def test_what_two_processes_counted_is_the_sum_of_both(database, counts):
+    for number in (1, 2):
+        metrics = Metrics()
+        one = keeper(database, metrics)
+        metrics.count("requests", method="POST", status="202")
+        metrics.observe_seconds("request_duration", 0.004, method="POST")
+        await one.flush()
+        metrics.count("requests", number, method="POST", status="202")
+        await one.close()
+    found = await numbers(counts)
+    assert found['requests_total{method="POST",service="orders",status="202"}'] == 1 + 1 + 1 + 2
+    assert found['request_duration_seconds_count{method="POST",service="orders"}'] == 2
+    assert found['request_duration_seconds_bucket{le="0.005",method="POST",service="orders"}'] == 2
+    assert found['request_duration_seconds_sum{method="POST",service="orders"}'] == pytest.approx(0.008)
+    assert found['process_seconds_total{service="orders"}'] > 0
+    # each process wrote twice
+    assert found['transactions_total{service="orders"}'] == 4
+
+
+async def test_a_flush_whose_outcome_is_unknown_is_repeated_and_counts_once(database, counts):
+    metrics = Metrics()
+    one = keeper(database, metrics)
+    metrics.count("requests", 3)
+    taken = one._take()
+    one._unsaid, one._number = list(taken), 1
+    await one.flush()
+    one._unsaid = list(taken)  # as if the answer had been lost
+    metrics.count("requests", 4)
+    await one.close()
+    assert (await numbers(counts))['requests_total{service="orders"}'] == 7
+
+
+async def test_what_could_not_be_written_is_written_later(database, counts):
+    metrics = Metrics()
+    metrics.count("requests", 3)
+    away = Keeper(Connections("postgresql://nobody@127.0.0.1:1/none", "orders", 1), "orders", metrics)
+    with pytest.raises(Unavailable):
+        await away.flush()
+    metrics.count("requests", 2)
+    back = keeper(database, metrics)
+    back._unsaid, back._number = away._unsaid, away._number
+    await back.close()
+    assert (await numbers(counts))['requests_total{service="orders"}'] == 5
+
+
+async def test_query_and_projection_keep_theirs_in_the_read_database(database, counts):
+    for service in ("query", "projection"):
+        metrics = Metrics()
+        metrics.count("requests", 2)
+        await Keeper(
+            Connections(database.read_dsn(service), "public", 1, check_cluster=False), service, metrics
+        ).close()
+    found = await numbers(counts)
+    assert found['requests_total{service="query"}'] == found['requests_total{service="projection"}'] == 2
+
+
+async def test_looking_at_a_system_that_sleeps_asks_no_database(database, counts):
+    await notify(database)
+    for _ in range(2):
+        await counts.refresh()
+    asked: list[str] = []
+    for connections in (counts._log, counts._read):
+        await watch_queries(connections, asked)
+    for _ in range(3):
+        await counts.refresh()
+    assert asked == []
+    await notify(database)
+    await counts.refresh()
+    assert asked
+
+
+async def watch_queries(connections: Connections, asked: list[str]) -> None:
+    async with connections.use() as connection:
+        connection.add_query_logger(lambda query: asked.append(query.query))
