@@ -54,9 +54,11 @@ class Door:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             message, reaction = await self._understand(event)
         except Invalid as error:
+            METRICS.count("errors", type=error.code)
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return 400, "unreadable"
         except Unavailable as error:  # nobody can read it without the vault
+            METRICS.count("errors", type=error.code)
             log("message must come again", level=logging.WARNING, code=error.code)
             return 503, "unreadable"
         TRACE.set(child(header(scope, b"traceparent") or event.attributes.get("traceparent")))
@@ -82,11 +84,13 @@ class Door:
         try:
             await reaction(message, heard)
         except Invalid as error:
+            METRICS.count("errors", type=error.code)
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail, type=event.type)
             return 400
         except (Refused, NotFound) as error:  # what others must hear of would have been an event
             log("message decided nothing", code=error.code, type=event.type)
         except Unavailable as error:
+            METRICS.count("errors", type=error.code)
             log("message must come again", level=logging.WARNING, code=error.code, type=event.type)
             return 503
         except Exception as error:  # unforeseen: counted, so that it cannot be delivered for ever
@@ -94,6 +98,7 @@ class Door:
         return 204
 
     async def _failed(self, event: Incoming, error: Exception) -> int:
+        METRICS.count("errors", type=type(error).__name__)
         log("message failed", level=logging.ERROR, error=error, type=event.type, id=event.id)
         cause = f"{type(error).__name__}: {error}"
         try:

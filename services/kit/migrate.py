@@ -25,10 +25,10 @@ from services.kit.errors import ZerocartError
 from services.kit.walls import (
     DATABASE_ROLES,
     READ_ROLES,
-    READ_WATCHER,
     READERS,
     VAULT,
     WRITERS,
+    read_grants,
     reader_grants,
     role_of,
     vault_grants,
@@ -83,24 +83,10 @@ async def migrate_read(owner_dsn: str, passwords: Mapping[str, str]) -> None:
     """Bring the read database up to date; raises as `migrate` does."""
     async with _alone(owner_dsn) as connection:
         await _apply(connection, _own_migrations(READ_SERVICE, READ_SCHEMA))
-        for service, rights in READ_ROLES.items():
+        for service in READ_ROLES:
             if service in passwords:
-                role = role_of(service)
                 await ensure_role(connection, service, passwords[service])
-                await connection.execute(
-                    f"GRANT USAGE ON SCHEMA {READ_SCHEMA} TO {role};"
-                    f"GRANT {rights} ON ALL TABLES IN SCHEMA {READ_SCHEMA} TO {role};"
-                    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {READ_SCHEMA} TO {role};"
-                    # what it counts itself
-                    "GRANT SELECT, INSERT, UPDATE, DELETE"
-                    f" ON {READ_SCHEMA}.metrics, {READ_SCHEMA}.metric_flushes TO {role};"
-                )
-        if READ_WATCHER in passwords:
-            await ensure_role(connection, READ_WATCHER, passwords[READ_WATCHER])
-            await connection.execute(
-                f"GRANT USAGE ON SCHEMA {READ_SCHEMA} TO {role_of(READ_WATCHER)};"
-                f"GRANT SELECT ON {READ_SCHEMA}.metrics, {READ_SCHEMA}.checkpoints TO {role_of(READ_WATCHER)};"
-            )
+                await connection.execute(";".join(read_grants(service, READ_SCHEMA)))
 
 
 @asynccontextmanager

@@ -214,12 +214,14 @@ async def _on_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ZerocartError)
     if isinstance(error, Unavailable):
         log("request must come again", level=logging.WARNING, code=error.code)
+    METRICS.count("errors", type=error.code)
     fields = error.fields if isinstance(error, Invalid) else ()
     return problem(status_of(error), error.code, error.detail, fields, headers_of(error))
 
 
 async def _on_validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    METRICS.count("errors", type="invalid")
     fields = [_field_error(part) for part in error.errors()]
     return problem(422, "invalid", "some fields are not valid", fields)
 
@@ -236,5 +238,6 @@ async def _on_http(_: Request, error: Exception) -> Response:
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:
+    METRICS.count("errors", type=type(error).__name__)
     log("request failed", level=logging.ERROR, error=error)
     return problem(500, "internal", "something broke here; it has been logged")

@@ -9,7 +9,6 @@ __all__ = [
     "DATABASE_ROLES",
     "READERS",
     "READ_ROLES",
-    "READ_WATCHER",
     "VAULT",
     "WRITERS",
     "reader_grants",
@@ -54,11 +53,15 @@ VAULT: Mapping[str, str] = {
 DATABASE_ROLES: Sequence[str] = tuple(dict.fromkeys((*WRITERS, *READERS)))
 """Services that need a password for the log database."""
 
-READ_ROLES: Mapping[str, str] = {"projection": "SELECT, INSERT, UPDATE, DELETE, TRUNCATE", "query": "SELECT"}
-"""Services that need a password for the read database, and what they may do with its tables."""
+READ_ROLES: Mapping[str, str] = {
+    "projection": "SELECT, INSERT, UPDATE, DELETE, TRUNCATE",
+    "query": "SELECT",
+    "operations": "",
+}
+"""Services that need a password for the read database, and what they may do with its tables.
 
-READ_WATCHER = "operations"
-"""Sees in the read database how far it is, and what was counted there."""
+Operations sees only how far it is and what was counted there; the others also count there.
+"""
 
 
 def role_of(service: str) -> str:
@@ -70,6 +73,22 @@ def vault_grants(service: str) -> list[str]:
     """The statements that let a service use the vault."""
     role = role_of(service)
     return [f"GRANT USAGE ON SCHEMA vault TO {role}", f"GRANT {VAULT[service]} ON vault.keys TO {role}"]
+
+
+def read_grants(service: str, schema: str) -> list[str]:
+    """The statements that let a service use the read database."""
+    role, rights = role_of(service), READ_ROLES[service]
+    if not rights:
+        return [
+            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+            f"GRANT SELECT ON {schema}.metrics, {schema}.checkpoints TO {role}",
+        ]
+    return [
+        f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+        f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {role}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.metrics, {schema}.metric_flushes TO {role}",
+    ]
 
 
 def reader_grants(service: str) -> list[str]:

@@ -13,6 +13,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("services.local.commands.up", "start the local cluster"),
     "down": ("services.local.commands.down", "stop it"),
     "status": ("services.local.commands.status", "what runs, and how deep the queues are"),
+    "costs": ("services.local.commands.costs", "seconds and transactions per service, day and order"),
     "events": ("services.local.commands.events", "what is said on the topic"),
     "trace": ("services.local.commands.trace", "the whole life of an order"),
     "dead-letters": ("services.local.commands.dead_letters", "what the broker gave up on"),

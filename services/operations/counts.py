@@ -11,16 +11,16 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from services.contracts import fulfillment, inventory, orders, payments
+from services.contracts import fulfillment, orders, payments
 from services.kit.metrics import COUNTER, Cell, families
 from services.kit.postgres import Connections, translated
 from services.kit.secrets import Secret, plain
 from services.kit.walls import WRITERS
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
     from prometheus_client.metrics_core import Metric
 
 __all__ = ["CHANNEL", "PAGE_EVENTS", "Counts", "Listener"]
@@ -31,7 +31,7 @@ PAGE_EVENTS = 20_000
 LAG_EVENTS_MAX = 100_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS = 1
-OF_THE_LOG = frozenset({"log_events", "orders_placed", "money"})
+OF_THE_LOG = frozenset({"log_events", "orders_placed", "money", "stock_refusals"})
 """Counted here for the whole system."""
 GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "outbox_depth": ("service", WRITERS),
@@ -48,7 +48,6 @@ SAID: Mapping[str, tuple[str, dict[str, str]]] = {
     orders.OrderFailed.type: ("orders", {"outcome": "failed"}),
     orders.OrderShipped.type: ("orders", {"outcome": "shipped"}),
     orders.OrderDelivered.type: ("orders", {"outcome": "delivered"}),
-    inventory.InventoryCheckFailed.type: ("stock_refusals", {}),
     payments.PaymentDeclined.type: ("payments_declined", {}),
     fulfillment.RunStarted.type: ("saga_runs_reached", {"status": "started"}),
     fulfillment.RunCompleted.type: ("saga_runs_reached", {"status": "completed"}),
@@ -120,7 +119,7 @@ class Counts:
             self._listeners[0].again()  # until there is nothing new: what was still being committed comes next time
         kept = await self._log.fetch(_sql("kept").replace("FROM metrics", "FROM log.metrics"))
         kept += await self._read.fetch(_sql("kept"))
-        never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in SAID.values()]
+        never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in (*SAID.values(), ("stock_refusals", {}))]
         self._cells = [*never, *(cell for row in kept for cell in _cells(row))]
         self._gauges = await self._waiting()
 
@@ -158,7 +157,7 @@ class Counts:
         return found
 
 
-def _cells(row: Mapping[str, Any]) -> Iterable[Cell]:
+def _cells(row: Record) -> Iterable[Cell]:
     """A row as it is exported: with its service, and again under the name that an event has of its own."""
     labels: dict[str, str] = json.loads(row["labels"])
     if row["name"] not in OF_THE_LOG:

@@ -69,7 +69,7 @@ class Reading:
         self._engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://", async_creator=connect, pool_size=POOL_CONNECTIONS_MAX, max_overflow=0
         )
-        listen(self._engine.sync_engine, "begin", lambda _: METRICS.count("transactions"))
+        listen(self._engine.sync_engine, "begin", _count)
 
     async def wait_for(self, position: Position) -> None:
         """Return when the read side has reached `position`; Unavailable if it does not in time."""
@@ -183,3 +183,7 @@ def _money(amount: Decimal, currency: str) -> dict[str, str]:
     exact = amount.normalize()
     digits = max(-int(exact.as_tuple().exponent), 2)
     return {"amount": f"{amount:.{digits}f}", "currency": currency}
+
+
+def _count(_: object) -> None:
+    METRICS.count("transactions")

@@ -48,7 +48,28 @@ POD_MONITOR: Document = {
         }
     },
 }
-"""Our own: the operator's definition is as large as all others together."""
+PROMETHEUS_RULE: Document = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "spec": {
+            "type": "object",
+            "required": ["groups"],
+            "properties": {
+                "groups": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["name", "rules"],
+                        "properties": {"rules": {"type": "array", "items": {"required": ["alert", "expr"]}}},
+                    },
+                }
+            },
+            "additionalProperties": False,
+        }
+    },
+}
+"""Our own, like that above: the operator's definitions are as large as all others together."""
 
 
 @cache
@@ -62,7 +83,8 @@ def documents(way: str) -> list[Document]:
 @cache
 def _validators() -> dict[str, Draft202012Validator]:
     known = json.loads((DATA / "schemas.json").read_text())
-    kinds = {**known["kinds"], "monitoring.coreos.com/v1 PodMonitor": POD_MONITOR}
+    operators = {"PodMonitor": POD_MONITOR, "PrometheusRule": PROMETHEUS_RULE}
+    kinds = {**known["kinds"], **{f"monitoring.coreos.com/v1 {kind}": each for kind, each in operators.items()}}
     return {kind: Draft202012Validator({**schema, "$defs": known["$defs"]}) for kind, schema in kinds.items()}
 
 

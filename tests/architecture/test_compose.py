@@ -55,7 +55,8 @@ def test_what_it_asks_for_is_what_is_made():
     assert asked == made
 
 
-def test_prometheus_asks_every_service():
+def test_prometheus_asks_the_one_place_that_knows():
     config = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())
-    (job,) = (job for job in config["scrape_configs"] if job["job_name"] == "zerocart")
-    assert set(job["dns_sd_configs"][0]["names"]) == set(SERVICES)
+    (job,) = config["scrape_configs"]
+    assert job["static_configs"] == [{"targets": ["watch:8080"]}]
+    assert COMPOSE["watch"]["entrypoint"] == ["python", "-m", "services.operations.watch"]

@@ -102,7 +102,7 @@ async def test_services_may_use_their_own_tables(database):
 
 async def test_the_read_database_has_its_own_migrations(empty):
     await asyncio.gather(*(migrate_read(empty, PASSWORDS) for _ in range(3)))
-    assert set(READ_ROLES) == {"projection", "query"}
+    assert set(READ_ROLES) == {"projection", "query", "operations"}
     await run(empty, "CREATE TABLE later (x int)")
     await migrate_read(empty, PASSWORDS)
     rights = (

@@ -27,6 +27,9 @@ WITH here AS (
     WHERE type IN ('zerocart.payments.payment.captured.v1', 'zerocart.payments.payment.refunded.v1')
         AND data -> 'amount' ->> 'amount' IS NOT NULL
     GROUP BY 3
+    UNION ALL
+    SELECT date '1970-01-01', 'stock_refusals', '{}', count(*)
+    FROM page WHERE type = 'zerocart.inventory.checked.v1' AND data ->> 'all_items_available' = 'false' GROUP BY 1
 ), added AS (
     INSERT INTO metrics AS known (service, day, name, labels, slot, value)
     SELECT 'operations', day, name, labels, -1, value FROM said
