@@ -11,7 +11,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up down chaos bench manifests lock clean
+.PHONY: help setup check format test demo up down chaos bench promtool manifests lock clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -65,6 +65,9 @@ chaos: setup ## kill and restart things while orders flow, then the books
 
 bench: setup ## measure what docs/performance.md says
 	$(BIN)/python -m tests.bench
+
+promtool: setup ## build the promtool that checks the alert rules (needs Go, takes minutes)
+	$(BIN)/python -m scripts.promtool
 
 manifests: setup ## render charts/zerocart into knative/ (VALUES=file and OUT=folder for manifests of your own)
 	$(BIN)/python -m scripts.manifests $(addprefix --values ,$(VALUES)) $(addprefix --out ,$(OUT))

@@ -12,11 +12,11 @@ compile() {
     .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links --no-annotate "$@" pyproject.toml -o "$output"
 }
-compile requirements-dev.txt --extra local --extra dev "$@"
+compile requirements-dev.txt --extra tracing --extra local --extra dev "$@"
 # the smaller sets keep the versions of the largest
 cp requirements-dev.txt requirements-local.txt
 cp requirements-dev.txt requirements-tools.txt
 cp requirements-dev.txt requirements.txt
-compile requirements-local.txt --extra local
-compile requirements-tools.txt --extra tools
-compile requirements.txt
+compile requirements-local.txt --extra tracing --extra local
+compile requirements-tools.txt --extra tracing --extra tools
+compile requirements.txt --extra tracing

@@ -31,6 +31,7 @@ def main() -> None:
     from services.kit.reporting import reported
 
     try:
+        _export_spans(service)
         app = reported(import_module(f"services.{service}.app").create_app())
     except ZerocartError as error:
         sys.exit(str(error))
@@ -55,6 +56,14 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=2048,
     )
+
+
+def _export_spans(service: str) -> None:
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        from services.kit.export import OtlpExporter
+        from services.kit.tracing import export_to
+
+        export_to(OtlpExporter(service))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from services.kit.message import Message
 from services.kit.metrics import METRICS
 from services.kit.personal import opened
 from services.kit.reactions import Heard, Reaction, Reactions
-from services.kit.tracing import TRACE, child
+from services.kit.tracing import span
 from services.kit.vault import Vault
 
 __all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "Door"]
@@ -61,9 +61,16 @@ class Door:
             METRICS.count("errors", type=error.code)
             log("message must come again", level=logging.WARNING, code=error.code)
             return 503, "unreadable"
-        TRACE.set(child(header(scope, b"traceparent") or event.attributes.get("traceparent")))
         CORRELATION.set(event.attributes.get("correlationid", ""))
-        return await self._react(event, message, reaction), event.type
+        # what the producer wrote, before what the deliverer adds: its span is known wherever ours are
+        parent = event.attributes.get("traceparent") or header(scope, b"traceparent")
+        with span(f"process {event.type}", "consumer", parent=parent) as hearing:
+            hearing.set("messaging.system", "kafka")
+            hearing.set("messaging.message.id", event.id)
+            hearing.set("zerocart.correlation_id", CORRELATION.get())
+            status = await self._react(event, message, reaction)
+            hearing.set("http.response.status_code", status)
+        return status, event.type
 
     async def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
         found = self._reactions.find(event.type)

@@ -15,6 +15,7 @@ from services.kit.cloudevents import kafka_headers
 from services.kit.errors import Unavailable
 from services.kit.kafka_security import KafkaSecurity, plaintext
 from services.kit.log import Recorded
+from services.kit.tracing import span
 
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
@@ -58,7 +59,11 @@ class KafkaPublisher:
         messages = [
             (*kafka_headers(event), event.data.encode(), int(event.time.timestamp() * 1000)) for event in events
         ]
-        await self._publish(messages)
+        with span(f"publish {self._topic}", "producer") as publishing:
+            publishing.set("messaging.system", "kafka")
+            publishing.set("messaging.destination.name", self._topic)
+            publishing.set("messaging.batch.message_count", len(messages))
+            await self._publish(messages)
 
     async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None:
         """Publish a CloudEvent again as it was; Unavailable if the broker did not acknowledge it."""

@@ -36,6 +36,7 @@ class _JsonLines(logging.Formatter):
             "service": self._service,
             "event": record.getMessage(),
             "trace_id": TRACE.get()[3:35] or None,
+            "span_id": TRACE.get()[36:52] or None,
             "correlation_id": CORRELATION.get() or None,
             **getattr(record, "fields", {}),
         }

@@ -12,6 +12,7 @@ from services.kit.log import Append, Duplicate, OutboxRow, Page, Position, Recor
 from services.kit.postgres import Connections, Contention, statement, translated
 from services.kit.postgres_rows import append_once, find_marks, outbox_rows, recorded
 from services.kit.secrets import Secret
+from services.kit.tracing import span
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -40,7 +41,9 @@ class PostgresLog:
 
     async def append(self, append: Append) -> Result:
         """Append durably; when Unavailable is raised the outcome is unknown, and the same again is safe."""
-        return await self._group.append(checked(append))
+        with span("append") as appending:
+            appending.set("zerocart.events", len(append.events))
+            return await self._group.append(checked(append))
 
     async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
         """The events of one stream, in order."""

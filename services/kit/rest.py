@@ -33,7 +33,7 @@ from services.kit.problems import headers_of, problem, status_of
 from services.kit.settings import Settings
 from services.kit.strict_json import read_json
 from services.kit.tokens import verifier
-from services.kit.tracing import TRACE, child
+from services.kit.tracing import Span, span
 
 __all__ = ["BODY_BYTES_MAX", "ExpectedVersion", "JsonRoute", "RestCause", "json_router", "respond", "rest_app"]
 
@@ -197,17 +197,27 @@ class _Traced:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def counted(message: Scope) -> None:
-            if message["type"] == "http.response.start":
-                METRICS.count("requests", method=scope["method"], status=str(message["status"]))
-            await send(message)
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        with span(scope["method"], "server", parent=header(scope, b"traceparent")) as serving:
 
-        if scope["type"] == "http":
-            TRACE.set(child(header(scope, b"traceparent")))
-            send_on = counted
-        else:
-            send_on = send
-        await self._app(scope, receive, send_on)
+            async def counted(message: Scope) -> None:
+                if message["type"] == "http.response.start":
+                    METRICS.count("requests", method=scope["method"], status=str(message["status"]))
+                    _describe(serving, scope, message["status"])
+                await send(message)
+
+            await self._app(scope, receive, counted)
+
+
+def _describe(serving: Span, scope: Scope, status: int) -> None:
+    """By the route, never by the address: that may hold anything."""
+    route = getattr(scope.get("route"), "path", "")
+    serving.rename(f"{scope['method']} {route}".strip())
+    serving.set("http.request.method", scope["method"])
+    serving.set("http.route", route)
+    serving.set("http.response.status_code", status)
 
 
 async def _on_error(_: Request, error: Exception) -> Response:

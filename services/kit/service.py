@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from services.kit import tracing
 from services.kit.asgi import App, Receive, Scope, Send, send_empty
 from services.kit.door import Door
 from services.kit.errors import Unauthenticated, Unavailable
@@ -170,6 +171,7 @@ class Service:
             await self._host.close()
         elif self._keeper is not None:
             await self._keeper.close()
+        await tracing.close()
 
     async def _metrics(self, send: Send) -> None:
         body = METRICS.render()

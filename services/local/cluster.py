@@ -193,6 +193,7 @@ class Cluster:
 
     def _environ(self, service: Service, base_urls: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
         environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LOG_LEVEL") if name in os.environ}
+        environ |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
         environ["PYTHONPATH"] = str(PROJECT)
         for name, value in service.env.items():
             environ[name] = self._local(value, base_urls)

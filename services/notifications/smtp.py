@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
 from services.kit.secrets import Secret, plain
+from services.kit.tracing import span
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP
@@ -52,8 +53,9 @@ class SmtpServer:
         import aiosmtplib
 
         try:
-            session = await self._idle_one() or await self._connect()
-            await session.send_message(mail)
+            with span("send mail", "client"):
+                session = await self._idle_one() or await self._connect()
+                await session.send_message(mail)
         except aiosmtplib.SMTPRecipientsRefused as error:
             codes = [refused.code for refused in error.recipients]
             raise NotSent(

@@ -11,6 +11,7 @@ from services.kit.errors import Invalid, Unavailable
 from services.kit.log import Position
 from services.kit.logs import log
 from services.kit.metrics import METRICS
+from services.kit.tracing import span
 from services.projection.feeding import Feeder
 from services.projection.reactions import TYPES
 
@@ -39,7 +40,8 @@ class NudgeDoor:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return 400
         try:
-            await self._feeder.reach(position)
+            with span(f"project {event.type}", "consumer", parent=event.attributes.get("traceparent", "")):
+                await self._feeder.reach(position)
         except Unavailable as error:
             log("nudge must come again", level=logging.WARNING, code=error.code)
             return 503

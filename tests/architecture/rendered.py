@@ -26,6 +26,7 @@ WAYS: dict[str, tuple[list[str], list[str]]] = {
             "monitoring.dashboards.enabled=true",
             "image.pullSecrets={registry}",
             "identity.enabled=true",
+            "env.OTEL_EXPORTER_OTLP_ENDPOINT=http://collector.observability:4318",
             "image.digest=sha256:" + "0" * 64,
             "networkPolicy.postgres.to[0].ipBlock.cidr=10.0.0.0/8",
         ],

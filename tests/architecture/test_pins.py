@@ -13,11 +13,12 @@ from tests.architecture.rules import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+SERVED = [*PROJECT["dependencies"], *EXTRAS["tracing"]]
 ASKED = {
-    "requirements.txt": PROJECT["dependencies"],
-    "requirements-local.txt": [*PROJECT["dependencies"], *EXTRAS["local"]],
-    "requirements-tools.txt": [*PROJECT["dependencies"], *EXTRAS["tools"]],
-    "requirements-dev.txt": [*PROJECT["dependencies"], *EXTRAS["local"], *EXTRAS["dev"]],
+    "requirements.txt": SERVED,
+    "requirements-local.txt": [*SERVED, *EXTRAS["local"]],
+    "requirements-tools.txt": [*SERVED, *EXTRAS["tools"]],
+    "requirements-dev.txt": [*SERVED, *EXTRAS["local"], *EXTRAS["dev"]],
 }
 
 

@@ -92,8 +92,9 @@ class Local:
 
 
 @contextmanager
-def cluster(home: Path) -> Generator[Local]:
+def cluster(home: Path, **environ: str) -> Generator[Local]:
     local = Local(home)
+    local.environ |= environ
     local.up()
     try:
         yield local

@@ -11,6 +11,7 @@ import pytest
 from services.kit.metrics import text
 from services.operations.counts import Counts
 from services.run import SERVICES
+from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.services.system import order
 
@@ -84,3 +85,19 @@ def test_what_it_cost(local):
     total = sum(each["process_seconds"] for each in today["services"].values())
     assert found["per_order"]["process_seconds"] == pytest.approx(total / ORDERS, rel=0.01)
     assert "per order" in local.command("costs")
+
+
+def test_every_number_that_dashboard_and_alerts_ask_for_is_there(local):
+    with local.client() as client:
+        assert client.get("/orders/ord_nobody").status_code == 404
+        person = {"email": "bea@example.com", "name": "Bea", "password": "correct horse"}
+        client.post("/users", json=person).raise_for_status()
+    local.until(lambda: asleep(local))
+    there = {re.sub(r"\{.*", "", name) for name in numbers(local)}
+    files = [
+        ROOT / "docker" / "grafana" / "dashboards" / "zerocart.json",
+        *(ROOT / "docker").glob("prometheus/rules/*"),
+    ]
+    asked = {name for file in files for name in re.findall(r"\bzerocart_(\w+)", file.read_text())}
+    assert len(asked) > 20
+    assert asked <= there

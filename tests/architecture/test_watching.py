@@ -1,0 +1,77 @@
+"""Alert rules and dashboard are sound; that each number they ask for exists is shown by tests/e2e/test_watching.py."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import yaml
+
+from scripts.promtool import found, promtool
+from tests.architecture.rendered import documents
+from tests.architecture.rules import ROOT
+
+PROMETHEUS = ROOT / "docker" / "prometheus"
+RULES = PROMETHEUS / "rules" / "zerocart.yaml"
+DASHBOARD = ROOT / "docker" / "grafana" / "dashboards" / "zerocart.json"
+CHECKS = {
+    "rules": ("check", "rules", "--lint-fatal", str(RULES)),
+    "tests of the rules": ("test", "rules", str(PROMETHEUS / "tests" / "zerocart.yaml")),
+    "configuration": ("check", "config", "--syntax-only", str(PROMETHEUS / "prometheus.yml")),
+}
+
+
+def the_program():
+    program = found()
+    if program is None:
+        pytest.skip("there is no promtool: `make promtool` builds it, which takes minutes and needs Go")
+    return program
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_promtool_finds_nothing_wrong(check):
+    status, said = promtool(the_program(), *CHECKS[check])
+    assert status == 0, said
+
+
+def test_promtool_sees_a_rule_that_is_wrong(tmp_path):
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(RULES.read_text().replace("> 0", "> > 0", 1))
+    status, _ = promtool(the_program(), "check", "rules", str(wrong))
+    assert status != 0
+
+
+def test_the_chart_brings_the_same_rules_and_dashboard():
+    everything = documents("everything")
+    (rules,) = [each for each in everything if each["kind"] == "PrometheusRule"]
+    assert rules["spec"] == yaml.safe_load(RULES.read_text())
+    (config,) = [each for each in everything if each["metadata"]["name"] == "dashboard-zerocart"]
+    assert json.loads(config["data"]["zerocart.json"]) == json.loads(DASHBOARD.read_text())
+
+
+def test_only_what_never_sleeps_is_asked_by_prometheus():
+    everything = documents("everything")
+    (monitor,) = [each for each in everything if each["kind"] == "PodMonitor"]
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    asked = [
+        each
+        for each in everything
+        if each["kind"] == "Service" and wanted <= each["spec"]["template"]["metadata"]["labels"].items()
+    ]
+    assert [each["metadata"]["name"] for each in asked] == ["watch"]
+    scaling = asked[0]["spec"]["template"]["metadata"]["annotations"]
+    assert scaling["autoscaling.knative.dev/min-scale"] == "1"
+
+
+def test_every_panel_has_its_place_and_says_what_it_shows():
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    shown = [panel for panel in panels if panel["type"] != "row"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert all(panel["title"] and panel["targets"] for panel in shown)
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
