@@ -212,7 +212,12 @@ WALLS = {
         "DELETE FROM log.events",
     ],
     "scheduler": ["DELETE FROM log.events", "UPDATE log.outbox SET last_version = 9", "SELECT * FROM log.failures"],
-    "operations": ["DELETE FROM log.events", "SELECT * FROM log.outbox", "INSERT INTO log.failures (key) VALUES ('m')"],
+    "operations": [
+        "DELETE FROM log.events",
+        "DELETE FROM log.outbox",
+        "UPDATE log.metrics SET value = 0",
+        "INSERT INTO log.failures (key) VALUES ('m')",
+    ],
 }
 
 
@@ -225,6 +230,15 @@ async def test_a_role_reaches_no_further_than_it_must(database, service):
         except asyncpg.InsufficientPrivilegeError:
             continue
         pytest.fail(f"{service} may {forbidden}")
+    await connection.close()
+
+
+async def test_of_the_read_database_operations_sees_how_far_it_is_and_nothing_else(database):
+    connection = await asyncpg.connect(database.read_dsn("operations"), server_settings={"search_path": "public"})
+    assert await connection.fetch("SELECT view FROM checkpoints")
+    for forbidden in ("SELECT * FROM orders", "SELECT * FROM customers", "UPDATE checkpoints SET position = 0"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(forbidden)
     await connection.close()
 
 
