@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from services.kit.message import Money
+from services.kit.message import Message, Money
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "PaymentFailed",
     "PaymentRefunded",
     "PaymentVoided",
+    "ProviderReported",
 ]
 
 
@@ -58,4 +59,18 @@ class PaymentRefunded(saga.StepReply):
 
     type: ClassVar[str] = "zerocart.payments.payment.refunded.v1"
     transaction_id: str | None = None
+    amount: Money | None = None
+
+
+class ProviderReported(Message):
+    """The provider says what happened to the money without our asking: somebody acted there, or the customer's bank.
+
+    `amount` is what was given back in all, or is disputed.
+    """
+
+    type: ClassVar[str] = "zerocart.payments.provider.reported.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    transaction_id: str
+    what: Literal["refunded", "partly_refunded", "canceled", "disputed"]
     amount: Money | None = None

@@ -10,6 +10,7 @@ from typing import Any
 
 from services.kit.errors import Unavailable, ZerocartError
 from services.kit.jws import BadKeyError, PublicKey, public_key
+from services.kit.outgoing import CallFailed, Policy, Target
 from services.kit.secrets import Secret
 
 __all__ = ["GivenKeys", "KeySet", "RemoteKeys", "keys_of"]
@@ -24,6 +25,7 @@ FETCH_PAUSE_SECONDS = 10.0
 """Between two fetches for unknown keys: anybody can make up a key's name."""
 FIRST_FETCH_PAUSE_SECONDS = 0.5
 FETCH_TIMEOUT_SECONDS = 3.0
+FETCH_ATTEMPTS_MAX = 2
 
 
 class KeySet:
@@ -86,6 +88,8 @@ class RemoteKeys:
     def __init__(self, url: str, now: Callable[[], float] = time.monotonic) -> None:
         self._url = url
         self._now = now
+        policy = Policy(name="keys", timeout_seconds=FETCH_TIMEOUT_SECONDS, attempts_max=FETCH_ATTEMPTS_MAX)
+        self._target = Target(policy, now)
         self._keys: KeySet | None = None
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
@@ -108,16 +112,24 @@ class RemoteKeys:
         return wanted and now - self._tried_at > FETCH_PAUSE_SECONDS
 
     async def _fetch(self) -> None:
+        self._tried_at = self._now()
+        try:
+            self._keys, self._fetched_at = KeySet.read(await self._target.call(self._get)), self._now()
+        except (CallFailed, ZerocartError):
+            return  # the caller sees whether what we have is still good enough
+
+    async def _get(self) -> str:
         import httpx
 
-        self._tried_at = self._now()
         try:
             async with httpx.AsyncClient(timeout=FETCH_TIMEOUT_SECONDS, follow_redirects=False) as client:
                 answer = await client.get(self._url)
-            if answer.status_code == 200 and len(answer.content) <= KEY_SET_BYTES_MAX:
-                self._keys, self._fetched_at = KeySet.read(answer.text), self._now()
-        except (httpx.HTTPError, ZerocartError):
-            return  # the caller sees whether what we have is still good enough
+        except httpx.HTTPError as error:
+            raise CallFailed("keys-away", type(error).__name__, transient=True) from error
+        if answer.status_code != 200 or len(answer.content) > KEY_SET_BYTES_MAX:
+            transient = answer.status_code >= 500 or answer.status_code == 429
+            raise CallFailed("no-keys", f"the answer was {answer.status_code}", transient=transient)
+        return answer.text
 
 
 def keys_of(given: Secret, url: str) -> GivenKeys | RemoteKeys:

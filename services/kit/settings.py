@@ -27,6 +27,10 @@ class Settings:
     service_urls: Mapping[str, str] = field(default_factory=dict[str, str])
     smtp_url: Secret = field(default=plain(""), repr=False)
     mail_from: str = "orders@zerocart.example"
+    payments_provider: str = "sandbox"
+    stripe_url: str = ""
+    stripe_key: Secret = field(default=plain(""), repr=False)
+    stripe_webhook_secrets: Secret = field(default=plain(""), repr=False)
     clock_url: str = ""
     namespace: str = "zerocart"
     sandbox: str = ""
@@ -67,6 +71,10 @@ class Settings:
             service_urls=_texts("ZEROCART_SERVICE_URLS", environ.get("ZEROCART_SERVICE_URLS", "")),
             smtp_url=secrets.reading("ZEROCART_SMTP_URL"),
             mail_from=environ.get("ZEROCART_MAIL_FROM", "orders@zerocart.example"),
+            payments_provider=environ.get("ZEROCART_PAYMENTS_PROVIDER", "sandbox"),
+            stripe_url=environ.get("ZEROCART_STRIPE_URL", ""),
+            stripe_key=secrets.reading("ZEROCART_STRIPE_KEY"),
+            stripe_webhook_secrets=secrets.reading("ZEROCART_STRIPE_WEBHOOK_SECRETS"),
             clock_url=environ.get("ZEROCART_CLOCK_URL", ""),
             namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
             sandbox=environ.get("ZEROCART_SANDBOX", ""),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
+from services.kit.outgoing import CallFailed, Policy, Target
 from services.kit.secrets import Secret, plain
 from services.kit.tracing import span
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["SMTP_IDLE_SECONDS", "SMTP_TIMEOUT_SECONDS", "MailServer", "NotSent", "SmtpServer"]
 
 SMTP_TIMEOUT_SECONDS = 10.0
+MAIL_SERVER = Policy(name="mail-server", timeout_seconds=2 * SMTP_TIMEOUT_SECONDS)
 SMTP_IDLE_SECONDS = 3.0
 """How long a connection is kept for the next mail: a new one costs several times the mail itself."""
 
@@ -45,32 +49,33 @@ class SmtpServer:
 
     def __init__(self, url: str | Secret) -> None:
         self._url = plain(url)
+        self._target = Target(MAIL_SERVER)
         self._idle: dict[SMTP, asyncio.TimerHandle] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def send(self, mail: EmailMessage) -> None:
         """Hand over one mail, on a connection that is kept for the next for a while."""
-        import aiosmtplib
-
         try:
             with span("send mail", "client"):
-                session = await self._idle_one() or await self._connect()
-                await session.send_message(mail)
-        except aiosmtplib.SMTPRecipientsRefused as error:
-            codes = [refused.code for refused in error.recipients]
-            raise NotSent(
-                "the mail server refused the recipient", transient=all(code < 500 for code in codes)
-            ) from error
-        except aiosmtplib.SMTPResponseException as error:
-            raise NotSent(f"the mail server said {error.code}", transient=error.code < 500) from error
-        except (aiosmtplib.SMTPException, OSError) as error:
-            raise NotSent(f"the mail server is away: {type(error).__name__}", transient=True) from error
+                session = await self._target.call(self._session)
+                # an answer that is lost leaves open whether it went out: the caller decides whether to send it again
+                await self._target.call(lambda: self._hand_over(session, mail), attempts_max=1)
+        except CallFailed as error:
+            raise NotSent(error.detail, transient=error.transient) from error
         self._keep(session)
 
     async def close(self) -> None:
         """Say goodbye on the connections that are kept."""
         for session in list(self._idle):
             await self._quit(session)
+
+    async def _session(self) -> SMTP:
+        with _understood():
+            return await self._idle_one() or await self._connect()
+
+    async def _hand_over(self, session: SMTP, mail: EmailMessage) -> None:
+        with _understood():
+            await session.send_message(mail)
 
     async def _connect(self) -> SMTP:
         import aiosmtplib
@@ -122,3 +127,21 @@ class SmtpServer:
             await session.quit()
         except (aiosmtplib.SMTPException, OSError):
             session.close()
+
+
+@contextmanager
+def _understood() -> Generator[None]:
+    """Turn what the library raises into CallFailed."""
+    import aiosmtplib
+
+    try:
+        yield
+    except aiosmtplib.SMTPRecipientsRefused as error:
+        transient = all(refused.code < 500 for refused in error.recipients)
+        raise CallFailed("recipient-refused", "the mail server refused the recipient", transient=transient) from error
+    except aiosmtplib.SMTPResponseException as error:
+        detail = f"the mail server said {error.code}"
+        raise CallFailed("mail-refused", detail, transient=error.code < 500) from error
+    except (aiosmtplib.SMTPException, OSError) as error:
+        detail = f"the mail server is away: {type(error).__name__}"
+        raise CallFailed("mail-server-away", detail, transient=True) from error

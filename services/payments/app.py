@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.kit.errors import ZerocartError
 from services.kit.host import Host
 from services.kit.service import Service
 from services.payments.provider import Provider
 from services.payments.reactions import reactions
 from services.payments.sandbox import Sandbox
+from services.payments.stripe import API_URL, Stripe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +23,33 @@ __all__ = ["create_app"]
 def create_app(host: Host | None = None, provider: Provider | None = None) -> Service:
     """The payments service on `host`, or on what the environment names."""
     host = host or Host.connect("payments")
-    provider = provider or Sandbox(host.log)
+    provider = provider or _provider(host)
 
     def routers() -> Sequence[APIRouter]:
         from services.payments.api import router
 
-        return (router(host.handler),)
+        shown = router(host.handler)
+        if not isinstance(provider, Stripe):
+            return (shown,)
+        from services.payments.webhook import Webhook
+        from services.payments.webhook import router as webhooks
 
-    return Service(host, reactions=reactions(host.handler, provider), routers=routers)
+        return webhooks(Webhook(host.handler, provider, host.settings.stripe_webhook_secrets)), shown
+
+    on_stop = [provider.close] if isinstance(provider, Stripe) else []
+    return Service(host, reactions=reactions(host.handler, provider), routers=routers, on_stop=on_stop)
+
+
+def _provider(host: Host) -> Provider:
+    settings = host.settings
+    match settings.payments_provider:
+        case "sandbox":
+            return Sandbox(host.log)
+        case "stripe":
+            settings.require(
+                ZEROCART_STRIPE_KEY=settings.stripe_key(),
+                ZEROCART_STRIPE_WEBHOOK_SECRETS=settings.stripe_webhook_secrets(),
+            )
+            return Stripe(settings.stripe_key, settings.stripe_url or API_URL)
+        case unknown:
+            raise ZerocartError("bad-setting", f"ZEROCART_PAYMENTS_PROVIDER: {unknown!r} is not sandbox or stripe")

@@ -12,14 +12,16 @@ from services.contracts.payments import (
     PaymentFailed,
     PaymentRefunded,
     PaymentVoided,
+    ProviderReported,
 )
 from services.kit.decider import Command, Decider, Decision
 from services.kit.message import Message, Money
 from services.kit.saga.messages import ReplyTo, StepReply
 
-__all__ = ["PAYMENT", "Ask", "Call", "Record", "Verb", "call_for"]
+__all__ = ["PAYMENT", "Ask", "Call", "Record", "Report", "Verb", "What", "call_for", "is_unwanted"]
 
 Verb = Literal["authorize", "capture", "void", "refund"]
+What = Literal["refunded", "partly_refunded", "canceled", "disputed"]
 
 # What a payment can be
 
@@ -112,6 +114,19 @@ class Record(Command):
     answer: Done | NotDone | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Command):
+    """The provider says what happened to the money of an order without our asking."""
+
+    order_id: str
+    transaction_id: str
+    what: What
+    amount: Money | None = None
+
+
+PaymentCommand = Record | Report
+
+
 def call_for(ask: Ask, payment: Payment) -> Call | None:
     """What the provider must be asked for `ask`; None if the answer is known without it."""
     match ask.verb, payment:
@@ -131,8 +146,38 @@ def call_for(ask: Ask, payment: Payment) -> Call | None:
             return None
 
 
-def decide(command: Record, payment: Payment) -> Decision:
-    """The answer to a request; one that was answered is answered again, with the attempt it came with."""
+def decide(command: PaymentCommand, payment: Payment) -> Decision:
+    """The answer to a request, or what a report is worth."""
+    return _report(command, payment) if isinstance(command, Report) else _answer(command, payment)
+
+
+def is_unwanted(payment: Payment) -> bool:
+    """Whether nothing may be held for the order any more: a hold that turns up is to be let go."""
+    return isinstance(payment, Closed | Declined)
+
+
+def _report(report: Report, payment: Payment) -> Decision:
+    """What we know already, having done it ourselves, is no news; nor is a transaction that is not this order's."""
+    match report.what, payment:
+        case "refunded", Taken(transaction_id=known):
+            news = known == report.transaction_id
+        case "canceled", Held(transaction_id=known):
+            news = known == report.transaction_id
+        case (("partly_refunded" | "disputed"), (Taken(transaction_id=known) | Closed(transaction_id=known))):
+            news = known == report.transaction_id
+        case _:
+            news = False
+    if not news:
+        return []
+    return [
+        ProviderReported(
+            order_id=report.order_id, transaction_id=report.transaction_id, what=report.what, amount=report.amount
+        )
+    ]
+
+
+def _answer(command: Record, payment: Payment) -> Decision:
+    """One that was answered is answered again, with the attempt it came with."""
     ask, answer = command.ask, command.answer
     if isinstance(answer, NotDone):
         return [_not_done(ask, answer)]
@@ -232,6 +277,10 @@ def evolve(payment: Payment, event: Message) -> Payment:
             return Taken(transaction_id, amount)
         case PaymentDeclined() if isinstance(payment, Nothing):
             return Declined(event)
+        case ProviderReported(what="refunded", transaction_id=transaction_id, amount=amount):
+            return Closed(transaction_id, amount)
+        case ProviderReported(what="canceled", transaction_id=transaction_id):
+            return Closed(transaction_id, None)
         case PaymentVoided(transaction_id=transaction_id) if not isinstance(payment, Closed):
             return Closed(transaction_id, None)
         case PaymentRefunded(transaction_id=transaction_id, amount=amount) if isinstance(payment, Taken | Held):
@@ -241,7 +290,10 @@ def evolve(payment: Payment, event: Message) -> Payment:
             return payment
 
 
-PAYMENT: Decider[Record, Payment] = Decider(
+PAYMENT: Decider[PaymentCommand, Payment] = Decider(
     "payment", Nothing(), decide, evolve,
-    (PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentVoided),
+    (
+        PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentVoided,
+        ProviderReported,
+    ),
 )  # fmt: skip

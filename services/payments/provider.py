@@ -6,13 +6,17 @@ from typing import Protocol
 
 from services.contracts.orders import PaymentMethod
 from services.kit.message import Money
+from services.kit.outgoing import CallFailed
 from services.payments.domain import Call, Done, NotDone
 
 __all__ = ["Provider", "ask_provider"]
 
 
 class Provider(Protocol):
-    """A payment provider. An answer it gave to a key is its answer to that key for ever, unless it was transient."""
+    """A payment provider; it may raise CallFailed.
+
+    An answer it gave to a key is its answer to that key for ever, unless it was transient.
+    """
 
     async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> Done | NotDone:
         """Hold money."""
@@ -37,6 +41,13 @@ class Provider(Protocol):
 
 async def ask_provider(provider: Provider, order_id: str, call: Call, method: PaymentMethod | None) -> Done | NotDone:
     """Carry out one call under the key of its order and verb: asked twice, it happens once."""
+    try:
+        return await _asked(provider, order_id, call, method)
+    except CallFailed as error:
+        return NotDone(error.code, error.detail, transient=error.transient)
+
+
+async def _asked(provider: Provider, order_id: str, call: Call, method: PaymentMethod | None) -> Done | NotDone:
     key = f"{order_id}:{call.verb}"
     match call:
         case Call("authorize", _, Money() as amount) if method is not None:

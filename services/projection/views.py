@@ -115,6 +115,7 @@ WORDS: Mapping[str, str] = {
     "payments.payment.captured": "the money was taken",
     "payments.payment.voided": "the money was let go",
     "payments.payment.refunded": "the money was given back",
+    "payments.provider.reported": "the payment provider reported a change",
     "shipping.fulfillment.prepared": "the parcels are planned",
     "shipping.shipment.created": "the shipment was handed to the carrier",
     "shipping.shipment.cancelled": "the shipment was taken back",

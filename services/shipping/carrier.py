@@ -10,9 +10,12 @@ from typing import Protocol
 
 from services.contracts.orders import Address
 from services.kit.log import EventLog
+from services.kit.outgoing import CallFailed, Policy, Target
 from services.shipping.domain import Ask, Call, Done, NotDone
 
-__all__ = ["Carrier", "SandboxCarrier", "ask_carrier"]
+__all__ = ["CARRIER", "Carrier", "SandboxCarrier", "ask_carrier"]
+
+CARRIER = Policy(name="carrier")
 
 FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key"
 TAKE = "INSERT INTO sandbox_shipments (order_id, shipment_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
@@ -20,7 +23,7 @@ CANCEL = "UPDATE sandbox_shipments SET cancelled = true WHERE order_id = $1 RETU
 
 
 class Carrier(Protocol):
-    """A carrier; every call is idempotent per order."""
+    """A carrier; every call is idempotent per order, and may raise CallFailed."""
 
     async def prepare(self, order_id: str, address: Address) -> Done | NotDone:
         """Whether the address can be served."""
@@ -35,8 +38,15 @@ class Carrier(Protocol):
         ...
 
 
-async def ask_carrier(carrier: Carrier, ask: Ask, call: Call) -> Done | NotDone:
+async def ask_carrier(target: Target, carrier: Carrier, ask: Ask, call: Call) -> Done | NotDone:
     """Carry out one call."""
+    try:
+        return await target.call(lambda: _asked(carrier, ask, call), attempts_max=1)  # the saga asks again, later
+    except CallFailed as error:
+        return NotDone(error.code, error.detail, transient=error.transient)
+
+
+async def _asked(carrier: Carrier, ask: Ask, call: Call) -> Done | NotDone:
     match call.verb, ask.address:
         case "prepare", Address() as address:
             return await carrier.prepare(ask.saga_id, address)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from services.contracts.fulfillment import FulfillmentDiscard, FulfillmentPrepare, ShipmentCancel, ShipmentCreate
 from services.contracts.orders import Address
 from services.kit.commands import CommandHandler
+from services.kit.outgoing import Target
 from services.kit.reactions import Heard, Reactions
-from services.shipping.carrier import Carrier, ask_carrier
+from services.shipping.carrier import CARRIER, Carrier, ask_carrier
 from services.shipping.domain import SHIPMENT, Ask, Record, Verb, call_for
 
 __all__ = ["reactions"]
@@ -16,6 +17,7 @@ Request = FulfillmentPrepare | FulfillmentDiscard | ShipmentCreate | ShipmentCan
 
 def reactions(handler: CommandHandler, carrier: Carrier) -> Reactions:
     """The messages that shipping handles."""
+    target = Target(CARRIER)
 
     async def answer(
         request: Request, heard: Heard, verb: Verb, address: Address | None = None, units: int = 0
@@ -32,7 +34,7 @@ def reactions(handler: CommandHandler, carrier: Carrier) -> Reactions:
         )
         shipment = await handler.reload(SHIPMENT, request.saga_id)
         call = call_for(ask, shipment.state)
-        found = await ask_carrier(carrier, ask, call) if call else None
+        found = await ask_carrier(target, carrier, ask, call) if call else None
         await handler.handle(SHIPMENT, request.saga_id, Record(at=heard.now, ask=ask, answer=found), heard.cause)
 
     async def prepare(message: FulfillmentPrepare, heard: Heard) -> None:

@@ -1,0 +1,421 @@
+"""Stripe behind the port: the shapes of its API, its idempotency, its failures, its webhook; and Stripe's own mock."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncGenerator, Generator
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from services.contracts.orders import PaymentMethod
+from services.kit.failures import PostgresFailures
+from services.kit.host import Host
+from services.kit.message import Money
+from services.kit.outgoing import Policy, Target
+from services.kit.postgres_log import PostgresLog
+from services.kit.secrets import plain
+from services.kit.settings import Settings
+from services.kit.vault import MemoryVault
+from services.payments.app import create_app
+from services.payments.domain import Call, Done, NotDone
+from services.payments.provider import Provider, ask_provider
+from services.payments.sandbox import Sandbox
+from services.payments.stripe import Stripe, minor_units, of_minor_units
+from tests.services.stripe_double import KEY, StripeDouble, error, stripe_double
+from tests.services.system import Bus, running
+from tests.services.system import order as an_order
+from tests.tokens import TRUST, authorization
+
+QUICK = Policy(name="stripe", first_delay_seconds=0.001, timeout_seconds=0.4, failures_max=100)
+TEN = Money(amount=Decimal("10.00"), currency="GBP")
+SECRET = "whsec_" + "s" * 32
+ORDER = "ord_1"
+
+
+def card(token: str) -> PaymentMethod:
+    return PaymentMethod(token=token)
+
+
+@pytest.fixture
+def double() -> Generator[StripeDouble]:
+    with stripe_double() as server:
+        yield server
+
+
+@pytest.fixture
+async def stripe(double: StripeDouble) -> AsyncGenerator[Stripe]:
+    adapter = Stripe(plain(KEY), double.url, Target(QUICK))
+    yield adapter
+    await adapter.close()
+
+
+@pytest.fixture(params=["sandbox", "stripe"])
+async def provider(request, database, double: StripeDouble) -> AsyncGenerator[tuple[Provider, str, str]]:
+    """The port on every adapter, with a token that approves and one that does not."""
+    if request.param == "stripe":
+        adapter = Stripe(plain(KEY), double.url, Target(QUICK))
+        yield adapter, "pm_card_visa", "pm_card_declined"
+        await adapter.close()
+    else:
+        log = PostgresLog(database.dsn("payments"), "payments")
+        yield Sandbox(log), "tok_approve", "tok_decline"
+        await log.close()
+
+
+async def test_money_is_held_taken_and_given_back_once_however_often_it_is_asked(provider) -> None:
+    port, good, _ = provider
+    held = await ask_provider(port, ORDER, Call("authorize", "", TEN), card(good))
+    assert isinstance(held, Done)
+    assert held == await ask_provider(port, ORDER, Call("authorize", "", TEN), card(good))
+    for _ in range(2):
+        assert await ask_provider(port, ORDER, Call("capture", held.transaction_id, TEN), None) == held
+    refused = await port.void("other", held.transaction_id)
+    assert isinstance(refused, NotDone)
+    assert (refused.code, refused.transient) == ("already-captured", False)
+    assert await ask_provider(port, ORDER, Call("refund", held.transaction_id, TEN), None) == held
+
+
+async def test_what_is_let_go_cannot_be_taken_and_is_found_by_its_order(provider) -> None:
+    port, good, _ = provider
+    held = await ask_provider(port, ORDER, Call("authorize", "", TEN), card(good))
+    assert isinstance(held, Done)
+    assert await port.find(ORDER) == held.transaction_id
+    assert await port.find("ord_other") == ""
+    for _ in range(2):
+        assert isinstance(await ask_provider(port, ORDER, Call("void", "", None), None), Done)
+    late = await ask_provider(port, ORDER, Call("capture", held.transaction_id, TEN), None)
+    assert isinstance(late, NotDone)
+    assert (late.code, late.transient) == ("nothing-held", False)
+    back = await ask_provider(port, ORDER, Call("refund", held.transaction_id, None), None)
+    assert isinstance(back, Done)
+    assert back.amount.amount == 0
+
+
+async def test_a_declined_card_is_a_refusal(provider) -> None:
+    port, _, bad = provider
+    answer = await ask_provider(port, ORDER, Call("authorize", "", TEN), card(bad))
+    assert isinstance(answer, NotDone)
+    assert (answer.code, answer.transient) == ("card-declined", False)
+
+
+async def test_the_whole_refund_takes_account_of_what_went_back_already(stripe: Stripe, double: StripeDouble) -> None:
+    held = await stripe.authorize("o:authorize", TEN, card("pm_card_visa"))
+    assert isinstance(held, Done)
+    await stripe.capture("o:capture", held.transaction_id, TEN)
+    double.intents[held.transaction_id]["latest_charge"]["amount_refunded"] = 400  # by somebody in the dashboard
+    assert await stripe.refund("o:refund", held.transaction_id, TEN) == Done(
+        held.transaction_id, Money(amount=Decimal("6.00"), currency="GBP")
+    )
+
+
+async def test_a_challenge_that_nobody_can_answer_is_a_refusal(stripe: Stripe) -> None:
+    answer = await stripe.authorize("k", TEN, card("pm_card_challenge"))
+    assert isinstance(answer, NotDone)
+    assert not answer.transient
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        error(429, type="invalid_request_error", code="rate_limit"),
+        (429, {"error": {}}, {"Retry-After": "1"}),
+        error(409, type="idempotency_error"),
+        error(503, type="api_error"),
+        0.6,
+    ],
+    ids=["rate limit", "retry after", "under way", "unavailable", "silence"],
+)
+async def test_what_may_pass_is_tried_again_under_the_same_key(stripe: Stripe, double: StripeDouble, failure) -> None:
+    double.failures = [failure]
+    assert isinstance(await stripe.authorize("ord_1:authorize", TEN, card("pm_card_visa")), Done)
+    assert [key for _, _, _, key in double.calls] == ["ord_1:authorize"] * 2
+    assert len(double.intents) == 1
+
+
+async def test_what_does_not_pass_is_left_to_the_saga(stripe: Stripe, double: StripeDouble) -> None:
+    double.failures = [error(500, type="api_error")] * 9
+    answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
+    assert isinstance(answer, NotDone)
+    assert (answer.code, answer.transient) == ("provider-busy", True)
+    assert len(double.calls) == QUICK.attempts_max
+
+
+async def test_a_wrong_key_is_our_fault_and_loses_no_order(double: StripeDouble) -> None:
+    stripe = Stripe(plain("sk_wrong"), double.url, Target(QUICK))
+    answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
+    assert isinstance(answer, NotDone)
+    assert (answer.code, answer.transient) == ("provider-refuses-us", True)
+    await stripe.close()
+
+
+async def test_a_key_used_for_something_else_is_seen(stripe: Stripe) -> None:
+    await stripe.authorize("k", TEN, card("pm_card_visa"))
+    other = await stripe.authorize("k", Money(amount=Decimal("11.00"), currency="GBP"), card("pm_card_visa"))
+    assert isinstance(other, NotDone)
+    assert (other.code, other.transient) == ("idempotency-error", False)
+
+
+async def test_who_is_not_there_is_away() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        stripe = Stripe(plain(KEY), f"http://127.0.0.1:{taken.getsockname()[1]}", Target(QUICK))
+        answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
+        await stripe.close()
+    assert isinstance(answer, NotDone)
+    assert (answer.code, answer.transient) == ("provider-away", True)
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "units"), [("10.5", "GBP", 1050), ("500", "JPY", 500), ("1.005", "KWD", 1005)]
+)
+def test_money_is_counted_as_stripe_counts_it(amount: str, currency: str, units: int) -> None:
+    money = Money(amount=Decimal(amount), currency=currency)
+    assert minor_units(money) == units
+    assert of_minor_units(units, currency.lower()).amount == money.amount
+
+
+async def test_a_fraction_of_a_penny_is_refused_before_anybody_is_asked(stripe: Stripe, double: StripeDouble) -> None:
+    answer = await stripe.authorize("k", Money(amount=Decimal("0.125"), currency="GBP"), card("pm_card_visa"))
+    assert isinstance(answer, NotDone)
+    assert (answer.code, double.calls) == ("bad-amount", [])
+
+
+# The webhook
+
+
+def event(type_: str, event_id: str = "evt_1", **thing: Any) -> bytes:
+    body = {"id": "pi_1", "currency": "gbp", "amount": 500, "metadata": {"order_id": ORDER}, **thing}
+    return json.dumps({"id": event_id, "object": "event", "type": type_, "data": {"object": body}}).encode()
+
+
+def signed(payload: bytes, secret: str = SECRET, at: float | None = None) -> dict[str, str]:
+    moment = int(time.time() if at is None else at)
+    digest = hmac.new(secret.encode(), b"%d.%s" % (moment, payload), sha256).hexdigest()
+    return {"Stripe-Signature": f"t={moment},v1={digest}", "Content-Type": "application/json; charset=utf-8"}
+
+
+class Shop:
+    """All services, with payments on Stripe, and the webhook's door."""
+
+    def __init__(self, system: Any, double: StripeDouble) -> None:
+        self.system, self.double = system, double
+        self.door = system.bus.clients["payments"]
+
+    async def hear(self, payload: bytes, headers: dict[str, str] | None = None) -> int:
+        given = signed(payload) if headers is None else headers
+        answer = await self.door.post(
+            "/payments/webhooks/stripe", content=payload, headers={"Authorization": "", **given}
+        )
+        return answer.status_code
+
+    async def buy(self, token: str = "pm_card_visa") -> str:
+        await self.system.stock("P", 5)
+        answer = await self.system.place(an_order(("P", 2), token=token))
+        await self.system.bus.quiet()
+        return answer.json()["order_id"]
+
+    async def payment(self, order_id: str) -> dict[str, Any]:
+        return (await self.door.get(f"/payments/{order_id}", headers=authorization())).json()
+
+
+@pytest.fixture
+async def shop(database, double: StripeDouble) -> AsyncGenerator[Shop]:
+    settings: Any = {
+        "payments_provider": "stripe",
+        "stripe_url": double.url,
+        "stripe_key": plain(KEY),
+        "stripe_webhook_secrets": plain(f"{SECRET},whsec_{'n' * 32}"),
+    }
+    async with running(database, **settings) as system:
+        yield Shop(system, double)
+
+
+async def test_an_order_is_paid_through_stripe(shop: Shop) -> None:
+    order_id = await shop.buy()
+    (intent,) = shop.double.intents.values()
+    assert (intent["status"], intent["amount_received"]) == ("succeeded", 500)
+    assert intent["metadata"] == {"order_id": order_id}
+    assert (await shop.payment(order_id))["status"] == "captured"
+    assert len(await shop.system.said("orders.order.confirmed")) == 1
+
+
+async def test_an_order_that_is_declined_by_stripe_fails(shop: Shop) -> None:
+    order_id = await shop.buy("pm_card_declined")
+    assert (await shop.payment(order_id))["status"] == "declined"
+    assert len(await shop.system.said("orders.order.failed")) == 1
+
+
+async def test_a_refund_made_elsewhere_is_recorded_once(shop: Shop) -> None:
+    order_id = await shop.buy()
+    refund = event(
+        "charge.refunded",
+        id="ch_1",
+        payment_intent="pi_1",
+        refunded=True,
+        amount_refunded=500,
+        metadata={"order_id": order_id},
+    )
+    assert [await shop.hear(refund) for _ in range(3)] == [204] * 3
+    assert (await shop.payment(order_id))["status"] == "refunded"
+    (said,) = await shop.system.said("payments.provider.reported")
+    assert (said["what"], said["amount"]) == ("refunded", {"amount": "5.00", "currency": "GBP"})
+
+
+async def test_what_we_did_ourselves_is_no_news(shop: Shop) -> None:
+    order_id = await shop.buy()
+    answer = await shop.system.orders.post(f"/orders/{order_id}/cancel", json={"reason": "no longer wanted"})
+    assert answer.status_code == 202
+    await shop.system.bus.quiet()
+    refund = event(
+        "charge.refunded",
+        id="ch_1",
+        payment_intent="pi_1",
+        refunded=True,
+        amount_refunded=500,
+        metadata={"order_id": order_id},
+    )
+    assert await shop.hear(refund) == 204
+    assert await shop.system.said("payments.provider.reported") == []
+
+
+async def test_a_dispute_is_found_by_its_payment(shop: Shop) -> None:
+    order_id = await shop.buy()
+    dispute = event("charge.dispute.created", id="dp_1", payment_intent="pi_1", metadata={})
+    assert await shop.hear(dispute) == 204
+    (said,) = await shop.system.said("payments.provider.reported")
+    assert (said["order_id"], said["what"]) == (order_id, "disputed")
+
+
+async def test_money_held_for_a_closed_payment_is_let_go(shop: Shop) -> None:
+    order_id = await shop.buy("pm_card_declined")
+    _, stray, _ = shop.double.create(
+        {"payment_method": "x", "amount": "500", "currency": "gbp", "metadata[order_id]": order_id}
+    )
+    held = event("payment_intent.amount_capturable_updated", id=stray["id"], metadata={"order_id": order_id})
+    assert await shop.hear(held) == 204
+    assert stray["status"] == "canceled"
+
+
+async def test_only_what_stripe_signed_a_moment_ago_is_heard(shop: Shop) -> None:
+    order_id = await shop.buy()
+    payload = event(
+        "charge.refunded",
+        id="ch_1",
+        payment_intent="pi_1",
+        refunded=True,
+        amount_refunded=500,
+        metadata={"order_id": order_id},
+    )
+    good, now = signed(payload), time.time()
+    stamp, _, digest = good["Stripe-Signature"].partition(",v1=")
+    json_only = {"Content-Type": "application/json"}
+    forged = {
+        "none": json_only,
+        "empty": {**json_only, "Stripe-Signature": ""},
+        "another secret": signed(payload, "whsec_other"),
+        "an empty secret": signed(payload, ""),
+        "another body": signed(payload + b" "),
+        "old": signed(payload, at=now - 301),
+        "from the future": signed(payload, at=now + 301),
+        "another time": {**good, "Stripe-Signature": f"t={int(now) - 5},v1={digest}"},
+        "two times": {**good, "Stripe-Signature": f"{good['Stripe-Signature']},t=1"},
+        "no time": {**good, "Stripe-Signature": f"v1={digest}"},
+        "a time that is no number": {**good, "Stripe-Signature": f"t=1e9,v1={digest}"},
+        "another scheme": {**good, "Stripe-Signature": f"{stamp},v0={digest}"},
+        "a short digest": {**good, "Stripe-Signature": f"{stamp},v1={digest[:10]}"},
+        "a token instead": {**json_only, **authorization()},
+    }
+    assert {name: await shop.hear(payload, headers) for name, headers in forged.items()} == dict.fromkeys(forged, 401)
+    assert await shop.system.said("payments.provider.reported") == []
+    several = {**good, "Stripe-Signature": f"{stamp},v1={'0' * 64},v1={digest}"}
+    assert await shop.hear(payload, several) == 204
+    assert await shop.hear(payload, signed(payload, f"whsec_{'n' * 32}")) == 204  # the next secret, being rotated in
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"{}", b"[]", b"nonsense", b'{"id":"e","type":"charge.refunded","data":{}}', b'{"id": NaN}']
+)
+async def test_what_is_no_event_is_refused(shop: Shop, payload: bytes) -> None:
+    assert 400 <= await shop.hear(payload) < 500
+
+
+async def test_what_we_do_not_follow_is_taken_and_passed_over(shop: Shop) -> None:
+    assert await shop.hear(event("payment_intent.created")) == 204
+    assert await shop.hear(event("charge.refunded", refunded=True, metadata={"order_id": "ord_unknown"})) == 204
+    assert await shop.hear(event("payment_intent.canceled", metadata={})) == 204
+
+
+def test_a_provider_that_is_not_known_is_refused_by_name(database) -> None:
+    log = PostgresLog(database.dsn("payments"), "payments")
+    settings = Settings(service="payments", payments_provider="paypal", **TRUST)
+    with pytest.raises(Exception, match="ZEROCART_PAYMENTS_PROVIDER"):
+        create_app(Host.of(settings, log, Bus(), PostgresFailures(log), MemoryVault()))
+
+
+# Stripe's own mock server: it checks every request against the API's specification
+
+MOCK = "github.com/stripe/stripe-mock@v0.203.0"
+
+
+@pytest.fixture(scope="session")
+def stripe_mock(tmp_path_factory) -> Generator[str]:
+    if shutil.which("go") is None:
+        pytest.skip("there is no Go here to build Stripe's mock server with")
+    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zerocart" / MOCK.rpartition("@")[2]
+    program = base / "stripe-mock"
+    if not program.exists():
+        built = subprocess.run(
+            ["go", "install", MOCK], env={**os.environ, "GOBIN": str(base)}, capture_output=True, text=True, check=False
+        )
+        if built.returncode:
+            pytest.skip(f"Stripe's mock server cannot be built here: {built.stderr[-200:]}")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (tmp_path_factory.mktemp("stripe-mock") / "log").open("w")
+    process = subprocess.Popen([program, "-http-addr", f"127.0.0.1:{port}"], stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), 0.2).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(10)
+        log.close()
+
+
+async def test_stripes_own_mock_understands_every_request(stripe_mock: str) -> None:
+    stripe = Stripe(plain("sk_test_123"), stripe_mock, Target(Policy(name="stripe")))
+    try:
+        # it answers every create with one example, whose status is not ours; what it refuses is a 4xx
+        held = await stripe.authorize("k1", TEN, card("pm_card_visa"))
+        assert isinstance(held, Done) or held.code == "not-authorized", held
+        assert isinstance(await stripe.capture("k2", "pi_1", TEN), Done)
+        assert isinstance(await stripe.void("k3", "pi_1"), Done)
+        assert isinstance(await stripe.refund("k4", "pi_1", TEN), Done)
+        assert isinstance(await stripe.find("ord_1"), str)
+        assert isinstance(await stripe.order_of("pi_1"), str)
+    finally:
+        await stripe.close()
+
+
+async def test_stripes_own_mock_would_refuse_what_the_api_does_not_know(stripe_mock: str) -> None:
+    async with httpx.AsyncClient(base_url=stripe_mock, headers={"Authorization": "Bearer sk_test_123"}) as client:
+        answer = await client.post("/v1/payment_intents", data={"amount": "1", "currency": "gbp", "nonsense": "1"})
+    assert answer.status_code == 400
