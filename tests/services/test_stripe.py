@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import AsyncGenerator, Generator
 from decimal import Decimal
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -364,40 +360,6 @@ def test_a_provider_that_is_not_known_is_refused_by_name(database) -> None:
 
 
 # Stripe's own mock server: it checks every request against the API's specification
-
-MOCK = "github.com/stripe/stripe-mock@v0.203.0"
-
-
-@pytest.fixture(scope="session")
-def stripe_mock(tmp_path_factory) -> Generator[str]:
-    if shutil.which("go") is None:
-        pytest.skip("there is no Go here to build Stripe's mock server with")
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zerocart" / MOCK.rpartition("@")[2]
-    program = base / "stripe-mock"
-    if not program.exists():
-        built = subprocess.run(
-            ["go", "install", MOCK], env={**os.environ, "GOBIN": str(base)}, capture_output=True, text=True, check=False
-        )
-        if built.returncode:
-            pytest.skip(f"Stripe's mock server cannot be built here: {built.stderr[-200:]}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (tmp_path_factory.mktemp("stripe-mock") / "log").open("w")
-    process = subprocess.Popen([program, "-http-addr", f"127.0.0.1:{port}"], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), 0.2).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
 
 
 async def test_stripes_own_mock_understands_every_request(stripe_mock: str) -> None:
