@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import secrets
 import time
-import uuid
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Keeper:
         self._connections = connections
         self._service = service
         self._metrics = metrics
-        self._process = uuid.uuid4().hex
+        self._process = secrets.token_hex(16)
         self._number = 0
         self._unsaid: list[tuple[date, Cell]] = []
         self._lived = self._worked = 0.0

@@ -5,10 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
+import sys
+import time
 
+import asyncpg
+import httpx
 import pytest
 
 from services.kit.metrics import text
+from services.local.process import free_port, spawn, stop
+from services.local.replay.sleep import TRANSACTIONS
 from services.operations.counts import Counts
 from services.run import SERVICES
 from tests.architecture.rules import ROOT
@@ -18,6 +25,8 @@ from tests.services.system import order
 pytestmark = pytest.mark.e2e
 
 ORDERS = 7
+REPORTED_SECONDS = 1.0
+"""A session tells Postgres its transactions at most once in this time."""
 LINE = re.compile(r"zerocart_(\w+(?:\{.*\})?) (\S+)")
 
 
@@ -73,6 +82,56 @@ def test_numbers_rise_by_exactly_the_load_though_every_process_is_gone(local):
 def starts_of(local: Local) -> dict[str, int]:
     services = local.quick_status()["services"]
     return {name: services[name]["starts"] for name in SERVICES}
+
+
+def test_prometheus_may_ask_while_all_sleep_and_nothing_stirs(local, tmp_path):
+    local.until(lambda: asleep(local))
+    port = free_port()
+    environ = {
+        **local.environ,
+        "PORT": str(port),
+        "ZEROCART_DATABASE_URL": local.running.owner_dsn,
+        "ZEROCART_READ_DATABASE_URL": local.running.read_owner_dsn,
+    }
+    watch = spawn([sys.executable, "-m", "services.operations.watch"], log=tmp_path / "watch.log", environ=environ)
+    try:
+        local.until(lambda: scraped(port))
+        starts = starts_of(local)
+        local.until(lambda: stirs(local, port) == 0, 90)
+        assert starts_of(local) == starts
+        assert asleep(local)
+        local.stock("P", 100)
+        shown = scraped(port)
+        local.until(lambda: scraped(port) != shown)  # and yet it sees what happens
+    finally:
+        stop(watch, signal.SIGTERM, 20.0)
+
+
+def scraped(port: int) -> str:
+    """The page as Prometheus gets it, empty while nobody is there."""
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).raise_for_status().text
+    except httpx.ConnectError:
+        return ""
+
+
+def stirs(local: Local, port: int) -> int:
+    """Transactions of both databases while Prometheus asks; their own vacuuming comes to an end after a while."""
+    before = asyncio.run(transactions(local))
+    for _ in range(5):
+        assert "zerocart_orders_total" in scraped(port)
+        time.sleep(REPORTED_SECONDS)
+    return asyncio.run(transactions(local)) - before
+
+
+async def transactions(local: Local) -> int:
+    """Asked in a third database, so that asking does not count."""
+    databases = [dsn.rpartition("/")[2] for dsn in (local.running.owner_dsn, local.running.read_owner_dsn)]
+    connection = await asyncpg.connect(local.running.admin_dsn)
+    try:
+        return int(await connection.fetchval(TRANSACTIONS, databases))
+    finally:
+        await connection.close()
 
 
 def test_what_it_cost(local):
