@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 
+import pytest
+
+from services.kit import tracing
 from services.kit.cloudevents import kafka_headers
+from services.kit.export import OtlpExporter
+from services.kit.logs import CORRELATION, configure, log
 from tests.services.system import order, running
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -74,3 +80,38 @@ async def test_health(database):
         for name, client in system.bus.clients.items():
             for path in ("/healthz/live", "/healthz/ready"):
                 assert (await client.get(path)).status_code == 200, name
+
+
+async def test_a_collector_that_is_away_holds_nobody_up(database, monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    tracing.export_to(OtlpExporter("orders"))
+    try:
+        async with running(database) as system:
+            await system.stock("P", 5)
+            answer = await system.place(order(("P", 1)))
+            assert answer.status_code == 202
+            await system.bus.quiet()
+            assert await system.said("notifications.confirmation.sent")
+    finally:
+        await tracing.close()
+    with tracing.span("later") as after:
+        assert after is tracing.NO_SPAN
+
+
+@pytest.fixture
+def logging_as_before():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+async def test_log_lines_carry_the_ids(capsys, logging_as_before):
+    configure("orders")
+    with tracing.span("serving", "server", parent=f"00-{TRACE}-00f067aa0ba902b7-01"):
+        CORRELATION.set("ord_1")
+        log("something happened")
+        line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["trace_id"], line["correlation_id"], line["service"]) == (TRACE, "ord_1", "orders")
+    assert len(line["span_id"]) == 16
