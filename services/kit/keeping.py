@@ -23,6 +23,7 @@ from services.kit.secrets import Secret
 __all__ = ["BY_DAY", "FLUSH_SECONDS", "UNDATED", "Keeper", "age_seconds"]
 
 FLUSH_SECONDS = 15.0
+LAST_ATTEMPTS_MAX = 3
 STAT = Path("/proc/self/stat")
 IMPORTED_AT = time.monotonic()
 UNDATED = date(1970, 1, 1)
@@ -73,12 +74,15 @@ class Keeper:
         if self._soon is not None:
             self._soon.cancel()
             await asyncio.wait([self._soon])
-        try:
-            if self._unsaid:
-                await self.flush()  # cut off before its outcome was known
-            await self.flush()
-        except Unavailable as error:
-            log("counts are lost", level=logging.WARNING, code=error.code)
+        for attempt in range(LAST_ATTEMPTS_MAX):
+            try:
+                if self._unsaid:
+                    await self.flush()  # cut off before its outcome was known
+                await self.flush()
+                break
+            except Unavailable as error:
+                if attempt + 1 == LAST_ATTEMPTS_MAX:
+                    log("counts are lost", level=logging.WARNING, code=error.code)
         await self._connections.close()
 
     async def _flush_soon(self) -> None:

@@ -97,8 +97,10 @@ class Service:
         elif path == "/metrics":
             await self._metrics(send)
         elif status := _oversized(scope):
+            METRICS.count("errors", type="oversized")
             await send_empty(send, status)
         elif self._in_flight >= REQUESTS_IN_FLIGHT_MAX:
+            METRICS.count("errors", type="overloaded")
             await send_empty(send, 503, retry_after_seconds=1)
         else:
             self._in_flight += 1
