@@ -11,7 +11,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up down chaos bench promtool manifests lock clean
+.PHONY: help setup check format test demo up down chaos bench promtool manifests keep lock clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -71,6 +71,9 @@ promtool: setup ## build the promtool that checks the alert rules (needs Go, tak
 
 manifests: setup ## render charts/zerocart into knative/ (VALUES=file and OUT=folder for manifests of your own)
 	$(BIN)/python -m scripts.manifests $(addprefix --values ,$(VALUES)) $(addprefix --out ,$(OUT))
+
+keep: setup ## keep the shapes of new messages and the checksums of new migrations (what is kept must not change)
+	$(BIN)/python -m scripts.keep
 
 lock: setup ## pin what pyproject.toml names (UPGRADE=1 for the newest that fits)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -37,7 +37,7 @@ from services.kit.walls import (
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["ensure_role", "migrate", "migrate_read"]
+__all__ = ["all_migrations", "ensure_role", "migrate", "migrate_read"]
 
 LOCK_KEY = 0x7A65726F  # the same for every version: old and new code exclude each other
 ROLE_ATTEMPTS_MAX = 20
@@ -99,6 +99,12 @@ async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
         yield connection
     finally:
         await connection.close()  # lets go of the lock
+
+
+def all_migrations() -> list[Migration]:
+    """Every migration of both databases, in the order in which they are applied."""
+    read = _own_migrations(READ_SERVICE, READ_SCHEMA)
+    return [*_kit_migrations(), *_service_migrations(WRITERS), *read]
 
 
 def _kit_migrations() -> list[Migration]:

@@ -1,0 +1,121 @@
+"""What must not change once it is released: the shapes of messages, and the migrations that databases have applied.
+
+`python -m scripts.keep` writes both to tests/architecture/data/kept.json, and refuses if something kept would change:
+old and new code work side by side on one log and one topic, so a message may only get a field that may be absent
+(docs/upgrading.md).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any
+
+import services.contracts
+from services.kit.message import Message
+from services.kit.migrate import all_migrations
+from services.kit.personal import Fields, personal_fields
+
+__all__ = ["KEPT", "changes", "kept", "shape_changes"]
+
+KEPT = Path(__file__).parent.parent / "tests" / "architecture" / "data" / "kept.json"
+WORDS = ("title", "description", "default")
+"""Members of a schema that say nothing about what is sent."""
+
+Kept = dict[str, dict[str, Any]]
+
+
+def kept() -> Kept:
+    """As the code has it now: by type the shape of a message, by name the checksum of a migration."""
+    messages = {model.type: _message(model) for model in _messages()}
+    migrations = {migration.name: migration.checksum for migration in all_migrations()}
+    return {"messages": dict(sorted(messages.items())), "migrations": dict(sorted(migrations.items()))}
+
+
+def _messages() -> Iterator[type[Message]]:
+    for found in iter_modules(services.contracts.__path__):
+        module = import_module(f"services.contracts.{found.name}")
+        for each in vars(module).values():
+            if isinstance(each, type) and issubclass(each, Message) and "type" in vars(each):
+                yield each
+
+
+def _message(model: type[Message]) -> dict[str, Any]:
+    return {
+        "key": model.key,
+        "person_in": list(model.person_in),
+        "personal": sorted(_paths(personal_fields(model))),
+        "shape": _bare(model.model_json_schema(mode="serialization")),
+    }
+
+
+def _paths(fields: Fields, before: str = "") -> Iterator[str]:
+    yield from (f"{before}{name}" for name in fields.own)
+    for name, inner in fields.inner.items():
+        yield from _paths(inner, f"{before}{name}.")
+
+
+def _bare(schema: Any, named: bool = False) -> Any:
+    """Without words for people; `named` says that the members are names of fields, which may be any word."""
+    if isinstance(schema, dict):
+        members: dict[str, Any] = schema  # pyright: ignore[reportUnknownVariableType] - it came from JSON
+        return {
+            name: _bare(value, named=name in ("properties", "$defs") and not named)
+            for name, value in members.items()
+            if named or name not in WORDS
+        }
+    return [_bare(each) for each in schema] if isinstance(schema, list) else schema  # pyright: ignore[reportUnknownVariableType]
+
+
+def changes(before: Kept, now: Kept) -> list[str]:
+    """What was kept and is not as it was, in words."""
+    found = [f"{name}: an applied migration changed" for name in _differing(before, now, "migrations")]
+    for type_, old in before["messages"].items():
+        new = now["messages"].get(type_)
+        if new is None:
+            found.append(f"{type_}: is gone")
+            continue
+        found += [f"{type_}: its {what} changed" for what in ("key", "person_in") if old[what] != new[what]]
+        found += [f"{type_}: {path} is no longer personal" for path in set(old["personal"]) - set(new["personal"])]
+        found += [f"{type_}: {fault}" for fault in shape_changes(old["shape"], new["shape"])]
+    return found
+
+
+def _differing(before: Kept, now: Kept, what: str) -> Iterator[str]:
+    return (name for name, value in before[what].items() if now[what].get(name) != value)
+
+
+def shape_changes(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> Iterator[str]:
+    """What a reader or a writer of the old shape could not live with: everything but a field that may be absent."""
+    for name, old_definition in old.get("$defs", {}).items():
+        if name in new.get("$defs", {}):  # one that is not used any more shows where it was used
+            yield from shape_changes(old_definition, new["$defs"][name], f"{name}.")
+    before, after = old.get("properties", {}), new.get("properties", {})
+    must, now_must = set(old.get("required", ())), set(new.get("required", ()))
+    for name, schema in before.items():
+        if name not in after:
+            yield f"{where}{name} is gone"
+        elif after[name] != schema:
+            yield f"{where}{name} has another shape"
+        elif (name in must) != (name in now_must):
+            yield f"{where}{name} {'need not be' if name in must else 'must be'} there any more"
+    yield from (f"{where}{name} is new and must be there" for name in sorted(now_must - set(before)))
+    rest = ("$defs", "properties", "required")
+    if {k: v for k, v in old.items() if k not in rest} != {k: v for k, v in new.items() if k not in rest}:
+        yield f"{where or 'it '}is another kind of value"
+
+
+def main() -> None:
+    """Keep what is new; exits with the list of what would change."""
+    now = kept()
+    if KEPT.exists() and (found := changes(json.loads(KEPT.read_text()), now)):
+        sys.exit("released, so it must stay as it is (docs/upgrading.md):\n  " + "\n  ".join(found))
+    KEPT.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""Old and new code work side by side: what was released stays as it is."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from scripts.keep import KEPT, changes, kept
+
+ORDER = "zerocart.orders.order.created.v1"
+
+
+def test_nothing_released_has_changed_and_everything_new_is_kept() -> None:
+    before = json.loads(KEPT.read_text())
+    assert changes(before, kept()) == []
+    assert before == kept(), "run `make keep`"
+
+
+def _shape(found: dict[str, Any]) -> dict[str, Any]:
+    return found["messages"][ORDER]["shape"]
+
+
+BREAKS = {
+    "a field is gone": lambda found: _shape(found)["properties"].pop("email"),
+    "a field has another type": lambda found: _shape(found)["properties"]["order_id"].update(type="integer"),
+    "a word is gone from an enumeration": lambda found: _shape(found)["properties"]["priority"]["enum"].pop(),
+    "a new field must be there": lambda found: (
+        _shape(found)["properties"].update(shop={"type": "string"}),
+        _shape(found)["required"].append("shop"),
+    ),
+    "a field need not be there any more": lambda found: _shape(found)["required"].remove("lines"),
+    "a value inside has lost a field": lambda found: _shape(found)["$defs"]["Address"]["properties"].pop("city"),
+    "a message is gone": lambda found: found["messages"].pop(ORDER),
+    "the key is another": lambda found: found["messages"][ORDER].update(key="customer_id"),
+    "a field is no longer personal": lambda found: found["messages"][ORDER]["personal"].remove("email"),
+    "an applied migration is another": lambda found: found["migrations"].update({"kit/0001_log": "0"}),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_every_breaking_change_is_found(name: str) -> None:
+    now = copy.deepcopy(kept())
+    BREAKS[name](now)
+    assert len(changes(kept(), now)) == 1
+
+
+def test_a_new_field_that_may_be_absent_and_a_new_message_break_nothing() -> None:
+    now = copy.deepcopy(kept())
+    _shape(now)["properties"]["gift"] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    now["messages"]["zerocart.orders.order.wrapped.v1"] = now["messages"][ORDER]
+    now["migrations"]["orders/0002_more"] = "1"
+    assert changes(kept(), now) == []
