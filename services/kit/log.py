@@ -262,3 +262,7 @@ class LogReader(Protocol):
     async def read_all(self, after: Position, events_max: int) -> Page:
         """Up to `events_max` events after `after`, in order, none that a running transaction could still precede."""
         ...
+
+    async def behind(self, after: Position, events_max: int) -> int:
+        """How many events come after `after`, counted up to `events_max`."""
+        ...

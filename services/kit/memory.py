@@ -198,6 +198,13 @@ class MemoryReader:
         events = self._store.events[first : first + events_max]
         return Page(events, events[-1].position if events else after)
 
+    async def behind(self, after: Position, events_max: int) -> int:
+        """How many events come after `after`, counted up to `events_max`."""
+        return min(
+            len(self._store.events) - bisect_right(self._store.events, after, key=lambda event: event.position),
+            events_max,
+        )
+
     async def horizon(self) -> Position:
         """Everything below it is final."""
         return Position(EPOCH, self._store.transactions + 1, 0)

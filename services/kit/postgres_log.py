@@ -173,6 +173,13 @@ class PostgresReader:
         events = recorded(rows)
         return Page(events, events[-1].position if events else after)
 
+    async def behind(self, after: Position, events_max: int) -> int:
+        """How many events come after `after`, counted up to `events_max`."""
+        rows = await self.connections.fetch(
+            statement("behind"), after.epoch, after.transaction, after.number, events_max
+        )
+        return int(rows[0]["events"])
+
     async def horizon(self) -> Position:
         """Everything below it is final: no event will appear there any more."""
         row = (await self.connections.fetch(statement("horizon")))[0]

@@ -54,7 +54,7 @@ DATABASE_ROLES: Sequence[str] = tuple(dict.fromkeys((*WRITERS, *READERS)))
 """Services that need a password for the log database."""
 
 READ_ROLES: Mapping[str, str] = {
-    "projection": "SELECT, INSERT, UPDATE, DELETE, TRUNCATE",
+    "projection": "SELECT, INSERT, UPDATE, DELETE",
     "query": "SELECT",
     "operations": "",
 }
@@ -62,6 +62,14 @@ READ_ROLES: Mapping[str, str] = {
 
 Operations sees only how far it is and what was counted there; the others also count there.
 """
+
+
+MAKES_VERSIONS = """
+    GRANT EXECUTE ON FUNCTION
+        {schema}.make_version_schema(text, text, text), {schema}.drop_version_schema(text)
+    TO {role}
+"""
+"""Each version of a view has a schema of its own, made while the services run (docs/decisions/0013)."""
 
 
 def role_of(service: str) -> str:
@@ -81,9 +89,10 @@ def read_grants(service: str, schema: str) -> list[str]:
     if not rights:
         return [
             f"GRANT USAGE ON SCHEMA {schema} TO {role}",
-            f"GRANT SELECT ON {schema}.metrics, {schema}.checkpoints TO {role}",
+            f"GRANT SELECT ON {schema}.metrics, {schema}.view_versions TO {role}",
         ]
     return [
+        *([MAKES_VERSIONS.format(schema=schema, role=role)] if service == "projection" else []),
         f"GRANT USAGE ON SCHEMA {schema} TO {role}",
         f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {role}",
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",

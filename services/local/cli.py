@@ -17,6 +17,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "events": ("services.local.commands.events", "what is said on the topic"),
     "trace": ("services.local.commands.trace", "the whole life of an order"),
     "dead-letters": ("services.local.commands.dead_letters", "what the broker gave up on"),
+    "views": ("services.local.commands.views", "the versions of the views, and how far each is"),
+    "rebuild": ("services.local.commands.rebuild", "build a view again from the log, beside the one that serves"),
     "token": ("services.local.commands.token", "an access token of the operator, for curl"),
     "replay": ("services.local.replay.replay", "place the orders of a file through REST"),
     "demo": ("services.local.replay.demo", "real orders through everything, then the books"),

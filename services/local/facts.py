@@ -20,7 +20,9 @@ LOG_FACTS: Mapping[str, str] = {
     "pending_timers": "SELECT count(*) FROM scheduler.timers WHERE NOT cancelled",
     "events": "SELECT count(*) FROM log.events",
 }
-CHECKPOINTS = "SELECT view, epoch, transaction_id::text AS transaction_id, position FROM checkpoints"
+CHECKPOINTS = """
+    SELECT epoch, transaction_id::text AS transaction_id, position FROM view_versions WHERE state = 'serving'
+"""
 LAG = """
     SELECT count(*) FROM log.events
     WHERE (epoch, transaction_id, position) > ($1::integer, ($2::text)::xid8, $3::bigint)

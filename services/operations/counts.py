@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from services.contracts import fulfillment, orders, payments
 from services.kit.metrics import COUNTER, Cell, families
-from services.kit.postgres import Connections, translated
+from services.kit.postgres import Connections, statement, translated
 from services.kit.secrets import Secret, plain
 from services.kit.walls import WRITERS
 
@@ -28,6 +28,7 @@ __all__ = ["CHANNEL", "PAGE_EVENTS", "Counts", "Listener"]
 CHANNEL = "zerocart_metrics"
 """As in services/kit/sql/metrics_add.sql."""
 PAGE_EVENTS = 20_000
+SERVING = "SELECT view, epoch, transaction_id, position, stopped_at FROM view_versions WHERE state = 'serving'"
 LAG_EVENTS_MAX = 100_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS = 1
@@ -39,6 +40,7 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "dead_letters_waiting": ("", ("",)),
     "saga_runs": ("status", ("started", "compensating", "stuck")),
     "projection_lag_events": ("view", ()),
+    "views_stopped": ("view", ()),
 }
 """What waits: by which label, and the values of that label that are always there."""
 SAID: Mapping[str, tuple[str, dict[str, str]]] = {
@@ -150,10 +152,11 @@ class Counts:
         found: dict[str, dict[str, float]] = {name: dict.fromkeys(always, 0) for name, (_, always) in GAUGES.items()}
         for row in await self._log.fetch(_sql("state")):
             found[row["name"]][row["label"]] = row["value"]
-        for row in await self._read.fetch("SELECT view, epoch, transaction_id, position FROM checkpoints"):
+        for row in await self._read.fetch(SERVING):
             place = (row["epoch"], row["transaction_id"], row["position"])
-            lag = await self._log.fetch(_sql("lag"), *place, LAG_EVENTS_MAX)
+            lag = await self._log.fetch(statement("behind"), *place, LAG_EVENTS_MAX)
             found["projection_lag_events"][row["view"]] = lag[0]["events"]
+            found["views_stopped"][row["view"]] = float(row["stopped_at"] is not None)
         return found
 
 

@@ -8,9 +8,12 @@ from services.kit.keeping import Keeper
 from services.kit.logs import configure
 from services.kit.service import Service
 from services.kit.settings import Settings
+from services.projection.building import Builder
 from services.projection.door import NudgeDoor
-from services.projection.feeding import Feeder
-from services.projection.store import ReadDatabase
+from services.projection.feeding import Pages
+from services.projection.nudging import Feeder
+from services.projection.versions import ReadDatabase
+from services.projection.views import VIEWS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +36,21 @@ def create_app(settings: Settings | None = None) -> Service:
         keeper = Keeper.apart(settings.read_database_url, settings.service)
     reader = PostgresReader(settings.database_url)
     vault = PostgresVault(reader.connections, settings.vault_keys)
-    feeder = Feeder(reader, vault, ReadDatabase(settings.read_database_url))
+    database = ReadDatabase(settings.read_database_url)
+    pages = Pages(reader, vault, database, VIEWS)
+    builder = Builder(pages)
+    feeder = Feeder(pages, builder)
 
     def routers() -> Sequence[APIRouter]:
         from services.projection.api import router
 
-        return (router(feeder),)
+        return (router(pages, builder),)
 
     return Service(
-        settings, routers=routers, door=NudgeDoor(feeder), on_stop=(feeder.close, reader.close), keeper=keeper
+        settings,
+        routers=routers,
+        door=NudgeDoor(feeder),
+        on_start=(builder.start,),
+        on_stop=(feeder.close, builder.close, database.close, reader.close),
+        keeper=keeper,
     )

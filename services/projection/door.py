@@ -12,7 +12,7 @@ from services.kit.log import Position
 from services.kit.logs import log
 from services.kit.metrics import METRICS
 from services.kit.tracing import span
-from services.projection.feeding import Feeder
+from services.projection.nudging import Feeder
 from services.projection.reactions import TYPES
 
 __all__ = ["NudgeDoor"]

@@ -1,192 +1,172 @@
-"""Feeding the read database: everything after the checkpoint, in the log's order, rows and checkpoint together.
+"""Feeding versions of views: a page of what comes after their checkpoint, rows and checkpoint in one transaction.
 
-One loop per process; whoever was nudged waits until the checkpoint has reached its event.
+An event that a view cannot show stops that view and no other, and somebody may skip it (docs/decisions/0013).
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from pydantic import ValidationError
-
-from services.kit.errors import Invalid, Unavailable
-from services.kit.log import START, LogReader, Position, Recorded
+from services.kit.errors import Unavailable
+from services.kit.log import LogReader, Page, Position
 from services.kit.logs import log
-from services.kit.message import Message
 from services.kit.metrics import METRICS
-from services.kit.personal import opened
+from services.kit.postgres import translated
 from services.kit.vault import Vault
-from services.projection.store import Moment, ReadDatabase, Session
-from services.projection.views import (
-    SHOWN,
-    Customer,
-    Line,
-    Order,
-    Stock,
-    customer_after,
-    lines_of,
-    moved,
-    order_after,
-    order_of,
-    person_erased,
-    products_of,
-    stock_after,
-    words_for,
-)
+from services.projection.reading import read
+from services.projection.versions import ReadDatabase, Session, Version
+from services.projection.view import Shown, View
 
-__all__ = ["PAGE_EVENTS_MAX", "WAIT_SECONDS_MAX", "Feeder", "feed_page"]
+__all__ = ["PAGE_EVENTS_MAX", "Pages"]
 
 PAGE_EVENTS_MAX = 1_000
-WAIT_SECONDS_MAX = 10.0
-HORIZON_SECONDS = 0.01
-"""How long to wait before looking again for an event that a running transaction still hides."""
 
 
-class Feeder:
-    """Keeps the read side level with what it is asked for."""
+class Poisoned(Exception):
+    """A view cannot show an event that it must."""
 
-    def __init__(self, log: LogReader, vault: Vault, read: ReadDatabase) -> None:
+
+class Pages:
+    """Moves versions forward, a page at a time."""
+
+    def __init__(self, log: LogReader, vault: Vault, database: ReadDatabase, views: Mapping[str, View]) -> None:
+        self.database = database
+        self.views = views
         self._log = log
         self._vault = vault
-        self._read = read
-        self.checkpoint = START
-        self._waiting: list[Position] = []
-        self._moved = asyncio.Condition()
-        self._running: asyncio.Task[None] | None = None
+        self._hears = {type_: model for view in views.values() for type_, model in view.hears.items()}
 
-    async def reach(self, position: Position) -> None:
-        """Return when the read side has reached `position`; Unavailable if it does not in time."""
-        if position <= self.checkpoint:
-            return
-        self._waiting.append(position)
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run())
+    def feeds(self, version: Version) -> bool:
+        """Whether this code knows what the rows of a version are; another release may have defined it."""
+        view = self.views.get(version.view)
+        return view is not None and view.revision == version.revision
+
+    async def serve(self) -> tuple[Sequence[Version], bool]:
+        """Feed those that serve and stand furthest back; all that serve, as they are then, and whether any moved."""
         try:
-            async with asyncio.timeout(WAIT_SECONDS_MAX), self._moved:
-                await self._moved.wait_for(lambda: position <= self.checkpoint or self._stopped())
-        except TimeoutError as error:
-            raise Unavailable("projection-behind", "the read side is not there yet") from error
-        finally:
-            self._waiting.remove(position)  # nobody may be fed for who no longer waits
-        if position > self.checkpoint:
-            self._raise_why()
+            async with self.database.serving() as session:
+                return await self._advance(session)
+        except Poisoned:
+            return await self._serve_apart()
 
-    async def rebuild(self) -> None:
-        """Make every row again from the start of the log, in one transaction: queries see the old rows until it ends.
+    async def behind(self, checkpoint: Position, events_max: int) -> int:
+        """How many events come after a checkpoint, at most `events_max`."""
+        return await self._log.behind(checkpoint, events_max)
 
-        Nudges wait meanwhile, and come again if that takes long.
-        """
-        async with self._read.session() as session:
-            await session.clear()
-            at = START
-            while (page := await self._log.read_all(at, PAGE_EVENTS_MAX)).events:
-                await feed_page(session, self._vault, page.events)
-                at = page.end
-            await session.move_to(at)
-        self.checkpoint = at
-
-    async def close(self) -> None:
-        """Stop feeding; a page under way is rolled back and comes again."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
-        await self._read.close()
-
-    def _stopped(self) -> bool:
-        return self._running is None or self._running.done()
-
-    def _raise_why(self) -> None:
-        if self._running is not None and not self._running.cancelled() and (error := self._running.exception()):
-            raise error
-        raise Unavailable("projection-stopped", "the read side is being stopped")
-
-    async def _run(self) -> None:
+    async def build(self, view: View, number: int, events_max: int = PAGE_EVENTS_MAX) -> tuple[Version | None, int]:
+        """Feed one version; as it is then, and how many events there were. None if it is gone or stopped."""
+        async with self.database.version(view.name, number) as session:
+            version = _running(session.versions)
+            if version is None:
+                return None, 0
+            page = await self._log.read_all(version.checkpoint, events_max)
         try:
-            while self.checkpoint < max(self._waiting, default=START):
-                if not await self._page():
-                    await asyncio.sleep(HORIZON_SECONDS)
-                async with self._moved:
-                    self._moved.notify_all()
-        finally:
-            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._tell())
+            shown = await read(self._vault, view.hears, page.events)
+            await self._carefully(view, version, shown, page.end)
+        except _Overtaken:
+            return version, len(page.events)
+        return replace(version, checkpoint=page.end), len(page.events)
 
-    async def _tell(self) -> None:
-        async with self._moved:
-            self._moved.notify_all()
+    async def catch_up(self, session: Session, version: Version, to: Position) -> Version:
+        """Feed a version, which the session holds, exactly up to `to`."""
+        if version.checkpoint >= to:
+            return version
+        while version.checkpoint < to:
+            page = _cut(await self._log.read_all(version.checkpoint, PAGE_EVENTS_MAX), to)
+            shown = await read(self._vault, self._hears, page.events)
+            await _feed(session, version, self.views[version.view], shown)
+            version = replace(version, checkpoint=page.end)
+        await session.move([version], version.checkpoint)
+        return version
 
-    async def _page(self) -> bool:
-        async with self._read.session() as session:
-            page = await self._log.read_all(session.checkpoint, PAGE_EVENTS_MAX)
-            if page.events:
-                await feed_page(session, self._vault, page.events)
-                await session.move_to(page.end)
-        self.checkpoint = page.end
+    async def _advance(self, session: Session) -> tuple[Sequence[Version], bool]:
+        running = [each for each in session.versions if self.feeds(each) and each.stopped_at is None]
+        if not running:
+            return session.versions, False
+        at = min(each.checkpoint for each in running)
+        ahead = [each.checkpoint for each in running if each.checkpoint > at]
+        page = await self._log.read_all(at, PAGE_EVENTS_MAX)
+        if ahead:
+            page = _cut(page, min(ahead))
+        if page.end == at:
+            return session.versions, False
+        shown = await read(self._vault, self._hears, page.events)
+        group = [each for each in running if each.checkpoint == at]
+        for version in group:
+            await _feed(session, version, self.views[version.view], shown)
+        await session.move(group, page.end)
         METRICS.count("events_projected", len(page.events))
-        return bool(page.events)
+        moved = {each.view: replace(each, checkpoint=page.end) for each in group}
+        return [moved.get(each.view, each) for each in session.versions], True
+
+    async def _serve_apart(self) -> tuple[Sequence[Version], bool]:
+        """Each on its own, so that what one cannot show keeps no other back."""
+        serving = [each for each in await self.database.versions() if each.state == "serving"]
+        for each in serving:
+            if self.feeds(each):
+                await self.build(self.views[each.view], each.version)
+        return [each for each in await self.database.versions() if each.state == "serving"], True
+
+    async def _carefully(self, view: View, version: Version, shown: Sequence[Shown], end: Position) -> Version:
+        """Feed these events in ever smaller pieces, as far as they can be shown; the version as it is then."""
+        try:
+            async with self.database.version(view.name, version.version) as session:
+                _not_overtaken(session, version)
+                await _feed(session, version, view, shown)
+                await session.move([version], end)
+        except Poisoned as poison:
+            if len(shown) == 1:
+                await self._skip_or_stop(version, shown[0], end, str(poison))
+                return replace(version, checkpoint=end)
+            half = len(shown) // 2
+            middle = shown[half - 1].event.position
+            version = await self._carefully(view, version, shown[:half], middle)
+            return await self._carefully(view, version, shown[half:], end)
+        return replace(version, checkpoint=end)
+
+    async def _skip_or_stop(self, version: Version, shown: Shown, end: Position, why: str) -> None:
+        event = shown.event
+        async with self.database.version(version.view, version.version) as session:
+            _not_overtaken(session, version)
+            if await session.is_skipped(version.view, event.position):
+                await session.move([version], end)
+                return
+            await session.stop(version, event.position, f"{event.type}: {why}")
+        METRICS.count("views_stopped", view=version.view)
+        log("view stopped", level=logging.ERROR, view=version.view, stream=event.stream, version=event.version, why=why)
+        raise _Overtaken
 
 
-async def feed_page(session: Session, vault: Vault, page: Sequence[Recorded]) -> None:
-    """Change every row that these events change."""
-    shown = await _read(vault, page)
-    messages = [message for _, message in shown]
-    orders = await session.rows(Order, {key for message in messages if (key := order_of(message))})
-    stock = await session.rows(Stock, {key for message in messages for key in products_of(message)})
-    customers = await session.rows(Customer, {key for message in messages if (key := _customer_of(message))})
-    lines: dict[str, Sequence[Line]] = {}
-    for event, message in shown:
-        _fold(event, message, orders, stock, customers, lines)
-    await session.put(Order, list(orders.values()))
-    await session.put(Stock, list(stock.values()))
-    await session.put(Customer, list(customers.values()))
-    await session.put_lines(lines)
-    await session.erase([person for message in messages if (person := person_erased(message))])
-    await session.add_moments([moment for event in page if (moment := _moment(event))])
+class _Overtaken(Exception):
+    """The version is not where it was: another process feeds it too, or it has stopped."""
 
 
-def _fold(
-    event: Recorded,
-    message: Message,
-    orders: dict[str, Order],
-    stock: dict[str, Stock],
-    customers: dict[str, Customer],
-    lines: dict[str, Sequence[Line]],
-) -> None:
-    if (order_id := order_of(message)) and (order := order_after(orders.get(order_id), message, event.time)):
-        orders[order_id] = order
-    for change in moved(message):
-        stock[change[0]] = stock_after(stock.get(change[0]), change, message, event.time)
-    customer_id = _customer_of(message)
-    if customer_id and (customer := customer_after(customers.get(customer_id), message, event.time)):
-        customers[customer_id] = customer
-    if order_id and (written := lines_of(message)) is not None:
-        lines[order_id] = written
+def _not_overtaken(session: Session, version: Version) -> None:
+    now = _running(session.versions)
+    if now is None or now.checkpoint != version.checkpoint:
+        raise _Overtaken
 
 
-async def _read(vault: Vault, page: Sequence[Recorded]) -> list[tuple[Recorded, Message]]:
-    """The messages in those events that are shown; an unreadable one must not stop the read side for all others."""
-    known = [(event, model) for event in page if (model := SHOWN.get(event.type))]
+def _running(versions: Sequence[Version]) -> Version | None:
+    return next((each for each in versions if each.stopped_at is None), None)
+
+
+def _cut(page: Page, end: Position) -> Page:
+    """As much of the page as is not after `end`; it ends there if the page reached that far."""
+    if page.end < end:
+        return page
+    return Page([event for event in page.events if event.position <= end], end)
+
+
+async def _feed(session: Session, version: Version, view: View, shown: Sequence[Shown]) -> None:
+    if fault := next((each.fault for each in shown if each.fault and each.event.type in view.hears), ""):
+        raise Poisoned(fault)
     try:
-        messages = await opened(vault, [(model, event.data) for event, model in known])
-    except (ValidationError, Invalid):
-        if len(known) > 1:  # find out which
-            return [pair for event, _ in known for pair in await _read(vault, [event])]
-        event = known[0][0]
-        METRICS.count("projection_unreadable", type=event.type)
-        log("event cannot be shown", level=logging.ERROR, stream=event.stream, version=event.version)
-        return []
-    return [(event, message) for (event, _), message in zip(known, messages, strict=True)]
-
-
-def _customer_of(message: Message) -> str | None:
-    return getattr(message, "customer_id", None)
-
-
-def _moment(event: Recorded) -> Moment | None:
-    words = words_for(event.type)
-    if words is None:
-        return None
-    key: str = json.loads(event.meta)["partitionkey"]
-    return Moment(key, str(event.position), event.time, event.service, event.type, words)
+        with translated():
+            await view.feed(session.rows(version), shown)
+    except Unavailable:
+        raise
+    except Exception as error:  # whatever it is: the other views must go on
+        raise Poisoned(type(error).__name__) from error

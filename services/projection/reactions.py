@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.projection.views import SHOWN
+from services.projection.views import HEARD
 
 __all__ = ["TYPES"]
 
-TYPES = frozenset(SHOWN)
+TYPES = frozenset(HEARD)

@@ -20,6 +20,9 @@ PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 PAGE_MAX = 100_000
 
+VIEWS_READ = ("orders", "stock")
+"""What answers here are made of; whoever brings a position is told what all of them know of it."""
+
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
 
@@ -42,7 +45,7 @@ def router(reading: Reading) -> APIRouter:
         """Refuse unknown parameters; wait until the read side is where the caller has been."""
         _known_only(request)
         if token is not None:
-            await reading.wait_for(_position(token))
+            await reading.wait_for(_position(token), VIEWS_READ)
 
     ready = [Depends(level_with)]
     stock_ready = [*ready, needs("stock:read")]

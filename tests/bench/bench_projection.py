@@ -16,15 +16,16 @@ from pathlib import Path
 
 from services.contracts import fulfillment, inventory
 from services.kit.commands import Cause, stamped
-from services.kit.log import START, Append, NewEvent
+from services.kit.log import Append, NewEvent
 from services.kit.message import Message
 from services.kit.migrate import migrate, migrate_read
 from services.kit.postgres_log import PostgresLog, PostgresReader
 from services.kit.vault import PostgresVault
 from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
 from services.local.postgres import PostgresServer
-from services.projection.feeding import PAGE_EVENTS_MAX, feed_page
-from services.projection.store import ReadDatabase
+from services.projection.feeding import Pages
+from services.projection.versions import ReadDatabase
+from services.projection.views import VIEWS
 from tests.services.read_side import AT, VAULT_KEY, checked, confirmed, counted, created, reserved_items, started
 
 ORDERS = 2_000
@@ -65,19 +66,24 @@ async def write_order(logs: Logs, number: int) -> int:
     return sum(len(messages) for _, _, messages in lives)
 
 
-async def feed(read: ReadDatabase, reader: PostgresReader, vault: PostgresVault) -> tuple[int, float]:
-    async with read.session() as session:
-        await session.clear()
-        await session.move_to(START)
-    events, began = 0, time.perf_counter()
-    while True:
-        async with read.session() as session:
-            page = await reader.read_all(session.checkpoint, PAGE_EVENTS_MAX)
-            if not page.events:
-                return events, time.perf_counter() - began
-            await feed_page(session, vault, page.events)
-            await session.move_to(page.end)
-        events += len(page.events)
+async def feed(pages: Pages, number: int) -> tuple[int, float]:
+    """Builds version `number` of every view from the start of the log."""
+    async with pages.database.making() as session:
+        for view in VIEWS.values():
+            await session.make(view, number, "serving" if number == 1 else "building", "wait")
+    total, began = 0, time.perf_counter()
+    for view in VIEWS.values():
+        events = 1
+        while events:
+            _, events = await pages.build(view, number)
+            total += events
+    seconds = time.perf_counter() - began
+    if number > 1:
+        async with pages.database.making() as session:
+            for version in session.versions:
+                if version.version == number:
+                    await session.drop(version)
+    return total // len(VIEWS), seconds
 
 
 async def prepare(server: PostgresServer) -> tuple[str, str]:
@@ -107,10 +113,10 @@ def _dsn(server: PostgresServer, database: str, service: str) -> str:
 async def bench(server: PostgresServer) -> float:
     log_dsn, read_dsn = await prepare(server)
     reader, read = PostgresReader(log_dsn), ReadDatabase(read_dsn)
-    vault = PostgresVault(reader.connections, VAULT_KEY)
+    pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY), read, VIEWS)
     rates: list[float] = []
-    for _ in range(ROUNDS):
-        events, seconds = await feed(read, reader, vault)
+    for number in range(1, ROUNDS + 1):
+        events, seconds = await feed(pages, number)
         rates.append(events / seconds)
         print(f"projecting {events} events of {ORDERS} orders: {rates[-1]:,.0f} events/s")
     await reader.close()

@@ -12,7 +12,9 @@ import pytest
 
 from services.contracts import fulfillment, inventory, orders
 from services.kit.message import Message
-from services.projection.views import Order, Stock, customer_after, moved, order_after, stock_after
+from services.projection.views.customers import customer_after
+from services.projection.views.orders import Order, order_after
+from services.projection.views.stock import Stock, moved, stock_after
 from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, reserved_items, started
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -57,7 +57,7 @@ def test_an_order_from_zero_to_zero(local):
 
 def test_event_doors_and_metrics_are_not_reached_from_outside(local):
     with local.client() as client:
-        for path in ("/events", "/metrics", "/healthz/ready", "/projection/rebuild", "/nothing"):
+        for path in ("/events", "/metrics", "/healthz/ready", "/projection/views/orders/rebuild", "/nothing"):
             answer = client.post(path, json={})
             assert (answer.status_code, answer.json()["code"]) == (404, "not-found"), path
         answer = client.post("/orders", content=b"x" * 1_100_000, headers={"content-type": "application/json"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,12 +16,16 @@ from services.kit.cloudevents import kafka_headers
 from services.kit.commands import Cause, stamped
 from services.kit.log import Append, Appended, Recorded
 from services.kit.message import Message, Money
-from services.kit.postgres_log import PostgresLog
+from services.kit.postgres_log import PostgresLog, PostgresReader
 from services.kit.secrets import plain
 from services.kit.service import Service
 from services.kit.settings import Settings
 from services.kit.vault import PostgresVault
 from services.projection.app import create_app as create_projection
+from services.projection.feeding import Pages
+from services.projection.versions import ReadDatabase
+from services.projection.view import View
+from services.projection.views import VIEWS
 from services.query.app import create_app as create_query
 from tests.tokens import TRUST, authorization
 
@@ -111,9 +115,23 @@ class ReadSide:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    async def rebuild_all(self) -> None:
+        """Every view again from the log, compared with the one that serves, and switched to."""
+        for view in VIEWS:
+            answer = await self.projection.post(f"/projection/views/{view}/rebuild", json={"then": "switch_if_equal"})
+            assert answer.status_code == 202, answer.text
+            shown = (await self.projection.get(f"/projection/views/{view}?wait_seconds=20")).json()["versions"]
+            assert [each["state"] for each in shown][-2:] == ["kept", "serving"], shown
+
     async def show(self, events: Sequence[Recorded]) -> None:
         answer = await self.nudge(events[-1])
         assert (answer.status_code, answer.content) == (204, b"")
+
+
+def pages_of(database, reader: PostgresReader, views: Mapping[str, View] = VIEWS) -> Pages:
+    """As the projection of a release with these views has them."""
+    vault = PostgresVault(reader.connections, VAULT_KEY)
+    return Pages(reader, vault, ReadDatabase(database.read_dsn("projection")), views)
 
 
 @asynccontextmanager

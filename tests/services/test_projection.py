@@ -11,33 +11,25 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.contracts import inventory, orders
-from services.kit.log import START, Append, NewEvent, Position, Recorded
-from services.kit.metrics import METRICS
+from services.kit.log import Recorded
 from services.kit.postgres_log import PostgresReader
-from services.kit.vault import PostgresVault
-from services.projection.feeding import Feeder, feed_page
-from services.projection.store import ReadDatabase
+from services.projection.building import Builder
+from services.projection.feeding import Pages
+from services.projection.nudging import Feeder
+from services.projection.view import View
+from services.projection.views import VIEWS
 from tests.services.read_side import (
-    AT,
-    VAULT_KEY,
     ReadSide,
     checked,
     confirmed,
     counted,
     created,
+    pages_of,
     reserved_items,
     running,
     started,
 )
 
-TABLES = {
-    "orders": "order_id",
-    "order_lines": "order_id, line",
-    "timeline": "order_id, position",
-    "stock": "product_id",
-    "customers": "customer_id",
-    "checkpoints": "view",
-}
 MANY_LINES = 1_114
 
 
@@ -48,10 +40,15 @@ async def side(database) -> AsyncGenerator[ReadSide]:
 
 
 async def rows_of(database) -> dict[str, list[tuple]]:
+    """All rows of the versions that serve."""
     connection = await asyncpg.connect(database.read_owner_dsn)
     try:
+        versions = await connection.fetch("SELECT view, version FROM view_versions WHERE state = 'serving'")
+        serving = {row["view"]: row["version"] for row in versions}
         found = {
-            name: await connection.fetch(f"SELECT * FROM {name} ORDER BY {order}") for name, order in TABLES.items()
+            table: await connection.fetch(f"SELECT * FROM {name}_{serving[name]}.{table} ORDER BY {key}")
+            for name, view in VIEWS.items()
+            for table, key in view.tables.items()
         }
     finally:
         await connection.close()
@@ -101,8 +98,7 @@ async def test_two_processes_never_double(side: ReadSide, database) -> None:
         answers = await asyncio.gather(*(one.nudge(event) for event in said for one in (side, other)))
     assert {answer.status_code for answer in answers} == {204}
     both = await rows_of(database)
-    answer = await side.projection.post("/projection/rebuild")
-    assert answer.status_code == 200
+    await side.rebuild_all()
     assert await rows_of(database) == both
 
 
@@ -126,22 +122,12 @@ async def test_an_event_that_is_too_large_is_refused(side: ReadSide) -> None:
     assert (answer.status_code, answer.content) == (400, b"")
 
 
-async def test_an_unreadable_event_does_not_stop_the_others(side: ReadSide) -> None:
-    await side.order("ord_1", created("ord_1"))
-    kind = "zerocart.orders.order.created.v1"
-    odd = NewEvent(kind, AT, '{"odd": 1}', '{"partitionkey": "ord_odd"}')
-    await side.logs["orders"].append(Append("order-ord_odd", 0, [odd]))
-    before = METRICS.value("projection_unreadable", type=kind)
-    await side.show(await side.order("ord_2", created("ord_2")))
-    assert (await side.get("/orders"))["total"] == 2
-    assert METRICS.value("projection_unreadable", type=kind) == before + 1
-
-
 async def test_nobody_works_for_a_nudge_from_ahead_of_the_log_that_no_longer_waits(side: ReadSide, database) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
     reader = PostgresReader(database.dsn("projection"))
-    feeder = Feeder(reader, PostgresVault(reader.connections, VAULT_KEY), ReadDatabase(database.read_dsn("projection")))
+    pages = pages_of(database, reader)
+    feeder = Feeder(pages, Builder(pages))
     others = asyncio.all_tasks()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(feeder.reach(ahead), 0.3)
@@ -149,6 +135,7 @@ async def test_nobody_works_for_a_nudge_from_ahead_of_the_log_that_no_longer_wai
     assert asyncio.all_tasks() <= others
     await feeder.reach(event.position)
     await feeder.close()
+    await pages.database.close()
     await reader.close()
 
 
@@ -178,26 +165,6 @@ async def test_a_database_that_is_away_makes_the_nudge_come_again(side: ReadSide
     await side.show([event])
 
 
-async def test_a_rebuild_by_a_process_that_has_heard_nothing_yet(side: ReadSide, database) -> None:
-    await side.show(await history(side))
-    before = await rows_of(database)
-    async with running(database) as fresh:
-        answer = await fresh.projection.post("/projection/rebuild")
-    assert answer.status_code == 200
-    assert await rows_of(database) == before
-    assert Position.parse(answer.json()["checkpoint"]) > START
-
-
-async def test_queries_see_the_old_rows_while_it_is_rebuilt(side: ReadSide) -> None:
-    await side.show(await history(side))
-    rebuild = asyncio.create_task(side.projection.post("/projection/rebuild"))
-    seen = set()
-    while not rebuild.done():
-        seen.add((await side.get("/orders"))["total"])
-    assert seen == {3}
-    assert (await rebuild).status_code == 200
-
-
 async def test_an_order_of_many_lines_is_shown(side: ReadSide) -> None:
     items = tuple((f"product-{number}", 1) for number in range(MANY_LINES))
     await side.show(await side.append("inventory", "reservation-ord_1", checked("ord_1", *items)))
@@ -224,22 +191,25 @@ class CutSide:
         self._whole = await rows_of(self._database)
 
     async def compare(self, sizes: list[int]) -> None:
-        read = ReadDatabase(self._database.read_dsn("projection"))
         reader = PostgresReader(self._database.dsn("projection"))
-        vault = PostgresVault(reader.connections, VAULT_KEY)
-        async with read.session() as session:
-            await session.clear()
-            await session.move_to(START)
-        for number in range(100):
-            async with read.session() as session:
-                page = await reader.read_all(session.checkpoint, sizes[number % len(sizes)])
-                await feed_page(session, vault, page.events)
-                await session.move_to(page.end)
-            if not page.events:
-                break
-        await read.close()
+        pages = pages_of(self._database, reader)
+        for view in VIEWS.values():
+            number = await self._next_version(pages, view)
+            for turn in range(100):
+                if not (await pages.build(view, number, sizes[turn % len(sizes)]))[1]:
+                    break
+            builder = Builder(pages)
+            await builder.switch(view.name, number)
+            await builder.close()
+        await pages.database.close()
         await reader.close()
         assert await rows_of(self._database) == self._whole
+
+    async def _next_version(self, pages: Pages, view: View) -> int:
+        async with pages.database.making() as session:
+            number = 1 + max(each.version for each in session.versions if each.view == view.name)
+            await session.make(view, number, "building", "wait")
+        return number
 
 
 @pytest.fixture

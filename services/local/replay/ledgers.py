@@ -12,7 +12,7 @@ from services.local.replay.books import Amount, Expected
 from services.local.replay.mailbox import Mailbox
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["Entry", "Sources", "audit"]
 
@@ -61,8 +61,9 @@ KINDS = ("confirmation", "cancellation", "order_failed", "verification", "activa
 TIMED_KINDS = ("welcome_tips", "follow_up")
 """Whether they came depends on how long all of it took."""
 LEVELS = "SELECT product_id, on_hand FROM inventory.stock"
-READ_LEVELS = "SELECT product_id, on_hand FROM stock"
-READ_ORDERS = "SELECT status, count(*) AS orders, sum(total) AS value FROM orders GROUP BY status"
+SERVING = "SELECT view || '_' || version FROM view_versions WHERE view = $1 AND state = 'serving'"
+READ_LEVELS = "SELECT product_id, on_hand FROM {serving}.stock"
+READ_ORDERS = "SELECT status, count(*) AS orders, sum(total) AS value FROM {serving}.orders GROUP BY status"
 DEAD_LETTERS = "SELECT count(*) FROM operations.dead_letters WHERE status = 'waiting'"
 AT_REST = ("confirmed", "cancelled", "failed")
 
@@ -108,12 +109,18 @@ async def audit(expected: Expected, sources: Sources) -> list[Entry]:
     return [Entry(what, where, expected.totals[what], 0 if value is None else value) for what, where, value in found]
 
 
+async def _shown(read: Connection, view: str, sql: str) -> list[Record]:
+    """Rows of the version of a view that serves; `{serving}` in the query stands for its schema."""
+    serving: str | None = await read.fetchval(SERVING, view)
+    return await read.fetch(sql.format(serving=serving)) if serving else []
+
+
 _Found = Sequence[tuple[str, str, Amount | None]]
 
 
 async def _orders(log: Connection, read: Connection) -> _Found:
     (said,) = await log.fetch(ORDERS_SAID)
-    rows = {row["status"]: row for row in await read.fetch(READ_ORDERS)}
+    rows = {row["status"]: row for row in await _shown(read, "orders", READ_ORDERS)}
     counts = Counter({status: int(row["orders"]) for status, row in rows.items()})
     values = {status: Decimal(row["value"]) for status, row in rows.items()}
     return [
@@ -152,7 +159,8 @@ async def _stock(log: Connection, read: Connection, expected: Expected) -> _Foun
         ("units still held", SHELVES, int(moved["held"] or 0)),
     ]
     for where, connection, query in ((SHELVES, log, LEVELS), (READ_SIDE, read, READ_LEVELS)):
-        levels = {row["product_id"]: row["on_hand"] for row in await connection.fetch(query)}
+        rows = await (_shown(read, "stock", query) if connection is read else connection.fetch(query))
+        levels = {row["product_id"]: row["on_hand"] for row in rows}
         wrong = sum(levels.get(product_id) != on_hand for product_id, on_hand in expected.on_hand.items())
         found.append(("products with a wrong level", where, wrong))
     return found

@@ -1,4 +1,4 @@
--- How many events a view has not read yet, up to a bound.
+-- How many events come after a position, up to a bound.
 SELECT count(*) AS events FROM (
     SELECT FROM log.events
     WHERE (epoch, transaction_id, position) > ($1::integer::smallint, ($2::bigint::text)::xid8, $3::bigint)

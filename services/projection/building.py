@@ -1,0 +1,264 @@
+"""Building the next version of a view beside the one that serves, comparing the two, and switching (blue/green).
+
+Whatever is killed here goes on where it stood: in the next process, or with the next call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.kit.errors import Invalid, NotFound, Refused, Unavailable
+from services.kit.log import Position
+from services.kit.logs import log
+from services.projection.feeding import PAGE_EVENTS_MAX, Pages
+from services.projection.versions import Session, Then, Version
+from services.projection.view import View
+
+__all__ = ["Builder"]
+
+RETRY_SECONDS = 0.5
+LEVEL_EVENTS_MAX = PAGE_EVENTS_MAX // 2
+"""A page with fewer events than this says that the end of the log is near."""
+ATTEMPTS_MAX = 20
+
+
+class Builder:
+    """Makes, builds, compares, switches and drops versions."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self._database = pages.database
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._preparing = asyncio.Lock()
+        self._prepared = False
+
+    async def prepare(self) -> None:
+        """See to it, once in a process, that each view has a version of this code's revision, and go on building."""
+        async with self._preparing:
+            if self._prepared:
+                return
+            versions = await self._database.versions()
+            if any(_missing(view, versions) for view in self._pages.views.values()):
+                versions = await self._make_missing()
+            for version in versions:
+                if version.state == "building" and self._pages.feeds(version):
+                    self._go_on(version)
+            self._prepared = True
+
+    async def start(self) -> None:
+        """Prepare in the background: a database that is away must not keep the process from starting."""
+        self._tasks[""] = asyncio.create_task(self._prepare_until_done())
+
+    async def rebuild(self, name: str, then: Then) -> None:
+        """Begin to build the view again from the log, or go on with it; `then` says what is done when it is level."""
+        await self.prepare()
+        view = self._view(name)
+        async with self._database.making() as session:
+            building = _of(session.versions, name, "building")
+            if building is None:
+                await session.make(
+                    view, 1 + max(each.version for each in _all(session.versions, name)), "building", then
+                )
+            elif not self._pages.feeds(building):
+                raise Refused("built-elsewhere", "another release of zerocart is building this view")
+            else:
+                await session.set_next(building, then)
+        async with self._database.view(name) as session:
+            if (version := _of(session.versions, name, "building")) is not None:
+                self._go_on(version)
+
+    async def wait(self, name: str, seconds: float) -> None:
+        """Return when this process builds nothing of the view any more, or after so long; goes on if it was left."""
+        await self.prepare()
+        for version in await self._database.versions():
+            if version.view == name and version.state == "building" and self._wants_work(version):
+                self._go_on(version)
+        if task := self._tasks.get(name):
+            await asyncio.wait([task], timeout=seconds)
+
+    async def switch(self, name: str, number: int) -> None:
+        """Make a version serve, once it is level with the one that does; Refused if this code cannot feed it."""
+        await self.prepare()
+        view = self._view(name)
+        version = next((each for each in await self._database.versions() if _is(each, name, number)), None)
+        if version is None:
+            raise NotFound("version-not-found", "there is no such version of this view")
+        if not self._pages.feeds(version):
+            raise Refused("other-revision", f"this release cannot feed revision {version.revision} of {name}")
+        if version.state != "serving":
+            await self._bring_near(view, number)
+            await self._switch(view, number)
+
+    async def drop(self, name: str, number: int) -> None:
+        """Drop a version that does not serve."""
+        self._view(name)
+        async with self._database.view(name) as session:
+            version = next((each for each in session.versions if each.version == number), None)
+            if version is None:
+                raise NotFound("version-not-found", "there is no such version of this view")
+            if version.state == "serving":
+                raise Refused("version-serves", "switch to another version first")
+            await session.drop(version)
+
+    async def pass_over(self, name: str, position: Position, reason: str, who: str) -> None:
+        """Let a view do without the event that stopped it, and go on."""
+        self._view(name)
+        async with self._database.view(name) as session:
+            if str(position) not in {each.stopped_at for each in session.versions}:
+                raise Refused("not-stopped-there", "this event has not stopped the view")
+            await session.pass_over(name, str(position), reason, who)
+        await self._resume(name)
+
+    async def retry(self, name: str) -> None:
+        """Try again what stopped a view."""
+        self._view(name)
+        async with self._database.view(name) as session:
+            await session.go_on(name)
+        await self._resume(name)
+
+    async def close(self) -> None:
+        """Stop building; it goes on in the next process."""
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _view(self, name: str) -> View:
+        view = self._pages.views.get(name)
+        if view is None:
+            raise NotFound("view-not-found", f"there are the views {', '.join(self._pages.views)}")
+        return view
+
+    async def _resume(self, name: str) -> None:
+        """Bring what serves near the end again, so that nobody waits for the next nudge."""
+        for version in await self._database.versions():
+            if version.view == name and self._pages.feeds(version) and version.state == "serving":
+                await self._bring_near(self._view(name), version.version)
+            elif version.view == name and version.state == "building" and self._wants_work(version):
+                self._go_on(version)
+
+    async def _prepare_until_done(self) -> None:
+        while not self._prepared:
+            try:
+                await self.prepare()
+            except Unavailable as error:
+                log("the read database cannot be prepared yet", level=logging.WARNING, code=error.code)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _make_missing(self) -> Sequence[Version]:
+        async with self._database.making() as session:
+            for view in self._pages.views.values():
+                known = _all(session.versions, view.name)
+                if not known:
+                    await session.make(view, 1, "serving", "wait")
+                elif _missing(view, known):
+                    if (stale := _of(known, view.name, "building")) is not None:
+                        await session.drop(stale)
+                    await session.make(view, 1 + max(each.version for each in known), "building", "switch")
+                    log("building the next version of a view", view=view.name, revision=view.revision)
+        return await self._database.versions()
+
+    def _wants_work(self, version: Version) -> bool:
+        return self._pages.feeds(version) and version.stopped_at is None and version.compared is None
+
+    def _go_on(self, version: Version) -> None:
+        task = self._tasks.get(version.view)
+        if task is None or task.done():
+            self._tasks[version.view] = asyncio.create_task(self._build(self._view(version.view), version.version))
+
+    async def _build(self, view: View, number: int) -> None:
+        while True:
+            try:
+                await self._bring_near(view, number)
+                await self._finish(view, number)
+            except Unavailable as error:
+                log("building waits", level=logging.WARNING, view=view.name, code=error.code)
+                await asyncio.sleep(RETRY_SECONDS)
+            except (Invalid, NotFound, Refused) as error:
+                log("building ends", level=logging.WARNING, view=view.name, code=error.code)
+                return
+            else:
+                return
+
+    async def _bring_near(self, view: View, number: int) -> None:
+        """Feed the version until it is near the end of the log; Refused if it has stopped."""
+        events = PAGE_EVENTS_MAX
+        while events > LEVEL_EVENTS_MAX:
+            version, events = await self._pages.build(view, number)
+            if version is None:
+                raise Refused("view-stopped", f"version {number} of {view.name} has stopped, or is gone")
+
+    async def _finish(self, view: View, number: int) -> None:
+        found, then = await self._compared(view, number)
+        if then == "switch" or (then == "switch_if_equal" and _equal(found)):
+            await self._switch(view, number)
+
+    async def _compared(self, view: View, number: int) -> tuple[Mapping[str, Any], Then]:
+        """Bring the version to the very place of the one that serves, and compare the two there, holding nothing."""
+        async with self._database.view(view.name) as session:
+            old, new = await self._level(session, view, number)
+        for _ in range(ATTEMPTS_MAX):
+            async with self._database.snapshot() as seen:
+                old, new = _pair(seen.versions, view.name, number)
+                if old.checkpoint == new.checkpoint:
+                    found = await seen.differences(view, old, new)
+                    break
+            async with self._database.view(view.name) as session:
+                old, new = await self._level(session, view, number)
+        else:
+            found = {"not compared": "they were never at the same place"}
+        async with self._database.version(view.name, number) as session:
+            await session.keep_comparison(new, found)
+        log("versions compared", view=view.name, version=number, equal=_equal(found))
+        return found, new.next
+
+    async def _switch(self, view: View, number: int) -> None:
+        async with self._database.view(view.name) as session:
+            old, new = await self._level(session, view, number)
+            await session.switch(old, new)
+            outdated = [each for each in session.versions if each.state == "kept" and each.version != number]
+        log("switched", view=view.name, version=number)
+        for version in outdated:  # what was kept until now makes room for what was served until now
+            await self.drop(view.name, version.version)
+
+    async def _level(self, session: Session, view: View, number: int) -> tuple[Version, Version]:
+        old, new = _pair(session.versions, view.name, number)
+        if new.stopped_at is not None:
+            raise Refused("view-stopped", f"version {number} of {view.name} has stopped")
+        if self._pages.feeds(old) and old.stopped_at is None:
+            old = await self._pages.catch_up(session, old, new.checkpoint)
+        return old, await self._pages.catch_up(session, new, old.checkpoint)
+
+
+def _all(versions: Sequence[Version], name: str) -> list[Version]:
+    return [each for each in versions if each.view == name]
+
+
+def _of(versions: Sequence[Version], name: str, state: str) -> Version | None:
+    return next((each for each in versions if each.view == name and each.state == state), None)
+
+
+def _is(version: Version, name: str, number: int) -> bool:
+    return version.view == name and version.version == number
+
+
+def _missing(view: View, versions: Sequence[Version]) -> bool:
+    """Whether no version has the revision of this code or a later one."""
+    return all(each.revision < view.revision for each in _all(versions, view.name))
+
+
+def _pair(versions: Sequence[Version], name: str, number: int) -> tuple[Version, Version]:
+    """The one that serves, and version `number`."""
+    old = _of(versions, name, "serving")
+    new = next((each for each in versions if _is(each, name, number)), None)
+    if old is None or new is None:
+        raise NotFound("version-not-found", "there is no such version of this view")
+    if old.version == number:
+        raise Invalid("version-serves", "this version serves already")
+    return old, new
+
+
+def _equal(found: Mapping[str, Any]) -> bool:
+    return all(isinstance(each, Mapping) and not each["examples"] for each in found.values())

@@ -1,0 +1,105 @@
+"""Keeping the views that serve level with what this process is asked for.
+
+One loop per process; whoever was nudged waits until the checkpoints have reached its event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from services.kit.errors import Unavailable
+from services.kit.log import START, Position
+from services.projection.building import Builder
+from services.projection.feeding import Pages
+from services.projection.versions import Version
+
+__all__ = ["WAIT_SECONDS_MAX", "Feeder"]
+
+WAIT_SECONDS_MAX = 10.0
+HORIZON_SECONDS = 0.01
+"""How long to wait before looking again for an event that a running transaction still hides."""
+ELSEWHERE_SECONDS = 0.1
+"""How long to wait before looking again how far another process, or the one that builds, has come."""
+
+
+class Feeder:
+    """Brings the read side as far as somebody waits for."""
+
+    def __init__(self, pages: Pages, builder: Builder) -> None:
+        self._pages = pages
+        self._builder = builder
+        self.checkpoint = START
+        self._waiting: list[Position] = []
+        self._moved = asyncio.Condition()
+        self._running: asyncio.Task[None] | None = None
+
+    async def reach(self, position: Position) -> None:
+        """Return when the read side has reached `position`; Unavailable if it does not in time."""
+        if position <= self.checkpoint:
+            return
+        self._waiting.append(position)
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run())
+        try:
+            async with asyncio.timeout(WAIT_SECONDS_MAX), self._moved:
+                await self._moved.wait_for(lambda: position <= self.checkpoint or self._stopped())
+        except TimeoutError as error:
+            raise Unavailable("projection-behind", "the read side is not there yet") from error
+        finally:
+            self._waiting.remove(position)  # nobody may be fed for who no longer waits
+        if position > self.checkpoint:
+            self._raise_why()
+
+    async def close(self) -> None:
+        """Stop feeding; a page under way is rolled back and comes again."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.gather(self._running, return_exceptions=True)
+
+    def _stopped(self) -> bool:
+        return self._running is None or self._running.done()
+
+    def _raise_why(self) -> None:
+        if self._running is not None and not self._running.cancelled() and (error := self._running.exception()):
+            raise error
+        raise Unavailable("projection-stopped", "the read side is being stopped")
+
+    async def _run(self) -> None:
+        try:
+            await self._builder.prepare()
+            while self.checkpoint < max(self._waiting, default=START):
+                await asyncio.sleep(await self._page())
+                async with self._moved:
+                    self._moved.notify_all()
+        finally:
+            asyncio.get_running_loop().call_soon(asyncio.ensure_future, self._tell())
+
+    async def _tell(self) -> None:
+        async with self._moved:
+            self._moved.notify_all()
+
+    async def _page(self) -> float:
+        """Feed a page; how long to wait before the next one, in seconds."""
+        serving, moved = await self._pages.serve()
+        if all(self._pages.feeds(each) for each in serving) and len(serving) == len(self._pages.views):
+            self.checkpoint = _least(serving, self.checkpoint)
+            return 0 if moved else HORIZON_SECONDS
+        self.checkpoint = _least(await self._counted_on(), self.checkpoint)
+        return 0 if moved else ELSEWHERE_SECONDS
+
+    async def _counted_on(self) -> list[Version]:
+        """Of each view the version that must have an event: the one that serves, or ours while that one is older."""
+        found: dict[str, Version] = {}
+        for each in await self._pages.database.versions():
+            ours, view = self._pages.feeds(each), self._pages.views.get(each.view)
+            if view and (
+                (each.state == "serving" and each.revision >= view.revision) or (each.state != "kept" and ours)
+            ):
+                found[each.view] = each
+        return list(found.values())
+
+
+def _least(versions: Sequence[Version], before: Position) -> Position:
+    """How far all have come that are not stopped; nobody waits for those that are."""
+    return min((each.checkpoint for each in versions if each.stopped_at is None), default=before)

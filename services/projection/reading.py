@@ -1,0 +1,37 @@
+"""Reading a piece of the log as the views want it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+
+from services.kit.errors import Invalid
+from services.kit.log import Recorded
+from services.kit.message import Message
+from services.kit.personal import opened
+from services.kit.vault import Vault
+from services.projection.view import Shown
+
+__all__ = ["read"]
+
+
+async def read(vault: Vault, hears: Mapping[str, type[Message]], page: Sequence[Recorded]) -> list[Shown]:
+    """The events with the messages of those that are heard; one that cannot be read says so and spoils no other."""
+    known = [(model, event.data) for event in page if (model := hears.get(event.type))]
+    try:
+        messages = iter(await opened(vault, known))
+    except (ValidationError, Invalid) as error:
+        if len(page) == 1:
+            return [Shown(page[0], fault=_fault(error))]
+        half = len(page) // 2
+        return [*await read(vault, hears, page[:half]), *await read(vault, hears, page[half:])]
+    return [Shown(event, next(messages) if event.type in hears else None) for event in page]
+
+
+def _fault(error: ValidationError | Invalid) -> str:
+    """What is wrong, without what was found: that may be personal."""
+    if isinstance(error, Invalid):
+        return error.code
+    places = sorted({".".join(map(str, each["loc"])) or "it" for each in error.errors(include_input=False)})
+    return f"not readable: {', '.join(places)[:200]}"

@@ -1,0 +1,250 @@
+"""The versions of the views in the read database: which serves, which is being built, how far each is.
+
+Whoever feeds a version holds the lock on its row, so that two processes never feed it at once; rows and checkpoint
+change together. Locks are taken in the order (view, version).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from services.kit.log import Position
+from services.kit.postgres import Connections, translated
+from services.kit.secrets import Secret
+from services.kit.walls import role_of
+from services.projection.rows import Rows
+from services.projection.view import View
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+__all__ = ["ReadDatabase", "Session", "Then", "Version"]
+
+CONNECTIONS_MAX = 4
+DROP_LOCK_MS = 2_000
+"""How long dropping a version waits for queries that still read it; longer would make new ones wait behind it."""
+MAKE_LOCK_KEY = 0x76696577
+MAKE_SCHEMA = "SELECT make_version_schema($1, $2, $3)"
+DROP_SCHEMA = "SELECT drop_version_schema($1)"
+
+State = Literal["building", "serving", "kept"]
+Then = Literal["switch", "switch_if_equal", "wait"]
+
+SELECT = """
+    SELECT view, version, revision, state, next, epoch, transaction_id, position, made_at, switched_at,
+           stopped_at, stopped_by, stopped_since, compared
+    FROM view_versions
+"""
+ALL = f"{SELECT} ORDER BY view, version"
+LOCK_SERVING = f"{SELECT} WHERE state = 'serving' ORDER BY view, version FOR UPDATE"
+LOCK_VIEW = f"{SELECT} WHERE view = $1 ORDER BY version FOR UPDATE"
+LOCK_VERSION = f"{SELECT} WHERE view = $1 AND version = $2 FOR UPDATE"
+MAKE = "INSERT INTO view_versions (view, version, revision, state, next) VALUES ($1, $2, $3, $4, $5)"
+MOVE = """
+    UPDATE view_versions SET epoch = $3, transaction_id = $4, position = $5
+    WHERE (view, version) IN (SELECT * FROM unnest($1::text[], $2::integer[]))
+"""
+STOP = """
+    UPDATE view_versions SET stopped_at = $3, stopped_by = $4, stopped_since = now() WHERE view = $1 AND version = $2
+"""
+GO_ON = "UPDATE view_versions SET stopped_at = NULL, stopped_by = NULL, stopped_since = NULL WHERE view = $1"
+COMPARED = "UPDATE view_versions SET compared = $3 WHERE view = $1 AND version = $2"
+NEXT = "UPDATE view_versions SET next = $3 WHERE view = $1 AND version = $2"
+SET_STATE = "UPDATE view_versions SET state = $3, switched_at = now(), next = 'wait' WHERE view = $1 AND version = $2"
+FORGET = "DELETE FROM view_versions WHERE view = $1 AND version = $2"
+SKIP = """
+    INSERT INTO skipped_events (view, position, reason, skipped_by) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (view, position) DO UPDATE SET reason = excluded.reason, skipped_by = excluded.skipped_by
+"""
+SKIPPED = "SELECT true FROM skipped_events WHERE view = $1 AND position = $2"
+SKIPS = "SELECT view, position, reason, skipped_by, skipped_at FROM skipped_events ORDER BY view, position"
+OWNER = "SELECT quote_ident(pg_get_userbyid(datdba)) FROM pg_database WHERE datname = current_database()"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a view; `checkpoint` is the last event that its rows know, `stopped_at` one that they cannot."""
+
+    view: str
+    version: int
+    revision: int
+    state: State
+    next: Then
+    checkpoint: Position
+    made_at: datetime
+    switched_at: datetime | None
+    stopped_at: str | None
+    stopped_by: str | None
+    stopped_since: datetime | None
+    compared: Mapping[str, Any] | None
+
+    @property
+    def schema(self) -> str:
+        """Where its tables are."""
+        return f"{self.view}_{self.version}"
+
+
+class ReadDatabase:
+    """Opens sessions on the read database."""
+
+    def __init__(self, dsn: str | Secret) -> None:
+        self._connections = Connections(dsn, "public", CONNECTIONS_MAX, check_cluster=False)
+
+    async def versions(self) -> list[Version]:
+        """All versions, by view and number."""
+        return [_version(row) for row in await self._connections.fetch(ALL)]
+
+    async def skips(self) -> list[dict[str, Any]]:
+        """Every event that somebody decided to leave out."""
+        return [dict(row) for row in await self._connections.fetch(SKIPS)]
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[Session]:
+        """One transaction that holds the versions that serve."""
+        async with self._transaction(LOCK_SERVING) as session:
+            yield session
+
+    @asynccontextmanager
+    async def view(self, name: str) -> AsyncGenerator[Session]:
+        """One transaction that holds all versions of a view."""
+        async with self._transaction(LOCK_VIEW, name) as session:
+            yield session
+
+    @asynccontextmanager
+    async def version(self, name: str, number: int) -> AsyncGenerator[Session]:
+        """One transaction that holds one version; `versions` is empty if it is not there."""
+        async with self._transaction(LOCK_VERSION, name, number) as session:
+            yield session
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[Session]:
+        """A transaction that holds nothing and sees the read database as it is now, however long it takes."""
+        async with self._connections.use() as connection:
+            with translated():
+                async with connection.transaction(isolation="repeatable_read", readonly=True):
+                    yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
+
+    @asynccontextmanager
+    async def making(self) -> AsyncGenerator[Session]:
+        """One transaction in which versions may be made: nobody else makes one meanwhile."""
+        async with self._connections.use() as connection:
+            with translated():
+                async with connection.transaction():
+                    await connection.execute(f"SELECT pg_advisory_xact_lock({MAKE_LOCK_KEY})")
+                    yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._connections.close()
+
+    @asynccontextmanager
+    async def _transaction(self, lock: str, *arguments: object) -> AsyncGenerator[Session]:
+        async with self._connections.use() as connection:
+            with translated():
+                async with connection.transaction():
+                    yield Session(connection, [_version(row) for row in await connection.fetch(lock, *arguments)])
+
+
+class Session:
+    """One transaction and the versions that it holds, as they were at its start."""
+
+    def __init__(self, connection: Connection, versions: Sequence[Version]) -> None:
+        self._connection = connection
+        self.versions = versions
+
+    def rows(self, version: Version) -> Rows:
+        """The tables of a version."""
+        return Rows(self._connection, version.schema)
+
+    async def make(self, view: View, number: int, state: State, then: Then) -> None:
+        """Make a version with empty tables, which query may read."""
+        schema = f"{view.name}_{number}"
+        await self._connection.execute(MAKE, view.name, number, view.revision, state, then)
+        await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
+        await self._connection.execute(f"SET LOCAL search_path = {schema}, public")
+        await self._connection.execute(view.ddl)
+        await self._connection.execute("SET LOCAL search_path = public")
+        owner: str = await self._connection.fetchval(OWNER)
+        await self._connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role_of('query')}, {owner}")
+
+    async def drop(self, version: Version) -> None:
+        """Drop a version; Contention if queries still read it."""
+        await self._connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
+        await self._connection.execute(DROP_SCHEMA, version.schema)
+        await self._connection.execute(FORGET, version.view, version.version)
+
+    async def move(self, versions: Sequence[Version], to: Position) -> None:
+        """These versions stand here when the transaction commits."""
+        names, numbers = [each.view for each in versions], [each.version for each in versions]
+        await self._connection.execute(MOVE, names, numbers, to.epoch, to.transaction, to.number)
+
+    async def stop(self, version: Version, at: Position, why: str) -> None:
+        """The version takes no event any more until somebody skips this one or new code can show it."""
+        await self._connection.execute(STOP, version.view, version.version, str(at), why)
+
+    async def is_skipped(self, view: str, position: Position) -> bool:
+        """Whether somebody decided that the view can do without this event."""
+        return bool(await self._connection.fetchval(SKIPPED, view, str(position)))
+
+    async def pass_over(self, view: str, position: str, reason: str, who: str) -> None:
+        """Do without an event, and go on."""
+        await self._connection.execute(SKIP, view, position, reason, who)
+        await self.go_on(view)
+
+    async def go_on(self, view: str) -> None:
+        """Try again what stopped the view."""
+        await self._connection.execute(GO_ON, view)
+
+    async def set_next(self, version: Version, then: Then) -> None:
+        """What is done with the version when it is level."""
+        await self._connection.execute(NEXT, version.view, version.version, then)
+
+    async def keep_comparison(self, version: Version, found: Mapping[str, Any]) -> None:
+        """Remember how it differs from the one that serves."""
+        await self._connection.execute(COMPARED, version.view, version.version, json.dumps(found))
+
+    async def switch(self, old: Version, new: Version) -> None:
+        """From the commit on `new` serves; `old` is kept."""
+        await self._connection.execute(SET_STATE, old.view, old.version, "kept")
+        await self._connection.execute(SET_STATE, new.view, new.version, "serving")
+
+    async def differences(self, view: View, old: Version, new: Version) -> dict[str, Any]:
+        """By table, how many rows only one of them has, how many are not the same, and the keys of some."""
+        await self._connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on")
+        return {table: await self._differences(table, key, old, new) for table, key in view.tables.items()}
+
+    async def _differences(self, table: str, key: str, old: Version, new: Version) -> dict[str, Any]:
+        columns: str = await self._connection.fetchval(SHARED_COLUMNS, table, old.schema, new.schema)
+        first = key.split(",")[0]
+        sql = DIFFERENCES.format(table=table, old=old.schema, new=new.schema, columns=columns, key=key, first=first)
+        return dict((await self._connection.fetch(sql, timeout=COMPARE_SECONDS_MAX))[0])
+
+
+COMPARE_SECONDS_MAX = 3_600.0
+SHARED_COLUMNS = """
+    SELECT string_agg(quote_ident(column_name), ', ' ORDER BY column_name) FROM (
+        SELECT column_name FROM information_schema.columns
+        WHERE table_name = $1 AND table_schema IN ($2, $3) GROUP BY column_name HAVING count(*) = 2
+    ) AS shared
+"""
+DIFFERENCES = """
+    SELECT count(*) FILTER (WHERE n.{first} IS NULL) AS only_old,
+           count(*) FILTER (WHERE o.{first} IS NULL) AS only_new,
+           count(*) FILTER (WHERE n.{first} IS NOT NULL AND o.{first} IS NOT NULL) AS different,
+           (array_agg(({key})::text ORDER BY {key}))[1:5] AS examples
+    FROM (SELECT {columns} FROM {old}.{table}) AS o
+    FULL JOIN (SELECT {columns} FROM {new}.{table}) AS n USING ({key})
+    WHERE o IS DISTINCT FROM n
+"""
+
+
+def _version(row: Record) -> Version:
+    known = {field.name: row[field.name] for field in fields(Version) if field.name not in ("checkpoint", "compared")}
+    compared = json.loads(row["compared"]) if row["compared"] else None
+    checkpoint = Position(row["epoch"], row["transaction_id"], row["position"])
+    return Version(checkpoint=checkpoint, compared=compared, **known)

@@ -1,0 +1,58 @@
+"""What a view is: tables that follow from the log by a fold, under a name, with a revision of the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from services.contracts import users
+from services.kit.log import Recorded
+from services.kit.message import Message
+from services.projection.rows import Rows
+
+__all__ = ["Shown", "View", "heard", "person_erased"]
+
+
+class Shown(NamedTuple):
+    """An event and, if some view hears its type, its message; `fault` says why there is none."""
+
+    event: Recorded
+    message: Message | None = None
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class View:
+    """A view as this code defines it.
+
+    `revision` is raised with every change of what its rows are: the projection then builds a new version by itself.
+    `tables` has for each table the columns that make a row unique. `feed` changes the rows that events change.
+    """
+
+    name: str
+    revision: int
+    tables: Mapping[str, str]
+    hears: Mapping[str, type[Message]]
+    feed: Callable[[Rows, Sequence[Shown]], Awaitable[None]]
+
+    @cached_property
+    def ddl(self) -> str:
+        """The statements that make its tables."""
+        return (Path(__file__).parent / "ddl" / f"{self.name}.sql").read_text()
+
+
+def heard(page: Sequence[Shown], view: View) -> Iterator[tuple[Recorded, Message]]:
+    """The events that change a row of the view."""
+    return ((each.event, each.message) for each in page if each.message and each.event.type in view.hears)
+
+
+def person_erased(event: Message) -> str | None:
+    """Whose personal data is to go: a customer, or the guest of an order."""
+    match event:
+        case users.UserDeleted(user_id=person) | users.PersonErased(person_id=person):
+            return person
+        case _:
+            return None

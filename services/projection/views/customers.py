@@ -1,0 +1,67 @@
+"""The view `customers`: who has ordered, how often and since when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.contracts import orders, users
+from services.kit.message import Message
+from services.projection.rows import Rows, Table
+from services.projection.view import Shown, View, heard, person_erased
+
+__all__ = ["CUSTOMERS", "Customer", "customer_after"]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A row of `customers`."""
+
+    customer_id: str
+    customer_name: str | None
+    email: str | None
+    orders: int
+    first_order_at: datetime
+    last_order_at: datetime
+
+
+def customer_after(row: Customer | None, event: Message, at: datetime) -> Customer | None:
+    """A customer's row after an event."""
+    if not isinstance(event, orders.OrderCreated) or event.customer_id is None:
+        return row
+    name = event.customer_name or (row.customer_name if row else None)
+    email = event.email or (row.email if row else None)
+    first = row.first_order_at if row else at
+    return Customer(event.customer_id, name, email, (row.orders if row else 0) + 1, first, at)
+
+
+CUSTOMER_TABLE = Table("customers", Customer, "text text text integer timestamptz timestamptz", ("customer_id",))
+ERASE = "UPDATE {schema}.customers SET email = NULL, customer_name = NULL WHERE customer_id = ANY($1::text[])"
+
+
+async def feed(rows: Rows, page: Sequence[Shown]) -> None:
+    """Change the rows that these events change."""
+    changes = list(heard(page, CUSTOMERS))
+    found = await rows.find(CUSTOMER_TABLE, {key for _, message in changes if (key := _customer_of(message))})
+    for event, message in changes:
+        customer_id = _customer_of(message)
+        if customer_id and (customer := customer_after(found.get(customer_id), message, event.time)):
+            found[customer_id] = customer
+    await rows.put(CUSTOMER_TABLE, list(found.values()))
+    if erased := [person for _, message in changes if (person := person_erased(message))]:
+        await rows.execute(ERASE, erased)
+
+
+def _customer_of(message: Message) -> str | None:
+    return getattr(message, "customer_id", None)
+
+
+HEARS: Sequence[type[Message]] = (orders.OrderCreated, users.UserDeleted, users.PersonErased)
+CUSTOMERS = View(
+    name="customers",
+    revision=1,
+    tables={"customers": "customer_id"},
+    hears={model.type: model for model in HEARS},
+    feed=feed,
+)

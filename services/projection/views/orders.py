@@ -1,0 +1,214 @@
+"""The view `orders`: every order as it is, its lines, and what happened to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from services.contracts import fulfillment, orders, users
+from services.kit.log import Recorded
+from services.kit.message import ERASED, Message
+from services.projection.rows import Rows, Table
+from services.projection.view import Shown, View, heard, person_erased
+from services.projection.views.words import words_for
+
+__all__ = ["ORDERS", "Line", "Moment", "Order", "lines_of", "order_after", "order_of"]
+
+LOOKED_INTO = "being looked into: "
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A row of `orders`."""
+
+    order_id: str
+    customer_id: str | None
+    email: str | None
+    customer_name: str | None
+    status: str
+    reason: str | None
+    total: Decimal
+    currency: str
+    city: str
+    country: str
+    priority: str
+    line_count: int
+    tracking_number: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of `order_lines`."""
+
+    order_id: str
+    line: int
+    product_id: str
+    product_name: str
+    quantity: int
+    unit_price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A row of `timeline`."""
+
+    order_id: str
+    position: str
+    time: datetime
+    service: str
+    type: str
+    words: str
+
+
+def order_of(event: Message) -> str | None:
+    """The order whose row an event may change."""
+    match event:
+        case orders.OrderMessage(order_id=order_id):
+            return order_id
+        case fulfillment.RunStarted(saga_id=order_id) | fulfillment.RunStuck(saga_id=order_id):
+            return order_id
+        case fulfillment.RunCompensating(saga_id=order_id) | fulfillment.RunResumed(saga_id=order_id):
+            return order_id
+        case _:
+            return None
+
+
+def order_after(row: Order | None, event: Message, at: datetime) -> Order | None:
+    """The order's row after an event."""
+    match event:
+        case orders.OrderDrafted() | orders.OrderDraftUpdated():
+            return _written(row, event, "draft", at)
+        case orders.OrderCreated():
+            return _written(row, event, "pending", at)
+        case _ if row is None:
+            return None
+        case orders.OrderUpdated():
+            return _updated(row, event, at)
+        case _:
+            return _moved_on(row, event, at)
+
+
+def _moved_on(row: Order, event: Message, at: datetime) -> Order:
+    match event:
+        case fulfillment.RunStarted() if row.status == "pending":
+            return replace(row, status="processing", updated_at=at)
+        case orders.OrderCancellationRequested(reason=reason):
+            return replace(row, status="cancelling", reason=reason, updated_at=at)
+        case orders.OrderCancelled(reason=reason):
+            return replace(row, status="cancelled", reason=reason, updated_at=at)
+        case orders.OrderFailed(reason=reason):
+            return replace(row, status="failed", reason=reason, updated_at=at)
+        case orders.OrderConfirmed():
+            return replace(row, status="confirmed", updated_at=at)
+        case orders.OrderShipped(tracking_number=number):
+            return replace(row, status="shipped", tracking_number=number, updated_at=at)
+        case orders.OrderDelivered():
+            return replace(row, status="delivered", updated_at=at)
+        case fulfillment.RunStuck(error=error):
+            return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
+        case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
+            return replace(row, reason=None, updated_at=at)
+        case _:
+            return row
+
+
+def _written(row: Order | None, event: orders.OrderContent, status: str, at: datetime) -> Order:
+    return Order(
+        order_id=event.order_id,
+        customer_id=event.customer_id,
+        email=event.email,
+        customer_name=event.customer_name,
+        status=status,
+        reason=None,
+        total=event.total.amount,
+        currency=event.total.currency,
+        city=event.shipping_address.city,
+        country=event.shipping_address.country,
+        priority=event.priority,
+        line_count=len(event.lines),
+        tracking_number=None,
+        created_at=row.created_at if row else at,
+        updated_at=at,
+    )
+
+
+def _updated(row: Order, event: orders.OrderUpdated, at: datetime) -> Order:
+    address = event.shipping_address
+    return replace(
+        row,
+        email=event.email or row.email,
+        customer_name=event.customer_name or row.customer_name,
+        city=address.city if address else row.city,
+        country=address.country if address else row.country,
+        updated_at=at,
+    )
+
+
+def lines_of(event: Message) -> list[Line] | None:
+    """All the lines that an order has after an event; None if it does not change them."""
+    if not isinstance(event, orders.OrderContent):
+        return None
+    return [
+        Line(event.order_id, number, line.product_id, line.product_name, line.quantity, line.unit_price)
+        for number, line in enumerate(event.lines, 1)
+    ]
+
+
+ORDER_TABLE = Table(
+    "orders", Order, "text text text text text text numeric text text text text integer text timestamptz timestamptz",
+    ("order_id",),
+)  # fmt: skip
+LINE_TABLE = Table("order_lines", Line, "text integer text text integer numeric", ("order_id", "line"))
+MOMENT_TABLE = Table("timeline", Moment, "text text timestamptz text text text", ("order_id", "position"))
+ERASE = """
+    UPDATE {schema}.orders SET email = NULL, customer_name = NULL, city = $2
+    WHERE customer_id = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])
+"""
+
+
+async def feed(rows: Rows, page: Sequence[Shown]) -> None:
+    """Change the rows that these events change."""
+    changes = list(heard(page, ORDERS))
+    found = await rows.find(ORDER_TABLE, {key for _, message in changes if (key := order_of(message))})
+    lines: dict[str, Sequence[Line]] = {}
+    for event, message in changes:
+        order_id = order_of(message)
+        if order_id and (order := order_after(found.get(order_id), message, event.time)):
+            found[order_id] = order
+        if order_id and (written := lines_of(message)) is not None:
+            lines[order_id] = written
+    await rows.put(ORDER_TABLE, list(found.values()))
+    await rows.remove(LINE_TABLE, list(lines))
+    await rows.add(LINE_TABLE, [line for of_one in lines.values() for line in of_one])
+    if erased := [person for _, message in changes if (person := person_erased(message))]:
+        await rows.execute(ERASE, erased, ERASED)
+    await rows.add(MOMENT_TABLE, [moment for each in page if (moment := _moment(each.event))])
+
+
+def _moment(event: Recorded) -> Moment | None:
+    words = words_for(event.type)
+    if words is None:
+        return None
+    key: str = json.loads(event.meta)["partitionkey"]
+    return Moment(key, str(event.position), event.time, event.service, event.type, words)
+
+
+HEARS: Sequence[type[Message]] = (
+    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderUpdated,
+    orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed,
+    orders.OrderShipped, orders.OrderDelivered,
+    fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
+    users.UserDeleted, users.PersonErased,
+)  # fmt: skip
+ORDERS = View(
+    name="orders",
+    revision=1,
+    tables={"orders": "order_id", "order_lines": "order_id, line", "timeline": "order_id, position"},
+    hears={model.type: model for model in HEARS},
+    feed=feed,
+)

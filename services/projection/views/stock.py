@@ -1,0 +1,92 @@
+"""The view `stock`: what is on the shelves, and how much of it is promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from services.contracts import inventory
+from services.kit.message import Message
+from services.projection.rows import Rows, Table
+from services.projection.view import Shown, View, heard
+
+__all__ = ["STOCK", "Stock", "moved", "products_of", "stock_after"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """A row of `stock`."""
+
+    product_id: str
+    product_name: str | None
+    on_hand: int
+    reserved: int
+    low_below: int
+    updated_at: datetime
+
+
+def moved(event: Message) -> Iterator[tuple[str, int, int]]:
+    """By how much an event changes on_hand and reserved of each product."""
+    match event:
+        case inventory.InventoryChecked(all_items_available=True, repeated=False):
+            yield from ((item.product_id, 0, item.requested) for item in event.items)
+        case inventory.InventoryReleased(restocked=True):
+            yield from ((item.product_id, item.quantity, 0) for item in event.items)
+        case inventory.InventoryReleased() | inventory.ReservationExpired():
+            yield from ((item.product_id, 0, -item.quantity) for item in event.items)
+        case inventory.ReservationCommitted():
+            yield from ((item.product_id, -item.quantity, -item.quantity) for item in event.items)
+        case inventory.StockAdjusted(product_id=product_id, delta=delta):
+            yield product_id, delta, 0
+        case inventory.StockSet(product_id=product_id, delta=delta):
+            yield product_id, delta or 0, 0
+        case _:
+            return
+
+
+def products_of(event: Message) -> set[str]:
+    """The products whose rows an event may change."""
+    return {product for product, _, _ in moved(event)}
+
+
+def stock_after(row: Stock | None, change: tuple[str, int, int], event: Message, at: datetime) -> Stock:
+    """A product's row after one of the changes that an event moves; a count replaces what is on hand.
+
+    What is reserved is only ever summed: a reservation may stand before a count in the log and yet have come after it,
+    because it had waited for the product's row with the older transaction id.
+    """
+    product_id, on_hand, reserved = change
+    row = row or Stock(product_id, None, 0, 0, 0, at)
+    if isinstance(event, inventory.StockSet):
+        name = event.product_name or row.product_name
+        # a difference, because the log may hold a count and a reservation that raced in the order of their locks
+        level = event.on_hand if event.delta is None else row.on_hand + on_hand
+        return replace(row, product_name=name, on_hand=level, low_below=event.low_below, updated_at=at)
+    return replace(row, on_hand=row.on_hand + on_hand, reserved=row.reserved + reserved, updated_at=at)
+
+
+STOCK_TABLE = Table("stock", Stock, "text text integer integer integer timestamptz", ("product_id",))
+
+
+async def feed(rows: Rows, page: Sequence[Shown]) -> None:
+    """Change the rows that these events change."""
+    changes = list(heard(page, STOCK))
+    found = await rows.find(STOCK_TABLE, {key for _, message in changes for key in products_of(message)})
+    for event, message in changes:
+        for change in moved(message):
+            found[change[0]] = stock_after(found.get(change[0]), change, message, event.time)
+    await rows.put(STOCK_TABLE, list(found.values()))
+
+
+HEARS: Sequence[type[Message]] = (
+    inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
+    inventory.ReservationCommitted, inventory.ReservationExpired,
+)  # fmt: skip
+STOCK = View(
+    name="stock",
+    revision=1,
+    tables={"stock": "product_id"},
+    hears={model.type: model for model in HEARS},
+    feed=feed,
+)

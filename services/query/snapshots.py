@@ -1,0 +1,137 @@
+"""One look at the read database: each view in the version that serves, all as of one moment.
+
+A switch between two versions falls before a look or after it; what was dropped under a look makes it be taken again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import asyncpg
+from sqlalchemy import Select, select
+from sqlalchemy.event import listen
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from services.kit.errors import Unavailable
+from services.kit.log import Position
+from services.kit.metrics import METRICS
+from services.kit.postgres import AWAY_STATES
+from services.kit.secrets import Secret, plain
+from services.query.tables import VERSIONS
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["Row", "Snapshot", "Snapshots"]
+
+POOL_CONNECTIONS_MAX = 4
+CONNECT_SECONDS_MAX = 3
+STATEMENT_SECONDS_MAX = 10
+POSITION_WAIT_SECONDS = 5.0
+POSITION_POLL_SECONDS = 0.02
+AGAIN_AFTER_SECONDS = 1
+ATTEMPTS_MAX = 3
+DROPPED_STATES = ("42P01", "3F000")
+"""SQLSTATE of a table or schema that is not there (any more)."""
+SERVING = select(VERSIONS).where(VERSIONS.c.state == "serving")
+
+Row = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The versions that serve, by view, and one transaction that sees them as they were at its start."""
+
+    connection: AsyncConnection
+    serving: Mapping[str, Row]
+
+    async def rows(self, query: Select[Any]) -> Sequence[Row]:
+        """What a query over the views' tables finds; nothing before the projection has made them."""
+        if not self.serving:
+            return []
+        schemas = {view: f"{view}_{row['version']}" for view, row in self.serving.items()}
+        options = {"schema_translate_map": schemas}
+        found = (await self.connection.execute(query, execution_options=options)).mappings().all()
+        return [{str(name): value for name, value in row.items()} for row in found]
+
+
+class Snapshots:
+    """Takes looks; connects at the first one."""
+
+    def __init__(self, dsn: str | Secret) -> None:
+        current = plain(dsn)
+
+        async def connect() -> Connection:  # each time with the password as it is now: it may have been rotated
+            return await asyncpg.connect(current(), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX)
+
+        self._engine: AsyncEngine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            pool_size=POOL_CONNECTIONS_MAX,
+            max_overflow=0,
+            isolation_level="REPEATABLE READ",
+        )
+        listen(self._engine.sync_engine, "begin", _count)
+
+    async def ask(self, question: Callable[[Snapshot], Awaitable[T]]) -> T:
+        """The answer to a question, all of it as of one moment; Unavailable if the read database is away."""
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                async with self._engine.connect() as connection:
+                    found = (await connection.execute(SERVING)).mappings().all()
+                    serving = {row["view"]: {str(name): value for name, value in row.items()} for row in found}
+                    return await question(Snapshot(connection, serving))
+            except DBAPIError as error:
+                if _state(error) in DROPPED_STATES and attempt + 1 < ATTEMPTS_MAX:
+                    continue
+                if not _is_away(error):
+                    raise
+                raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
+            except (OSError, TimeoutError, PoolTimeout) as error:
+                raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
+        raise Unavailable("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS)
+
+    async def wait_for(self, position: Position, views: Sequence[str]) -> None:
+        """Return when these views have reached `position`; Unavailable if they do not in time, or have stopped."""
+        deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
+        while (behind := await self._behind(position, views)) is not None:
+            if behind["stopped_at"] is not None:
+                raise Unavailable("view-stopped", f"the view {behind['view']} has stopped", AGAIN_AFTER_SECONDS)
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable("read-side-behind", "the read side has not reached this position yet")
+            await asyncio.sleep(POSITION_POLL_SECONDS)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._engine.dispose()
+
+    async def _behind(self, position: Position, views: Sequence[str]) -> Row | None:
+        async def first(snapshot: Snapshot) -> Row | None:
+            unmade = {"view": "", "stopped_at": None}
+            rows = [snapshot.serving.get(view, unmade) for view in views]
+            return next((row for row in rows if not row["view"] or _position(row) < position), None)
+
+        return await self.ask(first)
+
+
+def _position(row: Row) -> Position:
+    return Position(row["epoch"], row["transaction_id"], row["position"])
+
+
+def _state(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def _is_away(error: DBAPIError) -> bool:
+    """Whether this is no fault of the question: the connection is gone, or the server says `not now`."""
+    return error.connection_invalidated or isinstance(error, InterfaceError) or _state(error).startswith(AWAY_STATES)
+
+
+def _count(_: object) -> None:
+    METRICS.count("transactions")

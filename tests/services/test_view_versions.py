@@ -1,0 +1,241 @@
+"""Views as versions: built beside the one that serves, compared, switched to and back, stopped by one event alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.kit.log import Append, NewEvent, Recorded
+from services.kit.postgres_log import PostgresReader
+from services.projection.building import Builder
+from services.projection.nudging import Feeder
+from services.projection.view import View
+from services.projection.views import VIEWS
+from tests.services.read_side import AT, ReadSide, confirmed, counted, created, pages_of, running
+
+CREATED = "zerocart.orders.order.created.v1"
+
+
+@pytest.fixture
+async def side(database) -> AsyncGenerator[ReadSide]:
+    async with running(database) as one:
+        yield one
+
+
+async def states(side: ReadSide, view: str = "orders") -> list[str]:
+    shown = (await side.projection.get(f"/projection/views/{view}")).json()["versions"]
+    return [each["state"] for each in shown]
+
+
+async def post(side: ReadSide, path: str, body: dict[str, Any], status: int = 200) -> dict[str, Any]:
+    answer = await side.projection.post(f"/projection/views/{path}", json=body)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+async def built(side: ReadSide, view: str = "orders", then: str = "switch_if_equal") -> dict[str, Any]:
+    """The newest version of a view after a rebuild."""
+    await post(side, f"{view}/rebuild", {"then": then}, 202)
+    answer = await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
+    return answer.json()["versions"][-1]
+
+
+async def some_orders(side: ReadSide, first: int = 0, count: int = 5) -> list[Recorded]:
+    said: list[Recorded] = []
+    for number in range(first, first + count):
+        said = await side.order(f"ord_{number:04}", created(f"ord_{number:04}"))
+    return said
+
+
+async def owner(database) -> asyncpg.Connection:
+    return await asyncpg.connect(database.read_owner_dsn)
+
+
+async def test_the_next_version_is_built_compared_and_switched_to_and_the_old_one_kept(side: ReadSide) -> None:
+    await side.show(await some_orders(side))
+    version = await built(side)
+    assert (version["state"], version["version"]) == ("serving", 2)
+    same = {"only_old": 0, "only_new": 0, "different": 0, "examples": None}
+    assert version["compared"] == dict.fromkeys(VIEWS["orders"].tables, same)
+    assert await states(side) == ["kept", "serving"]
+    assert (await side.get("/orders"))["total"] == 5
+
+
+async def test_there_and_back_and_what_was_kept_catches_up_first(side: ReadSide) -> None:
+    await side.show(await some_orders(side))
+    await built(side)
+    await side.show(await some_orders(side, 5))
+    await post(side, "orders/switch", {"version": 1})
+    assert await states(side) == ["serving", "kept"]
+    assert (await side.get("/orders"))["total"] == 10
+    await side.show(await some_orders(side, 10, 1))
+    await post(side, "orders/switch", {"version": 2})
+    assert (await side.get("/orders"))["total"] == 11
+
+
+async def test_what_was_kept_before_makes_room(side: ReadSide, database) -> None:
+    await side.show(await some_orders(side))
+    await built(side)
+    await built(side)
+    assert await states(side) == ["kept", "serving"]
+    connection = await owner(database)
+    assert not await connection.fetchval("SELECT true FROM pg_namespace WHERE nspname = 'orders_1'")
+    await connection.close()
+
+
+async def test_a_difference_is_shown_and_keeps_the_old_one_serving_until_somebody_decides(side, database) -> None:
+    await side.show(await some_orders(side))
+    connection = await owner(database)
+    await connection.execute("UPDATE orders_1.orders SET status = 'lost' WHERE order_id = 'ord_0001'")
+    await connection.execute("DELETE FROM orders_1.orders WHERE order_id = 'ord_0002'")
+    await connection.close()
+    version = await built(side)
+    found = version["compared"]["orders"]
+    assert (version["state"], found["only_old"], found["only_new"], found["different"]) == ("building", 0, 1, 1)
+    assert found["examples"] == ["ord_0001", "ord_0002"]
+    assert (await side.get("/orders"))["total"] == 4
+    await post(side, "orders/switch", {"version": 2})
+    assert (await side.get("/orders"))["total"] == 5
+
+
+async def test_a_version_that_does_not_serve_can_be_dropped_and_the_one_that_does_cannot(side: ReadSide) -> None:
+    await side.show(await some_orders(side))
+    await built(side)
+    answer = await side.projection.delete("/projection/views/orders/versions/1")
+    assert [each["version"] for each in answer.json()["versions"]] == [2]
+    assert (await side.projection.delete("/projection/views/orders/versions/2")).status_code == 409
+    assert (await side.projection.delete("/projection/views/orders/versions/1")).status_code == 404
+    assert (await side.projection.get("/projection/views/colours")).status_code == 404
+
+
+async def test_an_event_that_cannot_be_shown_stops_its_view_alone_and_can_be_skipped(side: ReadSide) -> None:
+    await side.show(await some_orders(side))
+    odd = NewEvent(CREATED, AT, '{"odd": "secret"}', '{"partitionkey": "ord_odd"}')
+    await side.logs["orders"].append(Append("order-ord_odd", 0, [odd]))
+    await side.append("inventory", "stock-mug", counted("mug", 7))
+    (event,) = await side.order("ord_9", created("ord_9"))
+    await side.show([event])  # nobody waits for what has stopped
+    assert (await side.get("/stock/mug"))["on_hand"] == 7
+    answer = await side.query.get(f"/orders/ord_9?position={event.position}")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "view-stopped", "1")
+    (version,) = (await side.projection.get("/projection/views/orders")).json()["versions"]
+    assert version["stopped_by"].startswith(f"{CREATED}: not readable: ")
+    assert "secret" not in version["stopped_by"]
+    assert version["events_behind"] == 3
+    where = {"position": str(event.position), "reason": "not this one"}
+    assert (await side.projection.post("/projection/views/orders/skip", json=where)).status_code == 409
+    await post(side, "orders/retry", {})
+    assert (await side.projection.get("/projection/views/orders")).json()["versions"][0]["stopped_at"]
+    shown = await post(side, "orders/skip", {"position": version["stopped_at"], "reason": "written by hand"})
+    assert [(each["reason"], each["skipped_by"]) for each in shown["skipped"]] == [("written by hand", "operator")]
+    assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
+    assert (await built(side))["state"] == "serving"  # every later version leaves it out too
+    assert (await side.get("/orders"))["total"] == 6
+
+
+def revised(name: str, revision: int, **changes: Any) -> dict[str, View]:
+    return {**VIEWS, name: replace(VIEWS[name], revision=revision, **changes)}
+
+
+async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of_its_way(side, database) -> None:
+    await side.show(await some_orders(side))
+    reader = PostgresReader(database.dsn("projection"))
+    new = pages_of(database, reader, revised("orders", 2))
+    builder = Builder(new)
+    await builder.prepare()
+    await builder.wait("orders", 20)
+    assert await states(side) == ["kept", "serving"]
+    (event,) = await some_orders(side, 5, 1)
+    old = asyncio.create_task(side.nudge(event))
+    await Feeder(new, builder).reach(event.position)
+    assert (await old).status_code == 204
+    assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
+    answer = await side.projection.post("/projection/views/orders/switch", json={"version": 2})
+    assert (answer.status_code, answer.json()["code"]) == (409, "other-revision")
+    await post(side, "orders/switch", {"version": 1})  # as after the old release was rolled out again
+    await side.show(await some_orders(side, 6, 1))
+    assert (await side.get("/orders"))["total"] == 7
+    await builder.close()
+    await new.database.close()
+    await reader.close()
+
+
+async def test_a_build_goes_on_where_it_was_left(side: ReadSide, database) -> None:
+    await side.show(await some_orders(side, 0, 40))
+    reader = PostgresReader(database.dsn("projection"))
+    pages = pages_of(database, reader)
+    async with pages.database.making() as session:
+        await session.make(VIEWS["orders"], 2, "building", "switch_if_equal")
+    await pages.build(VIEWS["orders"], 2, events_max=15)  # and then its process is killed
+    half = (await pages.database.versions())[2].checkpoint
+    async with running(database) as another:
+        answer = await another.projection.get("/projection/views/orders?wait_seconds=20")
+    assert [each["state"] for each in answer.json()["versions"]] == ["kept", "serving"]
+    assert (await pages.database.versions())[2].checkpoint > half
+    assert (await side.get("/orders"))["total"] == 40
+    await pages.database.close()
+    await reader.close()
+
+
+async def test_no_query_fails_or_goes_back_in_time_while_versions_come_and_go(side: ReadSide, database) -> None:
+    await side.show(await some_orders(side, 0, 20))
+    placed = 20
+    done = asyncio.Event()
+
+    async def place() -> None:
+        nonlocal placed
+        while not done.is_set():
+            await side.show(await some_orders(side, placed, 1))
+            placed += 1
+
+    async def poll() -> int:
+        seen, looks = 0, 0
+        while not done.is_set():
+            certain = placed
+            found = (await side.get("/orders"))["total"]
+            assert found >= max(seen, certain), (seen, certain, found)
+            seen, looks = found, looks + 1
+        return looks
+
+    placing = asyncio.create_task(place())
+    polling = [asyncio.create_task(poll()) for _ in range(2)]
+    for _ in range(3):
+        assert (await built(side))["state"] == "serving"
+        newest = (await side.projection.get("/projection/views/orders")).json()["versions"]
+        await post(side, "orders/switch", {"version": newest[0]["version"]})
+    done.set()
+    await placing
+    assert min(await asyncio.gather(*polling)) > 10
+    await post(side, "orders/rebuild", {"then": "wait"}, 202)
+
+
+async def test_query_may_read_and_change_nothing(side: ReadSide, database) -> None:
+    await side.show(await some_orders(side))
+    query = await asyncpg.connect(database.read_dsn("query"))
+    assert await query.fetchval("SELECT count(*) FROM orders_1.orders") == 5
+    for forbidden in (
+        "DELETE FROM orders_1.orders",
+        "CREATE TABLE orders_1.mine ()",
+        "UPDATE view_versions SET version = 2",
+        "SELECT make_version_schema('a_1', 'zerocart_query', 'zerocart_query')",
+        "SELECT drop_version_schema('orders_1')",
+    ):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await query.execute(forbidden)
+    await query.close()
+    projection = await asyncpg.connect(database.read_dsn("projection"))
+    with pytest.raises(asyncpg.RaiseError):
+        await projection.execute("SELECT public.drop_version_schema('public')")
+    await projection.close()
+
+
+async def test_a_confirmed_order_is_confirmed_in_every_version(side: ReadSide) -> None:
+    await some_orders(side, 0, 1)
+    await side.show(await side.order("ord_0000", confirmed("ord_0000")))
+    await built(side)
+    assert (await side.get("/orders/ord_0000"))["status"] == "confirmed"
