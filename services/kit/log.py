@@ -5,7 +5,7 @@ Adapters: `services.kit.postgres_log` (the real one) and `services.kit.memory` (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -261,6 +261,14 @@ class LogReader(Protocol):
 
     async def read_all(self, after: Position, events_max: int) -> Page:
         """Up to `events_max` events after `after`, in order, none that a running transaction could still precede."""
+        ...
+
+    async def end(self) -> Position:
+        """The last event that is final; START if there is none."""
+        ...
+
+    async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
+        """Up to `events_max` events of these types after `after`, none after `until`, which must be final."""
         ...
 
     async def behind(self, after: Position, events_max: int) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from services.kit.errors import ZerocartError
 from services.kit.log import (
+    START,
     Append,
     Appended,
     Conflict,
@@ -197,6 +198,16 @@ class MemoryReader:
         first = bisect_right(self._store.events, after, key=lambda event: event.position)
         events = self._store.events[first : first + events_max]
         return Page(events, events[-1].position if events else after)
+
+    async def end(self) -> Position:
+        """The last event that is final; START if there is none."""
+        return self._store.events[-1].position if self._store.events else START
+
+    async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
+        """Up to `events_max` events of these types after `after`, none after `until`."""
+        every = await self.read_all(after, len(self._store.events))
+        events = [event for event in every.events if event.position <= until and event.type in types][:events_max]
+        return Page(events, events[-1].position if len(events) == events_max else max(after, until))
 
     async def behind(self, after: Position, events_max: int) -> int:
         """How many events come after `after`, counted up to `events_max`."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from services.kit.errors import Unavailable
 from services.kit.group_commit import LANES, GroupCommit
-from services.kit.log import Append, Duplicate, OutboxRow, Page, Position, Recorded, Result, checked, distinct
+from services.kit.log import START, Append, Duplicate, OutboxRow, Page, Position, Recorded, Result, checked, distinct
 from services.kit.postgres import Connections, Contention, statement, translated
 from services.kit.postgres_rows import append_once, find_marks, outbox_rows, recorded
 from services.kit.secrets import Secret
@@ -172,6 +172,17 @@ class PostgresReader:
         )
         events = recorded(rows)
         return Page(events, events[-1].position if events else after)
+
+    async def end(self) -> Position:
+        """The last event that is final; START if there is none."""
+        rows = await self.connections.fetch(statement("end"))
+        return Position(*rows[0]) if rows else START
+
+    async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
+        """Up to `events_max` events of these types after `after`, none after `until`, which must be final."""
+        rows = await self.connections.fetch(statement("read_types"), *after, *until, list(types), events_max)
+        events = recorded(rows)
+        return Page(events, events[-1].position if len(events) == events_max else max(after, until))
 
     async def behind(self, after: Position, events_max: int) -> int:
         """How many events come after `after`, counted up to `events_max`."""

@@ -22,6 +22,7 @@ from services.projection.view import Shown, View
 __all__ = ["PAGE_EVENTS_MAX", "Pages"]
 
 PAGE_EVENTS_MAX = 1_000
+BUILD_EVENTS_MAX = 4_000
 
 
 class Poisoned(Exception):
@@ -55,13 +56,13 @@ class Pages:
         """How many events come after a checkpoint, at most `events_max`."""
         return await self._log.behind(checkpoint, events_max)
 
-    async def build(self, view: View, number: int, events_max: int = PAGE_EVENTS_MAX) -> tuple[Version | None, int]:
+    async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, int]:
         """Feed one version; as it is then, and how many events there were. None if it is gone or stopped."""
         async with self.database.version(view.name, number) as session:
             version = _running(session.versions)
             if version is None:
                 return None, 0
-            page = await self._log.read_all(version.checkpoint, events_max)
+            page = await self._log.read_types(version.checkpoint, await self._log.end(), view.types, events_max)
         try:
             shown = await read(self._vault, view.hears, page.events)
             await self._carefully(view, version, shown, page.end)
@@ -71,12 +72,12 @@ class Pages:
 
     async def catch_up(self, session: Session, version: Version, to: Position) -> Version:
         """Feed a version, which the session holds, exactly up to `to`."""
+        view = self.views[version.view]
         if version.checkpoint >= to:
             return version
         while version.checkpoint < to:
-            page = _cut(await self._log.read_all(version.checkpoint, PAGE_EVENTS_MAX), to)
-            shown = await read(self._vault, self._hears, page.events)
-            await _feed(session, version, self.views[version.view], shown)
+            page = await self._log.read_types(version.checkpoint, to, view.types, PAGE_EVENTS_MAX)
+            await _feed(session, version, view, await read(self._vault, view.hears, page.events))
             version = replace(version, checkpoint=page.end)
         await session.move([version], version.checkpoint)
         return version

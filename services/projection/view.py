@@ -29,6 +29,7 @@ class View:
     """A view as this code defines it.
 
     `revision` is raised with every change of what its rows are: the projection then builds a new version by itself.
+    It sees the events that it `hears`, which wake the projection, and those that it `also` reads when it is awake.
     `tables` has for each table the columns that make a row unique. `feed` changes the rows that events change.
     """
 
@@ -37,6 +38,12 @@ class View:
     tables: Mapping[str, str]
     hears: Mapping[str, type[Message]]
     feed: Callable[[Rows, Sequence[Shown]], Awaitable[None]]
+    also: frozenset[str] = frozenset()
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The types of all events that it sees."""
+        return self.also | set(self.hears)
 
     @cached_property
     def ddl(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -195,3 +196,24 @@ async def test_reading_goes_page_by_page(harness, reader):
     assert after < await reader.horizon()
     empty = await reader.read_all(after, 3)
     assert (empty.events, empty.end) == ([], after)
+
+
+async def test_reading_some_types_ends_where_it_was_told_to_or_where_the_page_is_full(harness, reader):
+    said, meant = "zerocart.test.said.v1", "zerocart.test.meant.v1"
+    kinds = (said, meant, said, said, meant)
+    assert await reader.end() == START
+    log = harness.log()
+    for number, kind in enumerate(kinds):
+        await log.append(Append(f"s{number}", 0, [replace(event(), type=kind)]))
+    every = (await reader.read_all(START, 10)).events
+    end = await reader.end()
+    assert end == every[-1].position
+    page = await reader.read_types(START, end, {said}, 10)
+    assert ([each.stream for each in page.events], page.end) == (["s0", "s2", "s3"], end)
+    full = await reader.read_types(START, end, {said}, 2)
+    assert ([each.stream for each in full.events], full.end) == (["s0", "s2"], every[2].position)
+    early = await reader.read_types(every[0].position, every[2].position, {said, meant}, 10)
+    assert ([each.stream for each in early.events], early.end) == (["s1", "s2"], every[2].position)
+    nothing = await reader.read_types(START, end, {"zerocart.test.unsaid.v1"}, 10)
+    assert (nothing.events, nothing.end) == ([], end)
+    assert [await reader.behind(at, 3) for at in (START, every[2].position, end)] == [3, 2, 0]

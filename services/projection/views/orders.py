@@ -13,7 +13,7 @@ from services.kit.log import Recorded
 from services.kit.message import ERASED, Message
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard, person_erased
-from services.projection.views.words import words_for
+from services.projection.views.words import TOLD, words_for
 
 __all__ = ["ORDERS", "Line", "Moment", "Order", "lines_of", "order_after", "order_of"]
 
@@ -211,4 +211,5 @@ ORDERS = View(
     tables={"orders": "order_id", "order_lines": "order_id, line", "timeline": "order_id, position"},
     hears={model.type: model for model in HEARS},
     feed=feed,
+    also=TOLD,
 )

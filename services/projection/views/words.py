@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-__all__ = ["words_for"]
+__all__ = ["TOLD", "words_for"]
 
 WORDS: Mapping[str, str] = {
     "orders.order.drafted": "a draft was begun",
@@ -41,6 +41,9 @@ WORDS: Mapping[str, str] = {
     "notifications.cancellation.sent": "the cancellation was mailed",
     "notifications.order_mail.sent": "the customer was told",
 }
+
+TOLD = frozenset(f"zerocart.{name}.v1" for name in WORDS)
+"""The types of the events that belong in a timeline."""
 
 
 def words_for(cloudevents_type: str) -> str | None:

@@ -1,0 +1,10 @@
+-- The last event that is final: below it nothing will appear any more.
+SELECT epoch, transaction_id, position
+FROM events
+WHERE
+    (epoch, transaction_id) < (
+        (SELECT c.epoch FROM cluster AS c),
+        (SELECT pg_snapshot_xmin(pg_current_snapshot()))
+    )
+ORDER BY epoch DESC, transaction_id DESC, position DESC
+LIMIT 1

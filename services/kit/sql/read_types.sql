@@ -1,0 +1,9 @@
+-- The events of some types in the global order, after ($1, $2, $3) and up to ($4, $5, $6), which must be final.
+SELECT service, stream, version, epoch, transaction_id, position, type, time, data, meta
+FROM events
+WHERE
+    (epoch, transaction_id, position) > ($1::smallint, $2::xid8, $3::bigint)
+    AND (epoch, transaction_id, position) <= ($4::smallint, $5::xid8, $6::bigint)
+    AND type = ANY($7::text[])
+ORDER BY epoch, transaction_id, position
+LIMIT $8
