@@ -11,7 +11,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up down chaos bench promtool manifests keep lock clean
+.PHONY: help setup check format test demo up down chaos fuzz bench promtool manifests keep lock clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -62,6 +62,9 @@ test-containers: setup ## ports, image and compose on a container engine; skippe
 
 chaos: setup ## kill and restart things while orders flow, then the books
 	$(BIN)/pytest -m chaos -s
+
+fuzz: setup ## every route against its OpenAPI document, deeper and at random (EXAMPLES=n for each)
+	ZEROCART_FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/pytest tests/services/test_openapi.py
 
 bench: setup ## measure what docs/performance.md says
 	$(BIN)/python -m tests.bench

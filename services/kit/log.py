@@ -15,6 +15,7 @@ from services.kit.errors import ZerocartError
 
 __all__ = [
     "APPEND_EVENTS_MAX",
+    "POSITION_PATTERN",
     "START",
     "Append",
     "Appended",
@@ -62,6 +63,9 @@ class Position(NamedTuple):
         epoch, transaction, number = (int(part, 16) for part in parts)
         return cls(epoch, transaction, number)
 
+
+POSITION_PATTERN = "^[0-9a-f]{4}[.][0-9a-f]{16}[.][0-9a-f]{16}$"
+"""What a position looks like outside."""
 
 START = Position(0, 0, 0)
 """Before every event."""

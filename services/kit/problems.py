@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from starlette.responses import Response
 
@@ -24,9 +25,35 @@ from services.kit.errors import (
     ZerocartError,
 )
 
-__all__ = ["headers_of", "problem", "status_of"]
+__all__ = ["RESPONSES", "headers_of", "problem", "status_of"]
 
 CHALLENGE = 'Bearer realm="zerocart"'
+
+_SCHEMA: Mapping[str, object] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": {"type": "string", "description": "For programs; it does not change."},
+        "detail": {"type": "string", "description": "For people."},
+        "errors": {
+            "type": "array",
+            "description": "What is wrong, field by field.",
+            "items": {
+                "type": "object",
+                "required": ["field", "code", "detail"],
+                "properties": {"field": {"type": "string"}, "code": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, "content": {"application/problem+json": {"schema": _SCHEMA}}}
+    for status, description in (("4XX", "The request is refused."), ("5XX", "It cannot be done now; ask again."))
+}
+"""What every route may answer beside its own, as OpenAPI describes it."""
 
 _STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular first
     (TooLarge, 413),

@@ -29,7 +29,7 @@ from services.kit.log import Mark
 from services.kit.logs import log
 from services.kit.metrics import METRICS
 from services.kit.outbox import Relay
-from services.kit.problems import headers_of, problem, status_of
+from services.kit.problems import RESPONSES, headers_of, problem, status_of
 from services.kit.settings import Settings
 from services.kit.strict_json import read_json
 from services.kit.tokens import verifier
@@ -176,7 +176,7 @@ def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
     app.state.limits = Limits(settings.rates)
     for router in routers:
         check_rules(router.routes)
-        app.include_router(router)
+        app.include_router(router, responses=RESPONSES)
     app.add_exception_handler(ZerocartError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
@@ -241,10 +241,19 @@ def _field_error(part: Mapping[str, Any]) -> FieldError:
     return FieldError(place or "body", str(part["type"]), str(part["msg"]))
 
 
-async def _on_http(_: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # Starlette names the methods of the first route only that has this path
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
     codes = {404: "not-found", 405: "method-not-allowed", 415: "unsupported-media-type"}
-    return problem(error.status_code, codes.get(error.status_code, "http-error"), error.detail, (), error.headers)
+    return problem(error.status_code, codes.get(error.status_code, "http-error"), error.detail, (), headers)
+
+
+def _methods(request: Request) -> set[str]:
+    routes: Sequence[object] = request.app.routes
+    matching = (each for each in routes if isinstance(each, APIRoute) and each.path_regex.match(request.url.path))
+    return {method for route in matching for method in route.methods or ()}
 
 
 async def _on_bug(_: Request, error: Exception) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -64,7 +64,7 @@ class OrderBody(BaseModel):
 class AmendBody(BaseModel):
     """What can be changed until the shipment exists."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
     email: Email | None = None
     customer_name: Text | None = None
     shipping_address: Address | None = None
@@ -99,7 +99,9 @@ def router(handler: CommandHandler) -> APIRouter:
             headers={"Location": f"/orders/{order_id}"},
         )
 
-    @routes.post("/orders", status_code=202, dependencies=[limited("place")])
+    drafted: dict[int | str, dict[str, Any]] = {201: {"description": "A draft was begun."}}
+
+    @routes.post("/orders", status_code=202, responses=drafted, dependencies=[limited("place")])
     async def place(
         body: OrderBody, caller: Writes, cause: RestCause, draft: Annotated[bool, Query()] = False
     ) -> Response:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.access import Caller, needs
 from services.kit.errors import FieldError, Invalid, NotFound
-from services.kit.log import Position
+from services.kit.log import POSITION_PATTERN, Position
 from services.kit.rest import json_router
 from services.projection.building import Builder
 from services.projection.feeding import Pages
@@ -50,7 +50,7 @@ class Switch(_Body):
 class Skip(_Body):
     """The event that a view is to do without, as `stopped_at` names it, and why."""
 
-    position: str = Field(max_length=64)
+    position: str = Field(pattern=POSITION_PATTERN)
     reason: str = Field(min_length=1, max_length=500)
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.encoders import jsonable_encoder
+from pydantic import BeforeValidator
 
 from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.errors import FieldError, Forbidden, Invalid, NotFound
-from services.kit.log import Position
+from services.kit.log import POSITION_PATTERN, Position
 from services.kit.rest import json_router
 from services.query.reading import SORTS, OrderFilter, Page, Reading
 
@@ -26,6 +28,16 @@ VIEWS_READ = ("orders", "stock")
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
 
+RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+
+
+def _rfc_3339(text: object) -> object:
+    """Pydantic would take a number for seconds since 1970, and a date for its midnight."""
+    if not isinstance(text, str) or not RFC_3339.fullmatch(text):
+        raise ValueError("an instant is written as in 2026-11-23T12:00:00Z (RFC 3339)")
+    return text
+
+
 Id = Annotated[str, Path(max_length=64, pattern=PRINTABLE)]
 IdFilter = Annotated[str | None, Query(max_length=64, pattern=PRINTABLE)]
 Status = Literal[
@@ -34,7 +46,8 @@ Status = Literal[
 PageNumber = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
 ReadsOrders = Annotated[Caller, needs("orders:read")]
-Token = Annotated[str | None, Query(alias="position", max_length=64)]
+Token = Annotated[str | None, Query(alias="position", pattern=POSITION_PATTERN)]
+Instant = Annotated[datetime, BeforeValidator(_rfc_3339)]
 
 
 def router(reading: Reading) -> APIRouter:
@@ -55,8 +68,8 @@ def router(reading: Reading) -> APIRouter:
         caller: ReadsOrders,
         customer_id: IdFilter = None,
         status: Status | None = None,
-        created_from: Annotated[datetime | None, Query(alias="from")] = None,
-        created_to: Annotated[datetime | None, Query(alias="to")] = None,
+        created_from: Annotated[Instant | None, Query(alias="from")] = None,
+        created_to: Annotated[Instant | None, Query(alias="to")] = None,
         product_id: IdFilter = None,
         sort: Annotated[str, Query(max_length=40)] = "-created_at",
         page: PageNumber = 1,

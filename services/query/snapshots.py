@@ -41,6 +41,8 @@ DROPPED_STATES = ("42P01", "3F000")
 SERVING = select(VERSIONS).where(VERSIONS.c.state == "serving")
 
 Row = Mapping[str, Any]
+UNMADE: Row = {"epoch": 0, "transaction_id": 0, "position": 0, "stopped_at": None}
+"""How far a view is before the projection has been there for the first time."""
 T = TypeVar("T")
 
 
@@ -113,9 +115,8 @@ class Snapshots:
 
     async def _behind(self, position: Position, views: Sequence[str]) -> Row | None:
         async def first(snapshot: Snapshot) -> Row | None:
-            unmade = {"view": "", "stopped_at": None}
-            rows = [snapshot.serving.get(view, unmade) for view in views]
-            return next((row for row in rows if not row["view"] or _position(row) < position), None)
+            rows = [snapshot.serving.get(view, UNMADE) for view in views]
+            return next((row for row in rows if _position(row) < position), None)
 
         return await self.ask(first)
 

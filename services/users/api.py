@@ -104,6 +104,7 @@ class RegistrationBody(ProfileBody):
 class ProfilePatch(Strict):
     """The parts of a profile that are to change; null takes one away."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
     name: Name = ""
     company: Text | None = None
     role: Text | None = None

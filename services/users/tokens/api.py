@@ -45,11 +45,24 @@ FORM: dict[str, Any] = {
 }
 
 
+REFUSAL: dict[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "4XX": {
+        "description": "The grant is refused (RFC 6749, 5.2).",
+        "content": {"application/json": {"schema": REFUSAL}},
+    }
+}
+
+
 def router(grants: Grants, keys: SigningKeys) -> APIRouter:
     """The routes of tokens."""
     routes = APIRouter()
 
-    @routes.post("/token", openapi_extra=FORM, dependencies=[PUBLIC, limited("token")])
+    @routes.post("/token", openapi_extra=FORM, responses=REFUSALS, dependencies=[PUBLIC, limited("token")])
     async def token(request: Request) -> Response:
         try:
             asked = _token_request(request, await _form(request))

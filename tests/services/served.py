@@ -1,0 +1,107 @@
+"""All services on loopback, in a thread of their own, behind one address: what the edge is in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import AsyncExitStack, contextmanager
+from typing import Any
+
+import httpx
+import uvicorn
+
+from services.kit.asgi import App, Receive, Scope, Send
+from tests.services import read_side, system
+
+READS = ("query", "projection")
+START_SECONDS_MAX = 20.0
+
+
+class Gateway:
+    """Hands a request to the service whose document has its path, reads to query first; `/openapi.json` is of all."""
+
+    def __init__(self, apps: Mapping[str, App], documents: Mapping[str, dict[str, Any]]) -> None:
+        self._apps = apps
+        self.document = merged(documents)
+        self._owners = {
+            (path, method.upper()): service
+            for service in documents
+            for path, operations in documents[service]["paths"].items()
+            for method in operations
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        service = self._owner(scope["path"], scope["method"])
+        await self._apps[service](scope, receive, send)
+
+    def _owner(self, path: str, method: str) -> str:
+        fits = [owner for owner in self._owners.items() if _fits(owner[0][0], path)]
+        exact = [owner for owner in fits if "{" not in owner[0][0]] or fits
+        same = [service for (_, its), service in exact if its == method] or [service for _, service in exact]
+        return same[0] if same else "orders"
+
+
+def _fits(template: str, path: str) -> bool:
+    wanted, given = template.split("/"), path.split("/")
+    return len(wanted) == len(given) and all(w == g or w.startswith("{") for w, g in zip(wanted, given, strict=True))
+
+
+def merged(documents: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """One document of several; an operation that two have is that of the last."""
+    paths: dict[str, dict[str, Any]] = {}
+    components: dict[str, dict[str, Any]] = {}
+    for document in documents.values():
+        for path, operations in document["paths"].items():
+            paths.setdefault(path, {}).update(operations)
+        for kind, named in document.get("components", {}).items():
+            components.setdefault(kind, {}).update(named)
+    info = {"title": "zerocart", "version": "1"}
+    return {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+
+
+@contextmanager
+def served(database: Any) -> Generator[tuple[str, dict[str, Any]]]:
+    """The address of the gateway and the document of everything behind it."""
+    started: list[Any] = []
+    ready, done = threading.Event(), threading.Event()
+
+    async def serve() -> None:
+        async with AsyncExitStack() as stack:
+            one = await stack.enter_async_context(system.running(database))
+            side = await stack.enter_async_context(read_side.running(database))
+            clients = {**one.bus.clients, "projection": side.projection, "query": side.query}
+            documents = {}
+            for name, client in clients.items():
+                answer = await client.get("/openapi.json")
+                if answer.status_code == 200:
+                    documents[name] = answer.json()
+            apps = {name: _app(client) for name, client in clients.items()}
+            gateway = Gateway(apps, documents)
+            server = uvicorn.Server(uvicorn.Config(gateway, port=0, lifespan="off", log_level="warning"))
+            running = asyncio.create_task(server.serve())
+            while not server.started:
+                await asyncio.sleep(0.01)
+            port = server.servers[0].sockets[0].getsockname()[1]
+            started.extend((f"http://127.0.0.1:{port}", gateway.document))
+            ready.set()
+            while not done.is_set():
+                await asyncio.sleep(0.05)
+            server.should_exit = True
+            await running
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(START_SECONDS_MAX)
+    try:
+        yield started[0], started[1]
+    finally:
+        done.set()
+        thread.join()
+
+
+def _app(client: httpx.AsyncClient) -> Any:
+    transport = client._transport
+    assert isinstance(transport, httpx.ASGITransport)
+    return transport.app

@@ -1,0 +1,44 @@
+"""Every route against its own document: generated requests, good, bad and in sequences, with all of schemathesis's checks.
+
+ZEROCART_FUZZ_EXAMPLES makes it look deeper, and at other cases each time (`make fuzz`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.services.served import served
+from tests.tokens import authorization, customer
+
+CONFIG = Path(__file__).parent / "schemathesis.toml"
+EXAMPLES = int(os.environ.get("ZEROCART_FUZZ_EXAMPLES", "8"))
+SEED = [] if "ZEROCART_FUZZ_EXAMPLES" in os.environ else ["--seed", "20261123"]
+
+
+def run(url: str, document: Path, headers: dict[str, str], *more: str) -> str:
+    """What is wrong, as schemathesis says it; empty if nothing is."""
+    program = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run", str(document)]
+    token = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+    bounds = ["--url", url, "--max-examples", str(EXAMPLES), "--continue-on-failure", *SEED]
+    done = subprocess.run([*program, *bounds, *token, *more], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("who", ["staff", "customer"])
+def test_every_route_does_what_its_document_says(database, tmp_path, who: str) -> None:
+    headers = authorization() if who == "staff" else customer("usr_fuzz")
+    phases = "examples,coverage,fuzzing,stateful" if who == "staff" else "coverage"
+    with served(database) as (url, document):
+        file = tmp_path / "openapi.json"
+        file.write_text(json.dumps(document))
+        found = run(url, file, headers, "--phases", phases, *EXCEPT)
+    assert not found, found[-20_000:]
+
+
+EXCEPT = ("--exclude-checks", "allow_header_conformance")
