@@ -8,6 +8,7 @@ old and new code work side by side on one log and one topic, so a message may on
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -20,7 +21,7 @@ from services.kit.message import Message
 from services.kit.migrate import all_migrations
 from services.kit.personal import Fields, personal_fields
 
-__all__ = ["KEPT", "changes", "kept", "shape_changes"]
+__all__ = ["KEPT", "changes", "example_of", "kept", "models", "shape_changes"]
 
 KEPT = Path(__file__).parent.parent / "tests" / "architecture" / "data" / "kept.json"
 WORDS = ("title", "description", "default")
@@ -31,17 +32,64 @@ Kept = dict[str, dict[str, Any]]
 
 def kept() -> Kept:
     """As the code has it now: by type the shape of a message, by name the checksum of a migration."""
-    messages = {model.type: _message(model) for model in _messages()}
+    messages = {model.type: _message(model) for model in models()}
     migrations = {migration.name: migration.checksum for migration in all_migrations()}
     return {"messages": dict(sorted(messages.items())), "migrations": dict(sorted(migrations.items()))}
 
 
-def _messages() -> Iterator[type[Message]]:
+def models() -> Iterator[type[Message]]:
+    """Every message that there is."""
     for found in iter_modules(services.contracts.__path__):
         module = import_module(f"services.contracts.{found.name}")
         for each in vars(module).values():
             if isinstance(each, type) and issubclass(each, Message) and "type" in vars(each):
                 yield each
+
+
+def example_of(model: type[Message]) -> dict[str, Any]:
+    """A message with every field that it has, the same each time for the same shape."""
+    schema = model.model_json_schema()
+    content = _example(schema, schema.get("$defs", {}))
+    return json.loads(model.model_validate_json(json.dumps(content)).write())
+
+
+def _example(schema: Mapping[str, Any], named: Mapping[str, Any]) -> Any:
+    """Something that a schema describes: no more of JSON Schema than Pydantic writes for messages."""
+    if "$ref" in schema:
+        return _example(named[schema["$ref"].rpartition("/")[2]], named)
+    if "anyOf" in schema:
+        return _example(next(each for each in schema["anyOf"] if each.get("type") != "null"), named)
+    if "const" in schema or "enum" in schema:
+        return schema.get("const", schema.get("enum", [None])[0])
+    match schema.get("type"):
+        case "object" if "properties" in schema:
+            return {name: _example(each, named) for name, each in schema["properties"].items()}
+        case "object":
+            return {"name": _example(schema.get("additionalProperties") or {"type": "string"}, named)}
+        case "array":
+            return [_example(each, named) for each in schema.get("prefixItems", [schema.get("items", {})])]
+        case "string":
+            return _text(schema)
+        case "integer" | "number":
+            return schema.get("minimum", 0) + 2
+        case kind:
+            return kind == "boolean"
+
+
+def _text(schema: Mapping[str, Any]) -> str:
+    formats = {"date-time": "2026-11-24T12:34:56.789Z", "date": "2026-11-24", "uri": "https://example.com/"}
+    if text := formats.get(schema.get("format", "")):
+        return text
+    words = ("example", "GB", "GBP", "ann@example.com", "a" * int(schema.get("minLength", 0)), "a" * 64)
+    return next(word for word in words if re.search(schema.get("pattern", ""), word))
+
+
+def with_examples(now: Kept, before: Kept) -> Kept:
+    """The same, and for each message the example that was kept; for a new one an example that it has now."""
+    known = {model.type: model for model in models()}
+    old: dict[str, Any] = before.get("examples", {})
+    examples = {type_: old.get(type_) or example_of(known[type_]) for type_ in now["messages"]}
+    return {**now, "examples": examples}
 
 
 def _message(model: type[Message]) -> dict[str, Any]:
@@ -112,9 +160,10 @@ def shape_changes(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "
 def main() -> None:
     """Keep what is new; exits with the list of what would change."""
     now = kept()
-    if KEPT.exists() and (found := changes(json.loads(KEPT.read_text()), now)):
+    before: Kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"messages": {}, "migrations": {}}
+    if found := changes(before, now):
         sys.exit("released, so it must stay as it is (docs/upgrading.md):\n  " + "\n  ".join(found))
-    KEPT.write_text(json.dumps(now, indent=1, sort_keys=True) + "\n")
+    KEPT.write_text(json.dumps(with_examples(now, before), indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,9 @@ BREAK_PAUSE_SECONDS = 8.0
 class Compose:
     def __init__(self) -> None:
         self.project = f"zerocart-test-{uuid4().hex[:6]}"
-        self.environ = {"ZEROCART_EDGE_PORT": "0", "COMPOSE_PROFILES": ""}
+        # as docker/demo.sh does it: everybody in the demo has an address of their own
+        trusted = {"EDGE_TRUSTED_PROXIES": "private_ranges"}
+        self.environ = {"ZEROCART_EDGE_PORT": "0", "COMPOSE_PROFILES": "", **trusted}
 
     def __call__(self, *words: str, check: bool = True) -> str:
         return run("docker", "compose", "--project-name", self.project, *words, environ=self.environ, check=check)

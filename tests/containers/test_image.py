@@ -162,7 +162,7 @@ def test_sigterm_under_load_loses_nothing(image, network, servers):
     options = (
         *("--network", network, "--publish", "127.0.0.1:0:8080", "--env", "SERVICE=orders"),
         *("--env", f"ZEROCART_DATABASE_URL={dsn}", "--env", "KAFKA_BOOTSTRAP_SERVERS=kafka:9092"),
-        *("--env", f"ZEROCART_TOKEN_KEYS={key_set(jwk(KEY))}"),
+        *("--env", f"ZEROCART_TOKEN_KEYS={key_set(jwk(KEY))}", "--env", f"ZEROCART_VAULT_KEYS={'v' * 32}"),
     )
     with container(image, *options) as name:
         base_url = f"http://127.0.0.1:{port_of(name)}"

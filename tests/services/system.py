@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from hashlib import sha256
@@ -162,11 +162,13 @@ class System:
 
 
 @asynccontextmanager
-async def running(database: Any, **settings: Any) -> AsyncGenerator[System]:
-    bus, mails, hosts = Bus(), Mails(), []
+async def running(
+    database: Any, bus: Bus | None = None, log_of: Callable[[str, str], PostgresLog] = PostgresLog, **settings: Any
+) -> AsyncGenerator[System]:
+    bus, mails, hosts = bus or Bus(), Mails(), []
 
     def host(service: str) -> Host:
-        log = PostgresLog(database.dsn(service), service)
+        log = log_of(database.dsn(service), service)
         everything = {**SECRETS, **TRUST, **settings}
         vault = PostgresVault(log.connections, VAULT_KEY)
         hosts.append(Host.of(Settings(service=service, **everything), log, bus, PostgresFailures(log), vault))

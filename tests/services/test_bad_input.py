@@ -154,8 +154,8 @@ async def test_media_types_encodings_addresses_and_headers_are_bounded(database)
 
 
 async def test_who_does_a_thing_too_often_has_to_wait(database):
-    rates = {"rates": {"place": "3/2", "token": "2/5", "register": "1/60"}}
-    async with running(database, **rates) as system:
+    rates = {"place": "3/2", "token": "2/5", "register": "1/60"}
+    async with running(database, rates=rates) as system:
 
         async def place(who: str) -> int:
             return (await system.orders.post("/orders?draft=true", json=GOOD, headers=customer(who))).status_code

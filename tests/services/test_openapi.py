@@ -1,4 +1,4 @@
-"""Every route against its own document: generated requests, good, bad and in sequences, with all of schemathesis's checks.
+"""Every route against its own document: generated requests, good, bad and in sequences, with schemathesis's checks.
 
 ZEROCART_FUZZ_EXAMPLES makes it look deeper, and at other cases each time (`make fuzz`).
 """
@@ -20,6 +20,13 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = int(os.environ.get("ZEROCART_FUZZ_EXAMPLES", "8"))
 SEED = [] if "ZEROCART_FUZZ_EXAMPLES" in os.environ else ["--seed", "20261123"]
 
+EXCEPT = {
+    # of `/orders` two services have methods, and neither knows of the other's when it says what is allowed
+    "staff": "allow_header_conformance",
+    # and somebody whom a customer registers is somebody else, whom that customer cannot see
+    "customer": "allow_header_conformance,ensure_resource_availability",
+}
+
 
 def run(url: str, document: Path, headers: dict[str, str], *more: str) -> str:
     """What is wrong, as schemathesis says it; empty if nothing is."""
@@ -33,12 +40,9 @@ def run(url: str, document: Path, headers: dict[str, str], *more: str) -> str:
 @pytest.mark.parametrize("who", ["staff", "customer"])
 def test_every_route_does_what_its_document_says(database, tmp_path, who: str) -> None:
     headers = authorization() if who == "staff" else customer("usr_fuzz")
-    phases = "examples,coverage,fuzzing,stateful" if who == "staff" else "coverage"
+    phases = "examples,coverage,fuzzing,stateful" if who == "staff" else "coverage,stateful"
     with served(database) as (url, document):
         file = tmp_path / "openapi.json"
         file.write_text(json.dumps(document))
-        found = run(url, file, headers, "--phases", phases, *EXCEPT)
+        found = run(url, file, headers, "--phases", phases, "--exclude-checks", EXCEPT[who])
     assert not found, found[-20_000:]
-
-
-EXCEPT = ("--exclude-checks", "allow_header_conformance")

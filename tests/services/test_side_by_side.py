@@ -1,0 +1,112 @@
+"""Old and new releases on one log and one topic, while orders flow: the new one's messages have a field more.
+
+The services of one half are of the later release: what they append and publish carries what the others have never
+heard of, and they read what the others wrote without it. Then the halves are changed, on the same log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from services.kit.log import Append, NewEvent, Recorded, Result
+from services.kit.postgres_log import PostgresLog, PostgresUnit
+from services.kit.walls import WRITERS
+from tests.services.read_side import counted
+from tests.services.read_side import running as read_side
+from tests.services.system import Bus, System, order, running
+
+LATER = {"added_later": {"by": ["a", "newer", "release"]}}
+FIRST_HALF = frozenset(("orders", "payments", "notifications", "scheduler"))
+ORDERS = 6
+
+
+def later(data: str) -> str:
+    return json.dumps(json.loads(data) | LATER)
+
+
+def of_later_release(append: Append) -> Append:
+    events = [NewEvent(each.type, each.time, later(each.data), each.meta) for each in append.events]
+    return replace(append, events=events)
+
+
+class LaterUnit(PostgresUnit):
+    async def append(self, *appends: Append) -> list[Result]:
+        return await super().append(*map(of_later_release, appends))
+
+
+class LaterLog(PostgresLog):
+    async def append(self, append: Append) -> Result:
+        return await super().append(of_later_release(append))
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[PostgresUnit]:
+        async with super().transaction() as unit:
+            unit.__class__ = LaterUnit
+            yield unit
+
+
+class MixedBus(Bus):
+    def __init__(self, newer: frozenset[str]) -> None:
+        super().__init__()
+        self._newer = newer
+
+    async def publish(self, events: Sequence[Recorded]) -> None:
+        await super().publish(
+            [each._replace(data=later(each.data)) if each.service in self._newer else each for each in events]
+        )
+
+
+@asynccontextmanager
+async def mixed(database: Any, newer: frozenset[str]) -> AsyncGenerator[System]:
+    def log_of(dsn: str, service: str) -> PostgresLog:
+        return (LaterLog if service in newer else PostgresLog)(dsn, service)
+
+    async with running(database, bus=MixedBus(newer), log_of=log_of) as system:
+        yield system
+
+
+async def statuses(system: System) -> dict[str, int]:
+    said = {kind: len(await system.said(f"orders.order.{kind}")) for kind in ("created", "confirmed", "cancelled")}
+    return {**said, "failed": len(await system.said("orders.order.failed"))}
+
+
+@pytest.mark.parametrize("first", [FIRST_HALF, frozenset(WRITERS) - FIRST_HALF], ids=["orders newer", "saga newer"])
+async def test_orders_flow_through_both_and_the_books_balance(database, first: frozenset[str]) -> None:
+    placed: list[str] = []
+    for newer in (first, frozenset(WRITERS) - first, frozenset(WRITERS), frozenset[str]()):
+        async with mixed(database, newer) as system:
+            await system.stock(f"P{len(placed)}", 100)
+            answers = [await system.place(order((f"P{len(placed)}", 1))) for _ in range(ORDERS)]
+            answers.append(await system.place(order(("P0", 1), token="tok_decline")))
+            placed += [answer.json()["order_id"] for answer in answers]
+            await system.bus.quiet()
+            assert system.bus.dead == []
+            # an aggregate that the other release began goes on
+            answer = await system.orders.post(f"/orders/{placed[0]}/cancel", json={"reason": "after the upgrade"})
+            assert answer.status_code in (202, 409), answer.text
+            await system.bus.quiet()
+            assert system.bus.dead == []
+            rounds = len(placed) // (ORDERS + 1)
+            # the very first order of all is the one that is cancelled
+            found = await statuses(system)
+            assert found == {
+                "created": len(placed), "confirmed": rounds * ORDERS, "cancelled": 1, "failed": rounds
+            }, found  # fmt: skip
+            assert len(await system.ledger("refund")) == 1
+            with_it = "SELECT service, data::text LIKE '%added_later%' AS later FROM log.events GROUP BY 1, 2"
+            mixture = {(row["service"], row["later"]) for row in await system.rows(with_it)}
+            assert (newer or first) <= {service for service, is_later in mixture if is_later} | {
+                "users",
+                "operations",
+                "scheduler",
+            }
+    async with read_side(database) as side:
+        await side.show(await side.append("inventory", "stock-last", counted("last", 1)))
+        shown = await side.get("/orders?page_size=1&status=confirmed")
+        assert shown["total"] == ORDERS * 4 - 1
