@@ -35,6 +35,10 @@ ERASE = """
     INSERT INTO vault.keys (person, erased_at) VALUES ($1, now())
     ON CONFLICT (person) DO UPDATE SET wrapped = NULL, erased_at = now() WHERE keys.wrapped IS NOT NULL
 """
+WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
+REWRAP_ROWS_MAX = 500
+REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 RETURNING person"
+"""Only what is still as it was read: an erasure that came in between must not be undone."""
 
 
 class Vault(Protocol):
@@ -78,6 +82,17 @@ class Wrapping:
                 continue
         raise Unavailable("vault-locked", "none of the keys in ZEROCART_VAULT_KEYS opens this person's key")
 
+    def newest_opens(self, person: str, wrapped: bytes) -> bool:
+        """Whether the key is wrapped by the first secret, which is the one that stays."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        try:
+            AESGCM(self._wrapping_keys()[0]).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
+        except InvalidTag:
+            return False
+        return True
+
     def _wrapping_keys(self) -> list[bytes]:
         return [base64.urlsafe_b64decode(derive(secret, "vault") + "=") for secret in several(self._secret())]
 
@@ -111,6 +126,27 @@ class PostgresVault:
         """Destroy the person's key when the transaction commits."""
         await unit.execute(ERASE, person)
         self._known.pop(person, None)
+
+    async def rewrap(self) -> tuple[int, list[str]]:
+        """Wrap with the first secret what another one wrapped: how many keys, and the persons whose key none opens.
+
+        May run while everything else does, and again: what is done is left alone, and who is erased meanwhile stays so.
+        """
+        done, last = 0, ""
+        locked: list[str] = []
+        while rows := await self._fetch(None, WRAPPED, last, REWRAP_ROWS_MAX):
+            for row in rows:
+                last, wrapped = str(row["person"]), row["wrapped"]
+                assert isinstance(wrapped, bytes)
+                if self._wrapping.newest_opens(last, wrapped):
+                    continue
+                try:
+                    again = self._wrapping.wrap(last, self._wrapping.unwrap(last, wrapped))
+                except Unavailable:
+                    locked.append(last)
+                    continue
+                done += len(await self._fetch(None, REWRAP, last, wrapped, again))
+        return done, locked
 
     async def _find(self, persons: Collection[str], unit: Unit | None) -> dict[str, bytes | None]:
         now = time.monotonic()

@@ -1,0 +1,44 @@
+"""`python -m services.users.rewrap`: wraps every person's key with the first of ZEROCART_VAULT_KEYS.
+
+Afterwards the other keys in that secret can be dropped (docs/deploy.md). Reads the settings of `users`, whose role may
+write the vault. Exits with 1 and names the persons if there are keys that none of the secrets opens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from services.kit.errors import ZerocartError
+from services.kit.postgres import Connections
+from services.kit.settings import Settings
+from services.kit.vault import PostgresVault
+
+__all__ = ["main"]
+
+NAMED_MAX = 20
+
+
+async def _rewrap() -> tuple[int, list[str]]:
+    settings = Settings.from_environment("users")
+    settings.require(ZEROCART_DATABASE_URL=settings.database_url(), ZEROCART_VAULT_KEYS=settings.vault_keys())
+    connections = Connections(settings.database_url, "users", 1)
+    try:
+        return await PostgresVault(connections, settings.vault_keys).rewrap()
+    finally:
+        await connections.close()
+
+
+def main() -> None:
+    """Do it and say so."""
+    try:
+        done, locked = asyncio.run(_rewrap())
+    except ZerocartError as error:
+        sys.exit(str(error))
+    sys.stdout.write(f"{done} keys wrapped again\n")
+    if locked:
+        sys.exit(f"{len(locked)} keys that none of the secrets opens: {', '.join(locked[:NAMED_MAX])}")
+
+
+if __name__ == "__main__":
+    main()
