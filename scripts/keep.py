@@ -85,11 +85,13 @@ def _text(schema: Mapping[str, Any]) -> str:
 
 
 def with_examples(now: Kept, before: Kept) -> Kept:
-    """The same, and for each message the example that was kept; for a new one an example that it has now."""
+    """The same, and for each message the example that was kept; for a new one an example that it has now.
+
+    Raises KeyError for a kept message whose example was taken away: no new one would say what was said then.
+    """
     known = {model.type: model for model in models()}
-    old: dict[str, Any] = before.get("examples", {})
-    examples = {type_: old.get(type_) or example_of(known[type_]) for type_ in now["messages"]}
-    return {**now, "examples": examples}
+    new = {type_: example_of(known[type_]) for type_ in now["messages"] if type_ not in before["messages"]}
+    return {**now, "examples": {type_: before["examples"][type_] for type_ in before["messages"]} | new}
 
 
 def _message(model: type[Message]) -> dict[str, Any]:

@@ -50,7 +50,7 @@ async def test_from_nothing_and_again(plan, postgres_server, kafka_bootstrap):
         assert await orders.fetchval("SELECT count(*) FROM orders.events") == 0
         await orders.close()
         query = await asyncpg.connect(postgres_server.dsn("set-up_read", role_of("query"), PASSWORDS["query"]))
-        assert await query.fetchval("SELECT count(*) FROM orders") == 0
+        assert await query.fetchval("SELECT count(*) FROM view_versions") == 0
         await query.close()
         assert await partitions(kafka_bootstrap, plan.topic) == 4
 
