@@ -21,6 +21,7 @@ NATIVE = {
     "api__v1": ("Namespace", "ConfigMap", "ServiceAccount"),
     "apis__batch__v1": ("Job",),
     "apis__networking.k8s.io__v1": ("NetworkPolicy",),
+    "apis__policy__v1": ("PodDisruptionBudget",),
     "apis__rbac.authorization.k8s.io__v1": ("Role", "RoleBinding"),
 }
 SERVING = ("config/core/300-resources/service.yaml", "config/core/300-resources/domain-mapping.yaml")

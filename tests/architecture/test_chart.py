@@ -56,10 +56,11 @@ def test_every_document_is_what_its_kind_allows(way):
         ("Job", lambda spec: spec["template"]["spec"]["containers"][0].update(imagePullSecret="x")),
         ("NetworkPolicy", lambda spec: spec.update(policyTypes="Ingress")),
         ("PingSource", lambda spec: spec["sink"].update(url="x")),
+        ("PodDisruptionBudget", lambda spec: spec.update(maxUnvailable=1)),
     ],
 )
 def test_a_field_that_the_kind_does_not_know_is_seen(kind, spoil):
-    document = copy.deepcopy(next(each for each in documents("none") if each["kind"] == kind))
+    document = copy.deepcopy(next(each for each in documents("everything") if each["kind"] == kind))
     assert not list(faults(document))
     spoil(document["spec"])
     assert list(faults(document))
@@ -182,6 +183,39 @@ def test_who_delivers_is_asked_for_the_audience_that_its_service_expects():
 def environment(document):
     (container,) = document["spec"]["template"]["spec"]["containers"]
     return {each["name"]: each.get("value") for each in container["env"]}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_always_has_several_pods_loses_one_at_a_time(way):
+    budgets = {d["metadata"]["name"]: d["spec"] for d in documents(way) if d["kind"] == "PodDisruptionBudget"}
+    several = {}
+    for document, template in pods(way):
+        if int(template["metadata"].get("annotations", {}).get("autoscaling.knative.dev/min-scale", 0)) > 1:
+            several[document["metadata"]["name"]] = template["metadata"]["labels"]
+    assert set(budgets) == set(several)
+    assert bool(several) == (way in ("values-production.yaml", "everything"))
+    for name, budget in budgets.items():
+        assert budget["maxUnavailable"] == 1
+        assert budget["selector"]["matchLabels"].items() <= several[name].items()
+        assert budget["selector"]["matchLabels"]["app.kubernetes.io/name"] == name
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "settings", "ports"),
+    [
+        ("http://collector.observability:4318", [], [4318]),
+        ("http://collector.observability:14318", [], [14318]),
+        ("https://otlp.example.com", [], [443]),
+        ("http://[fd00::1]:4000", [], [4000]),
+        ("http://collector/v1", ["networkPolicy.otlp.ports={1,2}"], [1, 2]),
+        ("http://collector/v1", [], [80]),
+    ],
+)
+def test_the_collector_of_traces_is_reached_on_the_port_in_its_url(endpoint, settings, ports):
+    text = render(settings=[f"env.OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}", *settings])
+    policy = next(d for d in yaml.safe_load_all(text) if d and d["metadata"]["name"] == "zerocart-traces")
+    (egress,) = policy["spec"]["egress"]
+    assert [each["port"] for each in egress["ports"]] == ports
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ import re
 import subprocess
 import threading
 from collections.abc import Generator
+from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 import pytest
+import yaml
 
 from services.local.credentials import Credentials
 from services.local.secrets import OPERATOR
@@ -22,6 +25,7 @@ from tests.services.system import order
 ORDERS = "120"
 CONFIRMED_SECONDS_MAX = 60.0
 SETTLE_SECONDS = "240"
+SCRAPED_SECONDS_MAX = 60.0
 RUNNING_SECONDS = 10.0
 """How long the replay runs before something is broken."""
 BREAK_PAUSE_SECONDS = 8.0
@@ -101,6 +105,25 @@ def test_only_the_edge_is_reached_from_outside(compose):
     assert {*SERVICES, "delivery", "clock", "postgres", "kafka"} <= {s["Service"] for s in states}
     for path in ("/events", "/metrics", "/status"):
         assert httpx.get(f"{compose.edge}{path}").status_code == 404
+
+
+def test_prometheus_sees_every_service_and_has_loaded_every_rule(compose):
+    def asked(what: str) -> Any:
+        url = f"http://127.0.0.1:9090/api/v1/{what}"
+        return json.loads(compose("exec", "-T", "prometheus", "wget", "-qO-", url))["data"]
+
+    def rules() -> dict[str, str]:
+        return {rule["name"]: rule["health"] for group in asked("rules")["groups"] for rule in group["rules"]}
+
+    def serving() -> set[str]:
+        found = asked("query?query=" + quote("sum by (service) (zerocart_requests_total)"))
+        return {each["metric"]["service"] for each in found["result"]}
+
+    written = [yaml.safe_load(file.read_text()) for file in (ROOT / "docker/prometheus/rules").glob("*.yaml")]
+    names = {rule["alert"] for file in written for group in file["groups"] for rule in group["rules"]}
+    until(lambda: rules() == dict.fromkeys(names, "ok"), SCRAPED_SECONDS_MAX)
+    assert [target["health"] for target in asked("targets")["activeTargets"]] == ["up"]
+    until(lambda: serving() >= {"orders", "query", "fulfillment"}, SCRAPED_SECONDS_MAX)
 
 
 def test_data_outlives_the_containers(compose):
