@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.kit.message import Message, Money, Personal, Sku, Value
+from services.kit.message import Instant, Message, Money, Personal, Sku, Value
 
 __all__ = [
     "ORDER_LINES_MAX",
@@ -73,7 +73,7 @@ class OrderMessage(Message):
 
 
 class OrderContent(OrderMessage):
-    """Everything that makes up an order."""
+    """Everything that makes up an order; `placed_at` is when it was placed elsewhere, for one that was brought here."""
 
     customer_id: str | None = None
     email: Personal[str] | None = None
@@ -84,6 +84,7 @@ class OrderContent(OrderMessage):
     payment_method: PaymentMethod
     priority: Priority = "standard"
     notes: Personal[str] | None = None
+    placed_at: Instant | None = None
 
 
 class OrderDrafted(OrderContent):

@@ -13,6 +13,7 @@ from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.commands import Cause, CommandHandler
 from services.kit.errors import FieldError, Forbidden, Invalid
 from services.kit.ids import new_id
+from services.kit.instants import Rfc3339
 from services.kit.limits import limited
 from services.kit.message import Email, Money, Sku
 from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
@@ -59,6 +60,11 @@ class OrderBody(BaseModel):
     priority: Priority = "standard"
     notes: Notes | None = None
     total: Money | None = None
+    placed_at: Rfc3339 | None = Field(
+        default=None,
+        description="When it was placed, for an order brought here from elsewhere; needs the scope orders:admin.",
+        examples=["2011-12-09T12:50:00Z"],
+    )
 
 
 class AmendBody(BaseModel):
@@ -157,7 +163,7 @@ def _placed(order_id: str, draft: bool) -> dict[str, object]:
 
 def _wanted(order_id: str, body: OrderBody, caller: Caller) -> Wanted:
     customer_id = caller.own if body.customer_id is None else body.customer_id
-    if not caller.may_reach(customer_id):
+    if not caller.may_reach(customer_id) or (body.placed_at is not None and caller.own is not None):
         raise Forbidden(ORDERS_ADMIN)
     if customer_id is None and body.email is None:
         detail = "customer_id, or email for a guest, is needed"
@@ -182,4 +188,5 @@ def _wanted(order_id: str, body: OrderBody, caller: Caller) -> Wanted:
         payment_method=body.payment_method,
         priority=body.priority,
         notes=body.notes,
+        placed_at=body.placed_at,
     )

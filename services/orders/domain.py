@@ -25,7 +25,7 @@ from services.contracts.orders import (
     Priority,
 )
 from services.kit.decider import Command, Decider, Decision, Rejected
-from services.kit.message import Message, Money
+from services.kit.message import Instant, Message, Money
 
 __all__ = [
     "ORDER",
@@ -121,7 +121,7 @@ Order = Nothing | Draft | Pending | Confirmed | Cancelling | Shipped | Ended
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a customer wants; `given_total` is what they believe it costs."""
+    """What a customer wants; `given_total` is what they believe it costs, `placed_at` when they wanted it elsewhere."""
 
     order_id: str
     customer_id: str | None
@@ -134,6 +134,7 @@ class Wanted:
     payment_method: PaymentMethod
     priority: Priority
     notes: str | None
+    placed_at: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,7 +259,7 @@ def owner_of(order: Order) -> str | None:
 
 def _place(command: Place, order: Order) -> Decision:
     wanted = command.wanted
-    if wrong := _wrong(wanted):
+    if wrong := _wrong(command, wanted):
         return wrong
     match order:
         case Nothing() if command.redraft:
@@ -274,7 +275,7 @@ def _place(command: Place, order: Order) -> Decision:
             return []  # placed before: the fact already stands
 
 
-def _wrong(wanted: Wanted) -> Rejected | None:
+def _wrong(command: Place, wanted: Wanted) -> Rejected | None:
     if len(wanted.currencies) != 1:
         return Rejected("mixed-currencies", "all prices must have the same currency", field="items")
     total = total_of(wanted)
@@ -282,6 +283,8 @@ def _wrong(wanted: Wanted) -> Rejected | None:
         return Rejected("nothing-to-pay", "the order costs nothing", field="items")
     if wanted.given_total is not None and wanted.given_total != total:
         return Rejected("total-mismatch", f"the total is {total.amount} {total.currency}", field="total")
+    if wanted.placed_at is not None and wanted.placed_at > command.at:
+        return Rejected("placed-in-future", "an order cannot have been placed in the future", field="placed_at")
     return None
 
 
@@ -305,6 +308,7 @@ def _content(kind: type[OrderContent], wanted: Wanted) -> OrderContent:
         payment_method=wanted.payment_method,
         priority=wanted.priority,
         notes=wanted.notes,
+        placed_at=wanted.placed_at,
     )
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.encoders import jsonable_encoder
-from pydantic import BeforeValidator
 
 from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.errors import FieldError, Forbidden, Invalid, NotFound
+from services.kit.instants import Rfc3339
 from services.kit.log import POSITION_PATTERN, Position
 from services.kit.rest import json_router
 from services.query.reading import SORTS, OrderFilter, Page, Reading
@@ -28,16 +26,6 @@ VIEWS_READ = ("orders", "stock")
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
 
-RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-
-
-def _rfc_3339(text: object) -> object:
-    """Pydantic would take a number for seconds since 1970, and a date for its midnight."""
-    if not isinstance(text, str) or not RFC_3339.fullmatch(text):
-        raise ValueError("an instant is written as in 2026-11-23T12:00:00Z (RFC 3339)")
-    return text
-
-
 Id = Annotated[str, Path(max_length=64, pattern=PRINTABLE)]
 IdFilter = Annotated[str | None, Query(max_length=64, pattern=PRINTABLE)]
 Status = Literal[
@@ -47,7 +35,6 @@ PageNumber = Annotated[int, Query(ge=1, le=PAGE_MAX)]
 PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
 ReadsOrders = Annotated[Caller, needs("orders:read")]
 Token = Annotated[str | None, Query(alias="position", pattern=POSITION_PATTERN)]
-Instant = Annotated[datetime, BeforeValidator(_rfc_3339)]
 
 
 def router(reading: Reading) -> APIRouter:
@@ -68,15 +55,15 @@ def router(reading: Reading) -> APIRouter:
         caller: ReadsOrders,
         customer_id: IdFilter = None,
         status: Status | None = None,
-        created_from: Annotated[Instant | None, Query(alias="from")] = None,
-        created_to: Annotated[Instant | None, Query(alias="to")] = None,
+        created_from: Annotated[Rfc3339 | None, Query(alias="from")] = None,
+        created_to: Annotated[Rfc3339 | None, Query(alias="to")] = None,
         product_id: IdFilter = None,
         sort: Annotated[str, Query(max_length=40)] = "-created_at",
         page: PageNumber = 1,
         page_size: PageSize = PAGE_SIZE_DEFAULT,
     ) -> Any:
         customer_id = _within_reach(caller, customer_id)
-        wanted = OrderFilter(customer_id, status, _aware("from", created_from), _aware("to", created_to), product_id)
+        wanted = OrderFilter(customer_id, status, created_from, created_to, product_id)
         if wanted.created_from and wanted.created_to and wanted.created_from >= wanted.created_to:
             raise _wrong("from", "from must be before to")
         name, descending = _sort(sort)
@@ -144,17 +131,6 @@ def _sort(text: str) -> tuple[str, bool]:
     if name not in SORTS:
         raise _wrong("sort", f"sort by one of {', '.join(SORTS)}, with - in front for descending")
     return name, text.startswith("-")
-
-
-def _aware(name: str, instant: datetime | None) -> datetime | None:
-    if instant is None:
-        return None
-    if instant.tzinfo is None:
-        raise _wrong(name, "an instant needs a zone (RFC 3339)")
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError as error:
-        raise _wrong(name, "this instant is out of range") from error
 
 
 def _position(token: str) -> Position:

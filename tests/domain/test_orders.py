@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -142,6 +142,7 @@ def test_a_repeated_command_decides_nothing(before, command):
         ([], SUBMIT, "order-not-found"),
         ([], CANCEL, "order-not-found"),
         ([], Place(at=AT, wanted=wanted(total="9.99")), "total-mismatch"),
+        ([], Place(at=AT, wanted=replace(wanted(), placed_at=AT + timedelta(seconds=1))), "placed-in-future"),
         ([], Place(at=AT, wanted=wanted(line("0"))), "nothing-to-pay"),
         ([], Place(at=AT, wanted=replace(wanted(), currencies=frozenset({"GBP", "USD"}))), "mixed-currencies"),
     ],

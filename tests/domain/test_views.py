@@ -73,6 +73,17 @@ def test_a_draft_becomes_an_order_and_keeps_when_it_was_begun() -> None:
     assert (placed.status, placed.created_at, placed.updated_at) == ("pending", AT, AT + timedelta(seconds=1))
 
 
+def test_an_order_brought_here_was_created_when_it_was_placed_elsewhere() -> None:
+    long_ago = AT - timedelta(days=4_000)
+    brought = orders.OrderCreated.model_validate({**created(ID).model_dump(), "placed_at": long_ago})
+    row = order_of(brought, started(ID))
+    assert (row.created_at, row.updated_at) == (long_ago, AT + timedelta(seconds=1))
+    before = customer_after(None, created("ord_2"), AT)
+    customer = customer_after(before, brought, AT + timedelta(seconds=1))
+    assert customer is not None
+    assert (customer.first_order_at, customer.last_order_at) == (long_ago, AT)
+
+
 def test_an_amendment_changes_only_what_it_names() -> None:
     moved_house = orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS.model_copy(update={"city": "York"}))
     row = order_of(created(ID), moved_house)

@@ -56,7 +56,7 @@ def confirmed(order_id: str) -> Message:
 
 
 def started(order_id: str) -> Message:
-    known = created(order_id).model_dump(exclude={"order_id", "notes"})
+    known = created(order_id).model_dump(exclude={"order_id", "notes", "placed_at"})
     return fulfillment.RunStarted.model_validate({**known, "saga_id": order_id})
 
 

@@ -435,6 +435,18 @@ async def test_nobody_orders_in_the_name_of_somebody_else(database):
         assert (await system.orders.post("/orders?draft=true", json=body)).status_code == 201  # staff may
 
 
+async def test_only_staff_bring_orders_that_were_placed_elsewhere(database):
+    async with running(database) as system:
+        body = order(("mug", 1)) | {"placed_at": "2011-12-09T12:50:00Z"}
+        assert (await system.orders.post("/orders", json=body, headers=customer(BOB))).status_code == 403
+        assert (await system.orders.post("/orders?draft=true", json=body)).status_code == 201
+        (drafted,) = await system.said("orders.order.drafted")
+        assert drafted["placed_at"] == "2011-12-09T12:50:00Z"
+        for wrong in ("2011-12-09", "2011-12-09T12:50:00", "9999-12-31T23:59:59-01:00", 1, "2999-01-01T00:00:00Z"):
+            answer = await system.orders.post("/orders?draft=true", json=body | {"placed_at": wrong})
+            assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "placed_at"), wrong
+
+
 async def test_an_idempotency_key_means_something_to_its_own_caller_only(database):
     async with running(database) as system:
         body, key = order(("mug", 1)), {"Idempotency-Key": "same"}

@@ -32,8 +32,9 @@ def customer_after(row: Customer | None, event: Message, at: datetime) -> Custom
         return row
     name = event.customer_name or (row.customer_name if row else None)
     email = event.email or (row.email if row else None)
-    first = row.first_order_at if row else at
-    return Customer(event.customer_id, name, email, (row.orders if row else 0) + 1, first, at)
+    placed = event.placed_at or at
+    first, last = (min(row.first_order_at, placed), max(row.last_order_at, placed)) if row else (placed, placed)
+    return Customer(event.customer_id, name, email, (row.orders if row else 0) + 1, first, last)
 
 
 CUSTOMER_TABLE = Table("customers", Customer, "text text text integer timestamptz timestamptz", ("customer_id",))
@@ -60,7 +61,7 @@ def _customer_of(message: Message) -> str | None:
 HEARS: Sequence[type[Message]] = (orders.OrderCreated, users.UserDeleted, users.PersonErased)
 CUSTOMERS = View(
     name="customers",
-    revision=1,
+    revision=2,
     tables={"customers": "customer_id"},
     hears={model.type: model for model in HEARS},
     feed=feed,

@@ -132,7 +132,7 @@ def _written(row: Order | None, event: orders.OrderContent, status: str, at: dat
         priority=event.priority,
         line_count=len(event.lines),
         tracking_number=None,
-        created_at=row.created_at if row else at,
+        created_at=event.placed_at or (row.created_at if row else at),
         updated_at=at,
     )
 
@@ -207,7 +207,7 @@ HEARS: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS = View(
     name="orders",
-    revision=1,
+    revision=2,
     tables={"orders": "order_id", "order_lines": "order_id, line", "timeline": "order_id, position"},
     hears={model.type: model for model in HEARS},
     feed=feed,
