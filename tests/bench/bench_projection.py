@@ -11,12 +11,13 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from services.contracts import fulfillment, inventory
 from services.kit.commands import Cause, stamped
-from services.kit.log import START, Append, NewEvent
+from services.kit.log import START, Append
 from services.kit.message import Message
 from services.kit.migrate import migrate, migrate_read
 from services.kit.postgres_log import PostgresLog, PostgresReader
@@ -38,33 +39,37 @@ PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
 
 
 @dataclass(frozen=True)
-class Logs:
-    """Where three services write."""
+class Prepared:
+    """The DSNs: as the projection connects to the log and to the read database, and of those who write to the log."""
 
-    orders: PostgresLog
-    fulfillment: PostgresLog
-    inventory: PostgresLog
-
-
-async def _stamped(log: PostgresLog, *messages: Message) -> list[NewEvent]:
-    return await stamped(messages, Cause(AT), "bench", PostgresVault(log.connections, VAULT_KEY))
+    log: str
+    read: str
+    services: Mapping[str, str]
 
 
-async def write_order(logs: Logs, number: int) -> int:
-    order_id = f"ord_{number:06}"
-    customer_id = f"cus_{number % 500}"
+def life_of_order(number: int) -> list[tuple[str, str, Sequence[Message]]]:
+    """What is appended for an order that goes well: by whom, to which stream, in the order of its life."""
+    order_id, customer_id = f"ord_{number:07}", f"cus_{number % 500}"
     goods = [(f"product-{(number + line) % 300}", 1) for line in range(LINES)]
     said = fulfillment.StepSucceeded(saga_id=order_id, step="reserve_inventory", attempt=1)
-    ends = [checked(order_id, *goods), inventory.ReservationCommitted(order_id=order_id, items=reserved_items(*goods))]
-    lives = (
-        (logs.orders, "order", (created(order_id, customer_id, lines=LINES), confirmed(order_id))),
-        (logs.fulfillment, "fulfillment", (started(order_id), *[said] * STEPS_STEPPED_OVER)),
-        (logs.inventory, "reservation", ends),
-    )
-    for log, category, messages in lives:
-        events = await _stamped(log, *messages)
-        await log.append(Append(f"{category}-{order_id}", 0, events))
-    return sum(len(messages) for _, _, messages in lives)
+    run, reservation, order = f"fulfillment-{order_id}", f"reservation-{order_id}", f"order-{order_id}"
+    return [
+        ("orders", order, [created(order_id, customer_id, lines=LINES)]),
+        ("fulfillment", run, [started(order_id), *[said] * (STEPS_STEPPED_OVER // 2)]),
+        ("inventory", reservation, [checked(order_id, *goods)]),
+        ("fulfillment", run, [said] * (STEPS_STEPPED_OVER - STEPS_STEPPED_OVER // 2)),
+        ("inventory", reservation, [inventory.ReservationCommitted(order_id=order_id, items=reserved_items(*goods))]),
+        ("orders", order, [confirmed(order_id)]),
+    ]
+
+
+async def write_order(logs: Mapping[str, PostgresLog], number: int) -> None:
+    versions: dict[str, int] = {}
+    for service, stream, messages in life_of_order(number):
+        version, log = versions.get(stream, 0), logs[service]
+        events = await stamped(messages, Cause(AT), "bench", PostgresVault(log.connections, VAULT_KEY))
+        await log.append(Append(stream, version, events))
+        versions[stream] = version + len(messages)
 
 
 async def feed(pages: Pages, number: int) -> tuple[int, float]:
@@ -86,7 +91,7 @@ async def feed(pages: Pages, number: int) -> tuple[int, float]:
     return total, seconds
 
 
-async def prepare(server: PostgresServer) -> tuple[str, str]:
+async def prepare(server: PostgresServer, orders: int = ORDERS) -> Prepared:
     import asyncpg
 
     owner = await asyncpg.connect(server.dsn())
@@ -95,15 +100,17 @@ async def prepare(server: PostgresServer) -> tuple[str, str]:
     await owner.close()
     await migrate(server.dsn("log"), PASSWORDS)
     await migrate_read(server.dsn("read"), PASSWORDS)
-    logs = Logs(*(PostgresLog(_dsn(server, "log", name), name) for name in ("orders", "fulfillment", "inventory")))
-    await logs.inventory.append(
-        Append("stock-product-1", 0, await _stamped(logs.inventory, counted("product-1", 100_000)))
+    writers = {name: _dsn(server, "log", name) for name in ("orders", "fulfillment", "inventory")}
+    logs = {name: PostgresLog(dsn, name) for name, dsn in writers.items()}
+    shelf = await stamped(
+        [counted("product-1", 100_000)], Cause(AT), "bench", PostgresVault(logs["inventory"].connections, VAULT_KEY)
     )
-    for first in range(0, ORDERS, 64):
-        await asyncio.gather(*(write_order(logs, number) for number in range(first, min(first + 64, ORDERS))))
-    for log in (logs.orders, logs.fulfillment, logs.inventory):
+    await logs["inventory"].append(Append("stock-product-1", 0, shelf))
+    for first in range(0, orders, 64):
+        await asyncio.gather(*(write_order(logs, number) for number in range(first, min(first + 64, orders))))
+    for log in logs.values():
         await log.close()
-    return _dsn(server, "log", "projection"), _dsn(server, "read", "projection")
+    return Prepared(_dsn(server, "log", "projection"), _dsn(server, "read", "projection"), writers)
 
 
 def _dsn(server: PostgresServer, database: str, service: str) -> str:
@@ -111,8 +118,8 @@ def _dsn(server: PostgresServer, database: str, service: str) -> str:
 
 
 async def bench(server: PostgresServer) -> float:
-    log_dsn, read_dsn = await prepare(server)
-    reader, read = PostgresReader(log_dsn), ReadDatabase(read_dsn)
+    prepared = await prepare(server)
+    reader, read = PostgresReader(prepared.log), ReadDatabase(prepared.read)
     pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY), read, VIEWS)
     rates: list[float] = []
     for number in range(1, ROUNDS + 1):
