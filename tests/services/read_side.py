@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from services.contracts import fulfillment, inventory, orders
-from services.kit.cloudevents import kafka_headers
+from services.kit.cloudevents import kafka_headers, source_of
 from services.kit.commands import Cause, stamped
 from services.kit.log import Append, Appended, Recorded
 from services.kit.message import Message, Money
@@ -96,7 +96,7 @@ class ReadSide:
         cause = Cause(AT + timedelta(seconds=self.said))
         log = self.logs.setdefault(service, PostgresLog(self.database.dsn(service), service))
         expected = self.versions.get((service, stream), 0)
-        events = await stamped(messages, cause, "test", PostgresVault(log.connections, VAULT_KEY))
+        events = await stamped(messages, cause, source_of(service), PostgresVault(log.connections, VAULT_KEY))
         result = await log.append(Append(stream, expected, events))
         assert isinstance(result, Appended)
         self.versions[service, stream] = result.version

@@ -145,7 +145,7 @@ def revised(name: str, revision: int, **changes: Any) -> dict[str, View]:
 async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of_its_way(side, database) -> None:
     await side.show(await some_orders(side))
     reader = PostgresReader(database.dsn("projection"))
-    new = pages_of(database, reader, revised("orders", 2))
+    new = pages_of(database, reader, revised("orders", VIEWS["orders"].revision + 1))
     builder = Builder(new)
     await builder.prepare()
     await builder.wait("orders", 20)
