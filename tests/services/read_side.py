@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from services.contracts import fulfillment, inventory, orders
+from services.kit.acting import Principal
 from services.kit.cloudevents import kafka_headers, source_of
 from services.kit.commands import Cause, stamped
 from services.kit.log import Append, Appended, Recorded
@@ -91,9 +92,11 @@ class ReadSide:
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
     said: int = 0
 
-    async def append(self, service: str, stream: str, *messages: Message) -> list[Recorded]:
+    async def append(
+        self, service: str, stream: str, *messages: Message, principal: Principal | None = None
+    ) -> list[Recorded]:
         self.said += 1
-        cause = Cause(AT + timedelta(seconds=self.said))
+        cause = Cause(AT + timedelta(seconds=self.said), principal=principal)
         log = self.logs.setdefault(service, PostgresLog(self.database.dsn(service), service))
         expected = self.versions.get((service, stream), 0)
         events = await stamped(messages, cause, source_of(service), PostgresVault(log.connections, VAULT_KEY))
@@ -122,6 +125,10 @@ class ReadSide:
             assert answer.status_code == 202, answer.text
             shown = (await self.projection.get(f"/projection/views/{view}?wait_seconds=20")).json()["versions"]
             assert [each["state"] for each in shown][-2:] == ["kept", "serving"], shown
+
+    async def show_all(self, last: Recorded) -> None:
+        """As far as this event, which need not be one that wakes the projection."""
+        await self.show([last._replace(type=orders.OrderCreated.type)])
 
     async def show(self, events: Sequence[Recorded]) -> None:
         answer = await self.nudge(events[-1])
