@@ -16,6 +16,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import APIRoute
 from fastapi.security.base import SecurityBase
 
+from services.kit.acting import Principal
 from services.kit.errors import Forbidden, ZerocartError
 from services.kit.tokens import Verifier, bearer
 
@@ -36,6 +37,11 @@ class Caller:
     def may_reach(self, owner: str | None) -> bool:
         """Whether what belongs to `owner` is within reach."""
         return self.own is None or self.own == owner
+
+    @property
+    def principal(self) -> Principal:
+        """As events name who set them off."""
+        return Principal.known("user" if self.own is None else "app_user", self.subject)
 
 
 class Access(SecurityBase):

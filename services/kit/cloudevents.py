@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from services.kit.acting import ATTRIBUTES as PRINCIPAL
 from services.kit.errors import FieldError, Invalid, Unreadable
 from services.kit.log import Recorded
 
@@ -26,7 +27,7 @@ _NAME = re.compile(r"[a-z0-9]{1,64}")
 _CLEAN = re.compile(r"[ !-$&-~]+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 _REQUIRED = ("id", "source", "type", "time")
-_META = ("subject", "partitionkey", "correlationid", "causationid", "traceparent", "expirytime")
+_META = ("subject", "partitionkey", "correlationid", "causationid", "traceparent", "expirytime", *PRINCIPAL)
 
 
 @dataclass(frozen=True, slots=True)

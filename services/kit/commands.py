@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
+from services.kit.acting import Principal
 from services.kit.cloudevents import Incoming, is_clean, source_of
 from services.kit.decider import Decider, Rejected
 from services.kit.errors import FieldError, Invalid, NotFound, Refused, Stale, Unavailable, ZerocartError
@@ -46,12 +47,13 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why something is done: the message that led to it, if any, and the mark that makes it happen once."""
+    """Why something is done: the message that led to it, if any, its mark, which makes it happen once, and for whom."""
 
     at: datetime
     message_id: str = ""
     correlation_id: str = ""
     mark: Mark | None = None
+    principal: Principal | None = None
 
     @classmethod
     def of(cls, event: Incoming, at: datetime) -> Cause:
@@ -61,6 +63,7 @@ class Cause:
             message_id=f"{event.source}/{event.id}",
             correlation_id=event.attributes.get("correlationid", ""),
             mark=Mark(event.key),
+            principal=Principal.of(event.attributes),
         )
 
 
@@ -264,6 +267,7 @@ def _meta(event: Message, cause: Cause, source: str) -> dict[str, str]:
         "correlationid": cause.correlation_id or key,
         "causationid": cause.message_id or source,
         "traceparent": current(),
+        **(cause.principal.attributes() if cause.principal else {}),
     }
     if event.expires_after is not None:
         meta["expirytime"] = (cause.at + event.expires_after).isoformat().replace("+00:00", "Z")

@@ -275,6 +275,10 @@ class LogReader(Protocol):
         """Up to `events_max` events of these types after `after`, none after `until`, which must be final."""
         ...
 
+    async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
+        """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
+        ...
+
     async def behind(self, after: Position, events_max: int) -> int:
         """How many events come after `after`, counted up to `events_max`."""
         ...

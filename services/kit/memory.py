@@ -209,6 +209,10 @@ class MemoryReader:
         events = [event for event in every.events if event.position <= until and event.type in types][:events_max]
         return Page(events, events[-1].position if len(events) == events_max else max(after, until))
 
+    async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
+        """Every event of these streams, in the global order."""
+        return [event for event in self._store.events if event.stream in streams]
+
     async def behind(self, after: Position, events_max: int) -> int:
         """How many events come after `after`, counted up to `events_max`."""
         return min(

@@ -184,6 +184,10 @@ class PostgresReader:
         events = recorded(rows)
         return Page(events, events[-1].position if len(events) == events_max else max(after, until))
 
+    async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
+        """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
+        return recorded(await self.connections.fetch(statement("read_streams"), list(streams)))
+
     async def behind(self, after: Position, events_max: int) -> int:
         """How many events come after `after`, counted up to `events_max`."""
         rows = await self.connections.fetch(

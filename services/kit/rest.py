@@ -100,15 +100,15 @@ def json_router() -> APIRouter:
 
 
 async def _rest_cause(request: Request) -> Cause:
-    cause = Cause(at=datetime.now(UTC))
+    caller: Caller | None = getattr(request.state, "caller", None)
+    cause = Cause(at=datetime.now(UTC), principal=caller and caller.principal)
     key = request.headers.get("idempotency-key")
     if key is None:
         return cause
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
     fingerprint = hashlib.sha256(await request.body()).hexdigest()
-    caller: Caller | None = getattr(request.state, "caller", None)  # a key means something to its own caller only
-    whose = caller.subject if caller else ""
+    whose = caller.subject if caller else ""  # a key means something to its own caller only
     return replace(cause, mark=Mark(f"{whose} {request.method} {request.url.path} {key}", fingerprint))
 
 

@@ -43,8 +43,12 @@ def create_app(settings: Settings | None = None) -> Service:
 
     def routers() -> Sequence[APIRouter]:
         from services.projection.api import router
+        from services.projection.past import Past
+        from services.projection.past_api import router as router_of_the_past
 
-        return (router(pages, builder),)
+        # each question with a vault of its own: a key that was destroyed a moment ago must not be remembered
+        past = Past(reader, lambda: PostgresVault(reader.connections, settings.vault_keys), database)
+        return router(pages, builder), router_of_the_past(past)
 
     return Service(
         settings,

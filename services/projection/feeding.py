@@ -37,7 +37,7 @@ class Pages:
         self.views = views
         self._log = log
         self._vault = vault
-        self._hears = {type_: model for view in views.values() for type_, model in view.hears.items()}
+        self._reads = {type_: model for view in views.values() for type_, model in view.reads.items()}
 
     def feeds(self, version: Version) -> bool:
         """Whether this code knows what the rows of a version are; another release may have defined it."""
@@ -62,9 +62,9 @@ class Pages:
             version = _running(session.versions)
             if version is None:
                 return None, 0
-            page = await self._log.read_types(version.checkpoint, await self._log.end(), view.types, events_max)
+            page = await self._log.read_types(version.checkpoint, await self._log.end(), view.reads, events_max)
         try:
-            shown = await read(self._vault, view.hears, page.events)
+            shown = await read(self._vault, view.reads, page.events)
             await self._carefully(view, version, shown, page.end)
         except _Overtaken:
             return version, len(page.events)
@@ -76,8 +76,8 @@ class Pages:
         if version.checkpoint >= to:
             return version
         while version.checkpoint < to:
-            page = await self._log.read_types(version.checkpoint, to, view.types, PAGE_EVENTS_MAX)
-            await _feed(session, version, view, await read(self._vault, view.hears, page.events))
+            page = await self._log.read_types(version.checkpoint, to, view.reads, PAGE_EVENTS_MAX)
+            await _feed(session, version, view, await read(self._vault, view.reads, page.events))
             version = replace(version, checkpoint=page.end)
         await session.move([version], version.checkpoint)
         return version
@@ -93,7 +93,7 @@ class Pages:
             page = _cut(page, min(ahead))
         if page.end == at:
             return session.versions, False
-        shown = await read(self._vault, self._hears, page.events)
+        shown = await read(self._vault, self._reads, page.events)
         group = [each for each in running if each.checkpoint == at]
         for version in group:
             await _feed(session, version, self.views[version.view], shown)
@@ -162,7 +162,7 @@ def _cut(page: Page, end: Position) -> Page:
 
 
 async def _feed(session: Session, version: Version, view: View, shown: Sequence[Shown]) -> None:
-    if fault := next((each.fault for each in shown if each.fault and each.event.type in view.hears), ""):
+    if fault := next((each.fault for each in shown if each.fault and each.event.type in view.reads), ""):
         raise Poisoned(fault)
     try:
         with translated():

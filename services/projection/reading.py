@@ -16,17 +16,17 @@ from services.projection.view import Shown
 __all__ = ["read"]
 
 
-async def read(vault: Vault, hears: Mapping[str, type[Message]], page: Sequence[Recorded]) -> list[Shown]:
-    """The events with the messages of those that are heard; one that cannot be read says so and spoils no other."""
-    known = [(model, event.data) for event in page if (model := hears.get(event.type))]
+async def read(vault: Vault, reads: Mapping[str, type[Message]], page: Sequence[Recorded]) -> list[Shown]:
+    """The events with the messages of those that are shown; one that cannot be read says so and spoils no other."""
+    known = [(model, event.data) for event in page if (model := reads.get(event.type))]
     try:
         messages = iter(await opened(vault, known))
     except (ValidationError, Invalid) as error:
         if len(page) == 1:
             return [Shown(page[0], fault=_fault(error))]
         half = len(page) // 2
-        return [*await read(vault, hears, page[:half]), *await read(vault, hears, page[half:])]
-    return [Shown(event, next(messages) if event.type in hears else None) for event in page]
+        return [*await read(vault, reads, page[:half]), *await read(vault, reads, page[half:])]
+    return [Shown(event, next(messages) if event.type in reads else None) for event in page]
 
 
 def _fault(error: ValidationError | Invalid) -> str:

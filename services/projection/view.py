@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class View:
     """A view as this code defines it.
 
     `revision` is raised with every change of what its rows are: the projection then builds a new version by itself.
-    It sees the events that it `hears`, which wake the projection, and those that it `also` reads when it is awake.
+    It shows the events that it `hears`, which wake the projection, and those that it `also` reads when it is awake.
     `tables` has for each table the columns that make a row unique. `feed` changes the rows that events change.
     """
 
@@ -38,12 +38,12 @@ class View:
     tables: Mapping[str, str]
     hears: Mapping[str, type[Message]]
     feed: Callable[[Rows, Sequence[Shown]], Awaitable[None]]
-    also: frozenset[str] = frozenset()
+    also: Mapping[str, type[Message]] = field(default_factory=dict[str, type[Message]])
 
     @cached_property
-    def types(self) -> frozenset[str]:
-        """The types of all events that it sees."""
-        return self.also | set(self.hears)
+    def reads(self) -> Mapping[str, type[Message]]:
+        """All events that it shows, by their types."""
+        return {**self.also, **self.hears}
 
     @cached_property
     def ddl(self) -> str:
@@ -53,7 +53,7 @@ class View:
 
 def heard(page: Sequence[Shown], view: View) -> Iterator[tuple[Recorded, Message]]:
     """The events that change a row of the view."""
-    return ((each.event, each.message) for each in page if each.message and each.event.type in view.hears)
+    return ((each.event, each.message) for each in page if each.message and each.event.type in view.reads)
 
 
 def person_erased(event: Message) -> str | None:

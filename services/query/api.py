@@ -22,6 +22,7 @@ PAGE_MAX = 100_000
 
 VIEWS_READ = ("orders", "stock")
 """What answers here are made of; whoever brings a position is told what all of them know of it."""
+VIEWS_OF_ONE_ORDER = (*VIEWS_READ, "timeline")
 
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
@@ -45,7 +46,8 @@ def router(reading: Reading) -> APIRouter:
         """Refuse unknown parameters; wait until the read side is where the caller has been."""
         _known_only(request)
         if token is not None:
-            await reading.wait_for(_position(token), VIEWS_READ)
+            of_one = "order_id" in request.path_params
+            await reading.wait_for(_position(token), VIEWS_OF_ONE_ORDER if of_one else VIEWS_READ)
 
     ready = [Depends(level_with)]
     stock_ready = [*ready, needs("stock:read")]
@@ -75,6 +77,8 @@ def router(reading: Reading) -> APIRouter:
         order = await reading.order(order_id)
         if not caller.may_reach(order["customer_id"]):
             raise NotFound("order-not-found", "there is no such order")
+        if caller.own is not None:
+            order["timeline"] = [{**moment, "by": None} for moment in order["timeline"]]  # who runs the shop is its own
         return jsonable_encoder(order)
 
     @routes.get("/customers/{customer_id}/orders", dependencies=ready)

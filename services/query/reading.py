@@ -57,9 +57,8 @@ class Reading:
             if not found:
                 raise NotFound("order-not-found", "there is no such order")
             lines = await at.rows(select(LINES).where(LINES.c.order_id == order_id).order_by(LINES.c.line))
-            moments = await at.rows(
-                select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
-            )
+            told = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
+            moments = await at.rows(told) if "timeline" in at.serving else []  # a release before did not have it
             currency = found[0]["currency"]
             items = [_line(line, currency) for line in lines]
             return {**_order(found[0]), "items": items, "timeline": _moments(moments)}
@@ -124,7 +123,8 @@ def _line(row: Row, currency: str) -> dict[str, Any]:
 
 
 def _moments(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    return [{"time": row["time"], "service": row["service"], "type": row["type"], "text": row["words"]} for row in rows]
+    told = ("time", "service", "type", "who", "on_behalf_of", "by", "why")
+    return [{"text": row["words"], **{name: row[name] for name in told}} for row in rows]
 
 
 def _level(row: Row) -> dict[str, Any]:

@@ -83,14 +83,14 @@ class Snapshots:
 
     async def ask(self, question: Callable[[Snapshot], Awaitable[T]]) -> T:
         """The answer to a question, all of it as of one moment; Unavailable if the read database is away."""
-        for attempt in range(ATTEMPTS_MAX):
+        for _ in range(ATTEMPTS_MAX):
             try:
                 async with self._engine.connect() as connection:
                     found = (await connection.execute(SERVING)).mappings().all()
                     serving = {row["view"]: {str(name): value for name, value in row.items()} for row in found}
                     return await question(Snapshot(connection, serving))
             except DBAPIError as error:
-                if _state(error) in DROPPED_STATES and attempt + 1 < ATTEMPTS_MAX:
+                if _state(error) in DROPPED_STATES:
                     continue
                 if not _is_away(error):
                     raise

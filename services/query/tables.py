@@ -33,8 +33,9 @@ LINES = Table(
 )  # fmt: skip
 TIMELINE = Table(
     "timeline", _metadata, Column("order_id", Text), Column("position", Text), Column("time", _instant),
-    Column("service", Text), Column("type", Text), Column("words", Text),
-    schema="orders",
+    Column("service", Text), Column("type", Text), Column("who", Text), Column("on_behalf_of", Text),
+    Column("by", Text), Column("words", Text), Column("why", Text),
+    schema="timeline",
 )  # fmt: skip
 STOCK = Table(
     "stock", _metadata, Column("product_id", Text), Column("product_name", Text), Column("on_hand", Integer),

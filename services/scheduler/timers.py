@@ -51,6 +51,7 @@ class Timers:
             "correlationid": CORRELATION.get() or timer.timer_key,
             "causationid": cause.message_id,
             "traceparent": current(),
+            **(cause.principal.attributes() if cause.principal else {}),
         }
         data = json.dumps(timer.message)
         async with self._log.transaction() as unit:

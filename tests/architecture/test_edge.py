@@ -16,7 +16,8 @@ from tests.architecture.rules import ROOT
 
 CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
 CADDY = Path(sys.executable).parent / "caddy"
-Match = tuple[str | None, str | None, str]
+Match = tuple[str | None, str | None, str, tuple[str, ...]]
+"""Service, method, path and the parameters that must be there."""
 
 
 def adapted() -> dict:
@@ -35,11 +36,15 @@ def upstream(route: dict) -> str | None:
     return found[1] if found else None
 
 
-def of_the_caddyfile() -> set[Match]:
+def servers_routes() -> list[dict]:
     (server,) = adapted()["apps"]["http"]["servers"].values()
-    routes = [(route, upstream(route)) for route in server["routes"] if upstream(route)]
+    return server["routes"]
+
+
+def of_the_caddyfile() -> set[Match]:
+    routes = [(route, upstream(route)) for route in servers_routes() if upstream(route)]
     return {
-        (service, method, path)
+        (service, method, path, tuple(sorted(match.get("query", {}))))
         for route, service in routes
         for match in route["match"]
         for path in match["path"]
@@ -54,13 +59,21 @@ def of_the_chart() -> set[Match]:
         service = rule["filters"][0]["urlRewrite"]["hostname"].removesuffix(".zerocart.svc.cluster.local")
         for match in rule["matches"]:
             path = match["path"]["value"] + ("/*" if match["path"]["type"] == "PathPrefix" else "")
-            found.add((service, match.get("method"), path))
+            query = tuple(each["name"] for each in match.get("queryParams", []) if each["value"] == ".*")
+            found.add((service, match.get("method"), path, query))
     return found
 
 
 def test_the_route_and_the_caddyfile_say_the_same():
     assert of_the_chart() == of_the_caddyfile()
     assert len(of_the_chart()) > len(SERVICES)
+
+
+def test_a_question_about_the_past_goes_to_the_projection_and_nothing_else_does():
+    reads = {("projection", method, "/orders/*", ("at",)) for method in ("GET", "HEAD", "OPTIONS")}
+    assert {match for match in of_the_caddyfile() if match[0] == "projection"} == reads
+    first = next(upstream(route) for route in servers_routes() if upstream(route))
+    assert first == "projection"  # Caddy takes the first that fits: after query's it would never be asked
 
 
 def test_a_rule_has_no_more_matches_than_a_gateway_allows():
@@ -70,7 +83,7 @@ def test_a_rule_has_no_more_matches_than_a_gateway_allows():
 
 
 def test_event_doors_are_not_routed():
-    assert not [path for _, _, path in of_the_caddyfile() if path.startswith(("/events", "/metrics", "/*"))]
+    assert not [path for _, _, path, _ in of_the_caddyfile() if path.startswith(("/events", "/metrics", "/*"))]
 
 
 def test_the_edge_knows_every_upstream_that_the_caddyfile_asks_for():

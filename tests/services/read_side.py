@@ -9,12 +9,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
 import httpx
 
 from services.contracts import fulfillment, inventory, orders
-from services.kit.cloudevents import kafka_headers
+from services.kit.acting import Principal
+from services.kit.cloudevents import kafka_headers, source_of
 from services.kit.commands import Cause, stamped
-from services.kit.log import Append, Appended, Recorded
+from services.kit.log import Append, Appended, Position, Recorded
 from services.kit.message import Message, Money
 from services.kit.postgres_log import PostgresLog, PostgresReader
 from services.kit.secrets import plain
@@ -91,12 +93,14 @@ class ReadSide:
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
     said: int = 0
 
-    async def append(self, service: str, stream: str, *messages: Message) -> list[Recorded]:
+    async def append(
+        self, service: str, stream: str, *messages: Message, principal: Principal | None = None
+    ) -> list[Recorded]:
         self.said += 1
-        cause = Cause(AT + timedelta(seconds=self.said))
+        cause = Cause(AT + timedelta(seconds=self.said), principal=principal)
         log = self.logs.setdefault(service, PostgresLog(self.database.dsn(service), service))
         expected = self.versions.get((service, stream), 0)
-        events = await stamped(messages, cause, "test", PostgresVault(log.connections, VAULT_KEY))
+        events = await stamped(messages, cause, source_of(service), PostgresVault(log.connections, VAULT_KEY))
         result = await log.append(Append(stream, expected, events))
         assert isinstance(result, Appended)
         self.versions[service, stream] = result.version
@@ -122,6 +126,17 @@ class ReadSide:
             assert answer.status_code == 202, answer.text
             shown = (await self.projection.get(f"/projection/views/{view}?wait_seconds=20")).json()["versions"]
             assert [each["state"] for each in shown][-2:] == ["kept", "serving"], shown
+
+    async def set_back(self, view: str, position: Position, by: int = 1) -> None:
+        """Pretend that the view has read no further than `by` transactions before this position."""
+        connection = await asyncpg.connect(self.database.read_owner_dsn)
+        sql = "UPDATE view_versions SET transaction_id = $2 WHERE view = $1 AND state = 'serving'"
+        await connection.execute(sql, view, position.transaction - by)
+        await connection.close()
+
+    async def show_all(self, last: Recorded) -> None:
+        """As far as this event, which need not be one that wakes the projection."""
+        await self.show([last._replace(type=orders.OrderCreated.type)])
 
     async def show(self, events: Sequence[Recorded]) -> None:
         answer = await self.nudge(events[-1])

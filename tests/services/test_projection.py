@@ -75,7 +75,7 @@ async def test_a_nudge_is_answered_when_its_event_is_shown(side: ReadSide) -> No
     await side.show(await side.order("ord_1", created("ord_1")))
     shown = await side.get("/orders/ord_1")
     assert (shown["status"], shown["total"]) == ("pending", {"amount": "12.50", "currency": "GBP"})
-    assert [moment["text"] for moment in shown["timeline"]] == ["the order was placed"]
+    assert [moment["text"] for moment in shown["timeline"]] == ["the order was placed: 1 line, 12.50 GBP"]
 
 
 async def test_one_nudge_shows_all_that_came_before_it(side: ReadSide, database) -> None:

@@ -48,7 +48,11 @@ async def test_an_order_with_lines_and_timeline(side: ReadSide) -> None:
     assert (order["status"], order["total"]) == ("confirmed", {"amount": "12.50", "currency": "GBP"})
     assert [(line["line"], line["unit_price"]["amount"]) for line in order["items"]] == [(1, "6.25"), (2, "6.25")]
     words = [moment["text"] for moment in order["timeline"]]
-    assert words == ["the order was placed", "fulfillment began", "the order was confirmed"]
+    assert words == [
+        "the order was placed: 2 lines, 12.50 GBP",
+        "fulfillment began",
+        "the order was confirmed: 12.50 GBP",
+    ]
 
 
 async def test_what_is_not_there(side: ReadSide) -> None:

@@ -28,13 +28,3 @@ CREATE TABLE order_lines (
     unit_price numeric(18, 6) NOT NULL,
     PRIMARY KEY (order_id, line)
 );
-
-CREATE TABLE timeline (
-    order_id text COLLATE "C" NOT NULL,
-    position text COLLATE "C" NOT NULL,
-    time timestamptz NOT NULL,
-    service text NOT NULL,
-    type text NOT NULL,
-    words text NOT NULL,
-    PRIMARY KEY (order_id, position)
-);

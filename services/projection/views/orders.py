@@ -1,21 +1,18 @@
-"""The view `orders`: every order as it is, its lines, and what happened to it."""
+"""The view `orders`: every order as it is, and its lines."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from services.contracts import fulfillment, orders, users
-from services.kit.log import Recorded
 from services.kit.message import ERASED, Message
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard, person_erased
-from services.projection.views.words import TOLD, words_for
 
-__all__ = ["ORDERS", "Line", "Moment", "Order", "lines_of", "order_after", "order_of"]
+__all__ = ["ORDERS", "Line", "Order", "lines_of", "order_after", "order_of"]
 
 LOOKED_INTO = "being looked into: "
 
@@ -51,18 +48,6 @@ class Line:
     product_name: str
     quantity: int
     unit_price: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A row of `timeline`."""
-
-    order_id: str
-    position: str
-    time: datetime
-    service: str
-    type: str
-    words: str
 
 
 def order_of(event: Message) -> str | None:
@@ -164,7 +149,6 @@ ORDER_TABLE = Table(
     ("order_id",),
 )  # fmt: skip
 LINE_TABLE = Table("order_lines", Line, "text integer text text integer numeric", ("order_id", "line"))
-MOMENT_TABLE = Table("timeline", Moment, "text text timestamptz text text text", ("order_id", "position"))
 ERASE = """
     UPDATE {schema}.orders SET email = NULL, customer_name = NULL, city = $2
     WHERE customer_id = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])
@@ -187,15 +171,6 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     await rows.add(LINE_TABLE, [line for of_one in lines.values() for line in of_one])
     if erased := [person for _, message in changes if (person := person_erased(message))]:
         await rows.execute(ERASE, erased, ERASED)
-    await rows.add(MOMENT_TABLE, [moment for each in page if (moment := _moment(each.event))])
-
-
-def _moment(event: Recorded) -> Moment | None:
-    words = words_for(event.type)
-    if words is None:
-        return None
-    key: str = json.loads(event.meta)["partitionkey"]
-    return Moment(key, str(event.position), event.time, event.service, event.type, words)
 
 
 HEARS: Sequence[type[Message]] = (
@@ -208,8 +183,7 @@ HEARS: Sequence[type[Message]] = (
 ORDERS = View(
     name="orders",
     revision=2,
-    tables={"orders": "order_id", "order_lines": "order_id, line", "timeline": "order_id, position"},
+    tables={"orders": "order_id", "order_lines": "order_id, line"},
     hears={model.type: model for model in HEARS},
     feed=feed,
-    also=TOLD,
 )

@@ -1,51 +1,249 @@
-"""What the timeline of an order says of an event, in plain words."""
+"""What the timeline of an order says of an event, in words that can be read to a customer.
+
+Nothing here may depend on a personal field: after an erasure the same event would be told otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar
 
-__all__ = ["TOLD", "words_for"]
+from services.contracts import fulfillment, inventory, notifications, orders, payments, scheduler, shipping
+from services.kit.message import Message, Money
+from services.kit.saga.messages import StepReply, StepTimedOut
 
-WORDS: Mapping[str, str] = {
-    "orders.order.drafted": "a draft was begun",
-    "orders.order.draft_updated": "the draft was changed",
-    "orders.order.created": "the order was placed",
-    "orders.order.updated": "the order was changed",
-    "orders.order.cancellation_requested": "a cancellation was asked for",
-    "orders.order.cancelled": "the order was cancelled",
-    "orders.order.confirmed": "the order was confirmed",
-    "orders.order.failed": "the order failed",
-    "orders.order.shipped": "the goods are with the carrier",
-    "orders.order.delivered": "the goods arrived",
-    "fulfillment.run.started": "fulfillment began",
-    "fulfillment.run.compensating": "what was done is being undone",
-    "fulfillment.run.compensated": "what was done has been undone",
-    "fulfillment.run.stuck": "fulfillment needs somebody to look",
-    "fulfillment.run.resumed": "fulfillment goes on",
-    "fulfillment.step.timed_out": "a step did not answer in time",
-    "inventory.checked": "the stock was checked",
-    "inventory.released": "the goods were let go",
-    "inventory.reservation.committed": "the goods left the shelf",
-    "inventory.reservation.expired": "the reservation ran out",
-    "payments.payment.authorized": "the money is held",
-    "payments.payment.declined": "the payment was declined",
-    "payments.payment.captured": "the money was taken",
-    "payments.payment.voided": "the money was let go",
-    "payments.payment.refunded": "the money was given back",
-    "payments.provider.reported": "the payment provider reported a change",
-    "shipping.fulfillment.prepared": "the parcels are planned",
-    "shipping.shipment.created": "the shipment was handed to the carrier",
-    "shipping.shipment.cancelled": "the shipment was taken back",
-    "shipping.refused": "shipping was refused",
-    "notifications.confirmation.sent": "the confirmation was mailed",
-    "notifications.cancellation.sent": "the cancellation was mailed",
-    "notifications.order_mail.sent": "the customer was told",
+__all__ = ["SILENT", "STEPS", "TOLD", "Doer", "Words", "words_of"]
+
+Doer = Literal["payment provider", "carrier", "operator"]
+M = TypeVar("M", bound=Message)
+SHORT_ITEMS_MAX = 5
+"""Products that are named of those of which there is not enough."""
+
+
+class Words(NamedTuple):
+    """What happened and why; `doer` is who did it, if that follows from the event itself."""
+
+    text: str
+    why: str | None = None
+    doer: Doer | None = None
+
+
+STEPS: Mapping[str, tuple[str, str]] = {
+    "reserve_inventory": ("holding the goods", "letting go of the goods"),
+    "authorize_payment": ("holding the money", "letting go of the money"),
+    "prepare_fulfillment": ("planning the parcels", "dropping the plan of the parcels"),
+    "capture_payment": ("taking the money", "giving the money back"),
+    "create_shipment": ("handing the goods to the carrier", "taking the goods back from the carrier"),
+    "send_confirmation": ("mailing the confirmation", "mailing that the confirmation no longer holds"),
 }
-
-TOLD = frozenset(f"zerocart.{name}.v1" for name in WORDS)
-"""The types of the events that belong in a timeline."""
+"""Each step of a run, done and undone."""
 
 
-def words_for(cloudevents_type: str) -> str | None:
-    """What the timeline says of an event; None if it does not belong there."""
-    return WORDS.get(cloudevents_type.removeprefix("zerocart.").removesuffix(".v1"))
+def words_of(event: Message) -> Words:
+    """What the timeline says; KeyError if the event does not belong there."""
+    return TOLD[type(event)](event)
+
+
+# Orders
+
+
+def _placed(event: orders.OrderCreated) -> Words:
+    return Words(f"the order was placed: {_count(len(event.lines), 'line')}, {_money(event.total)}")
+
+
+def _updated(event: orders.OrderUpdated) -> Words:
+    what = "the delivery address was" if event.shipping_address else "the contact details or the notes were"
+    return Words(f"{what} changed")
+
+
+def _reported(event: payments.ProviderReported) -> Words:
+    amount = _money(event.amount) if event.amount else "the money"
+    text = {
+        "refunded": f"{amount} was given back at the payment provider",
+        "partly_refunded": f"{amount} in all was given back at the payment provider",
+        "canceled": "the hold on the money was ended at the payment provider",
+        "disputed": f"the payment of {amount} is disputed",
+    }[event.what]
+    return Words(text, None, "payment provider")
+
+
+# Steps
+
+
+def _checked(event: inventory.InventoryChecked) -> Words:
+    if event.all_items_available:
+        return Words(f"the goods are held{_again(event)}")
+    short = [
+        f"{item.product_id}: {item.requested} requested, {item.available} available"
+        for item in event.items
+        if not item.is_available
+    ]
+    more = len(short) - SHORT_ITEMS_MAX
+    return Words("there is not enough in stock", "; ".join(short[:SHORT_ITEMS_MAX]) + (f"; {more} more" * (more > 0)))
+
+
+def _released(event: inventory.InventoryReleased) -> Words:
+    if not event.items:
+        return Words(f"no goods were held any more{_again(event)}")
+    units = _units(event.items)
+    return Words(f"{units} went back on the shelf" if event.restocked else f"{units} were let go")
+
+
+def _refunded(event: payments.PaymentRefunded) -> Words:
+    text = f"{_money(event.amount)} was given back" if event.amount else "no money had been taken"
+    return Words(text + _again(event), None, "payment provider")
+
+
+def _handed_over(event: shipping.ShipmentCreated) -> Words:
+    text = f"the shipment is announced to the carrier {event.carrier}, tracking number {event.tracking_number}"
+    return Words(text + _again(event), None, "carrier")
+
+
+def _taken_back(event: shipping.ShipmentCancelled) -> Words:
+    text = "the shipment was taken back" if event.shipment_id else "there was no shipment to take back"
+    return Words(text + _again(event), None, "carrier")
+
+
+def _mailed(what: str) -> Callable[[Any], Words]:
+    return lambda event: Words(f"{what} was mailed" if event.mailed else f"{what} was not mailed: nobody to write to")
+
+
+def _told_of_the_end(event: notifications.OrderMailSent) -> Words:
+    end = {"order_failed": "the order failed", "order_cancelled": "the order was cancelled"}[event.template]
+    return Words(f"the customer was told by mail that {end}" if event.mailed else f"no mail was sent that {end}")
+
+
+def _by_provider(text: Callable[[Any], str]) -> Callable[[Any], Words]:
+    return lambda event: Words(text(event) + _again(event), event.error, "payment provider")
+
+
+def _not_done(event: StepReply) -> Words:
+    return Words(f"{_step(event.step, event.undo)} did not work{_attempt(event)}", event.error)
+
+
+def _not_answered(event: StepTimedOut) -> Words:
+    return Words(f"{_step(event.step, event.undo)} was not answered in time{_attempt(event)}")
+
+
+# The run
+
+
+def _undoing(event: fulfillment.RunCompensating) -> Words:
+    if event.cause == "cancelled":
+        return Words("what was done is being undone: the order is being cancelled", event.error)
+    return Words(f"what was done is being undone: {_step(event.step or '', False)} failed", event.error)
+
+
+def _stuck(event: fulfillment.RunStuck) -> Words:
+    return Words(f"{_step(event.step, True)} did not work: somebody has to look{_attempt(event)}", event.error)
+
+
+# In words
+
+
+def _step(name: str, undo: bool) -> str:
+    return STEPS[name][undo] if name in STEPS else name.replace("_", " ")
+
+
+def _attempt(event: StepReply | StepTimedOut | fulfillment.RunStuck) -> str:
+    return f" (attempt {event.attempt})" if event.attempt > 1 else ""
+
+
+def _again(event: StepReply) -> str:
+    """An answer to a later attempt may repeat what was known."""
+    return f" (as answer to attempt {event.attempt})" if event.attempt > 1 else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _units(items: Sequence[inventory.ReservedItem]) -> str:
+    return _count(sum(item.quantity for item in items), "unit")
+
+
+def _money(amount: Money) -> str:
+    return f"{amount.amount} {amount.currency}"
+
+
+def _always(text: str, doer: Doer | None = None) -> Callable[[Any], Words]:
+    return lambda _: Words(text, None, doer)
+
+
+def _because(text: str) -> Callable[[Any], Words]:
+    return lambda event: Words(text, event.reason)
+
+
+TOLD: Mapping[type[Message], Callable[[Any], Words]] = {
+    orders.OrderDrafted: _always("a draft was begun"),
+    orders.OrderDraftUpdated: _always("the draft was changed"),
+    orders.OrderCreated: _placed,
+    orders.OrderUpdated: _updated,
+    orders.OrderCancellationRequested: _because("a cancellation was asked for"),
+    orders.OrderCancelled: _because("the order was cancelled"),
+    orders.OrderConfirmed: lambda event: Words(f"the order was confirmed: {_money(event.total)}"),
+    orders.OrderFailed: _because("the order failed"),
+    orders.OrderShipped: lambda event: Words(
+        f"the carrier has the goods, tracking number {event.tracking_number}", None, "carrier"
+    ),
+    orders.OrderDelivered: _always("the goods arrived", "carrier"),
+    fulfillment.RunStarted: _always("fulfillment began"),
+    fulfillment.RunCompensating: _undoing,
+    fulfillment.RunCompensated: _always("what was done has been undone"),
+    fulfillment.RunStuck: _stuck,
+    fulfillment.RunResumed: lambda event: Words("fulfillment goes on", f"looked at by {event.by}", "operator"),
+    fulfillment.StepTimedOut: _not_answered,
+    inventory.InventoryChecked: _checked,
+    inventory.InventoryCheckFailed: _not_done,
+    inventory.InventoryReleased: _released,
+    inventory.ReservationCommitted: lambda event: Words(f"{_units(event.items)} left the shelf"),
+    inventory.ReservationExpired: lambda event: Words(f"nobody came for {_units(event.items)} in time: let go"),
+    payments.PaymentAuthorized: _by_provider(lambda event: f"{_money(event.amount)} is held"),
+    payments.PaymentDeclined: _by_provider(lambda event: f"the payment of {_money(event.amount)} was declined"),
+    payments.PaymentCaptured: _by_provider(lambda event: f"{_money(event.amount)} was taken"),
+    payments.PaymentVoided: _by_provider(
+        lambda event: "the money was let go" if event.transaction_id else "no money was held"
+    ),
+    payments.PaymentRefunded: _refunded,
+    payments.PaymentFailed: _not_done,
+    payments.ProviderReported: _reported,
+    shipping.FulfillmentPrepared: lambda event: Words(f"{_count(event.parcels, 'parcel')} planned{_again(event)}"),
+    shipping.FulfillmentDiscarded: lambda event: Words(f"the plan of the parcels was dropped{_again(event)}"),
+    shipping.ShipmentCreated: _handed_over,
+    shipping.ShipmentCancelled: _taken_back,
+    shipping.ShippingRefused: _not_done,
+    shipping.ShippingFailed: _not_done,
+    notifications.ConfirmationSent: _mailed("the confirmation"),
+    notifications.CancellationSent: _mailed("that the confirmation no longer holds"),
+    notifications.MailFailed: _not_done,
+    notifications.OrderMailSent: _told_of_the_end,
+}
+"""What is told, and how."""
+
+REQUEST = "a request: its answer is told"
+ANSWER = "how the run took an answer that is told"
+SILENT: Mapping[type[Message], str] = {
+    fulfillment.InventoryCheck: REQUEST,
+    fulfillment.InventoryRelease: REQUEST,
+    fulfillment.PaymentProcess: REQUEST,
+    fulfillment.PaymentVoid: REQUEST,
+    fulfillment.PaymentCapture: REQUEST,
+    fulfillment.PaymentRefund: REQUEST,
+    fulfillment.FulfillmentPrepare: REQUEST,
+    fulfillment.FulfillmentDiscard: REQUEST,
+    fulfillment.ShipmentCreate: REQUEST,
+    fulfillment.ShipmentCancel: REQUEST,
+    fulfillment.ConfirmationSend: REQUEST,
+    fulfillment.CancellationSend: REQUEST,
+    fulfillment.StepSucceeded: ANSWER,
+    fulfillment.StepFailed: ANSWER,
+    fulfillment.RunAmended: "the change of the order is told",
+    fulfillment.RunCompleted: "the order is told to be confirmed",
+    fulfillment.RunFailed: "the order is told to have failed",
+    fulfillment.StepTimer: "an alarm: what follows from it is told",
+    shipping.ShipmentDispatched: "the order is told to be with the carrier",
+    shipping.ShipmentDelivered: "the order is told to be delivered",
+    scheduler.TimerRequested: "how it is done, not what",
+    scheduler.TimerCancelled: "how it is done, not what",
+}
+"""What belongs to an order's life and is deliberately not told, and why."""

@@ -1,0 +1,5 @@
+-- Every event of some streams, whichever service they belong to, in the global order.
+SELECT service, stream, version, epoch, transaction_id, position, type, time, data, meta
+FROM events
+WHERE stream = ANY($1::text[])
+ORDER BY epoch, transaction_id, position

@@ -1,0 +1,107 @@
+"""What was known of an order at an instant: its events up to then, read from the log and folded as the views fold them.
+
+Nothing is kept for it. What belongs to somebody who was erased since is gone from the past, too: keys are asked for
+anew each time, never remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from services.kit.asking import shown_money
+from services.kit.errors import Unavailable
+from services.kit.log import LogReader, Position, Recorded
+from services.kit.message import Message
+from services.kit.vault import Vault
+from services.projection.reading import read
+from services.projection.versions import ReadDatabase
+from services.projection.views.orders import ORDERS, Line, Order, lines_of, order_after, order_of
+from services.projection.views.timeline import TIMELINE, Moment, moment_of
+
+__all__ = ["STREAMS", "Past", "Then", "order_then"]
+
+POSITION_WAIT_SECONDS = 5.0
+POSITION_POLL_SECONDS = 0.05
+STREAMS = (
+    "order-{}", "fulfillment-{}", "reservation-{}", "payment-{}", "shipment-{}",
+    "mail-confirmation-{}", "mail-cancellation-{}", "mail-order_failed-{}", "mail-order_cancelled-{}",
+)  # fmt: skip
+"""Where the events of an order are, by its id: so they are found by a key however long the log is."""
+READS: Mapping[str, type[Message]] = {**ORDERS.reads, **TIMELINE.reads}
+Then = tuple[str | None, dict[str, Any]]
+"""Whose order it was, and the order as it is shown."""
+
+
+class Past:
+    """Answers from the log."""
+
+    def __init__(self, log: LogReader, vault: Callable[[], Vault], database: ReadDatabase) -> None:
+        self._log = log
+        self._vault = vault
+        self._database = database
+
+    async def order(self, order_id: str, at: datetime) -> tuple[Then | None, Then | None]:
+        """The order as it was known at `at`, and as it is now; None before there was one."""
+        found = await self._log.read_streams([stream.format(order_id) for stream in STREAMS])
+        history = await self._history(order_id, found)
+        # by their own time, as everybody outside saw it; their order is that of the log
+        before = [(event, message) for event, message in history if event.time <= at]
+        return order_then(before), order_then(history)
+
+    async def wait_for(self, position: Position) -> None:
+        """Return when everything up to `position` can be seen; Unavailable if that is not so in time."""
+        deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
+        while await self._log.end() < position:
+            if asyncio.get_running_loop().time() > deadline:
+                raise Unavailable("read-side-behind", "the log has not reached this position yet")
+            await asyncio.sleep(POSITION_POLL_SECONDS)
+
+    async def _history(self, order_id: str, found: Sequence[Recorded]) -> list[tuple[Recorded, Message]]:
+        shown = await read(self._vault(), READS, [event for event in found if event.type in READS])
+        if any(each.fault for each in shown):
+            skipped = {each["position"] for each in await self._database.skips()}
+            if any(each.fault and str(each.event.position) not in skipped for each in shown):
+                raise Unavailable("event-unreadable", f"an event of {order_id} cannot be read", 60)
+        return [(each.event, each.message) for each in shown if each.message is not None]
+
+
+def order_then(history: Sequence[tuple[Recorded, Message]]) -> Then | None:
+    """The order that these events make, as GET /orders/{id} shows it."""
+    row: Order | None = None
+    lines: Sequence[Line] = ()
+    moments: list[Moment] = []
+    for event, message in history:
+        if event.type in ORDERS.reads and order_of(message) is not None:
+            row = order_after(row, message, event.time)
+            written = lines_of(message)
+            lines = lines if written is None else written
+        if event.type in TIMELINE.reads:
+            moments.append(moment_of(event, message))
+    return (row.customer_id, _shown(row, lines, moments)) if row else None
+
+
+def _shown(row: Order, lines: Sequence[Line], moments: Sequence[Moment]) -> dict[str, Any]:
+    known = asdict(row)
+    total = shown_money(known.pop("total"), currency := known.pop("currency"))
+    return {
+        **known,
+        "total": total,
+        "items": [_line(line, currency) for line in lines],
+        "timeline": [_moment(each) for each in moments],
+    }
+
+
+def _line(line: Line, currency: str) -> dict[str, Any]:
+    known = asdict(line)
+    del known["order_id"]
+    return {**known, "unit_price": shown_money(line.unit_price, currency)}
+
+
+def _moment(moment: Moment) -> dict[str, Any]:
+    known = asdict(moment)
+    del known["order_id"], known["position"]
+    return {"text": known.pop("words"), **known}

@@ -1,0 +1,50 @@
+"""An order as it was known at an instant, over REST: the edge sends `GET /orders/{id}` here if it has `at`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.encoders import jsonable_encoder
+
+from services.kit.access import Caller, needs
+from services.kit.asking import Id, Instant, PositionToken, in_utc, known_only, position_of, wrong
+from services.kit.errors import NotFound
+from services.kit.rest import json_router
+from services.projection.past import Past, Then
+
+__all__ = ["router"]
+
+At = Annotated[Instant, Query(description="As of when (RFC 3339, with zone, not in the future)")]
+
+
+def router(past: Past) -> APIRouter:
+    """The route of the past."""
+    routes = json_router()
+
+    async def level_with(request: Request, token: PositionToken = None) -> None:
+        known_only(request)
+        if token is not None:
+            await past.wait_for(position_of(token))
+
+    @routes.get("/orders/{order_id}", dependencies=[Depends(level_with)])
+    async def read_order_then(order_id: Id, at: At, caller: Annotated[Caller, needs("orders:read")]) -> Any:
+        """What GET /orders/{order_id} would have answered then, but for what was erased since."""
+        instant = in_utc("at", at)
+        if instant > datetime.now(UTC):
+            raise wrong("at", "this instant is in the future")
+        then, now = await past.order(order_id, instant)
+        return jsonable_encoder(_for(caller, then, now))
+
+    return routes
+
+
+def _for(caller: Caller, then: Then | None, now: Then | None) -> dict[str, Any]:
+    """NotFound unless it was within the caller's reach then, and is now: a draft may change hands."""
+    if then is None or now is None or not (caller.may_reach(then[0]) and caller.may_reach(now[0])):
+        raise NotFound("order-not-found", "there is no such order, or there was none then")
+    shown = then[1]
+    if caller.own is None:
+        return shown
+    return {**shown, "timeline": [{**moment, "by": None} for moment in shown["timeline"]]}

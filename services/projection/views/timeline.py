@@ -1,0 +1,108 @@
+"""The view `timeline`: everything that happened to an order, who did it and why, in plain words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
+from services.kit.acting import Principal, PrincipalKind
+from services.kit.cloudevents import source_of
+from services.kit.log import Recorded
+from services.kit.message import Message
+from services.projection.rows import Rows, Table
+from services.projection.view import Shown, View, heard
+from services.projection.views.words import TOLD, Words, words_of
+
+__all__ = ["TIMELINE", "Moment", "moment_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A row of `timeline`.
+
+    `who` did it; if that was one of us or a provider, `on_behalf_of` is whose wish it follows from. `by` is the id of
+    whoever wished it, which is for those who run the shop. Events of before 2026-12 do not say who wished them.
+    """
+
+    order_id: str
+    position: str
+    time: datetime
+    service: str
+    type: str
+    who: str
+    on_behalf_of: str | None
+    by: str | None
+    words: str
+    why: str | None
+
+
+PEOPLE: Mapping[PrincipalKind, str] = {"app_user": "customer", "user": "operator"}
+SOMEBODY = "somebody"
+ZEROCART = "zerocart"
+OF_THEIR_OWN = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderReported)
+"""What somebody outside did without anybody's asking."""
+
+
+def moment_of(event: Recorded, message: Message) -> Moment:
+    """What the timeline says of an event."""
+    told = words_of(message)
+    meta: Mapping[str, str] = json.loads(event.meta)
+    principal = Principal.of(meta)
+    who, wish = _doers(event, message, told, meta, principal and PEOPLE[principal.kind])
+    by = principal.id if principal and not isinstance(message, OF_THEIR_OWN) else ""
+    return Moment(
+        order_id=message.key_value,
+        position=str(event.position),
+        time=event.time,
+        service=event.service,
+        type=event.type,
+        who=who,
+        on_behalf_of=wish,
+        by=by or None,
+        words=told.text,
+        why=told.why,
+    )
+
+
+def _doers(
+    event: Recorded, message: Message, told: Words, meta: Mapping[str, str], person: str | None
+) -> tuple[str, str | None]:
+    """Who did it, and on whose behalf."""
+    if isinstance(message, OF_THEIR_OWN):
+        return told.doer or SOMEBODY, None
+    if meta.get("causationid") == source_of(event.service):  # a request, not a message, led to it
+        return told.doer or person or SOMEBODY, None
+    return told.doer or ZEROCART, person
+
+
+MOMENT_TABLE = Table(
+    "timeline", Moment, "text text timestamptz text text text text text text text", ("order_id", "position")
+)
+
+
+async def feed(rows: Rows, page: Sequence[Shown]) -> None:
+    """Add what happened."""
+    await rows.add(MOMENT_TABLE, [moment_of(event, message) for event, message in heard(page, TIMELINE)])
+
+
+HEARS: Sequence[type[Message]] = (
+    # where an order can come to rest
+    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderUpdated,
+    orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
+    fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent,
+    inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
+    # what may come after that, because it was late; rare enough to cost nothing
+    inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
+    shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
+)  # fmt: skip
+TIMELINE = View(
+    name="timeline",
+    revision=1,
+    tables={"timeline": "order_id, position"},
+    hears={model.type: model for model in HEARS},
+    also={model.type: model for model in TOLD if model not in HEARS},
+    feed=feed,
+)

@@ -1,0 +1,243 @@
+"""`GET /orders/{id}?at=`: what was known then, folded from the log; nothing of the future, of others, or of who is erased."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from services.kit.acting import Principal
+from services.kit.log import Append, NewEvent
+from services.kit.postgres import SETTINGS, statement
+from services.kit.vault import PostgresVault
+from services.kit.walls import WRITERS
+from services.projection.past import READS, STREAMS
+from tests.services.lives import Said, cancelled, failed, gone, smooth, stocked, woven
+from tests.services.read_side import AT, VAULT_KEY, ReadSide, created, running
+from tests.tokens import authorization, customer
+
+CUSTOMER = Principal("app_user", "cus_1")
+CREATED = "zerocart.orders.order.created.v1"
+
+
+@pytest.fixture
+async def side(database) -> AsyncGenerator[ReadSide]:
+    async with running(database) as one:
+        yield one
+
+
+async def say(side: ReadSide, said: Sequence[Said]) -> list[Any]:
+    return [
+        (await side.append(each.service, each.stream, each.message, principal=each.principal or CUSTOMER))[0]
+        for each in said
+    ]
+
+
+def instant(at: datetime) -> str:
+    return at.isoformat().replace("+00:00", "Z")
+
+
+async def asked(side: ReadSide, order_id: str, at: datetime | str, **more: Any) -> httpx.Response:
+    text = at if isinstance(at, str) else instant(at)
+    headers = more.pop("headers", {})
+    return await side.projection.get(f"/orders/{order_id}", params={"at": text, **more}, headers=headers)
+
+
+async def then(side: ReadSide, order_id: str, at: datetime) -> dict[str, Any]:
+    answer = await asked(side, order_id, at)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_every_moment_of_the_past_is_answered_as_it_was_answered_then(side: ReadSide) -> None:
+    lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3", customer_id=None)]
+    orders = ("ord_1", "ord_2", "ord_3")
+    answers: list[tuple[datetime, str, dict[str, Any] | None]] = []
+    for each in [stocked(), *woven(lives, range(40))]:
+        (event,) = await say(side, [each])
+        await side.show_all(event)
+        for order_id in orders:
+            answer = await side.query.get(f"/orders/{order_id}")
+            answers.append((event.time, order_id, answer.json() if answer.status_code == 200 else None))
+    assert len({str(answer) for _, _, answer in answers}) > 30
+    for at, order_id, expected in answers:
+        for moment in (at, at + timedelta(microseconds=999_999)):
+            answer = await asked(side, order_id, moment)
+            if expected is None:
+                assert (answer.status_code, answer.json()["code"]) == (404, "order-not-found")
+            else:
+                assert answer.json() == expected, (order_id, moment)
+
+
+async def test_an_instant_may_have_any_zone(side: ReadSide) -> None:
+    (event,) = await say(side, [Said("orders", "order-ord_1", created("ord_1"))])
+    local = event.time.astimezone().isoformat()
+    assert (await asked(side, "ord_1", event.time.isoformat().replace("+00:00", "-00:00"))).status_code == 200
+    assert (await asked(side, "ord_1", local)).status_code == 200
+    assert (await asked(side, "ord_1", "2026-03-01T14:00:00+02:00")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("at=soon", "at"),
+        ("at=", "at"),
+        ("at=2026-03-01", "at"),
+        ("at=1772366400", "at"),
+        ("at=2026-03-01T12:00:00", "at"),
+        ("at=2026-02-30T12:00:00Z", "at"),
+        ("at=9999-12-31T23:59:59-10:00", "at"),
+        ("at=0001-01-01T00:00:00%2B14:00", "at"),
+        ("at=2999-01-01T00:00:00Z", "at"),
+        ("", "at"),
+        ("at=2026-03-01T12:00:00Z&colour=red", "colour"),
+        ("at=2026-03-01T12:00:00Z&position=12", "position"),
+    ],
+)
+async def test_a_bad_instant_is_refused_by_name(side: ReadSide, query: str, name: str) -> None:
+    answer = await side.projection.get(f"/orders/ord_1?{query}")
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json"), answer.text
+    assert name in str(answer.json()["errors"])
+
+
+async def test_a_moment_from_now_is_the_future(side: ReadSide) -> None:
+    assert (await asked(side, "ord_1", datetime.now(UTC) + timedelta(seconds=30))).status_code == 422
+    assert (await asked(side, "ord_1", datetime.now(UTC))).status_code == 404
+
+
+async def test_bad_ids(side: ReadSide) -> None:
+    for order_id in ("%00", "x" * 65, "a%0Ab"):
+        assert (await side.projection.get(f"/orders/{order_id}?at=2026-03-01T12:00:00Z")).status_code == 422
+
+
+async def test_whose_it_is(side: ReadSide) -> None:
+    said = await say(side, smooth("ord_1"))
+    at = said[-1].time
+    assert (await asked(side, "ord_1", at, headers={"Authorization": ""})).status_code == 401
+    assert (await asked(side, "ord_1", at, headers=authorization(scope="stock:read"))).status_code == 403
+    assert (await asked(side, "ord_1", at, headers=customer("cus_2"))).status_code == 404
+    own = (await asked(side, "ord_1", at, headers=customer("cus_1"))).json()
+    everything = await then(side, "ord_1", at)
+    assert {moment["by"] for moment in everything["timeline"]} == {"cus_1", "ann", None}
+    assert {moment["by"] for moment in own["timeline"]} == {None}
+    assert [moment["text"] for moment in own["timeline"]] == [moment["text"] for moment in everything["timeline"]]
+
+
+async def test_query_hides_who_runs_the_shop_just_so(side: ReadSide) -> None:
+    await side.show_all((await say(side, smooth("ord_1")))[-1])
+    own = (await side.query.get("/orders/ord_1", headers=customer("cus_1"))).json()
+    assert {moment["by"] for moment in own["timeline"]} == {None}
+    assert {moment["who"] for moment in own["timeline"]} >= {"customer", "operator", "carrier", "payment provider"}
+    every = await side.get("/orders/ord_1")
+    assert {moment["by"] for moment in every["timeline"]} == {"cus_1", "ann", None}
+
+
+async def test_a_draft_that_changed_hands_is_nobodys_of_before(side: ReadSide) -> None:
+    said = await say(side, [smooth("ord_1", "cus_1")[0], smooth("ord_1", "cus_2")[1]])
+    for who in ("cus_1", "cus_2"):
+        assert (await asked(side, "ord_1", said[0].time, headers=customer(who))).status_code == 404
+    assert (await asked(side, "ord_1", said[1].time, headers=customer("cus_2"))).status_code == 200
+
+
+async def erase(side: ReadSide, person: str, said: Said | None = None) -> None:
+    """As users does it: the key goes in the transaction that says so."""
+    if said:
+        await side.show_all((await say(side, [said]))[-1])
+    log = side.logs.get("users") or side.logs["orders"]
+    async with log.transaction() as unit:
+        await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)
+
+
+async def test_who_is_erased_is_erased_from_the_past_at_once(side: ReadSide) -> None:
+    said = await say(side, smooth("ord_1"))
+    await side.show_all(said[-1])
+    before = await then(side, "ord_1", said[5].time)  # and its key is known to this process now
+    assert (before["city"], before["customer_name"], before["email"]) == ("Leeds", "Ann", "ann@example.com")
+    await erase(side, "cus_1", gone("cus_1"))
+    after = await then(side, "ord_1", said[5].time)
+    assert (after["city"], after["customer_name"], after["email"]) == ("[erased]", None, None)
+    assert {**after, "city": 1, "customer_name": 1, "email": 1} == {
+        **before, "city": 1, "customer_name": 1, "email": 1,
+    }  # fmt: skip
+    assert await then(side, "ord_1", datetime.now(UTC)) == await side.get("/orders/ord_1")
+
+
+async def test_a_position_is_waited_for(side: ReadSide, database) -> None:
+    older = await asyncpg.connect(database.owner_dsn)
+    transaction = older.transaction()
+    await transaction.start()
+    await older.fetchval("SELECT pg_current_xact_id()::text")
+    (event,) = await side.order("ord_1", created("ord_1"))  # not final while an older transaction runs
+    waiting = asyncio.create_task(asked(side, "ord_1", event.time, position=str(event.position)))
+    await asyncio.sleep(0.3)
+    assert not waiting.done()
+    await transaction.commit()
+    await older.close()
+    assert (await waiting).status_code == 200
+
+
+async def test_a_position_that_is_not_reached_in_time(side: ReadSide) -> None:
+    (event,) = await side.order("ord_1", created("ord_1"))
+    ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
+    answer = await asked(side, "ord_1", event.time, position=str(ahead))
+    assert (answer.status_code, answer.json()["code"]) == (503, "read-side-behind")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_an_event_that_cannot_be_read_is_never_left_out_in_silence(side: ReadSide) -> None:
+    (event,) = await side.order("ord_1", created("ord_1"))
+    odd = NewEvent(CREATED, AT + timedelta(seconds=9), '{"odd": "secret"}', '{"partitionkey": "ord_1"}')
+    await side.logs["orders"].append(Append("order-ord_1", 1, [odd]))
+    answer = await asked(side, "ord_1", event.time)
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "event-unreadable", "60")
+    assert "secret" not in answer.text
+    await side.show([event])
+    for view in ("orders", "timeline"):
+        (version,) = (await side.projection.get(f"/projection/views/{view}")).json()["versions"][-1:]
+        skip = {"position": version["stopped_at"], "reason": "written by hand"}
+        assert (await side.projection.post(f"/projection/views/{view}/skip", json=skip)).status_code == 200
+    assert (await asked(side, "ord_1", event.time)).status_code == 200
+
+
+async def test_one_order_is_found_by_keys_however_long_the_log_is(side: ReadSide, database) -> None:
+    await say(side, [*smooth("ord_1"), *failed("ord_2")])
+    owner = await asyncpg.connect(database.owner_dsn)
+    fill = """
+        INSERT INTO log.events (service, stream, version, type, time, data, meta)
+        SELECT s, s || '-' || n, 1, 'x', now(), '{}', '{}' FROM generate_series(1, 3000) n, unnest($1::text[]) s
+    """
+    await owner.execute(fill, list(WRITERS))
+    await owner.execute("ANALYZE")
+    await owner.close()
+    reader = await asyncpg.connect(database.dsn("projection"), server_settings={**SETTINGS, "search_path": "log"})
+    await reader.execute(f"PREPARE past(text[]) AS {statement('read_streams').rstrip().removesuffix(';')}")
+    names = [stream.format("ord_1") for stream in STREAMS]
+    rows = await reader.fetch("EXPLAIN (ANALYZE) EXECUTE past($1)".replace("$1", f"ARRAY{names}::text[]"))
+    plan = "\n".join(row[0] for row in rows)
+    await reader.close()
+    assert "events_pkey" in plan, plan
+    for slow in ("Seq Scan", "transaction_id_position_idx", "Filter"):
+        assert slow not in plan, plan
+
+
+def test_every_stream_that_tells_of_an_order_is_looked_into() -> None:
+    """By the deciders, which know what their streams may hold."""
+    from services.fulfillment.saga import FULFILLMENT
+    from services.inventory.domain import RESERVATION
+    from services.notifications.domain import MAIL, Kind, identity
+    from services.orders.domain import ORDER
+    from services.payments.domain import PAYMENT
+    from services.shipping.domain import SHIPMENT
+
+    plain = (ORDER, FULFILLMENT, RESERVATION, PAYMENT, SHIPMENT)
+    names = {decider.stream("ID") for decider in plain}
+    names |= {MAIL.stream(identity(kind, "ID")) for kind in Kind.__args__}
+    assert names == {stream.format("ID") for stream in STREAMS}
+    held = {model.type for decider in (*plain, MAIL) for model in decider.events}
+    not_of_one_order = {"zerocart.users.user.deleted.v1", "zerocart.users.person.erased.v1"}
+    assert set(READS) - held == not_of_one_order

@@ -1,0 +1,102 @@
+"""A caller that brings a position reads what it wrote, from every route and while versions come and go, or is told to wait."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+
+from services.kit.log import Position
+from services.kit.settings import Settings
+from services.projection.views import VIEWS
+from services.query.app import create_app
+from tests.services.read_side import ReadSide, created, running
+from tests.tokens import TRUST
+
+TURNS = 2
+
+
+@pytest.fixture
+async def side(database) -> AsyncGenerator[ReadSide]:
+    async with running(database) as one:
+        yield one
+
+
+def paths() -> list[str]:
+    """Every route of query, with ids that may be there."""
+    routers = create_app(Settings(service="query", **TRUST))._routers or (lambda: ())
+    routes = [route for router in routers() for route in router.routes if isinstance(route, APIRoute)]
+    known = {"order_id": "ord_1", "customer_id": "cus_1", "product_id": "mug"}
+    return [route.path.format(**known) for route in routes]
+
+
+def ahead(position: Position) -> Position:
+    return position._replace(transaction=position.transaction + 1_000_000)
+
+
+async def test_every_route_waits_for_a_position_and_says_when_to_come_again(side: ReadSide) -> None:
+    (event,) = await side.order("ord_1", created("ord_1"))
+    await side.show([event])
+    assert len(paths()) >= 5
+
+    async def ask(path: str, position: Position) -> httpx.Response:
+        return await side.query.get(path, params={"position": str(position)})
+
+    reached = await asyncio.gather(*(ask(path, event.position) for path in paths()))
+    assert {answer.status_code for answer in reached} <= {200, 404}
+    not_reached = await asyncio.gather(*(ask(path, ahead(event.position)) for path in paths()))
+    for path, answer in zip(paths(), not_reached, strict=True):
+        found = (answer.status_code, answer.headers.get("retry-after"), answer.json()["code"])
+        assert found == (503, "1", "read-side-behind"), path
+
+
+async def test_every_view_of_an_answer_is_waited_for(side: ReadSide, database) -> None:
+    (event,) = await side.order("ord_1", created("ord_1"))
+    await side.show([event])
+    for view in ("orders", "timeline"):
+        await side.set_back(view, event.position)
+        answer = await side.query.get("/orders/ord_1", params={"position": str(event.position)})
+        assert answer.status_code == 503, view
+        await side.set_back(view, event.position, by=0)
+    assert (await side.query.get("/orders/ord_1", params={"position": str(event.position)})).status_code == 200
+
+
+async def test_a_write_is_read_from_its_position_on_while_versions_come_and_go(side: ReadSide) -> None:
+    placed = 0
+    done = asyncio.Event()
+
+    async def place_and_read() -> None:
+        nonlocal placed
+        while not done.is_set():
+            order_id = f"ord_{placed:04}"
+            (event,) = await side.order(order_id, created(order_id))
+            nudge = asyncio.create_task(side.nudge(event))
+            token = {"position": str(event.position)}
+            one, every = await asyncio.gather(
+                side.query.get(f"/orders/{order_id}", params=token),
+                side.query.get("/orders", params={**token, "page_size": 1}),
+            )
+            assert (one.status_code, every.status_code) == (200, 200), (one.text, every.text)
+            assert [moment["text"] for moment in one.json()["timeline"]] == ["the order was placed: 1 line, 12.50 GBP"]
+            assert every.json()["total"] >= placed + 1
+            assert (await nudge).status_code == 204
+            placed += 1
+
+    working = asyncio.create_task(place_and_read())
+    switches = 0
+    for _ in range(TURNS):
+        for view in VIEWS:
+            body = {"then": "switch_if_equal"}
+            assert (await side.projection.post(f"/projection/views/{view}/rebuild", json=body)).status_code == 202
+            shown = (await side.projection.get(f"/projection/views/{view}?wait_seconds=20")).json()["versions"]
+            assert [each["state"] for each in shown] == ["kept", "serving"]
+            back = {"version": shown[0]["version"]}
+            assert (await side.projection.post(f"/projection/views/{view}/switch", json=back)).status_code == 200
+            switches += 2
+    done.set()
+    await working
+    assert switches == 2 * TURNS * len(VIEWS)
+    assert placed > switches
