@@ -1,34 +1,21 @@
-"""What questions over REST have in common: parameters that are known, instants with a zone, positions, exact money."""
+"""What questions over REST have in common: parameters that are known, positions, exact money."""
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
 
 from fastapi import Path, Query, Request
-from pydantic import BeforeValidator
 
 from services.kit.errors import FieldError, Invalid
 from services.kit.log import POSITION_PATTERN, Position
 
-__all__ = ["Id", "Instant", "PositionToken", "in_utc", "known_only", "position_of", "shown_money", "wrong"]
+__all__ = ["Id", "PositionToken", "known_only", "position_of", "shown_money", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
-RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-
-
-def _rfc_3339(text: object) -> object:
-    """Pydantic would take a number for seconds since 1970, and a date for its midnight."""
-    if not isinstance(text, str) or not RFC_3339.fullmatch(text):
-        raise ValueError("an instant is written as in 2026-11-23T12:00:00Z (RFC 3339)")
-    return text
-
 
 Id = Annotated[str, Path(max_length=64, pattern=PRINTABLE)]
-Instant = Annotated[datetime, BeforeValidator(_rfc_3339)]
 PositionToken = Annotated[str | None, Query(alias="position", pattern=POSITION_PATTERN)]
 
 
@@ -38,14 +25,6 @@ def known_only(request: Request) -> None:
     if unknown := sorted(set(request.query_params) - known):
         fields = tuple(FieldError(name, "unknown", "there is no such parameter") for name in unknown)
         raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
-
-
-def in_utc(name: str, instant: datetime) -> datetime:
-    """The instant in UTC; Invalid if that is out of range."""
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError as error:
-        raise wrong(name, "this instant is out of range") from error
 
 
 def position_of(token: str) -> Position:

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.encoders import jsonable_encoder
 
 from services.kit.access import Caller, needs
-from services.kit.asking import Id, Instant, PositionToken, in_utc, known_only, position_of, wrong
+from services.kit.asking import Id, PositionToken, known_only, position_of, wrong
 from services.kit.errors import NotFound
+from services.kit.instants import Rfc3339
 from services.kit.rest import json_router
 from services.projection.past import Past, Then
 
 __all__ = ["router"]
 
-At = Annotated[Instant, Query(description="As of when (RFC 3339, with zone, not in the future)")]
+At = Annotated[Rfc3339, Query(description="As of when (RFC 3339, with zone, not in the future)")]
 
 
 def router(past: Past) -> APIRouter:
@@ -31,10 +32,9 @@ def router(past: Past) -> APIRouter:
     @routes.get("/orders/{order_id}", dependencies=[Depends(level_with)])
     async def read_order_then(order_id: Id, at: At, caller: Annotated[Caller, needs("orders:read")]) -> Any:
         """What GET /orders/{order_id} would have answered then, but for what was erased since."""
-        instant = in_utc("at", at)
-        if instant > datetime.now(UTC):
+        if at > datetime.now(UTC):
             raise wrong("at", "this instant is in the future")
-        then, now = await past.order(order_id, instant)
+        then, now = await past.order(order_id, at)
         return jsonable_encoder(_for(caller, then, now))
 
     return routes

@@ -58,7 +58,7 @@ class Reading:
                 raise NotFound("order-not-found", "there is no such order")
             lines = await at.rows(select(LINES).where(LINES.c.order_id == order_id).order_by(LINES.c.line))
             told = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
-            moments = await at.rows(told) if "timeline" in at.serving else []  # a release before did not have it
+            moments: Sequence[Row] = await at.rows(told) if "timeline" in at.serving else ()  # new in this release
             currency = found[0]["currency"]
             items = [_line(line, currency) for line in lines]
             return {**_order(found[0]), "items": items, "timeline": _moments(moments)}
