@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from services.kit.errors import Unreadable
 
-__all__ = ["App", "Receive", "Scope", "Send", "TooLarge", "UnsupportedType", "header", "read_body", "send_empty"]
+__all__ = [
+    "BODY_SECONDS_MAX",
+    "App",
+    "Receive",
+    "Scope",
+    "Send",
+    "TooLarge",
+    "TooLong",
+    "TooManyHeaders",
+    "TooSlow",
+    "UnsupportedType",
+    "header",
+    "read_body",
+    "send_empty",
+]
+
+BODY_SECONDS_MAX = 30.0
+"""How long a client's body may take to come: whoever sends a byte now and then holds a place that others need."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -19,6 +37,18 @@ class TooLarge(Unreadable):
     """The body is longer than it may be."""
 
 
+class TooSlow(Unreadable):
+    """The body did not come in time."""
+
+
+class TooLong(Unreadable):
+    """The address is longer than it may be."""
+
+
+class TooManyHeaders(Unreadable):
+    """The headers are longer, together, than they may be."""
+
+
 class UnsupportedType(Unreadable):
     """The body is of a type that nobody here reads."""
 
@@ -28,8 +58,16 @@ def header(scope: Scope, wanted: bytes) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
-async def read_body(receive: Receive, bytes_max: int) -> bytes:
-    """The whole request body; TooLarge above `bytes_max`, Unreadable if the client went away."""
+async def read_body(receive: Receive, bytes_max: int, seconds_max: float | None = None) -> bytes:
+    """The whole request body; TooLarge above `bytes_max`, TooSlow if it takes longer, Unreadable if the client left."""
+    try:
+        async with asyncio.timeout(seconds_max):
+            return await _whole(receive, bytes_max)
+    except TimeoutError as error:
+        raise TooSlow("too-slow", f"a body has to come within {seconds_max} s") from error
+
+
+async def _whole(receive: Receive, bytes_max: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:

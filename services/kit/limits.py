@@ -10,18 +10,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 
 from services.kit.access import Caller
 from services.kit.errors import TooOften, ZerocartError
 
-__all__ = ["CLIENTS_MAX", "Limits", "Rate", "limited"]
+__all__ = ["CLIENTS_MAX", "Limit", "Limits", "Rate", "limit_of", "limited", "network_of"]
 
 CLIENTS_MAX = 20_000
 CLIENT_HEADER = "x-client-ip"
 """Set by the edge, whatever the client sent."""
+HOST_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +79,45 @@ class Limits:
             self._full_at.popitem(last=False)
 
 
-def limited(what: str) -> Any:
-    """A dependency that counts what the caller does; staff, who act for many, are not counted."""
+class Limit:
+    """The limit of a route, as a FastAPI dependency; a request is counted once, however often it is asked."""
 
-    async def count(request: Request) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    async def __call__(self, request: Request) -> None:
+        """Count the caller; TooOften if it is too often. Staff, who act for many, are not counted."""
         caller: Caller | None = getattr(request.state, "caller", None)
-        if caller is not None and caller.own is None:
+        if getattr(request.state, "counted", False) or (caller is not None and caller.own is None):
             return
         limits: Limits = request.app.state.limits
-        limits.take(what, caller.subject if caller else _address(request))
+        limits.take(self._what, caller.subject if caller else _address(request))
+        request.state.counted = True
 
-    return Depends(count)
+
+def limited(what: str) -> Any:
+    """A dependency that counts what the caller does."""
+    return Depends(Limit(what))
+
+
+def limit_of(route: APIRoute) -> Limit | None:
+    """The limit of a route, if it has one."""
+    return next((one.call for one in route.dependant.dependencies if isinstance(one.call, Limit)), None)
 
 
 def _address(request: Request) -> str:
-    return request.headers.get(CLIENT_HEADER) or (request.client.host if request.client else "")
+    peer = request.client.host if request.client else ""
+    return network_of(request.headers.get(CLIENT_HEADER, "")) or network_of(peer) or peer
+
+
+def network_of(address: str) -> str:
+    """What stands for a client's address: an IPv6 host has a /64 to choose from; "" if it is no address."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(found, IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(IPv6Address(int(found) >> HOST_BITS << HOST_BITS))

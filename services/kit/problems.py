@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from services.kit.asgi import TooLarge, UnsupportedType
+from services.kit.asgi import TooLarge, TooLong, TooManyHeaders, TooSlow, UnsupportedType
 from services.kit.errors import (
     FieldError,
     Forbidden,
@@ -27,6 +27,9 @@ from services.kit.errors import (
 
 __all__ = ["RESPONSES", "headers_of", "problem", "status_of"]
 
+ERRORS_MAX = 100
+"""Fields of which an answer says what is wrong with them; there may be more."""
+FIELD_CHARS_MAX = 200
 CHALLENGE = 'Bearer realm="zerocart"'
 
 _SCHEMA: Mapping[str, object] = {
@@ -56,7 +59,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 """What every route may answer beside its own, as OpenAPI describes it."""
 
 _STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular first
+    (TooSlow, 408),
     (TooLarge, 413),
+    (TooLong, 414),
+    (TooManyHeaders, 431),
     (UnsupportedType, 415),
     (Unreadable, 400),
     (Invalid, 422),
@@ -83,6 +89,8 @@ def headers_of(error: ZerocartError) -> Mapping[str, str]:
             return {"Retry-After": str(error.retry_after_seconds)}
         case Unauthenticated():
             return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"' if error.asked else CHALLENGE}
+        case TooSlow():
+            return {"Connection": "close"}  # what is still to come of the body is nobody's next request
         case Forbidden():
             return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{error.needed}"'}
         case _:
@@ -104,7 +112,8 @@ def problem(
         "code": code,
         "detail": detail,
     }
-    if fields:
-        content["errors"] = [{"field": f.field, "code": f.code, "detail": f.detail} for f in fields]
+    if fields:  # an answer is not to be many times as long as what it answers
+        told = [{"field": f.field[:FIELD_CHARS_MAX], "code": f.code, "detail": f.detail} for f in fields[:ERRORS_MAX]]
+        content["errors"] = told
     body = json.dumps(content)
     return Response(body, status_code=status, headers=dict(headers or {}), media_type="application/problem+json")

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -20,10 +20,11 @@ from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from services.kit.access import Access, Caller, check_rules, rule_of
-from services.kit.asgi import App, Receive, Scope, Send, TooLarge, UnsupportedType, header
+from services.kit.access import Caller, check_rules
+from services.kit.asgi import App, Receive, Scope, Send, header
 from services.kit.commands import Cause, Outcome
 from services.kit.errors import FieldError, Invalid, KeyReused, Unavailable, ZerocartError
+from services.kit.json_routes import JsonRoute, json_router
 from services.kit.limits import Limits
 from services.kit.log import Mark
 from services.kit.logs import log
@@ -31,72 +32,12 @@ from services.kit.metrics import METRICS
 from services.kit.outbox import Relay
 from services.kit.problems import RESPONSES, headers_of, problem, status_of
 from services.kit.settings import Settings
-from services.kit.strict_json import read_json
 from services.kit.tokens import verifier
 from services.kit.tracing import Span, span
 
-__all__ = ["BODY_BYTES_MAX", "ExpectedVersion", "JsonRoute", "RestCause", "json_router", "respond", "rest_app"]
+__all__ = ["ExpectedVersion", "JsonRoute", "RestCause", "json_router", "respond", "rest_app"]
 
-BODY_BYTES_MAX = 1_000_000
-UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
-
-
-class JsonRequest(Request):
-    """A request whose JSON body is bounded, strict and free of NUL (which Postgres cannot store in text)."""
-
-    async def body(self) -> bytes:
-        """The whole body; TooLarge above BODY_BYTES_MAX."""
-        if not hasattr(self, "_body"):
-            chunks: list[bytes] = []
-            size = 0
-            async for chunk in self.stream():
-                size += len(chunk)
-                if size > BODY_BYTES_MAX:
-                    raise TooLarge("too-large", f"a body may have {BODY_BYTES_MAX} bytes")
-                chunks.append(chunk)
-            self._body = b"".join(chunks)
-        return self._body
-
-    async def check(self) -> None:
-        """Read the body, if there is one; TooLarge, UnsupportedType or Unreadable if it cannot be used."""
-        if not await self.body():
-            return
-        media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
-        if media_type.strip() != "application/json" or parameters.strip() not in UTF_8:
-            raise UnsupportedType("unsupported-media-type", "send application/json, in UTF-8")
-        if self.headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedType("unsupported-encoding", "send the body as it is, without Content-Encoding")
-        self._json = read_json(self._body)
-
-    async def json(self) -> Any:
-        """The body as JSON; Unreadable if it is none."""
-        if not hasattr(self, "_json"):
-            self._json = read_json(await self.body())
-        return self._json
-
-
-class JsonRoute(APIRoute):
-    """A route that reads JSON by JsonRequest."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler on our request."""
-        handle = super().get_route_handler()
-        rule = rule_of(self)
-
-        async def bounded(request: Request) -> Response:
-            checked = JsonRequest(request.scope, request.receive)
-            if isinstance(rule, Access):
-                await rule(checked)  # before a byte of the body is read for somebody whom we do not know
-            await checked.check()  # here, because FastAPI would make one vague error of whatever this raises
-            return await handle(checked)
-
-        return bounded
-
-
-def json_router() -> APIRouter:
-    """A router whose routes are JsonRoutes."""
-    return APIRouter(route_class=JsonRoute)
 
 
 async def _rest_cause(request: Request) -> Cause:
@@ -107,7 +48,8 @@ async def _rest_cause(request: Request) -> Cause:
         return cause
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
-    fingerprint = hashlib.sha256(await request.body()).hexdigest()
+    query = request.scope["query_string"]  # the same body with `draft=true` is another request
+    fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
     whose = caller.subject if caller else ""  # a key means something to its own caller only
     return replace(cause, mark=Mark(f"{whose} {request.method} {request.url.path} {key}", fingerprint))
 
@@ -169,8 +111,10 @@ def replay(outcome: Outcome[Any], cause: Cause) -> Response:
     return answered(answer["status"], answer["body"], headers, outcome)
 
 
-def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
-    """A FastAPI application of these routers, with our errors."""
+def rest_app(
+    settings: Settings, routers: Sequence[APIRouter], refusal: Callable[[Scope], ZerocartError | None] = lambda _: None
+) -> FastAPI:
+    """A FastAPI application of these routers, with our errors; `refusal` says what is not even looked at."""
     app = FastAPI(title=f"zerocart {settings.service}", redirect_slashes=False)
     app.state.verifier = verifier(settings)
     app.state.limits = Limits(settings.rates)
@@ -180,8 +124,7 @@ def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
     app.add_exception_handler(ZerocartError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
-    app.add_exception_handler(Exception, _on_bug)
-    app.add_middleware(_Traced)
+    app.add_middleware(_Traced, refusal=refusal)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"],
@@ -191,24 +134,39 @@ def rest_app(settings: Settings, routers: Sequence[APIRouter]) -> FastAPI:
 
 
 class _Traced:
-    """Continues the caller's trace and counts the answer."""
+    """Continues the caller's trace and counts the answer, which there is whatever breaks.
 
-    def __init__(self, app: App) -> None:
+    An error that went on to the server would close the connection on which the edge sends the next one's request.
+    """
+
+    def __init__(self, app: App, refusal: Callable[[Scope], ZerocartError | None]) -> None:
         self._app = app
+        self._refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         with span(scope["method"], "server", parent=header(scope, b"traceparent")) as serving:
+            begun = False
 
             async def counted(message: Scope) -> None:
+                nonlocal begun
                 if message["type"] == "http.response.start":
+                    begun = True
                     METRICS.count("requests", method=scope["method"], status=str(message["status"]))
                     _describe(serving, scope, message["status"])
                 await send(message)
 
-            await self._app(scope, receive, counted)
+            try:
+                if error := self._refusal(scope):
+                    await _refused(error)(scope, receive, counted)
+                else:
+                    await self._app(scope, receive, counted)
+            except Exception as error:
+                if begun:
+                    raise
+                await _broken(error)(scope, receive, counted)
 
 
 def _describe(serving: Span, scope: Scope, status: int) -> None:
@@ -222,6 +180,10 @@ def _describe(serving: Span, scope: Scope, status: int) -> None:
 
 async def _on_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ZerocartError)
+    return _refused(error)
+
+
+def _refused(error: ZerocartError) -> Response:
     if isinstance(error, Unavailable):
         log("request must come again", level=logging.WARNING, code=error.code)
     METRICS.count("errors", type=error.code)
@@ -256,7 +218,7 @@ def _methods(request: Request) -> set[str]:
     return {method for route in matching for method in route.methods or ()}
 
 
-async def _on_bug(_: Request, error: Exception) -> Response:
+def _broken(error: Exception) -> Response:
     METRICS.count("errors", type=type(error).__name__)
     log("request failed", level=logging.ERROR, error=error)
     return problem(500, "internal", "something broke here; it has been logged")

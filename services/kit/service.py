@@ -12,9 +12,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from services.kit import tracing
-from services.kit.asgi import App, Receive, Scope, Send, send_empty
+from services.kit.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty
 from services.kit.door import Door
-from services.kit.errors import Unauthenticated, Unavailable
+from services.kit.errors import Unauthenticated, Unavailable, ZerocartError
 from services.kit.host import Host
 from services.kit.keeping import Keeper, age_seconds
 from services.kit.logs import log
@@ -96,12 +96,6 @@ class Service:
             await send_empty(send, 200 if path in ("/healthz/live", "/healthz/ready") else 404)
         elif path == "/metrics":
             await self._metrics(send)
-        elif status := _oversized(scope):
-            METRICS.count("errors", type="oversized")
-            await send_empty(send, status)
-        elif self._in_flight >= REQUESTS_IN_FLIGHT_MAX:
-            METRICS.count("errors", type="overloaded")
-            await send_empty(send, 503, retry_after_seconds=1)
         else:
             self._in_flight += 1
             try:
@@ -121,7 +115,22 @@ class Service:
         await self._rest_app()(scope, receive, send)
         METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
 
+    def _refusal(self, scope: Scope) -> ZerocartError | None:
+        """Why a request is not even looked at."""
+        if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
+            return TooLong("address-too-long", f"an address may have {URL_BYTES_MAX} bytes")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES_MAX:
+            return TooManyHeaders("headers-too-long", f"headers may have {HEADERS_BYTES_MAX} bytes")
+        if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
+            return Unavailable("overloaded", "there is too much to do: try again shortly", 1)
+        return None
+
     async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if refusal := self._refusal(scope):
+            METRICS.count("errors", type=refusal.code)
+            busy = isinstance(refusal, Unavailable)
+            await send_empty(send, 503 if busy else 400, retry_after_seconds=1 if busy else None)
+            return
         if self._door is None or scope["method"] != "POST":
             # not tried again by Knative; an event for a service that hears nothing is a wrong Trigger
             await send_empty(send, 405)
@@ -142,7 +151,7 @@ class Service:
         if self._rest is None:
             from services.kit.rest import rest_app
 
-            self._rest = rest_app(self._settings, self._routers() if self._routers else ())
+            self._rest = rest_app(self._settings, self._routers() if self._routers else (), self._refusal)
         return self._rest
 
     def _warm_others(self) -> None:
@@ -188,14 +197,6 @@ class Service:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
-
-
-def _oversized(scope: Scope) -> int:
-    """414 or 431 if the address or the headers are longer than they may be, else 0."""
-    if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
-        return 414
-    size = sum(len(name) + len(value) for name, value in scope["headers"])
-    return 431 if size > HEADERS_BYTES_MAX else 0
 
 
 async def _publish_what_is_left(relay: Relay) -> None:

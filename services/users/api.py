@@ -153,7 +153,7 @@ class SuspensionBody(Strict):
 
 def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -> APIRouter:
     """The routes of accounts; whose an account is, is settled before they are reached."""
-    routes = json_router()
+    routes = json_router(small=True)
 
     @routes.post("/users", status_code=201, dependencies=[PUBLIC, limited("register")])
     async def register(body: RegistrationBody, cause: RestCause) -> Response:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.kit.errors import Unreadable
-from services.kit.strict_json import DEPTH_MAX, read_json
+from services.kit.strict_json import DEPTH_MAX, NAMES_MAX, read_json
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False)
@@ -53,3 +54,28 @@ def test_what_looks_like_it_is_not_refused():
     assert read_json(b'"\\\\u0000 \\\\ud800"') == "\\u0000 \\ud800"
     assert read_json(b"[" * DEPTH_MAX + b"]" * DEPTH_MAX)
     assert read_json(b"[" + b",".join([b'{"a":[]}'] * 2000) + b"]") == [{"a": []}] * 2000
+
+
+NAMES = [f'"k{number}":1' for number in range(NAMES_MAX)]
+READ_SECONDS_MAX = 2.0
+HOSTILE = {
+    "the last name twice": "{" + ",".join([*NAMES[:-1], NAMES[0]]) + "}",
+    "the last two twice": "{" + ",".join([*NAMES[:-1], NAMES[-2]]) + "}",
+    "too many names": "{" + ",".join([*NAMES, '"more":1']) + "}",
+    "backslashes": '"' + "\\\\" * 250_000,
+    "empty lists": "[" + ",".join(["[]"] * 300_000),
+    "numbers too long": "[" + ",".join(["9" * 65] * 15_000) + "]",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_what_is_made_to_take_long_does_not(name):
+    """Counting names one by one took nine seconds for 20,000 of them, and nobody else was served meanwhile."""
+    start = time.process_time()
+    with pytest.raises(Unreadable):
+        read_json(HOSTILE[name].encode())
+    assert time.process_time() - start < READ_SECONDS_MAX
+
+
+def test_as_many_names_as_are_allowed_are_read():
+    assert read_json(("{" + ",".join(NAMES) + "}").encode()) == {f"k{number}": 1 for number in range(NAMES_MAX)}

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote_plus
 from fastapi import APIRouter, Request, Response
 
 from services.kit.access import PUBLIC
-from services.kit.asgi import read_body
+from services.kit.asgi import BODY_SECONDS_MAX, read_body
 from services.kit.errors import TooOften
 from services.kit.limits import limited
 from services.kit.metrics import METRICS
@@ -90,7 +90,7 @@ async def _form(request: Request) -> dict[str, str]:
     """The parameters; those without a value count as left out (RFC 6749, 3.2)."""
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != FORM_TYPE:
         raise TokenError("invalid_request", f"send {FORM_TYPE}")
-    body = await read_body(request.receive, FORM_BYTES_MAX)
+    body = await read_body(request.receive, FORM_BYTES_MAX, BODY_SECONDS_MAX)
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict",
