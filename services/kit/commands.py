@@ -162,7 +162,7 @@ class CommandHandler:
         fresh = False
         for _ in range(CONFLICT_RETRIES_MAX):
             if expected_version not in (None, loaded.version):
-                return await self._stale(decider, identity, loaded, cause)
+                return await self._stale(decider, identity, command, loaded, cause)
             decision = decider.decide(command, loaded.state)
             if isinstance(decision, Rejected) or not decision:
                 if fresh:
@@ -189,9 +189,14 @@ class CommandHandler:
             return Loaded(decider.initial, 0, START)
         return None
 
-    async def _stale(self, decider: Decider[C, S], identity: str, loaded: Loaded[S], cause: Cause) -> Outcome[S]:
+    async def _stale(
+        self, decider: Decider[C, S], identity: str, command: C, loaded: Loaded[S], cause: Cause
+    ) -> Outcome[S]:
         if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):
             return await self._repeat(decider, identity, repeated)
+        decision = decider.decide(command, loaded.state)
+        if isinstance(decision, Rejected) and decision.missing:
+            raise error_of(decision)  # what is not theirs has no version either
         raise Stale("version-mismatch", f"the version is {loaded.version} now")
 
     async def publish(self, events: Sequence[Recorded], done: Appended, cause: Cause) -> None:

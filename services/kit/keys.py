@@ -40,7 +40,7 @@ class KeySet:
         try:
             found: object = json.loads(text)["keys"]
             keys = {str(jwk["kid"]): key for jwk in _members(found) if (key := _usable(jwk)) is not None}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ZerocartError("bad-setting", "the key set is no JWK set") from error
         if not keys:
             raise ZerocartError("bad-setting", "the key set has no usable key")

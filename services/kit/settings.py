@@ -61,7 +61,7 @@ class Settings:
     def from_environment(cls, service: str, environ: Mapping[str, str] = os.environ) -> Settings:
         """The settings of `service`; ZerocartError names the variable that is wrong."""
         secrets = Secrets(environ)
-        return cls(
+        found = cls(
             service=service,
             database_url=secrets.reading("ZEROCART_DATABASE_URL"),
             read_database_url=secrets.reading("ZEROCART_READ_DATABASE_URL"),
@@ -101,6 +101,18 @@ class Settings:
             rates=_texts("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
+        found.require_keys()
+        return found
+
+    def require_keys(self) -> None:
+        """ZerocartError if somebody is to be believed and nothing says by which keys."""
+        if self.outside_issuer:
+            if self.outside_issuer == self.issuer:
+                raise ZerocartError("bad-setting", "ZEROCART_OUTSIDE_ISSUER is our own issuer")
+            keys = self.outside_keys() or self.outside_keys_url
+            self.require(ZEROCART_OUTSIDE_AUDIENCE=self.outside_audience, ZEROCART_OUTSIDE_KEYS=keys)
+        if self.events_issuer:
+            self.require(ZEROCART_EVENTS_KEYS=self.events_keys() or self.events_keys_url)
 
     def require(self, **found: str) -> None:
         """ZerocartError naming every setting in `found` (by its variable) that is empty."""

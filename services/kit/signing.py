@@ -18,9 +18,8 @@ from services.kit.secrets import Secret, plain
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["AUDIENCE", "Grant", "SigningKeys"]
+__all__ = ["Grant", "SigningKeys"]
 
-AUDIENCE = "zerocart"
 ALGORITHM = "EdDSA"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068: no other kind of JWT can be taken for one
 _PEM = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
@@ -46,9 +45,10 @@ class _Key:
 class SigningKeys:
     """The private keys in `pem`: the first signs, all are published, so that they can be rotated."""
 
-    def __init__(self, pem: str | Secret, issuer: str) -> None:
+    def __init__(self, pem: str | Secret, issuer: str, audience: str) -> None:
         self._pem = plain(pem)
         self._issuer = issuer
+        self._audience = audience
         self._read: tuple[str, list[_Key]] = ("", [])
 
     def sign(self, grant: Grant) -> str:
@@ -58,7 +58,7 @@ class SigningKeys:
         issued = int(grant.at.timestamp())
         claims: dict[str, object] = {
             "iss": self._issuer,
-            "aud": AUDIENCE,
+            "aud": self._audience,
             "sub": grant.subject,
             "scope": " ".join(grant.scopes),
             "iat": issued,

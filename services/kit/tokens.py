@@ -6,6 +6,7 @@ The algorithm is the key's, never the token's; keys come from the configured set
 
 from __future__ import annotations
 
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -36,6 +37,11 @@ CLOCK_SKEW_SECONDS = 30
 LIFETIME_SECONDS_MAX = 24 * 3600
 """A token that lives longer was made by mistake, and cannot be taken back."""
 TOKENS_REMEMBERED_MAX = 1_024
+SUBJECT_CHARS_MAX = 64
+"""As long as the id of a customer may be: a subject becomes one, in addresses, mails and events."""
+ACCOUNT_CHARS_MAX = 255
+"""Service accounts that deliver events have longer names, and become nothing."""
+_SUBJECT = re.compile(r"[!-$&-~]+")
 OWN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 """RFC 9068: what is signed for another purpose cannot pass for an access token."""
 ANY_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
@@ -68,6 +74,7 @@ class Trust:
     keys: Keys
     types: Collection[str] = OWN_TYPES
     subjects: Collection[str] = ()
+    subject_chars_max: int = SUBJECT_CHARS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +146,10 @@ class Verifier:
         if trust.audience not in _audiences(claims):
             raise _bad("it is meant for others")
         subject = claims.get("sub")
-        if not isinstance(subject, str) or not subject or (trust.subjects and subject not in trust.subjects):
+        if not isinstance(subject, str) or (trust.subjects and subject not in trust.subjects):
             raise _bad("its subject is not known here")
+        if not _SUBJECT.fullmatch(subject) or len(subject) > trust.subject_chars_max:
+            raise _bad("its subject cannot be the id of anybody here")
         return Claims(trust.issuer, subject, _scopes(claims), expires)
 
 
@@ -198,4 +207,5 @@ def door_verifier(settings: Settings) -> Verifier | None:
         return None
     keys = keys_of(settings.events_keys, settings.events_keys_url)
     audience = settings.events_audience or f"{settings.namespace}/{settings.service}"
-    return Verifier([Trust(settings.events_issuer, audience, keys, ANY_TYPES, settings.events_subjects)])
+    subjects = settings.events_subjects
+    return Verifier([Trust(settings.events_issuer, audience, keys, ANY_TYPES, subjects, ACCOUNT_CHARS_MAX)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,13 @@ __all__ = ["BadScheduleError", "PingClock"]
 PING_TIMEOUT_SECONDS = 60.0
 CATCH_UP_SECONDS = 2.0
 """Between two attempts to say what may have been missed."""
+LOOK_SECONDS = 15.0
+"""How long to wait without looking at the clock: it may be set, and while a laptop sleeps a timer stands still."""
+
+
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
 
 
 class BadScheduleError(ValueError):
@@ -36,7 +43,11 @@ class PingClock:
         base_urls: Mapping[str, str],
         kept: Path | None = None,
         identity: Identity | None = None,
+        now: Callable[[], datetime] = utc_now,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
+        self._now = now
+        self._look_seconds = look_seconds
         self._identity = identity
         self._kept = kept
         known: dict[str, str] = json.loads(kept.read_text()) if kept and kept.exists() else {}
@@ -55,14 +66,14 @@ class PingClock:
     def aim(self, name: str, schedule: str) -> None:
         """Change a schedule; BadScheduleError or KeyError leave it as it was."""
         source = self._sources[name]
-        _next(schedule, source.timezone)
+        self._next(source, schedule)
         self._sources[name] = replace(source, schedule=schedule)
         self._keep()
         self._restart(name)
 
     def next_times(self) -> dict[str, str]:
         """When each source speaks next."""
-        return {name: _next(source.schedule, source.timezone).isoformat() for name, source in self._sources.items()}
+        return {name: self._next(source, source.schedule).isoformat() for name, source in self._sources.items()}
 
     async def catch_up(self) -> None:
         """Say every event once, to a sink that may still be coming up: its time may have passed unsaid."""
@@ -87,8 +98,9 @@ class PingClock:
 
     async def _run(self, source: PingSource) -> None:
         while True:
-            due = _next(source.schedule, source.timezone)
-            await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+            due = self._next(source, source.schedule)
+            while (left := (due - self._now()).total_seconds()) > 0:  # noqa: ASYNC110 - nobody tells that it was set
+                await asyncio.sleep(min(left, self._look_seconds))
             # in a task of its own: its answer may come after the sink has aimed this very source anew
             saying = asyncio.create_task(self._say(source))
             saying.add_done_callback(lambda task: task.exception())
@@ -122,9 +134,8 @@ class PingClock:
             return False
         return answer.is_success
 
-
-def _next(schedule: str, timezone: str) -> datetime:
-    try:
-        return next(CronSim(schedule, datetime.now(ZoneInfo(timezone)))).astimezone(UTC)
-    except (CronSimError, StopIteration) as error:
-        raise BadScheduleError(f"not a schedule: {schedule!r}") from error
+    def _next(self, source: PingSource, schedule: str) -> datetime:
+        try:
+            return next(CronSim(schedule, self._now().astimezone(ZoneInfo(source.timezone)))).astimezone(UTC)
+        except (CronSimError, StopIteration) as error:
+            raise BadScheduleError(f"not a schedule: {schedule!r}") from error

@@ -40,7 +40,9 @@ WINDOW_SECONDS = 10.0
 SERVER_RESTART_SECONDS = 1.0
 EDGE_PORT = 8080
 EDGE_START_SECONDS_MAX = 20.0
-EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES",)
+EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES", "ZEROCART_CORS_ORIGINS")
+PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "ZEROCART_CORS_ORIGINS", "ZEROCART_RATES")
+"""Settings of the services that are taken as this process has them."""
 """What the edge may be told by whoever starts the cluster."""
 EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
@@ -192,7 +194,7 @@ class Cluster:
         return found
 
     def _environ(self, service: Service, base_urls: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
-        environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LOG_LEVEL") if name in os.environ}
+        environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environ |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
         environ["PYTHONPATH"] = str(PROJECT)
         for name, value in service.env.items():

@@ -44,7 +44,7 @@ def local_secrets(state: State) -> dict[str, str]:
 
 
 def _published(pem: str) -> str:
-    return json.dumps({"keys": SigningKeys(pem, "").published()})
+    return json.dumps({"keys": SigningKeys(pem, "", "").published()})
 
 
 def _key() -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, PaymentMethod, Priority
 from services.kit.access import ORDERS_ADMIN, Caller, needs
@@ -17,6 +18,7 @@ from services.kit.instants import Rfc3339
 from services.kit.limits import limited
 from services.kit.message import Email, Money, Sku
 from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
+from services.kit.texts import Line, is_one_line
 from services.orders.domain import ORDER, Amend, Cancel, OrderCommand, Place, Submit, Wanted
 
 __all__ = ["router"]
@@ -24,17 +26,41 @@ __all__ = ["router"]
 ESTIMATED_PROCESSING_TIME = "PT1M"
 """ISO 8601; what a customer is told, not a limit."""
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
+AMOUNT = r"^[0-9]{1,15}(\.[0-9]{1,6})?$"
 OrderId = Annotated[str, Path(max_length=64)]
 Writes = Annotated[Caller, needs("orders:write")]
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 
 
+def _exact(given: object) -> object:
+    """Pydantic would take a JSON number, which is a float to many programs, and the digits of every script."""
+    if not isinstance(given, str) or not re.fullmatch(AMOUNT, given):
+        raise ValueError('an amount is a text such as "12.50"')
+    return given
+
+
+def _on_lines(address: Address) -> Address:
+    odd = [name for name, text in address if isinstance(text, str) and not is_one_line(text)]
+    if odd:
+        raise ValueError(f"control characters in {', '.join(odd)}")
+    return address
+
+
+Exact = BeforeValidator(_exact, json_schema_input_type=Annotated[str, Field(pattern=AMOUNT)])
+Destination = Annotated[Address, AfterValidator(_on_lines)]
+
+
 class Price(Money):
     """What one unit costs; what the contract's order line can hold."""
 
-    amount: Decimal = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
+    amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
+
+
+class Total(Money):
+    """What an order costs."""
+
+    amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)
 
 
 class Item(BaseModel):
@@ -42,7 +68,7 @@ class Item(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     product_id: Sku
-    product_name: Text
+    product_name: Line
     quantity: int = Field(ge=1, le=1_000_000, strict=True)
     unit_price: Price
 
@@ -53,13 +79,13 @@ class OrderBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     customer_id: CustomerId | None = None
     email: Email | None = None
-    customer_name: Text | None = None
+    customer_name: Line | None = None
     items: list[Item] = Field(min_length=1, max_length=ORDER_LINES_MAX)
-    shipping_address: Address
+    shipping_address: Destination
     payment_method: PaymentMethod
     priority: Priority = "standard"
     notes: Notes | None = None
-    total: Money | None = None
+    total: Total | None = None
     placed_at: Rfc3339 | None = Field(
         default=None,
         description="When it was placed, for an order brought here from elsewhere; needs the scope orders:admin.",
@@ -72,8 +98,8 @@ class AmendBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
     email: Email | None = None
-    customer_name: Text | None = None
-    shipping_address: Address | None = None
+    customer_name: Line | None = None
+    shipping_address: Destination | None = None
     notes: Notes | None = None
 
 
@@ -81,7 +107,7 @@ class CancelBody(BaseModel):
     """Why an order is cancelled."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: Text
+    reason: Line
 
 
 def router(handler: CommandHandler) -> APIRouter:
@@ -183,7 +209,7 @@ def _wanted(order_id: str, body: OrderBody, caller: Caller) -> Wanted:
             for i in body.items
         ),
         currencies=frozenset(item.unit_price.currency for item in body.items),
-        given_total=body.total,
+        given_total=body.total and Money(amount=body.total.amount, currency=body.total.currency),
         shipping_address=body.shipping_address,
         payment_method=body.payment_method,
         priority=body.priority,

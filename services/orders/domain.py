@@ -58,6 +58,9 @@ MINOR_DIGITS = {
 }
 """Decimals of the currencies that do not have two (ISO 4217)."""
 
+TOTAL_BELOW = Decimal(1_000_000_000_000)
+"""What `Money` can hold of any currency, with what is added to it later."""
+
 # What an order can be
 
 
@@ -259,11 +262,11 @@ def owner_of(order: Order) -> str | None:
 
 def _place(command: Place, order: Order) -> Decision:
     wanted = command.wanted
+    if command.redraft and isinstance(order, Nothing):
+        return _no_such_order()  # before anything else: an order of somebody else is answered just so
     if wrong := _wrong(command, wanted):
         return wrong
     match order:
-        case Nothing() if command.redraft:
-            return _no_such_order()
         case Nothing():
             return [_content(OrderDrafted if command.draft else OrderCreated, wanted)]
         case Draft(content=content) if command.redraft:
@@ -278,6 +281,8 @@ def _place(command: Place, order: Order) -> Decision:
 def _wrong(command: Place, wanted: Wanted) -> Rejected | None:
     if len(wanted.currencies) != 1:
         return Rejected("mixed-currencies", "all prices must have the same currency", field="items")
+    if _sum(wanted.lines) >= TOTAL_BELOW:
+        return Rejected("total-too-large", f"an order costs less than {TOTAL_BELOW:f}", field="items")
     total = total_of(wanted)
     if total.amount <= 0:
         return Rejected("nothing-to-pay", "the order costs nothing", field="items")
@@ -291,9 +296,13 @@ def _wrong(command: Place, wanted: Wanted) -> Rejected | None:
 def total_of(wanted: Wanted) -> Money:
     """The exact sum of the lines, rounded once, half up, to the minor unit of the currency."""
     (currency,) = wanted.currencies
-    exact = sum((line.unit_price * line.quantity for line in wanted.lines), Decimal(0))
+    exact = _sum(wanted.lines)
     unit = Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2))
     return Money(amount=exact.quantize(unit, ROUND_HALF_UP), currency=currency)
+
+
+def _sum(lines: Sequence[OrderLine]) -> Decimal:
+    return sum((line.unit_price * line.quantity for line in lines), Decimal(0))
 
 
 def _content(kind: type[OrderContent], wanted: Wanted) -> OrderContent:

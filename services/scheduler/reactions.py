@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
@@ -21,12 +22,18 @@ ALARM_WITHIN = timedelta(seconds=90)
 TOO_LATE_TO_AIM = timedelta(seconds=1)
 
 
+def utc_now() -> datetime:
+    """The time."""
+    return datetime.now(UTC)
+
+
 class Alarm:
     """Says what is due soon while this process happens to be awake; the clock does it if it is not."""
 
-    def __init__(self, timers: Timers, clock: Clock) -> None:
+    def __init__(self, timers: Timers, clock: Clock, now: Callable[[], datetime] = utc_now) -> None:
         self._timers = timers
         self._clock = clock
+        self._now = now
         self._next: datetime | None = None
         self._waiting: asyncio.Task[None] | None = None
 
@@ -54,10 +61,10 @@ class Alarm:
         await self._clock.aim(due if due is None else max(due, now + TOO_LATE_TO_AIM))
 
     async def _wait(self, due: datetime) -> None:
-        await asyncio.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+        await asyncio.sleep(max(0.0, (due - self._now()).total_seconds()))
         self._waiting = None
         try:
-            await self.look(datetime.now(UTC))
+            await self.look(self._now())
         except Unavailable as error:
             log("alarm put off to the next tick", level=logging.WARNING, code=error.code)
 

@@ -17,6 +17,7 @@ from services.kit.limits import limited
 from services.kit.message import Email
 from services.kit.metrics import METRICS
 from services.kit.rest import ExpectedVersion, RestCause, json_router
+from services.kit.texts import ONE_LINE, Line
 from services.users.account import (
     Activate,
     Active,
@@ -47,9 +48,7 @@ __all__ = ["router"]
 
 NOTICE_BYTES = 16
 
-WITHOUT_CONTROLS = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
-Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=WITHOUT_CONTROLS)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=WITHOUT_CONTROLS)]
+Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=ONE_LINE)]
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./\-]{2,30}$", strip_whitespace=True)]
 Age = Annotated[int, Field(ge=18, le=120, strict=True)]
 Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
@@ -87,8 +86,8 @@ class ProfileBody(Strict):
     """A profile as a whole."""
 
     name: Name
-    company: Text | None = None
-    role: Text | None = None
+    company: Line | None = None
+    role: Line | None = None
     phone: Phone | None = None
     age: Age | None = None
 
@@ -106,8 +105,8 @@ class ProfilePatch(Strict):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
     name: Name = ""
-    company: Text | None = None
-    role: Text | None = None
+    company: Line | None = None
+    role: Line | None = None
     phone: Phone | None = None
     age: Age | None = None
 
@@ -148,7 +147,7 @@ class ResetConfirmBody(Strict):
 class SuspensionBody(Strict):
     """Why an account is shut."""
 
-    reason: Text
+    reason: Line
 
 
 def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -> APIRouter:

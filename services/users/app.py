@@ -46,7 +46,7 @@ def create_app(host: Host | None = None) -> Service:
         from services.users.tokens.grants import Grants
         from services.users.tokens.sessions import Sessions
 
-        keys = SigningKeys(settings.signing_keys, settings.issuer)
+        keys = SigningKeys(settings.signing_keys, settings.issuer, settings.token_audience)
         sessions = Sessions(host.handler, times.refresh_token)
         grants = Grants(proofs, sessions, Clients(settings.clients), keys, times)
         return router(accounts, Persons(host.handler), proofs, times), tokens.router(grants, keys)

@@ -321,7 +321,7 @@ async def test_the_loop_runs_while_passwords_are_checked(database):
 @pytest.mark.parametrize("pem", ["", "nonsense", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"])
 def test_bad_signing_keys_are_named(pem):
     with pytest.raises(ZerocartError, match="signing key"):
-        SigningKeys(pem, "x").published()
+        SigningKeys(pem, "x", "y").published()
 
 
 @pytest.mark.parametrize("text", ["{", '{"a": {}}', '{"usr_1": {"secret_sha256": "' + "0" * 64 + '", "scopes": []}}'])

@@ -59,4 +59,4 @@ def key_id(pem: str) -> str:
     """The id under which the public key of this private one is published."""
     from services.kit.signing import SigningKeys
 
-    return SigningKeys(pem, ISSUER).published()[0]["kid"]
+    return SigningKeys(pem, ISSUER, "").published()[0]["kid"]
