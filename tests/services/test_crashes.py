@@ -5,12 +5,14 @@ Real processes, real SIGKILL, real Postgres and Kafka; the caller (client or bro
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -30,6 +32,8 @@ from tests.services.system import ADDRESS, order
 from tests.tokens import KEY, authorization, jwk, key_set
 
 ORDER = "ord_1"
+DUE_SECONDS = 10.0
+"""Longer than a scheduler takes to start and hear of it."""
 MONEY = {"amount": "5.00", "currency": "GBP"}
 CARD = {"kind": "card", "token": "tok_approve"}
 SECRETS = {
@@ -212,25 +216,41 @@ async def test_an_order_fails_once(world, point):
     assert await world.published() == await world.logged()
 
 
-async def test_a_timer_is_kept_and_said_once(world):
-    timer = TimerRequested.model_validate(
-        {
-            "timer_id": "t1",
-            "timer_key": ORDER,
-            "due_at": "2026-01-01T00:00:00Z",
-            "message_type": say.StepTimer.type,
-            "message": {"saga_id": ORDER, "step": "x", "attempt": 1, "kind": "retry"},
-        }
+class Tick(Message):
+    type = "dev.knative.sources.ping"
+    key = "tick"
+    tick: str = "x"
+
+
+def timer(due_at: datetime) -> TimerRequested:
+    step = say.StepTimer.model_validate({"saga_id": ORDER, "step": "x", "attempt": 1, "kind": "retry"})
+    return TimerRequested(
+        timer_id="t1", timer_key=ORDER, due_at=due_at, message_type=step.type, message=step.model_dump(mode="json")
     )
-    await world.until_killed("scheduler", "before_answer", lambda: world.hear(timer))
+
+
+async def test_a_timer_is_kept_and_said_once(world):
+    due = timer(datetime(2026, 1, 1, tzinfo=UTC))
+    await world.until_killed("scheduler", "before_answer", lambda: world.hear(due))
     world.start("scheduler")
-    assert (await world.hear(timer)).status_code == 204
+    assert (await world.hear(due)).status_code == 204
+    for number in range(3):
+        assert (await world.hear(Tick(), id_=f"tick:{number}")).status_code == 204
+    assert await world.counts() == {"fulfillment.step.timer": 1}
+    assert await world.published() == await world.logged()
 
-    class Tick(Message):
-        type = "dev.knative.sources.ping"
-        key = "tick"
-        tick: str = "x"
 
+@pytest.mark.parametrize("point", POINTS)
+async def test_a_timer_is_said_once_though_its_scheduler_dies_saying_it(world, point):
+    soon = timer(datetime.now(UTC) + timedelta(seconds=DUE_SECONDS))
+    process = world.start("scheduler")
+    assert (await world.hear(soon)).status_code == 204
+    process.kill()
+    process.wait(30)
+    await asyncio.sleep(max(0.0, (soon.due_at - datetime.now(UTC)).total_seconds()))
+    await world.until_killed("scheduler", point, lambda: world.hear(Tick()))
+    world.start("scheduler")
+    assert (await world.hear(soon)).status_code == 204  # and its request comes again, too
     for number in range(3):
         assert (await world.hear(Tick(), id_=f"tick:{number}")).status_code == 204
     assert await world.counts() == {"fulfillment.step.timer": 1}

@@ -1,0 +1,259 @@
+"""The edge as it runs: Caddy with our file, in front of something that says what reached it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.local.process import free_port
+from services.run import SERVICES
+from tests.architecture.rules import ROOT
+from tests.services.test_access import PUBLIC_ROUTES, SCOPES
+
+ORIGINS = ("https://shop.example", "http://localhost:3000")
+STRANGERS = (
+    "https://evil.example",
+    "null",
+    "https://shop.example.evil.example",
+    ",".join(ORIGINS),
+    "https://SHOP.example",
+)
+HARDENED = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+START_SECONDS_MAX = 30.0
+QUIET_SECONDS = 1.0
+
+
+@dataclass
+class Reached:
+    """What came through."""
+
+    lines: list[str] = field(default_factory=list[str])
+    headers: list[list[tuple[str, str]]] = field(default_factory=list[list[tuple[str, str]]])
+
+
+class Upstream(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    reached: Reached
+
+    def answer(self) -> None:
+        self.reached.lines.append(f"{self.command} {self.path}")
+        self.reached.headers.append([(name.lower(), value) for name, value in self.headers.items()])
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.send_response(200)
+        self.send_header("content-length", "2")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(b"{}")
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = answer
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@dataclass(frozen=True)
+class Edge:
+    port: int
+    reached: Reached
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def raw(self, request: bytes, seconds: float = 10.0) -> bytes:
+        """Whatever is answered until the connection is closed or nothing comes any more."""
+        found = b""
+        with socket.create_connection(("127.0.0.1", self.port)) as client:
+            client.settimeout(seconds)
+            client.sendall(request)
+            try:
+                while part := client.recv(65_536):
+                    found += part
+            except OSError:
+                return found
+        return found
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory) -> Generator[Edge]:
+    Upstream.reached = reached = Reached()
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+    threading.Thread(target=upstream.serve_forever, daemon=True).start()
+    home, port, gone = str(tmp_path_factory.mktemp("edge")), free_port(), free_port()
+    at = f"127.0.0.1:{upstream.server_port}"
+    environ = {
+        "PATH": os.environ["PATH"], "HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
+        "EDGE_PORT": str(port), "EDGE_BIND": "127.0.0.1", "ZEROCART_CORS_ORIGINS": ",".join(ORIGINS),
+        **{f"{name.upper()}_UPSTREAM": at for name in SERVICES}, "SHIPPING_UPSTREAM": f"127.0.0.1:{gone}",
+    }  # fmt: skip
+    caddy = [str(Path(sys.executable).parent / "caddy"), "run", "--config", str(ROOT / "docker/edge/Caddyfile")]
+    process = subprocess.Popen([*caddy, "--adapter", "caddyfile"], env=environ, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while socket.socket().connect_ex(("127.0.0.1", port)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    try:
+        yield Edge(port, reached)
+    finally:
+        process.terminate()
+        process.wait(30)
+        upstream.shutdown()
+
+
+@pytest.fixture
+def client(edge: Edge) -> Generator[httpx.Client]:
+    edge.reached.lines.clear()
+    edge.reached.headers.clear()
+    with httpx.Client(base_url=edge.url, timeout=30) as client:
+        yield client
+
+
+ROUTES = sorted(route for route in PUBLIC_ROUTES | set(SCOPES) if "/projection/" not in route)
+
+
+def test_a_preflight_is_answered_for_every_route_and_wakes_nobody(edge: Edge, client: httpx.Client):
+    for route in ROUTES:
+        method, _, path = route.partition(" ")
+        asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
+        for origin in ORIGINS:
+            answer = client.options(path, headers={"Origin": origin, **asked})
+            assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, origin), route
+            assert method in answer.headers["access-control-allow-methods"]
+            for header in ("authorization", "content-type", "idempotency-key", "if-match"):
+                assert header in answer.headers["access-control-allow-headers"].lower()
+            assert "origin" in answer.headers["vary"].lower()
+    assert edge.reached.lines == []
+    for stranger in STRANGERS:
+        answer = client.options("/orders", headers={"Origin": stranger, "Access-Control-Request-Method": "POST"})
+        assert "access-control-allow-origin" not in answer.headers, stranger
+
+
+def test_what_the_edge_refuses_itself_can_be_read_and_shows_as_little(client: httpx.Client):
+    refusals = [
+        (404, client.build_request("GET", "/nothing")),
+        (413, client.build_request("POST", "/orders", content=b"x" * 1_100_000)),
+        (503, client.build_request("GET", "/shipments/ord_1")),
+    ]
+    for status, request in refusals:
+        for origin in (*ORIGINS, *STRANGERS, ""):
+            if origin:
+                request.headers["Origin"] = origin
+            answer = client.send(request)
+            assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+            assert answer.json()["status"] == status
+            assert answer.headers.get("access-control-allow-origin") == (origin if origin in ORIGINS else None)
+            assert {name: answer.headers.get(name) for name in HARDENED} == HARDENED
+            assert "server" not in answer.headers
+            if status == 503:  # it takes its time
+                break
+
+
+def test_what_comes_through_is_hardened_once(client: httpx.Client):
+    answer = client.get("/orders", headers={"Origin": ORIGINS[0]})
+    assert {name: answer.headers.get(name) for name in HARDENED} == HARDENED
+    assert "access-control-allow-origin" not in answer.headers  # that is for the service to say, and once
+
+
+HIDDEN = ("events", "metrics", "healthz/live", "projection/views", "openapi.json", "docs")
+TRICKS = (
+    "/{}", "//{}", "/orders/../{}", "/orders/%2e%2e/{}", "/orders/..%2f{}", "/orders/%2e%2e%2f{}", "/orders%2f..%2f{}",
+    "/orders/./../{}", "/users//../{}", "/token/../{}", "/stock/../../{}", "/orders/..//{}", "/./{}", "/%2e/{}", "/orders/x/../../{}",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_no_trick_with_a_path_reaches_what_is_not_named(edge: Edge, client: httpx.Client, hidden: str):
+    for trick in TRICKS:
+        for method in ("GET", "POST"):
+            path = trick.format(hidden)
+            for target in (path, f"http://orders{path}"):
+                head = f"{method} {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                assert edge.raw(head.encode()).startswith(b"HTTP/1.1 404 "), (method, target)
+    encoded = "".join(f"%{ord(letter):02x}" for letter in hidden)
+    assert client.get(f"/{encoded}").status_code == 404
+    assert edge.reached.lines == []
+
+
+HEAD = "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+SMUGGLED = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
+AMBIGUOUS = {
+    "two lengths": f"{HEAD}Content-Length: 2\r\nContent-Length: {2 + len(SMUGGLED)}\r\n\r\n{{}}{SMUGGLED}",
+    "a length below zero": f"{HEAD}Content-Length: -1\r\n\r\n{SMUGGLED}",
+    "a length with a sign": f"{HEAD}Content-Length: +2\r\n\r\n{{}}{SMUGGLED}",
+    "another transfer coding": f"{HEAD}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{SMUGGLED}",
+    "two transfer codings": f"{HEAD}Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n{SMUGGLED}",
+    "a space before the colon": f"{HEAD}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n{SMUGGLED}",
+    "a chunk that is no number": f"{HEAD}Transfer-Encoding: chunked\r\n\r\nz\r\n{{}}\r\n0\r\n\r\n{SMUGGLED}",
+    "NUL in a header": f"{HEAD}X: a\0b\r\nContent-Length: 2\r\n\r\n{{}}{SMUGGLED}",
+    "no host": f"POST /orders HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}{SMUGGLED}",
+    "two hosts": f"{HEAD}Host: y\r\nContent-Length: 2\r\n\r\n{{}}{SMUGGLED}",
+}
+
+
+@pytest.mark.parametrize("name", AMBIGUOUS)
+def test_what_can_be_read_in_two_ways_is_not_read(edge: Edge, client: httpx.Client, name: str):
+    answer = edge.raw(AMBIGUOUS[name].encode("latin-1"), QUIET_SECONDS)
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ", b"")), answer[:200]
+    assert b"200 OK" not in answer
+    assert not [line for line in edge.reached.lines if "metrics" in line]
+    assert client.get("/orders").status_code == 200
+
+
+def test_a_length_beside_chunks_ends_where_the_chunks_do(edge: Edge, client: httpx.Client):
+    body = f"2\r\n{{}}\r\n0\r\n\r\n{SMUGGLED}"
+    answer = edge.raw(f"{HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{body}".encode(), QUIET_SECONDS)
+    assert edge.reached.lines == ["POST /orders"]
+    assert b"/metrics" not in answer
+    sent = dict(edge.reached.headers[0])
+    assert ("content-length" in sent) != ("transfer-encoding" in sent)
+
+
+def test_who_it_is_from_is_said_by_the_edge_alone(edge: Edge, client: httpx.Client):
+    said = [
+        ("X-Client-Ip", "203.0.113.9"), ("x-client-ip", "203.0.113.10"), ("X-Forwarded-For", "203.0.113.11"),
+        ("Forwarded", "for=203.0.113.12"), ("X-Real-Ip", "203.0.113.13"), ("Connection", "close, X-Client-Ip"),
+    ]  # fmt: skip
+    client.get("/orders", headers=said)
+    heard = [value for name, value in edge.reached.headers[-1] if name == "x-client-ip"]
+    assert heard == ["127.0.0.1"]
+
+
+def test_a_method_is_what_it_says(edge: Edge, client: httpx.Client):
+    for header in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
+        client.get("/stock/mug?_method=DELETE", headers={header: "DELETE"})
+    assert edge.reached.lines == ["GET /stock/mug?_method=DELETE"] * 3
+
+
+def test_long_headers_and_addresses_end_at_the_edge(edge: Edge, client: httpx.Client):
+    for head in (
+        f"GET /orders?{'x' * 40_000} HTTP/1.1\r\nHost: x\r\n",
+        f"GET /orders HTTP/1.1\r\nHost: x\r\nX: {'y' * 40_000}\r\n",
+    ):
+        assert edge.raw(f"{head}Connection: close\r\n\r\n".encode()).startswith(b"HTTP/1.1 431 ")
+    assert edge.reached.lines == []
+
+
+def test_a_body_that_does_not_come_reaches_nobody(edge: Edge, client: httpx.Client):
+    with socket.create_connection(("127.0.0.1", edge.port)) as slow:
+        slow.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n{{".encode())
+        time.sleep(QUIET_SECONDS)
+        assert edge.reached.lines == []
+        assert json.loads(client.get("/orders").content) == {}
+    time.sleep(QUIET_SECONDS)
+    assert edge.reached.lines == ["GET /orders"]

@@ -1,0 +1,138 @@
+"""Clocks that jump, and the PingSource that wakes the scheduler, by which nothing is lost or said twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.contracts.users import FollowUpSend, WelcomeTipsSend
+from services.local.clock import PingClock
+from services.local.manifests import Destination, PingSource
+from services.scheduler.clock import SAFETY_SCHEDULE, PingSourceClock, schedule_for
+from services.scheduler.reactions import Alarm
+from tests.local.subscriber import ScriptedServer
+from tests.services.system import System, running
+from tests.services.test_users import active, time_machine
+
+SECONDS_MAX = 10.0
+YEAR = timedelta(days=365)
+
+
+class Aims:
+    def __init__(self) -> None:
+        self.at: list[datetime | None] = []
+
+    async def aim(self, due: datetime | None) -> None:
+        self.at.append(due)
+
+
+class Jumping:
+    """A clock that is set."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+async def letters(system: System) -> int:
+    await system.bus.quiet()
+    said = [kind.type.removeprefix("zerocart.").removesuffix(".v1") for kind in (WelcomeTipsSend, FollowUpSend)]
+    return sum([len(await system.said(kind)) for kind in said])
+
+
+async def test_a_clock_that_jumps_makes_nobody_forgotten_or_told_twice(database):
+    async with running(database) as system, time_machine(database, system) as timers:
+        await active(system, newsletter=True)
+        start, aims = datetime.now(UTC), Aims()
+        alarm = Alarm(timers, aims, Jumping(start))
+        seen = []
+        for jump in (timedelta(0), -YEAR, timedelta(minutes=6), -YEAR, timedelta(days=4), timedelta(0), YEAR):
+            await alarm.look(start + jump)
+            seen.append(await letters(system))
+        alarm.stop()
+        assert seen == [0, 0, 1, 1, 2, 2, 2]
+        first, same, then = aims.at[0], aims.at[1], aims.at[2]
+        assert first is not None
+        assert then is not None
+        assert (same, aims.at[-1]) == (first, None)  # going back aims at the same, and in the end at nothing
+        assert timedelta(minutes=4) < first - start < timedelta(minutes=5)
+        assert timedelta(days=2) < then - start < timedelta(days=3)
+        assert system.bus.dead == []
+
+
+async def test_an_alarm_that_rings_too_early_rings_again(database):
+    async with running(database) as system, time_machine(database, system) as timers:
+        await active(system, newsletter=True)
+        aims = Aims()
+        due = await timers.next_due()
+        assert due is not None
+        clock = Jumping(due - timedelta(seconds=0.5))
+        alarm = Alarm(timers, aims, clock)
+        await alarm.notice(due, clock.now)
+        await asyncio.sleep(0.1)
+        clock.now -= timedelta(hours=1)  # it is set while the alarm is waiting
+        async with asyncio.timeout(SECONDS_MAX):
+            while len(aims.at) < 2:
+                await asyncio.sleep(0.01)
+        assert (await letters(system), aims.at) == (0, [due, due])
+        clock.now = due
+        await alarm.look(clock.now)
+        alarm.stop()
+        assert await letters(system) == 1
+
+
+@pytest.mark.parametrize(
+    ("due", "schedule"),
+    [
+        (None, SAFETY_SCHEDULE), ("2026-11-28T10:00:00+00:00", "0 10 28 11 *"), ("2026-11-28T10:00:00.000001+00:00", "1 10 28 11 *"),
+        ("2026-12-31T23:59:30+00:00", "0 0 1 1 *"), ("2026-11-28T10:00:00+05:30", "30 4 28 11 *"), ("2028-02-28T23:59:01+00:00", "0 0 29 2 *"),
+    ],
+)  # fmt: skip
+def test_the_minute_that_is_aimed_at_is_never_too_early(due, schedule):
+    assert schedule_for(datetime.fromisoformat(due) if due else None) == schedule
+
+
+async def test_a_ping_source_is_patched_when_its_minute_changes_and_again_after_a_failure():
+    path = "/apis/sources.knative.dev/v1/namespaces/shop/pingsources/scheduler-clock"
+    noon = datetime(2026, 11, 28, 12, tzinfo=UTC)
+    async with ScriptedServer({}, 1.0) as api:
+        clock = PingSourceClock(api.url, "shop", "scheduler-clock")
+        for due in (noon, noon, noon - timedelta(seconds=30), noon + timedelta(minutes=1), None, None):
+            await clock.aim(due)
+        bodies = [json.loads(request.body) for request in api.requests]
+        schedules = ["0 12 28 11 *", "1 12 28 11 *", SAFETY_SCHEDULE]
+        assert bodies == [{"spec": {"schedule": schedule}} for schedule in schedules]
+        assert {(request.method, request.path) for request in api.requests} == {("PATCH", path)}
+        headers = api.requests[0].headers
+        assert headers["content-type"] == "application/merge-patch+json"
+        assert "authorization" not in headers  # the token of the account is for https alone
+    away = PingSourceClock("http://127.0.0.1:1", "shop", "scheduler-clock")
+    await away.aim(noon)  # logged; the safety tick still comes
+    async with ScriptedServer({}, 1.0) as api:
+        away._url = clock._url.replace(clock._url.partition("/apis")[0], api.url)
+        await away.aim(noon)
+        assert len(api.requests) == 1
+
+
+async def test_a_ping_source_here_notices_that_the_clock_was_set():
+    """A laptop that slept: timers of the loop stood still, and the clock went on."""
+    clock = Jumping(datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC))
+    async with ScriptedServer({}, 1.0) as sink:
+        destination = Destination("Service", "scheduler", "/events")
+        source = PingSource("tick", "ns", "17 * * * *", "UTC", "application/json", b"{}", destination)
+        ping = PingClock({"tick": source}, {"scheduler": sink.url}, now=clock, look_seconds=0.01)
+        await asyncio.sleep(0.05)
+        assert sink.requests == []
+        clock.now += timedelta(hours=1)
+        async with asyncio.timeout(SECONDS_MAX):
+            while not sink.requests:
+                await asyncio.sleep(0.01)
+        clock.now -= timedelta(hours=2)  # back again: what was said is not said again
+        await asyncio.sleep(1.2)
+        await ping.stop()
+        assert len(sink.requests) == 1
