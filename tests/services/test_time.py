@@ -71,7 +71,7 @@ async def test_an_alarm_that_rings_too_early_rings_again(database):
         aims = Aims()
         due = await timers.next_due()
         assert due is not None
-        clock = Jumping(due - timedelta(seconds=0.5))
+        clock = Jumping(due - timedelta(seconds=1.5))
         alarm = Alarm(timers, aims, clock)
         await alarm.notice(due, clock.now)
         await asyncio.sleep(0.1)
