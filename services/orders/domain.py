@@ -44,18 +44,8 @@ __all__ = [
 ]
 
 MINOR_DIGITS = {
-    "BHD": 3,
-    "CLP": 0,
-    "ISK": 0,
-    "JPY": 0,
-    "JOD": 3,
-    "KRW": 0,
-    "KWD": 3,
-    "OMR": 3,
-    "TND": 3,
-    "UGX": 0,
-    "VND": 0,
-}
+    "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
+}  # fmt: skip
 """Decimals of the currencies that do not have two (ISO 4217)."""
 
 TOTAL_BELOW = Decimal(1_000_000_000_000)
