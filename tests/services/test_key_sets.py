@@ -79,7 +79,11 @@ def outside(key: Any = KEY, **more: Any) -> str:
 
 async def test_a_customer_of_an_outside_issuer_orders(database):
     async with issuing(jwk(KEY)) as issuer:
-        settings: dict[str, Any] = {"outside_issuer": OUTSIDE, "outside_audience": "shop", "outside_keys_url": issuer.url}
+        settings: dict[str, Any] = {
+            "outside_issuer": OUTSIDE,
+            "outside_audience": "shop",
+            "outside_keys_url": issuer.url,
+        }
         async with running(database, token_keys=plain(key_set(jwk(NEXT, "ours"))), **settings) as system:
             for token, status in (
                 (outside(aud="shop"), 201),
