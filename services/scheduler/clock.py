@@ -1,7 +1,8 @@
 """The port to what wakes the scheduler, and a PingSource aimed at the next minute in which something is due.
 
-It speaks once an hour whatever happens: at the minute that is due, or at a safety tick. So a tick that is lost, or a schedule that
-somebody set back (an upgrade, a rollback), makes a timer late by an hour at most. The local cluster offers the same API.
+It speaks once an hour whatever happens: at the minute that is due, or at a safety tick. So a tick that is lost, or a
+schedule that somebody set back (an upgrade, a rollback), makes a timer late by an hour at most. The local cluster
+offers the same API.
 """
 
 from __future__ import annotations

@@ -42,7 +42,9 @@ def test_what_a_job_cannot_be_changed_to_is_another_job(setting):
 
 
 def test_helm_takes_its_job_away_before_it_makes_it_again():
-    hooked = [setup_name(setting, values="values-production.yaml") for setting in ("image.tag=0.1.1", "image.tag=0.1.2")]
+    hooked = [
+        setup_name(setting, values="values-production.yaml") for setting in ("image.tag=0.1.1", "image.tag=0.1.2")
+    ]
     assert hooked == ["setup", "setup"]
 
 

@@ -43,7 +43,9 @@ async def process(database: Any, clock: Aims) -> AsyncGenerator[httpx.AsyncClien
     log = PostgresLog(database.dsn("scheduler"), "scheduler")
     settings = Settings(service="scheduler", **{**SECRETS, **TRUST})
     host = Host.of(settings, log, Bus(), PostgresFailures(log), PostgresVault(log.connections, VAULT_KEY))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(create_app(host, clock)), base_url="http://it") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(host, clock)), base_url="http://it"
+    ) as client:
         yield client
     await host.close()
 
