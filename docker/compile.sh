@@ -8,7 +8,7 @@ python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
     -x '/(site-packages|test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data)/' "$library"
 /app/venv/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /app/venv/lib /app/services
 chmod -R a+rX,go-w /app/bytecode /app/services /app/venv
-find /app -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH:-0}" {} +
+find /app -exec touch --no-dereference --date "@${COMMIT_TIME:-0}" {} +
 # inside another folder, because a copy keeps the age of what is in a folder, and not of the folder itself
 mkdir /image
 mv /app /image/

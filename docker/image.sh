@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")/.."
 epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 docker build --file docker/Dockerfile --target services --tag "$1:$2" \
-    --build-arg SOURCE_DATE_EPOCH="$epoch" \
+    --build-arg COMMIT_TIME="$epoch" \
     --build-arg VERSION="$2" \
     --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
     --build-arg CREATED="$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r "$epoch" +%Y-%m-%dT%H:%M:%SZ)" \

@@ -1,6 +1,8 @@
 """The port to what wakes the scheduler, and a PingSource aimed at the next minute in which something is due.
 
-While nothing is due nothing runs, but for a slow safety tick. The local cluster offers the same API.
+It speaks once an hour whatever happens: at the minute that is due, or at a safety tick. So a tick that is lost, or a
+schedule that somebody set back (an upgrade, a rollback), makes a timer late by an hour at most. The local cluster
+offers the same API.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from services.kit.logs import log
 __all__ = ["SAFETY_SCHEDULE", "Clock", "NoClock", "PingSourceClock", "schedule_for"]
 
 SAFETY_SCHEDULE = "17 * * * *"
+PERIOD = timedelta(hours=1)
 AIM_TIMEOUT_SECONDS = 5.0
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -27,7 +30,7 @@ class Clock(Protocol):
     """Wakes the scheduler."""
 
     async def aim(self, due: datetime | None) -> None:
-        """Wake it at the first full minute at or after `due`, or at the safety tick only."""
+        """Wake it at the first full minute at or after `due`, or at the next tick before that."""
         ...
 
 
@@ -46,8 +49,8 @@ class PingSourceClock:
         self._aimed: str | None = None
 
     async def aim(self, due: datetime | None) -> None:
-        """Wake the scheduler in that minute; a failure is logged, the safety tick still comes."""
-        schedule = schedule_for(due)
+        """Wake the scheduler in that minute; a failure is logged, and the tick that was aimed before still comes."""
+        schedule = schedule_for(due, datetime.now(UTC))
         if schedule == self._aimed:
             return
         try:
@@ -70,11 +73,11 @@ class PingSourceClock:
             return
 
 
-def schedule_for(due: datetime | None) -> str:
-    """The cron line (minute, hour, day, month) of the first full minute at or after `due`, in UTC."""
+def schedule_for(due: datetime | None, now: datetime) -> str:
+    """The cron line that speaks every hour, in the first full minute at or after `due` if that is within the hour."""
     if due is None:
         return SAFETY_SCHEDULE
     minute = due.astimezone(UTC)
     if minute.second or minute.microsecond:
-        minute += timedelta(minutes=1)
-    return f"{minute.minute} {minute.hour} {minute.day} {minute.month} *"
+        minute = minute.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return SAFETY_SCHEDULE if minute - now >= PERIOD else f"{minute.minute} * * * *"

@@ -38,10 +38,10 @@ class Alarm:
         self._waiting: asyncio.Task[None] | None = None
 
     async def notice(self, due: datetime, now: datetime) -> None:
-        """Something is due at `due`."""
+        """Something is due at `due`; what is due first may be what a process before this one was told."""
         if self._next is not None and self._next <= due and self._next > now:
             return
-        await self._set(due, now)
+        await self._set(await self._timers.next_due(), now)
 
     async def look(self, now: datetime) -> None:
         """Say what is due, and aim at what is next."""

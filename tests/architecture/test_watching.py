@@ -13,7 +13,8 @@ from tests.architecture.rules import ROOT
 
 PROMETHEUS = ROOT / "docker" / "prometheus"
 RULES = PROMETHEUS / "rules" / "zerocart.yaml"
-DASHBOARD = ROOT / "docker" / "grafana" / "dashboards" / "zerocart.json"
+GRAFANA = ROOT / "docker" / "grafana"
+DASHBOARD = GRAFANA / "dashboards" / "zerocart.json"
 CHECKS = {
     "rules": ("check", "rules", "--lint-fatal", str(RULES)),
     "tests of the rules": ("test", "rules", str(PROMETHEUS / "tests" / "zerocart.yaml")),
@@ -32,6 +33,20 @@ def the_program():
 def test_promtool_finds_nothing_wrong(check):
     status, said = promtool(the_program(), *CHECKS[check])
     assert status == 0, said
+
+
+def test_promtool_understands_every_query_of_the_dashboard(tmp_path):
+    queries = [
+        target["expr"].replace("$__rate_interval", "5m")
+        for panel in json.loads(DASHBOARD.read_text())["panels"]
+        for target in panel.get("targets", ())
+    ]
+    recorded = [{"record": f"panel:{number}", "expr": query} for number, query in enumerate(queries)]
+    rules = tmp_path / "queries.yaml"
+    rules.write_text(json.dumps({"groups": [{"name": "panels", "rules": recorded}]}))
+    status, said = promtool(the_program(), "check", "rules", str(rules))
+    assert status == 0, said
+    assert f"{len(queries)} rules found" in said
 
 
 def test_promtool_sees_a_rule_that_is_wrong(tmp_path):
@@ -61,6 +76,21 @@ def test_only_what_never_sleeps_is_asked_by_prometheus():
     assert [each["metadata"]["name"] for each in asked] == ["watch"]
     scaling = asked[0]["spec"]["template"]["metadata"]["annotations"]
     assert scaling["autoscaling.knative.dev/min-scale"] == "1"
+
+
+def test_every_panel_asks_the_prometheus_that_grafana_is_given():
+    dashboard = json.loads(DASHBOARD.read_text())
+    (source,) = dashboard["templating"]["list"]
+    assert (source["name"], source["type"], source["query"]) == ("source", "datasource", "prometheus")
+    for panel in dashboard["panels"]:
+        if panel["type"] != "row":
+            assert panel["datasource"] == {"type": "prometheus", "uid": "${source}"}, panel["title"]
+    given = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    assert [(each["type"], each["isDefault"]) for each in given] == [("prometheus", True)]
+    compose = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert given[0]["url"] == "http://prometheus:9090" and "prometheus" in compose
+    (provider,) = yaml.safe_load((GRAFANA / "provisioning" / "dashboards" / "zerocart.yaml").read_text())["providers"]
+    assert f"./docker/grafana/dashboards:{provider['options']['path']}:ro" in compose["grafana"]["volumes"]
 
 
 def test_every_panel_has_its_place_and_says_what_it_shows():

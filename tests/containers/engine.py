@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -47,6 +48,23 @@ def run(*command: str, environ: Mapping[str, str] | None = None, check: bool = T
     )  # fmt: skip
     assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     return done.stdout
+
+
+def lines(*command: str, environ: Mapping[str, str]) -> Generator[str]:
+    """What a command writes, line by line as it comes; AssertionError if it fails in the end."""
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **environ}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    too_long = threading.Timer(COMMAND_SECONDS_MAX, process.kill)
+    too_long.start()
+    try:
+        yield from process.stdout
+        assert process.wait() == 0, f"{' '.join(command)} ended with {process.returncode}"
+    finally:
+        too_long.cancel()
+        process.kill()
+        process.wait()
 
 
 def until(condition: Callable[[], Any], seconds: float) -> Any:

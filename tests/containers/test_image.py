@@ -154,7 +154,8 @@ def test_the_same_sources_make_the_same_layers(image):
         run("docker", "rmi", tag)
         return found
 
-    assert layers() == layers("--no-cache")
+    of_another_time = layers("--build-arg", "COMMIT_TIME=1000000000")
+    assert layers() == layers("--no-cache") != of_another_time
 
 
 def test_sigterm_under_load_loses_nothing(image, network, servers):

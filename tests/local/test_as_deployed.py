@@ -43,7 +43,7 @@ class Namespace:
     """What a namespace holds that the pods refer to."""
 
     def __init__(self, folder: Path, postgres, bootstrap: str) -> None:
-        self.folder = folder
+        self.folder, self.bootstrap = folder, bootstrap
         self.log, self.read = (f"deployed{next(_numbers)}{suffix}" for suffix in ("", "_read"))
         owners = {"database-url": postgres.dsn(self.log), "read-database-url": postgres.dsn(self.read)}
         log, read = (url.rpartition("@")[2] for url in owners.values())
@@ -85,7 +85,8 @@ def set_up(namespace: Namespace) -> subprocess.CompletedProcess[str]:
     (job,) = documents("setup.yaml")
     template = job["spec"]["template"]
     (container,) = template["spec"]["containers"]
-    environ = {**namespace.environ(template), "ZEROCART_TOPIC": namespace.log}
+    there = {"ZEROCART_TOPIC": namespace.log, "KAFKA_BOOTSTRAP_SERVERS": namespace.bootstrap}
+    environ = {**namespace.environ(template), **there}
     program, *arguments = container["command"]
     assert program == "python"
     return subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True, timeout=120)

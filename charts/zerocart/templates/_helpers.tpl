@@ -7,6 +7,16 @@
 {{ .name }}.{{ .namespace }}.svc.cluster.local
 {{- end }}
 
+{{/* How many processes, and how long one that has nothing to do is kept. */}}
+{{- define "zerocart.scale" -}}
+{{- if gt (int .scale.min) (int .scale.max) }}
+{{- fail (printf "%s: scale.min is %v and scale.max is %v" .name .scale.min .scale.max) }}
+{{- end -}}
+autoscaling.knative.dev/min-scale: {{ .scale.min | quote }}
+autoscaling.knative.dev/max-scale: {{ .scale.max | quote }}
+autoscaling.knative.dev/window: {{ .scale.window }}
+{{- end }}
+
 {{/* Nothing of ours runs as root, gains rights or writes to its image. */}}
 {{- define "zerocart.securityContext" -}}
 securityContext:

@@ -1,0 +1,129 @@
+"""What the values choose: the Job of a version, addresses of one's own, images that no registry has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from scripts.helm import CHART, HelmError, render
+from scripts.manifests import PLAIN
+from tests.architecture.rendered import documents
+
+Document = dict[str, Any]
+SKIPPED_REGISTRY = "dev.local/"
+"""Knative resolves the tags of every registry but these (ConfigMap config-deployment, as shipped)."""
+
+
+def rendered(kind: str, *settings: str, values: str = PLAIN.name) -> list[Document]:
+    found = [each for each in yaml.safe_load_all(render([CHART / values], settings)) if each]
+    return [each for each in found if each["kind"] == kind]
+
+
+def setup_name(*settings: str, values: str = PLAIN.name) -> str:
+    (job,) = rendered("Job", *settings, values=values)
+    return job["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "image.tag=0.2.0",
+        "kafka.bootstrapServers=elsewhere:9092",
+        "kafka.topic.partitions=12",
+        "secrets.name=another",
+        "defaults.resources.limits.memory=300Mi",
+    ],
+)
+def test_what_a_job_cannot_be_changed_to_is_another_job(setting):
+    assert setup_name() == setup_name() == setup_name("clock.schedule=5 * * * *")
+    assert setup_name(setting) != setup_name()
+
+
+def test_helm_takes_its_job_away_before_it_makes_it_again():
+    hooked = [
+        setup_name(setting, values="values-production.yaml") for setting in ("image.tag=0.1.1", "image.tag=0.1.2")
+    ]
+    assert hooked == ["setup", "setup"]
+
+
+def test_setup_keeps_the_log_of_every_attempt():
+    (job,) = [each for each in documents("none") if each["kind"] == "Job"]
+    assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_setup_gets_urls_and_no_key():
+    (job,) = [each for each in documents("everything") if each["kind"] == "Job"]
+    (volume,) = job["spec"]["template"]["spec"]["volumes"]
+    sources = [each["secret"] for each in volume["projected"]["sources"]]
+    assert all(source.get("items") for source in sources)
+    of_the_services = [item["key"] for item in sources[0]["items"]]
+    assert {key for key in of_the_services if not key.endswith("database-url")} == {"postgres-ca.crt"}
+    used = {
+        item["key"]
+        for each in documents("everything")
+        if each["kind"] == "Service"
+        for volume in each["spec"]["template"]["spec"]["volumes"]
+        for source in volume.get("projected", {}).get("sources", ())
+        for item in source["secret"]["items"]
+        if item["key"].endswith("database-url")
+    }
+    assert set(of_the_services) - {"postgres-ca.crt"} == used
+
+
+def test_no_client_says_whose_request_it_is_where_the_caddyfile_does_not():
+    (route,) = [each for each in documents("route") if each["kind"] == "HTTPRoute"]
+    for rule in route["spec"]["rules"]:
+        removed = [name for each in rule["filters"] for name in each.get("requestHeaderModifier", {}).get("remove", ())]
+        assert removed == ["X-Client-Ip"]
+
+
+def test_who_says_whom_a_request_is_from_can_be_told():
+    (edge,) = [
+        each
+        for each in rendered("Service", "edge.trustedProxies=10.0.0.0/8 100.64.0.0/10")
+        if each["metadata"]["name"] == "edge"
+    ]
+    (container,) = edge["spec"]["template"]["spec"]["containers"]
+    assert {"name": "EDGE_TRUSTED_PROXIES", "value": "10.0.0.0/8 100.64.0.0/10"} in container["env"]
+
+
+def test_hosts_may_have_a_certificate():
+    hosts = "edge.hosts={shop.example.com,www.example.com}"
+    assert [each["spec"].get("tls") for each in rendered("DomainMapping", hosts)] == [None, None]
+    with_tls = [each["spec"]["tls"] for each in rendered("DomainMapping", hosts, "edge.tlsSecret=shop-tls")]
+    assert with_tls == [{"secretName": "shop-tls"}] * 2
+
+
+def test_images_that_are_only_on_the_node_are_not_asked_of_a_registry():
+    for each in rendered("Service", values="values-development.yaml"):
+        (container,) = each["spec"]["template"]["spec"]["containers"]
+        assert container["imagePullPolicy"] == "Never"
+        assert container["image"].startswith(SKIPPED_REGISTRY)
+
+
+@pytest.mark.parametrize("name", ["services.query", "edge", "services.scheduler"])
+def test_no_fewer_may_be_allowed_than_are_asked_for(name):
+    with pytest.raises(HelmError, match=r"scale\.min is 30"):
+        render(settings=[f"{name}.scale.min=30"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "services.orders.hear={a}",
+        "services.order.database=true",
+        "delivery.retry=0",
+        "defaults.timeoutSeconds=10",
+        "defaults.scale.window=5s",
+        "edge.trustedProxies=anybody",
+        "image.digest=latest",
+        "networkPolicy.kafka.to[0].cidr=10.0.0.0/8",
+        "networkPolicy.dns.cidrs={169.254.20.10}",
+        "unknown=1",
+    ],
+)
+def test_values_that_mean_nothing_are_refused(setting):
+    with pytest.raises(HelmError, match="schema"):
+        render(settings=[setting])

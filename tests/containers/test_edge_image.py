@@ -1,0 +1,47 @@
+"""The edge's image as Knative runs it: any user id, nothing writable, no capability, and it ends when told."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import httpx
+import pytest
+
+from tests.containers.engine import run, until
+from tests.containers.test_image import START_SECONDS_MAX, container, port_of
+
+EDGE_IMAGE = "zerocart-edge:test"
+UPSTREAMS = ("users", "query", "orders", "inventory", "payments", "shipping", "fulfillment", "operations")
+
+
+@pytest.fixture(scope="module")
+def edge_image(engine) -> str:
+    run("docker", "build", "--tag", EDGE_IMAGE, "docker/edge")
+    return EDGE_IMAGE
+
+
+@pytest.fixture
+def edge(edge_image) -> Generator[str]:
+    upstreams = [f"--env={name.upper()}_UPSTREAM=127.0.0.1:9" for name in UPSTREAMS]
+    options = ("--publish", "127.0.0.1:0:8080", "--env=EDGE_TRUSTED_PROXIES=private_ranges 100.64.0.0/10", *upstreams)
+    command = ("caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile")
+    with container(edge_image, *options, command=command) as name:
+        yield name
+
+
+def test_it_starts_where_it_may_do_nothing_and_ends_when_told(edge):
+    base_url = f"http://127.0.0.1:{port_of(edge)}"
+    until(lambda: _answers(base_url), START_SECONDS_MAX)
+    away = httpx.get(f"{base_url}/orders", timeout=30)
+    assert (away.status_code, away.json()["code"]) == (503, "service-away")
+    assert httpx.get(f"{base_url}/events").status_code == 404
+    assert run("docker", "diff", edge) == ""
+    run("docker", "stop", "--time", "20", edge)
+    assert run("docker", "inspect", "--format", "{{.State.ExitCode}}", edge).strip() == "0"
+
+
+def _answers(base_url: str) -> bool:
+    try:
+        return httpx.get(f"{base_url}/healthz").status_code == 200
+    except httpx.HTTPError:
+        return False

@@ -1,0 +1,116 @@
+"""The scheduler wakes in time for what is due first, whatever it was told last and whoever changed its clock."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from services.contracts.orders import OrderDelivered
+from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
+from services.kit.failures import PostgresFailures
+from services.kit.host import Host
+from services.kit.message import Message
+from services.kit.postgres_log import PostgresLog
+from services.kit.settings import Settings
+from services.kit.vault import PostgresVault
+from services.scheduler.app import create_app
+from services.scheduler.clock import SAFETY_SCHEDULE, schedule_for
+from tests.services.read_side import VAULT_KEY
+from tests.services.system import SECRETS, Bus
+from tests.tokens import TRUST
+
+NOW = datetime(2026, 11, 28, 9, 16, 30, tzinfo=UTC)
+
+
+class Aims:
+    """A clock that remembers when it was last told to wake the scheduler."""
+
+    def __init__(self) -> None:
+        self.aimed: list[datetime | None] = []
+
+    async def aim(self, due: datetime | None) -> None:
+        self.aimed.append(due)
+
+
+@asynccontextmanager
+async def process(database: Any, clock: Aims) -> AsyncGenerator[httpx.AsyncClient]:
+    """One life of the scheduler, from its first message to its sleep."""
+    log = PostgresLog(database.dsn("scheduler"), "scheduler")
+    settings = Settings(service="scheduler", **{**SECRETS, **TRUST})
+    host = Host.of(settings, log, Bus(), PostgresFailures(log), PostgresVault(log.connections, VAULT_KEY))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(host, clock)), base_url="http://it"
+    ) as client:
+        yield client
+    await host.close()
+
+
+async def tell(client: httpx.AsyncClient, message: Message, message_id: str) -> None:
+    headers = {
+        "ce-specversion": "1.0", "ce-id": message_id, "ce-source": "test", "ce-type": message.type,
+        "ce-time": datetime.now(UTC).isoformat(), "content-type": "application/json",
+    }  # fmt: skip
+    answer = await client.post("/events", content=message.model_dump_json(), headers=headers)
+    assert answer.status_code == 204, answer.text
+
+
+def timer(name: str, due: datetime) -> TimerRequested:
+    return TimerRequested(
+        timer_id=name, timer_key="k", due_at=due, message_type=OrderDelivered.type, message={"order_id": "ord_1"}
+    )
+
+
+def later(**delta: int) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + timedelta(**delta)
+
+
+async def test_a_later_timer_does_not_put_off_an_earlier_one(database):
+    soon, late, clock = later(minutes=20), later(days=3), Aims()
+    async with process(database, clock) as client:
+        await tell(client, timer("soon", soon), "1")
+    async with process(database, clock) as client:
+        await tell(client, timer("late", late), "2")
+    assert clock.aimed == [soon, soon]
+
+
+async def test_an_earlier_timer_is_aimed_at(database):
+    soon, late, clock = later(minutes=20), later(days=3), Aims()
+    async with process(database, clock) as client:
+        await tell(client, timer("late", late), "1")
+        await tell(client, timer("soon", soon), "2")
+    assert clock.aimed == [late, soon]
+
+
+async def test_a_tick_aims_at_what_is_next_or_at_nothing(database):
+    due, clock = later(minutes=20), Aims()
+    async with process(database, clock) as client:
+        await tell(client, timer("t", due), "1")
+        await tell(client, Tick(tick="clock"), "2")
+        await tell(client, TimerCancelled(timer_id="t", timer_key="k"), "3")
+        await tell(client, Tick(tick="clock"), "4")
+    assert clock.aimed == [due, due, None]
+
+
+@pytest.mark.parametrize(
+    ("after", "schedule"),
+    [
+        (timedelta(seconds=-5), "17 * * * *"),
+        (timedelta(seconds=30), "17 * * * *"),
+        (timedelta(seconds=31), "18 * * * *"),
+        (timedelta(minutes=50), "7 * * * *"),
+        (timedelta(minutes=58), "15 * * * *"),
+        (timedelta(minutes=61), SAFETY_SCHEDULE),
+        (timedelta(days=3), SAFETY_SCHEDULE),
+    ],
+)
+def test_the_clock_speaks_every_hour_and_at_the_minute_that_is_due_within_it(after, schedule):
+    assert schedule_for(NOW + after, NOW) == schedule
+
+
+def test_without_anything_due_only_the_safety_tick_comes():
+    assert schedule_for(None, NOW) == SAFETY_SCHEDULE
