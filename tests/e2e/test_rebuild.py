@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
+import asyncpg
 import httpx
 import pytest
 
@@ -17,6 +20,9 @@ from tests.e2e.test_local_cluster import order
 
 pytestmark = pytest.mark.e2e
 ORDERS_BEFORE = 20
+BUILT = """
+    SELECT transaction_id FROM view_versions WHERE view = 'orders' AND state = 'building' AND transaction_id > 0
+"""
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +32,15 @@ def local(tmp_path_factory) -> Iterator[Local]:
 
 
 class Clients:
-    """One that places orders, and one that polls the list and must never see it fail or shrink."""
+    """One that places orders and reads each from its position on, and one that polls the list: no query may fail, and
+    none may show less than before."""
 
     def __init__(self, local: Local) -> None:
         self._local = local
         self._done = threading.Event()
         self.placed: list[str] = []
         self.totals: list[int] = []
+        self.reread = 0
         self.faults: list[str] = []
         self._threads = [threading.Thread(target=each) for each in (self._place, self._poll)]
 
@@ -46,8 +54,25 @@ class Clients:
             thread.join()
 
     def _place(self) -> None:
-        while not self._done.is_set():
-            self.placed.append(self._local.place(order(("R", 1))))
+        with self._local.client() as client:
+            while not self._done.is_set():
+                placed = client.post("/orders", json=order(("R", 1))).raise_for_status().json()
+                self.placed.append(placed["order_id"])
+                self._read_own(client, placed)
+
+    def _read_own(self, client: httpx.Client, placed: dict[str, str]) -> None:
+        """503 with Retry-After says `not yet`; whatever else is not the order is wrong."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            answer = client.get(f"/orders/{placed['order_id']}", params={"position": placed["position"]})
+            if answer.status_code == 503 and answer.json()["code"] == "read-side-behind":
+                time.sleep(float(answer.headers["retry-after"]))
+                continue
+            if answer.status_code != 200 or not answer.json()["timeline"]:
+                self.faults.append(f"own order: {answer.status_code} {answer.text}")
+            self.reread += 1
+            return
+        self.faults.append(f"{placed['order_id']} was never there")
 
     def _poll(self) -> None:
         with self._local.client() as client:
@@ -66,6 +91,25 @@ class Clients:
                     self.faults.append(f"{known} orders, then {self.totals[-1]}")
 
 
+async def killed_in_the_middle(local: Local, rebuild: Callable[[], object]) -> tuple[int, int]:
+    """Begin a rebuild, hold it when the new rows are there and nothing is decided yet, and kill -9 its process.
+
+    How many processes that were, and how far the new version was (a transaction's id).
+    """
+    holding, looking = [await asyncpg.connect(local.running.read_owner_dsn) for _ in range(2)]
+    transaction = holding.transaction()
+    await transaction.start()
+    await holding.execute("SELECT FROM view_versions WHERE view = 'orders' AND state = 'serving' FOR UPDATE")
+    rebuild()
+    while not (far := await looking.fetchval(BUILT)):
+        await asyncio.sleep(0.02)
+    dead = kill(local, "projection")
+    await transaction.rollback()
+    await holding.close()
+    await looking.close()
+    return dead, far
+
+
 def kill(local: Local, service: str) -> int:
     pids = local.quick_status()["services"][service]["pids"]
     for pid in pids:
@@ -81,9 +125,17 @@ def test_a_client_that_polls_sees_nothing_of_a_rebuild_under_load(local: Local) 
     clients.start()
     try:
         program = [sys.executable, "-c", "from services.local.cli import main; main()", "rebuild", "orders"]
-        rebuild = subprocess.Popen(program, env=local.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        local.until(lambda: kill(local, "projection") or rebuild.poll() is not None)
-        rebuild.communicate(timeout=120)
+        rebuilds: list[subprocess.Popen[bytes]] = []
+
+        def rebuild() -> None:
+            begun = subprocess.Popen(program, env=local.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            rebuilds.append(begun)
+
+        dead, far = asyncio.run(asyncio.wait_for(killed_in_the_middle(local, rebuild), 60))
+        assert dead >= 1
+        assert far > 0
+        output, _ = rebuilds[0].communicate(timeout=120)
+        assert b"the new version serves" in output, output
         assert "serves" in local.command("rebuild", "orders", "--always")
         versions = local.command("views", "orders").split("\n")
         kept = next(line.split()[1] for line in versions if " kept " in line)
@@ -95,6 +147,7 @@ def test_a_client_that_polls_sees_nothing_of_a_rebuild_under_load(local: Local) 
         clients.stop()
     assert clients.faults == []
     assert len(clients.totals) > 20
+    assert clients.reread > 5
     for order_id in clients.placed:
         local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed", 90)
     with local.client() as client:
