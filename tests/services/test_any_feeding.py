@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -84,7 +84,7 @@ class Folded:
 
     def rows(self) -> Rows:
         def of(rows: Iterable[Any]) -> list[dict[str, Any]]:
-            return [asdict(row) for row in rows if is_dataclass(row)]
+            return [asdict(row) for row in rows]
 
         return {
             "orders": of(order for _, order in sorted(self.orders.items())),
@@ -270,7 +270,7 @@ def databases(postgres_server: Server, template: str) -> Databases:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[*HealthCheck],
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck.all()),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # making a failure smaller would take many minutes
 )  # fmt: skip
 @given(
