@@ -270,7 +270,7 @@ def databases(postgres_server: Server, template: str) -> Databases:
 
 
 @settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck.all()),
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # making a failure smaller would take many minutes
 )  # fmt: skip
 @given(
