@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -10,13 +12,23 @@ from typing import Any
 from services.local.credentials import operator_of
 from services.local.state import State
 
-__all__ = ["Projection", "RefusedError"]
+__all__ = ["AwayError", "Projection", "RefusedError"]
 
 REQUEST_SECONDS_MAX = 60.0
+AWAY_SECONDS_MAX = 60.0
+AGAIN_SECONDS = 0.5
 
 
 class RefusedError(Exception):
-    """The projection said no, and why."""
+    """The projection said no: for people, and as it said it (a problem of RFC 9457)."""
+
+    def __init__(self, detail: str, problem: dict[str, Any] | None = None) -> None:
+        super().__init__(detail)
+        self.problem = problem or {"detail": detail}
+
+
+class AwayError(RefusedError):
+    """It could not be asked: its process died, or its database is away."""
 
 
 class Projection:
@@ -47,4 +59,29 @@ class Projection:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS_MAX) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            raise RefusedError(error.read().decode(errors="replace")) from error
+            raise _refusal(error) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise AwayError(f"the projection cannot be asked: {error}") from error
+
+    def call_patiently(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """The answer, asked for again while the projection is away: what it was doing goes on in its next process."""
+        deadline = time.monotonic() + AWAY_SECONDS_MAX
+        while True:
+            try:
+                return self.call(path, body)
+            except AwayError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(AGAIN_SECONDS)
+
+
+def _refusal(error: urllib.error.HTTPError) -> RefusedError:
+    text = error.read().decode(errors="replace")
+    try:
+        problem = json.loads(text)
+        fields = [f"{each['field']}: {each['detail']}" for each in problem.get("errors", ())]
+        detail = "; ".join([problem["detail"], *fields])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        problem, detail = None, text.strip() or f"{error.code} {error.reason}"
+    kind = AwayError if error.code in (502, 503, 504) else RefusedError
+    return kind(detail, problem)

@@ -54,7 +54,7 @@ STOP = """
 """
 GO_ON = "UPDATE view_versions SET stopped_at = NULL, stopped_by = NULL, stopped_since = NULL WHERE view = $1"
 COMPARED = "UPDATE view_versions SET compared = $3 WHERE view = $1 AND version = $2"
-NEXT = "UPDATE view_versions SET next = $3 WHERE view = $1 AND version = $2"
+NEXT = "UPDATE view_versions SET next = $3, compared = NULL WHERE view = $1 AND version = $2"
 SET_STATE = "UPDATE view_versions SET state = $3, switched_at = now(), next = 'wait' WHERE view = $1 AND version = $2"
 FORGET = "DELETE FROM view_versions WHERE view = $1 AND version = $2"
 SKIP = """
@@ -201,7 +201,7 @@ class Session:
         await self._connection.execute(GO_ON, view)
 
     async def set_next(self, version: Version, then: Then) -> None:
-        """What is done with the version when it is level."""
+        """What is done with the version when it is level, and has been compared anew."""
         await self._connection.execute(NEXT, version.view, version.version, then)
 
     async def keep_comparison(self, version: Version, found: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services import contracts
+import services.contracts
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
 from services.fulfillment.saga import ORDER_SAGA
 from services.kit.log import Position, Recorded
@@ -30,7 +30,7 @@ GBP = Money(amount=Decimal("12.50"), currency="GBP")
 
 def said() -> Iterator[type[Message]]:
     """Every message that there is."""
-    for module in pkgutil.iter_modules(contracts.__path__, f"{contracts.__name__}."):
+    for module in pkgutil.iter_modules(services.contracts.__path__, "services.contracts."):
         for value in vars(importlib.import_module(module.name)).values():
             ours = isinstance(value, type) and issubclass(value, Message) and value.__module__ == module.name
             if ours and "type" in vars(value):

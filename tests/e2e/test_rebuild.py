@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
+import asyncpg
 import httpx
 import pytest
 
@@ -17,6 +20,8 @@ from tests.e2e.test_local_cluster import order
 
 pytestmark = pytest.mark.e2e
 ORDERS_BEFORE = 20
+WORKING_SECONDS = 1
+BUILDING = "SELECT true FROM view_versions WHERE view = 'orders' AND state = 'building'"
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +31,15 @@ def local(tmp_path_factory) -> Iterator[Local]:
 
 
 class Clients:
-    """One that places orders, and one that polls the list and must never see it fail or shrink."""
+    """One that places orders and reads each from its position on, and one that polls the list: no query may fail, and
+    none may show less than before."""
 
     def __init__(self, local: Local) -> None:
         self._local = local
         self._done = threading.Event()
         self.placed: list[str] = []
         self.totals: list[int] = []
+        self.reread = 0
         self.faults: list[str] = []
         self._threads = [threading.Thread(target=each) for each in (self._place, self._poll)]
 
@@ -46,8 +53,25 @@ class Clients:
             thread.join()
 
     def _place(self) -> None:
-        while not self._done.is_set():
-            self.placed.append(self._local.place(order(("R", 1))))
+        with self._local.client() as client:
+            while not self._done.is_set():
+                placed = client.post("/orders", json=order(("R", 1))).raise_for_status().json()
+                self.placed.append(placed["order_id"])
+                self._read_own(client, placed)
+
+    def _read_own(self, client: httpx.Client, placed: dict[str, str]) -> None:
+        """503 with Retry-After says `not yet`; whatever else is not the order is wrong."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            answer = client.get(f"/orders/{placed['order_id']}", params={"position": placed["position"]})
+            if answer.status_code == 503 and answer.json()["code"] == "read-side-behind":
+                time.sleep(float(answer.headers["retry-after"]))
+                continue
+            if answer.status_code != 200 or not answer.json()["timeline"]:
+                self.faults.append(f"own order: {answer.status_code} {answer.text}")
+            self.reread += 1
+            return
+        self.faults.append(f"{placed['order_id']} was never there")
 
     def _poll(self) -> None:
         with self._local.client() as client:
@@ -66,6 +90,24 @@ class Clients:
                     self.faults.append(f"{known} orders, then {self.totals[-1]}")
 
 
+async def killed_in_the_middle(local: Local, rebuild: Callable[[], object]) -> int:
+    """Begin a rebuild, hold it before anything is decided, and kill -9 its process; how many processes that were."""
+    holding, looking = [await asyncpg.connect(local.running.read_owner_dsn) for _ in range(2)]
+    try:
+        rebuild()
+        while not await looking.fetchval(BUILDING):
+            await asyncio.sleep(0.005)
+        async with holding.transaction():
+            await holding.execute("SELECT FROM view_versions WHERE view = 'orders' AND state = 'serving' FOR UPDATE")
+            assert await looking.fetchval(BUILDING), "it was over before it could be held"
+            await asyncio.sleep(WORKING_SECONDS)
+            assert await looking.fetchval(BUILDING)
+            return kill(local, "projection")
+    finally:
+        await holding.close()
+        await looking.close()
+
+
 def kill(local: Local, service: str) -> int:
     pids = local.quick_status()["services"][service]["pids"]
     for pid in pids:
@@ -81,9 +123,15 @@ def test_a_client_that_polls_sees_nothing_of_a_rebuild_under_load(local: Local) 
     clients.start()
     try:
         program = [sys.executable, "-c", "from services.local.cli import main; main()", "rebuild", "orders"]
-        rebuild = subprocess.Popen(program, env=local.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        local.until(lambda: kill(local, "projection") or rebuild.poll() is not None)
-        rebuild.communicate(timeout=120)
+        rebuilds: list[subprocess.Popen[bytes]] = []
+
+        def rebuild() -> None:
+            begun = subprocess.Popen(program, env=local.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            rebuilds.append(begun)
+
+        assert asyncio.run(asyncio.wait_for(killed_in_the_middle(local, rebuild), 60)) >= 1
+        output, _ = rebuilds[0].communicate(timeout=120)
+        assert b"the new version serves" in output, output
         assert "serves" in local.command("rebuild", "orders", "--always")
         versions = local.command("views", "orders").split("\n")
         kept = next(line.split()[1] for line in versions if " kept " in line)
@@ -95,6 +143,7 @@ def test_a_client_that_polls_sees_nothing_of_a_rebuild_under_load(local: Local) 
         clients.stop()
     assert clients.faults == []
     assert len(clients.totals) > 20
+    assert clients.reread > 5
     for order_id in clients.placed:
         local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed", 90)
     with local.client() as client:

@@ -7,6 +7,7 @@ import json
 import sys
 from typing import Any
 
+from services.local.commands.rebuild import skip_hint
 from services.local.projection import Projection, RefusedError
 
 __all__ = ["add_arguments", "run"]
@@ -28,12 +29,12 @@ def run(options: argparse.Namespace) -> int:
     """Show or change; 1 if nothing runs or it was refused."""
     projection = Projection.running()
     if projection is None:
-        print("it does not run")
+        print(json.dumps({"detail": "it does not run"}) if options.json else "it does not run")
         return 1
     try:
         shown = _asked(projection, options)
     except RefusedError as error:
-        print(error)
+        print(json.dumps(error.problem, indent=2) if options.json else error)
         return 1
     if options.json:
         print(json.dumps(shown, indent=2))
@@ -46,6 +47,8 @@ def _asked(projection: Projection, options: argparse.Namespace) -> dict[str, Any
     view = f"/{options.view}" if options.view else ""
     if not view and (options.switch or options.drop or options.skip or options.retry):
         raise RefusedError("name the view")
+    if options.skip and not options.reason.strip():
+        raise RefusedError("say why: --reason WHY is kept with your name")
     if options.switch:
         return projection.call(f"{view}/switch", {"version": options.switch})
     if options.drop:
@@ -64,6 +67,7 @@ def _print(shown: dict[str, Any]) -> None:
         name, number, revision = each["view"], each["version"], each["revision"]
         out(f"{name:<12}{number:>8}{revision:>10}  {each['state']:<10}{each['events_behind']:>14}\n")
         if each["stopped_at"]:
-            out(f"  stopped at {each['stopped_at']}: {each['stopped_by']}\n")
+            out(f"  stopped since {each['stopped_since']} at {each['stopped_at']}: {each['stopped_by']}\n")
+            out(f"  {skip_hint(each)}\n")
     for each in shown["skipped"]:
         out(f"{each['view']} does without {each['position']} ({each['skipped_by']}: {each['reason']})\n")

@@ -1,0 +1,297 @@
+"""However the log is fed into the views, their rows are a fold of it.
+
+Hypothesis draws what happens: several processes at once, nudges in any order and again, pages of any size, rebuilds,
+switches back, and processes that are killed in the middle, while the log grows and somebody is erased.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import count
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from services.kit.errors import ZerocartError
+from services.kit.log import START, Page, Position, Recorded
+from services.kit.message import ERASED
+from services.kit.postgres_log import PostgresReader
+from services.kit.vault import PostgresVault
+from services.projection.building import Builder
+from services.projection.feeding import Pages
+from services.projection.nudging import Feeder
+from services.projection.reading import read
+from services.projection.versions import ReadDatabase
+from services.projection.view import person_erased
+from services.projection.views import VIEWS
+from services.projection.views.customers import Customer, customer_after
+from services.projection.views.orders import Line, Order, lines_of, order_after, order_of
+from services.projection.views.stock import Stock, moved, stock_after
+from services.projection.views.timeline import moment_of
+from services.projection.views.words import TOLD
+from tests.conftest import Database, Server, execute
+from tests.services.lives import Said, cancelled, failed, gone, smooth, stocked, woven
+from tests.services.read_side import VAULT_KEY, ReadSide, running
+
+PROCESSES = 3
+EXAMPLES = 12
+_numbers = count(1)
+READS = {type_: model for view in VIEWS.values() for type_, model in view.reads.items()}
+Rows = dict[str, list[dict[str, Any]]]
+
+
+# What the rows must be
+
+
+@dataclass
+class Folded:
+    """The rows of all views, by nothing but the folds."""
+
+    orders: dict[str, Order] = field(default_factory=dict)
+    lines: dict[str, Sequence[Line]] = field(default_factory=dict)
+    timeline: list[Any] = field(default_factory=list)
+    stock: dict[str, Stock] = field(default_factory=dict)
+    customers: dict[str, Customer] = field(default_factory=dict)
+
+    def take(self, event: Recorded, message: Any) -> None:
+        key = order_of(message)
+        if key and (order := order_after(self.orders.get(key), message, event.time)):
+            self.orders[key] = order
+        if key and (lines := lines_of(message)) is not None:
+            self.lines[key] = lines
+        if type(message) in TOLD:
+            self.timeline.append(moment_of(event, message))
+        for change in moved(message):
+            self.stock[change[0]] = stock_after(self.stock.get(change[0]), change, message, event.time)
+        customer_id = getattr(message, "customer_id", None)
+        if customer_id and (customer := customer_after(self.customers.get(customer_id), message, event.time)):
+            self.customers[customer_id] = customer
+        if person := person_erased(message):
+            self.forget(person)
+
+    def forget(self, person: str) -> None:
+        nobody = {"email": None, "customer_name": None}
+        for key, order in self.orders.items():
+            if person == (order.customer_id or order.order_id):
+                self.orders[key] = replace(order, **nobody, city=ERASED)
+        if person in self.customers:
+            self.customers[person] = replace(self.customers[person], **nobody)
+
+    def rows(self) -> Rows:
+        def of(rows: Iterable[Any]) -> list[dict[str, Any]]:
+            return [asdict(row) for row in rows]
+
+        return {
+            "orders": of(order for _, order in sorted(self.orders.items())),
+            "order_lines": of(line for _, lines in sorted(self.lines.items()) for line in lines),
+            "timeline": of(sorted(self.timeline, key=lambda row: (row.order_id, row.position))),
+            "stock": of(row for _, row in sorted(self.stock.items())),
+            "customers": of(row for _, row in sorted(self.customers.items())),
+        }
+
+
+async def folded(reader: PostgresReader) -> Rows:
+    """With the keys that there are now: what was erased is erased."""
+    events = (await reader.read_all(START, 10_000)).events
+    state = Folded()
+    for each in await read(PostgresVault(reader.connections, VAULT_KEY), READS, events):
+        if each.message is not None:
+            state.take(each.event, each.message)
+    return state.rows()
+
+
+async def rows_of(database: Database, state: str = "serving") -> Rows:
+    connection = await asyncpg.connect(database.read_owner_dsn)
+    try:
+        versions = await connection.fetch("SELECT view, version FROM view_versions WHERE state = $1", state)
+        return {
+            table: [
+                dict(row) for row in await connection.fetch(f"SELECT * FROM {name}_{number}.{table} ORDER BY {key}")
+            ]
+            for name, number in versions
+            for table, key in VIEWS[name].tables.items()
+        }
+    finally:
+        await connection.close()
+
+
+# What happens
+
+
+class SmallPages(PostgresReader):
+    """The log in pages that are smaller than asked for."""
+
+    def __init__(self, dsn: str, events_max: int) -> None:
+        super().__init__(dsn)
+        self._events_max = events_max
+
+    async def read_all(self, after: Position, events_max: int) -> Page:
+        return await super().read_all(after, min(events_max, self._events_max))
+
+    async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
+        return await super().read_types(after, until, types, min(events_max, self._events_max))
+
+
+class Process:
+    """A projection, which can be killed."""
+
+    def __init__(self, database: Database, page_events: int) -> None:
+        self.reader = SmallPages(database.dsn("projection"), page_events)
+        vault = PostgresVault(self.reader.connections, VAULT_KEY)
+        self.pages = Pages(self.reader, vault, ReadDatabase(database.read_dsn("projection")), VIEWS)
+        self.builder = Builder(self.pages)
+        self.feeder = Feeder(self.pages, self.builder)
+        self._asked: list[asyncio.Task[None]] = []
+
+    def start(self, work: Any) -> None:
+        self._asked.append(asyncio.ensure_future(work))
+
+    async def kill(self) -> None:
+        """Cancels whatever it does, wherever that is; what it had open is rolled back."""
+        for task in self._asked:
+            task.cancel()
+        for outcome in await asyncio.gather(*self._asked, return_exceptions=True):
+            assert outcome is None or isinstance(outcome, ZerocartError | asyncio.CancelledError), repr(outcome)
+        await self.feeder.close()
+        await self.builder.close()
+        await self.pages.database.close()
+        await self.reader.close()
+
+
+Step = tuple[Any, ...]
+STEPS = st.one_of(
+    st.tuples(st.just("say"), st.integers(1, 6)),
+    st.tuples(st.just("nudge"), st.integers(0, PROCESSES - 1), st.integers(0, 99)),
+    st.tuples(st.just("nudge"), st.integers(0, PROCESSES - 1), st.integers(0, 99)),
+    st.tuples(st.just("rebuild"), st.integers(0, PROCESSES - 1), st.sampled_from(sorted(VIEWS))),
+    st.tuples(st.just("back"), st.integers(0, PROCESSES - 1), st.sampled_from(sorted(VIEWS))),
+    st.tuples(st.just("kill"), st.integers(0, PROCESSES - 1), st.integers(1, 9)),
+    st.tuples(st.just("pause"), st.sampled_from([0.0, 0.001, 0.003, 0.01, 0.03])),
+)
+
+
+@dataclass
+class World:
+    """Some processes, a log that grows, and what is under way."""
+
+    database: Database
+    side: ReadSide
+    left: list[Said]
+    processes: list[Process]
+    said: list[Recorded] = field(default_factory=list)
+
+    async def take(self, step: Step) -> None:
+        match step:
+            case ("say", number):
+                await self.say(number)
+            case ("nudge", which, event) if self.said:
+                position = self.said[event % len(self.said)].position
+                self.processes[which].start(self.processes[which].feeder.reach(position))
+            case ("rebuild", which, view) if self.said:
+                for process in (self.processes[which], self.processes[which - 1]):  # two that build the same
+                    process.start(process.builder.rebuild(view, "switch_if_equal"))
+            case ("back", which, view):
+                self.processes[which].start(self.back(self.processes[which], view))
+            case ("kill", which, page_events):
+                await self.processes[which].kill()
+                self.processes[which] = Process(self.database, page_events)
+            case ("pause", seconds):
+                await asyncio.sleep(seconds)
+            case _:
+                pass
+
+    async def back(self, process: Process, view: str) -> None:
+        kept = [each for each in await process.pages.database.versions() if (each.view, each.state) == (view, "kept")]
+        for version in kept[:1]:
+            await process.builder.switch(view, version.version)
+
+    async def say(self, number: int) -> None:
+        for each in self.left[:number]:
+            self.said += await self.side.append(each.service, each.stream, each.message)
+            if person := person_erased(each.message):
+                log = self.side.logs["users"]
+                async with log.transaction() as unit:
+                    await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)
+        self.left = self.left[number:]
+
+    async def finish(self) -> None:
+        """Everything is said, every process but one is gone, and that one comes to the end."""
+        await self.say(len(self.left))
+        for process in self.processes:
+            await process.kill()
+        last = Process(self.database, 1_000)
+        for view in VIEWS:
+            await last.builder.wait(view, 20)
+        await last.feeder.reach(self.said[-1].position)
+        versions = await last.pages.database.versions()
+        assert [(each.view, each.stopped_by) for each in versions if each.stopped_at] == []
+        assert [each.view for each in versions if each.state == "building"] == []
+        assert await rows_of(self.database) == await folded(last.reader)
+        await last.kill()
+
+
+async def play(database: Database, turns: Sequence[int], pages: Sequence[int], steps: Sequence[Step]) -> None:
+    # whoever is erased places nothing afterwards, and the erased one's order is under way
+    lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3"), smooth("ord_4", None), [*failed("ord_5", "cus_5")]]
+    left = [stocked(), *woven([*lives, [gone("cus_2")]], turns), stocked(60)]
+    async with running(database) as side:
+        world = World(database, side, left, [Process(database, size) for size in pages])
+        for step in steps:
+            await world.take(step)
+        await world.finish()
+
+
+@dataclass
+class Databases:
+    """A new pair for every example; dropping one costs more than the example, and they go with their server."""
+
+    server: Server
+    template: str
+
+    def play(self, *drawn: Any) -> None:
+        asyncio.run(self._play(*drawn))
+
+    async def _play(self, *drawn: Any) -> None:
+        database = Database(self.server, f"any_{next(_numbers)}")
+        for suffix in ("", "_read"):
+            template = f"{self.template}{suffix}"
+            await execute(self.server.dsn(), f'CREATE DATABASE "{database.name}{suffix}" TEMPLATE "{template}"')
+        await asyncio.wait_for(play(database, *drawn), 60)
+
+
+@pytest.fixture(scope="module")
+def databases(postgres_server: Server, template: str) -> Databases:
+    return Databases(postgres_server, template)
+
+
+@settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # making a failure smaller would take many minutes
+)  # fmt: skip
+@given(
+    turns=st.lists(st.integers(0, 59), max_size=60),
+    pages=st.lists(st.integers(1, 9), min_size=PROCESSES, max_size=PROCESSES),
+    steps=st.lists(STEPS, min_size=15, max_size=60),
+)
+def test_any_feeding_gives_the_fold_of_the_log(
+    databases: Databases, turns: Sequence[int], pages: Sequence[int], steps: Sequence[Step]
+) -> None:
+    databases.play(turns, pages, steps)
+
+
+def test_one_that_has_everything(databases: Databases) -> None:
+    """So that no run depends on what is drawn."""
+    steps: list[Step] = [("say", 6), ("nudge", 0, 5), ("nudge", 1, 3), ("pause", 0.003), ("kill", 0, 2)]
+    for turn, view in enumerate(VIEWS):
+        steps += [
+            ("say", 7), ("nudge", turn % PROCESSES, 99), ("nudge", (turn + 1) % PROCESSES, 1), ("pause", 0.03),
+            ("rebuild", turn % PROCESSES, view), ("pause", 0.01), ("kill", turn % PROCESSES, 3), ("say", 5),
+            ("nudge", turn % PROCESSES, 99), ("rebuild", (turn + 1) % PROCESSES, view), ("pause", 0.3),
+            ("back", (turn + 2) % PROCESSES, view), ("pause", 0.03), ("nudge", 2, 40),
+        ]  # fmt: skip
+    databases.play([0, 1, 2, 3, 4, 5] * 10, [1, 4, 9], steps)

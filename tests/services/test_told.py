@@ -1,0 +1,112 @@
+"""The timeline against the real services: complete when an order comes to rest, found by its streams, and it knows who."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from services.kit.acting import Principal
+from services.kit.log import START
+from services.kit.postgres_log import PostgresReader
+from services.kit.vault import PostgresVault
+from services.projection.past import READS, STREAMS
+from services.projection.reactions import TYPES
+from services.projection.reading import read
+from services.projection.views.timeline import TIMELINE, Moment, moment_of
+from tests.services.read_side import VAULT_KEY
+from tests.services.system import ADDRESS, System, order, running
+from tests.tokens import customer
+
+REFUSED = {**ADDRESS, "line1": "CARRIER-REFUSE"}
+WANTED: dict[str, dict[str, Any]] = {
+    "smooth": {},
+    "declined": {"token": "tok_decline"},
+    "capture declined": {"token": "tok_decline_capture"},
+    "provider away once": {"token": "tok_fail_once"},
+    "refused by the carrier": {"shipping_address": REFUSED},
+    "nowhere": {"shipping_address": {**ADDRESS, "country": "ZZ"}},
+}
+
+
+async def place(system: System, body: dict[str, Any], **headers: str) -> str:
+    answer = await system.orders.post("/orders", json=body, headers=headers)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["order_id"]
+
+
+async def told(database: Any, order_id: str) -> list[Moment]:
+    """The timeline, of the streams of the order."""
+    reader = PostgresReader(database.dsn("projection"))
+    found = await reader.read_streams([stream.format(order_id) for stream in STREAMS])
+    vault = PostgresVault(reader.connections, VAULT_KEY)
+    shown = await read(vault, READS, [event for event in found if event.type in TIMELINE.reads])
+    await reader.close()
+    return [moment_of(each.event, each.message) for each in shown if each.message]
+
+
+async def test_a_timeline_is_complete_when_its_order_comes_to_rest(database) -> None:
+    """After the last event that is told of an order, or with it, comes one that wakes the projection."""
+    async with running(database) as system:
+        await system.stock("R", 1_000)
+        placed = {name: await place(system, order(("R", 1), **more)) for name, more in WANTED.items()}
+        placed["short"] = await place(system, order(("R", 2_000)))
+        for name in ("cancelled at once", "cancelled later"):
+            placed[name] = await place(system, order(("R", 1)))
+            if name == "cancelled later":
+                await system.bus.quiet()
+            answer = await system.orders.post(f"/orders/{placed[name]}/cancel", json={"reason": "no more"})
+            assert answer.status_code == 202, answer.text
+        await system.bus.quiet()
+        tracked = {"status": "delivered"}
+        answer = await system.bus.clients["shipping"].post(f"/shipments/{placed['smooth']}/tracking", json=tracked)
+        assert answer.status_code == 202, answer.text
+        await system.bus.quiet()
+        reader = PostgresReader(database.dsn("projection"))
+        every = (await reader.read_all(START, 10_000)).events
+        await reader.close()
+    for name, order_id in placed.items():
+        own = [event for event in every if json.loads(event.meta)["partitionkey"] == order_id]
+        shown = [event for event in own if event.type in TIMELINE.reads]
+        nudges = [event for event in every if event.type in TYPES]
+        assert len(shown) >= 4, name
+        assert shown[-1].position <= nudges[-1].position, name
+        last = [event for event in own if event.type in TYPES][-1]
+        assert shown[-1].position <= last.position, (name, shown[-1].type, last.type)
+        assert [moment.position for moment in await told(database, order_id)] == [str(e.position) for e in shown]
+
+
+async def test_who_it_was_goes_with_everything_that_follows(database) -> None:
+    async with running(database) as system:
+        await system.stock("R", 10)
+        own = await place(system, order(("R", 1)), **customer("usr_1"))
+        await system.bus.quiet()
+        cancel = await system.orders.post(f"/orders/{own}/cancel", json={"reason": "asked by phone"})
+        assert cancel.status_code == 202
+        await system.bus.quiet()
+        moments = await told(database, own)
+    asked = next(n for n, each in enumerate(moments) if each.type.endswith("cancellation_requested.v1"))
+    assert (moments[0].who, moments[0].on_behalf_of, moments[0].by) == ("customer", None, "usr_1")
+    assert {(each.on_behalf_of, each.by) for each in moments[1:asked]} == {("customer", "usr_1")}
+    assert (moments[asked].who, moments[asked].by, moments[asked].why) == ("operator", "operator", "asked by phone")
+    assert {(each.on_behalf_of, each.by) for each in moments[asked + 1 :]} == {("operator", "operator")}
+    doers = {each.who for each in moments}
+    assert doers == {"customer", "operator", "zerocart", "payment provider", "carrier"}
+
+
+async def test_a_timer_does_not_forget_who_it_was(database) -> None:
+    async with running(database) as system:
+        await system.stock("R", 10)
+        body = order(("R", 1), shipping_address={**ADDRESS, "line1": "CARRIER-FAIL-ONCE"})
+        order_id = await place(system, body, **customer("usr_1"))
+        await system.bus.quiet()
+        timers = await system.rows(f"SELECT meta FROM scheduler.timers WHERE key = '{order_id}' AND NOT cancelled")
+    assert timers
+    assert {Principal.of(json.loads(timer["meta"])) for timer in timers} == {Principal("app_user", "usr_1")}
+
+
+def test_a_subject_of_a_strange_form_is_not_kept() -> None:
+    for subject in ("ann@example.com", "ü", "50%", "x" * 200, "a\nb"):
+        assert Principal.known("app_user", subject) == Principal("app_user", "")
+    assert Principal.known("user", "auth0|42").attributes() == {"authtype": "user", "authid": "auth0|42"}
+    assert Principal.of({"authtype": "robot", "authid": "x"}) is None
+    assert Principal.of({}) is None
