@@ -78,7 +78,7 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     ),
     (checked(ID, ("mug", 2)), "the goods are held", None),
     (checked(ID, ("mug", 2)).model_copy(update={"attempt": 2}), "the goods are held (as answer to attempt 2)", None),
-    (reply(inventory.InventoryReleased, items=reserved_items(("a", 2), ("b", 1))), "3 units were let go", None),
+    (reply(inventory.InventoryReleased, items=reserved_items(("a", 2), ("b", 1))), "3 units let go", None),
     (reply(inventory.InventoryReleased, items=reserved_items(("a", 1)), restocked=True),
      "1 unit went back on the shelf", None),
     (reply(payments.PaymentAuthorized, transaction_id="t", amount=GBP), "12.50 GBP is held", None),

@@ -86,7 +86,7 @@ def _released(event: inventory.InventoryReleased) -> Words:
     if not event.items:
         return Words(f"no goods were held any more{_again(event)}")
     units = _units(event.items)
-    return Words(f"{units} went back on the shelf" if event.restocked else f"{units} were let go")
+    return Words(f"{units} went back on the shelf" if event.restocked else f"{units} let go")
 
 
 def _refunded(event: payments.PaymentRefunded) -> Words:
