@@ -118,8 +118,8 @@ class Secured:
         return kind | {"Authorization": f"Bearer {signed(claims(CUSTOMER, CUSTOMER_SCOPES, jti=str(number)))}"}
 
     def _cpu_seconds(self) -> float:
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+        # the clock of another process, as clock_getcpuclockid(3) would name it: /proc counts in hundredths of a second
+        return time.clock_gettime((~self._process.pid << 3) | 2)
 
     def close(self) -> None:
         """End the process."""
