@@ -18,9 +18,10 @@ import pytest
 
 from services.local.replay.books import expected_books
 from services.local.replay.edge import Edge
+from services.local.replay.engine import Replay
 from services.local.replay.ledgers import Sources, audit
 from services.local.replay.mailbox import MailFolder
-from services.local.replay.plan import SLICE, Plan, shelves_of
+from services.local.replay.plan import SLICE, Plan, survey
 from services.local.replay.replay import carry_out
 from tests.e2e.local import Local, cluster
 
@@ -72,12 +73,13 @@ async def broken_replay(local: Local, chance: random.Random, killed: Counter[str
     plan, stopping = Plan(SLICE, ORDERS), asyncio.Event()
     breaking = asyncio.create_task(monkey(local, chance, stopping, killed))
     async with Edge(local.running.edge_url, local.credentials.token) as edge:
-        replay = await carry_out(edge, plan, "chaos", [*shelves_of(plan)])
+        replay = Replay(edge, plan, "chaos")
+        await carry_out(replay, survey(plan), edge, "chaos")
     stopping.set()
     await breaking
     sources = Sources(local.running.owner_dsn, local.running.read_owner_dsn, MailFolder(local.state.home / "mail"))
     expected = expected_books(SLICE, ORDERS)
-    assert len(replay.outcome.order_ids) == ORDERS
+    assert replay.outcome.placed == ORDERS
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while True:
         try:

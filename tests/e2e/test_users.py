@@ -21,7 +21,7 @@ from services.local.replay.edge import Edge
 from services.local.replay.engine import Replay
 from services.local.replay.mailbox import MailFolder
 from services.local.replay.people import People
-from services.local.replay.plan import Plan, shelves_of
+from services.local.replay.plan import Plan, survey
 from services.local.replay.replay import carry_out
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
@@ -140,7 +140,8 @@ async def order_by_themselves(local, tmp_path: Path) -> tuple[Replay, list[str]]
     plan = Plan(file_of(tmp_path, *rows), faults=False)
     async with Edge(local.running.edge_url, local.credentials.token) as edge:
         people = People(edge, MailFolder(local.state.home / "mail"), "a secret", "people")
-        replay = await carry_out(edge, plan, "people", [*shelves_of(plan)], people)
+        replay = Replay(edge, plan, "people", people)
+        await carry_out(replay, survey(plan, customers=True), edge, "people", people)
         found = [await people.of(str(number)) for number in range(1, PEOPLE + 1)]
     return replay, [person.user_id for person in found if person]
 
@@ -148,9 +149,7 @@ async def order_by_themselves(local, tmp_path: Path) -> tuple[Replay, list[str]]
 def test_everybody_of_a_replay_orders_with_their_own_token_from_their_own_address(local, tmp_path):
     assert RATES["register"].burst < PEOPLE  # from one address, this many would have to wait for minutes
     replay, user_ids = asyncio.run(order_by_themselves(local, tmp_path))
-    assert len(set(user_ids)) == len(replay.outcome.order_ids) == PEOPLE
+    assert len(set(user_ids)) == replay.outcome.placed == PEOPLE
     with local.client() as client:
-        owners = {
-            client.get(f"/orders/{order_id}").json()["customer_id"] for order_id in replay.outcome.order_ids.values()
-        }
+        owners = {client.get(f"/orders/{order_id}").json()["customer_id"] for order_id in replay.journal.order_ids()}
     assert owners == set(user_ids)

@@ -1,10 +1,11 @@
-"""Small files of sales, made by hand."""
+"""Small files of sales: made by hand, and a few orders of Oracle's."""
 
 from __future__ import annotations
 
 import csv
 from pathlib import Path
 
+ORACLE_SLICE = Path(__file__).parent.parent / "data" / "oracle-customer-orders"
 HEADER = ("InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 
 

@@ -13,7 +13,7 @@ import pytest
 from services.local.replay.books import expected_books
 from services.local.replay.ledgers import Sources, audit
 from services.local.replay.mailbox import MailFolder
-from services.local.replay.plan import SLICE, Placement, Plan, order_body, shelves_of
+from services.local.replay.plan import SLICE, Placement, Plan, order_body, survey
 from services.local.replay.records import Cancellation
 from services.local.replay.script import Fault, fault_of, is_short
 from tests.conftest import Database
@@ -57,7 +57,7 @@ def test_orders_for_a_short_product_fail_and_take_nothing_from_the_shelf(tmp_pat
     assert (books.totals["orders failed"], books.totals["money captured"]) == (2, 0)
     assert books.totals["cancellations refused"] == 1
     assert books.on_hand == {SHORT: 2, "22000": 2}
-    assert [shelf.on_hand for shelf in shelves_of(Plan(file))] == [2, 2]
+    assert [shelf.on_hand for shelf in survey(Plan(file)).shelves] == [2, 2]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_the_books_agree_with_the_plan_over_the_slice(orders_max: int | None) ->
     assert books.totals["cancellations refused"] == len(credited) - len(cancelled)
     assert books.totals["value ordered"] == sum(p.order.total for p in placed)
     assert books.totals["value confirmed"] == sum(order.total for order in confirmed)
-    left = {shelf.product_id: shelf.on_hand for shelf in shelves_of(plan)}
+    left = {shelf.product_id: shelf.on_hand for shelf in survey(plan).shelves}
     for order in confirmed:
         for product_id, units in order.wanted.items():
             left[product_id] -= units
@@ -116,7 +116,7 @@ def test_the_slice_has_every_fault_and_some_of_everything() -> None:
     faults = Counter(step.fault for step in steps if isinstance(step, Placement))
     assert set(faults) == set(Fault)
     assert sum(isinstance(step, Cancellation) for step in steps) == 7
-    assert any(is_short(shelf.product_id) for shelf in shelves_of(Plan(SLICE, 600)))
+    assert any(is_short(shelf.product_id) for shelf in survey(Plan(SLICE, 600)).shelves)
 
 
 def test_a_body_carries_its_fault_and_nobody_s_real_address() -> None:

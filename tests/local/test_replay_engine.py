@@ -11,8 +11,10 @@ import httpx
 import pytest
 
 from services.local.replay.edge import Edge, EdgeError
-from services.local.replay.engine import Replay, first_error, seed
-from services.local.replay.plan import Plan, shelves_of
+from services.local.replay.engine import Replay, first_error
+from services.local.replay.plan import Plan, survey
+from services.local.replay.records import OrderRefusal
+from services.local.replay.stock import seed
 from tests.local.sales import file_of, sold
 
 
@@ -71,10 +73,10 @@ class Shop(httpx.AsyncBaseTransport):
 
 
 async def replayed(plan: Plan, shop: Shop, patience_seconds: float = 10.0) -> Replay:
-    async with Edge("http://shop", lambda: "token", patience_seconds, shop) as edge, asyncio.TaskGroup() as cancellers:
-        await seed(edge, shelves_of(plan), "t", lambda _: None)
-        replay = Replay(edge, plan, "t", cancellers)
-        await replay.place(lambda _: None)
+    async with Edge("http://shop", lambda: "token", patience_seconds, shop) as edge, asyncio.TaskGroup() as tasks:
+        await seed(edge, survey(plan).shelves, "t", lambda _: None)
+        replay = Replay(edge, plan, "t")
+        await replay.place(tasks, lambda _: None)
         await replay.rest(lambda _: None)
     return replay
 
@@ -84,7 +86,7 @@ async def test_everything_is_placed_once_and_cancelled_when_at_rest(tmp_path: Pa
     rows += [sold("C1", quantity=-1, minute=31), sold("C2", quantity=-2, minute=31)]
     shop = Shop()
     replay = await replayed(Plan(file_of(tmp_path, *rows), faults=False), shop)
-    assert len(set(replay.outcome.order_ids.values())) == 30
+    assert len(set(replay.journal.order_ids())) == replay.outcome.placed == 30
     assert shop.stock == {"22000": sum(range(1, 31))}
     assert (replay.outcome.cancelled, replay.outcome.cancellations_refused) == (1, 1)
     assert all(count == 2 for key, count in shop.calls.items() if key)
@@ -97,8 +99,9 @@ async def test_an_edge_that_stays_away_is_given_up(tmp_path: Path) -> None:
     assert isinstance(first_error(caught.value), EdgeError)
 
 
-async def test_a_refused_order_ends_the_replay_with_what_was_said(tmp_path: Path) -> None:
-    file = file_of(tmp_path, sold("1"), sold("2", minute=1))
-    with pytest.raises(ExceptionGroup) as caught:
-        await replayed(Plan(file), Shop(refuses=frozenset({"invoice 2"})))
-    assert "422" in str(first_error(caught.value))
+async def test_a_refused_order_is_counted_and_the_replay_goes_on(tmp_path: Path) -> None:
+    file = file_of(tmp_path, sold("1"), sold("2", minute=1), sold("3", minute=2), sold("C4", quantity=-1, minute=3))
+    replay = await replayed(Plan(file), Shop(refuses=frozenset({"invoice 3"})))
+    assert (replay.outcome.placed, replay.outcome.refused, replay.outcome.cancellations_refused) == (2, 1, 1)
+    assert replay.tally.refused_for(OrderRefusal.SYSTEM) == 1
+    assert "422" in (known.refusal if (known := replay.journal.step("3")) else "")

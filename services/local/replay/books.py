@@ -1,6 +1,7 @@
 """What a replay must come to, computed from the file and the script of faults alone: nothing of the importer is used.
 
-The file is read a second way, all at once and by its own rules of arithmetic, so that a mistake in the importer, in a
+The file, of the shape of UCI Online Retail, is read a second way, all at once, with its own names of the columns and
+its own rules of arithmetic, so that a mistake in the importer, in a
 service or in the read side shows as a difference.
 """
 
@@ -16,13 +17,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 from services.local.replay.script import Fault, fault_of, is_short
-from services.local.replay.shape import ONLINE_RETAIL, Shape
 
 __all__ = ["Amount", "Expected", "expected_books"]
 
 Amount = int | Decimal
 _Row = Mapping[str, str]
 
+GOODS = r"[0-9]{5}[A-Za-z]{0,2}"
 NOTHING_TAKEN = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED}
 GIVEN_BACK = {Fault.CARRIER_REFUSES}
 
@@ -51,21 +52,19 @@ class _Account:
     refused_cancellations: int = 0
 
 
-def expected_books(
-    file: Path, orders_max: int | None, shape: Shape = ONLINE_RETAIL, *, faults: bool = True, people: bool = False
-) -> Expected:
+def expected_books(file: Path, orders_max: int | None, *, faults: bool = True, people: bool = False) -> Expected:
     """The totals after replaying the first `orders_max` orders and everything cancelled among them.
 
     With `people`, everybody who orders and is no guest has made an account first.
     """
     account = _Account()
     by_customer: dict[str, list[str]] = {}
-    for number, rows in _by_invoice(file, shape).items():
-        customer = rows[0][shape.customer].removesuffix(".0")
-        if number.startswith(shape.cancellation_prefix):
-            _cancel(account, by_customer.get(customer, []) if customer else [], rows, shape)
-        elif not number.startswith(shape.adjustment_prefix):
-            sale = _sale(len(account.sales) + 1, rows, shape)
+    for number, rows in _by_invoice(file).items():
+        customer = rows[0]["CustomerID"].removesuffix(".0")
+        if number.startswith("C"):
+            _cancel(account, by_customer.get(customer, []) if customer else [], rows)
+        elif not number.startswith("A"):
+            sale = _sale(len(account.sales) + 1, rows)
             if sale is None:
                 continue
             if len(account.sales) == orders_max:
@@ -78,28 +77,26 @@ def expected_books(
     return Expected({**_totals(account), **_accounts(accounts)}, _left(account, faults=faults))
 
 
-def _by_invoice(file: Path, shape: Shape) -> dict[str, list[_Row]]:
+def _by_invoice(file: Path) -> dict[str, list[_Row]]:
     opened = gzip.open if file.suffix == ".gz" else open
     invoices: dict[str, list[_Row]] = {}
     with opened(file, "rt", encoding="utf-8", newline="") as text:
         for row in csv.DictReader(text):
-            invoices.setdefault(row[shape.invoice], []).append(row)
+            invoices.setdefault(row["InvoiceNo"], []).append(row)
     return invoices
 
 
-def _sale(number: int, rows: Sequence[_Row], shape: Shape) -> _Sale | None:
+def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
     good = [
         row
         for row in rows
-        if re.fullmatch(shape.goods_code, row[shape.product])
-        and int(row[shape.quantity]) > 0
-        and Decimal(row[shape.unit_price]) > 0
+        if re.fullmatch(GOODS, row["StockCode"]) and int(row["Quantity"]) > 0 and Decimal(row["UnitPrice"]) > 0
     ]
     units: Counter[str] = Counter()
     exact = Decimal(0)
     for row in good:
-        units[row[shape.product]] += int(row[shape.quantity])
-        exact += int(row[shape.quantity]) * Decimal(row[shape.unit_price])
+        units[row["StockCode"]] += int(row["Quantity"])
+        exact += int(row["Quantity"]) * Decimal(row["UnitPrice"])
     total = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
     return _Sale(number, total, units) if total else None
 
@@ -112,11 +109,11 @@ def _go_wrong(sale: _Sale) -> None:
         sale.status, sale.given_back = "failed", True
 
 
-def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row], shape: Shape) -> None:
+def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> None:
     credited: Counter[str] = Counter()
     for row in rows:
-        if re.fullmatch(shape.goods_code, row[shape.product]):
-            credited[row[shape.product]] -= int(row[shape.quantity])
+        if re.fullmatch(GOODS, row["StockCode"]):
+            credited[row["StockCode"]] -= int(row["Quantity"])
     if not credited:
         return
     for number in reversed(earlier):

@@ -19,13 +19,16 @@ from services.local.process import ServerFailedError, free_port
 from services.local.replay import sleep
 from services.local.replay.books import expected_books
 from services.local.replay.edge import Edge, EdgeError
-from services.local.replay.engine import NotAtRestError, first_error
+from services.local.replay.engine import Replay, first_error
 from services.local.replay.ledgers import Sources
 from services.local.replay.mailbox import MailFolder
+from services.local.replay.motion import NotAtRestError
 from services.local.replay.people import People
-from services.local.replay.plan import SLICE, Plan, shelves_of
+from services.local.replay.plan import SLICE, Plan, survey
 from services.local.replay.progress import say
-from services.local.replay.replay import carry_out, number_of_orders, show_pace, show_tally
+from services.local.replay.replay import carry_out, number_of_orders
+from services.local.replay.stock import seed
+from services.local.replay.summary import show_pace, show_tally
 from services.local.replay.verdict import settled, show_books, verdict
 from services.local.state import AlreadyRunningError, Running, State
 
@@ -88,11 +91,13 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
     if task := asyncio.current_task():
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     plan = Plan(SLICE, orders_max)
-    shelves = [*shelves_of(plan), sleep.WAKING_SHELF]
+    found = survey(plan, customers=True)
     mails, operator = MailFolder(state.home / "mail"), operator_of(state, running.edge_url)
     async with Edge(running.edge_url, operator.token) as edge:
         people = People(edge, mails, operator.secret, "demo")
-        replay = await carry_out(edge, plan, "demo", shelves, people)
+        replay = Replay(edge, plan, "demo", people)
+        await seed(edge, [sleep.WAKING_SHELF], "demo", lambda _: None)
+        await carry_out(replay, found, edge, "demo", people)
         show_tally(replay.tally)
         outcome = replay.outcome
         show_pace(outcome, edge)
@@ -102,12 +107,12 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
         show_books(entries)
         await sleep.fall_asleep(running)
         await sleep.wake(running, edge)
-    order_id = next(iter(outcome.order_ids.values()))
+    order_id = replay.journal.any_order()
     _show_next(state.home, order_id)
     return verdict(entries)
 
 
-def _show_next(home: Path, order_id: str) -> None:
+def _show_next(home: Path, order_id: str | None) -> None:
     here = Path(os.path.relpath(home))
     say()
     say("look next, with this demo's cluster up again:")

@@ -15,7 +15,7 @@ from services.local.credentials import NoTokenError
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["Edge", "EdgeError", "Grant", "OrderState", "Placed"]
+__all__ = ["Edge", "EdgeError", "Grant", "OrderState", "Placed", "RefusedError"]
 
 CONNECTIONS_MAX = 64
 REQUEST_SECONDS_MAX = 60.0
@@ -24,10 +24,15 @@ RETRY_SECONDS_MAX = 5.0
 PATIENCE_SECONDS = 120.0
 """How long one request is tried again."""
 TRY_AGAIN = frozenset({429, 502, 503, 504})
+ABOUT_THE_CONTENT = frozenset({400, 409, 413, 422})
 
 
 class EdgeError(Exception):
     """The edge answered what should not happen, or nothing for too long."""
+
+
+class RefusedError(EdgeError):
+    """What was asked for is refused for what it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +117,15 @@ class Edge:
         if self._opened is not None:
             await self._opened.aclose()
 
-    async def set_stock(self, product_id: str, product_name: str, on_hand: int, key: str) -> None:
+    async def set_stock(self, product_id: str, product_name: str | None, on_hand: int, key: str) -> None:
         """Count one product."""
-        body = {"product_name": product_name, "on_hand": on_hand, "reason": "replay"}
+        body = {**({"product_name": product_name} if product_name else {}), "on_hand": on_hand, "reason": "replay"}
         await self._ask(_Call("PUT", f"/stock/{quote(product_id, safe='')}", body, key=key), {200})
+
+    async def adjust_stock(self, product_id: str, delta: int, key: str) -> None:
+        """Put more of a product on its shelf."""
+        body = {"delta": delta, "reason": "replay"}
+        await self._ask(_Call("POST", f"/stock/{quote(product_id, safe='')}/adjustments", body, key=key), {201})
 
     async def register(self, body: Mapping[str, object], key: str, address: str) -> str:
         """Register somebody; their id."""
@@ -133,7 +143,7 @@ class Edge:
         return Grant(str(answer["access_token"]), str(answer["refresh_token"]), float(answer["expires_in"]))
 
     async def place(self, body: Mapping[str, object], key: str, token: str | None = None) -> Placed:
-        """Place one order, with its customer's token or else as the operator."""
+        """Place one order, with its customer's token or else as the operator; RefusedError if it may not be."""
         _, answer = await self._ask(_Call("POST", "/orders", body, key=key, token=token), {202})
         return Placed(str(answer["order_id"]), str(answer.get("position", "")))
 
@@ -142,6 +152,10 @@ class Edge:
         call = _Call("POST", f"/orders/{order_id}/cancel", {"reason": reason}, key=key, token=token)
         status, _ = await self._ask(call, {202, 409})
         return status == 202
+
+    async def track(self, order_id: str, status: str, key: str) -> None:
+        """Say where the parcels are, as their carrier does."""
+        await self._ask(_Call("POST", f"/shipments/{order_id}/tracking", {"status": status}, key=key), {202})
 
     async def state(self, order_id: str) -> OrderState | None:
         """How an order stands; None while the read side does not know it."""
@@ -161,6 +175,8 @@ class Edge:
             status, text, wait, answer = await self._once(call)
             if status in expected:
                 return status, answer
+            if status in ABOUT_THE_CONTENT:
+                raise RefusedError(f"{status} {text}")
             if status and status not in TRY_AGAIN:
                 raise EdgeError(f"{call.method} {call.path}: {status} {text}")
             if time.monotonic() + pause > deadline:

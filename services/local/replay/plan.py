@@ -1,21 +1,27 @@
-"""What a replay does, step by step, read from the file each time so that any length fits; and the stock it needs."""
+"""What a replay does, step by step, read from the file each time so that any length fits; and what it needs before."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
-from services.local.replay.importer import Importer, read_rows
-from services.local.replay.records import Cancellation, Order, Tally
+from services.local.replay.importer import Importer
+from services.local.replay.join import read_joined
+from services.local.replay.mapping import Mapping as Meaning
+from services.local.replay.mapping import load
+from services.local.replay.records import Cancellation, Customer, Order, Refused, Tally
+from services.local.replay.rows import BadFileError, Row, must_have, read_file
 from services.local.replay.script import Fault, fault_of, is_short
-from services.local.replay.shape import ONLINE_RETAIL, Shape
+from services.local.replay.stock import Shelf, levels_of
 
-__all__ = ["SLICE", "Placement", "Plan", "Shelf", "customers_of", "email_of", "name_of", "order_body", "shelves_of"]
+__all__ = ["SLICE", "Placement", "Plan", "Survey", "order_body", "survey"]
 
 SLICE = Path(__file__).parent / "data" / "online_retail_slice.csv.gz"
 NOT_SERVED_COUNTRY = "ZZ"
-STREETS = ("Mill Lane", "Harbour Street", "Station Road", "Orchard Close", "Bridge Walk")
+Report = Callable[[Refused], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +32,20 @@ class Placement:
     order: Order
     fault: Fault
 
+    @property
+    def invoice(self) -> str:
+        """Of the order."""
+        return self.order.invoice
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """How much of a product is there before the first order."""
+    @property
+    def line(self) -> int:
+        """Of the order."""
+        return self.order.line
 
-    product_id: str
-    product_name: str
-    on_hand: int
+    @property
+    def at(self) -> datetime:
+        """Of the order."""
+        return self.order.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +54,19 @@ class Plan:
 
     file: Path
     orders_max: int | None = None
-    shape: Shape = ONLINE_RETAIL
+    mapping: Meaning = field(default_factory=load)
     faults: bool = True
 
-    def steps(self, tally: Tally | None = None) -> Iterator[Placement | Cancellation]:
-        """Orders and cancellations in time order; `tally`, if given, is filled as the file is read."""
-        importer = Importer(self.shape, tally)
+    @property
+    def lines_file(self) -> str:
+        """The name of the file that has the lines."""
+        return self.mapping.files.lines if self.mapping.files else self.file.name
+
+    def steps(self, tally: Tally | None = None, report: Report | None = None) -> Iterator[Placement | Cancellation]:
+        """Orders and cancellations in time order; `tally` is filled, and `report` told, as the file is read."""
+        importer = Importer(self.mapping, tally, report)
         number = 0
-        with read_rows(self.file, self.shape) as rows:
+        with self._rows(importer) as rows:
             for found in importer.read(rows):
                 if isinstance(found, Cancellation):
                     yield found
@@ -61,72 +78,101 @@ class Plan:
                 number += 1
                 yield Placement(number, found, fault_of(number) if self.faults else Fault.NONE)
 
+    @contextmanager
+    def _rows(self, importer: Importer) -> Generator[Iterator[Row]]:
+        if self.mapping.files is not None:
+            with read_joined(self.file, self.mapping, self.mapping.files, importer.refuse) as rows:
+                yield rows
+            return
+        if self.file.is_dir():
+            raise BadFileError(f"{self.file} is a folder, and the mapping {self.mapping.name} is of one file")
+        with read_file(self.file, self.mapping) as (header, rows):
+            must_have(self.file.name, header, self.mapping.columns)
+            yield rows
 
-def customers_of(plan: Plan) -> list[str]:
-    """Everybody who orders and is no guest, in the order in which they come."""
-    orders = (step.order for step in plan.steps() if isinstance(step, Placement))
-    return [*dict.fromkeys(order.customer for order in orders if order.customer)]
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a first reading of the file finds: a line for each product and, if they are wanted, for each customer."""
+
+    orders: int
+    shelves: tuple[Shelf, ...]
+    customers: tuple[Customer, ...]
 
 
-def shelves_of(plan: Plan) -> list[Shelf]:
+def survey(plan: Plan, *, customers: bool = False) -> Survey:
     """Exactly what all orders want; of a short product one less than the smallest order wants."""
-    names: dict[str, str] = {}
-    wanted: dict[str, int] = {}
-    smallest: dict[str, int] = {}
+    needs, found, orders = _Needs(), dict[str, Customer](), 0
     for step in plan.steps():
         if isinstance(step, Cancellation):
             continue
-        names |= {line.product_id: line.product_name for line in step.order.lines if line.product_id not in names}
-        for product_id, quantity in step.order.wanted.items():
-            wanted[product_id] = wanted.get(product_id, 0) + quantity
-            smallest[product_id] = min(smallest.get(product_id, quantity), quantity)
-    short = {product_id: smallest[product_id] - 1 for product_id in wanted if plan.faults and is_short(product_id)}
-    return [Shelf(product_id, names[product_id], units) for product_id, units in sorted((wanted | short).items())]
+        orders += 1
+        needs.add(step.order)
+        if customers and step.order.customer.id:
+            found.setdefault(step.order.customer.id, step.order.customer)
+    levels = levels_of(plan.file, plan.mapping)
+    return Survey(orders, tuple(needs.shelves(plan, levels)), tuple(found.values()))
 
 
-def order_body(placement: Placement, user_id: str | None = None) -> Mapping[str, object]:
+class _Needs:
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._wanted: dict[str, int] = {}
+        self._smallest: dict[str, int] = {}
+
+    def add(self, order: Order) -> None:
+        for line in order.lines:
+            self._names.setdefault(line.product_id, line.product_name)
+        for product_id, units in order.wanted.items():
+            self._wanted[product_id] = self._wanted.get(product_id, 0) + units
+            self._smallest[product_id] = min(self._smallest.get(product_id, units), units)
+
+    def shelves(self, plan: Plan, levels: Mapping[str, int]) -> Iterator[Shelf]:
+        stock = plan.mapping.stock
+        for product_id in sorted({*levels, *self._wanted}):
+            units = levels.get(product_id, 0)
+            if stock is None or stock.means == "left":
+                units += self._wanted.get(product_id, 0)
+            if plan.faults and is_short(product_id):
+                units = self._smallest.get(product_id, 1) - 1
+            yield Shelf(product_id, self._names.get(product_id), units)
+
+
+def order_body(placement: Placement, user_id: str | None = None, *, dated: bool = False) -> Mapping[str, object]:
     """The order as POST /orders takes it, of the user with this id if the customer has an account.
 
-    Name, mail address and street are made up from the numbers in the file.
+    `dated` says when it was placed, which only staff may.
     """
     order, fault = placement.order, placement.fault
-    who = f"customer {order.customer}" if order.customer else f"guest {order.invoice}"
+    customer = order.customer
     return {
-        **({"customer_id": user_id or f"cus_{order.customer}"} if order.customer else {}),
-        "email": email_of(who),
-        "customer_name": name_of(who),
+        **({"customer_id": user_id or f"cus_{customer.id}"} if customer.id else {}),
+        **({"email": customer.email} if customer.email else {}),
+        "customer_name": customer.name,
         "items": [
             {
                 "product_id": line.product_id,
                 "product_name": line.product_name,
                 "quantity": line.quantity,
-                "unit_price": {"amount": str(line.unit_price), "currency": order.currency},
+                "unit_price": {"amount": f"{line.unit_price:f}", "currency": order.currency},
             }
             for line in order.lines
         ],
-        "shipping_address": _address(order, who, fault),
+        "shipping_address": _address(order, fault),
         "payment_method": {"kind": "card", "token": fault.token},
         "notes": f"invoice {order.invoice}",
-        "total": {"amount": str(order.total), "currency": order.currency},
+        "total": {"amount": f"{order.total:f}", "currency": order.currency},
+        **({"placed_at": order.at.isoformat()} if dated else {}),
     }
 
 
-def name_of(who: str) -> str:
-    """What somebody is called here who is `customer 123` or `guest 536365`."""
-    return who.capitalize()
-
-
-def email_of(who: str) -> str:
-    """Their address; nothing is ever sent there."""
-    return f"{who.replace(' ', '-')}@example.com"
-
-
-def _address(order: Order, who: str, fault: Fault) -> dict[str, str]:
-    digits = int("0" + "".join(c for c in order.customer or order.invoice if c.isdecimal()))
-    street = f"{digits % 200 + 1} {STREETS[digits % len(STREETS)]}"
+def _address(order: Order, fault: Fault) -> dict[str, str]:
+    place = order.place
+    more = {"region": place.region, "postal_code": place.postal_code}
     return {
-        "name": who.capitalize(),
-        "line1": f"{street}{fault.address_mark}",
-        "city": "Exampleton",
-        "country": NOT_SERVED_COUNTRY if fault is Fault.NOT_SERVED else order.country,
+        "name": order.customer.name,
+        "line1": f"{place.line1}{fault.address_mark}",
+        "city": place.city,
+        **{key: text for key, text in more.items() if text},
+        "country": NOT_SERVED_COUNTRY if fault is Fault.NOT_SERVED else place.country,
     }

@@ -9,7 +9,12 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
-__all__ = ["Cancellation", "CancellationRefusal", "Line", "LineRefusal", "Order", "OrderRefusal", "Tally"]
+from services.local.replay.mapping import End
+
+__all__ = [
+    "Cancellation", "CancellationRefusal", "Customer", "Line", "LineRefusal", "Note", "Order", "OrderRefusal",
+    "Place", "Reason", "Refused", "Tally",
+]  # fmt: skip
 
 PENNY = Decimal("0.01")
 
@@ -18,6 +23,12 @@ class LineRefusal(StrEnum):
     """Why a line of an order is not taken."""
 
     UNREADABLE = "a number or the date cannot be read"
+    RAGGED = "it has not as many fields as the header"
+    ENCODING = "it is not in the encoding of the mapping"
+    CONTROL = "it has a NUL character"
+    NO_ORDER = "it names no order"
+    UNJOINED = "a file that is joined has no row for its key"
+    REPEATED_KEY = "a row with its key came before"
     NOT_GOODS = "the code is not a product (postage, fees, vouchers, samples)"
     QUANTITY = "the quantity is not between 1 and 1,000,000 (write-offs are negative)"
     PRICE_ZERO = "the price is zero"
@@ -34,15 +45,48 @@ class OrderRefusal(StrEnum):
     NOTHING_TO_PAY = "its total rounds to nothing"
     TOO_MANY_LINES = "it has more lines than an order may have"
     COUNTRY = "its country is not known"
+    CUSTOMER = "it names no customer that can be used and no e-mail address"
+    ADDRESS = "it has no address"
+    STATE = "the mapping does not say what its state becomes"
+    SYSTEM = "the system refuses it"
 
 
 class CancellationRefusal(StrEnum):
-    """Why a credit note does not cancel an order."""
+    """Why a credit note, or a state of an order, does not cancel an order."""
 
     NO_GOODS = "it credits no goods"
     GUEST = "it names no customer, so its order cannot be told"
-    PARTIAL = "it credits a part of an order"
-    UNMATCHED = "no earlier order of this customer in the file has what it credits"
+    PARTIAL = "it credits a part of an order, and an order can only be cancelled whole"
+    SEVERAL = "it credits goods of several orders, and an order can only be cancelled whole"
+    UNMATCHED = "no earlier orders of this customer in the file have what it credits"
+    NOT_PLACED = "its order was not placed"
+    SYSTEM = "the system does not cancel the order any more"
+
+
+class Note(StrEnum):
+    """What was done otherwise than the file says."""
+
+    TIME_MISSING = "its local time did not exist: the clocks went forward, and so does it"
+    TIME_TWICE = "its local time came twice: the first is taken"
+    GIVEN_BACK = "it was sent and then given back: here it is cancelled before it is sent"
+    TRACKING = "the mapping does not say what the state of its shipment becomes"
+    NO_ACCOUNT = "its customer could not be given an account"
+    NOT_SENT = "the order failed, so that nothing is sent"
+
+
+Reason = LineRefusal | OrderRefusal | CancellationRefusal | Note
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A row of the report; `line` is the first that it is about."""
+
+    file: str
+    line: int
+    what: str
+    invoice: str
+    reason: Reason
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +100,37 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Customer:
+    """Who orders; `id` is empty for a guest, `email` may be."""
+
+    id: str
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the goods go."""
+
+    line1: str
+    city: str
+    region: str
+    postal_code: str
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
-    """An invoice as an order; `customer` is the number in the file, empty for a guest."""
+    """An invoice as an order; `line` is its first one in the file, `becomes` how far it is taken."""
 
     invoice: str
+    line: int
     at: datetime
-    customer: str
-    country: str
+    customer: Customer
+    place: Place
     currency: str
     lines: tuple[Line, ...]
+    becomes: End = "confirmed"
 
     @property
     def total(self) -> Decimal:
@@ -85,7 +151,9 @@ class Cancellation:
     """A credit note that takes back the whole of an earlier order."""
 
     invoice: str
+    line: int
     at: datetime
+    customer: str
     cancels: str
 
 
@@ -100,6 +168,9 @@ class Tally:
     lines_of_refused_orders: int = 0
     orders: int = 0
     cancellations: int = 0
-    lines_refused: Counter[LineRefusal] = field(default_factory=lambda: Counter[LineRefusal]())
-    orders_refused: Counter[OrderRefusal] = field(default_factory=lambda: Counter[OrderRefusal]())
-    cancellations_refused: Counter[CancellationRefusal] = field(default_factory=lambda: Counter[CancellationRefusal]())
+    refused: Counter[tuple[str, Reason]] = field(default_factory=lambda: Counter[tuple[str, Reason]]())
+    """How often, by what and why: line, order, cancellation, and what is only noted."""
+
+    def refused_for(self, reason: Reason) -> int:
+        """How often for this reason."""
+        return sum(count for (_, why), count in self.refused.items() if why is reason)

@@ -1,37 +1,66 @@
-"""`zerocart replay FILE`: place the orders of a file through REST, in time order."""
+"""`zerocart replay FILE`: place the orders of a file, or of files joined by keys, through REST."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import os
+import re
+import sqlite3
 import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from hashlib import sha256
 from pathlib import Path
 
 from services.local.credentials import Credentials, from_environment, operator_of
 from services.local.replay.edge import Edge, EdgeError
-from services.local.replay.engine import NotAtRestError, Outcome, Replay, first_error, seed
-from services.local.replay.importer import BadFileError
-from services.local.replay.people import People
-from services.local.replay.plan import SLICE, Placement, Plan, Shelf, customers_of, shelves_of
-from services.local.replay.progress import progress, say
-from services.local.replay.records import Tally
+from services.local.replay.engine import Manner, Replay, first_error
+from services.local.replay.journal import Journal
+from services.local.replay.mailbox import Mailbox, MailFolder, Mailpit
+from services.local.replay.mapping import DEFAULT, BadMappingError, built_in, load
+from services.local.replay.motion import NotAtRestError
+from services.local.replay.pace import Pace, speed
+from services.local.replay.people import Accounts
+from services.local.replay.plan import SLICE, Plan, Survey, survey
+from services.local.replay.progress import progress
+from services.local.replay.records import Refused, Tally
+from services.local.replay.report import reporting
+from services.local.replay.rows import BadFileError
+from services.local.replay.stock import seed
+from services.local.replay.summary import show_outcome, show_pace, show_tally, summary
 from services.local.state import State
 
-__all__ = ["add_arguments", "carry_out", "number_of_orders", "run", "show_pace", "show_tally"]
+__all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
+
+JOURNALS = "replay"
+"""Folder of the state folder."""
+KNOWN_SECONDS_MAX = 30.0
+"""How long the read side may take to know an order that was placed just before."""
+KNOWN_POLL_SECONDS = 0.5
+
+
+class CannotBeginError(Exception):
+    """What was asked for does not go together."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What can be said."""
-    parser.add_argument("file", nargs="?", type=Path, default=SLICE, help="CSV or CSV.gz (default: the slice we bring)")
-    parser.add_argument("--orders", type=number_of_orders, metavar="N", help="only the first N orders")
-    parser.add_argument("--url", help="the edge (default: the cluster that runs here)")
-    parser.add_argument("--no-stock", action="store_true", help="do not put the goods on the shelves first")
-    parser.add_argument(
-        "--faults", action="store_true", help="with declined cards, refusing carriers and short products"
-    )
-    parser.add_argument(
-        "--run", default="replay", dest="name", help="a new name places orders that were placed before anew"
-    )
+    add = parser.add_argument
+    add("file", nargs="?", type=Path, default=SLICE, help="CSV, CSV.gz or a folder (default: the slice we bring)")
+    add("--mapping", default=DEFAULT, help=f"a TOML file, or {' or '.join(built_in())} (default {DEFAULT})")
+    add("--orders", type=number_of_orders, metavar="N", help="only the first N orders")
+    add("--speed", type=speed, metavar="Nx", help="N times the data's own time (default: as fast as it goes)")
+    add("--edge", metavar="URL", help="another system, as ZEROCART_OPERATOR_ID and _SECRET (default: what runs here)")
+    add("--accounts", action="store_true", help="make accounts; reads their mails here, or at ZEROCART_MAILS_URL")
+    add("--no-stock", action="store_true", help="do not put the goods on the shelves first")
+    add("--report", type=Path, metavar="FILE", help="what is not taken, with line and reason: .csv or .jsonl")
+    add("--dry-run", action="store_true", help="only read and report")
+    add("--json", action="store_true", help="the summary for programs")
+    add("--faults", action="store_true", help="with declined cards, refusing carriers and short products")
+    add("--run", dest="name", help="a new name places orders that were placed before anew (default: the file's name)")
 
 
 def number_of_orders(text: str) -> int:
@@ -42,79 +71,122 @@ def number_of_orders(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay; 1 if it could not be finished."""
-    credentials = _credentials(options.url)
-    if credentials is None:
-        print("it does not run: `zerocart up` first, or say --url", file=sys.stderr)
-        return 1
-    plan = Plan(options.file, options.orders, faults=options.faults)
+    """Replay; 1 if it could not be finished, which the same command does where it was left."""
     try:
-        asyncio.run(_replay(credentials, plan, options.name, stock=not options.no_stock))
-    except (BadFileError, OSError) as error:
-        print(error, file=sys.stderr)
-        return 1
+        with redirect_stdout(sys.stderr if options.json else sys.stdout):
+            found = _run(options)
     except ExceptionGroup as group:
         print(first_error(group), file=sys.stderr)
         return 1
-    except (EdgeError, NotAtRestError) as error:
+    except (
+        BadFileError,
+        BadMappingError,
+        CannotBeginError,
+        EdgeError,
+        NotAtRestError,
+        OSError,
+        sqlite3.Error,
+    ) as error:
         print(error, file=sys.stderr)
         return 1
+    if options.json:
+        print(json.dumps(found, indent=2))
     return 0
 
 
-def _credentials(url: str | None) -> Credentials | None:
-    """Whose orders they are: for another system, ZEROCART_OPERATOR_ID and ZEROCART_OPERATOR_SECRET say."""
-    if url:
-        return from_environment(url)
+def _run(options: argparse.Namespace) -> dict[str, object]:
+    plan = Plan(options.file, options.orders, load(options.mapping), faults=options.faults)
+    name = _plain(options.name or plan.file.resolve().name)
+    with reporting(options.report) as report:
+        if options.dry_run:
+            return _read(plan, report)
+        credentials, mails = _system(options)
+        pace = Pace(options.speed) if options.speed else None
+        with Journal(_journal_file(options.edge, plan, name)) as journal:
+            manner = Manner(dated=True, pace=pace, report=report)
+            return asyncio.run(_replay(credentials, plan, name, journal, manner, mails, stock=not options.no_stock))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)[:80]
+
+
+def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
+    """Whose orders they are, and where mails can be read if accounts are wanted."""
+    if options.edge:
+        if "ZEROCART_OPERATOR_SECRET" not in os.environ:
+            raise CannotBeginError(f"ZEROCART_OPERATOR_SECRET must say the operator's secret at {options.edge}")
+        url = os.environ.get("ZEROCART_MAILS_URL")
+        if options.accounts and not url:
+            raise CannotBeginError("--accounts needs ZEROCART_MAILS_URL: an account is activated with what is mailed")
+        return from_environment(options.edge.rstrip("/")), Mailpit(url) if options.accounts and url else None
     state = State.from_environment()
     running = state.running()
-    return operator_of(state, running.edge_url) if running else None
+    if running is None:
+        raise CannotBeginError("it does not run: `zerocart up` first, or say --edge")
+    return operator_of(state, running.edge_url), MailFolder(state.home / "mail") if options.accounts else None
 
 
-async def _replay(credentials: Credentials, plan: Plan, name: str, *, stock: bool) -> None:
+def _journal_file(edge: str | None, plan: Plan, name: str) -> Path:
+    """One for each system, mapping and name of a run."""
+    system = sha256(edge.encode()).hexdigest()[:8] if edge else "here"
+    return State.from_environment().home / JOURNALS / f"{name}-{plan.mapping.name}-{system}.sqlite"
+
+
+def _read(plan: Plan, report: Callable[[Refused], None] | None) -> dict[str, object]:
+    tally = Tally()
+    for _ in plan.steps(tally, report):
+        pass
+    show_tally(tally)
+    return summary(tally)
+
+
+async def _replay(
+    credentials: Credentials,
+    plan: Plan,
+    name: str,
+    journal: Journal,
+    manner: Manner,
+    mails: Mailbox | None,
+    *,
+    stock: bool,
+) -> dict[str, object]:
     async with Edge(credentials.edge_url, credentials.token) as edge:
-        replay = await carry_out(edge, plan, name, shelves_of(plan) if stock else [])
+        await _must_be_the_same_system(edge, journal)
+        found = survey(plan, customers=mails is not None)
+        accounts = Accounts(edge, mails, credentials.secret, name, journal) if mails else None
+        replay = Replay(edge, plan, name, accounts, journal, manner)
+        await carry_out(replay, found, edge, name, accounts, stock=stock)
     show_tally(replay.tally)
     show_pace(replay.outcome, edge)
-    outcome = replay.outcome
-    say(f"{outcome.cancelled} cancelled, {outcome.cancellations_refused} cancellations refused")
+    show_outcome(replay.outcome)
+    return summary(replay.tally, replay.outcome)
 
 
-async def carry_out(edge: Edge, plan: Plan, name: str, shelves: list[Shelf], people: People | None = None) -> Replay:
-    """Seed, enrol, place, cancel, and wait until everything is at rest; without people the operator orders for all."""
-    if shelves:
-        with progress("products on their shelves", len(shelves)) as bar:
-            await seed(edge, shelves, name, bar.set)
-    if people is not None:
-        customers = customers_of(plan)
-        with progress("people registered, activated, logged in", len(customers)) as bar:
-            await people.enrol(customers, bar.set)
-    orders = sum(isinstance(step, Placement) for step in plan.steps())
-    async with asyncio.TaskGroup() as cancellers:
-        replay = Replay(edge, plan, name, cancellers, people)
-        with progress("orders placed", orders) as bar:
-            await replay.place(bar.set)
-        with progress("orders at rest", orders) as bar:
+async def _must_be_the_same_system(edge: Edge, journal: Journal) -> None:
+    """What the journal says was placed must be there, or nothing would be placed at a system that was begun anew."""
+    order_id = journal.any_order()
+    deadline = time.monotonic() + KNOWN_SECONDS_MAX
+    while order_id is not None and await edge.state(order_id) is None:
+        if time.monotonic() > deadline:
+            raise CannotBeginError(
+                f"an earlier run placed {order_id}, which this system does not know: say another --run"
+            )
+        await asyncio.sleep(KNOWN_POLL_SECONDS)
+
+
+async def carry_out(
+    replay: Replay, found: Survey, edge: Edge, name: str, accounts: Accounts | None = None, *, stock: bool = True
+) -> None:
+    """Seed, enrol, place, cancel, send, and wait until everything is at rest; without accounts the operator orders."""
+    if stock:
+        with progress("products on their shelves", len(found.shelves)) as bar:
+            await seed(edge, found.shelves, name, bar.set, replay.journal)
+    if accounts is not None:
+        with progress("customers with an account", len(found.customers)) as bar:
+            await accounts.enrol(found.customers, bar.set)
+    async with asyncio.TaskGroup() as tasks:
+        with progress("orders placed", found.orders) as bar:
+            await replay.place(tasks, bar.set)
+        with progress("orders at rest", found.orders) as bar:
             await replay.rest(bar.set)
-    return replay
-
-
-def show_pace(outcome: Outcome, edge: Edge) -> None:
-    """How fast it went."""
-    orders, placing = len(outcome.order_ids), max(outcome.place_seconds, 0.001)
-    say(
-        f"{orders} orders placed in {placing:.1f} s ({orders / placing:.0f}/s), "
-        f"all at rest {outcome.rest_seconds:.1f} s after the first; {edge.retries} calls repeated"
-    )
-
-
-def show_tally(tally: Tally) -> None:
-    """What was read, and why the rest was not taken."""
-    say(f"{tally.lines} lines read, {tally.lines_taken} taken in {tally.orders} orders")
-    refused = (
-        *(("lines refused", reason, count) for reason, count in tally.lines_refused.most_common()),
-        *(("orders refused", reason, count) for reason, count in tally.orders_refused.most_common()),
-        *(("credit notes not used", reason, count) for reason, count in tally.cancellations_refused.most_common()),
-    )
-    for what, reason, count in refused:
-        say(f"  {count:>6} {what}: {reason}")

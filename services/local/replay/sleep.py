@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from services.local.commands.status import cluster_status
 from services.local.replay.edge import Edge
-from services.local.replay.plan import Placement, Shelf, order_body
+from services.local.replay.plan import Placement, order_body
 from services.local.replay.progress import say
-from services.local.replay.records import Line, Order
+from services.local.replay.records import Customer, Line, Order, Place
 from services.local.replay.script import Fault
+from services.local.replay.stock import Shelf
 from services.local.state import Running
 
 __all__ = ["WAKING_SHELF", "StillAwakeError", "fall_asleep", "wake"]
@@ -58,8 +59,9 @@ async def fall_asleep(running: Running) -> None:
 
 async def wake(running: Running, edge: Edge) -> None:
     """Place one order while everything sleeps, and say how long it took to be confirmed, and to be seen to be."""
-    line = Line(WAKING_SHELF.product_id, WAKING_SHELF.product_name, 1, Decimal("12.50"))
-    order = Order("wake", datetime.now(UTC), "", "GB", "GBP", (line,))
+    line = Line(WAKING_SHELF.product_id, "One more order", 1, Decimal("12.50"))
+    guest, place = Customer("", "Guest", "guest-wake@example.com"), Place("1 Mill Lane", "Exampleton", "", "", "GB")
+    order = Order("wake", 1, datetime.now(UTC), guest, place, "GBP", (line,))
     start = time.monotonic()
     placed = await edge.place(order_body(Placement(0, order, Fault.NONE)), "demo-wake")
     accepted = time.monotonic() - start

@@ -14,12 +14,14 @@ import sys
 from services.local.credentials import from_environment
 from services.local.replay.books import expected_books
 from services.local.replay.edge import Edge, EdgeError
-from services.local.replay.engine import NotAtRestError, first_error
+from services.local.replay.engine import Replay, first_error
 from services.local.replay.ledgers import Sources
 from services.local.replay.mailbox import Mailpit
+from services.local.replay.motion import NotAtRestError
 from services.local.replay.people import People
-from services.local.replay.plan import SLICE, Plan, shelves_of
-from services.local.replay.replay import carry_out, number_of_orders, show_pace, show_tally
+from services.local.replay.plan import SLICE, Plan, survey
+from services.local.replay.replay import carry_out, number_of_orders
+from services.local.replay.summary import show_pace, show_tally
 from services.local.replay.verdict import settled, show_books, verdict
 
 __all__ = ["main"]
@@ -62,7 +64,8 @@ async def _demo(url: str, sources: Sources, orders_max: int, settle_seconds: flo
     operator = from_environment(url)
     async with Edge(url, operator.token) as edge:
         people = People(edge, sources.mails, operator.secret, "demo")
-        replay = await carry_out(edge, plan, "demo", [*shelves_of(plan)], people)
+        replay = Replay(edge, plan, "demo", people)
+        await carry_out(replay, survey(plan, customers=True), edge, "demo", people)
         show_tally(replay.tally)
         show_pace(replay.outcome, edge)
         refused = replay.outcome.cancellations_refused

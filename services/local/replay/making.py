@@ -1,0 +1,166 @@
+"""One row, or the first of an order, as what the mapping says it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping as Table
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+
+from services.local.replay.mapping import PLACEHOLDER, End, Mapping, Templates, placeholders
+from services.local.replay.records import Customer, Line, LineRefusal, Note, Order, OrderRefusal, Place
+from services.local.replay.rows import Row
+
+__all__ = ["LINES_MAX", "Made", "Maker"]
+
+LINES_MAX = 2_000
+"""Lines that an order may have, as the orders service says."""
+QUANTITY_MAX = 1_000_000
+PRICE_DECIMALS_MAX = 6
+DIGITS_MAX = 18
+"""Of any number: what is longer is no quantity and no price, and no arithmetic here has to be afraid of it."""
+TEXT_CHARS_MAX = 200
+POSTAL_CODE_CHARS_MAX = 20
+NO_DESCRIPTION = "(no description)"
+PRODUCT_ID = re.compile(r"[!-$&-~]([ -$&-~]{0,62}[!-$&-~])?")
+CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-]{1,60}")
+COUNTRY = re.compile(r"[A-Z]{2}")
+PARCELS: Sequence[End] = ("cancelled", "confirmed", "dispatched", "delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """An order or why it is none, and what is odd about it."""
+
+    order: Order | OrderRefusal
+    note: Note | None = None
+    detail: str = ""
+
+
+class Maker:
+    """Makes lines and orders of rows by one mapping."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._mapping = mapping
+
+    def customer_id(self, row: Row) -> str:
+        """Who it is; empty for a guest."""
+        customers = self._mapping.customers
+        return row.values[customers.id].strip().removesuffix(customers.id_suffix) if customers.id else ""
+
+    def is_goods(self, product_id: str) -> bool:
+        """Whether a code is that of a product that can be kept on a shelf."""
+        goods = self._mapping.lines.goods
+        return bool(PRODUCT_ID.fullmatch(product_id) and (goods is None or goods.fullmatch(product_id)))
+
+    def units(self, row: Row) -> int | None:
+        """How many; None if that is no whole number."""
+        quantity = self._number(row.values[self._mapping.lines.quantity])
+        return int(quantity) if quantity is not None and quantity == quantity.to_integral_value() else None
+
+    def line(self, row: Row) -> Line | LineRefusal:
+        """A line of an order, or why it is none."""
+        lines = self._mapping.lines
+        product_id, quantity = row.values[lines.product].strip(), self.units(row)
+        price = self._number(row.values[lines.unit_price])
+        if quantity is None or price is None:
+            return LineRefusal.UNREADABLE
+        if refusal := self._line_refusal(product_id, quantity, price):
+            return refusal
+        name = _plain(row.values[lines.product_name]) if lines.product_name else product_id
+        return Line(product_id, name or NO_DESCRIPTION, quantity, price)
+
+    def order(self, invoice: str, rows: Sequence[Row], at: datetime, lines: tuple[Line, ...]) -> Made:
+        """The order of an invoice, whose first row says who and where."""
+        mapping, row = self._mapping, rows[0]
+        customer = self.customer_id(row)
+        known = {**row.values, **self._parts(row), "customer": customer, "order": invoice}
+        email = _filled(mapping.customers.email, known)
+        name = _filled(mapping.customers.name, known)[:TEXT_CHARS_MAX] or (customer and f"Customer {customer}")
+        place, country = self._place(known), row.values[mapping.address.country].strip()
+        if not lines:
+            return Made(OrderRefusal.NO_LINES)
+        if len(lines) > LINES_MAX:
+            return Made(OrderRefusal.TOO_MANY_LINES, detail=str(len(lines)))
+        if not (CUSTOMER_ID.fullmatch(customer) if customer else email):
+            return Made(OrderRefusal.CUSTOMER, detail=customer)
+        if not place.country:
+            return Made(OrderRefusal.COUNTRY, detail=country)
+        if not place.line1 or not place.city:
+            return Made(OrderRefusal.ADDRESS)
+        becomes, note, detail = self._becomes(rows)
+        if becomes is None:
+            return Made(OrderRefusal.STATE, detail=detail)
+        order = Order(
+            invoice, row.line, at, Customer(customer, name or "Guest", email), place, mapping.currency, lines, becomes
+        )
+        return Made(order, note, detail) if order.total else Made(OrderRefusal.NOTHING_TO_PAY)
+
+    def _number(self, text: str) -> Decimal | None:
+        mark = self._mapping.decimal_mark
+        try:
+            number = Decimal(text.strip() if mark == "." else text.strip().replace(".", "").replace(mark, "."))
+        except InvalidOperation:
+            return None
+        short = number.is_finite() and number.adjusted() < DIGITS_MAX and len(number.as_tuple().digits) <= DIGITS_MAX
+        return number if short else None
+
+    def _line_refusal(self, product_id: str, quantity: int, price: Decimal) -> LineRefusal | None:
+        if not self.is_goods(product_id):
+            return LineRefusal.NOT_GOODS
+        if not 1 <= quantity <= QUANTITY_MAX:
+            return LineRefusal.QUANTITY
+        if price == 0:
+            return LineRefusal.PRICE_ZERO
+        if price < 0:
+            return LineRefusal.PRICE_NEGATIVE
+        return None if price == round(price, PRICE_DECIMALS_MAX) else LineRefusal.PRICE_FINE
+
+    def _parts(self, row: Row) -> Table[str, str]:
+        parts = self._mapping.address.parts
+        found = parts and parts.pattern.fullmatch(row.values[parts.column].strip())
+        return {name: value or "" for name, value in found.groupdict().items()} if found else {}
+
+    def _place(self, known: Table[str, str]) -> Place:
+        address = self._mapping.address
+        country = known[address.country].strip()
+        code = address.countries.get(country) or (country if COUNTRY.fullmatch(country) else "")
+        return Place(
+            _filled(address.line1, known)[:TEXT_CHARS_MAX],
+            _filled(address.city, known)[:TEXT_CHARS_MAX],
+            _filled(address.region, known)[:TEXT_CHARS_MAX],
+            _filled(address.postal_code, known)[:POSTAL_CODE_CHARS_MAX],
+            code,
+        )
+
+    def _becomes(self, rows: Sequence[Row]) -> tuple[End | None, Note | None, str]:
+        """How far the order is taken (None if that is not said), what is odd about it, and the words for it."""
+        states, shipments = self._mapping.states, self._mapping.shipments
+        state = rows[0].values[states.column].strip() if states else ""
+        end: End | None = states.becomes.get(state) if states else "confirmed"
+        if shipments is None or end is None:
+            return end, None, state
+        words = sorted({row.values[shipments.column].strip() for row in rows})
+        said = ", ".join(filter(None, (state, *words)))
+        if any(word and word not in shipments.becomes for word in words):
+            return end, Note.TRACKING, said
+        sent = [shipments.becomes[word] if word else "confirmed" for word in words]
+        least = PARCELS[min(map(PARCELS.index, sent))]  # an order is where the last of its parcels is
+        if end == "confirmed":
+            return least, None, said
+        return end, Note.GIVEN_BACK if least in ("dispatched", "delivered") else None, said
+
+
+def _filled(templates: Templates, known: Table[str, str]) -> str:
+    """The first template whose placeholders all stand for something."""
+    for template in templates:
+        if all(known.get(name, "").strip() for name in placeholders(template)):
+            return _plain(PLACEHOLDER.sub(lambda found: known[found[1]].strip(), template))
+    return ""
+
+
+def _plain(text: str) -> str:
+    """On one line, with single blanks, no longer than a text may be."""
+    return " ".join(text.split())[:TEXT_CHARS_MAX].rstrip()

@@ -1,0 +1,36 @@
+"""What must not change when everything is said again: what every service decided, money, goods and dead letters."""
+
+from __future__ import annotations
+
+import asyncpg
+
+from services.local.state import Running
+
+__all__ = ["facts"]
+
+BY_SERVICE = """
+    SELECT service, count(*), md5(string_agg(stream || ':' || version, ',' ORDER BY stream, version)) FROM log.events
+    WHERE service <> 'scheduler' GROUP BY service
+"""
+"""Timers go on by themselves: what the scheduler says depends on how late it is."""
+FACTS = {
+    "money moves": "SELECT count(*) FROM payments.sandbox_ledger",
+    "money moved": "SELECT coalesce(sum(amount), 0) FROM payments.sandbox_ledger",
+    "units on hand": "SELECT coalesce(sum(on_hand), 0) FROM inventory.stock",
+    "units held": "SELECT coalesce(sum(reserved), 0) FROM inventory.stock",
+    "dead letters": "SELECT count(*) FROM operations.dead_letters",
+    "failures": "SELECT count(*) FROM log.failures",
+    "unpublished": "SELECT count(*) FROM log.outbox",
+}
+
+
+async def facts(running: Running) -> dict[str, str]:
+    """Each by its name."""
+    connection = await asyncpg.connect(running.owner_dsn)
+    try:
+        found = {name: str(await connection.fetchval(query)) for name, query in FACTS.items()}
+        for service, count, digest in await connection.fetch(BY_SERVICE):
+            found[f"events of {service}"] = f"{count} {digest}"
+        return found
+    finally:
+        await connection.close()
