@@ -37,7 +37,7 @@ from tests.tokens import TRUST, authorization
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-ORDERS = int(os.environ.get("ZEROCART_BENCH_ORDERS", "1000000"))
+ORDERS = int(os.environ.get("ZEROCART_BENCH_ORDERS", "100000"))
 SECONDS = float(os.environ.get("ZEROCART_BENCH_SECONDS", "20"))
 REQUESTS_PER_SECOND = 20
 SHARED_BUFFERS = "2GB"
