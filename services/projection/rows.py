@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["Rows", "Table"]
 
@@ -85,6 +85,10 @@ class Rows:
         """Delete by the first column of the key."""
         if keys:
             await self._connection.execute(table.remove(self._schema), keys)
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Record]:
+        """What a statement returns in which `{schema}` stands for the version's schema."""
+        return await self._connection.fetch(sql.format(schema=self._schema), *arguments)
 
     async def execute(self, sql: str, *arguments: object) -> None:
         """Run a statement in which `{schema}` stands for the version's schema."""

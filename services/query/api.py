@@ -2,40 +2,56 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from dataclasses import replace
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from services.kit.access import ORDERS_ADMIN, Caller, needs
-from services.kit.errors import FieldError, Forbidden, Invalid, NotFound
-from services.kit.instants import Rfc3339
-from services.kit.log import POSITION_PATTERN, Position
+from services.kit.errors import Forbidden, NotFound
+from services.kit.log import Position
 from services.kit.rest import json_router
-from services.query.reading import SORTS, OrderFilter, Page, Reading
+from services.query.export import CSV, CsvOfOrders, csv_wanted
+from services.query.filters import OrderFilter
+from services.query.listing import RELEVANCE, Page
+from services.query.paging import Window, wrong
+from services.query.parameters import (
+    NEWEST_FIRST,
+    CustomerFilter,
+    Id,
+    SortText,
+    StockText,
+    Token,
+    known_only,
+    order_filter,
+    sort_of,
+    window,
+)
+from services.query.reading import Reading, StockFilter
 
 __all__ = ["router"]
-
-PAGE_SIZE_DEFAULT = 20
-PAGE_SIZE_MAX = 100
-PAGE_MAX = 100_000
 
 VIEWS_READ = ("orders", "stock")
 """What answers here are made of; whoever brings a position is told what all of them know of it."""
 VIEWS_OF_ONE_ORDER = (*VIEWS_READ, "timeline")
+NOT_IN_CSV = ("page", "page_size", "cursor", "count")
 
-PRINTABLE = r"^[ -~]+$"
-"""What ids are made of; Postgres cannot even be asked for some of the rest."""
-
-Id = Annotated[str, Path(max_length=64, pattern=PRINTABLE)]
-IdFilter = Annotated[str | None, Query(max_length=64, pattern=PRINTABLE)]
-Status = Literal[
-    "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
-]
-PageNumber = Annotated[int, Query(ge=1, le=PAGE_MAX)]
-PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX)]
 ReadsOrders = Annotated[Caller, needs("orders:read")]
-Token = Annotated[str | None, Query(alias="position", pattern=POSITION_PATTERN)]
+Wanted = Annotated[OrderFilter, Depends(order_filter)]
+Part = Annotated[Window, Depends(window)]
+LowStock = Annotated[
+    bool, Query(description="Only products of which less is available than `low_below`.", examples=[True])
+]
+LIST: Any = {
+    200: {
+        "description": (
+            "One page as JSON; with `Accept: text/csv` the whole list, without the parameters of pages and not by "
+            "relevance. A cell that a spreadsheet would calculate has an apostrophe in front."
+        ),
+        "content": {CSV: {"schema": {"type": "string"}}},
+    }
+}
 
 
 def router(reading: Reading) -> APIRouter:
@@ -44,57 +60,60 @@ def router(reading: Reading) -> APIRouter:
 
     async def level_with(request: Request, token: Token = None) -> None:
         """Refuse unknown parameters; wait until the read side is where the caller has been."""
-        _known_only(request)
+        known_only(request)
         if token is not None:
             of_one = "order_id" in request.path_params
             await reading.wait_for(_position(token), VIEWS_OF_ONE_ORDER if of_one else VIEWS_READ)
 
+    async def listed(request: Request, wanted: OrderFilter, sort: str | None, part: Window) -> Response | Any:
+        if csv_wanted(request.headers.get("accept", "")):
+            return await CsvOfOrders.of(reading, wanted, _sort_in_csv(request, wanted, sort))
+        found = await reading.orders(wanted, sort_of(sort, wanted), part)
+        shown = _page("orders", found, part)
+        return shown if wanted.text is None else {**shown, "instead": found.instead}
+
     ready = [Depends(level_with)]
     stock_ready = [*ready, needs("stock:read")]
 
-    @routes.get("/orders", dependencies=ready)
+    @routes.get("/orders", dependencies=ready, responses=LIST)
     async def list_orders(
+        request: Request,
+        response: Response,
         caller: ReadsOrders,
-        customer_id: IdFilter = None,
-        status: Status | None = None,
-        created_from: Annotated[Rfc3339 | None, Query(alias="from")] = None,
-        created_to: Annotated[Rfc3339 | None, Query(alias="to")] = None,
-        product_id: IdFilter = None,
-        sort: Annotated[str, Query(max_length=40)] = "-created_at",
-        page: PageNumber = 1,
-        page_size: PageSize = PAGE_SIZE_DEFAULT,
+        wanted: Wanted,
+        part: Part,
+        customer_id: CustomerFilter = None,
+        sort: SortText = None,
     ) -> Any:
-        customer_id = _within_reach(caller, customer_id)
-        wanted = OrderFilter(customer_id, status, created_from, created_to, product_id)
-        if wanted.created_from and wanted.created_to and wanted.created_from >= wanted.created_to:
-            raise _wrong("from", "from must be before to")
-        name, descending = _sort(sort)
-        found = await reading.orders(wanted, name, descending=descending, page=page, page_size=page_size)
-        return _page("orders", found, page, page_size)
+        response.headers["Vary"] = "Accept"
+        whose = _within_reach(caller, customer_id)
+        return await listed(request, replace(wanted, customer_id=whose), sort, part)
 
     @routes.get("/orders/{order_id}", dependencies=ready)
     async def read_order(order_id: Id, caller: ReadsOrders) -> Any:
-        order = await reading.order(order_id)
-        if not caller.may_reach(order["customer_id"]):
-            raise NotFound("order-not-found", "there is no such order")
+        order = await reading.order(order_id, caller.own)
         if caller.own is not None:
             order["timeline"] = [{**moment, "by": None} for moment in order["timeline"]]  # who runs the shop is its own
         return jsonable_encoder(order)
 
-    @routes.get("/customers/{customer_id}/orders", dependencies=ready)
+    @routes.get("/customers/{customer_id}/orders", dependencies=ready, responses=LIST)
     async def orders_of_customer(
-        customer_id: Id, caller: ReadsOrders, page: PageNumber = 1, page_size: PageSize = PAGE_SIZE_DEFAULT
+        customer_id: Id,
+        request: Request,
+        response: Response,
+        caller: ReadsOrders,
+        wanted: Wanted,
+        part: Part,
+        sort: SortText = None,
     ) -> Any:
         if not caller.may_reach(customer_id):
             raise NotFound("customer-not-found", "there is no such customer")
-        wanted = OrderFilter(customer_id=customer_id)
-        found = await reading.orders(wanted, "created_at", descending=True, page=page, page_size=page_size)
-        return _page("orders", found, page, page_size)
+        response.headers["Vary"] = "Accept"
+        return await listed(request, replace(wanted, customer_id=customer_id), sort, part)
 
     @routes.get("/stock", dependencies=stock_ready)
-    async def list_stock(low_stock: bool = False, page: PageNumber = 1, page_size: PageSize = PAGE_SIZE_DEFAULT) -> Any:
-        found = await reading.stock(low_only=low_stock, page=page, page_size=page_size)
-        return _page("stock", found, page, page_size)
+    async def list_stock(part: Part, low_stock: LowStock = False, q: StockText = None) -> Any:
+        return _page("stock", await reading.stock(StockFilter(low_stock, q), part), part)
 
     @routes.get("/stock/{product_id}", dependencies=stock_ready)
     async def read_level(product_id: Id) -> Any:
@@ -112,37 +131,30 @@ def _within_reach(caller: Caller, customer_id: str | None) -> str | None:
     return caller.own
 
 
-def _page(name: str, found: Page, page: int, page_size: int) -> Any:
-    pages = -(-found.total // page_size)
-    shown = {name: found.rows, "total": found.total, "page": page, "page_size": page_size, "total_pages": pages}
+def _page(name: str, found: Page, part: Window) -> dict[str, Any]:
+    shown: dict[str, Any] = {name: found.rows, "page_size": part.page_size, "next_cursor": found.cursor}
+    if part.cursor is None:
+        shown["page"] = part.page
+    if found.counted is not None:
+        shown["total"] = found.counted.total
+        shown["total_relation"] = "exact" if found.counted.exact else "at_least"
+        shown["total_pages"] = -(-found.counted.total // part.page_size)
     return jsonable_encoder(shown)
 
 
-def _known_only(request: Request) -> None:
-    route = request.scope["route"]
-    known = {parameter.alias for parameter in route.dependant.query_params} | {"position"}
-    unknown = sorted(set(request.query_params) - known)
-    if unknown:
-        raise Invalid(
-            "unknown-parameter",
-            f"unknown: {', '.join(unknown)}",
-            tuple(FieldError(name, "unknown", "there is no such parameter") for name in unknown),
-        )
-
-
-def _sort(text: str) -> tuple[str, bool]:
-    name = text.removeprefix("-")
-    if name not in SORTS:
-        raise _wrong("sort", f"sort by one of {', '.join(SORTS)}, with - in front for descending")
-    return name, text.startswith("-")
+def _sort_in_csv(request: Request, wanted: OrderFilter, sort: str | None) -> str:
+    """The sort of an export, which has no pages and no rank."""
+    for name in NOT_IN_CSV:
+        if name in request.query_params:
+            raise wrong(name, "CSV has the whole list, not a page of it")
+    chosen = sort_of(NEWEST_FIRST if sort is None else sort, wanted)
+    if chosen.removeprefix("-") == RELEVANCE:
+        raise wrong("sort", "CSV has all orders that match, and not all are ranked")
+    return chosen
 
 
 def _position(token: str) -> Position:
     try:
         return Position.parse(token)
     except ValueError as error:
-        raise _wrong("position", "this is not a position that we gave") from error
-
-
-def _wrong(field: str, detail: str) -> Invalid:
-    return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))
+        raise wrong("position", "this is not a position that we gave") from error

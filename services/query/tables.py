@@ -6,8 +6,9 @@ Their schema here is the name of the view; a snapshot puts that of the version i
 from __future__ import annotations
 
 from sqlalchemy import Column, DateTime, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy.dialects.postgresql import TSVECTOR
 
-__all__ = ["CUSTOMERS", "LINES", "ORDERS", "STOCK", "TIMELINE", "VERSIONS"]
+__all__ = ["CUSTOMERS", "LINES", "ORDERS", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY"]
 
 _metadata = MetaData()
 _instant = DateTime(timezone=True)
@@ -37,6 +38,11 @@ TIMELINE = Table(
     Column("by", Text), Column("words", Text), Column("why", Text),
     schema="timeline",
 )  # fmt: skip
+TEXTS = Table(
+    "order_texts", _metadata, Column("order_id", Text), Column("created_at", _instant), Column("document", TSVECTOR),
+    schema="orders",
+)  # fmt: skip
+VOCABULARY = Table("vocabulary", _metadata, Column("term", Text), Column("orders", Integer), schema="orders")
 STOCK = Table(
     "stock", _metadata, Column("product_id", Text), Column("product_name", Text), Column("on_hand", Integer),
     Column("reserved", Integer), Column("low_below", Integer), Column("updated_at", _instant),

@@ -138,7 +138,12 @@ def test_of_somebody_who_is_gone_nothing_is_found_and_the_books_still_balance(lo
     local.until(lambda: local.state_of(declined) == "failed", 90)
     everybody = SECRETS + GUEST_SECRETS
     # known as long as it is needed, and only there: the log and the topic hold it sealed
-    assert tables(local, everybody) == {"orders_1.orders", "customers_1.customers"}
+    assert tables(local, everybody) == {
+        "orders_1.orders",
+        "orders_1.order_texts",
+        "orders_1.vocabulary",
+        "customers_1.customers",
+    }
     assert len(local.until(lambda: in_files(local.state.home, everybody))) >= 4
     with local.client() as client:
         assert client.delete(f"/persons/{user_id}").status_code == 409

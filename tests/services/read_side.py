@@ -62,9 +62,16 @@ def started(order_id: str) -> Message:
     return fulfillment.RunStarted.model_validate({**known, "saga_id": order_id})
 
 
-def counted(product_id: str, on_hand: int, reserved: int = 0, low_below: int = 0) -> Message:
+def counted(
+    product_id: str, on_hand: int, reserved: int = 0, low_below: int = 0, product_name: str | None = None
+) -> Message:
     return inventory.StockSet(
-        product_id=product_id, on_hand=on_hand, reserved=reserved, low_below=low_below, reason="counted"
+        product_id=product_id,
+        product_name=product_name,
+        on_hand=on_hand,
+        reserved=reserved,
+        low_below=low_below,
+        reason="counted",
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.contracts import inventory, orders
+from services.contracts import inventory, orders, users
 from services.kit.log import Recorded
 from services.kit.postgres_log import PostgresReader
 from services.projection.building import Builder
@@ -68,7 +68,38 @@ async def history(side: ReadSide) -> list[Recorded]:
     said += await side.append("inventory", "reservation-ord_0", gone)
     said += await side.order("ord_1", orders.OrderCancellationRequested(order_id="ord_1", reason="no more"))
     said += await side.append("inventory", "stock-mug", counted("mug", 60, reserved=4, low_below=5))
-    return said
+    return [*said, *await words_that_come_and_go(side)]
+
+
+async def words_that_come_and_go(side: ReadSide) -> list[Recorded]:
+    """A draft with other goods each time, an order with another name, and somebody who is forgotten."""
+    draft = {"order_id": "ord_d", "customer_id": "usr_d", "customer_name": "Dora"}
+    content = created("ord_d", "usr_d").model_dump(exclude=set(draft))
+    line = content["lines"][0]
+    drafts = [{**content, **draft, "lines": [{**line, "product_name": name}]} for name in ("Red Pot", "Blue Pot")]
+    said = await side.order("ord_d", orders.OrderDrafted.model_validate(drafts[0]))
+    said += await side.order("ord_d", orders.OrderDraftUpdated.model_validate(drafts[1]))
+    said += await side.order("ord_0", orders.OrderUpdated(order_id="ord_0", customer_name="Zebedee"))
+    said += await side.order("ord_d", orders.OrderCreated.model_validate(drafts[0]))
+    return said + await side.append("users", "user-usr_d", users.UserDeleted(user_id="usr_d"))
+
+
+COUNTED = """
+    SELECT term, count(*)::integer FROM orders_1.order_texts, unnest(tsvector_to_array(document)) AS term
+    GROUP BY term ORDER BY term
+"""
+
+
+async def test_the_vocabulary_has_each_word_that_an_order_has_and_no_other(side: ReadSide, database) -> None:
+    said = await history(side)
+    for event in said:
+        await side.nudge(event)
+    connection = await asyncpg.connect(database.read_owner_dsn)
+    counted_ = [tuple(row) for row in await connection.fetch(COUNTED)]
+    await connection.close()
+    assert (await rows_of(database))["vocabulary"] == counted_
+    assert {"zebedee", "red", "pot"} <= {term for term, _ in counted_}
+    assert not {"blue", "dora"} & {term for term, _ in counted_}
 
 
 async def test_a_nudge_is_answered_when_its_event_is_shown(side: ReadSide) -> None:
@@ -82,7 +113,7 @@ async def test_one_nudge_shows_all_that_came_before_it(side: ReadSide, database)
     said = await history(side)
     await side.show(said)
     rows = await rows_of(database)
-    assert [row[0] for row in rows["orders"]] == ["ord_0", "ord_1", "ord_2"]
+    assert [row[0] for row in rows["orders"]] == ["ord_0", "ord_1", "ord_2", "ord_d"]
     assert (await side.get("/stock/mug"))["reserved"] == 4
 
 

@@ -164,7 +164,7 @@ class Edge:
 
     async def count(self, status: str, position: str) -> int:
         """How many orders have this status, as of `position` or later."""
-        path = f"/orders?status={status}&page_size=1{f'&position={position}' if position else ''}"
+        path = f"/orders?status={status}&page_size=1&count=exact{f'&position={position}' if position else ''}"
         _, answer = await self._ask(_Call("GET", path), {200})
         return int(answer["total"])
 

@@ -11,6 +11,7 @@ from services.contracts import fulfillment, orders, users
 from services.kit.message import ERASED, Message
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard, person_erased
+from services.projection.views.texts import refresh
 
 __all__ = ["ORDERS", "Line", "Order", "lines_of", "order_after", "order_of"]
 
@@ -151,7 +152,8 @@ ORDER_TABLE = Table(
 LINE_TABLE = Table("order_lines", Line, "text integer text text integer numeric", ("order_id", "line"))
 ERASE = """
     UPDATE {schema}.orders SET email = NULL, customer_name = NULL, city = $2
-    WHERE customer_id = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])
+    WHERE coalesce(customer_id, '') = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])
+    RETURNING order_id
 """
 
 
@@ -160,17 +162,22 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     changes = list(heard(page, ORDERS))
     found = await rows.find(ORDER_TABLE, {key for _, message in changes if (key := order_of(message))})
     lines: dict[str, Sequence[Line]] = {}
+    reworded: set[str] = set()
     for event, message in changes:
         order_id = order_of(message)
         if order_id and (order := order_after(found.get(order_id), message, event.time)):
             found[order_id] = order
         if order_id and (written := lines_of(message)) is not None:
             lines[order_id] = written
+        if order_id and isinstance(message, orders.OrderUpdated):
+            reworded.add(order_id)
     await rows.put(ORDER_TABLE, list(found.values()))
     await rows.remove(LINE_TABLE, list(lines))
     await rows.add(LINE_TABLE, [line for of_one in lines.values() for line in of_one])
     if erased := [person for _, message in changes if (person := person_erased(message))]:
-        await rows.execute(ERASE, erased, ERASED)
+        reworded.update(row["order_id"] for row in await rows.fetch(ERASE, erased, ERASED))
+    names = {order_id: [line.product_name for line in of_one] for order_id, of_one in lines.items()}
+    await refresh(rows, reworded | set(lines), names)
 
 
 HEARS: Sequence[type[Message]] = (
@@ -182,8 +189,13 @@ HEARS: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS = View(
     name="orders",
-    revision=2,
-    tables={"orders": "order_id", "order_lines": "order_id, line"},
+    revision=3,
+    tables={
+        "orders": "order_id",
+        "order_lines": "order_id, line",
+        "order_texts": "order_id",
+        "vocabulary": "term",
+    },
     hears={model.type: model for model in HEARS},
     feed=feed,
 )

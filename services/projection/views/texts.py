@@ -1,0 +1,119 @@
+"""What an order is found by: the terms of its customer's name, its goods and its city, and how many orders have each.
+
+A document is a tsvector whose terms are ours (`services.kit.terms`), so that no dictionary of the server has a say in
+it: weight A is the name, B the goods, C the city. Goods stand apart, so that two words in one name rank higher.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from services.kit.message import ERASED
+from services.kit.terms import terms
+from services.projection.rows import Rows, Table
+
+__all__ = ["Text", "document_of", "refresh"]
+
+GAP_POSITIONS = 8
+POSITION_MAX = 16_383
+DOCUMENT_BYTES_MAX = 500_000
+"""Postgres takes one megabyte, and an order that it did not take would stop the view; what comes after is not found."""
+POSITION_BYTES = 2
+TERM_BYTES = 8
+NAMES_REMEMBERED_MAX = 20_000
+
+NAMES = (
+    "SELECT order_id, product_name FROM {schema}.order_lines WHERE order_id = ANY($1::text[]) ORDER BY order_id, line"
+)
+PEOPLE = "SELECT order_id, created_at, customer_name, city FROM {schema}.orders WHERE order_id = ANY($1::text[])"
+KNOWN = "SELECT order_id, tsvector_to_array(document) FROM {schema}.order_texts WHERE order_id = ANY($1::text[])"
+COUNT = """
+    INSERT INTO {schema}.vocabulary AS known (term, orders) SELECT * FROM unnest($1::text[], $2::integer[])
+    ON CONFLICT (term) DO UPDATE SET orders = known.orders + excluded.orders
+"""
+FORGET = "DELETE FROM {schema}.vocabulary WHERE orders = 0 AND term = ANY($1::text[])"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A row of `order_texts`."""
+
+    order_id: str
+    created_at: datetime
+    document: str
+
+
+TEXT_TABLE = Table("order_texts", Text, "text timestamptz tsvector", ("order_id",))
+
+
+async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequence[str]]) -> None:
+    """Make the texts of these orders again; `names` has the names of goods of those whose lines were just written."""
+    wanted = list(order_ids)
+    if not wanted:
+        return
+    people = await rows.fetch(PEOPLE, wanted)
+    names = {**names, **await _names(rows, [each for each in wanted if each not in names])}
+    documents = {
+        row["order_id"]: _document(row["customer_name"], names.get(row["order_id"], ()), row["city"]) for row in people
+    }
+    before = {row[0]: set(row[1]) for row in await rows.fetch(KNOWN, wanted)}
+    texts = [Text(row["order_id"], row["created_at"], _written(documents[row["order_id"]])) for row in people]
+    await rows.put(TEXT_TABLE, texts)
+    await _count(rows, [(before.get(each, set[str]()), set(document)) for each, document in documents.items()])
+
+
+def document_of(customer_name: str | None, product_names: Iterable[str], city: str) -> str:
+    """The document of an order, as Postgres reads a tsvector."""
+    return _written(_document(customer_name, product_names, city))
+
+
+def _document(customer_name: str | None, product_names: Iterable[str], city: str) -> Mapping[str, Sequence[str]]:
+    """The terms, each with its places."""
+    places: dict[str, list[str]] = defaultdict(list)
+    at, room = 1, DOCUMENT_BYTES_MAX
+    personal = [("A", _words(customer_name or "")), ("C", _words("" if city == ERASED else city))]
+    for weight, words in [*personal, *(("B", _words_of_goods(name)) for name in dict.fromkeys(product_names))]:
+        room -= sum(POSITION_BYTES if word in places else len(word.encode()) + TERM_BYTES for word in words)
+        if room < 0:
+            break
+        for word in words:
+            places[word].append(f"{min(at, POSITION_MAX)}{weight}")
+            at += 1
+        at += GAP_POSITIONS
+    return places
+
+
+def _words(text: str) -> Sequence[str]:
+    return [term.word for term in terms(text)]
+
+
+_words_of_goods = lru_cache(NAMES_REMEMBERED_MAX)(_words)  # never of people: what is erased is not to be remembered
+
+
+def _written(document: Mapping[str, Sequence[str]]) -> str:
+    return " ".join(f"'{term}':{','.join(places)}" for term, places in document.items())
+
+
+async def _names(rows: Rows, order_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    names: dict[str, list[str]] = defaultdict(list)
+    for row in await rows.fetch(NAMES, order_ids) if order_ids else ():
+        names[row["order_id"]].append(row["product_name"])
+    return names
+
+
+async def _count(rows: Rows, changes: Iterable[tuple[set[str], set[str]]]) -> None:
+    counted: Counter[str] = Counter()
+    gone: set[str] = set()
+    for before, after in changes:
+        counted.update(after - before)
+        counted.subtract(before - after)
+        gone |= before - after
+    terms_moved = sorted(term for term, moved in counted.items() if moved)
+    if terms_moved:
+        await rows.execute(COUNT, terms_moved, [counted[term] for term in terms_moved])
+    if gone:
+        await rows.execute(FORGET, sorted(gone))

@@ -1,0 +1,151 @@
+"""What somebody means by the words they typed: which terms of the index are to be looked for.
+
+Each word must be there. One that no order has stands for the likest words there are (typing errors), and the last one
+for what begins with it, too. Whoever may see the orders of one customer is answered from the words of these alone, so
+that nobody learns from a correction what others are called or have bought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Numeric, Subquery, Table, cast, func, select
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from services.kit.terms import terms
+from services.query.filters import whose
+from services.query.snapshots import Snapshot
+from services.query.tables import ORDERS, TEXTS, VOCABULARY
+
+__all__ = ["TEXT_CHARS_MAX", "Meaning", "meaning_of"]
+
+TEXT_CHARS_MAX = 200
+WORDS_MAX = 32
+"""Of more different words the first ones count."""
+BEGUN_MAX = 20
+"""The last word stands for at most so many that begin with it, those that most orders have."""
+LIKE_MAX = 5
+LIKE_COMPARED_MAX = 100
+MENDED_MAX = 4
+"""So many unknown words are taken for typing errors; looking for likely ones costs some milliseconds each."""
+OWN_ORDERS_MAX = 500
+"""Of one customer the words of the newest orders are known."""
+EDITS = ((6, 2), (3, 1))
+"""From how many letters on how many edits are forgiven, as Lucene's AUTO does it."""
+LAST_CHARACTER = "\U0010ffff"
+STOP = frozenset(
+    ("a", "an", "and", "as", "at", "by", "for", "from", "in", "is", "it", "of", "on", "or", "the", "to", "with")
+)
+"""English words that hold no meaning here; they count where there is no other word."""
+
+Vocabulary = Table | Subquery
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """For each word the terms that it stands for, all words required; `least` is how many orders can match at most."""
+
+    words: Mapping[str, Sequence[str]]
+    least: int
+
+    @property
+    def terms(self) -> frozenset[str]:
+        """Every term that may have matched."""
+        return frozenset(term for each in self.words.values() for term in each)
+
+    @property
+    def instead(self) -> Mapping[str, Sequence[str]]:
+        """The words that no order has, and those that were looked for in their place."""
+        return {word: found for word, found in self.words.items() if not any(term.startswith(word) for term in found)}
+
+    @property
+    def possible(self) -> bool:
+        """Whether any order can match."""
+        return all(self.words.values())
+
+    @property
+    def query(self) -> ColumnElement[Any]:
+        """As Postgres has it; terms are letters, digits and symbols, so that none can be more than a term."""
+        groups = (" | ".join(f"'{term}'" for term in found) for found in self.words.values() if found)
+        return cast(" & ".join(f"({group})" for group in groups), TSQUERY)
+
+    def matches(self) -> ColumnElement[bool]:
+        """Whether a document has all of it."""
+        return TEXTS.c.document.bool_op("@@")(self.query)
+
+    def score(self, document: ColumnElement[Any]) -> ColumnElement[Any]:
+        """How well a document matches: name before goods before city, and words that stand together before others."""
+        return cast(func.ts_rank(document, self.query), Numeric(9, 6))
+
+
+async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meaning:
+    """What a text asks for that has a word in it."""
+    words, begun = _words(text)
+    vocabulary = VOCABULARY if customer_id is None else _own(customer_id)
+    known = await _known(at, vocabulary, words)
+    found = {word: {word: known[word]} if word in known else {} for word in words}
+    if begun is not None:
+        found[begun] |= await _beginning(at, vocabulary, begun)
+    for word in [word for word in words if not found[word]][:MENDED_MAX]:
+        found[word] = await _like(at, vocabulary, word)
+    least = min(sum(orders.values()) for orders in found.values())
+    return Meaning({word: sorted(orders) for word, orders in found.items()}, least)
+
+
+def _words(text: str) -> tuple[Sequence[str], str | None]:
+    """The different words that count, and the last one if it may go on."""
+    found = terms(text)
+    different = list(dict.fromkeys(term.word for term in found))
+    words = [word for word in different if word not in STOP] or different
+    last = found[-1].word if found[-1].end == len(text) else None
+    words = words[:WORDS_MAX]
+    return words, last if last in words else None
+
+
+def _own(customer_id: str) -> Subquery:
+    """The words of a customer's own orders, as a vocabulary."""
+    newest = select(ORDERS.c.order_id).where(whose == customer_id).order_by(ORDERS.c.created_at.desc())
+    documents = select(TEXTS.c.document).where(TEXTS.c.order_id.in_(newest.limit(OWN_ORDERS_MAX))).subquery()
+    each = select(func.unnest(func.tsvector_to_array(documents.c.document)).label("term")).subquery()
+    return select(each.c.term, func.count().label("orders")).group_by(each.c.term).subquery()
+
+
+async def _known(at: Snapshot, vocabulary: Vocabulary, words: Sequence[str]) -> dict[str, int]:
+    term, orders = vocabulary.c.term, vocabulary.c.orders
+    return {row["term"]: row["orders"] for row in await at.rows(select(term, orders).where(term.in_(words)))}
+
+
+async def _beginning(at: Snapshot, vocabulary: Vocabulary, begun: str) -> dict[str, int]:
+    term, orders = vocabulary.c.term, vocabulary.c.orders
+    within = (term > begun, term < begun + LAST_CHARACTER)
+    query = select(term, orders).where(*within).order_by(orders.desc(), term).limit(BEGUN_MAX)
+    return {row["term"]: row["orders"] for row in await at.rows(query)}
+
+
+async def _like(at: Snapshot, vocabulary: Vocabulary, word: str) -> dict[str, int]:
+    """The words that are the fewest edits away, those first that most orders have; none for numbers."""
+    edits_max = next((edits for letters, edits in EDITS if len(word) >= letters), 0)
+    if not edits_max or not word.isalpha():
+        return {}
+    term, orders = vocabulary.c.term, vocabulary.c.orders
+    likeness = func.similarity(term, word)
+    query = select(term, orders).where(term.bool_op("%")(word)).order_by(likeness.desc(), term)
+    rows = await at.rows(query.limit(LIKE_COMPARED_MAX))
+    by_edits = sorted((edits_between(word, row["term"]), -row["orders"], row["term"]) for row in rows)
+    return {term: -orders for edits, orders, term in by_edits[:LIKE_MAX] if edits == by_edits[0][0] <= edits_max}
+
+
+def edits_between(one: str, other: str) -> int:
+    """How many letters to insert, drop, replace or swap with their neighbour (optimal string alignment)."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        before, last, row = row, before, [i]
+        for j, theirs in enumerate(other, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != theirs))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == theirs:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return row[-1]

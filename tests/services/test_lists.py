@@ -1,0 +1,275 @@
+"""Lists of orders: every filter, every sort, pages by number and by cursor, totals, and nobody else's orders."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.query.listing import SORTS
+from tests.services.read_side import ReadSide, confirmed, counted, created, running
+from tests.services.shop import by_number, found, placed, show, through
+from tests.tokens import authorization, customer
+
+ANN, BOB = "usr_ann", "usr_bob"
+LISTS = ("/orders", f"/customers/{ANN}/orders")
+
+
+@pytest.fixture
+async def side(database) -> AsyncGenerator[ReadSide]:
+    async with running(database) as one:
+        yield one
+
+
+async def two_customers(side: ReadSide) -> None:
+    """Twelve orders each of two customers and of guests, alike but for the third that is dearer, in dollars, to France."""
+    unlike = {"total": "9.50", "currency": "USD", "country": "FR"}
+    orders = [
+        placed(f"o{number:02}{whose[:5]}", "mug", customer_id=whose or None, **(unlike if number % 3 == 0 else {}))
+        for number in range(12)
+        for whose in (ANN, BOB, "")
+    ]
+    await show(side, *orders)
+    await side.show(await side.order(f"o05{ANN[:5]}", confirmed(f"o05{ANN[:5]}")))
+
+
+async def test_filters(side: ReadSide) -> None:
+    await two_customers(side)
+    expected: Mapping[str, tuple[dict[str, Any], int]] = {
+        "currency": ({"currency": "USD"}, 12),
+        "country": ({"country": "FR"}, 12),
+        "amounts, both in": ({"total_min": "9.50", "total_max": "9.5"}, 12),
+        "below": ({"total_max": "9.499999"}, 24),
+        "any of several": ({"status": ["confirmed", "pending"]}, 36),
+        "one": ({"status": "confirmed"}, 1),
+        "all at once": ({"status": ["confirmed"], "country": "GB", "currency": "GBP", "total_max": "1", "q": "mug"}, 1),
+        "none": ({"currency": "EUR"}, 0),
+    }
+    for name, (parameters, total) in expected.items():
+        answer = (await side.query.get("/orders", params={**parameters, "page_size": 100})).json()
+        assert (len(answer["orders"]), answer["total"], answer["total_relation"]) == (total, total, "exact"), name
+    mine = (await side.query.get(f"/customers/{ANN}/orders", params={"country": "FR"})).json()
+    assert {order["customer_id"] for order in mine["orders"]} == {ANN}
+    assert mine["total"] == 4
+
+
+async def test_each_order_comes_once_by_number_and_by_cursor_whatever_the_sort(side: ReadSide) -> None:
+    await two_customers(side)
+    for name in (*SORTS, "relevance"):
+        ways = []
+        for sort in (name, f"-{name}"):
+            asked = {"sort": sort, "page_size": 7, **({"q": "mug"} if name == "relevance" else {})}
+            ids = await through(side, "/orders", **asked)
+            assert len(ids) == len(set(ids)) == 36, sort
+            assert await by_number(side, "/orders", **asked) == ids, sort
+            ways.append(ids)
+        assert ways[0] == ways[1][::-1], name
+        filtered = {"sort": name, "page_size": 1, "country": "FR", "q": "mug"}
+        assert len(await through(side, f"/customers/{ANN}/orders", **filtered)) == 4
+
+
+async def test_what_comes_in_meanwhile_moves_no_cursor(side: ReadSide) -> None:
+    await two_customers(side)
+    first = await side.get("/orders?page_size=10")
+    await show(side, placed("o99", "mug"))
+    rest = await through(side, "/orders", page_size=10, cursor=first["next_cursor"])
+    assert len({*rest, *(order["order_id"] for order in first["orders"])}) == len(rest) + 10 == 36
+
+
+async def test_totals_are_counted_to_a_bound_unless_asked_for_and_not_behind_a_cursor(side, monkeypatch) -> None:
+    await two_customers(side)
+    monkeypatch.setattr("services.query.listing.COUNTED_MAX", 30)
+    shown = await side.get("/orders?page_size=10")
+    assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (30, "at_least", 3)
+    exact = await side.get("/orders?page_size=10&count=exact")
+    assert (exact["total"], exact["total_relation"], exact["total_pages"]) == (36, "exact", 4)
+    for path in ("/orders?count=none", f"/orders?cursor={(await side.get('/orders'))['next_cursor']}"):
+        assert not {"total", "total_relation", "total_pages"} & set(await side.get(path))
+    assert "page" not in await side.get(f"/orders?cursor={(await side.get('/orders'))['next_cursor']}")
+
+
+def forged(*parts: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
+
+
+async def test_a_cursor_belongs_to_its_question(side: ReadSide) -> None:
+    await two_customers(side)
+    cursor = (await side.get("/orders?page_size=2&country=FR"))["next_cursor"]
+    digest = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
+    for query in (
+        f"cursor={cursor}", f"country=GB&cursor={cursor}", f"country=FR&sort=total&cursor={cursor}",
+        f"country=FR&cursor={cursor[:-4]}", "cursor=%00", "cursor=a", "country=FR&cursor=" + "A" * 900,
+        *(f"country=FR&cursor={forged(digest, *key)}" for key in (
+            ("x", "y"), ("2026-03-01", "o"), ("2026-03-01T00:00:00+01:00", "o"), (1, 2), (), ("2026-03-01T00:00:00+00:00",),
+            ("2026-03-01T00:00:00+00:00", "a\x00b"), ("2026-03-01T00:00:00+00:00", "\ud800"), (None, None),
+        )),
+        f"sort=total&cursor={forged(digest, 'NaN', '2026-03-01T00:00:00+00:00', 'o')}",
+        f"sort=total&cursor={forged(digest, '1e999999', '2026-03-01T00:00:00+00:00', 'o')}",
+    ):  # fmt: skip
+        answer = await side.query.get(f"/orders?{query}")
+        assert (answer.status_code, answer.json()["errors"][0]["field"].split(".")[-1]) == (422, "cursor"), query
+    again = await side.get(f"/orders?page_size=3&country=FR&cursor={cursor}")
+    assert len(again["orders"]) == 3
+
+
+BAD = (
+    ("colour=red", "colour"),
+    ("status=lost", "status"),
+    ("status=pending&status=lost", "status"),
+    ("status=pending,shipped", "status"),
+    ("from=2026-03-01", "from"),
+    ("from=2026-03-02T00:00:00Z&to=2026-03-02T00:00:00Z", "from"),
+    ("total_min=-1", "total_min"),
+    ("total_min=1e3", "total_min"),
+    ("total_max=NaN", "total_max"),
+    ("total_max=1.0000001", "total_max"),
+    ("total_min=2&total_max=1", "total_min"),
+    ("currency=gbp", "currency"),
+    ("country=England", "country"),
+    ("product_id=", "product_id"),
+    ("product_id=%00", "product_id"),
+    ("q=", "q"),
+    ("q=%00", "q"),
+    ("q=...", "q"),
+    ("q=" + "x" * 201, "q"),
+    ("sort=", "sort"),
+    ("sort=email", "sort"),
+    ("sort=--total", "sort"),
+    ("sort=total;DROP TABLE orders", "sort"),
+    ("sort=total desc", "sort"),
+    ("sort=relevance", "sort"),
+    ("sort=-relevance&country=GB", "sort"),
+    ("page=0", "page"),
+    ("page=501&page_size=20", "page"),
+    ("page=10001", "page"),
+    ("page_size=0", "page_size"),
+    ("page_size=101", "page_size"),
+    ("count=some", "count"),
+    ("cursor=", "cursor"),
+)
+
+
+async def test_a_bad_parameter_is_refused_by_name_before_anything_is_asked() -> None:
+    class Nowhere:
+        def dsn(self, service: str) -> str:
+            return "postgresql://127.0.0.1:1/nothing"
+
+        read_dsn = dsn
+
+    async with running(Nowhere()) as side:
+        for query, field in BAD:
+            for path in LISTS:
+                answer = await side.query.get(f"{path}?{query}")
+                assert answer.status_code == 422, (path, query, answer.text)
+                assert answer.headers["content-type"] == "application/problem+json"
+                fields = {error["field"].removeprefix("query.").split(".")[0] for error in answer.json()["errors"]}
+                assert fields == {field}, query
+
+
+async def test_by_cursor_there_is_neither_a_page_nor_a_count(side: ReadSide) -> None:
+    await two_customers(side)
+    cursor = (await side.get("/orders"))["next_cursor"]
+    for more in ("page=2", "page=1", "count=exact"):
+        answer = await side.query.get(f"/orders?cursor={cursor}&{more}")
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, more.split("=")[0])
+
+
+PARAMETERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "customer_id": st.sampled_from([ANN, BOB, "", "%"]),
+        "status": st.lists(st.sampled_from(["pending", "confirmed", "draft"]), min_size=1, max_size=3),
+        "from": st.just("2020-01-01T00:00:00Z"),
+        "to": st.just("2030-01-01T00:00:00Z"),
+        "total_min": st.sampled_from(["0", "5"]),
+        "total_max": st.sampled_from(["1", "100"]),
+        "currency": st.sampled_from(["GBP", "USD"]),
+        "country": st.sampled_from(["GB", "FR"]),
+        "product_id": st.just("P0"),
+        "q": st.sampled_from(["mug", "ann", "mgu", "leeds", "x' OR 1=1 --"]),
+        "sort": st.sampled_from([f"{sign}{name}" for sign in ("", "-") for name in (*SORTS, "relevance")]),
+        "page": st.integers(1, 3),
+        "page_size": st.sampled_from([1, 5, 100]),
+        "count": st.sampled_from(["bounded", "exact", "none"]),
+        "cursor": st.sampled_from(["of staff", "of bob"]),
+        "accept": st.sampled_from(["text/csv", "application/json"]),
+    },
+)
+
+
+class Reach:
+    """Asks as Ann whatever it is told to, with others' cursors for the same question where there are some."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+
+    async def prepare(self) -> None:
+        async with running(self._database) as side:
+            await two_customers(side)
+
+    async def look(self, parameters: dict[str, Any]) -> None:
+        async with running(self._database) as side:
+            asked = dict(parameters)
+            headers = {"Accept": asked.pop("accept", "*/*")}
+            whose = {"of staff": authorization(), "of bob": customer(BOB)}.get(asked.pop("cursor", ""))
+            if whose is not None:
+                theirs = await side.query.get("/orders", params={**asked, "page_size": 1}, headers=whose)
+                asked["cursor"] = theirs.json().get("next_cursor") or "none"
+            for path in ("/orders", *(f"/customers/{who}/orders" for who in (ANN, BOB))):
+                answer = await side.query.get(path, params=asked, headers={**customer(ANN), **headers})
+                assert answer.status_code in (200, 403, 404, 422), answer.text
+                assert BOB not in answer.text.replace(f"/customers/{BOB}", ""), (path, asked)
+                if answer.status_code == 200 and "json" in answer.headers["content-type"]:
+                    assert {order["customer_id"] for order in answer.json()["orders"]} <= {ANN}
+                    assert answer.json().get("total", 0) <= 12
+
+
+@pytest.fixture
+async def reach(database) -> Reach:
+    one = Reach(database)
+    await one.prepare()
+    return one
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parameters=PARAMETERS)
+def test_nobody_sees_anybody_elses_order_by_any_parameter(parameters: dict[str, Any], reach: Reach) -> None:
+    asyncio.run(reach.look(parameters))
+
+
+async def test_anothers_order_is_not_read_at_all(side: ReadSide) -> None:
+    await two_customers(side)
+    for path in (f"/orders/o01{BOB[:5]}", "/orders/o01"):
+        assert (await side.query.get(path, headers=customer(ANN))).status_code == 404
+    assert (await side.query.get(f"/orders/o01{ANN[:5]}", headers=customer(ANN))).status_code == 200
+
+
+async def test_stock_by_text_and_by_cursor(side: ReadSide) -> None:
+    names = {"mug": "White Mug", "pot": "Tea_pot 100%", "bag": None}
+    said = [
+        await side.append("inventory", f"stock-{product}", counted(product, 5, low_below=9, product_name=name))
+        for product, name in names.items()
+    ]
+    await side.show(said[-1])
+    expected = {"mug": ["mug"], "WHITE mug": ["mug"], "%": ["pot"], "_": ["pot"], "a": ["bag", "pot"], "'": []}
+    for text, products in expected.items():
+        shown = (await side.query.get("/stock", params={"q": text, "low_stock": True})).json()
+        assert [level["product_id"] for level in shown["stock"]] == products, text
+    first = await side.get("/stock?page_size=2")
+    rest = await side.get(f"/stock?page_size=2&cursor={first['next_cursor']}")
+    assert [level["product_id"] for level in (*first["stock"], *rest["stock"])] == ["bag", "mug", "pot"]
+    assert rest["next_cursor"] is None
+    other = await side.query.get(f"/stock?q=mug&cursor={first['next_cursor']}")
+    assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "cursor")
+
+
+async def test_guests_have_a_place_among_the_customers(side: ReadSide) -> None:
+    await show(side, created("o1", None), created("o2", "b"), created("o3", None), created("o4", "a"))
+    assert await through(side, "/orders", sort="customer_id", page_size=1) == ["o1", "o3", "o4", "o2"]
+    assert await found(side, "/orders", sort="-customer_id", page_size=2) == ["o2", "o4"]

@@ -1,0 +1,207 @@
+"""Finding orders by text: in any script, with typing errors, ranked, marked, and within the caller's reach only."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+
+import pytest
+
+from services.contracts import orders, users
+from services.kit.terms import terms
+from services.local.replay.importer import Importer, read_rows
+from services.local.replay.plan import SLICE
+from services.local.replay.records import Order
+from services.query import listing
+from services.query.highlights import marked
+from tests.services.read_side import ADDRESS, AT, ReadSide, running
+from tests.services.shop import found, placed, show, through
+from tests.tokens import customer
+
+LINES = 60
+
+
+@pytest.fixture
+async def side(database) -> AsyncGenerator[ReadSide]:
+    async with running(database) as one:
+        yield one
+
+
+@pytest.fixture
+async def shop(side: ReadSide) -> ReadSide:
+    await show(
+        side,
+        placed("o1", "WHITE HANGING HEART T-LIGHT HOLDER", "SET OF 12 £1 'BUTTONS'", name="Ann O'Neill"),
+        placed("o2", "WHITE MUG", "HANGING BASKET", "RED HEART", name="Zoë Brûlé", city="Łódź"),
+        placed("o3", "Καρδιά κόκκινη", name="Νίκος", city="Αθήνα", country="GR"),
+        placed("o4", "Ёлочный шар", name="Пётр", city="Москва", country="RU"),
+        placed("o5", "東京都の茶", "ﾊﾞｯｸﾞ", name="山田", city="東京", country="JP"),
+        placed("o6", "한국어 사전", "I ♥ TEA", name="Heart", city="Leeds"),
+    )
+    return side
+
+
+FINDS = (
+    ("white hanging heart t-light holder", {"o1"}),
+    ("holder HEART", {"o1"}),
+    ("heart", {"o1", "o2", "o6"}),
+    ("12", {"o1"}),
+    ("£", {"o1"}),
+    ("£1 'buttons'!", {"o1"}),
+    ("t light", {"o1"}),
+    ("oneill", {"o1"}),
+    ("O’Neill", {"o1"}),
+    ("zoe brule", {"o2"}),
+    ("lodz", {"o2"}),
+    ("ΚΑΡΔΙΑ", {"o3"}),
+    ("Αθήνα", {"o3"}),
+    ("елочныи", {"o4"}),
+    ("МОСКВА Петр", {"o4"}),
+    ("京都", {"o5"}),
+    ("茶", {"o5"}),
+    ("東京 茶", {"o5"}),
+    ("バッグ", {"o5"}),
+    ("사전", {"o6"}),
+    ("♥", {"o6"}),
+    ("the white heart of", {"o1", "o2"}),
+    ("of", {"o1"}),
+    ("hangi", {"o1", "o2"}),
+    ("hangi ", set()),
+    ("haert", {"o1", "o2", "o6"}),
+    ("hangng hart", {"o1", "o2"}),
+    ("baskte", {"o2"}),
+    ("buttns 13", set()),
+    ("xyzzy", set()),
+)
+
+
+async def test_what_a_text_finds(shop: ReadSide) -> None:
+    for q, expected in FINDS:
+        assert set(await found(shop, "/orders", q=q)) == expected, q
+        assert set(await found(shop, "/orders", q=q, sort="created_at")) == expected, q
+
+
+async def test_names_rank_before_goods_and_words_that_stand_together_before_others(shop: ReadSide) -> None:
+    assert (await found(shop, "/orders", q="heart "))[0] == "o6"
+    assert await found(shop, "/orders", q="hanging heart") == ["o1", "o2"]
+    assert await found(shop, "/orders", q="hanging heart", sort="relevance") == ["o2", "o1"]
+    shown = await shop.get("/orders?q=hanging%20heart&sort=order_id")
+    first, second = (order["relevance_score"] for order in shown["orders"])
+    assert first > second > 0
+
+
+async def test_what_was_found_is_marked_in_escaped_html(shop: ReadSide) -> None:
+    (order,) = (await shop.get("/orders?q=haert+12+oneil"))["orders"]
+    assert order["highlights"] == {
+        "customer_name": ["Ann <em>O&#x27;Neill</em>"],
+        "product_name": ["SET OF <em>12</em> £1 &#x27;BUTTONS&#x27;", "WHITE HANGING <em>HEART</em> T-LIGHT HOLDER"],
+    }
+    (order,) = (await shop.get("/orders?q=東京都"))["orders"]
+    assert order["highlights"]["product_name"] == ["<em>東京都</em>の茶"]
+    assert marked("<b>&mug", terms("<b>&mug"), {"mug"}) == "&lt;b&gt;&amp;<em>mug</em>"
+
+
+async def test_what_was_looked_for_instead_is_said(shop: ReadSide) -> None:
+    assert (await shop.get("/orders?q=haert"))["instead"] == {"haert": ["heart"]}
+    assert (await shop.get("/orders?q=hear"))["instead"] == {}
+    assert (await shop.get("/orders?q=xyzzy"))["instead"] == {"xyzzy": []}
+    assert (await shop.get("/orders?q=haert&customer_id=nobody"))["instead"] == {"haert": []}
+
+
+async def test_text_goes_with_every_other_filter(shop: ReadSide) -> None:
+    assert await found(shop, "/orders", q="heart", country="GR") == []
+    assert set(await found(shop, "/orders", q="heart", product_id="P1")) == {"o1", "o2", "o6"}
+    assert await found(shop, "/orders", q="heart", product_id="P2") == ["o2"]
+    assert await found(shop, "/orders", q="heart", to=f"{AT:%Y-%m-%dT%H:%M:%S}Z") == []
+
+
+async def test_a_customer_is_answered_from_their_own_words_alone(side: ReadSide) -> None:
+    mine = {"customer_id": "usr_ann"}
+    await show(side, placed("o1", "teapot", **mine), placed("o2", "heart", name="Zebedee", customer_id="usr_bob"))
+    for q, ids, instead in (
+        ("teapto", ["o1"], {"teapto": ["teapot"]}),
+        ("hear", [], {"hear": []}),
+        ("haert", [], {"haert": []}),
+        ("zebedee", [], {"zebedee": []}),
+    ):
+        answer = await side.query.get("/orders", params={"q": q}, headers=customer("usr_ann"))
+        shown = answer.json()
+        assert ([order["order_id"] for order in shown["orders"]], shown["instead"]) == (ids, instead), q
+
+
+@pytest.mark.parametrize("sort", ["-relevance", "-created_at"])
+async def test_a_word_that_everything_has_is_ranked_and_counted_to_a_bound(side, monkeypatch, sort: str) -> None:
+    monkeypatch.setattr(listing, "RANKED_MAX", 7)
+    await show(side, *(placed(f"o{number:02}", "mug") for number in range(12)), placed("o99", "pot"))
+    shown = (await side.query.get("/orders", params={"q": "mug", "sort": sort, "page_size": 3})).json()
+    assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (7, "at_least", 3)
+    everything = [f"o{number:02}" for number in range(11, -1, -1)]
+    ranked = 7 if "relevance" in sort else 12
+    assert await through(side, "/orders", q="mug", sort=sort, page_size=3) == everything[:ranked]
+    exact = (await side.query.get("/orders", params={"q": "mug", "sort": sort, "count": "exact"})).json()
+    assert (exact["total"], exact["total_relation"]) == (12, "exact")
+
+
+ODD = (
+        "'; DROP TABLE orders; --", "mug:*", "mug:A & !pot | (", "<script>", "\\'", "'a':1A", "%", "_", "$1", "{x}",
+        "a\x00b", "a & b", "\ufeff", "\u202e mug", "mug" * 60, "😀 mug", "' OR 1=1", "q" * 200, "ά" * 200, "東" * 200,
+        "a1 " * 66, "):*", "mug <-> pot",
+)  # fmt: skip
+
+
+async def test_what_looks_like_a_language_is_only_text(shop: ReadSide) -> None:
+    for q in ODD:
+        for who in ({}, customer("usr_ann")):
+            answer = await shop.query.get("/orders", params={"q": q}, headers=who)
+            assert answer.status_code == 200 or (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "q")
+    assert len(await found(shop, "/orders")) == 6
+
+
+async def test_what_changes_is_found_as_it_is_and_not_as_it_was(side: ReadSide) -> None:
+    await show(side, placed("o1", "mug", name="Zebedee Quince", city="Ormskirkby"))
+    address = ADDRESS.model_copy(update={"city": "Grimblethorpe"})
+    await show(side, orders.OrderUpdated(order_id="o1", customer_name="Yarrow", shipping_address=address))
+    assert [await found(side, "/orders", q=q) for q in ("zebedee", "ormskirkby")] == [[], []]
+    assert [await found(side, "/orders", q=q) for q in ("yarrow", "grimblethorpe", "mug")] == [["o1"]] * 3
+
+
+async def test_who_is_erased_is_not_found_and_their_words_are_gone(side: ReadSide, database) -> None:
+    import asyncpg
+
+    await show(
+        side,
+        placed("o1", "mug", name="Zebedee Quince", city="Ormskirkby", customer_id="usr_z"),
+        placed("o2", "mug", name="Quince", city="Leeds"),
+    )
+    await side.show(await side.append("users", "user-usr_z", users.UserDeleted(user_id="usr_z")))
+    assert await found(side, "/orders", q="mug") == ["o2", "o1"]
+    assert await found(side, "/orders", q="quince") == ["o2"]
+    connection = await asyncpg.connect(database.read_owner_dsn)
+    left = {row["term"]: row["orders"] for row in await connection.fetch("SELECT * FROM orders_1.vocabulary")}
+    await connection.close()
+    assert left == {"mug": 2, "quince": 1, "leeds": 1}
+
+
+def real_texts() -> Mapping[str, list[str]]:
+    """Orders of all the texts of goods in the slice, each text once."""
+    with read_rows(SLICE) as rows:
+        sold = [each for each in Importer().read(rows) if isinstance(each, Order)]
+    texts = sorted({line.product_name for each in sold for line in each.lines})
+    return {f"o{first:05}": texts[first : first + LINES] for first in range(0, len(texts), LINES)}
+
+
+async def test_each_order_is_found_by_each_of_its_own_texts(side: ReadSide) -> None:
+    shop = real_texts()
+    assert sum(map(len, shop.values())) > 2_500
+    await show(side, *(placed(order_id, *texts) for order_id, texts in shop.items()))
+    gate = asyncio.Semaphore(8)
+
+    async def look(order_id: str, text: str) -> str | None:
+        async with gate:
+            answer = await side.query.get("/orders", params={"q": text, "page_size": 100, "count": "none"})
+        found = {order["order_id"]: order for order in answer.json()["orders"]}
+        ok = order_id in found and any("<em>" in each for each in found[order_id]["highlights"]["product_name"])
+        return None if ok else text
+
+    missed = await asyncio.gather(*(look(order_id, text) for order_id, texts in shop.items() for text in texts))
+    assert [text for text in missed if text] == []
