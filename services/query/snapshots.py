@@ -6,7 +6,8 @@ A switch between two versions falls before a look or after it; what was dropped 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,6 +33,8 @@ __all__ = ["Row", "Snapshot", "Snapshots"]
 POOL_CONNECTIONS_MAX = 4
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
+STREAM_ROWS_MAX = 500
+"""Rows of a stream that are here at once."""
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.02
 AGAIN_AFTER_SECONDS = 1
@@ -57,10 +60,22 @@ class Snapshot:
         """What a query over the views' tables finds; nothing before the projection has made them."""
         if not self.serving:
             return []
-        schemas = {view: f"{view}_{row['version']}" for view, row in self.serving.items()}
-        options = {"schema_translate_map": schemas}
+        options = {"schema_translate_map": self._schemas}
         found = (await self.connection.execute(query, execution_options=options)).mappings().all()
         return [{str(name): value for name, value in row.items()} for row in found]
+
+    async def stream(self, query: Select[Any]) -> AsyncGenerator[Sequence[Row]]:
+        """The same, by and by: however much it is, only a piece of it is here."""
+        if not self.serving:
+            return
+        options = {"schema_translate_map": self._schemas, "yield_per": STREAM_ROWS_MAX}
+        async with self.connection.stream(query, execution_options=options) as result:
+            async for piece in result.mappings().partitions():
+                yield [{str(name): value for name, value in row.items()} for row in piece]
+
+    @property
+    def _schemas(self) -> Mapping[str, str]:
+        return {view: f"{view}_{row['version']}" for view, row in self.serving.items()}
 
 
 class Snapshots:
@@ -85,19 +100,21 @@ class Snapshots:
         """The answer to a question, all of it as of one moment; Unavailable if the read database is away."""
         for _ in range(ATTEMPTS_MAX):
             try:
-                async with self._engine.connect() as connection:
-                    found = (await connection.execute(SERVING)).mappings().all()
-                    serving = {row["view"]: {str(name): value for name, value in row.items()} for row in found}
-                    return await question(Snapshot(connection, serving))
+                async with self.open() as snapshot:
+                    return await question(snapshot)
             except DBAPIError as error:
-                if _state(error) in DROPPED_STATES:
-                    continue
-                if not _is_away(error):
+                if _state(error) not in DROPPED_STATES:
                     raise
-                raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
-            except (OSError, TimeoutError, PoolTimeout) as error:
-                raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
         raise Unavailable("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncGenerator[Snapshot]:
+        """One look, held for as long as an answer is being written; Unavailable if the read database is away."""
+        with _away():
+            async with self._engine.connect() as connection:
+                found = (await connection.execute(SERVING)).mappings().all()
+                serving = {row["view"]: {str(name): value for name, value in row.items()} for row in found}
+                yield Snapshot(connection, serving)
 
     async def wait_for(self, position: Position, views: Sequence[str]) -> None:
         """Return when these views have reached `position`; Unavailable if they do not in time, or have stopped."""
@@ -119,6 +136,18 @@ class Snapshots:
             return next((row for row in rows if _position(row) < position), None)
 
         return await self.ask(first)
+
+
+@contextmanager
+def _away() -> Generator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        if not _is_away(error):
+            raise
+        raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
+    except (OSError, TimeoutError, PoolTimeout) as error:
+        raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
 
 
 def _position(row: Row) -> Position:

@@ -5,11 +5,11 @@ CREATE TABLE counted (
     country text NOT NULL,
     currency text NOT NULL,
     status text NOT NULL,
-    total numeric(18, 6) NOT NULL,
-    refunded numeric(18, 6) NOT NULL,
+    total numeric NOT NULL,
+    refunded numeric NOT NULL,
     placed_on date NOT NULL,
     created_at timestamptz NOT NULL,
-    seconds numeric(18, 6)
+    seconds numeric
 ) WITH (fillfactor = 85);
 
 -- what was in it, written once: [[product, units, value], ...]
@@ -67,11 +67,12 @@ CREATE TABLE by_customer (
     PRIMARY KEY (period, currency, customer_id)
 );
 
--- how long orders took to be confirmed: a histogram, `up_to` in seconds
+-- how long orders took to be confirmed: a histogram of those that took more than `over` and at most `up_to` seconds
 CREATE TABLE confirmations (
     period text COLLATE "C" NOT NULL,
+    over integer NOT NULL,
     up_to integer NOT NULL,
     orders bigint NOT NULL,
     seconds numeric NOT NULL,
-    PRIMARY KEY (period, up_to)
+    PRIMARY KEY (period, over, up_to)
 );

@@ -88,7 +88,8 @@ class Counted:
         if self.seconds is None:
             return None
         bucket = min(bisect_left(BUCKETS, self.seconds), len(BUCKETS) - 1)
-        return (BUCKETS[bucket],), (1, self.seconds)
+        over = BUCKETS[bucket - 1] if bucket else 0
+        return (over, BUCKETS[bucket]), (1, self.seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,6 +89,7 @@ class Confirmation:
     """A row of `confirmations`."""
 
     period: str
+    over: int
     up_to: int
     orders: int
     seconds: Decimal
@@ -111,7 +112,7 @@ BY_CUSTOMER = Table(
     "by_customer", ByCustomer, "text text text bigint bigint bigint bigint bigint numeric numeric numeric",
     ("period", "currency", "customer_id"),
 )  # fmt: skip
-CONFIRMATIONS = Table("confirmations", Confirmation, "text integer bigint numeric", ("period", "up_to"))
+CONFIRMATIONS = Table("confirmations", Confirmation, "text integer integer bigint numeric", ("period", "over", "up_to"))
 
 
 class Changes(Generic[R]):
