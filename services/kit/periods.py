@@ -98,7 +98,7 @@ def _point(day: date, interval: Interval) -> tuple[str, date]:
         case "day":
             return day.isoformat(), day + DAY
         case "week":
-            return week_of(day), day + DAY * (7 - day.weekday())
+            return week_of(day), day + DAY * min(7 - day.weekday(), (date.max - day).days)
         case "month":
             return _month_of(day), _month_after(day.replace(day=1)) or date.max
 

@@ -164,11 +164,27 @@ def _by_key(question: Question, currency: str) -> Select[Any]:
     numbers = (each.name for each in table.c if each.name not in ("period", "currency", key))
     sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name]) for name in numbers}
     by = [point, table.c[key], table.c.currency]
-    query = _query(question, table, wanted, by, sums).where(table.c.currency == currency).limit(question.limit)
+    query = _query(question, table, wanted, by, sums).where(table.c.currency == currency)
+    if question.limit and question.group and getattr(question, key) is None:
+        query = query.where(table.c[key].in_(_first(question, table, table.c[key], currency)))
     if question.about == "customer":
         return query
     name = select(NAMES.c.product_name).where(NAMES.c.product_id == table.c.product_id).correlate(table)
     return query.add_columns(name.scalar_subquery().label("product_name"))
+
+
+def _first(question: Question, table: Table, key: ColumnElement[Any], currency: str) -> Select[Any]:
+    """The keys that come first: to find them one of the sums is enough, of however many there are."""
+    wanted, _ = _wanted(question.start, question.end, None, weeks=False)
+    sort = func.sum(table.c[question.sort])
+    return (
+        select(key)
+        .join_from(wanted, table, wanted.c.piece == table.c.period)
+        .where(table.c.currency == currency)
+        .group_by(key)
+        .order_by(sort.desc() if question.descending else sort, key)
+        .limit(question.limit)
+    )
 
 
 def _query(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import add, sub
 
 from services.contracts import fulfillment, orders, payments
 from services.kit.message import Message
@@ -68,15 +69,15 @@ async def _increase(
     by_status, by_product = Changes(BY_STATUS, periods_of), Changes(BY_PRODUCT, months_and_years)
     by_customer, confirmations = Changes(BY_CUSTOMER, months_and_years), Changes(CONFIRMATIONS, periods_of)
     steps = [(before.get(new.order_id), new) for new in changed]
-    for row, sign in [each for old, new in steps for each in ((old, -1), (new, 1))]:
+    for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
         if row is None:
             continue
-        by_status.add(row.placed_on, row.by_status(), sign)
-        by_customer.add(row.placed_on, row.by_customer(), sign)
-        confirmations.add(row.placed_on, row.confirmation(), sign)
+        by_status.count(how, row.placed_on, row.by_status())
+        by_customer.count(how, row.placed_on, row.by_customer())
+        confirmations.count(how, row.placed_on, row.confirmation())
         if basket := baskets.get(row.order_id):
             for found in row.by_product(basket):
-                by_product.add(row.placed_on, found, sign)
+                by_product.count(how, row.placed_on, found)
     statuses = by_status.rows()
     await rows.increase(BY_STATUS, statuses)
     if left := {each.period for each in statuses if each.orders < 0}:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import repeat
+from operator import add
 from typing import Any, Generic, TypeVar
 
 from services.projection.rows import Table
@@ -25,6 +27,9 @@ __all__ = [
 
 R = TypeVar("R")
 Key = tuple[Any, ...]
+How = Callable[[Any, Any], Any]
+"""How a number changes another: `operator.add` or `operator.sub`."""
+NOTHING: Iterable[Any] = repeat(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +128,11 @@ class Changes(Generic[R]):
         self._periods = periods
         self._sums: dict[tuple[date, Key], list[int | Decimal]] = {}
 
-    def add(self, day: date, found: tuple[Key, Numbers] | None, sign: int) -> None:
-        """Add what an order contributes, or take it away."""
-        if found is None:
-            return
-        key, numbers = found
-        sums = self._sums.setdefault((day, key), [0] * len(numbers))
-        for place, number in enumerate(numbers):
-            sums[place] += sign * number
+    def count(self, how: How, day: date, found: tuple[Key, Numbers] | None) -> None:
+        """Add what an order contributes, or subtract it."""
+        if found is not None:
+            key, numbers = found
+            self._sums[day, key] = list(map(how, self._sums.get((day, key), NOTHING), numbers))
 
     def rows(self) -> list[R]:
         """The changes that are not nothing, by key."""
@@ -139,7 +141,6 @@ class Changes(Generic[R]):
             if not any(numbers):
                 continue
             for period in self._periods(day):
-                sums = periods.setdefault((period, *key), [0] * len(numbers))
-                for place, number in enumerate(numbers):
-                    sums[place] += number
+                at = (period, *key)
+                periods[at] = list(map(add, periods.get(at, NOTHING), numbers))
         return [self.table.row(*key, *periods[key]) for key in sorted(periods) if any(periods[key])]
