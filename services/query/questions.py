@@ -95,7 +95,7 @@ Limit = Annotated[
     Query(
         ge=1,
         le=LIMIT_MAX,
-        description="How many products or customers there are to be, of each currency; a CSV file has them all.",
+        description="How many products or customers there are to be, of each currency; as CSV they are all there.",
         examples=[LIMIT_DEFAULT],
     ),
 ]

@@ -5,19 +5,49 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from decimal import Decimal
 from typing import Any
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["CSV", "CSV_RESPONSE", "EXPORT_SECONDS_MAX", "Sheet", "lines"]
+from services.kit.logs import log
+from services.query.snapshots import Row
+
+__all__ = ["CSV", "CSV_RESPONSE", "EXPORT_SECONDS_MAX", "Sheet", "csv_wanted", "lines"]
 
 EXPORT_SECONDS_MAX = 60
-"""How long an export may hold its connection, however slowly it is being read."""
-CSV = "text/csv; charset=utf-8; header=present"
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
-CSV_RESPONSE: dict[int | str, dict[str, Any]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+"""How long a file may hold its connection, however slowly it is being read."""
+CSV = "text/csv"
+MEDIA_TYPE = f"{CSV}; charset=utf-8; header=present"
+CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "JSON; with `Accept: text/csv` a table of all there is, products and customers without limit. A "
+        "cell that a spreadsheet would calculate has an apostrophe in front.",
+        "content": {CSV: {"schema": {"type": "string"}}},
+    }
+}
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What makes a spreadsheet calculate a cell instead of showing it."""
+Parts = AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]
+
+
+def csv_wanted(accept: str) -> bool:
+    """Whether CSV is named, and JSON is not liked better."""
+    liked = dict(_liked(part) for part in accept.lower().split(",") if part.strip())
+    json = next((liked[name] for name in ("application/json", "application/*", "*/*") if name in liked), Decimal(0))
+    return liked.get(CSV, Decimal(0)) > 0 and liked[CSV] >= json
+
+
+def _liked(part: str) -> tuple[str, Decimal]:
+    """A media range and its quality; what is not readable is not liked."""
+    name, *parameters = (each.strip() for each in part.split(";"))
+    quality = next((each.removeprefix("q=") for each in parameters if each.startswith("q=")), "1")
+    readable = quality.isascii() and quality.replace(".", "", 1).isdecimal()
+    return name, Decimal(quality) if readable else Decimal(0)
 
 
 def lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, header: bool = False) -> str:
@@ -35,23 +65,38 @@ def _cell(value: object) -> object:
 
 
 class Sheet(StreamingResponse):
-    """A file to be kept as `name`; what is behind it is let go whatever becomes of the reader."""
+    """A table as a file; what it is read from is let go of when the client has everything, or has left."""
 
-    def __init__(self, name: str, first: str, more: AsyncGenerator[str]) -> None:
-        self._more = more
-        disposition = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-        super().__init__(_joined(first, more), media_type=CSV, headers=disposition)
+    def __init__(self, pieces: AsyncGenerator[str], held: AsyncExitStack) -> None:
+        self._pieces = pieces
+        self._held = held
+        super().__init__(pieces, media_type=MEDIA_TYPE, headers={"Vary": "Accept"})
+
+    @classmethod
+    async def of(cls, parts: Parts, columns: Sequence[str], shown: Callable[[Row], Mapping[str, Any]]) -> Sheet:
+        """Begins to read, so that what can fail has failed before the answer begins."""
+        async with AsyncExitStack() as opened:
+            rest = await opened.enter_async_context(parts)
+            opened.push_async_callback(rest.aclose)
+            head = lines(columns, map(shown, await anext(rest, ())), header=True)
+            return cls(_pieces(head, rest, columns, shown), opened.pop_all())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI 3; TimeoutError, which breaks the connection off, if it takes too long."""
+        """ASGI 3; the connection is broken off if it takes too long."""
         try:
             async with asyncio.timeout(EXPORT_SECONDS_MAX):
                 await super().__call__(scope, receive, send)
+        except TimeoutError:
+            log("export cut off", level=logging.WARNING, seconds=EXPORT_SECONDS_MAX)
+            raise
         finally:
-            await self._more.aclose()
+            await self._pieces.aclose()
+            await self._held.aclose()
 
 
-async def _joined(first: str, more: AsyncGenerator[str]) -> AsyncGenerator[str]:
-    yield first
-    async for piece in more:
-        yield piece
+async def _pieces(
+    head: str, rest: AsyncGenerator[Sequence[Row]], columns: Sequence[str], shown: Callable[[Row], Mapping[str, Any]]
+) -> AsyncGenerator[str]:
+    yield head
+    async for part in rest:
+        yield lines(columns, map(shown, part))

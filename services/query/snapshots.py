@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
-from sqlalchemy import Select, select
+from sqlalchemy import Executable, select
 from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -31,14 +31,22 @@ if TYPE_CHECKING:
 __all__ = ["Row", "Snapshot", "Snapshots"]
 
 POOL_CONNECTIONS_MAX = 4
+EXPORTS_MAX = 2
+"""Exports at a time; each keeps a connection, and a snapshot, for as long as its reader takes."""
+EXPORT_WAIT_SECONDS = 5
+EXPORT_ROWS = 500
+"""Rows of an export that are in memory at a time."""
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
-STREAM_ROWS_MAX = 500
-"""Rows of a stream that are here at once."""
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.02
 AGAIN_AFTER_SECONDS = 1
 ATTEMPTS_MAX = 3
+SETTINGS = {
+    "plan_cache_mode": "force_custom_plan",  # how rare what is asked for is decides how to look for it
+    "jit": "off",  # a page takes less than compiling its plan
+    "pg_trgm.similarity_threshold": "0.2",  # two letters swapped leave that much; edits are counted afterwards
+}
 DROPPED_STATES = ("42P01", "3F000")
 """SQLSTATE of a table or schema that is not there (any more)."""
 SERVING = select(VERSIONS).where(VERSIONS.c.state == "serving")
@@ -56,65 +64,55 @@ class Snapshot:
     connection: AsyncConnection
     serving: Mapping[str, Row]
 
-    async def rows(self, query: Select[Any]) -> Sequence[Row]:
+    async def rows(self, query: Executable) -> Sequence[Row]:
         """What a query over the views' tables finds; nothing before the projection has made them."""
         if not self.serving:
             return []
-        options = {"schema_translate_map": self._schemas}
-        found = (await self.connection.execute(query, execution_options=options)).mappings().all()
-        return [{str(name): value for name, value in row.items()} for row in found]
+        found = (await self.connection.execute(query, execution_options=self._schemas)).mappings().all()
+        return [_row(each) for each in found]
 
-    async def stream(self, query: Select[Any]) -> AsyncGenerator[Sequence[Row]]:
-        """The same, by and by: however much it is, only a piece of it is here."""
+    async def parts(self, query: Executable) -> AsyncGenerator[Sequence[Row]]:
+        """What `rows` finds, EXPORT_ROWS at a time."""
         if not self.serving:
             return
-        options = {"schema_translate_map": self._schemas, "yield_per": STREAM_ROWS_MAX}
-        async with self.connection.stream(query, execution_options=options) as result:
-            async for piece in result.mappings().partitions():
-                yield [{str(name): value for name, value in row.items()} for row in piece]
+        options = {**self._schemas, "yield_per": EXPORT_ROWS}
+        async with self.connection.stream(query, execution_options=options) as found:
+            async for part in found.mappings().partitions():
+                yield [_row(each) for each in part]
 
     @property
-    def _schemas(self) -> Mapping[str, str]:
-        return {view: f"{view}_{row['version']}" for view, row in self.serving.items()}
+    def _schemas(self) -> dict[str, Any]:
+        return {"schema_translate_map": {view: f"{view}_{row['version']}" for view, row in self.serving.items()}}
 
 
 class Snapshots:
     """Takes looks; connects at the first one."""
 
     def __init__(self, dsn: str | Secret) -> None:
-        current = plain(dsn)
-
-        async def connect() -> Connection:  # each time with the password as it is now: it may have been rotated
-            return await asyncpg.connect(current(), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX)
-
-        self._engine: AsyncEngine = create_async_engine(
-            "postgresql+asyncpg://",
-            async_creator=connect,
-            pool_size=POOL_CONNECTIONS_MAX,
-            max_overflow=0,
-            isolation_level="REPEATABLE READ",
-        )
-        listen(self._engine.sync_engine, "begin", _count)
+        self._engine = _engine(dsn, POOL_CONNECTIONS_MAX)
+        self._exports = _engine(dsn, EXPORTS_MAX, EXPORT_WAIT_SECONDS)
 
     async def ask(self, question: Callable[[Snapshot], Awaitable[T]]) -> T:
         """The answer to a question, all of it as of one moment; Unavailable if the read database is away."""
-        for _ in range(ATTEMPTS_MAX):
+        for attempt in range(ATTEMPTS_MAX):
             try:
-                async with self.open() as snapshot:
-                    return await question(snapshot)
-            except DBAPIError as error:
-                if _state(error) not in DROPPED_STATES:
+                with _told():
+                    async with self._engine.connect() as connection:
+                        return await question(await _snapshot(connection))
+            except _Dropped:
+                if attempt + 1 == ATTEMPTS_MAX:
                     raise
-        raise Unavailable("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS)
+        raise AssertionError("unreachable")
 
     @asynccontextmanager
-    async def open(self) -> AsyncGenerator[Snapshot]:
-        """One look, held for as long as an answer is being written; Unavailable if the read database is away."""
-        with _away():
-            async with self._engine.connect() as connection:
-                found = (await connection.execute(SERVING)).mappings().all()
-                serving = {row["view"]: {str(name): value for name, value in row.items()} for row in found}
-                yield Snapshot(connection, serving)
+    async def stream(
+        self, question: Callable[[Snapshot], Awaitable[Executable]]
+    ) -> AsyncGenerator[AsyncGenerator[Sequence[Row]]]:
+        """All rows of a query as of one moment, some at a time; Unavailable if too many are being read."""
+        with _told():
+            async with self._exports.connect() as connection:
+                snapshot = await _snapshot(connection)
+                yield snapshot.parts(await question(snapshot))
 
     async def wait_for(self, position: Position, views: Sequence[str]) -> None:
         """Return when these views have reached `position`; Unavailable if they do not in time, or have stopped."""
@@ -129,6 +127,7 @@ class Snapshots:
     async def close(self) -> None:
         """Disconnect."""
         await self._engine.dispose()
+        await self._exports.dispose()
 
     async def _behind(self, position: Position, views: Sequence[str]) -> Row | None:
         async def first(snapshot: Snapshot) -> Row | None:
@@ -138,16 +137,52 @@ class Snapshots:
         return await self.ask(first)
 
 
+class _Dropped(Unavailable):
+    """A version was dropped under a look."""
+
+
+def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -> AsyncEngine:
+    current = plain(dsn)
+
+    async def connect() -> Connection:  # each time with the password as it is now: it may have been rotated
+        return await asyncpg.connect(
+            current(), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX, server_settings=SETTINGS
+        )
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=connections_max,
+        max_overflow=0,
+        pool_timeout=wait_seconds,
+        isolation_level="REPEATABLE READ",
+    )
+    listen(engine.sync_engine, "begin", _count)
+    return engine
+
+
+async def _snapshot(connection: AsyncConnection) -> Snapshot:
+    found = (await connection.execute(SERVING)).mappings().all()
+    return Snapshot(connection, {row["view"]: _row(row) for row in found})
+
+
 @contextmanager
-def _away() -> Generator[None]:
+def _told() -> Generator[None]:
+    """Unavailable for what is no fault of the question."""
     try:
         yield
     except DBAPIError as error:
+        if _state(error) in DROPPED_STATES:
+            raise _Dropped("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS) from error
         if not _is_away(error):
             raise
         raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
     except (OSError, TimeoutError, PoolTimeout) as error:
         raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
+
+
+def _row(found: Mapping[Any, Any]) -> Row:
+    return {str(name): value for name, value in found.items()}
 
 
 def _position(row: Row) -> Position:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
@@ -70,7 +71,7 @@ class Question:
     customer_id: str | None = None
     sort: str = "revenue"
     descending: bool = True
-    limit: int | None = None
+    limit: int = 10
 
     @property
     def about(self) -> Literal["orders", "product", "customer"]:
@@ -88,19 +89,20 @@ class Sums:
         self.wait_for = snapshots.wait_for
 
     async def rows(self, question: Question) -> list[Row]:
-        """All rows of the answer, as of one moment."""
+        """The rows of the answer, as of one moment; products and customers as far as the limit, in each currency."""
 
         async def look(at: Snapshot) -> list[Row]:
             return [row for query in await _queries(at, question) for row in await at.rows(query)]
 
         return await self._snapshots.ask(look)
 
-    async def stream(self, question: Question) -> AsyncGenerator[Sequence[Row]]:
-        """The same, by and by."""
-        async with self._snapshots.open() as at:
-            for query in await _queries(at, question):
-                async for piece in at.stream(query):
-                    yield piece
+    def stream(self, question: Question) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
+        """All rows of the answer, some at a time."""
+
+        async def look(_: Snapshot) -> Select[Any]:
+            return _by_status(question) if question.about == "orders" else _by_key(question)
+
+        return self._snapshots.stream(look)
 
     async def confirmations(self, start: date, end: date, interval: Interval | None) -> Sequence[Row]:
         """The histogram of times to confirm, by point and bucket."""
@@ -116,11 +118,13 @@ class Sums:
 
 
 async def _queries(at: Snapshot, question: Question) -> list[Select[Any]]:
-    """One query; about products and customers one for each currency, so that each has its own first ones."""
+    """One query; about the first products or customers one for each currency, because each has its own first ones."""
     if question.about == "orders":
         return [_by_status(question)]
+    if question.group is None:
+        return [_by_key(question)]
     currencies = [question.currency] if question.currency else await _currencies(at, question)
-    return [_by_key(question, currency) for currency in currencies]
+    return [_first(replace(question, currency=currency)) for currency in currencies]
 
 
 async def _currencies(at: Snapshot, question: Question) -> list[str]:
@@ -158,33 +162,45 @@ def _by_status(question: Question) -> Select[Any]:
     return _query(question, BY_STATUS, wanted, [point, *group, of.currency], sums)
 
 
-def _by_key(question: Question, currency: str) -> Select[Any]:
-    table, key = (BY_PRODUCT, "product_id") if question.about == "product" else (BY_CUSTOMER, "customer_id")
+def _by_key(question: Question) -> Select[Any]:
+    table, key = _keyed(question)
     wanted, point = _wanted(question.start, question.end, question.interval, weeks=False)
-    numbers = (each.name for each in table.c if each.name not in ("period", "currency", key))
+    numbers = (each.name for each in table.c if each.name not in ("period", "currency", key.name))
     sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name]) for name in numbers}
-    by = [point, table.c[key], table.c.currency]
-    query = _query(question, table, wanted, by, sums).where(table.c.currency == currency)
-    if question.limit and question.group and getattr(question, key) is None:
-        query = query.where(table.c[key].in_(_first(question, table, table.c[key], currency)))
+    query = _query(question, table, wanted, [point, key, table.c.currency], sums)
     if question.about == "customer":
         return query
     name = select(NAMES.c.product_name).where(NAMES.c.product_id == table.c.product_id).correlate(table)
     return query.add_columns(name.scalar_subquery().label("product_name"))
 
 
-def _first(question: Question, table: Table, key: ColumnElement[Any], currency: str) -> Select[Any]:
-    """The keys that come first: to find them one of the sums is enough, of however many there are."""
+def _first(question: Question) -> Select[Any]:
+    """Those that come first in one currency: to find them one sum is enough, of however many there are."""
+    table, key = _keyed(question)
     wanted, _ = _wanted(question.start, question.end, None, weeks=False)
     sort = func.sum(table.c[question.sort])
-    return (
+    first = (
         select(key)
         .join_from(wanted, table, wanted.c.piece == table.c.period)
-        .where(table.c.currency == currency)
+        .where(*_filters(question, table))
         .group_by(key)
         .order_by(sort.desc() if question.descending else sort, key)
         .limit(question.limit)
     )
+    return _by_key(question).where(key.in_(first))
+
+
+def _keyed(question: Question) -> tuple[Table, Column[Any]]:
+    return (
+        (BY_PRODUCT, BY_PRODUCT.c.product_id)
+        if question.about == "product"
+        else (BY_CUSTOMER, BY_CUSTOMER.c.customer_id)
+    )
+
+
+def _filters(question: Question, table: Table) -> list[ColumnElement[bool]]:
+    kept = ("currency", "country", "status", "product_id", "customer_id")
+    return [table.c[name] == value for name in kept if (value := getattr(question, name)) is not None]
 
 
 def _query(
@@ -195,13 +211,11 @@ def _query(
     sums: Mapping[str, ColumnElement[Any]],
 ) -> Select[Any]:
     sort = func.coalesce(sums[question.sort], 0)
-    ranked = [sort.desc() if question.descending else sort] if question.group and not question.interval else []
-    kept = ("currency", "country", "status", "product_id", "customer_id")
-    filters = [table.c[name] == value for name in kept if (value := getattr(question, name)) is not None]
+    ranked = [table.c.currency, sort.desc() if question.descending else sort]
     return (
         select(*by, *(func.coalesce(each, 0).label(name) for name, each in sums.items()))
         .join_from(wanted, table, wanted.c.piece == table.c.period)
-        .where(*filters)
+        .where(*_filters(question, table))
         .group_by(*by)
-        .order_by(*ranked, *by)
+        .order_by(*(ranked if question.group and not question.interval else ()), *by)
     )

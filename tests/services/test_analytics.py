@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,11 +20,13 @@ from services.contracts import orders, payments, users
 from services.kit.message import Message, Money
 from services.kit.periods import cover, periods_of, series
 from services.kit.secrets import plain
-from services.query.snapshots import STREAM_ROWS_MAX, Snapshots
+from services.query.sheets import Sheet, csv_wanted
+from services.query.snapshots import EXPORT_ROWS, Snapshots
 from services.query.sums import Question, Sums
 from tests.services.read_side import ADDRESS, CARD, ReadSide, confirmed, created, running, started
 from tests.tokens import authorization, customer
 
+CSV = {"Accept": "text/csv"}
 ALL = "from=2020-01-01&to=2030-01-01"
 
 
@@ -62,7 +65,7 @@ async def test_before_there_is_any_order(side: ReadSide) -> None:
     for query in ("", f"{ALL}&group_by=product", f"{ALL}&interval=month", f"{ALL}&group_by=customer&currency=GBP"):
         assert await figures(side, query) == []
     assert (await side.get(f"/analytics/confirmation-times?{ALL}"))["times"] == []
-    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product&format=csv")
+    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product", headers=CSV)
     assert len(answer.text.splitlines()) == 1
 
 
@@ -249,7 +252,7 @@ async def test_somebody_who_is_erased_leaves_the_figures_as_they_were(side: Read
         ("sort=--revenue", "sort"),
         ("limit=0", "limit"),
         ("limit=1001", "limit"),
-        ("format=xml", "format"),
+        ("format=csv", "format"),
         ("position=12", "position"),
     ],
 )
@@ -286,9 +289,9 @@ async def test_what_was_written_is_in_the_figures_as_soon_as_they_are_answered(s
 async def test_a_spreadsheet_takes_nothing_for_a_formula(side: ReadSide) -> None:
     odd = ("=1+1", "+1", "-1", "@x", 'a "b", c', "mug")
     await side.show(await side.order("1", placed("1", *((product, 1, "2.50") for product in odd))))
-    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product&format=csv")
+    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product", headers=CSV)
     assert answer.headers["content-type"].startswith("text/csv")
-    assert answer.headers["content-disposition"] == 'attachment; filename="orders.csv"'
+    assert answer.headers["vary"] == "Accept"
     assert "\r\n" in answer.text
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert {row["product_id"] for row in rows} == {"'=1+1", "'+1", "'-1", "'@x", 'a "b", c', "mug"}
@@ -308,41 +311,39 @@ async def test_a_file_has_the_columns_of_its_question_and_what_the_json_says(sid
         assert row is None
         asked = f"from=2026-02-01&to=2026-04-01&{query}"
         (row,) = await figures(side, asked)
-        (line,) = csv.DictReader(io.StringIO((await side.query.get(f"/analytics/orders?{asked}&format=csv")).text))
+        (line,) = csv.DictReader(io.StringIO((await side.query.get(f"/analytics/orders?{asked}", headers=CSV)).text))
         flat = {name: value["amount"] if isinstance(value, dict) else str(value) for name, value in row.items()}
         assert line == {**flat, "currency": "GBP"}
-    times = await side.query.get(f"/analytics/confirmation-times?{ALL}&format=csv")
+    times = await side.query.get(f"/analytics/confirmation-times?{ALL}", headers=CSV)
     assert times.text.splitlines()[0] == "period,orders,average_seconds,p50_seconds,p90_seconds,p99_seconds"
 
 
-async def test_a_file_is_written_piece_by_piece_and_lets_go_when_its_reader_has_gone(side: ReadSide, database) -> None:
-    many = STREAM_ROWS_MAX * 2 + 7
+async def test_a_file_is_written_piece_by_piece(side: ReadSide, database) -> None:
+    many = EXPORT_ROWS * 2 + 7
     await side.show(await side.order("1", placed("1", *((f"p{number}", 1, "1") for number in range(many)))))
-    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product&format=csv")
+    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product", headers=CSV)
     assert len(answer.text.splitlines()) == many + 1
     snapshots = Snapshots(plain(database.read_dsn("query")))
     question = Question(date(2020, 1, 1), date(2030, 1, 1), group="product")
-    pieces = Sums(snapshots).stream(question)
-    assert len(await anext(pieces)) == STREAM_ROWS_MAX
-    await pieces.aclose()
-    assert [len(piece) async for piece in Sums(snapshots).stream(question)] == [STREAM_ROWS_MAX, STREAM_ROWS_MAX, 7]
+    async with Sums(snapshots).stream(question) as parts:
+        assert [len(part) async for part in parts] == [EXPORT_ROWS, EXPORT_ROWS, 7]
     await snapshots.close()
 
 
-async def test_only_so_many_files_are_written_at_once(side: ReadSide) -> None:
-    from services.kit.errors import Unavailable
-    from services.query.analytics import EXPORTS_AT_ONCE_MAX, Exports
+async def test_a_reader_that_leaves_lets_go_of_what_it_was_reading_from() -> None:
+    closed: list[str] = []
 
-    class Slow(Sums):
-        async def stream(self, question: Question):
-            for _ in range(3):
-                yield []
+    async def parts() -> AsyncGenerator[list[Any]]:
+        try:
+            yield []
+            yield []
+        finally:
+            closed.append("parts")
 
-    exports = Exports(Slow(Snapshots(plain("postgresql://nobody"))))
-    question = Question(date(2026, 1, 1), date(2026, 2, 1))
-    sheets = [await exports.figures(question) for _ in range(EXPORTS_AT_ONCE_MAX)]
-    with pytest.raises(Unavailable):
-        await exports.figures(question)
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[AsyncGenerator[list[Any]]]:
+        yield parts()
+        closed.append("connection")
 
     async def gone(_: object) -> None:
         raise ConnectionResetError
@@ -350,9 +351,22 @@ async def test_only_so_many_files_are_written_at_once(side: ReadSide) -> None:
     async def never() -> Any:
         await asyncio.Event().wait()
 
+    sheet = await Sheet.of(opened(), ["a"], dict)
     with pytest.raises(ClientDisconnect):
-        await sheets[0]({"type": "http", "asgi": {"spec_version": "2.4"}}, never, gone)
-    assert await exports.figures(question)
+        await sheet({"type": "http", "asgi": {"spec_version": "2.4"}}, never, gone)
+    assert closed == ["parts", "connection"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("text/csv", True), ("TEXT/CSV;q=0.5", True), ("text/csv, application/json;q=0.9", True), ("text/csv, */*;q=0.1", True),
+        ("", False), ("*/*", False), ("text/*", False), ("text/csv;q=0", False), ("text/csv;q=0.5, */*", False),
+        ("text/csv;q=x, */*;q=0.1", False), ("text/csv;q=٣", False), (";;,", False),
+    ],
+)  # fmt: skip
+def test_csv_is_for_who_likes_it_best(accept: str, wanted: bool) -> None:
+    assert csv_wanted(accept) == wanted
 
 
 async def test_a_read_database_that_is_away(database) -> None:
@@ -364,8 +378,8 @@ async def test_a_read_database_that_is_away(database) -> None:
             return database.read_dsn(service) + "_gone"
 
     async with running(Away()) as side:
-        for query in ("", "?format=csv"):
-            answer = await side.query.get(f"/analytics/orders{query}")
+        for headers in ({}, CSV):
+            answer = await side.query.get("/analytics/orders", headers=headers)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
 
 
