@@ -19,7 +19,7 @@ from services.query.snapshots import Row
 
 __all__ = ["CSV", "CSV_RESPONSE", "EXPORT_SECONDS_MAX", "Sheet", "csv_wanted", "lines"]
 
-EXPORT_SECONDS_MAX = 60
+EXPORT_SECONDS_MAX = 240
 """How long a file may hold its connection, however slowly it is being read."""
 CSV = "text/csv"
 MEDIA_TYPE = f"{CSV}; charset=utf-8; header=present"

@@ -177,16 +177,15 @@ def _by_key(question: Question) -> Select[Any]:
 def _first(question: Question) -> Select[Any]:
     """Those that come first in one currency: to find them one sum is enough, of however many there are."""
     table, key = _keyed(question)
-    wanted, _ = _wanted(question.start, question.end, None, weeks=False)
-    sort = func.sum(table.c[question.sort])
-    first = (
-        select(key)
-        .join_from(wanted, table, wanted.c.piece == table.c.period)
-        .where(*_filters(question, table))
-        .group_by(key)
-        .order_by(sort.desc() if question.descending else sort, key)
-        .limit(question.limit)
-    )
+    pieces = cover(question.start, question.end)
+    keys, sort = select(key).where(*_filters(question, table)), table.c[question.sort]
+    if len(pieces) == 1:
+        keys = keys.where(table.c.period == pieces[0])  # a row for each key: there is nothing to add up
+    else:
+        wanted, _ = _wanted(question.start, question.end, None, weeks=False)
+        keys = keys.join_from(wanted, table, wanted.c.piece == table.c.period).group_by(key)
+        sort = func.sum(sort)
+    first = keys.order_by(sort.desc() if question.descending else sort, key).limit(question.limit)
     return _by_key(question).where(key.in_(first))
 
 

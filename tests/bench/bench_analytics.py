@@ -131,10 +131,10 @@ class Sums:
             f"CREATE TEMPORARY TABLE real_{self.table} AS {real}",
             f"TRUNCATE {schema}.{self.table}",
             f"INSERT INTO {target} SELECT {LATER}, {shown}, {sums} FROM real_{self.table} CROSS JOIN spread{more}"
-            f" GROUP BY {groups}",
+            f" GROUP BY {groups} ORDER BY {groups}",  # rows of a day lie together, as they do when they come day by day
             *(
                 f"INSERT INTO {target} SELECT {PERIODS[each]}, {key}, {once} FROM {schema}.{self.table} WHERE {DAYS}"
-                f" GROUP BY {groups}"
+                f" GROUP BY {groups} ORDER BY {groups}"
                 for each in self.wider
             ),
         ]

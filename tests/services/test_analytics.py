@@ -174,6 +174,8 @@ async def test_the_first_products_and_customers_of_each_currency(side: ReadSide)
     assert [(row["customer_id"], row["revenue"]["currency"]) for row in first] == [
         ("cus_11", "EUR"), ("cus_10", "EUR"), ("cus_11", "GBP"), ("cus_10", "GBP"),
     ]  # fmt: skip
+    for days in ("from=2026-01-01&to=2027-01-01", "from=2026-02-28&to=2026-03-03"):  # one period, and several
+        assert await figures(side, f"{days}&group_by=customer&limit=2") == first
     assert len(await figures(side, f"{ALL}&group_by=product&currency=EUR")) == 10
     last = await figures(side, f"{ALL}&group_by=product&currency=EUR&sort=revenue&limit=1")
     assert [row["product_id"] for row in last] == ["p00"]
