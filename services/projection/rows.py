@@ -47,6 +47,13 @@ class Table(Generic[R]):
         sets = ", ".join(f"{name} = excluded.{name}" for name in self.columns if name not in self.key)
         return f"{self.add(schema)} ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {sets}"
 
+    def increase(self, schema: str) -> str:
+        """Inserts rows, or adds their numbers to those that are there."""
+        sums = ", ".join(
+            f"{name} = {self.name}.{name} + excluded.{name}" for name in self.columns if name not in self.key
+        )
+        return f"{self.add(schema)} ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {sums}"
+
     def remove(self, schema: str) -> str:
         """Deletes rows by the first column of the key."""
         return f"DELETE FROM {schema}.{self.name} WHERE {self.key[0]} = ANY($1::text[])"  # noqa: S608
@@ -80,6 +87,11 @@ class Rows:
         """Insert."""
         if rows:
             await self._connection.execute(table.add(self._schema), *table.values(rows))
+
+    async def increase(self, table: Table[R], rows: Sequence[R]) -> None:
+        """Insert, or add to what is there: all columns beside the key are numbers."""
+        if rows:
+            await self._connection.execute(table.increase(self._schema), *table.values(rows))
 
     async def remove(self, table: Table[R], keys: Sequence[str]) -> None:
         """Delete by the first column of the key."""

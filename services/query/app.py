@@ -27,12 +27,16 @@ def create_app(settings: Settings | None = None) -> Service:
     opened: list[Callable[[], Awaitable[None]]] = []
 
     def routers() -> Sequence[APIRouter]:
+        from services.query import analytics
         from services.query.api import router
         from services.query.reading import Reading
+        from services.query.snapshots import Snapshots
+        from services.query.sums import Sums
 
         reading = Reading(settings.read_database_url)
-        opened.append(reading.close)
-        return (router(reading),)
+        apart = Snapshots(settings.read_database_url)  # what adds up much takes no connection from what reads one order
+        opened.extend((reading.close, apart.close))
+        return (router(reading), analytics.router(Sums(apart)))
 
     async def close() -> None:
         for one in opened:

@@ -45,6 +45,7 @@ ATTEMPTS_MAX = 3
 SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # how rare what is asked for is decides how to look for it
     "jit": "off",  # a page takes less than compiling its plan
+    "work_mem": "32MB",  # the sums of a hundred thousand customers without a file
     "pg_trgm.similarity_threshold": "0.2",  # two letters swapped leave that much; edits are counted afterwards
 }
 DROPPED_STATES = ("42P01", "3F000")

@@ -163,7 +163,7 @@ def test_of_somebody_who_is_gone_nothing_is_found_and_the_books_still_balance(lo
         assert (shown["total"], shown["customer_id"]) == ({"amount": "5.00", "currency": "GBP"}, user_id)
         assert (shown["email"], shown["customer_name"], shown["city"]) == (None, None, "[erased]")
         assert client.get(f"/customers/{user_id}/orders").json()["total"] == 2
-    for view in ("orders", "stock", "customers"):
+    for view in ("orders", "stock", "customers", "analytics"):
         assert "the new version serves" in local.command("rebuild", view)
     assert local.status()["dead_letters"] == 0
     assert tables(local, everybody) == set()

@@ -359,6 +359,8 @@ SCOPES = {
     "GET /orders": "orders:read",
     "GET /orders/{order_id}": "orders:read",
     "GET /customers/{customer_id}/orders": "orders:read",
+    "GET /analytics/orders": "analytics:read",
+    "GET /analytics/confirmation-times": "analytics:read",
     "GET /stock": "stock:read",
     "GET /stock/{product_id}": "stock:read",
     "PUT /stock/{product_id}": "stock:write",

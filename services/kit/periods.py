@@ -1,0 +1,109 @@
+"""Days, ISO weeks, months and years as keys of counters, such as 2026-11-28, 2026-W48, 2026-11 and 2026, all in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Literal
+
+__all__ = ["Interval", "cover", "day_of", "months_and_years", "periods_of", "series", "week_of"]
+
+Interval = Literal["day", "week", "month"]
+DAY = timedelta(days=1)
+DAYS_KEPT = 10_000
+"""Days whose keys are remembered: a log has many events of one day."""
+
+
+def day_of(at: datetime) -> date:
+    """The day of an instant in UTC; where the calendar ends, the day that it says itself."""
+    try:
+        return at.astimezone(UTC).date()
+    except OverflowError:
+        return at.date()
+
+
+def week_of(day: date) -> str:
+    """The ISO week, named by the year that most of it lies in."""
+    year, week, _ = day.isocalendar()
+    return f"{year:04}-W{week:02}"
+
+
+def _month_of(day: date) -> str:
+    return day.isoformat()[:7]
+
+
+@lru_cache(DAYS_KEPT)
+def periods_of(day: date) -> tuple[str, ...]:
+    """Every period that a day is part of."""
+    return (day.isoformat(), week_of(day), *_wider(day))
+
+
+@lru_cache(DAYS_KEPT)
+def months_and_years(day: date) -> tuple[str, ...]:
+    """The day with its month and year, which are enough to cover any range."""
+    return (day.isoformat(), *_wider(day))
+
+
+def _wider(day: date) -> tuple[str, str]:
+    return _month_of(day), day.isoformat()[:4]
+
+
+def cover(start: date, end: date) -> list[str]:
+    """The fewest years, months and days that make up the days from `start` to the one before `end`."""
+    found: list[str] = []
+    while start < end:
+        for key, after in ((start.isoformat()[:4], _year_after(start)), (_month_of(start), _month_after(start))):
+            if after is not None and after <= end:
+                found.append(key)
+                start = after
+                break
+        else:
+            found.append(start.isoformat())
+            start += DAY
+    return found
+
+
+def _year_after(day: date) -> date | None:
+    """The day after the year that begins on `day`; None if none does, or if the calendar ends with it."""
+    return date(day.year + 1, 1, 1) if (day.month, day.day) == (1, 1) and day.year < date.max.year else None
+
+
+def _month_after(day: date) -> date | None:
+    if day.day != 1 or (day.year, day.month) == (date.max.year, 12):
+        return None
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)
+
+
+def series(start: date, end: date, interval: Interval, *, weeks: bool) -> list[tuple[str, str]]:
+    """Each period that is needed, with the point of the series that it is part of; the outer points may be cut.
+
+    `weeks` says whether whole weeks have been counted; otherwise they are made of days.
+    """
+    return [
+        (piece, point) for point, first, last in _points(start, end, interval) for piece in _pieces(first, last, weeks)
+    ]
+
+
+def _points(start: date, end: date, interval: Interval) -> Iterator[tuple[str, date, date]]:
+    """The points of a series, each with its first day and the day after its last."""
+    while start < end:
+        point, after = _point(start, interval)
+        yield point, start, min(after, end)
+        start = after
+
+
+def _point(day: date, interval: Interval) -> tuple[str, date]:
+    match interval:
+        case "day":
+            return day.isoformat(), day + DAY
+        case "week":
+            return week_of(day), day + DAY * min(7 - day.weekday(), (date.max - day).days)
+        case "month":
+            return _month_of(day), _month_after(day.replace(day=1)) or date.max
+
+
+def _pieces(first: date, last: date, weeks: bool) -> list[str]:
+    if weeks and first.weekday() == 0 and last - first == DAY * 7:
+        return [week_of(first)]
+    return cover(first, last)

@@ -1,0 +1,106 @@
+"""The view `analytics`: sums over the orders by period, so that a question costs the same however many there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import add, sub
+
+from services.contracts import fulfillment, orders, payments
+from services.kit.message import Message
+from services.kit.periods import months_and_years, periods_of
+from services.projection.rows import Rows
+from services.projection.view import Shown, View, heard
+from services.projection.views.counted import Basket, Counted, basket_of, counted_after, names_in
+from services.projection.views.sums import (
+    BASKETS,
+    BY_CUSTOMER,
+    BY_PRODUCT,
+    BY_STATUS,
+    CONFIRMATIONS,
+    COUNTED,
+    NAMES,
+    Changes,
+    ProductName,
+)
+
+__all__ = ["ANALYTICS"]
+
+DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND period = ANY($1::text[])"
+
+
+async def feed(rows: Rows, page: Sequence[Shown]) -> None:
+    """Change the sums that these events change."""
+    changes = list(heard(page, ANALYTICS))
+    before = await rows.find(COUNTED, {message.key_value for _, message in changes})
+    after, new = dict(before), dict[str, Basket]()
+    for event, message in changes:
+        order_id = message.key_value
+        if isinstance(message, orders.OrderCreated) and order_id not in after:
+            new[order_id] = basket_of(message)
+        if row := counted_after(after.get(order_id), message, event.time):
+            after[order_id] = row
+    changed = [row for order_id, row in after.items() if row != before.get(order_id)]
+    baskets = await _baskets(rows, before, changed, new)
+    await rows.put(COUNTED, changed)
+    await rows.add(BASKETS, list(new.values()))
+    await _put_names(rows, names_in([message for _, message in changes]))
+    await _increase(rows, before, changed, baskets)
+
+
+async def _baskets(
+    rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], new: Mapping[str, Basket]
+) -> Mapping[str, Basket]:
+    """The baskets of the orders that change the sums of their products."""
+    moved = [
+        row.order_id for row in changed if (old := before.get(row.order_id)) is not None and old.outcome != row.outcome
+    ]
+    return {**await rows.find(BASKETS, moved), **new}
+
+
+async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
+    known = await rows.find(NAMES, names)
+    named = [ProductName(*each) for each in names.items()]
+    await rows.put(NAMES, [each for each in named if known.get(each.product_id) != each])
+
+
+async def _increase(
+    rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], baskets: Mapping[str, Basket]
+) -> None:
+    by_status, by_product = Changes(BY_STATUS, periods_of), Changes(BY_PRODUCT, months_and_years)
+    by_customer, confirmations = Changes(BY_CUSTOMER, months_and_years), Changes(CONFIRMATIONS, periods_of)
+    steps = [(before.get(new.order_id), new) for new in changed]
+    for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
+        if row is None:
+            continue
+        by_status.count(how, row.placed_on, row.by_status())
+        by_customer.count(how, row.placed_on, row.by_customer())
+        confirmations.count(how, row.placed_on, row.confirmation())
+        if basket := baskets.get(row.order_id):
+            for found in row.by_product(basket):
+                by_product.count(how, row.placed_on, found)
+    statuses = by_status.rows()
+    await rows.increase(BY_STATUS, statuses)
+    if left := {each.period for each in statuses if each.orders < 0}:
+        await rows.execute(DELETE_EMPTY, sorted(left))
+    await rows.increase(BY_PRODUCT, by_product.rows())
+    await rows.increase(BY_CUSTOMER, by_customer.rows())
+    await rows.increase(CONFIRMATIONS, confirmations.rows())
+
+
+HEARS: Sequence[type[Message]] = (
+    orders.OrderCreated, orders.OrderUpdated, orders.OrderCancellationRequested, orders.OrderCancelled,
+    orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
+    fulfillment.RunStarted, payments.ProviderReported,
+)  # fmt: skip
+ANALYTICS = View(
+    name="analytics",
+    revision=1,
+    tables={
+        table.name: ", ".join(table.key)
+        for table in (COUNTED, BASKETS, NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS)
+    },
+    hears={model.type: model for model in HEARS},
+    # the end of the order that it belongs to wakes the projection after it (docs/decisions/0003)
+    also={payments.PaymentRefunded.type: payments.PaymentRefunded},
+    feed=feed,
+)

@@ -1,0 +1,220 @@
+"""Questions to the view `analytics`: a range of days is put together from the largest periods that fit in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Any, Literal
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    ColumnElement,
+    Integer,
+    MetaData,
+    Numeric,
+    Select,
+    Table,
+    Text,
+    bindparam,
+    column,
+    func,
+    select,
+)
+
+from services.kit.periods import Interval, cover, series
+from services.query.snapshots import Row, Snapshot, Snapshots
+
+__all__ = ["SORTS", "Group", "Question", "Sums"]
+
+Group = Literal["status", "country", "product", "customer"]
+SORTS = ("revenue", "ordered", "orders", "sold", "cancelled")
+SOLD = ("confirmed", "shipped", "delivered")
+
+_metadata = MetaData()
+
+
+def _sums(name: str, key: Sequence[str], numbers: Sequence[str]) -> Table:
+    texts = [Column(each, Text) for each in ("period", *key)]
+    return Table(name, _metadata, *texts, *(Column(each, Numeric) for each in numbers), schema="analytics")
+
+
+_OUTCOMES = ("orders", "sold", "cancelled", "failed", "refunds")
+BY_STATUS = _sums("by_status", ("currency", "country", "status"), ("orders", "refunds", "ordered", "refunded"))
+BY_PRODUCT = _sums(
+    "by_product", ("currency", "product_id"), (*_OUTCOMES, "units", "units_sold", "ordered", "revenue")
+)  # fmt: skip
+BY_CUSTOMER = _sums("by_customer", ("currency", "customer_id"), (*_OUTCOMES, "ordered", "revenue", "refunded"))
+NAMES = Table(
+    "product_names", _metadata, Column("product_id", Text), Column("product_name", Text), schema="analytics"
+)  # fmt: skip
+CONFIRMATIONS = Table(
+    "confirmations", _metadata, Column("period", Text), Column("over", Integer), Column("up_to", Integer),
+    Column("orders", Numeric), Column("seconds", Numeric), schema="analytics",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which orders, by the day on which they were placed (`end` is the day after the last), grouped and sorted how."""
+
+    start: date
+    end: date
+    interval: Interval | None = None
+    group: Group | None = None
+    currency: str | None = None
+    country: str | None = None
+    status: str | None = None
+    product_id: str | None = None
+    customer_id: str | None = None
+    sort: str = "revenue"
+    descending: bool = True
+    limit: int = 10
+
+    @property
+    def about(self) -> Literal["orders", "product", "customer"]:
+        """Which sums answer it."""
+        if self.group == "product" or self.product_id is not None:
+            return "product"
+        return "customer" if self.group == "customer" or self.customer_id is not None else "orders"
+
+
+class Sums:
+    """Asks; connects on the first question."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+        self.wait_for = snapshots.wait_for
+
+    async def rows(self, question: Question) -> list[Row]:
+        """The rows of the answer, as of one moment; products and customers as far as the limit, in each currency."""
+
+        async def look(at: Snapshot) -> list[Row]:
+            return [row for query in await _queries(at, question) for row in await at.rows(query)]
+
+        return await self._snapshots.ask(look)
+
+    def stream(self, question: Question) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
+        """All rows of the answer, some at a time."""
+
+        async def look(_: Snapshot) -> Select[Any]:
+            return _by_status(question) if question.about == "orders" else _by_key(question)
+
+        return self._snapshots.stream(look)
+
+    async def confirmations(self, start: date, end: date, interval: Interval | None) -> Sequence[Row]:
+        """The histogram of times to confirm, by point and bucket."""
+        wanted, point = _wanted(start, end, interval, weeks=True)
+        by = (point, CONFIRMATIONS.c.over, CONFIRMATIONS.c.up_to)
+        query = (
+            select(*by, *(func.sum(CONFIRMATIONS.c[name]).label(name) for name in ("orders", "seconds")))
+            .join_from(wanted, CONFIRMATIONS, wanted.c.piece == CONFIRMATIONS.c.period)
+            .group_by(*by)
+            .order_by(*by)
+        )
+        return await self._snapshots.ask(lambda at: at.rows(query))
+
+
+async def _queries(at: Snapshot, question: Question) -> list[Select[Any]]:
+    """One query; about the first products or customers one for each currency, because each has its own first ones."""
+    if question.about == "orders":
+        return [_by_status(question)]
+    if question.group is None:
+        return [_by_key(question)]
+    currencies = [question.currency] if question.currency else await _currencies(at, question)
+    return [_first(replace(question, currency=currency)) for currency in currencies]
+
+
+async def _currencies(at: Snapshot, question: Question) -> list[str]:
+    wanted, _ = _wanted(question.start, question.end, None, weeks=False)
+    query = select(BY_STATUS.c.currency).distinct().order_by(BY_STATUS.c.currency)
+    rows = await at.rows(query.join_from(wanted, BY_STATUS, wanted.c.piece == BY_STATUS.c.period))
+    return [row["currency"] for row in rows]
+
+
+def _wanted(start: date, end: date, interval: Interval | None, *, weeks: bool) -> tuple[Any, ColumnElement[Any]]:
+    """The periods to be added up as a table, and its column that says of which point of the series each is part."""
+    pieces = series(start, end, interval, weeks=weeks) if interval else [(key, "") for key in cover(start, end)]
+    keys, points = ([piece[place] for piece in pieces] for place in (0, 1))
+    arrays = [bindparam(None, values, ARRAY(Text), unique=True) for values in (keys, points)]
+    wanted = func.unnest(*arrays).table_valued(column("piece", Text), column("point", Text), name="wanted")
+    wanted = wanted.render_derived()
+    return wanted, wanted.c.point
+
+
+def _by_status(question: Question) -> Select[Any]:
+    of = BY_STATUS.c
+    wanted, point = _wanted(question.start, question.end, question.interval, weeks=True)
+    sold = of.status.in_(SOLD)
+    sums: Mapping[str, ColumnElement[Any]] = {
+        "orders": func.sum(of.orders),
+        "sold": func.sum(of.orders).filter(sold),
+        "cancelled": func.sum(of.orders).filter(of.status == "cancelled"),
+        "failed": func.sum(of.orders).filter(of.status == "failed"),
+        "refunds": func.sum(of.refunds),
+        "ordered": func.sum(of.ordered),
+        "revenue": func.sum(of.ordered - of.refunded).filter(sold),
+        "refunded": func.sum(of.refunded),
+    }
+    group = [of[question.group]] if question.group else []
+    return _query(question, BY_STATUS, wanted, [point, *group, of.currency], sums)
+
+
+def _by_key(question: Question) -> Select[Any]:
+    table, key = _keyed(question)
+    wanted, point = _wanted(question.start, question.end, question.interval, weeks=False)
+    numbers = (each.name for each in table.c if each.name not in ("period", "currency", key.name))
+    sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name]) for name in numbers}
+    query = _query(question, table, wanted, [point, key, table.c.currency], sums)
+    if question.about == "customer":
+        return query
+    name = select(NAMES.c.product_name).where(NAMES.c.product_id == table.c.product_id).correlate(table)
+    return query.add_columns(name.scalar_subquery().label("product_name"))
+
+
+def _first(question: Question) -> Select[Any]:
+    """Those that come first in one currency: to find them one sum is enough, of however many there are."""
+    table, key = _keyed(question)
+    pieces = cover(question.start, question.end)
+    keys, sort = select(key).where(*_filters(question, table)), table.c[question.sort]
+    if len(pieces) == 1:
+        keys = keys.where(table.c.period == pieces[0])  # a row for each key: there is nothing to add up
+    else:
+        wanted, _ = _wanted(question.start, question.end, None, weeks=False)
+        keys = keys.join_from(wanted, table, wanted.c.piece == table.c.period).group_by(key)
+        sort = func.sum(sort)
+    first = keys.order_by(sort.desc() if question.descending else sort, key).limit(question.limit)
+    return _by_key(question).where(key.in_(first))
+
+
+def _keyed(question: Question) -> tuple[Table, Column[Any]]:
+    return (
+        (BY_PRODUCT, BY_PRODUCT.c.product_id)
+        if question.about == "product"
+        else (BY_CUSTOMER, BY_CUSTOMER.c.customer_id)
+    )
+
+
+def _filters(question: Question, table: Table) -> list[ColumnElement[bool]]:
+    kept = ("currency", "country", "status", "product_id", "customer_id")
+    return [table.c[name] == value for name in kept if (value := getattr(question, name)) is not None]
+
+
+def _query(
+    question: Question,
+    table: Table,
+    wanted: Any,
+    by: Sequence[ColumnElement[Any]],
+    sums: Mapping[str, ColumnElement[Any]],
+) -> Select[Any]:
+    sort = func.coalesce(sums[question.sort], 0)
+    ranked = [table.c.currency, sort.desc() if question.descending else sort]
+    return (
+        select(*by, *(func.coalesce(each, 0).label(name) for name, each in sums.items()))
+        .join_from(wanted, table, wanted.c.piece == table.c.period)
+        .where(*_filters(question, table))
+        .group_by(*by)
+        .order_by(*(ranked if question.group and not question.interval else ()), *by)
+    )

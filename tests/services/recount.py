@@ -1,0 +1,151 @@
+"""Counts orders by walking through everything that was said about them: slow, plain, and not the way the view does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from services.contracts import fulfillment, orders, payments
+from services.kit.message import Message
+
+KEYS = ("period", "status", "country", "product_id", "customer_id")
+POINTS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
+
+
+def lives_of(said: Iterable[tuple[Message, datetime]]) -> list[dict[str, Any]]:
+    """Every order that was placed, as it is after all this."""
+    lives: dict[str, dict[str, Any]] = {}
+    for message, at in said:
+        order_id = getattr(message, "order_id", None) or getattr(message, "saga_id", "")
+        if isinstance(message, orders.OrderCreated) and order_id not in lives:
+            lives[order_id] = {
+                "placed": _day(message.placed_at or at), "came": at, "confirmed": None,
+                "customer_id": message.customer_id, "country": message.shipping_address.country,
+                "currency": message.total.currency, "total": message.total.amount, "lines": message.lines,
+                "status": "pending", "back": Decimal(0),
+            }  # fmt: skip
+        elif order_id in lives:
+            _happen(lives[order_id], message, at)
+    return list(lives.values())
+
+
+def _day(at: datetime) -> date:
+    """In UTC, which begins after the first day of the calendar elsewhere."""
+    return at.date() if at.year == 1 else at.astimezone(UTC).date()
+
+
+def _happen(life: dict[str, Any], message: Message, at: datetime) -> None:
+    if isinstance(message, orders.OrderConfirmed):
+        life["status"], life["confirmed"] = "confirmed", life["confirmed"] or at
+    elif isinstance(message, orders.OrderUpdated) and message.shipping_address:
+        life["country"] = message.shipping_address.country
+    elif isinstance(message, fulfillment.RunStarted) and life["status"] == "pending":
+        life["status"] = "processing"
+    elif isinstance(message, payments.PaymentRefunded) and message.amount:
+        life["back"] = max(life["back"], message.amount.amount)
+    elif isinstance(message, payments.ProviderReported) and message.what in ("refunded", "partly_refunded"):
+        life["back"] = max(life["back"], message.amount.amount if message.amount else life["total"])
+    for kind, status in (
+        (orders.OrderCancellationRequested, "cancelling"), (orders.OrderCancelled, "cancelled"),
+        (orders.OrderFailed, "failed"), (orders.OrderShipped, "shipped"), (orders.OrderDelivered, "delivered"),
+    ):  # fmt: skip
+        if isinstance(message, kind):
+            life["status"] = status
+
+
+def figures(lives: Sequence[Mapping[str, Any]], asked: Mapping[str, str]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The figures that answer a question, by (period, status, country, product, customer, currency)."""
+    start, end = date.fromisoformat(asked["from"]), date.fromisoformat(asked["to"])
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for life in lives:
+        if not start <= life["placed"] < end or any(life[name] != asked[name] for name in _filters(asked)):
+            continue
+        for key, units, value in _parts(life, asked):
+            _count(found.setdefault(key, {}), life, units, value)
+    return {key: _finished(numbers) for key, numbers in found.items()}
+
+
+def _filters(asked: Mapping[str, str]) -> list[str]:
+    return [name for name in ("currency", "country", "status", "customer_id") if name in asked]
+
+
+def _parts(life: Mapping[str, Any], asked: Mapping[str, str]) -> Iterable[tuple[tuple[str, ...], int | None, Decimal]]:
+    """The groups that an order is part of, with its units and value there."""
+    named = dict.fromkeys(KEYS, "")
+    if "interval" in asked:
+        named["period"] = life["placed"].strftime(POINTS[asked["interval"]])
+    group = asked.get("group_by")
+    if group in ("status", "country"):
+        named[group] = life[group]
+    if group == "customer" or "customer_id" in asked:
+        if life["customer_id"] is None:
+            return
+        named["customer_id"] = life["customer_id"]
+    if group != "product" and "product_id" not in asked:
+        yield (*named.values(), life["currency"]), None, life["total"]
+        return
+    for product in sorted({line.product_id for line in life["lines"]}):
+        lines = [line for line in life["lines"] if line.product_id == product]
+        if asked.get("product_id", product) == product:
+            key = (*(named | {"product_id": product}).values(), life["currency"])
+            value = sum((line.quantity * line.unit_price for line in lines), Decimal(0))
+            yield key, sum(line.quantity for line in lines), value
+
+
+def _count(numbers: dict[str, Any], life: Mapping[str, Any], units: int | None, value: Decimal) -> None:
+    def add(name: str, number: int | Decimal) -> None:
+        numbers[name] = numbers.get(name, 0) + number
+
+    sold = life["status"] in ("confirmed", "shipped", "delivered")
+    add("orders", 1)
+    add("open", int(life["status"] in ("pending", "processing", "cancelling")))
+    add("sold", int(sold))
+    add("cancelled", int(life["status"] == "cancelled"))
+    add("failed", int(life["status"] == "failed"))
+    add("refunds", int(life["back"] > 0))
+    add("ordered", value)
+    if units is None:
+        add("revenue", value - life["back"] if sold else 0)
+        add("refunded", life["back"])
+    else:
+        add("revenue", value if sold else 0)
+        add("units", units)
+        add("units_sold", units if sold else 0)
+
+
+def _finished(numbers: dict[str, Any]) -> dict[str, Any]:
+    if numbers["sold"]:
+        average = Decimal(numbers["revenue"]) / numbers["sold"]
+        numbers["average"] = average.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    for name, part in (("cancelled_share", "cancelled"), ("failed_share", "failed"), ("refunded_share", "refunds")):
+        share = Decimal(numbers[part]) / numbers["orders"]
+        numbers[name] = share.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+    return numbers
+
+
+def answered(answer: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """What the service says, in the same shape."""
+    found: dict[tuple[str, ...], dict[str, Any]] = {}
+    for row in answer["figures"]:
+        key = (*(row.get(name, "") for name in KEYS), row["ordered"]["currency"])
+        assert key not in found
+        found[key] = {name: _number(value) for name, value in row.items() if name not in (*KEYS, "product_name")}
+    return found
+
+
+def _number(value: Any) -> int | Decimal:
+    return value if isinstance(value, int) else Decimal(value["amount"] if isinstance(value, dict) else value)
+
+
+def confirmation_times(
+    lives: Sequence[Mapping[str, Any]], start: str, end: str, interval: str
+) -> dict[str, list[Decimal]]:
+    """How long each order took, in seconds, by point."""
+    found: dict[str, list[Decimal]] = {}
+    for life in lives:
+        if life["confirmed"] and date.fromisoformat(start) <= life["placed"] < date.fromisoformat(end):
+            took = (life["confirmed"] - life["came"]).total_seconds()
+            found.setdefault(life["placed"].strftime(POINTS[interval]), []).append(Decimal(str(took)))
+    return found

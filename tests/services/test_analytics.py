@@ -1,0 +1,429 @@
+"""Analytics over HTTP, on real Postgres: what is asked, what is refused, and what a spreadsheet gets."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from starlette.requests import ClientDisconnect
+
+from services.contracts import orders, payments, users
+from services.kit.message import Message, Money
+from services.kit.periods import cover, periods_of, series
+from services.kit.secrets import plain
+from services.query.sheets import Sheet, csv_wanted
+from services.query.snapshots import EXPORT_ROWS, Snapshots
+from services.query.sums import Question, Sums
+from tests.services.read_side import ADDRESS, CARD, ReadSide, confirmed, created, running, started
+from tests.tokens import authorization, customer
+
+CSV = {"Accept": "text/csv"}
+ALL = "from=2020-01-01&to=2030-01-01"
+
+
+@pytest.fixture
+async def side(database) -> AsyncGenerator[ReadSide]:
+    async with running(database) as one:
+        yield one
+
+
+def placed(order_id: str, *lines: tuple[str, int, str], **more: Any) -> Message:
+    """An order as the domain would have it: the total is the exact sum of the lines, rounded once."""
+    currency = more.pop("currency", "GBP")
+    wanted = [
+        orders.OrderLine(product_id=product, product_name=name_of(product), quantity=units, unit_price=Decimal(price))
+        for product, units, price in lines
+    ]
+    exact = sum((line.quantity * line.unit_price for line in wanted), Decimal(0))
+    total = Money(amount=(exact + Decimal("0.0000001")).quantize(Decimal("0.01")), currency=currency)
+    given: dict[str, Any] = {"customer_id": "cus_1", "shipping_address": ADDRESS, "payment_method": CARD, **more}
+    return orders.OrderCreated(order_id=order_id, lines=tuple(wanted), total=total, **given)
+
+
+def name_of(product: str) -> str:
+    return f"The {product}"
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+async def figures(side: ReadSide, query: str) -> list[dict[str, Any]]:
+    return (await side.get(f"/analytics/orders?{query}"))["figures"]
+
+
+async def test_before_there_is_any_order(side: ReadSide) -> None:
+    for query in ("", f"{ALL}&group_by=product", f"{ALL}&interval=month", f"{ALL}&group_by=customer&currency=GBP"):
+        assert await figures(side, query) == []
+    assert (await side.get(f"/analytics/confirmation-times?{ALL}"))["times"] == []
+    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product", headers=CSV)
+    assert len(answer.text.splitlines()) == 1
+
+
+async def test_money_is_exact_where_prices_are_below_a_penny(side: ReadSide) -> None:
+    said = []
+    first = placed("1", ("pin", 3, "0.005"), ("nail", 1, "0.001"))  # 0.016: 0.02 to pay
+    second = placed("2", ("pin", 1, "0.005"))  # 0.005: 0.01 to pay
+    for order_id, order in (("1", first), ("2", second)):
+        await side.order(order_id, order)
+        said = await side.order(order_id, confirmed(order_id))
+    await side.show(said)
+    (whole,) = await figures(side, ALL)
+    assert (whole["revenue"]["amount"], whole["average"]["amount"]) == ("0.03", "0.02")
+    pins, nails = await figures(side, f"{ALL}&group_by=product")
+    assert (pins["product_name"], pins["units"], pins["revenue"]["amount"]) == ("The pin", 4, "0.02")
+    assert (nails["units_sold"], nails["revenue"]["amount"], nails["cancelled_share"]) == (1, "0.001", "0.0000")
+
+
+async def test_currencies_are_never_added_up(side: ReadSide) -> None:
+    await side.order("1", placed("1", ("mug", 1, "5"), currency="GBP"))
+    await side.show(await side.order("2", placed("2", ("mug", 1, "700"), currency="JPY")))
+    for query in ("", "group_by=status", "group_by=country", "group_by=product", "group_by=customer", "interval=month"):
+        found = [row["ordered"] for row in await figures(side, f"{ALL}&{query}")]
+        assert sorted(found, key=str) == [
+            {"amount": "5.00", "currency": "GBP"},
+            {"amount": "700.00", "currency": "JPY"},
+        ]
+    (only,) = await figures(side, f"{ALL}&group_by=product&currency=JPY")
+    assert only["ordered"]["currency"] == "JPY"
+
+
+async def test_the_year_of_a_week_is_that_of_most_of_its_days_and_a_day_is_one_of_utc(side: ReadSide) -> None:
+    said = []
+    instants = (
+        "2024-12-30T00:00:00Z",
+        "2027-01-03T23:59:59Z",
+        "2026-01-01T13:59:00+14:00",
+        "2025-12-31T12:00:00-12:00",
+    )
+    for number, instant in enumerate(instants):
+        said = await side.order(str(number), placed(str(number), ("mug", 1, "1"), placed_at=at(instant)))
+    await side.show(said)
+    assert [row["period"] for row in await figures(side, f"{ALL}&interval=week&to=2027-01-04&from=2024-12-30")] == [
+        "2025-W01", "2026-W01", "2026-W53",
+    ]  # fmt: skip
+    assert [row["period"] for row in await figures(side, "from=2025-12-31&to=2026-01-02&interval=day")] == [
+        "2025-12-31", "2026-01-01",
+    ]  # fmt: skip
+    (cut,) = await figures(side, "from=2027-01-01&to=2027-01-04&interval=week")
+    assert (cut["period"], cut["orders"]) == ("2026-W53", 1)
+    assert await figures(side, "from=2026-12-28&to=2027-01-03&interval=week") == []
+
+
+async def test_an_order_that_was_brought_here_counts_on_its_own_day_and_is_confirmed_as_fast_as_it_was(side) -> None:
+    await side.order("1", placed("1", ("mug", 1, "5"), placed_at=at("2011-10-10T08:23:00Z")))
+    await side.show(await side.order("1", confirmed("1")))
+    asked = "from=2011-10-10&to=2011-10-11"
+    assert [row["sold"] for row in await figures(side, asked)] == [1]
+    (times,) = (await side.get(f"/analytics/confirmation-times?{asked}&interval=day"))["times"]
+    assert (times["period"], times["average_seconds"]) == ("2011-10-10", "1.000")
+    assert times["histogram"] == [{"over_seconds": 0, "up_to_seconds": 1, "orders": 1}]
+
+
+async def test_money_given_back_counts_once_and_only_what_is_kept_is_revenue(side: ReadSide) -> None:
+    for number in range(4):
+        await side.order(str(number), placed(str(number), ("mug", 2, "5")), confirmed(str(number)))
+    back = [
+        payments.PaymentRefunded(
+            saga_id="1",
+            step="capture_payment",
+            undo=True,
+            attempt=attempt,
+            amount=Money(amount=Decimal(10), currency="GBP"),
+        )
+        for attempt in (1, 2)
+    ]
+    await side.append("payments", "payment-1", *back)
+    await side.order("1", orders.OrderCancelled(order_id="1", reason="no"))
+    part = payments.ProviderReported(
+        order_id="2", transaction_id="t", what="partly_refunded", amount=Money(amount=Decimal("2.50"), currency="GBP")
+    )
+    await side.show(await side.append("payments", "payment-2", part))  # nothing comes after it that would wake anybody
+    (row,) = await figures(side, ALL)
+    assert (row["orders"], row["sold"], row["cancelled"], row["refunds"]) == (4, 3, 1, 2)
+    assert (row["ordered"]["amount"], row["revenue"]["amount"], row["refunded"]["amount"]) == (
+        "40.00",
+        "27.50",
+        "12.50",
+    )
+    assert (row["average"]["amount"], row["cancelled_share"], row["refunded_share"]) == ("9.17", "0.2500", "0.5000")
+    (mug,) = await figures(side, f"{ALL}&product_id=mug")
+    assert (mug["revenue"]["amount"], mug["units_sold"], mug["refunds"]) == ("30.00", 6, 2)
+    assert "refunded" not in mug
+
+
+async def test_the_first_products_and_customers_of_each_currency(side: ReadSide) -> None:
+    said = []
+    for number in range(12):
+        for currency in ("GBP", "EUR"):
+            order_id, who = f"{currency}{number}", f"cus_{number:02}"
+            order = placed(order_id, (f"p{number:02}", 1, f"{number + 1}"), customer_id=who, currency=currency)
+            said = await side.order(order_id, order, confirmed(order_id))
+    said = await side.order("guest", placed("guest", ("p00", 1, "99"), customer_id=None), confirmed("guest"))
+    await side.show(said)
+    first = await figures(side, f"{ALL}&group_by=customer&limit=2")
+    assert [(row["customer_id"], row["revenue"]["currency"]) for row in first] == [
+        ("cus_11", "EUR"), ("cus_10", "EUR"), ("cus_11", "GBP"), ("cus_10", "GBP"),
+    ]  # fmt: skip
+    for days in ("from=2026-01-01&to=2027-01-01", "from=2026-02-28&to=2026-03-03"):  # one period, and several
+        assert await figures(side, f"{days}&group_by=customer&limit=2") == first
+    assert len(await figures(side, f"{ALL}&group_by=product&currency=EUR")) == 10
+    last = await figures(side, f"{ALL}&group_by=product&currency=EUR&sort=revenue&limit=1")
+    assert [row["product_id"] for row in last] == ["p00"]
+    (gbp,) = await figures(side, f"{ALL}&group_by=product&currency=GBP&limit=1")
+    assert (gbp["product_id"], gbp["revenue"]["amount"], gbp["orders"]) == ("p00", "100.00", 2)
+    named = await figures(side, f"{ALL}&group_by=customer&customer_id=cus_03&limit=1")
+    assert [row["customer_id"] for row in named] == ["cus_03", "cus_03"]
+
+
+async def test_what_a_product_was_called_last(side: ReadSide) -> None:
+    await side.show(await side.order("1", placed("1", ("mug", 1, "1"))))
+    line = orders.OrderLine(product_id="mug", product_name="Cup", quantity=1, unit_price=Decimal(1))
+    renamed = placed("2", ("mug", 1, "1")).model_copy(update={"lines": (line,)})
+    await side.show(await side.order("2", renamed))
+    assert [row["product_name"] for row in await figures(side, f"{ALL}&group_by=product")] == ["Cup"]
+
+
+async def test_percentiles_lie_where_the_histogram_has_them(side: ReadSide) -> None:
+    """20 orders, confirmed 1 to 20 s after they came in: half of them within 10 s."""
+    said = []
+    for number in range(20):
+        await side.order(str(number), placed(str(number), ("mug", 1, "1")))
+    for number in reversed(range(20)):  # the last one to come is confirmed after one second
+        side.said += 1 - (number < 19)
+        said = await side.order(str(number), confirmed(str(number)))
+    await side.show(said)
+    (times,) = (await side.get(f"/analytics/confirmation-times?{ALL}"))["times"]
+    buckets = [(each["over_seconds"], each["up_to_seconds"], each["orders"]) for each in times["histogram"]]
+    assert sum(orders for _, _, orders in buckets) == times["orders"] == 20
+    rank = 0
+    for percent, name in ((50, "p50_seconds"), (90, "p90_seconds"), (99, "p99_seconds")):
+        rank = next(
+            (over, up_to)
+            for index, (over, up_to, _) in enumerate(buckets)
+            if sum(each[2] for each in buckets[: index + 1]) * 100 >= percent * 20
+        )
+        assert rank[0] < Decimal(times[name]) <= rank[1]
+
+
+async def test_somebody_who_is_erased_leaves_the_figures_as_they_were(side: ReadSide, database) -> None:
+    await side.order("1", created("1", "usr_1"), confirmed("1"))
+    await side.show(await side.order("2", created("2", None), confirmed("2")))
+    before = [await figures(side, f"{ALL}&{query}") for query in ("", "group_by=customer", "group_by=product")]
+    await side.show(await side.append("users", "user-usr_1", users.PersonErased(person_id="usr_1")))
+    await side.show(await side.append("users", "user-2", users.PersonErased(person_id="2")))
+    assert before == [await figures(side, f"{ALL}&{query}") for query in ("", "group_by=customer", "group_by=product")]
+    await side.rebuild_all()
+    assert before == [await figures(side, f"{ALL}&{query}") for query in ("", "group_by=customer", "group_by=product")]
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("colour=red", "colour"),
+        ("page=1", "page"),
+        ("from=2026-02-30", "from"),
+        ("from=1700000000", "from"),
+        ("from=2026-02-01T00:00:00Z", "from"),
+        ("to=soon", "to"),
+        ("from=2026-03-01&to=2026-03-01", "from"),
+        ("from=1900-01-01&to=2026-03-01", "from"),
+        ("interval=year", "interval"),
+        ("interval=day&from=2020-01-01&to=2026-01-01", "interval"),
+        ("interval=day&group_by=country&from=2026-01-01&to=2026-04-01", "interval"),
+        ("interval=day&group_by=product", "interval"),
+        ("group_by=colour", "group_by"),
+        ("group_by=product&customer_id=cus_1", "customer_id"),
+        ("group_by=status&product_id=mug", "group_by"),
+        ("product_id=mug&country=GB", "country"),
+        ("customer_id=cus_1&status=failed", "status"),
+        ("product_id=%00", "product_id"),
+        ("currency=gbp", "currency"),
+        ("country=GBR", "country"),
+        ("status=draft", "status"),
+        ("sort=email", "sort"),
+        ("sort=--revenue", "sort"),
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("format=csv", "format"),
+        ("position=12", "position"),
+    ],
+)
+async def test_a_bad_question_is_refused_by_name(side: ReadSide, query: str, name: str) -> None:
+    answer = await side.query.get(f"/analytics/orders?{query}")
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert name in [each["field"].rpartition(".")[2] for each in answer.json()["errors"]], answer.text
+
+
+async def test_the_ends_of_the_calendar_can_be_asked_for(side: ReadSide) -> None:
+    for query in ("to=0001-01-02", "from=9999-12-01&to=9999-12-31&interval=month", "from=9999-12-31", "to=0001-01-01"):
+        answer = await side.query.get(f"/analytics/orders?{query}&interval=week")
+        assert answer.status_code in (200, 422), (query, answer.text)
+
+
+async def test_the_shops_figures_are_for_those_who_may_see_them(side: ReadSide) -> None:
+    for path in ("/analytics/orders", "/analytics/confirmation-times"):
+        assert (await side.query.get(path, headers=customer("usr_1"))).status_code == 403
+        assert (await side.query.get(path, headers=authorization("analyst", "analytics:read"))).status_code == 200
+        anonymous = await side.query.get(path, headers={"Authorization": ""})
+        assert anonymous.status_code == 401
+
+
+async def test_what_was_written_is_in_the_figures_as_soon_as_they_are_answered(side: ReadSide) -> None:
+    (event,) = await side.order("1", created("1"))
+    waiting = asyncio.create_task(side.get(f"/analytics/orders?{ALL}&position={event.position}"))
+    await asyncio.sleep(0.1)
+    assert not waiting.done()
+    await side.show([event])
+    assert [row["orders"] for row in (await waiting)["figures"]] == [1]
+
+
+async def test_a_spreadsheet_takes_nothing_for_a_formula(side: ReadSide) -> None:
+    odd = ("=1+1", "+1", "-1", "@x", 'a "b", c', "mug")
+    await side.show(await side.order("1", placed("1", *((product, 1, "2.50") for product in odd))))
+    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product", headers=CSV)
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert answer.headers["vary"] == "Accept"
+    assert "\r\n" in answer.text
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert {row["product_id"] for row in rows} == {"'=1+1", "'+1", "'-1", "'@x", 'a "b", c', "mug"}
+    assert {(row["ordered"], row["currency"], row["orders"]) for row in rows} == {("2.50", "GBP", "1")}
+
+
+async def test_a_file_has_the_columns_of_its_question_and_what_the_json_says(side: ReadSide) -> None:
+    await side.show(await side.order("1", created("1"), confirmed("1")))
+    for query in (
+        "interval=week",
+        "group_by=status",
+        "group_by=customer",
+        "product_id=mug&interval=day",
+        "group_by=country",
+    ):
+        (row,) = await figures(side, f"{ALL.replace('2020', '2029')}&{query}") or [None]
+        assert row is None
+        asked = f"from=2026-02-01&to=2026-04-01&{query}"
+        (row,) = await figures(side, asked)
+        (line,) = csv.DictReader(io.StringIO((await side.query.get(f"/analytics/orders?{asked}", headers=CSV)).text))
+        flat = {name: value["amount"] if isinstance(value, dict) else str(value) for name, value in row.items()}
+        assert line == {**flat, "currency": "GBP"}
+    times = await side.query.get(f"/analytics/confirmation-times?{ALL}", headers=CSV)
+    assert times.text.splitlines()[0] == "period,orders,average_seconds,p50_seconds,p90_seconds,p99_seconds"
+
+
+async def test_a_file_is_written_piece_by_piece(side: ReadSide, database) -> None:
+    many = EXPORT_ROWS * 2 + 7
+    await side.show(await side.order("1", placed("1", *((f"p{number}", 1, "1") for number in range(many)))))
+    answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product", headers=CSV)
+    assert len(answer.text.splitlines()) == many + 1
+    snapshots = Snapshots(plain(database.read_dsn("query")))
+    question = Question(date(2020, 1, 1), date(2030, 1, 1), group="product")
+    async with Sums(snapshots).stream(question) as parts:
+        assert [len(part) async for part in parts] == [EXPORT_ROWS, EXPORT_ROWS, 7]
+    await snapshots.close()
+
+
+async def test_a_reader_that_leaves_lets_go_of_what_it_was_reading_from() -> None:
+    closed: list[str] = []
+
+    async def parts() -> AsyncGenerator[list[Any]]:
+        try:
+            yield []
+            yield []
+        finally:
+            closed.append("parts")
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[AsyncGenerator[list[Any]]]:
+        yield parts()
+        closed.append("connection")
+
+    async def gone(_: object) -> None:
+        raise ConnectionResetError
+
+    async def never() -> Any:
+        await asyncio.Event().wait()
+
+    sheet = await Sheet.of(opened(), ["a"], dict)
+    with pytest.raises(ClientDisconnect):
+        await sheet({"type": "http", "asgi": {"spec_version": "2.4"}}, never, gone)
+    assert closed == ["parts", "connection"]
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("text/csv", True), ("TEXT/CSV;q=0.5", True), ("text/csv, application/json;q=0.9", True), ("text/csv, */*;q=0.1", True),
+        ("", False), ("*/*", False), ("text/*", False), ("text/csv;q=0", False), ("text/csv;q=0.5, */*", False),
+        ("text/csv;q=x, */*;q=0.1", False), ("text/csv;q=٣", False), (";;,", False),
+    ],
+)  # fmt: skip
+def test_csv_is_for_who_likes_it_best(accept: str, wanted: bool) -> None:
+    assert csv_wanted(accept) == wanted
+
+
+async def test_a_read_database_that_is_away(database) -> None:
+    class Away:
+        def dsn(self, service: str) -> str:
+            return database.dsn(service)
+
+        def read_dsn(self, service: str) -> str:
+            return database.read_dsn(service) + "_gone"
+
+    async with running(Away()) as side:
+        for headers in ({}, CSV):
+            answer = await side.query.get("/analytics/orders", headers=headers)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+DAYS = st.dates(date(1, 1, 1), date(9999, 12, 31))
+
+
+@given(DAYS, st.integers(0, 1_200))
+@example(date(9999, 11, 1), 1_000)
+def test_a_cover_is_all_the_days_and_each_once(start: date, days: int) -> None:
+    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
+    wanted = {date.fromordinal(each) for each in range(start.toordinal(), end.toordinal())}
+    pieces = cover(start, end)
+    assert len(set(pieces)) == len(pieces)
+    for day in wanted:
+        assert len(set(pieces) & set(periods_of(day))) == 1
+    counts = {4: 366, 7: 31, 10: 1}
+    assert sum(counts[len(piece)] for piece in pieces) >= len(wanted)
+    outside = [date.fromordinal(each) for each in (start.toordinal() - 1, end.toordinal()) if 1 <= each <= 3_652_059]
+    assert not any(set(pieces) & set(periods_of(day)) for day in outside)
+
+
+@given(DAYS, st.integers(0, 400), st.sampled_from(("day", "week", "month")), st.booleans())
+@example(date(9999, 12, 1), 400, "week", True)
+@example(date(9999, 12, 1), 400, "month", True)
+def test_a_series_has_each_day_in_its_own_point(start: date, days: int, interval: Any, weeks: bool) -> None:
+    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
+    points = dict(series(start, end, interval, weeks=weeks))
+    place = {"day": 0, "week": 1, "month": 2}[interval]
+    for each in range(start.toordinal(), end.toordinal()):
+        periods = periods_of(date.fromordinal(each))
+        (piece,) = set(points) & set(periods)
+        assert points[piece] == periods[place]
+
+
+def test_an_instant_is_of_a_day_in_utc() -> None:
+    assert periods_of(at("2026-01-01T13:59:00+14:00").astimezone(UTC).date())[:2] == ("2025-12-31", "2026-W01")
+
+
+async def test_a_late_start_and_an_unknown_order_change_no_figure(side: ReadSide) -> None:
+    await side.order("1", created("1"), confirmed("1"))
+    await side.append("fulfillment", "fulfillment-1", started("1"))
+    await side.show(await side.order("2", confirmed("2")))
+    assert [(row["status"], row["orders"]) for row in await figures(side, f"{ALL}&group_by=status")] == [
+        ("confirmed", 1)
+    ]
