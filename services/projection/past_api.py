@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.encoders import jsonable_encoder
 
 from services.kit.access import Caller, needs
-from services.kit.asking import Id, PositionToken, known_only, position_of, wrong
+from services.kit.asking import Id, level_with, wrong
 from services.kit.errors import NotFound
 from services.kit.instants import Rfc3339
 from services.kit.rest import json_router
@@ -24,12 +24,7 @@ def router(past: Past) -> APIRouter:
     """The route of the past."""
     routes = json_router()
 
-    async def level_with(request: Request, token: PositionToken = None) -> None:
-        known_only(request)
-        if token is not None:
-            await past.wait_for(position_of(token))
-
-    @routes.get("/orders/{order_id}", dependencies=[Depends(level_with)])
+    @routes.get("/orders/{order_id}", dependencies=[level_with(past.wait_for)])
     async def read_order_then(order_id: Id, at: At, caller: Annotated[Caller, needs("orders:read")]) -> Any:
         """What GET /orders/{order_id} would have answered then, but for what was erased since."""
         if at > datetime.now(UTC):

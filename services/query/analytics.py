@@ -6,13 +6,14 @@ they are now: what is cancelled a month later is missing in the revenue of the m
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.kit.access import needs
+from services.kit.asking import level_with
 from services.kit.rest import json_router
-from services.query.asking import level_with
 from services.query.figures import (
     CONFIRMATION_COLUMNS,
     Confirmations,
@@ -35,14 +36,14 @@ Asked = Annotated[Question, Depends(asked)]
 def router(sums: Sums) -> APIRouter:
     """The routes of analytics."""
     routes = json_router()
-    ready = [needs("analytics:read"), level_with(sums.wait_for, VIEWS_READ)]
+    ready = [needs("analytics:read"), level_with(partial(sums.wait_for, views=VIEWS_READ))]
     documented: dict[str, Any] = {"response_model_exclude_none": True, "responses": CSV_RESPONSE, "dependencies": ready}
 
     @routes.get("/analytics/orders", response_model=Report, **documented)
     async def figures_of_orders(request: Request, response: Response, question: Asked) -> Any:
         """What the orders placed in a range of days add up to, by period or by group; drafts are not placed."""
         if csv_wanted(request.headers.get("accept", "")):
-            return await Sheet.of(sums.stream(question), columns_of(question), figures_of)
+            return await Sheet.of(sums.stream(question), columns_of(question), shown=figures_of)
         response.headers["Vary"] = "Accept"
         figures = [shown(figures_of(row)) for row in await sums.rows(question)]
         return {"from": question.start, "to": question.end, "figures": figures}

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from services.kit.access import ORDERS_ADMIN, Caller, needs
+from services.kit.asking import Id, level_with, wrong
 from services.kit.errors import Forbidden, NotFound
-from services.kit.log import Position
 from services.kit.rest import json_router
-from services.query.export import CSV, CsvOfOrders, csv_wanted
 from services.query.filters import OrderFilter
 from services.query.listing import RELEVANCE, Page
-from services.query.paging import Window, wrong
+from services.query.paging import Window
 from services.query.parameters import (
     NEWEST_FIRST,
     CustomerFilter,
-    Id,
     SortText,
     StockText,
-    Token,
-    known_only,
     order_filter,
     sort_of,
     window,
 )
 from services.query.reading import Reading, StockFilter
+from services.query.sheets import CSV, Sheet, csv_wanted
+from services.query.shown import ORDER_COLUMNS
 
 __all__ = ["router"]
 
@@ -58,21 +57,16 @@ def router(reading: Reading) -> APIRouter:
     """The routes of query."""
     routes = json_router()
 
-    async def level_with(request: Request, token: Token = None) -> None:
-        """Refuse unknown parameters; wait until the read side is where the caller has been."""
-        known_only(request)
-        if token is not None:
-            of_one = "order_id" in request.path_params
-            await reading.wait_for(_position(token), VIEWS_OF_ONE_ORDER if of_one else VIEWS_READ)
-
     async def listed(request: Request, wanted: OrderFilter, sort: str | None, part: Window) -> Response | Any:
         if csv_wanted(request.headers.get("accept", "")):
-            return await CsvOfOrders.of(reading, wanted, _sort_in_csv(request, wanted, sort))
+            every = reading.every_order(wanted, _sort_in_csv(request, wanted, sort))
+            return await Sheet.of(every, ORDER_COLUMNS, filename="orders.csv")
         found = await reading.orders(wanted, sort_of(sort, wanted), part)
         shown = _page("orders", found, part)
         return shown if wanted.text is None else {**shown, "instead": found.instead}
 
-    ready = [Depends(level_with)]
+    ready = [level_with(partial(reading.wait_for, views=VIEWS_READ))]
+    ready_for_one = [level_with(partial(reading.wait_for, views=VIEWS_OF_ONE_ORDER))]
     stock_ready = [*ready, needs("stock:read")]
 
     @routes.get("/orders", dependencies=ready, responses=LIST)
@@ -89,7 +83,7 @@ def router(reading: Reading) -> APIRouter:
         whose = _within_reach(caller, customer_id)
         return await listed(request, replace(wanted, customer_id=whose), sort, part)
 
-    @routes.get("/orders/{order_id}", dependencies=ready)
+    @routes.get("/orders/{order_id}", dependencies=ready_for_one)
     async def read_order(order_id: Id, caller: ReadsOrders) -> Any:
         order = await reading.order(order_id, caller.own)
         if caller.own is not None:
@@ -151,10 +145,3 @@ def _sort_in_csv(request: Request, wanted: OrderFilter, sort: str | None) -> str
     if chosen.removeprefix("-") == RELEVANCE:
         raise wrong("sort", "CSV has all orders that match, and not all are ranked")
     return chosen
-
-
-def _position(token: str) -> Position:
-    try:
-        return Position.parse(token)
-    except ValueError as error:
-        raise wrong("position", "this is not a position that we gave") from error

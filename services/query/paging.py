@@ -20,10 +20,10 @@ from sqlalchemy import ColumnElement, DateTime, Numeric, func, literal, select, 
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.types import TypeEngine
 
-from services.kit.errors import FieldError, Invalid
+from services.kit.asking import wrong
 from services.query.snapshots import Row, Snapshot
 
-__all__ = ["COUNTED_MAX", "Count", "Counted", "Key", "Sorting", "Window", "count_of", "digest_of", "wrong"]
+__all__ = ["COUNTED_MAX", "Count", "Counted", "Key", "Sorting", "Window", "count_of", "digest_of"]
 
 COUNTED_MAX = 10_000
 """How far the rows of a list are counted unless somebody asks for more, and how far a page's number reaches."""
@@ -93,11 +93,6 @@ class Sorting:
 def digest_of(asked: object, sort: str) -> str:
     """What tells one question from another; `asked` is a record of its filters."""
     return hashlib.sha256(f"{asked!r} {sort}".encode()).hexdigest()[:DIGEST_CHARS]
-
-
-def wrong(field: str, detail: str) -> Invalid:
-    """The error that a parameter cannot be used."""
-    return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))
 
 
 async def count_of(at: Snapshot, rows: GenerativeSelect, bound: int | None) -> Counted:

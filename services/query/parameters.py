@@ -5,26 +5,21 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from fastapi import Path, Query, Request
-from fastapi.dependencies.models import Dependant
+from fastapi import Query, Request
 
-from services.kit.errors import FieldError, Invalid
+from services.kit.asking import PRINTABLE, wrong
 from services.kit.instants import Rfc3339
-from services.kit.log import POSITION_PATTERN
 from services.kit.terms import terms
 from services.query.filters import OrderFilter
 from services.query.listing import RANKED_MAX, RELEVANCE, SORTS
-from services.query.paging import COUNTED_MAX, Count, Window, wrong
+from services.query.paging import COUNTED_MAX, Count, Window
 from services.query.words import TEXT_CHARS_MAX, WORDS_MAX
 
 __all__ = [
     "NEWEST_FIRST",
     "CustomerFilter",
-    "Id",
     "SortText",
     "StockText",
-    "Token",
-    "known_only",
     "order_filter",
     "sort_of",
     "window",
@@ -35,15 +30,12 @@ PAGE_SIZE_MAX = 100
 STATUSES_MAX = 9
 CURSOR_CHARS_MAX = 1_000
 STOCK_TEXT_CHARS_MAX = 100
-PRINTABLE = r"^[ -~]+$"
-"""What ids are made of; Postgres cannot even be asked for some of the rest."""
 AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 NEWEST_FIRST = "-created_at"
 
 Status = Literal[
     "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
 ]
-Id = Annotated[str, Path(max_length=64, pattern=PRINTABLE)]
 CustomerFilter = Annotated[
     str | None,
     Query(max_length=64, pattern=PRINTABLE, description="Orders of this customer.", examples=["usr_01jd8x"]),
@@ -165,15 +157,6 @@ StockText = Annotated[
         examples=["heart holder"],
     ),
 ]
-Token = Annotated[
-    str | None,
-    Query(
-        alias="position",
-        pattern=POSITION_PATTERN,
-        description="The `position` of an answer to a command: what is read knows of it.",
-        examples=["00000001.00000000000002f1.0000000000000017"],
-    ),
-]
 
 
 def order_filter(
@@ -225,19 +208,3 @@ def sort_of(text: str | None, asked: OrderFilter) -> str:
     if asked.text is None and text.removeprefix("-") == RELEVANCE:
         raise wrong("sort", "there is a relevance only where there is a text to look for (q)")
     return text
-
-
-def known_only(request: Request) -> None:
-    """Invalid if there is a parameter that the route does not have."""
-    unknown = sorted(set(request.query_params) - _names(request.scope["route"].dependant))
-    if unknown:
-        raise Invalid(
-            "unknown-parameter",
-            f"unknown: {', '.join(unknown)}",
-            tuple(FieldError(name, "unknown", "there is no such parameter") for name in unknown),
-        )
-
-
-def _names(dependant: Dependant) -> set[str]:
-    inner = (name for each in dependant.dependencies for name in _names(each))
-    return {parameter.alias for parameter in dependant.query_params}.union(inner)

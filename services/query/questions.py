@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import BeforeValidator
 
+from services.kit.asking import PRINTABLE, wrong
 from services.kit.periods import Interval
-from services.query.asking import wrong
 from services.query.sums import SORTS, Group, Question
 
 __all__ = ["AskedInterval", "Range", "asked", "check_points"]
@@ -22,7 +22,6 @@ POINTS_BY_COUNTRY_MAX = 62
 LIMIT_DEFAULT = 10
 LIMIT_MAX = 1_000
 DAYS_AT_LEAST = {"day": 1, "week": 7, "month": 28}
-PRINTABLE = r"^[ -~]+$"
 WRITTEN = re.compile(r"\d{4}-\d\d-\d\d")
 
 

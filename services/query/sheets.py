@@ -1,4 +1,7 @@
-"""Tables as CSV (RFC 4180) that spreadsheets can open without harm, written while they are read."""
+"""Tables as CSV (RFC 4180) that spreadsheets can open without harm, written while they are read.
+
+The same resource in another representation, so it is asked for by `Accept` (RFC 9110, 12.5.1) and not by another path.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,21 @@ import io
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from services.kit.asking import amount_of
 from services.kit.logs import log
 from services.query.snapshots import Row
 
 __all__ = ["CSV", "CSV_RESPONSE", "EXPORT_SECONDS_MAX", "Sheet", "csv_wanted", "lines"]
 
 EXPORT_SECONDS_MAX = 240
-"""How long a file may hold its connection, however slowly it is being read."""
+"""Below what platforms allow a request; who reads slower than this finds the connection closed before the end."""
 CSV = "text/csv"
 MEDIA_TYPE = f"{CSV}; charset=utf-8; header=present"
 CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
@@ -31,8 +36,9 @@ CSV_RESPONSE: dict[int | str, dict[str, Any]] = {
     }
 }
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What makes a spreadsheet calculate a cell instead of showing it."""
+"""What makes a spreadsheet calculate a cell instead of showing it (OWASP, CSV injection)."""
 Parts = AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]
+Shown = Callable[[Row], Mapping[str, Any]]
 
 
 def csv_wanted(accept: str) -> bool:
@@ -61,41 +67,48 @@ def lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, header: 
 
 
 def _cell(value: object) -> object:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return amount_of(value) if isinstance(value, Decimal) else value
 
 
 class Sheet(StreamingResponse):
     """A table as a file; what it is read from is let go of when the client has everything, or has left."""
 
-    def __init__(self, pieces: AsyncGenerator[str], held: AsyncExitStack) -> None:
+    def __init__(self, pieces: AsyncGenerator[str], held: AsyncExitStack, filename: str | None) -> None:
         self._pieces = pieces
         self._held = held
-        super().__init__(pieces, media_type=MEDIA_TYPE, headers={"Vary": "Accept"})
+        named = {"Content-Disposition": f'attachment; filename="{filename}"'} if filename else {}
+        super().__init__(pieces, media_type=MEDIA_TYPE, headers={"Vary": "Accept", **named})
 
     @classmethod
-    async def of(cls, parts: Parts, columns: Sequence[str], shown: Callable[[Row], Mapping[str, Any]]) -> Sheet:
+    async def of(
+        cls, parts: Parts, columns: Sequence[str], *, shown: Shown = lambda row: row, filename: str | None = None
+    ) -> Sheet:
         """Begins to read, so that what can fail has failed before the answer begins."""
         async with AsyncExitStack() as opened:
             rest = await opened.enter_async_context(parts)
             opened.push_async_callback(rest.aclose)
-            head = lines(columns, map(shown, await anext(rest, ())), header=True)
-            return cls(_pieces(head, rest, columns, shown), opened.pop_all())
+            first = await anext(rest, list[Row]())  # an empty tuple here makes Python 3.11 raise SystemError
+            head = lines(columns, map(shown, first), header=True)
+            return cls(_pieces(head, rest, columns, shown), opened.pop_all(), filename)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI 3; the connection is broken off if it takes too long."""
+        """ASGI 3; the server breaks the connection off if it takes too long."""
         try:
             async with asyncio.timeout(EXPORT_SECONDS_MAX):
                 await super().__call__(scope, receive, send)
         except TimeoutError:
             log("export cut off", level=logging.WARNING, seconds=EXPORT_SECONDS_MAX)
-            raise
         finally:
             await self._pieces.aclose()
             await self._held.aclose()
 
 
 async def _pieces(
-    head: str, rest: AsyncGenerator[Sequence[Row]], columns: Sequence[str], shown: Callable[[Row], Mapping[str, Any]]
+    head: str, rest: AsyncGenerator[Sequence[Row]], columns: Sequence[str], shown: Shown
 ) -> AsyncGenerator[str]:
     yield head
     async for part in rest:

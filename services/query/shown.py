@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
+from services.kit.asking import shown_money
 from services.query.snapshots import Row
 
-__all__ = ["amount_of", "level", "line", "moments", "order"]
+__all__ = ["ORDER_COLUMNS", "level", "line", "moments", "order"]
+
+ORDER_COLUMNS = (
+    "order_id", "customer_id", "customer_name", "email", "status", "reason", "total", "currency", "city", "country",
+    "priority", "line_count", "tracking_number", "created_at", "updated_at",
+)  # fmt: skip
+"""Of an order as a line of a table."""
 
 
 def order(row: Row) -> dict[str, Any]:
     """An order."""
     shown = {name: value for name, value in row.items() if name not in ("total", "currency")}
-    return {**shown, "total": _money(row["total"], row["currency"])}
+    return {**shown, "total": shown_money(row["total"], row["currency"])}
 
 
 def line(row: Row, currency: str) -> dict[str, Any]:
     """A line of an order in this currency."""
     shown = {name: value for name, value in row.items() if name not in ("order_id", "unit_price")}
-    return {**shown, "unit_price": _money(row["unit_price"], currency)}
+    return {**shown, "unit_price": shown_money(row["unit_price"], currency)}
 
 
 def moments(rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -32,14 +38,3 @@ def moments(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def level(row: Row) -> dict[str, Any]:
     """How much of a product there is."""
     return {**row, "available": row["on_hand"] - row["reserved"]}
-
-
-def amount_of(amount: Decimal) -> str:
-    """Exact, with at least two decimals and no zeros beyond them."""
-    exact = amount.normalize()
-    digits = max(-int(exact.as_tuple().exponent), 2)
-    return f"{amount:.{digits}f}"
-
-
-def _money(amount: Decimal, currency: str) -> dict[str, str]:
-    return {"amount": amount_of(amount), "currency": currency}

@@ -353,7 +353,7 @@ async def test_a_reader_that_leaves_lets_go_of_what_it_was_reading_from() -> Non
     async def never() -> Any:
         await asyncio.Event().wait()
 
-    sheet = await Sheet.of(opened(), ["a"], dict)
+    sheet = await Sheet.of(opened(), ["a"])
     with pytest.raises(ClientDisconnect):
         await sheet({"type": "http", "asgi": {"spec_version": "2.4"}}, never, gone)
     assert closed == ["parts", "connection"]

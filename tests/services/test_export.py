@@ -13,7 +13,6 @@ import httpx
 import pytest
 import uvicorn
 
-from services.query.export import csv_wanted
 from tests.services.read_side import ReadSide, running
 from tests.services.shop import placed, show
 from tests.tokens import authorization, customer
@@ -40,25 +39,6 @@ async def rows(side: ReadSide, query: str = "", **headers: str) -> list[dict[str
     answer = await side.query.get(f"/orders{query}", headers={**CSV, **headers})
     assert answer.status_code == 200, answer.text
     return list(csv.DictReader(io.StringIO(answer.text, newline="")))
-
-
-@pytest.mark.parametrize(
-    ("accept", "expected"),
-    [
-        ("text/csv", True),
-        ("TEXT/CSV; header=present", True),
-        ("text/csv, */*;q=0.1", True),
-        ("application/json;q=0.5, text/csv;q=0.6", True),
-        ("text/csv;q=0.5, application/json", False),
-        ("text/csv;q=0", False),
-        ("text/csv;q=x", False),
-        ("*/*", False),
-        ("text/html, */*;q=0.8", False),
-        ("", False),
-    ],
-)
-def test_csv_is_for_who_asks_for_it(accept: str, expected: bool) -> None:
-    assert csv_wanted(accept) is expected
 
 
 async def test_the_whole_list_in_its_order(side: ReadSide) -> None:
