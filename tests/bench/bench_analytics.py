@@ -15,7 +15,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +170,9 @@ def life_of(placement: Placement) -> dict[str, list[Message]]:
         for line in order.lines
     ]
     created = orders.OrderCreated(
-        order_id=order_id, customer_id=f"cus_{order.customer}" if order.customer else None, lines=tuple(lines),
-        total=total, shipping_address=ADDRESS.model_copy(update={"country": order.country}), payment_method=CARD,
-        placed_at=order.at.replace(tzinfo=UTC),
+        order_id=order_id, customer_id=f"cus_{order.customer.id}" if order.customer.id else None, lines=tuple(lines),
+        total=total, shipping_address=ADDRESS.model_copy(update={"country": order.place.country}), payment_method=CARD,
+        placed_at=order.at,
     )  # fmt: skip
     said: dict[str, list[Message]] = {"orders": [created], "fulfillment": [started(order_id)], "payments": []}
     if number % 40 == 0:

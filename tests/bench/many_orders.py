@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from services.contracts import orders
 from services.kit.log import Position, Recorded
 from services.kit.message import Message, Money
-from services.local.replay.plan import Placement, Plan, email_of, name_of
+from services.local.replay.plan import Placement, Plan
 from services.projection.versions import ReadDatabase
 from services.projection.view import Shown
 from services.projection.views import VIEWS
@@ -90,8 +89,8 @@ async def _project(database: ReadDatabase, file: Path, orders_max: int) -> int:
 
 def _life(step: Placement) -> Iterator[Shown]:
     order, order_id = step.order, f"ord_{step.number:06}"
-    at = order.at.replace(tzinfo=UTC)
-    who = f"customer {order.customer}" if order.customer else f"guest {order.invoice}"
+    at = order.at
+    who = order.customer
     lines = tuple(
         orders.OrderLine(
             product_id=line.product_id,
@@ -102,9 +101,9 @@ def _life(step: Placement) -> Iterator[Shown]:
         for line in order.lines
     )
     city = CITIES[step.number % len(CITIES)]
-    address = orders.Address(name=name_of(who), line1="1 Road", city=city, country=order.country)
+    address = orders.Address(name=who.name, line1="1 Road", city=city, country=order.place.country)
     created = orders.OrderCreated(
-        order_id=order_id, customer_id=order.customer or None, email=email_of(who), customer_name=name_of(who),
+        order_id=order_id, customer_id=who.id or None, email=who.email or None, customer_name=who.name,
         lines=lines, total=Money(amount=Decimal(order.total), currency=order.currency), shipping_address=address,
         payment_method=orders.PaymentMethod(token="tok_approve"), placed_at=at,
     )  # fmt: skip

@@ -9,9 +9,7 @@ import pytest
 
 from services.contracts import orders, users
 from services.kit.terms import terms
-from services.local.replay.importer import Importer, read_rows
-from services.local.replay.plan import SLICE
-from services.local.replay.records import Order
+from services.local.replay.plan import SLICE, Placement, Plan
 from services.query import listing
 from services.query.highlights import marked
 from tests.services.read_side import ADDRESS, AT, ReadSide, running
@@ -184,8 +182,7 @@ async def test_who_is_erased_is_not_found_and_their_words_are_gone(side: ReadSid
 
 def real_texts() -> Mapping[str, list[str]]:
     """Orders of all the texts of goods in the slice, each text once."""
-    with read_rows(SLICE) as rows:
-        sold = [each for each in Importer().read(rows) if isinstance(each, Order)]
+    sold = (step.order for step in Plan(SLICE).steps() if isinstance(step, Placement))
     texts = sorted({line.product_name for each in sold for line in each.lines})
     return {f"o{first:05}": texts[first : first + LINES] for first in range(0, len(texts), LINES)}
 
