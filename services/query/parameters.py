@@ -33,7 +33,8 @@ __all__ = [
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 STATUSES_MAX = 9
-CURSOR_CHARS_MAX = 1_000
+CURSOR_CHARS_MAX = 400
+CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 STOCK_TEXT_CHARS_MAX = 100
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
@@ -136,8 +137,8 @@ PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Rows of a p
 CursorText = Annotated[
     str | None,
     Query(
-        min_length=1,
         max_length=CURSOR_CHARS_MAX,
+        pattern=CURSOR_PATTERN,
         description=(
             "`next_cursor` of the page before, with the same filters and sort, and instead of `page`. A page of any "
             "depth takes the same time; rows are not counted on it."

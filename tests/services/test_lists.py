@@ -104,7 +104,7 @@ async def test_a_cursor_belongs_to_its_question(side: ReadSide) -> None:
     digest = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
     for query in (
         f"cursor={cursor}", f"country=GB&cursor={cursor}", f"country=FR&sort=total&cursor={cursor}",
-        f"country=FR&cursor={cursor[:-4]}", "cursor=%00", "cursor=a", "country=FR&cursor=" + "A" * 900,
+        f"country=FR&cursor={cursor[:-4]}", "cursor=%00", "cursor=a", "country=FR&cursor=" + "A" * 300,
         *(f"country=FR&cursor={forged(digest, *key)}" for key in (
             ("x", "y"), ("2026-03-01", "o"), ("2026-03-01T00:00:00+01:00", "o"), (1, 2), (), ("2026-03-01T00:00:00+00:00",),
             ("2026-03-01T00:00:00+00:00", "a\x00b"), ("2026-03-01T00:00:00+00:00", "\ud800"), (None, None),
