@@ -28,7 +28,8 @@ __all__ = [
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
 STATUSES_MAX = 9
-CURSOR_CHARS_MAX = 1_000
+CURSOR_CHARS_MAX = 400
+CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 STOCK_TEXT_CHARS_MAX = 100
 AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 NEWEST_FIRST = "-created_at"
@@ -128,8 +129,8 @@ PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Rows of a p
 CursorText = Annotated[
     str | None,
     Query(
-        min_length=1,
         max_length=CURSOR_CHARS_MAX,
+        pattern=CURSOR_PATTERN,
         description=(
             "`next_cursor` of the page before, with the same filters and sort, and instead of `page`. A page of any "
             "depth takes the same time; rows are not counted on it."

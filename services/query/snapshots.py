@@ -41,6 +41,8 @@ STATEMENT_SECONDS_MAX = 10
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.02
 AGAIN_AFTER_SECONDS = 1
+AWAY = ("read-database-away", "the read database cannot be reached")
+AWAY_AGAIN_SECONDS = 2
 ATTEMPTS_MAX = 3
 SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # how rare what is asked for is decides how to look for it
@@ -109,7 +111,7 @@ class Snapshots:
         self, question: Callable[[Snapshot], Awaitable[Executable]]
     ) -> AsyncGenerator[AsyncGenerator[Sequence[Row]]]:
         """All rows of a query as of one moment, some at a time; Unavailable if too many are being read."""
-        with _told():
+        with _told("exports-busy", "too many lists are being exported"):
             async with self._exports.connect() as connection:
                 snapshot = await _snapshot(connection)
                 yield snapshot.parts(await question(snapshot))
@@ -166,8 +168,8 @@ async def _snapshot(connection: AsyncConnection) -> Snapshot:
 
 
 @contextmanager
-def _told() -> Generator[None]:
-    """Unavailable for what is no fault of the question."""
+def _told(code: str = AWAY[0], detail: str = AWAY[1]) -> Generator[None]:
+    """Unavailable for what is no fault of the question; `code` says it where all connections are taken."""
     try:
         yield
     except DBAPIError as error:
@@ -175,9 +177,11 @@ def _told() -> Generator[None]:
             raise _Dropped("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS) from error
         if not _is_away(error):
             raise
-        raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
-    except (OSError, TimeoutError, PoolTimeout) as error:
-        raise Unavailable("read-database-away", "the read database cannot be reached", 2) from error
+        raise Unavailable(*AWAY, AWAY_AGAIN_SECONDS) from error
+    except (OSError, TimeoutError) as error:
+        raise Unavailable(*AWAY, AWAY_AGAIN_SECONDS) from error
+    except PoolTimeout as error:
+        raise Unavailable(code, detail, AWAY_AGAIN_SECONDS) from error
 
 
 def _rows(found: CursorResult[Any]) -> Sequence[Row]:

@@ -45,10 +45,9 @@ Vocabulary = Table | Subquery
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """For each word the terms that it stands for, all words required; `least` is how many orders can match at most."""
+    """For each word the terms that it stands for; all words are required."""
 
     words: Mapping[str, Sequence[str]]
-    least: int
 
     @property
     def terms(self) -> frozenset[str]:
@@ -90,8 +89,7 @@ async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meanin
         found[begun] |= await _beginning(at, vocabulary, begun)
     for word in [word for word in words if not found[word]][:MENDED_MAX]:
         found[word] = await _like(at, vocabulary, word)
-    least = min(sum(orders.values()) for orders in found.values())
-    return Meaning({word: sorted(orders) for word, orders in found.items()}, least)
+    return Meaning({word: sorted(orders) for word, orders in found.items()})
 
 
 def _words(text: str) -> tuple[Sequence[str], str | None]:

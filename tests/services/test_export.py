@@ -13,6 +13,11 @@ import httpx
 import pytest
 import uvicorn
 
+from services.kit.errors import Unavailable
+from services.kit.secrets import plain
+from services.query.filters import OrderFilter
+from services.query.paging import Window
+from services.query.reading import Reading
 from tests.services.read_side import ReadSide, running
 from tests.services.shop import placed, show
 from tests.tokens import authorization, customer
@@ -104,6 +109,20 @@ async def on_loopback(side: ReadSide) -> AsyncGenerator[httpx.AsyncClient]:
         yield client
     server.should_exit = True
     await serving
+
+
+async def test_exports_take_turns_and_keep_no_other_reader_waiting(side: ReadSide, monkeypatch) -> None:
+    monkeypatch.setattr("services.query.snapshots.EXPORT_WAIT_SECONDS", 0.1)
+    await show(side, placed("o1"))
+    reading = Reading(plain(side.database.read_dsn("query")))
+    async with reading.every_order(OrderFilter(), "total"), reading.every_order(OrderFilter(), "total"):
+        with pytest.raises(Unavailable) as refused:
+            await reading.every_order(OrderFilter(), "total").__aenter__()
+        assert refused.value.code == "exports-busy"
+        assert len((await reading.orders(OrderFilter(), "total", Window())).rows) == 1
+    async with reading.every_order(OrderFilter(), "total") as parts:
+        assert len(await anext(parts)) == 1
+    await reading.close()
 
 
 async def test_an_export_is_of_one_moment_and_ends_when_its_reader_leaves(side: ReadSide, database) -> None:

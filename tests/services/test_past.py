@@ -111,7 +111,7 @@ async def test_a_moment_from_now_is_the_future(side: ReadSide) -> None:
 
 
 async def test_bad_ids(side: ReadSide) -> None:
-    for order_id in ("%00", "x" * 65, "a%0Ab"):
+    for order_id in ("%01", "x" * 65, "a%0Ab"):
         assert (await side.projection.get(f"/orders/{order_id}?at=2026-03-01T12:00:00Z")).status_code == 422
 
 

@@ -99,4 +99,4 @@ async def test_a_write_is_read_from_its_position_on_while_versions_come_and_go(s
     done.set()
     await working
     assert switches == 2 * TURNS * len(VIEWS)
-    assert placed > switches
+    assert placed >= TURNS
