@@ -2,6 +2,8 @@
 BIN := .venv/bin
 PYTHON ?=
 ORDERS ?=
+DATA ?=
+ACCOUNTS ?=
 VALUES ?=
 OUT ?=
 UPGRADE ?=
@@ -11,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up down chaos fuzz bench promtool manifests keep lock clean
+.PHONY: help setup check format test demo up down chaos fuzz year bench promtool manifests keep lock clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -65,6 +67,9 @@ chaos: setup ## kill and restart things while orders flow, then the books
 
 fuzz: setup ## every route against its OpenAPI document, deeper and at random (EXAMPLES=n for each)
 	ZEROCART_FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/pytest tests/services/test_openapi.py
+
+year: setup ## a whole data set through REST, and every row beside a second opinion (DATA=path, ORDERS=n, ACCOUNTS=1)
+	$(BIN)/python -m tests.year $(DATA) $(if $(ORDERS),--orders $(ORDERS)) $(if $(ACCOUNTS),--accounts)
 
 bench: setup ## measure what docs/performance.md says
 	$(BIN)/python -m tests.bench

@@ -1,0 +1,103 @@
+"""Small slices of real orders through everything, killed and gone on with, and every row beside a second opinion."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from services.local.replay.plan import SLICE
+from services.projection.views import VIEWS
+from tests.e2e.local import Local, cluster
+from tests.local.sales import ORACLE_SLICE
+from tests.year.again import caught_up, rewind
+from tests.year.compare import compare
+from tests.year.expected import ORACLE, RETAIL, expected
+from tests.year.log import still
+
+pytestmark = pytest.mark.e2e
+ORDERS = 60
+KILLS = 3
+SPEED = "1500x"
+"""The orders are of one day: they take about 15 s."""
+AGAIN_SECONDS_MAX = 300.0
+
+
+@pytest.fixture
+def local(tmp_path) -> Iterator[Local]:
+    with cluster(tmp_path / "cluster", EDGE_TRUSTED_PROXIES="127.0.0.1/32") as local:
+        yield local
+
+
+def second_opinion(kind: str, data: Path, orders_max: int | None = None) -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect()
+    expected(database, kind, data, orders_max)
+    return database
+
+
+def differences(database: duckdb.DuckDBPyConnection, local: Local) -> list[str]:
+    found = asyncio.run(compare(database, local.running))
+    assert sum(each.expected for each in found) > 100
+    return [f"{each.table}: {', '.join(each.examples)}" for each in found if not each.same]
+
+
+def test_a_replay_that_is_killed_again_and_again_places_everything_once(local, tmp_path):
+    words = ["replay", str(SLICE), "--orders", str(ORDERS)]
+    program = [sys.executable, "-c", "from services.local.cli import main; main()", *words, "--speed", SPEED]
+    for number in range(1, KILLS + 1):
+        process = subprocess.Popen(program, env=local.environ, stdout=subprocess.DEVNULL, start_new_session=True)
+        local.until(lambda number=number: answered(local) >= number * ORDERS // (KILLS + 2), 120)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert answered(local) < ORDERS
+    done = json.loads(local.command(*words, "--json"))
+    assert done["placed"] + done["placed_before"] == ORDERS
+    assert done["placed_before"] > 0
+    again = json.loads(local.command(*words, "--json"))
+    assert (again["placed"], again["placed_before"], again["cancelled"]) == (0, ORDERS, 0)
+    without_a_journal = ["--edge", local.running.edge_url]  # the journal is one of each system
+    local.environ["ZEROCART_OPERATOR_SECRET"] = local.credentials.secret
+    assert json.loads(local.command(*words, *without_a_journal, "--json"))["placed"] == ORDERS  # all are repeats
+    database = second_opinion(RETAIL, SLICE, ORDERS)
+    local.until(lambda: not differences(database, local))
+    assert differences(second_opinion(RETAIL, SLICE, ORDERS - 1), local) != []
+
+
+def answered(local: Local) -> int:
+    """How many invoices the journal knows an answer to."""
+    for file in (local.state.home / "replay").glob("*.sqlite"):
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as journal, suppress(sqlite3.OperationalError):
+            return journal.execute("SELECT count(*) FROM step").fetchone()[0]
+    return 0
+
+
+def test_every_row_is_as_it_must_be_and_stays_so_when_views_are_rebuilt_and_the_topic_comes_again(local, tmp_path):
+    database, report = second_opinion(ORACLE, ORACLE_SLICE), tmp_path / "report.csv"
+    words = ["replay", str(ORACLE_SLICE), "--mapping", ORACLE, "--accounts", "--report", str(report), "--json"]
+    done = json.loads(local.command(*words))
+    assert (done["refused"], done["cancellations_refused"]) == (0, 0)
+    assert done["cancelled"] > 0 and done["dispatched"] > 0 and done["delivered"] > 0
+    assert {row["code"] for row in csv.DictReader(report.read_text().splitlines())} <= {"given_back"}
+    local.until(lambda: not differences(database, local))
+    for view in VIEWS:
+        local.command("rebuild", view)
+    assert differences(database, local) == []
+    before = asyncio.run(still(local.running, AGAIN_SECONDS_MAX))
+    topic, groups = local.running.topic, asyncio.run(caught_up(local.running, AGAIN_SECONDS_MAX))
+    local.command("down")
+    assert rewind(local.state.home, topic, groups) > 1_000
+    local.up()
+    asyncio.run(caught_up(local.running, AGAIN_SECONDS_MAX))
+    assert asyncio.run(still(local.running, AGAIN_SECONDS_MAX)) == before
+    assert differences(database, local) == []

@@ -1,0 +1,1 @@
+"""Whole data sets through the system, beside what DuckDB makes of the same files."""
