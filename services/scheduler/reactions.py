@@ -34,7 +34,8 @@ class Alarm:
         """Something is due at `due`."""
         if self._next is not None and self._next <= due and self._next > now:
             return
-        await self._set(due, now)
+        # not `due` itself: what a process before this one left, or is late already, must not be put off by it
+        await self._set(await self._timers.next_due(), now)
 
     async def look(self, now: datetime) -> None:
         """Say what is due, and aim at what is next."""
