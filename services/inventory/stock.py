@@ -85,8 +85,11 @@ class StockRoom:
             decision = RESERVATION.decide(make(levels), loaded.state)
             if isinstance(decision, Rejected) or not decision:
                 return None
+            # first, because only this notices a decision made before the same one was carried out elsewhere: the goods
+            # have left by then, and moving them again may be more than there is
+            appended = await self._append(unit, stream, loaded.version, decision, cause)
             await self._move(unit, order_id, decision)
-            return await self._append(unit, stream, loaded.version, decision, cause)
+            return appended
 
         await self._once(work, cause)
 

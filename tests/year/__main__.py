@@ -22,10 +22,11 @@ from services.projection.views import VIEWS
 from tests.year.again import caught_up, rewind
 from tests.year.compare import Compared, compare
 from tests.year.expected import ORACLE, RETAIL, expected
-from tests.year.log import facts
+from tests.year.log import still
 
 HOME = ".zerocart/year"
 SETTLE_SECONDS_MAX = 120.0
+STILL_SECONDS_MAX = 600.0
 AGAIN_SECONDS_MAX = 5_400.0
 
 
@@ -69,7 +70,7 @@ def _words(options: argparse.Namespace) -> list[str]:
 
 def _again(database: duckdb.DuckDBPyConnection) -> bool:
     running = _running()
-    before = asyncio.run(_still(running))
+    before = asyncio.run(still(running, STILL_SECONDS_MAX))
     groups = asyncio.run(caught_up(running, SETTLE_SECONDS_MAX))
     _timed("down", "down")
     start = time.monotonic()
@@ -80,23 +81,11 @@ def _again(database: duckdb.DuckDBPyConnection) -> bool:
     start = time.monotonic()
     done = asyncio.run(caught_up(_running(), AGAIN_SECONDS_MAX))
     _say(f"delivered again to {len(done)} Triggers, {sum(done.values()):,} deliveries offered", start)
-    after = asyncio.run(_still(_running()))
+    after = asyncio.run(still(_running(), STILL_SECONDS_MAX))
     for name in sorted(before.keys() | after.keys()):
         if before.get(name) != after.get(name):
             print(f"  {name}: {before.get(name)} before, {after.get(name)} after")
     return _looked(database, "after the topic was delivered again") and before == after
-
-
-async def _still(running: Running) -> dict[str, str]:
-    """The facts when they have stopped changing."""
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    before = await facts(running)
-    while True:
-        await asyncio.sleep(5)
-        now = await facts(running)
-        if now == before or time.monotonic() > deadline:
-            return now
-        before = now
 
 
 def _looked(database: duckdb.DuckDBPyConnection, when: str) -> bool:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import asyncpg
 
 from services.local.state import Running
 
-__all__ = ["facts"]
+__all__ = ["facts", "still"]
 
 BY_SERVICE = """
     SELECT service, count(*), md5(string_agg(stream || ':' || version, ',' ORDER BY stream, version)) FROM log.events
     WHERE service <> 'scheduler' GROUP BY service
 """
 """Timers go on by themselves: what the scheduler says depends on how late it is."""
+STILL_SECONDS = 5.0
 FACTS = {
     "money moves": "SELECT count(*) FROM payments.sandbox_ledger",
     "money moved": "SELECT coalesce(sum(amount), 0) FROM payments.sandbox_ledger",
@@ -21,7 +25,20 @@ FACTS = {
     "dead letters": "SELECT count(*) FROM operations.dead_letters",
     "failures": "SELECT count(*) FROM log.failures",
     "unpublished": "SELECT count(*) FROM log.outbox",
+    "overdue": "SELECT count(*) FROM scheduler.timers WHERE NOT cancelled AND due_at < now()",
 }
+
+
+async def still(running: Running, seconds_max: float) -> dict[str, str]:
+    """The facts when they have stopped changing and no timer is overdue: some came due while the cluster was down."""
+    deadline = time.monotonic() + seconds_max
+    before = await facts(running)
+    while True:
+        await asyncio.sleep(STILL_SECONDS)
+        now = await facts(running)
+        if (now == before and now["overdue"] == "0") or time.monotonic() > deadline:
+            return now
+        before = now
 
 
 async def facts(running: Running) -> dict[str, str]:

@@ -1,0 +1,59 @@
+"""What a process of the scheduler that knows nothing yet must not put off: what the one before it left."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from services.scheduler.reactions import Alarm
+from services.scheduler.timers import Timers
+
+NOW = datetime.now(UTC)
+
+
+class Kept(Timers):
+    """Timers without a database, which are due at these times."""
+
+    def __init__(self, *due: datetime) -> None:
+        self.due = sorted(due)
+
+    async def fire(self, now: datetime) -> int:
+        before = len(self.due)
+        self.due = [due for due in self.due if due > now]
+        return before - len(self.due)
+
+    async def next_due(self) -> datetime | None:
+        return self.due[0] if self.due else None
+
+
+class Aims:
+    def __init__(self) -> None:
+        self.at: list[datetime | None] = []
+
+    async def aim(self, due: datetime | None) -> None:
+        self.at.append(due)
+
+
+async def test_a_later_timer_does_not_put_off_what_an_earlier_process_left() -> None:
+    late, later = NOW - timedelta(seconds=2), NOW + timedelta(minutes=5)
+    timers, clock = Kept(late, later), Aims()
+    alarm = Alarm(timers, clock)
+    await alarm.notice(later, NOW)
+    assert clock.at == [NOW + timedelta(seconds=1)]
+    while timers.due != [later]:
+        await asyncio.sleep(0.01)  # it is said at once, by this process
+    await asyncio.sleep(0.01)
+    assert clock.at[-1] == later
+    alarm.stop()
+
+
+async def test_of_timers_that_come_in_any_order_the_first_is_aimed_at() -> None:
+    first, second = NOW + timedelta(minutes=5), NOW + timedelta(minutes=9)
+    timers, clock = Kept(second), Aims()
+    alarm = Alarm(timers, clock)
+    await alarm.notice(second, NOW)
+    timers.due.insert(0, first)
+    await alarm.notice(first, NOW)
+    await alarm.notice(second, NOW)
+    assert clock.at == [second, first]
+    alarm.stop()
