@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 
 import httpx
 import pytest
 
+from tests.architecture.rules import ROOT
 from tests.containers.engine import run, until
 from tests.containers.test_image import START_SECONDS_MAX, container, port_of
 
 EDGE_IMAGE = "zerocart-edge:test"
-UPSTREAMS = ("users", "query", "orders", "inventory", "payments", "shipping", "fulfillment", "operations")
+UPSTREAMS = set(re.findall(r"\{\$(\w+_UPSTREAM)\}", (ROOT / "docker" / "edge" / "Caddyfile").read_text()))
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +24,7 @@ def edge_image(engine) -> str:
 
 @pytest.fixture
 def edge(edge_image) -> Generator[str]:
-    upstreams = [f"--env={name.upper()}_UPSTREAM=127.0.0.1:9" for name in UPSTREAMS]
+    upstreams = [f"--env={name}=127.0.0.1:9" for name in UPSTREAMS]
     options = ("--publish", "127.0.0.1:0:8080", "--env=EDGE_TRUSTED_PROXIES=private_ranges 100.64.0.0/10", *upstreams)
     command = ("caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile")
     with container(edge_image, *options, command=command) as name:
