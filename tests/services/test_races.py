@@ -5,7 +5,20 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Mapping
 
+import asyncpg
+
+from services.contracts.fulfillment import WantedItem
+from services.inventory.domain import Commit, Level, Reserve
+from services.inventory.stock import StockRoom
+from services.kit.commands import Cause, CommandHandler
+from services.kit.log import Mark
+from services.kit.outbox import Relay
+from services.kit.postgres_log import PostgresLog
+from services.kit.testing import EPOCH
+from services.kit.vault import MemoryVault
+from tests.sagas.test_service import Published
 from tests.services.system import order, running
 
 
@@ -83,3 +96,47 @@ async def test_mails_once_each(database):
         subjects = Counter(str(mail["Subject"]).split(" ", 3)[3] for mail in system.mails.sent)
         assert subjects == {"is confirmed": 5, "could not be completed": 3}
         assert len({mail["Message-ID"] for mail in system.mails.sent}) == 8
+
+
+async def test_goods_leave_once_when_two_processes_hear_it_at_the_same_moment(database):
+    """Both have read the reservation before either has moved anything; moving twice would be more than there is."""
+    owner, watcher = [await asyncpg.connect(database.owner_dsn) for _ in range(2)]
+    await owner.execute("INSERT INTO inventory.stock (product_id, on_hand, reserved) VALUES ('P', 1, 0)")
+    logs = [PostgresLog(database.dsn("inventory"), "inventory") for _ in range(2)]
+    rooms = [StockRoom(CommandHandler("inventory", log, Relay(log.outbox, Published()), MemoryVault())) for log in logs]
+
+    def reserve(levels: Mapping[str, Level]) -> Reserve:
+        wanted = (WantedItem(product_id="P", quantity=1),)
+        return Reserve(
+            at=EPOCH,
+            saga_id="o",
+            step="s",
+            attempt=1,
+            reservation_id="r",
+            items=wanted,
+            levels=levels,
+            expires_at=EPOCH,
+        )
+
+    await rooms[0].reserve("o", ["P"], reserve, Cause(EPOCH, "x", mark=Mark("check")))
+    async with owner.transaction():
+        await owner.execute("SELECT 1 FROM inventory.stock FOR UPDATE")
+        commits = [
+            asyncio.create_task(
+                room.reserve("o", (), lambda _: Commit(at=EPOCH, order_id="o"), Cause(EPOCH, "x", mark=Mark("done")))
+            )
+            for room in rooms
+        ]
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        async with asyncio.timeout(20):
+            while await watcher.fetchval(waiting) < 2:
+                await asyncio.sleep(0.01)
+    await asyncio.gather(*commits)
+    assert [*map(tuple, await owner.fetch("SELECT on_hand, reserved FROM inventory.stock"))] == [(0, 0)]
+    assert await owner.fetchval("SELECT count(*) FROM inventory.events") == 2
+    for connection in (owner, watcher):
+        await connection.close()
+    for log in logs:
+        await log.close()
