@@ -8,7 +8,8 @@ python -m compileall -q -j 1 --invalidation-mode unchecked-hash \
     -x '/(site-packages|test|tests|idlelib|tkinter|turtledemo|ensurepip|lib2to3|pydoc_data)/' "$library"
 /app/venv/bin/python -m compileall -q -j 1 --invalidation-mode unchecked-hash /app/venv/lib /app/services
 chmod -R a+rX,go-w /app/bytecode /app/services /app/venv
-find /app -exec touch --no-dereference --date "@${COMMIT_TIME:-0}" {} +
+# always the same age, not that of the commit: BuildKit takes a copy from its cache that differs in nothing but age
+find /app -exec touch --no-dereference --date @0 {} +
 # inside another folder, because a copy keeps the age of what is in a folder, and not of the folder itself
 mkdir /image
 mv /app /image/

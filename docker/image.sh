@@ -1,11 +1,10 @@
 #!/bin/sh
-# Builds the image of the services: `image.sh NAME VERSION`. Everything in it is as old as the commit that it is made
-# from, so the same commit gives the same layers whoever builds it, as long as the base image is the same.
+# Builds the image of the services: `image.sh NAME VERSION`. The same commit gives the same layers whoever builds it, and when, as
+# long as the base image is the same.
 set -eu
 cd "$(dirname "$0")/.."
 epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 docker build --file docker/Dockerfile --target services --tag "$1:$2" \
-    --build-arg COMMIT_TIME="$epoch" \
     --build-arg VERSION="$2" \
     --build-arg REVISION="$(git rev-parse HEAD 2>/dev/null || echo unknown)" \
     --build-arg CREATED="$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ 2>/dev/null || date -u -r "$epoch" +%Y-%m-%dT%H:%M:%SZ)" \

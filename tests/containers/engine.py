@@ -52,19 +52,18 @@ def run(*command: str, environ: Mapping[str, str] | None = None, check: bool = T
 
 def lines(*command: str, environ: Mapping[str, str]) -> Generator[str]:
     """What a command writes, line by line as it comes; AssertionError if it fails in the end."""
-    process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **environ}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    too_long = threading.Timer(COMMAND_SECONDS_MAX, process.kill)
-    too_long.start()
-    try:
-        yield from process.stdout
-        assert process.wait() == 0, f"{' '.join(command)} ended with {process.returncode}"
-    finally:
-        too_long.cancel()
-        process.kill()
-        process.wait()
+    environment = {**os.environ, **environ}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        too_long = threading.Timer(COMMAND_SECONDS_MAX, process.kill)
+        too_long.start()
+        try:
+            yield from process.stdout
+        finally:
+            too_long.cancel()
+    assert process.returncode == 0, f"{' '.join(command)} ended with {process.returncode}"
 
 
 def until(condition: Callable[[], Any], seconds: float) -> Any:
