@@ -29,7 +29,7 @@ SETTLE_SECONDS = "240"
 ASKED_OF_NOTHING = {"operations"}
 """Who has nothing to do while all goes well."""
 SCRAPED_SECONDS_MAX = 60.0
-ALL_ARE_IN = re.compile(r"people registered.* (\d+) of \1 ")
+ALL_ARE_IN = re.compile(r"customers with an account.* (\d+) of \1 ")
 ALL_ARE_AT_REST = re.compile(r"orders at rest.* (\d+) of \1 ")
 """What the replay says between which orders flow."""
 STEPS = {
@@ -108,6 +108,7 @@ def test_books_balance_whatever_is_killed(compose):
         if breaker.ident is not None:
             breaker.join()
     print(*said, flowing, sep="")
+    assert breaker.ident is not None, "the replay did not say that its customers are in"
     assert f"books balance: {ORDERS} orders" in "".join(said)
     assert flowing == ["while orders flowed", *STEPS]
 
