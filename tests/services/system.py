@@ -37,6 +37,12 @@ from tests.tokens import TRUST, authorization
 
 RETRIES_MAX = 50
 IN_FLIGHT_MAX = 50
+REST_SECONDS_MAX = 60.0
+IN_MOTION = """
+    SELECT stream FROM log.events WHERE service = 'fulfillment' GROUP BY stream
+    HAVING NOT bool_or(type ~ 'run\\.(completed|failed|compensated|stuck)')
+        OR bool_or(type ~ 'run\\.compensating') AND NOT bool_or(type ~ 'run\\.(compensated|stuck)')
+"""
 CLIENT_SECRET = "c" * 43
 CLIENTS = {
     "shop": {"secret_sha256": sha256(CLIENT_SECRET.encode()).hexdigest(), "scopes": ["orders:read", "users:admin"]}
@@ -138,6 +144,15 @@ class System:
 
     async def place(self, body: Mapping[str, Any], key: str | None = None) -> httpx.Response:
         return await self.orders.post("/orders", json=body, headers={"Idempotency-Key": key} if key else {})
+
+    async def at_rest(self) -> None:
+        """Return when every run has ended: a step may wait for a timer after a provider was too busy."""
+        async with asyncio.timeout(REST_SECONDS_MAX):
+            while True:
+                await self.bus.quiet()
+                if not await self.rows(IN_MOTION):
+                    return
+                await asyncio.sleep(0.1)
 
     async def rows(self, sql: str) -> list[dict[str, Any]]:
         import asyncpg

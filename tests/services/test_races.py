@@ -27,7 +27,7 @@ async def test_200_buyers_for_50_units(database):
         await system.stock("P", 50)
         answers = await asyncio.gather(*(system.place(order(("P", 1))) for _ in range(200)))
         assert Counter(a.status_code for a in answers) == {202: 200}
-        await system.bus.quiet()
+        await system.at_rest()
         assert len(await system.said("orders.order.confirmed")) == 50
         assert len(await system.said("orders.order.failed")) == 150
         assert await system.level("P") == (0, 0)
@@ -46,7 +46,7 @@ async def test_many_lines_over_the_same_products_in_different_order(database):
         bodies = [order(*((product, 1) for product in some)) for some in shuffled]
         answers = await asyncio.gather(*(system.place(body) for body in bodies))
         assert {a.status_code for a in answers} == {202}
-        await system.bus.quiet()
+        await system.at_rest()
         assert len(await system.said("orders.order.confirmed")) == 40
         assert {await system.level(product) for product in products} == {(0, 0)}
         assert system.bus.dead == []
@@ -59,7 +59,7 @@ async def test_the_same_key_20_times_at_once(database):
         assert {a.status_code for a in answers} == {202}
         assert len({a.content for a in answers}) == 1
         assert sum(a.headers.get("idempotent-replayed") == "true" for a in answers) == 19
-        await system.bus.quiet()
+        await system.at_rest()
         assert len(await system.said("orders.order.created")) == 1
         assert len(await system.ledger("capture")) == 1
         other = await system.place(order(("P", 2)), "same")
@@ -78,7 +78,7 @@ async def test_cancel_against_capture(database):
             assert answer.status_code == 202, answer.text
 
         await asyncio.gather(*(buy_and_cancel() for _ in range(40)))
-        await system.bus.quiet()
+        await system.at_rest()
         assert len(await system.said("orders.order.cancelled")) == 40
         assert await system.level("P") == (1000, 0)
         captured, refunded = await system.ledger("capture"), await system.ledger("refund")
@@ -92,7 +92,7 @@ async def test_mails_once_each(database):
     async with running(database) as system:
         await system.stock("P", 5)
         await asyncio.gather(*(system.place(order(("P", 1))) for _ in range(8)))
-        await system.bus.quiet()
+        await system.at_rest()
         subjects = Counter(str(mail["Subject"]).split(" ", 3)[3] for mail in system.mails.sent)
         assert subjects == {"is confirmed": 5, "could not be completed": 3}
         assert len({mail["Message-ID"] for mail in system.mails.sent}) == 8
