@@ -52,6 +52,8 @@ class Policy:
     open_seconds: float = 10.0
     """How long nothing is asked then, before one call probes."""
     in_flight_max: int = 20
+    turn_seconds_max: float = 5.0
+    """For a turn among our own calls: a burst of ours is no failure of the target's, and costs a step no attempt."""
 
 
 class Breaker:
@@ -111,7 +113,7 @@ class Target:
     def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
         self.policy = policy
         self.breaker = Breaker(policy, now)
-        self._in_flight = 0
+        self._turns = asyncio.Semaphore(policy.in_flight_max)
 
     async def call(self, work: Callable[[], Awaitable[T]], *, attempts_max: int | None = None) -> T:
         """What `work` answers, tried again while that may help and is safe (the caller says so by `attempts_max`).
@@ -142,20 +144,28 @@ class Target:
         return error.retry_after_seconds <= self.policy.delay_seconds_max
 
     async def _attempt(self, work: Callable[[], Awaitable[T]]) -> T:
-        if self._in_flight >= self.policy.in_flight_max:
+        try:
+            async with asyncio.timeout(self.policy.turn_seconds_max):
+                await self._turns.acquire()
+        except TimeoutError as error:
             self._report("full", None)
-            raise CallFailed("too-many-calls", f"{self.policy.name} is busy with our other calls", transient=True)
+            detail = f"{self.policy.name} is busy with our other calls"
+            raise CallFailed("too-many-calls", detail, transient=True) from error
+        try:
+            return await self._in_turn(work)
+        finally:
+            self._turns.release()
+
+    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
         before = self.breaker.state
         if not self.breaker.admit():
             self._report("open", None)
             wait = max(self.breaker.seconds_left, 0.0)
             raise CallFailed("circuit-open", f"{self.policy.name} is away", transient=True, retry_after_seconds=wait)
-        self._in_flight += 1
         started = time.perf_counter()
         try:
             return await self._tried(work, probe=before == "half-open")
         finally:
-            self._in_flight -= 1
             METRICS.observe_seconds("outgoing_call", time.perf_counter() - started, target=self.policy.name)
             self._tell_of_change(before)
 

@@ -112,7 +112,7 @@ async def test_a_caller_who_goes_away_during_the_probe_leaves_the_next_one_a_pro
 
 
 async def test_the_bulkhead_keeps_one_slow_target_from_taking_everything() -> None:
-    target = Target(Policy(name="slow", in_flight_max=2, attempts_max=1))
+    target = Target(Policy(name="slow", in_flight_max=2, attempts_max=1, turn_seconds_max=0.05))
     gate = asyncio.Event()
     waiting = [asyncio.create_task(target.call(gate.wait)) for _ in range(2)]
     await asyncio.sleep(0.01)
@@ -120,6 +120,29 @@ async def test_the_bulkhead_keeps_one_slow_target_from_taking_everything() -> No
         await target.call(gate.wait)
     gate.set()
     assert await asyncio.gather(*waiting) == [True, True]
+
+
+async def test_a_burst_takes_turns_and_costs_nobody_an_attempt() -> None:
+    target, most, running = Target(Policy(name="burst", in_flight_max=2, attempts_max=1)), 0, 0
+
+    async def work() -> str:
+        nonlocal most, running
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+        return "yes"
+
+    assert await asyncio.gather(*(target.call(work) for _ in range(50))) == ["yes"] * 50
+    assert most == 2
+    gate = asyncio.Event()
+    waiting = [asyncio.create_task(target.call(gate.wait)) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    for one in waiting[2:]:
+        one.cancel()  # who no longer waits has taken no turn
+    gate.set()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert await asyncio.gather(*(target.call(work) for _ in range(4))) == ["yes"] * 4
 
 
 async def test_what_came_of_each_attempt_is_counted() -> None:
