@@ -137,13 +137,15 @@ class World:
 
     async def published(self) -> list[str]:
         consumer = AIOKafkaConsumer(self._topic, bootstrap_servers=self._bootstrap, auto_offset_reset="earliest")
-        await consumer.start()
         ids: set[str] = set()
-        ends = await consumer.end_offsets(consumer.assignment())
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            batches = await consumer.getmany(timeout_ms=200)
-            ids |= {dict(r.headers)["ce_id"].decode() for batch in batches.values() for r in batch}
-        await consumer.stop()
+        try:
+            await consumer.start()
+            ends = await consumer.end_offsets(consumer.assignment())
+            while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+                batches = await consumer.getmany(timeout_ms=200)
+                ids |= {dict(r.headers)["ce_id"].decode() for batch in batches.values() for r in batch}
+        finally:
+            await consumer.stop()
         return sorted(ids)
 
     def close(self) -> None:
