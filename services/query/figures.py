@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.kit.asking import amount_of
 from services.query.snapshots import Row
 from services.query.sums import Question
 
@@ -135,8 +136,8 @@ def figures_of(row: Row) -> dict[str, Any]:
         **counts,
         "open": counts["orders"] - ended,
         **{name: int(row[name]) for name in ("units", "units_sold") if name in row},
-        **{name: _exact(row[name]) for name in ("ordered", "revenue", "refunded") if name in row},
-        "average": None if average is None else _exact(average),
+        **{name: amount_of(Decimal(row[name])) for name in ("ordered", "revenue", "refunded") if name in row},
+        "average": None if average is None else amount_of(average),
         "cancelled_share": _share(counts["cancelled"], counts["orders"]),
         "failed_share": _share(counts["failed"], counts["orders"]),
         "refunded_share": _share(counts["refunds"], counts["orders"]),
@@ -194,9 +195,3 @@ def _share(part: int, whole: int) -> str:
 
 def _rounded(number: Decimal, unit: Decimal) -> Decimal:
     return number.quantize(unit, ROUND_HALF_UP)
-
-
-def _exact(amount: Decimal) -> str:
-    """With at least two decimals and no zeros beyond them."""
-    digits = max(-int(Decimal(amount).normalize().as_tuple().exponent), 2)
-    return f"{amount:.{digits}f}"
