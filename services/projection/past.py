@@ -77,7 +77,7 @@ def order_then(history: Sequence[tuple[Recorded, Message]]) -> Then | None:
     for event, message in history:
         if event.type in ORDERS.reads and order_of(message) is not None:
             row = order_after(row, message, event.time)
-            written = lines_of(message)
+            written = lines_of(row, message) if row else None
             lines = lines if written is None else written
         if event.type in TIMELINE.reads:
             moments.append(moment_of(event, message))
@@ -97,7 +97,7 @@ def _shown(row: Order, lines: Sequence[Line], moments: Sequence[Moment]) -> dict
 
 def _line(line: Line, currency: str) -> dict[str, Any]:
     known = asdict(line)
-    del known["order_id"]
+    del known["order_id"], known["created_at"]
     return {**known, "unit_price": shown_money(line.unit_price, currency)}
 
 

@@ -14,10 +14,10 @@ from services.kit.asking import Id, level_with, wrong
 from services.kit.errors import Forbidden, NotFound
 from services.kit.rest import json_router
 from services.query.filters import OrderFilter
-from services.query.listing import RELEVANCE, Page
-from services.query.paging import Window
+from services.query.finding import RELEVANCE
+from services.query.listing import NEWEST_FIRST
+from services.query.paging import Page, Window
 from services.query.parameters import (
-    NEWEST_FIRST,
     CustomerFilter,
     SortText,
     StockText,

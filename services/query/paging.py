@@ -11,19 +11,21 @@ import binascii
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement, DateTime, Numeric, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, DateTime, Numeric, Select, func, literal, select, tuple_
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.types import TypeEngine
 
 from services.kit.asking import wrong
 from services.query.snapshots import Row, Snapshot
 
-__all__ = ["COUNTED_MAX", "Count", "Counted", "Key", "Sorting", "Window", "count_of", "digest_of"]
+__all__ = [
+    "COUNTED_MAX", "Count", "Counted", "Key", "Listed", "Page", "Sorting", "Window", "count_of", "digest_of", "part_of",
+]  # fmt: skip
 
 COUNTED_MAX = 10_000
 """How far the rows of a list are counted unless somebody asks for more, and how far a page's number reaches."""
@@ -43,6 +45,11 @@ class Window:
     page_size: int = 20
     cursor: str | None = None
     count: Count = "bounded"
+
+    @property
+    def counts(self) -> bool:
+        """Whether the rows of the list are to be counted."""
+        return self.count != "none" and self.cursor is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,39 @@ class Sorting:
         if digest != self.digest:
             raise wrong("cursor", "this cursor belongs to another question: other filters, sort or caller")
         return key
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The rows of a list, unsorted, and how they are sorted; `ids` are as many rows and cheaper to count."""
+
+    rows: Select[Any]
+    ids: Select[Any]
+    sorting: Sorting
+
+    def sorted(self) -> Select[Any]:
+        """All of them in their order."""
+        return self.rows.order_by(*self.sorting.order_by())
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one part of a list; `counted` is None behind a cursor, `cursor` where the list ends."""
+
+    rows: Sequence[Row]
+    cursor: str | None
+    counted: Counted | None = None
+    instead: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict[str, Sequence[str]]())
+
+
+async def part_of(at: Snapshot, found: Listed, window: Window) -> tuple[Sequence[Row], str | None]:
+    """The rows of a part, and the cursor behind them if there are more; Invalid if the cursor cannot be used."""
+    query = found.sorted().limit(window.page_size + 1)
+    if window.cursor is not None:
+        query = query.where(found.sorting.after(found.sorting.key(window.cursor)))
+    rows = await at.rows(query.offset((window.page - 1) * window.page_size))
+    shown = rows[: window.page_size]
+    return shown, found.sorting.cursor(shown[-1]) if len(rows) > len(shown) else None
 
 
 def digest_of(asked: object, sort: str) -> str:

@@ -11,12 +11,12 @@ from services.kit.asking import PRINTABLE, wrong
 from services.kit.instants import Rfc3339
 from services.kit.terms import terms
 from services.query.filters import OrderFilter
-from services.query.listing import RANKED_MAX, RELEVANCE, SORTS
+from services.query.finding import RANKED_MAX, RELEVANCE
+from services.query.listing import NEWEST_FIRST, SORTS
 from services.query.paging import COUNTED_MAX, Count, Window
 from services.query.words import TEXT_CHARS_MAX, WORDS_MAX
 
 __all__ = [
-    "NEWEST_FIRST",
     "CustomerFilter",
     "SortText",
     "StockText",
@@ -32,7 +32,6 @@ CURSOR_CHARS_MAX = 400
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 STOCK_TEXT_CHARS_MAX = 100
 AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
-NEWEST_FIRST = "-created_at"
 
 Status = Literal[
     "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"

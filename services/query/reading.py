@@ -7,14 +7,15 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 
 from services.kit.errors import NotFound
 from services.kit.secrets import Secret
 from services.query import shown
 from services.query.filters import OrderFilter, whose
-from services.query.listing import Page, every_order, some_orders
-from services.query.paging import COUNTED_MAX, Sorting, Window, count_of, digest_of
+from services.query.finding import every_order_with, orders_with
+from services.query.listing import list_of, some_orders
+from services.query.paging import COUNTED_MAX, Listed, Page, Sorting, Window, count_of, digest_of, part_of
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
 
@@ -45,7 +46,8 @@ class Reading:
             found = await at.rows(select(ORDERS).where(*reach))
             if not found:
                 raise NotFound("order-not-found", "there is no such order")
-            lines = await at.rows(select(LINES).where(LINES.c.order_id == order_id).order_by(LINES.c.line))
+            these = select(*(LINES.c[name] for name in shown.LINE_COLUMNS)).where(LINES.c.order_id == order_id)
+            lines = await at.rows(these.order_by(LINES.c.line))
             told = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
             moments: Sequence[Row] = await at.rows(told) if "timeline" in at.serving else ()  # new in this release
             items = [shown.line(line, found[0]["currency"]) for line in lines]
@@ -55,24 +57,27 @@ class Reading:
 
     async def orders(self, wanted: OrderFilter, sort: str, window: Window) -> Page:
         """One page of orders; Invalid if text or cursor cannot be used."""
+        if (text := wanted.text) is not None:
+            return await self._snapshots.ask(lambda at: orders_with(text, at, wanted, sort, window))
         return await self._snapshots.ask(lambda at: some_orders(at, wanted, sort, window))
 
     def every_order(self, wanted: OrderFilter, sort: str) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
         """All orders of a list as of one moment, some at a time; the read database is asked as they are taken."""
-        return self._snapshots.stream(lambda at: every_order(at, wanted, sort))
+
+        async def look(at: Snapshot) -> Select[Any]:
+            if wanted.text is not None:
+                return await every_order_with(wanted.text, at, wanted, sort)
+            return list_of(wanted, sort).sorted()
+
+        return self._snapshots.stream(look)
 
     async def stock(self, wanted: StockFilter, window: Window) -> Page:
         """One page of stock levels, by product."""
         sorting = Sorting({"product_id": STOCK.c.product_id}, descending=False, digest=digest_of(wanted, "product_id"))
         matching = select(STOCK).where(*_levels(wanted))
-        query = matching.order_by(*sorting.order_by()).limit(window.page_size + 1)
-        if window.cursor is not None:
-            query = query.where(sorting.after(sorting.key(window.cursor)))
 
         async def look(at: Snapshot) -> Page:
-            rows = await at.rows(query.offset((window.page - 1) * window.page_size))
-            levels = rows[: window.page_size]
-            cursor = sorting.cursor(levels[-1]) if len(rows) > len(levels) else None
+            levels, cursor = await part_of(at, Listed(matching, matching, sorting), window)
             counted = await count_of(at, matching, COUNTED_MAX) if window.cursor is None else None
             return Page([shown.level(row) for row in levels], cursor, counted)
 

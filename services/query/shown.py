@@ -8,13 +8,15 @@ from typing import Any
 from services.kit.asking import shown_money
 from services.query.snapshots import Row
 
-__all__ = ["ORDER_COLUMNS", "level", "line", "moments", "order"]
+__all__ = ["LINE_COLUMNS", "ORDER_COLUMNS", "level", "line", "moments", "order"]
 
 ORDER_COLUMNS = (
     "order_id", "customer_id", "customer_name", "email", "status", "reason", "total", "currency", "city", "country",
     "priority", "line_count", "tracking_number", "created_at", "updated_at",
 )  # fmt: skip
 """Of an order as a line of a table."""
+LINE_COLUMNS = ("line", "product_id", "product_name", "quantity", "unit_price")
+"""Of a line of an order."""
 
 
 def order(row: Row) -> dict[str, Any]:
@@ -25,7 +27,7 @@ def order(row: Row) -> dict[str, Any]:
 
 def line(row: Row, currency: str) -> dict[str, Any]:
     """A line of an order in this currency."""
-    shown = {name: value for name, value in row.items() if name not in ("order_id", "unit_price")}
+    shown = {name: value for name, value in row.items() if name != "unit_price"}
     return {**shown, "unit_price": shown_money(row["unit_price"], currency)}
 
 

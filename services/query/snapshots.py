@@ -47,11 +47,12 @@ ATTEMPTS_MAX = 3
 SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # how rare what is asked for is decides how to look for it
     "jit": "off",  # a page takes less than compiling its plan
+    "max_parallel_workers_per_gather": "0",  # and less than the start of a worker
     "work_mem": "32MB",  # the sums of a hundred thousand customers without a file
     "pg_trgm.similarity_threshold": "0.2",  # two letters swapped leave that much; edits are counted afterwards
 }
-DROPPED_STATES = ("42P01", "3F000")
-"""SQLSTATE of a table or schema that is not there (any more)."""
+DROPPED_STATES = ("42P01", "42703", "3F000")
+"""SQLSTATE of a table, column or schema that is not there (any more, or until this release's version is built)."""
 SERVING = select(VERSIONS).where(VERSIONS.c.state == "serving")
 
 Row = Mapping[str, Any]

@@ -30,6 +30,7 @@ ORDERS = Table(
 LINES = Table(
     "order_lines", _metadata, Column("order_id", Text), Column("line", Integer), Column("product_id", Text),
     Column("product_name", Text), Column("quantity", Integer), Column("unit_price", _money),
+    Column("created_at", _instant),
     schema="orders",
 )  # fmt: skip
 TIMELINE = Table(

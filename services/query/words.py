@@ -8,10 +8,10 @@ that nobody learns from a correction what others are called or have bought.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Numeric, Subquery, Table, cast, func, select
+from sqlalchemy import ColumnElement, Numeric, Subquery, Table, cast, false, func, select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from services.kit.terms import terms
@@ -28,10 +28,17 @@ BEGUN_MAX = 20
 """The last word stands for at most so many that begin with it, those that most orders have."""
 LIKE_MAX = 5
 LIKE_COMPARED_MAX = 100
+LIKE_PRIOR = 0.05
+"""By how much a word that is e times as common is the likelier one, as likeness counts (Kernighan et al., 1990)."""
 MENDED_MAX = 4
 """So many unknown words are taken for typing errors; looking for likely ones costs some milliseconds each."""
 OWN_ORDERS_MAX = 500
 """Of one customer the words of the newest orders are known."""
+LOOKED_UP_MAX = 10_000
+"""Orders that the index of terms is good for, whatever else is asked: what so many have is looked up and sorted."""
+SAMPLE = 2_000
+COMMON = SAMPLE // 100
+"""What so many orders of the sample have is common: the newest of them are found sooner by walking along."""
 EDITS = ((6, 2), (3, 1))
 """From how many letters on how many edits are forgiven, as Lucene's AUTO does it."""
 LAST_CHARACTER = "\U0010ffff"
@@ -45,9 +52,14 @@ Vocabulary = Table | Subquery
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """For each word the terms that it stands for; all words are required."""
+    """For each word the terms that it stands for; all words are required.
+
+    `common` says that many orders have them all. The planner cannot know: it takes words for independent of each other,
+    and those of one product's name come together.
+    """
 
     words: Mapping[str, Sequence[str]]
+    common: bool = False
 
     @property
     def terms(self) -> frozenset[str]:
@@ -71,8 +83,15 @@ class Meaning:
         return cast(" & ".join(f"({group})" for group in groups), TSQUERY)
 
     def matches(self) -> ColumnElement[bool]:
-        """Whether a document has all of it."""
-        return TEXTS.c.document.bool_op("@@")(self.query)
+        """Whether a document has all of it; in a form that no index has if it is common."""
+        if not self.possible:
+            return false()
+        has = self.has(TEXTS.c.document)
+        return func.coalesce(has, false()) if self.common else has
+
+    def has(self, document: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Whether this document has all of it."""
+        return document.bool_op("@@")(self.query)
 
     def score(self, document: ColumnElement[Any]) -> ColumnElement[Any]:
         """How well a document matches: name before goods before city, and words that stand together before others."""
@@ -89,7 +108,9 @@ async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meanin
         found[begun] |= await _beginning(at, vocabulary, begun)
     for word in [word for word in words if not found[word]][:MENDED_MAX]:
         found[word] = await _like(at, vocabulary, word)
-    return Meaning({word: sorted(orders) for word, orders in found.items()})
+    meaning = Meaning({word: sorted(orders) for word, orders in found.items()})
+    rarest = min(sum(orders.values()) for orders in found.values())
+    return replace(meaning, common=rarest > LOOKED_UP_MAX and await _is_common(at, meaning))
 
 
 def _words(text: str) -> tuple[Sequence[str], str | None]:
@@ -128,11 +149,19 @@ async def _like(at: Snapshot, vocabulary: Vocabulary, word: str) -> dict[str, in
     if not edits_max or not word.isalpha():
         return {}
     term, orders = vocabulary.c.term, vocabulary.c.orders
-    likeness = func.similarity(term, word)
-    query = select(term, orders).where(term.bool_op("%")(word)).order_by(likeness.desc(), term)
+    likely = func.similarity(term, word) + LIKE_PRIOR * func.ln(orders)
+    query = select(term, orders).where(term.bool_op("%")(word)).order_by(likely.desc(), term)
     rows = await at.rows(query.limit(LIKE_COMPARED_MAX))
     by_edits = sorted((edits_between(word, row["term"]), -row["orders"], row["term"]) for row in rows)
     return {term: -orders for edits, orders, term in by_edits[:LIKE_MAX] if edits == by_edits[0][0] <= edits_max}
+
+
+async def _is_common(at: Snapshot, meaning: Meaning) -> bool:
+    """Whether many of the newest orders have it."""
+    by_time = (TEXTS.c.created_at.desc(), TEXTS.c.order_id.desc())
+    newest = select(TEXTS.c.document).order_by(*by_time).limit(SAMPLE).subquery()
+    found = await at.rows(select(func.count().label("found")).where(meaning.has(newest.c.document)))
+    return bool(found) and found[0]["found"] >= COMMON
 
 
 def edits_between(one: str, other: str) -> int:

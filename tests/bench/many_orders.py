@@ -51,7 +51,7 @@ MULTIPLY = (
     """,
     """
     INSERT INTO order_lines
-    SELECT copy, line, product_id, product_name, quantity, unit_price FROM copies JOIN order_lines USING (order_id)
+    SELECT copy, line, product_id, product_name, quantity, unit_price, at FROM copies JOIN order_lines USING (order_id)
     ORDER BY copy, line
     """,
     """

@@ -12,7 +12,9 @@ from services.kit.message import Message, Money
 from tests.services.read_side import ADDRESS, CARD, ReadSide
 
 
-def placed(order_id: str, *goods: str, name: str | None = "Ann", city: str = "Leeds", **more: Any) -> Message:
+def placed(
+    order_id: str, *goods: str, name: str | None = "Ann", city: str = "Leeds", **more: Any
+) -> orders.OrderCreated:
     """An order of these goods; `more` has customer_id, total, currency or country where it matters."""
     lines = tuple(
         orders.OrderLine(product_id=f"P{number}", product_name=text, quantity=1, unit_price=Decimal(1))

@@ -62,8 +62,8 @@ class Folded:
         key = order_of(message)
         if key and (order := order_after(self.orders.get(key), message, event.time)):
             self.orders[key] = order
-        if key and (lines := lines_of(message)) is not None:
-            self.lines[key] = lines
+            if (lines := lines_of(order, message)) is not None:
+                self.lines[key] = lines
         if type(message) in TOLD:
             self.timeline.append(moment_of(event, message))
         for change in moved(message):

@@ -74,6 +74,25 @@ async def test_each_order_comes_once_by_number_and_by_cursor_whatever_the_sort(s
         assert len(await through(side, f"/customers/{ANN}/orders", **filtered)) == 4
 
 
+async def test_orders_with_a_product_come_once_each_however_often_it_is_in_them(side: ReadSide) -> None:
+    with_mug = [number for number in range(20) if number % 3]
+    for number in range(20):
+        order = placed(f"o{number:02}", "pot", total=str(number % 7 + 1), country="FR" if number % 2 else "GB")
+        mugs = [order.lines[0].model_copy(update={"product_id": "MUG"})] * (number % 3)
+        await show(side, order.model_copy(update={"lines": (*mugs, *order.lines, *mugs)}))
+    ids = [f"o{number:02}" for number in with_mug]
+    for sort in ("created_at", "-created_at", "order_id", "total", "-status"):
+        for more, expected in (({}, ids), ({"country": "FR"}, [each for each in ids if int(each[1:]) % 2])):
+            asked = {"product_id": "MUG", "sort": sort, "page_size": 3, **more}
+            found = await through(side, "/orders", **asked)
+            assert sorted(found) == expected, asked
+            assert await by_number(side, "/orders", **asked) == found
+            if "created_at" in sort or sort == "order_id":
+                assert found == (expected[::-1] if sort[0] == "-" else expected)
+            first = (await side.query.get("/orders", params=asked)).json()
+            assert (first["total"], first["total_relation"]) == (len(expected), "exact")
+
+
 async def test_what_comes_in_meanwhile_moves_no_cursor(side: ReadSide) -> None:
     await two_customers(side)
     first = await side.get("/orders?page_size=10")

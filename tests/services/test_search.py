@@ -8,10 +8,12 @@ from collections.abc import AsyncGenerator, Mapping
 import pytest
 
 from services.contracts import orders, users
+from services.kit.secrets import plain
 from services.kit.terms import terms
 from services.local.replay.plan import SLICE, Placement, Plan
-from services.query import listing
+from services.query import finding, words
 from services.query.highlights import marked
+from services.query.snapshots import Snapshot, Snapshots
 from tests.services.read_side import ADDRESS, AT, ReadSide, running
 from tests.services.shop import found, placed, show, through
 from tests.tokens import customer
@@ -73,6 +75,16 @@ FINDS = (
 )
 
 
+@pytest.fixture(params=["looked up", "walked to"])
+def way(request, monkeypatch) -> str:
+    """How matches are got at: the second is meant for words that more orders have than any test makes."""
+    if request.param == "walked to":
+        monkeypatch.setattr(words, "LOOKED_UP_MAX", 0)
+        monkeypatch.setattr(words, "COMMON", 0)
+    return request.param
+
+
+@pytest.mark.usefixtures("way")
 async def test_what_a_text_finds(shop: ReadSide) -> None:
     for q, expected in FINDS:
         assert set(await found(shop, "/orders", q=q)) == expected, q
@@ -92,7 +104,7 @@ async def test_what_was_found_is_marked_in_escaped_html(shop: ReadSide) -> None:
     (order,) = (await shop.get("/orders?q=haert+12+oneil"))["orders"]
     assert order["highlights"] == {
         "customer_name": ["Ann <em>O&#x27;Neill</em>"],
-        "product_name": ["SET OF <em>12</em> £1 &#x27;BUTTONS&#x27;", "WHITE HANGING <em>HEART</em> T-LIGHT HOLDER"],
+        "product_name": ["WHITE HANGING <em>HEART</em> T-LIGHT HOLDER", "SET OF <em>12</em> £1 &#x27;BUTTONS&#x27;"],
     }
     (order,) = (await shop.get("/orders?q=東京都"))["orders"]
     assert order["highlights"]["product_name"] == ["<em>東京都</em>の茶"]
@@ -106,6 +118,22 @@ async def test_what_was_looked_for_instead_is_said(shop: ReadSide) -> None:
     assert (await shop.get("/orders?q=haert&customer_id=nobody"))["instead"] == {"haert": []}
 
 
+async def test_what_is_common_is_seen_in_the_newest_orders(side: ReadSide, monkeypatch) -> None:
+    monkeypatch.setattr(words, "LOOKED_UP_MAX", 3)
+    monkeypatch.setattr(words, "SAMPLE", 4)
+    monkeypatch.setattr(words, "COMMON", 3)
+    await show(side, *(placed(f"o{n}", "red mug" if n > 2 else "red pot", *["blue cup"] * (n % 2)) for n in range(8)))
+    common = {"red": True, "red mug": True, "mug": True, "pot": False, "blue": False, "red blue": False}
+
+    async def look(at: Snapshot) -> dict[str, bool]:
+        return {text: (await words.meaning_of(at, f"{text} ", None)).common for text in common}
+
+    snapshots = Snapshots(plain(side.database.read_dsn("query")))
+    assert await snapshots.ask(look) == common
+    await snapshots.close()
+
+
+@pytest.mark.usefixtures("way")
 async def test_text_goes_with_every_other_filter(shop: ReadSide) -> None:
     assert await found(shop, "/orders", q="heart", country="GR") == []
     assert set(await found(shop, "/orders", q="heart", product_id="P1")) == {"o1", "o2", "o6"}
@@ -127,9 +155,10 @@ async def test_a_customer_is_answered_from_their_own_words_alone(side: ReadSide)
         assert ([order["order_id"] for order in shown["orders"]], shown["instead"]) == (ids, instead), q
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("sort", ["-relevance", "-created_at"])
 async def test_a_word_that_everything_has_is_ranked_and_counted_to_a_bound(side, monkeypatch, sort: str) -> None:
-    monkeypatch.setattr(listing, "RANKED_MAX", 7)
+    monkeypatch.setattr(finding, "RANKED_MAX", 7)
     await show(side, *(placed(f"o{number:02}", "mug") for number in range(12)), placed("o99", "pot"))
     shown = (await side.query.get("/orders", params={"q": "mug", "sort": sort, "page_size": 3})).json()
     assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (7, "at_least", 3)

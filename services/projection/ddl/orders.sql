@@ -31,9 +31,10 @@ CREATE TABLE order_lines (
     product_name text NOT NULL,
     quantity integer NOT NULL,
     unit_price numeric(18, 6) NOT NULL,
+    created_at timestamptz NOT NULL, -- of the order: those with a product are a walk along the index, too
     PRIMARY KEY (order_id, line)
 );
-CREATE INDEX lines_by_product ON order_lines (product_id, order_id);
+CREATE INDEX lines_by_product ON order_lines (product_id, created_at, order_id);
 
 -- apart from the orders, because an order changes often and its text hardly ever: each change would be one of every term's
 CREATE TABLE order_texts (

@@ -41,7 +41,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of `order_lines`."""
+    """A row of `order_lines`; `created_at` is the order's."""
 
     order_id: str
     line: int
@@ -49,6 +49,7 @@ class Line:
     product_name: str
     quantity: int
     unit_price: Decimal
+    created_at: datetime
 
 
 def order_of(event: Message) -> str | None:
@@ -135,12 +136,14 @@ def _updated(row: Order, event: orders.OrderUpdated, at: datetime) -> Order:
     )
 
 
-def lines_of(event: Message) -> list[Line] | None:
-    """All the lines that an order has after an event; None if it does not change them."""
+def lines_of(order: Order, event: Message) -> list[Line] | None:
+    """All the lines that an order, as it is after an event, has then; None if the event does not change them."""
     if not isinstance(event, orders.OrderContent):
         return None
     return [
-        Line(event.order_id, number, line.product_id, line.product_name, line.quantity, line.unit_price)
+        Line(
+            order.order_id, number, line.product_id, line.product_name, line.quantity, line.unit_price, order.created_at
+        )
         for number, line in enumerate(event.lines, 1)
     ]
 
@@ -149,7 +152,9 @@ ORDER_TABLE = Table(
     "orders", Order, "text text text text text text numeric text text text text integer text timestamptz timestamptz",
     ("order_id",),
 )  # fmt: skip
-LINE_TABLE = Table("order_lines", Line, "text integer text text integer numeric", ("order_id", "line"))
+LINE_TABLE = Table(
+    "order_lines", Line, "text integer text text integer numeric timestamptz", ("order_id", "line"),
+)  # fmt: skip
 ERASE = """
     UPDATE {schema}.orders SET email = NULL, customer_name = NULL, city = $2
     WHERE coalesce(customer_id, '') = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])
@@ -167,8 +172,8 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
         order_id = order_of(message)
         if order_id and (order := order_after(found.get(order_id), message, event.time)):
             found[order_id] = order
-        if order_id and (written := lines_of(message)) is not None:
-            lines[order_id] = written
+            if (written := lines_of(order, message)) is not None:
+                lines[order_id] = written
         if order_id and isinstance(message, orders.OrderUpdated):
             reworded.add(order_id)
     await rows.put(ORDER_TABLE, list(found.values()))
@@ -189,7 +194,7 @@ HEARS: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS = View(
     name="orders",
-    revision=3,
+    revision=4,
     tables={
         "orders": "order_id",
         "order_lines": "order_id, line",
