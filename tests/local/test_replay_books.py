@@ -51,6 +51,15 @@ def test_what_is_cancelled_goes_back(tmp_path: Path) -> None:
     assert books.on_hand == {"22000": 3}
 
 
+def test_what_is_given_back_in_parts_is_cancelled_with_the_last_of_them(tmp_path: Path) -> None:
+    parts = [sold("C3", quantity=-2, minute=2), sold("C4", quantity=-1, minute=3), sold("C5", quantity=-1, minute=4)]
+    for number, cancelled in ((1, 0), (2, 1), (3, 1)):
+        rows = [sold("1", quantity=9), sold("2", quantity=3, price="2.50", minute=1), *parts[:number]]
+        books = expected_books(file_of(tmp_path, *rows), None)
+        assert books.totals["orders cancelled"] == cancelled
+        assert books.totals["money refunded"] == cancelled * Decimal("7.50")
+
+
 def test_orders_for_a_short_product_fail_and_take_nothing_from_the_shelf(tmp_path: Path) -> None:
     file = file_of(tmp_path, sold("1", SHORT, 5), sold("1", "22000", 2), sold("2", SHORT, 3), sold("C3", SHORT, -3))
     books = expected_books(file, None)

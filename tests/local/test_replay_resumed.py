@@ -98,6 +98,26 @@ async def test_what_a_dead_replay_placed_is_not_placed_again(tmp_path: Path) -> 
     assert {key: count for key, count in shop.calls.items() if key} == {key: n for key, n in calls.items() if key}
 
 
+async def test_parts_that_add_up_after_a_death_cancel_their_order_once(tmp_path: Path) -> None:
+    rows = [sold("1", quantity=5), sold("C900", quantity=-2), *(sold(str(n), "22001", minute=n) for n in range(2, 41))]
+    rows += [sold("C901", quantity=-3, minute=41), sold("C902", quantity=-3, minute=42)]
+    plan, shop, journal, report = Plan(file_of(tmp_path, *rows), faults=False), Shop(), Journal(), list[Refused]()
+    shop.orders["t-nobody"] = "ord_0"  # whose cancellation the shop refuses
+    with pytest.raises(ExceptionGroup):
+        await carried_out(plan, shop, journal, stop_after=11)
+    assert not shop.cancelled
+    for cancelled in (1, 0):
+        report.clear()
+        replay = await carried_out(plan, shop, journal, manner=Manner(report=report.append))
+        assert shop.cancelled == [shop.orders["t-1"]]
+        assert replay.outcome.cancelled == cancelled
+        assert [(each.invoice, each.reason) for each in report] == [
+            ("C900", CancellationRefusal.PARTIAL),
+            ("C901", Note.ADDED_UP),
+            ("C902", CancellationRefusal.UNMATCHED),
+        ]
+
+
 async def test_an_answer_that_was_lost_with_the_process_is_asked_for_again_by_its_key(tmp_path: Path) -> None:
     plan, shop = Plan(file_of(tmp_path, sold("1"), sold("2", minute=1)), faults=False), Shop()
     await carried_out(plan, shop, Journal())

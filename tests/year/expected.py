@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -50,8 +52,18 @@ TABLES = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class _Sale:
+    invoice: str
+    sold: Counter[str]
+    uncredited: Counter[str]
+
+
 def expected(database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_max: int | None = None) -> None:
-    """Fill the tables `expected_*` with what the first `orders_max` orders of a data set come to."""
+    """Fill the tables `expected_*` with what the first `orders_max` orders of a data set come to.
+
+    `expected_credit` has what each credit note of a customer's goods is, and of which order, if it is of one.
+    """
     countries = tomllib.loads((MAPPINGS / f"{kind}.toml").read_text(encoding="utf-8"))["address"]["countries"]
     database.execute("SET TimeZone = 'UTC'")
     database.execute("CREATE TABLE codes (name VARCHAR, code VARCHAR)")
@@ -60,20 +72,39 @@ def expected(database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_
     for name, value in {"$file": f"'{data}'", "$folder": f"'{data}'", "$orders_max": str(orders_max or ALL)}.items():
         sql = sql.replace(name, value)
     database.execute(sql)
-    for invoice in _credited(database):
-        database.execute("UPDATE expected_state SET status = 'cancelled' WHERE invoice = ?", [invoice])
+    database.execute("CREATE TABLE expected_credit (invoice VARCHAR, verdict VARCHAR, sale VARCHAR)")
+    if verdicts := [*_verdicts(database)]:
+        database.executemany("INSERT INTO expected_credit VALUES (?, ?, ?)", verdicts)
+    database.execute(
+        "UPDATE expected_state SET status = 'cancelled' WHERE invoice IN "
+        "(SELECT sale FROM expected_credit WHERE verdict IN ('whole', 'rest'))"
+    )
     database.execute(TABLES)
 
 
-def _credited(database: duckdb.DuckDBPyConnection) -> list[str]:
-    """The orders that credit notes take back: each the newest before it that is still open."""
-    opened: dict[tuple[str, str], list[str]] = defaultdict(list)
-    credited: list[str] = []
+def _verdicts(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, str | None]]:
+    """Each credit note, what it is, and of which order: what one has given back, another cannot."""
+    newest_first: dict[str, list[_Sale]] = defaultdict(list)
     rows = database.execute("SELECT kind, invoice, customer, units FROM candidate ORDER BY line").fetchall()
-    for kind, invoice, customer, units in rows:
-        sales = opened[customer, units]
+    for kind, invoice, customer, content in rows:
+        units = Counter({product: int(number) for product, number in map(str.split, content.split(","))})
         if kind == "sale":
-            sales.append(invoice)
-        elif sales:
-            credited.append(sales.pop())
-    return credited
+            newest_first[customer].insert(0, _Sale(invoice, units, units.copy()))
+        else:
+            yield invoice, *_verdict(newest_first[customer], units)
+
+
+def _verdict(newest_first: list[_Sale], credited: Counter[str]) -> tuple[str, str | None]:
+    if min(credited.values()) < 0:
+        return "unmatched", None
+    tests: dict[str, Callable[[_Sale], bool]] = {
+        "whole": lambda sale: sale.sold == sale.uncredited == credited,
+        "rest": lambda sale: sale.uncredited == credited,
+        "part": lambda sale: sale.uncredited >= credited,
+    }
+    for verdict, test in tests.items():
+        for sale in filter(test, newest_first):
+            sale.uncredited.subtract(credited)
+            return verdict, sale.invoice
+    everything = sum((sale.uncredited for sale in newest_first), Counter[str]())
+    return ("several" if everything >= credited else "unmatched"), None

@@ -40,9 +40,9 @@ SELECT invoice, string_agg(product || ' ' || units, ',' ORDER BY product) AS uni
     UNION ALL
     SELECT invoice, product, -sum(quantity) FROM raw JOIN credit USING (invoice)
     WHERE regexp_full_match(product, '[0-9]{5}[A-Za-z]{0,2}') GROUP BY ALL
-) GROUP BY invoice;
+) WHERE units <> 0 GROUP BY invoice;
 
--- for the pairs: an order and a credit note of one customer with the same content, the newest first
+-- what a credit note of a customer can be held against: the goods of orders and credit notes as they come
 CREATE TABLE candidate AS
 SELECT 'sale' AS kind, invoice, line, customer, units FROM sale JOIN content USING (invoice) WHERE customer <> ''
 UNION ALL

@@ -41,9 +41,9 @@ class _Sale:
     number: int
     total: Decimal
     units: Counter[str]
+    uncredited: Counter[str]
     status: str = "confirmed"
     given_back: bool = False
-    credited: bool = False
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
         units[row["StockCode"]] += int(row["Quantity"])
         exact += int(row["Quantity"]) * Decimal(row["UnitPrice"])
     total = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return _Sale(number, total, units) if total else None
+    return _Sale(number, total, units, units.copy()) if total else None
 
 
 def _go_wrong(sale: _Sale) -> None:
@@ -114,17 +114,20 @@ def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> 
     for row in rows:
         if re.fullmatch(GOODS, row["StockCode"]):
             credited[row["StockCode"]] -= int(row["Quantity"])
-    if not credited:
+    if min(credited.values(), default=0) < 0 or not +credited:
         return
-    for number in reversed(earlier):
-        sale = account.sales[number]
-        if sale.units == credited and not sale.credited:
-            sale.credited = True
-            if sale.status == "confirmed":
-                sale.status, sale.given_back = "cancelled", True
-            else:
-                account.refused_cancellations += 1
-            return
+    newest_first = [account.sales[number] for number in reversed(earlier)]
+    whole = [sale for sale in newest_first if sale.units == sale.uncredited == credited]
+    rest = [sale for sale in newest_first if sale.uncredited == credited]
+    more = [sale for sale in newest_first if sale.uncredited >= credited]
+    for sale in [*whole, *rest, *more][:1]:
+        sale.uncredited -= credited
+        if sale.uncredited:
+            continue
+        if sale.status == "confirmed":
+            sale.status, sale.given_back = "cancelled", True
+        else:
+            account.refused_cancellations += 1
 
 
 def _totals(account: _Account) -> dict[str, Amount]:

@@ -23,7 +23,7 @@ from services.local.replay.records import (
     Tally,
 )
 from services.local.replay.rows import Row
-from services.local.replay.sales import Sales
+from services.local.replay.sales import Credit, Sales
 
 __all__ = ["Importer"]
 
@@ -151,23 +151,27 @@ class Importer:
     def _cancellation(self, invoice: _Invoice) -> Cancellation | None:
         credited = self._credited(invoice)
         customer = self._maker.customer_id(invoice.first)
-        refusal: CancellationRefusal | None = None
-        if not credited:
-            refusal = CancellationRefusal.NO_GOODS
-        elif not customer:
-            refusal = CancellationRefusal.GUEST
-        elif cancels := self._sales.take_whole(customer, credited):
-            self.tally.cancellations += 1
-            return Cancellation(invoice.number, invoice.first.line, invoice.first_at, customer, cancels)
-        refusal, detail = (refusal, "") if refusal else self._partial(customer, credited)
-        self.refuse(invoice.first, refusal, invoice.number, "cancellation", detail)
-        return None
+        found = self._sales.credit(customer, credited) if customer and credited else None
+        if found is None:
+            self.refuse(invoice.first, self._refusal(customer, credited), invoice.number, "cancellation")
+            return None
+        cancels, credit = found
+        detail = f"of order {cancels}"
+        if credit is Credit.PART:
+            self.refuse(invoice.first, CancellationRefusal.PARTIAL, invoice.number, "cancellation", detail)
+            return None
+        if credit is Credit.REST:
+            self.refuse(invoice.first, Note.ADDED_UP, invoice.number, "note", detail)
+        self.tally.cancellations += 1
+        return Cancellation(invoice.number, invoice.first.line, invoice.first_at, customer, cancels)
 
-    def _partial(self, customer: str, credited: Mapping[str, int]) -> tuple[CancellationRefusal, str]:
-        if part_of := self._sales.find_part(customer, credited):
-            return CancellationRefusal.PARTIAL, f"of order {part_of}"
+    def _refusal(self, customer: str, credited: Mapping[str, int]) -> CancellationRefusal:
+        if not credited:
+            return CancellationRefusal.NO_GOODS
+        if not customer:
+            return CancellationRefusal.GUEST
         several = self._sales.have(customer, credited)
-        return CancellationRefusal.SEVERAL if several else CancellationRefusal.UNMATCHED, ""
+        return CancellationRefusal.SEVERAL if several else CancellationRefusal.UNMATCHED
 
     def _credited(self, invoice: _Invoice) -> dict[str, int]:
         credited: Counter[str] = Counter()
@@ -180,7 +184,7 @@ class Importer:
             product_id = row.values[self._mapping.lines.product].strip()
             if self._maker.is_goods(product_id):
                 credited[product_id] -= units
-        return dict(credited)
+        return {product_id: units for product_id, units in credited.items() if units}
 
 
 def _is_complete(invoice: _Invoice, now: datetime, opened: int) -> bool:

@@ -56,9 +56,9 @@ class CancellationRefusal(StrEnum):
 
     NO_GOODS = "it credits no goods"
     GUEST = "it names no customer, so its order cannot be told"
-    PARTIAL = "it credits a part of an order, and an order can only be cancelled whole"
-    SEVERAL = "it credits goods of several orders, and an order can only be cancelled whole"
-    UNMATCHED = "no earlier orders of this customer in the file have what it credits"
+    PARTIAL = "it credits a part of an order, which is cancelled only when all of it is credited"
+    SEVERAL = "it credits goods of several orders and does not say which of which, so it counts against none"
+    UNMATCHED = "no earlier orders of this customer in the file have, or still have, what it credits"
     NOT_PLACED = "its order was not placed"
     SYSTEM = "the system does not cancel the order any more"
 
@@ -68,6 +68,7 @@ class Note(StrEnum):
 
     TIME_MISSING = "its local time did not exist: the clocks went forward, and so does it"
     TIME_TWICE = "its local time came twice: the first is taken"
+    ADDED_UP = "it credits what earlier credit notes left of an order, which is cancelled with it"
     GIVEN_BACK = "it was sent and then given back: here it is cancelled before it is sent"
     TRACKING = "the mapping does not say what the state of its shipment becomes"
     NO_ACCOUNT = "its customer could not be given an account"
@@ -148,7 +149,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """A credit note that takes back the whole of an earlier order."""
+    """A credit note that takes back an earlier order: the whole of it, or all that was left."""
 
     invoice: str
     line: int

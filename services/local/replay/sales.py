@@ -1,4 +1,4 @@
-"""The orders that a credit note may take back: kept on disk, so that any number of them fits."""
+"""What is still open of the orders that credit notes may take back: kept on disk, so that any number of them fits."""
 
 from __future__ import annotations
 
@@ -6,14 +6,41 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
 
-__all__ = ["Sales"]
+__all__ = ["Credit", "Sales"]
 
 SCHEMA = """
-    CREATE TABLE sale (number INTEGER PRIMARY KEY, customer TEXT, invoice TEXT, wanted TEXT);
+    CREATE TABLE sale (number INTEGER PRIMARY KEY, customer TEXT, invoice TEXT, units TEXT, touched INTEGER);
     CREATE INDEX sale_customer ON sale (customer, number);
     CREATE TABLE closed (invoice TEXT PRIMARY KEY) WITHOUT ROWID;
 """
+
+
+class Credit(IntEnum):
+    """How much of an order a credit note is, the likeliest first."""
+
+    WHOLE = 0
+    REST = 1
+    """All that earlier ones have left of it."""
+    PART = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Sale:
+    number: int
+    invoice: str
+    open: dict[str, int]
+    touched: bool
+
+    def has(self, credited: Mapping[str, int]) -> bool:
+        return all(0 < units <= self.open.get(product_id, 0) for product_id, units in credited.items())
+
+    def credit(self, credited: Mapping[str, int]) -> Credit:
+        if self.open != credited:
+            return Credit.PART
+        return Credit.REST if self.touched else Credit.WHOLE
 
 
 class Sales:
@@ -36,31 +63,37 @@ class Sales:
     def add(self, customer: str, invoice: str, wanted: Mapping[str, int]) -> None:
         """An order that may be taken back."""
         row = (customer, invoice, json.dumps(dict(wanted)))
-        self._database.execute("INSERT INTO sale (customer, invoice, wanted) VALUES (?, ?, ?)", row)
+        self._database.execute("INSERT INTO sale (customer, invoice, units, touched) VALUES (?, ?, ?, 0)", row)
 
-    def take_whole(self, customer: str, credited: Mapping[str, int]) -> str | None:
-        """The newest open order of exactly these units, which is open no longer."""
-        for number, invoice, wanted in self._newest_first(customer):
-            if wanted == credited:
-                self._database.execute("DELETE FROM sale WHERE number = ?", (number,))
-                return invoice
-        return None
+    def credit(self, customer: str, credited: Mapping[str, int]) -> tuple[str, Credit] | None:
+        """The one order that these units are of, which has them no longer; None if no open order has them all.
 
-    def find_part(self, customer: str, credited: Mapping[str, int]) -> str | None:
-        """The newest open order that has these units and more."""
-        for _, invoice, wanted in self._newest_first(customer):
-            if all(wanted.get(product_id, 0) >= units for product_id, units in credited.items()):
-                return invoice
-        return None
+        An untouched order of exactly these units goes before the rest of another: which order that rest is of was
+        concluded from parts, and this is what an invoice says. Of equals it is the newest.
+        """
+        having = [sale for sale in self._newest_first(customer) if sale.has(credited)]
+        if not having:
+            return None
+        sale = min(having, key=lambda sale: sale.credit(credited))
+        self._take(sale, credited)
+        return sale.invoice, sale.credit(credited)
 
     def have(self, customer: str, credited: Mapping[str, int]) -> bool:
         """Whether all open orders together have these units."""
         together: Counter[str] = Counter()
-        for _, _, wanted in self._newest_first(customer):
-            together.update(wanted)
-        return all(together[product_id] >= units for product_id, units in credited.items())
+        for sale in self._newest_first(customer):
+            together.update(sale.open)
+        return all(0 < units <= together[product_id] for product_id, units in credited.items())
 
-    def _newest_first(self, customer: str) -> Iterator[tuple[int, str, dict[str, int]]]:
-        query = "SELECT number, invoice, wanted FROM sale WHERE customer = ? ORDER BY number DESC"
-        for number, invoice, wanted in self._database.execute(query, (customer,)).fetchall():
-            yield number, invoice, json.loads(wanted)
+    def _take(self, sale: _Sale, credited: Mapping[str, int]) -> None:
+        left = Counter(sale.open) - Counter(credited)
+        if left:
+            row = (json.dumps(left), sale.number)
+            self._database.execute("UPDATE sale SET units = ?, touched = 1 WHERE number = ?", row)
+        else:
+            self._database.execute("DELETE FROM sale WHERE number = ?", (sale.number,))
+
+    def _newest_first(self, customer: str) -> Iterator[_Sale]:
+        query = "SELECT number, invoice, units, touched FROM sale WHERE customer = ? ORDER BY number DESC"
+        for number, invoice, units, touched in self._database.execute(query, (customer,)).fetchall():
+            yield _Sale(number, invoice, json.loads(units), bool(touched))
