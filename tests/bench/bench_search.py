@@ -58,6 +58,8 @@ async def questions(owner: Connection) -> dict[str, Questions]:
     some = await owner.fetch("SELECT * FROM orders_1.orders TABLESAMPLE bernoulli (1) LIMIT 200")
     products = await owner.fetch("SELECT product_id FROM orders_1.order_lines TABLESAMPLE bernoulli (1) LIMIT 100")
     names = await owner.fetch("SELECT term FROM orders_1.vocabulary WHERE orders BETWEEN 1 AND 20 LIMIT 100")
+    hundredth = "SELECT term FROM orders_1.vocabulary WHERE orders BETWEEN $1 / 150 AND $1 / 70 LIMIT 100"
+    one_in_100 = await owner.fetch(hundredth, await owner.fetchval("SELECT count(*) FROM orders_1.orders"))
     days = [f"{row['created_at']:%Y-%m-%dT%H:%M:%S}Z" for row in some]
     listed: dict[str, list[Mapping[str, Any]]] = {
         "newest page": [{}],
@@ -72,9 +74,12 @@ async def questions(owner: Connection) -> dict[str, Questions]:
         "text: common word": [{"q": word} for word in ("red ", "set ", "heart ", "bag ")],
         "text: middling word": [{"q": word} for word in ("doormat ", "lantern ", "clock ", "umbrella ")],
         "text: rare word": [{"q": f"{row['term']} "} for row in names],
+        "text: one order in 100": [{"q": f"{row['term']} "} for row in one_in_100],
         "text: typing error": [{"q": word} for word in ("haert ", "lanten ", "umbrela ", "retropsot ")],
         "text: two words": [{"q": text} for text in ("white heart ", "red clock ", "cake leeds ", "party paris ")],
-        "text: own words of four": [{"q": "white hanging heart holder"}],
+        "text: name of a product": [
+            {"q": name} for name in ("white hanging heart t-light holder", "jumbo bag red retrospot", "party bunting")
+        ],
         "text: begun word": [{"q": word} for word in ("hea", "umb", "re", "white han")],
         "text and filters": [{"q": "red ", "country": "FR"}, {"q": "heart ", "status": "failed"}],
         "text, newest first": [{"q": word, "sort": "-created_at"} for word in ("red ", "doormat ", "red clock ")],

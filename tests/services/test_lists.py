@@ -93,6 +93,21 @@ async def test_orders_with_a_product_come_once_each_however_often_it_is_in_them(
             assert (first["total"], first["total_relation"]) == (len(expected), "exact")
 
 
+async def test_what_the_version_of_an_older_release_does_not_know_waits_for_the_next_one(side: ReadSide) -> None:
+    import asyncpg
+
+    await show(side, placed("o1", "mug"))
+    owner = await asyncpg.connect(side.database.read_owner_dsn)
+    await owner.execute("DROP TABLE orders_1.order_texts; ALTER TABLE orders_1.order_lines DROP COLUMN created_at")
+    await owner.close()
+    for waits in ({"product_id": "P0"}, {"q": "mug"}):
+        answer = await side.query.get("/orders", params=waits)
+        assert (answer.status_code, answer.json()["code"]) == (503, "read-side-moving"), waits
+        assert int(answer.headers["retry-after"]) > 0
+    assert await found(side, "/orders", product_id="P0", sort="total") == ["o1"]
+    assert (await side.get("/orders/o1"))["items"][0]["product_id"] == "P0"
+
+
 async def test_what_comes_in_meanwhile_moves_no_cursor(side: ReadSide) -> None:
     await two_customers(side)
     first = await side.get("/orders?page_size=10")
