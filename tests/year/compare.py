@@ -23,7 +23,7 @@ SHOWN = {
     ),
     "lines": (
         "orders",
-        f"SELECT email, {AT.format('created_at')}, product_id, product_name, quantity, unit_price "
+        f"SELECT email, {AT.format('order_lines.created_at')}, product_id, product_name, quantity, unit_price "
         "FROM {orders}.order_lines JOIN {orders}.orders USING (order_id)",
     ),
     "customers": (
