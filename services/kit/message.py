@@ -117,8 +117,8 @@ class Message(Value):
         return cls.model_validate_json(data, extra="ignore")
 
     @classmethod
-    def taken(cls, content: Mapping[str, Any]) -> Self:
-        """The same of what was JSON and is taken apart already."""
+    def read_parsed(cls, content: Mapping[str, Any]) -> Self:
+        """The same of JSON that was parsed already."""
         return cls.model_validate(content, extra="ignore")
 
     def write(self) -> str:

@@ -138,7 +138,7 @@ def _opened(found: _Parsed, key: bytes | None) -> Message:
     personal: Any = None
     if found.sealed and key is not None:
         personal = from_json(_decrypt(key, found.sealed, _about(found.model, found.person)))
-    return found.model.taken(_joined(personal_fields(found.model), found.content, personal))
+    return found.model.read_parsed(_joined(personal_fields(found.model), found.content, personal))
 
 
 def _joined(fields: Fields, clear: dict[str, Any], personal: dict[str, Any] | None) -> dict[str, Any]:
