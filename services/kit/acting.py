@@ -13,6 +13,7 @@ __all__ = ["ATTRIBUTES", "Principal", "PrincipalKind"]
 
 PrincipalKind = Literal["app_user", "user"]
 """One who uses what we offer, within what is theirs; one who runs it, and may reach what is anybody's."""
+KINDS: Mapping[str | None, PrincipalKind] = {kind: kind for kind in get_args(PrincipalKind)}
 ATTRIBUTES = ("authtype", "authid")
 ID_CHARS_MAX = 128
 
@@ -33,7 +34,7 @@ class Principal:
     @classmethod
     def of(cls, attributes: Mapping[str, str]) -> Principal | None:
         """Whom an event's attributes name; None if they name nobody that we know."""
-        kind = next((each for each in get_args(PrincipalKind) if each == attributes.get("authtype")), None)
+        kind = KINDS.get(attributes.get("authtype"))
         return cls(kind, attributes.get("authid", "")) if kind else None
 
     def attributes(self) -> dict[str, str]:

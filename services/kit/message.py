@@ -6,10 +6,11 @@ a newer producer may add a field (DESIGN section 3).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, ClassVar, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -114,6 +115,11 @@ class Message(Value):
     def read(cls, data: str | bytes) -> Self:
         """The message written in `data`, unknown fields ignored; pydantic.ValidationError if it is none."""
         return cls.model_validate_json(data, extra="ignore")
+
+    @classmethod
+    def read_parsed(cls, content: Mapping[str, Any]) -> Self:
+        """The same of JSON that was parsed already."""
+        return cls.model_validate(content, extra="ignore")
 
     def write(self) -> str:
         """This message as the JSON that is stored and published."""

@@ -13,7 +13,9 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
+
+from pydantic_core import from_json
 
 from services.kit.errors import Invalid
 from services.kit.log import Unit
@@ -106,8 +108,7 @@ async def opened(
     return [_opened(each, keys.get(each.person)) for each in parsed]
 
 
-@dataclass(frozen=True, slots=True)
-class _Parsed:
+class _Parsed(NamedTuple):
     """A message as it was found: taken apart only if some of it belongs to a person."""
 
     model: type[Message]
@@ -121,7 +122,7 @@ def _parsed(model: type[Message], data: str | bytes) -> _Parsed:
     if not _paths(model) or PERSONAL not in (data if isinstance(data, str) else data.decode(errors="replace")):
         return whole
     try:
-        content: Any = json.loads(data)
+        content: Any = from_json(data)
         part: Any = content.pop(PERSONAL)
         person, sealed = part["person"], part.get("sealed", "")
     except (ValueError, LookupError, TypeError, AttributeError):
@@ -136,8 +137,8 @@ def _opened(found: _Parsed, key: bytes | None) -> Message:
         return found.model.read(found.content)
     personal: Any = None
     if found.sealed and key is not None:
-        personal = json.loads(_decrypt(key, found.sealed, _about(found.model, found.person)))
-    return found.model.read(json.dumps(_joined(personal_fields(found.model), found.content, personal)))
+        personal = from_json(_decrypt(key, found.sealed, _about(found.model, found.person)))
+    return found.model.read_parsed(_joined(personal_fields(found.model), found.content, personal))
 
 
 def _joined(fields: Fields, clear: dict[str, Any], personal: dict[str, Any] | None) -> dict[str, Any]:

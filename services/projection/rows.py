@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from operator import attrgetter
@@ -62,6 +62,10 @@ class Table(Generic[R]):
         """The rows by column, as the statements take them."""
         return [list(map(attrgetter(name), rows)) for name in self.columns]
 
+    def records(self, rows: Iterable[R]) -> Iterator[tuple[Any, ...]]:
+        """The rows as COPY takes them; a table has more than one column."""
+        return map(attrgetter(*self.columns), rows)
+
 
 class Rows:
     """The tables of one version, in the schema `schema`."""
@@ -86,7 +90,9 @@ class Rows:
     async def add(self, table: Table[R], rows: Sequence[R]) -> None:
         """Insert."""
         if rows:
-            await self._connection.execute(table.add(self._schema), *table.values(rows))
+            await self._connection.copy_records_to_table(
+                table.name, schema_name=self._schema, columns=table.columns, records=table.records(rows)
+            )
 
     async def increase(self, table: Table[R], rows: Sequence[R]) -> None:
         """Insert, or add to what is there: all columns beside the key are numbers."""

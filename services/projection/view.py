@@ -6,14 +6,25 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from services.contracts import users
+from services.contracts import fulfillment, users
 from services.kit.log import Recorded
 from services.kit.message import Message
+from services.kit.saga import messages as saga
 from services.projection.rows import Rows
 
 __all__ = ["Shown", "View", "heard", "person_erased"]
+
+
+class RunOutline(saga.RunStarted):
+    """Of a run's beginning that there was one: the rest repeats its order, and need be neither opened nor checked."""
+
+    type: ClassVar[str] = fulfillment.RunStarted.type
+
+
+OUTLINES: Mapping[str, type[Message]] = {RunOutline.type: RunOutline}
+"""How events are read of which no view shows the whole."""
 
 
 class Shown(NamedTuple):
@@ -42,8 +53,8 @@ class View:
 
     @cached_property
     def reads(self) -> Mapping[str, type[Message]]:
-        """All events that it shows, by their types."""
-        return {**self.also, **self.hears}
+        """All events that it shows, by their types, as far as any view wants to know them."""
+        return {type_: OUTLINES.get(type_, model) for type_, model in {**self.also, **self.hears}.items()}
 
     @cached_property
     def ddl(self) -> str:

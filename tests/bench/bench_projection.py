@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import uvloop
+
 from services.contracts import fulfillment, inventory
 from services.kit.commands import Cause, stamped
 from services.kit.log import START, Append
@@ -27,6 +29,7 @@ from services.local.postgres import PostgresServer
 from services.projection.feeding import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views import VIEWS
+from services.run import settle
 from tests.services.read_side import AT, VAULT_KEY, checked, confirmed, counted, created, reserved_items, started
 
 ORDERS = 2_000
@@ -136,7 +139,8 @@ def main() -> None:
         server = PostgresServer(Path(folder))
         server.start()
         try:
-            rate = asyncio.run(bench(server))
+            settle()  # as the process of the projection does at its start
+            rate = uvloop.run(bench(server))
         finally:
             server.stop()
     print(f"median {rate:,.0f} events/s, aim {AIM_EVENTS_PER_SECOND:,}")

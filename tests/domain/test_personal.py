@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from services.contracts import fulfillment, notifications, orders, users
 from services.contracts.orders import Address, OrderCreated, OrderUpdated
@@ -93,6 +94,34 @@ async def test_a_message_without_personal_data_is_written_as_it_is() -> None:
 async def test_what_was_written_before_there_were_seals_is_still_read() -> None:
     order = OrderCreated.model_validate(ORDER)
     assert await opened(MemoryVault(), [(OrderCreated, order.write())]) == [order]
+
+
+async def test_a_sealed_message_of_a_newer_producer_is_read() -> None:
+    vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
+    content = json.loads((await sealed(vault, [order]))[0])
+    content["gift"] = True
+    content["shipping_address"]["floor"] = 3
+    content["lines"][0]["colour"] = "red"
+    assert await opened(vault, [(OrderCreated, json.dumps(content))]) == [order]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lines": [{"product_id": "P", "product_name": "Pen", "quantity": 0, "unit_price": "1"}]},
+        {"placed_at": "yesterday"},
+        {"placed_at": "2026-03-01T12:00:00"},
+        {"order_id": 7},
+        {"total": None},
+        {"payment_method": {"kind": "card", "token": "\ud800"}},
+    ],
+)
+async def test_what_is_wrong_in_a_sealed_message_is_found_as_in_any_other(change: dict[str, object]) -> None:
+    vault = MemoryVault()
+    content = json.loads((await sealed(vault, [OrderCreated.model_validate(ORDER)]))[0])
+    for found in ({**content, **change}, {**ORDER, **change}):
+        with pytest.raises(ValidationError):
+            await opened(vault, [(OrderCreated, json.dumps(found))])
 
 
 @pytest.mark.parametrize(

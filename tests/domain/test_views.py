@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,9 +13,13 @@ import pytest
 
 from services.contracts import fulfillment, inventory, orders
 from services.kit.message import Message
+from services.kit.personal import personal_fields
+from services.projection.views import VIEWS
+from services.projection.views.counted import Counted, counted_after
 from services.projection.views.customers import customer_after
 from services.projection.views.orders import Order, order_after
 from services.projection.views.stock import Stock, moved, stock_after
+from services.projection.views.words import words_of
 from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, reserved_items, started
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -40,6 +45,14 @@ def order_of(*events: Message) -> Order:
     return row
 
 
+def counted_of(*events: Message) -> Counted:
+    row: Counted | None = None
+    for event in events:
+        row = counted_after(row, event, AT)
+    assert row is not None
+    return row
+
+
 def stock_of(*events: Message) -> Stock:
     row: Stock | None = None
     for event in events:
@@ -52,6 +65,18 @@ def stock_of(*events: Message) -> Stock:
 def test_an_order_that_was_placed_is_pending_until_its_run_starts() -> None:
     assert order_of(created(ID)).status == "pending"
     assert order_of(created(ID), started(ID)).status == "processing"
+
+
+def test_of_a_runs_beginning_nothing_is_opened_or_checked_and_every_view_shows_the_same() -> None:
+    begun, whole = fulfillment.RunStarted.type, started(ID)
+    ours = [view.reads[begun] for view in VIEWS.values() if begun in view.reads]
+    assert len(ours) == 3
+    for model in ours:
+        assert not personal_fields(model)
+        part = model.read(json.dumps({"saga_id": ID, "lines": "damaged", "personal": {"sealed": "damaged"}}))
+        assert order_of(created(ID), part) == order_of(created(ID), whole)
+        assert counted_of(created(ID), part) == counted_of(created(ID), whole)
+        assert words_of(part) == words_of(whole)
 
 
 @pytest.mark.parametrize(("event", "status"), ENDINGS)

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services.contracts import orders
 from services.kit.log import Append, NewEvent, Recorded
 from services.kit.postgres_log import PostgresReader
 from services.projection.building import Builder
@@ -138,6 +139,21 @@ async def test_an_event_that_cannot_be_shown_stops_its_view_alone_and_can_be_ski
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
     assert (await built(side))["state"] == "serving"  # every later version leaves it out too
     assert (await side.get("/orders"))["total"] == 6
+
+
+async def test_a_row_that_postgres_refuses_stops_its_views_alone_and_leaves_nothing_of_its_page(side, database) -> None:
+    await side.show(await some_orders(side))
+    await side.order("ord_nul", created("ord_nul"))
+    (refused,) = await side.order("ord_nul", orders.OrderCancellationRequested(order_id="ord_nul", reason="a\0b"))
+    (event,) = await side.order("ord_9", created("ord_9"))
+    await side.show([event])
+    for view in ("orders", "timeline"):  # one is replaced, the other copied
+        (version,) = (await side.projection.get(f"/projection/views/{view}")).json()["versions"]
+        assert version["stopped_at"] == str(refused.position)
+        await post(side, f"{view}/skip", {"position": version["stopped_at"], "reason": "NUL"})
+    told = (await side.get(f"/orders/ord_nul?position={event.position}"))["timeline"]
+    assert [each["text"] for each in told] == ["the order was placed: 1 line, 12.50 GBP"]
+    assert (await side.get("/orders"))["total"] == 7
 
 
 def revised(name: str, **changes: Any) -> dict[str, View]:

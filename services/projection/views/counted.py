@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from services.contracts import fulfillment, orders, payments
+from services.contracts import orders, payments
 from services.kit.message import Message, Money
 from services.kit.periods import day_of
+from services.kit.saga import messages as saga
 
 __all__ = ["BUCKETS", "Basket", "Counted", "Numbers", "basket_of", "counted_after", "goods_in", "names_in"]
 
@@ -109,7 +110,7 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
             return replace(row, country=address.country)
-        case fulfillment.RunStarted() if row.status == "pending":
+        case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing")
         case orders.OrderConfirmed():
             seconds = _seconds(row.created_at, at) if row.seconds is None else row.seconds

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from services.contracts import fulfillment, orders, users
 from services.kit.message import ERASED, Message
+from services.kit.saga import messages as saga
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard, person_erased
 from services.projection.views.texts import refresh
@@ -57,7 +58,7 @@ def order_of(event: Message) -> str | None:
     match event:
         case orders.OrderMessage(order_id=order_id):
             return order_id
-        case fulfillment.RunStarted(saga_id=order_id) | fulfillment.RunStuck(saga_id=order_id):
+        case saga.RunStarted(saga_id=order_id) | fulfillment.RunStuck(saga_id=order_id):
             return order_id
         case fulfillment.RunCompensating(saga_id=order_id) | fulfillment.RunResumed(saga_id=order_id):
             return order_id
@@ -82,7 +83,7 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
 
 def _moved_on(row: Order, event: Message, at: datetime) -> Order:
     match event:
-        case fulfillment.RunStarted() if row.status == "pending":
+        case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing", updated_at=at)
         case orders.OrderCancellationRequested(reason=reason):
             return replace(row, status="cancelling", reason=reason, updated_at=at)

@@ -63,7 +63,7 @@ def stock_after(row: Stock | None, change: tuple[str, int, int], event: Message,
         # a difference, because the log may hold a count and a reservation that raced in the order of their locks
         level = event.on_hand if event.delta is None else row.on_hand + on_hand
         return replace(row, product_name=name, on_hand=level, low_below=event.low_below, updated_at=at)
-    return replace(row, on_hand=row.on_hand + on_hand, reserved=row.reserved + reserved, updated_at=at)
+    return Stock(product_id, row.product_name, row.on_hand + on_hand, row.reserved + reserved, row.low_below, at)
 
 
 STOCK_TABLE = Table("stock", Stock, "text text integer integer integer timestamptz", ("product_id",))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+from pydantic_core import from_json
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
 from services.kit.acting import Principal, PrincipalKind
@@ -49,7 +50,7 @@ OF_THEIR_OWN = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderRep
 def moment_of(event: Recorded, message: Message) -> Moment:
     """What the timeline says of an event."""
     told = words_of(message)
-    meta: Mapping[str, str] = json.loads(event.meta)
+    meta: Mapping[str, str] = from_json(event.meta)
     principal = Principal.of(meta)
     who, wish = _doers(event, message, told, meta, principal and PEOPLE[principal.kind])
     by = principal.id if principal and not isinstance(message, OF_THEIR_OWN) else ""

@@ -41,7 +41,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
 
 def words_of(event: Message) -> Words:
     """What the timeline says; KeyError if the event does not belong there."""
-    return TOLD[type(event)](event)
+    return TELLING[event.type](event)
 
 
 # Orders
@@ -219,6 +219,7 @@ TOLD: Mapping[type[Message], Callable[[Any], Words]] = {
     notifications.OrderMailSent: _told_of_the_end,
 }
 """What is told, and how."""
+TELLING: Mapping[str, Callable[[Any], Words]] = {model.type: tell for model, tell in TOLD.items()}
 
 REQUEST = "a request: its answer is told"
 ANSWER = "how the run took an answer that is told"
