@@ -13,17 +13,20 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from services.kit.errors import Invalid
 from services.kit.log import Unit
 from services.kit.message import ERASED, Message, PersonalMark, Value
 from services.kit.vault import NONCE_BYTES, Vault
 
-__all__ = ["PERSONAL", "Fields", "opened", "personal_fields", "sealed"]
+__all__ = ["PERSONAL", "Fields", "erased", "opened", "personal_fields", "sealed"]
 
 PERSONAL = "personal"
 """The member of a stored message that holds the sealed part."""
+
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,13 @@ async def opened(
     persons = {each.person for each in parsed if each.sealed}
     keys: Mapping[str, bytes] = await vault.keys_of(persons, unit) if persons else {}
     return [_opened(each, keys.get(each.person)) for each in parsed]
+
+
+def erased(message: M) -> M:
+    """The message as it is read when the key of its person is gone."""
+    model = type(message)
+    clear = json.loads(message.model_dump_json(exclude_none=True, exclude=_paths(model)))
+    return model.read(json.dumps(_joined(personal_fields(model), clear, None)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from services.kit.limits import limited
 from services.kit.message import Email, Money, Sku
 from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
 from services.kit.texts import Line, is_one_line
-from services.orders.domain import ORDER, Amend, Cancel, OrderCommand, Place, Submit, Wanted
+from services.orders.domain import ORDER
+from services.orders.order import Amend, Cancel, OrderCommand, Place, Submit, Wanted
 
 __all__ = ["router"]
 

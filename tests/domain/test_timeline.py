@@ -20,7 +20,7 @@ from services.kit.message import ERASED, Message, Money
 from services.kit.personal import personal_fields
 from services.projection.views.timeline import Moment, moment_of
 from services.projection.views.words import SILENT, STEPS, TOLD, words_of
-from tests.services.read_side import ADDRESS, checked, created, reserved_items, started
+from tests.services.read_side import ADDRESS, checked, created, imported, reserved_items, started
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ID = "ord_1"
@@ -65,6 +65,16 @@ SHORT = inventory.InventoryChecked(
 )
 TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (created(ID), "the order was placed: 1 line, 12.50 GBP", None),
+    (
+        imported(ID, status="delivered", tracking_number="T7"),
+        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, delivered, tracking number T7",
+        None,
+    ),
+    (
+        imported(ID, status="cancelled", reason="credit note C1"),
+        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, cancelled",
+        "credit note C1",
+    ),
     (orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS), "the delivery address was changed", None),
     (orders.OrderUpdated(order_id=ID, notes="ring"), "the contact details or the notes were changed", None),
     (orders.OrderCancellationRequested(order_id=ID, reason="too late"), "a cancellation was asked for", "too late"),
