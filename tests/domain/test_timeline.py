@@ -65,16 +65,6 @@ SHORT = inventory.InventoryChecked(
 )
 TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (created(ID), "the order was placed: 1 line, 12.50 GBP", None),
-    (
-        imported(ID, status="delivered", tracking_number="T7"),
-        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, delivered, tracking number T7",
-        None,
-    ),
-    (
-        imported(ID, status="cancelled", reason="credit note C1"),
-        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, cancelled",
-        "credit note C1",
-    ),
     (orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS), "the delivery address was changed", None),
     (orders.OrderUpdated(order_id=ID, notes="ring"), "the contact details or the notes were changed", None),
     (orders.OrderCancellationRequested(order_id=ID, reason="too late"), "a cancellation was asked for", "too late"),
@@ -114,6 +104,16 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (notifications.OrderMailSent(order_id=ID, template="order_failed", mailed=True),
      "the customer was told by mail that the order failed", None),
     (reply(notifications.ConfirmationSent, mailed=False), "the confirmation was not mailed: nobody to write to", None),
+    (
+        imported(ID, status="delivered", tracking_number="T7"),
+        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, delivered, tracking number T7",
+        None,
+    ),
+    (
+        imported(ID, status="cancelled", reason="credit note C1"),
+        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, cancelled",
+        "credit note C1",
+    ),
 )  # fmt: skip
 
 
@@ -156,6 +156,7 @@ ASKED = {"causationid": "/zerocart/orders"}
     [
         (created(ID), "orders", {**CUSTOMER, **ASKED}, ("customer", None, "usr_1")),
         (created(ID), "orders", {**OPERATOR, **ASKED}, ("operator", None, "ann")),
+        (imported(ID), "orders", {**OPERATOR, **ASKED}, ("operator", None, "ann")),
         (created(ID), "orders", ASKED, ("somebody", None, None)),
         (started(ID), "fulfillment", CUSTOMER, ("zerocart", "customer", "usr_1")),
         (started(ID), "fulfillment", {}, ("zerocart", None, None)),
