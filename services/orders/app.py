@@ -26,8 +26,8 @@ def create_app(host: Host | None = None) -> Service:
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
 
     def routers() -> Sequence[APIRouter]:
-        from services.orders.api import router
+        from services.orders import api, imports_api
 
-        return (router(host.handler),)
+        return (imports_api.router(host.handler), api.router(host.handler))
 
     return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS)
