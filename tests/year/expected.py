@@ -49,8 +49,17 @@ TABLES = """
     FROM expected_orders;
 """
 
+# what was finished elsewhere moved no money here, and of goods there is what the file says is left
+FINISHED = """
+    DELETE FROM expected_money;
+    DELETE FROM expected_stock;
+    INSERT INTO expected_stock SELECT product_id, units, 0 FROM level;
+"""
 
-def expected(database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_max: int | None = None) -> None:
+
+def expected(
+    database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_max: int | None = None, *, finished: bool = False
+) -> None:
     """Fill the tables `expected_*` with what the first `orders_max` orders of a data set come to."""
     countries = tomllib.loads((MAPPINGS / f"{kind}.toml").read_text(encoding="utf-8"))["address"]["countries"]
     database.execute("SET TimeZone = 'UTC'")
@@ -63,6 +72,8 @@ def expected(database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_
     for invoice in _credited(database):
         database.execute("UPDATE expected_state SET status = 'cancelled' WHERE invoice = ?", [invoice])
     database.execute(TABLES)
+    if finished:
+        database.execute(FINISHED)
 
 
 def _credited(database: duckdb.DuckDBPyConnection) -> list[str]:
