@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from services.local.replay.edge import Edge, RefusedError
 from services.local.replay.engine import Outcome
@@ -21,7 +22,7 @@ from services.local.replay.plan import Placement, Plan, Report, order_body
 from services.local.replay.records import Cancellation, CancellationRefusal, OrderRefusal, Reason, Refused, Tally
 from services.local.replay.stock import Shelf, levels_of
 
-__all__ = ["BATCH_ORDERS_MAX", "Bulk", "Ends", "ends_of"]
+__all__ = ["BATCH_ORDERS_MAX", "Bulk", "Credit", "Ends", "ends_of"]
 
 BATCH_ORDERS_MAX = 100
 """As many as the orders service takes."""
@@ -34,26 +35,34 @@ STATUSES: Mapping[End, str] = {
 }  # fmt: skip
 
 
+class Credit(NamedTuple):
+    """A credit note: its number and its first line in the file."""
+
+    invoice: str
+    line: int
+
+
 class Ends:
     """How many orders there are, and which credit notes take which of them back: on disk, gone with the process."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)  # a file without a name, deleted by itself
-        self._database.execute("CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT) WITHOUT ROWID")
+        self._database.execute(
+            "CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT, line INTEGER) WITHOUT ROWID"
+        )
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("BEGIN")
         self.orders = 0
 
     def add(self, cancellation: Cancellation) -> None:
         """An order is taken back."""
-        self._database.execute(
-            "INSERT OR IGNORE INTO credit VALUES (?, ?)", (cancellation.cancels, cancellation.invoice)
-        )
+        row = (cancellation.cancels, cancellation.invoice, cancellation.line)
+        self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?)", row)
 
-    def credit_of(self, invoice: str) -> str | None:
+    def credit_of(self, invoice: str) -> Credit | None:
         """The credit note that takes an order back."""
-        row = self._database.execute("SELECT invoice FROM credit WHERE cancels = ?", (invoice,)).fetchone()
-        return row[0] if row else None
+        row = self._database.execute("SELECT invoice, line FROM credit WHERE cancels = ?", (invoice,)).fetchone()
+        return Credit(*row) if row else None
 
 
 def ends_of(plan: Plan) -> Ends:
@@ -72,7 +81,7 @@ class _Finished:
     """An order to be brought, the credit note that took it back, and its JSON."""
 
     step: Placement
-    credit: str | None
+    credit: Credit | None
     body: Mapping[str, object]
     chars: int
 
@@ -152,10 +161,10 @@ class Bulk:
             self._say_refused(one, known.refusal)
             return False
         self.outcome.placed_before += 1
-        if one.credit and ((credit := self.journal.step(one.credit)) is None or credit.refusal):
+        if one.credit and ((before := self.journal.step(one.credit.invoice)) is None or before.refusal):
             # it came into the file after its order had been brought
-            self.journal.refused(one.credit, known.order_id)
-            self._say_not_cancelled(one, CancellationRefusal.SYSTEM, known.order_id)
+            self.journal.refused(one.credit.invoice, known.order_id)
+            self._say_not_cancelled(one.credit, CancellationRefusal.SYSTEM, known.order_id)
         return False
 
     async def _carry(self, batch: Sequence[_Finished], done: Callable[[int], None]) -> None:
@@ -190,7 +199,7 @@ class Bulk:
 
     def _brought(self, one: _Finished, order_id: str) -> None:
         if one.credit:
-            self.journal.credited(one.credit)  # before its order: else it would look as if it had come too late
+            self.journal.credited(one.credit.invoice)  # before its order: else it would look as if it had come too late
         self.journal.placed(one.step.invoice, order_id, ended=True)
         self.outcome.placed += 1
         self.outcome.cancelled += one.becomes == "cancelled"
@@ -205,11 +214,11 @@ class Bulk:
         self.outcome.refused += 1
         self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
         if one.credit:
-            self._say_not_cancelled(one, CancellationRefusal.NOT_PLACED, one.step.invoice)
+            self._say_not_cancelled(one.credit, CancellationRefusal.NOT_PLACED, one.step.invoice)
 
-    def _say_not_cancelled(self, one: _Finished, reason: CancellationRefusal, detail: str) -> None:
+    def _say_not_cancelled(self, credit: Credit, reason: CancellationRefusal, detail: str) -> None:
         self.outcome.cancellations_refused += 1
-        self._report("cancellation", one.credit or "", one.step.line, reason, detail)
+        self._report("cancellation", credit.invoice, credit.line, reason, detail)
 
     def _report(self, what: str, invoice: str, line: int, reason: Reason, detail: str) -> None:
         self.tally.refused[what, reason] += 1
@@ -217,10 +226,10 @@ class Bulk:
             self._report_to(Refused(self._plan.lines_file, line, what, invoice, reason, detail))
 
 
-def _finished(step: Placement, credit: str | None) -> _Finished:
+def _finished(step: Placement, credit: Credit | None) -> _Finished:
     body = dict(order_body(step, dated=True))
     del body["payment_method"]
     body |= {"number": step.invoice, "status": "cancelled" if credit else STATUSES[step.order.becomes]}
     if body["status"] == "cancelled":
-        body["reason"] = f"credit note {credit}" if credit else "cancelled in the file"
+        body["reason"] = f"credit note {credit.invoice}" if credit else "cancelled in the file"
     return _Finished(step, credit, body, len(json.dumps(body)))
