@@ -17,6 +17,8 @@ __all__ = ["create_app"]
 
 WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "scheduler", "projection")
 """Whom an order reaches within a second."""
+ALONE = ("/orders/imports",)
+"""What was finished elsewhere reaches nobody but the projection."""
 
 
 def create_app(host: Host | None = None) -> Service:
@@ -30,4 +32,4 @@ def create_app(host: Host | None = None) -> Service:
 
         return (imports_api.router(host.handler), api.router(host.handler))
 
-    return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS)
+    return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS, alone=ALONE)

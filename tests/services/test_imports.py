@@ -62,6 +62,23 @@ async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
         assert int(answer.json()["position"].rpartition(".")[2], 16) == newest[0]["position"]
 
 
+async def test_nobody_is_woken_for_it(database):
+    woken = asyncio.Event()
+
+    async def heard(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        woken.set()
+        writer.close()
+
+    async with await asyncio.start_server(heard, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with running(database, service_urls={"fulfillment": url}) as system:
+            assert statuses(await bring(system, finished("1"))) == [(201, None)]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(woken.wait(), 0.2)
+            await system.orders.post("/orders?draft=true", json=order(("P", 1)))
+            await asyncio.wait_for(woken.wait(), 10)
+
+
 async def test_the_same_again_changes_nothing_and_something_else_is_refused(database):
     async with running(database) as system:
         first = await bring(system, finished("1"), finished("2"))
