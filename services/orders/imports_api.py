@@ -16,6 +16,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
 )
+from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
 from services.contracts.orders import ImportedStatus
@@ -41,6 +42,44 @@ Word = Annotated[
     str, StringConstraints(min_length=1, max_length=NUMBER_CHARS_MAX, strip_whitespace=True, pattern=ONE_LINE)
 ]
 Imports = Annotated[Caller, needs("orders:import")]
+
+
+EXAMPLE: JsonDict = {
+    "source": "old-shop",
+    "orders": [
+        {
+            "number": "536365",
+            "placed_at": "2010-12-01T08:26:00Z",
+            "status": "delivered",
+            "tracking_number": "JD0002",
+            "email": "ann@example.com",
+            "items": [
+                {
+                    "product_id": "MUG",
+                    "product_name": "Mug",
+                    "quantity": 2,
+                    "unit_price": {"amount": "4.50", "currency": "GBP"},
+                }
+            ],
+            "shipping_address": {"name": "Ann", "line1": "1 High Street", "city": "Leeds", "country": "GB"},
+            "total": {"amount": "9.00", "currency": "GBP"},
+        }
+    ],
+}
+ANSWER: JsonDict = {
+    "orders": [
+        {"number": "536365", "status": 201, "order_id": "ord_iwc61wrq2spsmypx929bhj947yw"},
+        {
+            "number": "536366",
+            "status": 409,
+            "type": "urn:zerocart:problem:import-differs",
+            "title": "Conflict",
+            "code": "import-differs",
+            "detail": "number 536366 of old-shop was imported before, and not as it is now",
+        },
+    ],
+    "position": "00000001.00000000000002f1.0000000000000017",
+}
 
 
 class FinishedBody(DetailsBody):
@@ -98,32 +137,9 @@ class Answer(BaseModel):
 class Answers(BaseModel):
     """What became of each, in the order in which they were given, and where all of them are in the log."""
 
+    model_config = ConfigDict(json_schema_extra={"example": ANSWER})
     orders: list[Answer]
     position: str | None = Field(default=None, description="Of the last one that is there.")
-
-
-EXAMPLE = {
-    "source": "old-shop",
-    "orders": [
-        {
-            "number": "536365",
-            "placed_at": "2010-12-01T08:26:00Z",
-            "status": "delivered",
-            "tracking_number": "JD0002",
-            "email": "ann@example.com",
-            "items": [
-                {
-                    "product_id": "MUG",
-                    "product_name": "Mug",
-                    "quantity": 2,
-                    "unit_price": {"amount": "4.50", "currency": "GBP"},
-                }
-            ],
-            "shipping_address": {"name": "Ann", "line1": "1 High Street", "city": "Leeds", "country": "GB"},
-            "total": {"amount": "9.00", "currency": "GBP"},
-        }
-    ],
-}
 
 
 def router(handler: CommandHandler) -> APIRouter:
