@@ -68,8 +68,9 @@ chaos: setup ## kill and restart things while orders flow, then the books
 fuzz: setup ## every route against its OpenAPI document, deeper and at random (EXAMPLES=n for each)
 	ZEROCART_FUZZ_EXAMPLES=$(or $(EXAMPLES),200) $(BIN)/pytest tests/services/test_openapi.py
 
-year: setup ## a whole data set through REST, and every row beside a second opinion (DATA=path, ORDERS=n, ACCOUNTS=1)
-	$(BIN)/python -m tests.year $(DATA) $(if $(ORDERS),--orders $(ORDERS)) $(if $(ACCOUNTS),--accounts)
+year: setup ## a whole data set through REST, and every row beside a second opinion (DATA=path, ORDERS=n, ACCOUNTS=1, FINISHED=1)
+	$(BIN)/python -m tests.year $(DATA) $(if $(ORDERS),--orders $(ORDERS)) $(if $(ACCOUNTS),--accounts) \
+		$(if $(FINISHED),--finished)
 
 bench: setup ## measure what docs/performance.md says
 	$(BIN)/python -m tests.bench

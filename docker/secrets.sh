@@ -29,7 +29,7 @@ clients() { # the operator may everything; only the digest of its secret goes to
             printf '"%s:read", "%s:write", ' "$what" "$what"
         done
     )
-    printf '%s' "'{\"operator\": {\"secret_sha256\": \"$digest\", \"scopes\": [$scopes\"users:admin\", \"orders:admin\", \"analytics:read\"]}}'"
+    printf '%s' "'{\"operator\": {\"secret_sha256\": \"$digest\", \"scopes\": [$scopes\"users:admin\", \"orders:admin\", \"orders:import\", \"analytics:read\"]}}'"
 }
 
 for name in POSTGRES GRAFANA USERS ORDERS INVENTORY PAYMENTS SHIPPING NOTIFICATIONS FULFILLMENT SCHEDULER PROJECTION QUERY OPERATIONS; do

@@ -12,15 +12,18 @@ from services.kit.message import Instant, Message, Money, Personal, Sku, Value
 __all__ = [
     "ORDER_LINES_MAX",
     "Address",
+    "ImportedStatus",
     "OrderCancellationRequested",
     "OrderCancelled",
     "OrderConfirmed",
     "OrderContent",
     "OrderCreated",
     "OrderDelivered",
+    "OrderDetails",
     "OrderDraftUpdated",
     "OrderDrafted",
     "OrderFailed",
+    "OrderImported",
     "OrderLine",
     "OrderMessage",
     "OrderShipped",
@@ -34,6 +37,7 @@ ORDER_LINES_MAX = 2_000
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Priority = Literal["standard", "express"]
+ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
 class OrderLine(Value):
@@ -72,8 +76,8 @@ class OrderMessage(Message):
     order_id: str
 
 
-class OrderContent(OrderMessage):
-    """Everything that makes up an order; `placed_at` is when it was placed elsewhere, for one that was brought here."""
+class OrderDetails(OrderMessage):
+    """Who ordered what, and where it goes."""
 
     customer_id: str | None = None
     email: Personal[str] | None = None
@@ -81,9 +85,14 @@ class OrderContent(OrderMessage):
     lines: tuple[OrderLine, ...]
     total: Money
     shipping_address: Address
-    payment_method: PaymentMethod
     priority: Priority = "standard"
     notes: Personal[str] | None = None
+
+
+class OrderContent(OrderDetails):
+    """Everything that makes up an order; `placed_at` is when it was placed elsewhere, for one that was brought here."""
+
+    payment_method: PaymentMethod
     placed_at: Instant | None = None
 
 
@@ -103,6 +112,21 @@ class OrderCreated(OrderContent):
     """An order was placed, at once or by submitting its draft: it is to be fulfilled."""
 
     type: ClassVar[str] = "zerocart.orders.order.created.v1"
+
+
+class OrderImported(OrderDetails):
+    """An order of another system, `number` of `source`, was brought here as it had ended there.
+
+    Nothing is done for it here. `reason` is why it was cancelled.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.imported.v1"
+    source: str
+    number: str
+    placed_at: Instant
+    status: ImportedStatus
+    tracking_number: str | None = None
+    reason: str | None = None
 
 
 class OrderUpdated(OrderMessage):

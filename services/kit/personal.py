@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic_core import from_json
 
@@ -22,10 +22,13 @@ from services.kit.log import Unit
 from services.kit.message import ERASED, Message, PersonalMark, Value
 from services.kit.vault import NONCE_BYTES, Vault
 
-__all__ = ["PERSONAL", "Fields", "opened", "personal_fields", "sealed"]
+__all__ = ["PERSONAL", "Fields", "erased", "opened", "personal_fields", "sealed"]
 
 PERSONAL = "personal"
 """The member of a stored message that holds the sealed part."""
+
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,13 @@ async def opened(
     persons = {each.person for each in parsed if each.sealed}
     keys: Mapping[str, bytes] = await vault.keys_of(persons, unit) if persons else {}
     return [_opened(each, keys.get(each.person)) for each in parsed]
+
+
+def erased(message: M) -> M:
+    """The message as it is read when the key of its person is gone."""
+    model = type(message)
+    clear = json.loads(message.model_dump_json(exclude_none=True, exclude=_paths(model)))
+    return model.read_parsed(_joined(personal_fields(model), clear, None))
 
 
 class _Parsed(NamedTuple):

@@ -25,7 +25,7 @@ from services.kit.errors import (
     ZerocartError,
 )
 
-__all__ = ["RESPONSES", "headers_of", "problem", "status_of"]
+__all__ = ["RESPONSES", "described", "headers_of", "problem", "status_of"]
 
 ERRORS_MAX = 100
 """Fields of which an answer says what is wrong with them; there may be more."""
@@ -105,6 +105,12 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """A problem+json answer; `errors` has one entry per field that is wrong."""
+    body = json.dumps(described(status, code, detail, fields))
+    return Response(body, status_code=status, headers=dict(headers or {}), media_type="application/problem+json")
+
+
+def described(status: int, code: str, detail: str, fields: Sequence[FieldError] = ()) -> dict[str, object]:
+    """The members of a problem."""
     content: dict[str, object] = {
         "type": f"urn:zerocart:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -115,5 +121,4 @@ def problem(
     if fields:  # an answer is not to be many times as long as what it answers
         told = [{"field": f.field[:FIELD_CHARS_MAX], "code": f.code, "detail": f.detail} for f in fields[:ERRORS_MAX]]
         content["errors"] = told
-    body = json.dumps(content)
-    return Response(body, status_code=status, headers=dict(headers or {}), media_type="application/problem+json")
+    return content

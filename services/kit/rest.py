@@ -35,7 +35,7 @@ from services.kit.settings import Settings
 from services.kit.tokens import verifier
 from services.kit.tracing import Span, span
 
-__all__ = ["ExpectedVersion", "JsonRoute", "RestCause", "json_router", "respond", "rest_app"]
+__all__ = ["ExpectedVersion", "JsonRoute", "RestCause", "json_router", "not_valid", "respond", "rest_app"]
 
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
 
@@ -194,8 +194,13 @@ def _refused(error: ZerocartError) -> Response:
 async def _on_validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     METRICS.count("errors", type="invalid")
-    fields = [_field_error(part) for part in error.errors()]
-    return problem(422, "invalid", "some fields are not valid", fields)
+    invalid = not_valid(error.errors())
+    return problem(422, invalid.code, invalid.detail, invalid.fields)
+
+
+def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
+    """What Pydantic found wrong."""
+    return Invalid("invalid", "some fields are not valid", tuple(_field_error(part) for part in found))
 
 
 def _field_error(part: Mapping[str, Any]) -> FieldError:

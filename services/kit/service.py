@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from services.kit import tracing
@@ -52,7 +52,8 @@ class Service:
     """One service of zerocart, on a host or, if it writes nothing, with settings alone.
 
     `routers` is called on the first REST request and imports what it needs. `warms` names the services that a command
-    taken here will reach. `door` replaces the event door (the projection has its own).
+    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (the projection has its
+    own).
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Service:
         reactions: Reactions | None = None,
         routers: Callable[[], Sequence[APIRouter]] | None = None,
         warms: Sequence[str] = (),
+        alone: Collection[str] = (),
         door: App | None = None,
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
@@ -76,6 +78,7 @@ class Service:
         self._routers = routers
         self._rest: App | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
+        self._alone = alone
         self._warmed_at = -WARM_AGAIN_SECONDS
         self._on_start = on_start
         self._on_stop = on_stop
@@ -109,7 +112,7 @@ class Service:
         if path == "/events":
             await self._hear(scope, receive, send)
             return
-        if scope["method"] in COMMAND_METHODS:
+        if scope["method"] in COMMAND_METHODS and path not in self._alone:
             self._warm_others()
         started = time.perf_counter()
         await self._rest_app()(scope, receive, send)

@@ -14,7 +14,7 @@ __all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
 OPERATOR = "operator"
 """The client of whoever runs the local cluster; its secret is `operator-secret` in `secrets.json`."""
 OPERATOR_SCOPES = (
-    "users:read", "users:write", "users:admin", "orders:read", "orders:write", "orders:admin",
+    "users:read", "users:write", "users:admin", "orders:read", "orders:write", "orders:admin", "orders:import",
     "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read", "shipments:write",
     "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read", "operations:write",
 )  # fmt: skip

@@ -45,6 +45,7 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
 """What waits: by which label, and the values of that label that are always there."""
 SAID: Mapping[str, tuple[str, dict[str, str]]] = {
     orders.OrderCreated.type: ("orders", {"outcome": "placed"}),
+    orders.OrderImported.type: ("orders", {"outcome": "imported"}),
     orders.OrderConfirmed.type: ("orders", {"outcome": "confirmed"}),
     orders.OrderCancelled.type: ("orders", {"outcome": "cancelled"}),
     orders.OrderFailed.type: ("orders", {"outcome": "failed"}),

@@ -17,6 +17,8 @@ __all__ = ["create_app"]
 
 WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "scheduler", "projection")
 """Whom an order reaches within a second."""
+ALONE = ("/orders/imports",)
+"""What was finished elsewhere reaches nobody but the projection."""
 
 
 def create_app(host: Host | None = None) -> Service:
@@ -26,8 +28,8 @@ def create_app(host: Host | None = None) -> Service:
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
 
     def routers() -> Sequence[APIRouter]:
-        from services.orders.api import router
+        from services.orders import api, imports_api
 
-        return (router(host.handler),)
+        return (imports_api.router(host.handler), api.router(host.handler))
 
-    return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS)
+    return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS, alone=ALONE)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import ROUND_HALF_UP, Decimal
+from hashlib import sha256
 from typing import assert_never
 
 from services.contracts.orders import (
-    Address,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
@@ -18,30 +18,41 @@ from services.contracts.orders import (
     OrderDrafted,
     OrderDraftUpdated,
     OrderFailed,
+    OrderImported,
     OrderLine,
     OrderShipped,
     OrderUpdated,
-    PaymentMethod,
-    Priority,
 )
-from services.kit.decider import Command, Decider, Decision, Rejected
-from services.kit.message import Instant, Message, Money
+from services.kit.decider import Decider, Decision, Rejected
+from services.kit.message import Message, Money
+from services.kit.personal import erased
+from services.orders.order import (
+    Amend,
+    Cancel,
+    Cancelling,
+    Confirm,
+    Confirmed,
+    Deliver,
+    Draft,
+    Ended,
+    Fail,
+    Finished,
+    Import,
+    Imported,
+    Nothing,
+    Order,
+    OrderCommand,
+    Pending,
+    Place,
+    Ship,
+    Shipped,
+    Submit,
+    Undone,
+    Wanted,
+    Wish,
+)
 
-__all__ = [
-    "ORDER",
-    "Amend",
-    "Cancel",
-    "Confirm",
-    "Deliver",
-    "Fail",
-    "OrderCommand",
-    "Place",
-    "Ship",
-    "Submit",
-    "Undone",
-    "Wanted",
-    "total_of",
-]
+__all__ = ["ORDER", "total_of"]
 
 MINOR_DIGITS = {
     "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
@@ -51,176 +62,18 @@ MINOR_DIGITS = {
 TOTAL_BELOW = Decimal(1_000_000_000_000)
 """What `Money` can hold of any currency, with what is added to it later."""
 
-# What an order can be
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """There is no such order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """Being written."""
-
-    content: OrderContent
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """Placed, and being fulfilled."""
-
-    total: Money
-    email: str | None
-    owner: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """Goods are held, money is taken, a shipment exists."""
-
-    email: str | None
-    owner: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Cancelling:
-    """The customer wants out, and what was done is being undone."""
-
-    reason: str
-    email: str | None
-    owner: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Shipped:
-    """With the carrier."""
-
-    owner: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Delivered, cancelled or failed: nothing happens any more."""
-
-    how: str
-    owner: str | None
-
-
-Order = Nothing | Draft | Pending | Confirmed | Cancelling | Shipped | Ended
-
-# What can be wished
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a customer wants; `given_total` is what they believe it costs, `placed_at` when they wanted it elsewhere."""
-
-    order_id: str
-    customer_id: str | None
-    email: str | None
-    customer_name: str | None
-    lines: tuple[OrderLine, ...]
-    currencies: frozenset[str]
-    given_total: Money | None
-    shipping_address: Address
-    payment_method: PaymentMethod
-    priority: Priority
-    notes: str | None
-    placed_at: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish(Command):
-    """What a customer can wish; `own` names the one whose orders alone are within reach, None if all are."""
-
-    own: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place(_Wish):
-    """Place an order, or write (`draft`) or rewrite (`redraft`) its draft."""
-
-    wanted: Wanted
-    draft: bool = False
-    redraft: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submit(_Wish):
-    """Place what has been drafted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amend(_Wish):
-    """Change address, contact or notes; None leaves a thing as it is."""
-
-    order_id: str
-    email: str | None = None
-    customer_name: str | None = None
-    shipping_address: Address | None = None
-    notes: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel(_Wish):
-    """The customer wants out."""
-
-    order_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirm(Command):
-    """Fulfillment did every step."""
-
-    order_id: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fail(Command):
-    """Fulfillment could not do it, and nothing is left to undo."""
-
-    order_id: str
-    code: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undone(Command):
-    """Fulfillment undid everything because the customer wanted out."""
-
-    order_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ship(Command):
-    """The carrier has the goods."""
-
-    order_id: str
-    tracking_number: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deliver(Command):
-    """The goods arrived."""
-
-    order_id: str
-
-
-OrderCommand = Place | Submit | Amend | Cancel | Confirm | Fail | Undone | Ship | Deliver
-
 # What is decided
 
 
 def decide(command: OrderCommand, order: Order) -> Decision:
     """What follows from a command; a repeated one decides nothing."""
-    if isinstance(command, _Wish) and _is_hidden(command, order):
+    if isinstance(command, Wish) and _is_hidden(command, order):
         return _no_such_order()
     match command:
         case Place():
             return _place(command, order)
+        case Import():
+            return _import(command, order)
         case Submit():
             return _submit(order)
         case Amend():
@@ -235,7 +88,7 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             assert_never(command)
 
 
-def _is_hidden(wish: _Wish, order: Order) -> bool:
+def _is_hidden(wish: Wish, order: Order) -> bool:
     return wish.own is not None and not isinstance(order, Nothing) and owner_of(order) != wish.own
 
 
@@ -268,7 +121,36 @@ def _place(command: Place, order: Order) -> Decision:
             return []  # placed before: the fact already stands
 
 
-def _wrong(command: Place, wanted: Wanted) -> Rejected | None:
+def _import(command: Import, order: Order) -> Decision:
+    finished = command.finished
+    if wrong := _wrong(command, finished) or _wrong_end(finished):
+        return wrong
+    imported = _imported(finished)
+    match order:
+        case Nothing():
+            return [imported]
+        case Imported(said=said) if said in (_fingerprint(imported), _fingerprint(erased(imported))):
+            return []
+        case _:
+            detail = f"number {finished.number} of {finished.source} was imported before, and not as it is now"
+            return Rejected("import-differs", detail)
+
+
+def _wrong_end(finished: Finished) -> Rejected | None:
+    if (finished.reason is None) == (finished.status == "cancelled"):
+        return Rejected("reason-mismatch", "what was cancelled has a reason, and nothing else has", field="reason")
+    if finished.tracking_number is not None and finished.status not in ("shipped", "delivered"):
+        return Rejected("not-shipped", "only what was shipped has a tracking number", field="tracking_number")
+    return None
+
+
+def _fingerprint(event: OrderImported) -> str:
+    """Of all that it says; a price counts by its value, not by how many zeros it is written with."""
+    lines = tuple(line.model_copy(update={"unit_price": line.unit_price.normalize()}) for line in event.lines)
+    return sha256(event.model_copy(update={"lines": lines}).write().encode()).hexdigest()
+
+
+def _wrong(command: Place | Import, wanted: Wanted | Finished) -> Rejected | None:
     if len(wanted.currencies) != 1:
         return Rejected("mixed-currencies", "all prices must have the same currency", field="items")
     if _sum(wanted.lines) >= TOTAL_BELOW:
@@ -283,7 +165,7 @@ def _wrong(command: Place, wanted: Wanted) -> Rejected | None:
     return None
 
 
-def total_of(wanted: Wanted) -> Money:
+def total_of(wanted: Wanted | Finished) -> Money:
     """The exact sum of the lines, rounded once, half up, to the minor unit of the currency."""
     (currency,) = wanted.currencies
     exact = _sum(wanted.lines)
@@ -311,12 +193,34 @@ def _content(kind: type[OrderContent], wanted: Wanted) -> OrderContent:
     )
 
 
+def _imported(finished: Finished) -> OrderImported:
+    return OrderImported(
+        order_id=finished.order_id,
+        customer_id=finished.customer_id,
+        email=finished.email,
+        customer_name=finished.customer_name,
+        lines=finished.lines,
+        total=total_of(finished),
+        shipping_address=finished.shipping_address,
+        priority=finished.priority,
+        notes=finished.notes,
+        source=finished.source,
+        number=finished.number,
+        placed_at=finished.placed_at,
+        status=finished.status,
+        tracking_number=finished.tracking_number,
+        reason=finished.reason,
+    )
+
+
 def _submit(order: Order) -> Decision:
     match order:
         case Nothing():
             return _no_such_order()
         case Draft(content=content):
             return [OrderCreated.model_validate(content.model_dump())]
+        case Imported():
+            return _elsewhere(order)
         case _:
             return []
 
@@ -336,6 +240,8 @@ def _amend(command: Amend, order: Order) -> Decision:
                     notes=command.notes,
                 )
             ]
+        case Imported():
+            return _elsewhere(order)
         case Confirmed() | Shipped() | Cancelling() | Ended():
             return Rejected(
                 "order-not-changeable", f"the order is {_word(order)}: its shipment can no longer be changed"
@@ -354,6 +260,8 @@ def _cancel(command: Cancel, order: Order) -> Decision:
             return [OrderCancellationRequested(order_id=command.order_id, reason=command.reason)]
         case Cancelling() | Ended(how="cancelled"):
             return []
+        case Imported():
+            return _elsewhere(order)
         case Shipped() | Ended():
             return Rejected("order-not-cancellable", f"the order is {_word(order)}")
         case _:
@@ -393,6 +301,10 @@ def _no_such_order() -> Rejected:
     return Rejected("order-not-found", "there is no such order", missing=True)
 
 
+def _elsewhere(order: Imported) -> Rejected:
+    return Rejected("order-fulfilled-elsewhere", f"the order was fulfilled by {order.source}: nothing changes it here")
+
+
 def _word(order: Order) -> str:
     return order.how if isinstance(order, Ended) else type(order).__name__.lower()
 
@@ -405,6 +317,8 @@ def evolve(order: Order, event: Message) -> Order:
             return Draft(event)
         case OrderCreated(total=total, email=email, customer_id=customer_id):
             return Pending(total, email, customer_id)
+        case OrderImported(source=source, customer_id=customer_id):
+            return Imported(source, customer_id, _fingerprint(event))
         case OrderUpdated():
             return _updated(order, event)
         case OrderConfirmed():
@@ -437,7 +351,7 @@ def _updated(order: Order, event: OrderUpdated) -> Order:
 _AMENDABLE = ("email", "customer_name", "shipping_address", "notes")
 _EVENTS: Sequence[type[Message]] = (
     OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderCancellationRequested,
-    OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
+    OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered, OrderImported,
 )  # fmt: skip
 
-ORDER: Decider[OrderCommand, Order] = Decider("order", Nothing(), decide, evolve, tuple(_EVENTS), (Place,))
+ORDER: Decider[OrderCommand, Order] = Decider("order", Nothing(), decide, evolve, tuple(_EVENTS), (Place, Import))

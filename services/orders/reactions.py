@@ -6,7 +6,8 @@ from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFail
 from services.contracts.shipping import ShipmentDelivered, ShipmentDispatched
 from services.kit.commands import CommandHandler
 from services.kit.reactions import Heard, Reactions
-from services.orders.domain import ORDER, Confirm, Deliver, Fail, Ship, Undone
+from services.orders.domain import ORDER
+from services.orders.order import Confirm, Deliver, Fail, Ship, Undone
 
 __all__ = ["reactions"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,6 +20,7 @@ from services.contracts.orders import (
     OrderDelivered,
     OrderDrafted,
     OrderFailed,
+    OrderImported,
     OrderLine,
     OrderShipped,
     OrderUpdated,
@@ -26,21 +28,23 @@ from services.contracts.orders import (
 )
 from services.kit.decider import Rejected
 from services.kit.message import Money
+from services.kit.personal import erased
 from services.kit.testing import assert_idempotent
-from services.orders.domain import (
-    ORDER,
+from services.orders.domain import ORDER, total_of
+from services.orders.order import (
     Amend,
     Cancel,
     Confirm,
     Deliver,
     Fail,
+    Finished,
+    Import,
     Nothing,
     Place,
     Ship,
     Submit,
     Undone,
     Wanted,
-    total_of,
 )
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -68,6 +72,18 @@ def wanted(*lines: OrderLine, currency: str = "GBP", total: str | None = None) -
     )
 
 
+def finished(**changed: Any) -> Import:
+    details: dict[str, Any] = {name: getattr(wanted(), name) for name in ("order_id", "customer_id", "email", "customer_name", "lines",
+        "currencies", "given_total", "shipping_address", "priority", "notes")}  # fmt: skip
+    came: dict[str, Any] = {
+        "source": "old-shop",
+        "number": "7",
+        "placed_at": AT - timedelta(days=900),
+        "status": "confirmed",
+    }
+    return Import(at=AT, finished=Finished(**{**details, **came, **changed}))
+
+
 PLACE = Place(at=AT, wanted=wanted())
 DRAFT = Place(at=AT, wanted=wanted(), draft=True)
 REDRAFT = Place(at=AT, wanted=wanted(line("3.00")), redraft=True)
@@ -79,7 +95,8 @@ FAIL = Fail(at=AT, order_id=ID, code="card-declined", reason="the card was decli
 UNDONE = Undone(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
-COMMANDS = [PLACE, DRAFT, REDRAFT, SUBMIT, AMEND, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
+IMPORT = finished()
+COMMANDS = [PLACE, DRAFT, REDRAFT, IMPORT, SUBMIT, AMEND, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
 
 
 def after(*commands):
@@ -117,6 +134,9 @@ def kinds(decision):
         ([PLACE, CANCEL], CONFIRM, []),
         ([PLACE, CONFIRM, CANCEL, UNDONE], CANCEL, []),
         ([PLACE, SHIP], CONFIRM, []),
+        ([], IMPORT, [OrderImported]),
+        # what is said of a run or a parcel that it cannot have changes nothing
+        *(([IMPORT], command, []) for command in (IMPORT, CONFIRM, FAIL, UNDONE, SHIP, DELIVER, PLACE)),
     ],
 )
 def test_what_follows(before, command, events):
@@ -124,8 +144,8 @@ def test_what_follows(before, command, events):
     assert kinds(ORDER.decide(command, state)) == events
 
 
-@pytest.mark.parametrize("before", [[], [DRAFT], [PLACE], [PLACE, CONFIRM], [PLACE, CANCEL], [PLACE, FAIL]])
-@pytest.mark.parametrize("command", [PLACE, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER])
+@pytest.mark.parametrize("before", [[], [DRAFT], [PLACE], [PLACE, CONFIRM], [PLACE, CANCEL], [PLACE, FAIL], [IMPORT]])
+@pytest.mark.parametrize("command", [PLACE, IMPORT, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER])
 def test_a_repeated_command_decides_nothing(before, command):
     state = after(*before)
     if not isinstance(ORDER.decide(command, state), Rejected):
@@ -145,6 +165,21 @@ def test_a_repeated_command_decides_nothing(before, command):
         ([], Place(at=AT, wanted=replace(wanted(), placed_at=AT + timedelta(seconds=1))), "placed-in-future"),
         ([], Place(at=AT, wanted=wanted(line("0"))), "nothing-to-pay"),
         ([], Place(at=AT, wanted=replace(wanted(), currencies=frozenset({"GBP", "USD"}))), "mixed-currencies"),
+        ([IMPORT], SUBMIT, "order-fulfilled-elsewhere"),
+        ([IMPORT], AMEND, "order-fulfilled-elsewhere"),
+        ([IMPORT], CANCEL, "order-fulfilled-elsewhere"),
+        ([IMPORT], replace(CANCEL, own="cus_2"), "order-not-found"),
+        ([IMPORT], REDRAFT, "order-not-draft"),
+        ([IMPORT], finished(status="shipped"), "import-differs"),
+        ([IMPORT], finished(email="other@b.c"), "import-differs"),
+        ([IMPORT], finished(lines=(line("2.50"), line("2.50"))), "import-differs"),
+        ([PLACE], IMPORT, "import-differs"),
+        ([], finished(placed_at=AT + timedelta(seconds=1)), "placed-in-future"),
+        ([], finished(lines=(line("0"),)), "nothing-to-pay"),
+        ([], finished(given_total=Money(amount=Decimal("9.99"), currency="GBP")), "total-mismatch"),
+        ([], finished(status="cancelled"), "reason-mismatch"),
+        ([], finished(reason="too late"), "reason-mismatch"),
+        ([], finished(tracking_number="T1"), "not-shipped"),
     ],
 )
 def test_what_is_refused(before, command, code):
@@ -177,6 +212,23 @@ def test_the_newest_address_of_a_draft_is_ordered():
     assert created.shipping_address.city == "York"
 
 
+def test_an_imported_order_is_known_again_however_its_prices_are_written():
+    assert kinds(ORDER.decide(finished(lines=(line("2.5"),)), after(finished(lines=(line("2.5000"),))))) == []
+
+
+def test_an_imported_order_is_known_again_when_its_person_is_erased():
+    address = ADDRESS.model_copy(update={"line2": "Flat 2", "postal_code": "LS1"})
+    command = finished(shipping_address=address, notes="ring twice")
+    decision = ORDER.decide(command, ORDER.initial)
+    assert not isinstance(decision, Rejected)
+    (event,) = decision
+    forgotten = ORDER.fold([erased(event)])
+    assert forgotten != ORDER.fold([event])
+    assert kinds(ORDER.decide(command, forgotten)) == []
+    moved = finished(shipping_address=address.model_copy(update={"country": "FR"}), notes="ring twice")
+    assert isinstance(ORDER.decide(moved, forgotten), Rejected)
+
+
 @given(st.lists(st.sampled_from(COMMANDS), max_size=12))
 def test_whatever_comes_an_order_ends_once(commands):
     state, events = ORDER.initial, []
@@ -187,5 +239,6 @@ def test_whatever_comes_an_order_ends_once(commands):
             state = ORDER.fold(decision, state)
     ends = [e for e in events if isinstance(e, OrderCancelled | OrderFailed | OrderDelivered)]
     assert len(ends) <= 1
-    assert sum(isinstance(e, OrderCreated) for e in events) <= 1
+    assert sum(isinstance(e, OrderCreated | OrderImported) for e in events) <= 1
+    assert len(events) == 1 or not any(isinstance(e, OrderImported) for e in events)
     assert isinstance(state, Nothing) == (not events)

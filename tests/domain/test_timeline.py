@@ -20,7 +20,7 @@ from services.kit.message import ERASED, Message, Money
 from services.kit.personal import personal_fields
 from services.projection.views.timeline import Moment, moment_of
 from services.projection.views.words import SILENT, STEPS, TOLD, words_of
-from tests.services.read_side import ADDRESS, checked, created, reserved_items, started
+from tests.services.read_side import ADDRESS, checked, created, imported, reserved_items, started
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ID = "ord_1"
@@ -104,6 +104,16 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (notifications.OrderMailSent(order_id=ID, template="order_failed", mailed=True),
      "the customer was told by mail that the order failed", None),
     (reply(notifications.ConfirmationSent, mailed=False), "the confirmation was not mailed: nobody to write to", None),
+    (
+        imported(ID, status="delivered", tracking_number="T7"),
+        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, delivered, tracking number T7",
+        None,
+    ),
+    (
+        imported(ID, status="cancelled", reason="credit note C1"),
+        "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, cancelled",
+        "credit note C1",
+    ),
 )  # fmt: skip
 
 
@@ -146,6 +156,7 @@ ASKED = {"causationid": "/zerocart/orders"}
     [
         (created(ID), "orders", {**CUSTOMER, **ASKED}, ("customer", None, "usr_1")),
         (created(ID), "orders", {**OPERATOR, **ASKED}, ("operator", None, "ann")),
+        (imported(ID), "orders", {**OPERATOR, **ASKED}, ("operator", None, "ann")),
         (created(ID), "orders", ASKED, ("somebody", None, None)),
         (started(ID), "fulfillment", CUSTOMER, ("zerocart", "customer", "usr_1")),
         (started(ID), "fulfillment", {}, ("zerocart", None, None)),

@@ -20,7 +20,7 @@ from services.projection.views.customers import customer_after
 from services.projection.views.orders import Order, order_after
 from services.projection.views.stock import Stock, moved, stock_after
 from services.projection.views.words import words_of
-from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, reserved_items, started
+from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, imported, reserved_items, started
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ID = "ord_1"
@@ -107,6 +107,23 @@ def test_an_order_brought_here_was_created_when_it_was_placed_elsewhere() -> Non
     customer = customer_after(before, brought, AT + timedelta(seconds=1))
     assert customer is not None
     assert (customer.first_order_at, customer.last_order_at) == (long_ago, AT)
+
+
+@pytest.mark.parametrize("status", ["confirmed", "shipped", "delivered", "cancelled"])
+def test_an_imported_order_stands_as_it_ended(status: str) -> None:
+    sent = {"tracking_number": "T1"} if status in ("shipped", "delivered") else {}
+    brought = imported(ID, status=status, reason="too late" if status == "cancelled" else None, **sent)
+    row = order_of(brought)
+    assert (row.status, row.reason, row.tracking_number) == (status, brought.reason, sent.get("tracking_number"))
+    assert (row.created_at, row.updated_at, row.line_count) == (brought.placed_at, AT, 1)
+    customer = customer_after(None, brought, AT)
+    assert customer is not None
+    assert (customer.orders, customer.last_order_at) == (1, brought.placed_at)
+    assert customer_after(None, imported(ID, customer_id=None), AT) is None
+    sum_of = counted_after(None, brought, AT)
+    assert sum_of is not None
+    assert (sum_of.status, sum_of.placed_on, sum_of.refunded) == (status, brought.placed_at.date(), 0)
+    assert sum_of.seconds is None
 
 
 def test_an_amendment_changes_only_what_it_names() -> None:

@@ -40,9 +40,9 @@ def local(tmp_path) -> Iterator[Local]:
         yield local
 
 
-def second_opinion(kind: str, data: Path, orders_max: int | None = None) -> duckdb.DuckDBPyConnection:
+def second_opinion(kind: str, data: Path, orders_max: int | None = None, **how: bool) -> duckdb.DuckDBPyConnection:
     database = duckdb.connect()
-    expected(database, kind, data, orders_max)
+    expected(database, kind, data, orders_max, **how)
     return database
 
 
@@ -101,3 +101,32 @@ def test_every_row_is_as_it_must_be_and_stays_so_when_views_are_rebuilt_and_the_
     asyncio.run(caught_up(local.running, AGAIN_SECONDS_MAX))
     assert asyncio.run(still(local.running, AGAIN_SECONDS_MAX)) == before
     assert differences(database, local) == []
+
+
+def test_finished_orders_are_shown_as_they_ended_and_nothing_is_done_for_them(local):
+    retail, oracle = ["replay", str(SLICE), "--orders", "300"], ["replay", str(ORACLE_SLICE), "--mapping", ORACLE]
+    done = json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))
+    assert (done["placed"], done["refused"], done["cancellations_refused"]) == (300, 0, 0)
+    assert done["cancelled"] > 0
+    local.until(lambda: not differences(second_opinion(RETAIL, SLICE, 300, finished=True), local))
+    again = json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))
+    assert (again["placed"], again["placed_before"]) == (0, 300)
+    for file in (local.state.home / "replay").glob("*.sqlite"):
+        file.unlink()
+    assert (
+        json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))["placed"] == 300
+    )  # all are repeats
+    assert differences(second_opinion(RETAIL, SLICE, 300, finished=True), local) == []
+    facts = asyncio.run(still(local.running, AGAIN_SECONDS_MAX))
+    assert {name for name in facts if name.startswith("events of ")} == {"events of orders"}
+    assert facts["events of orders"].startswith("300 ")
+    assert (facts["dead letters"], facts["failures"], facts["unpublished"]) == ("0", "0", "0")
+    assert json.loads(local.command(*oracle, "--finished", "--json"))["delivered"] > 0
+    database = second_opinion(ORACLE, ORACLE_SLICE, finished=True)
+    local.until(lambda: levels_are_right(database, local))
+
+
+def levels_are_right(database: duckdb.DuckDBPyConnection, local: Local) -> bool:
+    (stock,) = [each for each in asyncio.run(compare(database, local.running)) if each.table == "stock"]
+    assert stock.expected > 10
+    return stock.same

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping, users
 from services.kit.acting import Principal
 from services.kit.message import Message, Money
-from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, reserved_items, started
+from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, imported, reserved_items, started
 
 GBP = Money(amount=Decimal("12.50"), currency="GBP")
 OPERATOR = Principal("user", "ann")
@@ -95,6 +95,13 @@ def cancelled(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
         Said("notifications", f"mail-order_cancelled-{order_id}",
              notifications.OrderMailSent(order_id=order_id, template="order_cancelled", mailed=False)),
     ]  # fmt: skip
+
+
+def brought(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
+    """Finished elsewhere."""
+    return [
+        Said("orders", f"order-{order_id}", imported(order_id, customer_id, "shipped", tracking_number="T7"), OPERATOR)
+    ]
 
 
 def stocked(on_hand: int = 50) -> Said:

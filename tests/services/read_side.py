@@ -53,6 +53,14 @@ def created(order_id: str, customer_id: str | None = "cus_1", amount: str = "12.
     )
 
 
+def imported(
+    order_id: str, customer_id: str | None = "cus_1", status: str = "confirmed", **more: Any
+) -> orders.OrderImported:
+    content = created(order_id, customer_id).model_dump(exclude={"payment_method", "placed_at"})
+    came = {"source": "old-shop", "number": "7", "placed_at": AT - timedelta(days=900), "status": status}
+    return orders.OrderImported.model_validate({**content, **came, **more})
+
+
 def confirmed(order_id: str) -> Message:
     return orders.OrderConfirmed(order_id=order_id, total=Money(amount=Decimal("12.50"), currency="GBP"))
 

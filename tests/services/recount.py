@@ -19,12 +19,13 @@ def lives_of(said: Iterable[tuple[Message, datetime]]) -> list[dict[str, Any]]:
     lives: dict[str, dict[str, Any]] = {}
     for message, at in said:
         order_id = getattr(message, "order_id", None) or getattr(message, "saga_id", "")
-        if isinstance(message, orders.OrderCreated) and order_id not in lives:
+        if isinstance(message, orders.OrderCreated | orders.OrderImported) and order_id not in lives:
+            finished = isinstance(message, orders.OrderImported)
             lives[order_id] = {
                 "placed": _day(message.placed_at or at), "came": at, "confirmed": None,
                 "customer_id": message.customer_id, "country": message.shipping_address.country,
                 "currency": message.total.currency, "total": message.total.amount, "lines": message.lines,
-                "status": "pending", "back": Decimal(0),
+                "status": message.status if finished else "pending", "back": Decimal(0),
             }  # fmt: skip
         elif order_id in lives:
             _happen(lives[order_id], message, at)

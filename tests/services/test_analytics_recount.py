@@ -125,6 +125,14 @@ def event_of(kind: str, order_id: str, content: Mapping[str, Any]) -> Message:
     return events[kind]
 
 
+def imported(order_id: str, content: Mapping[str, Any], status: str) -> Message:
+    details = {name: value for name, value in content.items() if name not in ("payment_method", "placed_at")}
+    placed = content["placed_at"] or datetime(2026, 2, 28, tzinfo=UTC)
+    return orders.OrderImported.model_validate(
+        {**details, "order_id": order_id, "source": "old-shop", "number": "7", "placed_at": placed, "status": status}
+    )
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Message]:
     """Lives of a few orders, told in turns; nothing keeps what happens from being odd or said twice."""
@@ -133,7 +141,11 @@ def histories(draw: st.DrawFn) -> list[Message]:
         content, order_id = draw(contents()), f"ord_{number}"
         first = draw(st.sampled_from((("created",), ("drafted", "moved", "created"), ("drafted", "cancelled"))))
         kinds = (*first, *draw(st.lists(st.sampled_from(KINDS), max_size=8)))
-        lives.append(iter([event_of(kind, order_id, content) for kind in kinds]))
+        said = [event_of(kind, order_id, content) for kind in kinds]
+        if draw(st.booleans()):
+            status = draw(st.sampled_from(("confirmed", "shipped", "delivered", "cancelled")))
+            said = [imported(order_id, content, status), *said[:-1]]
+        lives.append(iter(said))
     told: list[Message] = []
     while lives:
         turn = draw(st.integers(0, len(lives) - 1))

@@ -35,7 +35,7 @@ from services.projection.views.stock import Stock, moved, stock_after
 from services.projection.views.timeline import moment_of
 from services.projection.views.words import TOLD
 from tests.conftest import Database, Server, execute
-from tests.services.lives import Said, cancelled, failed, gone, smooth, stocked, woven
+from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
 from tests.services.read_side import VAULT_KEY, ReadSide, running
 
 PROCESSES = 3
@@ -251,6 +251,7 @@ class World:
 async def play(database: Database, turns: Sequence[int], pages: Sequence[int], steps: Sequence[Step]) -> None:
     # whoever is erased places nothing afterwards, and the erased one's order is under way
     lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3"), smooth("ord_4", None), [*failed("ord_5", "cus_5")]]
+    lives += [brought("ord_6"), brought("ord_7", None)]
     left = [stocked(), *woven([*lives, [gone("cus_2")]], turns), stocked(60)]
     async with running(database) as side:
         world = World(database, side, left, [Process(database, size) for size in pages])

@@ -29,6 +29,7 @@ from tests.architecture.rules import ROOT
 from tests.conftest import execute
 from tests.services.crashing import POINTS
 from tests.services.system import ADDRESS, order
+from tests.services.test_imports import finished
 from tests.tokens import KEY, authorization, jwk, key_set
 
 ORDER = "ord_1"
@@ -203,6 +204,23 @@ async def test_an_order_is_placed_once(world, point):
 
 
 @pytest.mark.parametrize("point", POINTS)
+async def test_finished_orders_are_imported_once(world, point):
+    body = {"source": "old-shop", "orders": [finished(str(number)) for number in range(40)]}
+
+    async def bring() -> httpx.Response:
+        async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
+            return await client.post(f"{world.url}/orders/imports", json=body)
+
+    await world.until_killed("orders", point, bring)
+    world.start("orders")
+    for known in (False, True):
+        statuses = {each["status"] for each in (await bring()).json()["orders"]}
+        assert statuses == {200} if known else statuses <= {200, 201}
+    assert await world.counts() == {"orders.order.imported": 40}
+    await everything_published(world)
+
+
+@pytest.mark.parametrize("point", POINTS)
 async def test_an_order_fails_once(world, point):
     world.start("orders")
     async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
@@ -266,6 +284,10 @@ async def test_a_restart_alone_publishes_what_was_left(world):
     world.start("inventory")
     async with httpx.AsyncClient(timeout=30, headers=authorization()) as client:
         assert (await client.get(f"{world.url}/healthz/ready")).status_code == 200
+    await everything_published(world)
+
+
+async def everything_published(world: World) -> None:
     for _ in range(20):
         if await world.published() == await world.logged():
             return

@@ -17,7 +17,7 @@ from services.kit.postgres import SETTINGS, statement
 from services.kit.vault import PostgresVault
 from services.kit.walls import WRITERS
 from services.projection.past import READS, STREAMS
-from tests.services.lives import Said, cancelled, failed, gone, smooth, stocked, woven
+from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
 from tests.services.read_side import AT, VAULT_KEY, ReadSide, created, running
 from tests.tokens import authorization, customer
 
@@ -55,8 +55,8 @@ async def then(side: ReadSide, order_id: str, at: datetime) -> dict[str, Any]:
 
 
 async def test_every_moment_of_the_past_is_answered_as_it_was_answered_then(side: ReadSide) -> None:
-    lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3", customer_id=None)]
-    orders = ("ord_1", "ord_2", "ord_3")
+    lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3", customer_id=None), brought("ord_4")]
+    orders = ("ord_1", "ord_2", "ord_3", "ord_4")
     answers: list[tuple[datetime, str, dict[str, Any] | None]] = []
     for each in [stocked(), *woven(lives, range(40))]:
         (event,) = await say(side, [each])

@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--mapping", choices=(RETAIL, ORACLE))
     parser.add_argument("--orders", type=int, metavar="N")
     parser.add_argument("--accounts", action="store_true")
+    parser.add_argument("--finished", action="store_true", help="in bulk, past fulfillment")
     parser.add_argument("--report", type=Path, default=Path("build/year.csv"))
     options = parser.parse_args()
     os.environ.setdefault("ZEROCART_HOME", HOME)
@@ -48,7 +49,7 @@ def main() -> None:
 
 def _year(options: argparse.Namespace) -> bool:
     database = duckdb.connect()
-    expected(database, options.mapping, options.data, options.orders)
+    expected(database, options.mapping, options.data, options.orders, finished=options.finished)
     _timed("up", "up", "--detach")
     try:
         options.report.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +65,7 @@ def _year(options: argparse.Namespace) -> bool:
 
 def _words(options: argparse.Namespace) -> list[str]:
     words = ["--mapping", options.mapping, "--report", str(options.report)]
-    words += ["--accounts"] if options.accounts else []
+    words += [f"--{word}" for word in ("accounts", "finished") if getattr(options, word)]
     return words + (["--orders", str(options.orders)] if options.orders else [])
 
 

@@ -51,6 +51,13 @@ TABLES = """
     FROM expected_orders;
 """
 
+# what was finished elsewhere moved no money here, and of goods there is what the file says is left
+FINISHED = """
+    DELETE FROM expected_money;
+    DELETE FROM expected_stock;
+    INSERT INTO expected_stock SELECT product_id, units, 0 FROM level;
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Sale:
@@ -59,7 +66,9 @@ class _Sale:
     uncredited: Counter[str]
 
 
-def expected(database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_max: int | None = None) -> None:
+def expected(
+    database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_max: int | None = None, *, finished: bool = False
+) -> None:
     """Fill the tables `expected_*` with what the first `orders_max` orders of a data set come to.
 
     `expected_credit` has what each credit note of a customer's goods is, and of which order, if it is of one.
@@ -80,6 +89,8 @@ def expected(database: duckdb.DuckDBPyConnection, kind: str, data: Path, orders_
         "(SELECT sale FROM expected_credit WHERE verdict IN ('whole', 'rest'))"
     )
     database.execute(TABLES)
+    if finished:
+        database.execute(FINISHED)
 
 
 def _verdicts(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, str | None]]:

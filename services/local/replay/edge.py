@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -146,6 +146,17 @@ class Edge:
         """Place one order, with its customer's token or else as the operator; RefusedError if it may not be."""
         _, answer = await self._ask(_Call("POST", "/orders", body, key=key, token=token), {202})
         return Placed(str(answer["order_id"]), str(answer.get("position", "")))
+
+    async def bring(
+        self, source: str, orders: Sequence[Mapping[str, object]]
+    ) -> tuple[Sequence[Mapping[str, object]], str]:
+        """Take finished orders in: what became of each, and where they are in the log; RefusedError for all at once."""
+        _, answer = await self._ask(_Call("POST", "/orders/imports", {"source": source, "orders": orders}), {200})
+        return answer["orders"], str(answer.get("position", ""))
+
+    async def shown(self, order_id: str, position: str) -> None:
+        """Return when the read side shows an order that is at or before this place in the log."""
+        await self._ask(_Call("GET", f"/orders/{order_id}?position={position}"), {200})
 
     async def cancel(self, order_id: str, reason: str, key: str, token: str | None = None) -> bool:
         """Cancel an order; False if it may not be cancelled (any more)."""

@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from services.local.credentials import Credentials, from_environment, operator_of
+from services.local.replay.bulk import Bulk, ends_of
 from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import Manner, Replay, first_error
 from services.local.replay.journal import Journal
@@ -30,11 +31,12 @@ from services.local.replay.records import Refused, Tally
 from services.local.replay.report import reporting
 from services.local.replay.rows import BadFileError
 from services.local.replay.stock import seed
-from services.local.replay.summary import show_outcome, show_pace, show_tally, summary
+from services.local.replay.summary import show_brought, show_outcome, show_pace, show_tally, summary
 from services.local.state import State
 
 __all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
 
+SOURCE_CHARS_MAX = 64
 JOURNALS = "replay"
 """Folder of the state folder."""
 KNOWN_SECONDS_MAX = 30.0
@@ -54,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--orders", type=number_of_orders, metavar="N", help="only the first N orders")
     add("--speed", type=speed, metavar="Nx", help="N times the data's own time (default: as fast as it goes)")
     add("--edge", metavar="URL", help="another system, as ZEROCART_OPERATOR_ID and _SECRET (default: what runs here)")
+    add("--finished", action="store_true", help="in bulk, as they ended: nobody is charged, nothing is sent")
     add("--accounts", action="store_true", help="make accounts; reads their mails here, or at ZEROCART_MAILS_URL")
     add("--no-stock", action="store_true", help="do not put the goods on the shelves first")
     add("--report", type=Path, metavar="FILE", help="what is not taken, with line and reason: .csv or .jsonl")
@@ -95,16 +98,67 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> dict[str, object]:
+    _must_go_together(options)
     plan = Plan(options.file, options.orders, load(options.mapping), faults=options.faults)
     name = _plain(options.name or plan.file.resolve().name)
     with reporting(options.report) as report:
         if options.dry_run:
             return _read(plan, report)
         credentials, mails = _system(options)
+        if options.finished:
+            return _finished(options, credentials, plan, name, report)
         pace = Pace(options.speed) if options.speed else None
-        with Journal(_journal_file(options.edge, plan, name)) as journal:
+        with Journal(_journal_file(options, plan, name)) as journal:
             manner = Manner(dated=True, pace=pace, report=report)
             return asyncio.run(_replay(credentials, plan, name, journal, manner, mails, stock=not options.no_stock))
+
+
+def _must_go_together(options: argparse.Namespace) -> None:
+    others = [f"--{each}" for each in ("accounts", "speed", "faults") if getattr(options, each)]
+    if options.finished and others:
+        raise CannotBeginError(
+            f"{', '.join(others)} does not go with --finished: such orders are not placed, but recorded as they ended"
+        )
+
+
+def _finished(
+    options: argparse.Namespace,
+    credentials: Credentials,
+    plan: Plan,
+    name: str,
+    report: Callable[[Refused], None] | None,
+) -> dict[str, object]:
+    with Journal(_journal_file(options, plan, name)) as journal:
+        return asyncio.run(_bring(credentials, plan, name, journal, report, stock=not options.no_stock))
+
+
+async def _bring(
+    credentials: Credentials,
+    plan: Plan,
+    name: str,
+    journal: Journal,
+    report: Callable[[Refused], None] | None,
+    *,
+    stock: bool,
+) -> dict[str, object]:
+    async with Edge(credentials.edge_url, credentials.token) as edge:
+        await _must_be_the_same_system(edge, journal)
+        ends = ends_of(plan)
+        bulk = Bulk(edge, plan, _source(name), journal, report)
+        with progress("orders brought and shown", ends.orders) as bar:
+            await bulk.bring(ends, bar.set)
+        shelves = list(bulk.shelves()) if stock else []
+        with progress("products on their shelves", len(shelves)) as bar:
+            await seed(edge, shelves, name, bar.set, journal)
+    show_tally(bulk.tally)
+    show_brought(bulk.outcome, edge)
+    show_outcome(bulk.outcome)
+    return summary(bulk.tally, bulk.outcome)
+
+
+def _source(name: str) -> str:
+    """The name of a run as the orders service takes that of another system."""
+    return name.lstrip("_.-")[:SOURCE_CHARS_MAX] or "file"
 
 
 def _plain(name: str) -> str:
@@ -127,10 +181,17 @@ def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
     return operator_of(state, running.edge_url), MailFolder(state.home / "mail") if options.accounts else None
 
 
-def _journal_file(edge: str | None, plan: Plan, name: str) -> Path:
-    """One for each system, mapping and name of a run."""
-    system = sha256(edge.encode()).hexdigest()[:8] if edge else "here"
-    return State.from_environment().home / JOURNALS / f"{name}-{plan.mapping.name}-{system}.sqlite"
+def _journal_file(options: argparse.Namespace, plan: Plan, name: str) -> Path:
+    """One for each system, mapping and name of a run; CannotBeginError if the run was begun in the other manner."""
+    system = sha256(options.edge.encode()).hexdigest()[:8] if options.edge else "here"
+    begun = f"{name}-{plan.mapping.name}-{system}"
+    folder = State.from_environment().home / JOURNALS
+    placed, finished = folder / f"{begun}.sqlite", folder / f"{begun}.finished.sqlite"
+    file, other = (finished, placed) if options.finished else (placed, finished)
+    if other.exists():
+        what = "placed" if options.finished else "brought as finished"
+        raise CannotBeginError(f"the orders of {name} were {what} by an earlier run: say another --run")
+    return file
 
 
 def _read(plan: Plan, report: Callable[[Refused], None] | None) -> dict[str, object]:

@@ -8,7 +8,7 @@ from services.local.replay.progress import say
 from services.local.replay.records import Tally
 from services.local.replay.report import refusals
 
-__all__ = ["show_outcome", "show_pace", "show_tally", "summary"]
+__all__ = ["show_brought", "show_outcome", "show_pace", "show_tally", "summary"]
 
 NOT_TAKEN = {
     "line": "lines refused",
@@ -31,6 +31,15 @@ def show_pace(outcome: Outcome, edge: Edge) -> None:
     say(
         f"{outcome.placed} orders placed in {placing:.1f} s ({outcome.placed / placing:.0f}/s), "
         f"all at rest {outcome.rest_seconds:.1f} s after the first; {edge.retries} calls repeated"
+    )
+
+
+def show_brought(outcome: Outcome, edge: Edge) -> None:
+    """How fast finished orders came."""
+    seconds = max(outcome.place_seconds, 0.001)
+    say(
+        f"{outcome.placed} finished orders brought and shown in {seconds:.1f} s ({outcome.placed / seconds:.0f}/s); "
+        f"{edge.retries} calls repeated"
     )
 
 

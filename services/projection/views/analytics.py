@@ -10,7 +10,7 @@ from services.kit.message import Message
 from services.kit.periods import months_and_years, periods_of
 from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard
-from services.projection.views.counted import Basket, Counted, basket_of, counted_after, names_in
+from services.projection.views.counted import Basket, Counted, Placed, basket_of, counted_after, names_in
 from services.projection.views.sums import (
     BASKETS,
     BY_CUSTOMER,
@@ -35,7 +35,7 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     after, new = dict(before), dict[str, Basket]()
     for event, message in changes:
         order_id = message.key_value
-        if isinstance(message, orders.OrderCreated) and order_id not in after:
+        if isinstance(message, Placed) and order_id not in after:
             new[order_id] = basket_of(message)
         if row := counted_after(after.get(order_id), message, event.time):
             after[order_id] = row
@@ -88,13 +88,13 @@ async def _increase(
 
 
 HEARS: Sequence[type[Message]] = (
-    orders.OrderCreated, orders.OrderUpdated, orders.OrderCancellationRequested, orders.OrderCancelled,
-    orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
+    orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
+    orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunStarted, payments.ProviderReported,
 )  # fmt: skip
 ANALYTICS = View(
     name="analytics",
-    revision=1,
+    revision=2,
     tables={
         table.name: ", ".join(table.key)
         for table in (COUNTED, BASKETS, NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS)

@@ -18,7 +18,7 @@ from services.kit.message import Message, Money
 from services.kit.periods import day_of
 from services.kit.saga import messages as saga
 
-__all__ = ["BUCKETS", "Basket", "Counted", "Numbers", "basket_of", "counted_after", "goods_in", "names_in"]
+__all__ = ["BUCKETS", "Basket", "Counted", "Numbers", "Placed", "basket_of", "counted_after", "goods_in", "names_in"]
 
 SOLD = frozenset({"confirmed", "shipped", "delivered"})
 STATUS_AFTER: Mapping[type[Message], str] = {
@@ -36,6 +36,9 @@ BUCKETS = (
 """Up to how many seconds the buckets of the histogram reach; the last one holds whatever took longer, too."""
 NOTHING = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
+
+Placed = orders.OrderCreated | orders.OrderImported
+"""With which an order begins to count."""
 
 Numbers = tuple[int | Decimal, ...]
 """What one order adds to a row of sums, column by column."""
@@ -105,7 +108,9 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
     """The order's row after an event."""
     match event:
         case orders.OrderCreated() if row is None:
-            return _placed(event, at)
+            return _placed(event, "pending", at)
+        case orders.OrderImported() if row is None:
+            return _placed(event, event.status, at)
         case _ if row is None:
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
@@ -124,13 +129,13 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return replace(row, status=status) if status else row
 
 
-def _placed(event: orders.OrderCreated, at: datetime) -> Counted:
+def _placed(event: Placed, status: str, at: datetime) -> Counted:
     return Counted(
         order_id=event.order_id,
         customer_id=event.customer_id,
         country=event.shipping_address.country,
         currency=event.total.currency,
-        status="pending",
+        status=status,
         total=event.total.amount,
         refunded=NOTHING,
         placed_on=day_of(event.placed_at or at),
@@ -151,7 +156,7 @@ def _seconds(start: datetime, end: datetime) -> Decimal:
     return max(Decimal((end - start) // MICROSECOND).scaleb(-6), NOTHING)
 
 
-def basket_of(event: orders.OrderCreated) -> Basket:
+def basket_of(event: Placed) -> Basket:
     """What was ordered, each product once."""
     goods: dict[str, tuple[int, Decimal]] = {}
     for line in event.lines:
@@ -169,5 +174,5 @@ def goods_in(basket: Basket) -> Iterator[tuple[str, int, Decimal]]:
 
 def names_in(events: Sequence[Message]) -> dict[str, str]:
     """What these events call their products last."""
-    placed = (event for event in events if isinstance(event, orders.OrderCreated))
+    placed = (event for event in events if isinstance(event, Placed))
     return {line.product_id: line.product_name for event in placed for line in event.lines}

@@ -28,7 +28,7 @@ class Customer:
 
 def customer_after(row: Customer | None, event: Message, at: datetime) -> Customer | None:
     """A customer's row after an event."""
-    if not isinstance(event, orders.OrderCreated) or event.customer_id is None:
+    if not isinstance(event, orders.OrderCreated | orders.OrderImported) or event.customer_id is None:
         return row
     name = event.customer_name or (row.customer_name if row else None)
     email = event.email or (row.email if row else None)
@@ -58,10 +58,10 @@ def _customer_of(message: Message) -> str | None:
     return getattr(message, "customer_id", None)
 
 
-HEARS: Sequence[type[Message]] = (orders.OrderCreated, users.UserDeleted, users.PersonErased)
+HEARS: Sequence[type[Message]] = (orders.OrderCreated, orders.OrderImported, users.UserDeleted, users.PersonErased)
 CUSTOMERS = View(
     name="customers",
-    revision=2,
+    revision=3,
     tables={"customers": "customer_id"},
     hears={model.type: model for model in HEARS},
     feed=feed,

@@ -73,6 +73,9 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return _written(row, event, "draft", at)
         case orders.OrderCreated():
             return _written(row, event, "pending", at)
+        case orders.OrderImported():
+            imported = _written(row, event, event.status, at)
+            return replace(imported, reason=event.reason, tracking_number=event.tracking_number)
         case _ if row is None:
             return None
         case orders.OrderUpdated():
@@ -105,7 +108,7 @@ def _moved_on(row: Order, event: Message, at: datetime) -> Order:
             return row
 
 
-def _written(row: Order | None, event: orders.OrderContent, status: str, at: datetime) -> Order:
+def _written(row: Order | None, event: orders.OrderContent | orders.OrderImported, status: str, at: datetime) -> Order:
     return Order(
         order_id=event.order_id,
         customer_id=event.customer_id,
@@ -139,7 +142,7 @@ def _updated(row: Order, event: orders.OrderUpdated, at: datetime) -> Order:
 
 def lines_of(order: Order, event: Message) -> list[Line] | None:
     """All the lines that an order, as it is after an event, has then; None if the event does not change them."""
-    if not isinstance(event, orders.OrderContent):
+    if not isinstance(event, orders.OrderDetails):
         return None
     return [
         Line(
@@ -187,7 +190,7 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
 
 
 HEARS: Sequence[type[Message]] = (
-    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderUpdated,
+    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed,
     orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,

@@ -91,7 +91,7 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
 
 HEARS: Sequence[type[Message]] = (
     # where an order can come to rest
-    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderUpdated,
+    orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent,
     inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
@@ -101,7 +101,7 @@ HEARS: Sequence[type[Message]] = (
 )  # fmt: skip
 TIMELINE = View(
     name="timeline",
-    revision=1,
+    revision=2,
     tables={"timeline": "order_id, position"},
     hears={model.type: model for model in HEARS},
     also={model.type: model for model in TOLD if model not in HEARS},

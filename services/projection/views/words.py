@@ -51,6 +51,14 @@ def _placed(event: orders.OrderCreated) -> Words:
     return Words(f"the order was placed: {_count(len(event.lines), 'line')}, {_money(event.total)}")
 
 
+def _imported(event: orders.OrderImported) -> Words:
+    end = f"{event.status}, tracking number {event.tracking_number}" if event.tracking_number else event.status
+    what = f"{_count(len(event.lines), 'line')}, {_money(event.total)}"
+    return Words(
+        f"the order was brought from {event.source}, where it was number {event.number}: {what}, {end}", event.reason
+    )
+
+
 def _updated(event: orders.OrderUpdated) -> Words:
     what = "the delivery address was" if event.shipping_address else "the contact details or the notes were"
     return Words(f"{what} changed")
@@ -178,6 +186,7 @@ TOLD: Mapping[type[Message], Callable[[Any], Words]] = {
     orders.OrderDrafted: _always("a draft was begun"),
     orders.OrderDraftUpdated: _always("the draft was changed"),
     orders.OrderCreated: _placed,
+    orders.OrderImported: _imported,
     orders.OrderUpdated: _updated,
     orders.OrderCancellationRequested: _because("a cancellation was asked for"),
     orders.OrderCancelled: _because("the order was cancelled"),

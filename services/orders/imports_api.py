@@ -1,0 +1,219 @@
+"""Orders that were finished elsewhere, brought here many at a time over REST."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic.config import JsonDict
+from pydantic_core import CoreSchema, core_schema
+
+from services.contracts.orders import ImportedStatus
+from services.kit.access import ORDERS_ADMIN, Caller, needs
+from services.kit.commands import Cause, CommandHandler, Outcome
+from services.kit.errors import Forbidden, Invalid, Unavailable, ZerocartError
+from services.kit.ids import id_of
+from services.kit.instants import Rfc3339
+from services.kit.problems import described, status_of
+from services.kit.rest import RestCause, json_router, not_valid
+from services.kit.texts import ONE_LINE, Line
+from services.orders.bodies import DetailsBody
+from services.orders.domain import ORDER
+from services.orders.order import Finished, Import, Order
+
+__all__ = ["BATCH_ORDERS_MAX", "router"]
+
+BATCH_ORDERS_MAX = 100
+NUMBER_CHARS_MAX = 100
+
+Source = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+Word = Annotated[
+    str, StringConstraints(min_length=1, max_length=NUMBER_CHARS_MAX, strip_whitespace=True, pattern=ONE_LINE)
+]
+Imports = Annotated[Caller, needs("orders:import")]
+
+
+EXAMPLE: JsonDict = {
+    "source": "old-shop",
+    "orders": [
+        {
+            "number": "536365",
+            "placed_at": "2010-12-01T08:26:00Z",
+            "status": "delivered",
+            "tracking_number": "JD0002",
+            "email": "ann@example.com",
+            "items": [
+                {
+                    "product_id": "MUG",
+                    "product_name": "Mug",
+                    "quantity": 2,
+                    "unit_price": {"amount": "4.50", "currency": "GBP"},
+                }
+            ],
+            "shipping_address": {"name": "Ann", "line1": "1 High Street", "city": "Leeds", "country": "GB"},
+            "total": {"amount": "9.00", "currency": "GBP"},
+        }
+    ],
+}
+ANSWER: JsonDict = {
+    "orders": [
+        {"number": "536365", "status": 201, "order_id": "ord_iwc61wrq2spsmypx929bhj947yw"},
+        {
+            "number": "536366",
+            "status": 409,
+            "type": "urn:zerocart:problem:import-differs",
+            "title": "Conflict",
+            "code": "import-differs",
+            "detail": "number 536366 of old-shop was imported before, and not as it is now",
+        },
+    ],
+    "position": "00000001.00000000000002f1.0000000000000017",
+}
+
+
+class FinishedBody(DetailsBody):
+    """An order as it ended elsewhere; what was cancelled has a reason."""
+
+    number: Word = Field(description="What it is called there, for ever; nothing personal.", examples=["536365"])
+    placed_at: Rfc3339 = Field(description="When it was placed there.", examples=["2010-12-01T08:26:00Z"])
+    status: ImportedStatus = Field(description="How it ended.")
+    tracking_number: Word | None = Field(default=None, description="Of what was shipped or delivered.")
+    reason: Line | None = Field(default=None, description="Why it was cancelled.")
+
+
+class Faulty:
+    """What stands where an order should, and what is wrong with it."""
+
+    def __init__(self, given: object, error: Invalid) -> None:
+        self.given = given
+        self.error = error
+
+
+class _Apart:
+    """Marks a value whose faults are its own: they do not make the whole request wrong."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_wrap_validator_function(_tried, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"description": "Anything else is refused by itself."}]}
+
+
+def _tried(given: object, validate: core_schema.ValidatorFunctionWrapHandler) -> object:
+    try:
+        return validate(given)
+    except ValidationError as error:
+        return Faulty(given, not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False))))
+
+
+class ImportBody(BaseModel):
+    """Orders of one system; each is taken or refused by itself."""
+
+    model_config = ConfigDict(extra="forbid")
+    source: Source = Field(description="The system that they come from: with it a number names one order.")
+    orders: list[Annotated[FinishedBody, _Apart()]] = Field(min_length=1, max_length=BATCH_ORDERS_MAX)
+
+
+class Answer(BaseModel):
+    """What became of an order: 201 if it is new here, 200 if it was there, else the problem (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+    number: str | None = Field(default=None, description="As it was given, if it could be read.")
+    status: int
+    order_id: str | None = Field(default=None, description="Here.")
+
+
+class Answers(BaseModel):
+    """What became of each, in the order in which they were given, and where all of them are in the log."""
+
+    model_config = ConfigDict(json_schema_extra={"example": ANSWER})
+    orders: list[Answer]
+    position: str | None = Field(default=None, description="Of the last one that is there.")
+
+
+def router(handler: CommandHandler) -> APIRouter:
+    """The route of imports."""
+    routes = json_router()
+
+    @routes.post(
+        "/orders/imports",
+        response_model=Answers,
+        response_model_exclude_none=True,
+        openapi_extra={"requestBody": {"content": {"application/json": {"example": EXAMPLE}}}},
+    )
+    async def bring(body: ImportBody, caller: Imports, cause: RestCause) -> Any:
+        """Take in orders that were paid and shipped elsewhere: nobody is charged, nothing is sent, no mail is written.
+
+        The same order again changes nothing, so what was not answered is sent again; no Idempotency-Key is needed.
+        Another order under a number that is known is refused with `import-differs`. Needs `orders:admin`, too.
+        """
+        if caller.own is not None:
+            raise Forbidden(ORDERS_ADMIN)
+        await handler.relay.publisher.ensure_available()
+        given = cast("list[FinishedBody | Faulty]", body.orders)
+        once = Cause(at=cause.at, principal=cause.principal)  # a number is a key of its own
+        found = await asyncio.gather(*(_brought(handler, body.source, one, once) for one in given))
+        positions = [outcome.position for outcome, _ in found if outcome]
+        return {
+            "orders": [answer for _, answer in found],
+            "position": str(max(positions)) if positions else None,
+        }
+
+    return routes
+
+
+async def _brought(
+    handler: CommandHandler, source: str, given: FinishedBody | Faulty, cause: Cause
+) -> tuple[Outcome[Order] | None, dict[str, object]]:
+    """What came of one order, and the answer about it; Unavailable if nothing can be said of it now."""
+    number = given.number if isinstance(given, FinishedBody) else _number_in(given.given)
+    try:
+        if isinstance(given, Faulty):
+            raise given.error
+        order_id = id_of("ord", source, given.number)
+        command = Import(at=cause.at, finished=_finished(order_id, source, given))
+        outcome = await handler.handle(ORDER, order_id, command, cause)
+    except Unavailable:
+        raise
+    except ZerocartError as error:
+        fields = error.fields if isinstance(error, Invalid) else ()
+        return None, {"number": number, **described(status_of(error), error.code, error.detail, fields)}
+    return outcome, {"number": number, "status": 201 if outcome.events else 200, "order_id": order_id}
+
+
+def _number_in(given: object) -> str | None:
+    number: object = given.get("number") if isinstance(given, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - it came from JSON
+    return number[:NUMBER_CHARS_MAX] if isinstance(number, str) else None
+
+
+def _finished(order_id: str, source: str, body: FinishedBody) -> Finished:
+    body.must_be_somebodys(body.customer_id)
+    return Finished(
+        order_id=order_id,
+        customer_id=body.customer_id,
+        email=body.email,
+        customer_name=body.customer_name,
+        lines=body.lines,
+        currencies=body.currencies,
+        given_total=body.given_total,
+        shipping_address=body.shipping_address,
+        priority=body.priority,
+        notes=body.notes,
+        source=source,
+        number=body.number,
+        placed_at=body.placed_at,
+        status=body.status,
+        tracking_number=body.tracking_number,
+        reason=body.reason,
+    )

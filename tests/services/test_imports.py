@@ -1,0 +1,229 @@
+"""Orders that were finished elsewhere: taken in once, each by itself, and nothing is done for them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from services.kit.ids import id_of, new_id
+from services.orders.imports_api import BATCH_ORDERS_MAX
+from tests.services.system import System, order, running
+from tests.tokens import authorization, customer
+
+IMPORTED = "orders.order.imported"
+
+
+def finished(number: str | None, **changed: Any) -> dict[str, Any]:
+    """An order of a guest as it ended elsewhere; what is None is left out."""
+    body = order(("P", 2), customer_name="Ann Smith")
+    del body["payment_method"]
+    body |= {"number": number, "placed_at": "2010-12-01T08:26:00+01:00", "status": "confirmed", **changed}
+    return {name: value for name, value in body.items() if value is not None}
+
+
+async def bring(system: System, *orders: Any, source: str = "old-shop", **headers: str) -> httpx.Response:
+    body = {"source": source, "orders": list(orders)}
+    return await system.orders.post("/orders/imports", json=body, headers=headers)
+
+
+def statuses(answer: httpx.Response) -> list[tuple[int, str | None]]:
+    assert answer.status_code == 200, answer.text
+    return [(each["status"], each.get("code")) for each in answer.json()["orders"]]
+
+
+async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
+    async with running(database) as system:
+        sent = {
+            "status": "delivered",
+            "tracking_number": "T1",
+            "customer_id": "cus_1",
+            "placed_at": "2011-01-01T00:00:00Z",
+        }
+        cancelled = {"status": "cancelled", "reason": "credit note C1"}
+        answer = await bring(system, finished("1"), finished("2", **sent), finished("3", **cancelled))
+        assert statuses(answer) == [(201, None)] * 3
+        shown = answer.json()["orders"]
+        assert [each["number"] for each in shown] == ["1", "2", "3"]
+        assert [each["order_id"] for each in shown] == [id_of("ord", "old-shop", n) for n in "123"]
+        await system.bus.quiet()
+        assert {event.type for event in system.bus.published} == {f"zerocart.{IMPORTED}.v1"}
+        assert [row["service"] for row in await system.rows("SELECT service FROM log.events")] == ["orders"] * 3
+        assert system.mails.sent == []
+        one, two, three = sorted(await system.said(IMPORTED), key=lambda said: said["number"])
+        assert (one["source"], one["placed_at"], one["total"]["amount"]) == ("old-shop", "2010-12-01T07:26:00Z", "5.00")
+        assert (two["status"], two["tracking_number"]) == ("delivered", "T1")
+        assert (three["status"], three["reason"]) == ("cancelled", "credit note C1")
+        assert all("payment_method" not in said for said in (one, two, three))
+        newest = await system.rows("SELECT max(position) AS position FROM log.events")
+        assert int(answer.json()["position"].rpartition(".")[2], 16) == newest[0]["position"]
+
+
+async def test_nobody_is_woken_for_it(database):
+    woken = asyncio.Event()
+
+    async def heard(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        woken.set()
+        writer.close()
+
+    async with await asyncio.start_server(heard, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with running(database, service_urls={"fulfillment": url}) as system:
+            assert statuses(await bring(system, finished("1"))) == [(201, None)]
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(woken.wait(), 0.2)
+            await system.orders.post("/orders?draft=true", json=order(("P", 1)))
+            await asyncio.wait_for(woken.wait(), 10)
+
+
+async def test_the_same_again_changes_nothing_and_something_else_is_refused(database):
+    async with running(database) as system:
+        first = await bring(system, finished("1"), finished("2"))
+        dear = finished("1")
+        dear["items"][0]["unit_price"]["amount"] = "2.500000"
+        again = await bring(
+            system, dear, finished("2", status="shipped"), finished("3"), finished("3"), finished("3", notes="x")
+        )
+        assert statuses(again) == [
+            (200, None),
+            (409, "import-differs"),
+            (201, None),
+            (200, None),
+            (409, "import-differs"),
+        ]
+        assert again.json()["orders"][0]["order_id"] == first.json()["orders"][0]["order_id"]
+        assert statuses(await bring(system, finished("1"), source="other-shop")) == [(201, None)]
+        assert len(await system.said(IMPORTED)) == 4
+        repeated = await bring(system, finished("1"), finished("2"))
+        assert statuses(repeated) == [(200, None)] * 2
+        assert repeated.json()["position"] == first.json()["position"]
+
+
+async def test_two_who_bring_the_same_at_once_bring_it_once(database):
+    async with running(database) as system:
+        orders = [finished(str(number)) for number in range(20)]
+        answers = await asyncio.gather(*(bring(system, *orders) for _ in range(3)))
+        for number in range(20):
+            assert sorted(statuses(answer)[number][0] for answer in answers) == [200, 200, 201]
+        assert len(await system.said(IMPORTED)) == 20
+
+
+PRICE = {"amount": "2.50", "currency": "GBP"}
+ITEM = {"product_id": "P", "product_name": "P", "quantity": 1, "unit_price": PRICE}
+BAD: dict[str, tuple[Any, str]] = {
+    "no number": (finished(None), "invalid"),
+    "a long number": (finished("9" * 101), "invalid"),
+    "a number of two lines": (finished("1\n2"), "invalid"),
+    "no time": (finished("1", placed_at=None), "invalid"),
+    "a time without zone": (finished("1", placed_at="2010-12-01T08:26:00"), "invalid"),
+    "a time to come": (finished("1", placed_at="9000-01-01T00:00:00Z"), "placed-in-future"),
+    "still under way": (finished("1", status="pending"), "invalid"),
+    "a token": (finished("1", payment_method={"kind": "card", "token": "tok_approve"}), "invalid"),
+    "nobody": (finished("1", email=None), "no-customer"),
+    "a price as a number": (finished("1", items=[ITEM | {"unit_price": PRICE | {"amount": 2.5}}]), "invalid"),
+    "no items": (finished("1", items=[]), "invalid"),
+    "too many items": (finished("1", items=[ITEM] * 2_001), "invalid"),
+    "mixed currencies": (
+        finished("1", items=[ITEM, ITEM | {"unit_price": PRICE | {"currency": "USD"}}]), "mixed-currencies"
+    ),
+    "another total": (finished("1", total={"amount": "5.01", "currency": "GBP"}), "total-mismatch"),
+    "cancelled for nothing": (finished("1", status="cancelled"), "reason-mismatch"),
+    "tracked and not sent": (finished("1", tracking_number="T1"), "not-shipped"),
+    "no object": (7, "invalid"),
+    "nothing": (None, "invalid"),
+}  # fmt: skip
+
+
+async def test_what_is_wrong_with_one_refuses_only_that_one(database):
+    async with running(database) as system:
+        wrong = [body for body, _ in BAD.values()]
+        answer = await bring(system, finished("before"), *wrong, finished("after"))
+        found = statuses(answer)
+        assert (found[0], found[-1]) == ((201, None), (201, None))
+        assert dict(zip(BAD, found[1:-1], strict=True)) == {name: (422, code) for name, (_, code) in BAD.items()}
+        for name, each in zip(BAD, answer.json()["orders"][1:-1], strict=True):
+            assert each["errors"], name
+            assert each["type"] == f"urn:zerocart:problem:{each['code']}"
+            assert "order_id" not in each
+            assert "Ann Smith" not in json.dumps(each)
+        assert len(await system.said(IMPORTED)) == 2
+        nobody = await bring(system, 7)
+        assert "position" not in nobody.json()
+
+
+async def test_a_batch_is_bounded_and_strict(database):
+    async with running(database) as system:
+        many = [finished(str(number)) for number in range(BATCH_ORDERS_MAX + 1)]
+        for orders in ([], many):
+            answer = await bring(system, *orders)
+            assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
+        for source in ("", "a b", "é", "x" * 65, "-x", None, 7):
+            answer = await system.orders.post("/orders/imports", json={"source": source, "orders": [finished("1")]})
+            assert answer.status_code == 422, source
+        unknown = await system.orders.post("/orders/imports", json={"source": "s", "orders": [finished("1")], "x": 1})
+        assert unknown.status_code == 422
+        nul = await bring(system, finished("1", notes="a\0b"))
+        assert (nul.status_code, nul.json()["code"]) == (400, "bad-json")
+        huge = [finished(str(n), items=[ITEM] * 150) for n in range(80)]
+        assert (await bring(system, *huge)).status_code == 413
+        assert await system.rows("SELECT 1 FROM log.events") == []
+        assert statuses(await bring(system, *many[:-1])) == [(201, None)] * BATCH_ORDERS_MAX
+
+
+async def test_only_the_operator_may(database):
+    async with running(database) as system:
+        for headers in (
+            customer("usr_ann"), authorization("shop", "orders:write orders:admin"), authorization("shop", "orders:import")
+        ):  # fmt: skip
+            answer = await bring(system, finished("1"), **headers)
+            assert (answer.status_code, answer.json()["code"]) == (403, "insufficient-scope")
+        assert await system.rows("SELECT 1 FROM log.events") == []
+        assert statuses(await bring(system, finished("1"), **authorization("shop", "orders:import orders:admin"))) == [
+            (201, None)
+        ]
+
+
+async def test_nothing_changes_it_here(database):
+    async with running(database) as system:
+        answer = await bring(system, finished("1", customer_id="usr_ann"))
+        path = f"/orders/{answer.json()['orders'][0]['order_id']}"
+        for method, url, body in (
+            ("PATCH", path, {"notes": "x"}), ("POST", f"{path}/cancel", {"reason": "x"}), ("POST", f"{path}/submit", None)
+        ):  # fmt: skip
+            for headers in (authorization(), customer("usr_ann")):
+                answer = await system.orders.request(method, url, json=body, headers=headers)
+                assert (answer.status_code, answer.json()["code"]) == (409, "order-fulfilled-elsewhere"), url
+            assert (await system.orders.request(method, url, json=body, headers=customer("usr_bob"))).status_code == 404
+        assert len(await system.rows("SELECT 1 FROM log.events")) == 1
+
+
+async def test_who_is_in_it_is_sealed_and_can_be_erased(database):
+    async with running(database) as system:
+        bodies = [finished("1"), finished("2", customer_id="cus_1")]
+        answer = await bring(system, *bodies)
+        guest = answer.json()["orders"][0]["order_id"]
+        text = json.dumps(await system.said(IMPORTED))
+        assert "ann@example.com" not in text
+        assert "Ann" not in text
+        assert "Leeds" not in text
+        assert {said["personal"]["person"] for said in await system.said(IMPORTED)} == {guest, "cus_1"}
+        for person in (guest, "cus_1"):
+            assert (await system.users.delete(f"/persons/{person}")).status_code == 204
+        assert statuses(await bring(system, *bodies)) == [(200, None)] * 2
+    async with running(database) as system:  # which remembers nothing
+        assert statuses(await bring(system, *bodies, finished("1", priority="express"))) == [
+            (200, None), (200, None), (409, "import-differs"),
+        ]  # fmt: skip
+        assert len(await system.said(IMPORTED)) == 2
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(("a", "bc"), ("ab", "c")), (("a", "b"), ("a", "b ")), (('a"', "b"), ("a", '"b'))]
+)
+def test_other_names_are_other_ids(one: tuple[str, str], other: tuple[str, str]) -> None:
+    assert id_of("ord", *one) == id_of("ord", *one) != id_of("ord", *other)
+    assert len(id_of("ord", *one)) == len("ord_i") + 26
+    assert not new_id("ord").startswith("ord_i")
