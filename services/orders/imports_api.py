@@ -78,7 +78,7 @@ ANSWER: JsonDict = {
             "detail": "number 536366 of old-shop was imported before, and not as it is now",
         },
     ],
-    "position": "00000001.00000000000002f1.0000000000000017",
+    "position": "0001.00000000000002f1.0000000000000017",
 }
 
 
