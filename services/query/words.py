@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Numeric, Subquery, Table, cast, false, func, select
+from sqlalchemy import ColumnElement, Integer, Numeric, Subquery, Table, cast, false, func, select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from services.kit.terms import terms
@@ -54,11 +55,13 @@ Vocabulary = Table | Subquery
 class Meaning:
     """For each word the terms that it stands for; all words are required.
 
+    `places` says where in the text each word stands.
     `common` says that many orders have them all. The planner cannot know: it takes words for independent of each other,
     and those of one product's name come together.
     """
 
     words: Mapping[str, Sequence[str]]
+    places: Mapping[str, int]
     common: bool = False
 
     @property
@@ -79,8 +82,11 @@ class Meaning:
     @property
     def query(self) -> ColumnElement[Any]:
         """As Postgres has it; terms are letters, digits and symbols, so that none can be more than a term."""
-        groups = (" | ".join(f"'{term}'" for term in found) for found in self.words.values() if found)
-        return cast(" & ".join(f"({group})" for group in groups), TSQUERY)
+        return cast(" & ".join(self._groups), TSQUERY)
+
+    @property
+    def _groups(self) -> Sequence[str]:
+        return ["(" + " | ".join(f"'{term}'" for term in found) + ")" for found in self.words.values() if found]
 
     def matches(self) -> ColumnElement[bool]:
         """Whether a document has all of it; in a form that no index has if it is common."""
@@ -94,13 +100,22 @@ class Meaning:
         return document.bool_op("@@")(self.query)
 
     def score(self, document: ColumnElement[Any]) -> ColumnElement[Any]:
-        """How well a document matches: name before goods before city, and words that stand together before others."""
-        return cast(func.ts_rank(document, self.query), Numeric(9, 6))
+        """How well a document matches: name before goods before city, words near each other before others.
+
+        One more if they stand there as they were typed: an order of much may have all words of a name in other names.
+        """
+        rank = func.ts_rank(document, self.query)
+        if len(self.words) > 1 and self.possible:
+            gaps = (f" <{after - before}> " for before, after in pairwise(self.places[word] for word in self.words))
+            phrase = "".join(chain.from_iterable(zip(self._groups, chain(gaps, [""]), strict=True)))
+            rank += document.bool_op("@@")(cast(phrase, TSQUERY)).cast(Integer)
+        return cast(rank, Numeric(9, 6))
 
 
 async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meaning:
     """What a text asks for that has a word in it."""
-    words, begun = _words(text)
+    places, begun = _words(text)
+    words = list(places)
     vocabulary = VOCABULARY if customer_id is None else _own(customer_id)
     known = await _known(at, vocabulary, words)
     found = {word: {word: known[word]} if word in known else {} for word in words}
@@ -108,19 +123,20 @@ async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meanin
         found[begun] |= await _beginning(at, vocabulary, begun)
     for word in [word for word in words if not found[word]][:MENDED_MAX]:
         found[word] = await _like(at, vocabulary, word)
-    meaning = Meaning({word: sorted(orders) for word, orders in found.items()})
+    meaning = Meaning({word: sorted(orders) for word, orders in found.items()}, places)
     rarest = min(sum(orders.values()) for orders in found.values())
     return replace(meaning, common=rarest > LOOKED_UP_MAX and await _is_common(at, meaning))
 
 
-def _words(text: str) -> tuple[Sequence[str], str | None]:
-    """The different words that count, and the last one if it may go on."""
+def _words(text: str) -> tuple[Mapping[str, int], str | None]:
+    """The different words that count with their first places, and the last one if it may go on."""
     found = terms(text)
-    different = list(dict.fromkeys(term.word for term in found))
-    words = [word for word in different if word not in STOP] or different
+    different = {term.word: place for place, term in reversed([*enumerate(found)])}
+    ordered = sorted(different, key=different.__getitem__)
+    words = [word for word in ordered if word not in STOP] or ordered
     last = found[-1].word if found[-1].end == len(text) else None
-    words = words[:WORDS_MAX]
-    return words, last if last in words else None
+    places = {word: different[word] for word in words[:WORDS_MAX]}
+    return places, last if last in places else None
 
 
 def _own(customer_id: str) -> Subquery:

@@ -111,6 +111,22 @@ async def test_what_was_found_is_marked_in_escaped_html(shop: ReadSide) -> None:
     assert marked("<b>&mug", terms("<b>&mug"), {"mug"}) == "&lt;b&gt;&amp;<em>mug</em>"
 
 
+async def test_the_name_of_a_product_ranks_before_its_words_in_many_other_names(side: ReadSide) -> None:
+    others = (
+        "HEART DECORATION",
+        "BELL",
+        "BELL DECORATION",
+        "HEART BELL",
+        "DECORATION BELL HEART",
+        "DECORATION OF HEART",
+    )
+    await show(
+        side, placed("o1", "BELL HEART DECORATION"), placed("o2", *others), placed("o3", "BELL OF THE DECORATION")
+    )
+    assert await found(side, "/orders", q="bell heart decoration") == ["o1", "o2"]
+    assert await found(side, "/orders", q="bell of the decoration") == ["o3", "o2", "o1"]
+
+
 async def test_what_was_looked_for_instead_is_said(shop: ReadSide) -> None:
     assert (await shop.get("/orders?q=haert"))["instead"] == {"haert": ["heart"]}
     assert (await shop.get("/orders?q=hear"))["instead"] == {}
