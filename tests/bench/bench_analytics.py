@@ -99,7 +99,8 @@ BASKETS = """
 """
 FORGET = (
     "DELETE FROM {schema}.counted WHERE placed_on < date '2024-01-01'",
-    "DELETE FROM {schema}.baskets WHERE order_id NOT IN (SELECT order_id FROM {schema}.counted)",
+    "DELETE FROM {schema}.baskets AS basket WHERE NOT EXISTS"
+    " (SELECT FROM {schema}.counted AS one WHERE one.order_id = basket.order_id)",
 )
 
 
