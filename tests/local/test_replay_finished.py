@@ -226,8 +226,25 @@ def test_a_run_is_either_placed_or_brought(
     words = ["--edge", "http://127.0.0.1:9", "--run", "mine"]
     for manner, other in ((["--finished"], ""), ([], ".finished")):
         file = tmp_path / "replay" / f"mine-online-retail-59b7003c{other}.sqlite"
-        file.parent.mkdir(exist_ok=True)
-        file.touch()
+        with Journal(file) as journal:
+            journal.placed("1", "ord_1", ended=True)
         assert said_by([*words, *manner]) == 1
         assert "the orders of mine were" in capsys.readouterr().err
         file.unlink()
+
+
+def test_a_run_that_could_not_read_its_file_has_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZEROCART_HOME", str(tmp_path))
+    monkeypatch.setenv("ZEROCART_OPERATOR_SECRET", "s")
+    words = [str(tmp_path / "absent.csv"), "--edge", "http://127.0.0.1:9"]
+    for manner in (["--finished"], [], ["--finished"]):
+        assert said_by([*words, *manner]) == 1
+        assert "absent.csv cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["my old shop", "_mine", "", "x" * 65, "läden"])
+def test_a_name_that_would_be_another_s_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said_by(["--finished", "--run", name]) == 1
+    assert f"--run {name}: with --finished it is the name of the other system" in capsys.readouterr().err

@@ -100,5 +100,9 @@ class Journal:
         row = self._database.execute("SELECT order_id FROM step WHERE order_id <> '' LIMIT 1").fetchone()
         return row[0] if row else None
 
+    def has_steps(self) -> bool:
+        """Whether anything became of any invoice."""
+        return self._database.execute("SELECT 1 FROM step LIMIT 1").fetchone() is not None
+
     def _write(self, statement: str, *values: object) -> None:
         self._database.execute(statement, values)
