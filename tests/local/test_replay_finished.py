@@ -173,6 +173,21 @@ async def test_a_credit_note_that_came_when_its_order_was_here_is_told(tmp_path:
     assert shop.orders["2"]["status"] == "confirmed"
 
 
+async def test_an_order_that_changed_in_the_file_after_it_was_brought_is_told_each_time(tmp_path: Path) -> None:
+    shop, journal = Elsewhere(), Journal()
+    await brought(plan_of(tmp_path, *many(3)), shop, journal)
+    changed = plan_of(tmp_path, sold("1", quantity=1), sold("2", quantity=9), sold("3", quantity=3))
+    for _ in range(2):
+        report: list[Refused] = []
+        bulk = await brought(changed, shop, journal, report)
+        assert [(each.reason, each.invoice, each.line) for each in report] == [(OrderRefusal.SYSTEM, "2", 3)]
+        assert "import-differs" in report[0].detail
+        assert (bulk.outcome.placed, bulk.outcome.placed_before, bulk.outcome.refused) == (0, 3, 0)
+    calls, report = shop.calls.copy(), list[Refused]()
+    await brought(plan_of(tmp_path, *many(3)), shop, journal, report)
+    assert (report, shop.calls) == ([], calls)
+
+
 async def test_orders_of_many_lines_make_small_batches(tmp_path: Path) -> None:
     rows = [sold(str(order), str(22_000 + line), minute=order) for order in range(12) for line in range(900)]
     shop = Elsewhere()
