@@ -26,6 +26,7 @@ __all__ = [
     "PersonalMark",
     "Sku",
     "Value",
+    "minor_unit",
 ]
 
 T = TypeVar("T")
@@ -83,6 +84,17 @@ class Money(Value):
     def _same_currency(self, other: Money) -> None:
         if self.currency != other.currency:
             raise ValueError(f"cannot combine {self.currency} with {other.currency}")
+
+
+MINOR_DIGITS = {
+    "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
+}  # fmt: skip
+"""Decimals of the currencies that do not have two (ISO 4217)."""
+
+
+def minor_unit(currency: str) -> Decimal:
+    """The smallest amount in which a currency is paid."""
+    return Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2))
 
 
 class Message(Value):

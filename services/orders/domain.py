@@ -24,7 +24,7 @@ from services.contracts.orders import (
     OrderUpdated,
 )
 from services.kit.decider import Decider, Decision, Rejected
-from services.kit.message import Message, Money
+from services.kit.message import Message, Money, minor_unit
 from services.kit.personal import erased
 from services.orders.order import (
     Amend,
@@ -53,11 +53,6 @@ from services.orders.order import (
 )
 
 __all__ = ["ORDER", "total_of"]
-
-MINOR_DIGITS = {
-    "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
-}  # fmt: skip
-"""Decimals of the currencies that do not have two (ISO 4217)."""
 
 TOTAL_BELOW = Decimal(1_000_000_000_000)
 """What `Money` can hold of any currency, with what is added to it later."""
@@ -169,8 +164,7 @@ def total_of(wanted: Wanted | Finished) -> Money:
     """The exact sum of the lines, rounded once, half up, to the minor unit of the currency."""
     (currency,) = wanted.currencies
     exact = _sum(wanted.lines)
-    unit = Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2))
-    return Money(amount=exact.quantize(unit, ROUND_HALF_UP), currency=currency)
+    return Money(amount=exact.quantize(minor_unit(currency), ROUND_HALF_UP), currency=currency)
 
 
 def _sum(lines: Sequence[OrderLine]) -> Decimal:

@@ -48,8 +48,8 @@ async def every_order_with(text: str, at: Snapshot, wanted: OrderFilter, sort: s
 async def _by_relevance(at: Snapshot, wanted: OrderFilter, meaning: Meaning, sort: str, window: Window) -> Page:
     newest = _newest(wanted, meaning, RANKED_MAX)
     score, found = meaning.score(newest.c.document).label("relevance_score"), func.count().over().label("found")
-    ranks = select(newest.c.order_id, score, found).subquery()
-    columns = {"relevance_score": ranks.c.relevance_score, "order_id": ranks.c.order_id}
+    ranks = select(newest.c.order_id, newest.c.created_at, score, found).subquery()
+    columns = {name: ranks.c[name] for name in ("relevance_score", "created_at", "order_id")}
     sorting = Sorting(columns, sort.startswith("-"), digest_of(wanted, sort))
     shown, cursor = await part_of(at, Listed(select(ranks), select(ranks.c.order_id), sorting), window)
     rows = await _rows(at, [row["order_id"] for row in shown])

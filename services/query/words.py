@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Numeric, Subquery, Table, cast, false, func, select
+from sqlalchemy import ColumnElement, Integer, Numeric, Subquery, Table, cast, false, func, or_, select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from services.kit.terms import terms
@@ -166,10 +166,17 @@ async def _like(at: Snapshot, vocabulary: Vocabulary, word: str) -> dict[str, in
         return {}
     term, orders = vocabulary.c.term, vocabulary.c.orders
     likely = func.similarity(term, word) + LIKE_PRIOR * func.ln(orders)
-    query = select(term, orders).where(term.bool_op("%")(word)).order_by(likely.desc(), term)
+    swapped = term.in_(_swapped(word))  # a short word has hardly a trigram in common with itself once two are swapped
+    query = select(term, orders).where(or_(term.bool_op("%")(word), swapped))
+    query = query.order_by(swapped.desc(), likely.desc(), term)
     rows = await at.rows(query.limit(LIKE_COMPARED_MAX))
     by_edits = sorted((edits_between(word, row["term"]), -row["orders"], row["term"]) for row in rows)
     return {term: -orders for edits, orders, term in by_edits[:LIKE_MAX] if edits == by_edits[0][0] <= edits_max}
+
+
+def _swapped(word: str) -> Sequence[str]:
+    """The words that differ in two neighbouring letters having changed places."""
+    return [f"{word[:i]}{word[i + 1]}{word[i]}{word[i + 2 :]}" for i in range(len(word) - 1)]
 
 
 async def _is_common(at: Snapshot, meaning: Meaning) -> bool:

@@ -173,6 +173,21 @@ async def test_a_credit_note_that_came_when_its_order_was_here_is_told(tmp_path:
     assert shop.orders["2"]["status"] == "confirmed"
 
 
+async def test_an_order_that_changed_in_the_file_after_it_was_brought_is_told_each_time(tmp_path: Path) -> None:
+    shop, journal = Elsewhere(), Journal()
+    await brought(plan_of(tmp_path, *many(3)), shop, journal)
+    changed = plan_of(tmp_path, sold("1", quantity=1), sold("2", quantity=9), sold("3", quantity=3))
+    for _ in range(2):
+        report: list[Refused] = []
+        bulk = await brought(changed, shop, journal, report)
+        assert [(each.reason, each.invoice, each.line) for each in report] == [(OrderRefusal.SYSTEM, "2", 3)]
+        assert "import-differs" in report[0].detail
+        assert (bulk.outcome.placed, bulk.outcome.placed_before, bulk.outcome.refused) == (0, 3, 0)
+    calls, report = shop.calls.copy(), list[Refused]()
+    await brought(plan_of(tmp_path, *many(3)), shop, journal, report)
+    assert (report, shop.calls) == ([], calls)
+
+
 async def test_orders_of_many_lines_make_small_batches(tmp_path: Path) -> None:
     rows = [sold(str(order), str(22_000 + line), minute=order) for order in range(12) for line in range(900)]
     shop = Elsewhere()
@@ -226,8 +241,25 @@ def test_a_run_is_either_placed_or_brought(
     words = ["--edge", "http://127.0.0.1:9", "--run", "mine"]
     for manner, other in ((["--finished"], ""), ([], ".finished")):
         file = tmp_path / "replay" / f"mine-online-retail-59b7003c{other}.sqlite"
-        file.parent.mkdir(exist_ok=True)
-        file.touch()
+        with Journal(file) as journal:
+            journal.placed("1", "ord_1", ended=True)
         assert said_by([*words, *manner]) == 1
         assert "the orders of mine were" in capsys.readouterr().err
         file.unlink()
+
+
+def test_a_run_that_could_not_read_its_file_has_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ZEROCART_HOME", str(tmp_path))
+    monkeypatch.setenv("ZEROCART_OPERATOR_SECRET", "s")
+    words = [str(tmp_path / "absent.csv"), "--edge", "http://127.0.0.1:9"]
+    for manner in (["--finished"], [], ["--finished"]):
+        assert said_by([*words, *manner]) == 1
+        assert "absent.csv cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["my old shop", "_mine", "", "x" * 65, "läden"])
+def test_a_name_that_would_be_another_s_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert said_by(["--finished", "--run", name]) == 1
+    assert f"--run {name}: with --finished it is the name of the other system" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from services.local.replay.making import NO_DESCRIPTION
 from services.local.replay.mapping import load
-from services.local.replay.plan import SLICE, Placement, Plan
+from services.local.replay.plan import SLICE, Placement, Plan, order_body
 from services.local.replay.records import (
     Cancellation,
     CancellationRefusal,
@@ -65,6 +65,14 @@ def test_prices_below_a_penny_are_exact_and_the_sum_is_rounded_once_half_up(tmp_
     assert isinstance(order, Order)
     assert order.lines[0].unit_price == Decimal("0.001")
     assert order.total == Decimal("1.13")
+
+
+@pytest.mark.parametrize(("currency", "total"), [("GBP", "1.23"), ("KWD", "1.235"), ("JPY", "1")])
+def test_the_sum_is_rounded_to_what_the_currency_is_paid_in(tmp_path: Path, currency: str, total: str) -> None:
+    plan = Plan(file_of(tmp_path, sold("1", price="1.2345")), mapping=load().model_copy(update={"currency": currency}))
+    (step,) = plan.steps()
+    assert isinstance(step, Placement)
+    assert order_body(step)["total"] == {"amount": total, "currency": currency}
 
 
 def test_a_missing_description_is_said_to_be_missing(tmp_path: Path) -> None:
@@ -226,9 +234,10 @@ def test_a_credit_note_for_goods_of_several_orders_is_told_as_such(tmp_path: Pat
 )
 def test_an_order_is_of_its_shop_s_local_time(tmp_path: Path, local: str, instant: str, note: Note | None) -> None:
     row = (*sold("1")[:4], local, *sold("1")[5:])
-    (order,), tally = imported(file_of(tmp_path, row))
+    file = file_of(tmp_path, row)
+    (order,), _ = imported(file)
     assert order.at.isoformat() == instant
-    assert [reason for _, reason in tally.refused] == [note] * (note is not None)
+    assert [(told.reason, told.detail) for told in reported(file)] == [(note, local)] * (note is not None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
 
 import pytest
 
@@ -70,6 +71,8 @@ FINDS = (
     ("haert", {"o1", "o2", "o6"}),
     ("hangng hart", {"o1", "o2"}),
     ("baskte", {"o2"}),
+    ("mgu", {"o2"}),
+    ("tae", {"o6"}),
     ("buttns 13", set()),
     ("xyzzy", set()),
 )
@@ -98,6 +101,25 @@ async def test_names_rank_before_goods_and_words_that_stand_together_before_othe
     shown = await shop.get("/orders?q=hanging%20heart&sort=order_id")
     first, second = (order["relevance_score"] for order in shown["orders"])
     assert first > second > 0
+
+
+async def test_what_is_as_relevant_is_sorted_by_the_time_of_placing_at_any_page(side: ReadSide) -> None:
+    days = {"oc": 3, "oa": 1, "od": 2, "ob": 4}
+    created = {name: placed(name, "WHITE MUG") for name in days}
+    await show(
+        side,
+        *(one.model_copy(update={"placed_at": AT - timedelta(days=9 - days[name])}) for name, one in created.items()),
+    )
+    newest_first = sorted(days, key=lambda name: -days[name])
+    for sort, expected in (("-relevance", newest_first), ("relevance", newest_first[::-1])):
+        assert await found(side, "/orders", q="mug", sort=sort) == expected
+        path, walked = f"/orders?q=mug&sort={sort}&page_size=1", list[str]()
+        cursor = ""
+        while cursor is not None:
+            page = await side.get(f"{path}&cursor={cursor}" if cursor else path)
+            walked += [order["order_id"] for order in page["orders"]]
+            cursor = page["next_cursor"]
+        assert walked == expected
 
 
 async def test_what_was_found_is_marked_in_escaped_html(shop: ReadSide) -> None:

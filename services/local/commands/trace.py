@@ -12,7 +12,7 @@ from typing import Any
 
 from services.local.state import Running, State
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["Happening", "add_arguments", "as_text", "run"]
 
 QUERY = """
     SELECT service, stream, version, type, time, data, meta FROM log.events
@@ -20,8 +20,8 @@ QUERY = """
     ORDER BY epoch, transaction_id, position
 """
 GIST = (
-    "step", "attempt", "undo", "success", "error_code", "error", "reason", "cause", "total", "amount",
-    "transaction_id", "reservation_id", "tracking_number", "parcels", "mailed", "due_at", "kind",
+    "source", "number", "status", "step", "attempt", "undo", "success", "error_code", "error", "reason", "cause",
+    "total", "amount", "transaction_id", "reservation_id", "tracking_number", "parcels", "mailed", "due_at", "kind",
 )  # fmt: skip
 """What is worth showing of an event; none of it is personal."""
 INDENT_MAX = 12
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if not happenings:
         print(f"nothing is known of {options.order}")
         return 1
-    for line in _as_json(happenings) if options.json else _as_text(options.order, happenings):
+    for line in _as_json(happenings) if options.json else as_text(options.order, happenings):
         print(line)
     return 0
 
@@ -90,7 +90,8 @@ def _as_json(happenings: Sequence[Happening]) -> list[str]:
     ]
 
 
-def _as_text(order: str, happenings: Sequence[Happening]) -> list[str]:
+def as_text(order: str, happenings: Sequence[Happening]) -> list[str]:
+    """The lines of a trace that has at least one event."""
     start = happenings[0].time
     depths: dict[str, int] = {}
     lines = [f"order {order}, from {start:%Y-%m-%d %H:%M:%S.%f} UTC", ""]
@@ -100,7 +101,7 @@ def _as_text(order: str, happenings: Sequence[Happening]) -> list[str]:
         what = happening.type.split(".", 2)[2].removesuffix(".v1")
         lines.append(f"{offset:+9.3f} s  {happening.service:<14}{'  ' * depth}{what}  {_gist(happening.data)}".rstrip())
     took = (happenings[-1].time - start).total_seconds()
-    return [*lines, "", f"{len(happenings)} events in {took:.3f} s"]
+    return [*lines, "", f"{len(happenings)} {'event' if len(happenings) == 1 else 'events'} in {took:.3f} s"]
 
 
 def _gist(data: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import NamedTuple
 
 from services.local.replay.edge import Edge, RefusedError
@@ -78,12 +79,14 @@ def ends_of(plan: Plan) -> Ends:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """An order to be brought, the credit note that took it back, and its JSON."""
+    """An order to be brought, the credit note that took it back, and its JSON; `again` if another like it is there."""
 
     step: Placement
     credit: Credit | None
     body: Mapping[str, object]
     chars: int
+    digest: str
+    again: bool = False
 
     @property
     def becomes(self) -> End:
@@ -136,7 +139,7 @@ class Bulk:
                 continue  # its order knows
             one = _finished(step, ends.credit_of(step.invoice))
             self._count(one)
-            if not self._is_new(one):
+            if (one := self._to_send(one)) is None:
                 continue
             if batch and (len(batch) == BATCH_ORDERS_MAX or chars + one.chars > BATCH_CHARS_MAX):
                 yield batch
@@ -153,19 +156,21 @@ class Bulk:
         if one.becomes != "cancelled":
             self._taken.update(order.wanted)
 
-    def _is_new(self, one: _Finished) -> bool:
+    def _to_send(self, one: _Finished) -> _Finished | None:
+        """What is new, or is another than it was when it was brought: the system says whether that matters."""
         known = self.journal.step(one.step.invoice)
         if known is None:
-            return True
+            return one
         if known.refusal:
             self._say_refused(one, known.refusal)
-            return False
+            return None
         self.outcome.placed_before += 1
         if one.credit and ((before := self.journal.step(one.credit.invoice)) is None or before.refusal):
             # it came into the file after its order had been brought
             self.journal.refused(one.credit.invoice, known.order_id)
             self._say_not_cancelled(one.credit, CancellationRefusal.SYSTEM, known.order_id)
-        return False
+            return None
+        return replace(one, again=True) if self.journal.said(one.step.invoice) not in ("", one.digest) else None
 
     async def _carry(self, batch: Sequence[_Finished], done: Callable[[int], None]) -> None:
         try:
@@ -200,13 +205,18 @@ class Bulk:
     def _brought(self, one: _Finished, order_id: str) -> None:
         if one.credit:
             self.journal.credited(one.credit.invoice)  # before its order: else it would look as if it had come too late
-        self.journal.placed(one.step.invoice, order_id, ended=True)
+        self.journal.brought(one.step.invoice, order_id, one.digest)
+        if one.again:
+            return
         self.outcome.placed += 1
         self.outcome.cancelled += one.becomes == "cancelled"
         self.outcome.dispatched += one.becomes == "dispatched"
         self.outcome.delivered += one.becomes == "delivered"
 
     def _refuse(self, one: _Finished, why: str) -> None:
+        if one.again:  # it is there all the same, as it was
+            self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
+            return
         self.journal.refused(one.step.invoice, why)
         self._say_refused(one, why)
 
@@ -232,4 +242,5 @@ def _finished(step: Placement, credit: Credit | None) -> _Finished:
     body |= {"number": step.invoice, "status": "cancelled" if credit else STATUSES[step.order.becomes]}
     if body["status"] == "cancelled":
         body["reason"] = f"credit note {credit.invoice}" if credit else "cancelled in the file"
-    return _Finished(step, credit, body, len(json.dumps(body)))
+    text = json.dumps(body)
+    return _Finished(step, credit, body, len(text), sha256(text.encode()).hexdigest())

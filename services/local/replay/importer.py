@@ -133,8 +133,10 @@ class Importer:
             self.refuse(invoice.first, order, invoice.number, "order", made.detail)
             self.tally.lines_of_refused_orders += len(lines)
             return None
-        for note in filter(None, (invoice.odd, made.note)):
-            self.refuse(invoice.first, note, invoice.number, "note", made.detail)
+        at = invoice.first.values[self._mapping.lines.at]
+        for note, detail in ((invoice.odd, at), (made.note, made.detail)):
+            if note is not None:
+                self.refuse(invoice.first, note, invoice.number, "note", detail)
         self.tally.lines_taken += len(lines)
         self.tally.orders += 1
         if order.customer.id and self._cancels is not None:

@@ -19,6 +19,7 @@ SCHEMA = """
     CREATE TABLE IF NOT EXISTS account (
         customer TEXT PRIMARY KEY, user_id TEXT NOT NULL, refusal TEXT NOT NULL
     ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS said (invoice TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 """
 
 
@@ -60,6 +61,16 @@ class Journal:
         """An order was accepted."""
         self._write("INSERT OR REPLACE INTO step VALUES (?, ?, '', ?)", invoice, order_id, ended)
 
+    def said(self, invoice: str) -> str:
+        """The digest of an order as it was when it was brought; empty if that was not written down."""
+        row = self._database.execute("SELECT digest FROM said WHERE invoice = ?", (invoice,)).fetchone()
+        return row[0] if row else ""
+
+    def brought(self, invoice: str, order_id: str, digest: str) -> None:
+        """A finished order is there, as this digest has it."""
+        self._write("INSERT OR REPLACE INTO said VALUES (?, ?)", invoice, digest)
+        self.placed(invoice, order_id, ended=True)
+
     def refused(self, invoice: str, refusal: str) -> None:
         """An order or a cancellation was not."""
         self._write("INSERT OR REPLACE INTO step VALUES (?, '', ?, 1)", invoice, refusal)
@@ -99,6 +110,10 @@ class Journal:
         """One order that was placed, if any was."""
         row = self._database.execute("SELECT order_id FROM step WHERE order_id <> '' LIMIT 1").fetchone()
         return row[0] if row else None
+
+    def has_steps(self) -> bool:
+        """Whether anything became of any invoice."""
+        return self._database.execute("SELECT 1 FROM step LIMIT 1").fetchone() is not None
 
     def _write(self, statement: str, *values: object) -> None:
         self._database.execute(statement, values)

@@ -9,14 +9,13 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 
+from services.kit.message import minor_unit
 from services.local.replay.mapping import End
 
 __all__ = [
     "Cancellation", "CancellationRefusal", "Customer", "Line", "LineRefusal", "Note", "Order", "OrderRefusal",
     "Place", "Reason", "Refused", "Tally",
 ]  # fmt: skip
-
-PENNY = Decimal("0.01")
 
 
 class LineRefusal(StrEnum):
@@ -135,8 +134,9 @@ class Order:
 
     @property
     def total(self) -> Decimal:
-        """The exact sum, rounded once, half up, to the penny."""
-        return sum((line.unit_price * line.quantity for line in self.lines), Decimal(0)).quantize(PENNY, ROUND_HALF_UP)
+        """The exact sum, rounded once, half up, to the minor unit of the currency."""
+        exact = sum((line.unit_price * line.quantity for line in self.lines), Decimal(0))
+        return exact.quantize(minor_unit(self.currency), ROUND_HALF_UP)
 
     @property
     def wanted(self) -> Mapping[str, int]:

@@ -37,6 +37,7 @@ from services.local.state import State
 __all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
 
 SOURCE_CHARS_MAX = 64
+SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,{SOURCE_CHARS_MAX - 1}}}")
 JOURNALS = "replay"
 """Folder of the state folder."""
 KNOWN_SECONDS_MAX = 30.0
@@ -119,6 +120,11 @@ def _must_go_together(options: argparse.Namespace) -> None:
         raise CannotBeginError(
             f"{', '.join(others)} does not go with --finished: such orders are not placed, but recorded as they ended"
         )
+    if options.finished and options.name is not None and not SOURCE.fullmatch(options.name):
+        raise CannotBeginError(
+            f"--run {options.name}: with --finished it is the name of the other system, at most {SOURCE_CHARS_MAX} "
+            "letters, digits, '.', '_' and '-', the first a letter or a digit"
+        )
 
 
 def _finished(
@@ -188,10 +194,18 @@ def _journal_file(options: argparse.Namespace, plan: Plan, name: str) -> Path:
     folder = State.from_environment().home / JOURNALS
     placed, finished = folder / f"{begun}.sqlite", folder / f"{begun}.finished.sqlite"
     file, other = (finished, placed) if options.finished else (placed, finished)
-    if other.exists():
+    if _has_begun(other):
         what = "placed" if options.finished else "brought as finished"
         raise CannotBeginError(f"the orders of {name} were {what} by an earlier run: say another --run")
     return file
+
+
+def _has_begun(file: Path) -> bool:
+    """Whether a run left anything there: one whose file could not be read has not."""
+    if not file.exists():
+        return False
+    with Journal(file) as journal:
+        return journal.has_steps()
 
 
 def _read(plan: Plan, report: Callable[[Refused], None] | None) -> dict[str, object]:
