@@ -7,12 +7,14 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
-__all__ = ["Interval", "cover", "day_of", "months_and_years", "periods_of", "series", "week_of"]
+__all__ = ["Interval", "balance", "cover", "day_of", "months_and_years", "periods_of", "series", "week_of"]
 
 Interval = Literal["day", "week", "month"]
 DAY = timedelta(days=1)
 DAYS_KEPT = 10_000
 """Days whose keys are remembered: a log has many events of one day."""
+COST = {len("2026-11-28"): 1, len("2026-11"): 6, len("2026"): 12}
+"""About how many days' counters there are of a period: what is counted comes again within it."""
 
 
 def day_of(at: datetime) -> date:
@@ -62,6 +64,48 @@ def cover(start: date, end: date) -> list[str]:
             found.append(start.isoformat())
             start += DAY
     return found
+
+
+def balance(start: date, end: date) -> list[tuple[str, int]]:
+    """The cheapest periods to add (1) and take off (-1) that leave the days from `start` to the one before `end`.
+
+    Ten months are a year less two months.
+    """
+    firsts = [(start, False), (start.replace(day=1), False), (start.replace(month=1, day=1), True)]
+    lasts = [(end, False), (_end_of_month(end), False), (_end_of_year(end), True)]
+    found = [
+        _added(cover(first, last)) + _taken_off(first, start, months_too) + _taken_off(end, last, months_at_end_too)
+        for first, months_too in firsts
+        for last, months_at_end_too in lasts
+    ]
+    return min(found, key=_cost)
+
+
+def _taken_off(start: date, end: date, months_too: bool) -> list[tuple[str, int]]:
+    """What makes up these days, taken off; `months_too` if a month less some days may be a part of it."""
+    found = [_added(cover(start, end))]
+    if months_too and start < end:
+        first, last = start.replace(day=1), _end_of_month(end)
+        found.append(_added(cover(first, end)) + _taken_off(first, start, False))
+        found.append(_added(cover(start, last)) + _taken_off(end, last, False))
+    return [(key, -sign) for key, sign in min(found, key=_cost)]
+
+
+def _added(keys: list[str]) -> list[tuple[str, int]]:
+    return [(key, 1) for key in keys]
+
+
+def _cost(pieces: list[tuple[str, int]]) -> int:
+    return sum(COST[len(key)] for key, _ in pieces)
+
+
+def _end_of_month(day: date) -> date:
+    """The day itself if a month begins on it, else the first day of the next month, as far as the calendar goes."""
+    return day if day.day == 1 else _month_after(day.replace(day=1)) or day
+
+
+def _end_of_year(day: date) -> date:
+    return day if (day.month, day.day) == (1, 1) else _year_after(day.replace(month=1, day=1)) or day
 
 
 def _year_after(day: date) -> date | None:

@@ -21,10 +21,11 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal,
     select,
 )
 
-from services.kit.periods import Interval, cover, series
+from services.kit.periods import Interval, balance, cover, series
 from services.query.snapshots import Row, Snapshot, Snapshots
 
 __all__ = ["SORTS", "Group", "Question", "Sums"]
@@ -144,6 +145,19 @@ def _wanted(start: date, end: date, interval: Interval | None, *, weeks: bool) -
     return wanted, wanted.c.point
 
 
+def _balance(question: Question) -> tuple[Any, ColumnElement[Any]]:
+    """The periods that the range is made of as a table, and its column by which each counts."""
+    pieces = balance(question.start, question.end)
+    keys, signs = [key for key, _ in pieces], [sign for _, sign in pieces]
+    arrays = [
+        bindparam(None, values, ARRAY(type_), unique=True)
+        for values, type_ in ((keys, Text), ([""] * len(keys), Text), (signs, Integer))
+    ]
+    columns = (column("piece", Text), column("point", Text), column("sign", Integer))
+    wanted = func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
+    return wanted, wanted.c.sign
+
+
 def _by_status(question: Question) -> Select[Any]:
     of = BY_STATUS.c
     wanted, point = _wanted(question.start, question.end, question.interval, weeks=True)
@@ -164,10 +178,15 @@ def _by_status(question: Question) -> Select[Any]:
 
 def _by_key(question: Question) -> Select[Any]:
     table, key = _keyed(question)
-    wanted, point = _wanted(question.start, question.end, question.interval, weeks=False)
+    if question.interval:
+        wanted, point = _wanted(question.start, question.end, question.interval, weeks=False)
+        sign: ColumnElement[Any] = literal(1)
+    else:
+        wanted, sign = _balance(question)
+        point = wanted.c.point
     numbers = (each.name for each in table.c if each.name not in ("period", "currency", key.name))
-    sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name]) for name in numbers}
-    query = _query(question, table, wanted, [point, key, table.c.currency], sums)
+    sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name] * sign) for name in numbers}
+    query = _query(question, table, wanted, [point, key, table.c.currency], sums).having(sums["orders"] > 0)
     if question.about == "customer":
         return query
     name = select(NAMES.c.product_name).where(NAMES.c.product_id == table.c.product_id).correlate(table)
@@ -177,14 +196,15 @@ def _by_key(question: Question) -> Select[Any]:
 def _first(question: Question) -> Select[Any]:
     """Those that come first in one currency: to find them one sum is enough, of however many there are."""
     table, key = _keyed(question)
-    pieces = cover(question.start, question.end)
+    pieces = balance(question.start, question.end)
     keys, sort = select(key).where(*_filters(question, table)), table.c[question.sort]
     if len(pieces) == 1:
-        keys = keys.where(table.c.period == pieces[0])  # a row for each key: there is nothing to add up
+        keys = keys.where(table.c.period == pieces[0][0])  # a row for each key: there is nothing to add up
     else:
-        wanted, _ = _wanted(question.start, question.end, None, weeks=False)
+        wanted, sign = _balance(question)
         keys = keys.join_from(wanted, table, wanted.c.piece == table.c.period).group_by(key)
-        sort = func.sum(sort)
+        keys = keys.having(func.sum(table.c.orders * sign) > 0)
+        sort = func.sum(sort * sign)
     first = keys.order_by(sort.desc() if question.descending else sort, key).limit(question.limit)
     return _by_key(question).where(key.in_(first))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
@@ -18,7 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from services.contracts import orders, payments, users
 from services.kit.message import Message, Money
-from services.kit.periods import cover, periods_of, series
+from services.kit.periods import balance, cover, months_and_years, periods_of, series
 from services.kit.secrets import plain
 from services.query.sheets import Sheet, csv_wanted
 from services.query.snapshots import EXPORT_ROWS, Snapshots
@@ -401,6 +402,29 @@ def test_a_cover_is_all_the_days_and_each_once(start: date, days: int) -> None:
     assert sum(counts[len(piece)] for piece in pieces) >= len(wanted)
     outside = [date.fromordinal(each) for each in (start.toordinal() - 1, end.toordinal()) if 1 <= each <= 3_652_059]
     assert not any(set(pieces) & set(periods_of(day)) for day in outside)
+
+
+@given(DAYS, st.integers(1, 1_200))
+@example(date(9999, 11, 1), 1_000)
+@example(date(2024, 2, 2), 1_031)
+def test_a_balance_leaves_all_the_days_and_each_once(start: date, days: int) -> None:
+    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
+    signs = Counter(dict[str, int]())
+    for piece, sign in balance(start, end):
+        signs[piece] += sign
+    around = range(max(start.toordinal() - 400, 1), min(end.toordinal() + 400, date.max.toordinal()))
+    for day in map(date.fromordinal, around):
+        assert sum(signs[period] for period in months_and_years(day)) == (start <= day < end), day
+    assert len(balance(start, end)) <= len(cover(start, end))
+
+
+def test_ten_months_are_a_year_less_two() -> None:
+    assert set(balance(date(2026, 2, 2), date(2026, 11, 29))) == {
+        ("2026", 1), ("2026-01", -1), ("2026-02-01", -1), ("2026-12", -1), ("2026-11-29", -1), ("2026-11-30", -1),
+    }  # fmt: skip
+    assert balance(date(2026, 3, 1), date(2026, 5, 3)) == [
+        (each, 1) for each in cover(date(2026, 3, 1), date(2026, 5, 3))
+    ]
 
 
 @given(DAYS, st.integers(0, 400), st.sampled_from(("day", "week", "month")), st.booleans())
