@@ -184,6 +184,8 @@ async def _brought(
         order_id = id_of("ord", source, given.number)
         command = Import(at=cause.at, finished=_finished(order_id, source, given))
         outcome = await handler.handle(ORDER, order_id, command, cause)
+        if not outcome.events:  # who recorded it may have died before publishing it
+            await handler.relay.publish_pending(ORDER.stream(order_id))
     except Unavailable:
         raise
     except ZerocartError as error:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 
+from services.kit.errors import Unavailable
 from services.kit.ids import id_of, new_id
+from services.kit.log import Recorded
 from services.orders.imports_api import BATCH_ORDERS_MAX
-from tests.services.system import System, order, running
+from tests.services.system import Bus, System, order, running
 from tests.tokens import authorization, customer
 
 IMPORTED = "orders.order.imported"
@@ -109,6 +112,22 @@ async def test_two_who_bring_the_same_at_once_bring_it_once(database):
         for number in range(20):
             assert sorted(statuses(answer)[number][0] for answer in answers) == [200, 200, 201]
         assert len(await system.said(IMPORTED)) == 20
+
+
+class Silent(Bus):
+    """Publishes nothing, as a process that dies before it does."""
+
+    async def publish(self, events: Sequence[Recorded]) -> None:
+        raise Unavailable("away", "nobody listens")
+
+
+async def test_what_a_dead_process_left_unsaid_is_said_when_it_is_brought_again(database):
+    orders = [finished(str(number)) for number in range(3)]
+    async with running(database, Silent()) as dying:
+        assert statuses(await bring(dying, *orders)) == [(201, None)] * 3
+    async with running(database) as another:  # which was there all the time: its start found nothing to publish
+        assert statuses(await bring(another, *orders, finished("3"))) == [(200, None)] * 3 + [(201, None)]
+        assert sorted(json.loads(event.data)["number"] for event in another.bus.published) == ["0", "1", "2", "3"]
 
 
 PRICE = {"amount": "2.50", "currency": "GBP"}

@@ -125,7 +125,12 @@ class Bulk:
         """What the file says is on the shelves when all of this is over; nothing if it does not say."""
         stock = self._plan.mapping.stock
         for product_id, level in sorted(levels_of(self._plan.file, self._plan.mapping).items()):
-            left = level if stock is not None and stock.means == "left" else max(level - self._taken[product_id], 0)
+            left = level
+            if stock is not None and stock.means == "there":
+                # what an earlier run of more orders took is gone, too
+                put = self.journal.shelf(product_id)
+                left = max(level - self._taken[product_id], 0)
+                left = left if put is None else min(left, put)
             yield Shelf(product_id, self._names.get(product_id), left)
 
     def _batches(self, ends: Ends) -> Iterator[Sequence[_Finished]]:
