@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -32,9 +33,11 @@ from services.orders.bodies import DetailsBody
 from services.orders.domain import ORDER
 from services.orders.order import Finished, Import, Order
 
-__all__ = ["BATCH_ORDERS_MAX", "router"]
+__all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "router"]
 
 BATCH_ORDERS_MAX = 100
+BATCH_LINES_MAX = 10_000
+"""Of all orders together; more that are right have no room in a body, and each that is wrong is several faults."""
 NUMBER_CHARS_MAX = 100
 
 Source = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
@@ -117,12 +120,23 @@ def _tried(given: object, validate: core_schema.ValidatorFunctionWrapHandler) ->
         return Faulty(given, not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False))))
 
 
+def _few_lines(given: object) -> object:
+    """Counted before they are looked at."""
+    orders = cast("list[object]", given) if isinstance(given, list) else []
+    items = (cast("dict[str, object]", order).get("items") for order in orders if isinstance(order, dict))
+    if sum(len(cast("list[object]", each)) for each in items if isinstance(each, list)) > BATCH_LINES_MAX:
+        raise ValueError(f"they have more than {BATCH_LINES_MAX:,} items together")
+    return given
+
+
 class ImportBody(BaseModel):
     """Orders of one system; each is taken or refused by itself."""
 
     model_config = ConfigDict(extra="forbid")
     source: Source = Field(description="The system that they come from: with it a number names one order.")
-    orders: list[Annotated[FinishedBody, _Apart()]] = Field(min_length=1, max_length=BATCH_ORDERS_MAX)
+    orders: Annotated[list[Annotated[FinishedBody, _Apart()]], BeforeValidator(_few_lines)] = Field(
+        min_length=1, max_length=BATCH_ORDERS_MAX, description=f"At most {BATCH_LINES_MAX:,} items together."
+    )
 
 
 class Answer(BaseModel):

@@ -13,7 +13,7 @@ import pytest
 from services.kit.errors import Unavailable
 from services.kit.ids import id_of, new_id
 from services.kit.log import Recorded
-from services.orders.imports_api import BATCH_ORDERS_MAX
+from services.orders.imports_api import BATCH_LINES_MAX, BATCH_ORDERS_MAX
 from tests.services.system import Bus, System, order, running
 from tests.tokens import authorization, customer
 
@@ -61,8 +61,10 @@ async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
         assert (two["status"], two["tracking_number"]) == ("delivered", "T1")
         assert (three["status"], three["reason"]) == ("cancelled", "credit note C1")
         assert all("payment_method" not in said for said in (one, two, three))
-        newest = await system.rows("SELECT max(position) AS position FROM log.events")
-        assert int(answer.json()["position"].rpartition(".")[2], 16) == newest[0]["position"]
+        # a number alone does not say which is the newest: each connection hands out its own
+        newest = "SELECT position FROM log.events ORDER BY epoch DESC, transaction_id DESC, position DESC LIMIT 1"
+        position = (await system.rows(newest))[0]["position"]
+        assert int(answer.json()["position"].rpartition(".")[2], 16) == position
 
 
 async def test_nobody_is_woken_for_it(database):
@@ -186,6 +188,11 @@ async def test_a_batch_is_bounded_and_strict(database):
         assert unknown.status_code == 422
         nul = await bring(system, finished("1", notes="a\0b"))
         assert (nul.status_code, nul.json()["code"]) == (400, "bad-json")
+        empty = [finished(str(n), items=[{}] * 2_000) for n in range(BATCH_LINES_MAX // 2_000)]
+        answer = await bring(system, *empty)
+        assert statuses(answer) == [(422, "invalid")] * len(empty)
+        answer = await bring(system, *empty, finished("x", items=[{}]))  # each makes four faults of two characters
+        assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, ["orders"])
         huge = [finished(str(n), items=[ITEM] * 150) for n in range(80)]
         assert (await bring(system, *huge)).status_code == 413
         assert await system.rows("SELECT 1 FROM log.events") == []
