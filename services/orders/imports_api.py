@@ -122,11 +122,18 @@ def _tried(given: object, validate: core_schema.ValidatorFunctionWrapHandler) ->
 
 def _few_lines(given: object) -> object:
     """Counted before they are looked at."""
-    orders = cast("list[object]", given) if isinstance(given, list) else []
-    items = (cast("dict[str, object]", order).get("items") for order in orders if isinstance(order, dict))
-    if sum(len(cast("list[object]", each)) for each in items if isinstance(each, list)) > BATCH_LINES_MAX:
+    orders = (_as_object(order) for order in _as_list(given))
+    if sum(len(_as_list(order.get("items"))) for order in orders) > BATCH_LINES_MAX:
         raise ValueError(f"they have more than {BATCH_LINES_MAX:,} items together")
     return given
+
+
+def _as_list(given: object) -> list[object]:
+    return cast("list[object]", given) if isinstance(given, list) else []
+
+
+def _as_object(given: object) -> dict[str, object]:
+    return cast("dict[str, object]", given) if isinstance(given, dict) else {}
 
 
 class ImportBody(BaseModel):
@@ -209,7 +216,7 @@ async def _brought(
 
 
 def _number_in(given: object) -> str | None:
-    number: object = given.get("number") if isinstance(given, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - it came from JSON
+    number = _as_object(given).get("number")
     return number[:NUMBER_CHARS_MAX] if isinstance(number, str) else None
 
 
