@@ -19,7 +19,6 @@ from services.contracts.orders import (
     OrderDraftUpdated,
     OrderFailed,
     OrderImported,
-    OrderLine,
     OrderShipped,
     OrderUpdated,
 )
@@ -153,7 +152,7 @@ def _fingerprint(event: OrderImported) -> str:
 def _wrong(command: Place | Import, wanted: Wanted | Finished) -> Rejected | None:
     if len(wanted.currencies) != 1:
         return Rejected("mixed-currencies", "all prices must have the same currency", field="items")
-    if _sum(wanted.lines) >= TOTAL_BELOW:
+    if _rounded_sum(wanted) >= TOTAL_BELOW:
         return Rejected("total-too-large", f"an order costs less than {TOTAL_BELOW:f}", field="items")
     total = total_of(wanted)
     if total.amount <= 0:
@@ -168,13 +167,13 @@ def _wrong(command: Place | Import, wanted: Wanted | Finished) -> Rejected | Non
 def total_of(wanted: Wanted | Finished) -> Money:
     """The exact sum of the lines, rounded once, half up, to the minor unit of the currency."""
     (currency,) = wanted.currencies
-    exact = _sum(wanted.lines)
-    unit = Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2))
-    return Money(amount=exact.quantize(unit, ROUND_HALF_UP), currency=currency)
+    return Money(amount=_rounded_sum(wanted), currency=currency)
 
 
-def _sum(lines: Sequence[OrderLine]) -> Decimal:
-    return sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+def _rounded_sum(wanted: Wanted | Finished) -> Decimal:
+    (currency,) = wanted.currencies
+    exact = sum((line.unit_price * line.quantity for line in wanted.lines), Decimal(0))
+    return exact.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
 
 
 def _content(kind: type[OrderContent], wanted: Wanted) -> OrderContent:

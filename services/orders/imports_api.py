@@ -25,7 +25,7 @@ from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.commands import Cause, CommandHandler, Outcome
 from services.kit.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.ids import id_of
-from services.kit.instants import Rfc3339
+from services.kit.instants import KnownInstant
 from services.kit.problems import described, status_of
 from services.kit.rest import RestCause, json_router, not_valid
 from services.kit.texts import ONE_LINE, Line
@@ -89,7 +89,7 @@ class FinishedBody(DetailsBody):
     """An order as it ended elsewhere; what was cancelled has a reason."""
 
     number: Word = Field(description="What it is called there, for ever; nothing personal.", examples=["536365"])
-    placed_at: Rfc3339 = Field(description="When it was placed there.", examples=["2010-12-01T08:26:00Z"])
+    placed_at: KnownInstant = Field(description="When it was placed there.", examples=["2010-12-01T08:26:00Z"])
     status: ImportedStatus = Field(description="How it ended.")
     tracking_number: Word | None = Field(default=None, description="Of what was shipped or delivered.")
     reason: Line | None = Field(default=None, description="Why it was cancelled.")

@@ -141,6 +141,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no time": (finished("1", placed_at=None), "invalid"),
     "a time without zone": (finished("1", placed_at="2010-12-01T08:26:00"), "invalid"),
     "a time to come": (finished("1", placed_at="9000-01-01T00:00:00Z"), "placed-in-future"),
+    "the beginning of time": (finished("1", placed_at="0001-01-01T00:00:00Z"), "invalid"),
     "still under way": (finished("1", status="pending"), "invalid"),
     "a token": (finished("1", payment_method={"kind": "card", "token": "tok_approve"}), "invalid"),
     "nobody": (finished("1", email=None), "no-customer"),
