@@ -90,7 +90,7 @@ async def brought(
     async with Edge("http://shop", lambda: "token", 10.0, shop) as edge:
         bulk = Bulk(edge, plan, "old", journal, report.append if report is not None else None)
         await bulk.bring(ends_of(plan), done)
-        await seed(edge, bulk.shelves(), "t", lambda _: None, journal, lower=True)
+        await seed(edge, bulk.shelves(), "t", lambda _: None, journal, lower=bulk.takes_off)
     return bulk
 
 
