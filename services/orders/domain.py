@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from hashlib import sha256
 from typing import assert_never
 
@@ -23,7 +23,7 @@ from services.contracts.orders import (
     OrderUpdated,
 )
 from services.kit.decider import Decider, Decision, Rejected
-from services.kit.message import Message, Money
+from services.kit.message import Message, Money, rounded
 from services.kit.personal import erased
 from services.orders.order import (
     Amend,
@@ -52,11 +52,6 @@ from services.orders.order import (
 )
 
 __all__ = ["ORDER", "total_of"]
-
-MINOR_DIGITS = {
-    "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
-}  # fmt: skip
-"""Decimals of the currencies that do not have two (ISO 4217)."""
 
 TOTAL_BELOW = Decimal(1_000_000_000_000)
 """What `Money` can hold of any currency, with what is added to it later."""
@@ -172,8 +167,7 @@ def total_of(wanted: Wanted | Finished) -> Money:
 
 def _rounded_sum(wanted: Wanted | Finished) -> Decimal:
     (currency,) = wanted.currencies
-    exact = sum((line.unit_price * line.quantity for line in wanted.lines), Decimal(0))
-    return exact.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
+    return rounded(sum((line.unit_price * line.quantity for line in wanted.lines), Decimal(0)), currency)
 
 
 def _content(kind: type[OrderContent], wanted: Wanted) -> OrderContent:

@@ -9,7 +9,7 @@ import pytest
 
 from services.local.replay.making import NO_DESCRIPTION
 from services.local.replay.mapping import load
-from services.local.replay.plan import SLICE, Placement, Plan
+from services.local.replay.plan import SLICE, Placement, Plan, order_body
 from services.local.replay.records import (
     Cancellation,
     CancellationRefusal,
@@ -65,6 +65,14 @@ def test_prices_below_a_penny_are_exact_and_the_sum_is_rounded_once_half_up(tmp_
     assert isinstance(order, Order)
     assert order.lines[0].unit_price == Decimal("0.001")
     assert order.total == Decimal("1.13")
+
+
+@pytest.mark.parametrize(("currency", "total"), [("GBP", "1.24"), ("KWD", "1.235"), ("JPY", "1")])
+def test_a_sum_is_rounded_to_the_minor_unit_of_its_currency(tmp_path: Path, currency: str, total: str) -> None:
+    file, mapping = file_of(tmp_path, sold("1", price="1.235")), load().model_copy(update={"currency": currency})
+    (placement,) = Plan(file, mapping=mapping).steps()
+    assert isinstance(placement, Placement)
+    assert order_body(placement)["total"] == {"amount": total, "currency": currency}
 
 
 def test_a_missing_description_is_said_to_be_missing(tmp_path: Path) -> None:

@@ -6,17 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
+from services.kit.message import rounded
 from services.local.replay.mapping import End
 
 __all__ = [
     "Cancellation", "CancellationRefusal", "Customer", "Line", "LineRefusal", "Note", "Order", "OrderRefusal",
     "Place", "Reason", "Refused", "Tally",
 ]  # fmt: skip
-
-PENNY = Decimal("0.01")
 
 
 class LineRefusal(StrEnum):
@@ -135,8 +134,8 @@ class Order:
 
     @property
     def total(self) -> Decimal:
-        """The exact sum, rounded once, half up, to the penny."""
-        return sum((line.unit_price * line.quantity for line in self.lines), Decimal(0)).quantize(PENNY, ROUND_HALF_UP)
+        """The exact sum, rounded once, half up, to the minor unit of the currency."""
+        return rounded(sum((line.unit_price * line.quantity for line in self.lines), Decimal(0)), self.currency)
 
     @property
     def wanted(self) -> Mapping[str, int]:
