@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
@@ -26,7 +26,7 @@ __all__ = [
     "PersonalMark",
     "Sku",
     "Value",
-    "minor_unit",
+    "rounded",
 ]
 
 T = TypeVar("T")
@@ -36,6 +36,11 @@ ERASED = "[erased]"
 
 REQUEST_EXPIRES_AFTER = timedelta(hours=24)
 """How long a request may wait before its receiver answers that it failed instead of doing it late."""
+
+MINOR_DIGITS = {
+    "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
+}  # fmt: skip
+"""Decimals of the currencies that do not have two (ISO 4217)."""
 
 Instant = AwareDatetime
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
@@ -86,15 +91,9 @@ class Money(Value):
             raise ValueError(f"cannot combine {self.currency} with {other.currency}")
 
 
-MINOR_DIGITS = {
-    "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
-}  # fmt: skip
-"""Decimals of the currencies that do not have two (ISO 4217)."""
-
-
-def minor_unit(currency: str) -> Decimal:
-    """The smallest amount in which a currency is paid."""
-    return Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2))
+def rounded(amount: Decimal, currency: str) -> Decimal:
+    """The amount, half up, in whole minor units of the currency."""
+    return amount.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
 
 
 class Message(Value):

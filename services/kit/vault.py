@@ -98,11 +98,12 @@ class Wrapping:
 
 
 class PostgresVault:
-    """The vault in the log database, with a bounded cache."""
+    """The vault in the log database, with a bounded cache; with `cache_seconds` 0 every key is asked for anew."""
 
-    def __init__(self, connections: Connections, secret: Secret) -> None:
+    def __init__(self, connections: Connections, secret: Secret, *, cache_seconds: float = CACHE_SECONDS) -> None:
         self._connections = connections
         self._wrapping = Wrapping(secret)
+        self._cache_seconds = cache_seconds
         self._known: OrderedDict[str, tuple[bytes | None, float]] = OrderedDict()
 
     async def key_for(self, person: str, unit: Unit | None = None) -> bytes | None:
@@ -164,9 +165,9 @@ class PostgresVault:
         return [dict(row) for row in await self._connections.fetch(sql, *arguments)]
 
     def _remember(self, person: str, key: bytes | None, unit: Unit | None) -> None:
-        if unit is not None:
-            return  # its transaction may roll back, and what is sealed with a key that was never kept is lost
-        self._known[person] = (key, time.monotonic() + CACHE_SECONDS)
+        if unit is not None or not self._cache_seconds:
+            return  # the unit's transaction may roll back, and what is sealed with a key that was never kept is lost
+        self._known[person] = (key, time.monotonic() + self._cache_seconds)
         self._known.move_to_end(person)
         if len(self._known) > CACHE_KEYS_MAX:
             self._known.popitem(last=False)

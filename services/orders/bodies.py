@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, PaymentMethod, Priority
 from services.kit.errors import FieldError, Invalid
-from services.kit.instants import Rfc3339
+from services.kit.instants import KnownInstant
 from services.kit.message import Email, Money, Sku
 from services.kit.texts import Line, is_one_line
 
@@ -108,7 +108,7 @@ class OrderBody(DetailsBody):
     """An order as a client sends it."""
 
     payment_method: PaymentMethod
-    placed_at: Rfc3339 | None = Field(
+    placed_at: KnownInstant | None = Field(
         default=None,
         description="When it was placed, for an order brought here from elsewhere; needs the scope orders:admin.",
         examples=["2011-12-09T12:50:00Z"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from hashlib import sha256
 from typing import assert_never
 
@@ -19,12 +19,11 @@ from services.contracts.orders import (
     OrderDraftUpdated,
     OrderFailed,
     OrderImported,
-    OrderLine,
     OrderShipped,
     OrderUpdated,
 )
 from services.kit.decider import Decider, Decision, Rejected
-from services.kit.message import Message, Money, minor_unit
+from services.kit.message import Message, Money, rounded
 from services.kit.personal import erased
 from services.orders.order import (
     Amend,
@@ -148,7 +147,7 @@ def _fingerprint(event: OrderImported) -> str:
 def _wrong(command: Place | Import, wanted: Wanted | Finished) -> Rejected | None:
     if len(wanted.currencies) != 1:
         return Rejected("mixed-currencies", "all prices must have the same currency", field="items")
-    if _sum(wanted.lines) >= TOTAL_BELOW:
+    if _rounded_sum(wanted) >= TOTAL_BELOW:
         return Rejected("total-too-large", f"an order costs less than {TOTAL_BELOW:f}", field="items")
     total = total_of(wanted)
     if total.amount <= 0:
@@ -163,12 +162,12 @@ def _wrong(command: Place | Import, wanted: Wanted | Finished) -> Rejected | Non
 def total_of(wanted: Wanted | Finished) -> Money:
     """The exact sum of the lines, rounded once, half up, to the minor unit of the currency."""
     (currency,) = wanted.currencies
-    exact = _sum(wanted.lines)
-    return Money(amount=exact.quantize(minor_unit(currency), ROUND_HALF_UP), currency=currency)
+    return Money(amount=_rounded_sum(wanted), currency=currency)
 
 
-def _sum(lines: Sequence[OrderLine]) -> Decimal:
-    return sum((line.unit_price * line.quantity for line in lines), Decimal(0))
+def _rounded_sum(wanted: Wanted | Finished) -> Decimal:
+    (currency,) = wanted.currencies
+    return rounded(sum((line.unit_price * line.quantity for line in wanted.lines), Decimal(0)), currency)
 
 
 def _content(kind: type[OrderContent], wanted: Wanted) -> OrderContent:

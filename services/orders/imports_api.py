@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -24,7 +25,7 @@ from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.commands import Cause, CommandHandler, Outcome
 from services.kit.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.ids import id_of
-from services.kit.instants import Rfc3339
+from services.kit.instants import KnownInstant
 from services.kit.problems import described, status_of
 from services.kit.rest import RestCause, json_router, not_valid
 from services.kit.texts import ONE_LINE, Line
@@ -32,9 +33,11 @@ from services.orders.bodies import DetailsBody
 from services.orders.domain import ORDER
 from services.orders.order import Finished, Import, Order
 
-__all__ = ["BATCH_ORDERS_MAX", "router"]
+__all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "router"]
 
 BATCH_ORDERS_MAX = 100
+BATCH_LINES_MAX = 10_000
+"""Of all orders together; more that are right have no room in a body, and each that is wrong is several faults."""
 NUMBER_CHARS_MAX = 100
 
 Source = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
@@ -86,7 +89,7 @@ class FinishedBody(DetailsBody):
     """An order as it ended elsewhere; what was cancelled has a reason."""
 
     number: Word = Field(description="What it is called there, for ever; nothing personal.", examples=["536365"])
-    placed_at: Rfc3339 = Field(description="When it was placed there.", examples=["2010-12-01T08:26:00Z"])
+    placed_at: KnownInstant = Field(description="When it was placed there.", examples=["2010-12-01T08:26:00Z"])
     status: ImportedStatus = Field(description="How it ended.")
     tracking_number: Word | None = Field(default=None, description="Of what was shipped or delivered.")
     reason: Line | None = Field(default=None, description="Why it was cancelled.")
@@ -117,12 +120,30 @@ def _tried(given: object, validate: core_schema.ValidatorFunctionWrapHandler) ->
         return Faulty(given, not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False))))
 
 
+def _few_lines(given: object) -> object:
+    """Counted before they are looked at."""
+    orders = (_as_object(order) for order in _as_list(given))
+    if sum(len(_as_list(order.get("items"))) for order in orders) > BATCH_LINES_MAX:
+        raise ValueError(f"they have more than {BATCH_LINES_MAX:,} items together")
+    return given
+
+
+def _as_list(given: object) -> list[object]:
+    return cast("list[object]", given) if isinstance(given, list) else []
+
+
+def _as_object(given: object) -> dict[str, object]:
+    return cast("dict[str, object]", given) if isinstance(given, dict) else {}
+
+
 class ImportBody(BaseModel):
     """Orders of one system; each is taken or refused by itself."""
 
     model_config = ConfigDict(extra="forbid")
     source: Source = Field(description="The system that they come from: with it a number names one order.")
-    orders: list[Annotated[FinishedBody, _Apart()]] = Field(min_length=1, max_length=BATCH_ORDERS_MAX)
+    orders: Annotated[list[Annotated[FinishedBody, _Apart()]], BeforeValidator(_few_lines)] = Field(
+        min_length=1, max_length=BATCH_ORDERS_MAX, description=f"At most {BATCH_LINES_MAX:,} items together."
+    )
 
 
 class Answer(BaseModel):
@@ -184,6 +205,8 @@ async def _brought(
         order_id = id_of("ord", source, given.number)
         command = Import(at=cause.at, finished=_finished(order_id, source, given))
         outcome = await handler.handle(ORDER, order_id, command, cause)
+        if not outcome.events:  # who recorded it may have died before publishing it
+            await handler.relay.publish_pending(ORDER.stream(order_id))
     except Unavailable:
         raise
     except ZerocartError as error:
@@ -193,7 +216,7 @@ async def _brought(
 
 
 def _number_in(given: object) -> str | None:
-    number: object = given.get("number") if isinstance(given, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - it came from JSON
+    number = _as_object(given).get("number")
     return number[:NUMBER_CHARS_MAX] if isinstance(number, str) else None
 
 

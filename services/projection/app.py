@@ -35,7 +35,8 @@ def create_app(settings: Settings | None = None) -> Service:
         settings.require(ZEROCART_VAULT_KEYS=settings.vault_keys())
         keeper = Keeper.apart(settings.read_database_url, settings.service)
     reader = PostgresReader(settings.database_url)
-    vault = PostgresVault(reader.connections, settings.vault_keys)
+    # a key that was destroyed a moment ago must not be remembered: what is shown with it stays
+    vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)
     database = ReadDatabase(settings.read_database_url)
     pages = Pages(reader, vault, database, VIEWS)
     builder = Builder(pages)
@@ -46,8 +47,7 @@ def create_app(settings: Settings | None = None) -> Service:
         from services.projection.past import Past
         from services.projection.past_api import router as router_of_the_past
 
-        # each question with a vault of its own: a key that was destroyed a moment ago must not be remembered
-        past = Past(reader, lambda: PostgresVault(reader.connections, settings.vault_keys), database)
+        past = Past(reader, vault, database)
         return router(pages, builder), router_of_the_past(past)
 
     return Service(

@@ -1,13 +1,13 @@
 """What was known of an order at an instant: its events up to then, read from the log and folded as the views fold them.
 
-Nothing is kept for it. What belongs to somebody who was erased since is gone from the past, too: keys are asked for
-anew each time, never remembered.
+Nothing is kept for it. What belongs to somebody who was erased since is gone from the past, too: the vault remembers no
+key.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,7 @@ Then = tuple[str | None, dict[str, Any]]
 class Past:
     """Answers from the log."""
 
-    def __init__(self, log: LogReader, vault: Callable[[], Vault], database: ReadDatabase) -> None:
+    def __init__(self, log: LogReader, vault: Vault, database: ReadDatabase) -> None:
         self._log = log
         self._vault = vault
         self._database = database
@@ -61,7 +61,7 @@ class Past:
             await asyncio.sleep(POSITION_POLL_SECONDS)
 
     async def _history(self, order_id: str, found: Sequence[Recorded]) -> list[tuple[Recorded, Message]]:
-        shown = await read(self._vault(), READS, [event for event in found if event.type in READS])
+        shown = await read(self._vault, READS, [event for event in found if event.type in READS])
         if any(each.fault for each in shown):
             skipped = {each["position"] for each in await self._database.skips()}
             if any(each.fault and str(each.event.position) not in skipped for each in shown):

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select
 
 from services.query.tables import LINES, ORDERS
 
-__all__ = ["OrderFilter", "conditions", "whose"]
+__all__ = ["OrderFilter", "conditions", "in_time", "whose"]
 
 whose = func.coalesce(ORDERS.c.customer_id, "")
 """Whose an order is, nobody's for a guest's: the index is made so, because a cursor cannot stand at NULL."""
@@ -45,18 +45,18 @@ def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
         found.append(column.status.in_(wanted.statuses))
     if wanted.product_id is not None:
         found.append(column.order_id.in_(select(LINES.c.order_id).where(LINES.c.product_id == wanted.product_id)))
-    return [*found, *_ranges(wanted)]
-
-
-def _ranges(wanted: OrderFilter) -> list[ColumnElement[bool]]:
-    column = ORDERS.c
-    found: list[ColumnElement[bool]] = []
-    if wanted.created_from is not None:
-        found.append(column.created_at >= wanted.created_from)
-    if wanted.created_to is not None:
-        found.append(column.created_at < wanted.created_to)
     if wanted.total_min is not None:
         found.append(column.total >= wanted.total_min)
     if wanted.total_max is not None:
         found.append(column.total <= wanted.total_max)
+    return [*found, *in_time(wanted, column.created_at)]
+
+
+def in_time(wanted: OrderFilter, created_at: ColumnElement[datetime]) -> list[ColumnElement[bool]]:
+    """What must be true of the time at which an order was placed."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.created_from is not None:
+        found.append(created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        found.append(created_at < wanted.created_to)
     return found

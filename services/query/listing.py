@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, select
 
-from services.query.filters import OrderFilter, conditions, whose
+from services.query.filters import OrderFilter, conditions, in_time, whose
 from services.query.paging import COUNTED_MAX, Listed, Page, Sorting, Window, count_of, digest_of, part_of
 from services.query.shown import order
 from services.query.snapshots import Snapshot
@@ -44,7 +44,7 @@ def list_of(wanted: OrderFilter, sort: str) -> Listed:
     """The orders, whatever their text."""
     sorting = sorting_of(wanted, sort)
     if wanted.product_id is not None and wanted.customer_id is None and sorting.columns is _by_time:
-        return _with_product(wanted.product_id, replace(wanted, product_id=None), sorting)
+        return _with_product(wanted.product_id, wanted, sorting)
     matching = select(ORDERS).where(*conditions(wanted))
     return Listed(matching, matching.with_only_columns(ORDERS.c.order_id), sorting)
 
@@ -54,11 +54,13 @@ def sorting_of(wanted: OrderFilter, sort: str) -> Sorting:
     return Sorting(SORTS[sort.removeprefix("-")], sort.startswith("-"), digest_of(wanted, sort))
 
 
-def _with_product(product_id: str, others: OrderFilter, sorting: Sorting) -> Listed:
+def _with_product(product_id: str, wanted: OrderFilter, sorting: Sorting) -> Listed:
     """By time: a walk along the index of the lines, which may have a product twice in an order."""
+    lines = (LINES.c.product_id == product_id, *in_time(wanted, LINES.c.created_at))
+    others = replace(wanted, product_id=None, created_from=None, created_to=None)
     columns = {name: LINES.c[name] for name in sorting.columns}
     by_time = replace(sorting, columns=columns).order_by()
-    goods = select(*columns.values()).where(LINES.c.product_id == product_id).distinct().order_by(*by_time).subquery()
+    goods = select(*columns.values()).where(*lines).distinct().order_by(*by_time).subquery()
     same, asked = ORDERS.c.order_id == goods.c.order_id, conditions(others)
     ids = select(goods.c.order_id)
     return Listed(

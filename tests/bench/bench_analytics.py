@@ -210,7 +210,7 @@ async def tell(dsn_of: Any) -> int:
 async def project(dsn_of: Any) -> tuple[int, float]:
     """The month by the real fold; how many events that were, and how long it took in seconds."""
     reader, read = PostgresReader(dsn_of("log", "projection")), ReadDatabase(dsn_of("read", "projection"))
-    pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY), read, {"analytics": ANALYTICS})
+    pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS})
     await Builder(pages).prepare()
     total, began, events = 0, time.perf_counter(), 1
     while events:

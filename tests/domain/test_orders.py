@@ -203,6 +203,22 @@ def test_totals(lines, currency, total):
     assert total_of(wanted(*lines, currency=currency)).amount == Decimal(total)
 
 
+@pytest.mark.parametrize(
+    ("price", "quantity", "currency", "accepted"),
+    [
+        ("999999999.999990", 1_000, "GBP", True),
+        ("999999999.999999", 1_000, "GBP", False),  # below the bound until it is rounded
+        ("999999999.999500", 1_000, "JPY", False),
+        ("999999999.999999", 1_000_000, "GBP", False),
+    ],
+)
+def test_a_total_is_below_the_bound_as_it_is_charged(price: str, quantity: int, currency: str, accepted: bool) -> None:
+    content: dict[str, Any] = {"lines": (line(price, quantity),), "currencies": frozenset({currency})}
+    for command in (replace(PLACE, wanted=replace(wanted(), **content)), finished(**content)):
+        decision = ORDER.decide(command, ORDER.initial)
+        assert (decision.code if isinstance(decision, Rejected) else None) == (None if accepted else "total-too-large")
+
+
 def test_the_newest_address_of_a_draft_is_ordered():
     moved = Amend(at=AT, order_id=ID, shipping_address=ADDRESS.model_copy(update={"city": "York"}))
     decision = ORDER.decide(SUBMIT, after(DRAFT, moved))

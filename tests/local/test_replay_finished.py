@@ -46,6 +46,9 @@ class Elsewhere(httpx.AsyncBaseTransport):
         if request.method == "PUT":
             self.stock[request.url.path.rpartition("/")[2]] = json.loads(content)["on_hand"]
             return httpx.Response(200, json={})
+        if request.url.path.endswith("/adjustments"):
+            self.stock[request.url.path.split("/")[2]] += json.loads(content)["delta"]
+            return httpx.Response(201, json={})
         if request.method == "GET":
             self.unseen -= 1
             return httpx.Response(200, json={"status": "confirmed"})
@@ -87,7 +90,7 @@ async def brought(
     async with Edge("http://shop", lambda: "token", 10.0, shop) as edge:
         bulk = Bulk(edge, plan, "old", journal, report.append if report is not None else None)
         await bulk.bring(ends_of(plan), done)
-        await seed(edge, bulk.shelves(), "t", lambda _: None, journal)
+        await seed(edge, bulk.shelves(), "t", lambda _: None, journal, lower=bulk.takes_off)
     return bulk
 
 
@@ -219,6 +222,22 @@ async def test_of_levels_before_the_orders_what_they_took_is_not_there(tmp_path:
     shop = Elsewhere()
     await brought(Plan(tmp_path, mapping=mapping, faults=False), shop, Journal())
     assert shop.stock == {"22000": 6, "22001": 0, "22002": 8}
+
+
+async def test_what_later_orders_of_a_grown_file_took_is_not_there_either(tmp_path: Path) -> None:
+    levels = tmp_path / "levels.csv"
+    levels.write_text("sku,units\n22000,10\n22001,3\n")
+    stock = Stock(file=levels.name, product="sku", units="units", means="there")
+    mapping = load().model_copy(update={"files": Files(lines="sales.csv"), "stock": stock})
+    shop, journal = Elsewhere(), Journal()
+    rows = [sold("1", quantity=4), sold("2", "22001", 1, minute=1), sold("3", quantity=3, minute=2)]
+    file_of(tmp_path, *rows[:2])
+    await brought(Plan(tmp_path, mapping=mapping, faults=False), shop, journal)
+    assert shop.stock == {"22000": 6, "22001": 2}
+    file_of(tmp_path, *rows, sold("C4", "22001", -1, minute=3))  # whose order stays as it was brought
+    for orders_max in (None, None, 1):
+        await brought(Plan(tmp_path, orders_max, mapping, faults=False), shop, journal)
+        assert shop.stock == {"22000": 3, "22001": 2}
 
 
 def said_by(words: list[str]) -> int:

@@ -67,12 +67,12 @@ def test_prices_below_a_penny_are_exact_and_the_sum_is_rounded_once_half_up(tmp_
     assert order.total == Decimal("1.13")
 
 
-@pytest.mark.parametrize(("currency", "total"), [("GBP", "1.23"), ("KWD", "1.235"), ("JPY", "1")])
-def test_the_sum_is_rounded_to_what_the_currency_is_paid_in(tmp_path: Path, currency: str, total: str) -> None:
-    plan = Plan(file_of(tmp_path, sold("1", price="1.2345")), mapping=load().model_copy(update={"currency": currency}))
-    (step,) = plan.steps()
-    assert isinstance(step, Placement)
-    assert order_body(step)["total"] == {"amount": total, "currency": currency}
+@pytest.mark.parametrize(("currency", "total"), [("GBP", "1.24"), ("KWD", "1.235"), ("JPY", "1")])
+def test_a_sum_is_rounded_to_the_minor_unit_of_its_currency(tmp_path: Path, currency: str, total: str) -> None:
+    file, mapping = file_of(tmp_path, sold("1", price="1.235")), load().model_copy(update={"currency": currency})
+    (placement,) = Plan(file, mapping=mapping).steps()
+    assert isinstance(placement, Placement)
+    assert order_body(placement)["total"] == {"amount": total, "currency": currency}
 
 
 def test_a_missing_description_is_said_to_be_missing(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ class ReadSide:
 
 def pages_of(database, reader: PostgresReader, views: Mapping[str, View] = VIEWS) -> Pages:
     """As the projection of a release with these views has them."""
-    vault = PostgresVault(reader.connections, VAULT_KEY)
+    vault = PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0)
     return Pages(reader, vault, ReadDatabase(database.read_dsn("projection")), views)
 
 

@@ -143,7 +143,7 @@ class Process:
 
     def __init__(self, database: Database, page_events: int) -> None:
         self.reader = SmallPages(database.dsn("projection"), page_events)
-        vault = PostgresVault(self.reader.connections, VAULT_KEY)
+        vault = PostgresVault(self.reader.connections, VAULT_KEY, cache_seconds=0)
         self.pages = Pages(self.reader, vault, ReadDatabase(database.read_dsn("projection")), VIEWS)
         self.builder = Builder(self.pages)
         self.feeder = Feeder(self.pages, self.builder)
@@ -249,9 +249,9 @@ class World:
 
 
 async def play(database: Database, turns: Sequence[int], pages: Sequence[int], steps: Sequence[Step]) -> None:
-    # whoever is erased places nothing afterwards, and the erased one's order is under way
+    # whoever is erased places nothing afterwards, but something may be brought; the erased one's order is under way
     lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3"), smooth("ord_4", None), [*failed("ord_5", "cus_5")]]
-    lives += [brought("ord_6"), brought("ord_7", None)]
+    lives += [brought("ord_6"), brought("ord_7", None), brought("ord_8", "cus_2")]
     left = [stocked(), *woven([*lives, [gone("cus_2")]], turns), stocked(60)]
     async with running(database) as side:
         world = World(database, side, left, [Process(database, size) for size in pages])

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 import pytest
 
+from services.kit.errors import Unavailable
 from services.kit.ids import id_of, new_id
-from services.kit.log import START
+from services.kit.log import START, Recorded
 from services.kit.postgres_log import PostgresReader
-from services.orders.imports_api import BATCH_ORDERS_MAX
-from tests.services.system import System, order, running
+from services.orders.imports_api import BATCH_LINES_MAX, BATCH_ORDERS_MAX
+from tests.services.system import Bus, System, order, running
 from tests.tokens import authorization, customer
 
 IMPORTED = "orders.order.imported"
@@ -114,6 +116,22 @@ async def test_two_who_bring_the_same_at_once_bring_it_once(database):
         assert len(await system.said(IMPORTED)) == 20
 
 
+class Silent(Bus):
+    """Publishes nothing, as a process that dies before it does."""
+
+    async def publish(self, events: Sequence[Recorded]) -> None:
+        raise Unavailable("away", "nobody listens")
+
+
+async def test_what_a_dead_process_left_unsaid_is_said_when_it_is_brought_again(database):
+    orders = [finished(str(number)) for number in range(3)]
+    async with running(database, Silent()) as dying:
+        assert statuses(await bring(dying, *orders)) == [(201, None)] * 3
+    async with running(database) as another:  # which was there all the time: its start found nothing to publish
+        assert statuses(await bring(another, *orders, finished("3"))) == [(200, None)] * 3 + [(201, None)]
+        assert sorted(json.loads(event.data)["number"] for event in another.bus.published) == ["0", "1", "2", "3"]
+
+
 PRICE = {"amount": "2.50", "currency": "GBP"}
 ITEM = {"product_id": "P", "product_name": "P", "quantity": 1, "unit_price": PRICE}
 BAD: dict[str, tuple[Any, str]] = {
@@ -123,6 +141,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "no time": (finished("1", placed_at=None), "invalid"),
     "a time without zone": (finished("1", placed_at="2010-12-01T08:26:00"), "invalid"),
     "a time to come": (finished("1", placed_at="9000-01-01T00:00:00Z"), "placed-in-future"),
+    "the beginning of time": (finished("1", placed_at="0001-01-01T00:00:00Z"), "invalid"),
     "still under way": (finished("1", status="pending"), "invalid"),
     "a token": (finished("1", payment_method={"kind": "card", "token": "tok_approve"}), "invalid"),
     "nobody": (finished("1", email=None), "no-customer"),
@@ -170,6 +189,11 @@ async def test_a_batch_is_bounded_and_strict(database):
         assert unknown.status_code == 422
         nul = await bring(system, finished("1", notes="a\0b"))
         assert (nul.status_code, nul.json()["code"]) == (400, "bad-json")
+        empty = [finished(str(n), items=[{}] * 2_000) for n in range(BATCH_LINES_MAX // 2_000)]
+        answer = await bring(system, *empty)
+        assert statuses(answer) == [(422, "invalid")] * len(empty)
+        answer = await bring(system, *empty, finished("x", items=[{}]))  # each makes four faults of two characters
+        assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, ["orders"])
         huge = [finished(str(n), items=[ITEM] * 150) for n in range(80)]
         assert (await bring(system, *huge)).status_code == 413
         assert await system.rows("SELECT 1 FROM log.events") == []

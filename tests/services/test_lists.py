@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -81,8 +81,15 @@ async def test_orders_with_a_product_come_once_each_however_often_it_is_in_them(
         mugs = [order.lines[0].model_copy(update={"product_id": "MUG"})] * (number % 3)
         await show(side, order.model_copy(update={"lines": (*mugs, *order.lines, *mugs)}))
     ids = [f"o{number:02}" for number in with_mug]
+    time = {"from": "2026-03-01T12:00:05Z", "to": "2026-03-01T12:00:11Z"}
+    among: Sequence[tuple[Mapping[str, str], list[str]]] = (
+        ({}, ids),
+        ({"country": "FR"}, [each for each in ids if int(each[1:]) % 2]),
+        (time, [each for each in ids if "o04" <= each < "o10"]),
+        ({**time, "country": "FR"}, ["o05", "o07"]),
+    )
     for sort in ("created_at", "-created_at", "order_id", "total", "-status"):
-        for more, expected in (({}, ids), ({"country": "FR"}, [each for each in ids if int(each[1:]) % 2])):
+        for more, expected in among:
             asked = {"product_id": "MUG", "sort": sort, "page_size": 3, **more}
             found = await through(side, "/orders", **asked)
             assert sorted(found) == expected, asked

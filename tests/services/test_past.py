@@ -12,13 +12,15 @@ import httpx
 import pytest
 
 from services.kit.acting import Principal
-from services.kit.log import Append, NewEvent
+from services.kit.cloudevents import source_of
+from services.kit.commands import Cause, stamped
+from services.kit.log import Append, Appended, NewEvent
 from services.kit.postgres import SETTINGS, statement
 from services.kit.vault import PostgresVault
 from services.kit.walls import WRITERS
 from services.projection.past import READS, STREAMS
 from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
-from tests.services.read_side import AT, VAULT_KEY, ReadSide, created, running
+from tests.services.read_side import AT, VAULT_KEY, ReadSide, created, imported, running
 from tests.tokens import authorization, customer
 
 CUSTOMER = Principal("app_user", "cus_1")
@@ -165,6 +167,30 @@ async def test_who_is_erased_is_erased_from_the_past_at_once(side: ReadSide) -> 
         **before, "city": 1, "customer_name": 1, "email": 1,
     }  # fmt: skip
     assert await then(side, "ord_1", datetime.now(UTC)) == await side.get("/orders/ord_1")
+
+
+async def test_what_comes_in_for_somebody_erased_a_moment_ago_is_nobodys(side: ReadSide) -> None:
+    """Orders may know a key for a while that is gone, and so might the projection, which would show it for ever."""
+    await side.show(await side.order("ord_1", created("ord_1")))
+    log = side.logs["orders"]
+    knowing = PostgresVault(log.connections, VAULT_KEY)
+    late = await stamped([imported("ord_2", "cus_1")], Cause(AT), source_of("orders"), knowing)
+    await erase(side, "cus_1", gone("cus_1"))
+    assert isinstance(await log.append(Append("order-ord_2", 0, late)), Appended)
+    await side.show(await log.read("order-ord_2"))
+    for order_id in ("ord_1", "ord_2"):
+        order = await side.get(f"/orders/{order_id}")
+        assert (order["city"], order["customer_name"], order["email"]) == ("[erased]", None, None), order_id
+    (customer,) = await rows_of(side, "SELECT customer_name, email, orders FROM customers_1.customers")
+    assert customer == (None, None, 2)
+
+
+async def rows_of(side: ReadSide, sql: str) -> list[tuple[Any, ...]]:
+    connection = await asyncpg.connect(side.database.read_owner_dsn)
+    try:
+        return [tuple(row) for row in await connection.fetch(sql)]
+    finally:
+        await connection.close()
 
 
 async def test_a_position_is_waited_for(side: ReadSide, database) -> None:

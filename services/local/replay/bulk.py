@@ -124,12 +124,22 @@ class Bulk:
         done(self.outcome.placed + self.outcome.placed_before)
         self.outcome.place_seconds = self.outcome.rest_seconds = time.monotonic() - start
 
+    @property
+    def takes_off(self) -> bool:
+        """Whether what the orders took is no longer on the shelves of the file."""
+        stock = self._plan.mapping.stock
+        return stock is not None and stock.means == "there"
+
     def shelves(self) -> Iterator[Shelf]:
         """What the file says is on the shelves when all of this is over; nothing if it does not say."""
-        stock = self._plan.mapping.stock
         for product_id, level in sorted(levels_of(self._plan.file, self._plan.mapping).items()):
-            left = level if stock is not None and stock.means == "left" else max(level - self._taken[product_id], 0)
-            yield Shelf(product_id, self._names.get(product_id), left)
+            yield Shelf(product_id, self._names.get(product_id), self._left(product_id, level))
+
+    def _left(self, product_id: str, level: int) -> int:
+        if not self.takes_off:
+            return level
+        left, before = max(level - self._taken[product_id], 0), self.journal.shelf(product_id)
+        return left if before is None else min(left, before)  # what an earlier run of more orders took is gone, too
 
     def _batches(self, ends: Ends) -> Iterator[Sequence[_Finished]]:
         batch: list[_Finished] = []

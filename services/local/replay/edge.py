@@ -123,7 +123,7 @@ class Edge:
         await self._ask(_Call("PUT", f"/stock/{quote(product_id, safe='')}", body, key=key), {200})
 
     async def adjust_stock(self, product_id: str, delta: int, key: str) -> None:
-        """Put more of a product on its shelf."""
+        """Put more of a product on its shelf, or take some off; RefusedError if it is promised to somebody."""
         body = {"delta": delta, "reason": "replay"}
         await self._ask(_Call("POST", f"/stock/{quote(product_id, safe='')}/adjustments", body, key=key), {201})
 

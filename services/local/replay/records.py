@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from enum import StrEnum
 
-from services.kit.message import minor_unit
+from services.kit.message import rounded
 from services.local.replay.mapping import End
 
 __all__ = [
@@ -135,8 +135,7 @@ class Order:
     @property
     def total(self) -> Decimal:
         """The exact sum, rounded once, half up, to the minor unit of the currency."""
-        exact = sum((line.unit_price * line.quantity for line in self.lines), Decimal(0))
-        return exact.quantize(minor_unit(self.currency), ROUND_HALF_UP)
+        return rounded(sum((line.unit_price * line.quantity for line in self.lines), Decimal(0)), self.currency)
 
     @property
     def wanted(self) -> Mapping[str, int]:

@@ -155,7 +155,7 @@ async def _bring(
             await bulk.bring(ends, bar.set)
         shelves = list(bulk.shelves()) if stock else []
         with progress("products on their shelves", len(shelves)) as bar:
-            await seed(edge, shelves, name, bar.set, journal)
+            await seed(edge, shelves, name, bar.set, journal, lower=bulk.takes_off)
     show_tally(bulk.tally)
     show_brought(bulk.outcome, edge)
     show_outcome(bulk.outcome)

@@ -43,11 +43,18 @@ def levels_of(folder: Path, mapping: Meaning) -> Mapping[str, int]:
 
 
 async def seed(
-    edge: Edge, shelves: Iterable[Shelf], run: str, done: Callable[[int], None], journal: Journal | None = None
+    edge: Edge,
+    shelves: Iterable[Shelf],
+    run: str,
+    done: Callable[[int], None],
+    journal: Journal | None = None,
+    *,
+    lower: bool = False,
 ) -> None:
     """Put the goods on their shelves; `run` tells this replay's keys from those of others.
 
-    What the journal says is there already is not put there again, and what came to be needed since is added.
+    What the journal says is there already is not put there again, and what came to be needed since is added; what is
+    no longer there is taken off only if `lower`.
     """
     journal = journal or Journal()
     waiting = iter(shelves)
@@ -56,7 +63,9 @@ async def seed(
     async def work() -> None:
         nonlocal count
         for shelf in waiting:
-            await _put(edge, shelf, run, journal)
+            before = journal.shelf(shelf.product_id)
+            if before is None or before < shelf.on_hand or (lower and before > shelf.on_hand):
+                await _put(edge, shelf, run, journal, before)
             count += 1
             done(count)
 
@@ -65,10 +74,7 @@ async def seed(
             workers.create_task(work())
 
 
-async def _put(edge: Edge, shelf: Shelf, run: str, journal: Journal) -> None:
-    before = journal.shelf(shelf.product_id)
-    if before is not None and before >= shelf.on_hand:
-        return
+async def _put(edge: Edge, shelf: Shelf, run: str, journal: Journal, before: int | None) -> None:
     key = f"{run}-stock-{shelf.on_hand}-{shelf.product_id.replace(' ', '_')}"
     if before is None:
         await edge.set_stock(shelf.product_id, shelf.product_name, shelf.on_hand, key)
