@@ -24,6 +24,8 @@ __all__ = ["create_app"]
 
 WARMS = ("notifications", "scheduler")
 """Whom a registration reaches within a second."""
+ALONE = ("/token",)
+"""A login reaches nobody else, and is by far the commonest thing asked of this service."""
 
 
 def create_app(host: Host | None = None) -> Service:
@@ -51,7 +53,9 @@ def create_app(host: Host | None = None) -> Service:
         grants = Grants(proofs, sessions, Clients(settings.clients), keys, times)
         return router(accounts, Persons(host.handler), proofs, times), tokens.router(grants, keys)
 
-    return Service(host, reactions=reactions(accounts), routers=routers, warms=WARMS, on_stop=(passwords.close,))
+    return Service(
+        host, reactions=reactions(accounts), routers=routers, warms=WARMS, alone=ALONE, on_stop=(passwords.close,)
+    )
 
 
 def _require_secrets(settings: Settings) -> None:

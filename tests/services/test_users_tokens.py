@@ -51,6 +51,23 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]
 
 
+async def test_a_login_wakes_nobody_and_a_registration_does(database):
+    woken = asyncio.Event()
+
+    async def heard(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        woken.set()
+        writer.close()
+
+    async with await asyncio.start_server(heard, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with running(database, service_urls={"notifications": url}) as system:
+            assert (await ask(system, {"grant_type": "client_credentials"}, auth=BASIC)).status_code == 200
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(woken.wait(), 0.2)
+            await register(system)
+            await asyncio.wait_for(woken.wait(), 10)
+
+
 async def test_a_token_says_who_may_do_what_until_when(database):
     async with running(database) as system:
         user_id = await active(system)
