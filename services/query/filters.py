@@ -30,6 +30,8 @@ class OrderFilter:
     country: str | None = None
     product_id: str | None = None
     text: str | None = None
+    source: str | None = None
+    number: str | None = None
 
 
 def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
@@ -39,6 +41,8 @@ def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
         whose: wanted.customer_id,
         column.currency: wanted.currency,
         column.country: wanted.country,
+        column.source: wanted.source,
+        column.number: wanted.number,
     }
     found = [each == value for each, value in values.items() if value is not None]
     if wanted.statuses:

@@ -122,7 +122,11 @@ async def _explained(
             **order(row),
             "relevance_score": float(scores[row["order_id"]]),
             "highlights": highlights(
-                meaning.terms, row["customer_name"], dict.fromkeys(goods.get(row["order_id"], ())), row["city"]
+                meaning.terms,
+                row["customer_name"],
+                dict.fromkeys(goods.get(row["order_id"], ())),
+                row["city"],
+                row["number"],
             ),
         }
         for row in rows

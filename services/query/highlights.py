@@ -17,13 +17,16 @@ NAMES_REMEMBERED_MAX = 20_000
 _terms_of_goods = lru_cache(NAMES_REMEMBERED_MAX)(terms)  # never of people: what is erased is not to be remembered
 
 
-def highlights(found: Set[str], customer_name: str | None, goods: Iterable[str], city: str) -> dict[str, list[str]]:
+def highlights(
+    found: Set[str], customer_name: str | None, goods: Iterable[str], city: str, number: str | None
+) -> dict[str, list[str]]:
     """By field, the texts with a term of `found` in them, as `marked` shows them."""
     marked_goods = (text for name in goods if (text := marked(name, _terms_of_goods(name), found)))
     shown = {
         "customer_name": [marked(customer_name or "", terms(customer_name or ""), found)],
         "product_name": list(islice(marked_goods, GOODS_MAX)),
         "city": [marked(city, terms(city), found)],
+        "number": [marked(number or "", terms(number or ""), found)],
     }
     return {field: texts for field, texts in shown.items() if any(texts)}
 

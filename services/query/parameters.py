@@ -6,10 +6,12 @@ from decimal import Decimal
 from typing import Annotated, Literal
 
 from fastapi import Query, Request
+from pydantic import StringConstraints
 
 from services.kit.asking import PRINTABLE, wrong
 from services.kit.instants import Rfc3339
 from services.kit.terms import terms
+from services.kit.texts import ONE_LINE
 from services.query.filters import OrderFilter
 from services.query.finding import RANKED_MAX, RELEVANCE
 from services.query.listing import NEWEST_FIRST, SORTS
@@ -31,6 +33,7 @@ STATUSES_MAX = 9
 CURSOR_CHARS_MAX = 400
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 STOCK_TEXT_CHARS_MAX = 100
+NUMBER_CHARS_MAX = 100
 AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 
 Status = Literal[
@@ -88,14 +91,33 @@ Product = Annotated[
     str | None,
     Query(max_length=64, pattern=PRINTABLE, description="Orders with a line of this product.", examples=["85123A"]),
 ]
+Source = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$",
+        description="Orders that were imported from this system.",
+        examples=["old-shop"],
+    ),
+]
+Word = Annotated[
+    str, StringConstraints(min_length=1, max_length=NUMBER_CHARS_MAX, strip_whitespace=True, pattern=ONE_LINE)
+]
+Number = Annotated[
+    Word | None,
+    Query(
+        description="Orders that had this number where they come from, in any system unless `source` names one.",
+        examples=["536365"],
+    ),
+]
 SearchText = Annotated[
     str | None,
     Query(
         min_length=1,
         max_length=TEXT_CHARS_MAX,
         description=(
-            "Words to look for in the customer's name, the goods' names and the city; all must be there. Case, accents "
-            "and punctuation do not count, typing errors are forgiven, and the last word may be the beginning of one. "
+            "Words to look for in the customer's name, the goods' names, the city and the number of an imported order; "
+            "all must be there. Case, accents and punctuation do not count, typing errors are forgiven, and the last "
+            "word may be the beginning of one. "
             f"The first {WORDS_MAX} different words count, and English words such as `of` only if there is no other. "
             f"By relevance the newest {RANKED_MAX:,} orders that match are ranked; sorted otherwise the list has all."
         ),
@@ -168,6 +190,8 @@ def order_filter(
     currency: Currency = None,
     country: Country = None,
     product_id: Product = None,
+    source: Source = None,
+    number: Number = None,
     q: SearchText = None,
 ) -> OrderFilter:
     """Which orders; Invalid if a range ends before it begins."""
@@ -179,7 +203,9 @@ def order_filter(
     if q is not None and not terms(q):
         raise wrong("q", "there is no word in it to look for")
     statuses = tuple(sorted(set(status or ())))
-    return OrderFilter(None, statuses, created_from, created_to, least, most, currency, country, product_id, q)
+    return OrderFilter(
+        None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number
+    )
 
 
 def window(

@@ -12,7 +12,7 @@ __all__ = ["LINE_COLUMNS", "ORDER_COLUMNS", "level", "line", "moments", "order"]
 
 ORDER_COLUMNS = (
     "order_id", "customer_id", "customer_name", "email", "status", "reason", "total", "currency", "city", "country",
-    "priority", "line_count", "tracking_number", "created_at", "updated_at",
+    "priority", "line_count", "tracking_number", "created_at", "updated_at", "source", "number",
 )  # fmt: skip
 """Of an order as a line of a table."""
 LINE_COLUMNS = ("line", "product_id", "product_name", "quantity", "unit_price")

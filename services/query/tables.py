@@ -25,6 +25,7 @@ ORDERS = Table(
     Column("status", Text), Column("reason", Text), Column("total", _money), Column("currency", Text),
     Column("city", Text), Column("country", Text), Column("priority", Text), Column("line_count", Integer),
     Column("tracking_number", Text), Column("created_at", _instant), Column("updated_at", _instant),
+    Column("source", Text), Column("number", Text),
     schema="orders",
 )  # fmt: skip
 LINES = Table(

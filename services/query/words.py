@@ -100,7 +100,7 @@ class Meaning:
         return document.bool_op("@@")(self.query)
 
     def score(self, document: ColumnElement[Any]) -> ColumnElement[Any]:
-        """How well a document matches: name before goods before city, words near each other before others.
+        """How well a document matches: name before goods before city and number, words near each other before others.
 
         One more if they stand there as they were typed: an order of much may have all words of a name in other names.
         """

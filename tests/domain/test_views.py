@@ -103,6 +103,7 @@ def test_an_order_brought_here_was_created_when_it_was_placed_elsewhere() -> Non
     brought = orders.OrderCreated.model_validate({**created(ID).model_dump(), "placed_at": long_ago})
     row = order_of(brought, started(ID))
     assert (row.created_at, row.updated_at) == (long_ago, AT + timedelta(seconds=1))
+    assert (row.source, row.number) == (None, None)
     before = customer_after(None, created("ord_2"), AT)
     customer = customer_after(before, brought, AT + timedelta(seconds=1))
     assert customer is not None
@@ -116,6 +117,7 @@ def test_an_imported_order_stands_as_it_ended(status: str) -> None:
     row = order_of(brought)
     assert (row.status, row.reason, row.tracking_number) == (status, brought.reason, sent.get("tracking_number"))
     assert (row.created_at, row.updated_at, row.line_count) == (brought.placed_at, AT, 1)
+    assert (row.source, row.number) == ("old-shop", "7")
     customer = customer_after(None, brought, AT)
     assert customer is not None
     assert (customer.orders, customer.last_order_at) == (1, brought.placed_at)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.query.listing import SORTS
-from tests.services.read_side import ReadSide, confirmed, counted, created, running
+from tests.services.read_side import ReadSide, confirmed, counted, created, imported, running
 from tests.services.shop import by_number, found, placed, show, through
 from tests.tokens import authorization, customer
 
@@ -100,6 +100,42 @@ async def test_orders_with_a_product_come_once_each_however_often_it_is_in_them(
             assert (first["total"], first["total_relation"]) == (len(expected), "exact")
 
 
+async def test_an_imported_order_is_found_by_its_number_in_the_other_system(side: ReadSide) -> None:
+    longest = {"source": "s" * 64, "number": "№ 7/" + "9" * 96}
+    await show(
+        side,
+        created("o1", ANN),
+        imported("o2", ANN, number="536365"),
+        imported("o3", BOB, number="536365", source="other.shop", placed_at="2011-01-01T00:00:00Z"),
+        imported("o4", None, number="53636"),
+        imported("o5", BOB, **longest),
+    )
+    for asked, ids in (
+        ({"number": "536365"}, ["o2", "o3"]),
+        ({"number": " 536365 "}, ["o2", "o3"]),
+        ({"number": "536365", "source": "other.shop"}, ["o3"]),
+        ({"number": "536365", "source": "third-shop"}, []),
+        ({"number": "536365", "country": "GB", "product_id": "mug"}, ["o2", "o3"]),
+        ({"number": "53636%"}, []),
+        ({"source": "old-shop"}, ["o2", "o4"]),
+        (longest, ["o5"]),
+    ):
+        for sort in ("-created_at", "order_id"):
+            assert sorted(await through(side, "/orders", page_size=1, sort=sort, **asked)) == ids, (asked, sort)
+        anns = [each for each in ids if each == "o2"]
+        assert await found(side, f"/customers/{ANN}/orders", **asked) == anns
+        mine = await side.query.get("/orders", params=asked, headers=customer(ANN))
+        assert [order["order_id"] for order in mine.json()["orders"]] == anns
+    origins = {order["order_id"]: (order["source"], order["number"]) for order in (await side.get("/orders"))["orders"]}
+    assert origins == {
+        "o1": (None, None), "o2": ("old-shop", "536365"), "o3": ("other.shop", "536365"), "o4": ("old-shop", "53636"),
+        "o5": (longest["source"], longest["number"]),
+    }  # fmt: skip
+    for order_id, origin in origins.items():
+        order = await side.get(f"/orders/{order_id}")
+        assert (order["source"], order["number"]) == origin
+
+
 async def test_what_the_version_of_an_older_release_does_not_know_waits_for_the_next_one(side: ReadSide) -> None:
     import asyncpg
 
@@ -175,6 +211,13 @@ BAD = (
     ("country=England", "country"),
     ("product_id=", "product_id"),
     ("product_id=%01", "product_id"),
+    ("source=", "source"),
+    ("source=old%20shop", "source"),
+    ("source=" + "s" * 65, "source"),
+    ("number=", "number"),
+    ("number=%20", "number"),
+    ("number=1%0A2", "number"),
+    ("number=" + "9" * 101, "number"),
     ("q=", "q"),
     ("q=%01", "q"),
     ("q=...", "q"),
@@ -233,6 +276,8 @@ PARAMETERS = st.fixed_dictionaries(
         "currency": st.sampled_from(["GBP", "USD"]),
         "country": st.sampled_from(["GB", "FR"]),
         "product_id": st.just("P0"),
+        "source": st.just("old-shop"),
+        "number": st.sampled_from(["7", "8"]),
         "q": st.sampled_from(["mug", "ann", "mgu", "leeds", "x' OR 1=1 --"]),
         "sort": st.sampled_from([f"{sign}{name}" for sign in ("", "-") for name in (*SORTS, "relevance")]),
         "page": st.integers(1, 3),
@@ -253,6 +298,7 @@ class Reach:
     async def prepare(self) -> None:
         async with running(self._database) as side:
             await two_customers(side)
+            await show(side, *(imported(f"o12{who[:5]}", who, number="7") for who in (ANN, BOB)))
 
     async def look(self, parameters: dict[str, Any]) -> None:
         async with running(self._database) as side:
@@ -268,7 +314,7 @@ class Reach:
                 assert BOB not in answer.text.replace(f"/customers/{BOB}", ""), (path, asked)
                 if answer.status_code == 200 and "json" in answer.headers["content-type"]:
                     assert {order["customer_id"] for order in answer.json()["orders"]} <= {ANN}
-                    assert answer.json().get("total", 0) <= 12
+                    assert answer.json().get("total", 0) <= 13
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from services.local.replay.plan import SLICE, Placement, Plan
 from services.query import finding, words
 from services.query.highlights import marked
 from services.query.snapshots import Snapshot, Snapshots
-from tests.services.read_side import ADDRESS, AT, ReadSide, running
+from tests.services.read_side import ADDRESS, AT, ReadSide, imported, running
 from tests.services.shop import found, placed, show, through
 from tests.tokens import customer
 
@@ -245,6 +245,34 @@ async def test_who_is_erased_is_not_found_and_their_words_are_gone(side: ReadSid
     left = {row["term"]: row["orders"] for row in await connection.fetch("SELECT * FROM orders_1.vocabulary")}
     await connection.close()
     assert left == {"mug": 2, "quince": 1, "leeds": 1}
+
+
+async def test_an_imported_order_is_found_by_its_number_and_still_when_its_customer_is_erased(side: ReadSide) -> None:
+    await show(
+        side,
+        placed("o1", "SET OF 12 BUTTONS", customer_id="usr_z"),
+        imported("o2", "usr_z", number="C536365"),
+        imported("o3", "usr_y", number="INV/2010-536366"),
+    )
+    finds = {
+        "c536365": ["o2"],
+        "C53636": ["o2"],
+        "536366": ["o3"],
+        "inv 2010": ["o3"],
+        "mug 536366": ["o3"],
+        "536367": [],
+    }
+    for erased in (False, True):
+        if erased:
+            await side.show(await side.append("users", "user-usr_z", users.UserDeleted(user_id="usr_z")))
+            await side.rebuild_all()
+        for q, ids in finds.items():
+            assert await found(side, "/orders", q=q) == ids, (q, erased)
+        (order,) = (await side.get("/orders?q=c536365"))["orders"]
+        assert order["highlights"] == {"number": ["<em>C536365</em>"]}
+    for who, ids in (("usr_y", ["o3"]), ("usr_z", [])):
+        answer = await side.query.get("/orders", params={"q": "536366"}, headers=customer(who))
+        assert [order["order_id"] for order in answer.json()["orders"]] == ids
 
 
 def real_texts() -> Mapping[str, list[str]]:

@@ -13,7 +13,9 @@ CREATE TABLE orders (
     line_count integer NOT NULL,
     tracking_number text,
     created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL
+    updated_at timestamptz NOT NULL,
+    source text COLLATE "C", -- the system that it was imported from, and its number there
+    number text COLLATE "C"
 );
 -- each sort of the list, ties and all, is a walk along one of these, either way; so is each filter by one value
 CREATE INDEX orders_by_time ON orders (created_at, order_id);
@@ -23,6 +25,8 @@ CREATE INDEX orders_by_status ON orders (status, created_at, order_id);
 CREATE INDEX orders_by_country ON orders (country, created_at, order_id);
 CREATE INDEX orders_by_currency ON orders (currency, created_at, order_id);
 CREATE INDEX orders_by_total ON orders (total, created_at, order_id);
+CREATE INDEX orders_by_source ON orders (source, created_at, order_id) WHERE source IS NOT NULL;
+CREATE INDEX orders_by_number ON orders (number, created_at, order_id) WHERE number IS NOT NULL;
 
 CREATE TABLE order_lines (
     order_id text COLLATE "C" NOT NULL,

@@ -21,7 +21,7 @@ LOOKED_INTO = "being looked into: "
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A row of `orders`."""
+    """A row of `orders`; `number` is what an imported order is called in the system `source`."""
 
     order_id: str
     customer_id: str | None
@@ -38,6 +38,8 @@ class Order:
     tracking_number: str | None
     created_at: datetime
     updated_at: datetime
+    source: str | None
+    number: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,13 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return _written(row, event, "pending", at)
         case orders.OrderImported():
             imported = _written(row, event, event.status, at)
-            return replace(imported, reason=event.reason, tracking_number=event.tracking_number)
+            return replace(
+                imported,
+                reason=event.reason,
+                tracking_number=event.tracking_number,
+                source=event.source,
+                number=event.number,
+            )
         case _ if row is None:
             return None
         case orders.OrderUpdated():
@@ -125,6 +133,8 @@ def _written(row: Order | None, event: orders.OrderContent | orders.OrderImporte
         tracking_number=None,
         created_at=event.placed_at or (row.created_at if row else at),
         updated_at=at,
+        source=None,
+        number=None,
     )
 
 
@@ -153,7 +163,8 @@ def lines_of(order: Order, event: Message) -> list[Line] | None:
 
 
 ORDER_TABLE = Table(
-    "orders", Order, "text text text text text text numeric text text text text integer text timestamptz timestamptz",
+    "orders", Order,
+    "text text text text text text numeric text text text text integer text timestamptz timestamptz text text",
     ("order_id",),
 )  # fmt: skip
 LINE_TABLE = Table(

@@ -1,7 +1,8 @@
-"""What an order is found by: the terms of its customer's name, its goods and its city, and how many orders have each.
+"""What an order is found by: the terms of its customer's name, its goods, its city and its number in another system.
 
 A document is a tsvector whose terms are ours (`services.kit.terms`), so that no dictionary of the server has a say in
-it: weight A is the name, B the goods, C the city. Goods stand apart, so that two words in one name rank higher.
+it: weight A is the name, B the goods, C the city and the number. Goods stand apart, so that two words in one name rank
+higher. The vocabulary says how many orders have each term.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from services.kit.message import ERASED
 from services.kit.terms import terms
 from services.projection.rows import Rows, Table
 
-__all__ = ["Text", "document_of", "refresh"]
+__all__ = ["Text", "refresh"]
 
 GAP_POSITIONS = 8
 POSITION_MAX = 16_383
@@ -29,7 +30,9 @@ NAMES_REMEMBERED_MAX = 20_000
 NAMES = (
     "SELECT order_id, product_name FROM {schema}.order_lines WHERE order_id = ANY($1::text[]) ORDER BY order_id, line"
 )
-PEOPLE = "SELECT order_id, created_at, customer_name, city FROM {schema}.orders WHERE order_id = ANY($1::text[])"
+ORDERS = (
+    "SELECT order_id, created_at, customer_name, city, number FROM {schema}.orders WHERE order_id = ANY($1::text[])"
+)
 KNOWN = "SELECT order_id, tsvector_to_array(document) FROM {schema}.order_texts WHERE order_id = ANY($1::text[])"
 COUNT = """
     INSERT INTO {schema}.vocabulary AS known (term, orders) SELECT * FROM unnest($1::text[], $2::integer[])
@@ -55,28 +58,27 @@ async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequ
     wanted = list(order_ids)
     if not wanted:
         return
-    people = await rows.fetch(PEOPLE, wanted)
+    orders = await rows.fetch(ORDERS, wanted)
     names = {**names, **await _names(rows, [each for each in wanted if each not in names])}
     documents = {
-        row["order_id"]: _document(row["customer_name"], names.get(row["order_id"], ()), row["city"]) for row in people
+        row["order_id"]: _document(row["customer_name"], row["city"], row["number"], names.get(row["order_id"], ()))
+        for row in orders
     }
     before = {row[0]: set(row[1]) for row in await rows.fetch(KNOWN, wanted)}
-    texts = [Text(row["order_id"], row["created_at"], _written(documents[row["order_id"]])) for row in people]
+    texts = [Text(row["order_id"], row["created_at"], _written(documents[row["order_id"]])) for row in orders]
     await rows.put(TEXT_TABLE, texts)
     await _count(rows, [(before.get(each, set[str]()), set(document)) for each, document in documents.items()])
 
 
-def document_of(customer_name: str | None, product_names: Iterable[str], city: str) -> str:
-    """The document of an order, as Postgres reads a tsvector."""
-    return _written(_document(customer_name, product_names, city))
-
-
-def _document(customer_name: str | None, product_names: Iterable[str], city: str) -> Mapping[str, Sequence[str]]:
+def _document(
+    customer_name: str | None, city: str, number: str | None, product_names: Iterable[str]
+) -> Mapping[str, Sequence[str]]:
     """The terms, each with its places."""
     places: dict[str, list[str]] = defaultdict(list)
     at, room = 1, DOCUMENT_BYTES_MAX
-    personal = [("A", _words(customer_name or "")), ("C", _words("" if city == ERASED else city))]
-    for weight, words in [*personal, *(("B", _words_of_goods(name)) for name in dict.fromkeys(product_names))]:
+    own = [("A", customer_name or ""), ("C", "" if city == ERASED else city), ("C", number or "")]
+    goods = (("B", _words_of_goods(name)) for name in dict.fromkeys(product_names))
+    for weight, words in [*((weight, _words(text)) for weight, text in own), *goods]:
         room -= sum(POSITION_BYTES if word in places else len(word.encode()) + TERM_BYTES for word in words)
         if room < 0:
             break
