@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
-from sqlalchemy import CursorResult, Executable, select
+from sqlalchemy import Column, ColumnElement, CursorResult, Executable, Select, null, select
 from sqlalchemy.event import listen
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -23,7 +23,7 @@ from services.kit.log import Position
 from services.kit.metrics import METRICS
 from services.kit.postgres import AWAY_STATES
 from services.kit.secrets import Secret, plain
-from services.query.tables import VERSIONS
+from services.query.tables import SINCE, VERSIONS
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -72,17 +72,33 @@ class Snapshot:
         """What a query over the views' tables finds; nothing before the projection has made them."""
         if not self.serving:
             return []
-        return _rows(await self.connection.execute(query, execution_options=self._schemas))
+        return _rows(await self.connection.execute(self._known(query), execution_options=self._schemas))
 
     async def parts(self, query: Executable) -> AsyncGenerator[Sequence[Row]]:
         """What `rows` finds, EXPORT_ROWS at a time."""
         if not self.serving:
             return
         options = {**self._schemas, "yield_per": EXPORT_ROWS}
-        async with self.connection.stream(query, execution_options=options) as found:
+        async with self.connection.stream(self._known(query), execution_options=options) as found:
             names = [*map(str, found.keys())]
             async for part in found.partitions():
                 yield [dict(zip(names, each, strict=True)) for each in part]
+
+    def _known(self, query: Executable) -> Executable:
+        """The query, with NULL in the place of columns that the version which serves is too old to have."""
+        if not isinstance(query, Select):
+            return query
+        asked = cast("Select[Any]", query)
+        columns: list[ColumnElement[Any]] = [*asked.selected_columns]
+        if not any(map(self._lacks, columns)):
+            return asked
+        known = [null().label(one.key) if self._lacks(one) else one for one in columns]
+        return asked.with_only_columns(*known, maintain_column_froms=True)
+
+    def _lacks(self, one: ColumnElement[Any]) -> bool:
+        if not isinstance(one, Column) or SINCE not in one.info:
+            return False
+        return self.serving[str(one.table.schema)]["revision"] < one.info[SINCE]
 
     @property
     def _schemas(self) -> dict[str, Any]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 from sqlalchemy import Column, DateTime, Integer, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 
-__all__ = ["CUSTOMERS", "LINES", "ORDERS", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY"]
+__all__ = ["CUSTOMERS", "LINES", "ORDERS", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY"]
 
 _metadata = MetaData()
 _instant = DateTime(timezone=True)
 _money = Numeric(18, 6)
+SINCE = "since"
+"""The revision of its view that brought a column: while it is built, what serves has none, and NULL is shown."""
 
 VERSIONS = Table(
     "view_versions", _metadata, Column("view", Text), Column("version", Integer), Column("state", Text),
     Column("stopped_at", Text), Column("epoch", Integer), Column("transaction_id", Integer),
-    Column("position", Integer),
+    Column("position", Integer), Column("revision", Integer),
 )  # fmt: skip
 ORDERS = Table(
     "orders", _metadata,
@@ -25,7 +27,7 @@ ORDERS = Table(
     Column("status", Text), Column("reason", Text), Column("total", _money), Column("currency", Text),
     Column("city", Text), Column("country", Text), Column("priority", Text), Column("line_count", Integer),
     Column("tracking_number", Text), Column("created_at", _instant), Column("updated_at", _instant),
-    Column("source", Text), Column("number", Text),
+    Column("source", Text, info={SINCE: 4}), Column("number", Text, info={SINCE: 4}),
     schema="orders",
 )  # fmt: skip
 LINES = Table(

@@ -141,14 +141,22 @@ async def test_what_the_version_of_an_older_release_does_not_know_waits_for_the_
 
     await show(side, placed("o1", "mug"))
     owner = await asyncpg.connect(side.database.read_owner_dsn)
-    await owner.execute("DROP TABLE orders_1.order_texts; ALTER TABLE orders_1.order_lines DROP COLUMN created_at")
+    await owner.execute(
+        "UPDATE view_versions SET revision = 1 WHERE view = 'orders'; DROP TABLE orders_1.order_texts;"
+        " ALTER TABLE orders_1.order_lines DROP COLUMN created_at; ALTER TABLE orders_1.orders DROP source, DROP number"
+    )
     await owner.close()
-    for waits in ({"product_id": "P0"}, {"q": "mug"}):
+    for waits in ({"product_id": "P0"}, {"q": "mug"}, {"number": "1"}, {"source": "old-shop"}):
         answer = await side.query.get("/orders", params=waits)
         assert (answer.status_code, answer.json()["code"]) == (503, "read-side-moving"), waits
         assert int(answer.headers["retry-after"]) > 0
     assert await found(side, "/orders", product_id="P0", sort="total") == ["o1"]
-    assert (await side.get("/orders/o1"))["items"][0]["product_id"] == "P0"
+    (listed,) = (await side.get("/orders?count=exact"))["orders"]
+    shown = await side.get("/orders/o1")
+    assert shown["items"][0]["product_id"] == "P0"
+    assert [each[name] for each in (listed, shown) for name in ("source", "number")] == [None] * 4
+    table = await side.query.get("/orders", headers={"Accept": "text/csv"})
+    assert table.text.splitlines()[1].endswith(",,")
 
 
 async def test_what_comes_in_meanwhile_moves_no_cursor(side: ReadSide) -> None:
