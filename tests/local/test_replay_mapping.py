@@ -82,8 +82,8 @@ def test_a_mapping_that_is_not_there_says_which_are() -> None:
 def test_the_mapping_of_the_guide_is_one_that_reads_its_file(tmp_path: Path) -> None:
     guide = (ROOT / "docs" / "importing.md").read_text()
     mapping = load(written(tmp_path, guide.split("```toml\n")[1].split("```")[0]))
-    header = "Beleg;Artikel;Bezeichnung;Menge;Preis;Datum;Kunde;Vorname;Name;Mail;Strasse;Ort;PLZ;Land"
-    row = "7;123456;Kännchen;2;1.234,50;31.12.2025 23:30;k1;Käthe;Groß;;Weg 1;Köln;50667;Deutschland"
+    header = "Beleg;Artikel;Bezeichnung;Menge;Preis;Datum;Kunde;Vorname;Name;Mail;Strasse;Ort;PLZ;Land;Status"
+    row = "7;123456;Kännchen;2;1.234,50;31.12.2025 23:30;k1;Käthe;Groß;;Weg 1;Köln;50667;Deutschland;versandt"
     (tmp_path / "sales.csv").write_text(f"{header}\n{row}\n", encoding="cp1252")
     (step,) = Plan(tmp_path / "sales.csv", mapping=mapping, faults=False).steps()
     assert isinstance(step, Placement)
@@ -91,3 +91,4 @@ def test_the_mapping_of_the_guide_is_one_that_reads_its_file(tmp_path: Path) -> 
     assert (str(order.total), order.at.isoformat()) == ("2469.00", "2025-12-31T22:30:00+00:00")
     assert (order.customer.name, order.customer.email) == ("Käthe Groß", "customer-k1@example.com")
     assert (order.place.city, order.place.country, order.lines[0].product_name) == ("Köln", "DE", "Kännchen")
+    assert order.becomes == "dispatched"
