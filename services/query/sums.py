@@ -21,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
-    literal,
     select,
 )
 
@@ -138,24 +137,16 @@ async def _currencies(at: Snapshot, question: Question) -> list[str]:
 def _wanted(start: date, end: date, interval: Interval | None, *, weeks: bool) -> tuple[Any, ColumnElement[Any]]:
     """The periods to be added up as a table, and its column that says of which point of the series each is part."""
     pieces = series(start, end, interval, weeks=weeks) if interval else [(key, "") for key in cover(start, end)]
-    keys, points = ([piece[place] for piece in pieces] for place in (0, 1))
-    arrays = [bindparam(None, values, ARRAY(Text), unique=True) for values in (keys, points)]
-    wanted = func.unnest(*arrays).table_valued(column("piece", Text), column("point", Text), name="wanted")
-    wanted = wanted.render_derived()
+    wanted = _table([(key, point, 1) for key, point in pieces])
     return wanted, wanted.c.point
 
 
-def _balance(question: Question) -> tuple[Any, ColumnElement[Any]]:
-    """The periods that the range is made of as a table, and its column by which each counts."""
-    pieces = balance(question.start, question.end)
-    keys, signs = [key for key, _ in pieces], [sign for _, sign in pieces]
-    arrays = [
-        bindparam(None, values, ARRAY(type_), unique=True)
-        for values, type_ in ((keys, Text), ([""] * len(keys), Text), (signs, Integer))
-    ]
+def _table(pieces: Sequence[tuple[str, str, int]]) -> Any:
+    """Periods as a table: each with the point of the series that it is part of, and 1 or -1 by which it counts."""
     columns = (column("piece", Text), column("point", Text), column("sign", Integer))
-    wanted = func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
-    return wanted, wanted.c.sign
+    values = ([piece[place] for piece in pieces] for place in range(len(columns)))
+    arrays = [bindparam(None, each, ARRAY(of.type), unique=True) for each, of in zip(values, columns, strict=True)]
+    return func.unnest(*arrays).table_valued(*columns, name="wanted").render_derived()
 
 
 def _by_status(question: Question) -> Select[Any]:
@@ -179,14 +170,12 @@ def _by_status(question: Question) -> Select[Any]:
 def _by_key(question: Question) -> Select[Any]:
     table, key = _keyed(question)
     if question.interval:
-        wanted, point = _wanted(question.start, question.end, question.interval, weeks=False)
-        sign: ColumnElement[Any] = literal(1)
+        wanted, _ = _wanted(question.start, question.end, question.interval, weeks=False)
     else:
-        wanted, sign = _balance(question)
-        point = wanted.c.point
+        wanted = _table([(piece, "", sign) for piece, sign in balance(question.start, question.end)])
     numbers = (each.name for each in table.c if each.name not in ("period", "currency", key.name))
-    sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name] * sign) for name in numbers}
-    query = _query(question, table, wanted, [point, key, table.c.currency], sums).having(sums["orders"] > 0)
+    sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name] * wanted.c.sign) for name in numbers}
+    query = _query(question, table, wanted, [wanted.c.point, key, table.c.currency], sums).having(sums["orders"] > 0)
     if question.about == "customer":
         return query
     name = select(NAMES.c.product_name).where(NAMES.c.product_id == table.c.product_id).correlate(table)
@@ -201,10 +190,10 @@ def _first(question: Question) -> Select[Any]:
     if len(pieces) == 1:
         keys = keys.where(table.c.period == pieces[0][0])  # a row for each key: there is nothing to add up
     else:
-        wanted, sign = _balance(question)
+        wanted = _table([(piece, "", sign) for piece, sign in pieces])
         keys = keys.join_from(wanted, table, wanted.c.piece == table.c.period).group_by(key)
-        keys = keys.having(func.sum(table.c.orders * sign) > 0)
-        sort = func.sum(sort * sign)
+        keys = keys.having(func.sum(table.c.orders * wanted.c.sign) > 0)
+        sort = func.sum(sort * wanted.c.sign)
     first = keys.order_by(sort.desc() if question.descending else sort, key).limit(question.limit)
     return _by_key(question).where(key.in_(first))
 
