@@ -68,18 +68,15 @@ def _list_of(wanted: OrderFilter, meaning: Meaning, sort: str) -> Listed:
 
 def _newest(wanted: OrderFilter, meaning: Meaning, orders_max: int) -> Subquery:
     """The newest orders that match: by walking along the time if common, else looked up by term and sorted."""
-    asked = conditions(wanted)
-    columns = (TEXTS.c.created_at, TEXTS.c.order_id, TEXTS.c.document)
-    if asked:
-        columns = (ORDERS.c.created_at, ORDERS.c.order_id, TEXTS.c.document)
-        found = select(*columns).select_from(ORDERS.join(TEXTS, _same_order)).where(meaning.matches(), *asked)
+    if asked := conditions(wanted):
+        found = select(ORDERS.c.created_at, ORDERS.c.order_id, TEXTS.c.document).join(TEXTS, _same_order)
+        found = found.where(meaning.matches(), *asked)
     else:
-        found = select(*columns).where(meaning.matches())
-        if not meaning.common:
-            looked_up = found.offset(0).subquery()  # not to be merged with what sorts: the planner might walk a million
-            columns = (looked_up.c.created_at, looked_up.c.order_id, looked_up.c.document)
-            found = select(*columns)
-    created_at, order_id, _ = columns
+        found = select(TEXTS.c.created_at, TEXTS.c.order_id, TEXTS.c.document).where(meaning.matches())
+        if not meaning.common:  # not to be merged with what sorts: the planner might walk a million
+            looked_up = found.offset(0).subquery().c
+            found = select(looked_up.created_at, looked_up.order_id, looked_up.document)
+    created_at, order_id, _ = found.selected_columns
     return found.order_by(created_at.desc(), order_id.desc()).limit(orders_max).subquery()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, Numeric, Subquery, Table, cast, false, func, or_, select
@@ -36,8 +36,9 @@ MENDED_MAX = 4
 OWN_ORDERS_MAX = 500
 """Of one customer the words of the newest orders are known."""
 LOOKED_UP_MAX = 10_000
-"""Orders that the index of terms is good for, whatever else is asked: what so many have is looked up and sorted."""
+"""Where no more orders than this have the rarest word, they are looked up in the index of terms without a sample."""
 SAMPLE = 2_000
+"""So many of the newest orders are asked whether they have all words."""
 COMMON = SAMPLE // 100
 """What so many orders of the sample have is common: the newest of them are found sooner by walking along."""
 EDITS = ((6, 2), (3, 1))
@@ -106,8 +107,9 @@ class Meaning:
         """
         rank = func.ts_rank(document, self.query)
         if len(self.words) > 1 and self.possible:
-            gaps = (f" <{after - before}> " for before, after in pairwise(self.places[word] for word in self.words))
-            phrase = "".join(chain.from_iterable(zip(self._groups, chain(gaps, [""]), strict=True)))
+            begins, *others = self._groups
+            gaps = (after - before for before, after in pairwise(self.places[word] for word in self.words))
+            phrase = begins + "".join(f" <{gap}> {group}" for gap, group in zip(gaps, others, strict=True))
             rank += document.bool_op("@@")(cast(phrase, TSQUERY)).cast(Integer)
         return cast(rank, Numeric(9, 6))
 
@@ -131,11 +133,12 @@ async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meanin
 def _words(text: str) -> tuple[Mapping[str, int], str | None]:
     """The different words that count with their first places, and the last one if it may go on."""
     found = terms(text)
-    different = {term.word: place for place, term in reversed([*enumerate(found)])}
-    ordered = sorted(different, key=different.__getitem__)
-    words = [word for word in ordered if word not in STOP] or ordered
+    first: dict[str, int] = {}
+    for place, term in enumerate(found):
+        first.setdefault(term.word, place)
+    words = [word for word in first if word not in STOP] or list(first)
     last = found[-1].word if found[-1].end == len(text) else None
-    places = {word: different[word] for word in words[:WORDS_MAX]}
+    places = {word: first[word] for word in words[:WORDS_MAX]}
     return places, last if last in places else None
 
 

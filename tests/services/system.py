@@ -177,6 +177,19 @@ class System:
 
 
 @asynccontextmanager
+async def woken() -> AsyncGenerator[tuple[str, asyncio.Event]]:
+    """The URL of something that may be woken, and whether anybody did."""
+    heard = asyncio.Event()
+
+    async def hear(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.set()
+        writer.close()
+
+    async with await asyncio.start_server(hear, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+
+
+@asynccontextmanager
 async def running(
     database: Any, bus: Bus | None = None, log_of: Callable[[str, str], PostgresLog] = PostgresLog, **settings: Any
 ) -> AsyncGenerator[System]:

@@ -15,7 +15,7 @@ from services.kit.ids import id_of, new_id
 from services.kit.log import START, Recorded
 from services.kit.postgres_log import PostgresReader
 from services.orders.imports_api import BATCH_LINES_MAX, BATCH_ORDERS_MAX
-from tests.services.system import Bus, System, order, running
+from tests.services.system import Bus, System, order, running, woken
 from tests.tokens import authorization, customer
 
 IMPORTED = "orders.order.imported"
@@ -68,20 +68,12 @@ async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
 
 
 async def test_nobody_is_woken_for_it(database):
-    woken = asyncio.Event()
-
-    async def heard(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        woken.set()
-        writer.close()
-
-    async with await asyncio.start_server(heard, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with running(database, service_urls={"fulfillment": url}) as system:
-            assert statuses(await bring(system, finished("1"))) == [(201, None)]
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(woken.wait(), 0.2)
-            await system.orders.post("/orders?draft=true", json=order(("P", 1)))
-            await asyncio.wait_for(woken.wait(), 10)
+    async with woken() as (url, heard), running(database, service_urls={"fulfillment": url}) as system:
+        assert statuses(await bring(system, finished("1"))) == [(201, None)]
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(heard.wait(), 0.2)
+        await system.orders.post("/orders?draft=true", json=order(("P", 1)))
+        await asyncio.wait_for(heard.wait(), 10)
 
 
 async def test_the_same_again_changes_nothing_and_something_else_is_refused(database):

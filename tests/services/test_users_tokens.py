@@ -20,7 +20,7 @@ from services.users.attempts import FORGOTTEN_AFTER, FREE_ATTEMPTS, WAIT_SECONDS
 from services.users.tokens.clients import Clients
 from services.users.tokens.grants import CUSTOMER_SCOPES
 from tests.conftest import execute
-from tests.services.system import CLIENT_SECRET, SECRETS, System, running
+from tests.services.system import CLIENT_SECRET, SECRETS, System, running, woken
 from tests.services.test_users import ANN, active, ask, mails, register, token_in
 
 LOGIN = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
@@ -52,20 +52,12 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
 
 
 async def test_a_login_wakes_nobody_and_a_registration_does(database):
-    woken = asyncio.Event()
-
-    async def heard(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        woken.set()
-        writer.close()
-
-    async with await asyncio.start_server(heard, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with running(database, service_urls={"notifications": url}) as system:
-            assert (await ask(system, {"grant_type": "client_credentials"}, auth=BASIC)).status_code == 200
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(woken.wait(), 0.2)
-            await register(system)
-            await asyncio.wait_for(woken.wait(), 10)
+    async with woken() as (url, heard), running(database, service_urls={"notifications": url}) as system:
+        assert (await ask(system, {"grant_type": "client_credentials"}, auth=BASIC)).status_code == 200
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(heard.wait(), 0.2)
+        await register(system)
+        await asyncio.wait_for(heard.wait(), 10)
 
 
 async def test_a_token_says_who_may_do_what_until_when(database):
