@@ -55,12 +55,24 @@ class Upstream(BaseHTTPRequestHandler):
     def answer(self) -> None:
         self.reached.lines.append(f"{self.command} {self.path}")
         self.reached.headers.append([(name.lower(), value) for name, value in self.headers.items()])
-        self.rfile.read(int(self.headers.get("content-length", 0)))
+        if not self.came_whole():
+            self.close_connection = True
+            return
         self.send_response(200)
         self.send_header("content-length", "2")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(b"{}")
+
+    def came_whole(self) -> bool:
+        """Whether the body was sent to its end: like the services, nothing is answered before it is read."""
+        if "chunked" not in self.headers.get("transfer-encoding", ""):
+            length = int(self.headers.get("content-length", 0))
+            return len(self.rfile.read(length)) == length
+        while size := self.rfile.readline():
+            if len(self.rfile.read(int(size, 16) + 2)) < 2 or not int(size, 16):
+                break
+        return size.strip() == b"0"
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_TRACE = answer
 
