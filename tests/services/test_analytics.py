@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 
 from services.contracts import orders, payments, users
 from services.kit.message import Message, Money
-from services.kit.periods import COST, balance, cover, months_and_years, periods_of, series
+from services.kit.periods import COST, balance, cover, days_to_years, periods_of, series
 from services.kit.secrets import plain
 from services.query.sheets import Sheet, csv_wanted
 from services.query.snapshots import EXPORT_ROWS, Snapshots
@@ -415,7 +415,7 @@ def test_a_balance_leaves_all_the_days_and_each_once(start: date, days: int) -> 
         signs[piece] += sign
     around = range(max(start.toordinal() - 400, 1), min(end.toordinal() + 400, date.max.toordinal()))
     for day in map(date.fromordinal, around):
-        assert sum(signs[period] for period in months_and_years(day)) == (start <= day < end), day
+        assert sum(signs[period] for period in days_to_years(day)) == (start <= day < end), day
     cost = sum(COST[len(piece)] for piece, _ in balance(start, end))
     assert cost <= sum(COST[len(piece)] for piece in cover(start, end))
 
