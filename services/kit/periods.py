@@ -107,7 +107,7 @@ def balance(start: date, end: date) -> list[tuple[str, int]]:
 
 
 def enclosing(start: date, end: date, *, decades: bool) -> list[str]:
-    """A few periods that hold the days from `start` to the one before `end`, and more than these; `decades` if it may be."""
+    """Few periods that hold all days from `start` to the one before `end`, and maybe others; `decades` if there are."""
     found = [key for key, sign in balance(start, end) if sign > 0]
     if not decades or sum(map(weight, found)) <= COST[len("202")]:
         return found

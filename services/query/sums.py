@@ -13,6 +13,7 @@ from sqlalchemy import (
     ARRAY,
     Column,
     ColumnElement,
+    Executable,
     Integer,
     MetaData,
     Numeric,
@@ -135,7 +136,8 @@ class Sums:
 
 
 async def _currencies(at: Snapshot, question: Question) -> list[str]:
-    wanted, _ = _wanted(question.start, question.end, None, weeks=False)
+    """Those of the range; others of the periods that hold it may be among them, in which nobody comes first."""
+    wanted = _table([(period, "", 1) for period in enclosing(question.start, question.end, decades=False)])
     query = select(BY_STATUS.c.currency).distinct().order_by(BY_STATUS.c.currency)
     rows = await at.rows(query.join_from(wanted, BY_STATUS, wanted.c.piece == BY_STATUS.c.period))
     return [row["currency"] for row in rows]
@@ -218,7 +220,7 @@ def _among(found: Sequence[Row], question: Question) -> Select[Any]:
     return _by_key(question).where(key == any_(keys)).limit(question.limit)
 
 
-def _heads(question: Question, periods: Sequence[str]) -> Select[Any]:
+def _heads(question: Question, periods: Sequence[str]) -> Executable:
     """The first keys of each of these periods: most likely those that come first in all are among them."""
     table, key = _keyed(question)
     wanted, sort = _table([(period, "", 1) for period in periods]), table.c[question.sort]
@@ -245,7 +247,7 @@ def _at_most_unseen(question: Question, heads: Sequence[Row]) -> Decimal:
 
 
 def _with_at_least(amount: Decimal, question: Question, periods: Sequence[str]) -> Select[Any]:
-    """The keys that may have this amount in all: in one of the periods that hold the range they have its share of it."""
+    """The keys that may have this amount in all: in one of the periods that hold the range they have a share of it."""
     table, key = _keyed(question)
     whole = sum(map(weight, periods))
     shares = {each: (amount * weight(each) / whole).quantize(SHARE_UNIT, ROUND_DOWN) for each in periods}
