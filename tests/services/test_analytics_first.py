@@ -113,7 +113,8 @@ async def compare(server: Any, template: str, lives: Sequence[Life], askings: Ma
         for number, life in enumerate(lives):
             for message in told(number, life):
                 service = type(message).type.split(".")[1]
-                said += [(message, *await side.append(service, f"{service}-{number}", message))]
+                (event,) = await side.append(service, f"{service}-{number}", message)
+                said.append((message, event))
         await side.show_all(said[-1][1])
         counted = recount.lives_of((message, event.time) for message, event in said)
         for older, asking in askings.items():
