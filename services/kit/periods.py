@@ -28,7 +28,7 @@ Interval = Literal["day", "week", "month"]
 DAY = timedelta(days=1)
 DAYS_KEPT = 10_000
 """Days whose keys are remembered: a log has many events of one day."""
-COST = {len("2026-11-28"): 1, len("2026-11"): 6, len("2026"): 12, len("202"): 18}
+COST = {len("2026-11-28"): 1, len("2026-11"): 6, len("2026"): 12, len("202"): 24}
 """About how many days' counters there are of a period: what is counted comes again within it."""
 
 

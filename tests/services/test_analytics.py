@@ -440,9 +440,10 @@ def test_periods_that_enclose_a_range_hold_each_of_its_days(start: date, days: i
         assert {*periods} & {*held(day)}, day
 
 
-def test_more_than_a_year_is_enclosed_by_decades() -> None:
+def test_more_than_two_years_are_enclosed_by_decades() -> None:
     assert enclosing(date(2026, 2, 2), date(2026, 11, 29), decades=True) == ["2026"]
-    assert enclosing(date(2025, 11, 29), date(2026, 11, 29), decades=True) == ["202"]
+    assert enclosing(date(2025, 1, 1), date(2027, 1, 1), decades=True) == ["2025", "2026"]
+    assert enclosing(date(2024, 2, 2), date(2026, 11, 29), decades=True) == ["202"]
     assert enclosing(date(2019, 6, 1), date(2030, 1, 2), decades=True) == ["201", "202", "203"]
     assert enclosing(date(2025, 1, 1), date(2027, 1, 1), decades=False) == ["2025", "2026"]
 
