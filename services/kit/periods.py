@@ -1,4 +1,7 @@
-"""Days, ISO weeks, months and years as keys of counters, such as 2026-11-28, 2026-W48, 2026-11 and 2026, all in UTC."""
+"""Days, ISO weeks, months, years and decades as keys of counters, all in UTC.
+
+They are written as in ISO 8601: 2026-11-28, 2026-W48, 2026-11, 2026, and 202 for the years from 2020 to 2029.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,25 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
-__all__ = ["Interval", "balance", "cover", "day_of", "months_and_years", "periods_of", "series", "week_of"]
+__all__ = [
+    "Interval",
+    "balance",
+    "cover",
+    "day_of",
+    "days_to_decades",
+    "days_to_years",
+    "enclosing",
+    "periods_of",
+    "series",
+    "week_of",
+    "weight",
+]
 
 Interval = Literal["day", "week", "month"]
 DAY = timedelta(days=1)
 DAYS_KEPT = 10_000
 """Days whose keys are remembered: a log has many events of one day."""
-COST = {len("2026-11-28"): 1, len("2026-11"): 6, len("2026"): 12}
+COST = {len("2026-11-28"): 1, len("2026-11"): 6, len("2026"): 12, len("202"): 24}
 """About how many days' counters there are of a period: what is counted comes again within it."""
 
 
@@ -42,9 +57,19 @@ def periods_of(day: date) -> tuple[str, ...]:
 
 
 @lru_cache(DAYS_KEPT)
-def months_and_years(day: date) -> tuple[str, ...]:
+def days_to_years(day: date) -> tuple[str, ...]:
     """The day with its month and year, which are enough to cover any range."""
     return (day.isoformat(), *_wider(day))
+
+
+@lru_cache(DAYS_KEPT)
+def days_to_decades(day: date) -> tuple[str, ...]:
+    """The same with its decade, which is enough to enclose a range of years."""
+    return (*days_to_years(day), _decade_of(day.year))
+
+
+def _decade_of(year: int) -> str:
+    return f"{year:04}"[:3]
 
 
 def _wider(day: date) -> tuple[str, str]:
@@ -81,6 +106,19 @@ def balance(start: date, end: date) -> list[tuple[str, int]]:
     return min(found, key=_cost)
 
 
+def enclosing(start: date, end: date, *, decades: bool) -> list[str]:
+    """Few periods that hold all days from `start` to the one before `end`, and maybe others; `decades` if there are."""
+    found = [key for key, sign in balance(start, end) if sign > 0]
+    if not decades or sum(map(weight, found)) <= COST[len("202")]:
+        return found
+    return sorted({_decade_of(year) for year in range(start.year, (end - DAY).year + 1)})
+
+
+def weight(period: str) -> int:
+    """About how much is counted in a period, beside others."""
+    return COST[len(period)]
+
+
 def _taken_off(start: date, end: date, months_too: bool) -> list[tuple[str, int]]:
     """What makes up these days, taken off; `months_too` if a month less some days may be a part of it."""
     found = [_added(cover(start, end))]
@@ -96,7 +134,7 @@ def _added(keys: list[str]) -> list[tuple[str, int]]:
 
 
 def _cost(pieces: list[tuple[str, int]]) -> int:
-    return sum(COST[len(key)] for key, _ in pieces)
+    return sum(weight(key) for key, _ in pieces)
 
 
 def _end_of_month(day: date) -> date:

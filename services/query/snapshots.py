@@ -84,6 +84,10 @@ class Snapshot:
             async for part in found.partitions():
                 yield [dict(zip(names, each, strict=True)) for each in part]
 
+    def has(self, view: str, revision: int) -> bool:
+        """Whether the version that serves is of this revision of its view, or of a later one."""
+        return view in self.serving and self.serving[view]["revision"] >= revision
+
     def _known(self, query: Executable) -> Executable:
         """The query, with NULL in the place of columns that the version which serves is too old to have."""
         if not isinstance(query, Select):
@@ -98,7 +102,7 @@ class Snapshot:
     def _lacks(self, one: ColumnElement[Any]) -> bool:
         if not isinstance(one, Column) or SINCE not in one.info:
             return False
-        return self.serving[str(one.table.schema)]["revision"] < one.info[SINCE]
+        return not self.has(str(one.table.schema), one.info[SINCE])
 
     @property
     def _schemas(self) -> dict[str, Any]:

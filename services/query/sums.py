@@ -6,25 +6,31 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import date
+from decimal import ROUND_DOWN, Decimal
 from typing import Any, Literal
 
 from sqlalchemy import (
     ARRAY,
     Column,
     ColumnElement,
+    Executable,
     Integer,
     MetaData,
     Numeric,
     Select,
     Table,
     Text,
+    and_,
+    any_,
     bindparam,
     column,
     func,
+    or_,
     select,
+    true,
 )
 
-from services.kit.periods import Interval, balance, cover, series
+from services.kit.periods import Interval, balance, cover, enclosing, series, weight
 from services.query.snapshots import Row, Snapshot, Snapshots
 
 __all__ = ["SORTS", "Group", "Question", "Sums"]
@@ -32,6 +38,13 @@ __all__ = ["SORTS", "Group", "Question", "Sums"]
 Group = Literal["status", "country", "product", "customer"]
 SORTS = ("revenue", "ordered", "orders", "sold", "cancelled")
 SOLD = ("confirmed", "shipped", "delivered")
+DECADES_SINCE = ("analytics", 3)
+"""The revision that counts customers by decade, too."""
+HEADS_MORE = 100
+"""How many more than wanted are looked at of each period."""
+FOUND_MAX = 10_000
+"""From this many keys on it is cheaper to add up all."""
+SHARE_UNIT = Decimal("0.000001")
 
 _metadata = MetaData()
 
@@ -92,7 +105,12 @@ class Sums:
         """The rows of the answer, as of one moment; products and customers as far as the limit, in each currency."""
 
         async def look(at: Snapshot) -> list[Row]:
-            return [row for query in await _queries(at, question) for row in await at.rows(query)]
+            if question.about == "orders":
+                return [*await at.rows(_by_status(question))]
+            if question.group is None:
+                return [*await at.rows(_by_key(question))]
+            currencies = [question.currency] if question.currency else await _currencies(at, question)
+            return [row for each in currencies for row in await _first(at, replace(question, currency=each))]
 
         return await self._snapshots.ask(look)
 
@@ -117,18 +135,9 @@ class Sums:
         return await self._snapshots.ask(lambda at: at.rows(query))
 
 
-async def _queries(at: Snapshot, question: Question) -> list[Select[Any]]:
-    """One query; about the first products or customers one for each currency, because each has its own first ones."""
-    if question.about == "orders":
-        return [_by_status(question)]
-    if question.group is None:
-        return [_by_key(question)]
-    currencies = [question.currency] if question.currency else await _currencies(at, question)
-    return [_first(replace(question, currency=currency)) for currency in currencies]
-
-
 async def _currencies(at: Snapshot, question: Question) -> list[str]:
-    wanted, _ = _wanted(question.start, question.end, None, weeks=False)
+    """Those of the range; others of the periods that hold it may be among them, in which nobody comes first."""
+    wanted = _table([(period, "", 1) for period in enclosing(question.start, question.end, decades=False)])
     query = select(BY_STATUS.c.currency).distinct().order_by(BY_STATUS.c.currency)
     rows = await at.rows(query.join_from(wanted, BY_STATUS, wanted.c.piece == BY_STATUS.c.period))
     return [row["currency"] for row in rows]
@@ -182,8 +191,72 @@ def _by_key(question: Question) -> Select[Any]:
     return query.add_columns(name.scalar_subquery().label("product_name"))
 
 
-def _first(question: Question) -> Select[Any]:
-    """Those that come first in one currency: to find them one sum is enough, of however many there are."""
+async def _first(at: Snapshot, question: Question) -> Sequence[Row]:
+    """Those that come first in one currency.
+
+    To add up all keys costs a microsecond for each and each period. So those are added up that come first in a period:
+    most likely the wanted ones are among them, and mostly it can be told that they are.
+    """
+    if question.descending and len(balance(question.start, question.end)) > 1:
+        decades = question.about == "customer" and at.has(*DECADES_SINCE)
+        periods = enclosing(question.start, question.end, decades=decades)
+        heads = await at.rows(_heads(question, periods))
+        rows = await at.rows(_among(heads, question))
+        last = rows[-1][question.sort] if len(rows) == question.limit else Decimal(0)
+        if last > _at_most_unseen(question, heads):
+            return rows
+        if last:
+            found = await at.rows(_with_at_least(last, question, periods))
+            if len(found) < FOUND_MAX:
+                return await at.rows(_among(found, question))
+    _, key = _keyed(question)
+    return await at.rows(_by_key(question).where(key.in_(_ranked(question))))
+
+
+def _among(found: Sequence[Row], question: Question) -> Select[Any]:
+    """Those of these keys that come first."""
+    _, key = _keyed(question)
+    keys = bindparam(None, sorted({row["key"] for row in found}), ARRAY(Text), unique=True)
+    return _by_key(question).where(key == any_(keys)).limit(question.limit)
+
+
+def _heads(question: Question, periods: Sequence[str]) -> Executable:
+    """The first keys of each of these periods: most likely those that come first in all are among them."""
+    table, key = _keyed(question)
+    wanted, sort = _table([(period, "", 1) for period in periods]), table.c[question.sort]
+    here = (table.c.period == wanted.c.piece, *_filters(question, table))
+    head = select(key.label("key"), sort.label("value")).where(*here).order_by(sort.desc()).limit(_heads_of(question))
+    found = head.lateral()
+    return select(wanted.c.piece, found.c.key, found.c.value).join_from(wanted, found, true())
+
+
+def _heads_of(question: Question) -> int:
+    return question.limit + HEADS_MORE
+
+
+def _at_most_unseen(question: Question, heads: Sequence[Row]) -> Decimal:
+    """What somebody can have in all who is in none of these heads; a negative number if there is nobody.
+
+    An order adds nothing below zero to any sum, and so in no period has he more than the last of its head.
+    """
+    values: dict[str, list[Decimal]] = {}
+    for row in heads:
+        values.setdefault(row["piece"], []).append(row["value"])
+    cut = [min(each) for each in values.values() if len(each) == _heads_of(question)]
+    return sum(cut, Decimal(0)) if cut else Decimal(-1)
+
+
+def _with_at_least(amount: Decimal, question: Question, periods: Sequence[str]) -> Select[Any]:
+    """The keys that may have this amount in all: in one of the periods that hold the range they have a share of it."""
+    table, key = _keyed(question)
+    whole = sum(map(weight, periods))
+    shares = {each: (amount * weight(each) / whole).quantize(SHARE_UNIT, ROUND_DOWN) for each in periods}
+    some = [and_(table.c.period == each, table.c[question.sort] >= share) for each, share in shares.items()]
+    return select(key.label("key")).where(or_(*some), *_filters(question, table)).limit(FOUND_MAX)
+
+
+def _ranked(question: Question) -> Select[Any]:
+    """The keys of those that come first: to find them one sum is enough, of however many there are."""
     table, key = _keyed(question)
     pieces = balance(question.start, question.end)
     keys, sort = select(key).where(*_filters(question, table)), table.c[question.sort]
@@ -194,8 +267,7 @@ def _first(question: Question) -> Select[Any]:
         keys = keys.join_from(wanted, table, wanted.c.piece == table.c.period).group_by(key)
         keys = keys.having(func.sum(table.c.orders * wanted.c.sign) > 0)
         sort = func.sum(sort * wanted.c.sign)
-    first = keys.order_by(sort.desc() if question.descending else sort, key).limit(question.limit)
-    return _by_key(question).where(key.in_(first))
+    return keys.order_by(sort.desc() if question.descending else sort, key).limit(question.limit)
 
 
 def _keyed(question: Question) -> tuple[Table, Column[Any]]:

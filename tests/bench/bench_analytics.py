@@ -67,8 +67,11 @@ QUESTIONS: Sequence[tuple[str, str]] = (
     ("one product by week", f"orders?{YEARS}&interval=week&product_id=22423"),
     ("top customers, a month", "orders?from=2026-10-01&to=2026-11-01&group_by=customer"),
     ("top customers, a year", "orders?from=2025-01-01&to=2026-01-01&group_by=customer"),
+    ("top customers, 365 days", "orders?from=2025-11-29&to=2026-11-29&group_by=customer"),
+    ("top customers, two years", "orders?from=2025-01-01&to=2027-01-01&group_by=customer"),
     ("top customers, three years", f"orders?{YEARS}&group_by=customer"),
     ("top customers, a range of odd days", f"orders?{AWKWARD}&group_by=customer"),
+    ("customers with most cancelled", f"orders?{AWKWARD}&group_by=customer&sort=-cancelled"),
     ("one customer by month", f"orders?{YEARS}&interval=month&customer_id=cus_14911_1_1"),
     ("time to confirm by week", f"confirmation-times?{YEARS}&interval=week"),
 )
@@ -84,7 +87,12 @@ SPREAD = """
 """
 DAYS = "period ~ '^....-..-..$'"
 LATER = "(period::date + days)::text"
-PERIODS = {"week": "to_char(period::date, 'IYYY-\"W\"IW')", "month": "left(period, 7)", "year": "left(period, 4)"}
+PERIODS = {
+    "week": "to_char(period::date, 'IYYY-\"W\"IW')",
+    "month": "left(period, 7)",
+    "year": "left(period, 4)",
+    "decade": "left(period, 3)",
+}
 COUNTED = """
     INSERT INTO {schema}.counted
     SELECT 'ord_' || upper(left(md5(order_id || '.' || copy || '.' || month), 26)),
@@ -149,8 +157,8 @@ TABLES = (
         ("month", "year"),
     ),
     Sums(
-        "by_customer", ("currency", "customer_id"), (*OUTCOMES, "ordered", "revenue", "refunded"), ("month", "year"),
-        own="customer_id",
+        "by_customer", ("currency", "customer_id"), (*OUTCOMES, "ordered", "revenue", "refunded"),
+        ("month", "year", "decade"), own="customer_id",
     ),
     Sums("confirmations", ("over", "up_to"), ("orders", "seconds"), ALL_WIDER),
 )  # fmt: skip

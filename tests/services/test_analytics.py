@@ -19,7 +19,16 @@ from starlette.requests import ClientDisconnect
 
 from services.contracts import orders, payments, users
 from services.kit.message import Message, Money
-from services.kit.periods import COST, balance, cover, months_and_years, periods_of, series
+from services.kit.periods import (
+    COST,
+    balance,
+    cover,
+    days_to_decades,
+    days_to_years,
+    enclosing,
+    periods_of,
+    series,
+)
 from services.kit.secrets import plain
 from services.query.sheets import Sheet, csv_wanted
 from services.query.snapshots import EXPORT_ROWS, Snapshots
@@ -415,9 +424,28 @@ def test_a_balance_leaves_all_the_days_and_each_once(start: date, days: int) -> 
         signs[piece] += sign
     around = range(max(start.toordinal() - 400, 1), min(end.toordinal() + 400, date.max.toordinal()))
     for day in map(date.fromordinal, around):
-        assert sum(signs[period] for period in months_and_years(day)) == (start <= day < end), day
+        assert sum(signs[period] for period in days_to_years(day)) == (start <= day < end), day
     cost = sum(COST[len(piece)] for piece, _ in balance(start, end))
     assert cost <= sum(COST[len(piece)] for piece in cover(start, end))
+
+
+@given(DAYS, st.integers(1, 9_000), st.booleans())
+@example(date(9999, 1, 1), 1_000, True)
+@example(date(2029, 12, 31), 800, True)
+def test_periods_that_enclose_a_range_hold_each_of_its_days(start: date, days: int, decades: bool) -> None:
+    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
+    periods = enclosing(start, end, decades=decades)
+    held = days_to_decades if decades else days_to_years
+    for day in map(date.fromordinal, range(start.toordinal(), end.toordinal())):
+        assert {*periods} & {*held(day)}, day
+
+
+def test_more_than_two_years_are_enclosed_by_decades() -> None:
+    assert enclosing(date(2026, 2, 2), date(2026, 11, 29), decades=True) == ["2026"]
+    assert enclosing(date(2025, 1, 1), date(2027, 1, 1), decades=True) == ["2025", "2026"]
+    assert enclosing(date(2024, 2, 2), date(2026, 11, 29), decades=True) == ["202"]
+    assert enclosing(date(2019, 6, 1), date(2030, 1, 2), decades=True) == ["201", "202", "203"]
+    assert enclosing(date(2025, 1, 1), date(2027, 1, 1), decades=False) == ["2025", "2026"]
 
 
 def test_ten_months_are_a_year_less_two() -> None:

@@ -23,7 +23,7 @@ CREATE TABLE product_names (
     product_name text NOT NULL
 );
 
--- sums by period: a day, an ISO week, a month, a year
+-- sums by period: a day, an ISO week, a month, a year; of customers by decade, too
 CREATE TABLE by_status (
     period text COLLATE "C" NOT NULL,
     currency text COLLATE "C" NOT NULL,

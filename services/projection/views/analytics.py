@@ -7,7 +7,7 @@ from operator import add, sub
 
 from services.contracts import fulfillment, orders, payments
 from services.kit.message import Message
-from services.kit.periods import months_and_years, periods_of
+from services.kit.periods import days_to_decades, days_to_years, periods_of
 from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard
 from services.projection.views.counted import Basket, Counted, Placed, basket_of, counted_after, names_in
@@ -66,8 +66,8 @@ async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
 async def _increase(
     rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], baskets: Mapping[str, Basket]
 ) -> None:
-    by_status, by_product = Changes(BY_STATUS, periods_of), Changes(BY_PRODUCT, months_and_years)
-    by_customer, confirmations = Changes(BY_CUSTOMER, months_and_years), Changes(CONFIRMATIONS, periods_of)
+    by_status, by_product = Changes(BY_STATUS, periods_of), Changes(BY_PRODUCT, days_to_years)
+    by_customer, confirmations = Changes(BY_CUSTOMER, days_to_decades), Changes(CONFIRMATIONS, periods_of)
     steps = [(before.get(new.order_id), new) for new in changed]
     for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
         if row is None:
@@ -94,7 +94,7 @@ HEARS: Sequence[type[Message]] = (
 )  # fmt: skip
 ANALYTICS = View(
     name="analytics",
-    revision=2,
+    revision=3,
     tables={
         table.name: ", ".join(table.key)
         for table in (COUNTED, BASKETS, NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS)
