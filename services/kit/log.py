@@ -272,7 +272,10 @@ class LogReader(Protocol):
         ...
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """Up to `events_max` events of these types after `after`, none after `until`, which must be final."""
+        """Up to `events_max` events of these types after `after`, fewer if they are large, none after `until`.
+
+        That must be final.
+        """
         ...
 
     async def read_streams(self, streams: Collection[str]) -> list[Recorded]:

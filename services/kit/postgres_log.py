@@ -15,7 +15,7 @@ from services.kit.secrets import Secret
 from services.kit.tracing import span
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["PostgresLog", "PostgresOutbox", "PostgresReader", "PostgresUnit"]
 
@@ -23,6 +23,10 @@ BATCH_ATTEMPTS_MAX = 5
 SPARE_CONNECTIONS = 2
 """For reads and explicit transactions, beside the lanes."""
 READER_CONNECTIONS_MAX = 2
+PAGE_CHARACTERS_MAX = 1_000_000
+"""Of data in a page; what is made of it takes several times as much memory, and an event may have a megabyte."""
+FETCH_ROWS = 200
+"""How many rows are asked for at a time where a page may be full before it has all that it may have."""
 LOG_SCHEMA = "log"
 
 
@@ -179,10 +183,24 @@ class PostgresReader:
         return Position(*rows[0]) if rows else START
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """Up to `events_max` events of these types after `after`, none after `until`, which must be final."""
-        rows = await self.connections.fetch(statement("read_types"), *after, *until, list(types), events_max)
+        """Up to `events_max` events of these types, or PAGE_CHARACTERS_MAX, after `after`; none after `until`.
+
+        That must be final.
+        """
+        rows: list[Record] = []
+        room = PAGE_CHARACTERS_MAX
+        async with self.connections.use() as connection:
+            with translated():
+                async with connection.transaction(readonly=True):
+                    asked = (*after, *until, list(types), events_max)
+                    async for row in connection.cursor(statement("read_types"), *asked, prefetch=FETCH_ROWS):
+                        rows.append(row)
+                        room -= len(row["data"])
+                        if room <= 0:
+                            break
         events = recorded(rows)
-        return Page(events, events[-1].position if len(events) == events_max else max(after, until))
+        full = room <= 0 or len(events) == events_max
+        return Page(events, events[-1].position if full else max(after, until))
 
     async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
         """Every event of these streams, whichever service's, in the global order; also what is not final yet."""

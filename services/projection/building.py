@@ -22,7 +22,7 @@ __all__ = ["Builder"]
 
 RETRY_SECONDS = 0.5
 LEVEL_EVENTS_MAX = PAGE_EVENTS_MAX // 2
-"""A page with fewer events than this says that the end of the log is near."""
+"""So near the end of the log the rest is read while others are held."""
 ATTEMPTS_MAX = 20
 
 
@@ -208,11 +208,16 @@ class Builder:
 
     async def _bring_near(self, view: View, number: int) -> None:
         """Feed the version until it is near the end of the log; Refused if it has stopped."""
-        events = PAGE_EVENTS_MAX
-        while events > LEVEL_EVENTS_MAX:
+        far = True
+        while far:
             version, events = await self._pages.build(view, number)
             if version is None:
                 raise Refused("view-stopped", f"version {number} of {view.name} has stopped, or is gone")
+            far = events > LEVEL_EVENTS_MAX or (events > 0 and await self._far(version))
+
+    async def _far(self, version: Version) -> bool:
+        """A page of few events is no sign of the end: they may be large."""
+        return await self._pages.behind(version.checkpoint, LEVEL_EVENTS_MAX + 1) > LEVEL_EVENTS_MAX
 
     async def _finish(self, view: View, number: int) -> None:
         found, then = await self._compared(view, number)

@@ -6,13 +6,14 @@ import asyncio
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from services.kit.errors import Unavailable, ZerocartError
 from services.kit.log import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
-from services.kit.postgres_log import PostgresLog
+from services.kit.postgres_log import PAGE_CHARACTERS_MAX, PostgresLog
 from services.kit.transactions import Contention, in_transaction
 from tests.ports.harness import AT, append, event
 
@@ -88,6 +89,19 @@ async def test_retrying_through_lost_connections_takes_effect_once(database, pos
     await owner.close()
     assert lost > 0
     assert len((await postgres.reader().read_all(START, 10_000)).events) == 2_000
+
+
+async def test_a_page_of_large_events_is_full_before_it_has_all_that_were_asked_for(postgres):
+    log, reader = postgres.log(), postgres.reader()
+    large = f'{{"said": "{"x" * (PAGE_CHARACTERS_MAX // 3)}"}}'
+    for number in range(5):
+        await log.append(Append(f"s{number}", 0, [replace(event(), data=large)]))
+    every = (await reader.read_all(START, 10)).events
+    end = await reader.end()
+    page = await reader.read_types(START, end, {every[0].type}, 10)
+    assert ([each.stream for each in page.events], page.end) == (["s0", "s1", "s2"], every[2].position)
+    rest = await reader.read_types(page.end, end, {every[0].type}, 10)
+    assert ([each.stream for each in rest.events], rest.end) == (["s3", "s4"], end)
 
 
 async def test_a_database_that_is_away_is_said_to_be(unused_tcp_port):
