@@ -20,7 +20,7 @@ from services.projection.versions import Version
 __all__ = ["router"]
 
 WAIT_SECONDS_MAX = 25
-"""Below what proxies allow a request; while it lasts, the platform keeps the process."""
+"""Below what proxies allow a request."""
 LAG_EVENTS_MAX = 1_000_000
 
 Name = Annotated[str, Path(max_length=40, pattern="^[a-z]+$", examples=["orders"])]

@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> Service:
     vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)
     database = ReadDatabase(settings.read_database_url)
     pages = Pages(reader, vault, database, VIEWS)
-    builder = Builder(pages)
+    builder = Builder(pages, settings.service_urls.get("projection", ""))
     feeder = Feeder(pages, builder)
 
     def routers() -> Sequence[APIRouter]:

@@ -13,6 +13,7 @@ from typing import Any
 from services.kit.errors import Invalid, NotFound, Refused, Unavailable
 from services.kit.log import Position
 from services.kit.logs import log
+from services.kit.warming import kept_awake
 from services.projection.feeding import Pages
 from services.projection.versions import Session, Then, Version
 from services.projection.view import View
@@ -24,10 +25,14 @@ ATTEMPTS_MAX = 20
 
 
 class Builder:
-    """Makes, builds, compares, switches and drops versions."""
+    """Makes, builds, compares, switches and drops versions.
 
-    def __init__(self, pages: Pages) -> None:
+    `address` is the service's own, by which it keeps awake while it builds.
+    """
+
+    def __init__(self, pages: Pages, address: str = "") -> None:
         self._pages = pages
+        self._address = address
         self._database = pages.database
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._preparing = asyncio.Lock()
@@ -49,6 +54,16 @@ class Builder:
     async def start(self) -> None:
         """Prepare in the background: a database that is away must not keep the process from starting."""
         self._tasks[""] = asyncio.create_task(self._prepare_until_done())
+
+    @property
+    def busy(self) -> bool:
+        """Whether this process builds something."""
+        return bool(self._building())
+
+    async def idle(self) -> None:
+        """Return when this process builds nothing any more."""
+        while building := self._building():
+            await asyncio.wait(building)
 
     async def rebuild(self, name: str, then: Then) -> None:
         """Begin to build the view again from the log, or go on with it; `then` says what is done when it is level."""
@@ -123,6 +138,9 @@ class Builder:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
+    def _building(self) -> list[asyncio.Task[None]]:
+        return [task for view, task in self._tasks.items() if view and not task.done()]
+
     def _view(self, name: str) -> View:
         view = self._pages.views.get(name)
         if view is None:
@@ -164,7 +182,13 @@ class Builder:
     def _go_on(self, version: Version) -> None:
         task = self._tasks.get(version.view)
         if task is None or task.done():
-            self._tasks[version.view] = asyncio.create_task(self._build(self._view(version.view), version.version))
+            self._tasks[version.view] = asyncio.create_task(
+                self._build_awake(self._view(version.view), version.version)
+            )
+
+    async def _build_awake(self, view: View, number: int) -> None:
+        async with kept_awake(self._address):  # nobody may ask anything until it is done
+            await self._build(view, number)
 
     async def _build(self, view: View, number: int) -> None:
         while True:

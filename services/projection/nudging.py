@@ -1,15 +1,18 @@
 """Keeping the views that serve level with what this process is asked for.
 
-One loop per process; whoever was nudged waits until the checkpoints have reached its event.
+One loop per process; whoever was nudged waits until the checkpoints have reached its event, or for a while if a build
+is under way: that may take longer than a broker is patient, and ends with what was promised meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 
 from services.kit.errors import Unavailable
 from services.kit.log import START, Position
+from services.kit.logs import log
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.versions import Version
@@ -19,6 +22,7 @@ __all__ = ["WAIT_SECONDS_MAX", "Feeder"]
 WAIT_SECONDS_MAX = 10.0
 HORIZON_SECONDS = 0.01
 """How long to wait before looking again for an event that a running transaction still hides."""
+AGAIN_SECONDS = 0.5
 ELSEWHERE_SECONDS = 0.1
 """How long to wait before looking again how far another process, or the one that builds, has come."""
 
@@ -26,25 +30,34 @@ ELSEWHERE_SECONDS = 0.1
 class Feeder:
     """Brings the read side as far as somebody waits for."""
 
-    def __init__(self, pages: Pages, builder: Builder) -> None:
+    def __init__(self, pages: Pages, builder: Builder, wait_seconds_max: float = WAIT_SECONDS_MAX) -> None:
         self._pages = pages
         self._builder = builder
+        self._wait_seconds_max = wait_seconds_max
         self.checkpoint = START
         self._waiting: list[Position] = []
         self._moved = asyncio.Condition()
         self._running: asyncio.Task[None] | None = None
+        self._promised = START
+        self._keeping: asyncio.Task[None] | None = None
 
     async def reach(self, position: Position) -> None:
-        """Return when the read side has reached `position`; Unavailable if it does not in time."""
+        """Return when the read side has reached `position`, or will with a build that this process is awake for.
+
+        Unavailable if it does not in time.
+        """
         if position <= self.checkpoint:
             return
         self._waiting.append(position)
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run())
         try:
-            async with asyncio.timeout(WAIT_SECONDS_MAX), self._moved:
+            async with asyncio.timeout(self._wait_seconds_max), self._moved:
                 await self._moved.wait_for(lambda: position <= self.checkpoint or self._stopped())
         except TimeoutError as error:
+            if self._builder.busy:
+                self._promise(position)
+                return
             raise Unavailable("projection-behind", "the read side is not there yet") from error
         finally:
             self._waiting.remove(position)  # nobody may be fed for who no longer waits
@@ -53,9 +66,24 @@ class Feeder:
 
     async def close(self) -> None:
         """Stop feeding; a page under way is rolled back and comes again."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        tasks = [task for task in (self._keeping, self._running) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _promise(self, position: Position) -> None:
+        self._promised = max(self._promised, position)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep_promises())
+
+    async def _keep_promises(self) -> None:
+        while self.checkpoint < self._promised:
+            await self._builder.idle()
+            try:
+                await self.reach(self._promised)
+            except Unavailable as error:
+                log("what was promised waits", level=logging.WARNING, code=error.code)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     def _stopped(self) -> bool:
         return self._running is None or self._running.done()

@@ -1,8 +1,12 @@
-"""A rebuild under load: its process is killed half way, it switches and switches back, and no client sees any of it."""
+"""A rebuild under load: its process is killed half way, it switches and switches back, and no client sees any of it.
+
+And one that nobody waits for: it is done all the same, and then everything sleeps.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -10,17 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import asyncpg
 import httpx
 import pytest
 
-from tests.e2e.local import Local, cluster
+from tests.e2e.local import WINDOW_SECONDS, Local, cluster
 from tests.e2e.test_local_cluster import order
 
 pytestmark = pytest.mark.e2e
 ORDERS_BEFORE = 20
 WORKING_SECONDS = 1
+WINDOWS = 3
 BUILDING = "SELECT true FROM view_versions WHERE view = 'orders' AND state = 'building'"
 
 
@@ -150,3 +156,39 @@ def test_a_client_that_polls_sees_nothing_of_a_rebuild_under_load(local: Local) 
         assert client.get("/orders").json()["total"] == ORDERS_BEFORE + len(clients.placed)
     assert "the new version serves" in local.command("rebuild", "orders")
     assert local.status()["dead_letters"] == 0
+
+
+async def held_for_longer_than_an_idle_process_lives(local: Local) -> None:
+    """Start the projection of a release that defines `orders` anew, and keep it from finishing the new version."""
+    holding, looking = [await asyncpg.connect(local.running.read_owner_dsn) for _ in range(2)]
+    try:
+        await looking.execute("UPDATE view_versions SET revision = revision - 1 WHERE view = 'orders'")
+        async with holding.transaction():
+            await holding.execute("SELECT FROM view_versions WHERE view = 'orders' FOR UPDATE")
+            httpx.get(f"{projection(local)['url']}/healthz/ready").raise_for_status()
+            while not await looking.fetchval(BUILDING):
+                await asyncio.sleep(0.05)
+            building = projection(local)["pids"]
+            await asyncio.sleep(WINDOWS * WINDOW_SECONDS)
+            assert projection(local)["pids"] == building, "it was put to sleep over its work"
+            assert await looking.fetchval(BUILDING)
+        while await looking.fetchval(BUILDING):
+            await asyncio.sleep(0.05)
+    finally:
+        await holding.close()
+        await looking.close()
+
+
+def projection(local: Local) -> dict[str, Any]:
+    return local.quick_status()["services"]["projection"]
+
+
+def test_a_new_definition_is_built_to_its_end_although_nobody_asks_and_then_it_sleeps(local: Local) -> None:
+    local.stock("Q", 10)
+    local.until(lambda: local.quick_status()["processes"] == 0)
+    starts = projection(local)["starts"]
+    asyncio.run(asyncio.wait_for(held_for_longer_than_an_idle_process_lives(local), 60))
+    local.until(lambda: not projection(local)["pids"])
+    assert projection(local)["starts"] == starts + 1
+    versions = json.loads(local.command("views", "orders", "--json"))["versions"]
+    assert versions[-1]["state"] == "serving"

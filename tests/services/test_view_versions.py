@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from services.contracts import orders
-from services.kit.log import Append, NewEvent, Recorded
+from services.kit.log import START, Append, NewEvent, Recorded
 from services.kit.postgres_log import PostgresReader
 from services.projection.building import Builder
 from services.projection.feeding import Pages
@@ -181,6 +181,26 @@ async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of
     await builder.close()
     await new.database.close()
     await reader.close()
+
+
+async def test_a_nudge_is_not_refused_for_a_build_and_its_event_is_shown_when_that_ends(side, database) -> None:
+    await side.show(await some_orders(side))
+    reader = PostgresReader(database.dsn("projection"))
+    new = pages_of(database, reader, revised("orders"))
+    builder = Builder(new)
+    feeder = Feeder(new, builder, wait_seconds_max=0.1)
+    holding = await owner(database)
+    async with holding.transaction():
+        await holding.execute("SELECT FROM view_versions WHERE view = 'orders' AND state = 'serving' FOR UPDATE")
+        await builder.prepare()
+        while (await newest(new)).checkpoint == START:
+            await asyncio.sleep(0.01)
+        (event,) = await some_orders(side, 5, 1)  # after the last page that the build reads by itself
+        await feeder.reach(event.position)
+        assert (await newest(new)).checkpoint < event.position
+    assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
+    for one in (feeder, builder, new.database, reader, holding):
+        await one.close()
 
 
 async def newest(pages: Pages, view: str = "orders") -> Version:

@@ -1,0 +1,108 @@
+"""What the chart sets is what the code reads, and who waits for whom has the time for it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from services.kit.door import EVENT_BYTES_MAX
+from services.kit.json_routes import BODY_BYTES_MAX
+from services.kit.kafka import MESSAGE_BYTES_MAX
+from services.kit.warming import AWAKE_SECONDS
+from services.projection import api, nudging
+from services.query.sheets import EXPORT_SECONDS_MAX
+from services.query.snapshots import CONNECT_SECONDS_MAX, POSITION_WAIT_SECONDS, STATEMENT_SECONDS_MAX
+from services.run import SERVICES
+from tests.architecture.rendered import WAYS, documents, pods
+from tests.architecture.rules import ROOT
+
+COLD_START_SECONDS_MAX = 30
+NAME = re.compile(r'"((?:[A-Z]+_)*[A-Z]+)"')
+CADDYFILE = (ROOT / "docker" / "edge" / "Caddyfile").read_text()
+OF_THE_LIBRARY = "OTEL_"
+
+
+def source(service: str) -> str:
+    return (ROOT / "services" / service / "app.py").read_text()
+
+
+def read_by_the_code() -> set[str]:
+    places = [ROOT / "services" / name for name in ("kit", "setup.py", "run.py")]
+    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))]
+    return {name for file in files for name in NAME.findall(file.read_text())}
+
+
+def mounted(template: dict) -> set[str]:
+    sources = [
+        each for volume in template["spec"]["volumes"] for each in volume.get("projected", {}).get("sources", ())
+    ]
+    return {item["path"] for each in sources for item in each["secret"]["items"]}
+
+
+def environ(template: dict) -> dict[str, str]:
+    (container,) = template["spec"]["containers"]
+    return {each["name"]: each.get("value", "") for each in container["env"]}
+
+
+def deployed(way: str) -> dict[str, dict]:
+    found = {document["metadata"]["name"]: template for document, template in pods(way)}
+    return {name: found[name] for name in SERVICES}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_is_set_that_nobody_reads(way):
+    known = read_by_the_code()
+    for name, template in deployed(way).items():
+        files = {path for path in mounted(template) if path.isupper()}
+        told = {each for each in environ(template) if not each.startswith(OF_THE_LIBRARY)}
+        assert files | told <= known, name
+
+
+def test_who_publishes_is_told_where_and_nobody_else():
+    for name, template in deployed("everything").items():
+        publishes = "Host.connect(" in source(name)
+        assert ("KAFKA_BOOTSTRAP_SERVERS" in environ(template)) is publishes, name
+        assert ("KAFKA_SASL_PASSWORD" in mounted(template)) is publishes, name
+
+
+def test_a_service_is_told_the_addresses_that_it_asks_for():
+    """Those that its commands will reach, and its own where it must not be put to sleep over its work."""
+    for name, template in deployed("none").items():
+        text = source(name)
+        asked = set(re.findall(r'service_urls\.get\("(\w+)"', text))
+        for names in re.findall(r"(?:warms|WARMS) ?= ?\(([^)]*)\)", text):
+            asked |= set(re.findall(r'"(\w+)"', names))
+        told = json.loads(environ(template).get("ZEROCART_SERVICE_URLS", "{}"))
+        assert told == {each: f"http://{each}.zerocart.svc.cluster.local" for each in asked}, name
+    assert "projection" in json.loads(environ(deployed("none")["projection"])["ZEROCART_SERVICE_URLS"])
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_nudge_is_waited_for_even_if_it_wakes(way):
+    waits = nudging.WAIT_SECONDS_MAX + COLD_START_SECONDS_MAX
+    template = deployed(way)["projection"]
+    (trigger,) = [d for d in documents(way) if d["kind"] == "Trigger" and d["metadata"]["name"] == "projection"]
+    (timeout,) = re.findall(r"^PT(\d+)S$", trigger["spec"]["delivery"]["timeout"])
+    assert waits < int(timeout) < template["spec"]["timeoutSeconds"]
+    assert int(template["metadata"]["annotations"]["autoscaling.knative.dev/window"][:-1]) > AWAKE_SECONDS * 2
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_export_ends_before_the_platform_ends_it(way):
+    found = {document["metadata"]["name"]: template for document, template in pods(way)}
+    for name in {"query", "edge"} & set(found):
+        assert found[name]["spec"]["timeoutSeconds"] > EXPORT_SECONDS_MAX
+
+
+def test_the_edge_waits_as_long_as_a_question_may_take():
+    (seconds,) = re.findall(r"response_header_timeout (\d+)s", CADDYFILE)
+    reads = POSITION_WAIT_SECONDS + CONNECT_SECONDS_MAX + STATEMENT_SECONDS_MAX
+    assert max(reads, api.WAIT_SECONDS_MAX) + COLD_START_SECONDS_MAX <= int(seconds)
+
+
+def test_what_the_edge_lets_through_is_taken_and_what_is_taken_is_heard():
+    assert set(re.findall(r"(?:max_size|request_buffers) (\w+)", CADDYFILE)) == {"1MB"}
+    assert BODY_BYTES_MAX == 1_000_000  # what Caddy takes 1MB for
+    assert MESSAGE_BYTES_MAX <= EVENT_BYTES_MAX
