@@ -1,7 +1,7 @@
 """The OpenAPI document of everything that clients may ask for, made from the code of all services.
 
-`python -m scripts.openapi` writes docker/edge/openapi.json, which the edge serves. The projection's own routes are not in
-it: the edge leads to none of them but `GET /orders/{order_id}?at=`.
+`python -m scripts.openapi` writes docker/edge/openapi.json, which the edge serves. The projection's own routes are not
+in it: the edge leads to none of them but `GET /orders/{order_id}?at=`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ SUMMARY = "Orders from a shopping cart to the customer's door: accounts, orders,
 ABOUT = """\
 - **Errors** are `application/problem+json` (RFC 9457): `code` is for programs and does not change, `errors` names the \
 fields that are wrong. 503 and 429 come with `Retry-After`.
-- **Commands** that take an `Idempotency-Key` are done once, however often they are sent with it. What they answer has a \
-`position`; a question with it is answered knowing of the command.
+- **Commands** that take an `Idempotency-Key` are done once, however often they are sent with it. Their answer has a \
+`position`: a question with it is answered knowing of the command.
 - **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount a text. **Instants** are RFC 3339, with zone.
 - Unknown parameters of questions and unknown fields of bodies are refused, bodies above 1 MB too (16 kB for accounts).
 """
@@ -54,13 +54,12 @@ def every_service() -> dict[str, Service]:
 
 
 def _service(name: str) -> Service:
-    secrets = {secret: plain("-") for secret in ("account_key", "mail_token_keys", "stripe_key")}
     settings = Settings(
         service=name,
-        payments_provider="stripe",
+        payments_provider="stripe",  # which brings a route
+        stripe_key=plain("-"),
         stripe_webhook_secrets=plain("-"),
         signing_keys=plain(signing_key()),
-        **secrets,
     )
     create_app = import_module(f"services.{name}.app").create_app
     if name in ("query", "projection"):
@@ -174,13 +173,24 @@ def public(document: Document) -> Document:
     """What the edge leads to."""
     paths = {path: document["paths"][path] for path in sorted(document["paths"]) if not path.startswith(INTERNAL)}
     used = {tag for operations in paths.values() for operation in operations.values() for tag in operation["tags"]}
-    found = {**document, "tags": [tag for tag in document["tags"] if tag["name"] in used], "paths": paths}
-    kinds: dict[str, dict[str, Any]] = found["components"]
-    found["components"] = {kind: dict(sorted(named.items())) for kind, named in sorted(kinds.items())}
-    schemas: dict[str, Any] = found["components"]["schemas"]
-    for name in [name for name in schemas if f'"#/components/schemas/{name}"' not in json.dumps(found)]:
-        del schemas[name]
+    tags = [tag for tag in document["tags"] if tag["name"] in used]
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    named = {name: schemas[name] for name in sorted(_named_in(paths, schemas))}
+    return {**document, "tags": tags, "paths": paths, "components": {**document["components"], "schemas": named}}
+
+
+def _named_in(part: object, schemas: Mapping[str, Any]) -> set[str]:
+    """The names of the schemas that a part of a document refers to, directly or through others."""
+    found: set[str] = set()
+    wanted = _references(part)
+    while new := wanted - found:
+        found |= new
+        wanted = {name for each in new for name in _references(schemas[each])}
     return found
+
+
+def _references(part: object) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(part)))
 
 
 def written() -> str:

@@ -24,7 +24,7 @@ INSTANT: Schema = {"type": "string", "format": "date-time", "examples": ["2026-1
 POSITION: Schema = {
     "type": "string",
     "description": "Where it is in the log: a question with this `position` is answered knowing of it.",
-    "examples": ["00000001.00000000000002f1.0000000000000017"],
+    "examples": ["0001.00000000000002f1.0000000000000017"],
 }
 ETAG: Mapping[str, Any] = {
     "ETag": {"description": 'The version, for `If-Match`, such as `"3"`.', "required": True, "schema": TEXT}

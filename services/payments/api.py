@@ -14,13 +14,18 @@ from services.payments.domain import PAYMENT, Closed, Declined, Held, Payment, T
 
 __all__ = ["router"]
 
+OrderId = Annotated[
+    str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
+]
+
 
 def router(handler: CommandHandler) -> APIRouter:
     """The routes of payments."""
     routes = json_router()
 
     @routes.get("/payments/{order_id}", dependencies=[needs("payments:read")])
-    async def read(order_id: Annotated[str, Path(max_length=64)]) -> dict[str, Any]:
+    async def read_payment(order_id: OrderId) -> dict[str, Any]:
+        """What became of the money for an order; refused if none was asked for."""
         loaded = await handler.reload(PAYMENT, order_id)
         if loaded.version == 0:
             raise NotFound("payment-not-found", "no money was asked for this order")
