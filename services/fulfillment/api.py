@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
-from services.fulfillment.answers import RESUMED
+from services.fulfillment.answers import RESUMED, RUN
 from services.fulfillment.history import customer_of, history_of
 from services.fulfillment.saga import FULFILLMENT
 from services.kit.access import Caller, needs
@@ -34,7 +34,7 @@ def router(handler: CommandHandler) -> APIRouter:
     """The routes of fulfillment."""
     routes = json_router()
 
-    @routes.get("/fulfillments/{order_id}")
+    @routes.get("/fulfillments/{order_id}", responses=RUN)
     async def read_fulfillment(
         order_id: OrderId, caller: Annotated[Caller, needs("fulfillments:read")]
     ) -> dict[str, object]:

@@ -11,6 +11,7 @@ from services.kit.access import needs
 from services.kit.commands import CommandHandler
 from services.kit.errors import NotFound
 from services.kit.rest import RestCause, json_router, respond
+from services.shipping.answers import SHIPMENT as SHIPMENT_SHOWN
 from services.shipping.answers import TRACKED
 from services.shipping.domain import SHIPMENT, Created, Prepared, Shipment, Track, Travelling
 
@@ -32,7 +33,7 @@ def router(handler: CommandHandler) -> APIRouter:
     """The routes of shipping."""
     routes = json_router()
 
-    @routes.get("/shipments/{order_id}", dependencies=[needs("shipments:read")])
+    @routes.get("/shipments/{order_id}", responses=SHIPMENT_SHOWN, dependencies=[needs("shipments:read")])
     async def read_shipment(order_id: OrderId) -> dict[str, Any]:
         """Where the parcels of an order are; refused if none were planned."""
         loaded = await handler.reload(SHIPMENT, order_id)
