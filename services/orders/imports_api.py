@@ -170,6 +170,7 @@ def router(handler: CommandHandler) -> APIRouter:
     @routes.post(
         "/orders/imports",
         response_model=Answers,
+        response_description="What became of each order.",
         response_model_exclude_none=True,
         openapi_extra={"requestBody": {"content": {"application/json": {"example": EXAMPLE}}}},
     )

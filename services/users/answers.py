@@ -23,7 +23,7 @@ __all__ = [
 _PREFERENCES: dict[str, Schema] = {"notifications": {"type": "boolean"}, "newsletter": {"type": "boolean"}}
 _STATUS: dict[str, Schema] = {
     "id": {**TEXT, "examples": ["usr_01jd8xk3v5e6s7t8w9x0y1z2a3"]},
-    "status": one_of("pending_verification", "active", "suspended", "deleted", "unknown"),
+    "status": one_of("pending_verification", "active", "suspended"),
 }
 _USER: dict[str, Schema] = {
     **_STATUS,
@@ -35,8 +35,6 @@ _USER: dict[str, Schema] = {
     "age": optional(COUNT),
     "preferences": shape("Preferences", _PREFERENCES),
 }
-_GONE = tuple(name for name in _USER if name not in _STATUS)
-"""What a repeated Idempotency-Key is not told again after the account was deleted."""
 
 USER: Responses = {200: json_answer("The account.", shape("User", _USER), ETAG)}
 REGISTERED: Responses = {
@@ -44,17 +42,14 @@ REGISTERED: Responses = {
         "The account is made; a mail with a token for `activate` is on its way.",
         "UserNow",
         _USER,
-        _GONE,
         location="The address of the account.",
     )
 }
-CHANGED: Responses = {200: command_answer("The account as it is now.", "UserNow", _USER, _GONE)}
+CHANGED: Responses = {200: command_answer("The account as it is now.", "UserNow", _USER)}
 STATUS: Responses = {200: command_answer("The account's status now.", "UserStatus", _STATUS)}
 VERIFYING: Responses = {202: command_answer("A mail with a new token is on its way.", "UserStatus", _STATUS)}
 PREFERENCES: Responses = {200: json_answer("The preferences.", shape("Preferences", _PREFERENCES), ETAG)}
-PREFERRED: Responses = {
-    200: command_answer("The preferences as they are now.", "PreferencesNow", _PREFERENCES, _PREFERENCES)
-}
+PREFERRED: Responses = {200: command_answer("The preferences as they are now.", "PreferencesNow", _PREFERENCES)}
 RESET_ASKED: Responses = {
     202: json_answer("If there is such an account, a mail with a token is on its way.", shape("Nothing", {}))
 }

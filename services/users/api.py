@@ -117,6 +117,12 @@ class ProfileBody(Strict):
 class RegistrationBody(ProfileBody):
     """An account to be made."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"email": "ann@example.com", "name": "Ann Archer", "password": "correct horse battery"}]
+        },
+    )
     email: Email
     password: Password
     newsletter: bool = Field(default=False, strict=True)

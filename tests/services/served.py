@@ -60,6 +60,7 @@ def served(database: Any) -> Generator[tuple[str, dict[str, Any]]]:
         async with AsyncExitStack() as stack:
             one = await stack.enter_async_context(system.running(database))
             side = await stack.enter_async_context(read_side.running(database))
+            one.bus.clients["projection"] = side.projection  # so that query knows of what is said
             clients = {**one.bus.clients, "projection": side.projection, "query": side.query}
             apps = {name: service_behind(client) for name, client in clients.items()}
             gateway = Gateway(apps, {name: document_of(name, app) for name, app in apps.items()})
