@@ -15,6 +15,7 @@ from services.kit.errors import ZerocartError
 
 __all__ = [
     "APPEND_EVENTS_MAX",
+    "PAGE_BYTES_MAX",
     "POSITION_PATTERN",
     "START",
     "Append",
@@ -38,6 +39,8 @@ __all__ = [
 
 APPEND_EVENTS_MAX = 5_000
 """Events in one append."""
+PAGE_BYTES_MAX = 4_000_000
+"""Of data in one page, up to its last event; taken apart and shown it is about 25 times as much in memory."""
 
 
 class Position(NamedTuple):
@@ -254,17 +257,21 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of the global order; `end` is where to go on, also when `events` is empty."""
+    """A piece of the global order; `end` is where to go on, also when `events` is empty, and `full` if more follows.
+
+    It is full with as many events as were asked for, or with so many bytes of their data.
+    """
 
     events: list[Recorded]
     end: Position
+    full: bool
 
 
 class LogReader(Protocol):
     """Reads all services' events in the global order; never skips an event, however late it commits."""
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """Up to `events_max` events after `after`, in order, none that a running transaction could still precede."""
+        """A page of up to `events_max` events after `after`, none that a running transaction could still precede."""
         ...
 
     async def end(self) -> Position:
@@ -272,7 +279,7 @@ class LogReader(Protocol):
         ...
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """Up to `events_max` events of these types after `after`, none after `until`, which must be final."""
+        """A page of up to `events_max` events of these types after `after`, none after `until`, which must be final."""
         ...
 
     async def read_streams(self, streams: Collection[str]) -> list[Recorded]:

@@ -6,10 +6,11 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.kit.errors import ZerocartError
 from services.kit.log import (
+    PAGE_BYTES_MAX,
     START,
     Append,
     Appended,
@@ -185,8 +186,9 @@ class MemoryOutbox:
 class MemoryReader:
     """Reads all services' events of a store in the global order."""
 
-    def __init__(self, store: MemoryStore) -> None:
+    def __init__(self, store: MemoryStore, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
         self._store = store
+        self._page_bytes_max = page_bytes_max
 
     @property
     def outbox(self) -> MemoryOutbox:
@@ -194,20 +196,18 @@ class MemoryReader:
         return MemoryOutbox(self._store)
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """Up to `events_max` events after `after`, in order."""
-        first = bisect_right(self._store.events, after, key=lambda event: event.position)
-        events = self._store.events[first : first + events_max]
-        return Page(events, events[-1].position if events else after)
+        """A page of up to `events_max` events after `after`."""
+        return self._page(self._after(after), events_max, after)
 
     async def end(self) -> Position:
         """The last event that is final; START if there is none."""
         return self._store.events[-1].position if self._store.events else START
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """Up to `events_max` events of these types after `after`, none after `until`."""
-        every = await self.read_all(after, len(self._store.events))
-        events = [event for event in every.events if event.position <= until and event.type in types][:events_max]
-        return Page(events, events[-1].position if len(events) == events_max else max(after, until))
+        """A page of up to `events_max` events of these types after `after`, none after `until`."""
+        events = [event for event in self._after(after) if event.position <= until and event.type in types]
+        page = self._page(events, events_max, after)
+        return page if page.full else replace(page, end=max(after, until))
 
     async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
         """Every event of these streams, in the global order."""
@@ -215,10 +215,18 @@ class MemoryReader:
 
     async def behind(self, after: Position, events_max: int) -> int:
         """How many events come after `after`, counted up to `events_max`."""
-        return min(
-            len(self._store.events) - bisect_right(self._store.events, after, key=lambda event: event.position),
-            events_max,
-        )
+        return len(self._after(after)[:events_max])
+
+    def _after(self, after: Position) -> list[Recorded]:
+        return self._store.events[bisect_right(self._store.events, after, key=lambda event: event.position) :]
+
+    def _page(self, events: list[Recorded], events_max: int, after: Position) -> Page:
+        taken = 0
+        for number, event in enumerate(events, 1):
+            taken += len(event.data.encode())
+            if number == events_max or taken >= self._page_bytes_max:
+                return Page(events[:number], event.position, full=True)
+        return Page(events, events[-1].position if events else after, full=False)
 
     async def horizon(self) -> Position:
         """Everything below it is final."""

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 
 from services.kit.errors import Unavailable
 from services.kit.group_commit import LANES, GroupCommit
-from services.kit.log import START, Append, Duplicate, OutboxRow, Page, Position, Recorded, Result, checked, distinct
+from services.kit.log import (
+    PAGE_BYTES_MAX,
+    START,
+    Append,
+    Duplicate,
+    OutboxRow,
+    Page,
+    Position,
+    Recorded,
+    Result,
+    checked,
+    distinct,
+)
 from services.kit.postgres import Connections, Contention, statement, translated
 from services.kit.postgres_rows import append_once, find_marks, outbox_rows, recorded
 from services.kit.secrets import Secret
@@ -157,8 +169,9 @@ class PostgresOutbox:
 class PostgresReader:
     """Reads all services' events in the global order; its role must be one that may."""
 
-    def __init__(self, dsn: str | Secret) -> None:
+    def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
         self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
+        self._page_bytes_max = page_bytes_max
 
     @property
     def outbox(self) -> PostgresOutbox:
@@ -166,12 +179,10 @@ class PostgresReader:
         return PostgresOutbox(self.connections)
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """Up to `events_max` events after `after`, in order, none that a running transaction could still precede."""
-        rows = await self.connections.fetch(
-            statement("read_all"), after.epoch, after.transaction, after.number, events_max
-        )
+        """A page of up to `events_max` events after `after`, none that a running transaction could still precede."""
+        rows = await self.connections.fetch(statement("read_all"), *after, events_max, self._page_bytes_max)
         events = recorded(rows)
-        return Page(events, events[-1].position if events else after)
+        return Page(events, events[-1].position if events else after, self._full(events, events_max))
 
     async def end(self) -> Position:
         """The last event that is final; START if there is none."""
@@ -179,10 +190,13 @@ class PostgresReader:
         return Position(*rows[0]) if rows else START
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """Up to `events_max` events of these types after `after`, none after `until`, which must be final."""
-        rows = await self.connections.fetch(statement("read_types"), *after, *until, list(types), events_max)
+        """A page of up to `events_max` events of these types after `after`, none after `until`, which must be final."""
+        rows = await self.connections.fetch(
+            statement("read_types"), *after, *until, list(types), events_max, self._page_bytes_max
+        )
         events = recorded(rows)
-        return Page(events, events[-1].position if len(events) == events_max else max(after, until))
+        full = self._full(events, events_max)
+        return Page(events, events[-1].position if full else max(after, until), full)
 
     async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
         """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
@@ -194,6 +208,9 @@ class PostgresReader:
             statement("behind"), after.epoch, after.transaction, after.number, events_max
         )
         return int(rows[0]["events"])
+
+    def _full(self, events: list[Recorded], events_max: int) -> bool:
+        return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
 
     async def horizon(self) -> Position:
         """Everything below it is final: no event will appear there any more."""

@@ -23,21 +23,26 @@ LOG_FACTS: Mapping[str, str] = {
 CHECKPOINTS = """
     SELECT epoch, transaction_id::text AS transaction_id, position FROM view_versions WHERE state = 'serving'
 """
+STOPPED = """
+    SELECT view || ' (version ' || version || ', ' || state || ')' FROM view_versions
+    WHERE stopped_at IS NOT NULL ORDER BY view, version
+"""
 LAG = """
     SELECT count(*) FROM log.events
     WHERE (epoch, transaction_id, position) > ($1::integer, ($2::text)::xid8, $3::bigint)
 """
 
 
-async def facts_of(running: Running) -> dict[str, int]:
-    """Each fact by its name; projection_lag is in events."""
+async def facts_of(running: Running) -> dict[str, int | list[str]]:
+    """Each fact by its name; projection_lag is in events, stopped_views has names."""
     import asyncpg
 
     log = await asyncpg.connect(running.owner_dsn)
     read = await asyncpg.connect(running.read_owner_dsn)
     try:
         facts = {name: int(await log.fetchval(sql)) for name, sql in LOG_FACTS.items()}
-        return {**facts, "projection_lag": await _lag(log, read)}
+        stopped = [row[0] for row in await read.fetch(STOPPED)]
+        return {**facts, "projection_lag": await _lag(log, read), "stopped_views": stopped}
     finally:
         await log.close()
         await read.close()

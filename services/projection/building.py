@@ -13,15 +13,13 @@ from typing import Any
 from services.kit.errors import Invalid, NotFound, Refused, Unavailable
 from services.kit.log import Position
 from services.kit.logs import log
-from services.projection.feeding import PAGE_EVENTS_MAX, Pages
+from services.projection.feeding import Pages
 from services.projection.versions import Session, Then, Version
 from services.projection.view import View
 
 __all__ = ["Builder"]
 
 RETRY_SECONDS = 0.5
-LEVEL_EVENTS_MAX = PAGE_EVENTS_MAX // 2
-"""A page with fewer events than this says that the end of the log is near."""
 ATTEMPTS_MAX = 20
 
 
@@ -183,10 +181,10 @@ class Builder:
                 return
 
     async def _bring_near(self, view: View, number: int) -> None:
-        """Feed the version until it is near the end of the log; Refused if it has stopped."""
-        events = PAGE_EVENTS_MAX
-        while events > LEVEL_EVENTS_MAX:
-            version, events = await self._pages.build(view, number)
+        """Feed the version until it has what the log had a page ago; Refused if it has stopped."""
+        more = True
+        while more:
+            version, more = await self._pages.build(view, number)
             if version is None:
                 raise Refused("view-stopped", f"version {number} of {view.name} has stopped, or is gone")
 

@@ -19,7 +19,7 @@ from services.projection.reading import read
 from services.projection.versions import ReadDatabase, Session, Version
 from services.projection.view import Shown, View
 
-__all__ = ["PAGE_EVENTS_MAX", "Pages"]
+__all__ = ["Pages"]
 
 PAGE_EVENTS_MAX = 1_000
 BUILD_EVENTS_MAX = 4_000
@@ -56,19 +56,19 @@ class Pages:
         """How many events come after a checkpoint, at most `events_max`."""
         return await self._log.behind(checkpoint, events_max)
 
-    async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, int]:
-        """Feed one version; as it is then, and how many events there were. None if it is gone or stopped."""
+    async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, bool]:
+        """Feed one version a page; as it is then, and whether more follows. None if it is gone or stopped."""
         async with self.database.version(view.name, number) as session:
             version = _running(session.versions)
             if version is None:
-                return None, 0
+                return None, False
             page = await self._log.read_types(version.checkpoint, await self._log.end(), view.reads, events_max)
         try:
             shown = await read(self._vault, view.reads, page.events)
             await self._carefully(view, version, shown, page.end)
         except _Overtaken:
-            return version, len(page.events)
-        return replace(version, checkpoint=page.end), len(page.events)
+            return version, page.full
+        return replace(version, checkpoint=page.end), page.full
 
     async def catch_up(self, session: Session, version: Version, to: Position) -> Version:
         """Feed a version, which the session holds, exactly up to `to`."""
@@ -158,7 +158,7 @@ def _cut(page: Page, end: Position) -> Page:
     """As much of the page as is not after `end`; it ends there if the page reached that far."""
     if page.end < end:
         return page
-    return Page([event for event in page.events if event.position <= end], end)
+    return Page([event for event in page.events if event.position <= end], end, full=True)
 
 
 async def _feed(session: Session, version: Version, view: View, shown: Sequence[Shown]) -> None:

@@ -23,7 +23,7 @@ import psutil
 
 from services.contracts import orders, payments
 from services.kit.commands import Cause, stamped
-from services.kit.log import Append
+from services.kit.log import START, Append
 from services.kit.message import Message, Money
 from services.kit.migrate import migrate, migrate_read
 from services.kit.postgres_log import PostgresLog, PostgresReader
@@ -212,10 +212,9 @@ async def project(dsn_of: Any) -> tuple[int, float]:
     reader, read = PostgresReader(dsn_of("log", "projection")), ReadDatabase(dsn_of("read", "projection"))
     pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS})
     await Builder(pages).prepare()
-    total, began, events = 0, time.perf_counter(), 1
-    while events:
-        _, events = await pages.build(ANALYTICS, 1)
-        total += events
+    total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True
+    while more:
+        _, more = await pages.build(ANALYTICS, 1)
     seconds = time.perf_counter() - began
     await read.close()
     await reader.close()

@@ -55,6 +55,14 @@ def numbers(local: Local) -> dict[str, float]:
     return {each[1]: float(each[2]) for each in found if each}
 
 
+async def execute(dsn: str, sql: str, *values: object) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql, *values)
+    finally:
+        await connection.close()
+
+
 def test_numbers_rise_by_exactly_the_load_though_every_process_is_gone(local):
     local.stock("P", 100)
     local.until(lambda: asleep(local))
@@ -144,6 +152,35 @@ def test_what_it_cost(local):
     total = sum(each["process_seconds"] for each in today["services"].values())
     assert found["per_order"]["process_seconds"] == pytest.approx(total / ORDERS, rel=0.01)
     assert "per order" in local.command("costs")
+
+
+def test_what_was_imported_is_counted_and_named(local):
+    with local.client() as client:
+        body = order(("P", 1))
+        del body["payment_method"]
+        finished = {**body, "number": "1", "placed_at": "2024-02-01T10:00:00Z", "status": "delivered"}
+        client.post("/orders/imports", json={"source": "old-shop", "orders": [finished]}).raise_for_status()
+    (today,) = json.loads(local.command("costs", "--json"))["days"][-1:]
+    assert (today["orders"], today["imported"]) == (ORDERS + 1, 1)
+    assert f"{ORDERS + 1} orders, 1 of them imported" in local.command("costs")
+
+
+def test_status_names_a_view_that_an_event_has_stopped(local):
+    def mark(stopped_at: str | None) -> None:
+        asyncio.run(
+            execute(
+                local.running.read_owner_dsn,
+                "UPDATE view_versions SET stopped_at = $1 WHERE view = 'stock'",
+                stopped_at,
+            )
+        )
+
+    mark("0001.0000000000000001.0000000000000001")
+    try:
+        assert "an event has stopped the view stock (version 1, serving): zerocart views" in local.command("status")
+    finally:
+        mark(None)
+    assert "has stopped" not in local.command("status")
 
 
 def test_every_number_that_dashboard_and_alerts_ask_for_is_there(local):

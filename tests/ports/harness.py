@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from services.kit.failures import Failures, MemoryFailures, PostgresFailures
-from services.kit.log import Append, EventLog, Mark, NewEvent
+from services.kit.log import PAGE_BYTES_MAX, Append, EventLog, Mark, NewEvent
 from services.kit.memory import MemoryLog, MemoryReader, MemoryStore
 from services.kit.postgres_log import PostgresLog, PostgresReader
 
@@ -27,8 +27,8 @@ class MemoryHarness:
     def log(self, service: str = "orders") -> EventLog:
         return MemoryLog(service, self._store)
 
-    def reader(self, service: str = "projection") -> MemoryReader:
-        return MemoryReader(self._store)
+    def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> MemoryReader:
+        return MemoryReader(self._store, page_bytes_max)
 
     def failures(self, service: str = "orders") -> Failures:
         return MemoryFailures(service)
@@ -44,8 +44,8 @@ class PostgresHarness:
         self._open.append(log)
         return log
 
-    def reader(self, service: str = "projection") -> PostgresReader:
-        reader = PostgresReader(self._database.dsn(service))
+    def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> PostgresReader:
+        reader = PostgresReader(self._database.dsn(service), page_bytes_max)
         self._open.append(reader)
         return reader
 

@@ -198,6 +198,30 @@ async def test_reading_goes_page_by_page(harness, reader):
     assert (empty.events, empty.end) == ([], after)
 
 
+async def test_a_page_ends_with_the_event_with_which_it_has_enough_bytes(harness):
+    log, said = harness.log(), event().type
+    texts = ("a" * 100, "b", "é" * 100, "c", "d" * 500, "e")
+    for text in texts:
+        await log.append(append(text[0], 0, text))
+    end = (await harness.reader().read_all(START, 10)).end
+    of_three = sum(len(event(text).data.encode()) for text in texts[:3])
+    for bytes_max, pages in {
+        1: ["a", "b", "é", "c", "d", "e"],
+        of_three: ["abé", "cd", "e"],
+        of_three + 1: ["abéc", "d", "e"],
+        10_000: ["abécde"],
+    }.items():
+        reader = harness.reader(page_bytes_max=bytes_max)
+        for read in (reader.read_all, lambda after, most, reader=reader: reader.read_types(after, end, {said}, most)):
+            found, after, more = list[str](), START, True
+            while more:
+                page = await read(after, 10)
+                found += ["".join(each.stream for each in page.events)]
+                after, more = page.end, page.full
+            assert [each for each in found if each] == pages, bytes_max
+            assert after == end
+
+
 async def test_reading_some_types_ends_where_it_was_told_to_or_where_the_page_is_full(harness, reader):
     said, meant = "zerocart.test.said.v1", "zerocart.test.meant.v1"
     kinds = (said, meant, said, said, meant)

@@ -196,10 +196,10 @@ async def compare(
             if restarts[step % len(restarts)]:
                 await pages.database.close()
                 pages = pages_of(database, reader)
-            version, events = await pages.build(ANALYTICS, 1, sizes[step % len(sizes)])
+            version, more = await pages.build(ANALYTICS, 1, sizes[step % len(sizes)])
             assert version is not None
             await check(side, said, version.checkpoint, [turns[step % len(turns)]])
-            if not events:
+            if not more:
                 break
         assert version is not None
         await check(side, said, version.checkpoint, range(len(history) % 3, len(RANGES) * len(QUESTIONS), 3))

@@ -9,6 +9,8 @@ import sys
 from collections import defaultdict
 from typing import Any
 
+from services.contracts.orders import OrderCreated, OrderImported
+from services.kit.keeping import FLUSH_SECONDS
 from services.local.state import Running, State
 
 __all__ = ["add_arguments", "costs_of", "run"]
@@ -21,8 +23,11 @@ BY_DAY = """
     GROUP BY day, service, name
 """
 ORDERS = """
-    SELECT (time AT TIME ZONE 'UTC')::date::text AS day, count(*) AS value FROM orders.events
-    WHERE type = 'zerocart.orders.order.created.v1' AND time > now() - make_interval(days => $1)
+    SELECT
+        (time AT TIME ZONE 'UTC')::date::text AS day,
+        count(*) AS orders,
+        count(*) FILTER (WHERE type = $2) AS imported
+    FROM orders.events WHERE type IN ($1, $2) AND time > now() - make_interval(days => $3)
     GROUP BY 1
 """
 
@@ -56,16 +61,16 @@ async def costs_of(running: Running, days: int) -> dict[str, Any]:
     try:
         rows = await log.fetch(BY_DAY.format(table="log.metrics"), list(COSTS), days)
         rows += await read.fetch(BY_DAY.format(table="metrics"), list(COSTS), days)
-        orders = {row["day"]: int(row["value"]) for row in await log.fetch(ORDERS, days)}
+        came = {row["day"]: dict(row) for row in await log.fetch(ORDERS, OrderCreated.type, OrderImported.type, days)}
     finally:
         await log.close()
         await read.close()
     services: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in rows:
         services[row["day"]][row["service"]][row["name"]] = round(row["value"], 3)
+    none = {"orders": 0, "imported": 0}
     by_day = [
-        {"day": day, "orders": orders.get(day, 0), "services": services.get(day, {})}
-        for day in sorted({*services, *orders})
+        {"day": day, **none, **came.get(day, {}), "services": services[day]} for day in sorted({*services, *came})
     ]
     return {"days": by_day, "per_order": _per_order(by_day)}
 
@@ -81,11 +86,13 @@ def _per_order(days: list[dict[str, Any]]) -> dict[str, float] | None:
 def _print(costs: dict[str, Any]) -> None:
     out = sys.stdout.write
     for day in costs["days"]:
-        out(f"{day['day']}, {day['orders']} orders\n")
+        imported = f", {day['imported']} of them imported" if day["imported"] else ""
+        out(f"{day['day']}: {day['orders']} order{'s' * (day['orders'] != 1)}{imported}\n")
         out(f"  {'service':<15}{'process s':>12}{'processor s':>13}{'transactions':>14}\n")
         for name, taken in sorted(day["services"].items()):
             process, processor, transactions = (taken.get(cost, 0) for cost in COSTS)
             out(f"  {name:<15}{process:>12.1f}{processor:>13.1f}{transactions:>14.0f}\n")
+    out(f"a process says what it took {FLUSH_SECONDS:.0f} s after it worked, and when it ends\n")
     if each := costs["per_order"]:
         process, processor, transactions = (each[cost] for cost in COSTS)
         out(

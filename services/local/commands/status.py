@@ -51,3 +51,5 @@ def _print(status: dict[str, Any]) -> None:
     for name in ("events", "outbox_depth", "projection_lag", "dead_letters", "parked", "pending_timers"):
         out(f"{name.replace('_', ' '):<18}{status[name]:>10}\n")
     out(f"{'mails':<18}{status['mails']['kept']:>10}\n")
+    for view in status["stopped_views"]:
+        out(f"an event has stopped the view {view}: zerocart views\n")
