@@ -13,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up down chaos fuzz year bench promtool manifests keep lock clean
+.PHONY: help setup check format test demo up down chaos fuzz year bench promtool manifests openapi keep lock clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -80,6 +80,9 @@ promtool: setup ## build the promtool that checks the alert rules (needs Go, tak
 
 manifests: setup ## render charts/zerocart into knative/ (VALUES=file and OUT=folder for manifests of your own)
 	$(BIN)/python -m scripts.manifests $(addprefix --values ,$(VALUES)) $(addprefix --out ,$(OUT))
+
+openapi: setup ## write docker/edge/openapi.json, the document of the REST interface, from the code
+	$(BIN)/python -m scripts.openapi
 
 keep: setup ## keep the shapes of new messages and the checksums of new migrations (what is kept must not change)
 	$(BIN)/python -m scripts.keep

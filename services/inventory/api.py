@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from services.inventory.answers import ADJUSTED, COUNTED
 from services.inventory.domain import Adjust, SetStock, adjust, set_stock
 from services.inventory.stock import StockRoom
 from services.kit.access import needs
@@ -19,7 +20,7 @@ __all__ = ["router"]
 UNITS_MAX = 1_000_000_000
 Units = Annotated[int, Field(ge=0, le=UNITS_MAX, strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
-ProductId = Annotated[Sku, Path()]
+ProductId = Annotated[Sku, Path(description="The id of the product.", examples=["85123A"])]
 
 
 class StockBody(BaseModel):
@@ -45,8 +46,9 @@ def router(handler: CommandHandler, room: StockRoom) -> APIRouter:
     routes = json_router()
     writes = [needs("stock:write")]
 
-    @routes.put("/stock/{product_id}", dependencies=writes)
-    async def set_level(product_id: ProductId, body: StockBody, cause: RestCause) -> Response:
+    @routes.put("/stock/{product_id}", responses=COUNTED, dependencies=writes)
+    async def set_stock_level(product_id: ProductId, body: StockBody, cause: RestCause) -> Response:
+        """Say how much of a product was counted, the first time too; refused if it is less than orders hold."""
         command = SetStock(
             at=cause.at,
             product_id=product_id,
@@ -63,8 +65,9 @@ def router(handler: CommandHandler, room: StockRoom) -> APIRouter:
             body={"product_id": product_id, "on_hand": body.on_hand},
         )
 
-    @routes.post("/stock/{product_id}/adjustments", status_code=201, dependencies=writes)
-    async def adjust_level(product_id: ProductId, body: AdjustmentBody, cause: RestCause) -> Response:
+    @routes.post("/stock/{product_id}/adjustments", status_code=201, responses=ADJUSTED, dependencies=writes)
+    async def adjust_stock_level(product_id: ProductId, body: AdjustmentBody, cause: RestCause) -> Response:
+        """Say by how much a product's stock changed, and why; refused if less would be left than orders hold."""
         command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
         return await respond(
             handler.relay,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.openapi.models import HTTPBearer
 from fastapi.routing import APIRoute
@@ -24,6 +24,12 @@ __all__ = ["ORDERS_ADMIN", "PUBLIC", "USERS_ADMIN", "Access", "Caller", "check_r
 
 USERS_ADMIN = "users:admin"
 ORDERS_ADMIN = "orders:admin"
+_BEARER = HTTPBearer(
+    bearerFormat="JWT",
+    description="An access token, from `POST /token` or from an issuer that is believed here. Each operation names the "
+    "scope that it needs: it covers the caller's own things, with `users:admin` those of all accounts, and with "
+    "`orders:admin` everything else.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,7 @@ class Access(SecurityBase):
     def __init__(self, scope: str) -> None:
         self.scope = scope
         self.scheme_name = "token"
-        self.model = HTTPBearer(bearerFormat="JWT", description=f"An access token with the scope {scope}")
+        self.model = _BEARER
 
     async def __call__(self, request: Request) -> Caller:
         """The caller; Unauthenticated or Forbidden if there is none or they may not."""
@@ -82,7 +88,7 @@ PUBLIC: Any = Depends(Public())
 
 def needs(scope: str) -> Any:
     """A parameter or dependency that asks for a token with this scope."""
-    return Depends(Access(scope))
+    return Security(Access(scope), scopes=(scope,))
 
 
 def rule_of(route: APIRoute) -> Access | Public | None:

@@ -12,21 +12,25 @@ from fastapi.dependencies.models import Dependant
 from services.kit.errors import FieldError, Invalid
 from services.kit.log import POSITION_PATTERN, Position
 
-__all__ = ["PRINTABLE", "Id", "amount_of", "level_with", "shown_money", "wrong"]
+__all__ = ["PRINTABLE", "amount_of", "id_in_path", "level_with", "shown_money", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
 
-Id = Annotated[str, Path(max_length=64, pattern=PRINTABLE)]
 _Token = Annotated[
     str | None,
     Query(
         alias="position",
         pattern=POSITION_PATTERN,
         description="The `position` of a command's answer: this answer then knows of it. 503 if that takes too long.",
-        examples=["00000001.00000000000002f1.0000000000000017"],
+        examples=["0001.00000000000002f1.0000000000000017"],
     ),
 ]
+
+
+def id_in_path(description: str, example: str) -> Any:
+    """The parameter of a path that is an id."""
+    return Path(max_length=64, pattern=PRINTABLE, description=description, examples=[example])
 
 
 def level_with(reach: Callable[[Position], Awaitable[None]]) -> Any:

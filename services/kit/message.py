@@ -12,7 +12,8 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
+from pydantic_core import CoreSchema, core_schema
 
 __all__ = [
     "ERASED",
@@ -42,6 +43,18 @@ MINOR_DIGITS = {
 }  # fmt: skip
 """Decimals of the currencies that do not have two (ISO 4217)."""
 
+
+class _SaidShortly:
+    """Marks an address: what is wrong with one is told by an example, not by the expression that it does not match."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.custom_error_schema(
+            handler(source),
+            custom_error_type="email",
+            custom_error_message="this must be one plain e-mail address, such as ann@example.com",
+        )
+
+
 Instant = AwareDatetime
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Email = Annotated[
@@ -52,6 +65,7 @@ Email = Annotated[
         pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+)*"
         r"@[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)*$",
     ),
+    _SaidShortly(),
 ]
 """One plain address (RFC 5322 dot-atom): `a,b@c` would be two, and `<b@c` is `b@c` to a mail server."""
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-$&-~]([ -$&-~]*[!-$&-~])?$")]

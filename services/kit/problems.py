@@ -33,6 +33,7 @@ FIELD_CHARS_MAX = 200
 CHALLENGE = 'Bearer realm="zerocart"'
 
 _SCHEMA: Mapping[str, object] = {
+    "title": "Problem",
     "type": "object",
     "required": ["type", "title", "status", "code", "detail"],
     "properties": {

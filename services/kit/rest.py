@@ -12,6 +12,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
@@ -35,14 +36,23 @@ from services.kit.settings import Settings
 from services.kit.tokens import verifier
 from services.kit.tracing import Span, span
 
-__all__ = ["ExpectedVersion", "JsonRoute", "RestCause", "json_router", "not_valid", "respond", "rest_app"]
+__all__ = [
+    "HEADERS", "ExpectedVersion", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid", "respond",
+    "rest_app",
+]  # fmt: skip
 
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+ENTITY_TAG = re.compile(r'"([0-9]{1,9})"')
+
+
+async def _unmarked_cause(request: Request) -> Cause:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return Cause(at=datetime.now(UTC), principal=caller and caller.principal)
 
 
 async def _rest_cause(request: Request) -> Cause:
     caller: Caller | None = getattr(request.state, "caller", None)
-    cause = Cause(at=datetime.now(UTC), principal=caller and caller.principal)
+    cause = await _unmarked_cause(request)
     key = request.headers.get("idempotency-key")
     if key is None:
         return cause
@@ -58,7 +68,7 @@ async def _expected_version(request: Request) -> int | None:
     text = request.headers.get("if-match")
     if text in (None, "*"):
         return None
-    match = re.fullmatch(r'"(\d{1,9})"', text)
+    match = ENTITY_TAG.fullmatch(text)
     if match is None:
         raise Invalid("bad-if-match", 'If-Match must be an ETag that we gave, such as "3"')
     return int(match[1])
@@ -67,8 +77,30 @@ async def _expected_version(request: Request) -> int | None:
 RestCause = Annotated[Cause, Depends(_rest_cause)]
 """Parameter of a command's route: when it came, and the mark of its Idempotency-Key."""
 
+UnmarkedCause = Annotated[Cause, Depends(_unmarked_cause)]
+"""The same for a command that needs no Idempotency-Key and does not look at one: done twice it is done once."""
+
 ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
 """Parameter of a command's route: the version that If-Match names, if any."""
+
+HEADERS: Mapping[object, Mapping[str, Any]] = {
+    _rest_cause: {
+        "name": "Idempotency-Key",
+        "description": (
+            "A text of the client's choice for this one request, such as a UUID. Sent again with the same key, the "
+            "request is done once and gets the first answer again; the key of another request is refused (422)."
+        ),
+        "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
+        "example": "5f0c2f6e-58a5-4c0e-9a55-0d7e5c1f2b6d",
+    },
+    _expected_version: {
+        "name": "If-Match",
+        "description": "The `ETag` of an earlier answer: refused (412) if the version is another one by now.",
+        "schema": {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG.pattern})$"},
+        "example": '"3"',
+    },
+}
+"""As OpenAPI describes what these dependencies read: a parameter of FastAPI would be built anew for every route."""
 
 
 async def respond(
@@ -115,11 +147,18 @@ def rest_app(
     settings: Settings, routers: Sequence[APIRouter], refusal: Callable[[Scope], ZerocartError | None] = lambda _: None
 ) -> FastAPI:
     """A FastAPI application of these routers, with our errors; `refusal` says what is not even looked at."""
-    app = FastAPI(title=f"zerocart {settings.service}", redirect_slashes=False)
+    # no document of each service: scripts/openapi.py makes one of all, which the edge serves without waking anybody
+    app = FastAPI(
+        title=f"zerocart {settings.service}",
+        redirect_slashes=False,
+        openapi_url=None,
+        generate_unique_id_function=attrgetter("name"),
+    )
     app.state.verifier = verifier(settings)
     app.state.limits = Limits(settings.rates)
+    app.state.routes = [route for router in routers for route in router.routes]
+    check_rules(app.state.routes)
     for router in routers:
-        check_rules(router.routes)
         app.include_router(router, responses=RESPONSES)
     app.add_exception_handler(ZerocartError, _on_error)
     app.add_exception_handler(RequestValidationError, _on_validation)
@@ -218,7 +257,7 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> set[str]:
-    routes: Sequence[object] = request.app.routes
+    routes: Sequence[object] = request.app.state.routes  # in `app.routes` is what FastAPI makes of routers
     matching = (each for each in routes if isinstance(each, APIRoute) and each.path_regex.match(request.url.path))
     return {method for route in matching for method in route.methods or ()}
 

@@ -26,7 +26,7 @@ from services.kit.tokens import bearer, door_verifier
 from services.kit.warming import warm
 
 if TYPE_CHECKING:
-    from fastapi import APIRouter
+    from fastapi import APIRouter, FastAPI
 
 __all__ = [
     "HEADERS_BYTES_MAX",
@@ -76,7 +76,7 @@ class Service:
             self._door = Door(reactions, self._host.failures, self._host.handler.vault)
         self._door_verifier = door_verifier(self._settings)
         self._routers = routers
-        self._rest: App | None = None
+        self._rest: FastAPI | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
         self._alone = alone
         self._warmed_at = -WARM_AGAIN_SECONDS
@@ -115,7 +115,7 @@ class Service:
         if scope["method"] in COMMAND_METHODS and path not in self._alone:
             self._warm_others()
         started = time.perf_counter()
-        await self._rest_app()(scope, receive, send)
+        await self.rest()(scope, receive, send)
         METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
 
     def _refusal(self, scope: Scope) -> ZerocartError | None:
@@ -150,7 +150,8 @@ class Service:
         else:
             await self._door(scope, receive, send)
 
-    def _rest_app(self) -> App:
+    def rest(self) -> FastAPI:
+        """The REST part, made when first asked for."""
         if self._rest is None:
             from services.kit.rest import rest_app
 

@@ -242,6 +242,7 @@ class Cluster:
             "XDG_DATA_HOME": str(self._home / "edge"),
             "EDGE_PORT": str(self._options.edge_port),
             "EDGE_BIND": "127.0.0.1",
+            "EDGE_FILES": str(self._options.caddyfile.parent),
             **{name: os.environ[name] for name in EDGE_SETTINGS if name in os.environ},
             **upstreams,
         }

@@ -14,12 +14,27 @@ from services.kit.errors import NotFound, Refused
 from services.kit.failures import Failures
 from services.kit.outbox import Publisher
 from services.kit.rest import json_router
+from services.operations.answers import (
+    DISCARDED,
+    LETTER,
+    LETTERS,
+    PARKED,
+    PARKED_AGAIN,
+    REPLAYED,
+    REPLAYED_MANY,
+)
 from services.operations.letters import LETTERS_PAGE_MAX, Letter, Letters, original
 
 __all__ = ["router"]
 
-LetterId = Annotated[str, Path(max_length=64)]
-Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX)]
+LetterId = Annotated[
+    str, Path(max_length=64, description="The id of the letter.", examples=["dl_0a1b2c3d4e5f60718293a4b5"])
+]
+Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX, description="How many at most.", examples=[50])]
+Status = Annotated[
+    Literal["waiting", "replayed", "discarded", "all"],
+    Query(description="Letters that were decided so, or not yet.", examples=["waiting"]),
+]
 
 
 class ReplayBody(BaseModel):
@@ -64,34 +79,38 @@ def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRoute
             await letters.decide(letter.id, "replayed", "handed in again")
         return {"id": letter.id, "type": letter.type, "subject": letter.subject, "replayed": not dry_run}
 
-    @routes.get("/dead-letters", dependencies=reads)
-    async def list_letters(
-        status: Annotated[Literal["waiting", "replayed", "discarded", "all"], Query()] = "waiting", limit: Limit = 100
-    ) -> dict[str, Any]:
+    @routes.get("/dead-letters", responses=LETTERS, dependencies=reads)
+    async def list_dead_letters(status: Status = "waiting", limit: Limit = 100) -> dict[str, Any]:
+        """Messages that a destination did not take, the oldest first, without what is in them."""
         found = await letters.list("" if status == "all" else status, limit)
         return {"dead_letters": jsonable_encoder([letter.shown() for letter in found])}
 
-    @routes.get("/dead-letters/{letter_id}", dependencies=reads)
-    async def look(letter_id: LetterId) -> Any:
+    @routes.get("/dead-letters/{letter_id}", responses=LETTER, dependencies=reads)
+    async def read_dead_letter(letter_id: LetterId) -> Any:
+        """One message that was not taken, with what is in it; refused if there is none."""
         return jsonable_encoder((await letters.find(letter_id)).shown(with_data=True))
 
-    @routes.post("/dead-letters/replay", dependencies=writes)
-    async def replay_many(body: ReplayManyBody) -> dict[str, Any]:
+    @routes.post("/dead-letters/replay", responses=REPLAYED_MANY, dependencies=writes)
+    async def replay_dead_letters(body: ReplayManyBody) -> dict[str, Any]:
+        """Hand in waiting messages again, of one type or of all; what was done already is not done twice."""
         waiting = await letters.list("waiting", body.limit)
         wanted = [letter for letter in waiting if body.type in (None, letter.type)]
         return {"dead_letters": [await hand_in(letter, dry_run=body.dry_run) for letter in wanted]}
 
-    @routes.post("/dead-letters/{letter_id}/replay", dependencies=writes)
-    async def replay(letter_id: LetterId, body: ReplayBody) -> dict[str, Any]:
+    @routes.post("/dead-letters/{letter_id}/replay", responses=REPLAYED, dependencies=writes)
+    async def replay_dead_letter(letter_id: LetterId, body: ReplayBody) -> dict[str, Any]:
+        """Hand in one message again; refused if it was discarded."""
         return await hand_in(await letters.find(letter_id), dry_run=body.dry_run)
 
-    @routes.post("/dead-letters/{letter_id}/discard", dependencies=writes)
-    async def discard(letter_id: LetterId, body: DiscardBody) -> dict[str, Any]:
+    @routes.post("/dead-letters/{letter_id}/discard", responses=DISCARDED, dependencies=writes)
+    async def discard_dead_letter(letter_id: LetterId, body: DiscardBody) -> dict[str, Any]:
+        """Give up one message for a reason; refused if it was given up before."""
         letter = await letters.decide(letter_id, "discarded", body.reason)
         return {"id": letter.id, "status": "discarded", "reason": body.reason}
 
-    @routes.get("/operations/parked", dependencies=reads)
+    @routes.get("/operations/parked", responses=PARKED, dependencies=reads)
     async def list_parked(limit: Limit = 100) -> dict[str, Any]:
+        """Messages that a service tried too often and put aside, with the last error."""
         found = await parked.list(parked_only=True, failures_max=limit)
         return {
             "parked": [
@@ -100,8 +119,9 @@ def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRoute
             ]
         }
 
-    @routes.post("/operations/parked/replay", dependencies=writes)
+    @routes.post("/operations/parked/replay", responses=PARKED_AGAIN, dependencies=writes)
     async def replay_parked(body: ParkedBody) -> dict[str, Any]:
+        """Hand in a message again that a service put aside; refused if there is none."""
         found = await parked.list(parked_only=True, failures_max=LETTERS_PAGE_MAX)
         failure = next((f for f in found if (f.service, f.key) == (body.service, body.key)), None)
         if failure is None:

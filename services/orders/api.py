@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
@@ -12,6 +12,7 @@ from services.kit.errors import FieldError, Forbidden, Invalid
 from services.kit.ids import new_id
 from services.kit.limits import limited
 from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
+from services.orders.answers import AMENDED, CANCELLED, PLACED, REDRAFTED, SUBMITTED
 from services.orders.bodies import AmendBody, CancelBody, OrderBody
 from services.orders.domain import ORDER
 from services.orders.order import Amend, Cancel, OrderCommand, Place, Submit, Wanted
@@ -21,7 +22,10 @@ __all__ = ["router"]
 ESTIMATED_PROCESSING_TIME = "PT1M"
 """ISO 8601; what a customer is told, not a limit."""
 
-OrderId = Annotated[str, Path(max_length=64)]
+OrderId = Annotated[
+    str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
+]
+Draft = Annotated[bool, Query(description="Begin a draft, which is not carried out before `submit`.", examples=[True])]
 Writes = Annotated[Caller, needs("orders:write")]
 
 
@@ -46,33 +50,36 @@ def router(handler: CommandHandler) -> APIRouter:
             headers={"Location": f"/orders/{order_id}"},
         )
 
-    drafted: dict[int | str, dict[str, Any]] = {201: {"description": "A draft was begun."}}
+    @routes.post("/orders", status_code=202, responses=PLACED, dependencies=[limited("place")])
+    async def place_order(body: OrderBody, caller: Writes, cause: RestCause, draft: Draft = False) -> Response:
+        """Place an order, or begin a draft of one, for the caller, or for anybody with `orders:admin`.
 
-    @routes.post("/orders", status_code=202, responses=drafted, dependencies=[limited("place")])
-    async def place(
-        body: OrderBody, caller: Writes, cause: RestCause, draft: Annotated[bool, Query()] = False
-    ) -> Response:
+        Refused if prices are of several currencies, come to nothing or to another `total`, or if it is nobody's.
+        """
         order_id = new_id("ord")
         command = Place(at=cause.at, wanted=_wanted(order_id, body, caller), draft=draft)
         return await answer(order_id, command, cause, 201 if draft else 202, _placed(order_id, draft))
 
-    @routes.put("/orders/{order_id}")
-    async def redraft(
+    @routes.put("/orders/{order_id}", responses=REDRAFTED)
+    async def redraft_order(
         order_id: OrderId, body: OrderBody, caller: Writes, cause: RestCause, version: ExpectedVersion
     ) -> Response:
+        """Write a draft of the caller's own anew; refused if it was submitted."""
         command = Place(at=cause.at, wanted=_wanted(order_id, body, caller), redraft=True, own=caller.own)
         return await answer(order_id, command, cause, 200, _placed(order_id, draft=True), version)
 
-    @routes.post("/orders/{order_id}/submit", status_code=202)
-    async def submit(order_id: OrderId, caller: Writes, cause: RestCause, version: ExpectedVersion) -> Response:
+    @routes.post("/orders/{order_id}/submit", status_code=202, responses=SUBMITTED)
+    async def submit_order(order_id: OrderId, caller: Writes, cause: RestCause, version: ExpectedVersion) -> Response:
+        """Place a draft of the caller's own as it is; twice is as once, and what was imported is refused."""
         return await answer(
             order_id, Submit(at=cause.at, own=caller.own), cause, 202, _placed(order_id, draft=False), version
         )
 
-    @routes.patch("/orders/{order_id}", status_code=202)
-    async def amend(
+    @routes.patch("/orders/{order_id}", status_code=202, responses=AMENDED)
+    async def amend_order(
         order_id: OrderId, body: AmendBody, caller: Writes, cause: RestCause, version: ExpectedVersion
     ) -> Response:
+        """Change where an order of the caller's own goes, to whom, or its notes; refused once it is confirmed."""
         if not body.model_fields_set:
             raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
         command = Amend(
@@ -86,10 +93,11 @@ def router(handler: CommandHandler) -> APIRouter:
         )
         return await answer(order_id, command, cause, 202, {"order_id": order_id}, version)
 
-    @routes.post("/orders/{order_id}/cancel", status_code=202)
-    async def cancel(
+    @routes.post("/orders/{order_id}/cancel", status_code=202, responses=CANCELLED)
+    async def cancel_order(
         order_id: OrderId, body: CancelBody, caller: Writes, cause: RestCause, version: ExpectedVersion
     ) -> Response:
+        """Cancel an order of the caller's own and undo what was done for it; refused once it is shipped."""
         command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, own=caller.own)
         return await answer(order_id, command, cause, 202, {"order_id": order_id, "status": "cancelling"}, version)
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
 from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, PaymentMethod, Priority
 from services.kit.errors import FieldError, Invalid
@@ -35,6 +36,21 @@ def _on_lines(address: Address) -> Address:
     return address
 
 
+EXAMPLE: JsonDict = {
+    "email": "ann@example.com",
+    "customer_name": "Ann Archer",
+    "items": [
+        {
+            "product_id": "MUG",
+            "product_name": "Mug",
+            "quantity": 2,
+            "unit_price": {"amount": "4.50", "currency": "GBP"},
+        }
+    ],
+    "shipping_address": {"name": "Ann Archer", "line1": "1 High Street", "city": "Leeds", "country": "GB"},
+    "payment_method": {"kind": "card", "token": "tok_approve"},
+    "total": {"amount": "9.00", "currency": "GBP"},
+}
 Exact = BeforeValidator(_exact, json_schema_input_type=Annotated[str, Field(pattern=AMOUNT)])
 Destination = Annotated[Address, AfterValidator(_on_lines)]
 
@@ -107,6 +123,7 @@ class DetailsBody(BaseModel):
 class OrderBody(DetailsBody):
     """An order as a client sends it."""
 
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
     payment_method: PaymentMethod
     placed_at: KnownInstant | None = Field(
         default=None,

@@ -27,7 +27,7 @@ from services.kit.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.ids import id_of
 from services.kit.instants import KnownInstant
 from services.kit.problems import described, status_of
-from services.kit.rest import RestCause, json_router, not_valid
+from services.kit.rest import UnmarkedCause, json_router, not_valid
 from services.kit.texts import ONE_LINE, Line
 from services.orders.bodies import DetailsBody
 from services.orders.domain import ORDER
@@ -170,10 +170,11 @@ def router(handler: CommandHandler) -> APIRouter:
     @routes.post(
         "/orders/imports",
         response_model=Answers,
+        response_description="What became of each order.",
         response_model_exclude_none=True,
         openapi_extra={"requestBody": {"content": {"application/json": {"example": EXAMPLE}}}},
     )
-    async def bring(body: ImportBody, caller: Imports, cause: RestCause) -> Any:
+    async def import_orders(body: ImportBody, caller: Imports, cause: UnmarkedCause) -> Any:
         """Take in orders that were paid and shipped elsewhere: nobody is charged, nothing is sent, no mail is written.
 
         The same order again changes nothing, so what was not answered is sent again; no Idempotency-Key is needed.
@@ -183,8 +184,7 @@ def router(handler: CommandHandler) -> APIRouter:
             raise Forbidden(ORDERS_ADMIN)
         await handler.relay.publisher.ensure_available()
         given = cast("list[FinishedBody | Faulty]", body.orders)
-        once = Cause(at=cause.at, principal=cause.principal)  # a number is a key of its own
-        found = await asyncio.gather(*(_brought(handler, body.source, one, once) for one in given))
+        found = await asyncio.gather(*(_brought(handler, body.source, one, cause) for one in given))
         positions = [outcome.position for outcome, _ in found if outcome]
         return {
             "orders": [answer for _, answer in found],

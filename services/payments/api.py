@@ -10,17 +10,23 @@ from services.kit.access import needs
 from services.kit.commands import CommandHandler
 from services.kit.errors import NotFound
 from services.kit.rest import json_router
+from services.payments.answers import PAYMENT as PAYMENT_SHOWN
 from services.payments.domain import PAYMENT, Closed, Declined, Held, Payment, Taken
 
 __all__ = ["router"]
+
+OrderId = Annotated[
+    str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
+]
 
 
 def router(handler: CommandHandler) -> APIRouter:
     """The routes of payments."""
     routes = json_router()
 
-    @routes.get("/payments/{order_id}", dependencies=[needs("payments:read")])
-    async def read(order_id: Annotated[str, Path(max_length=64)]) -> dict[str, Any]:
+    @routes.get("/payments/{order_id}", responses=PAYMENT_SHOWN, dependencies=[needs("payments:read")])
+    async def read_payment(order_id: OrderId) -> dict[str, Any]:
+        """What became of the money for an order; refused if none was asked for."""
         loaded = await handler.reload(PAYMENT, order_id)
         if loaded.version == 0:
             raise NotFound("payment-not-found", "no money was asked for this order")

@@ -24,7 +24,7 @@ from services.kit.errors import Invalid, Unauthenticated, Unavailable
 from services.kit.log import Mark
 from services.kit.logs import log
 from services.kit.metrics import METRICS
-from services.kit.rest import RestCause, json_router
+from services.kit.rest import UnmarkedCause, json_router
 from services.kit.secrets import Secret
 from services.payments.domain import PAYMENT, NotDone, Report, What, is_unwanted
 from services.payments.stripe import Stripe, of_minor_units
@@ -34,7 +34,14 @@ __all__ = ["TOLERANCE_SECONDS", "router", "verify"]
 TOLERANCE_SECONDS = 300.0
 """How old an event may be: an older one may be a replay."""
 SIGNATURES_MAX = 10
-Signature = Annotated[str, Header(max_length=4096)]
+Signature = Annotated[
+    str,
+    Header(
+        max_length=4096,
+        description="What Stripe makes of the body and a secret.",
+        examples=["t=1764072000,v1=5257a869e7"],
+    ),
+]
 ID_CHARS_MAX = 255
 
 
@@ -166,7 +173,8 @@ def router(webhook: Webhook) -> APIRouter:
     routes = json_router()
 
     @routes.post("/payments/webhooks/stripe", status_code=204, dependencies=[PUBLIC])
-    async def hear(request: Request, cause: RestCause, stripe_signature: Signature = "") -> Response:
+    async def hear_stripe(request: Request, cause: UnmarkedCause, stripe_signature: Signature = "") -> Response:
+        """Hear from Stripe about a payment; refused if Stripe did not sign it a moment ago."""
         outcome = await webhook.hear(await request.body(), stripe_signature, cause)
         METRICS.count("webhooks", outcome=outcome.replace(" ", "-"))
         return Response(status_code=204)

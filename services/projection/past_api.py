@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from fastapi.encoders import jsonable_encoder
 
 from services.kit.access import Caller, needs
-from services.kit.asking import Id, level_with, wrong
+from services.kit.asking import id_in_path, level_with, wrong
 from services.kit.errors import NotFound
 from services.kit.instants import Rfc3339
 from services.kit.rest import json_router
@@ -17,7 +17,17 @@ from services.projection.past import Past, Then
 
 __all__ = ["router"]
 
-At = Annotated[Rfc3339, Query(description="As of when (RFC 3339, with zone, not in the future)")]
+OrderId = Annotated[str, id_in_path("The id of the order.", "ord_iwc61wrq2spsmypx929bhj947yw")]
+At = Annotated[
+    Rfc3339,
+    Query(
+        description=(
+            "As of when (RFC 3339, with zone, not in the future): what would have been answered then, but for what was "
+            "erased since."
+        ),
+        examples=["2026-11-23T12:00:00Z"],
+    ),
+]
 
 
 def router(past: Past) -> APIRouter:
@@ -25,7 +35,7 @@ def router(past: Past) -> APIRouter:
     routes = json_router()
 
     @routes.get("/orders/{order_id}", dependencies=[level_with(past.wait_for)])
-    async def read_order_then(order_id: Id, at: At, caller: Annotated[Caller, needs("orders:read")]) -> Any:
+    async def read_order_then(order_id: OrderId, at: At, caller: Annotated[Caller, needs("orders:read")]) -> Any:
         """What GET /orders/{order_id} would have answered then, but for what was erased since."""
         if at > datetime.now(UTC):
             raise wrong("at", "this instant is in the future")

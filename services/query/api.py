@@ -10,15 +10,19 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.encoders import jsonable_encoder
 
 from services.kit.access import ORDERS_ADMIN, Caller, needs
-from services.kit.asking import Id, level_with, wrong
+from services.kit.asking import level_with, wrong
 from services.kit.errors import Forbidden, NotFound
 from services.kit.rest import json_router
+from services.query.answers import LEVEL, LEVELS, ORDER, ORDERS
 from services.query.filters import OrderFilter
 from services.query.finding import RELEVANCE
 from services.query.listing import NEWEST_FIRST
 from services.query.paging import Page, Window
 from services.query.parameters import (
     CustomerFilter,
+    CustomerId,
+    OrderId,
+    ProductId,
     SortText,
     StockText,
     order_filter,
@@ -26,7 +30,7 @@ from services.query.parameters import (
     window,
 )
 from services.query.reading import Reading, StockFilter
-from services.query.sheets import CSV, Sheet, csv_wanted
+from services.query.sheets import Sheet, csv_wanted
 from services.query.shown import ORDER_COLUMNS
 
 __all__ = ["router"]
@@ -42,15 +46,6 @@ Part = Annotated[Window, Depends(window)]
 LowStock = Annotated[
     bool, Query(description="Only products of which less is available than `low_below`.", examples=[True])
 ]
-LIST: Any = {
-    200: {
-        "description": (
-            "One page as JSON; with `Accept: text/csv` the whole list, without the parameters of pages and not by "
-            "relevance. A cell that a spreadsheet would calculate has an apostrophe in front."
-        ),
-        "content": {CSV: {"schema": {"type": "string"}}},
-    }
-}
 
 
 def router(reading: Reading) -> APIRouter:
@@ -69,7 +64,7 @@ def router(reading: Reading) -> APIRouter:
     ready_for_one = [level_with(partial(reading.wait_for, views=VIEWS_OF_ONE_ORDER))]
     stock_ready = [*ready, needs("stock:read")]
 
-    @routes.get("/orders", dependencies=ready, responses=LIST)
+    @routes.get("/orders", dependencies=ready, responses=ORDERS)
     async def list_orders(
         request: Request,
         response: Response,
@@ -79,20 +74,22 @@ def router(reading: Reading) -> APIRouter:
         customer_id: CustomerFilter = None,
         sort: SortText = None,
     ) -> Any:
+        """The caller's orders, or with `orders:admin` everybody's: those that fit all filters, by pages or as CSV."""
         response.headers["Vary"] = "Accept"
         whose = _within_reach(caller, customer_id)
         return await listed(request, replace(wanted, customer_id=whose), sort, part)
 
-    @routes.get("/orders/{order_id}", dependencies=ready_for_one)
-    async def read_order(order_id: Id, caller: ReadsOrders) -> Any:
+    @routes.get("/orders/{order_id}", dependencies=ready_for_one, responses=ORDER)
+    async def read_order(order_id: OrderId, caller: ReadsOrders) -> Any:
+        """An order of the caller's own, or with `orders:admin` any, with its lines and all that happened to it."""
         order = await reading.order(order_id, caller.own)
         if caller.own is not None:
             order["timeline"] = [{**moment, "by": None} for moment in order["timeline"]]  # who runs the shop is its own
         return jsonable_encoder(order)
 
-    @routes.get("/customers/{customer_id}/orders", dependencies=ready, responses=LIST)
+    @routes.get("/customers/{customer_id}/orders", dependencies=ready, responses=ORDERS)
     async def orders_of_customer(
-        customer_id: Id,
+        customer_id: CustomerId,
         request: Request,
         response: Response,
         caller: ReadsOrders,
@@ -100,17 +97,20 @@ def router(reading: Reading) -> APIRouter:
         part: Part,
         sort: SortText = None,
     ) -> Any:
+        """The orders of one customer, as `GET /orders` has them; refused if that is somebody else."""
         if not caller.may_reach(customer_id):
             raise NotFound("customer-not-found", "there is no such customer")
         response.headers["Vary"] = "Accept"
         return await listed(request, replace(wanted, customer_id=customer_id), sort, part)
 
-    @routes.get("/stock", dependencies=stock_ready)
+    @routes.get("/stock", dependencies=stock_ready, responses=LEVELS)
     async def list_stock(part: Part, low_stock: LowStock = False, q: StockText = None) -> Any:
+        """How much there is of each product, by id, page by page."""
         return _page("stock", await reading.stock(StockFilter(low_stock, q), part), part)
 
-    @routes.get("/stock/{product_id}", dependencies=stock_ready)
-    async def read_level(product_id: Id) -> Any:
+    @routes.get("/stock/{product_id}", dependencies=stock_ready, responses=LEVEL)
+    async def read_level(product_id: ProductId) -> Any:
+        """How much there is of one product; refused if it was never counted."""
         return jsonable_encoder(await reading.level(product_id))
 
     return routes

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Request
 from pydantic import StringConstraints
 
-from services.kit.asking import PRINTABLE, wrong
+from services.kit.asking import PRINTABLE, id_in_path, wrong
 from services.kit.instants import Rfc3339
 from services.kit.terms import terms
 from services.kit.texts import ONE_LINE
@@ -20,6 +20,9 @@ from services.query.words import TEXT_CHARS_MAX, WORDS_MAX
 
 __all__ = [
     "CustomerFilter",
+    "CustomerId",
+    "OrderId",
+    "ProductId",
     "SortText",
     "StockText",
     "order_filter",
@@ -39,6 +42,9 @@ AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 Status = Literal[
     "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
 ]
+OrderId = Annotated[str, id_in_path("The id of the order.", "ord_iwc61wrq2spsmypx929bhj947yw")]
+CustomerId = Annotated[str, id_in_path("The id of the customer.", "usr_01jd8xk3v5e6s7t8w9x0y1z2a3")]
+ProductId = Annotated[str, id_in_path("The id of the product.", "85123A")]
 CustomerFilter = Annotated[
     str | None,
     Query(max_length=64, pattern=PRINTABLE, description="Orders of this customer.", examples=["usr_01jd8x"]),

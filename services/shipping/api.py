@@ -11,11 +11,15 @@ from services.kit.access import needs
 from services.kit.commands import CommandHandler
 from services.kit.errors import NotFound
 from services.kit.rest import RestCause, json_router, respond
+from services.shipping.answers import SHIPMENT as SHIPMENT_SHOWN
+from services.shipping.answers import TRACKED
 from services.shipping.domain import SHIPMENT, Created, Prepared, Shipment, Track, Travelling
 
 __all__ = ["router"]
 
-OrderId = Annotated[str, Path(max_length=64)]
+OrderId = Annotated[
+    str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
+]
 
 
 class TrackingBody(BaseModel):
@@ -29,15 +33,22 @@ def router(handler: CommandHandler) -> APIRouter:
     """The routes of shipping."""
     routes = json_router()
 
-    @routes.get("/shipments/{order_id}", dependencies=[needs("shipments:read")])
-    async def read(order_id: OrderId) -> dict[str, Any]:
+    @routes.get("/shipments/{order_id}", responses=SHIPMENT_SHOWN, dependencies=[needs("shipments:read")])
+    async def read_shipment(order_id: OrderId) -> dict[str, Any]:
+        """Where the parcels of an order are; refused if none were planned."""
         loaded = await handler.reload(SHIPMENT, order_id)
         if loaded.version == 0:
             raise NotFound("shipment-not-found", "there is no such shipment")
         return {"order_id": order_id, **_shown(loaded.state)}
 
-    @routes.post("/shipments/{order_id}/tracking", status_code=202, dependencies=[needs("shipments:write")])
-    async def track(order_id: OrderId, body: TrackingBody, cause: RestCause) -> Response:
+    @routes.post(
+        "/shipments/{order_id}/tracking",
+        status_code=202,
+        responses=TRACKED,
+        dependencies=[needs("shipments:write")],
+    )
+    async def track_shipment(order_id: OrderId, body: TrackingBody, cause: RestCause) -> Response:
+        """Hear from the carrier how far a shipment is; refused if it was not handed over."""
         command = Track(at=cause.at, order_id=order_id, status=body.status)
         return await respond(
             handler.relay,

@@ -16,7 +16,7 @@ from services.kit.ids import new_id
 from services.kit.limits import limited
 from services.kit.message import Email
 from services.kit.metrics import METRICS
-from services.kit.rest import ExpectedVersion, RestCause, json_router
+from services.kit.rest import ExpectedVersion, RestCause, UnmarkedCause, json_router
 from services.kit.texts import ONE_LINE, Line
 from services.users.account import (
     Activate,
@@ -39,6 +39,16 @@ from services.users.account import (
     User,
 )
 from services.users.accounts import Accounts
+from services.users.answers import (
+    CHANGED,
+    PREFERENCES,
+    PREFERRED,
+    REGISTERED,
+    RESET_ASKED,
+    STATUS,
+    USER,
+    VERIFYING,
+)
 from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from services.users.persons import Erase, Persons
 from services.users.proofs import Proofs
@@ -54,8 +64,20 @@ Age = Annotated[int, Field(ge=18, le=120, strict=True)]
 Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
 Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX)]
 Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
-PersonId = Annotated[str, Path(pattern=r"^[!-$&-~]{1,64}$")]
-UserId = Annotated[str, Path(pattern=r"^usr_[0-9a-z]{26}$")]
+PersonId = Annotated[
+    str,
+    Path(
+        pattern=r"^[!-$&-~]{1,64}$",
+        description="Whom to forget: of a guest the id of the order, else the `customer_id` that orders name.",
+        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
+    ),
+]
+UserId = Annotated[
+    str,
+    Path(
+        pattern=r"^usr_[0-9a-z]{26}$", description="The id of the account.", examples=["usr_01jd8xk3v5e6s7t8w9x0y1z2a3"]
+    ),
+]
 
 
 async def _readable(user_id: UserId, caller: Annotated[Caller, needs("users:read")]) -> str:
@@ -95,6 +117,12 @@ class ProfileBody(Strict):
 class RegistrationBody(ProfileBody):
     """An account to be made."""
 
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"email": "ann@example.com", "name": "Ann Archer", "password": "correct horse battery"}]
+        },
+    )
     email: Email
     password: Password
     newsletter: bool = Field(default=False, strict=True)
@@ -154,8 +182,9 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
     """The routes of accounts; whose an account is, is settled before they are reached."""
     routes = json_router(small=True)
 
-    @routes.post("/users", status_code=201, dependencies=[PUBLIC, limited("register")])
-    async def register(body: RegistrationBody, cause: RestCause) -> Response:
+    @routes.post("/users", status_code=201, responses=REGISTERED, dependencies=[PUBLIC, limited("register")])
+    async def register_user(body: RegistrationBody, cause: RestCause) -> Response:
+        """Make an account for whoever asks, and mail a token to its address; refused if the address has one."""
         METRICS.count("registrations", outcome="attempted")
         command = _registration(body, cause, times)
         hashed = await proofs.passwords.hash(body.password.get_secret_value())
@@ -168,19 +197,26 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
         user_id = _id_of(outcome, command.user_id)
         return _answer(outcome, 201, _shown(user_id, outcome.state), {"Location": f"/users/{user_id}"})
 
-    @routes.get("/users/{user_id}")
-    async def look(user_id: Readable) -> Response:
+    @routes.get("/users/{user_id}", responses=USER)
+    async def read_user(user_id: Readable) -> Response:
+        """The caller's own account, or anybody's with `users:admin`."""
         user, version = await accounts.known(user_id)
         return _json(200, _shown(user_id, user), {"ETag": f'"{version}"'})
 
-    @routes.put("/users/{user_id}")
-    async def rewrite(user_id: Writable, body: ProfileBody, cause: RestCause, version: ExpectedVersion) -> Response:
+    @routes.put("/users/{user_id}", responses=CHANGED)
+    async def rewrite_profile(
+        user_id: Writable, body: ProfileBody, cause: RestCause, version: ExpectedVersion
+    ) -> Response:
+        """Write the profile anew, as a whole; refused if the account is suspended."""
         return await change(
             user_id, ChangeProfile(at=cause.at, user_id=user_id, changes=body.model_dump()), cause, version
         )
 
-    @routes.patch("/users/{user_id}")
-    async def amend(user_id: Writable, body: ProfilePatch, cause: RestCause, version: ExpectedVersion) -> Response:
+    @routes.patch("/users/{user_id}", responses=CHANGED)
+    async def amend_profile(
+        user_id: Writable, body: ProfilePatch, cause: RestCause, version: ExpectedVersion
+    ) -> Response:
+        """Change parts of the profile; refused if there is none to change, or the account is suspended."""
         changes = body.model_dump(exclude_unset=True)
         if not changes:
             raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
@@ -192,23 +228,29 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
         return _answer(outcome, 200, _shown(user_id, outcome.state))
 
     @routes.delete("/users/{user_id}", status_code=204)
-    async def delete(user_id: Writable, cause: RestCause, version: ExpectedVersion) -> Response:
+    async def delete_user(user_id: Writable, cause: RestCause, version: ExpectedVersion) -> Response:
+        """Delete the account and forget whose it was, everywhere and for ever; twice is as once."""
         outcome = await accounts.carry_out(Delete(at=cause.at, user_id=user_id), cause, expected_version=version)
         return _answer(outcome, 204)
 
-    @routes.get("/users/{user_id}/preferences")
-    async def preferences(user_id: Readable) -> Response:
+    @routes.get("/users/{user_id}/preferences", responses=PREFERENCES)
+    async def read_preferences(user_id: Readable) -> Response:
+        """What the user wants to hear from us."""
         user, version = await accounts.known(user_id)
         return _json(200, _preferences(user), {"ETag": f'"{version}"'})
 
-    @routes.put("/users/{user_id}/preferences")
-    async def prefer(user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion) -> Response:
-        return await change_preferences(user_id, body.model_dump(), cause, version)
-
-    @routes.patch("/users/{user_id}/preferences")
-    async def prefer_some(
+    @routes.put("/users/{user_id}/preferences", responses=PREFERRED)
+    async def rewrite_preferences(
         user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion
     ) -> Response:
+        """Say what the user wants to hear, as a whole: what is left out is as it was in the beginning."""
+        return await change_preferences(user_id, body.model_dump(), cause, version)
+
+    @routes.patch("/users/{user_id}/preferences", responses=PREFERRED)
+    async def amend_preferences(
+        user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion
+    ) -> Response:
+        """Change a part of what the user wants to hear; refused if the account is suspended."""
         return await change_preferences(user_id, body.model_dump(exclude_unset=True), cause, version)
 
     async def change_preferences(user_id: str, changes: dict[str, bool], cause: Cause, version: int | None) -> Response:
@@ -216,16 +258,23 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
         outcome = await accounts.carry_out(command, cause, expected_version=version)
         return _answer(outcome, 200, _preferences(outcome.state))
 
-    @routes.post("/users/{user_id}/verification", status_code=202, dependencies=[PUBLIC, limited("mail-token")])
-    async def verify_again(user_id: UserId, cause: RestCause) -> Response:
+    @routes.post(
+        "/users/{user_id}/verification",
+        status_code=202,
+        responses=VERIFYING,
+        dependencies=[PUBLIC, limited("mail-token")],
+    )
+    async def request_verification(user_id: UserId, cause: RestCause) -> Response:
+        """Mail another token for `activate`; refused if the account is active, or too many mails stayed unanswered."""
         command = RequestVerification(
             at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=cause.at + times.verification
         )
         outcome = await accounts.carry_out(command, cause)
         return _answer(outcome, 202, _status_of(user_id, outcome.state))
 
-    @routes.post("/users/{user_id}/activate", dependencies=[PUBLIC, limited("token")])
-    async def activate(user_id: UserId, body: TokenBody, cause: RestCause) -> Response:
+    @routes.post("/users/{user_id}/activate", responses=STATUS, dependencies=[PUBLIC, limited("token")])
+    async def activate_user(user_id: UserId, body: TokenBody, cause: RestCause) -> Response:
+        """Open the account with the token that was mailed; refused if the token is wrong, replaced or expired."""
         outcome = await accounts.repeated(cause)
         if outcome is None:
             notice_id = await proofs.verification(user_id, body.token.get_secret_value())
@@ -234,6 +283,7 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
 
     @routes.post("/users/{user_id}/password", status_code=204)
     async def change_password(user_id: Writable, body: PasswordBody, cause: RestCause) -> Response:
+        """Set another password and end all sessions; refused if the current one is wrong or the account not active."""
         outcome = await accounts.repeated(cause)
         if outcome is None:
             await proofs.current_password(user_id, body.current.get_secret_value(), cause.at)
@@ -242,8 +292,12 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
             outcome = await accounts.carry_out(command, cause, password_hash=hashed)
         return _answer(outcome, 204)
 
-    @routes.post("/password-reset", status_code=202, dependencies=[PUBLIC, limited("mail-token")])
-    async def request_reset(body: ResetBody, cause: RestCause) -> Response:
+    @routes.post(
+        "/password-reset", status_code=202, responses=RESET_ASKED, dependencies=[PUBLIC, limited("mail-token")]
+    )
+    async def request_password_reset(body: ResetBody, cause: UnmarkedCause) -> Response:
+        """Mail a token for another password to whoever forgot theirs; answers the same if there is no such account."""
+
         async def act(user_id: str) -> None:
             expires_at = cause.at + times.reset
             command = RequestReset(at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=expires_at)
@@ -254,7 +308,8 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
         return _json(202, {})
 
     @routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, limited("token")])
-    async def reset(body: ResetConfirmBody, cause: RestCause) -> Response:
+    async def reset_password(body: ResetConfirmBody, cause: RestCause) -> Response:
+        """Set another password with the token that was mailed; refused if the token is wrong, used or expired."""
         outcome = await accounts.repeated(cause)
         if outcome is None:
             user_id, reset_id = await proofs.reset(body.token.get_secret_value())
@@ -263,18 +318,21 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
             outcome = await accounts.carry_out(command, cause, password_hash=hashed)
         return _answer(outcome, 204)
 
-    @routes.post("/users/{user_id}/suspend", dependencies=[needs(USERS_ADMIN)])
-    async def suspend(user_id: UserId, body: SuspensionBody, cause: RestCause) -> Response:
+    @routes.post("/users/{user_id}/suspend", responses=STATUS, dependencies=[needs(USERS_ADMIN)])
+    async def suspend_user(user_id: UserId, body: SuspensionBody, cause: RestCause) -> Response:
+        """Shut an account for a reason and end its sessions; refused if its address was not verified."""
         outcome = await accounts.carry_out(Suspend(at=cause.at, user_id=user_id, reason=body.reason), cause)
         return _answer(outcome, 200, _status_of(user_id, outcome.state))
 
-    @routes.post("/users/{user_id}/reinstate", dependencies=[needs(USERS_ADMIN)])
-    async def reinstate(user_id: UserId, cause: RestCause) -> Response:
+    @routes.post("/users/{user_id}/reinstate", responses=STATUS, dependencies=[needs(USERS_ADMIN)])
+    async def reinstate_user(user_id: UserId, cause: RestCause) -> Response:
+        """Open an account again that was suspended; refused if its address was not verified."""
         outcome = await accounts.carry_out(Reinstate(at=cause.at, user_id=user_id), cause)
         return _answer(outcome, 200, _status_of(user_id, outcome.state))
 
     @routes.delete("/persons/{person_id}", status_code=204, dependencies=[needs(USERS_ADMIN)])
-    async def erase(person_id: PersonId, cause: RestCause) -> Response:
+    async def erase_person(person_id: PersonId, cause: UnmarkedCause) -> Response:
+        """Forget a guest, or a customer without an account, everywhere and for ever; refused if it is a user."""
         await persons.erase(Erase(at=cause.at, person_id=person_id), cause)
         return Response(status_code=204)
 

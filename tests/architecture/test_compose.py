@@ -38,6 +38,15 @@ def test_each_container_may_do_little(name):
     assert container.get("healthcheck", {}).get("start_period") == "5m" or name in {*IN_A_PROFILE, "setup"}
 
 
+def test_the_edge_has_the_files_that_it_reads_and_can_change_none():
+    folder = ROOT / "docker" / "edge"
+    (root,) = set(re.findall(r"\{\$EDGE_FILES:(/\w+)\}", (folder / "Caddyfile").read_text()))
+    files = {"Caddyfile": "/etc/caddy/Caddyfile", "openapi.json": f"{root}/openapi.json"}
+    assert COMPOSE["edge"]["volumes"] == [f"./docker/edge/{name}:{place}:ro" for name, place in files.items()]
+    image = (folder / "Dockerfile").read_text()  # Knative's
+    assert all(f"COPY {name} {place}\n" in image for name, place in files.items())
+
+
 def test_no_secret_stands_in_it():
     for container in COMPOSE.values():
         for name, value in container.get("environment", {}).items():

@@ -37,6 +37,7 @@ def test_it_starts_where_it_may_do_nothing_and_ends_when_told(edge):
     away = httpx.get(f"{base_url}/orders", timeout=30)
     assert (away.status_code, away.json()["code"]) == (503, "service-away")
     assert httpx.get(f"{base_url}/events").status_code == 404
+    assert httpx.get(f"{base_url}/openapi.json").json()["info"]["title"] == "zerocart"
     assert run("docker", "diff", edge) == ""
     run("docker", "stop", "--time", "20", edge)
     assert run("docker", "inspect", "--format", "{{.State.ExitCode}}", edge).strip() == "0"

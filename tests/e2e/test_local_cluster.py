@@ -141,6 +141,7 @@ def test_two_clusters_side_by_side(local, tmp_path):
 def test_the_edge_shows_little_and_tells_clients_apart_itself(local):
     form = {"grant_type": "password", "username": "ann@example.com", "password": "guess"}
     with local.stranger() as client:
+        assert client.get("/openapi.json").json()["info"]["title"] == "zerocart"
         answers: list[httpx.Response] = []
         for number in range(25):
             lies = {"X-Client-Ip": f"203.0.113.{number}", "X-Forwarded-For": f"203.0.113.{number}"}

@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from scripts.openapi import DOCUMENT
 from services.local.process import free_port
 from services.run import SERVICES
 from tests.architecture.rules import ROOT
@@ -111,7 +112,7 @@ def edge(tmp_path_factory) -> Generator[Edge]:
     at = f"127.0.0.1:{upstream.server_port}"
     environ = {
         "PATH": os.environ["PATH"], "HOME": home, "XDG_CONFIG_HOME": home, "XDG_DATA_HOME": home,
-        "EDGE_PORT": str(port), "EDGE_BIND": "127.0.0.1", "ZEROCART_CORS_ORIGINS": ",".join(ORIGINS),
+        "EDGE_PORT": str(port), "EDGE_BIND": "127.0.0.1", "EDGE_FILES": str(DOCUMENT.parent), "ZEROCART_CORS_ORIGINS": ",".join(ORIGINS),
         **{f"{name.upper()}_UPSTREAM": at for name in SERVICES}, "SHIPPING_UPSTREAM": f"127.0.0.1:{gone}",
     }  # fmt: skip
     caddy = [str(Path(sys.executable).parent / "caddy"), "run", "--config", str(ROOT / "docker/edge/Caddyfile")]
@@ -182,7 +183,26 @@ def test_what_comes_through_is_hardened_once(client: httpx.Client):
     assert "access-control-allow-origin" not in answer.headers  # that is for the service to say, and once
 
 
-HIDDEN = ("events", "metrics", "healthz/live", "projection/views", "openapi.json", "docs")
+def test_the_document_is_read_from_a_file_and_wakes_nobody(edge: Edge, client: httpx.Client):
+    for origin in (*ORIGINS, *STRANGERS, ""):
+        for method in ("GET", "HEAD"):
+            answer = client.request(method, "/openapi.json", headers={"Origin": origin} if origin else {})
+            assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json"), method
+            assert answer.content == (DOCUMENT.read_bytes() if method == "GET" else b"")
+            assert int(answer.headers["content-length"]) == DOCUMENT.stat().st_size
+            assert answer.headers.get("access-control-allow-origin") == (origin if origin in ORIGINS else None)
+            assert {name: answer.headers.get(name) for name in HARDENED} == HARDENED
+            assert "server" not in answer.headers
+    for path in ("/OpenAPI.json", "/orders/../openapi.json", "/openapi.json?at=x"):
+        assert client.get(path).json()["info"]["title"] == "zerocart", path
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+        assert client.request(method, "/openapi.json").status_code == 404, method
+    for path in ("/openapi.json/", "/openapi.json/x", "/openapi", "/openapi.json%00"):
+        assert client.get(path).status_code in (400, 404), path
+    assert edge.reached.lines == []
+
+
+HIDDEN = ("events", "metrics", "healthz/live", "projection/views", "docs", "Caddyfile", "Dockerfile")
 TRICKS = (
     "/{}", "//{}", "/orders/../{}", "/orders/%2e%2e/{}", "/orders/..%2f{}", "/orders/%2e%2e%2f{}", "/orders%2f..%2f{}",
     "/orders/./../{}", "/users//../{}", "/token/../{}", "/stock/../../{}", "/orders/..//{}", "/./{}", "/%2e/{}", "/orders/x/../../{}",

@@ -29,6 +29,7 @@ from services.projection.versions import ReadDatabase
 from services.projection.view import View
 from services.projection.views import VIEWS
 from services.query.app import create_app as create_query
+from tests.services.documented import held
 from tests.tokens import TRUST, authorization
 
 VAULT_KEY = plain("v" * 32)
@@ -186,6 +187,7 @@ async def running(database) -> AsyncGenerator[ReadSide]:
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),
             base_url="http://zerocart",
             headers=authorization(),
+            event_hooks={"response": [held]},
         )
         for app in apps
     ]

@@ -32,6 +32,7 @@ from services.scheduler.app import create_app as scheduler
 from services.shipping.app import create_app as shipping
 from services.users.app import create_app as users
 from tests.architecture.rules import ROOT
+from tests.services.documented import held
 from tests.services.read_side import VAULT_KEY
 from tests.tokens import TRUST, authorization
 
@@ -215,7 +216,11 @@ async def running(
     for name, app in apps.items():
         transport = httpx.ASGITransport(app)
         bus.clients[name] = httpx.AsyncClient(
-            transport=transport, base_url=f"http://{name}", timeout=60, headers=authorization()
+            transport=transport,
+            base_url=f"http://{name}",
+            timeout=60,
+            headers=authorization(),
+            event_hooks={"response": [held]},
         )
     yield System(bus, mails, database)
     await bus.quiet()

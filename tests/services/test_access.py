@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scripts.openapi import every_service, routes_of
 from services.kit.access import Access, Public, check_rules, rule_of
 from services.kit.errors import Unauthenticated, ZerocartError
 from services.kit.jws import Jws, UnsignedError, public_key
@@ -24,7 +24,6 @@ from services.kit.rest import json_router
 from services.kit.secrets import plain
 from services.kit.settings import Settings
 from services.kit.tokens import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS_MAX, TOKEN_CHARS_MAX, Trust, Verifier, verifier
-from services.kit.vault import MemoryVault
 from tests.services import read_side
 from tests.services.system import order, running
 from tests.tokens import AUDIENCE, ISSUER, KEY, KEY_ID, TRUST, authorization, claims, customer, jwk, key_set, signed
@@ -307,39 +306,6 @@ async def test_the_answers_of_the_door(database):
         assert unread.status_code == 401  # not 413: nobody reads it
 
 
-def routes_of_all(database: Any) -> list[APIRoute]:
-    """Every route of every service, by what its application builds."""
-    from importlib import import_module
-
-    from services.run import SERVICES
-
-    found: list[APIRoute] = []
-    for name in SERVICES:
-        settings = Settings(service=name, **TRUST)
-        found += routes_of(import_module(f"services.{name}.app"), name, settings, database)
-    return found
-
-
-def routes_of(module: Any, name: str, settings: Settings, database: Any) -> list[APIRoute]:
-    from services.kit.failures import MemoryFailures
-    from services.kit.host import Host
-    from services.kit.memory import MemoryLog
-    from tests.services.system import SECRETS, Bus
-
-    if name in ("query", "projection"):
-        service = module.create_app(settings)
-    else:
-        stripe: dict[str, Any] = {
-            "payments_provider": "stripe",
-            "stripe_key": plain("k"),
-            "stripe_webhook_secrets": plain("w"),
-        }
-        whole = Settings(service=name, **{**TRUST, **SECRETS, **stripe})
-        service = module.create_app(Host.of(whole, MemoryLog(name), Bus(), MemoryFailures(name), MemoryVault()))
-    routers = service._routers() if service._routers else ()
-    return [route for router in routers for route in router.routes if isinstance(route, APIRoute)]
-
-
 PUBLIC_ROUTES = {
     "POST /users",
     "POST /users/{user_id}/verification",
@@ -401,7 +367,7 @@ SCOPES = {
 
 def test_every_route_has_the_rule_that_is_written_down_here():
     found: dict[str, str] = {}
-    for route in routes_of_all(None):
+    for route in (route for service in every_service().values() for route in routes_of(service)):
         rule = rule_of(route)
         for method in route.methods or ():
             found[f"{method} {route.path}"] = rule.scope if isinstance(rule, Access) else "public"

@@ -172,3 +172,24 @@ async def test_who_does_a_thing_too_often_has_to_wait(database):
         assert 1 <= int(answers[2].headers["retry-after"]) <= 6
         elsewhere = await system.users.post("/token", data=form, headers={"X-Client-Ip": "203.0.113.10"})
         assert elsewhere.status_code == 401
+
+
+async def test_a_wrong_address_is_told_by_an_example(database):
+    async with running(database) as system:
+        for email in ("nobody", "a@b\r\nBcc: c@d", "x" * 255, 7):
+            placed = await system.place(GOOD | {"email": email})
+            registered = await system.users.post(
+                "/users", json={"email": email, "name": "Ann", "password": "long enough"}
+            )
+            for answer in (placed, registered):
+                assert answer.status_code == 422
+                detail = "this must be one plain e-mail address, such as ann@example.com"
+                assert answer.json()["errors"] == [{"field": "email", "code": "email", "detail": detail}]
+
+
+async def test_a_wrong_method_is_told_which_are_right(database):
+    async with running(database) as system:
+        answer = await system.orders.delete("/orders/ord_1")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "PATCH, PUT")
+        answer = await system.orders.put("/orders/ord_1/submit")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ CONFIG = Path(__file__).parent / "schemathesis.toml"
 EXAMPLES = int(os.environ.get("ZEROCART_FUZZ_EXAMPLES", "8"))
 SEED = [] if "ZEROCART_FUZZ_EXAMPLES" in os.environ else ["--seed", "20261123"]
 
+CONDITIONS = ("Idempotency-Key", "If-Match")
 EXCEPT = {
     # of `/orders` two services have methods, and neither knows of the other's when it says what is allowed
     "staff": "allow_header_conformance",
@@ -37,12 +39,21 @@ def run(url: str, document: Path, headers: dict[str, str], *more: str) -> str:
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
+def without_conditions(document: dict[str, Any]) -> dict[str, Any]:
+    """Without what makes most requests wrong that are right otherwise: a key used twice, a version that is not there."""
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            parameters = operation["parameters"]
+            operation["parameters"] = [each for each in parameters if each["name"] not in CONDITIONS]
+    return document
+
+
 @pytest.mark.parametrize("who", ["staff", "customer"])
 def test_every_route_does_what_its_document_says(database, tmp_path, who: str) -> None:
     headers = authorization() if who == "staff" else customer("usr_fuzz")
     phases = "examples,coverage,fuzzing,stateful" if who == "staff" else "coverage,stateful"
     with served(database) as (url, document):
         file = tmp_path / "openapi.json"
-        file.write_text(json.dumps(document))
+        file.write_text(json.dumps(document if who == "customer" else without_conditions(document)))
         found = run(url, file, headers, "--phases", phases, "--exclude-checks", EXCEPT[who])
     assert not found, found[-20_000:]

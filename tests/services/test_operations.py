@@ -19,6 +19,7 @@ from services.kit.settings import Settings
 from services.kit.vault import MemoryVault
 from services.operations.app import create_app
 from tests.sagas.test_service import Published
+from tests.services.documented import held
 from tests.tokens import TRUST, authorization
 
 LETTER = {
@@ -55,7 +56,10 @@ async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
     host = Host.of(Settings(service="operations", **TRUST), log, published, PostgresFailures(log), MemoryVault())
     app = create_app(host, PostgresFailures(reader))
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://operations", headers=authorization()
+        transport=httpx.ASGITransport(app),
+        base_url="http://operations",
+        headers=authorization(),
+        event_hooks={"response": [held]},
     ) as client:
         yield client, published
     await host.close()

@@ -7,8 +7,8 @@ from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
-from fastapi.routing import APIRoute
 
+from scripts.openapi import routes_of
 from services.kit.log import Position
 from services.kit.settings import Settings
 from services.projection.views import VIEWS
@@ -27,8 +27,7 @@ async def side(database) -> AsyncGenerator[ReadSide]:
 
 def paths() -> list[str]:
     """Every route of query, with ids that may be there."""
-    routers = create_app(Settings(service="query", **TRUST))._routers or (lambda: ())
-    routes = [route for router in routers() for route in router.routes if isinstance(route, APIRoute)]
+    routes = routes_of(create_app(Settings(service="query", **TRUST)))
     known = {"order_id": "ord_1", "customer_id": "cus_1", "product_id": "mug"}
     return [route.path.format(**known) for route in routes]
 

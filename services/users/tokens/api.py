@@ -18,6 +18,7 @@ from services.kit.errors import TooOften
 from services.kit.limits import limited
 from services.kit.metrics import METRICS
 from services.kit.signing import SigningKeys
+from services.users.answers import KEYS, TOKEN
 from services.users.tokens.errors import TokenError
 from services.users.tokens.grants import Grants, TokenRequest
 
@@ -62,8 +63,12 @@ def router(grants: Grants, keys: SigningKeys) -> APIRouter:
     """The routes of tokens."""
     routes = APIRouter()
 
-    @routes.post("/token", openapi_extra=FORM, responses=REFUSALS, dependencies=[PUBLIC, limited("token")])
-    async def token(request: Request) -> Response:
+    @routes.post("/token", openapi_extra=FORM, responses={**TOKEN, **REFUSALS}, dependencies=[PUBLIC, limited("token")])
+    async def issue_token(request: Request) -> Response:
+        """Give a token to a user for their password or refresh token, or to a program for its secret (RFC 6749).
+
+        `grant_type` is `password`, `refresh_token` or `client_credentials`; refused if the proof is wrong or used.
+        """
         try:
             asked = _token_request(request, await _form(request))
             body = await grants.answer(asked)
@@ -78,8 +83,9 @@ def router(grants: Grants, keys: SigningKeys) -> APIRouter:
         METRICS.count("tokens_issued", grant=asked.parameters["grant_type"])
         return _json(200, body, NOT_KEPT)
 
-    @routes.get("/.well-known/jwks.json", dependencies=[PUBLIC])
-    async def key_set() -> Response:
+    @routes.get("/.well-known/jwks.json", responses=KEYS, dependencies=[PUBLIC])
+    async def read_keys() -> Response:
+        """The keys by which everybody can tell that a token is ours."""
         age = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_SECONDS}"}
         return _json(200, {"keys": keys.published()}, age)
 

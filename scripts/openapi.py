@@ -1,0 +1,208 @@
+"""The OpenAPI document of everything that clients may ask for, made from the code of all services.
+
+`python -m scripts.openapi` writes docker/edge/openapi.json, which the edge serves. The projection's own routes are not
+in it: the edge leads to none of them but `GET /orders/{order_id}?at=`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, cast
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from services.kit.failures import MemoryFailures
+from services.kit.host import Host
+from services.kit.kafka import KafkaPublisher
+from services.kit.memory import MemoryLog
+from services.kit.rest import HEADERS
+from services.kit.secrets import plain
+from services.kit.service import Service
+from services.kit.settings import Settings
+from services.kit.vault import MemoryVault
+from services.local.secrets import signing_key
+from services.run import SERVICES
+
+__all__ = ["DOCUMENT", "document_of", "every_service", "merged", "public", "routes_of", "written"]
+
+ROOT = Path(__file__).parent.parent
+DOCUMENT = ROOT / "docker" / "edge" / "openapi.json"
+INTERNAL = "/projection/"
+SUMMARY = "Orders from a shopping cart to the customer's door: accounts, orders, stock, payments, shipments, figures."
+ABOUT = """\
+- **Errors** are `application/problem+json` (RFC 9457): `code` is for programs and does not change, `errors` names the \
+fields that are wrong. 503 and 429 come with `Retry-After`.
+- **Commands** that take an `Idempotency-Key` are done once, however often they are sent with it. Their answer has a \
+`position`: a question with it is answered knowing of the command.
+- **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount a text. **Instants** are RFC 3339, with zone.
+- Unknown parameters of questions and unknown fields of bodies are refused, bodies above 1 MB too (16 kB for accounts).
+"""
+NAMED = re.compile(r"[A-Z][A-Za-z]+")
+
+Document = dict[str, Any]
+
+
+def every_service() -> dict[str, Service]:
+    """All services by name, with every route that configuration can open, connected to nothing."""
+    return {name: _service(name) for name in SERVICES}
+
+
+def _service(name: str) -> Service:
+    settings = Settings(
+        service=name,
+        payments_provider="stripe",  # which brings a route
+        stripe_key=plain("-"),
+        stripe_webhook_secrets=plain("-"),
+        signing_keys=plain(signing_key()),
+    )
+    create_app = import_module(f"services.{name}.app").create_app
+    if name in ("query", "projection"):
+        return create_app(settings)
+    publisher = KafkaPublisher("", settings.topic)  # connects when something is published, and nothing is
+    return create_app(Host.of(settings, MemoryLog(name), publisher, MemoryFailures(name), MemoryVault()))
+
+
+def routes_of(service: Service) -> list[APIRoute]:
+    """Its routes."""
+    return [route for route in service.rest().state.routes if isinstance(route, APIRoute)]
+
+
+def document_of(name: str, service: Service) -> Document:
+    """The document of one service, with the headers that its routes read."""
+    document = service.rest().openapi()
+    for route in routes_of(service):
+        headers = [
+            {"in": "header", "required": False, **header}
+            for dependency in _dependencies(route.dependant)
+            if (header := HEADERS.get(dependency))
+        ]
+        for method in route.methods or ():
+            operation: dict[str, Any] = document["paths"][route.path][method.lower()]
+            operation["tags"] = [name]
+            operation["parameters"] = [*map(_without_repetition, operation.get("parameters", ())), *headers]
+            operation["description"] = _described(operation)
+    return document
+
+
+def _dependencies(dependant: Dependant) -> Iterator[object]:
+    for one in dependant.dependencies:
+        yield one.call
+        yield from _dependencies(one)
+
+
+def _without_repetition(parameter: Mapping[str, Any]) -> dict[str, Any]:
+    """What FastAPI says of a parameter, it says of its schema, too."""
+    schema = {name: value for name, value in parameter["schema"].items() if name not in ("title", "description")}
+    return {**parameter, "schema": schema}
+
+
+def _described(operation: Mapping[str, Any]) -> str:
+    scopes = [scope for each in operation.get("security", ()) for scope in each["token"]]
+    needed = f"Scope: `{scopes[0]}`." if scopes else "No token is needed."
+    return f"{operation.get('description', '')}\n\n{needed}".strip()
+
+
+def merged(documents: Mapping[str, Document]) -> Document:
+    """One document of several; ValueError if two use a name for different things.
+
+    An operation that two have is that of the one that has fewer needs; what the other needs may be given.
+    """
+    paths: dict[str, dict[str, Any]] = {}
+    components: dict[str, dict[str, Any]] = {}
+    for document in documents.values():
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                known = paths.setdefault(path, {}).get(method)
+                paths[path][method] = _either(known, operation) if known else operation
+        for kind, named in document.get("components", {}).items():
+            for name, thing in named.items():
+                _put(components.setdefault(kind, {}), name, thing)
+    schemas = components.setdefault("schemas", {})
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"] = _by_name(operation["responses"], schemas)
+    tags = [{"name": name, "description": import_module(f"services.{name}").__doc__} for name in documents]
+    info = {"title": "zerocart", "version": _version(), "summary": SUMMARY, "description": ABOUT, "license": LICENSE}
+    return {"openapi": "3.1.0", "info": info, "tags": tags, "paths": paths, "components": components}
+
+
+LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+
+
+def _version() -> str:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def _needs(operation: Mapping[str, Any]) -> int:
+    return sum(parameter["required"] for parameter in operation["parameters"])
+
+
+def _either(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    less, more = sorted((one, other), key=_needs)
+    known = {(parameter["in"], parameter["name"]) for parameter in less["parameters"]}
+    added = [each for each in more["parameters"] if (each["in"], each["name"]) not in known]
+    return {**less, "parameters": [*less["parameters"], *({**each, "required": False} for each in added)]}
+
+
+def _by_name(part: Any, schemas: dict[str, Any]) -> Any:
+    """The same, with a reference for every object that has a name, which is put into `schemas`."""
+    if isinstance(part, list):
+        return [_by_name(each, schemas) for each in cast("list[Any]", part)]
+    if not isinstance(part, dict):
+        return part
+    members = {name: _by_name(value, schemas) for name, value in cast("dict[str, Any]", part).items()}
+    name = members.get("title")
+    if members.get("type") != "object" or not isinstance(name, str) or not NAMED.fullmatch(name):
+        return members
+    _put(schemas, name, members)
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _put(named: dict[str, Any], name: str, thing: Any) -> None:
+    if named.setdefault(name, thing) != thing:
+        raise ValueError(f"two things are called {name}")
+
+
+def public(document: Document) -> Document:
+    """What the edge leads to."""
+    paths = {path: document["paths"][path] for path in sorted(document["paths"]) if not path.startswith(INTERNAL)}
+    used = {tag for operations in paths.values() for operation in operations.values() for tag in operation["tags"]}
+    tags = [tag for tag in document["tags"] if tag["name"] in used]
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    named = {name: schemas[name] for name in sorted(_named_in(paths, schemas))}
+    return {**document, "tags": tags, "paths": paths, "components": {**document["components"], "schemas": named}}
+
+
+def _named_in(part: object, schemas: Mapping[str, Any]) -> set[str]:
+    """The names of the schemas that a part of a document refers to, directly or through others."""
+    found: set[str] = set()
+    wanted = _references(part)
+    while new := wanted - found:
+        found |= new
+        wanted = {name for each in new for name in _references(schemas[each])}
+    return found
+
+
+def _references(part: object) -> set[str]:
+    return set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(part)))
+
+
+def written() -> str:
+    """The public document as the file has it."""
+    document = public(merged({name: document_of(name, service) for name, service in every_service().items()}))
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the file."""
+    DOCUMENT.write_text(written())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The document of the REST interface: it is current, it has what the edge leads to, and nothing in it is unsaid."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+from scripts.openapi import DOCUMENT, every_service, merged, routes_of, written
+from tests.architecture.test_edge import of_the_caddyfile, servers_routes, upstream
+from tests.services.test_access import PUBLIC_ROUTES, SCOPES
+
+WITHOUT_KEY = {
+    # twice is as once, or the request has a name of its own
+    "POST /orders/imports",
+    "DELETE /persons/{person_id}",
+    "POST /payments/webhooks/stripe",
+    # what a key answered would tell whether there is an account
+    "POST /password-reset",
+    "POST /token",
+    # hands in what was said before, which is done once however often it is handed in
+    "POST /dead-letters/replay",
+    "POST /dead-letters/{letter_id}/replay",
+    "POST /dead-letters/{letter_id}/discard",
+    "POST /operations/parked/replay",
+}
+NO_LIMITS = (True, {})
+MODELS = {"GET /analytics/orders", "GET /analytics/confirmation-times", "POST /orders/imports"}
+"""Whose answers are models: FastAPI makes their schemas."""
+
+
+@cache
+def document() -> dict[str, Any]:
+    return json.loads(DOCUMENT.read_text())
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def led_to(method: str, path: str, query: set[str]) -> str | None:
+    """The service that the edge sends a request to."""
+    for route in servers_routes():
+        for match in route.get("match", ()):
+            fits = any(fnmatchcase(path, pattern) for pattern in match.get("path", ()))
+            if fits and method in match.get("method", [method]) and set(match.get("query", ())) <= query:
+                return upstream(route)
+    return None
+
+
+def test_the_document_is_as_the_code_is():
+    assert DOCUMENT.read_text() == written(), "run `make openapi`"
+
+
+def test_the_document_has_the_routes_that_the_edge_leads_to():
+    led: set[str] = set()
+    for service, app in every_service().items():
+        for route in routes_of(app):
+            path = re.sub(r"\{\w+\}", "x", route.path)
+            query = {field.alias for field in route.dependant.query_params if field.field_info.is_required()}
+            led |= {
+                f"{method} {route.path}" for method in route.methods or () if led_to(method, path, query) == service
+            }
+    assert {name for name, _ in operations()} == led
+
+
+def test_the_edge_leads_nowhere_but_to_routes():
+    paths = [re.sub(r"\{\w+\}", "x", path) for path in document()["paths"]]
+    assert not [match for match in of_the_caddyfile() if not any(fnmatchcase(path, match[2]) for path in paths)]
+
+
+def test_each_operation_says_what_it_does_and_what_it_needs():
+    found = {name: operation["operationId"] for name, operation in operations()}
+    assert len(set(found.values())) == len(found)
+    for name, operation in operations():
+        about, *_, needs = operation["description"].split("\n\n")
+        assert re.fullmatch(r"[A-Z].*\.", about.replace("\n", " ")), name
+        scope = SCOPES.get(name)
+        assert operation.get("security") == ([{"token": [scope]}] if scope else None), name
+        assert needs == (f"Scope: `{scope}`." if scope else "No token is needed."), name
+        assert scope or name in PUBLIC_ROUTES
+        assert operation["tags"][0] in {tag["name"] for tag in document()["tags"]}
+
+
+def test_each_parameter_says_what_it_is_and_shows_one():
+    parameters = [(name, each) for name, operation in operations() for each in operation["parameters"]]
+    for name, each in parameters:
+        about = f"{name}: {each['name']}"
+        assert re.fullmatch(r"[`A-Z].*[.`]", each["description"]), about
+        for example in [each["example"]] if "example" in each else each["schema"]["examples"]:
+            Draft202012Validator(each["schema"], format_checker=FormatChecker()).validate(example)
+    assert any(each["name"] == "at" and not each["required"] for name, each in parameters if "{order_id}" in name)
+
+
+def test_each_command_says_which_headers_it_reads():
+    headers = {
+        name: {each["name"] for each in operation["parameters"] if each["in"] == "header"}
+        for name, operation in operations()
+    }
+    for name, read in headers.items():
+        command = not name.startswith("GET ")
+        assert ("Idempotency-Key" in read) is (command and name not in WITHOUT_KEY), name
+    conditional = {name for name, read in headers.items() if "If-Match" in read}
+    assert {"PATCH /orders/{order_id}", "PUT /users/{user_id}/preferences", "DELETE /users/{user_id}"} <= conditional
+    assert all(
+        each["required"] is False for _, op in operations() for each in op["parameters"] if each["in"] == "header"
+    )
+
+
+def test_each_answer_has_a_schema_and_knows_all_its_members():
+    for name, operation in operations():
+        assert {"4XX", "5XX"} <= operation["responses"].keys()
+        for status, answer in operation["responses"].items():
+            assert answer["description"] not in ("", "Successful Response") or status == "204", name
+            assert ("content" in answer) is (status != "204"), name
+            for kind, content in answer.get("content", {}).items():
+                assert content["schema"] not in NO_LIMITS, name
+                if status.startswith("2") and kind == "application/json":
+                    found = resolved(content["schema"])
+                    assert found["type"] == "object", name
+                    assert found.get("additionalProperties") is False or name in MODELS, name
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    return document()["components"]["schemas"][schema["$ref"].removeprefix("#/components/schemas/")]
+
+
+def test_each_schema_is_one_and_each_reference_leads_somewhere():
+    schemas = document()["components"]["schemas"]
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+    referred = set(re.findall(r'"#/components/schemas/([^"]+)"', DOCUMENT.read_text()))
+    assert referred == schemas.keys()
+
+
+def test_a_name_stands_for_one_thing():
+    one, other = ({"paths": {}, "components": {"schemas": {"A": {"type": kind}}}} for kind in ("string", "integer"))
+    assert merged({"orders": one, "query": one})
+    with pytest.raises(ValueError, match="A"):
+        merged({"orders": one, "query": other})

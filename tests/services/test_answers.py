@@ -1,0 +1,130 @@
+"""Each route that answers in JSON, asked once for something that is there: `documented.held` looks at what comes back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.services import documented, read_side
+from tests.services.documented import SEEN, held
+from tests.services.read_side import ReadSide
+from tests.services.system import CLIENT_SECRET, System, order, running
+from tests.services.test_users import ANN, ask, mails, register, token_in
+
+ELSEWHERE = {
+    "POST /fulfillments/{order_id}/resume",  # tests/sagas/test_service.py, where runs are stuck
+    *(f"{method} /dead-letters{rest}" for method, rest in (("GET", ""), ("GET", "/{letter_id}"), ("POST", "/replay"))),
+    *(f"POST /dead-letters/{{letter_id}}/{what}" for what in ("replay", "discard")),
+    *("GET /operations/parked", "POST /operations/parked/replay"),  # tests/services/test_operations.py
+}
+
+
+async def done(answer: httpx.Response) -> dict[str, Any]:
+    assert answer.is_success, (answer.request.url, answer.text)
+    return answer.json() if answer.content else {}
+
+
+async def an_account(system: System) -> None:
+    users = system.users
+    path = f"/users/{(await done(await register(system, 'k', company='Archers')))['id']}"
+    await done(await register(system, "k", company="Archers"))
+    await done(await users.post(f"{path}/verification"))
+    await system.bus.quiet()
+    await done(await users.post(f"{path}/activate", json={"token": token_in(mails(system, "verification")[-1])}))
+    await done(await users.put(path, json={"name": "Ann Archer", "age": 42}))
+    await done(await users.patch(path, json={"role": "buyer"}))
+    await done(await users.get(path))
+    await done(await users.get(f"{path}/preferences"))
+    await done(await users.put(f"{path}/preferences", json={"newsletter": True}))
+    await done(
+        await users.patch(f"{path}/preferences", json={"notifications": False}, headers={"Idempotency-Key": "p"})
+    )
+    await done(await users.post("/password-reset", json={"email": ANN["email"]}))
+    form = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
+    await held(await ask(system, form))
+    await held(await ask(system, {"grant_type": "client_credentials"}, auth=("shop", CLIENT_SECRET)))
+    await done(await users.get("/.well-known/jwks.json"))
+    await done(await users.post(f"{path}/suspend", json={"reason": "asked"}))
+    await done(await users.post(f"{path}/reinstate"))
+    await done(await users.delete(path))
+    again = await users.patch(f"{path}/preferences", json={"notifications": False}, headers={"Idempotency-Key": "p"})
+    assert (await done(again))["newsletter"] is True  # as it was then
+
+
+async def orders_of_every_kind(system: System) -> tuple[str, ...]:
+    orders, stock = system.orders, system.bus.clients["inventory"]
+    await done(await stock.put("/stock/mug", json={"on_hand": 5, "product_name": "Mug"}))
+    await done(await stock.post("/stock/mug/adjustments", json={"delta": 4, "reason": "found"}))
+    finished = order(("mug", 1))
+    del finished["payment_method"]
+    more = {"number": "7", "placed_at": "2020-01-01T00:00:00Z", "status": "delivered", "tracking_number": "JD2"}
+    faulty = {"number": "8"}
+    await done(await orders.post("/orders/imports", json={"source": "old-shop", "orders": [finished | more, faulty]}))
+    sent = (await done(await system.place(order(("mug", 2), customer_id="usr_1"))))["order_id"]
+    draft = (await done(await orders.post("/orders?draft=true", json=order(("mug", 1)))))["order_id"]
+    await done(await orders.put(f"/orders/{draft}", json=order(("mug", 3))))
+    await done(await orders.patch(f"/orders/{draft}", json={"notes": "quickly"}))
+    await done(await orders.post(f"/orders/{draft}/submit"))
+    await done(await orders.post(f"/orders/{draft}/cancel", json={"reason": "too much"}))
+    declined = (await done(await system.place(order(("mug", 1), token="tok_decline"))))["order_id"]
+    lacking = (await done(await system.place(order(("cup", 1)))))["order_id"]
+    await system.at_rest()
+    tracking = {"status": "delivered"}
+    await done(await system.bus.clients["shipping"].post(f"/shipments/{sent}/tracking", json=tracking))
+    await system.at_rest()
+    return sent, draft, declined, lacking
+
+
+async def questions(side: ReadSide, ids: tuple[str, ...]) -> None:
+    listed = [await side.get(f"/orders{query}") for query in ("", "?q=mug", "?q=mugg&page_size=1", "?count=none")]
+    assert listed[0]["total"] == len(ids) + 1
+    assert listed[1]["orders"][0]["highlights"]
+    assert listed[2]["instead"]
+    await side.get(f"/orders?page_size=1&cursor={(await side.get('/orders?page_size=1'))['next_cursor']}")
+    assert (await side.get("/customers/usr_1/orders"))["orders"]
+    for order_id in ids:
+        shown = await side.get(f"/orders/{order_id}")
+        then = await side.projection.get(f"/orders/{order_id}", params={"at": shown["updated_at"]})
+        assert (await done(then))["items"] == shown["items"]
+    assert (await side.get("/stock"))["stock"]
+    await side.get("/stock/mug")
+    assert (await side.get("/analytics/orders?group_by=product"))["figures"]
+    await side.get("/analytics/orders?interval=day")
+    await side.get("/analytics/confirmation-times?interval=day")
+
+
+async def test_whatever_is_answered_is_as_the_document_says(database):
+    SEEN.clear()
+    async with running(database) as system, read_side.running(database) as side:
+        system.bus.clients["projection"] = side.projection
+        await an_account(system)
+        ids = await orders_of_every_kind(system)
+        for order_id in ids:
+            await done(await system.bus.clients["fulfillment"].get(f"/fulfillments/{order_id}"))
+        for name in ("payments", "shipments"):
+            client = system.bus.clients["shipping" if name == "shipments" else name]
+            answers = [await client.get(f"/{name}/{order_id}") for order_id in ids]
+            assert any(answer.is_success for answer in answers)
+        await questions(side, ids)
+    assert all_with_json() - ELSEWHERE == SEEN
+
+
+def all_with_json() -> set[str]:
+    return {
+        f"{method.upper()} {path}"
+        for path, operations in documented.document()["paths"].items()
+        for method, operation in operations.items()
+        for status, answer in operation["responses"].items()
+        if status.startswith("2") and "application/json" in answer.get("content", {})
+    }
+
+
+async def test_an_answer_that_the_document_does_not_know_is_seen():
+    request = httpx.Request("POST", "http://orders/orders/ord_1/cancel")
+    good = {"order_id": "ord_1", "status": "cancelling", "position": "0"}
+    await held(httpx.Response(202, json=good, request=request))
+    for status, wrong in ((202, good | {"more": 1}), (202, good | {"status": "gone"}), (202, {}), (200, good)):
+        with pytest.raises(AssertionError, match="cancel"):
+            await held(httpx.Response(status, json=wrong, request=request))
