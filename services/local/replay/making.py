@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Table
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
-from services.kit.message import rounded
+from pydantic import TypeAdapter, ValidationError
+
+from services.kit.message import Email, rounded
 from services.local.replay.mapping import PLACEHOLDER, End, Mapping, Templates, placeholders
 from services.local.replay.records import Customer, Line, LineRefusal, Note, Order, OrderRefusal, Place
 from services.local.replay.rows import Row
@@ -28,6 +30,7 @@ NO_DESCRIPTION = "(no description)"
 PRODUCT_ID = re.compile(r"[!-$&-~]([ -$&-~]{0,62}[!-$&-~])?")
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-]{1,60}")
 COUNTRY = re.compile(r"[A-Z]{2}")
+EMAIL = TypeAdapter[str](Email)
 CURRENCY = re.compile(r"[A-Z]{3}")
 FINEST = Decimal(1).scaleb(-PRICE_DECIMALS_MAX)
 GROUPED = {
@@ -101,7 +104,7 @@ class Maker:
         mapping, row = self._mapping, rows[0]
         customer = self.customer_id(row)
         known = {**row.values, **self._parts(row), "customer": customer, "order": invoice}
-        email = _filled(mapping.customers.email, known)
+        said, email = _filled(mapping.customers.email, known), _filled(mapping.customers.email, known, _is_email)
         name = _filled(mapping.customers.name, known)[:TEXT_CHARS_MAX] or (customer and f"Customer {customer}")
         place, currency = self._place(known), self._currency(rows)
         if not lines:
@@ -109,7 +112,7 @@ class Maker:
         if len(lines) > LINES_MAX:
             return Made(OrderRefusal.TOO_MANY_LINES, str(len(lines)))
         if not (CUSTOMER_ID.fullmatch(customer) if customer else email):
-            return Made(OrderRefusal.CUSTOMER, customer)
+            return Made(OrderRefusal.CUSTOMER, customer or said)
         if not place.country:
             return Made(OrderRefusal.COUNTRY, known.get(mapping.address.country or "", "").strip())
         if not CURRENCY.fullmatch(currency):
@@ -125,8 +128,10 @@ class Maker:
         if not order.total:
             return Made(OrderRefusal.NOTHING_TO_PAY)
         notes = [(note, detail)] if note else []
-        if (said := _said_total(order)) != order.total:
-            notes.append((Note.TOTAL, f"{said:f} there, {order.total:f} here"))
+        if said != email:
+            notes.append((Note.EMAIL, said))
+        if (total := _said_total(order)) != order.total:
+            notes.append((Note.TOTAL, f"{total:f} there, {order.total:f} here"))
         return Made(order, notes=tuple(notes))
 
     def _currency(self, rows: Sequence[Row]) -> str:
@@ -205,12 +210,22 @@ def _said_total(order: Order) -> Decimal:
     return rounded(sum(exact, Decimal(0)), order.currency)
 
 
-def _filled(templates: Templates, known: Table[str, str]) -> str:
-    """The first template whose placeholders all stand for something."""
+def _filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:
+    """The first template whose placeholders all stand for something and that is of use."""
     for template in templates:
         if all(known.get(name, "").strip() for name in placeholders(template)):
-            return _plain(PLACEHOLDER.sub(lambda found: known[found[1]].strip(), template))
+            text = _plain(PLACEHOLDER.sub(lambda found: known[found[1]].strip(), template))
+            if usable(text):
+                return text
     return ""
+
+
+def _is_email(text: str) -> bool:
+    try:
+        EMAIL.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _plain(text: str) -> str:
