@@ -73,7 +73,7 @@ class Note(StrEnum):
     ADDED_UP = "it credits what earlier credit notes left of an order: together they credit all of it"
     GIVEN_BACK = "it was sent and then given back: here it is only cancelled"
     EMAIL = "its e-mail address is none that can be used here: the next of the mapping is taken, or none"
-    TOTAL = "prices with six decimals do not add up to its lines' totals: it differs by the smallest coin"
+    TOTAL = "prices with six decimals do not add up to its lines' totals, so its own is a little different"
     TRACKING = "the mapping does not say what the state of its shipment becomes"
     NO_ACCOUNT = "its customer could not be given an account"
     NOT_SENT = "the order failed, so that nothing is sent"
