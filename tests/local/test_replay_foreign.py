@@ -159,6 +159,21 @@ def test_a_shop_of_one_country_needs_no_column_for_it(tmp_path: Path) -> None:
     assert told(report) == [(OrderRefusal.COUNTRY, "Atlantis")]
 
 
+def test_a_cancelled_line_does_not_cancel_the_others(tmp_path: Path) -> None:
+    meaning = mapping(
+        tmp_path,
+        country='default_country = "DE"\n[shipments]\ncolumn = "item"\n'
+        'becomes = { Shipped = "dispatched", Cancelled = "cancelled" }',
+    )
+    rows = (f"{ROW},Cancelled", f"{ROW.replace('mug', 'cup')},Shipped", f"2{ROW[1:]},Cancelled")
+    orders, report = read(tmp_path, "\n".join((f"{HEADER},item", *rows)), meaning)
+    assert [(order.invoice, order.becomes, [line.product_id for line in order.lines]) for order in orders] == [
+        ("1", "dispatched", ["cup"]),
+        ("2", "cancelled", ["mug"]),
+    ]
+    assert told(report) == [(LineRefusal.CANCELLED, "mug")]
+
+
 def test_the_days_of_a_spreadsheet_are_times(tmp_path: Path) -> None:
     content = f"{HEADER}\n{ROW.replace('2024-05-01T10:00', '45413.4166666667')}\n"
     ((order,), _) = read(tmp_path, content, mapping(tmp_path).model_copy(update={"time_format": "excel"}))

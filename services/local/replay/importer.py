@@ -128,7 +128,11 @@ class Importer:
             self.tally.lines_of_refused_orders += 1
 
     def _order(self, invoice: _Invoice) -> Order | None:
-        lines = [line for row in invoice.rows if (line := self._line(row, invoice.number)) is not None]
+        rows = [row for row in invoice.rows if not self._maker.is_cancelled(row)] or invoice.rows
+        if len(rows) < len(invoice.rows):
+            for row in filter(self._maker.is_cancelled, invoice.rows):
+                self._refuse_line(row, LineRefusal.CANCELLED, invoice.number)
+        lines = [line for row in rows if (line := self._line(row, invoice.number)) is not None]
         made = self._maker.order(invoice.number, invoice.rows, invoice.at, tuple(lines))
         order = OrderRefusal.TOO_MANY_LINES if invoice.too_many else made.order
         if isinstance(order, OrderRefusal):
@@ -148,11 +152,14 @@ class Importer:
     def _line(self, row: Row, invoice: str) -> Line | None:
         line = self._maker.line(row)
         if isinstance(line, LineRefusal):
-            unreadable = line is LineRefusal.UNREADABLE
-            detail = self._maker.numbers(row) if unreadable else row.values[self._mapping.lines.product].strip()
-            self.refuse(row, line, invoice, detail=detail)
+            self._refuse_line(row, line, invoice)
             return None
         return line
+
+    def _refuse_line(self, row: Row, reason: LineRefusal, invoice: str) -> None:
+        unreadable = reason is LineRefusal.UNREADABLE
+        product_id = row.values[self._mapping.lines.product].strip()
+        self.refuse(row, reason, invoice, detail=self._maker.numbers(row) if unreadable else product_id)
 
     def _cancellation(self, invoice: _Invoice) -> Cancellation | None:
         credited = self._credited(invoice)

@@ -93,6 +93,11 @@ class Maker:
         name = _plain(row.values[lines.product_name]) if lines.product_name else product_id
         return Line(product_id, name or NO_DESCRIPTION, quantity, said, total)
 
+    def is_cancelled(self, row: Row) -> bool:
+        """Whether its parcel is."""
+        shipments = self._mapping.shipments
+        return shipments is not None and shipments.becomes.get(row.values[shipments.column].strip()) == "cancelled"
+
     def numbers(self, row: Row) -> str:
         """What stands where a line's numbers must."""
         lines = self._mapping.lines
@@ -194,7 +199,8 @@ class Maker:
         end: End | None = states.becomes.get(state) if states else "confirmed"
         if shipments is None or end is None:
             return end, None, state
-        words = sorted({row.values[shipments.column].strip() for row in rows})
+        left = [row for row in rows if not self.is_cancelled(row)] or rows
+        words = sorted({row.values[shipments.column].strip() for row in left})
         said = ", ".join(filter(None, (state, *words)))
         if any(word and word not in shipments.becomes for word in words):
             return end, Note.TRACKING, said

@@ -30,6 +30,7 @@ class LineRefusal(StrEnum):
     REPEATED_KEY = "a row with its key came before"
     NOT_GOODS = "the code is not a product (postage, fees, vouchers, samples)"
     NO_CODE = "it names no product, or one whose code is not 1 to 64 letters, digits and signs of ASCII without '%'"
+    CANCELLED = "it was cancelled, and other lines of its order were not"
     QUANTITY = "the quantity is not between 1 and 1,000,000 (write-offs are negative)"
     PRICE_ZERO = "the price is zero"
     PRICE_NEGATIVE = "the price is negative"
