@@ -212,8 +212,8 @@ def test_an_address_of_mails_that_is_none_does_not_lose_the_order(tmp_path: Path
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"price": ""}, "lines: either unit_price or line_total must be said"),
-        ({"price": 'unit_price = "price"\nline_total = "price"'}, "lines: either unit_price or line_total"),
+        ({"price": ""}, "lines: one of unit_price and line_total must be said"),
+        ({"price": 'unit_price = "price"\nline_total = "price"'}, "lines: one of unit_price and line_total"),
         ({"price": 'line_total = "price"\ndiscount = "off"'}, "lines: a discount is taken off a unit_price"),
         ({"country": ""}, "address: country (a column) or default_country must be said"),
         ({"country": 'default_country = "Germany"'}, "address.default_country: String should match"),

@@ -90,7 +90,7 @@ class Lines(Part):
     @model_validator(mode="after")
     def _one_price(self) -> Self:
         if (self.unit_price is None) == (self.line_total is None):
-            raise ValueError("either unit_price or line_total must be said")
+            raise ValueError("one of unit_price and line_total must be said, and not both")
         if self.discount and self.line_total:
             raise ValueError("a discount is taken off a unit_price; a line_total is what is left")
         return self
