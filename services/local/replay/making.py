@@ -146,19 +146,19 @@ class Maker:
         return ", ".join(filter(None, found)) or self._mapping.currency
 
     def _number(self, text: str) -> Decimal | None:
-        mark = self._mapping.decimal_mark
-        code = self._mapping.currency
+        plain = _decimal(text) if self._mapping.decimal_mark == "." else None  # most are, and it is the shortest way
+        number = plain if plain is not None else _decimal(self._bare(text))
+        if number is None or not number.is_finite():
+            return None
+        return number if number.adjusted() < DIGITS_MAX and len(number.as_tuple().digits) <= DIGITS_MAX else None
+
+    def _bare(self, text: str) -> str:
+        """A number as Python writes it, without what is around it and between its thousands; empty if it is none."""
+        code, mark = self._mapping.currency, self._mapping.decimal_mark
         bare = text.strip(AROUND_NUMBERS).removeprefix(code).removesuffix(code).strip(AROUND_NUMBERS)
         if GROUPED[mark].fullmatch(bare):
             bare = "".join(char for char in bare if char in f"+-{mark}" or char.isdigit())
-        elif mark != "." and "." in bare:
-            return None
-        try:
-            number = Decimal(bare.replace(mark, "."))
-        except InvalidOperation:
-            return None
-        short = number.is_finite() and number.adjusted() < DIGITS_MAX and len(number.as_tuple().digits) <= DIGITS_MAX
-        return number if short else None
+        return "" if mark != "." and "." in bare else bare.replace(mark, ".")
 
     def _line_refusal(self, product_id: str, quantity: int, price: Decimal) -> LineRefusal | None:
         if not PRODUCT_ID.fullmatch(product_id):
@@ -209,6 +209,13 @@ class Maker:
         if end == "confirmed":
             return least, None, said
         return end, Note.GIVEN_BACK if least in ("dispatched", "delivered") else None, said
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
 
 
 def _said_total(order: Order) -> Decimal:
