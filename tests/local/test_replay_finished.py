@@ -156,6 +156,17 @@ async def test_what_is_refused_is_remembered_and_told_each_time(tmp_path: Path) 
     assert len(shop.orders) == 8
 
 
+async def test_what_was_refused_and_then_mended_in_the_file_is_brought(tmp_path: Path) -> None:
+    journal = Journal()
+    await brought(plan_of(tmp_path, *many(3)), Elsewhere(refuses=frozenset({"2"})), journal)
+    shop = Elsewhere()
+    mended = plan_of(tmp_path, sold("1", quantity=1), sold("2", quantity=9), sold("3", quantity=3))
+    bulk = await brought(mended, shop, journal)
+    assert (list(shop.orders), bulk.outcome.placed, bulk.outcome.refused) == (["2"], 1, 0)
+    again = await brought(mended, shop, journal)
+    assert (again.outcome.placed_before, again.outcome.refused) == (3, 0)
+
+
 async def test_a_batch_that_is_refused_as_a_whole_is_sent_in_parts(tmp_path: Path) -> None:
     shop, report = Elsewhere(poison="7"), list[Refused]()
     bulk = await brought(plan_of(tmp_path, *many(12)), shop, Journal(), report)
@@ -276,6 +287,29 @@ def test_a_run_that_could_not_read_its_file_has_not_begun(
     for manner in (["--finished"], [], ["--finished"]):
         assert said_by([*words, *manner]) == 1
         assert "absent.csv cannot be read" in capsys.readouterr().err
+
+
+def test_a_file_of_which_nothing_is_taken_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = file_of(tmp_path, sold("1", product="POST"))
+    assert said_by([str(file), "--dry-run"]) == 1
+    printed = capsys.readouterr()
+    assert "1 line read, 0 taken in 0 orders" in printed.out
+    assert "1 line refused: the code is not a product" in printed.out
+    assert "no order was taken" in printed.err
+    assert said_by([str(file_of(tmp_path)), "--dry-run"]) == 0
+    assert said_by([str(file_of(tmp_path, sold("1"))), "--dry-run"]) == 0
+
+
+def test_a_report_that_cannot_be_written_or_would_be_the_file_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = file_of(tmp_path, sold("1"))
+    content = file.read_bytes()
+    assert said_by([str(file), "--dry-run", "--report", str(tmp_path / "gone" / "report.csv")]) == 1
+    assert "report.csv cannot be written: No such file or directory" in capsys.readouterr().err
+    assert said_by([str(file), "--dry-run", "--report", str(file)]) == 1
+    assert "that is the file with the orders" in capsys.readouterr().err
+    assert file.read_bytes() == content
 
 
 @pytest.mark.parametrize("name", ["my old shop", "_mine", "", "x" * 65, "läden"])

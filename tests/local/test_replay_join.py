@@ -136,6 +136,24 @@ def test_one_file_is_no_folder_and_a_folder_is_no_file(folder: Path) -> None:
         read(folder)
 
 
+def test_an_order_that_no_line_names_is_told(folder: Path) -> None:
+    orders = (folder / "orders.csv").read_text()
+    (folder / "orders.csv").write_text(f"{orders.rstrip()}\n{orders.split()[1].replace('1,', '99999,', 1)}\n")
+    found, report = read(folder)
+    assert "99999" not in found
+    (lineless,) = [each for each in report if each.reason is OrderRefusal.LINELESS]
+    assert (lineless.what, lineless.invoice, lineless.file) == ("order", "99999", "orders.csv")
+
+
+def test_a_column_that_stands_twice_in_a_file_is_told_if_it_is_asked_for(folder: Path) -> None:
+    products = (folder / "products.csv").read_text().splitlines()
+    (folder / "products.csv").write_text("\n".join([f"{products[0]},x,x", *(f"{line},," for line in products[1:])]))
+    assert read(folder)[0]
+    edit(folder, "products.csv", ",x,x", ",product_name,x")
+    with pytest.raises(BadFileError, match=r"products.csv has two columns product_name"):
+        read(folder)
+
+
 def test_the_stock_is_what_is_left_and_what_the_orders_take(folder: Path) -> None:
     found = survey(Plan(folder, mapping=MAPPING, faults=False), customers=True)
     orders, _ = read(folder)

@@ -140,6 +140,20 @@ async def test_refusals_are_remembered_and_reported_each_time(tmp_path: Path) ->
     assert "422" in reports[1][0].detail
 
 
+async def test_what_was_refused_and_then_mended_in_the_file_is_placed(tmp_path: Path) -> None:
+    journal, shop = Journal(), Shop()
+    await carried_out(
+        Plan(file_of(tmp_path, sold("1"), sold("2", minute=1)), faults=False),
+        Shop(refuses=frozenset({"invoice 2"})),
+        journal,
+    )
+    mended = Plan(file_of(tmp_path, sold("1"), sold("2", quantity=2, minute=1)), faults=False)
+    for placed in (1, 0):
+        replay = await carried_out(mended, shop, journal)
+        assert (replay.outcome.placed, replay.outcome.refused) == (placed, 0)
+    assert len(shop.orders) == 1
+
+
 async def test_stock_that_came_to_be_needed_later_is_added(tmp_path: Path) -> None:
     calls: list[tuple[str, str, object]] = []
 

@@ -172,6 +172,8 @@ class Bulk:
         if known is None:
             return one
         if known.refusal:
+            if self.journal.said(one.step.invoice) != one.digest:
+                return one  # somebody mended it in the file, or in the mapping
             self._say_refused(one, known.refusal)
             return None
         self.outcome.placed_before += 1
@@ -227,7 +229,7 @@ class Bulk:
         if one.again:  # it is there all the same, as it was
             self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
             return
-        self.journal.refused(one.step.invoice, why)
+        self.journal.refused(one.step.invoice, why, one.digest)
         self._say_refused(one, why)
 
     def _say_refused(self, one: _Finished, why: str) -> None:

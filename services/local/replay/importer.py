@@ -37,6 +37,8 @@ ROWS_MAX = 10_000
 @dataclass(slots=True)
 class _Invoice:
     number: str
+    at: datetime
+    """Of its first line in the file."""
     first_at: datetime
     last_at: datetime
     odd: Note | None
@@ -112,13 +114,13 @@ class Importer:
     def _collect(
         self, row: Row, number: str, opened: OrderedDict[str, _Invoice], at: datetime, odd: Note | None
     ) -> None:
-        if number not in opened:
-            if self._sales.closed(number):
-                self.refuse(row, LineRefusal.INVOICE_CLOSED, number)
-                return
-            opened[number] = _Invoice(number, at, at, odd)
-        invoice = opened[number]
-        invoice.last_at = max(at, invoice.last_at)
+        invoice = opened.get(number) or _Invoice(number, at, at, at, odd)
+        of_another = not invoice.first_at - OPEN_FOR <= at <= invoice.last_at + OPEN_FOR
+        if of_another or (number not in opened and self._sales.closed(number)):
+            self.refuse(row, LineRefusal.INVOICE_CLOSED, number, detail=row.values[self._mapping.lines.at])
+            return
+        opened[number] = invoice
+        invoice.first_at, invoice.last_at = min(at, invoice.first_at), max(at, invoice.last_at)
         if len(invoice.rows) < ROWS_MAX:
             invoice.rows.append(row)
         else:
@@ -126,15 +128,19 @@ class Importer:
             self.tally.lines_of_refused_orders += 1
 
     def _order(self, invoice: _Invoice) -> Order | None:
-        lines = [line for row in invoice.rows if (line := self._line(row, invoice.number)) is not None]
-        made = self._maker.order(invoice.number, invoice.rows, invoice.first_at, tuple(lines))
+        rows = [row for row in invoice.rows if not self._maker.is_cancelled(row)] or invoice.rows
+        if len(rows) < len(invoice.rows):
+            for row in filter(self._maker.is_cancelled, invoice.rows):
+                self._refuse_line(row, LineRefusal.CANCELLED, invoice.number)
+        lines = [line for row in rows if (line := self._line(row, invoice.number)) is not None]
+        made = self._maker.order(invoice.number, invoice.rows, invoice.at, tuple(lines))
         order = OrderRefusal.TOO_MANY_LINES if invoice.too_many else made.order
         if isinstance(order, OrderRefusal):
             self.refuse(invoice.first, order, invoice.number, "order", made.detail)
             self.tally.lines_of_refused_orders += len(lines)
             return None
         at = invoice.first.values[self._mapping.lines.at]
-        for note, detail in ((invoice.odd, at), (made.note, made.detail)):
+        for note, detail in ((invoice.odd, at), *made.notes):
             if note is not None:
                 self.refuse(invoice.first, note, invoice.number, "note", detail)
         self.tally.lines_taken += len(lines)
@@ -146,9 +152,14 @@ class Importer:
     def _line(self, row: Row, invoice: str) -> Line | None:
         line = self._maker.line(row)
         if isinstance(line, LineRefusal):
-            self.refuse(row, line, invoice, detail=row.values[self._mapping.lines.product].strip())
+            self._refuse_line(row, line, invoice)
             return None
         return line
+
+    def _refuse_line(self, row: Row, reason: LineRefusal, invoice: str) -> None:
+        unreadable = reason is LineRefusal.UNREADABLE
+        product_id = row.values[self._mapping.lines.product].strip()
+        self.refuse(row, reason, invoice, detail=self._maker.numbers(row) if unreadable else product_id)
 
     def _cancellation(self, invoice: _Invoice) -> Cancellation | None:
         credited = self._credited(invoice)
@@ -165,7 +176,7 @@ class Importer:
         if credit is Credit.REST:
             self.refuse(invoice.first, Note.ADDED_UP, invoice.number, "note", detail)
         self.tally.cancellations += 1
-        return Cancellation(invoice.number, invoice.first.line, invoice.first_at, customer, cancels)
+        return Cancellation(invoice.number, invoice.first.line, invoice.at, customer, cancels)
 
     def _refusal(self, customer: str, credited: Mapping[str, int]) -> CancellationRefusal:
         if not credited:
@@ -180,7 +191,7 @@ class Importer:
         for row in invoice.rows:
             units = self._maker.units(row)
             if units is None:
-                self.refuse(row, LineRefusal.UNREADABLE, invoice.number)
+                self.refuse(row, LineRefusal.UNREADABLE, invoice.number, detail=self._maker.numbers(row))
                 continue
             self.tally.lines_credited += 1
             product_id = row.values[self._mapping.lines.product].strip()

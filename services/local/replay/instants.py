@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from services.local.replay.mapping import ISO, Mapping
+from services.local.replay.mapping import EXCEL, ISO, Mapping
 from services.local.replay.records import Note
 
 __all__ = ["Clock"]
 
 TOO_FINE = re.compile(r"(\.[0-9]{6})[0-9]+")
+EXCEL_DAY_0 = datetime(1899, 12, 30)  # noqa: DTZ001 - the mapping says the zone
 
 
 class Clock:
@@ -38,6 +39,8 @@ class Clock:
     def _parse(self, text: str) -> datetime:
         if self._format == ISO:
             return datetime.fromisoformat(TOO_FINE.sub(r"\1", text))
+        if self._format == EXCEL:
+            return EXCEL_DAY_0 + timedelta(seconds=round(float(text.replace(",", ".")) * 86_400))
         return datetime.strptime(text, self._format)  # noqa: DTZ007 - the mapping says the zone
 
     def sortable(self, text: str | None) -> str:

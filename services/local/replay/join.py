@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 from services.local.replay.instants import Clock
 from services.local.replay.mapping import Files, Join, Mapping
-from services.local.replay.records import LineRefusal
+from services.local.replay.records import LineRefusal, OrderRefusal, Reason
 from services.local.replay.rows import BadFileError, Row, must_have, read_file
 
 __all__ = ["read_joined"]
 
-Refuse = Callable[[Row, LineRefusal], None]
+
+class Refuse(Protocol):
+    """Hears of a row that cannot be used."""
+
+    def __call__(self, row: Row, reason: Reason, invoice: str = "", what: str = "line") -> None:
+        """Of which invoice it is, if that is known, and what it is."""
+        ...
+
+
 LINE = "line\n"
 """The column of a row's own line; no header of a CSV file that we take has such a name."""
 
@@ -52,17 +61,20 @@ class _Joined:
         for number, join in enumerate(self._files.join, 1):
             self._load(number, join.file, join)
         must_have(self._folder.name, sorted(self._columns), self._mapping.columns)
+        self._tell_lineless()
         return self._read()
 
     def _load(self, number: int, name: str, join: Join | None) -> None:
         with read_file(self._folder / name, self._mapping) as (header, rows):
+            asked = {key: column.removeprefix(f"{_stem(name)}.") for key, column in self._mapping.columns.items()}
+            must_have(name, header, {key: column for key, column in asked.items() if column in header})
             if join is not None:
                 must_have(name, header, {f"files.join.{number - 1}.key": join.key})
                 must_have("what is joined before", sorted(self._columns), {f"files.join.{number - 1}.key": join.key})
             for at, column in enumerate(header):
                 said = f"t{number}.c{at}"
                 self._columns.setdefault(column, said)
-                self._columns[f"{name.split('.')[0]}.{column}"] = said
+                self._columns[f"{_stem(name)}.{column}"] = said
             self._fill(number, header, rows, join)
 
     def _fill(self, number: int, header: list[str], rows: Iterator[Row], join: Join | None) -> None:
@@ -80,6 +92,17 @@ class _Joined:
                 refusal = None if join is None or found.rowcount else LineRefusal.REPEATED_KEY
             if refusal is not None:
                 self._refuse(row, refusal)
+
+    def _tell_lineless(self) -> None:
+        """Orders of a file of orders of which no line names them: nobody else would miss them."""
+        order = self._mapping.lines.order
+        for number, join in enumerate(self._files.join, 1):
+            if join.key == order.removeprefix(f"{_stem(self._files.lines)}."):
+                named = self._columns[f"{_stem(self._files.lines)}.{join.key}"]
+                mine = self._columns[f"{_stem(join.file)}.{join.key}"]
+                query = f"SELECT line, {mine} FROM t{number} WHERE {mine} NOT IN (SELECT {named} FROM t0)"  # noqa: S608
+                for line, key in self._database.execute(query):
+                    self._refuse(Row(join.file, line, {}), OrderRefusal.LINELESS, key, "order")
 
     def _read(self) -> Iterator[Row]:
         clock = Clock(self._mapping)
@@ -101,12 +124,16 @@ class _Joined:
     def _tables(self) -> str:
         joined = ["t0"]
         for number, join in enumerate(self._files.join, 1):
-            mine = self._columns[f"{join.file.split('.')[0]}.{join.key}"]
+            mine = self._columns[f"{_stem(join.file)}.{join.key}"]
             before = next(
                 said for name, said in self._columns.items() if name == join.key or name.endswith(f".{join.key}")
             )
             joined.append(f"LEFT JOIN t{number} ON {mine} = {before} AND {before} <> ''")
         return " ".join(joined)
+
+
+def _stem(name: str) -> str:
+    return name.split(".")[0]
 
 
 def _storable(text: str) -> str:

@@ -71,8 +71,9 @@ class Journal:
         self._write("INSERT OR REPLACE INTO said VALUES (?, ?)", invoice, digest)
         self.placed(invoice, order_id, ended=True)
 
-    def refused(self, invoice: str, refusal: str) -> None:
-        """An order or a cancellation was not."""
+    def refused(self, invoice: str, refusal: str, digest: str = "") -> None:
+        """An order, as this digest has it, or a cancellation was not."""
+        self._write("INSERT OR REPLACE INTO said VALUES (?, ?)", invoice, digest)
         self._write("INSERT OR REPLACE INTO step VALUES (?, '', ?, 1)", invoice, refusal)
 
     def credited(self, invoice: str) -> None:

@@ -6,16 +6,17 @@ import re
 import tomllib
 from collections.abc import Mapping as Table
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 __all__ = ["DEFAULT", "BadMappingError", "End", "Join", "Mapping", "built_in", "load", "placeholders"]
 
 MAPPINGS = Path(__file__).parent / "mappings"
 DEFAULT = "online-retail"
 ISO = "iso"
+EXCEL = "excel"
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 MADE = frozenset({"customer", "order"})
 """What a template can name besides columns and the groups of `address.parts`."""
@@ -50,7 +51,14 @@ def _codec(name: str) -> str:
     return name
 
 
+def _time_format(text: str) -> str:
+    if "%Z" in text:  # strptime takes a name such as UTC and then forgets it
+        raise ValueError("%Z reads no zone: write its name as it stands in the times, and say it as `zone`")
+    return text
+
+
 Column = Annotated[str, Field(min_length=1)]
+TimeFormat = Annotated[str, Field(min_length=1), AfterValidator(_time_format)]
 Zone = Annotated[str, AfterValidator(_zone)]
 Codec = Annotated[str, AfterValidator(_codec)]
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
@@ -64,13 +72,28 @@ class Lines(Part):
     order: Column
     product: Column
     quantity: Column
-    unit_price: Column
+    unit_price: Column | None = None
+    line_total: Column | None = None
+    """Of all units together, where the file has no price of one; what was taken off is off it already."""
+    discount: Column | None = None
+    discount_is: Literal["share", "amount"] = "amount"
+    """What the discount is: a share of the price (0.15), or what is taken off the line in all."""
+    currency: Column | None = None
+    """Where it is empty, the mapping's own."""
     at: Column
     product_name: Column | None = None
     goods: re.Pattern[str] | None = None
     """Matches a product's code as a whole if it is goods; everything is, without it."""
     adjustment_prefix: str = ""
     """Of invoices that are neither orders nor credit notes."""
+
+    @model_validator(mode="after")
+    def _one_price(self) -> Self:
+        if (self.unit_price is None) == (self.line_total is None):
+            raise ValueError("one of unit_price and line_total must be said, and not both")
+        if self.discount and self.line_total:
+            raise ValueError("a discount is taken off a unit_price; a line_total is what is left")
+        return self
 
 
 class Customers(Part):
@@ -97,10 +120,18 @@ class Address(Part):
     city: Templates
     region: Templates = ()
     postal_code: Templates = ()
-    country: Column
+    country: Column | None = None
     countries: Table[str, CountryCode] = {}
     """ISO 3166-1 alpha-2 codes of what the column says; two capital letters stand for themselves."""
+    default_country: CountryCode | None = None
+    """Where the column is empty, or there is none."""
     parts: Parts | None = None
+
+    @model_validator(mode="after")
+    def _some_country(self) -> Self:
+        if self.country is None and self.default_country is None:
+            raise ValueError("country (a column) or default_country must be said")
+        return self
 
 
 class Cancellations(Part):
@@ -147,11 +178,13 @@ class Mapping(Part):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,40}$")]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     zone: Zone
-    time_format: Annotated[str, Field(min_length=1)]
-    """As strptime takes it, or `iso` for ISO 8601 with any number of decimals."""
+    time_format: TimeFormat
+    """As strptime takes it, `iso` for ISO 8601 with any number of decimals, `excel` for a spreadsheet's day numbers."""
     decimal_mark: Literal[".", ","] = "."
     encoding: Codec = "utf-8"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    empty: tuple[str, ...] = ()
+    """Texts that stand for an empty field, as NULL in what databases write."""
     lines: Lines
     customers: Customers = Customers()
     address: Address
@@ -164,16 +197,26 @@ class Mapping(Part):
     @property
     def columns(self) -> Table[str, str]:
         """Every column that a line must have, by the key that asks for it."""
-        said = {f"lines.{key}": getattr(self.lines, key) for key in ("order", "product", "quantity", "unit_price")}
-        said |= {"lines.at": self.lines.at, "address.country": self.address.country}
-        optional = {
-            "lines.product_name": self.lines.product_name,
+        lines = (
+            "order",
+            "product",
+            "quantity",
+            "unit_price",
+            "line_total",
+            "discount",
+            "currency",
+            "at",
+            "product_name",
+        )
+        asked: dict[str, str | None] = {
+            **{f"lines.{key}": getattr(self.lines, key) for key in lines},
+            "address.country": self.address.country,
             "customers.id": self.customers.id,
             "address.parts.column": self.address.parts and self.address.parts.column,
             "states.column": self.states and self.states.column,
             "shipments.column": self.shipments and self.shipments.column,
         }
-        return {**said, **{key: column for key, column in optional.items() if column}, **self._in_templates()}
+        return {**{key: column for key, column in asked.items() if column}, **self._in_templates()}
 
     def _in_templates(self) -> dict[str, str]:
         known = MADE | set(self.address.parts.pattern.groupindex if self.address.parts else ())

@@ -29,22 +29,26 @@ class LineRefusal(StrEnum):
     UNJOINED = "a file that is joined has no row for its key"
     REPEATED_KEY = "a row with its key came before"
     NOT_GOODS = "the code is not a product (postage, fees, vouchers, samples)"
+    NO_CODE = "it names no product, or one whose code is not 1 to 64 letters, digits and signs of ASCII without '%'"
+    CANCELLED = "it was cancelled, and other lines of its order were not"
     QUANTITY = "the quantity is not between 1 and 1,000,000 (write-offs are negative)"
     PRICE_ZERO = "the price is zero"
     PRICE_NEGATIVE = "the price is negative"
     PRICE_FINE = "the price has more than six decimals"
     ADJUSTMENT = "the invoice is a bad-debt adjustment"
-    INVOICE_CLOSED = "the invoice was complete before this line came"
+    INVOICE_CLOSED = "it comes more than five minutes from the other lines with its number, or 10,000 orders after them"
 
 
 class OrderRefusal(StrEnum):
     """Why an invoice is not placed as an order."""
 
     NO_LINES = "none of its lines was taken"
+    LINELESS = "no line names it"
     NOTHING_TO_PAY = "its total rounds to nothing"
     TOO_MANY_LINES = "it has more lines than an order may have"
     COUNTRY = "its country is not known"
-    CUSTOMER = "it names no customer that can be used and no e-mail address"
+    CURRENCY = "its lines are not all in one currency that is three capital letters"
+    CUSTOMER = "it names no customer whose id is letters, digits, '_' and '-' (60 at most), and no e-mail address"
     ADDRESS = "it has no address"
     STATE = "the mapping does not say what its state becomes"
     SYSTEM = "the system refuses it"
@@ -67,8 +71,10 @@ class Note(StrEnum):
 
     TIME_MISSING = "its local time did not exist: the clocks went forward, and so does it"
     TIME_TWICE = "its local time came twice: the first is taken"
-    ADDED_UP = "it credits what earlier credit notes left of an order, which is cancelled with it"
-    GIVEN_BACK = "it was sent and then given back: here it is cancelled before it is sent"
+    ADDED_UP = "it credits what earlier credit notes left of an order: together they credit all of it"
+    GIVEN_BACK = "it was sent and then given back: here it is only cancelled"
+    EMAIL = "its e-mail address is none that can be used here: the next of the mapping is taken, or none"
+    TOTAL = "prices with six decimals do not add up to its lines' totals, so its own is a little different"
     TRACKING = "the mapping does not say what the state of its shipment becomes"
     NO_ACCOUNT = "its customer could not be given an account"
     NOT_SENT = "the order failed, so that nothing is sent"
@@ -97,6 +103,8 @@ class Line:
     product_name: str
     quantity: int
     unit_price: Decimal
+    total: Decimal | None = None
+    """What the file says of all units together, if their price follows from that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,7 @@ __all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
 
 SOURCE_CHARS_MAX = 64
 SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,{SOURCE_CHARS_MAX - 1}}}")
+NOTHING_TAKEN = "no order was taken: the reasons are above; --report FILE says for each line what stands there"
 JOURNALS = "replay"
 """Folder of the state folder."""
 KNOWN_SECONDS_MAX = 30.0
@@ -75,7 +76,7 @@ def number_of_orders(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay; 1 if it could not be finished, which the same command does where it was left."""
+    """Replay; 1 if no order was taken, or if it could not be finished: the same command goes on where it was left."""
     try:
         with redirect_stdout(sys.stderr if options.json else sys.stdout):
             found = _run(options)
@@ -95,12 +96,17 @@ def run(options: argparse.Namespace) -> int:
         return 1
     if options.json:
         print(json.dumps(found, indent=2))
+    if found["lines"] and not found.get("placed", found["orders"]) and not found.get("placed_before"):
+        print(NOTHING_TAKEN, file=sys.stderr)
+        return 1
     return 0
 
 
 def _run(options: argparse.Namespace) -> dict[str, object]:
     _must_go_together(options)
     plan = Plan(options.file, options.orders, load(options.mapping), faults=options.faults)
+    if options.report and options.report.resolve() == plan.file.resolve():
+        raise CannotBeginError(f"--report {options.report}: that is the file with the orders")
     name = _plain(options.name or plan.file.resolve().name)
     with reporting(options.report) as report:
         if options.dry_run:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.local.replay.records import Refused, Tally
+from services.local.replay.rows import BadFileError
 
 __all__ = ["refusals", "reporting"]
 
@@ -18,11 +19,18 @@ COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail")
 
 @contextmanager
 def reporting(file: Path | None) -> Generator[Callable[[Refused], None] | None]:
-    """Writes what it hears to a file, as JSON lines if its name ends so and else as CSV; None without a file."""
+    """Writes what it hears to a file, as JSON lines if its name ends so and else as CSV; None without a file.
+
+    BadFileError if it cannot be written there.
+    """
     if file is None:
         yield None
         return
-    with file.open("w", encoding="utf-8", newline="") as text:
+    try:
+        text = file.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise BadFileError(f"the report {file} cannot be written: {error.strerror or error}") from error
+    with text:
         if file.suffix in JSON_LINES:
             yield lambda refused: print(json.dumps(_row(refused)), file=text)
             return

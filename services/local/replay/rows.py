@@ -17,6 +17,8 @@ from services.local.replay.records import LineRefusal
 __all__ = ["BadFileError", "Row", "must_have", "read_file"]
 
 FIELD_CHARS_MAX = 1_000_000
+BYTE_ORDER_MARK = "\ufeff"
+"""It is left where an encoding says its byte order, as utf-16-le does."""
 UNDECODABLE = ("\udc80", "\udcff")
 """How Python keeps bytes that are not in the encoding (PEP 383): from, to."""
 
@@ -47,14 +49,16 @@ def read_file(file: Path, meaning: Meaning) -> Generator[tuple[list[str], Iterat
         reader = csv.reader(text, delimiter=meaning.delimiter)
         found = _guarded(file, reader, lambda: reader.line_num)
         header = _header(file, next(found, list[str]()), meaning)
-        yield header, _rows(file, found, header, lambda: reader.line_num)
+        yield header, _rows(file, found, header, frozenset(meaning.empty), lambda: reader.line_num)
 
 
 def must_have(file: str, header: list[str], columns: Mapping[str, str]) -> None:
-    """BadFileError, which names the column and the key of the mapping that asks for it, if one is missing."""
+    """BadFileError, which names the column and the key of the mapping that asks for it, if one is missing or twice."""
+    if twice := sorted({column for column in columns.values() if header.count(column) > 1}):
+        raise BadFileError(f"{file} has two columns {', '.join(twice)}")
     missing = [f"{column} ({key})" for key, column in columns.items() if column not in header]
     if missing:
-        raise BadFileError(f"{file} has no column {', '.join(missing)}; there are {', '.join(header)}")
+        raise BadFileError(f"{file} has no column {', '.join(missing)}; there are {', '.join(filter(None, header))}")
 
 
 def _opened(file: Path, encoding: str) -> TextIO:
@@ -79,15 +83,19 @@ def _header(file: Path, header: list[str], meaning: Meaning) -> list[str]:
         raise BadFileError(f"{file.name} is empty")
     if any(_undecodable(name) or "\0" in name for name in header):
         raise BadFileError(f"{file.name} is not in {meaning.encoding} (key encoding of the mapping)")
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise BadFileError(f"{file.name} has two columns {', '.join(twice)}")
-    return header
+    return [name.removeprefix(BYTE_ORDER_MARK).strip() for name in header]
 
 
-def _rows(file: Path, found: Iterator[list[str]], header: list[str], line: Callable[[], int]) -> Iterator[Row]:
+def _rows(
+    file: Path, found: Iterator[list[str]], header: list[str], empty: frozenset[str], line: Callable[[], int]
+) -> Iterator[Row]:
     for fields in found:
         if not fields:
             continue  # an empty line is no row
+        while len(fields) > len(header) and not fields[-1]:
+            fields.pop()  # spreadsheets end lines with separators
+        if empty:
+            fields = ["" if field.strip() in empty else field for field in fields]
         refusal = LineRefusal.RAGGED if len(fields) != len(header) else _refusal(fields)
         yield Row(file.name, line(), dict(zip(header, fields, strict=False)), refusal)
 

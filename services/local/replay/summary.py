@@ -8,29 +8,34 @@ from services.local.replay.progress import say
 from services.local.replay.records import Tally
 from services.local.replay.report import refusals
 
-__all__ = ["show_brought", "show_outcome", "show_pace", "show_tally", "summary"]
+__all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_tally", "summary"]
 
 NOT_TAKEN = {
-    "line": "lines refused",
-    "order": "orders refused",
-    "cancellation": "cancellations not done",
-    "note": "noted",
+    "line": ("line refused", "lines refused"),
+    "order": ("order refused", "orders refused"),
+    "cancellation": ("cancellation not done", "cancellations not done"),
+    "note": ("noted", "noted"),
 }
+
+
+def counted(count: int, what: str) -> str:
+    """So many of them, in words."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def show_tally(tally: Tally) -> None:
     """What was read, and why the rest was not taken."""
-    say(f"{tally.lines} lines read, {tally.lines_taken} taken in {tally.orders} orders")
+    say(f"{counted(tally.lines, 'line')} read, {tally.lines_taken} taken in {counted(tally.orders, 'order')}")
     for what, reason, count in refusals(tally):
-        say(f"  {count:>6} {NOT_TAKEN[what]}: {reason}")
+        say(f"  {count:>6} {NOT_TAKEN[what][count != 1]}: {reason}")
 
 
 def show_pace(outcome: Outcome, edge: Edge) -> None:
     """How fast it went."""
     placing = max(outcome.place_seconds, 0.001)
     say(
-        f"{outcome.placed} orders placed in {placing:.1f} s ({outcome.placed / placing:.0f}/s), "
-        f"all at rest {outcome.rest_seconds:.1f} s after the first; {edge.retries} calls repeated"
+        f"{counted(outcome.placed, 'order')} placed in {placing:.1f} s ({outcome.placed / placing:.0f}/s), "
+        f"all at rest {outcome.rest_seconds:.1f} s after the first; {counted(edge.retries, 'call')} repeated"
     )
 
 
@@ -38,16 +43,16 @@ def show_brought(outcome: Outcome, edge: Edge) -> None:
     """How fast finished orders came."""
     seconds = max(outcome.place_seconds, 0.001)
     say(
-        f"{outcome.placed} finished orders brought and shown in {seconds:.1f} s ({outcome.placed / seconds:.0f}/s); "
-        f"{edge.retries} calls repeated"
+        f"{counted(outcome.placed, 'finished order')} brought and shown in {seconds:.1f} s "
+        f"({outcome.placed / seconds:.0f}/s); {counted(edge.retries, 'call')} repeated"
     )
 
 
 def show_outcome(outcome: Outcome) -> None:
     """What became of the orders."""
     if outcome.placed_before:
-        say(f"{outcome.placed_before} were placed by an earlier run")
-    say(f"{outcome.cancelled} cancelled, {outcome.cancellations_refused} cancellations refused")
+        say(f"{counted(outcome.placed_before, 'order')} placed by an earlier run")
+    say(f"{outcome.cancelled} cancelled, {counted(outcome.cancellations_refused, 'cancellation')} refused")
     if sent := outcome.dispatched + outcome.delivered:
         say(f"{sent} sent, {outcome.delivered} of them delivered")
 
