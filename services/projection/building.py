@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.kit.errors import Invalid, NotFound, Refused, Unavailable
-from services.kit.log import Position
+from services.kit.log import START, Position
 from services.kit.logs import log
 from services.kit.warming import kept_awake
 from services.projection.feeding import Pages
@@ -22,17 +22,21 @@ __all__ = ["Builder"]
 
 RETRY_SECONDS = 0.5
 ATTEMPTS_MAX = 20
+AT_ONCE_EVENTS_MAX = 10_000
+"""So many events, a second or two of reading, are read by a view while it serves already."""
 
 
 class Builder:
     """Makes, builds, compares, switches and drops versions.
 
-    `address` is the service's own, by which it keeps awake while it builds.
+    `address` is the service's own, by which it keeps awake while it builds. A view that there was not yet is built
+    before it serves if the log has more than `at_once_events_max` events.
     """
 
-    def __init__(self, pages: Pages, address: str = "") -> None:
+    def __init__(self, pages: Pages, address: str = "", at_once_events_max: int = AT_ONCE_EVENTS_MAX) -> None:
         self._pages = pages
         self._address = address
+        self._at_once_events_max = at_once_events_max
         self._database = pages.database
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._preparing = asyncio.Lock()
@@ -103,7 +107,8 @@ class Builder:
             raise Refused("other-revision", f"this release cannot feed revision {version.revision} of {name}")
         if version.state != "serving":
             await self._bring_near(view, number)
-            await self._switch(view, number)
+            if not await self._has_begun(view, number):
+                await self._switch(view, number)
 
     async def drop(self, name: str, number: int) -> None:
         """Drop a version that does not serve."""
@@ -167,14 +172,20 @@ class Builder:
         async with self._database.making() as session:
             for view in self._pages.views.values():
                 known = _all(session.versions, view.name)
-                if not known:
+                if not known and not await self._is_long():
                     await session.make(view, 1, "serving", "wait")
+                elif not known:  # empty, it would say for minutes that there is nothing
+                    await session.make(view, 1, "building", "switch")
                 elif _missing(view, known):
                     if (stale := _of(known, view.name, "building")) is not None:
                         await session.drop(stale)
                     await session.make(view, 1 + max(each.version for each in known), "building", "switch")
                     log("building the next version of a view", view=view.name, revision=view.revision)
         return await self._database.versions()
+
+    async def _is_long(self) -> bool:
+        """Whether a view that begins now has much to read."""
+        return await self._pages.behind(START, self._at_once_events_max + 1) > self._at_once_events_max
 
     def _wants_work(self, version: Version) -> bool:
         return self._pages.feeds(version) and version.stopped_at is None and version.compared is None
@@ -213,6 +224,8 @@ class Builder:
                 raise Refused("view-stopped", f"version {number} of {view.name} has stopped, or is gone")
 
     async def _finish(self, view: View, number: int) -> None:
+        if await self._has_begun(view, number):
+            return
         found, then = await self._compared(view, number)
         if then == "switch" or (then == "switch_if_equal" and _equal(found)):
             await self._switch(view, number)
@@ -235,6 +248,15 @@ class Builder:
             await session.keep_comparison(new, found)
         log("versions compared", view=view.name, version=number, equal=_equal(found))
         return found, new.next
+
+    async def _has_begun(self, view: View, number: int) -> bool:
+        """Serve with this version if none serves yet; whether that was so."""
+        async with self._database.view(view.name) as session:
+            if _of(session.versions, view.name, "serving") is not None:
+                return False
+            await session.serve(next(each for each in session.versions if each.version == number))
+        log("a view begins to serve", view=view.name, version=number)
+        return True
 
     async def _switch(self, view: View, number: int) -> None:
         async with self._database.view(view.name) as session:

@@ -211,7 +211,11 @@ class Session:
     async def switch(self, old: Version, new: Version) -> None:
         """From the commit on `new` serves; `old` is kept."""
         await self._connection.execute(SET_STATE, old.view, old.version, "kept")
-        await self._connection.execute(SET_STATE, new.view, new.version, "serving")
+        await self.serve(new)
+
+    async def serve(self, version: Version) -> None:
+        """From the commit on this version serves, where none did."""
+        await self._connection.execute(SET_STATE, version.view, version.version, "serving")
 
     async def differences(self, view: View, old: Version, new: Version) -> dict[str, Any]:
         """By table, how many rows only one of them has, how many are not the same, and the keys of some."""

@@ -41,6 +41,7 @@ STATEMENT_SECONDS_MAX = 10
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.02
 AGAIN_AFTER_SECONDS = 1
+MOVING = ("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS)
 AWAY = ("read-database-away", "the read database cannot be reached")
 AWAY_AGAIN_SECONDS = 2
 ATTEMPTS_MAX = 3
@@ -53,7 +54,7 @@ SETTINGS = {
 }
 DROPPED_STATES = ("42P01", "42703", "3F000")
 """SQLSTATE of a table, column or schema that is not there (any more, or until this release's version is built)."""
-SERVING = select(VERSIONS).where(VERSIONS.c.state == "serving")
+MADE = select(VERSIONS).where(VERSIONS.c.state != "kept")
 
 Row = Mapping[str, Any]
 UNMADE: Row = {"epoch": 0, "transaction_id": 0, "position": 0, "stopped_at": None}
@@ -125,7 +126,7 @@ class Snapshots:
                         return await question(await _snapshot(connection))
             except _Dropped:
                 continue
-        raise Unavailable("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS)
+        raise Unavailable(*MOVING)
 
     @asynccontextmanager
     async def stream(
@@ -185,7 +186,12 @@ def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -
 
 
 async def _snapshot(connection: AsyncConnection) -> Snapshot:
-    return Snapshot(connection, {row["view"]: row for row in _rows(await connection.execute(SERVING))})
+    """Unavailable if there are versions and none serves: the read side is being made anew, and would look empty."""
+    made = _rows(await connection.execute(MADE))
+    serving = {row["view"]: row for row in made if row["state"] == "serving"}
+    if made and not serving:
+        raise _Dropped(*MOVING)
+    return Snapshot(connection, serving)
 
 
 @contextmanager
@@ -195,7 +201,7 @@ def _told(code: str = AWAY[0], detail: str = AWAY[1]) -> Generator[None]:
         yield
     except DBAPIError as error:
         if _state(error) in DROPPED_STATES:
-            raise _Dropped("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS) from error
+            raise _Dropped(*MOVING) from error
         if not _is_away(error):
             raise
         raise Unavailable(*AWAY, AWAY_AGAIN_SECONDS) from error

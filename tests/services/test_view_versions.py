@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,8 +16,9 @@ from services.kit.postgres_log import PostgresReader
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.nudging import Feeder
+from services.projection.rows import Rows
 from services.projection.versions import Version
-from services.projection.view import View
+from services.projection.view import Shown, View
 from services.projection.views import VIEWS
 from tests.services.read_side import AT, ReadSide, confirmed, counted, created, pages_of, running
 
@@ -94,7 +95,7 @@ async def test_what_was_kept_before_makes_room(side: ReadSide, database) -> None
 async def test_a_difference_is_shown_and_keeps_the_old_one_serving_until_somebody_decides(side, database) -> None:
     await side.show(await some_orders(side))
     connection = await owner(database)
-    await connection.execute("UPDATE orders_1.orders SET status = 'lost' WHERE order_id = 'ord_0001'")
+    await connection.execute("UPDATE orders_1.orders SET status = 'failed' WHERE order_id = 'ord_0001'")
     await connection.execute("DELETE FROM orders_1.orders WHERE order_id = 'ord_0002'")
     await connection.close()
     version = await built(side)
@@ -205,6 +206,61 @@ async def test_a_nudge_is_not_refused_for_a_build_and_its_event_is_shown_when_th
 
 async def newest(pages: Pages, view: str = "orders") -> Version:
     return [each for each in await pages.database.versions() if each.view == view][-1]
+
+
+def held(go: asyncio.Event, *names: str) -> dict[str, View]:
+    """All views, of which some show nothing before `go`."""
+
+    def of(view: View) -> View:
+        async def feed(rows: Rows, shown: Sequence[Shown]) -> None:
+            await go.wait()
+            await view.feed(rows, shown)
+
+        return replace(view, feed=feed)
+
+    return {name: of(view) if name in names else view for name, view in VIEWS.items()}
+
+
+async def test_a_view_that_has_much_to_read_serves_when_it_has_been_built(side, database) -> None:
+    (event,) = await some_orders(side)
+    reader, go = PostgresReader(database.dsn("projection")), asyncio.Event()
+    before = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "analytics"})
+    feeder = Feeder(before, Builder(before))
+    await feeder.reach(event.position)
+    new = pages_of(database, reader, held(go, "analytics"))
+    builder = Builder(new, at_once_events_max=4)
+    await builder.prepare()
+    assert (await newest(new, "analytics")).state == "building"
+    answer = await side.query.get("/analytics/orders")
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "read-side-moving", "1")
+    assert (await side.get("/orders"))["total"] == 5
+    go.set()
+    await builder.wait("analytics", 20)
+    assert (await newest(new, "analytics")).state == "serving"
+    (figures,) = (await side.get(f"/analytics/orders?from={AT:%Y-%m-%d}"))["figures"]
+    assert figures["orders"] == 5
+    for one in (feeder, builder, new.database, before.database, reader):
+        await one.close()
+
+
+async def test_a_lost_read_database_is_not_shown_empty_while_it_is_made_again(side, database) -> None:
+    (event,) = await some_orders(side)
+    reader, go = PostgresReader(database.dsn("projection")), asyncio.Event()
+    pages = pages_of(database, reader, held(go, *VIEWS))
+    builder = Builder(pages, at_once_events_max=4)
+    feeder = Feeder(pages, builder)
+    await builder.prepare()
+    for path in ("/orders", "/orders/ord_0001", "/stock", "/analytics/orders"):
+        answer = await side.query.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "read-side-moving"), path
+    go.set()
+    await feeder.reach(event.position)
+    assert (await side.get(f"/orders?position={event.position}"))["total"] == 5
+    for view in VIEWS:
+        await builder.wait(view, 20)
+    assert {each.state for each in await pages.database.versions()} == {"serving"}
+    for one in (feeder, builder, pages.database, reader):
+        await one.close()
 
 
 async def test_a_build_goes_on_where_it_was_left(side: ReadSide, database) -> None:
