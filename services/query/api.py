@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.encoders import jsonable_encoder
 
 from services.kit.access import ORDERS_ADMIN, Caller, needs
 from services.kit.asking import Id, level_with, wrong
@@ -57,13 +58,13 @@ def router(reading: Reading) -> APIRouter:
     """The routes of query."""
     routes = json_router()
 
-    async def listed(request: Request, wanted: OrderFilter, sort: str | None, part: Window) -> Response | Any:
+    async def listed(request: Request, wanted: OrderFilter, sort: str | None, part: Window) -> Response:
         if csv_wanted(request.headers.get("accept", "")):
             every = reading.every_order(wanted, _sort_in_csv(request, wanted, sort))
             return await Sheet.of(every, ORDER_COLUMNS, filename="orders.csv")
         found = await reading.orders(wanted, sort_of(sort, wanted), part)
         shown = _page("orders", found, part)
-        return shown if wanted.text is None else {**shown, "instead": found.instead}
+        return _answer(shown if wanted.text is None else {**shown, "instead": found.instead}, Vary="Accept")
 
     ready = [level_with(partial(reading.wait_for, views=VIEWS_READ))]
     ready_for_one = [level_with(partial(reading.wait_for, views=VIEWS_OF_ONE_ORDER))]
@@ -72,14 +73,12 @@ def router(reading: Reading) -> APIRouter:
     @routes.get("/orders", dependencies=ready, responses=LIST)
     async def list_orders(
         request: Request,
-        response: Response,
         caller: ReadsOrders,
         wanted: Wanted,
         part: Part,
         customer_id: CustomerFilter = None,
         sort: SortText = None,
     ) -> Any:
-        response.headers["Vary"] = "Accept"
         whose = _within_reach(caller, customer_id)
         return await listed(request, replace(wanted, customer_id=whose), sort, part)
 
@@ -88,13 +87,12 @@ def router(reading: Reading) -> APIRouter:
         order = await reading.order(order_id, caller.own)
         if caller.own is not None:
             order["timeline"] = [{**moment, "by": None} for moment in order["timeline"]]  # who runs the shop is its own
-        return jsonable_encoder(order)
+        return _answer(order)
 
     @routes.get("/customers/{customer_id}/orders", dependencies=ready, responses=LIST)
     async def orders_of_customer(
         customer_id: Id,
         request: Request,
-        response: Response,
         caller: ReadsOrders,
         wanted: Wanted,
         part: Part,
@@ -102,16 +100,15 @@ def router(reading: Reading) -> APIRouter:
     ) -> Any:
         if not caller.may_reach(customer_id):
             raise NotFound("customer-not-found", "there is no such customer")
-        response.headers["Vary"] = "Accept"
         return await listed(request, replace(wanted, customer_id=customer_id), sort, part)
 
     @routes.get("/stock", dependencies=stock_ready)
     async def list_stock(part: Part, low_stock: LowStock = False, q: StockText = None) -> Any:
-        return _page("stock", await reading.stock(StockFilter(low_stock, q), part), part)
+        return _answer(_page("stock", await reading.stock(StockFilter(low_stock, q), part), part))
 
     @routes.get("/stock/{product_id}", dependencies=stock_ready)
     async def read_level(product_id: Id) -> Any:
-        return jsonable_encoder(await reading.level(product_id))
+        return _answer(await reading.level(product_id))
 
     return routes
 
@@ -133,7 +130,13 @@ def _page(name: str, found: Page, part: Window) -> dict[str, Any]:
         shown["total"] = found.counted.total
         shown["total_relation"] = "exact" if found.counted.exact else "at_least"
         shown["total_pages"] = -(-found.counted.total // part.page_size)
-    return jsonable_encoder(shown)
+    return shown
+
+
+def _answer(content: object, **headers: str) -> Response:
+    """As JSON, written here: FastAPI's encoder looks at each of a page's thousand values in Python."""
+    text = json.dumps(content, default=datetime.isoformat, ensure_ascii=False, separators=(",", ":"))
+    return Response(text, headers=headers, media_type="application/json")
 
 
 def _sort_in_csv(request: Request, wanted: OrderFilter, sort: str | None) -> str:
