@@ -6,11 +6,12 @@ cost a look at half of all orders, and says nothing about which of them is meant
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Subquery, func, select
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import ColumnElement, Select, Subquery, Text, any_, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from services.query.filters import OrderFilter, conditions
 from services.query.highlights import highlights
@@ -26,6 +27,8 @@ __all__ = ["RANKED_MAX", "RELEVANCE", "every_order_with", "orders_with"]
 RANKED_MAX = 500
 """How many orders that match a text are ranked, and how far they are counted."""
 RELEVANCE = "relevance"
+MARGIN = 2
+"""Among so many times the orders that should be enough it is looked: a sample says it only roughly."""
 _same_order = TEXTS.c.order_id == ORDERS.c.order_id
 
 
@@ -36,8 +39,7 @@ async def orders_with(text: str, at: Snapshot, wanted: OrderFilter, sort: str, w
         return await _by_relevance(at, wanted, meaning, sort, window)
     shown, cursor = await part_of(at, _list_of(wanted, meaning, sort), window)
     counted = await _counted(at, wanted, meaning, window)
-    explained = await _explained(at, meaning, shown, await _scores(at, meaning, shown))
-    return Page(explained, cursor, counted, meaning.instead)
+    return Page(await _explained(at, meaning, shown), cursor, counted, meaning.instead)
 
 
 async def every_order_with(text: str, at: Snapshot, wanted: OrderFilter, sort: str) -> Select[Any]:
@@ -46,19 +48,34 @@ async def every_order_with(text: str, at: Snapshot, wanted: OrderFilter, sort: s
 
 
 async def _by_relevance(at: Snapshot, wanted: OrderFilter, meaning: Meaning, sort: str, window: Window) -> Page:
-    newest = _newest(wanted, meaning, RANKED_MAX)
-    score, found = meaning.score(newest.c.document).label("relevance_score"), func.count().over().label("found")
-    ranks = select(newest.c.order_id, newest.c.created_at, score, found).subquery()
-    columns = {name: ranks.c[name] for name in ("relevance_score", "created_at", "order_id")}
-    sorting = Sorting(columns, sort.startswith("-"), digest_of(wanted, sort))
-    shown, cursor = await part_of(at, Listed(select(ranks), select(ranks.c.order_id), sorting), window)
-    rows = await _rows(at, [row["order_id"] for row in shown])
-    scores = {row["order_id"]: row["relevance_score"] for row in shown}
+    since = None if conditions(wanted) else await _since(at, meaning)
+    shown, cursor = await part_of(at, _ranked(wanted, meaning, sort, since), window)
+    if since is not None and (not shown or shown[0]["found"] < RANKED_MAX):  # words have seasons
+        shown, cursor = await part_of(at, _ranked(wanted, meaning, sort), window)
     if shown and window.counts and window.count == "bounded":  # they have been counted where they were ranked
         counted = Counted(shown[0]["found"], exact=shown[0]["found"] < RANKED_MAX)
     else:
         counted = await _counted(at, wanted, meaning, window)
-    return Page(await _explained(at, meaning, rows, scores), cursor, counted, meaning.instead)
+    return Page(await _explained(at, meaning, shown), cursor, counted, meaning.instead)
+
+
+def _ranked(wanted: OrderFilter, meaning: Meaning, sort: str, since: datetime | None = None) -> Listed:
+    newest = _newest(wanted, meaning, RANKED_MAX, since)
+    score, found = meaning.score(TEXTS.c.document).label("relevance_score"), func.count().over().label("found")
+    ranked = select(newest.c.order_id, newest.c.created_at, score, found)
+    ranks = ranked.join(TEXTS, TEXTS.c.order_id == newest.c.order_id).subquery()
+    columns = {name: ranks.c[name] for name in ("relevance_score", "created_at", "order_id")}
+    sorting = Sorting(columns, sort.startswith("-"), digest_of(wanted, sort))
+    return Listed(select(ranks), select(ranks.c.order_id), sorting)
+
+
+async def _since(at: Snapshot, meaning: Meaning) -> datetime | None:
+    """An instant behind which most likely as many orders match as are ranked, where only those are to be looked up."""
+    if meaning.one_among is None:
+        return None
+    by_time = select(TEXTS.c.created_at).order_by(TEXTS.c.created_at.desc(), TEXTS.c.order_id.desc())
+    found = await at.rows(by_time.offset(int(RANKED_MAX * meaning.one_among * MARGIN)).limit(1))
+    return found[0]["created_at"] if found else None
 
 
 def _list_of(wanted: OrderFilter, meaning: Meaning, sort: str) -> Listed:
@@ -66,18 +83,28 @@ def _list_of(wanted: OrderFilter, meaning: Meaning, sort: str) -> Listed:
     return Listed(matching, matching.with_only_columns(ORDERS.c.order_id), sorting_of(wanted, sort))
 
 
-def _newest(wanted: OrderFilter, meaning: Meaning, orders_max: int) -> Subquery:
-    """The newest orders that match: by walking along the time if common, else looked up by term and sorted."""
+def _newest(wanted: OrderFilter, meaning: Meaning, orders_max: int, since: datetime | None = None) -> Subquery:
+    """The newest orders that match: by walking along the time if common, else looked up by term and sorted.
+
+    Without their documents: to move those while thousands of rows are sorted costs as much as finding them.
+    """
     if asked := conditions(wanted):
-        found = select(ORDERS.c.created_at, ORDERS.c.order_id, TEXTS.c.document).join(TEXTS, _same_order)
+        found = select(ORDERS.c.created_at, ORDERS.c.order_id).join(TEXTS, _same_order)
         found = found.where(meaning.matches(), *asked)
+    elif since is not None:
+        found = _looked_up(meaning.has(TEXTS.c.document), TEXTS.c.created_at >= since)
+    elif meaning.common:
+        found = select(TEXTS.c.created_at, TEXTS.c.order_id).where(meaning.matches())
     else:
-        found = select(TEXTS.c.created_at, TEXTS.c.order_id, TEXTS.c.document).where(meaning.matches())
-        if not meaning.common:  # not to be merged with what sorts: the planner might walk a million
-            looked_up = found.offset(0).subquery().c
-            found = select(looked_up.created_at, looked_up.order_id, looked_up.document)
-    created_at, order_id, _ = found.selected_columns
+        found = _looked_up(meaning.matches())
+    created_at, order_id = found.selected_columns
     return found.order_by(created_at.desc(), order_id.desc()).limit(orders_max).subquery()
+
+
+def _looked_up(*matching: ColumnElement[bool]) -> Select[Any, Any]:
+    """Not to be merged with what sorts: the planner might walk a million."""
+    rows = select(TEXTS.c.created_at, TEXTS.c.order_id).where(*matching).offset(0).subquery()
+    return select(rows.c.created_at, rows.c.order_id)
 
 
 async def _counted(at: Snapshot, wanted: OrderFilter, meaning: Meaning, window: Window) -> Counted | None:
@@ -88,43 +115,21 @@ async def _counted(at: Snapshot, wanted: OrderFilter, meaning: Meaning, window: 
     return await count_of(at, select(_newest(wanted, meaning, RANKED_MAX + 1).c.order_id), RANKED_MAX)
 
 
-async def _scores(at: Snapshot, meaning: Meaning, rows: Sequence[Row]) -> Mapping[str, Any]:
-    if not rows:
-        return {}
-    these = TEXTS.c.order_id.in_([row["order_id"] for row in rows])
-    scored = await at.rows(select(TEXTS.c.order_id, meaning.score(TEXTS.c.document).label("score")).where(these))
-    return {row["order_id"]: row["score"] for row in scored}
-
-
-async def _rows(at: Snapshot, order_ids: Sequence[str]) -> Sequence[Row]:
-    if not order_ids:
+async def _explained(at: Snapshot, meaning: Meaning, found: Sequence[Row]) -> Sequence[dict[str, Any]]:
+    """The orders, as they are sorted, with how well each matches and where."""
+    if not found:
         return []
-    found = await at.rows(select(ORDERS).where(ORDERS.c.order_id.in_(order_ids)))
-    by_id = {row["order_id"]: row for row in found}
-    return [by_id[order_id] for order_id in order_ids if order_id in by_id]
+    goods = select(func.array_agg(aggregate_order_by(LINES.c.product_name, LINES.c.line)))
+    goods = goods.where(LINES.c.order_id == ORDERS.c.order_id).scalar_subquery().label("goods")
+    ids = [row["order_id"] for row in found]
+    asked = select(ORDERS, meaning.score(TEXTS.c.document).label("score"), goods).join(TEXTS, _same_order)
+    rows = await at.rows(asked.where(ORDERS.c.order_id == any_(literal(ids, ARRAY(Text)))))
+    explained = {row["order_id"]: _with_highlights(row, meaning) for row in rows}
+    return [explained[order_id] for order_id in ids]
 
 
-async def _explained(
-    at: Snapshot, meaning: Meaning, rows: Sequence[Row], scores: Mapping[str, Any]
-) -> Sequence[dict[str, Any]]:
-    """The orders, with how well each matches and where."""
-    goods: dict[str, list[str]] = {}
-    if rows:
-        names = func.array_agg(aggregate_order_by(LINES.c.product_name, LINES.c.line)).label("names")
-        of_these = LINES.c.order_id.in_([row["order_id"] for row in rows])
-        lines = await at.rows(select(LINES.c.order_id, names).where(of_these).group_by(LINES.c.order_id))
-        goods = {line["order_id"]: line["names"] for line in lines}
-    return [
-        {
-            **order(row),
-            "relevance_score": float(scores[row["order_id"]]),
-            "highlights": highlights(
-                meaning.terms,
-                row["customer_name"],
-                dict.fromkeys(goods.get(row["order_id"], ())),
-                row["city"],
-                row["number"],
-            ),
-        }
-        for row in rows
-    ]
+def _with_highlights(row: Row, meaning: Meaning) -> dict[str, Any]:
+    shown = {**row}
+    score, goods = shown.pop("score"), shown.pop("goods")
+    where = highlights(meaning.terms, row["customer_name"], goods or (), row["city"], row["number"])
+    return {**order(shown), "relevance_score": float(score), "highlights": where}

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from html import escape
-from itertools import islice
 
 from services.kit.terms import Term, terms
 
@@ -14,30 +13,46 @@ __all__ = ["highlights", "marked"]
 GOODS_MAX = 5
 NAMES_REMEMBERED_MAX = 20_000
 
-_terms_of_goods = lru_cache(NAMES_REMEMBERED_MAX)(terms)  # never of people: what is erased is not to be remembered
-
 
 def highlights(
-    found: Set[str], customer_name: str | None, goods: Iterable[str], city: str, number: str | None
+    found: frozenset[str], customer_name: str | None, goods: Iterable[str], city: str, number: str | None
 ) -> dict[str, list[str]]:
-    """By field, the texts with a term of `found` in them, as `marked` shows them."""
-    marked_goods = (text for name in goods if (text := marked(name, _terms_of_goods(name), found)))
+    """By field, the texts with a term of `found` in them, as `marked` shows them; the first of the goods."""
     shown = {
         "customer_name": [marked(customer_name or "", terms(customer_name or ""), found)],
-        "product_name": list(islice(marked_goods, GOODS_MAX)),
+        "product_name": _marked_goods(goods, found),
         "city": [marked(city, terms(city), found)],
         "number": [marked(number or "", terms(number or ""), found)],
     }
     return {field: texts for field, texts in shown.items() if any(texts)}
 
 
-def marked(text: str, its_terms: Sequence[Term], found: Set[str]) -> str:
+def _marked_goods(goods: Iterable[str], found: frozenset[str]) -> list[str]:
+    """An order may have a thousand names: of most nothing is looked at but whether they have a word in common."""
+    shown: dict[str, str] = {}
+    for name in goods:
+        its_terms, words = _terms_of_goods(name)
+        if not found.isdisjoint(words):
+            shown[name] = marked(name, its_terms, found)
+            if len(shown) == GOODS_MAX:
+                break
+    return list(shown.values())
+
+
+@lru_cache(NAMES_REMEMBERED_MAX)  # never of people: what is erased is not to be remembered
+def _terms_of_goods(name: str) -> tuple[Sequence[Term], frozenset[str]]:
+    its_terms = terms(name)
+    return its_terms, frozenset(term.word for term in its_terms)
+
+
+def marked(text: str, its_terms: Sequence[Term], found: frozenset[str]) -> str:
     """The text as HTML, everything escaped, each term of `found` in <em>; empty if there is none in it."""
-    if not any(term.word in found for term in its_terms):
+    matches = [term for term in its_terms if term.word in found]
+    if not matches:
         return ""
     pieces: list[str] = []
     at = 0
-    for start, end in _joined(term for term in its_terms if term.word in found):
+    for start, end in _joined(matches):
         pieces += [escape(text[at:start]), "<em>", escape(text[start:end]), "</em>"]
         at = end
     return "".join([*pieces, escape(text[at:])])

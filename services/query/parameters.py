@@ -187,7 +187,8 @@ StockText = Annotated[
 ]
 
 
-def order_filter(
+# what a route depends on is `async` here: else FastAPI has it done in a thread, which costs more than all it does
+async def order_filter(
     status: Statuses = None,
     created_from: From = None,
     created_to: To = None,
@@ -214,7 +215,7 @@ def order_filter(
     )
 
 
-def window(
+async def window(
     request: Request,
     page: PageNumber = 1,
     page_size: PageSize = PAGE_SIZE_DEFAULT,

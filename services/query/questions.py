@@ -100,7 +100,8 @@ Limit = Annotated[
 ]
 
 
-def _range(start: From = None, end: To = None) -> tuple[date, date]:
+# `async` for the reason that is given in parameters.py
+async def _range(start: From = None, end: To = None) -> tuple[date, date]:
     end = end or datetime.now(UTC).date() + timedelta(days=1)
     start = start or end - timedelta(days=min(DAYS_DEFAULT, end.toordinal() - 1))
     if start >= end:
@@ -113,7 +114,7 @@ def _range(start: From = None, end: To = None) -> tuple[date, date]:
 Range = Annotated[tuple[date, date], Depends(_range)]
 
 
-def asked(
+async def asked(
     range_: Range,
     interval: AskedInterval = None,
     group_by: GroupBy = None,

@@ -35,12 +35,17 @@ MENDED_MAX = 4
 """So many unknown words are taken for typing errors; looking for likely ones costs some milliseconds each."""
 OWN_ORDERS_MAX = 500
 """Of one customer the words of the newest orders are known."""
-LOOKED_UP_MAX = 10_000
+LOOKED_UP_MAX = 5_000
 """Where no more orders than this have the rarest word, they are looked up in the index of terms without a sample."""
 SAMPLE = 2_000
 """So many of the newest orders are asked whether they have all words."""
-COMMON = SAMPLE // 100
-"""What so many orders of the sample have is common: the newest of them are found sooner by walking along."""
+WALKED_FROM = 500 * SAMPLE // 3
+"""What is common: orders of the sample that have all words, times all orders that may have them.
+
+To walk to 500 means to pass 500 * SAMPLE / sampled documents, three in the time in which one order is looked up.
+"""
+OFTEN = (SAMPLE // 150, SAMPLE // 25)
+"""What so many, but not as many as the second, have is found soonest in the index of terms behind an instant."""
 EDITS = ((6, 2), (3, 1))
 """From how many letters on how many edits are forgiven, as Lucene's AUTO does it."""
 LAST_CHARACTER = "\U0010ffff"
@@ -57,13 +62,21 @@ class Meaning:
     """For each word the terms that it stands for; all words are required.
 
     `places` says where in the text each word stands.
-    `common` says that many orders have them all. The planner cannot know: it takes words for independent of each other,
-    and those of one product's name come together.
+    `sampled` says how many of the newest orders have them all, 0 if few of all orders can, and `common` that the newest
+    with them are found sooner by walking along than by looking all up. The planner cannot know: it takes words for
+    independent of each other, and those of one product's name come together.
     """
 
     words: Mapping[str, Sequence[str]]
     places: Mapping[str, int]
+    sampled: int = 0
     common: bool = False
+
+    @property
+    def one_among(self) -> float | None:
+        """Among how many of the newest orders one has it, where that is neither nearly all nor hardly any."""
+        least, most = OFTEN
+        return SAMPLE / self.sampled if least <= self.sampled < most else None
 
     @property
     def terms(self) -> frozenset[str]:
@@ -127,7 +140,10 @@ async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meanin
         found[word] = await _like(at, vocabulary, word)
     meaning = Meaning({word: sorted(orders) for word, orders in found.items()}, places)
     rarest = min(sum(orders.values()) for orders in found.values())
-    return replace(meaning, common=rarest > LOOKED_UP_MAX and await _is_common(at, meaning))
+    if rarest <= LOOKED_UP_MAX:
+        return meaning
+    sampled = await _sampled(at, meaning)
+    return replace(meaning, sampled=sampled, common=sampled * rarest >= WALKED_FROM)
 
 
 def _words(text: str) -> tuple[Mapping[str, int], str | None]:
@@ -170,7 +186,8 @@ async def _like(at: Snapshot, vocabulary: Vocabulary, word: str) -> dict[str, in
     term, orders = vocabulary.c.term, vocabulary.c.orders
     likely = func.similarity(term, word) + LIKE_PRIOR * func.ln(orders)
     swapped = term.in_(_swapped(word))  # a short word has hardly a trigram in common with itself once two are swapped
-    query = select(term, orders).where(or_(term.bool_op("%")(word), swapped))
+    as_long = func.char_length(term).between(len(word) - edits_max, len(word) + edits_max)
+    query = select(term, orders).where(or_(term.bool_op("%")(word), swapped), as_long)
     query = query.order_by(swapped.desc(), likely.desc(), term)
     rows = await at.rows(query.limit(LIKE_COMPARED_MAX))
     by_edits = sorted((edits_between(word, row["term"]), -row["orders"], row["term"]) for row in rows)
@@ -182,12 +199,12 @@ def _swapped(word: str) -> Sequence[str]:
     return [f"{word[:i]}{word[i + 1]}{word[i]}{word[i + 2 :]}" for i in range(len(word) - 1)]
 
 
-async def _is_common(at: Snapshot, meaning: Meaning) -> bool:
-    """Whether many of the newest orders have it."""
+async def _sampled(at: Snapshot, meaning: Meaning) -> int:
+    """How many of the newest orders have it."""
     by_time = (TEXTS.c.created_at.desc(), TEXTS.c.order_id.desc())
     newest = select(TEXTS.c.document).order_by(*by_time).limit(SAMPLE).subquery()
     found = await at.rows(select(func.count().label("found")).where(meaning.has(newest.c.document)))
-    return bool(found) and found[0]["found"] >= COMMON
+    return int(found[0]["found"]) if found else 0
 
 
 def edits_between(one: str, other: str) -> int:

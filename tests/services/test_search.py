@@ -78,12 +78,14 @@ FINDS = (
 )
 
 
-@pytest.fixture(params=["looked up", "walked to"])
+@pytest.fixture(params=["looked up", "looked up behind an instant", "walked to"])
 def way(request, monkeypatch) -> str:
-    """How matches are got at: the second is meant for words that more orders have than any test makes."""
-    if request.param == "walked to":
+    """How matches are got at: all but the first are meant for words that more orders have than any test makes."""
+    if request.param != "looked up":
         monkeypatch.setattr(words, "LOOKED_UP_MAX", 0)
-        monkeypatch.setattr(words, "COMMON", 0)
+        monkeypatch.setattr(words, "WALKED_FROM", 0)
+        monkeypatch.setattr(words, "OFTEN", (1, 1_000 if "instant" in request.param else 0))
+        monkeypatch.setattr(finding, "MARGIN", 0)
     return request.param
 
 
@@ -130,7 +132,7 @@ async def test_what_was_found_is_marked_in_escaped_html(shop: ReadSide) -> None:
     }
     (order,) = (await shop.get("/orders?q=東京都"))["orders"]
     assert order["highlights"]["product_name"] == ["<em>東京都</em>の茶"]
-    assert marked("<b>&mug", terms("<b>&mug"), {"mug"}) == "&lt;b&gt;&amp;<em>mug</em>"
+    assert marked("<b>&mug", terms("<b>&mug"), frozenset({"mug"})) == "&lt;b&gt;&amp;<em>mug</em>"
 
 
 async def test_the_name_of_a_product_ranks_before_its_words_in_many_other_names(side: ReadSide) -> None:
@@ -159,7 +161,7 @@ async def test_what_was_looked_for_instead_is_said(shop: ReadSide) -> None:
 async def test_what_is_common_is_seen_in_the_newest_orders(side: ReadSide, monkeypatch) -> None:
     monkeypatch.setattr(words, "LOOKED_UP_MAX", 3)
     monkeypatch.setattr(words, "SAMPLE", 4)
-    monkeypatch.setattr(words, "COMMON", 3)
+    monkeypatch.setattr(words, "WALKED_FROM", 20)
     await show(side, *(placed(f"o{n}", "red mug" if n > 2 else "red pot", *["blue cup"] * (n % 2)) for n in range(8)))
     common = {"red": True, "red mug": True, "mug": True, "pot": False, "blue": False, "red blue": False}
 
@@ -169,6 +171,23 @@ async def test_what_is_common_is_seen_in_the_newest_orders(side: ReadSide, monke
     snapshots = Snapshots(plain(side.database.read_dsn("query")))
     assert await snapshots.ask(look) == common
     await snapshots.close()
+
+
+@pytest.mark.parametrize("newest", ["red mug", "blue mug"])
+async def test_the_newest_that_match_are_ranked_wherever_in_time_most_of_them_are(side, monkeypatch, newest) -> None:
+    monkeypatch.setattr(finding, "RANKED_MAX", 4)
+    monkeypatch.setattr(words, "LOOKED_UP_MAX", 0)
+    monkeypatch.setattr(words, "OFTEN", (1, 9))
+    monkeypatch.setattr(words, "SAMPLE", 8)
+    created = [placed(f"o{n:02}", "red mug" if n < 10 or n % 2 else newest) for n in range(30)]
+    days = [AT - timedelta(days=60 - n // 2) for n in range(30)]  # two at a time
+    await show(side, *(one.model_copy(update={"placed_at": day}) for one, day in zip(created, days, strict=True)))
+    matching = [one.order_id for one in created if one.lines[0].product_name == "red mug"]
+    for margin in (0, 0.2, 1.5, 9):
+        monkeypatch.setattr(finding, "MARGIN", margin)
+        shown = await side.get("/orders?q=red+")
+        assert [order["order_id"] for order in shown["orders"]] == matching[::-1][:4], margin
+        assert (shown["total"], shown["total_relation"]) == (4, "at_least"), margin
 
 
 @pytest.mark.usefixtures("way")
