@@ -7,10 +7,9 @@ cost a look at half of all orders, and says nothing about which of them is meant
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Subquery, Text, any_, func, literal, select
+from sqlalchemy import Select, Subquery, Text, any_, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from services.query.filters import OrderFilter, conditions
@@ -27,8 +26,6 @@ __all__ = ["RANKED_MAX", "RELEVANCE", "every_order_with", "orders_with"]
 RANKED_MAX = 500
 """How many orders that match a text are ranked, and how far they are counted."""
 RELEVANCE = "relevance"
-MARGIN = 2
-"""Among so many times the orders that should be enough it is looked: a sample says it only roughly."""
 _same_order = TEXTS.c.order_id == ORDERS.c.order_id
 
 
@@ -48,10 +45,7 @@ async def every_order_with(text: str, at: Snapshot, wanted: OrderFilter, sort: s
 
 
 async def _by_relevance(at: Snapshot, wanted: OrderFilter, meaning: Meaning, sort: str, window: Window) -> Page:
-    since = None if conditions(wanted) else await _since(at, meaning)
-    shown, cursor = await part_of(at, _ranked(wanted, meaning, sort, since), window)
-    if since is not None and (not shown or shown[0]["found"] < RANKED_MAX):  # words have seasons
-        shown, cursor = await part_of(at, _ranked(wanted, meaning, sort), window)
+    shown, cursor = await part_of(at, _ranked(wanted, meaning, sort), window)
     if shown and window.counts and window.count == "bounded":  # they have been counted where they were ranked
         counted = Counted(shown[0]["found"], exact=shown[0]["found"] < RANKED_MAX)
     else:
@@ -59,8 +53,8 @@ async def _by_relevance(at: Snapshot, wanted: OrderFilter, meaning: Meaning, sor
     return Page(await _explained(at, meaning, shown), cursor, counted, meaning.instead)
 
 
-def _ranked(wanted: OrderFilter, meaning: Meaning, sort: str, since: datetime | None = None) -> Listed:
-    newest = _newest(wanted, meaning, RANKED_MAX, since)
+def _ranked(wanted: OrderFilter, meaning: Meaning, sort: str) -> Listed:
+    newest = _newest(wanted, meaning, RANKED_MAX)
     score, found = meaning.score(TEXTS.c.document).label("relevance_score"), func.count().over().label("found")
     ranked = select(newest.c.order_id, newest.c.created_at, score, found)
     ranks = ranked.join(TEXTS, TEXTS.c.order_id == newest.c.order_id).subquery()
@@ -69,21 +63,12 @@ def _ranked(wanted: OrderFilter, meaning: Meaning, sort: str, since: datetime | 
     return Listed(select(ranks), select(ranks.c.order_id), sorting)
 
 
-async def _since(at: Snapshot, meaning: Meaning) -> datetime | None:
-    """An instant behind which most likely as many orders match as are ranked, where only those are to be looked up."""
-    if meaning.one_among is None:
-        return None
-    by_time = select(TEXTS.c.created_at).order_by(TEXTS.c.created_at.desc(), TEXTS.c.order_id.desc())
-    found = await at.rows(by_time.offset(int(RANKED_MAX * meaning.one_among * MARGIN)).limit(1))
-    return found[0]["created_at"] if found else None
-
-
 def _list_of(wanted: OrderFilter, meaning: Meaning, sort: str) -> Listed:
     matching = select(ORDERS).join(TEXTS, _same_order).where(meaning.matches(), *conditions(wanted))
     return Listed(matching, matching.with_only_columns(ORDERS.c.order_id), sorting_of(wanted, sort))
 
 
-def _newest(wanted: OrderFilter, meaning: Meaning, orders_max: int, since: datetime | None = None) -> Subquery:
+def _newest(wanted: OrderFilter, meaning: Meaning, orders_max: int) -> Subquery:
     """The newest orders that match: by walking along the time if common, else looked up by term and sorted.
 
     Without their documents: to move those while thousands of rows are sorted costs as much as finding them.
@@ -91,20 +76,13 @@ def _newest(wanted: OrderFilter, meaning: Meaning, orders_max: int, since: datet
     if asked := conditions(wanted):
         found = select(ORDERS.c.created_at, ORDERS.c.order_id).join(TEXTS, _same_order)
         found = found.where(meaning.matches(), *asked)
-    elif since is not None:
-        found = _looked_up(meaning.has(TEXTS.c.document), TEXTS.c.created_at >= since)
-    elif meaning.common:
-        found = select(TEXTS.c.created_at, TEXTS.c.order_id).where(meaning.matches())
     else:
-        found = _looked_up(meaning.matches())
+        found = select(TEXTS.c.created_at, TEXTS.c.order_id).where(meaning.matches())
+        if not meaning.common:  # not to be merged with what sorts: the planner might walk a million
+            rows = found.offset(0).subquery()
+            found = select(rows.c.created_at, rows.c.order_id)
     created_at, order_id = found.selected_columns
     return found.order_by(created_at.desc(), order_id.desc()).limit(orders_max).subquery()
-
-
-def _looked_up(*matching: ColumnElement[bool]) -> Select[Any, Any]:
-    """Not to be merged with what sorts: the planner might walk a million."""
-    rows = select(TEXTS.c.created_at, TEXTS.c.order_id).where(*matching).offset(0).subquery()
-    return select(rows.c.created_at, rows.c.order_id)
 
 
 async def _counted(at: Snapshot, wanted: OrderFilter, meaning: Meaning, window: Window) -> Counted | None:

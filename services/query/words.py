@@ -44,8 +44,6 @@ WALKED_FROM = 500 * SAMPLE // 3
 
 To walk to 500 means to pass 500 * SAMPLE / sampled documents, three in the time in which one order is looked up.
 """
-OFTEN = (SAMPLE // 150, SAMPLE // 25)
-"""What so many, but not as many as the second, have is found soonest in the index of terms behind an instant."""
 EDITS = ((6, 2), (3, 1))
 """From how many letters on how many edits are forgiven, as Lucene's AUTO does it."""
 LAST_CHARACTER = "\U0010ffff"
@@ -62,21 +60,14 @@ class Meaning:
     """For each word the terms that it stands for; all words are required.
 
     `places` says where in the text each word stands.
-    `sampled` says how many of the newest orders have them all, 0 if few of all orders can, and `common` that the newest
-    with them are found sooner by walking along than by looking all up. The planner cannot know: it takes words for
-    independent of each other, and those of one product's name come together.
+    `common` says that the newest with all of them are found sooner by walking along the time than by looking all up.
+    The planner cannot know: it takes words for independent of each other, and those of one product's name come
+    together.
     """
 
     words: Mapping[str, Sequence[str]]
     places: Mapping[str, int]
-    sampled: int = 0
     common: bool = False
-
-    @property
-    def one_among(self) -> float | None:
-        """Among how many of the newest orders one has it, where that is neither nearly all nor hardly any."""
-        least, most = OFTEN
-        return SAMPLE / self.sampled if least <= self.sampled < most else None
 
     @property
     def terms(self) -> frozenset[str]:
@@ -142,8 +133,7 @@ async def meaning_of(at: Snapshot, text: str, customer_id: str | None) -> Meanin
     rarest = min(sum(orders.values()) for orders in found.values())
     if rarest <= LOOKED_UP_MAX:
         return meaning
-    sampled = await _sampled(at, meaning)
-    return replace(meaning, sampled=sampled, common=sampled * rarest >= WALKED_FROM)
+    return replace(meaning, common=rarest * await _sampled(at, meaning) >= WALKED_FROM)
 
 
 def _words(text: str) -> tuple[Mapping[str, int], str | None]:
