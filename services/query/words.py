@@ -35,7 +35,7 @@ MENDED_MAX = 4
 """So many unknown words are taken for typing errors; looking for likely ones costs some milliseconds each."""
 OWN_ORDERS_MAX = 500
 """Of one customer the words of the newest orders are known."""
-LOOKED_UP_MAX = 5_000
+LOOKED_UP_MAX = 15_000
 """Where no more orders than this have the rarest word, they are looked up in the index of terms without a sample."""
 SAMPLE = 2_000
 """So many of the newest orders are asked whether they have all words."""
