@@ -55,7 +55,7 @@ class Feeder:
             async with asyncio.timeout(self._wait_seconds_max), self._moved:
                 await self._moved.wait_for(lambda: position <= self.checkpoint or self._stopped())
         except TimeoutError as error:
-            if self._builder.busy:
+            if self._builder.busy and position <= await self._pages.end():  # what is not there never comes
                 self._promise(position)
                 return
             raise Unavailable("projection-behind", "the read side is not there yet") from error
@@ -120,10 +120,10 @@ class Feeder:
         """Of each view the version that must have an event: the one that serves, or ours while that one is older."""
         found: dict[str, Version] = {}
         for each in await self._pages.database.versions():
-            ours, view = self._pages.feeds(each), self._pages.views.get(each.view)
-            if view and (
-                (each.state == "serving" and each.revision >= view.revision) or (each.state != "kept" and ours)
-            ):
+            view = self._pages.views.get(each.view)
+            if view is None or each.state == "kept" or each.revision < view.revision:
+                continue
+            if each.state == "serving" or (each.view not in found and self._pages.feeds(each)):
                 found[each.view] = each
         return list(found.values())
 
