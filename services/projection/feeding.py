@@ -52,10 +52,6 @@ class Pages:
         except Poisoned:
             return await self._serve_apart()
 
-    async def end(self) -> Position:
-        """The last event that there is to be shown."""
-        return await self._log.end()
-
     async def behind(self, checkpoint: Position, events_max: int) -> int:
         """How many events come after a checkpoint, at most `events_max`."""
         return await self._log.behind(checkpoint, events_max)

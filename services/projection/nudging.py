@@ -23,6 +23,7 @@ WAIT_SECONDS_MAX = 10.0
 HORIZON_SECONDS = 0.01
 """How long to wait before looking again for an event that a running transaction still hides."""
 AGAIN_SECONDS = 0.5
+BEHIND = "projection-behind"
 ELSEWHERE_SECONDS = 0.1
 """How long to wait before looking again how far another process, or the one that builds, has come."""
 
@@ -55,10 +56,10 @@ class Feeder:
             async with asyncio.timeout(self._wait_seconds_max), self._moved:
                 await self._moved.wait_for(lambda: position <= self.checkpoint or self._stopped())
         except TimeoutError as error:
-            if self._builder.busy and position <= await self._pages.end():  # what is not there never comes
+            if self._builder.busy:
                 self._promise(position)
                 return
-            raise Unavailable("projection-behind", "the read side is not there yet") from error
+            raise Unavailable(BEHIND, "the read side is not there yet") from error
         finally:
             self._waiting.remove(position)  # nobody may be fed for who no longer waits
         if position > self.checkpoint:
@@ -77,12 +78,15 @@ class Feeder:
             self._keeping = asyncio.create_task(self._keep_promises())
 
     async def _keep_promises(self) -> None:
-        while self.checkpoint < self._promised:
+        while (before := self.checkpoint) < self._promised:
             await self._builder.idle()
             try:
                 await self.reach(self._promised)
             except Unavailable as error:
                 log("what was promised waits", level=logging.WARNING, code=error.code)
+                if error.code == BEHIND and self.checkpoint == before:
+                    self._promised = START  # as long as anybody waits nothing came: it is not in the log
+                    return
                 await asyncio.sleep(AGAIN_SECONDS)
 
     def _stopped(self) -> bool:
