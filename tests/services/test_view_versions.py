@@ -12,7 +12,6 @@ import asyncpg
 import pytest
 
 from services.contracts import orders
-from services.kit.errors import Unavailable
 from services.kit.log import START, Append, NewEvent, Position, Recorded
 from services.kit.postgres_log import PostgresReader
 from services.operations.counts import Counts
