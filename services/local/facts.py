@@ -21,7 +21,8 @@ LOG_FACTS: Mapping[str, str] = {
     "events": "SELECT count(*) FROM log.events",
 }
 CHECKPOINTS = """
-    SELECT epoch, transaction_id::text AS transaction_id, position FROM view_versions WHERE state = 'serving'
+    SELECT DISTINCT ON (view) epoch, transaction_id::text AS transaction_id, position
+    FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
 """
 STOPPED = """
     SELECT view || ' (version ' || version || ', ' || state || ')' FROM view_versions

@@ -28,7 +28,11 @@ __all__ = ["CHANNEL", "PAGE_EVENTS", "Counts", "Listener"]
 CHANNEL = "zerocart_metrics"
 """As in services/kit/sql/metrics_add.sql."""
 PAGE_EVENTS = 20_000
-SERVING = "SELECT view, epoch, transaction_id, position, stopped_at FROM view_versions WHERE state = 'serving'"
+VIEWS = """
+    SELECT DISTINCT ON (view) view, epoch, transaction_id, position, stopped_at
+    FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
+"""
+"""Of each view the version that serves, or the one that is to be the first to."""
 LAG_EVENTS_MAX = 100_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS = 1
@@ -153,7 +157,7 @@ class Counts:
         found: dict[str, dict[str, float]] = {name: dict.fromkeys(always, 0) for name, (_, always) in GAUGES.items()}
         for row in await self._log.fetch(_sql("state")):
             found[row["name"]][row["label"]] = row["value"]
-        for row in await self._read.fetch(SERVING):
+        for row in await self._read.fetch(VIEWS):
             place = (row["epoch"], row["transaction_id"], row["position"])
             lag = await self._log.fetch(statement("behind"), *place, LAG_EVENTS_MAX)
             found["projection_lag_events"][row["view"]] = lag[0]["events"]

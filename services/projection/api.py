@@ -60,7 +60,7 @@ def router(pages: Pages, builder: Builder) -> APIRouter:
 
     async def shown(name: str | None = None) -> Any:
         versions = [each for each in await pages.database.versions() if name in (None, each.view)]
-        if name is not None and not versions:
+        if name is not None and not versions and name not in pages.views:
             raise NotFound("view-not-found", f"there are the views {', '.join(pages.views)}")
         skips = [each for each in await pages.database.skips() if name in (None, each["view"])]
         return jsonable_encoder({"versions": [await described(each) for each in versions], "skipped": skips})

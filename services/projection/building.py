@@ -76,9 +76,7 @@ class Builder:
         async with self._database.making() as session:
             building = _of(session.versions, name, "building")
             if building is None:
-                await session.make(
-                    view, 1 + max(each.version for each in _all(session.versions, name)), "building", then
-                )
+                await session.make(view, _next_number(_all(session.versions, name)), "building", then)
             elif not self._pages.feeds(building):
                 raise Refused("built-elsewhere", "another release of zerocart is building this view")
             else:
@@ -100,9 +98,7 @@ class Builder:
         """Make a version serve, once it is level with the one that does; Refused if this code cannot feed it."""
         await self.prepare()
         view = self._view(name)
-        version = next((each for each in await self._database.versions() if _is(each, name, number)), None)
-        if version is None:
-            raise NotFound("version-not-found", "there is no such version of this view")
+        version = _numbered(await self._database.versions(), name, number)
         if not self._pages.feeds(version):
             raise Refused("other-revision", f"this release cannot feed revision {version.revision} of {name}")
         if version.state != "serving":
@@ -114,9 +110,7 @@ class Builder:
         """Drop a version that does not serve."""
         self._view(name)
         async with self._database.view(name) as session:
-            version = next((each for each in session.versions if each.version == number), None)
-            if version is None:
-                raise NotFound("version-not-found", "there is no such version of this view")
+            version = _numbered(session.versions, name, number)
             if version.state == "serving":
                 raise Refused("version-serves", "switch to another version first")
             await session.drop(version)
@@ -179,7 +173,7 @@ class Builder:
                 elif _missing(view, known):
                     if (stale := _of(known, view.name, "building")) is not None:
                         await session.drop(stale)
-                    await session.make(view, 1 + max(each.version for each in known), "building", "switch")
+                    await session.make(view, _next_number(known), "building", "switch")
                     log("building the next version of a view", view=view.name, revision=view.revision)
         return await self._database.versions()
 
@@ -206,6 +200,7 @@ class Builder:
             try:
                 await self._bring_near(view, number)
                 await self._finish(view, number)
+                await self._bring_near(view, number)  # others did not wait for it before it served
             except Unavailable as error:
                 log("building waits", level=logging.WARNING, view=view.name, code=error.code)
                 await asyncio.sleep(RETRY_SECONDS)
@@ -250,11 +245,11 @@ class Builder:
         return found, new.next
 
     async def _has_begun(self, view: View, number: int) -> bool:
-        """Serve with this version if none serves yet; whether that was so."""
+        """Serve with this version if none serves yet; whether that was so. Refused if it has stopped."""
         async with self._database.view(view.name) as session:
             if _of(session.versions, view.name, "serving") is not None:
                 return False
-            await session.serve(next(each for each in session.versions if each.version == number))
+            await session.serve(_unstopped(_numbered(session.versions, view.name, number)))
         log("a view begins to serve", view=view.name, version=number)
         return True
 
@@ -269,8 +264,7 @@ class Builder:
 
     async def _level(self, session: Session, view: View, number: int) -> tuple[Version, Version]:
         old, new = _pair(session.versions, view.name, number)
-        if new.stopped_at is not None:
-            raise Refused("view-stopped", f"version {number} of {view.name} has stopped")
+        _unstopped(new)
         if self._pages.feeds(old) and old.stopped_at is None:
             old = await self._pages.catch_up(session, old, new.checkpoint)
         return old, await self._pages.catch_up(session, new, old.checkpoint)
@@ -284,8 +278,21 @@ def _of(versions: Sequence[Version], name: str, state: str) -> Version | None:
     return next((each for each in versions if each.view == name and each.state == state), None)
 
 
-def _is(version: Version, name: str, number: int) -> bool:
-    return version.view == name and version.version == number
+def _numbered(versions: Sequence[Version], name: str, number: int) -> Version:
+    found = next((each for each in versions if each.view == name and each.version == number), None)
+    if found is None:
+        raise NotFound("version-not-found", "there is no such version of this view")
+    return found
+
+
+def _next_number(versions: Sequence[Version]) -> int:
+    return 1 + max((each.version for each in versions), default=0)
+
+
+def _unstopped(version: Version) -> Version:
+    if version.stopped_at is not None:
+        raise Refused("view-stopped", f"version {version.version} of {version.view} has stopped")
+    return version
 
 
 def _missing(view: View, versions: Sequence[Version]) -> bool:
@@ -295,10 +302,9 @@ def _missing(view: View, versions: Sequence[Version]) -> bool:
 
 def _pair(versions: Sequence[Version], name: str, number: int) -> tuple[Version, Version]:
     """The one that serves, and version `number`."""
-    old = _of(versions, name, "serving")
-    new = next((each for each in versions if _is(each, name, number)), None)
-    if old is None or new is None:
-        raise NotFound("version-not-found", "there is no such version of this view")
+    old, new = _of(versions, name, "serving"), _numbered(versions, name, number)
+    if old is None:
+        raise NotFound("version-not-found", "no version of this view serves")
     if old.version == number:
         raise Invalid("version-serves", "this version serves already")
     return old, new

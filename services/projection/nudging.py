@@ -23,6 +23,7 @@ WAIT_SECONDS_MAX = 10.0
 HORIZON_SECONDS = 0.01
 """How long to wait before looking again for an event that a running transaction still hides."""
 AGAIN_SECONDS = 0.5
+BEHIND = "projection-behind"
 ELSEWHERE_SECONDS = 0.1
 """How long to wait before looking again how far another process, or the one that builds, has come."""
 
@@ -58,7 +59,7 @@ class Feeder:
             if self._builder.busy:
                 self._promise(position)
                 return
-            raise Unavailable("projection-behind", "the read side is not there yet") from error
+            raise Unavailable(BEHIND, "the read side is not there yet") from error
         finally:
             self._waiting.remove(position)  # nobody may be fed for who no longer waits
         if position > self.checkpoint:
@@ -77,12 +78,15 @@ class Feeder:
             self._keeping = asyncio.create_task(self._keep_promises())
 
     async def _keep_promises(self) -> None:
-        while self.checkpoint < self._promised:
+        while (before := self.checkpoint) < self._promised:
             await self._builder.idle()
             try:
                 await self.reach(self._promised)
             except Unavailable as error:
                 log("what was promised waits", level=logging.WARNING, code=error.code)
+                if error.code == BEHIND and self.checkpoint == before:
+                    self._promised = START  # as long as anybody waits nothing came: it is not in the log
+                    return
                 await asyncio.sleep(AGAIN_SECONDS)
 
     def _stopped(self) -> bool:
@@ -120,10 +124,10 @@ class Feeder:
         """Of each view the version that must have an event: the one that serves, or ours while that one is older."""
         found: dict[str, Version] = {}
         for each in await self._pages.database.versions():
-            ours, view = self._pages.feeds(each), self._pages.views.get(each.view)
-            if view and (
-                (each.state == "serving" and each.revision >= view.revision) or (each.state != "kept" and ours)
-            ):
+            view = self._pages.views.get(each.view)
+            if view is None or each.state == "kept" or each.revision < view.revision:
+                continue
+            if each.state == "serving" or (each.view not in found and self._pages.feeds(each)):
                 found[each.view] = each
         return list(found.values())
 

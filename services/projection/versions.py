@@ -175,8 +175,8 @@ class Session:
     async def drop(self, version: Version) -> None:
         """Drop a version; Contention if queries still read it."""
         await self._connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
+        await self._connection.execute(FORGET, version.view, version.version)  # the row first, as who feeds it does
         await self._connection.execute(DROP_SCHEMA, version.schema)
-        await self._connection.execute(FORGET, version.view, version.version)
 
     async def move(self, versions: Sequence[Version], to: Position) -> None:
         """These versions stand here when the transaction commits."""

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import httpx
@@ -159,10 +159,13 @@ class ReadSide:
         assert (answer.status_code, answer.content) == (204, b"")
 
 
-def pages_of(database, reader: PostgresReader, views: Mapping[str, View] = VIEWS) -> Pages:
+P = TypeVar("P", bound=Pages)
+
+
+def pages_of(database, reader: PostgresReader, views: Mapping[str, View] = VIEWS, kind: type[P] = Pages) -> P:
     """As the projection of a release with these views has them."""
     vault = PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0)
-    return Pages(reader, vault, ReadDatabase(database.read_dsn("projection")), views)
+    return kind(reader, vault, ReadDatabase(database.read_dsn("projection")), views)
 
 
 @asynccontextmanager

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import asyncpg
 import pytest
 
 from services.contracts import orders
-from services.kit.log import START, Append, NewEvent, Recorded
+from services.kit.log import START, Append, NewEvent, Position, Recorded
 from services.kit.postgres_log import PostgresReader
+from services.operations.counts import Counts
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.nudging import Feeder
@@ -337,3 +339,126 @@ async def test_a_confirmed_order_is_confirmed_in_every_version(side: ReadSide) -
     await side.show(await side.order("ord_0000", confirmed("ord_0000")))
     await built(side)
     assert (await side.get("/orders/ord_0000"))["status"] == "confirmed"
+
+
+async def poisoned(side: ReadSide, order_id: str) -> None:
+    """An order that no view of orders can show is in the log."""
+    odd = NewEvent(CREATED, AT, '{"odd": "secret"}', '{"partitionkey": "ord_odd"}')
+    await side.logs["orders"].append(Append(f"order-{order_id}", 0, [odd]))
+
+
+async def views_stopped(database) -> dict[str, float]:
+    """As operations tells it."""
+    counts = Counts(database.dsn("operations"), database.read_dsn("operations"))
+    await counts.refresh()
+    (found,) = [each for each in counts.exported() if each.name == "zerocart_views_stopped"]
+    await counts.close()
+    return {one.labels["view"]: one.value for one in found.samples}
+
+
+@pytest.mark.parametrize("page_bytes_max", [1, 1_000_000])
+async def test_a_first_version_that_an_event_stops_is_told_of_and_serves_when_that_is_skipped(
+    side, database, page_bytes_max
+) -> None:
+    """Whether the event is on the last page or on an earlier one."""
+    await some_orders(side)
+    await poisoned(side, "ord_odd")
+    (event,) = await some_orders(side, 5, 1)
+    reader = PostgresReader(database.dsn("projection"), page_bytes_max)
+    pages = pages_of(database, reader)
+    builder = Builder(pages, at_once_events_max=4)
+    await builder.prepare()
+    await builder.idle()
+    assert [(await newest(pages, view)).state for view in ("orders", "stock")] == ["building", "serving"]
+    assert (await side.query.get("/orders")).json()["code"] == "read-side-moving"
+    assert await views_stopped(database) == {"stock": 0} | dict.fromkeys(VIEWS.keys() - {"stock"}, 1)
+    await Feeder(pages, builder).reach(event.position)  # nobody waits for what has stopped
+    for view in VIEWS.keys() - {"stock"}:
+        where = (await newest(pages, view)).stopped_at
+        await post(side, f"{view}/skip", {"position": where, "reason": "written by hand"})
+        await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
+    assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
+    for one in (builder, pages.database, reader):
+        await one.close()
+
+
+async def test_a_first_version_that_this_release_cannot_build_is_dropped_and_made_again(side, database) -> None:
+    """As after the release that began it was taken back."""
+    await some_orders(side)
+    reader = PostgresReader(database.dsn("projection"))
+    newer = pages_of(database, reader, revised("orders"))
+    async with newer.database.making() as session:
+        await session.make(newer.views["orders"], 1, "building", "switch")
+    answer = await side.projection.post("/projection/views/orders/rebuild", json={})
+    assert (answer.status_code, answer.json()["code"]) == (409, "built-elsewhere")
+    answer = await side.projection.delete("/projection/views/orders/versions/1")
+    assert (answer.status_code, answer.json()["versions"]) == (200, [])
+    assert (await built(side))["state"] == "serving"
+    assert (await side.get("/orders"))["total"] == 5
+    for one in (newer.database, reader):
+        await one.close()
+
+
+class Interrupted(Pages):
+    """Something happens once after a page that is built."""
+
+    happens: Callable[[], Awaitable[None]] | None = None
+
+    async def build(self, view: View, number: int, events_max: int = 4_000) -> tuple[Version | None, bool]:
+        built = await super().build(view, number, events_max)
+        if happens := self.happens:
+            self.happens = None
+            await happens()
+        return built
+
+
+async def test_a_build_whose_version_is_dropped_meanwhile_ends_and_says_so(side, database, caplog) -> None:
+    await some_orders(side)
+    reader = PostgresReader(database.dsn("projection"))
+    pages = pages_of(database, reader, {"orders": VIEWS["orders"]}, Interrupted)
+    builder = Builder(pages, at_once_events_max=4)
+    pages.happens = partial(builder.drop, "orders", 1)
+    await builder.prepare()
+    await builder.idle()
+    assert "building ends" in [each.getMessage() for each in caplog.records]
+    for one in (builder, pages.database, reader):
+        await one.close()
+
+
+async def test_what_an_older_release_acknowledged_while_a_first_version_was_built_is_shown_by_it(side, database):
+    """That release does not wait for a view that it does not know."""
+    await some_orders(side)
+    reader = PostgresReader(database.dsn("projection"))
+    old = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "orders"})
+    feeder = Feeder(old, Builder(old))
+    await Builder(old).prepare()
+    new = pages_of(database, reader, kind=Interrupted)
+    builder = Builder(new, at_once_events_max=4)
+
+    async def acknowledge() -> None:
+        (event,) = await some_orders(side, 5, 1)
+        await feeder.reach(event.position)
+
+    new.happens = acknowledge
+    await builder.prepare()
+    await builder.idle()
+    assert (await side.get("/orders"))["total"] == 6
+    for one in (feeder, builder, new.database, old.database, reader):
+        await one.close()
+
+
+async def test_an_event_that_was_promised_and_is_not_in_the_log_is_not_looked_for_for_ever(side, database) -> None:
+    await side.show(await some_orders(side))
+    reader, go = PostgresReader(database.dsn("projection")), asyncio.Event()
+    pages = pages_of(database, reader, revised("orders", feed=held(go, "orders")["orders"].feed))
+    builder = Builder(pages)
+    feeder = Feeder(pages, builder, wait_seconds_max=0.1)
+    others = asyncio.all_tasks()
+    await builder.prepare()
+    await feeder.reach(Position(9, 9, 9))
+    go.set()
+    async with asyncio.timeout(20):  # without end otherwise
+        while busy := asyncio.all_tasks() - others:
+            await asyncio.wait(busy)
+    for one in (feeder, builder, pages.database, reader):
+        await one.close()
