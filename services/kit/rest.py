@@ -259,7 +259,8 @@ async def _on_http(request: Request, error: Exception) -> Response:
 def _methods(request: Request) -> set[str]:
     routes: Sequence[object] = request.app.state.routes  # in `app.routes` is what FastAPI makes of routers
     matching = (each for each in routes if isinstance(each, APIRoute) and each.path_regex.match(request.url.path))
-    return {method for route in matching for method in route.methods or ()}
+    methods = {method for route in matching for method in route.methods or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _broken(error: Exception) -> Response:

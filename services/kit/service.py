@@ -115,6 +115,8 @@ class Service:
         if scope["method"] in COMMAND_METHODS and path not in self._alone:
             self._warm_others()
         started = time.perf_counter()
+        if scope["method"] == "HEAD":  # it is answered like GET, and the server keeps the body (RFC 9110, 9.3.2)
+            scope = {**scope, "method": "GET"}
         await self.rest()(scope, receive, send)
         METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
 

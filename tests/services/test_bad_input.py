@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from tests.services import read_side
 from tests.services.system import ADDRESS, order, running
 from tests.tokens import customer
 
@@ -193,3 +194,13 @@ async def test_a_wrong_method_is_told_which_are_right(database):
         assert (answer.status_code, answer.headers["allow"]) == (405, "PATCH, PUT")
         answer = await system.orders.put("/orders/ord_1/submit")
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+async def test_a_head_is_answered_like_a_get(database):
+    async with read_side.running(database) as side:
+        for path, status in (("/orders?page_size=1", 200), ("/orders/ord_none", 404), ("/orders?colour=red", 422)):
+            get, head = await side.query.get(path), await side.query.head(path)
+            assert (get.status_code, head.status_code) == (status, status)
+            assert head.headers == get.headers
+        answer = await side.query.delete("/orders/ord_1")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
