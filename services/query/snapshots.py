@@ -54,11 +54,11 @@ SETTINGS = {
 }
 DROPPED_STATES = ("42P01", "42703", "3F000")
 """SQLSTATE of a table, column or schema that is not there (any more, or until this release's version is built)."""
-MADE = select(VERSIONS).where(VERSIONS.c.state != "kept")
+SERVING = select(VERSIONS).where(VERSIONS.c.state == "serving")
 
 Row = Mapping[str, Any]
 UNMADE: Row = {"epoch": 0, "transaction_id": 0, "position": 0, "stopped_at": None}
-"""How far a view is before the projection has been there for the first time."""
+"""How far a view is before it serves for the first time."""
 T = TypeVar("T")
 
 
@@ -70,15 +70,11 @@ class Snapshot:
     serving: Mapping[str, Row]
 
     async def rows(self, query: Executable) -> Sequence[Row]:
-        """What a query over the views' tables finds; nothing before the projection has made them."""
-        if not self.serving:
-            return []
+        """What a query over the views' tables finds."""
         return _rows(await self.connection.execute(self._known(query), execution_options=self._schemas))
 
     async def parts(self, query: Executable) -> AsyncGenerator[Sequence[Row]]:
         """What `rows` finds, EXPORT_ROWS at a time."""
-        if not self.serving:
-            return
         options = {**self._schemas, "yield_per": EXPORT_ROWS}
         async with self.connection.stream(self._known(query), execution_options=options) as found:
             names = [*map(str, found.keys())]
@@ -126,7 +122,7 @@ class Snapshots:
                         return await question(await _snapshot(connection))
             except _Dropped:
                 continue
-        raise Unavailable(*MOVING)
+        raise _Dropped(*MOVING)
 
     @asynccontextmanager
     async def stream(
@@ -158,11 +154,14 @@ class Snapshots:
             rows = [snapshot.serving.get(view, UNMADE) for view in views]
             return next((row for row in rows if _position(row) < position), None)
 
-        return await self.ask(first)
+        try:
+            return await self.ask(first)
+        except _Dropped:
+            return UNMADE
 
 
 class _Dropped(Unavailable):
-    """A version was dropped under a look."""
+    """A version was dropped under a look, or none serves yet."""
 
 
 def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -> AsyncEngine:
@@ -186,10 +185,9 @@ def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -
 
 
 async def _snapshot(connection: AsyncConnection) -> Snapshot:
-    """Unavailable if there are versions and none serves: the read side is being made anew, and would look empty."""
-    made = _rows(await connection.execute(MADE))
-    serving = {row["view"]: row for row in made if row["state"] == "serving"}
-    if made and not serving:
+    """Unavailable if no view serves: the read side is not made yet, or being made anew, and would look empty."""
+    serving = {row["view"]: row for row in _rows(await connection.execute(SERVING))}
+    if not serving:
         raise _Dropped(*MOVING)
     return Snapshot(connection, serving)
 

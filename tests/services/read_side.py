@@ -166,7 +166,8 @@ def pages_of(database, reader: PostgresReader, views: Mapping[str, View] = VIEWS
 
 
 @asynccontextmanager
-async def running(database) -> AsyncGenerator[ReadSide]:
+async def running(database, begun: bool = True) -> AsyncGenerator[ReadSide]:
+    """Projection and query; with `begun` the projection has made its views, as it does when it starts."""
     apps = [
         create(
             Settings(
@@ -192,6 +193,8 @@ async def running(database) -> AsyncGenerator[ReadSide]:
         for app in apps
     ]
     side = ReadSide(database, clients[0], clients[1])
+    if begun:
+        await side.projection.get("/projection/views/orders?wait_seconds=0.1")
     yield side
     for log in side.logs.values():
         await log.close()

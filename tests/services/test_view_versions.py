@@ -27,7 +27,7 @@ CREATED = "zerocart.orders.order.created.v1"
 
 @pytest.fixture
 async def side(database) -> AsyncGenerator[ReadSide]:
-    async with running(database) as one:
+    async with running(database, begun=False) as one:
         yield one
 
 
@@ -243,16 +243,21 @@ async def test_a_view_that_has_much_to_read_serves_when_it_has_been_built(side, 
         await one.close()
 
 
+async def nothing_is_shown(side: ReadSide) -> None:
+    for path in ("/orders", "/orders/ord_0001", "/stock", "/analytics/orders"):
+        answer = await side.query.get(path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "read-side-moving"), path
+
+
 async def test_a_lost_read_database_is_not_shown_empty_while_it_is_made_again(side, database) -> None:
     (event,) = await some_orders(side)
     reader, go = PostgresReader(database.dsn("projection")), asyncio.Event()
     pages = pages_of(database, reader, held(go, *VIEWS))
     builder = Builder(pages, at_once_events_max=4)
     feeder = Feeder(pages, builder)
+    await nothing_is_shown(side)
     await builder.prepare()
-    for path in ("/orders", "/orders/ord_0001", "/stock", "/analytics/orders"):
-        answer = await side.query.get(path)
-        assert (answer.status_code, answer.json()["code"]) == (503, "read-side-moving"), path
+    await nothing_is_shown(side)
     go.set()
     await feeder.reach(event.position)
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 5
