@@ -55,6 +55,11 @@ class Builder:
                     self._go_on(version)
             self._prepared = True
 
+    async def begin_again(self) -> None:
+        """Prepare once more: the read database was lost, and made again, while this process was there."""
+        self._prepared = False
+        await self.prepare()
+
     async def start(self) -> None:
         """Prepare in the background: a database that is away must not keep the process from starting."""
         self._tasks[""] = asyncio.create_task(self._prepare_until_done())

@@ -117,13 +117,16 @@ class Feeder:
         if all(self._pages.feeds(each) for each in serving) and len(serving) == len(self._pages.views):
             self.checkpoint = _least(serving, self.checkpoint)
             return 0 if moved else HORIZON_SECONDS
-        self.checkpoint = _least(await self._counted_on(), self.checkpoint)
+        versions = await self._pages.database.versions()
+        if not versions:
+            await self._builder.begin_again()
+        self.checkpoint = _least(self._counted_on(versions), self.checkpoint)
         return 0 if moved else ELSEWHERE_SECONDS
 
-    async def _counted_on(self) -> list[Version]:
+    def _counted_on(self, versions: Sequence[Version]) -> list[Version]:
         """Of each view the version that must have an event: the one that serves, or ours while that one is older."""
         found: dict[str, Version] = {}
-        for each in await self._pages.database.versions():
+        for each in versions:
             view = self._pages.views.get(each.view)
             if view is None or each.state == "kept" or each.revision < view.revision:
                 continue

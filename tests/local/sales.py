@@ -24,10 +24,10 @@ def sold(
     return (invoice, product, name, str(quantity), at, price, customer, country)
 
 
-def file_of(folder: Path, *rows: tuple[str, ...]) -> Path:
+def file_of(folder: Path, *rows: tuple[str, ...], header: tuple[str, ...] = HEADER) -> Path:
     file = folder / "sales.csv"
     with file.open("w", newline="") as text:
         writer = csv.writer(text)
-        writer.writerow(HEADER)
+        writer.writerow(header)
         writer.writerows(rows)
     return file

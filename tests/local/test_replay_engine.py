@@ -12,10 +12,11 @@ import pytest
 
 from services.local.replay.edge import Edge, EdgeError
 from services.local.replay.engine import Replay, first_error
+from services.local.replay.mapping import Becomes, load
 from services.local.replay.plan import Plan, survey
-from services.local.replay.records import OrderRefusal
+from services.local.replay.records import CancellationRefusal, OrderRefusal
 from services.local.replay.stock import seed
-from tests.local.sales import file_of, sold
+from tests.local.sales import HEADER, file_of, sold
 
 
 class Shop(httpx.AsyncBaseTransport):
@@ -26,6 +27,7 @@ class Shop(httpx.AsyncBaseTransport):
         self.orders: dict[str, str] = {}
         self.looks: Counter[str] = Counter()
         self.cancelled: list[str] = []
+        self.sent: dict[str, int] = {}
         self.stock: dict[str, int] = {}
         self._refuses = refuses
         self._away = away
@@ -45,6 +47,10 @@ class Shop(httpx.AsyncBaseTransport):
             return self._read(path, request.url.params.get("status", ""))
         if path.endswith("/cancel"):
             return self._cancel(path.split("/")[2])
+        if path.endswith("/tracking"):
+            order_id = path.split("/")[2]
+            self.sent[order_id] = self.looks[order_id]
+            return httpx.Response(202, json={})
         if body["notes"] in self._refuses:
             return httpx.Response(422, json={"code": "no"})
         order_id = self.orders.setdefault(key, f"ord_{len(self.orders)}")
@@ -60,13 +66,20 @@ class Shop(httpx.AsyncBaseTransport):
         self.looks[order_id] += 1
         if self.looks[order_id] == 1:
             return httpx.Response(404)
-        status = "pending" if self.looks[order_id] < 3 else "cancelled" if order_id in self.cancelled else "confirmed"
-        return httpx.Response(200, json={"status": status, "reason": None})
+        return httpx.Response(200, json={"status": self._status(order_id), "reason": None})
+
+    def _status(self, order_id: str) -> str:
+        """What was sent is known to be a look later, and is not cancelled even if that was asked for in between."""
+        if self.looks[order_id] < 3:
+            return "pending"
+        if order_id in self.sent and self.looks[order_id] > self.sent[order_id] + 1:
+            return "shipped"
+        return "cancelled" if order_id in self.cancelled else "confirmed"
 
     def _cancel(self, order_id: str) -> httpx.Response:
         if self.looks[order_id] < 3:
             return httpx.Response(500)
-        if order_id == "ord_0":
+        if order_id == "ord_0" or self._status(order_id) == "shipped":
             return httpx.Response(409, json={"code": "order-not-cancellable"})
         self.cancelled.append(order_id)
         return httpx.Response(202, json={"order_id": order_id, "status": "cancelling"})
@@ -105,3 +118,28 @@ async def test_a_refused_order_is_counted_and_the_replay_goes_on(tmp_path: Path)
     assert (replay.outcome.placed, replay.outcome.refused, replay.outcome.cancellations_refused) == (2, 1, 1)
     assert replay.tally.refused_for(OrderRefusal.SYSTEM) == 1
     assert "422" in (known.refusal if (known := replay.journal.step("3")) else "")
+
+
+async def test_an_order_that_is_sent_is_credited_only_then_and_that_is_refused(tmp_path: Path) -> None:
+    states = Becomes(column="State", becomes={"sent": "dispatched"})
+    mapping = load("online-retail").model_copy(update={"states": states})
+    rows = [(*sold(str(n), quantity=n, minute=n), "sent") for n in range(1, 41)]
+    rows += [(*sold(f"C{n}", quantity=-n, minute=41), "") for n in range(1, 41)]
+    file = file_of(tmp_path, *rows, header=(*HEADER, "State"))
+    shop = Shop()
+    replay = await replayed(Plan(file, mapping=mapping, faults=False), shop)
+    assert (replay.outcome.dispatched, replay.outcome.cancelled, shop.cancelled) == (40, 0, [])
+    assert replay.tally.refused["cancellation", CancellationRefusal.SYSTEM] == 40
+
+
+async def test_an_order_whose_carrier_was_faster_than_its_cancellation_is_not_waited_for(tmp_path: Path) -> None:
+    class FastCarrier(Shop):
+        def _cancel(self, order_id: str) -> httpx.Response:
+            answer = super()._cancel(order_id)
+            self.sent[order_id] = self.looks[order_id] - 1  # it is known at the next look
+            return answer
+
+    file = file_of(tmp_path, sold("1"), sold("2", quantity=2, minute=1), sold("C3", quantity=-2, minute=2))
+    replay = await replayed(Plan(file, faults=False), shop := FastCarrier())
+    assert shop.cancelled == ["ord_1"]
+    assert (replay.outcome.cancelled, replay.outcome.cancellations_refused) == (0, 1)

@@ -265,6 +265,19 @@ async def test_a_lost_read_database_is_not_shown_empty_while_it_is_made_again(si
         await one.close()
 
 
+async def test_a_read_database_that_is_lost_under_a_process_is_made_again_by_it(side: ReadSide, database) -> None:
+    (event,) = await some_orders(side)
+    assert (await side.nudge(event)).status_code == 204
+    connection = await owner(database)
+    for name in VIEWS:
+        await connection.execute(f"DROP SCHEMA {name}_1 CASCADE")
+    await connection.execute("DELETE FROM view_versions")
+    await connection.close()
+    (event,) = await some_orders(side, first=5, count=1)
+    assert (await side.nudge(event)).status_code == 204
+    assert (await side.get("/orders"))["total"] == 6
+
+
 async def test_a_build_goes_on_where_it_was_left(side: ReadSide, database) -> None:
     await side.show(await some_orders(side, 0, 40))
     reader = PostgresReader(database.dsn("projection"))

@@ -32,6 +32,8 @@ CALLERS_MAX = 16
 FOLLOWERS_MAX = 32
 """Orders that are waited for at a time, to be cancelled or to be sent; more keep the next from being placed."""
 KEY_CHARS_MAX = 200
+ENDED = ("cancelled", "shipped", "delivered")
+"""How an order ends whose cancellation was taken: its carrier may have been faster."""
 
 
 class Member(Protocol):
@@ -105,6 +107,7 @@ class Replay:
         self._callers, self._followers = asyncio.Semaphore(CALLERS_MAX), asyncio.Semaphore(FOLLOWERS_MAX)
         self._busy = 0
         self._placing: dict[str, asyncio.Event] = {}
+        self._sending: dict[str, asyncio.Event] = {}
         self._motion = self._manner.motion or Motion(edge)
         self._start = 0.0
         self.journal = journal or Journal()
@@ -151,13 +154,15 @@ class Replay:
         if isinstance(step, Placement):
             await self._callers.acquire()
             self._placing[invoice] = asyncio.Event()
+            if step.order.becomes != "confirmed":
+                self._sending[invoice] = asyncio.Event()
             tasks.create_task(self._order(step, known.order_id if known else None, done))
         else:
             await self._followers.acquire()
             tasks.create_task(self._credit(step))
 
     async def _order(self, step: Placement, order_id: str | None, done: Callable[[int], None]) -> None:
-        follow = step.order.becomes != "confirmed"
+        follow = self._sending.get(step.invoice)
         try:
             if order_id is None and (order_id := await self._place(step)):
                 done(self.outcome.placed + self.outcome.placed_before)
@@ -171,6 +176,8 @@ class Replay:
                 await self._take_on(step.order, order_id)
             finally:
                 self._followers.release()
+        if follow:
+            self._sending.pop(step.invoice).set()
         self._busy -= 1
 
     async def _place(self, step: Placement) -> str | None:
@@ -200,9 +207,15 @@ class Replay:
             await self._edge.track(order_id, order.becomes, self._key(f"{order.invoice} {order.becomes}"))
             self.outcome.dispatched += order.becomes == "dispatched"
             self.outcome.delivered += order.becomes == "delivered"
+            await self._motion.until(order_id, lambda state: state.status != "confirmed")
         self.journal.ended(order.invoice)
 
     async def _credit(self, step: Cancellation) -> None:
+        if sending := self._sending.get(step.cancels):
+            # cancelled while it is sent, an order is stuck; what sends it needs a follower, too
+            self._followers.release()
+            await sending.wait()
+            await self._followers.acquire()
         try:
             if placing := self._placing.get(step.cancels):
                 await placing.wait()
@@ -223,9 +236,10 @@ class Replay:
     async def _cancel(self, invoice: str, customer: str, order_id: str, reason: str, line: int) -> bool:
         who = await self._member(customer)
         if await self._edge.cancel(order_id, reason, self._key(f"{invoice} cancel"), who.token if who else None):
-            await self._motion.until(order_id, lambda state: state.status == "cancelled")
-            self.outcome.cancelled += 1
-            return True
+            state = await self._motion.until(order_id, lambda state: state.status in ENDED)
+            if state.status == "cancelled":
+                self.outcome.cancelled += 1
+                return True
         self.outcome.cancellations_refused += 1
         self._report("cancellation", line, invoice, CancellationRefusal.SYSTEM, order_id)
         return False
