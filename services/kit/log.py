@@ -39,7 +39,7 @@ __all__ = [
 
 APPEND_EVENTS_MAX = 5_000
 """Events in one append."""
-PAGE_BYTES_MAX = 4_000_000
+PAGE_BYTES_MAX = 2_000_000
 """Of data in one page, up to its last event; taken apart and shown it is about 25 times as much in memory."""
 
 
