@@ -78,7 +78,8 @@ RestCause = Annotated[Cause, Depends(_rest_cause)]
 """Parameter of a command's route: when it came, and the mark of its Idempotency-Key."""
 
 UnmarkedCause = Annotated[Cause, Depends(_unmarked_cause)]
-"""The same for a command that needs no Idempotency-Key and does not look at one: done twice it is done once."""
+"""The same for a command that looks at no Idempotency-Key: done twice it is done once, but a password reset is mailed
+again (nothing may be kept that tells whether there is an account)."""
 
 ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
 """Parameter of a command's route: the version that If-Match names, if any."""
