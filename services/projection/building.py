@@ -168,13 +168,12 @@ class Builder:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _make_missing(self) -> Sequence[Version]:
+        long = await self._is_long()
         async with self._database.making() as session:
             for view in self._pages.views.values():
                 known = _all(session.versions, view.name)
-                if not known and not await self._is_long():
+                if not known and not long:  # else, empty, it would say for minutes that there is nothing
                     await session.make(view, 1, "serving", "wait")
-                elif not known:  # empty, it would say for minutes that there is nothing
-                    await session.make(view, 1, "building", "switch")
                 elif _missing(view, known):
                     if (stale := _of(known, view.name, "building")) is not None:
                         await session.drop(stale)

@@ -190,7 +190,7 @@ async def _snapshot(connection: AsyncConnection) -> Snapshot:
     made = _rows(await connection.execute(MADE))
     serving = {row["view"]: row for row in made if row["state"] == "serving"}
     if made and not serving:
-        raise _Dropped(*MOVING)
+        raise Unavailable(*MOVING)
     return Snapshot(connection, serving)
 
 
