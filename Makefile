@@ -23,15 +23,15 @@ setup: ## make .venv and install the pinned dependencies (PYTHON=path chooses th
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh
 
 check: setup ## formatting, lint, types, architecture
-	$(BIN)/ruff format --check services tests scripts typings
-	$(BIN)/ruff check services tests scripts typings
+	$(BIN)/ruff format --check services tools tests scripts typings
+	$(BIN)/ruff check services tools tests scripts typings
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 	$(BIN)/pytest tests/architecture
 
 format: setup ## format and mend what can be mended
-	$(BIN)/ruff check --fix services tests scripts typings
-	$(BIN)/ruff format services tests scripts typings
+	$(BIN)/ruff check --fix services tools tests scripts typings
+	$(BIN)/ruff format services tools tests scripts typings
 
 test: setup ## every test, on real Postgres and Kafka
 	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos and not containers"

@@ -17,9 +17,9 @@ from pkgutil import iter_modules
 from typing import Any
 
 import services.contracts
-from services.kit.message import Message
-from services.kit.migrate import all_migrations
-from services.kit.personal import Fields, personal_fields
+from services.kit.domain.message import Message
+from services.kit.eventstore.migrate import all_migrations
+from services.kit.privacy.encryption import Fields, personal_fields
 
 __all__ = ["KEPT", "changes", "example_of", "kept", "models", "shape_changes"]
 

@@ -16,18 +16,18 @@ from typing import Any, cast
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from services.kit.service.host import Host
 
-from services.kit.failures import MemoryFailures
-from services.kit.host import Host
-from services.kit.kafka import KafkaPublisher
-from services.kit.memory import MemoryLog
-from services.kit.rest import HEADERS
-from services.kit.secrets import plain
-from services.kit.service import Service
-from services.kit.settings import Settings
-from services.kit.vault import MemoryVault
-from services.local.secrets import signing_key
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.events.kafka import KafkaPublisher
+from services.kit.events.parked import MemoryFailures
+from services.kit.eventstore.memory import MemoryLog
+from services.kit.privacy.vault import MemoryVault
+from services.kit.rest.app import HEADERS
+from services.kit.service.service import Service
 from services.run import SERVICES
+from tools.knative_local.secrets import signing_key
 
 __all__ = ["DOCUMENT", "document_of", "every_service", "merged", "public", "routes_of", "written"]
 

@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
-from services.local.secrets import local_secrets
-from services.local.state import State
+from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
+from tools.knative_local.secrets import local_secrets
+from tools.knative_local.state import State
 
 __all__ = ["secret", "write"]
 

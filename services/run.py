@@ -27,8 +27,8 @@ def main() -> None:
 
     import uvicorn
 
-    from services.kit.errors import ZerocartError
-    from services.kit.reporting import reported
+    from services.kit.domain.errors import ZerocartError
+    from services.kit.service.reporting import reported
 
     try:
         _export_spans(service)
@@ -65,8 +65,8 @@ def settle() -> None:
 
 def _export_spans(service: str) -> None:
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
-        from services.kit.export import OtlpExporter
-        from services.kit.tracing import export_to
+        from services.kit.telemetry.export import OtlpExporter
+        from services.kit.telemetry.tracing import export_to
 
         export_to(OtlpExporter(service))
 

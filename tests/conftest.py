@@ -13,11 +13,11 @@ from typing import Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
-from services.kit.migrate import migrate, migrate_read
-from services.kit.topics import create_topic
-from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
-from services.local.kafka import KafkaServer
-from services.local.postgres import PostgresServer
+from services.kit.events.topics import create_topic
+from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
+from services.kit.eventstore.migrate import migrate, migrate_read
+from tools.knative_local.kafka import KafkaServer
+from tools.knative_local.postgres import PostgresServer
 
 # speed is measured in tests/bench, never asserted: on a busy machine an example may take any time
 settings.register_profile("zerocart", deadline=None, suppress_health_check=[HealthCheck.too_slow])

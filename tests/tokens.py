@@ -10,7 +10,7 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.kit.secrets import plain
+from services.kit.config.secrets import plain
 
 ISSUER = "https://zerocart.example"
 AUDIENCE = "zerocart"

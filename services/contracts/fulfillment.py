@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from services.contracts.orders import Address, OrderLine, PaymentMethod, Priority
-from services.kit.message import Money, Personal, Sku, Value
+from services.kit.domain.message import Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [

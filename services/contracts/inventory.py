@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
-from services.kit.message import Instant, Message, Sku, Value
+from services.kit.domain.message import Instant, Message, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.kit.message import Instant, Message, Money, Personal, Sku, Value
+from services.kit.domain.message import Instant, Message, Money, Personal, Sku, Value
 
 __all__ = [
     "ORDER_LINES_MAX",

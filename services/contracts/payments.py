@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from services.kit.message import Message, Money
+from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.kit.saga import messages as saga
 
 __all__ = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from services.kit.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal
+from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal
 
 __all__ = [
     "FollowUpDue",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.kit.answers import (
+from services.kit.rest.openapi import (
     COUNT,
     INSTANT,
     TEXT,

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, StringConstraints
 from services.fulfillment.answers import RESUMED, RUN
 from services.fulfillment.history import customer_of, history_of
 from services.fulfillment.saga import FULFILLMENT
-from services.kit.access import Caller, needs
-from services.kit.commands import CommandHandler
-from services.kit.errors import NotFound
-from services.kit.rest import RestCause, json_router, respond
+from services.kit.auth.access import Caller, needs
+from services.kit.commands.handler import CommandHandler
+from services.kit.domain.errors import NotFound
+from services.kit.rest.app import RestCause, json_router, respond
 from services.kit.saga.commands import Resume
 
 __all__ = ["router"]

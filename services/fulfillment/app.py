@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.fulfillment.reactions import reactions
-from services.kit.host import Host
-from services.kit.service import Service
+from services.kit.service.host import Host
+from services.kit.service.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
-from services.kit.log import Recorded
-from services.kit.message import Message
+from services.kit.domain.message import Message
+from services.kit.eventstore.port import Recorded
 from services.kit.saga import messages
 from services.kit.saga.run import Asked, Done, Idle, Lost, NotStarted, Refused, StepRun, Waiting, Work, status_of
 

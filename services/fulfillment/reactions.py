@@ -8,8 +8,8 @@ from services.contracts import inventory, notifications, payments, shipping
 from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
 from services.fulfillment.saga import FULFILLMENT
-from services.kit.commands import CommandHandler
-from services.kit.reactions import Heard, Reactions
+from services.kit.commands.handler import CommandHandler
+from services.kit.events.handlers import Heard, Reactions
 from services.kit.saga.commands import Amend, Answer, Cancel, Start, TimerFired
 from services.kit.saga.messages import StepReply
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.kit.answers import COUNT, TEXT, Responses, command_answer
+from services.kit.rest.openapi import COUNT, TEXT, Responses, command_answer
 
 __all__ = ["ADJUSTED", "COUNTED"]
 

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.inventory.answers import ADJUSTED, COUNTED
 from services.inventory.domain import Adjust, SetStock, adjust, set_stock
 from services.inventory.stock import StockRoom
-from services.kit.access import needs
-from services.kit.commands import CommandHandler
-from services.kit.message import Sku
-from services.kit.rest import RestCause, json_router, respond
+from services.kit.auth.access import needs
+from services.kit.commands.handler import CommandHandler
+from services.kit.domain.message import Sku
+from services.kit.rest.app import RestCause, json_router, respond
 
 __all__ = ["router"]
 

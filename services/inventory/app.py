@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from services.inventory.reactions import reactions
 from services.inventory.stock import StockRoom
-from services.kit.host import Host
-from services.kit.service import Service
+from services.kit.service.host import Host
+from services.kit.service.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

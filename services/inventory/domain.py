@@ -23,8 +23,8 @@ from services.contracts.inventory import (
     StockAdjusted,
     StockSet,
 )
-from services.kit.decider import Command, Decider, Decision, Rejected
-from services.kit.message import Message
+from services.kit.domain.decider import Command, Decider, Decision, Rejected
+from services.kit.domain.message import Message
 
 __all__ = [
     "RESERVATION", "Adjust", "Commit", "Expire", "Level", "Release", "Reserve", "SetStock",

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from services.contracts.inventory import ReservationExpiryDue
 from services.contracts.scheduler import TimerRequested
-from services.kit.commands import Cause, CommandHandler
-from services.kit.decider import Command, Decider, Decision
-from services.kit.message import Message
+from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.domain.decider import Command, Decider, Decision
+from services.kit.domain.message import Message
 
 __all__ = ["BUCKET", "ask_for_expiry"]
 

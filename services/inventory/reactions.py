@@ -10,8 +10,8 @@ from services.contracts.inventory import ReservationExpiryDue
 from services.inventory.domain import Commit, Expire, Level, Release, Reserve
 from services.inventory.expiry import ask_for_expiry
 from services.inventory.stock import StockRoom
-from services.kit.commands import Cause, CommandHandler
-from services.kit.reactions import Heard, Reactions
+from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.events.handlers import Heard, Reactions
 
 __all__ = ["RESERVATION_EXPIRES_AFTER", "reactions"]
 

@@ -11,12 +11,12 @@ from datetime import datetime
 
 from services.contracts.inventory import InventoryChecked, StockAdjusted, StockSet
 from services.inventory.domain import RESERVATION, Level, Reservation, ReservationCommand, movements
-from services.kit.commands import CONFLICT_RETRIES_MAX, Cause, CommandHandler, Outcome, record
-from services.kit.decider import Decision, Rejected
-from services.kit.errors import Refused, Unavailable
-from services.kit.log import START, Append, Appended, Duplicate, NewEvent, Unit
-from services.kit.message import Message
-from services.kit.postgres import Contention
+from services.kit.commands.handler import CONFLICT_RETRIES_MAX, Cause, CommandHandler, Outcome, record
+from services.kit.domain.decider import Decision, Rejected
+from services.kit.domain.errors import Refused, Unavailable
+from services.kit.domain.message import Message
+from services.kit.eventstore.connections import Contention
+from services.kit.eventstore.port import START, Append, Appended, Duplicate, NewEvent, Unit
 
 __all__ = ["StockRoom"]
 

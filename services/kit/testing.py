@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Generic, Literal, TypeVar
 
-from services.kit.decider import Decider, Rejected
-from services.kit.message import Message
+from services.kit.domain.decider import Decider, Rejected
+from services.kit.domain.message import Message
 from services.kit.saga import messages
 from services.kit.saga.commands import Answer, SagaCommand, TimerFired
 from services.kit.saga.interpreter import saga_decider

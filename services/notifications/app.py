@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.kit.host import Host
-from services.kit.service import Service
+from services.kit.service.host import Host
+from services.kit.service.service import Service
 from services.notifications.reactions import reactions
 from services.notifications.smtp import MailServer, SmtpServer
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from services.contracts.notifications import CancellationSent, ConfirmationSent, MailFailed, OrderMailSent, UserMailSent
-from services.kit.decider import Command, Decider, Decision
-from services.kit.message import Message
+from services.kit.domain.decider import Command, Decider, Decision
+from services.kit.domain.message import Message
 
 __all__ = [
     "MAIL",

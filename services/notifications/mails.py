@@ -8,7 +8,7 @@ from email.message import EmailMessage
 from html import escape
 
 from services.contracts.orders import OrderLine
-from services.kit.message import Money
+from services.kit.domain.message import Money
 from services.notifications.domain import Kind
 
 __all__ = ["PERSON_HEADER", "Letter", "compose"]

@@ -22,13 +22,13 @@ from services.contracts.users import (
     VerificationRequested,
     WelcomeTipsSend,
 )
-from services.kit.commands import CommandHandler
-from services.kit.derived import derive, several
-from services.kit.errors import Unavailable
-from services.kit.message import ERASED
-from services.kit.metrics import METRICS
-from services.kit.reactions import Heard, Reactions
-from services.kit.secrets import Secret
+from services.kit.commands.handler import CommandHandler
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import Unavailable
+from services.kit.domain.message import ERASED
+from services.kit.events.handlers import Heard, Reactions
+from services.kit.privacy.hmac_tokens import derive, several
+from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import NOTICE, RecordNotice, Template, Unsent, notice_identity
 from services.notifications.mails import PERSON_HEADER
 from services.notifications.smtp import MailServer, NotSent

@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from services.contracts.fulfillment import CancellationSend, ConfirmationSend
 from services.contracts.orders import OrderCancelled, OrderFailed
-from services.kit.commands import CommandHandler
-from services.kit.errors import Unavailable
-from services.kit.metrics import METRICS
-from services.kit.reactions import Heard, Reactions
-from services.kit.secrets import Secret
+from services.kit.commands.handler import CommandHandler
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import Unavailable
+from services.kit.events.handlers import Heard, Reactions
+from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import MAIL, Kind, Record, Unsent, identity
 from services.notifications.mails import Letter, compose
 from services.notifications.notices import NoticeWriter, hear_notices

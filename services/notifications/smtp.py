@@ -9,9 +9,9 @@ from email.message import EmailMessage
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote, urlsplit
 
-from services.kit.outgoing import CallFailed, Policy, Target
-from services.kit.secrets import Secret, plain
-from services.kit.tracing import span
+from services.kit.config.secrets import Secret, plain
+from services.kit.resilience.outgoing import CallFailed, Policy, Target
+from services.kit.telemetry.tracing import span
 
 if TYPE_CHECKING:
     from aiosmtplib import SMTP

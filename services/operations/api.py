@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Query
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.kit.access import needs
-from services.kit.errors import NotFound, Refused
-from services.kit.failures import Failures
-from services.kit.outbox import Publisher
-from services.kit.rest import json_router
+from services.kit.auth.access import needs
+from services.kit.domain.errors import NotFound, Refused
+from services.kit.events.parked import Failures
+from services.kit.eventstore.outbox import Publisher
+from services.kit.rest.app import json_router
 from services.operations.answers import (
     DISCARDED,
     LETTER,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.failures import Failures, PostgresFailures
-from services.kit.host import Host
-from services.kit.service import Hook, Service
+from services.kit.events.parked import Failures, PostgresFailures
+from services.kit.service.host import Host
+from services.kit.service.service import Hook, Service
 from services.operations.door import DeadLetterDoor
 from services.operations.letters import Letters
 
@@ -23,7 +23,7 @@ def create_app(host: Host | None = None, parked: Failures | None = None) -> Serv
     host = host or Host.connect("operations")
     on_stop: list[Hook] = []
     if parked is None:
-        from services.kit.postgres_log import PostgresReader
+        from services.kit.eventstore.postgres import PostgresReader
 
         reader = PostgresReader(host.settings.database_url)
         parked = PostgresFailures(reader)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.contracts import fulfillment, orders, payments
-from services.kit.metrics import COUNTER, Cell, families
-from services.kit.postgres import Connections, statement, translated
-from services.kit.secrets import Secret, plain
-from services.kit.walls import WRITERS
+from services.kit.config.secrets import Secret, plain
+from services.kit.eventstore.connections import Connections, statement, translated
+from services.kit.eventstore.grants import WRITERS
+from services.kit.telemetry.metrics import COUNTER, Cell, families
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CHANNEL", "PAGE_EVENTS", "Counts", "Listener"]
 
 CHANNEL = "zerocart_metrics"
-"""As in services/kit/sql/metrics_add.sql."""
+"""As in services/kit/eventstore/sql/metrics_add.sql."""
 PAGE_EVENTS = 20_000
 VIEWS = """
     SELECT DISTINCT ON (view) view, epoch, transaction_id, position, stopped_at

@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-from services.kit.asgi import Receive, Scope, Send, read_body, send_empty
-from services.kit.cloudevents import Incoming
-from services.kit.errors import Unavailable, Unreadable
-from services.kit.logs import log
-from services.kit.metrics import METRICS
+from services.kit.domain.errors import Unavailable, Unreadable
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
+from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty
+from services.kit.wire.cloudevents import Incoming
 from services.operations.letters import Letters
 
 __all__ = ["LETTER_BYTES_MAX", "DeadLetterDoor"]

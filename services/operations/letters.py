@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.kit.cloudevents import Incoming
-from services.kit.errors import NotFound, Refused
-from services.kit.log import EventLog
+from services.kit.domain.errors import NotFound, Refused
+from services.kit.eventstore.port import EventLog
+from services.kit.wire.cloudevents import Incoming
 
 __all__ = ["LETTERS_PAGE_MAX", "Letter", "Letters", "original"]
 

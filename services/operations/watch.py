@@ -11,11 +11,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from services.kit.asgi import Receive, Scope, Send, send_empty
-from services.kit.errors import Unavailable, ZerocartError
-from services.kit.logs import configure, log
-from services.kit.metrics import text
-from services.kit.settings import Settings
+from services.kit.config.settings import Settings
+from services.kit.domain.errors import Unavailable, ZerocartError
+from services.kit.telemetry.logging import configure, log
+from services.kit.telemetry.metrics import text
+from services.kit.wire.asgi import Receive, Scope, Send, send_empty
 from services.operations.counts import Counts
 
 if TYPE_CHECKING:

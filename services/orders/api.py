@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.kit.access import ORDERS_ADMIN, Caller, needs
-from services.kit.commands import Cause, CommandHandler
-from services.kit.errors import FieldError, Forbidden, Invalid
-from services.kit.ids import new_id
-from services.kit.limits import limited
-from services.kit.rest import ExpectedVersion, RestCause, json_router, respond
+from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.domain.errors import FieldError, Forbidden, Invalid
+from services.kit.domain.ids import new_id
+from services.kit.rest.app import ExpectedVersion, RestCause, json_router, respond
+from services.kit.rest.limits import limited
 from services.orders.answers import AMENDED, CANCELLED, PLACED, REDRAFTED, SUBMITTED
 from services.orders.bodies import AmendBody, CancelBody, OrderBody
 from services.orders.domain import ORDER

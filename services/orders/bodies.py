@@ -10,10 +10,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.config import JsonDict
 
 from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, PaymentMethod, Priority
-from services.kit.errors import FieldError, Invalid
-from services.kit.instants import KnownInstant
-from services.kit.message import Email, Money, Sku
-from services.kit.texts import Line, is_one_line
+from services.kit.domain.errors import FieldError, Invalid
+from services.kit.domain.instants import KnownInstant
+from services.kit.domain.message import Email, Money, Sku
+from services.kit.domain.texts import Line, is_one_line
 
 __all__ = ["AmendBody", "CancelBody", "DetailsBody", "OrderBody"]
 

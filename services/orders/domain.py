@@ -22,9 +22,9 @@ from services.contracts.orders import (
     OrderShipped,
     OrderUpdated,
 )
-from services.kit.decider import Decider, Decision, Rejected
-from services.kit.message import Message, Money, rounded
-from services.kit.personal import erased
+from services.kit.domain.decider import Decider, Decision, Rejected
+from services.kit.domain.message import Message, Money, rounded
+from services.kit.privacy.encryption import erased
 from services.orders.order import (
     Amend,
     Cancel,

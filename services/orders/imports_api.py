@@ -21,14 +21,14 @@ from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
 from services.contracts.orders import ImportedStatus
-from services.kit.access import ORDERS_ADMIN, Caller, needs
-from services.kit.commands import Cause, CommandHandler, Outcome
-from services.kit.errors import Forbidden, Invalid, Unavailable, ZerocartError
-from services.kit.ids import id_of
-from services.kit.instants import KnownInstant
-from services.kit.problems import described, status_of
-from services.kit.rest import UnmarkedCause, json_router, not_valid
-from services.kit.texts import ONE_LINE, Line
+from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.kit.commands.handler import Cause, CommandHandler, Outcome
+from services.kit.domain.errors import Forbidden, Invalid, Unavailable, ZerocartError
+from services.kit.domain.ids import id_of
+from services.kit.domain.instants import KnownInstant
+from services.kit.domain.texts import ONE_LINE, Line
+from services.kit.rest.app import UnmarkedCause, json_router, not_valid
+from services.kit.rest.problems import described, status_of
 from services.orders.bodies import DetailsBody
 from services.orders.domain import ORDER
 from services.orders.order import Finished, Import, Order

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from services.contracts.orders import Address, ImportedStatus, OrderContent, OrderLine, PaymentMethod, Priority
-from services.kit.decider import Command
-from services.kit.message import Instant, Money
+from services.kit.domain.decider import Command
+from services.kit.domain.message import Instant, Money
 
 __all__ = [
     "Amend",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFailed
 from services.contracts.shipping import ShipmentDelivered, ShipmentDispatched
-from services.kit.commands import CommandHandler
-from services.kit.reactions import Heard, Reactions
+from services.kit.commands.handler import CommandHandler
+from services.kit.events.handlers import Heard, Reactions
 from services.orders.domain import ORDER
 from services.orders.order import Confirm, Deliver, Fail, Ship, Undone
 

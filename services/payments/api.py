@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
-from services.kit.access import needs
-from services.kit.commands import CommandHandler
-from services.kit.errors import NotFound
-from services.kit.rest import json_router
+from services.kit.auth.access import needs
+from services.kit.commands.handler import CommandHandler
+from services.kit.domain.errors import NotFound
+from services.kit.rest.app import json_router
 from services.payments.answers import PAYMENT as PAYMENT_SHOWN
 from services.payments.domain import PAYMENT, Closed, Declined, Held, Payment, Taken
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.errors import ZerocartError
-from services.kit.host import Host
-from services.kit.service import Service
+from services.kit.domain.errors import ZerocartError
+from services.kit.service.host import Host
+from services.kit.service.service import Service
 from services.payments.provider import Provider
 from services.payments.reactions import reactions
 from services.payments.sandbox import Sandbox

@@ -14,8 +14,8 @@ from services.contracts.payments import (
     PaymentVoided,
     ProviderReported,
 )
-from services.kit.decider import Command, Decider, Decision
-from services.kit.message import Message, Money
+from services.kit.domain.decider import Command, Decider, Decision
+from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import ReplyTo, StepReply
 
 __all__ = ["PAYMENT", "Ask", "Call", "Record", "Report", "Verb", "What", "call_for", "is_unwanted"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from services.contracts.orders import PaymentMethod
-from services.kit.message import Money
-from services.kit.outgoing import CallFailed
+from services.kit.domain.message import Money
+from services.kit.resilience.outgoing import CallFailed
 from services.payments.domain import Call, Done, NotDone
 
 __all__ = ["Provider", "ask_provider"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from services.contracts.fulfillment import PaymentCapture, PaymentProcess, PaymentRefund, PaymentVoid
 from services.contracts.orders import PaymentMethod
-from services.kit.commands import CommandHandler
-from services.kit.message import Money
-from services.kit.reactions import Heard, Reactions
+from services.kit.commands.handler import CommandHandler
+from services.kit.domain.message import Money
+from services.kit.events.handlers import Heard, Reactions
 from services.payments.domain import PAYMENT, Ask, Record, Verb, call_for
 from services.payments.provider import Provider, ask_provider
 

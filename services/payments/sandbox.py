@@ -9,8 +9,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from services.contracts.orders import PaymentMethod
-from services.kit.log import EventLog, Unit
-from services.kit.message import Money
+from services.kit.domain.message import Money
+from services.kit.eventstore.port import EventLog, Unit
 from services.payments.domain import Done, NotDone
 
 __all__ = ["Sandbox"]

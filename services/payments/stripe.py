@@ -11,10 +11,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from services.contracts.orders import PaymentMethod
-from services.kit.errors import Unavailable
-from services.kit.message import Money
-from services.kit.outgoing import CallFailed, Policy, Target
-from services.kit.secrets import Secret
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import Unavailable
+from services.kit.domain.message import Money
+from services.kit.resilience.outgoing import CallFailed, Policy, Target
 from services.payments.domain import Done, NotDone
 
 if TYPE_CHECKING:

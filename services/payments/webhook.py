@@ -17,15 +17,15 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from services.kit.access import PUBLIC
-from services.kit.commands import Cause, CommandHandler
-from services.kit.derived import several
-from services.kit.errors import Invalid, Unauthenticated, Unavailable
-from services.kit.log import Mark
-from services.kit.logs import log
-from services.kit.metrics import METRICS
-from services.kit.rest import UnmarkedCause, json_router
-from services.kit.secrets import Secret
+from services.kit.auth.access import PUBLIC
+from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import Invalid, Unauthenticated, Unavailable
+from services.kit.eventstore.port import Mark
+from services.kit.privacy.hmac_tokens import several
+from services.kit.rest.app import UnmarkedCause, json_router
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT, NotDone, Report, What, is_unwanted
 from services.payments.stripe import Stripe, of_minor_units
 

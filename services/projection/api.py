@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Query
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.kit.access import Caller, needs
-from services.kit.errors import FieldError, Invalid, NotFound
-from services.kit.log import POSITION_PATTERN, Position
-from services.kit.rest import json_router
+from services.kit.auth.access import Caller, needs
+from services.kit.domain.errors import FieldError, Invalid, NotFound
+from services.kit.eventstore.port import POSITION_PATTERN, Position
+from services.kit.rest.app import json_router
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.versions import Version

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.keeping import Keeper
-from services.kit.logs import configure
-from services.kit.service import Service
-from services.kit.settings import Settings
+from services.kit.config.settings import Settings
+from services.kit.eventstore.metrics_store import Keeper
+from services.kit.service.service import Service
+from services.kit.telemetry.logging import configure
 from services.projection.building import Builder
 from services.projection.door import NudgeDoor
 from services.projection.feeding import Pages
@@ -25,8 +25,8 @@ __all__ = ["create_app"]
 
 def create_app(settings: Settings | None = None) -> Service:
     """The projection on the databases that `settings`, or the environment, names."""
-    from services.kit.postgres_log import PostgresReader
-    from services.kit.vault import PostgresVault
+    from services.kit.eventstore.postgres import PostgresReader
+    from services.kit.privacy.vault import PostgresVault
 
     keeper = None
     if settings is None:

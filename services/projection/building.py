@@ -10,10 +10,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.kit.errors import Invalid, NotFound, Refused, Unavailable
-from services.kit.log import START, Position
-from services.kit.logs import log
-from services.kit.warming import kept_awake
+from services.kit.domain.errors import Invalid, NotFound, Refused, Unavailable
+from services.kit.eventstore.port import START, Position
+from services.kit.service.keepalive import kept_awake
+from services.kit.telemetry.logging import log
 from services.projection.feeding import Pages
 from services.projection.versions import Session, Then, Version
 from services.projection.view import View

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 
-from services.kit.asgi import Receive, Scope, Send, read_body, send_empty
-from services.kit.cloudevents import read_event
-from services.kit.door import EVENT_BYTES_MAX
-from services.kit.errors import Invalid, Unavailable
-from services.kit.log import Position
-from services.kit.logs import log
-from services.kit.metrics import METRICS
-from services.kit.tracing import span
+from services.kit.domain.errors import Invalid, Unavailable
+from services.kit.events.endpoint import EVENT_BYTES_MAX
+from services.kit.eventstore.port import Position
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
+from services.kit.telemetry.tracing import span
+from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty
+from services.kit.wire.cloudevents import read_event
 from services.projection.nudging import Feeder
 from services.projection.reactions import TYPES
 

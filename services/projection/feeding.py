@@ -9,12 +9,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from services.kit.errors import Unavailable
-from services.kit.log import LogReader, Page, Position
-from services.kit.logs import log
-from services.kit.metrics import METRICS
-from services.kit.postgres import translated
-from services.kit.vault import Vault
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.connections import translated
+from services.kit.eventstore.port import LogReader, Page, Position
+from services.kit.privacy.vault import Vault
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
 from services.projection.reading import read
 from services.projection.versions import ReadDatabase, Session, Version
 from services.projection.view import Shown, View

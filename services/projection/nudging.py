@@ -10,9 +10,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
-from services.kit.errors import Unavailable
-from services.kit.log import START, Position
-from services.kit.logs import log
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.port import START, Position
+from services.kit.telemetry.logging import log
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.versions import Version

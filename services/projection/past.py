@@ -12,11 +12,11 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from services.kit.asking import shown_money
-from services.kit.errors import Unavailable
-from services.kit.log import LogReader, Position, Recorded
-from services.kit.message import Message
-from services.kit.vault import Vault
+from services.kit.domain.errors import Unavailable
+from services.kit.domain.message import Message
+from services.kit.eventstore.port import LogReader, Position, Recorded
+from services.kit.privacy.vault import Vault
+from services.kit.rest.params import shown_money
 from services.projection.reading import read
 from services.projection.versions import ReadDatabase
 from services.projection.views.orders import ORDERS, Line, Order, lines_of, order_after, order_of

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 from fastapi.encoders import jsonable_encoder
 
-from services.kit.access import Caller, needs
-from services.kit.asking import id_in_path, level_with, wrong
-from services.kit.errors import NotFound
-from services.kit.instants import Rfc3339
-from services.kit.rest import json_router
+from services.kit.auth.access import Caller, needs
+from services.kit.domain.errors import NotFound
+from services.kit.domain.instants import Rfc3339
+from services.kit.rest.app import json_router
+from services.kit.rest.params import id_in_path, level_with, wrong
 from services.projection.past import Past, Then
 
 __all__ = ["router"]

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from services.kit.errors import Invalid
-from services.kit.log import Recorded
-from services.kit.message import Message
-from services.kit.personal import opened
-from services.kit.vault import Vault
+from services.kit.domain.errors import Invalid
+from services.kit.domain.message import Message
+from services.kit.eventstore.port import Recorded
+from services.kit.privacy.encryption import opened
+from services.kit.privacy.vault import Vault
 from services.projection.view import Shown
 
 __all__ = ["read"]

@@ -13,10 +13,10 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from services.kit.log import Position
-from services.kit.postgres import Connections, translated
-from services.kit.secrets import Secret
-from services.kit.walls import role_of
+from services.kit.config.secrets import Secret
+from services.kit.eventstore.connections import Connections, translated
+from services.kit.eventstore.grants import role_of
+from services.kit.eventstore.port import Position
 from services.projection.rows import Rows
 from services.projection.view import View
 

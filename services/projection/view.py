@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 from services.contracts import fulfillment, users
-from services.kit.log import Recorded
-from services.kit.message import Message
+from services.kit.domain.message import Message
+from services.kit.eventstore.port import Recorded
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from services.kit.access import needs
-from services.kit.asking import level_with
-from services.kit.rest import json_router
+from services.kit.auth.access import needs
+from services.kit.rest.app import json_router
+from services.kit.rest.params import level_with
 from services.query.figures import (
     CONFIRMATION_COLUMNS,
     Confirmations,

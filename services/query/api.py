@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.kit.access import ORDERS_ADMIN, Caller, needs
-from services.kit.asking import level_with, wrong
-from services.kit.errors import Forbidden, NotFound
-from services.kit.rest import json_router
+from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.kit.domain.errors import Forbidden, NotFound
+from services.kit.rest.app import json_router
+from services.kit.rest.params import level_with, wrong
 from services.query.answers import LEVEL, LEVELS, ORDER, ORDERS
 from services.query.filters import OrderFilter
 from services.query.finding import RELEVANCE

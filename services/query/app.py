@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.keeping import Keeper
-from services.kit.logs import configure
-from services.kit.service import Service
-from services.kit.settings import Settings
+from services.kit.config.settings import Settings
+from services.kit.eventstore.metrics_store import Keeper
+from services.kit.service.service import Service
+from services.kit.telemetry.logging import configure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.kit.asking import amount_of
+from services.kit.rest.params import amount_of
 from services.query.snapshots import Row
 from services.query.sums import Question
 

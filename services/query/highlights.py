@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from html import escape
 
-from services.kit.terms import Term, terms
+from services.read_model.terms import Term, terms
 
 __all__ = ["highlights", "marked"]
 

@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, DateTime, Numeric, Select, func, literal, 
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.types import TypeEngine
 
-from services.kit.asking import wrong
+from services.kit.rest.params import wrong
 from services.query.snapshots import Row, Snapshot
 
 __all__ = [

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import BeforeValidator
 
-from services.kit.asking import PRINTABLE, wrong
-from services.kit.periods import Interval
+from services.kit.rest.params import PRINTABLE, wrong
 from services.query.sums import SORTS, Group, Question
+from services.read_model.periods import Interval
 
 __all__ = ["AskedInterval", "Range", "asked", "check_points"]
 

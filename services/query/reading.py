@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, select
 
-from services.kit.errors import NotFound
-from services.kit.secrets import Secret
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import NotFound
 from services.query import shown
 from services.query.filters import OrderFilter, whose
 from services.query.finding import every_order_with, orders_with

@@ -18,8 +18,8 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from services.kit.asking import amount_of
-from services.kit.logs import log
+from services.kit.rest.params import amount_of
+from services.kit.telemetry.logging import log
 from services.query.snapshots import Row
 
 __all__ = ["CSV", "CSV_RESPONSE", "EXPORT_SECONDS_MAX", "Sheet", "csv_wanted", "lines"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from services.kit.asking import shown_money
+from services.kit.rest.params import shown_money
 from services.query.snapshots import Row
 
 __all__ = ["LINE_COLUMNS", "ORDER_COLUMNS", "level", "line", "moments", "order"]

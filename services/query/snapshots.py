@@ -18,11 +18,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from services.kit.errors import Unavailable
-from services.kit.log import Position
-from services.kit.metrics import METRICS
-from services.kit.postgres import AWAY_STATES
-from services.kit.secrets import Secret, plain
+from services.kit.config.secrets import Secret, plain
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.connections import AWAY_STATES
+from services.kit.eventstore.port import Position
+from services.kit.telemetry.metrics import METRICS
 from services.query.tables import SINCE, VERSIONS
 
 if TYPE_CHECKING:

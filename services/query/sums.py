@@ -30,8 +30,8 @@ from sqlalchemy import (
     true,
 )
 
-from services.kit.periods import Interval, balance, cover, enclosing, series, weight
 from services.query.snapshots import Row, Snapshot, Snapshots
+from services.read_model.periods import Interval, balance, cover, enclosing, series, weight
 
 __all__ = ["SORTS", "Group", "Question", "Sums"]
 

@@ -15,10 +15,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Numeric, Subquery, Table, cast, false, func, or_, select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
-from services.kit.terms import terms
 from services.query.filters import whose
 from services.query.snapshots import Snapshot
 from services.query.tables import ORDERS, TEXTS, VOCABULARY
+from services.read_model.terms import terms
 
 __all__ = ["TEXT_CHARS_MAX", "Meaning", "meaning_of"]
 

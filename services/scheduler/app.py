@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from services.kit.host import Host
-from services.kit.outbox import Relay
-from services.kit.service import Hook, Service
+from services.kit.eventstore.outbox import Relay
+from services.kit.service.host import Host
+from services.kit.service.service import Hook, Service
 from services.scheduler.clock import Clock, NoClock, PingSourceClock
 from services.scheduler.reactions import Alarm, reactions
 from services.scheduler.timers import Timers
@@ -18,7 +18,7 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
     """The scheduler on `host`, or on what the environment names; `others` relays for services that died."""
     on_stop: list[Hook] = []
     if host is None:
-        from services.kit.postgres_log import PostgresReader
+        from services.kit.eventstore.postgres import PostgresReader
 
         host = Host.connect("scheduler")
         reader = PostgresReader(host.settings.database_url)

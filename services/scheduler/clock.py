@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
-from services.kit.logs import log
+from services.kit.telemetry.logging import log
 
 __all__ = ["SAFETY_SCHEDULE", "Clock", "NoClock", "PingSourceClock", "schedule_for"]
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
-from services.kit.errors import Unavailable
-from services.kit.logs import log
-from services.kit.outbox import Relay
-from services.kit.reactions import Heard, Reactions
+from services.kit.domain.errors import Unavailable
+from services.kit.events.handlers import Heard, Reactions
+from services.kit.eventstore.outbox import Relay
+from services.kit.telemetry.logging import log
 from services.scheduler.clock import Clock
 from services.scheduler.timers import Timers
 

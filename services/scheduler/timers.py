@@ -6,12 +6,12 @@ import json
 from datetime import datetime, timedelta
 
 from services.contracts.scheduler import TimerCancelled, TimerRequested
-from services.kit.cloudevents import source_of
-from services.kit.commands import Cause, CommandHandler, record
-from services.kit.log import Append, Appended, Mark, NewEvent
-from services.kit.logs import CORRELATION
-from services.kit.metrics import METRICS
-from services.kit.tracing import current
+from services.kit.commands.handler import Cause, CommandHandler, record
+from services.kit.eventstore.port import Append, Appended, Mark, NewEvent
+from services.kit.telemetry.logging import CORRELATION
+from services.kit.telemetry.metrics import METRICS
+from services.kit.telemetry.tracing import current
+from services.kit.wire.cloudevents import source_of
 
 __all__ = ["CANCELLED_KEPT", "FIRE_BATCH_MAX", "Timers"]
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict
 
-from services.kit.access import needs
-from services.kit.commands import CommandHandler
-from services.kit.errors import NotFound
-from services.kit.rest import RestCause, json_router, respond
+from services.kit.auth.access import needs
+from services.kit.commands.handler import CommandHandler
+from services.kit.domain.errors import NotFound
+from services.kit.rest.app import RestCause, json_router, respond
 from services.shipping.answers import SHIPMENT as SHIPMENT_SHOWN
 from services.shipping.answers import TRACKED
 from services.shipping.domain import SHIPMENT, Created, Prepared, Shipment, Track, Travelling

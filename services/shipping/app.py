@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.host import Host
-from services.kit.service import Service
+from services.kit.service.host import Host
+from services.kit.service.service import Service
 from services.shipping.carrier import Carrier, SandboxCarrier
 from services.shipping.reactions import reactions
 

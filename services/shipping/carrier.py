@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from services.contracts.orders import Address
-from services.kit.log import EventLog
-from services.kit.outgoing import CallFailed, Policy, Target
+from services.kit.eventstore.port import EventLog
+from services.kit.resilience.outgoing import CallFailed, Policy, Target
 from services.shipping.domain import Ask, Call, Done, NotDone
 
 __all__ = ["CARRIER", "Carrier", "SandboxCarrier", "ask_carrier"]

@@ -16,8 +16,8 @@ from services.contracts.shipping import (
     ShippingFailed,
     ShippingRefused,
 )
-from services.kit.decider import Command, Decider, Decision, Rejected
-from services.kit.message import ERASED, Message
+from services.kit.domain.decider import Command, Decider, Decision, Rejected
+from services.kit.domain.message import ERASED, Message
 from services.kit.saga.messages import StepReply
 
 __all__ = ["PARCEL_UNITS_MAX", "SHIPMENT", "Ask", "Call", "Record", "Track", "Verb", "call_for"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from services.contracts.fulfillment import FulfillmentDiscard, FulfillmentPrepare, ShipmentCancel, ShipmentCreate
 from services.contracts.orders import Address
-from services.kit.commands import CommandHandler
-from services.kit.outgoing import Target
-from services.kit.reactions import Heard, Reactions
+from services.kit.commands.handler import CommandHandler
+from services.kit.events.handlers import Heard, Reactions
+from services.kit.resilience.outgoing import Target
 from services.shipping.carrier import CARRIER, Carrier, ask_carrier
 from services.shipping.domain import SHIPMENT, Ask, Record, Verb, call_for
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from services.contracts.users import TokenNotice
-from services.kit.decider import Command
+from services.kit.domain.decider import Command
 
 __all__ = [
     "Activate",

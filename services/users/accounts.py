@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from services.contracts.users import PasswordChanged, UserDeleted, UserRegistered, UserSuspended
-from services.kit.commands import Cause, CommandHandler, Loaded, Outcome, error_of, record
-from services.kit.decider import Rejected
-from services.kit.errors import KeyReused, NotFound, Refused, Stale, ZerocartError
-from services.kit.log import Append, Appended, Conflict, Duplicate, NewEvent, Unit
-from services.kit.message import Message
-from services.kit.transactions import Contention, in_transaction
+from services.kit.commands.handler import Cause, CommandHandler, Loaded, Outcome, error_of, record
+from services.kit.domain.decider import Rejected
+from services.kit.domain.errors import KeyReused, NotFound, Refused, Stale, ZerocartError
+from services.kit.domain.message import Message
+from services.kit.eventstore.port import Append, Appended, Conflict, Duplicate, NewEvent, Unit
+from services.kit.eventstore.transactions import Contention, in_transaction
 from services.users.account import Active, Deleted, Nobody, Pending, Suspended, User, UserCommand
 from services.users.domain import USER, no_such_user
 from services.users.keys import Keys

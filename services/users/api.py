@@ -9,15 +9,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from services.kit.access import PUBLIC, USERS_ADMIN, Caller, needs
-from services.kit.commands import Cause, Outcome
-from services.kit.errors import FieldError, Invalid, NotFound
-from services.kit.ids import new_id
-from services.kit.limits import limited
-from services.kit.message import Email
-from services.kit.metrics import METRICS
-from services.kit.rest import ExpectedVersion, RestCause, UnmarkedCause, json_router
-from services.kit.texts import ONE_LINE, Line
+from services.kit.auth.access import PUBLIC, USERS_ADMIN, Caller, needs
+from services.kit.commands.handler import Cause, Outcome
+from services.kit.domain.errors import FieldError, Invalid, NotFound
+from services.kit.domain.ids import new_id
+from services.kit.domain.message import Email
+from services.kit.domain.texts import ONE_LINE, Line
+from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router
+from services.kit.rest.limits import limited
+from services.kit.telemetry.metrics import METRICS
 from services.users.account import (
     Activate,
     Active,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.host import Host
-from services.kit.service import Service
-from services.kit.settings import Settings
+from services.kit.config.settings import Settings
+from services.kit.service.host import Host
+from services.kit.service.service import Service
 from services.users.accounts import Accounts
 from services.users.attempts import Attempts
 from services.users.keys import Keys
@@ -40,7 +40,7 @@ def create_app(host: Host | None = None) -> Service:
     times = Times.of(settings.durations_seconds)
 
     def routers() -> Sequence[APIRouter]:
-        from services.kit.signing import SigningKeys
+        from services.kit.auth.signing import SigningKeys
         from services.users.api import router
         from services.users.persons import Persons
         from services.users.tokens import api as tokens

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.kit.errors import TooOften
-from services.kit.log import EventLog
+from services.kit.domain.errors import TooOften
+from services.kit.eventstore.port import EventLog
 
 __all__ = ["FORGOTTEN_AFTER", "FREE_ATTEMPTS", "WAIT_SECONDS_MAX", "Attempts", "Credentials"]
 

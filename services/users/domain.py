@@ -24,8 +24,8 @@ from services.contracts.users import (
     WelcomeDue,
     WelcomeTipsSend,
 )
-from services.kit.decider import Decider, Decision, Rejected
-from services.kit.message import Message
+from services.kit.domain.decider import Decider, Decision, Rejected
+from services.kit.domain.message import Message
 from services.users.account import (
     Activate,
     Active,

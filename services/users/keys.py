@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.contracts.users import TokenNotice
-from services.kit.derived import derive, derives, several
-from services.kit.secrets import Secret
+from services.kit.config.secrets import Secret
+from services.kit.privacy.hmac_tokens import derive, derives, several
 
 __all__ = ["Keys"]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from services.kit.errors import Unavailable
+from services.kit.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher

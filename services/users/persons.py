@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.contracts.users import PersonErased
-from services.kit.commands import Cause, CommandHandler, record
-from services.kit.decider import Command, Decider
-from services.kit.errors import Refused
-from services.kit.log import Append, Appended, Recorded, Unit
-from services.kit.message import Message
-from services.kit.transactions import Contention, in_transaction
+from services.kit.commands.handler import Cause, CommandHandler, record
+from services.kit.domain.decider import Command, Decider
+from services.kit.domain.errors import Refused
+from services.kit.domain.message import Message
+from services.kit.eventstore.port import Append, Appended, Recorded, Unit
+from services.kit.eventstore.transactions import Contention, in_transaction
 
 __all__ = ["PERSON", "Erase", "Persons"]
 

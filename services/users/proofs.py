@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from services.contracts.users import TokenNotice
-from services.kit.errors import FieldError, Invalid
+from services.kit.domain.errors import FieldError, Invalid
 from services.users.account import Active, Pending
 from services.users.accounts import Accounts
 from services.users.attempts import Attempts, Credentials

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.contracts.users import FollowUpDue, WelcomeDue
-from services.kit.reactions import Heard, Reactions
+from services.kit.events.handlers import Heard, Reactions
 from services.users.account import Letter, Tell
 from services.users.accounts import Accounts
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from services.kit.errors import ZerocartError
-from services.kit.postgres import Connections
-from services.kit.settings import Settings
-from services.kit.vault import PostgresVault
+from services.kit.config.settings import Settings
+from services.kit.domain.errors import ZerocartError
+from services.kit.eventstore.connections import Connections
+from services.kit.privacy.vault import PostgresVault
 
 __all__ = ["main"]
 

@@ -21,7 +21,7 @@ FORBIDDEN_IN_DOMAIN = {
 TIMES = {"date", "datetime", "timedelta"}  # as types of what a command brings
 CLOCK_CALLS = {"now", "utcnow", "today"}
 SAID_IN_CONTRACTS = {"__future__", "collections", "dataclasses", "datetime", "decimal", "enum", "pydantic", "typing"}
-KIT_IN_CONTRACTS = ("services.contracts", "services.kit.message", "services.kit.saga.messages")
+KIT_IN_CONTRACTS = ("services.contracts", "services.kit.domain.message", "services.kit.saga.messages")
 # in pieces, so that this file does not break its own rules
 REGISTRIES = "py" + "pi|pythonh" + "osted|npm" + r"js|mav" + r"en|gol" + r"ang\.org|crat" + r"es\.io"
 REGISTRY = re.compile(rf"https?://[a-z0-9.-]*({REGISTRIES})")

@@ -11,7 +11,7 @@ import yaml
 
 from scripts.helm import CHART, HelmError, helm, render
 from scripts.manifests import KNATIVE, manifests
-from services.kit import kafka_security
+from services.kit.config import kafka_security
 from tests.architecture.rendered import PROFILES, WAYS, documents, faults, pods
 
 MEMORY_UNITS = {"Ki": 1, "Mi": 1024, "Gi": 1024**2}

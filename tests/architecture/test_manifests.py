@@ -9,10 +9,10 @@ from importlib import import_module
 import pytest
 import yaml
 
-from services.kit.reactions import Reactions
-from services.local.manifests import read_manifests
+from services.kit.events.handlers import Reactions
 from services.run import SERVICES
 from tests.architecture.rules import ROOT
+from tools.knative_local.manifests import read_manifests
 
 MANIFESTS = read_manifests(ROOT / "knative")
 TRIGGERS = {trigger.subscriber.name: trigger for trigger in MANIFESTS.triggers}

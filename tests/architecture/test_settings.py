@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from services.kit.door import EVENT_BYTES_MAX
-from services.kit.json_routes import BODY_BYTES_MAX
-from services.kit.kafka import MESSAGE_BYTES_MAX
-from services.kit.warming import AWAKE_SECONDS
+from services.kit.events.endpoint import EVENT_BYTES_MAX
+from services.kit.events.kafka import MESSAGE_BYTES_MAX
+from services.kit.rest.routes import BODY_BYTES_MAX
+from services.kit.service.keepalive import AWAKE_SECONDS
 from services.projection import api, nudging
 from services.query.sheets import EXPORT_SECONDS_MAX
 from services.query.snapshots import CONNECT_SECONDS_MAX, POSITION_WAIT_SECONDS, STATEMENT_SECONDS_MAX

@@ -19,15 +19,15 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from services.kit.migrate import migrate
-from services.kit.settings import Settings
-from services.kit.tokens import verifier
-from services.kit.walls import DATABASE_ROLES, role_of
-from services.local.postgres import PostgresServer
+from services.kit.auth.tokens import verifier
+from services.kit.config.settings import Settings
+from services.kit.eventstore.grants import DATABASE_ROLES, role_of
+from services.kit.eventstore.migrate import migrate
 from services.users.passwords import Passwords
 from tests.bench.secured import CUSTOMER, GUEST, NEW_TOKEN, SEALED, STEPS
 from tests.services.system import order
 from tests.tokens import CUSTOMER_SCOPES, KEY, TRUST, authorization, claims, customer, jwk, key_set, signed
+from tools.knative_local.postgres import PostgresServer
 
 TOKENS = 1_000
 ROUNDS = 5
@@ -55,7 +55,7 @@ async def checks() -> None:
 
 def imports() -> None:
     wanted = {
-        "ours": "from services.kit.jws import public_key; public_key({'kty': 'OKP', 'crv': 'Ed25519', 'x': 'A' * 43})",
+        "ours": "from services.kit.auth.jws import public_key; public_key({'kty': 'OKP', 'crv': 'Ed25519', 'x': 'A' * 43})",
         "PyJWT": "import jwt",
     }
     taken: dict[str, list[float]] = {name: [] for name in wanted}

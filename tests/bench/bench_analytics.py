@@ -22,17 +22,15 @@ import httpx
 import psutil
 
 from services.contracts import orders, payments
-from services.kit.commands import Cause, stamped
-from services.kit.log import START, Append
-from services.kit.message import Message, Money
-from services.kit.migrate import migrate, migrate_read
-from services.kit.postgres_log import PostgresLog, PostgresReader
-from services.kit.secrets import plain
-from services.kit.settings import Settings
-from services.kit.vault import PostgresVault
-from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
-from services.local.postgres import PostgresServer
-from services.local.replay.plan import SLICE, Placement, Plan
+from services.kit.commands.handler import Cause, stamped
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.domain.message import Message, Money
+from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
+from services.kit.eventstore.migrate import migrate, migrate_read
+from services.kit.eventstore.port import START, Append
+from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.versions import ReadDatabase
@@ -40,6 +38,8 @@ from services.projection.views.analytics import ANALYTICS
 from services.query.app import create_app
 from tests.services.read_side import ADDRESS, AT, CARD, VAULT_KEY, started
 from tests.tokens import TRUST, authorization
+from tools.importer.plan import SLICE, Placement, Plan
+from tools.knative_local.postgres import PostgresServer
 
 MONTHS = 36
 COPIES = int(os.environ.get("BENCH_COPIES", "13"))

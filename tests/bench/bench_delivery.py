@@ -22,13 +22,13 @@ from typing import cast
 import uvloop
 from aiokafka import AIOKafkaProducer
 
-from services.kit.topics import create_topic
-from services.local.delivery.attempts import Schedule
-from services.local.delivery.dispatch import Dispatcher
-from services.local.delivery.kafka import KafkaTopic
-from services.local.delivery.lane import Route
-from services.local.kafka import KafkaServer
-from services.local.manifests import Filter
+from services.kit.events.topics import create_topic
+from tools.knative_local.delivery.attempts import Schedule
+from tools.knative_local.delivery.dispatch import Dispatcher
+from tools.knative_local.delivery.kafka import KafkaTopic
+from tools.knative_local.delivery.lane import Route
+from tools.knative_local.kafka import KafkaServer
+from tools.knative_local.manifests import Filter
 
 PARTITIONS = 6
 DRAIN_EVENTS = 10_000

@@ -20,17 +20,17 @@ from pathlib import Path
 
 import uvloop
 
-from services.kit.cloudevents import kafka_headers
-from services.kit.commands import Cause, stamped
-from services.kit.log import Append, Recorded
-from services.kit.message import Message
-from services.kit.postgres_log import PostgresLog
-from services.kit.vault import PostgresVault
-from services.local.postgres import PostgresServer
-from services.local.process import free_port
+from services.kit.commands.handler import Cause, stamped
+from services.kit.domain.message import Message
+from services.kit.eventstore.port import Append, Recorded
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy.vault import PostgresVault
+from services.kit.wire.cloudevents import kafka_headers
 from services.projection.reactions import TYPES
 from tests.bench.bench_projection import life_of_order, prepare
 from tests.services.read_side import AT, VAULT_KEY
+from tools.knative_local.postgres import PostgresServer
+from tools.knative_local.process import free_port
 
 ORDERS_PER_SECOND = int(os.environ.get("BENCH_RATE", "100"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "30"))

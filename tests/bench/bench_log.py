@@ -16,10 +16,10 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from services.kit.log import START, Append, Appended, Mark, NewEvent, Position
-from services.kit.migrate import migrate
-from services.kit.postgres_log import PostgresLog, PostgresReader
-from services.kit.walls import DATABASE_ROLES
+from services.kit.eventstore.grants import DATABASE_ROLES
+from services.kit.eventstore.migrate import migrate
+from services.kit.eventstore.port import START, Append, Appended, Mark, NewEvent, Position
+from services.kit.eventstore.postgres import PostgresLog, PostgresReader
 
 SECONDS = 4.0
 WARM_UP_SECONDS = 1.0
@@ -195,7 +195,7 @@ async def main(owner: str) -> None:
 
 
 def on_embedded_postgres() -> None:
-    from services.local.postgres import PostgresServer
+    from tools.knative_local.postgres import PostgresServer
 
     with tempfile.TemporaryDirectory() as folder:
         server = PostgresServer(Path(folder) / "postgres")

@@ -18,19 +18,19 @@ from pathlib import Path
 import uvloop
 
 from services.contracts import fulfillment, inventory
-from services.kit.commands import Cause, stamped
-from services.kit.log import START, Append
-from services.kit.message import Message
-from services.kit.migrate import migrate, migrate_read
-from services.kit.postgres_log import PostgresLog, PostgresReader
-from services.kit.vault import PostgresVault
-from services.kit.walls import DATABASE_ROLES, READ_ROLES, role_of
-from services.local.postgres import PostgresServer
+from services.kit.commands.handler import Cause, stamped
+from services.kit.domain.message import Message
+from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
+from services.kit.eventstore.migrate import migrate, migrate_read
+from services.kit.eventstore.port import START, Append
+from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.privacy.vault import PostgresVault
 from services.projection.feeding import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views import VIEWS
 from services.run import settle
 from tests.services.read_side import AT, VAULT_KEY, checked, confirmed, counted, created, reserved_items, started
+from tools.knative_local.postgres import PostgresServer
 
 ORDERS = 2_000
 LINES = 5

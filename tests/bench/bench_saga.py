@@ -18,24 +18,24 @@ import uvloop
 
 from services.fulfillment.saga import ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
-from services.kit.commands import Cause, CommandHandler
-from services.kit.decider import Decider, Rejected
-from services.kit.log import EventLog, Mark, Recorded
-from services.kit.memory import MemoryLog
-from services.kit.migrate import migrate
-from services.kit.outbox import Relay
-from services.kit.postgres_log import PostgresLog
+from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.domain.decider import Decider, Rejected
+from services.kit.eventstore.grants import DATABASE_ROLES, role_of
+from services.kit.eventstore.memory import MemoryLog
+from services.kit.eventstore.migrate import migrate
+from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.port import EventLog, Mark, Recorded
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy.vault import MemoryVault
 from services.kit.saga.commands import Answer, SagaCommand, Start
 from services.kit.saga.interpreter import saga_decider
 from services.kit.saga.messages import StepReply
 from services.kit.saga.run import Completed, Run
 from services.kit.saga.table import Saga
+from services.kit.telemetry.tracing import TRACE, new_trace
 from services.kit.testing import EPOCH
-from services.kit.tracing import TRACE, new_trace
-from services.kit.vault import MemoryVault
-from services.kit.walls import DATABASE_ROLES, role_of
-from services.local.postgres import PostgresServer
 from tests.sagas.facts import FACTS
+from tools.knative_local.postgres import PostgresServer
 
 SECONDS = 4.0
 ROUNDS = 3

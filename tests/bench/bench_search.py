@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from services.kit.migrate import migrate_read
-from services.kit.walls import READ_ROLES, role_of
-from services.local import postgres
-from services.local.process import spawn, stop
-from services.local.replay.plan import SLICE
+from services.kit.eventstore.grants import READ_ROLES, role_of
+from services.kit.eventstore.migrate import migrate_read
 from services.query.filters import OrderFilter
 from services.query.listing import SORTS
 from services.query.paging import Sorting, digest_of
 from tests.bench.many_orders import fill
 from tests.tokens import KEY, authorization, jwk, key_set
+from tools.importer.plan import SLICE
+from tools.knative_local import postgres
+from tools.knative_local.process import spawn, stop
 
 if TYPE_CHECKING:
     from asyncpg import Connection

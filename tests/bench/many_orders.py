@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.contracts import orders
-from services.kit.log import Position, Recorded
-from services.kit.message import Message, Money
-from services.local.replay.plan import Placement, Plan
+from services.kit.domain.message import Message, Money
+from services.kit.eventstore.port import Position, Recorded
 from services.projection.versions import ReadDatabase
 from services.projection.view import Shown
 from services.projection.views import VIEWS
+from tools.importer.plan import Placement, Plan
 
 if TYPE_CHECKING:
     from asyncpg import Connection

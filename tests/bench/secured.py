@@ -13,15 +13,17 @@ from typing import Any
 import uvicorn
 from fastapi import Request
 
-from services.kit import json_routes, personal, tokens
-from services.kit.failures import MemoryFailures
-from services.kit.host import Host
-from services.kit.limits import Limit
-from services.kit.postgres_log import PostgresLog
-from services.kit.secrets import plain
-from services.kit.settings import Settings
-from services.kit.tokens import Claims, Verifier
-from services.kit.vault import PostgresVault
+from services.kit.auth import tokens
+from services.kit.auth.tokens import Claims, Verifier
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.events.parked import MemoryFailures
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy import encryption as personal
+from services.kit.privacy.vault import PostgresVault
+from services.kit.rest import routes as json_routes
+from services.kit.rest.limits import Limit
+from services.kit.service.host import Host
 from services.orders.app import create_app
 from tests.services.system import RATES, Bus
 

@@ -16,14 +16,14 @@ import asyncpg
 import httpx
 import pytest
 
-from services.local.replay.books import expected_books
-from services.local.replay.edge import Edge
-from services.local.replay.engine import Replay
-from services.local.replay.ledgers import Sources, audit
-from services.local.replay.mailbox import MailFolder
-from services.local.replay.plan import SLICE, Plan, survey
-from services.local.replay.replay import carry_out
 from tests.e2e.local import Local, cluster
+from tools.importer.books import expected_books
+from tools.importer.edge import Edge
+from tools.importer.engine import Replay
+from tools.importer.ledgers import Sources, audit
+from tools.importer.mailbox import MailFolder
+from tools.importer.plan import SLICE, Plan, survey
+from tools.importer.replay import carry_out
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 ORDERS = int(os.environ.get("CHAOS_ORDERS", "80"))

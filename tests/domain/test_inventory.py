@@ -23,7 +23,7 @@ from services.inventory.domain import (
     movements,
     set_stock,
 )
-from services.kit.decider import Rejected
+from services.kit.domain.decider import Rejected
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = AT + timedelta(hours=24)

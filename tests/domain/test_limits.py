@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.kit.errors import TooOften, ZerocartError
-from services.kit.limits import CLIENTS_MAX, Limits, Rate
+from services.kit.domain.errors import TooOften, ZerocartError
+from services.kit.rest.limits import CLIENTS_MAX, Limits, Rate
 
 
 class Clock:

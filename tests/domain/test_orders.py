@@ -26,9 +26,9 @@ from services.contracts.orders import (
     OrderUpdated,
     PaymentMethod,
 )
-from services.kit.decider import Rejected
-from services.kit.message import Money
-from services.kit.personal import erased
+from services.kit.domain.decider import Rejected
+from services.kit.domain.message import Money
+from services.kit.privacy.encryption import erased
 from services.kit.testing import assert_idempotent
 from services.orders.domain import ORDER, total_of
 from services.orders.order import (

@@ -16,8 +16,8 @@ from services.contracts.payments import (
     PaymentRefunded,
     PaymentVoided,
 )
-from services.kit.decider import Rejected
-from services.kit.message import Money
+from services.kit.domain.decider import Rejected
+from services.kit.domain.message import Money
 from services.payments.domain import PAYMENT, Ask, Done, NotDone, Record, call_for
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from services.contracts import fulfillment, notifications, orders, users
 from services.contracts.orders import Address, OrderCreated, OrderUpdated
 from services.contracts.users import UserRegistered
-from services.kit.errors import Invalid
-from services.kit.message import ERASED, Message
-from services.kit.personal import PERSONAL, opened, personal_fields, sealed
-from services.kit.vault import MemoryVault
+from services.kit.domain.errors import Invalid
+from services.kit.domain.message import ERASED, Message
+from services.kit.privacy.encryption import PERSONAL, opened, personal_fields, sealed
+from services.kit.privacy.vault import MemoryVault
 
 HOME = {"name": "Ann Ó Né", "line1": "1 Road", "city": "Leeds", "postal_code": "LS1", "country": "GB"}
 ORDER = {

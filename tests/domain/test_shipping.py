@@ -15,7 +15,7 @@ from services.contracts.shipping import (
     ShipmentDelivered,
     ShipmentDispatched,
 )
-from services.kit.decider import Rejected
+from services.kit.domain.decider import Rejected
 from services.shipping.domain import SHIPMENT, Ask, Done, NotDone, Record, Track, call_for
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)

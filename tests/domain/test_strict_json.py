@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.kit.errors import Unreadable
-from services.kit.strict_json import DEPTH_MAX, NAMES_MAX, read_json
+from services.kit.domain.errors import Unreadable
+from services.kit.wire.strict_json import DEPTH_MAX, NAMES_MAX, read_json
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
 NUMBERS = st.integers(-(10**30), 10**30) | st.floats(allow_nan=False, allow_infinity=False)

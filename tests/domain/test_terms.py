@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from services.kit.terms import TERM_CHARS_MAX, terms
+from services.read_model.terms import TERM_CHARS_MAX, terms
 
 
 def words(text: str) -> list[str]:

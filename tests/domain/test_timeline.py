@@ -15,9 +15,9 @@ import pytest
 import services.contracts
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
 from services.fulfillment.saga import ORDER_SAGA
-from services.kit.log import Position, Recorded
-from services.kit.message import ERASED, Message, Money
-from services.kit.personal import personal_fields
+from services.kit.domain.message import ERASED, Message, Money
+from services.kit.eventstore.port import Position, Recorded
+from services.kit.privacy.encryption import personal_fields
 from services.projection.views.timeline import Moment, moment_of
 from services.projection.views.words import SILENT, STEPS, TOLD, words_of
 from tests.services.read_side import ADDRESS, checked, created, imported, reserved_items, started

@@ -21,8 +21,8 @@ from services.contracts.users import (
     VerificationRequested,
     WelcomeTipsSend,
 )
-from services.kit.decider import Rejected
-from services.kit.message import Message
+from services.kit.domain.decider import Rejected
+from services.kit.domain.message import Message
 from services.kit.testing import assert_idempotent
 from services.users.account import (
     Activate,

@@ -12,8 +12,8 @@ from time import process_time
 import pytest
 
 from services.contracts import fulfillment, inventory, orders
-from services.kit.message import Message
-from services.kit.personal import personal_fields
+from services.kit.domain.message import Message
+from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
 from services.projection.views.counted import Counted, counted_after
 from services.projection.views.customers import customer_after

@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from services.local.credentials import Credentials, operator_of
-from services.local.process import free_port
-from services.local.state import Running, State
 from tests.architecture.rules import ROOT
+from tools.knative_local.credentials import Credentials, operator_of
+from tools.knative_local.process import free_port
+from tools.knative_local.state import Running, State
 
 WINDOW_SECONDS = 2
 
@@ -35,7 +35,7 @@ class Local:
         }
 
     def command(self, *words: str, check: bool = True) -> str:
-        program = [sys.executable, "-c", "from services.local.cli import main; main()", *words]
+        program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", *words]
         done = subprocess.run(program, env=self.environ, capture_output=True, text=True, timeout=180, check=False)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -17,7 +17,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from services.local.replay.plan import SLICE
 from services.projection.views import VIEWS
 from tests.e2e.local import Local, cluster
 from tests.local.sales import ORACLE_SLICE
@@ -25,6 +24,7 @@ from tests.year.again import caught_up, rewind
 from tests.year.compare import compare
 from tests.year.expected import ORACLE, RETAIL, expected
 from tests.year.log import still
+from tools.importer.plan import SLICE
 
 pytestmark = pytest.mark.e2e
 ORDERS = 60
@@ -54,7 +54,7 @@ def differences(database: duckdb.DuckDBPyConnection, local: Local) -> list[str]:
 
 def test_a_replay_that_is_killed_again_and_again_places_everything_once(local, tmp_path):
     words = ["replay", str(SLICE), "--orders", str(ORDERS)]
-    program = [sys.executable, "-c", "from services.local.cli import main; main()", *words, "--speed", SPEED]
+    program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", *words, "--speed", SPEED]
     for number in range(1, KILLS + 1):
         process = subprocess.Popen(program, env=local.environ, stdout=subprocess.DEVNULL, start_new_session=True)
         local.until(lambda number=number: answered(local) >= number * ORDERS // (KILLS + 2), 120)

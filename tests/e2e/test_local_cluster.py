@@ -180,7 +180,7 @@ def test_a_busy_service_gets_another_process_and_gives_it_back(local):
 
 def test_an_interrupted_start_leaves_no_cluster_behind(tmp_path):
     local = Local(tmp_path / "state")
-    program = [sys.executable, "-c", "from services.local.cli import main; main()", "up", "--detach"]
+    program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", "up", "--detach"]
     starting = subprocess.Popen(
         program,
         env=local.environ,

@@ -128,7 +128,7 @@ def test_a_client_that_polls_sees_nothing_of_a_rebuild_under_load(local: Local) 
     clients = Clients(local)
     clients.start()
     try:
-        program = [sys.executable, "-c", "from services.local.cli import main; main()", "rebuild", "orders"]
+        program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", "rebuild", "orders"]
         rebuilds: list[subprocess.Popen[bytes]] = []
 
         def rebuild() -> None:

@@ -16,16 +16,16 @@ import jwt
 import pytest
 import yaml
 
-from services.kit.limits import RATES
-from services.local.replay.edge import Edge
-from services.local.replay.engine import Replay
-from services.local.replay.mailbox import MailFolder
-from services.local.replay.people import People
-from services.local.replay.plan import Plan, survey
-from services.local.replay.replay import carry_out
+from services.kit.rest.limits import RATES
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.local.sales import file_of, sold
+from tools.importer.edge import Edge
+from tools.importer.engine import Replay
+from tools.importer.mailbox import MailFolder
+from tools.importer.people import People
+from tools.importer.plan import Plan, survey
+from tools.importer.replay import carry_out
 
 pytestmark = pytest.mark.e2e
 

@@ -13,14 +13,14 @@ import asyncpg
 import httpx
 import pytest
 
-from services.kit.metrics import text
-from services.local.process import free_port, spawn, stop
-from services.local.replay.sleep import TRANSACTIONS
+from services.kit.telemetry.metrics import text
 from services.operations.counts import Counts
 from services.run import SERVICES
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.services.system import order
+from tools.importer.sleep import TRANSACTIONS
+from tools.knative_local.process import free_port, spawn, stop
 
 pytestmark = pytest.mark.e2e
 

@@ -20,12 +20,12 @@ import pytest
 import yaml
 
 from scripts.secrets import secret, write
-from services.kit.walls import DATABASE_ROLES
-from services.local.process import free_port, stop
+from services.kit.eventstore.grants import DATABASE_ROLES
 from services.run import SERVICES
 from tests.architecture.rendered import pods
 from tests.architecture.rules import ROOT
 from tests.conftest import PASSWORDS, execute
+from tools.knative_local.process import free_port, stop
 
 READY_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 30.0

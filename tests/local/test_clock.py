@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from services.local.clock import BadScheduleError, PingClock
-from services.local.clock_server import Ticking
-from services.local.control import ControlServer
-from services.local.manifests import Destination, PingSource
+from tools.knative_local.clock import BadScheduleError, PingClock
+from tools.knative_local.clock_server import Ticking
+from tools.knative_local.control import ControlServer
+from tools.knative_local.manifests import Destination, PingSource
 
 from .subscriber import ScriptedServer
 

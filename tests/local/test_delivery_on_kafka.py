@@ -14,11 +14,11 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
-from services.local.delivery.attempts import Schedule
-from services.local.delivery.dispatch import Dispatcher
-from services.local.delivery.kafka import KafkaTopic
-from services.local.delivery.lane import WAITING_EVENTS_MAX, Route
-from services.local.process import free_port
+from tools.knative_local.delivery.attempts import Schedule
+from tools.knative_local.delivery.dispatch import Dispatcher
+from tools.knative_local.delivery.kafka import KafkaTopic
+from tools.knative_local.delivery.lane import WAITING_EVENTS_MAX, Route
+from tools.knative_local.process import free_port
 
 from .subscriber import ScriptedServer
 
@@ -75,7 +75,7 @@ async def delivery(folder: Path, bootstrap: str, url: str, port: int) -> AsyncGe
         "ZEROCART_SERVICE_URLS": json.dumps({"orders": url}),
         "ZEROCART_STATUS_PORT": str(port),
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.local.delivery", env=environ)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tools.knative_local.delivery", env=environ)
     try:
         yield process
     finally:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.local.delivery.routes import routes_by_topic
-from services.local.manifests import UnsupportedManifestError, read_manifests
+from tools.knative_local.delivery.routes import routes_by_topic
+from tools.knative_local.manifests import UnsupportedManifestError, read_manifests
 
 BROKER = """\
 apiVersion: eventing.knative.dev/v1

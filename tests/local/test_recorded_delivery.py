@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from services.local.delivery.attempts import Schedule
-from services.local.delivery.dispatch import Dispatcher
-from services.local.delivery.filters import AbsentAttributeError, compile_filters
-from services.local.delivery.lane import Route, read
-from services.local.delivery.topic import MemoryTopic
-from services.local.documents import Node
-from services.local.manifests import read_delivery, read_filters
+from tools.knative_local.delivery.attempts import Schedule
+from tools.knative_local.delivery.dispatch import Dispatcher
+from tools.knative_local.delivery.filters import AbsentAttributeError, compile_filters
+from tools.knative_local.delivery.lane import Route, read
+from tools.knative_local.delivery.topic import MemoryTopic
+from tools.knative_local.documents import Node
+from tools.knative_local.manifests import read_delivery, read_filters
 
 from .departures import DEPARTURES
 from .subscriber import Request, ScriptedServer

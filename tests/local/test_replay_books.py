@@ -10,14 +10,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from services.local.replay.books import expected_books
-from services.local.replay.ledgers import Sources, audit
-from services.local.replay.mailbox import MailFolder
-from services.local.replay.plan import SLICE, Placement, Plan, order_body, survey
-from services.local.replay.records import Cancellation
-from services.local.replay.script import Fault, fault_of, is_short
 from tests.conftest import Database
 from tests.local.sales import file_of, sold
+from tools.importer.books import expected_books
+from tools.importer.ledgers import Sources, audit
+from tools.importer.mailbox import MailFolder
+from tools.importer.plan import SLICE, Placement, Plan, order_body, survey
+from tools.importer.records import Cancellation
+from tools.importer.script import Fault, fault_of, is_short
 
 SHORT = next(code for code in map(str, range(20_000, 30_000)) if is_short(code))
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.local.replay.edge import Edge, EdgeError
-from services.local.replay.engine import Replay, first_error
-from services.local.replay.mapping import Becomes, load
-from services.local.replay.plan import Plan, survey
-from services.local.replay.records import CancellationRefusal, OrderRefusal
-from services.local.replay.stock import seed
 from tests.local.sales import HEADER, file_of, sold
+from tools.importer.edge import Edge, EdgeError
+from tools.importer.engine import Replay, first_error
+from tools.importer.mapping import Becomes, load
+from tools.importer.plan import Plan, survey
+from tools.importer.records import CancellationRefusal, OrderRefusal
+from tools.importer.stock import seed
 
 
 class Shop(httpx.AsyncBaseTransport):

@@ -11,16 +11,16 @@ from typing import Any
 import httpx
 import pytest
 
-from services.local.replay.bulk import BATCH_ORDERS_MAX, BATCHES_MAX, Bulk, ends_of
-from services.local.replay.edge import Edge
-from services.local.replay.journal import Journal
-from services.local.replay.mapping import Files, Stock, load
-from services.local.replay.plan import Placement, Plan
-from services.local.replay.records import CancellationRefusal, OrderRefusal, Refused
-from services.local.replay.replay import add_arguments, run
-from services.local.replay.stock import levels_of, seed
 from services.orders import imports_api
 from tests.local.sales import ORACLE_SLICE, file_of, sold
+from tools.importer.bulk import BATCH_ORDERS_MAX, BATCHES_MAX, Bulk, ends_of
+from tools.importer.edge import Edge
+from tools.importer.journal import Journal
+from tools.importer.mapping import Files, Stock, load
+from tools.importer.plan import Placement, Plan
+from tools.importer.records import CancellationRefusal, OrderRefusal, Refused
+from tools.importer.replay import add_arguments, run
+from tools.importer.stock import levels_of, seed
 
 BODY_BYTES_MAX = 1_000_000
 ORACLE = load("oracle-customer-orders")

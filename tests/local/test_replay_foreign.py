@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from services.local.replay.mapping import BadMappingError, Mapping, load
-from services.local.replay.plan import Placement, Plan
-from services.local.replay.records import LineRefusal, Note, Order, OrderRefusal, Refused
-from services.local.replay.rows import BadFileError
+from tools.importer.mapping import BadMappingError, Mapping, load
+from tools.importer.plan import Placement, Plan
+from tools.importer.records import LineRefusal, Note, Order, OrderRefusal, Refused
+from tools.importer.rows import BadFileError
 
 MAPPING = """
 name = "foreign"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from services.local.replay.making import NO_DESCRIPTION
-from services.local.replay.mapping import load
-from services.local.replay.plan import SLICE, Placement, Plan, order_body
-from services.local.replay.records import (
+from tests.local.sales import file_of, sold
+from tools.importer.making import NO_DESCRIPTION
+from tools.importer.mapping import load
+from tools.importer.plan import SLICE, Placement, Plan, order_body
+from tools.importer.records import (
     Cancellation,
     CancellationRefusal,
     LineRefusal,
@@ -20,8 +21,7 @@ from services.local.replay.records import (
     Refused,
     Tally,
 )
-from services.local.replay.rows import BadFileError
-from tests.local.sales import file_of, sold
+from tools.importer.rows import BadFileError
 
 
 def imported(file: Path) -> tuple[list[Order | Cancellation], Tally]:

@@ -8,11 +8,11 @@ from shutil import copytree
 
 import pytest
 
-from services.local.replay.mapping import load
-from services.local.replay.plan import Placement, Plan, survey
-from services.local.replay.records import LineRefusal, Note, Order, OrderRefusal, Refused
-from services.local.replay.rows import BadFileError
 from tests.local.sales import ORACLE_SLICE
+from tools.importer.mapping import load
+from tools.importer.plan import Placement, Plan, survey
+from tools.importer.records import LineRefusal, Note, Order, OrderRefusal, Refused
+from tools.importer.rows import BadFileError
 
 MAPPING = load("oracle-customer-orders")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from services.local.replay.mapping import DEFAULT, BadMappingError, built_in, load
-from services.local.replay.plan import Placement, Plan
 from tests.architecture.rules import ROOT
+from tools.importer.mapping import DEFAULT, BadMappingError, built_in, load
+from tools.importer.plan import Placement, Plan
 
 GOOD = """
 name = "mine"

@@ -11,18 +11,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.local.replay.edge import Edge
-from services.local.replay.engine import CALLERS_MAX, Manner, Replay
-from services.local.replay.journal import Journal
-from services.local.replay.mapping import load
-from services.local.replay.motion import Motion
-from services.local.replay.pace import Pace, speed
-from services.local.replay.plan import Placement, Plan, order_body
-from services.local.replay.records import CancellationRefusal, Note, Order, OrderRefusal, Refused
-from services.local.replay.report import reporting
-from services.local.replay.stock import Shelf, seed
 from tests.local.sales import ORACLE_SLICE, file_of, sold
 from tests.local.test_replay_engine import Shop
+from tools.importer.edge import Edge
+from tools.importer.engine import CALLERS_MAX, Manner, Replay
+from tools.importer.journal import Journal
+from tools.importer.mapping import load
+from tools.importer.motion import Motion
+from tools.importer.pace import Pace, speed
+from tools.importer.plan import Placement, Plan, order_body
+from tools.importer.records import CancellationRefusal, Note, Order, OrderRefusal, Refused
+from tools.importer.report import reporting
+from tools.importer.stock import Shelf, seed
 
 ORACLE = load("oracle-customer-orders")
 

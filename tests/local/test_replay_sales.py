@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.local.replay.books import expected_books
-from services.local.replay.plan import SLICE, Placement, Plan
-from services.local.replay.records import Cancellation, CancellationRefusal, Note, Refused, Tally
-from services.local.replay.sales import Credit, Sales
 from tests.local.sales import file_of, sold
 from tests.year.expected import RETAIL, expected
+from tools.importer.books import expected_books
+from tools.importer.plan import SLICE, Placement, Plan
+from tools.importer.records import Cancellation, CancellationRefusal, Note, Refused, Tally
+from tools.importer.sales import Credit, Sales
 
 Verdict = tuple[str, str, str | None]
 Step = tuple[str, str, dict[str, int]]

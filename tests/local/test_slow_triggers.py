@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from services.local.delivery.attempts import Schedule
-from services.local.delivery.dispatch import PATIENCE_SECONDS, Dispatcher
-from services.local.delivery.lane import WAITING_EVENTS_MAX, Route
-from services.local.delivery.topic import MemoryTopic
+from tools.knative_local.delivery.attempts import Schedule
+from tools.knative_local.delivery.dispatch import PATIENCE_SECONDS, Dispatcher
+from tools.knative_local.delivery.lane import WAITING_EVENTS_MAX, Route
+from tools.knative_local.delivery.topic import MemoryTopic
 
 from .subscriber import ScriptedServer
 

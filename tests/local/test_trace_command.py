@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.local.commands.trace import Happening, as_text
+from tools.zerocart.trace import Happening, as_text
 
 
 def test_an_order_that_was_brought_here_says_from_where() -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from services.local.commands import rebuild, views
-from services.local.projection import AwayError, Projection, RefusedError
+from tools.knative_local.projection import AwayError, Projection, RefusedError
+from tools.zerocart import rebuild, views
 
 SAME = {"only_old": 0, "only_new": 0, "different": 0, "examples": None}
 OTHER = {"only_old": 0, "only_new": 1, "different": 1, "examples": ["ord_1", "ord_2"]}

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from services.kit.log import EventLog, LogReader
+from services.kit.eventstore.port import EventLog, LogReader
 from tests.ports.harness import MemoryHarness, PostgresHarness
 
 

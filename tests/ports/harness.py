@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.kit.failures import Failures, MemoryFailures, PostgresFailures
-from services.kit.log import PAGE_BYTES_MAX, Append, EventLog, Mark, NewEvent
-from services.kit.memory import MemoryLog, MemoryReader, MemoryStore
-from services.kit.postgres_log import PostgresLog, PostgresReader
+from services.kit.events.parked import Failures, MemoryFailures, PostgresFailures
+from services.kit.eventstore.memory import MemoryLog, MemoryReader, MemoryStore
+from services.kit.eventstore.port import PAGE_BYTES_MAX, Append, EventLog, Mark, NewEvent
+from services.kit.eventstore.postgres import PostgresLog, PostgresReader
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from services.kit.errors import Unavailable
-from services.kit.log import START, Appended, EventLog, LogReader, Position, Recorded
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.port import START, Appended, EventLog, LogReader, Position, Recorded
 from tests.ports.harness import append
 
 PAGE_EVENTS_MAX = 100

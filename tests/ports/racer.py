@@ -9,8 +9,8 @@ import sys
 import time
 from collections import Counter
 
-from services.kit.errors import Unavailable
-from services.kit.postgres_log import PostgresLog
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.postgres import PostgresLog
 from tests.ports.harness import append
 
 CALLERS = 24

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from services.kit.errors import ZerocartError
-from services.kit.log import APPEND_EVENTS_MAX, START, Append, Appended, Conflict, Duplicate, OutboxRow
+from services.kit.domain.errors import ZerocartError
+from services.kit.eventstore.port import APPEND_EVENTS_MAX, START, Append, Appended, Conflict, Duplicate, OutboxRow
 from tests.ports.harness import AT, append, event
 
 

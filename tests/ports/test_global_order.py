@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from services.kit.log import START, Appended, Conflict
+from services.kit.eventstore.port import START, Appended, Conflict
 from tests.ports.harness import append
 from tests.ports.load import Load, assert_complete
 

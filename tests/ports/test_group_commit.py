@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.kit.group_commit import BATCH_APPENDS_MAX, BATCH_EVENTS_MAX, GroupCommit
-from services.kit.log import Append, Conflict, Result
+from services.kit.eventstore.group_commit import BATCH_APPENDS_MAX, BATCH_EVENTS_MAX, GroupCommit
+from services.kit.eventstore.port import Append, Conflict, Result
 from tests.ports.harness import append
 
 

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from services.kit.errors import Unavailable, ZerocartError
-from services.kit.kafka import KafkaPublisher
-from services.kit.kafka_security import kafka_security
-from services.kit.secrets import Secrets
-from services.kit.topics import create_topic
-from services.local.kafka import KafkaServer
+from services.kit.config.kafka_security import kafka_security
+from services.kit.config.secrets import Secrets
+from services.kit.domain.errors import Unavailable, ZerocartError
+from services.kit.events.kafka import KafkaPublisher
+from services.kit.events.topics import create_topic
+from tools.knative_local.kafka import KafkaServer
 
 TOPIC = "guarded"
 LOGIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required username="admin" password="of-admin"'

@@ -7,10 +7,10 @@ import asyncio
 import asyncpg
 import pytest
 
-from services.kit.errors import ZerocartError
-from services.kit.migrate import ensure_role, migrate, migrate_read
-from services.kit.postgres_log import PostgresLog
-from services.kit.walls import DATABASE_ROLES, READ_ROLES
+from services.kit.domain.errors import ZerocartError
+from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES
+from services.kit.eventstore.migrate import ensure_role, migrate, migrate_read
+from services.kit.eventstore.postgres import PostgresLog
 from tests.conftest import PASSWORDS
 from tests.ports.harness import append
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
-from services.kit.errors import Unavailable, ZerocartError
-from services.kit.log import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
-from services.kit.postgres_log import PostgresLog
-from services.kit.transactions import Contention, in_transaction
+from services.kit.domain.errors import Unavailable, ZerocartError
+from services.kit.eventstore.port import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.transactions import Contention, in_transaction
 from tests.ports.harness import AT, append, event
 
 PROCESSES = 3
@@ -243,7 +243,7 @@ async def test_of_the_read_database_operations_sees_how_far_it_is_and_nothing_el
 
 
 async def test_operations_sees_and_clears_the_failures_of_all(postgres):
-    from services.kit.failures import PostgresFailures
+    from services.kit.events.parked import PostgresFailures
 
     for service in ("orders", "payments"):
         await postgres.failures(service).record("m", "wrong", {"id": "1"}, b"{}")

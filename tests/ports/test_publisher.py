@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from services.kit.errors import Unavailable
-from services.kit.kafka import KafkaPublisher
-from services.kit.log import Position, Recorded
-from services.local.process import free_port
+from services.kit.domain.errors import Unavailable
+from services.kit.events.kafka import KafkaPublisher
+from services.kit.eventstore.port import Position, Recorded
 from tests.ports.harness import AT
+from tools.knative_local.process import free_port
 
 META = (
     '{"partitionkey": "%s", "subject": "s", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'

@@ -9,14 +9,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from services.kit.errors import Unavailable
-from services.kit.log import START, Position, Recorded
-from services.kit.migrate import migrate
-from services.kit.postgres_log import PostgresLog, PostgresReader
-from services.local.postgres import PostgresServer
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.migrate import migrate
+from services.kit.eventstore.port import START, Position, Recorded
+from services.kit.eventstore.postgres import PostgresLog, PostgresReader
 from tests.conftest import PASSWORDS, Database
 from tests.ports.harness import append
 from tests.ports.load import Load, assert_complete
+from tools.knative_local.postgres import PostgresServer
 
 BURNT_TRANSACTIONS = 5_000
 """So that the first cluster's transaction ids are well above those of a fresh one."""

@@ -9,9 +9,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
-from services.kit.errors import ZerocartError
-from services.kit.topics import create_topic
-from services.kit.walls import role_of
+from services.kit.domain.errors import ZerocartError
+from services.kit.events.topics import create_topic
+from services.kit.eventstore.grants import role_of
 from services.setup import Plan, set_up
 from tests.conftest import PASSWORDS, execute
 

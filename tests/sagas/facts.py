@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from services.contracts.fulfillment import RunStarted
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
-from services.kit.decider import Rejected
-from services.kit.message import Message
+from services.kit.domain.decider import Rejected
+from services.kit.domain.message import Message
 from services.kit.saga.commands import Cancel, Nudge, Resume, SagaCommand, Start
 from services.kit.saga.run import Run
 from services.kit.saga.table import Saga

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from services.contracts.fulfillment import PaymentCapture, RunAmended, RunStarted
 from services.contracts.scheduler import TimerCancelled, TimerRequested
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.kit.saga.commands import Amend, Answer, SagaCommand, TimerFired
 from services.kit.saga.messages import StepReply, StepRequest, StepSucceeded, StepTimer
 from services.kit.saga.run import Compensated, Completed, Failed, Run, Stuck

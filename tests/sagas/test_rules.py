@@ -11,8 +11,8 @@ from services.contracts.fulfillment import PaymentVoid, RunAmended, RunStarted, 
 from services.contracts.scheduler import TimerRequested
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
-from services.kit.decider import Rejected
-from services.kit.message import Message
+from services.kit.domain.decider import Rejected
+from services.kit.domain.message import Message
 from services.kit.saga.commands import Amend, Answer, SagaCommand, TimerFired
 from services.kit.saga.messages import StepReply, StepRequest, TimerKind
 from services.kit.saga.run import Compensated, Run, Running

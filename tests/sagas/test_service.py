@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from services.kit.service.host import Host
 
 from services.contracts.fulfillment import ConfirmationSend
 from services.contracts.inventory import CheckedItem, InventoryChecked
@@ -16,15 +17,14 @@ from services.contracts.payments import PaymentAuthorized, PaymentCaptured, Paym
 from services.contracts.shipping import FulfillmentDiscarded, FulfillmentPrepared, ShipmentCreated
 from services.fulfillment.app import create_app
 from services.fulfillment.reactions import reactions
-from services.kit.failures import MemoryFailures
-from services.kit.host import Host
-from services.kit.log import Recorded
-from services.kit.memory import MemoryLog, MemoryStore
-from services.kit.message import Message, Money
-from services.kit.personal import opened
+from services.kit.config.settings import Settings
+from services.kit.domain.message import Message, Money
+from services.kit.events.parked import MemoryFailures
+from services.kit.eventstore.memory import MemoryLog, MemoryStore
+from services.kit.eventstore.port import Recorded
+from services.kit.privacy.encryption import opened
+from services.kit.privacy.vault import MemoryVault, Vault
 from services.kit.saga.messages import StepReply
-from services.kit.settings import Settings
-from services.kit.vault import MemoryVault, Vault
 from tests.sagas.facts import FACTS, ORDER_ID, STEPS
 from tests.tokens import TRUST, authorization
 

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import uvicorn
+from services.kit.service.host import Host
 
-from services.kit.asgi import App, Receive, Scope, Send
-from services.kit.host import Host
-from services.kit.log import Recorded
-from services.kit.outbox import Publisher
+from services.kit.eventstore.outbox import Publisher
+from services.kit.eventstore.port import Recorded
+from services.kit.wire.asgi import App, Receive, Scope, Send
 
 POINTS = ("after_commit", "during_publication", "before_answer")
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping, users
-from services.kit.acting import Principal
-from services.kit.message import Message, Money
+from services.kit.domain.message import Message, Money
+from services.kit.domain.principal import Principal
 from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, imported, reserved_items, started
 
 GBP = Money(amount=Decimal("12.50"), currency="GBP")

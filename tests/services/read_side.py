@@ -13,16 +13,16 @@ import asyncpg
 import httpx
 
 from services.contracts import fulfillment, inventory, orders
-from services.kit.acting import Principal
-from services.kit.cloudevents import kafka_headers, source_of
-from services.kit.commands import Cause, stamped
-from services.kit.log import Append, Appended, Position, Recorded
-from services.kit.message import Message, Money
-from services.kit.postgres_log import PostgresLog, PostgresReader
-from services.kit.secrets import plain
-from services.kit.service import Service
-from services.kit.settings import Settings
-from services.kit.vault import PostgresVault
+from services.kit.commands.handler import Cause, stamped
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.domain.message import Message, Money
+from services.kit.domain.principal import Principal
+from services.kit.eventstore.port import Append, Appended, Position, Recorded
+from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.privacy.vault import PostgresVault
+from services.kit.service.service import Service
+from services.kit.wire.cloudevents import kafka_headers, source_of
 from services.projection.app import create_app as create_projection
 from services.projection.feeding import Pages
 from services.projection.versions import ReadDatabase

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from services.contracts import fulfillment, orders, payments
-from services.kit.message import Message
+from services.kit.domain.message import Message
 
 KEYS = ("period", "status", "country", "product_id", "customer_id")
 POINTS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}

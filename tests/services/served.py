@@ -12,8 +12,8 @@ import httpx
 import uvicorn
 
 from scripts.openapi import document_of, merged
-from services.kit.asgi import App, Receive, Scope, Send
-from services.kit.service import Service
+from services.kit.service.service import Service
+from services.kit.wire.asgi import App, Receive, Scope, Send
 from tests.services import read_side, system
 
 START_SECONDS_MAX = 20.0

@@ -7,8 +7,8 @@ from decimal import Decimal
 from typing import Any
 
 from services.contracts import orders
-from services.kit.log import Recorded
-from services.kit.message import Message, Money
+from services.kit.domain.message import Message, Money
+from services.kit.eventstore.port import Recorded
 from tests.services.read_side import ADDRESS, CARD, ReadSide
 
 

@@ -11,20 +11,18 @@ from hashlib import sha256
 from typing import Any
 
 import httpx
+from services.kit.service.host import Host
 
 from services.fulfillment.app import create_app as fulfillment
 from services.inventory.app import create_app as inventory
-from services.kit.cloudevents import kafka_headers
-from services.kit.failures import PostgresFailures
-from services.kit.host import Host
-from services.kit.log import Recorded
-from services.kit.postgres_log import PostgresLog
-from services.kit.secrets import plain
-from services.kit.service import Service
-from services.kit.settings import Settings
-from services.kit.vault import PostgresVault
-from services.local.manifests import read_manifests
-from services.local.secrets import signing_key
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.events.parked import PostgresFailures
+from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy.vault import PostgresVault
+from services.kit.service.service import Service
+from services.kit.wire.cloudevents import kafka_headers
 from services.notifications.app import create_app as notifications
 from services.orders.app import create_app as orders
 from services.payments.app import create_app as payments
@@ -35,6 +33,8 @@ from tests.architecture.rules import ROOT
 from tests.services.documented import held
 from tests.services.read_side import VAULT_KEY
 from tests.tokens import TRUST, authorization
+from tools.knative_local.manifests import read_manifests
+from tools.knative_local.secrets import signing_key
 
 RETRIES_MAX = 50
 IN_FLIGHT_MAX = 50

@@ -16,14 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.openapi import every_service, routes_of
-from services.kit.access import Access, Public, check_rules, rule_of
-from services.kit.errors import Unauthenticated, ZerocartError
-from services.kit.jws import Jws, UnsignedError, public_key
-from services.kit.keys import GivenKeys, KeySet
-from services.kit.rest import json_router
-from services.kit.secrets import plain
-from services.kit.settings import Settings
-from services.kit.tokens import CLOCK_SKEW_SECONDS, LIFETIME_SECONDS_MAX, TOKEN_CHARS_MAX, Trust, Verifier, verifier
+from services.kit.auth.access import Access, Public, check_rules, rule_of
+from services.kit.auth.jwks import GivenKeys, KeySet
+from services.kit.auth.jws import Jws, UnsignedError, public_key
+from services.kit.auth.tokens import (
+    CLOCK_SKEW_SECONDS,
+    LIFETIME_SECONDS_MAX,
+    TOKEN_CHARS_MAX,
+    Trust,
+    Verifier,
+    verifier,
+)
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.domain.errors import Unauthenticated, ZerocartError
+from services.kit.rest.app import json_router
 from tests.services import read_side
 from tests.services.system import order, running
 from tests.tokens import AUDIENCE, ISSUER, KEY, KEY_ID, TRUST, authorization, claims, customer, jwk, key_set, signed

@@ -18,8 +18,12 @@ from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
 from services.contracts import orders, payments, users
-from services.kit.message import Message, Money
-from services.kit.periods import (
+from services.kit.config.secrets import plain
+from services.kit.domain.message import Message, Money
+from services.query.sheets import Sheet, csv_wanted
+from services.query.snapshots import EXPORT_ROWS, Snapshots
+from services.query.sums import Question, Sums
+from services.read_model.periods import (
     COST,
     balance,
     cover,
@@ -29,10 +33,6 @@ from services.kit.periods import (
     periods_of,
     series,
 )
-from services.kit.secrets import plain
-from services.query.sheets import Sheet, csv_wanted
-from services.query.snapshots import EXPORT_ROWS, Snapshots
-from services.query.sums import Question, Sums
 from tests.services.read_side import ADDRESS, CARD, ReadSide, confirmed, created, running, started
 from tests.tokens import authorization, customer
 

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 import pytest
 
 from services.contracts import orders, payments
-from services.kit.log import Recorded
-from services.kit.message import Message, Money
+from services.kit.domain.message import Message, Money
+from services.kit.eventstore.port import Recorded
 from tests.conftest import execute
 from tests.services import recount
 from tests.services.read_side import ADDRESS, CARD, running

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contracts import orders, payments
-from services.kit.log import Position
-from services.kit.message import Message, Money
-from services.kit.postgres_log import PostgresReader
+from services.kit.domain.message import Message, Money
+from services.kit.eventstore.port import Position
+from services.kit.eventstore.postgres import PostgresReader
 from services.projection.building import Builder
 from services.projection.versions import Version
 from services.projection.views import VIEWS

@@ -17,11 +17,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from services.kit.errors import ZerocartError
-from services.kit.log import START, Page, Position, Recorded
-from services.kit.message import ERASED
-from services.kit.postgres_log import PostgresReader
-from services.kit.vault import PostgresVault
+from services.kit.domain.errors import ZerocartError
+from services.kit.domain.message import ERASED
+from services.kit.eventstore.port import START, Page, Position, Recorded
+from services.kit.eventstore.postgres import PostgresReader
+from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.nudging import Feeder

@@ -13,12 +13,12 @@ import pytest
 from fastapi import FastAPI
 
 from scripts.openapi import routes_of
-from services.kit.access import PUBLIC
-from services.kit.asgi import Receive, Scope, TooLarge, TooSlow, read_body
-from services.kit.limits import network_of
-from services.kit.problems import ERRORS_MAX, FIELD_CHARS_MAX, headers_of, status_of
-from services.kit.rest import json_router, rest_app
-from services.kit.settings import Settings
+from services.kit.auth.access import PUBLIC
+from services.kit.config.settings import Settings
+from services.kit.rest.app import json_router, rest_app
+from services.kit.rest.limits import network_of
+from services.kit.rest.problems import ERRORS_MAX, FIELD_CHARS_MAX, headers_of, status_of
+from services.kit.wire.asgi import Receive, Scope, TooLarge, TooSlow, read_body
 from services.users.proofs import RESET_ANSWER_SECONDS
 from tests.services import read_side
 from tests.services.served import service_behind

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.kit.warming import kept_awake, warm
+from services.kit.service.keepalive import kept_awake, warm
 
 
 @asynccontextmanager

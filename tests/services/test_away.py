@@ -7,13 +7,13 @@ from collections.abc import AsyncGenerator, Generator
 import httpx
 import pytest
 
-from services.kit.topics import create_topic
-from services.local.kafka import KafkaServer
-from services.local.postgres import PostgresServer
+from services.kit.events.topics import create_topic
 from tests.conftest import Database, _migrated
 from tests.services.system import order
 from tests.services.test_crashes import World
 from tests.tokens import authorization
+from tools.knative_local.kafka import KafkaServer
+from tools.knative_local.postgres import PostgresServer
 
 BODY = order(("P", 1))
 

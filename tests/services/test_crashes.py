@@ -22,15 +22,15 @@ from aiokafka import AIOKafkaConsumer
 from services.contracts import fulfillment as say
 from services.contracts.orders import OrderCreated
 from services.contracts.scheduler import TimerRequested
-from services.kit.message import Message
-from services.local.mail import MailSink
-from services.local.secrets import signing_key
+from services.kit.domain.message import Message
 from tests.architecture.rules import ROOT
 from tests.conftest import execute
 from tests.services.crashing import POINTS
 from tests.services.system import ADDRESS, order
 from tests.services.test_imports import finished
 from tests.tokens import KEY, authorization, jwk, key_set
+from tools.knative_local.mail import MailSink
+from tools.knative_local.secrets import signing_key
 
 ORDER = "ord_1"
 DUE_SECONDS = 10.0

@@ -13,8 +13,8 @@ import httpx
 import pytest
 import uvicorn
 
-from services.kit.errors import Unavailable
-from services.kit.secrets import plain
+from services.kit.config.secrets import plain
+from services.kit.domain.errors import Unavailable
 from services.query.filters import OrderFilter
 from services.query.paging import Window
 from services.query.reading import Reading

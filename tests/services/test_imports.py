@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from services.kit.errors import Unavailable
-from services.kit.ids import id_of, new_id
-from services.kit.log import START, Recorded
-from services.kit.postgres_log import PostgresReader
+from services.kit.domain.errors import Unavailable
+from services.kit.domain.ids import id_of, new_id
+from services.kit.eventstore.port import START, Recorded
+from services.kit.eventstore.postgres import PostgresReader
 from services.orders.imports_api import BATCH_LINES_MAX, BATCH_ORDERS_MAX
 from tests.services.system import Bus, System, order, running, woken
 from tests.tokens import authorization, customer

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from services.kit.errors import Unauthenticated, Unavailable, ZerocartError
-from services.kit.keys import (
+from services.kit.auth.jwks import (
     FETCH_PAUSE_SECONDS,
     KEY_SET_BYTES_MAX,
     KEYS_STALE_SECONDS_MAX,
     KEYS_TRUSTED_SECONDS,
     RemoteKeys,
 )
-from services.kit.secrets import plain
-from services.kit.settings import Settings
-from services.kit.tokens import ANY_TYPES, Trust, Verifier
+from services.kit.auth.tokens import ANY_TYPES, Trust, Verifier
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartError
 from tests.services.system import order, running
 from tests.tokens import AUDIENCE, KEY, claims, jwk, key_set, signed
 

@@ -7,10 +7,10 @@ import logging
 
 import pytest
 
-from services.kit import tracing
-from services.kit.cloudevents import kafka_headers
-from services.kit.export import OtlpExporter
-from services.kit.logs import CORRELATION, configure, log
+from services.kit.telemetry import tracing
+from services.kit.telemetry.export import OtlpExporter
+from services.kit.telemetry.logging import CORRELATION, configure, log
+from services.kit.wire.cloudevents import kafka_headers
 from tests.services.system import order, running
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

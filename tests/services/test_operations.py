@@ -7,16 +7,16 @@ from collections.abc import AsyncGenerator, Mapping
 
 import httpx
 import pytest
+from services.kit.service.host import Host
 
-from services.kit.door import ATTEMPTS_MAX, Door
-from services.kit.failures import PostgresFailures
-from services.kit.host import Host
-from services.kit.message import Message
-from services.kit.postgres_log import PostgresLog, PostgresReader
-from services.kit.reactions import Heard, Reactions
-from services.kit.service import Service
-from services.kit.settings import Settings
-from services.kit.vault import MemoryVault
+from services.kit.config.settings import Settings
+from services.kit.domain.message import Message
+from services.kit.events.endpoint import ATTEMPTS_MAX, Door
+from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.parked import PostgresFailures
+from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.privacy.vault import MemoryVault
+from services.kit.service.service import Service
 from services.operations.app import create_app
 from tests.sagas.test_service import Published
 from tests.services.documented import held

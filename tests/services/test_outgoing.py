@@ -10,8 +10,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from services.kit.metrics import METRICS
-from services.kit.outgoing import Breaker, CallFailed, Policy, Target
+from services.kit.resilience.outgoing import Breaker, CallFailed, Policy, Target
+from services.kit.telemetry.metrics import METRICS
 
 QUICK = Policy(name="test", first_delay_seconds=0.001, delay_seconds_max=0.2, timeout_seconds=0.2, open_seconds=5.0)
 

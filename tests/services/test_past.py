@@ -11,13 +11,13 @@ import asyncpg
 import httpx
 import pytest
 
-from services.kit.acting import Principal
-from services.kit.cloudevents import source_of
-from services.kit.commands import Cause, stamped
-from services.kit.log import Append, Appended, NewEvent
-from services.kit.postgres import SETTINGS, statement
-from services.kit.vault import PostgresVault
-from services.kit.walls import WRITERS
+from services.kit.commands.handler import Cause, stamped
+from services.kit.domain.principal import Principal
+from services.kit.eventstore.connections import SETTINGS, statement
+from services.kit.eventstore.grants import WRITERS
+from services.kit.eventstore.port import Append, Appended, NewEvent
+from services.kit.privacy.vault import PostgresVault
+from services.kit.wire.cloudevents import source_of
 from services.projection.past import READS, STREAMS
 from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
 from tests.services.read_side import AT, VAULT_KEY, ReadSide, created, imported, running

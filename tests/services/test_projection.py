@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.contracts import inventory, orders, users
-from services.kit.log import Recorded
-from services.kit.postgres_log import PostgresReader
+from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.postgres import PostgresReader
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.nudging import Feeder

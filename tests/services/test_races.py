@@ -12,12 +12,12 @@ import asyncpg
 from services.contracts.fulfillment import WantedItem
 from services.inventory.domain import Commit, Level, Reserve
 from services.inventory.stock import StockRoom
-from services.kit.commands import Cause, CommandHandler
-from services.kit.log import Mark
-from services.kit.outbox import Relay
-from services.kit.postgres_log import PostgresLog
+from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.port import Mark
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy.vault import MemoryVault
 from services.kit.testing import EPOCH
-from services.kit.vault import MemoryVault
 from tests.sagas.test_service import Published
 from tests.services.system import order, running
 

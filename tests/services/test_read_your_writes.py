@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from scripts.openapi import routes_of
-from services.kit.log import Position
-from services.kit.settings import Settings
+from services.kit.config.settings import Settings
+from services.kit.eventstore.port import Position
 from services.projection.views import VIEWS
 from services.query.app import create_app
 from tests.services.read_side import ReadSide, created, running

@@ -8,9 +8,9 @@ import sys
 
 import asyncpg
 
-from services.kit.postgres import Connections
-from services.kit.secrets import plain
-from services.kit.vault import PostgresVault
+from services.kit.config.secrets import plain
+from services.kit.eventstore.connections import Connections
+from services.kit.privacy.vault import PostgresVault
 from tests.architecture.rules import ROOT
 
 OLD, NEW, LOST = "o" * 32, "n" * 32, "l" * 32

@@ -9,15 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
+from services.kit.service.host import Host
 
 from services.contracts.orders import OrderDelivered
 from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
-from services.kit.failures import PostgresFailures
-from services.kit.host import Host
-from services.kit.message import Message
-from services.kit.postgres_log import PostgresLog
-from services.kit.settings import Settings
-from services.kit.vault import PostgresVault
+from services.kit.config.settings import Settings
+from services.kit.domain.message import Message
+from services.kit.events.parked import PostgresFailures
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy.vault import PostgresVault
 from services.scheduler.app import create_app
 from services.scheduler.clock import SAFETY_SCHEDULE, schedule_for
 from tests.services.read_side import VAULT_KEY

@@ -9,15 +9,15 @@ from datetime import timedelta
 import pytest
 
 from services.contracts import orders, users
-from services.kit.secrets import plain
-from services.kit.terms import terms
-from services.local.replay.plan import SLICE, Placement, Plan
+from services.kit.config.secrets import plain
 from services.query import finding, words
 from services.query.highlights import marked
 from services.query.snapshots import Snapshot, Snapshots
+from services.read_model.terms import terms
 from tests.services.read_side import ADDRESS, AT, ReadSide, imported, running
 from tests.services.shop import found, placed, show, through
 from tests.tokens import customer
+from tools.importer.plan import SLICE, Placement, Plan
 
 LINES = 60
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from services.kit.errors import Unavailable, ZerocartError
-from services.kit.logs import REDACTED, configure, keep_out
-from services.kit.postgres import Connections
-from services.kit.secrets import CHECK_SECONDS, SECRET_BYTES_MAX, Secrets
-from services.kit.settings import Settings
+from services.kit.config.secrets import CHECK_SECONDS, SECRET_BYTES_MAX, Secrets
+from services.kit.config.settings import Settings
+from services.kit.domain.errors import Unavailable, ZerocartError
+from services.kit.eventstore.connections import Connections
+from services.kit.telemetry.logging import REDACTED, configure, keep_out
 from tests.architecture.rules import ROOT
 from tests.conftest import PASSWORDS
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from services.kit.log import Append, NewEvent, Recorded, Result
-from services.kit.postgres_log import PostgresLog, PostgresUnit
-from services.kit.walls import WRITERS
+from services.kit.eventstore.grants import WRITERS
+from services.kit.eventstore.port import Append, NewEvent, Recorded, Result
+from services.kit.eventstore.postgres import PostgresLog, PostgresUnit
 from tests.services.read_side import counted
 from tests.services.read_side import running as read_side
 from tests.services.system import Bus, System, order, running

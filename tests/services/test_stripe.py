@@ -13,16 +13,16 @@ from typing import Any
 
 import httpx
 import pytest
+from services.kit.service.host import Host
 
 from services.contracts.orders import PaymentMethod
-from services.kit.failures import PostgresFailures
-from services.kit.host import Host
-from services.kit.message import Money
-from services.kit.outgoing import Policy, Target
-from services.kit.postgres_log import PostgresLog
-from services.kit.secrets import plain
-from services.kit.settings import Settings
-from services.kit.vault import MemoryVault
+from services.kit.config.secrets import plain
+from services.kit.config.settings import Settings
+from services.kit.domain.message import Money
+from services.kit.events.parked import PostgresFailures
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy.vault import MemoryVault
+from services.kit.resilience.outgoing import Policy, Target
 from services.payments.app import create_app
 from services.payments.domain import Call, Done, NotDone
 from services.payments.provider import Provider, ask_provider

@@ -7,13 +7,13 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from services.contracts.users import FollowUpSend, WelcomeTipsSend
-from services.local.clock import PingClock
-from services.local.manifests import Destination, PingSource
 from services.scheduler.clock import SAFETY_SCHEDULE, PingSourceClock
 from services.scheduler.reactions import Alarm
 from tests.local.subscriber import ScriptedServer
 from tests.services.system import System, running
 from tests.services.test_users import active, time_machine
+from tools.knative_local.clock import PingClock
+from tools.knative_local.manifests import Destination, PingSource
 
 SECONDS_MAX = 10.0
 YEAR = timedelta(days=365)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from services.kit.acting import Principal
-from services.kit.log import START
-from services.kit.postgres_log import PostgresReader
-from services.kit.vault import PostgresVault
+from services.kit.domain.principal import Principal
+from services.kit.eventstore.port import START
+from services.kit.eventstore.postgres import PostgresReader
+from services.kit.privacy.vault import PostgresVault
 from services.projection.past import READS, STREAMS
 from services.projection.reactions import TYPES
 from services.projection.reading import read

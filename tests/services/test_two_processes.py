@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from services.fulfillment.saga import FULFILLMENT
-from services.kit.commands import Cause, CommandHandler
-from services.kit.log import Mark
-from services.kit.memory import MemoryLog, MemoryStore
-from services.kit.outbox import Relay
+from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.eventstore.memory import MemoryLog, MemoryStore
+from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.port import Mark
+from services.kit.privacy.vault import MemoryVault
 from services.kit.saga.commands import Answer
 from services.kit.saga.messages import StepReply
 from services.kit.saga.run import Completed
 from services.kit.testing import EPOCH
-from services.kit.vault import MemoryVault
 from tests.sagas.facts import ORDER_ID, START, STEPS
 from tests.sagas.test_service import Published
 

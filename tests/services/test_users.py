@@ -12,10 +12,10 @@ from typing import Any
 
 import httpx
 
-from services.kit.commands import CommandHandler
-from services.kit.outbox import Relay
-from services.kit.postgres_log import PostgresLog
-from services.kit.vault import MemoryVault
+from services.kit.commands.handler import CommandHandler
+from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.postgres import PostgresLog
+from services.kit.privacy.vault import MemoryVault
 from services.scheduler.timers import Timers
 from services.users.domain import VERIFICATIONS_MAX
 from tests.services.system import System, running

@@ -9,7 +9,7 @@ from statistics import median
 
 import pytest
 
-from services.kit.errors import Unavailable
+from services.kit.domain.errors import Unavailable
 from services.users.passwords import NOBODYS_HASH, THREADS_MAX, WAITING_MAX, Passwords
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.kit.postgres_log import PostgresLog
+from services.kit.eventstore.postgres import PostgresLog
 from services.users.attempts import FORGOTTEN_AFTER, Attempts
 from tests.services.system import System, running
 from tests.services.test_users import ANN, active, ask, mails, register, token_in

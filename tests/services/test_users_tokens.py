@@ -12,16 +12,16 @@ import httpx
 import jwt
 import pytest
 
-from services.kit.errors import TooOften, ZerocartError
-from services.kit.postgres_log import PostgresLog
-from services.kit.signing import SigningKeys
-from services.local.secrets import signing_key
+from services.kit.auth.signing import SigningKeys
+from services.kit.domain.errors import TooOften, ZerocartError
+from services.kit.eventstore.postgres import PostgresLog
 from services.users.attempts import FORGOTTEN_AFTER, FREE_ATTEMPTS, WAIT_SECONDS_MAX, Attempts
 from services.users.tokens.clients import Clients
 from services.users.tokens.grants import CUSTOMER_SCOPES
 from tests.conftest import execute
 from tests.services.system import CLIENT_SECRET, SECRETS, System, running, woken
 from tests.services.test_users import ANN, active, ask, mails, register, token_in
+from tools.knative_local.secrets import signing_key
 
 LOGIN = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
 BASIC = httpx.BasicAuth("shop", CLIENT_SECRET)

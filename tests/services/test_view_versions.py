@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from services.contracts import orders
-from services.kit.log import START, Append, NewEvent, Position, Recorded
-from services.kit.postgres_log import PostgresReader
+from services.kit.eventstore.port import START, Append, NewEvent, Position, Recorded
+from services.kit.eventstore.postgres import PostgresReader
 from services.operations.counts import Counts
 from services.projection.building import Builder
 from services.projection.feeding import Pages

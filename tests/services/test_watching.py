@@ -8,11 +8,11 @@ import re
 import asyncpg
 import pytest
 
-from services.kit.errors import Unavailable
-from services.kit.keeping import Keeper
-from services.kit.metrics import Metrics, text
-from services.kit.postgres import Connections
-from services.kit.postgres_log import PostgresReader
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.connections import Connections
+from services.kit.eventstore.metrics_store import Keeper
+from services.kit.eventstore.postgres import PostgresReader
+from services.kit.telemetry.metrics import Metrics, text
 from services.operations.counts import Counts
 from services.projection.building import Builder
 from tests.services.read_side import pages_of

@@ -16,13 +16,13 @@ from pathlib import Path
 
 import duckdb
 
-from services.local.process import free_port
-from services.local.state import Running, State
 from services.projection.views import VIEWS
 from tests.year.again import caught_up, rewind
 from tests.year.compare import Compared, compare
 from tests.year.expected import ORACLE, RETAIL, expected
 from tests.year.log import still
+from tools.knative_local.process import free_port
+from tools.knative_local.state import Running, State
 
 HOME = ".zerocart/year"
 SETTLE_SECONDS_MAX = 120.0
@@ -117,7 +117,7 @@ def _running() -> Running:
 
 def _timed(what: str, *words: str) -> None:
     start = time.monotonic()
-    program = f"from services.local.cli import main; main({list(words)!r})"
+    program = f"from tools.zerocart.cli import main; main({list(words)!r})"
     done = subprocess.run([sys.executable, "-c", program], check=False).returncode
     _say(what if done == 0 else f"{what} ended with {done}", start)
     if done:

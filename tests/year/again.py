@@ -10,8 +10,8 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from services.local.kafka import KafkaServer
-from services.local.state import Running
+from tools.knative_local.kafka import KafkaServer
+from tools.knative_local.state import Running
 
 __all__ = ["caught_up", "rewind"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import asyncpg
 import duckdb
 
-from services.local.state import Running
+from tools.knative_local.state import Running
 
 __all__ = ["Compared", "compare"]
 

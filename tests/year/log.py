@@ -7,7 +7,7 @@ import time
 
 import asyncpg
 
-from services.local.state import Running
+from tools.knative_local.state import Running
 
 __all__ = ["facts", "still"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
-from services.kit.decider import Command
+from services.kit.domain.decider import Command
 from services.kit.saga import messages
 
 __all__ = ["Amend", "Answer", "Cancel", "Nudge", "Resume", "SagaCommand", "Start", "TimerFired", "saga_id_of"]

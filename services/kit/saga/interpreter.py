@@ -31,7 +31,7 @@ from typing import TypeVar, assert_never
 from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
-from services.kit.decider import Decider, Decision, Rejected
+from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.saga import messages
 from services.kit.saga.commands import Amend, Answer, Cancel, Nudge, Resume, SagaCommand, Start, TimerFired, saga_id_of
 from services.kit.saga.evolve import evolve, newer

@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, TypedDict
 
 from pydantic import Field, JsonValue
 
-from services.kit.message import REQUEST_EXPIRES_AFTER, Instant, Message
+from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message
 
 __all__ = [
     "ReplyTo",

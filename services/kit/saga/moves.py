@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeVar, assert_never
 
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.kit.saga import messages
 from services.kit.saga.run import (
     Compensated,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypedDict, TypeVar
 
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.kit.saga import messages
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import assert_never
 
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.kit.saga import messages
 from services.kit.saga.commands import Amend, Answer, Cancel, Nudge, Resume, SagaCommand, Start, TimerFired
 

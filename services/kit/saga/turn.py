@@ -7,7 +7,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Generic, TypeVar
 
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.kit.saga import messages
 from services.kit.saga.evolve import evolve
 from services.kit.saga.moves import request

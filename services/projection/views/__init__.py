@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.projection.view import View
 from services.projection.views.analytics import ANALYTICS
 from services.projection.views.customers import CUSTOMERS

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from operator import add, sub
 
 from services.contracts import fulfillment, orders, payments
-from services.kit.message import Message
-from services.kit.periods import days_to_decades, days_to_years, periods_of
+from services.kit.domain.message import Message
 from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard
 from services.projection.views.counted import Basket, Counted, Placed, basket_of, counted_after, names_in
@@ -22,6 +21,7 @@ from services.projection.views.sums import (
     Changes,
     ProductName,
 )
+from services.read_model.periods import days_to_decades, days_to_years, periods_of
 
 __all__ = ["ANALYTICS"]
 

@@ -14,9 +14,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from services.contracts import orders, payments
-from services.kit.message import Message, Money
-from services.kit.periods import day_of
+from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
+from services.read_model.periods import day_of
 
 __all__ = ["BUCKETS", "Basket", "Counted", "Numbers", "Placed", "basket_of", "counted_after", "goods_in", "names_in"]
 

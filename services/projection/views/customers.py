@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.contracts import orders, users
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard, person_erased
 

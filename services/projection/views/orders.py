@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from services.contracts import fulfillment, orders, users
-from services.kit.message import ERASED, Message
+from services.kit.domain.message import ERASED, Message
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard, person_erased

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.contracts import inventory
-from services.kit.message import Message
+from services.kit.domain.message import Message
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard
 

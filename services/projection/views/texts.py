@@ -1,7 +1,8 @@
 """What an order is found by: the terms of its customer's name, its goods, its city and its number in another system.
 
-A document is a tsvector whose terms are ours (`services.kit.terms`), so that no dictionary of the server has a say in
-it: weight A is the name, B the goods, C the city and the number. Goods stand apart, so that two words in one name rank
+A document is a tsvector whose terms are ours (`services.read_model.terms`), so that no dictionary of the server has a
+say in it: weight A is the name, B the goods, C the city and the number. Goods stand apart, so that two words in one
+name rank
 higher. The vocabulary says how many orders have each term.
 """
 
@@ -13,9 +14,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from services.kit.message import ERASED
-from services.kit.terms import terms
+from services.kit.domain.message import ERASED
 from services.projection.rows import Rows, Table
+from services.read_model.terms import terms
 
 __all__ = ["Text", "refresh"]
 

@@ -9,10 +9,10 @@ from datetime import datetime
 from pydantic_core import from_json
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
-from services.kit.acting import Principal, PrincipalKind
-from services.kit.cloudevents import source_of
-from services.kit.log import Recorded
-from services.kit.message import Message
+from services.kit.domain.message import Message
+from services.kit.domain.principal import Principal, PrincipalKind
+from services.kit.eventstore.port import Recorded
+from services.kit.wire.cloudevents import source_of
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard
 from services.projection.views.words import TOLD, Words, words_of

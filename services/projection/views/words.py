@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, scheduler, shipping
-from services.kit.message import Message, Money
+from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply, StepTimedOut
 
 __all__ = ["SILENT", "STEPS", "TOLD", "Doer", "Words", "words_of"]

@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import APIRouter, Request, Response
 
-from services.kit.access import PUBLIC
-from services.kit.asgi import BODY_SECONDS_MAX, read_body
-from services.kit.errors import TooOften
-from services.kit.limits import limited
-from services.kit.metrics import METRICS
-from services.kit.signing import SigningKeys
+from services.kit.auth.access import PUBLIC
+from services.kit.auth.signing import SigningKeys
+from services.kit.domain.errors import TooOften
+from services.kit.rest.limits import limited
+from services.kit.telemetry.metrics import METRICS
+from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
 from services.users.answers import KEYS, TOKEN
 from services.users.tokens.errors import TokenError
 from services.users.tokens.grants import Grants, TokenRequest

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from services.kit.errors import ZerocartError
-from services.kit.secrets import Secret, plain
+from services.kit.config.secrets import Secret, plain
+from services.kit.domain.errors import ZerocartError
 
 __all__ = ["Client", "Clients"]
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.kit.signing import Grant, SigningKeys
+from services.kit.auth.signing import Grant, SigningKeys
 from services.users.proofs import Proofs
 from services.users.times import Times
 from services.users.tokens.clients import Client, Clients

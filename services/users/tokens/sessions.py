@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
 
-from services.kit.commands import CommandHandler
-from services.kit.ids import new_id
-from services.kit.log import Unit
-from services.kit.logs import log
-from services.kit.metrics import METRICS
-from services.kit.transactions import in_transaction
+from services.kit.commands.handler import CommandHandler
+from services.kit.domain.ids import new_id
+from services.kit.eventstore.port import Unit
+from services.kit.eventstore.transactions import in_transaction
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
 from services.users.account import Active
 from services.users.accounts import LOCK
 from services.users.attempts import Credentials

@@ -1,0 +1,1 @@
+"""Authentication and authorization: bearer tokens, key sets, signatures, access rules."""

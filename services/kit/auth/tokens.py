@@ -1,0 +1,211 @@
+"""Who sent a request: bearer tokens (RFC 6750) that are JWTs (RFC 7519), checked offline with cached keys.
+
+The algorithm is the key's, never the token's; keys come from the configured set only, whatever the token's header names
+(RFC 8725). A token that was checked is remembered until it expires or the keys change.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from services.kit.auth.jwks import KeySet
+from services.kit.auth.jws import Jws, UnsignedError
+from services.kit.domain.errors import Unauthenticated
+from services.kit.wire.asgi import Scope
+
+if TYPE_CHECKING:
+    from services.kit.config.settings import Settings
+
+__all__ = [
+    "CLOCK_SKEW_SECONDS",
+    "TOKEN_CHARS_MAX",
+    "Claims",
+    "Trust",
+    "Verifier",
+    "bearer",
+    "door_verifier",
+    "verifier",
+]
+
+TOKEN_CHARS_MAX = 8_192
+CLOCK_SKEW_SECONDS = 30
+LIFETIME_SECONDS_MAX = 24 * 3600
+"""A token that lives longer was made by mistake, and cannot be taken back."""
+TOKENS_REMEMBERED_MAX = 1_024
+SUBJECT_CHARS_MAX = 64
+"""As long as the id of a customer may be: a subject becomes one, in addresses, mails and events."""
+ACCOUNT_CHARS_MAX = 255
+"""Service accounts that deliver events have longer names, and become nothing."""
+_SUBJECT = re.compile(r"[!-$&-~]+")
+OWN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
+"""RFC 9068: what is signed for another purpose cannot pass for an access token."""
+ANY_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says about its bearer."""
+
+    issuer: str
+    subject: str
+    scopes: frozenset[str]
+    expires_at: float
+
+
+class Keys(Protocol):
+    """Where public keys come from."""
+
+    async def current(self, key_id: str) -> KeySet:
+        """The keys now, looked for anew if they do not hold `key_id`; Unavailable if there are none to be had."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """One issuer that is believed, about whom (`subjects`, all if empty), and for which audience."""
+
+    issuer: str
+    audience: str
+    keys: Keys
+    types: Collection[str] = OWN_TYPES
+    subjects: Collection[str] = ()
+    subject_chars_max: int = SUBJECT_CHARS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A token that was checked, and the keys that it was checked with."""
+
+    claims: Claims
+    key_id: str
+    keys: KeySet
+
+
+class Verifier:
+    """Checks tokens; believes nobody but its trusts."""
+
+    def __init__(self, trusts: Sequence[Trust], now: Callable[[], float] = time.time) -> None:
+        self._trusts = {trust.issuer: trust for trust in trusts}
+        self._now = now
+        self._known: OrderedDict[str, _Known] = OrderedDict()
+
+    async def verify(self, token: str) -> Claims:
+        """What the token says; Unauthenticated if it cannot be believed, Unavailable if the keys cannot be had."""
+        known = self._known.get(token)
+        if known is not None and await self._still_holds(known):
+            return known.claims
+        if not token.isascii() or len(token) > TOKEN_CHARS_MAX:
+            raise _bad("it is no token")
+        try:
+            jws = Jws.parse(token)
+        except UnsignedError as error:
+            raise _bad(str(error)) from error
+        issuer = jws.payload.get("iss")
+        trust = self._trusts.get(issuer) if isinstance(issuer, str) else None
+        if trust is None:
+            raise _bad("its issuer is unknown")
+        key_id = str(jws.header.get("kid", ""))
+        keys = await trust.keys.current(key_id)
+        claims = self._checked(jws, trust, keys)
+        self._known[token] = _Known(claims, key_id, keys)
+        if len(self._known) > TOKENS_REMEMBERED_MAX:
+            self._known.popitem(last=False)
+        return claims
+
+    async def _still_holds(self, known: _Known) -> bool:
+        keys = self._trusts[known.claims.issuer].keys
+        return known.claims.expires_at > self._now() and await keys.current(known.key_id) is known.keys
+
+    def _checked(self, jws: Jws, trust: Trust, keys: KeySet) -> Claims:
+        key = keys.find(jws.header.get("kid"))
+        if key is None:
+            raise _bad("it is not signed by a key that is trusted here")
+        try:
+            jws.verify(key)
+        except UnsignedError as error:
+            raise _bad(str(error)) from error
+        kind = jws.header.get("typ", "")
+        if not isinstance(kind, str) or kind.lower() not in trust.types:
+            raise _bad("it is no access token")
+        return self._claims(jws.payload, trust)
+
+    def _claims(self, claims: Mapping[str, Any], trust: Trust) -> Claims:
+        now = self._now()
+        expires, issued = _instant(claims, "exp"), _instant(claims, "iat")
+        if expires + CLOCK_SKEW_SECONDS <= now:
+            raise _bad("it has expired")
+        if max(issued, _instant(claims, "nbf", issued)) - CLOCK_SKEW_SECONDS > now:
+            raise _bad("it is not valid yet")
+        if expires - issued > LIFETIME_SECONDS_MAX:
+            raise _bad("it lives too long")
+        if trust.audience not in _audiences(claims):
+            raise _bad("it is meant for others")
+        subject = claims.get("sub")
+        if not isinstance(subject, str) or (trust.subjects and subject not in trust.subjects):
+            raise _bad("its subject is not known here")
+        if not _SUBJECT.fullmatch(subject) or len(subject) > trust.subject_chars_max:
+            raise _bad("its subject cannot be the id of anybody here")
+        return Claims(trust.issuer, subject, _scopes(claims), expires)
+
+
+def _instant(claims: Mapping[str, Any], name: str, otherwise: float | None = None) -> float:
+    """A NumericDate (RFC 7519, section 2): seconds since the epoch."""
+    value = claims.get(name, otherwise)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _bad(f"{name} is no instant")
+    return float(value)
+
+
+def _audiences(claims: Mapping[str, Any]) -> Collection[object]:
+    found = claims.get("aud")
+    return cast("list[object]", found) if isinstance(found, list) else (found,)
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    # `scope` is RFC 9068's; `scp` is what some issuers say instead
+    found = claims.get("scope", claims.get("scp", ""))
+    words = cast("list[object]", found if isinstance(found, list) else str(found).split())
+    return frozenset(word for word in words if isinstance(word, str))
+
+
+def _bad(why: str) -> Unauthenticated:
+    return Unauthenticated("invalid-token", f"the token cannot be believed: {why}")
+
+
+def bearer(scope: Scope) -> str:
+    """The token of a request; Unauthenticated if there is none, or more than one."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    if not values:
+        raise Unauthenticated("no-token", "send a token: Authorization: Bearer …", asked=False)
+    scheme, _, token = values[0].decode("latin-1").partition(" ")
+    if len(values) > 1 or scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("invalid-token", "send one token: Authorization: Bearer …")
+    return token.strip()
+
+
+def verifier(settings: Settings) -> Verifier:
+    """Who is believed at the REST routes of a service."""
+    from services.kit.auth.jwks import keys_of
+
+    trusts = [Trust(settings.issuer, settings.token_audience, keys_of(settings.token_keys, settings.token_keys_url))]
+    if settings.outside_issuer:
+        outside = keys_of(settings.outside_keys, settings.outside_keys_url)
+        trusts.append(Trust(settings.outside_issuer, settings.outside_audience, outside, ANY_TYPES))
+    return Verifier(trusts)
+
+
+def door_verifier(settings: Settings) -> Verifier | None:
+    """Who may deliver events to a service; None if that is not configured."""
+    from services.kit.auth.jwks import keys_of
+
+    if not settings.events_issuer:
+        return None
+    keys = keys_of(settings.events_keys, settings.events_keys_url)
+    audience = settings.events_audience or f"{settings.namespace}/{settings.service}"
+    subjects = settings.events_subjects
+    return Verifier([Trust(settings.events_issuer, audience, keys, ANY_TYPES, subjects, ACCOUNT_CHARS_MAX)])

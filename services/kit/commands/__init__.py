@@ -1,0 +1,1 @@
+"""Handling a command: load, decide, append, publish, at most once."""

@@ -1,0 +1,1 @@
+"""Settings and secrets from environment variables and files."""

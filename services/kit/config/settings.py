@@ -1,0 +1,153 @@
+"""Where a service finds what it needs: environment variables, read when the process starts, and secrets."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from services.kit.config.kafka_security import KafkaSecurity, kafka_security, plaintext
+from services.kit.config.secrets import DIRECTORY, Secret, Secrets, plain
+from services.kit.domain.errors import ZerocartError
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Settings of one process; an empty address means that the service does not use it."""
+
+    service: str
+    database_url: Secret = field(default=plain(""), repr=False)
+    read_database_url: Secret = field(default=plain(""), repr=False)
+    kafka_bootstrap_servers: str = ""
+    kafka_security: KafkaSecurity = field(default=plaintext, repr=False)
+    topic: str = "zerocart.events"
+    service_urls: Mapping[str, str] = field(default_factory=dict[str, str])
+    smtp_url: Secret = field(default=plain(""), repr=False)
+    mail_from: str = "orders@zerocart.example"
+    payments_provider: str = "sandbox"
+    stripe_url: str = ""
+    stripe_key: Secret = field(default=plain(""), repr=False)
+    stripe_webhook_secrets: Secret = field(default=plain(""), repr=False)
+    clock_url: str = ""
+    namespace: str = "zerocart"
+    sandbox: str = ""
+    cors_origins: tuple[str, ...] = ()
+    vault_keys: Secret = field(default=plain(""), repr=False)
+    account_key: Secret = field(default=plain(""), repr=False)
+    mail_token_keys: Secret = field(default=plain(""), repr=False)
+    signing_keys: Secret = field(default=plain(""), repr=False)
+    clients: Secret = field(default=plain(""), repr=False)
+    issuer: str = "https://zerocart.example"
+    token_audience: str = "zerocart"  # noqa: S105 - not a secret
+    token_keys: Secret = field(default=plain(""), repr=False)
+    token_keys_url: str = ""
+    outside_issuer: str = ""
+    outside_audience: str = ""
+    outside_keys: Secret = field(default=plain(""), repr=False)
+    outside_keys_url: str = ""
+    events_issuer: str = ""
+    events_audience: str = ""
+    events_subjects: tuple[str, ...] = ()
+    events_keys: Secret = field(default=plain(""), repr=False)
+    events_keys_url: str = ""
+    durations_seconds: Mapping[str, int] = field(default_factory=dict[str, int])
+    rates: Mapping[str, str] = field(default_factory=dict[str, str])
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_environment(cls, service: str, environ: Mapping[str, str] = os.environ) -> Settings:
+        """The settings of `service`; ZerocartError names the variable that is wrong."""
+        secrets = Secrets(environ)
+        found = cls(
+            service=service,
+            database_url=secrets.reading("ZEROCART_DATABASE_URL"),
+            read_database_url=secrets.reading("ZEROCART_READ_DATABASE_URL"),
+            kafka_bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+            kafka_security=kafka_security(secrets),
+            topic=environ.get("ZEROCART_TOPIC", "zerocart.events"),
+            service_urls=_texts("ZEROCART_SERVICE_URLS", environ.get("ZEROCART_SERVICE_URLS", "")),
+            smtp_url=secrets.reading("ZEROCART_SMTP_URL"),
+            mail_from=environ.get("ZEROCART_MAIL_FROM", "orders@zerocart.example"),
+            payments_provider=environ.get("ZEROCART_PAYMENTS_PROVIDER", "sandbox"),
+            stripe_url=environ.get("ZEROCART_STRIPE_URL", ""),
+            stripe_key=secrets.reading("ZEROCART_STRIPE_KEY"),
+            stripe_webhook_secrets=secrets.reading("ZEROCART_STRIPE_WEBHOOK_SECRETS"),
+            clock_url=environ.get("ZEROCART_CLOCK_URL", ""),
+            namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
+            sandbox=environ.get("ZEROCART_SANDBOX", ""),
+            cors_origins=_several(environ.get("ZEROCART_CORS_ORIGINS", "")),
+            vault_keys=secrets.reading("ZEROCART_VAULT_KEYS"),
+            account_key=secrets.reading("ZEROCART_ACCOUNT_KEY"),
+            mail_token_keys=secrets.reading("ZEROCART_MAIL_TOKEN_KEYS"),
+            signing_keys=secrets.reading("ZEROCART_SIGNING_KEYS"),
+            clients=secrets.reading("ZEROCART_CLIENTS"),
+            issuer=environ.get("ZEROCART_ISSUER", "https://zerocart.example"),
+            token_audience=environ.get("ZEROCART_TOKEN_AUDIENCE", "zerocart"),
+            token_keys=secrets.reading("ZEROCART_TOKEN_KEYS"),
+            token_keys_url=environ.get("ZEROCART_TOKEN_KEYS_URL", ""),
+            outside_issuer=environ.get("ZEROCART_OUTSIDE_ISSUER", ""),
+            outside_audience=environ.get("ZEROCART_OUTSIDE_AUDIENCE", ""),
+            outside_keys=secrets.reading("ZEROCART_OUTSIDE_KEYS"),
+            outside_keys_url=environ.get("ZEROCART_OUTSIDE_KEYS_URL", ""),
+            events_issuer=environ.get("ZEROCART_EVENTS_ISSUER", ""),
+            events_audience=environ.get("ZEROCART_EVENTS_AUDIENCE", ""),
+            events_subjects=_several(environ.get("ZEROCART_EVENTS_SUBJECTS", "")),
+            events_keys=secrets.reading("ZEROCART_EVENTS_KEYS"),
+            events_keys_url=environ.get("ZEROCART_EVENTS_KEYS_URL", ""),
+            durations_seconds=_durations(environ.get("ZEROCART_DURATIONS_SECONDS", "")),
+            rates=_texts("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")),
+            log_level=environ.get("LOG_LEVEL", "INFO"),
+        )
+        found.require_keys()
+        return found
+
+    def require_keys(self) -> None:
+        """ZerocartError if somebody is to be believed and nothing says by which keys."""
+        if self.outside_issuer:
+            if self.outside_issuer == self.issuer:
+                raise ZerocartError("bad-setting", "ZEROCART_OUTSIDE_ISSUER is our own issuer")
+            keys = self.outside_keys() or self.outside_keys_url
+            self.require(ZEROCART_OUTSIDE_AUDIENCE=self.outside_audience, ZEROCART_OUTSIDE_KEYS=keys)
+        if self.events_issuer:
+            self.require(ZEROCART_EVENTS_KEYS=self.events_keys() or self.events_keys_url)
+
+    def require(self, **found: str) -> None:
+        """ZerocartError naming every setting in `found` (by its variable) that is empty."""
+        missing = [name for name, value in found.items() if not value]
+        if missing:
+            raise ZerocartError(
+                "missing-settings",
+                f"{self.service} cannot start without {', '.join(missing)}:"
+                f" set it, or put a file of that name into the directory {DIRECTORY}",
+            )
+
+
+def _several(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _texts(name: str, text: str) -> Mapping[str, str]:
+    return {key: str(value) for key, value in _object(name, text).items()}
+
+
+def _durations(text: str) -> Mapping[str, int]:
+    found = _object("ZEROCART_DURATIONS_SECONDS", text)
+    wrong = [name for name, seconds in found.items() if not isinstance(seconds, int)]
+    if wrong:
+        raise ZerocartError("bad-setting", f"ZEROCART_DURATIONS_SECONDS: {wrong[0]} is not a whole number")
+    return {name: seconds for name, seconds in found.items() if isinstance(seconds, int)}
+
+
+def _object(variable: str, text: str) -> Mapping[str, object]:
+    if not text:
+        return {}
+    try:
+        found: object = json.loads(text)
+    except ValueError as error:
+        raise ZerocartError("bad-setting", f"{variable} is not JSON") from error
+    if not isinstance(found, dict):
+        raise ZerocartError("bad-setting", f"{variable} is not a JSON object")
+    return {str(name): value for name, value in found.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

@@ -1,0 +1,1 @@
+"""Receiving and publishing CloudEvents: the event endpoint, handlers, parked messages and Kafka."""

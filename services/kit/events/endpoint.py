@@ -1,0 +1,119 @@
+"""The event door: one CloudEvent in, its whole effect, an EMPTY 2xx out.
+
+The statuses follow from what the Kafka broker does with them (knative.md section 10): 400 goes to the dead letters at
+once, 503 is tried again, and a body in a 2xx, a 1xx, a 3xx or a 404 would each be taken for something else.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from services.kit.commands.handler import Cause
+from services.kit.domain.errors import Invalid, NotFound, Refused, Unavailable
+from services.kit.domain.message import Message
+from services.kit.events.handlers import Heard, Reaction, Reactions
+from services.kit.events.parked import Failures
+from services.kit.privacy.encryption import opened
+from services.kit.privacy.vault import Vault
+from services.kit.telemetry.logging import CORRELATION, log
+from services.kit.telemetry.metrics import METRICS
+from services.kit.telemetry.tracing import span
+from services.kit.wire.asgi import Receive, Scope, Send, header, read_body, send_empty
+from services.kit.wire.cloudevents import Incoming, read_event
+
+__all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "Door"]
+
+EVENT_BYTES_MAX = 1_048_576
+ATTEMPTS_MAX = 5
+"""Failures of one message after which it is parked here instead of being held by the broker."""
+BUSY_RETRY_SECONDS = 1
+
+
+class Door:
+    """Hears CloudEvents for one service."""
+
+    def __init__(self, reactions: Reactions, failures: Failures, vault: Vault) -> None:
+        self._reactions = reactions
+        self._failures = failures
+        self._vault = vault
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one POST of a CloudEvent."""
+        started = time.perf_counter()
+        status, kind = await self._hear(scope, receive)
+        METRICS.count("messages", type=kind, status=str(status))
+        METRICS.observe_seconds("message_duration", time.perf_counter() - started, type=kind)
+        await send_empty(send, status, retry_after_seconds=BUSY_RETRY_SECONDS if status == 503 else None)
+
+    async def _hear(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+        try:
+            event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
+            message, reaction = await self._understand(event)
+        except Invalid as error:
+            METRICS.count("errors", type=error.code)
+            log("message refused", level=logging.WARNING, code=error.code, detail=error.detail)
+            return 400, "unreadable"
+        except Unavailable as error:  # nobody can read it without the vault
+            METRICS.count("errors", type=error.code)
+            log("message must come again", level=logging.WARNING, code=error.code)
+            return 503, "unreadable"
+        CORRELATION.set(event.attributes.get("correlationid", ""))
+        # what the producer wrote, before what the deliverer adds: its span is known wherever ours are
+        parent = event.attributes.get("traceparent") or header(scope, b"traceparent")
+        with span(f"process {event.type}", "consumer", parent=parent) as hearing:
+            hearing.set("messaging.system", "kafka")
+            hearing.set("messaging.message.id", event.id)
+            hearing.set("zerocart.correlation_id", CORRELATION.get())
+            status = await self._react(event, message, reaction)
+            hearing.set("http.response.status_code", status)
+        return status, event.type
+
+    async def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
+        found = self._reactions.find(event.type)
+        if found is None:
+            raise Invalid("unknown-type", f"nothing here handles {event.type}")
+        model, reaction = found
+        try:
+            (message,) = await opened(self._vault, [(model, event.data)])
+            return message, reaction
+        except ValidationError as error:
+            where = ", ".join(".".join(map(str, part["loc"])) for part in error.errors(include_input=False))
+            raise Invalid("bad-data", f"not a {event.type}: {where}") from error
+
+    async def _react(self, event: Incoming, message: Message, reaction: Reaction) -> int:
+        now = datetime.now(UTC)
+        expiry = event.expired_at
+        heard = Heard(Cause.of(event, now), now, expired=expiry is not None and expiry <= now)
+        try:
+            await reaction(message, heard)
+        except Invalid as error:
+            METRICS.count("errors", type=error.code)
+            log("message refused", level=logging.WARNING, code=error.code, detail=error.detail, type=event.type)
+            return 400
+        except (Refused, NotFound) as error:  # what others must hear of would have been an event
+            log("message decided nothing", code=error.code, type=event.type)
+        except Unavailable as error:
+            METRICS.count("errors", type=error.code)
+            log("message must come again", level=logging.WARNING, code=error.code, type=event.type)
+            return 503
+        except Exception as error:  # unforeseen: counted, so that it cannot be delivered for ever
+            return await self._failed(event, error)
+        return 204
+
+    async def _failed(self, event: Incoming, error: Exception) -> int:
+        METRICS.count("errors", type=type(error).__name__)
+        log("message failed", level=logging.ERROR, error=error, type=event.type, id=event.id)
+        cause = f"{type(error).__name__}: {error}"
+        try:
+            attempts = await self._failures.record(event.key, cause, event.attributes, event.data)
+            if attempts < ATTEMPTS_MAX:
+                return 503
+            await self._failures.park(event.key)
+        except Unavailable:
+            return 503
+        METRICS.count("messages_parked", type=event.type)
+        return 202

@@ -1,0 +1,118 @@
+"""Messages that a handler failed on: counted here, because the broker forgets its count on a rebalance.
+
+After a number of attempts a message is parked: the broker is told that it was taken, and it waits here, whole, for
+somebody to look at it and hand it in again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from services.kit.eventstore.connections import statement
+
+if TYPE_CHECKING:
+    from services.kit.eventstore.connections import Connections
+    from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+
+__all__ = ["Failure", "Failures", "MemoryFailures", "PostgresFailures"]
+
+ERROR_CHARS_MAX = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A message that failed `attempts` times; `attributes` and `data` are the CloudEvent as it was delivered."""
+
+    service: str
+    key: str
+    attempts: int
+    last_error: str
+    first_at: datetime
+    last_at: datetime
+    parked: bool
+    attributes: Mapping[str, str]
+    data: bytes
+
+
+class Failures(Protocol):
+    """The failures of one service, or of all of them for a reader that may see them."""
+
+    async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
+        """Count one more failure of a message; how many there are."""
+        ...
+
+    async def park(self, key: str) -> None:
+        """Keep the message here until somebody decides; unknown ones are no error."""
+        ...
+
+    async def clear(self, key: str, service: str) -> None:
+        """Forget what `service` failed on: it is being handed in again; unknown ones are no error."""
+        ...
+
+    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
+        """The latest failures first."""
+        ...
+
+
+class PostgresFailures:
+    """Failures in the log database, in transactions of their own: what failed was rolled back."""
+
+    def __init__(self, source: PostgresLog | PostgresReader) -> None:
+        self._connections: Connections = source.connections
+
+    async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
+        """Count one more failure of a message; how many there are."""
+        text = error[:ERROR_CHARS_MAX].replace("\0", "�")  # Postgres cannot store NUL in a text
+        rows = await self._connections.fetch(statement("failure_record"), key, text, json.dumps(dict(attributes)), data)
+        attempts: int = rows[0]["attempts"]
+        return attempts
+
+    async def park(self, key: str) -> None:
+        """Keep the message here until somebody decides."""
+        await self._connections.fetch("UPDATE failures SET parked = true WHERE key = $1", key)
+
+    async def clear(self, key: str, service: str) -> None:
+        """Forget what `service` failed on."""
+        await self._connections.fetch("DELETE FROM failures WHERE key = $1 AND service = $2", key, service)
+
+    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
+        """The latest failures first."""
+        rows = await self._connections.fetch(statement("failure_list"), parked_only, failures_max)
+        return [Failure(**{**row, "attributes": json.loads(row["attributes"])}) for row in rows]
+
+
+class MemoryFailures:
+    """Failures of one service in memory."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._failures: dict[str, Failure] = {}
+
+    async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
+        """Count one more failure of a message; how many there are."""
+        now = datetime.now(UTC)
+        known = self._failures.get(key) or Failure(self._service, key, 0, "", now, now, False, dict(attributes), data)
+        failure = replace(
+            known, attempts=known.attempts + 1, last_error=error[:ERROR_CHARS_MAX], last_at=now, parked=False
+        )
+        self._failures[key] = failure
+        return failure.attempts
+
+    async def park(self, key: str) -> None:
+        """Keep the message here until somebody decides."""
+        if failure := self._failures.get(key):
+            self._failures[key] = replace(failure, parked=True)
+
+    async def clear(self, key: str, service: str) -> None:
+        """Forget what `service` failed on."""
+        if service == self._service:
+            self._failures.pop(key, None)
+
+    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
+        """The latest failures first."""
+        chosen = [failure for failure in self._failures.values() if failure.parked or not parked_only]
+        return sorted(chosen, key=lambda failure: failure.last_at, reverse=True)[:failures_max]

@@ -1,0 +1,176 @@
+"""A few Postgres connections, opened when first needed, and what their failures mean to a caller."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.kit.config.secrets import Secret, plain
+from services.kit.domain.errors import Unavailable
+from services.kit.telemetry.metrics import METRICS
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+__all__ = ["Connections", "Contention", "statement", "translated"]
+
+CONNECT_TIMEOUT_SECONDS = 2.0
+STATEMENT_TIMEOUT_MS = 10_000
+ANSWER_TIMEOUT_SECONDS = 12.0
+"""How long to wait for an answer that the server itself should have cut off before."""
+IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
+RETRY_AFTER_SECONDS = 2
+
+AWAY_STATES = ("08", "28", "3D", "53", "57", "25006")
+"""SQLSTATE prefixes that mean `not now`: connection, access, resources, operator intervention, a standby."""
+CONTENTION_STATES = ("40001", "40P01", "55P03")
+
+SETTINGS = {
+    "application_name": "zerocart",
+    "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+    "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
+    # Everything here is looked up by key: a plan made while the tables were small must not scan them when they are not.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+}
+
+
+class Contention(Unavailable):
+    """Another transaction was in the way and ours was rolled back: the same again may work at once."""
+
+
+class Connections:
+    """Up to `connections_max` connections with `search_path` set to `schema`.
+
+    `check_cluster` is for the log database: it refuses one that was restored and not migrated since.
+    """
+
+    def __init__(self, dsn: str | Secret, schema: str, connections_max: int, *, check_cluster: bool = True) -> None:
+        self._dsn = plain(dsn)
+        self._schema = schema
+        self._check_cluster = check_cluster
+        self._idle: list[Connection] = []
+        self._slots = asyncio.Semaphore(connections_max)
+
+    @asynccontextmanager
+    async def use(self, *, counted: bool = True) -> AsyncGenerator[Connection]:
+        """A connection for one transaction; Unavailable if none can be had."""
+        async with self._slots:
+            if counted:
+                METRICS.count("transactions")
+            connection = self._idle_one() or await self._connect()
+            try:
+                yield connection
+            except Contention:
+                raise  # the server has answered, and rolled back
+            except (asyncio.CancelledError, TimeoutError, Unavailable):
+                connection.terminate()  # it may be in the middle of an answer that nobody waits for
+                raise
+            finally:
+                self._give_back(connection)
+
+    async def fetch(self, sql: str, *arguments: object) -> list[Record]:
+        """The rows of one statement in a transaction of its own."""
+        async with self.use() as connection:
+            with translated():
+                return await connection.fetch(sql, *arguments)
+
+    async def close(self) -> None:
+        """Disconnect those that are idle."""
+        while self._idle:
+            with suppress(Exception):  # it is being thrown away: nothing that goes wrong with it matters
+                await self._idle.pop().close(timeout=CONNECT_TIMEOUT_SECONDS)
+
+    def _give_back(self, connection: Connection) -> None:
+        if connection.is_closed():
+            return
+        if connection.is_in_transaction():
+            connection.terminate()  # a rollback that did not work
+        else:
+            self._idle.append(connection)
+
+    def _idle_one(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+    async def _connect(self) -> Connection:
+        import asyncpg
+
+        with translated():
+            connection = await asyncpg.connect(
+                self._dsn(),  # each time: its password may have been rotated
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                command_timeout=ANSWER_TIMEOUT_SECONDS,
+                max_cached_statement_lifetime=0,
+                server_settings={**SETTINGS, "search_path": self._schema},
+            )
+        try:
+            if self._check_cluster:
+                await _check_cluster(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+
+async def _check_cluster(connection: Connection) -> None:
+    """Unavailable if the log was restored into this cluster and no migration has begun a new epoch yet."""
+    import asyncpg
+
+    try:
+        with translated():
+            belongs = await connection.fetchval(statement("check_cluster"))
+    except asyncpg.UndefinedTableError as error:
+        raise Unavailable("not-migrated", "the log database has not been migrated", RETRY_AFTER_SECONDS) from error
+    if not belongs:
+        raise Unavailable(
+            "not-migrated", "the log was restored into another cluster: migrate first", RETRY_AFTER_SECONDS
+        )
+
+
+@contextmanager
+def translated() -> Generator[None]:
+    """Turn what the driver raises when the database is away or busy into Unavailable or Contention."""
+    try:
+        yield
+    except Exception as error:
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def _meaning(error: Exception) -> Unavailable | None:
+    import asyncpg
+
+    match error:
+        case asyncpg.UniqueViolationError(constraint_name="inbox_pkey"):
+            return Contention("mark-race", "the same message is being handled elsewhere", RETRY_AFTER_SECONDS)
+        case asyncpg.PostgresError(sqlstate=str(state)) if state in CONTENTION_STATES:
+            return Contention("contention", f"another transaction was in the way ({state})", RETRY_AFTER_SECONDS)
+        case asyncpg.PostgresError(sqlstate=str(state)) if state.startswith(AWAY_STATES):
+            return Unavailable("database-away", f"Postgres cannot serve now ({state})", RETRY_AFTER_SECONDS)
+        case asyncpg.DataError():
+            return None
+        # the last is what the driver says when the server's goodbye came between two statements
+        case OSError() | TimeoutError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+            return Unavailable(
+                "database-away", f"Postgres cannot be reached ({type(error).__name__})", RETRY_AFTER_SECONDS
+            )
+        case _:
+            return None
+
+
+@cache
+def statement(name: str) -> str:
+    """The statement in `sql/<name>.sql`."""
+    return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()

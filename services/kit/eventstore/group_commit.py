@@ -1,0 +1,116 @@
+"""Group commit: appends that are wanted at the same time share a round trip and a flush to disk.
+
+A batch starts at once when a lane is free; what arrives meanwhile is the next batch, so nothing ever waits for company.
+Two appends with the same stream or mark are never under way at the same time: within a batch they would have to see
+each other, and in two lanes they would wait for each other's locks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from services.kit.eventstore.port import Append, Result
+
+__all__ = ["BATCH_APPENDS_MAX", "BATCH_EVENTS_MAX", "LANES", "GroupCommit"]
+
+BATCH_APPENDS_MIN = 16
+"""A batch this small is not shared between lanes: each costs a flush to disk."""
+BATCH_APPENDS_MAX = 256
+BATCH_EVENTS_MAX = 2_000
+LANES = 2
+
+Run = Callable[[Sequence[Append]], Awaitable[Sequence[Result | Exception]]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    append: Append
+    result: asyncio.Future[Result]
+
+
+class GroupCommit:
+    """Gathers appends into batches; `run` executes one batch and answers for each append."""
+
+    def __init__(self, run: Run, lanes: int = LANES) -> None:
+        self._run = run
+        self._lanes = lanes
+        self._queue: deque[_Waiting] = deque()
+        self._open_lanes = 0
+        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
+        self._streams: set[str] = set()  # under way
+        self._marks: set[str] = set()  # under way
+
+    async def append(self, append: Append) -> Result:
+        """The result of one append; cancelling the caller touches nobody else's."""
+        waiting = _Waiting(append, asyncio.get_running_loop().create_future())
+        self._queue.append(waiting)
+        if self._open_lanes < self._lanes:
+            self._open_lanes += 1
+            lane = asyncio.create_task(self._lane())
+            self._tasks.add(lane)
+            lane.add_done_callback(self._tasks.discard)
+        return await waiting.result
+
+    async def close(self) -> None:
+        """Return when everything that was asked for is done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _lane(self) -> None:
+        while batch := self._next_batch():
+            appends = [waiting.append for waiting in batch]
+            try:
+                results = await self._run(appends)
+            except Exception as error:  # whatever it was, it is the outcome of each
+                results = [error] * len(batch)
+            finally:
+                self._streams.difference_update(append.stream for append in appends)
+                self._marks.difference_update(append.mark.key for append in appends if append.mark)
+            for waiting, result in zip(batch, results, strict=True):
+                _answer(waiting.result, result)
+        # in the same breath as the look at the queue: a task counts as unfinished a while longer, and whoever came in
+        # between would wait for a lane that no longer looks
+        self._open_lanes -= 1
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch: list[_Waiting] = []
+        later: deque[_Waiting] = deque()
+        events = 0
+        appends_max = self._share()
+        while self._queue and len(batch) < appends_max and events < BATCH_EVENTS_MAX:
+            waiting = self._queue.popleft()
+            if waiting.result.done():
+                continue  # its caller was cancelled
+            if self._begin(waiting.append):
+                batch.append(waiting)
+                events += len(waiting.append.events)
+            else:
+                later.append(waiting)
+        self._queue.extendleft(reversed(later))
+        return batch
+
+    def _share(self) -> int:
+        # were everybody in one batch, the other lanes would have nothing to do, and this process nothing while it runs
+        share = -(-(len(self._queue) + len(self._streams)) // self._lanes)
+        return min(max(share, BATCH_APPENDS_MIN), BATCH_APPENDS_MAX)
+
+    def _begin(self, append: Append) -> bool:
+        mark = append.mark.key if append.mark else None
+        if append.stream in self._streams or mark in self._marks:
+            return False
+        self._streams.add(append.stream)
+        if mark is not None:
+            self._marks.add(mark)
+        return True
+
+
+def _answer(future: asyncio.Future[Result], result: Result | Exception) -> None:
+    if future.done():
+        return  # its caller was cancelled
+    if isinstance(result, Exception):
+        future.set_exception(result)
+    else:
+        future.set_result(result)

@@ -1,0 +1,110 @@
+"""What a process counted outlives it: added to its service's numbers in Postgres, while it works and when it ends.
+
+Each flush has a number, so that one whose outcome is unknown can be said again. Nothing is written while nothing is
+counted: a process that waits does not disturb the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.connections import Connections, statement, translated
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS, Cell, Metrics
+
+__all__ = ["BY_DAY", "FLUSH_SECONDS", "UNDATED", "Keeper", "age_seconds"]
+
+FLUSH_SECONDS = 15.0
+LAST_ATTEMPTS_MAX = 3
+STAT = Path("/proc/self/stat")
+IMPORTED_AT = time.monotonic()
+UNDATED = date(1970, 1, 1)
+BY_DAY = frozenset({"process_seconds", "cpu_seconds", "transactions"})
+"""What a service costs is kept by day."""
+
+
+class Keeper:
+    """Keeps what one process counts for `service`."""
+
+    def __init__(self, connections: Connections, service: str, metrics: Metrics = METRICS) -> None:
+        self._connections = connections
+        self._service = service
+        self._metrics = metrics
+        self._process = secrets.token_hex(16)
+        self._number = 0
+        self._unsaid: list[tuple[date, Cell]] = []
+        self._lived = self._worked = 0.0
+        self._soon: asyncio.Task[None] | None = None
+
+    def touch(self) -> None:
+        """Something was counted: it is written soon."""
+        if self._soon is None or self._soon.done():
+            self._soon = asyncio.create_task(self._flush_soon())
+
+    async def flush(self) -> None:
+        """Write what was counted since the last time; Unavailable if that cannot be done now, and nothing is lost."""
+        if not self._unsaid:
+            self._unsaid = self._take()
+            self._number += 1
+        cells = sorted(self._unsaid, key=lambda dated: (dated[0], dated[1][:3]))
+        async with self._connections.use(counted=False) as connection:
+            with translated():
+                await connection.fetch(
+                    statement("metrics_add"), self._process, self._number, self._service,
+                    [day for day, _ in cells], [cell.name for _, cell in cells], [cell.labels for _, cell in cells],
+                    [cell.slot for _, cell in cells], [cell.value for _, cell in cells],
+                )  # fmt: skip
+        self._unsaid = []
+
+    @classmethod
+    def apart(cls, dsn: str | Secret, service: str) -> Keeper:
+        """For a service that has no place in the log database: its numbers are kept in the read database."""
+        return cls(Connections(dsn, "public", 1, check_cluster=False), service)
+
+    async def close(self) -> None:
+        """Write the rest; if the database is away, that is lost, and said so."""
+        if self._soon is not None:
+            self._soon.cancel()
+            await asyncio.wait([self._soon])
+        for attempt in range(LAST_ATTEMPTS_MAX):
+            try:
+                if self._unsaid:
+                    await self.flush()  # cut off before its outcome was known
+                await self.flush()
+                break
+            except Unavailable as error:
+                if attempt + 1 == LAST_ATTEMPTS_MAX:
+                    log("counts are lost", level=logging.WARNING, code=error.code)
+        await self._connections.close()
+
+    async def _flush_soon(self) -> None:
+        await asyncio.sleep(FLUSH_SECONDS)
+        try:
+            await self.flush()
+        except Unavailable as error:
+            log("counts are not kept yet", level=logging.WARNING, code=error.code)
+
+    def _take(self) -> list[tuple[date, Cell]]:
+        lived, worked = age_seconds(), time.process_time()
+        self._metrics.count("process_seconds", lived - self._lived)
+        self._metrics.count("cpu_seconds", worked - self._worked)
+        self._metrics.count("transactions")  # the one that writes this
+        self._lived, self._worked = lived, worked
+        today = datetime.now(UTC).date()
+        return [(today if cell.name in BY_DAY else UNDATED, cell) for cell in self._metrics.take()]
+
+
+def age_seconds() -> float:
+    """How long this process has lived, its start included where the system tells."""
+    if not STAT.exists():
+        return time.monotonic() - IMPORTED_AT
+    ticks = int(STAT.read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

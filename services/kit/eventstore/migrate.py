@@ -1,0 +1,239 @@
+"""Brings the databases to the state that this code expects: schema, roles, grants, epoch.
+
+Numbered SQL files, each applied once, in its own transaction, under an advisory lock, so that any number of processes
+may start at once. An applied file must not change afterwards, and a database that knows files which this code does not
+know is refused: it belongs to a newer version.
+
+`python -m services.kit.eventstore.migrate` reads ZEROCART_OWNER_DATABASE_URL, ZEROCART_READ_OWNER_DATABASE_URL and
+ZEROCART_ROLE_PASSWORDS (a JSON object, service to password).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from services.kit.domain.errors import ZerocartError
+from services.kit.eventstore.grants import (
+    DATABASE_ROLES,
+    READ_ROLES,
+    READERS,
+    VAULT,
+    WRITERS,
+    read_grants,
+    reader_grants,
+    role_of,
+    vault_grants,
+)
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["all_migrations", "ensure_role", "migrate", "migrate_read"]
+
+LOCK_KEY = 0x7A65726F  # the same for every version: old and new code exclude each other
+ROLE_ATTEMPTS_MAX = 20
+ROLE_RETRY_SECONDS = 0.05
+KIT = Path(__file__).parent / "migrations"
+SERVICES = Path(__file__).parents[2]
+READ_SERVICE = "projection"
+READ_SCHEMA = "public"
+KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A piece of SQL that is applied once, in `schema` if it is a service's own."""
+
+    name: str
+    sql: str
+    schema: str = ""
+
+    @property
+    def checksum(self) -> str:
+        """What changes when the text does."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+async def migrate(owner_dsn: str, passwords: Mapping[str, str]) -> None:
+    """Bring the log database up to date; `passwords` has one for each service that is to get its role.
+
+    Raises ZerocartError if the database is newer than this code, or an applied migration was changed.
+    """
+    async with _alone(owner_dsn) as connection:
+        await _apply(connection, [*_kit_migrations(), *_service_migrations(WRITERS)])
+        await _new_epoch_if_restored(connection)
+        for service in DATABASE_ROLES:
+            if service in passwords:
+                await ensure_role(
+                    connection, service, passwords[service], search_path=service if service in WRITERS else "log"
+                )
+                await _grant(connection, service)
+
+
+async def migrate_read(owner_dsn: str, passwords: Mapping[str, str]) -> None:
+    """Bring the read database up to date; raises as `migrate` does."""
+    async with _alone(owner_dsn) as connection:
+        await _apply(connection, _own_migrations(READ_SERVICE, READ_SCHEMA))
+        for service in READ_ROLES:
+            if service in passwords:
+                await ensure_role(connection, service, passwords[service])
+                await connection.execute(";".join(read_grants(service, READ_SCHEMA)))
+
+
+@asynccontextmanager
+async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
+    import asyncpg
+
+    connection = await asyncpg.connect(owner_dsn, server_settings={"application_name": "zerocart migrate"})
+    try:
+        await connection.execute(f"SELECT pg_advisory_lock({LOCK_KEY})")
+        yield connection
+    finally:
+        await connection.close()  # lets go of the lock
+
+
+def all_migrations() -> list[Migration]:
+    """Every migration of both databases, in the order in which they are applied."""
+    read = _own_migrations(READ_SERVICE, READ_SCHEMA)
+    return [*_kit_migrations(), *_service_migrations(WRITERS), *read]
+
+
+def _kit_migrations() -> list[Migration]:
+    log = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
+    vault = Migration("kit/0003_vault", (KIT / "0003_vault.sql").read_text())
+    metrics = Migration("kit/0004_metrics", (KIT / "0004_metrics.sql").read_text())
+    return [log, *_for_each("0002_service"), vault, metrics, *_for_each("0005_service_metrics")]
+
+
+def _for_each(name: str) -> list[Migration]:
+    sql = (KIT / f"{name}.sql").read_text()
+    return [Migration(f"kit/{name}/{service}", sql.replace("{service}", service)) for service in WRITERS]
+
+
+def _service_migrations(services: Sequence[str]) -> list[Migration]:
+    return [migration for service in services for migration in _own_migrations(service, service)]
+
+
+def _own_migrations(service: str, schema: str) -> list[Migration]:
+    """`schema.sql`, then `schema/0002_*.sql` and so on."""
+    folder = SERVICES / service
+    files = [file for file in [folder / "schema.sql", *sorted((folder / "schema").glob("*.sql"))] if file.is_file()]
+    return [Migration(f"{service}/{file.stem}", file.read_text(), schema) for file in files]
+
+
+async def _apply(connection: Connection, migrations: Sequence[Migration]) -> None:
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS public.zerocart_migrations"
+        " (name text PRIMARY KEY, checksum text NOT NULL, at timestamptz NOT NULL DEFAULT now())"
+    )
+    rows = await connection.fetch("SELECT name, checksum FROM public.zerocart_migrations")
+    applied: dict[str, str] = {row["name"]: row["checksum"] for row in rows}
+    if unknown := sorted(set(applied) - {migration.name for migration in migrations}):
+        raise ZerocartError("newer-database", f"this database belongs to a newer version: it has {', '.join(unknown)}")
+    for migration in migrations:
+        if migration.name not in applied:
+            await _apply_one(connection, migration)
+        elif applied[migration.name] != migration.checksum:
+            raise ZerocartError("changed-migration", f"{migration.name} was changed after it had been applied")
+
+
+async def _apply_one(connection: Connection, migration: Migration) -> None:
+    async with connection.transaction():
+        if migration.schema:
+            await connection.execute(f"SET LOCAL search_path = {migration.schema}")
+        await connection.execute(migration.sql)
+        await connection.execute(
+            "INSERT INTO public.zerocart_migrations (name, checksum) VALUES ($1, $2)",
+            migration.name,
+            migration.checksum,
+        )
+
+
+async def _new_epoch_if_restored(connection: Connection) -> None:
+    """Begin a new epoch if these tables came into another cluster, whose transaction ids are not theirs."""
+    here: int = await connection.fetchval("SELECT system_identifier FROM pg_control_system()")
+    known = await connection.fetchrow("SELECT epoch, system_identifier FROM log.cluster")
+    if known is not None and known["system_identifier"] == here:
+        return
+    epoch: int = known["epoch"] + 1 if known is not None else 1
+    async with connection.transaction():
+        await connection.execute("DELETE FROM log.cluster")
+        await connection.execute("INSERT INTO log.cluster (epoch, system_identifier) VALUES ($1, $2)", epoch, here)
+        for service in WRITERS:
+            await connection.execute(f"ALTER TABLE {service}.events ALTER COLUMN epoch SET DEFAULT {epoch}")
+            # a head's transaction id belongs to the old cluster; the new one's may be lower
+            await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")  # noqa: S608 - our own names
+
+
+async def ensure_role(connection: Connection, service: str, password: str, search_path: str = "") -> None:
+    """Create or update a role. Roles are the cluster's, so that another database's migration may be doing it too."""
+    import asyncpg
+
+    role = role_of(service)
+    secret: str = await connection.fetchval("SELECT quote_literal($1)", password)
+    for attempt in range(ROLE_ATTEMPTS_MAX):
+        try:
+            async with connection.transaction():
+                verb = (
+                    "ALTER"
+                    if await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+                    else "CREATE"
+                )
+                await connection.execute(f"{verb} ROLE {role} LOGIN PASSWORD {secret}")
+                if search_path:
+                    await connection.execute(f"ALTER ROLE {role} SET search_path = {search_path}")
+            return
+        except (asyncpg.UniqueViolationError, asyncpg.DuplicateObjectError, asyncpg.InternalServerError):
+            if attempt + 1 == ROLE_ATTEMPTS_MAX:
+                raise
+            await asyncio.sleep(ROLE_RETRY_SECONDS)
+
+
+async def _grant(connection: Connection, service: str) -> None:
+    role = role_of(service)
+    statements: list[str] = []
+    if service in WRITERS:
+        statements.append((KIT / "grants.sql").read_text().replace("{service}", service).replace("{role}", role))
+        statements += await _own_table_grants(connection, service, role)
+    if service in READERS:
+        statements += reader_grants(service)
+    if service in VAULT:
+        statements += vault_grants(service)
+    await connection.execute(";".join(statements))
+
+
+async def _own_table_grants(connection: Connection, schema: str, role: str) -> list[str]:
+    tables = await connection.fetch(
+        "SELECT quote_ident(relname) AS name FROM pg_class"
+        " WHERE relnamespace = $1::text::regnamespace AND relkind IN ('r', 'p', 'v') AND relname <> ALL ($2)",
+        schema,
+        KIT_TABLES,
+    )
+    return [
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
+        *(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.{table['name']} TO {role}" for table in tables),
+    ]
+
+
+async def _main() -> None:
+    passwords: dict[str, str] = json.loads(os.environ.get("ZEROCART_ROLE_PASSWORDS", "{}"))
+    if owner := os.environ.get("ZEROCART_OWNER_DATABASE_URL"):
+        await migrate(owner, passwords)
+    if owner := os.environ.get("ZEROCART_READ_OWNER_DATABASE_URL"):
+        await migrate_read(owner, passwords)
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(_main())
+    except ZerocartError as error:
+        sys.exit(str(error))

@@ -1,0 +1,222 @@
+"""The log on Postgres: one statement per batch (`sql/append.sql`), readers that cannot skip (`sql/read_all.sql`)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.connections import Connections, Contention, statement, translated
+from services.kit.eventstore.group_commit import LANES, GroupCommit
+from services.kit.eventstore.port import (
+    PAGE_BYTES_MAX,
+    START,
+    Append,
+    Duplicate,
+    OutboxRow,
+    Page,
+    Position,
+    Recorded,
+    Result,
+    checked,
+    distinct,
+)
+from services.kit.eventstore.rows import append_once, find_marks, outbox_rows, recorded
+from services.kit.telemetry.tracing import span
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+__all__ = ["PostgresLog", "PostgresOutbox", "PostgresReader", "PostgresUnit"]
+
+BATCH_ATTEMPTS_MAX = 5
+SPARE_CONNECTIONS = 2
+"""For reads and explicit transactions, beside the lanes."""
+READER_CONNECTIONS_MAX = 2
+LOG_SCHEMA = "log"
+
+
+class PostgresLog:
+    """The log of one service; connects on first use."""
+
+    def __init__(self, dsn: str | Secret, service: str, lanes: int = LANES) -> None:
+        self.connections = Connections(dsn, service, lanes + SPARE_CONNECTIONS)
+        self._group = GroupCommit(self._append_batch, lanes)
+        self._outbox = PostgresOutbox(self.connections)
+
+    @property
+    def outbox(self) -> PostgresOutbox:
+        """What this service appended and has not published."""
+        return self._outbox
+
+    async def append(self, append: Append) -> Result:
+        """Append durably; when Unavailable is raised the outcome is unknown, and the same again is safe."""
+        with span("append") as appending:
+            appending.set("zerocart.events", len(append.events))
+            return await self._group.append(checked(append))
+
+    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+        """The events of one stream, in order."""
+        return recorded(await self.connections.fetch(statement("read_stream"), stream, after_version))
+
+    async def find_mark(self, key: str) -> Duplicate | None:
+        """What was appended under this key, if anything."""
+        async with self.connections.use() as connection:
+            with translated():
+                return (await find_marks(connection, [key])).get(key)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[PostgresUnit]:
+        """A transaction that commits on exit and rolls back on an exception; Contention if it lost against another."""
+        async with self.connections.use() as connection:
+            transaction = connection.transaction()
+            with translated():
+                await transaction.start()
+            try:
+                yield PostgresUnit(connection)
+            except BaseException:
+                with suppress(Exception):  # the connection is given up if this did not work
+                    await transaction.rollback()
+                raise
+            with translated():
+                await transaction.commit()
+
+    async def close(self) -> None:
+        """Finish what was begun, and disconnect."""
+        await self._group.close()
+        await self.connections.close()
+
+    async def _append_batch(self, appends: Sequence[Append]) -> Sequence[Result | Exception]:
+        for _ in range(BATCH_ATTEMPTS_MAX):
+            try:
+                async with self.connections.use() as connection:
+                    with translated():
+                        return await append_once(connection, appends)
+            except Contention:
+                continue  # nothing was done; the marks that were in the way are visible now
+            except Unavailable:
+                raise
+            except Exception:
+                if len(appends) == 1:
+                    raise
+                break  # one of them is bad (a character that Postgres cannot store, say): it must not harm the others
+        else:
+            raise Unavailable("contention", "others were in the way all the time")
+        return [await self._append_alone(append) for append in appends]
+
+    async def _append_alone(self, append: Append) -> Result | Exception:
+        try:
+            return (await self._append_batch([append]))[0]
+        except Exception as error:  # it is this append's result
+            return error
+
+
+class PostgresUnit:
+    """One open transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def append(self, *appends: Append) -> list[Result]:
+        """Append within the transaction; Conflict also if the transaction is older than the stream's last append."""
+        results: list[Result] = []
+        for batch in distinct([checked(append) for append in appends]):
+            with translated():
+                results += await append_once(self._connection, batch)
+        return results
+
+    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+        """The events of a stream, as the transaction sees them."""
+        with translated():
+            return recorded(await self._connection.fetch(statement("read_stream"), stream, after_version))
+
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
+        """The rows of a statement on the service's own tables."""
+        with translated():
+            return [dict(row) for row in await self._connection.fetch(sql, *arguments)]
+
+    async def execute(self, sql: str, *arguments: object) -> None:
+        """Run a statement on the service's own tables."""
+        with translated():
+            await self._connection.execute(sql, *arguments)
+
+
+class PostgresOutbox:
+    """The outbox of one service, or of all of them if the connections see the schema `log`."""
+
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
+        """Rows that wait, per stream in version order, each with its events."""
+        if stream is None:
+            return outbox_rows(await self._connections.fetch(statement("outbox_pending"), rows_max))
+        return outbox_rows(await self._connections.fetch(statement("outbox_of_stream"), rows_max, stream))
+
+    async def remove(self, rows: Sequence[OutboxRow]) -> None:
+        """Forget rows that have been published; unknown ones are no error."""
+        if rows:
+            await self._connections.fetch(
+                statement("outbox_remove"),
+                [row.service for row in rows],
+                [row.stream for row in rows],
+                [row.first_version for row in rows],
+            )
+
+
+class PostgresReader:
+    """Reads all services' events in the global order; its role must be one that may."""
+
+    def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
+        self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
+        self._page_bytes_max = page_bytes_max
+
+    @property
+    def outbox(self) -> PostgresOutbox:
+        """What any service has not published; for a role that may."""
+        return PostgresOutbox(self.connections)
+
+    async def read_all(self, after: Position, events_max: int) -> Page:
+        """A page of up to `events_max` events after `after`, none that a running transaction could still precede."""
+        rows = await self.connections.fetch(statement("read_all"), *after, events_max, self._page_bytes_max)
+        events = recorded(rows)
+        return Page(events, events[-1].position if events else after, self._full(events, events_max))
+
+    async def end(self) -> Position:
+        """The last event that is final; START if there is none."""
+        rows = await self.connections.fetch(statement("end"))
+        return Position(*rows[0]) if rows else START
+
+    async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
+        """A page of up to `events_max` events of these types after `after`, none after `until`, which must be final."""
+        rows = await self.connections.fetch(
+            statement("read_types"), *after, *until, list(types), events_max, self._page_bytes_max
+        )
+        events = recorded(rows)
+        full = self._full(events, events_max)
+        return Page(events, events[-1].position if full else max(after, until), full)
+
+    async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
+        """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
+        return recorded(await self.connections.fetch(statement("read_streams"), list(streams)))
+
+    async def behind(self, after: Position, events_max: int) -> int:
+        """How many events come after `after`, counted up to `events_max`."""
+        rows = await self.connections.fetch(
+            statement("behind"), after.epoch, after.transaction, after.number, events_max
+        )
+        return int(rows[0]["events"])
+
+    def _full(self, events: list[Recorded], events_max: int) -> bool:
+        return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
+
+    async def horizon(self) -> Position:
+        """Everything below it is final: no event will appear there any more."""
+        row = (await self.connections.fetch(statement("horizon")))[0]
+        return Position(row["epoch"], row["transaction_id"], 0)
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self.connections.close()

@@ -1,0 +1,117 @@
+"""Between the log's records and the arrays and rows of its SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from services.kit.domain.errors import ZerocartError
+from services.kit.eventstore.connections import statement
+from services.kit.eventstore.port import (
+    Append,
+    Appended,
+    Conflict,
+    Duplicate,
+    Mark,
+    OutboxRow,
+    Position,
+    Recorded,
+    Result,
+)
+
+if TYPE_CHECKING:
+    from asyncpg import Connection, Record
+
+__all__ = ["append_once", "find_marks", "outbox_rows", "recorded"]
+
+SEPARATOR = "\x1f"
+NO_MARK = Mark("")
+
+
+async def append_once(connection: Connection, appends: Sequence[Append]) -> list[Result]:
+    """Append a batch in which no stream and no mark is there twice."""
+    rows = await connection.fetch(statement("append"), *_arguments(appends))
+    done = {row["stream"]: row for row in rows}
+    left = [append.mark.key for append in appends if append.mark and append.stream not in done]
+    repeated = await find_marks(connection, left) if left else {}
+    return [_result(append, done.get(append.stream), repeated) for append in appends]
+
+
+async def find_marks(connection: Connection, keys: Sequence[str]) -> dict[str, Duplicate]:
+    """What was appended under these keys, by key."""
+    rows = await connection.fetch(statement("marks"), keys)
+    return {
+        row["key"]: Duplicate(
+            Mark(row["key"], row["fingerprint"], row["answer"]),
+            row["stream"],
+            row["version"],
+            Position(row["epoch"], row["transaction_id"], row["position"]),
+        )
+        for row in rows
+    }
+
+
+def recorded(rows: Iterable[Iterable[Any]]) -> list[Recorded]:
+    """Rows of ten columns, as `read_stream.sql` has them."""
+    event, position = Recorded._make, Position._make  # half the time of the constructors, which read by keyword
+    return [
+        event((service, stream, version, position((epoch, transaction, number)), kind, time, data, meta))
+        for service, stream, version, epoch, transaction, number, kind, time, data, meta in rows
+    ]
+
+
+def outbox_rows(rows: Sequence[Record]) -> list[tuple[OutboxRow, list[Recorded]]]:
+    """The rows of `outbox_pending.sql`, put together."""
+    return [
+        (OutboxRow(service, stream, first, last), recorded([row[2:] for row in events]))
+        for (service, stream, first, last), events in groupby(rows, _outbox_row)
+    ]
+
+
+def _outbox_row(row: Record) -> tuple[str, str, int, int]:
+    return row["service"], row["stream"], row["first_version"], row["last_version"]
+
+
+def _result(append: Append, row: Record | None, repeated: dict[str, Duplicate]) -> Result:
+    if row is not None:
+        epoch, transaction = row["epoch"], row["transaction_id"]
+        positions = tuple(Position(epoch, transaction, number) for number in sorted(row["positions"]))
+        return Appended(append.expected_version + len(positions), positions, row["backlog"])
+    if append.mark and append.mark.key in repeated:
+        return repeated[append.mark.key]
+    return Conflict()
+
+
+def _arguments(appends: Sequence[Append]) -> list[str]:
+    """The twelve columns of `append.sql`; ZerocartError if a text could not be told from its neighbours."""
+    marks = [append.mark or NO_MARK for append in appends]
+    events = [
+        (append.stream, str(version), event)
+        for append in appends
+        for version, event in enumerate(append.events, append.expected_version + 1)
+    ]
+    times = {event.time: "" for _, _, event in events}  # the events of an append are usually of one time
+    for time in times:
+        times[time] = time.isoformat()
+    return [
+        _joined([append.stream for append in appends]),
+        _joined([str(append.expected_version) for append in appends]),
+        _joined([str(len(append.events)) for append in appends]),
+        _joined([mark.key for mark in marks]),
+        _joined([mark.fingerprint for mark in marks]),
+        _joined([mark.answer for mark in marks]),
+        _joined([stream for stream, _, _ in events]),
+        _joined([version for _, version, _ in events]),
+        _joined([event.type for _, _, event in events]),
+        _joined([times[event.time] for _, _, event in events]),
+        _joined([event.data for _, _, event in events]),
+        _joined([event.meta for _, _, event in events]),
+    ]
+
+
+def _joined(texts: Sequence[str]) -> str:
+    joined = SEPARATOR.join(texts)
+    if joined.count(SEPARATOR) != len(texts) - 1:
+        raise ZerocartError("bad-append", "a text has the control character U+001F")
+    return joined

@@ -1,0 +1,1 @@
+"""Personal data: encryption per person, the key vault, tokens derived by HMAC."""

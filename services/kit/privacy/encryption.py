@@ -1,0 +1,188 @@
+"""Personal data is sealed in what is stored and published: one key a person, and with the key gone it is gone.
+
+The fields that a contract marks `Personal` leave the message and travel as one ciphertext (AES-256-GCM, NIST SP
+800-38D) in its member `personal`, beside the name of the person whose key opens it. Who reads a message whose key was
+destroyed finds ERASED where text must stand and nothing where it may be absent.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
+
+from pydantic_core import from_json
+
+from services.kit.domain.errors import Invalid
+from services.kit.domain.message import ERASED, Message, PersonalMark, Value
+from services.kit.eventstore.port import Unit
+from services.kit.privacy.vault import NONCE_BYTES, Vault
+
+__all__ = ["PERSONAL", "Fields", "erased", "opened", "personal_fields", "sealed"]
+
+PERSONAL = "personal"
+"""The member of a stored message that holds the sealed part."""
+
+
+M = TypeVar("M", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The personal fields of a model: whether each must be there, and those of the values inside it."""
+
+    own: Mapping[str, bool]
+    inner: Mapping[str, Fields]
+
+    def __bool__(self) -> bool:
+        return bool(self.own or self.inner)
+
+    def paths(self) -> dict[str, Any]:
+        """As Pydantic's `include` and `exclude` want them."""
+        return {**dict.fromkeys(self.own, True), **{name: fields.paths() for name, fields in self.inner.items()}}
+
+
+@cache
+def personal_fields(model: type[Value]) -> Fields:
+    """What is personal in a model; TypeError where a mark stands in a collection, which nothing here could seal."""
+    own: dict[str, bool] = {}
+    inner: dict[str, Fields] = {}
+    for name, field in model.model_fields.items():
+        marked = any(isinstance(each, PersonalMark) for each in field.metadata)
+        if marked or _is_marked(field.annotation):
+            own[name] = field.is_required()
+        for value in _values_in(field.annotation):
+            if fields := personal_fields(value):
+                if get_origin(field.annotation) in (tuple, list, dict):
+                    raise TypeError(f"{model.__name__}.{name}: personal data in a collection")
+                inner[name] = fields
+    return Fields(own, inner)
+
+
+def _is_marked(annotation: object) -> bool:
+    if get_origin(annotation) is Annotated:
+        return any(isinstance(each, PersonalMark) for each in get_args(annotation)[1:])
+    return any(_is_marked(part) for part in get_args(annotation))
+
+
+def _values_in(annotation: object) -> list[type[Value]]:
+    if isinstance(annotation, type) and issubclass(annotation, Value):
+        return [annotation]
+    return [value for part in get_args(annotation) for value in _values_in(part)]
+
+
+@cache
+def _paths(model: type[Message]) -> dict[str, Any]:
+    return personal_fields(model).paths()
+
+
+async def sealed(vault: Vault, messages: Sequence[Message], unit: Unit | None = None) -> list[str]:
+    """Each message as the JSON that is stored and published; within the transaction `unit`, if one is open."""
+    return [await _sealed(vault, message, unit) for message in messages]
+
+
+async def _sealed(vault: Vault, message: Message, unit: Unit | None) -> str:
+    paths = _paths(type(message))
+    personal = message.model_dump_json(exclude_none=True, include=paths) if paths else "{}"
+    if personal == "{}":
+        return message.write()
+    person = message.person
+    part: dict[str, str] = {"person": person}
+    if (key := await vault.key_for(person, unit)) is not None:  # nothing is kept of somebody who was erased
+        part["sealed"] = _encrypt(key, personal, _about(type(message), person))
+    clear = message.model_dump_json(exclude_none=True, exclude=paths)
+    return f'{clear[:-1]},"{PERSONAL}":{json.dumps(part)}}}'
+
+
+async def opened(
+    vault: Vault, found: Sequence[tuple[type[Message], str | bytes]], unit: Unit | None = None
+) -> list[Message]:
+    """The messages that stand in these texts; pydantic.ValidationError if one is none.
+
+    Invalid if a sealed part was altered or belongs to another message.
+    """
+    parsed = [_parsed(model, data) for model, data in found]
+    persons = {each.person for each in parsed if each.sealed}
+    keys: Mapping[str, bytes] = await vault.keys_of(persons, unit) if persons else {}
+    return [_opened(each, keys.get(each.person)) for each in parsed]
+
+
+def erased(message: M) -> M:
+    """The message as it is read when the key of its person is gone."""
+    model = type(message)
+    clear = json.loads(message.model_dump_json(exclude_none=True, exclude=_paths(model)))
+    return model.read_parsed(_joined(personal_fields(model), clear, None))
+
+
+class _Parsed(NamedTuple):
+    """A message as it was found: taken apart only if some of it belongs to a person."""
+
+    model: type[Message]
+    content: str | bytes | dict[str, Any]
+    person: str = ""
+    sealed: str = ""
+
+
+def _parsed(model: type[Message], data: str | bytes) -> _Parsed:
+    whole = _Parsed(model, data)
+    if not _paths(model) or PERSONAL not in (data if isinstance(data, str) else data.decode(errors="replace")):
+        return whole
+    try:
+        content: Any = from_json(data)
+        part: Any = content.pop(PERSONAL)
+        person, sealed = part["person"], part.get("sealed", "")
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return whole  # reading it as it is will say what is wrong
+    if not isinstance(person, str) or not isinstance(sealed, str):
+        return whole
+    return _Parsed(model, content, person, sealed)
+
+
+def _opened(found: _Parsed, key: bytes | None) -> Message:
+    if not isinstance(found.content, dict):
+        return found.model.read(found.content)
+    personal: Any = None
+    if found.sealed and key is not None:
+        personal = from_json(_decrypt(key, found.sealed, _about(found.model, found.person)))
+    return found.model.read_parsed(_joined(personal_fields(found.model), found.content, personal))
+
+
+def _joined(fields: Fields, clear: dict[str, Any], personal: dict[str, Any] | None) -> dict[str, Any]:
+    whole = dict(clear)
+    for name, required in fields.own.items():
+        if personal is not None and name in personal:
+            whole[name] = personal[name]
+        elif required:
+            whole.setdefault(name, ERASED)
+    for name, inner in fields.inner.items():
+        if isinstance(value := whole.get(name), dict):
+            part: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType] - it came from JSON
+            whole[name] = _joined(inner, part, None if personal is None else personal.get(name))
+    return whole
+
+
+def _about(model: type[Message], person: str) -> bytes:
+    """What a ciphertext belongs to: it cannot be moved to another person or kind of message."""
+    return f"{model.type} {person}".encode()
+
+
+def _encrypt(key: bytes, text: str, about: bytes) -> str:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    nonce = os.urandom(NONCE_BYTES)
+    return base64.b64encode(nonce + AESGCM(key).encrypt(nonce, text.encode(), about)).decode()
+
+
+def _decrypt(key: bytes, text: str, about: bytes) -> bytes:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        whole = base64.b64decode(text, validate=True)
+        return AESGCM(key).decrypt(whole[:NONCE_BYTES], whole[NONCE_BYTES:], about)
+    except (InvalidTag, ValueError) as error:
+        raise Invalid("bad-seal", "the sealed part of a message was altered or belongs to another one") from error

@@ -1,0 +1,192 @@
+"""The vault: one key for each person, wrapped by a key that the database never sees; erasing a person destroys it.
+
+A person has a row for ever once they had one: of somebody erased it holds no key, so that nobody makes a new one.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.port import Unit
+from services.kit.privacy.hmac_tokens import derive, several
+
+if TYPE_CHECKING:
+    from services.kit.eventstore.connections import Connections
+
+__all__ = ["CACHE_KEYS_MAX", "CACHE_SECONDS", "NONCE_BYTES", "MemoryVault", "PostgresVault", "Vault", "Wrapping"]
+
+NONCE_BYTES = 12
+KEY_BYTES = 32
+CACHE_KEYS_MAX = 10_000
+CACHE_SECONDS = 60.0
+"""How long a process may still read what is about somebody who was erased elsewhere."""
+MAKE_ATTEMPTS_MAX = 5
+
+FIND = "SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])"
+MAKE = "INSERT INTO vault.keys (person, wrapped) VALUES ($1, $2) ON CONFLICT (person) DO NOTHING RETURNING person"
+ERASE = """
+    INSERT INTO vault.keys (person, erased_at) VALUES ($1, now())
+    ON CONFLICT (person) DO UPDATE SET wrapped = NULL, erased_at = now() WHERE keys.wrapped IS NOT NULL
+"""
+WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
+REWRAP_ROWS_MAX = 500
+REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 RETURNING person"
+"""Only what is still as it was read: an erasure that came in between must not be undone."""
+
+
+class Vault(Protocol):
+    """Where persons' keys are; `unit` is the caller's open transaction, if there is one."""
+
+    async def key_for(self, person: str, unit: Unit | None = None) -> bytes | None:
+        """The person's key, made if there was none; None if they were erased."""
+        ...
+
+    async def keys_of(self, persons: Collection[str], unit: Unit | None = None) -> Mapping[str, bytes]:
+        """The keys of those who have one."""
+        ...
+
+    async def erase(self, person: str, unit: Unit) -> None:
+        """Destroy the person's key when the transaction commits, for ever."""
+        ...
+
+
+class Wrapping:
+    """Wraps persons' keys; several secrets may be given while one is being replaced, the first wraps."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    def wrap(self, person: str, key: bytes) -> bytes:
+        """The key as it may be stored; ZerocartError if there is no secret."""
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + AESGCM(self._wrapping_keys()[0]).encrypt(nonce, key, person.encode())
+
+    def unwrap(self, person: str, wrapped: bytes) -> bytes:
+        """The key; Unavailable if none of the secrets wrapped it: somebody has to give the right one first."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        for key in self._wrapping_keys():
+            try:
+                return AESGCM(key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
+            except InvalidTag:
+                continue
+        raise Unavailable("vault-locked", "none of the keys in ZEROCART_VAULT_KEYS opens this person's key")
+
+    def newest_opens(self, person: str, wrapped: bytes) -> bool:
+        """Whether the key is wrapped by the first secret, which is the one that stays."""
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        try:
+            AESGCM(self._wrapping_keys()[0]).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
+        except InvalidTag:
+            return False
+        return True
+
+    def _wrapping_keys(self) -> list[bytes]:
+        return [base64.urlsafe_b64decode(derive(secret, "vault") + "=") for secret in several(self._secret())]
+
+
+class PostgresVault:
+    """The vault in the log database, with a bounded cache; with `cache_seconds` 0 every key is asked for anew."""
+
+    def __init__(self, connections: Connections, secret: Secret, *, cache_seconds: float = CACHE_SECONDS) -> None:
+        self._connections = connections
+        self._wrapping = Wrapping(secret)
+        self._cache_seconds = cache_seconds
+        self._known: OrderedDict[str, tuple[bytes | None, float]] = OrderedDict()
+
+    async def key_for(self, person: str, unit: Unit | None = None) -> bytes | None:
+        """The person's key, made if there was none; None if they were erased."""
+        for _ in range(MAKE_ATTEMPTS_MAX):
+            found = await self._find([person], unit)
+            if person in found:
+                return found[person]
+            key = os.urandom(KEY_BYTES)
+            if await self._fetch(unit, MAKE, person, self._wrapping.wrap(person, key)):
+                self._remember(person, key, unit)
+                return key
+        raise Unavailable("contention", "a person's key is being made elsewhere")
+
+    async def keys_of(self, persons: Collection[str], unit: Unit | None = None) -> Mapping[str, bytes]:
+        """The keys of those who have one."""
+        found = await self._find(persons, unit)
+        return {person: key for person, key in found.items() if key is not None}
+
+    async def erase(self, person: str, unit: Unit) -> None:
+        """Destroy the person's key when the transaction commits."""
+        await unit.execute(ERASE, person)
+        self._known.pop(person, None)
+
+    async def rewrap(self) -> tuple[int, list[str]]:
+        """Wrap with the first secret what another one wrapped: how many keys, and the persons whose key none opens.
+
+        May run while everything else does, and again: what is done is left alone, and who is erased meanwhile stays so.
+        """
+        done, last = 0, ""
+        locked: list[str] = []
+        while rows := await self._fetch(None, WRAPPED, last, REWRAP_ROWS_MAX):
+            for row in rows:
+                last, wrapped = str(row["person"]), row["wrapped"]
+                assert isinstance(wrapped, bytes)
+                if self._wrapping.newest_opens(last, wrapped):
+                    continue
+                try:
+                    again = self._wrapping.wrap(last, self._wrapping.unwrap(last, wrapped))
+                except Unavailable:
+                    locked.append(last)
+                    continue
+                done += len(await self._fetch(None, REWRAP, last, wrapped, again))
+        return done, locked
+
+    async def _find(self, persons: Collection[str], unit: Unit | None) -> dict[str, bytes | None]:
+        now = time.monotonic()
+        found = {person: known[0] for person in persons if (known := self._known.get(person)) and known[1] > now}
+        if missing := [person for person in persons if person not in found]:
+            for row in await self._fetch(unit, FIND, missing):
+                person, wrapped = str(row["person"]), row["wrapped"]
+                found[person] = self._wrapping.unwrap(person, wrapped) if isinstance(wrapped, bytes) else None
+                self._remember(person, found[person], unit)
+        return found
+
+    async def _fetch(self, unit: Unit | None, sql: str, *arguments: object) -> Collection[Mapping[str, object]]:
+        if unit is not None:
+            return await unit.fetch(sql, *arguments)
+        return [dict(row) for row in await self._connections.fetch(sql, *arguments)]
+
+    def _remember(self, person: str, key: bytes | None, unit: Unit | None) -> None:
+        if unit is not None or not self._cache_seconds:
+            return  # the unit's transaction may roll back, and what is sealed with a key that was never kept is lost
+        self._known[person] = (key, time.monotonic() + self._cache_seconds)
+        self._known.move_to_end(person)
+        if len(self._known) > CACHE_KEYS_MAX:
+            self._known.popitem(last=False)
+
+
+class MemoryVault:
+    """A vault in memory."""
+
+    def __init__(self) -> None:
+        self._keys: dict[str, bytes | None] = {}
+
+    async def key_for(self, person: str, unit: Unit | None = None) -> bytes | None:
+        """The person's key, made if there was none."""
+        return self._keys.setdefault(person, os.urandom(KEY_BYTES))
+
+    async def keys_of(self, persons: Collection[str], unit: Unit | None = None) -> Mapping[str, bytes]:
+        """The keys of those who have one."""
+        return {person: key for person in persons if (key := self._keys.get(person)) is not None}
+
+    async def erase(self, person: str, unit: Unit | None = None) -> None:
+        """Destroy the person's key."""
+        self._keys[person] = None

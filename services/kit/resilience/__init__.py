@@ -1,0 +1,1 @@
+"""Outgoing calls: timeouts, retries and circuit breakers."""

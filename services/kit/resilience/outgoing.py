@@ -1,0 +1,207 @@
+"""Calls to whoever is not ours: a timeout, retries, a circuit breaker and a bulkhead for each target.
+
+Retries are tenacity's, with exponential backoff and full jitter (Brooker, "Exponential Backoff And Jitter") and never
+before what `Retry-After` asks for. The breaker (Nygard, "Release It!") is ours: the libraries at hand let every waiting
+call through at once as the half-open probe (docs/decisions/0012).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
+
+__all__ = ["Breaker", "CallFailed", "Policy", "Target"]
+
+T = TypeVar("T")
+
+
+class CallFailed(Exception):
+    """The target did not do it; `transient` if asking again may help, not before `retry_after_seconds`."""
+
+    def __init__(self, code: str, detail: str, *, transient: bool, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.transient = transient
+        self.retry_after_seconds = retry_after_seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a target is treated; `name` is a label of metrics, so there are few of them."""
+
+    name: str
+    timeout_seconds: float = 10.0
+    """For one attempt."""
+    attempts_max: int = 3
+    first_delay_seconds: float = 0.2
+    delay_seconds_max: float = 3.0
+    """Who asks us to wait longer is not waited for: the caller's own timer is."""
+    failures_max: int = 5
+    """Failures in a row that open the circuit."""
+    open_seconds: float = 10.0
+    """How long nothing is asked then, before one call probes."""
+    in_flight_max: int = 20
+    turn_seconds_max: float = 5.0
+    """For a turn among our own calls: a burst of ours is no failure of the target's, and costs a step no attempt."""
+
+
+class Breaker:
+    """Closed, open, or half open with exactly one probe on its way."""
+
+    def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
+        self._policy = policy
+        self._now = now
+        self._failures = 0
+        self._opened_at = 0.0
+        self._probing = False
+
+    @property
+    def state(self) -> str:
+        """`closed`, `open` or `half-open`."""
+        if self._failures < self._policy.failures_max:
+            return "closed"
+        return "half-open" if self._probing or self.seconds_left <= 0 else "open"
+
+    @property
+    def seconds_left(self) -> float:
+        """How long until a probe may go."""
+        return self._opened_at + self._policy.open_seconds - self._now()
+
+    def admit(self) -> bool:
+        """Whether a call may go now, as the probe if the state was half-open; what came of it must be said."""
+        match self.state:
+            case "closed":
+                return True
+            case "half-open" if not self._probing:
+                self._probing = True
+                return True
+            case _:
+                return False
+
+    def succeeded(self) -> None:
+        """The target answered: close."""
+        self._failures = 0
+        self._probing = False
+
+    def failed(self, *, probe: bool = False) -> None:
+        """It did not: count, and open if that was one too many."""
+        self._failures += 1
+        if self._failures >= self._policy.failures_max:
+            self._opened_at = self._now()
+        self.gave_up(probe=probe)
+
+    def gave_up(self, *, probe: bool = False) -> None:
+        """Nothing was learnt: the caller went away."""
+        if probe:  # a call that is older than the opened circuit says nothing about the probe on its way
+            self._probing = False
+
+
+class Target:
+    """One party that is called; share it between all calls to that party."""
+
+    def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
+        self.policy = policy
+        self.breaker = Breaker(policy, now)
+        self._turns = asyncio.Semaphore(policy.in_flight_max)
+
+    async def call(self, work: Callable[[], Awaitable[T]], *, attempts_max: int | None = None) -> T:
+        """What `work` answers, tried again while that may help and is safe (the caller says so by `attempts_max`).
+
+        Raises CallFailed; whatever else `work` raises goes to the caller as it is.
+        """
+        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(attempts_max or self.policy.attempts_max),
+            wait=self._delay,
+            retry=retry_if_exception(self._worth_repeating),
+            reraise=True,
+        )
+        return await retrying(self._attempt, work)
+
+    def _delay(self, state: RetryCallState) -> float:
+        from tenacity import wait_random_exponential
+
+        wait = wait_random_exponential(multiplier=self.policy.first_delay_seconds, max=self.policy.delay_seconds_max)
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after_seconds if isinstance(error, CallFailed) else 0.0
+        return max(wait(state), asked)
+
+    def _worth_repeating(self, error: BaseException) -> bool:
+        if not isinstance(error, CallFailed) or not error.transient:
+            return False
+        return error.retry_after_seconds <= self.policy.delay_seconds_max
+
+    async def _attempt(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            async with asyncio.timeout(self.policy.turn_seconds_max):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            self._report("full", None)
+            detail = f"{self.policy.name} is busy with our other calls"
+            raise CallFailed("too-many-calls", detail, transient=True) from error
+        try:
+            return await self._in_turn(work)
+        finally:
+            self._turns.release()
+
+    async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> T:
+        before = self.breaker.state
+        if not self.breaker.admit():
+            self._report("open", None)
+            wait = max(self.breaker.seconds_left, 0.0)
+            raise CallFailed("circuit-open", f"{self.policy.name} is away", transient=True, retry_after_seconds=wait)
+        started = time.perf_counter()
+        try:
+            return await self._tried(work, probe=before == "half-open")
+        finally:
+            METRICS.observe_seconds("outgoing_call", time.perf_counter() - started, target=self.policy.name)
+            self._tell_of_change(before)
+
+    async def _tried(self, work: Callable[[], Awaitable[T]], *, probe: bool) -> T:
+        try:
+            async with asyncio.timeout(self.policy.timeout_seconds):
+                answer = await work()
+        except TimeoutError as error:
+            self._failed("timeout", error, probe=probe)
+            raise CallFailed("timed-out", f"{self.policy.name} did not answer in time", transient=True) from error
+        except CallFailed as error:
+            if error.transient:
+                self._failed("failed", error, probe=probe)
+            else:
+                self.breaker.succeeded()  # it is there, and says no
+                self._report("refused", None)
+            raise
+        except BaseException:
+            self.breaker.gave_up(probe=probe)
+            raise
+        self.breaker.succeeded()
+        self._report("done", None)
+        return answer
+
+    def _failed(self, outcome: str, error: Exception, *, probe: bool) -> None:
+        self.breaker.failed(probe=probe)
+        self._report(outcome, error)
+
+    def _report(self, outcome: str, error: Exception | None) -> None:
+        METRICS.count("outgoing_calls", target=self.policy.name, outcome=outcome)
+        if error is not None:  # its detail is the target's own words: those may be about a person
+            code = error.code if isinstance(error, CallFailed) else type(error).__name__
+            log("outgoing call failed", level=logging.WARNING, target=self.policy.name, outcome=outcome, code=code)
+
+    def _tell_of_change(self, before: str) -> None:
+        state = self.breaker.state
+        if (before == "closed") != (state == "closed"):
+            METRICS.count("outgoing_circuit_changes", target=self.policy.name, state=state)
+            log("circuit changed", level=logging.WARNING, target=self.policy.name, state=state)

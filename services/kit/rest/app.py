@@ -1,0 +1,270 @@
+"""The REST part of a service: FastAPI with problem+json errors (RFC 9457), bounded JSON and idempotent commands.
+
+Idempotency-Key: draft-ietf-httpapi-idempotency-key-header. The same key with the same body gets the first answer again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from services.kit.auth.access import Caller, check_rules
+from services.kit.auth.tokens import verifier
+from services.kit.commands.handler import Cause, Outcome
+from services.kit.config.settings import Settings
+from services.kit.domain.errors import FieldError, Invalid, KeyReused, Unavailable, ZerocartError
+from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.port import Mark
+from services.kit.rest.limits import Limits
+from services.kit.rest.problems import RESPONSES, headers_of, problem, status_of
+from services.kit.rest.routes import JsonRoute, json_router
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
+from services.kit.telemetry.tracing import Span, span
+from services.kit.wire.asgi import App, Receive, Scope, Send, header
+
+__all__ = [
+    "HEADERS", "ExpectedVersion", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid", "respond",
+    "rest_app",
+]  # fmt: skip
+
+IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+ENTITY_TAG = re.compile(r'"([0-9]{1,9})"')
+
+
+async def _unmarked_cause(request: Request) -> Cause:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    return Cause(at=datetime.now(UTC), principal=caller and caller.principal)
+
+
+async def _rest_cause(request: Request) -> Cause:
+    caller: Caller | None = getattr(request.state, "caller", None)
+    cause = await _unmarked_cause(request)
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return cause
+    if not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
+    query = request.scope["query_string"]  # the same body with `draft=true` is another request
+    fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
+    whose = caller.subject if caller else ""  # a key means something to its own caller only
+    return replace(cause, mark=Mark(f"{whose} {request.method} {request.url.path} {key}", fingerprint))
+
+
+async def _expected_version(request: Request) -> int | None:
+    text = request.headers.get("if-match")
+    if text in (None, "*"):
+        return None
+    match = ENTITY_TAG.fullmatch(text)
+    if match is None:
+        raise Invalid("bad-if-match", 'If-Match must be an ETag that we gave, such as "3"')
+    return int(match[1])
+
+
+RestCause = Annotated[Cause, Depends(_rest_cause)]
+"""Parameter of a command's route: when it came, and the mark of its Idempotency-Key."""
+
+UnmarkedCause = Annotated[Cause, Depends(_unmarked_cause)]
+"""The same for a command that looks at no Idempotency-Key: done twice it is done once, but a password reset is mailed
+again (nothing may be kept that tells whether there is an account)."""
+
+ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
+"""Parameter of a command's route: the version that If-Match names, if any."""
+
+HEADERS: Mapping[object, Mapping[str, Any]] = {
+    _rest_cause: {
+        "name": "Idempotency-Key",
+        "description": (
+            "A text of the client's choice for this one request, such as a UUID. Sent again with the same key, the "
+            "request is done once and gets the first answer again; the key of another request is refused (422)."
+        ),
+        "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
+        "example": "5f0c2f6e-58a5-4c0e-9a55-0d7e5c1f2b6d",
+    },
+    _expected_version: {
+        "name": "If-Match",
+        "description": "The `ETag` of an earlier answer: refused (412) if the version is another one by now.",
+        "schema": {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG.pattern})$"},
+        "example": '"3"',
+    },
+}
+"""As OpenAPI describes what these dependencies read: a parameter of FastAPI would be built anew for every route."""
+
+
+async def respond(
+    relay: Relay,
+    cause: Cause,
+    act: Callable[[Cause], Awaitable[Outcome[Any]]],
+    *,
+    status: int,
+    body: Mapping[str, object],
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
+
+    Kafka is asked for before anything is recorded, so that nothing is accepted while it is known to be away.
+    """
+    if cause.mark is not None:
+        answer = json.dumps({"status": status, "body": body, "headers": dict(headers or {})})
+        cause = replace(cause, mark=replace(cause.mark, answer=answer))
+    await relay.publisher.ensure_available()
+    outcome = await act(cause)
+    if outcome.repeated is not None:
+        return replay(outcome, cause)
+    return answered(status, body, headers or {}, outcome)
+
+
+def answered(status: int, body: Mapping[str, object], headers: Mapping[str, str], outcome: Outcome[Any]) -> Response:
+    """The JSON answer to a command."""
+    content = json.dumps({**body, "position": str(outcome.position)})
+    tagged = {**headers, "ETag": f'"{outcome.version}"'}
+    return Response(content, status_code=status, headers=tagged, media_type="application/json")
+
+
+def replay(outcome: Outcome[Any], cause: Cause) -> Response:
+    """The first answer to a repeated Idempotency-Key; KeyReused if it was given for another request."""
+    first = outcome.repeated.mark if outcome.repeated else None
+    if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:
+        raise KeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+    answer: dict[str, Any] = json.loads(first.answer)
+    headers = {**answer["headers"], "Idempotent-Replayed": "true"}
+    return answered(answer["status"], answer["body"], headers, outcome)
+
+
+def rest_app(
+    settings: Settings, routers: Sequence[APIRouter], refusal: Callable[[Scope], ZerocartError | None] = lambda _: None
+) -> FastAPI:
+    """A FastAPI application of these routers, with our errors; `refusal` says what is not even looked at."""
+    # no document of each service: scripts/openapi.py makes one of all, which the edge serves without waking anybody
+    app = FastAPI(
+        title=f"zerocart {settings.service}",
+        redirect_slashes=False,
+        openapi_url=None,
+        generate_unique_id_function=attrgetter("name"),
+    )
+    app.state.verifier = verifier(settings)
+    app.state.limits = Limits(settings.rates)
+    app.state.routes = [route for router in routers for route in router.routes]
+    check_rules(app.state.routes)
+    for router in routers:
+        app.include_router(router, responses=RESPONSES)
+    app.add_exception_handler(ZerocartError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_middleware(_Traced, refusal=refusal)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"],
+            expose_headers=["ETag", "Location", "Retry-After", "Idempotent-Replayed"],
+        )  # fmt: skip
+    return app
+
+
+class _Traced:
+    """Continues the caller's trace and counts the answer, which there is whatever breaks.
+
+    An error that went on to the server would close the connection on which the edge sends the next one's request.
+    """
+
+    def __init__(self, app: App, refusal: Callable[[Scope], ZerocartError | None]) -> None:
+        self._app = app
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        with span(scope["method"], "server", parent=header(scope, b"traceparent")) as serving:
+            begun = False
+
+            async def counted(message: Scope) -> None:
+                nonlocal begun
+                if message["type"] == "http.response.start":
+                    begun = True
+                    METRICS.count("requests", method=scope["method"], status=str(message["status"]))
+                    _describe(serving, scope, message["status"])
+                await send(message)
+
+            try:
+                if error := self._refusal(scope):
+                    await _refused(error)(scope, receive, counted)
+                else:
+                    await self._app(scope, receive, counted)
+            except Exception as error:
+                if begun:
+                    raise
+                await _broken(error)(scope, receive, counted)
+
+
+def _describe(serving: Span, scope: Scope, status: int) -> None:
+    """By the route, never by the address: that may hold anything."""
+    route = getattr(scope.get("route"), "path", "")
+    serving.rename(f"{scope['method']} {route}".strip())
+    serving.set("http.request.method", scope["method"])
+    serving.set("http.route", route)
+    serving.set("http.response.status_code", status)
+
+
+async def _on_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ZerocartError)
+    return _refused(error)
+
+
+def _refused(error: ZerocartError) -> Response:
+    if isinstance(error, Unavailable):
+        log("request must come again", level=logging.WARNING, code=error.code)
+    METRICS.count("errors", type=error.code)
+    fields = error.fields if isinstance(error, Invalid) else ()
+    return problem(status_of(error), error.code, error.detail, fields, headers_of(error))
+
+
+async def _on_validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    METRICS.count("errors", type="invalid")
+    invalid = not_valid(error.errors())
+    return problem(422, invalid.code, invalid.detail, invalid.fields)
+
+
+def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
+    """What Pydantic found wrong."""
+    return Invalid("invalid", "some fields are not valid", tuple(_field_error(part) for part in found))
+
+
+def _field_error(part: Mapping[str, Any]) -> FieldError:
+    place = ".".join(str(step) for step in part["loc"] if step != "body")
+    return FieldError(place or "body", str(part["type"]), str(part["msg"]))
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:  # Starlette names the methods of the first route only that has this path
+        headers["Allow"] = ", ".join(sorted(_methods(request)))
+    codes = {404: "not-found", 405: "method-not-allowed", 415: "unsupported-media-type"}
+    return problem(error.status_code, codes.get(error.status_code, "http-error"), error.detail, (), headers)
+
+
+def _methods(request: Request) -> set[str]:
+    routes: Sequence[object] = request.app.state.routes  # in `app.routes` is what FastAPI makes of routers
+    matching = (each for each in routes if isinstance(each, APIRoute) and each.path_regex.match(request.url.path))
+    methods = {method for route in matching for method in route.methods or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+def _broken(error: Exception) -> Response:
+    METRICS.count("errors", type=type(error).__name__)
+    log("request failed", level=logging.ERROR, error=error)
+    return problem(500, "internal", "something broke here; it has been logged")

@@ -1,0 +1,92 @@
+"""Routes that read JSON: bounded in size and time, strict, and only from whom a route lets in as often as it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+
+from services.kit.auth.access import Access, rule_of
+from services.kit.domain.errors import Unreadable
+from services.kit.rest.limits import limit_of
+from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
+from services.kit.wire.strict_json import read_json
+
+__all__ = ["BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "json_router"]
+
+BODY_BYTES_MAX = 1_000_000
+SMALL_BODY_BYTES_MAX = 16_384
+UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
+
+
+class JsonRequest(Request):
+    """A bounded request, whose JSON is strict, and that is free of NUL (which Postgres cannot store in text)."""
+
+    bytes_max = BODY_BYTES_MAX
+
+    async def body(self) -> bytes:
+        """The whole body; TooLarge above `bytes_max`, TooSlow if it does not come."""
+        if not hasattr(self, "_body"):
+            self._body = await read_body(self.receive, self.bytes_max, BODY_SECONDS_MAX)
+        return self._body
+
+    async def check(self) -> None:
+        """Read the body, if there is one; TooLarge, UnsupportedType or Unreadable if it cannot be used."""
+        if "\0" in self.scope["path"] or b"%00" in self.scope["query_string"]:
+            raise Unreadable("bad-address", "an address may not contain NUL")
+        if not await self.body():
+            return
+        media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
+        if media_type.strip() != "application/json" or parameters.strip() not in UTF_8:
+            raise UnsupportedType("unsupported-media-type", "send application/json, in UTF-8")
+        if self.headers.get("content-encoding", "identity") != "identity":
+            raise UnsupportedType("unsupported-encoding", "send the body as it is, without Content-Encoding")
+        self._json = read_json(self._body)
+
+    async def json(self) -> Any:
+        """The body as JSON; Unreadable if it is none."""
+        if not hasattr(self, "_json"):
+            self._json = read_json(await self.body())
+        return self._json
+
+
+class JsonRoute(APIRoute):
+    """A route that reads JSON by JsonRequest."""
+
+    request_class = JsonRequest
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's handler on our request."""
+        handle = super().get_route_handler()
+        rule, limit = rule_of(self), limit_of(self)
+
+        async def bounded(request: Request) -> Response:
+            checked = self.request_class(request.scope, request.receive)
+            # before a byte of the body is read for somebody whom we do not know, or who has been here too often
+            if isinstance(rule, Access):
+                await rule(checked)
+            if limit is not None:
+                await limit(checked)
+            await checked.check()  # here, because FastAPI would make one vague error of whatever this raises
+            return await handle(checked)
+
+        return bounded
+
+
+class SmallJsonRequest(JsonRequest):
+    """A request with little to say, as from whom we do not know."""
+
+    bytes_max = SMALL_BODY_BYTES_MAX
+
+
+class SmallJsonRoute(JsonRoute):
+    """A route that reads JSON by SmallJsonRequest."""
+
+    request_class = SmallJsonRequest
+
+
+def json_router(*, small: bool = False) -> APIRouter:
+    """A router whose routes are JsonRoutes, for bodies of at most SMALL_BODY_BYTES_MAX if they are `small`."""
+    return APIRouter(route_class=SmallJsonRoute if small else JsonRoute)

@@ -1,0 +1,62 @@
+"""Telling the local cluster how busy this process is, as queue-proxy tells Knative's autoscaler.
+
+One line `<open requests>` on the pipe ZEROCART_REPORT_FD: `0` when ready to serve, then whenever the number leaves or
+reaches zero, and otherwise at most every REPORT_SECONDS.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from services.kit.wire.asgi import App, Receive, Scope, Send
+
+__all__ = ["REPORT_SECONDS", "reported"]
+
+REPORT_SECONDS = 0.2
+
+
+def reported(app: App) -> App:
+    """`app`, reporting if somebody listens; otherwise `app` itself."""
+    fd = os.environ.get("ZEROCART_REPORT_FD")
+    return _Reporter(app, int(fd)) if fd else app
+
+
+class _Reporter:
+    def __init__(self, app: App, fd: int) -> None:
+        self._app = app
+        self._fd = fd
+        self._open = 0
+        self._said_at = 0.0
+        os.set_blocking(fd, False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, self._announcing(send))
+            return
+        self._change(1)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._change(-1)
+
+    def _announcing(self, send: Send) -> Send:
+        async def announce(event: Scope) -> None:
+            await send(event)
+            if event["type"] == "lifespan.startup.complete":
+                self._say()
+
+        return announce
+
+    def _change(self, by: int) -> None:
+        self._open += by
+        left_or_reached_zero = self._open == 0 or (self._open == 1 and by == 1)
+        if left_or_reached_zero or time.monotonic() - self._said_at > REPORT_SECONDS:
+            self._say()
+
+    def _say(self) -> None:
+        self._said_at = time.monotonic()
+        try:
+            os.write(self._fd, b"%d\n" % self._open)
+        except (BlockingIOError, BrokenPipeError):
+            return  # a listener that does not read must not stop the service

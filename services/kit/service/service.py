@@ -1,0 +1,214 @@
+"""A service as an ASGI application: event door, health, metrics, and the REST part, loaded when first asked for.
+
+FastAPI is most of a cold start. A service that is woken by an event does not need it, so it does not pay for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import TYPE_CHECKING
+
+from services.kit.auth.tokens import bearer, door_verifier
+from services.kit.config.settings import Settings
+from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartError
+from services.kit.events.endpoint import Door
+from services.kit.events.handlers import Reactions
+from services.kit.eventstore.metrics_store import Keeper, age_seconds
+from services.kit.eventstore.outbox import Relay
+from services.kit.service.host import Host
+from services.kit.service.keepalive import warm
+from services.kit.telemetry import tracing
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.metrics import METRICS
+from services.kit.wire.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty
+
+if TYPE_CHECKING:
+    from fastapi import APIRouter, FastAPI
+
+__all__ = [
+    "HEADERS_BYTES_MAX",
+    "REQUESTS_IN_FLIGHT_MAX",
+    "SHUTDOWN_SECONDS",
+    "URL_BYTES_MAX",
+    "WARM_AGAIN_SECONDS",
+    "Hook",
+    "Service",
+]
+
+REQUESTS_IN_FLIGHT_MAX = 400
+URL_BYTES_MAX = 8_192
+HEADERS_BYTES_MAX = 32_768
+WARM_AGAIN_SECONDS = 20.0
+SHUTDOWN_SECONDS = 10.0
+COMMAND_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+Hook = Callable[[], Awaitable[None]]
+
+
+class Service:
+    """One service of zerocart, on a host or, if it writes nothing, with settings alone.
+
+    `routers` is called on the first REST request and imports what it needs. `warms` names the services that a command
+    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (the projection has its
+    own).
+    """
+
+    def __init__(
+        self,
+        host: Host | Settings,
+        *,
+        reactions: Reactions | None = None,
+        routers: Callable[[], Sequence[APIRouter]] | None = None,
+        warms: Sequence[str] = (),
+        alone: Collection[str] = (),
+        door: App | None = None,
+        on_start: Sequence[Hook] = (),
+        on_stop: Sequence[Hook] = (),
+        keeper: Keeper | None = None,
+    ) -> None:
+        self._settings = host.settings if isinstance(host, Host) else host
+        self._host = host if isinstance(host, Host) else None
+        self._door = door
+        if reactions and self._host:
+            self._door = Door(reactions, self._host.failures, self._host.handler.vault)
+        self._door_verifier = door_verifier(self._settings)
+        self._routers = routers
+        self._rest: FastAPI | None = None
+        self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
+        self._alone = alone
+        self._warmed_at = -WARM_AGAIN_SECONDS
+        self._on_start = on_start
+        self._on_stop = on_stop
+        self._keeper = keeper or (self._host.keeper if self._host else None)
+        self._background: set[asyncio.Future[object]] = set()
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI 3."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif scope["type"] == "http":
+            await self._http(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if path.startswith("/healthz/"):
+            await send_empty(send, 200 if path in ("/healthz/live", "/healthz/ready") else 404)
+        elif path == "/metrics":
+            await self._metrics(send)
+        else:
+            self._in_flight += 1
+            try:
+                await self._dispatch(path, scope, receive, send)
+            finally:
+                self._in_flight -= 1
+                if self._keeper is not None:
+                    self._keeper.touch()
+
+    async def _dispatch(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
+        if path == "/events":
+            await self._hear(scope, receive, send)
+            return
+        if scope["method"] in COMMAND_METHODS and path not in self._alone:
+            self._warm_others()
+        started = time.perf_counter()
+        if scope["method"] == "HEAD":  # it is answered like GET, and the server keeps the body (RFC 9110, 9.3.2)
+            scope = {**scope, "method": "GET"}
+        await self.rest()(scope, receive, send)
+        METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
+
+    def _refusal(self, scope: Scope) -> ZerocartError | None:
+        """Why a request is not even looked at."""
+        if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
+            return TooLong("address-too-long", f"an address may have {URL_BYTES_MAX} bytes")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES_MAX:
+            return TooManyHeaders("headers-too-long", f"headers may have {HEADERS_BYTES_MAX} bytes")
+        if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
+            return Unavailable("overloaded", "there is too much to do: try again shortly", 1)
+        return None
+
+    async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if refusal := self._refusal(scope):
+            METRICS.count("errors", type=refusal.code)
+            busy = isinstance(refusal, Unavailable)
+            await send_empty(send, 503 if busy else 400, retry_after_seconds=1 if busy else None)
+            return
+        if self._door is None or scope["method"] != "POST":
+            # not tried again by Knative; an event for a service that hears nothing is a wrong Trigger
+            await send_empty(send, 405)
+            return
+        try:
+            if self._door_verifier is not None:
+                await self._door_verifier.verify(bearer(scope))
+        except Unauthenticated as error:
+            log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
+            await send_empty(send, 401)
+        except Unavailable as error:
+            log("event must come again", level=logging.WARNING, code=error.code)
+            await send_empty(send, 503, retry_after_seconds=1)
+        else:
+            await self._door(scope, receive, send)
+
+    def rest(self) -> FastAPI:
+        """The REST part, made when first asked for."""
+        if self._rest is None:
+            from services.kit.rest.app import rest_app
+
+            self._rest = rest_app(self._settings, self._routers() if self._routers else (), self._refusal)
+        return self._rest
+
+    def _warm_others(self) -> None:
+        now = time.monotonic()
+        if self._warms and now - self._warmed_at > WARM_AGAIN_SECONDS:
+            self._warmed_at = now
+            for url in self._warms:
+                self._in_background(warm(url))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        for hook in self._on_start:
+            await hook()
+        if self._host is not None:
+            self._in_background(_publish_what_is_left(self._host.relay))
+        METRICS.observe_seconds("cold_start", age_seconds())
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _close(self) -> None:
+        for hook in self._on_stop:
+            await hook()
+        if self._background:
+            await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
+        if self._host is not None:
+            await self._host.close()
+        elif self._keeper is not None:
+            await self._keeper.close()
+        await tracing.close()
+
+    async def _metrics(self, send: Send) -> None:
+        body = METRICS.render()
+        headers = [
+            (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
+            (b"content-length", b"%d" % len(body)),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _in_background(self, work: Awaitable[object]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+async def _publish_what_is_left(relay: Relay) -> None:
+    """Publish what a crashed predecessor committed and did not say."""
+    try:
+        if rows := await relay.drain():
+            log("published what was left", rows=rows)
+    except Unavailable:
+        relay.retry_later()

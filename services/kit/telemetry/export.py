@@ -1,0 +1,92 @@
+"""Spans by OTLP over HTTP, with the OpenTelemetry SDK: imported only where OTEL_EXPORTER_OTLP_ENDPOINT is set.
+
+The SDK reads the other OTEL_ variables itself: headers, timeout, sampler, resource attributes, batch sizes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+
+from opentelemetry import trace as api
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from services.kit.telemetry.logging import log
+from services.kit.telemetry.tracing import Kind
+
+__all__ = ["CLOSE_SECONDS_MAX", "OtlpExporter"]
+
+CLOSE_SECONDS_MAX = 5.0
+"""How long the end of a process waits for a collector."""
+KINDS: Mapping[Kind, SpanKind] = {
+    "internal": SpanKind.INTERNAL,
+    "server": SpanKind.SERVER,
+    "client": SpanKind.CLIENT,
+    "producer": SpanKind.PRODUCER,
+    "consumer": SpanKind.CONSUMER,
+}
+
+
+class OtlpExporter:
+    """Sends what one process of `service` does to the collector that the environment names."""
+
+    def __init__(self, service: str) -> None:
+        resource = Resource.create({"service.name": service, "service.namespace": "zerocart"})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._tracer = self._provider.get_tracer("zerocart")
+        self._propagator = TraceContextTextMapPropagator()
+
+    def start(self, name: str, kind: Kind, parent: str) -> OtlpSpan:
+        """Begin a span in the trace of `parent`, or in a new one if that is not a traceparent."""
+        context = self._propagator.extract({"traceparent": parent})
+        return OtlpSpan(self._tracer.start_span(name, context, KINDS[kind]))
+
+    async def close(self) -> None:
+        """Hand over what is left; a collector that is away is not waited for beyond CLOSE_SECONDS_MAX."""
+        done = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def shut_down() -> None:
+            self._provider.shutdown()
+            with suppress(RuntimeError):  # nobody waited until now, and the loop is gone
+                loop.call_soon_threadsafe(done.set)
+
+        # not the loop's own executor: the end of the process would wait for that
+        threading.Thread(target=shut_down, daemon=True).start()
+        try:
+            await asyncio.wait_for(done.wait(), CLOSE_SECONDS_MAX)
+        except TimeoutError:
+            log("spans are lost", level=logging.WARNING)
+
+
+class OtlpSpan:
+    """One span of OpenTelemetry."""
+
+    def __init__(self, span: api.Span) -> None:
+        self._span = span
+        context = span.get_span_context()
+        self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+    def set(self, name: str, value: str | int) -> None:
+        """Give it an attribute."""
+        self._span.set_attribute(name, value)
+
+    def rename(self, name: str) -> None:
+        """Give it a better name."""
+        self._span.update_name(name)
+
+    def end(self, error: BaseException | None) -> None:
+        """It is over; of an error only the type is told, its words may be personal."""
+        if error is not None:
+            self._span.set_attribute("error.type", type(error).__name__)
+            self._span.set_status(StatusCode.ERROR)
+        self._span.end()

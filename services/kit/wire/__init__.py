@@ -1,0 +1,1 @@
+"""Formats on the wire: ASGI bodies, strict JSON, CloudEvents."""

@@ -1,0 +1,1 @@
+"""What projection writes and query reads."""

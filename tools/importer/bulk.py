@@ -1,0 +1,258 @@
+"""Finished orders in bulk: each as it ended, many in a request, and nothing is done for them.
+
+How an order ended may stand at the end of a file (a credit note), so the file is read twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import NamedTuple
+
+from tools.importer.edge import Edge, RefusedError
+from tools.importer.engine import Outcome
+from tools.importer.journal import Journal
+from tools.importer.mapping import End
+from tools.importer.plan import Placement, Plan, Report, order_body
+from tools.importer.records import Cancellation, CancellationRefusal, OrderRefusal, Reason, Refused, Tally
+from tools.importer.stock import Shelf, levels_of
+
+__all__ = ["BATCH_ORDERS_MAX", "Bulk", "Credit", "Ends", "ends_of"]
+
+BATCH_ORDERS_MAX = 100
+"""As many as the orders service takes."""
+BATCH_CHARS_MAX = 800_000
+"""Of JSON in ASCII: a body may have 1 MB."""
+BATCHES_MAX = 4
+"""Under way at a time; the next is sent when the read side shows one of them, so it is never far behind."""
+STATUSES: Mapping[End, str] = {
+    "confirmed": "confirmed", "cancelled": "cancelled", "dispatched": "shipped", "delivered": "delivered",
+}  # fmt: skip
+
+
+class Credit(NamedTuple):
+    """A credit note: its number and its first line in the file."""
+
+    invoice: str
+    line: int
+
+
+class Ends:
+    """How many orders there are, and which credit notes take which of them back: on disk, gone with the process."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None)  # a file without a name, deleted by itself
+        self._database.execute(
+            "CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT, line INTEGER) WITHOUT ROWID"
+        )
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("BEGIN")
+        self.orders = 0
+
+    def add(self, cancellation: Cancellation) -> None:
+        """An order is taken back."""
+        row = (cancellation.cancels, cancellation.invoice, cancellation.line)
+        self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?)", row)
+
+    def credit_of(self, invoice: str) -> Credit | None:
+        """The credit note that takes an order back."""
+        row = self._database.execute("SELECT invoice, line FROM credit WHERE cancels = ?", (invoice,)).fetchone()
+        return Credit(*row) if row else None
+
+
+def ends_of(plan: Plan) -> Ends:
+    """What a first reading of the file finds."""
+    ends = Ends()
+    for step in plan.steps():
+        if isinstance(step, Cancellation):
+            ends.add(step)
+        else:
+            ends.orders += 1
+    return ends
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    """An order to be brought, the credit note that took it back, and its JSON; `again` if another like it is there."""
+
+    step: Placement
+    credit: Credit | None
+    body: Mapping[str, object]
+    chars: int
+    digest: str
+    again: bool = False
+
+    @property
+    def becomes(self) -> End:
+        """How it ended."""
+        return "cancelled" if self.credit else self.step.order.becomes
+
+
+class Bulk:
+    """Brings the orders of a plan as those of `source`; what the journal knows is not brought again.
+
+    In memory are the orders that are under way, and a number for each product.
+    """
+
+    def __init__(
+        self, edge: Edge, plan: Plan, source: str, journal: Journal | None = None, report: Report | None = None
+    ) -> None:
+        self._edge = edge
+        self._plan = plan
+        self._source = source
+        self._report_to = report
+        self._lanes = asyncio.Semaphore(BATCHES_MAX)
+        self._names: dict[str, str] = {}
+        self._taken = Counter[str]()
+        self.journal = journal or Journal()
+        self.outcome = Outcome()
+        self.tally = Tally()
+
+    async def bring(self, ends: Ends, done: Callable[[int], None]) -> None:
+        """Bring every order; `done` hears how many are here and shown."""
+        start = time.monotonic()
+        async with asyncio.TaskGroup() as tasks:
+            for batch in self._batches(ends):
+                await self._lanes.acquire()
+                tasks.create_task(self._carry(batch, done))
+        done(self.outcome.placed + self.outcome.placed_before)
+        self.outcome.place_seconds = self.outcome.rest_seconds = time.monotonic() - start
+
+    @property
+    def takes_off(self) -> bool:
+        """Whether what the orders took is no longer on the shelves of the file."""
+        stock = self._plan.mapping.stock
+        return stock is not None and stock.means == "there"
+
+    def shelves(self) -> Iterator[Shelf]:
+        """What the file says is on the shelves when all of this is over; nothing if it does not say."""
+        for product_id, level in sorted(levels_of(self._plan.file, self._plan.mapping).items()):
+            yield Shelf(product_id, self._names.get(product_id), self._left(product_id, level))
+
+    def _left(self, product_id: str, level: int) -> int:
+        if not self.takes_off:
+            return level
+        left, before = max(level - self._taken[product_id], 0), self.journal.shelf(product_id)
+        return left if before is None else min(left, before)  # what an earlier run of more orders took is gone, too
+
+    def _batches(self, ends: Ends) -> Iterator[Sequence[_Finished]]:
+        batch: list[_Finished] = []
+        chars = 0
+        for step in self._plan.steps(self.tally, self._report_to):
+            if isinstance(step, Cancellation):
+                continue  # its order knows
+            one = _finished(step, ends.credit_of(step.invoice))
+            self._count(one)
+            if (one := self._to_send(one)) is None:
+                continue
+            if batch and (len(batch) == BATCH_ORDERS_MAX or chars + one.chars > BATCH_CHARS_MAX):
+                yield batch
+                batch, chars = [], 0
+            batch.append(one)
+            chars += one.chars
+        if batch:
+            yield batch
+
+    def _count(self, one: _Finished) -> None:
+        order = one.step.order
+        for line in order.lines:
+            self._names.setdefault(line.product_id, line.product_name)
+        if one.becomes != "cancelled":
+            self._taken.update(order.wanted)
+
+    def _to_send(self, one: _Finished) -> _Finished | None:
+        """What is new, or is another than it was when it was brought: the system says whether that matters."""
+        known = self.journal.step(one.step.invoice)
+        if known is None:
+            return one
+        if known.refusal:
+            if self.journal.said(one.step.invoice) != one.digest:
+                return one  # somebody mended it in the file, or in the mapping
+            self._say_refused(one, known.refusal)
+            return None
+        self.outcome.placed_before += 1
+        if one.credit and ((before := self.journal.step(one.credit.invoice)) is None or before.refusal):
+            # it came into the file after its order had been brought
+            self.journal.refused(one.credit.invoice, known.order_id)
+            self._say_not_cancelled(one.credit, CancellationRefusal.SYSTEM, known.order_id)
+            return None
+        return replace(one, again=True) if self.journal.said(one.step.invoice) not in ("", one.digest) else None
+
+    async def _carry(self, batch: Sequence[_Finished], done: Callable[[int], None]) -> None:
+        try:
+            if there := await self._send(batch):
+                position, order_id = there
+                await self._edge.shown(order_id, position)
+        finally:
+            self._lanes.release()
+        done(self.outcome.placed + self.outcome.placed_before)
+
+    async def _send(self, batch: Sequence[_Finished]) -> tuple[str, str] | None:
+        """Where the last of them is in the log, and an order that is there; None if all of them are refused."""
+        try:
+            answers, position = await self._edge.bring(self._source, [one.body for one in batch])
+        except RefusedError as error:
+            if len(batch) > 1:  # for one of them, which then is refused alone
+                half = len(batch) // 2
+                found = [await self._send(part) for part in (batch[:half], batch[half:])]
+                return max(filter(None, found), default=None)
+            self._refuse(batch[0], str(error))
+            return None
+        here = ""
+        for one, answer in zip(batch, answers, strict=True):
+            if "order_id" in answer:
+                here = str(answer["order_id"])
+                self._brought(one, here)
+            else:
+                told = {name: answer[name] for name in ("code", "detail", "errors") if name in answer}
+                self._refuse(one, f"{answer['status']} {json.dumps(told)}")
+        return (position, here) if here else None
+
+    def _brought(self, one: _Finished, order_id: str) -> None:
+        if one.credit:
+            self.journal.credited(one.credit.invoice)  # before its order: else it would look as if it had come too late
+        self.journal.brought(one.step.invoice, order_id, one.digest)
+        if one.again:
+            return
+        self.outcome.placed += 1
+        self.outcome.cancelled += one.becomes == "cancelled"
+        self.outcome.dispatched += one.becomes == "dispatched"
+        self.outcome.delivered += one.becomes == "delivered"
+
+    def _refuse(self, one: _Finished, why: str) -> None:
+        if one.again:  # it is there all the same, as it was
+            self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
+            return
+        self.journal.refused(one.step.invoice, why, one.digest)
+        self._say_refused(one, why)
+
+    def _say_refused(self, one: _Finished, why: str) -> None:
+        self.outcome.refused += 1
+        self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
+        if one.credit:
+            self._say_not_cancelled(one.credit, CancellationRefusal.NOT_PLACED, one.step.invoice)
+
+    def _say_not_cancelled(self, credit: Credit, reason: CancellationRefusal, detail: str) -> None:
+        self.outcome.cancellations_refused += 1
+        self._report("cancellation", credit.invoice, credit.line, reason, detail)
+
+    def _report(self, what: str, invoice: str, line: int, reason: Reason, detail: str) -> None:
+        self.tally.refused[what, reason] += 1
+        if self._report_to:
+            self._report_to(Refused(self._plan.lines_file, line, what, invoice, reason, detail))
+
+
+def _finished(step: Placement, credit: Credit | None) -> _Finished:
+    body = dict(order_body(step, dated=True))
+    del body["payment_method"]
+    body |= {"number": step.invoice, "status": "cancelled" if credit else STATUSES[step.order.becomes]}
+    if body["status"] == "cancelled":
+        body["reason"] = f"credit note {credit.invoice}" if credit else "cancelled in the file"
+    text = json.dumps(body)
+    return _Finished(step, credit, body, len(text), sha256(text.encode()).hexdigest())

@@ -1,0 +1,220 @@
+"""A client of the public edge that does not give up too soon: whatever is away is asked again, under the same key."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote
+
+from tools.knative_local.credentials import NoTokenError
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Edge", "EdgeError", "Grant", "OrderState", "Placed", "RefusedError"]
+
+CONNECTIONS_MAX = 64
+REQUEST_SECONDS_MAX = 60.0
+RETRY_FIRST_SECONDS = 0.2
+RETRY_SECONDS_MAX = 5.0
+PATIENCE_SECONDS = 120.0
+"""How long one request is tried again."""
+TRY_AGAIN = frozenset({429, 502, 503, 504})
+ABOUT_THE_CONTENT = frozenset({400, 409, 413, 422})
+
+
+class EdgeError(Exception):
+    """The edge answered what should not happen, or nothing for too long."""
+
+
+class RefusedError(EdgeError):
+    """What was asked for is refused for what it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order that was accepted."""
+
+    order_id: str
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """An order as its customer sees it; `reason` is empty if there is none."""
+
+    status: str
+    reason: str
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.status in ("confirmed", "cancelled", "failed", "shipped", "delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a login gave; `expires_in` is in seconds."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    expires_in: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request, to be made until it is answered."""
+
+    method: str
+    path: str
+    body: Mapping[str, object] | None = None
+    form: Mapping[str, str] | None = None
+    key: str = ""
+    token: str | None = None
+    """Of whom it is for: None is the operator, "" nobody."""
+    address: str = ""
+
+
+class Edge:
+    """The REST calls that a replay makes; use as an async context manager."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Callable[[], str],
+        patience_seconds: float = PATIENCE_SECONDS,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._token = token
+        self._base_url = base_url
+        self._patience = patience_seconds
+        self._transport = transport  # None: the network
+        self._opened: httpx.AsyncClient | None = None
+        self.retries = 0
+
+    async def __aenter__(self) -> Self:
+        """Ready to ask."""
+        import httpx
+
+        limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
+        self._opened = httpx.AsyncClient(
+            base_url=self._base_url,
+            timeout=REQUEST_SECONDS_MAX,
+            limits=limits,
+            trust_env=False,
+            transport=self._transport,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        if self._opened is not None:
+            await self._opened.aclose()
+
+    async def set_stock(self, product_id: str, product_name: str | None, on_hand: int, key: str) -> None:
+        """Count one product."""
+        body = {**({"product_name": product_name} if product_name else {}), "on_hand": on_hand, "reason": "replay"}
+        await self._ask(_Call("PUT", f"/stock/{quote(product_id, safe='')}", body, key=key), {200})
+
+    async def adjust_stock(self, product_id: str, delta: int, key: str) -> None:
+        """Put more of a product on its shelf, or take some off; RefusedError if it is promised to somebody."""
+        body = {"delta": delta, "reason": "replay"}
+        await self._ask(_Call("POST", f"/stock/{quote(product_id, safe='')}/adjustments", body, key=key), {201})
+
+    async def register(self, body: Mapping[str, object], key: str, address: str) -> str:
+        """Register somebody; their id."""
+        _, answer = await self._ask(_Call("POST", "/users", body, key=key, token="", address=address), {201})
+        return str(answer["id"])
+
+    async def activate(self, user_id: str, code: str, address: str) -> None:
+        """Activate an account, which may be active already."""
+        body = {"token": code}
+        await self._ask(_Call("POST", f"/users/{user_id}/activate", body, token="", address=address), {200, 409})
+
+    async def log_in(self, form: Mapping[str, str], address: str) -> Grant:
+        """Tokens for a password or a refresh token."""
+        _, answer = await self._ask(_Call("POST", "/token", form=form, token="", address=address), {200})
+        return Grant(str(answer["access_token"]), str(answer["refresh_token"]), float(answer["expires_in"]))
+
+    async def place(self, body: Mapping[str, object], key: str, token: str | None = None) -> Placed:
+        """Place one order, with its customer's token or else as the operator; RefusedError if it may not be."""
+        _, answer = await self._ask(_Call("POST", "/orders", body, key=key, token=token), {202})
+        return Placed(str(answer["order_id"]), str(answer.get("position", "")))
+
+    async def bring(
+        self, source: str, orders: Sequence[Mapping[str, object]]
+    ) -> tuple[Sequence[Mapping[str, object]], str]:
+        """Take finished orders in: what became of each, and where they are in the log; RefusedError for all at once."""
+        _, answer = await self._ask(_Call("POST", "/orders/imports", {"source": source, "orders": orders}), {200})
+        return answer["orders"], str(answer.get("position", ""))
+
+    async def shown(self, order_id: str, position: str) -> None:
+        """Return when the read side shows an order that is at or before this place in the log."""
+        await self._ask(_Call("GET", f"/orders/{order_id}?position={position}"), {200})
+
+    async def cancel(self, order_id: str, reason: str, key: str, token: str | None = None) -> bool:
+        """Cancel an order; False if it may not be cancelled (any more)."""
+        call = _Call("POST", f"/orders/{order_id}/cancel", {"reason": reason}, key=key, token=token)
+        status, _ = await self._ask(call, {202, 409})
+        return status == 202
+
+    async def track(self, order_id: str, status: str, key: str) -> None:
+        """Say where the parcels are, as their carrier does."""
+        await self._ask(_Call("POST", f"/shipments/{order_id}/tracking", {"status": status}, key=key), {202})
+
+    async def state(self, order_id: str) -> OrderState | None:
+        """How an order stands; None while the read side does not know it."""
+        status, answer = await self._ask(_Call("GET", f"/orders/{order_id}"), {200, 404})
+        return OrderState(str(answer["status"]), str(answer.get("reason") or "")) if status == 200 else None
+
+    async def count(self, status: str, position: str) -> int:
+        """How many orders have this status, as of `position` or later."""
+        path = f"/orders?status={status}&page_size=1&count=exact{f'&position={position}' if position else ''}"
+        _, answer = await self._ask(_Call("GET", path), {200})
+        return int(answer["total"])
+
+    async def _ask(self, call: _Call, expected: set[int]) -> tuple[int, Mapping[str, Any]]:
+        deadline = time.monotonic() + self._patience
+        pause = RETRY_FIRST_SECONDS
+        while True:
+            status, text, wait, answer = await self._once(call)
+            if status in expected:
+                return status, answer
+            if status in ABOUT_THE_CONTENT:
+                raise RefusedError(f"{status} {text}")
+            if status and status not in TRY_AGAIN:
+                raise EdgeError(f"{call.method} {call.path}: {status} {text}")
+            if time.monotonic() + pause > deadline:
+                raise EdgeError(f"{call.method} {call.path}: away for {self._patience:.0f} s ({status or text})")
+            self.retries += 1
+            await asyncio.sleep(max(pause, wait))
+            pause = min(pause * 2, RETRY_SECONDS_MAX)
+
+    async def _once(self, call: _Call) -> tuple[int, str, float, Mapping[str, Any]]:
+        """Status (0 if there was no answer), text of a refusal, seconds to wait and the answer."""
+        import httpx
+
+        assert self._opened is not None
+        headers = {"Idempotency-Key": call.key} if call.key else {}
+        if call.address:
+            headers["X-Forwarded-For"] = call.address
+        try:
+            token = await asyncio.to_thread(self._token) if call.token is None else call.token
+            if token:
+                headers["Authorization"] = f"Bearer {token}"
+            response = await self._opened.request(
+                call.method, call.path, json=call.body, data=call.form, headers=headers
+            )
+        except (httpx.TransportError, NoTokenError) as error:
+            return 0, f"{type(error).__name__} {error}", 0.0, {}
+        after = response.headers.get("Retry-After", "")
+        wait = min(float(after), RETRY_SECONDS_MAX) if after.isdecimal() else 0.0
+        if response.status_code in (200, 201, 202):
+            return response.status_code, "", wait, response.json()
+        return response.status_code, response.text[:500], wait, {}

@@ -1,0 +1,280 @@
+"""Carries out a plan against an edge: orders in time order, and what becomes of each when it is at rest."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Protocol, cast
+from urllib.parse import quote
+
+from tools.importer.edge import Edge, EdgeError, RefusedError
+from tools.importer.journal import Journal
+from tools.importer.motion import Motion
+from tools.importer.pace import Pace
+from tools.importer.plan import Placement, Plan, order_body
+from tools.importer.records import (
+    Cancellation,
+    CancellationRefusal,
+    Note,
+    Order,
+    OrderRefusal,
+    Reason,
+    Refused,
+    Tally,
+)
+
+__all__ = ["Manner", "Member", "Members", "Outcome", "Replay", "first_error"]
+
+CALLERS_MAX = 16
+FOLLOWERS_MAX = 32
+"""Orders that are waited for at a time, to be cancelled or to be sent; more keep the next from being placed."""
+KEY_CHARS_MAX = 200
+ENDED = ("cancelled", "shipped", "delivered")
+"""How an order ends whose cancellation was taken: its carrier may have been faster."""
+
+
+class Member(Protocol):
+    """A customer with an account."""
+
+    @property
+    def user_id(self) -> str:
+        """Of the account."""
+        ...
+
+    @property
+    def token(self) -> str | None:
+        """With which they order themselves; None if the operator does."""
+        ...
+
+
+class Members(Protocol):
+    """The customers who have accounts."""
+
+    async def of(self, customer: str) -> Member | None:
+        """The customer with this id, if they have an account."""
+        ...
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was done, in this run and (with a journal) before it, and how long this run took from its first call."""
+
+    placed: int = 0
+    placed_before: int = 0
+    refused: int = 0
+    cancelled: int = 0
+    cancellations_refused: int = 0
+    dispatched: int = 0
+    delivered: int = 0
+    place_seconds: float = 0.0
+    rest_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a plan is carried out: `dated` with the orders' own times, `pace` in a multiple of the data's own time."""
+
+    dated: bool = False
+    pace: Pace | None = None
+    motion: Motion | None = None
+    report: Callable[[Refused], None] | None = None
+
+
+class Replay:
+    """One run of a plan, by `members` as far as they have accounts; what the journal knows is not done again.
+
+    Only what is at rest is cancelled, so that what was captured does not depend on chance. In memory are the orders
+    that are being placed or waited for.
+    """
+
+    def __init__(
+        self,
+        edge: Edge,
+        plan: Plan,
+        run: str,
+        members: Members | None = None,
+        journal: Journal | None = None,
+        manner: Manner | None = None,
+    ) -> None:
+        self._edge = edge
+        self._members = members
+        self._plan = plan
+        self._run = run  # tells this replay's keys from those of others
+        self._manner = manner or Manner()
+        self._callers, self._followers = asyncio.Semaphore(CALLERS_MAX), asyncio.Semaphore(FOLLOWERS_MAX)
+        self._busy = 0
+        self._placing: dict[str, asyncio.Event] = {}
+        self._sending: dict[str, asyncio.Event] = {}
+        self._motion = self._manner.motion or Motion(edge)
+        self._start = 0.0
+        self.journal = journal or Journal()
+        self.outcome = Outcome()
+        self.tally = Tally()
+
+    async def place(self, tasks: asyncio.TaskGroup, done: Callable[[int], None]) -> None:
+        """Place every order; `done` hears how many are. What becomes of them goes on in `tasks`, until `rest` ends."""
+        self._start = time.monotonic()
+        watch = tasks.create_task(self._motion.watch())
+        for step in self._plan.steps(self.tally, self._manner.report):
+            await self._begin(step, tasks, done)
+        watch.cancel()
+        for placing in [*self._placing.values()]:
+            await placing.wait()
+        self.outcome.place_seconds = time.monotonic() - self._start
+
+    async def rest(self, done: Callable[[int], None]) -> None:
+        """Wait until nothing moves and everything is cancelled and sent; NotAtRestError if that gets no nearer."""
+        placed = self.outcome.placed + self.outcome.placed_before
+        await self._motion.rest(lambda: self._busy, lambda moving: done(max(placed - moving, 0)))
+        done(placed)
+        self.outcome.rest_seconds = time.monotonic() - self._start
+
+    async def _begin(
+        self, step: Placement | Cancellation, tasks: asyncio.TaskGroup, done: Callable[[int], None]
+    ) -> None:
+        invoice = step.invoice
+        known = self.journal.step(invoice)
+        if known and known.refusal:
+            if self.journal.said(invoice) == _digest(step):
+                self._say_refused(step, _reason_of(step), known.refusal)
+                return
+            known = None  # somebody mended it in the file, or in the mapping
+        if known:
+            self.outcome.placed_before += isinstance(step, Placement)
+            done(self.outcome.placed + self.outcome.placed_before)
+            if known.ended:
+                return
+        elif self._manner.pace:
+            await self._manner.pace.until(step.at)
+        await self._motion.room()
+        self._busy += 1
+        if isinstance(step, Placement):
+            await self._callers.acquire()
+            self._placing[invoice] = asyncio.Event()
+            if step.order.becomes != "confirmed":
+                self._sending[invoice] = asyncio.Event()
+            tasks.create_task(self._order(step, known.order_id if known else None, done))
+        else:
+            await self._followers.acquire()
+            tasks.create_task(self._credit(step))
+
+    async def _order(self, step: Placement, order_id: str | None, done: Callable[[int], None]) -> None:
+        follow = self._sending.get(step.invoice)
+        try:
+            if order_id is None and (order_id := await self._place(step)):
+                done(self.outcome.placed + self.outcome.placed_before)
+            self._placing.pop(step.invoice).set()
+            if follow and order_id:
+                await self._followers.acquire()  # before the next is placed
+        finally:
+            self._callers.release()
+        if follow and order_id:
+            try:
+                await self._take_on(step.order, order_id)
+            finally:
+                self._followers.release()
+        if follow:
+            self._sending.pop(step.invoice).set()
+        self._busy -= 1
+
+    async def _place(self, step: Placement) -> str | None:
+        order = step.order
+        who = await self._member(order.customer.id)
+        if self._members and order.customer.id and who is None:
+            self._report("note", order.line, order.invoice, Note.NO_ACCOUNT, order.customer.id)
+        body = order_body(step, who.user_id if who else None, dated=self._manner.dated)
+        try:
+            placed = await self._edge.place(body, self._key(order.invoice), who.token if who else None)
+        except RefusedError as error:
+            self.journal.refused(order.invoice, str(error), _digest(step))
+            self._say_refused(step, OrderRefusal.SYSTEM, str(error))
+            return None
+        self.journal.placed(order.invoice, placed.order_id, ended=order.becomes == "confirmed")
+        self._motion.placed(placed.position)
+        self.outcome.placed += 1
+        return placed.order_id
+
+    async def _take_on(self, order: Order, order_id: str) -> None:
+        state = await self._motion.until(order_id, lambda state: state.at_rest)
+        if order.becomes == "cancelled":
+            await self._cancel(order.invoice, order.customer.id, order_id, "cancelled in the file", order.line)
+        elif state.status == "failed":
+            self._report("note", order.line, order.invoice, Note.NOT_SENT, state.reason)
+        else:
+            await self._edge.track(order_id, order.becomes, self._key(f"{order.invoice} {order.becomes}"))
+            self.outcome.dispatched += order.becomes == "dispatched"
+            self.outcome.delivered += order.becomes == "delivered"
+            await self._motion.until(order_id, lambda state: state.status != "confirmed")
+        self.journal.ended(order.invoice)
+
+    async def _credit(self, step: Cancellation) -> None:
+        if sending := self._sending.get(step.cancels):
+            # cancelled while it is sent, an order is stuck; what sends it needs a follower, too
+            self._followers.release()
+            await sending.wait()
+            await self._followers.acquire()
+        try:
+            if placing := self._placing.get(step.cancels):
+                await placing.wait()
+            order = self.journal.step(step.cancels)
+            if order is None or order.refusal:
+                self._say_refused(step, CancellationRefusal.NOT_PLACED, step.cancels)
+            else:
+                await self._motion.until(order.order_id, lambda state: state.at_rest)
+                reason = f"credit note {step.invoice}"
+                if await self._cancel(step.invoice, step.customer, order.order_id, reason, step.line):
+                    self.journal.credited(step.invoice)
+                else:
+                    self.journal.refused(step.invoice, order.order_id)
+        finally:
+            self._followers.release()
+        self._busy -= 1
+
+    async def _cancel(self, invoice: str, customer: str, order_id: str, reason: str, line: int) -> bool:
+        who = await self._member(customer)
+        if await self._edge.cancel(order_id, reason, self._key(f"{invoice} cancel"), who.token if who else None):
+            state = await self._motion.until(order_id, lambda state: state.status in ENDED)
+            if state.status == "cancelled":
+                self.outcome.cancelled += 1
+                return True
+        self.outcome.cancellations_refused += 1
+        self._report("cancellation", line, invoice, CancellationRefusal.SYSTEM, order_id)
+        return False
+
+    def _say_refused(self, step: Placement | Cancellation, reason: Reason, detail: str) -> None:
+        placement = isinstance(step, Placement)
+        self.outcome.refused += placement
+        self.outcome.cancellations_refused += not placement
+        self._report("order" if placement else "cancellation", step.line, step.invoice, reason, detail)
+
+    def _report(self, what: str, line: int, invoice: str, reason: Reason, detail: str) -> None:
+        self.tally.refused[what, reason] += 1
+        if self._manner.report:
+            self._manner.report(Refused(self._plan.lines_file, line, what, invoice, reason, detail))
+
+    async def _member(self, customer: str) -> Member | None:
+        return await self._members.of(customer) if self._members and customer else None
+
+    def _key(self, text: str) -> str:
+        plain = quote(text, safe="")
+        return f"{self._run}-{plain if len(plain) <= KEY_CHARS_MAX else sha256(text.encode()).hexdigest()}"
+
+
+def _digest(step: Placement | Cancellation) -> str:
+    """Of what an order is; a credit note is told by its number alone."""
+    return sha256(repr(step.order).encode()).hexdigest() if isinstance(step, Placement) else ""
+
+
+def _reason_of(step: Placement | Cancellation) -> Reason:
+    return OrderRefusal.SYSTEM if isinstance(step, Placement) else CancellationRefusal.SYSTEM
+
+
+def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
+    """What went wrong first, of tasks that went wrong together."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error if isinstance(error, Exception) else EdgeError(str(error))

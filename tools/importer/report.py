@@ -1,0 +1,63 @@
+"""The report of a replay: one row for each line, order or cancellation that was not taken, and why."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.importer.records import Refused, Tally
+from tools.importer.rows import BadFileError
+
+__all__ = ["refusals", "reporting"]
+
+JSON_LINES = (".jsonl", ".ndjson", ".json")
+COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail")
+
+
+@contextmanager
+def reporting(file: Path | None) -> Generator[Callable[[Refused], None] | None]:
+    """Writes what it hears to a file, as JSON lines if its name ends so and else as CSV; None without a file.
+
+    BadFileError if it cannot be written there.
+    """
+    if file is None:
+        yield None
+        return
+    try:
+        text = file.open("w", encoding="utf-8", newline="")
+    except OSError as error:
+        raise BadFileError(f"the report {file} cannot be written: {error.strerror or error}") from error
+    with text:
+        if file.suffix in JSON_LINES:
+            yield lambda refused: print(json.dumps(_row(refused)), file=text)
+            return
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        yield lambda refused: writer.writerow(map(_storable, _row(refused).values()))
+
+
+def _row(refused: Refused) -> dict[str, object]:
+    return {
+        "file": refused.file,
+        "line": refused.line,
+        "what": refused.what,
+        "invoice": refused.invoice,
+        "reason": str(refused.reason),
+        "code": refused.reason.name.lower(),
+        "detail": refused.detail,
+    }
+
+
+def _storable(value: object) -> object:
+    """Bytes that are not in the encoding of the file, as they look in a Python text."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
+
+
+def refusals(tally: Tally) -> list[tuple[str, str, int]]:
+    """What was not taken, why and how often: lines first, the most frequent first."""
+    order = ("line", "order", "cancellation", "note")
+    found = [(what, str(reason), count) for (what, reason), count in tally.refused.items()]
+    return sorted(found, key=lambda row: (order.index(row[0]), -row[2], row[1]))

@@ -1,0 +1,83 @@
+"""The goods on their shelves before the first order, and the levels that a file may say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.importer.edge import Edge
+from tools.importer.journal import Journal
+from tools.importer.mapping import Mapping as Meaning
+from tools.importer.rows import BadFileError, must_have, read_file
+
+__all__ = ["Shelf", "levels_of", "seed"]
+
+SEEDERS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """How much of a product is there before the first order; its name if an order says it."""
+
+    product_id: str
+    product_name: str | None
+    on_hand: int
+
+
+def levels_of(folder: Path, mapping: Meaning) -> Mapping[str, int]:
+    """Units of each product in all places together, if a file says them; BadFileError if that cannot be read."""
+    stock, levels = mapping.stock, Counter[str]()
+    if stock is None:
+        return levels
+    with read_file(folder / stock.file, mapping) as (header, rows):
+        must_have(stock.file, header, {"stock.product": stock.product, "stock.units": stock.units})
+        for row in rows:
+            units = row.values.get(stock.units, "").strip()
+            if row.refusal or not units.isdecimal():
+                raise BadFileError(f"{stock.file} line {row.line}: {row.refusal or f'{units!r} is no number of units'}")
+            levels[row.values[stock.product].strip()] += int(units)
+    return levels
+
+
+async def seed(
+    edge: Edge,
+    shelves: Iterable[Shelf],
+    run: str,
+    done: Callable[[int], None],
+    journal: Journal | None = None,
+    *,
+    lower: bool = False,
+) -> None:
+    """Put the goods on their shelves; `run` tells this replay's keys from those of others.
+
+    What the journal says is there already is not put there again, and what came to be needed since is added; what is
+    no longer there is taken off only if `lower`.
+    """
+    journal = journal or Journal()
+    waiting = iter(shelves)
+    count = 0
+
+    async def work() -> None:
+        nonlocal count
+        for shelf in waiting:
+            before = journal.shelf(shelf.product_id)
+            if before is None or before < shelf.on_hand or (lower and before > shelf.on_hand):
+                await _put(edge, shelf, run, journal, before)
+            count += 1
+            done(count)
+
+    async with asyncio.TaskGroup() as workers:
+        for _ in range(SEEDERS):
+            workers.create_task(work())
+
+
+async def _put(edge: Edge, shelf: Shelf, run: str, journal: Journal, before: int | None) -> None:
+    key = f"{run}-stock-{shelf.on_hand}-{shelf.product_id.replace(' ', '_')}"
+    if before is None:
+        await edge.set_stock(shelf.product_id, shelf.product_name, shelf.on_hand, key)
+    else:
+        await edge.adjust_stock(shelf.product_id, shelf.on_hand - before, key)
+    journal.shelved(shelf.product_id, shelf.on_hand)

@@ -1,0 +1,336 @@
+"""The local cluster: servers, sockets, delivery, clock, edge and mail sink, started in order and looked after.
+
+Whatever it starts dies with it, however it dies (see `child.py`), and the next start goes on from the state folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from services.kit.events.topics import create_topic
+from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
+from services.kit.eventstore.migrate import migrate, migrate_read
+from tools.knative_local.clock import PingClock
+from tools.knative_local.control import ERASURES, ControlServer
+from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity
+from tools.knative_local.kafka import KafkaServer
+from tools.knative_local.mail import MailSink
+from tools.knative_local.manifests import Manifests, Service, read_manifests
+from tools.knative_local.postgres import PostgresServer
+from tools.knative_local.process import free_port, spawn, stop, wait_for_port
+from tools.knative_local.revision import TICK_SECONDS, Revision, listen
+from tools.knative_local.secrets import local_secrets
+from tools.knative_local.state import Running, State
+
+__all__ = ["Cluster", "Options"]
+
+LOG_DATABASE = "zerocart"
+READ_DATABASE = "zerocart_read"
+PARTITIONS = 6
+WINDOW_SECONDS = 10.0
+SERVER_RESTART_SECONDS = 1.0
+EDGE_PORT = 8080
+EDGE_START_SECONDS_MAX = 20.0
+EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES", "ZEROCART_CORS_ORIGINS")
+PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "ZEROCART_CORS_ORIGINS", "ZEROCART_RATES")
+"""Settings of the services that are taken as this process has them."""
+"""What the edge may be told by whoever starts the cluster."""
+EDGE_STOP_SECONDS_MAX = 10.0
+DELIVERY_STOP_SECONDS_MAX = 30.0
+PROJECT = Path(__file__).parent.parent.parent
+CLOCK_URL_ON_A_CLUSTER = "https://kubernetes.default.svc"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to run; empty addresses mean servers of our own."""
+
+    state: State
+    manifests: Path = PROJECT / "knative"
+    caddyfile: Path = PROJECT / "docker" / "edge" / "Caddyfile"
+    edge_port: int = EDGE_PORT
+    window_seconds: float = WINDOW_SECONDS
+    owner_dsn: str = ""
+    read_owner_dsn: str = ""
+    bootstrap_servers: str = ""
+
+    @classmethod
+    def from_environment(cls) -> Options:
+        """Options as ZEROCART_* variables say."""
+        environ = os.environ
+        return cls(
+            state=State.from_environment(),
+            manifests=Path(environ.get("ZEROCART_MANIFESTS", PROJECT / "knative")),
+            edge_port=int(environ.get("ZEROCART_EDGE_PORT", EDGE_PORT)),
+            window_seconds=float(environ.get("ZEROCART_WINDOW", WINDOW_SECONDS)),
+            owner_dsn=environ.get("ZEROCART_OWNER_DATABASE_URL", ""),
+            read_owner_dsn=environ.get("ZEROCART_READ_OWNER_DATABASE_URL", ""),
+            bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
+        )
+
+
+class Cluster:
+    """One running cluster; must be used from the main thread."""
+
+    def __init__(self, options: Options, say: Callable[[str], None]) -> None:
+        self._options = options
+        self._say = say
+        self._home = options.state.home
+        self._manifests: Manifests = read_manifests(options.manifests)
+        self.postgres = PostgresServer(self._home / "postgres")
+        self.kafka = KafkaServer(self._home / "kafka")
+        self.mail = MailSink(self._home / "mail")
+        self.revisions: dict[str, Revision] = {}
+        self.clock: PingClock | None = None
+        self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
+        self._ports: dict[str, int] = {}
+        self._closing = False
+
+    async def run(self, ready: Callable[[Running], None]) -> None:
+        """Come up, call `ready`, stay up until SIGTERM or SIGINT, go down in order."""
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+        lock = self._options.state.lock()
+        try:
+            running = await self._start()
+            ready(running)
+            await self._look_after(stopping)
+        finally:
+            await self._stop()
+            os.close(lock)
+
+    async def _start(self) -> Running:
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._start_servers()
+        topic = self._manifests.brokers[0].topic
+        passwords = self._options.state.passwords({*DATABASE_ROLES, *READ_ROLES})
+        self._say("migrating the databases")
+        await self._databases(passwords)
+        await create_topic(self._bootstrap, topic, PARTITIONS)
+        self._ports = {name: int(port) for name, port in self._options.state.ports().items()}
+        self._ports["smtp"] = await self.mail.start(self._free(self._ports.get("smtp", 0)))
+        listeners = {service.name: listen(self._ports.get(service.name, 0)) for service in self._manifests.services}
+        self._ports |= {name: listener.getsockname()[1] for name, listener in listeners.items()}
+        base_urls = {name: f"http://127.0.0.1:{self._ports[name]}" for name in listeners}
+        control = ControlServer(self, self.mail.forget)
+        self._ports["control"] = await control.start(self._free(self._ports.get("control", 0)))
+        secrets = self._secrets(passwords)
+        for service in self._manifests.services:
+            environ = self._environ(service, base_urls, secrets)
+            local = replace(service, window_seconds=self._options.window_seconds)
+            log = self._home / "logs" / f"{service.name}.log"
+            self.revisions[service.name] = Revision(local, listeners[service.name], environ, log)
+        identity = Identity(secrets["delivery-key"])
+        sources = {source.name: source for source in self._manifests.ping_sources}
+        self.clock = PingClock(sources, base_urls, identity=identity)
+        self._start_delivery(base_urls, secrets["delivery-key"])
+        self._start_edge()
+        edge_log = self._home / "logs" / "edge.log"
+        wait_for_port(self._children["edge"][1], self._options.edge_port, EDGE_START_SECONDS_MAX, edge_log)
+        self._options.state.remember_ports(self._ports)
+        running = Running(
+            pid=os.getpid(),
+            edge_url=f"http://127.0.0.1:{self._options.edge_port}",
+            control_url=f"http://127.0.0.1:{self._ports['control']}",
+            owner_dsn=self._dsn(LOG_DATABASE),
+            read_owner_dsn=self._dsn(READ_DATABASE),
+            admin_dsn=self._options.owner_dsn or self.postgres.dsn(),
+            bootstrap_servers=self._bootstrap,
+            topic=topic,
+        )
+        self._options.state.write_running(running)
+        return running
+
+    def _start_servers(self) -> None:
+        if not self._options.owner_dsn:
+            self._say("starting Postgres")
+            self.postgres.start()
+        if not self._options.bootstrap_servers:
+            self._say("starting Apache Kafka")
+            self.kafka.start()
+
+    @property
+    def _bootstrap(self) -> str:
+        return self._options.bootstrap_servers or self.kafka.bootstrap_servers
+
+    def _dsn(self, database: str) -> str:
+        given = {LOG_DATABASE: self._options.owner_dsn, READ_DATABASE: self._options.read_owner_dsn}[database]
+        return given or self.postgres.dsn(database)
+
+    async def _databases(self, passwords: Mapping[str, str]) -> None:
+        if not self._options.owner_dsn:
+            import asyncpg
+
+            connection = await asyncpg.connect(self.postgres.dsn())
+            try:
+                for database in (LOG_DATABASE, READ_DATABASE):
+                    if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", database):
+                        await connection.execute(f"CREATE DATABASE {database}")
+            finally:
+                await connection.close()
+        await migrate(self._dsn(LOG_DATABASE), passwords)
+        await migrate_read(self._dsn(READ_DATABASE), passwords)
+
+    def _secrets(self, passwords: Mapping[str, str]) -> dict[str, str]:
+        """What the Secret `zerocart` and the Broker's ConfigMap hold on a cluster."""
+        found = {
+            **local_secrets(self._options.state),
+            "bootstrap.servers": self._bootstrap,
+            "smtp-url": f"smtp://127.0.0.1:{self._ports['smtp']}",
+        }
+        for service, password in passwords.items():
+            found[f"{service}-database-url"] = _as_role(self._dsn(LOG_DATABASE), service, password)
+            found[f"{service}-read-database-url"] = _as_role(self._dsn(READ_DATABASE), service, password)
+        return found
+
+    def _environ(self, service: Service, base_urls: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, str]:
+        environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        environ |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
+        environ["PYTHONPATH"] = str(PROJECT)
+        for name, value in service.env.items():
+            environ[name] = self._local(value, base_urls)
+        for name, reference in service.secret_env.items():
+            environ[name] = secrets[reference.partition("/")[2]]
+        # the platform's part: on a cluster, Eventing's OIDC identity (docs/deploy.md)
+        environ["ZEROCART_EVENTS_ISSUER"], environ["ZEROCART_EVENTS_SUBJECTS"] = ISSUER, SUBJECT
+        environ["ZEROCART_EVENTS_KEYS"] = secrets["events-keys"]
+        return environ
+
+    def _local(self, value: str, base_urls: Mapping[str, str]) -> str:
+        value = value.replace(CLOCK_URL_ON_A_CLUSTER, f"http://127.0.0.1:{self._ports['control']}")
+        for name, url in base_urls.items():
+            value = value.replace(f"http://{name}.zerocart.svc.cluster.local", url)
+        return value
+
+    def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
+        import json
+
+        self._ports["delivery"] = self._free(self._ports.get("delivery", 0)) or free_port()
+        environ = {
+            **os.environ,
+            "ZEROCART_MANIFESTS": str(self._options.manifests),
+            "KAFKA_BOOTSTRAP_SERVERS": self._bootstrap,
+            "ZEROCART_SERVICE_URLS": json.dumps(dict(base_urls)),
+            "ZEROCART_NAMESPACE": "zerocart",
+            "ZEROCART_STATUS_PORT": str(self._ports["delivery"]),
+            "ZEROCART_DELIVERY_KEY": key,
+            "ZEROCART_ERASURES_URL": f"http://127.0.0.1:{self._ports['control']}{ERASURES}",
+            "PYTHONPATH": str(PROJECT),
+        }
+        command = [sys.executable, "-m", "tools.knative_local.delivery"]
+        log = self._home / "logs" / "delivery.log"
+        # when the cluster dies so does Kafka: there is nowhere left to commit to, so there is nothing to wait for
+        died = signal.SIGKILL
+        self._keep("delivery", lambda: spawn(command, log=log, environ=environ, death_signal=died))
+
+    def _start_edge(self) -> None:
+        upstreams = {f"{name.upper()}_UPSTREAM": f"127.0.0.1:{self._ports[name]}" for name in self.revisions}
+        environ = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": str(self._home),
+            "XDG_CONFIG_HOME": str(self._home / "edge"),
+            "XDG_DATA_HOME": str(self._home / "edge"),
+            "EDGE_PORT": str(self._options.edge_port),
+            "EDGE_BIND": "127.0.0.1",
+            "EDGE_FILES": str(self._options.caddyfile.parent),
+            **{name: os.environ[name] for name in EDGE_SETTINGS if name in os.environ},
+            **upstreams,
+        }
+        caddy = Path(sys.executable).parent / "caddy"
+        command = [str(caddy), "run", "--config", str(self._options.caddyfile), "--adapter", "caddyfile"]
+        self._keep("edge", lambda: spawn(command, log=self._home / "logs" / "edge.log", environ=environ))
+
+    def _keep(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
+        self._children[name] = (start, start())
+
+    async def _look_after(self, stopping: asyncio.Event) -> None:
+        checked_at = 0.0
+        while not stopping.is_set():
+            for revision in self.revisions.values():
+                revision.tick()
+            if time.monotonic() - checked_at > SERVER_RESTART_SECONDS:
+                checked_at = time.monotonic()
+                self._restart_what_died()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), TICK_SECONDS)
+
+    def _restart_what_died(self) -> None:
+        if not self._options.owner_dsn and not self.postgres.alive():
+            self._say("Postgres died: starting it again")
+            self.postgres.begin()  # not waited for: whoever needs it tries again, and so do we if this one dies
+        if not self._options.bootstrap_servers and not self.kafka.alive():
+            self._say("Kafka died: starting it again")
+            self.kafka.begin()
+        for name, (start, process) in list(self._children.items()):
+            if process.poll() is not None:
+                self._say(f"{name} died: starting it again")
+                self._children[name] = (start, start())
+
+    async def _stop(self) -> None:
+        self._options.state.forget_running()
+        self._stop_child("edge", EDGE_STOP_SECONDS_MAX)
+        self._stop_child("delivery", DELIVERY_STOP_SECONDS_MAX)
+        if self.clock is not None:
+            await self.clock.stop()
+        await asyncio.gather(*(revision.close() for revision in self.revisions.values()))
+        self.mail.stop()
+        self.kafka.stop()
+        self.postgres.stop()
+
+    def _stop_child(self, name: str, seconds_max: float) -> None:
+        if name in self._children:
+            stop(self._children[name][1], signal.SIGTERM, seconds_max)
+
+    def _free(self, port: int) -> int:
+        """`port` if it can be listened on, else 0."""
+        if not port:
+            return 0
+        probe = listen(port)
+        bound: int = probe.getsockname()[1]
+        probe.close()
+        return port if bound == port else 0
+
+    def status(self) -> dict[str, object]:
+        """What runs, for people and for the command."""
+        return {
+            "edge_url": f"http://127.0.0.1:{self._options.edge_port}",
+            "processes": sum(len(revision.pods) for revision in self.revisions.values()),
+            "services": {name: _revision_status(revision) for name, revision in self.revisions.items()},
+            "pids": {
+                "postgres": self.postgres.pid,
+                "kafka": self.kafka.pid,
+                **{name: process.pid for name, (_, process) in self._children.items()},
+            },
+            "delivery_url": f"http://127.0.0.1:{self._ports.get('delivery', 0)}",
+            "mails": {"kept": self.mail.count(), "repeats": self.mail.repeats},
+            "clock": self.clock.next_times() if self.clock else {},
+        }
+
+
+def _revision_status(revision: Revision) -> dict[str, object]:
+    counts = revision.counts
+    cold = counts.last_cold_start_ms
+    return {
+        "processes": len(revision.pods),
+        "pids": [pod.process.pid for pod in revision.pods],
+        "in_flight": sum(pod.in_flight for pod in revision.pods),
+        "starts": counts.starts,
+        "crashes": counts.crashes,
+        "last_cold_start_ms": round(cold) if cold is not None else None,
+        "url": f"http://127.0.0.1:{revision.port}",
+    }
+
+
+def _as_role(owner_dsn: str, service: str, password: str) -> str:
+    scheme, rest = owner_dsn.split("://", 1)
+    return f"{scheme}://{role_of(service)}:{password}@{rest.rpartition('@')[2]}"

