@@ -16,15 +16,15 @@ from typing import Any, cast
 
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from services.kit.service.host import Host
 
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.events.kafka import KafkaPublisher
-from services.kit.events.parked import MemoryFailures
-from services.kit.eventstore.memory import MemoryLog
+from services.kit.events.parked import MemoryFailedMessages
+from services.kit.eventstore.memory import MemoryEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.rest.app import HEADERS
+from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.run import SERVICES
 from tools.knative_local.secrets import signing_key
@@ -65,7 +65,7 @@ def _service(name: str) -> Service:
     if name in ("query", "projection"):
         return create_app(settings)
     publisher = KafkaPublisher("", settings.topic)  # connects when something is published, and nothing is
-    return create_app(Host.of(settings, MemoryLog(name), publisher, MemoryFailures(name), MemoryVault()))
+    return create_app(Host.of(settings, MemoryEventStore(name), publisher, MemoryFailedMessages(name), MemoryVault()))
 
 
 def routes_of(service: Service) -> list[APIRoute]:

@@ -10,13 +10,13 @@ from pydantic import JsonValue
 
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
 from services.kit.saga import messages
 from services.kit.saga.run import Asked, Done, Idle, Lost, NotStarted, Refused, StepRun, Waiting, Work, status_of
 
 __all__ = ["History", "customer_of", "history_of"]
 
-History = Sequence[tuple[Recorded, Message]]
+History = Sequence[tuple[RecordedEvent, Message]]
 """The events of one run, and what they say."""
 _WORDS: dict[type[Work], str] = {
     Idle: "not_started",

@@ -9,7 +9,7 @@ from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
 from services.fulfillment.saga import FULFILLMENT
 from services.kit.commands.handler import CommandHandler
-from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.handlers import Reactions, Received
 from services.kit.saga.commands import Amend, Answer, Cancel, Start, TimerFired
 from services.kit.saga.messages import StepReply
 
@@ -28,11 +28,11 @@ REPLIES: tuple[type[StepReply], ...] = (
 def reactions(handler: CommandHandler) -> Reactions:
     """The messages that fulfillment handles."""
 
-    async def created(message: OrderCreated, heard: Heard) -> None:
+    async def created(message: OrderCreated, heard: Received) -> None:
         command = Start(at=heard.now, jitter=_jitter(), facts=_facts(message, _version(heard)))
         await handler.handle(FULFILLMENT, message.order_id, command, heard.cause)
 
-    async def updated(message: OrderUpdated, heard: Heard) -> None:
+    async def updated(message: OrderUpdated, heard: Received) -> None:
         amendment = RunAmended(
             saga_id=message.order_id,
             facts_version=_version(heard),
@@ -44,15 +44,15 @@ def reactions(handler: CommandHandler) -> Reactions:
         command = Amend(at=heard.now, jitter=_jitter(), amendment=amendment)
         await handler.handle(FULFILLMENT, message.order_id, command, heard.cause)
 
-    async def cancelled(message: OrderCancellationRequested, heard: Heard) -> None:
+    async def cancelled(message: OrderCancellationRequested, heard: Received) -> None:
         command = Cancel(at=heard.now, jitter=_jitter(), saga_id=message.order_id, reason=message.reason)
         await handler.handle(FULFILLMENT, message.order_id, command, heard.cause)
 
-    async def answered(message: StepReply, heard: Heard) -> None:
+    async def answered(message: StepReply, heard: Received) -> None:
         command = Answer(at=heard.now, jitter=_jitter(), reply=message)
         await handler.handle(FULFILLMENT, message.saga_id, command, heard.cause)
 
-    async def fired(message: StepTimer, heard: Heard) -> None:
+    async def fired(message: StepTimer, heard: Received) -> None:
         command = TimerFired(at=heard.now, jitter=_jitter(), timer=message)
         await handler.handle(FULFILLMENT, message.saga_id, command, heard.cause)
 
@@ -70,7 +70,7 @@ def _jitter() -> float:
     return random.random()  # noqa: S311 - spreads retries, guards nothing
 
 
-def _version(heard: Heard) -> int:
+def _version(heard: Received) -> int:
     """The version of the order that a message made: the end of its id, which is `<stream>:<version>`."""
     version = heard.cause.message_id.rpartition(":")[2]
     return int(version) if version.isdecimal() else 0

@@ -11,7 +11,7 @@ from services.inventory.domain import Commit, Expire, Level, Release, Reserve
 from services.inventory.expiry import ask_for_expiry
 from services.inventory.stock import StockRoom
 from services.kit.commands.handler import Cause, CommandHandler
-from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.handlers import Reactions, Received
 
 __all__ = ["RESERVATION_EXPIRES_AFTER", "reactions"]
 
@@ -22,7 +22,7 @@ RESERVATION_EXPIRES_AFTER = timedelta(hours=24)
 def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
     """The messages that inventory handles."""
 
-    async def check(message: InventoryCheck, heard: Heard) -> None:
+    async def check(message: InventoryCheck, heard: Received) -> None:
         expires_at = heard.now + RESERVATION_EXPIRES_AFTER
 
         def reserve(levels: Mapping[str, Level]) -> Reserve:
@@ -41,15 +41,15 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
         await room.reserve(message.saga_id, [item.product_id for item in message.items], reserve, heard.cause)
         await ask_for_expiry(handler, expires_at, heard.cause)
 
-    async def release(message: InventoryRelease, heard: Heard) -> None:
+    async def release(message: InventoryRelease, heard: Received) -> None:
         command = Release(at=heard.now, saga_id=message.saga_id, step=message.step, attempt=message.attempt)
         await room.reserve(message.saga_id, (), lambda _: command, heard.cause)
 
-    async def completed(message: RunCompleted, heard: Heard) -> None:
+    async def completed(message: RunCompleted, heard: Received) -> None:
         command = Commit(at=heard.now, order_id=message.saga_id)
         await room.reserve(message.saga_id, (), lambda _: command, heard.cause)
 
-    async def expire(_: ReservationExpiryDue, heard: Heard) -> None:
+    async def expire(_: ReservationExpiryDue, heard: Received) -> None:
         while orders := await room.expired(heard.now):
             for order_id in orders:
                 # one message expires many orders: the state of each reservation makes it happen once

@@ -13,10 +13,10 @@ from services.contracts.inventory import InventoryChecked, StockAdjusted, StockS
 from services.inventory.domain import RESERVATION, Level, Reservation, ReservationCommand, movements
 from services.kit.commands.handler import CONFLICT_RETRIES_MAX, Cause, CommandHandler, Outcome, record
 from services.kit.domain.decider import Decision, Rejected
-from services.kit.domain.errors import Refused, Unavailable
+from services.kit.domain.errors import RuleViolation, Unavailable
 from services.kit.domain.message import Message
 from services.kit.eventstore.connections import Contention
-from services.kit.eventstore.port import START, Append, Appended, Duplicate, NewEvent, Unit
+from services.kit.eventstore.port import START, Append, Appended, Duplicate, NewEvent, Transaction
 
 __all__ = ["StockRoom"]
 
@@ -67,7 +67,7 @@ class StockRoom:
 
     def __init__(self, handler: CommandHandler) -> None:
         self._handler = handler
-        self._log = handler.log
+        self._store = handler.store
 
     async def reserve(
         self,
@@ -78,7 +78,7 @@ class StockRoom:
     ) -> None:
         """Carry out the reservation command that `make` builds from the locked levels, once per mark."""
 
-        async def work(unit: Unit) -> _Moved | None:
+        async def work(unit: Transaction) -> _Moved | None:
             stream = RESERVATION.stream(order_id)
             loaded = await self._handler.folded(RESERVATION, await unit.read(stream), unit)
             levels = await self._lock(unit, {*wanted, *_products(loaded.state)})
@@ -94,17 +94,17 @@ class StockRoom:
         await self._once(work, cause)
 
     async def count(self, product_id: str, decide: Callable[[Level], Decision], cause: Cause) -> Outcome[None]:
-        """Set or adjust one product's level; Refused if the decision is a rejection."""
+        """Set or adjust one product's level; RuleViolation if the decision is a rejection."""
 
-        async def work(unit: Unit) -> _Moved | None:
+        async def work(unit: Transaction) -> _Moved | None:
             await unit.execute(ENSURE, product_id)
             (row,) = await unit.fetch(ONE, product_id)
             level, version = _level(row), _int(row["version"])
             decision = decide(level)
             if isinstance(decision, Rejected):
-                if cause.mark and (repeat := await self._log.find_mark(cause.mark.key)):
+                if cause.mark and (repeat := await self._store.find_mark(cause.mark.key)):
                     raise _RollBack(repeat)
-                raise Refused(decision.code, decision.detail)
+                raise RuleViolation(decision.code, decision.detail)
             for event in decision:
                 assert isinstance(event, StockSet | StockAdjusted)
                 name, low = (event.product_name, event.low_below) if isinstance(event, StockSet) else (None, None)
@@ -115,13 +115,13 @@ class StockRoom:
 
     async def expired(self, now: datetime) -> list[str]:
         """Orders whose reservation has run out by `now`."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             return [str(row["order_id"]) for row in await unit.fetch(EXPIRED, now, EXPIRED_ORDERS_MAX)]
 
-    async def _once(self, work: Callable[[Unit], Awaitable[_Moved | None]], cause: Cause) -> Outcome[None]:
+    async def _once(self, work: Callable[[Transaction], Awaitable[_Moved | None]], cause: Cause) -> Outcome[None]:
         for _ in range(CONFLICT_RETRIES_MAX):
             try:
-                async with self._log.transaction() as unit:
+                async with self._store.transaction() as unit:
                     moved = await work(unit)
             except Contention:
                 continue
@@ -137,7 +137,7 @@ class StockRoom:
         raise Unavailable("too-many-conflicts", "these goods are being changed by others all the time")
 
     async def _nothing(self, cause: Cause) -> Outcome[None]:
-        if cause.mark and (repeat := await self._log.find_mark(cause.mark.key)):
+        if cause.mark and (repeat := await self._store.find_mark(cause.mark.key)):
             return await self._repeat(repeat)
         return Outcome(None, 0, START, ())
 
@@ -145,11 +145,11 @@ class StockRoom:
         await self._handler.relay.publish_pending(repeat.stream)
         return Outcome(None, repeat.version, repeat.position, (), repeat)
 
-    async def _lock(self, unit: Unit, product_ids: Iterable[str]) -> dict[str, Level]:
+    async def _lock(self, unit: Transaction, product_ids: Iterable[str]) -> dict[str, Level]:
         rows = await unit.fetch(LOCK, sorted(product_ids))
         return {str(row["product_id"]): _level(row) for row in rows}
 
-    async def _move(self, unit: Unit, order_id: str, decision: Sequence[Message]) -> None:
+    async def _move(self, unit: Transaction, order_id: str, decision: Sequence[Message]) -> None:
         moved = movements(decision)
         if moved:
             levels = moved.values()
@@ -162,7 +162,9 @@ class StockRoom:
             else:
                 await unit.execute(LET_GO, order_id)
 
-    async def _append(self, unit: Unit, stream: str, version: int, decision: Sequence[Message], cause: Cause) -> _Moved:
+    async def _append(
+        self, unit: Transaction, stream: str, version: int, decision: Sequence[Message], cause: Cause
+    ) -> _Moved:
         events = await self._handler.stamped(decision, cause, unit)
         (result,) = await unit.append(Append(stream, version, events, cause.mark))
         if not isinstance(result, Appended):

@@ -26,7 +26,7 @@ from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import ERASED
-from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.handlers import Reactions, Received
 from services.kit.privacy.hmac_tokens import derive, several
 from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import NOTICE, RecordNotice, Template, Unsent, notice_identity
@@ -143,7 +143,7 @@ def _html(paragraphs: Sequence[str]) -> str:
 def hear_notices(hears: Reactions, handler: CommandHandler, server: MailServer, writer: NoticeWriter) -> None:
     """Handle every kind of notice: send it, and record that it went out."""
 
-    async def tell(notice: UserNotice, heard: Heard) -> None:
+    async def tell(notice: UserNotice, heard: Received) -> None:
         template = TEMPLATES[type(notice)]
         identity = notice_identity(template, notice.user_id, notice.notice_id)
         if not isinstance((await handler.reload(NOTICE, identity)).state, Unsent):

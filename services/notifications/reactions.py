@@ -13,7 +13,7 @@ from services.contracts.orders import OrderCancelled, OrderFailed
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
-from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.handlers import Reactions, Received
 from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import MAIL, Kind, Record, Unsent, identity
 from services.notifications.mails import Letter, compose
@@ -38,7 +38,7 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str, mail_tok
         return True, None
 
     async def answer(
-        message: ConfirmationSend | CancellationSend, heard: Heard, kind: Kind, letter: Letter | None
+        message: ConfirmationSend | CancellationSend, heard: Received, kind: Kind, letter: Letter | None
     ) -> None:
         mailed, problem = await deliver(kind, letter, message.saga_id)
         command = Record(
@@ -54,19 +54,19 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str, mail_tok
         )
         await handler.handle(MAIL, identity(kind, message.saga_id), command, heard.cause)
 
-    async def confirm(message: ConfirmationSend, heard: Heard) -> None:
+    async def confirm(message: ConfirmationSend, heard: Received) -> None:
         letter = _letter("confirmation", message.saga_id, message)
         full = letter and replace(letter, total=message.total, lines=message.lines)
         if await _told_of_cancellation(handler, message.saga_id):
             full = None  # overtaken by its undo: what it would say no longer holds
         await answer(message, heard, "confirmation", full)
 
-    async def cancel(message: CancellationSend, heard: Heard) -> None:
+    async def cancel(message: CancellationSend, heard: Received) -> None:
         letter = _letter("cancellation", message.saga_id, message)
         full = letter and replace(letter, total=message.total)
         await answer(message, heard, "cancellation", full)
 
-    async def tell(message: OrderFailed | OrderCancelled, heard: Heard, kind: Kind) -> None:
+    async def tell(message: OrderFailed | OrderCancelled, heard: Received, kind: Kind) -> None:
         letter = None
         if message.email:
             letter = Letter(kind, message.order_id, message.person, message.email, reason=message.reason)
@@ -78,10 +78,10 @@ def reactions(handler: CommandHandler, server: MailServer, sender: str, mail_tok
         command = Record(at=heard.now, order_id=message.order_id, kind=kind, mailed=mailed)
         await handler.handle(MAIL, identity(kind, message.order_id), command, heard.cause)
 
-    async def failed(message: OrderFailed, heard: Heard) -> None:
+    async def failed(message: OrderFailed, heard: Received) -> None:
         await tell(message, heard, "order_failed")
 
-    async def cancelled(message: OrderCancelled, heard: Heard) -> None:
+    async def cancelled(message: OrderCancelled, heard: Received) -> None:
         await tell(message, heard, "order_cancelled")
 
     hears = Reactions()

@@ -10,8 +10,8 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.auth.access import needs
-from services.kit.domain.errors import NotFound, Refused
-from services.kit.events.parked import Failures
+from services.kit.domain.errors import NotFound, RuleViolation
+from services.kit.events.parked import FailedMessages
 from services.kit.eventstore.outbox import Publisher
 from services.kit.rest.app import json_router
 from services.operations.answers import (
@@ -66,14 +66,14 @@ class ParkedBody(BaseModel):
     key: str = Field(max_length=4_096)
 
 
-def router(letters: Letters, parked: Failures, publisher: Publisher) -> APIRouter:
+def router(letters: Letters, parked: FailedMessages, publisher: Publisher) -> APIRouter:
     """The routes of operations."""
     routes = json_router()
     reads, writes = [needs("operations:read")], [needs("operations:write")]
 
     async def hand_in(letter: Letter, *, dry_run: bool) -> dict[str, Any]:
         if letter.status == "discarded":
-            raise Refused("dead-letter-decided", "the letter was discarded")
+            raise RuleViolation("dead-letter-decided", "the letter was discarded")
         if not dry_run:
             await publisher.republish(letter.key, original(letter), letter.data)
             await letters.decide(letter.id, "replayed", "handed in again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.events.parked import Failures, PostgresFailures
+from services.kit.events.parked import FailedMessages, PostgresFailedMessages
 from services.kit.service.host import Host
 from services.kit.service.service import Hook, Service
 from services.operations.door import DeadLetterDoor
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 
-def create_app(host: Host | None = None, parked: Failures | None = None) -> Service:
+def create_app(host: Host | None = None, parked: FailedMessages | None = None) -> Service:
     """The operations service on `host`, or on what the environment names; `parked` sees all services' failures."""
     host = host or Host.connect("operations")
     on_stop: list[Hook] = []
     if parked is None:
-        from services.kit.eventstore.postgres import PostgresReader
+        from services.kit.eventstore.postgres import PostgresEventReader
 
-        reader = PostgresReader(host.settings.database_url)
-        parked = PostgresFailures(reader)
+        reader = PostgresEventReader(host.settings.database_url)
+        parked = PostgresFailedMessages(reader)
         on_stop.append(reader.close)
-    letters, everybody = Letters(host.log), parked
+    letters, everybody = Letters(host.store), parked
 
     def routers() -> Sequence[APIRouter]:
         from services.operations.api import router

@@ -103,7 +103,7 @@ class Counts:
     """The numbers of the whole system, from the log database and the read database."""
 
     def __init__(self, log_dsn: str | Secret, read_dsn: str | Secret) -> None:
-        self._log = Connections(log_dsn, "operations", CONNECTIONS)
+        self._store = Connections(log_dsn, "operations", CONNECTIONS)
         self._read = Connections(read_dsn, "public", CONNECTIONS, check_cluster=False)
         self._listeners = (Listener(log_dsn), Listener(read_dsn))
         self._turn = asyncio.Lock()
@@ -124,7 +124,7 @@ class Counts:
     async def _look(self) -> None:
         if await self.count():
             self._listeners[0].again()  # until there is nothing new: what was still being committed comes next time
-        kept = await self._log.fetch(_sql("kept").replace("FROM metrics", "FROM log.metrics"))
+        kept = await self._store.fetch(_sql("kept").replace("FROM metrics", "FROM log.metrics"))
         kept += await self._read.fetch(_sql("kept"))
         never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in (*SAID.values(), ("stock_refusals", {}))]
         self._cells = [*never, *(cell for row in kept for cell in _cells(row))]
@@ -133,13 +133,13 @@ class Counts:
     async def count(self) -> int:
         """Count what the log has got since it was last counted; the number of events."""
         total = 0
-        while events := (await self._log.fetch(_sql("count"), PAGE_EVENTS))[0]["events"]:
+        while events := (await self._store.fetch(_sql("count"), PAGE_EVENTS))[0]["events"]:
             total += events
         return total
 
     async def close(self) -> None:
         """Disconnect."""
-        for each in (*self._listeners, self._log, self._read):
+        for each in (*self._listeners, self._store, self._read):
             await each.close()
 
     def exported(self) -> Iterable[Metric]:
@@ -155,11 +155,11 @@ class Counts:
 
     async def _waiting(self) -> dict[str, dict[str, float]]:
         found: dict[str, dict[str, float]] = {name: dict.fromkeys(always, 0) for name, (_, always) in GAUGES.items()}
-        for row in await self._log.fetch(_sql("state")):
+        for row in await self._store.fetch(_sql("state")):
             found[row["name"]][row["label"]] = row["value"]
         for row in await self._read.fetch(VIEWS):
             place = (row["epoch"], row["transaction_id"], row["position"])
-            lag = await self._log.fetch(statement("behind"), *place, LAG_EVENTS_MAX)
+            lag = await self._store.fetch(statement("behind"), *place, LAG_EVENTS_MAX)
             found["projection_lag_events"][row["view"]] = lag[0]["events"]
             found["views_stopped"][row["view"]] = float(row["stopped_at"] is not None)
         return found

@@ -11,8 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from services.kit.domain.errors import NotFound, Refused
-from services.kit.eventstore.port import EventLog
+from services.kit.domain.errors import NotFound, RuleViolation
+from services.kit.eventstore.port import EventStore
 from services.kit.wire.cloudevents import Incoming
 
 __all__ = ["LETTERS_PAGE_MAX", "Letter", "Letters", "original"]
@@ -71,15 +71,15 @@ class Letter:
 class Letters:
     """The dead letters, in Postgres."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
 
     async def store(self, event: Incoming) -> None:
         """Keep a dead letter; a repeat is counted, not kept twice."""
         attributes = event.attributes
         destination = attributes.get("knativeerrordest", "")
         identity = hashlib.sha256(f"{event.source}\n{event.id}\n{destination}".encode()).hexdigest()[:24]
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             await unit.execute(
                 STORE, f"dl_{identity}", event.source, event.id, event.type, event.subject, destination,
                 attributes.get("knativeerrorcode", ""), _readable(attributes.get("knativeerrordata", "")),
@@ -88,20 +88,20 @@ class Letters:
 
     async def list(self, status: str, letters_max: int) -> Sequence[Letter]:
         """The oldest letters first; all of them if `status` is empty."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             return [_letter(row) for row in await unit.fetch(LIST, status, letters_max)]
 
     async def find(self, letter_id: str) -> Letter:
         """One letter; NotFound if there is none."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             return _one(await unit.fetch(ONE, letter_id))
 
     async def decide(self, letter_id: str, status: str, reason: str) -> Letter:
-        """Mark a waiting letter as replayed or discarded; Refused if it was decided before."""
-        async with self._log.transaction() as unit:
+        """Mark a waiting letter as replayed or discarded; RuleViolation if it was decided before."""
+        async with self._store.transaction() as unit:
             letter = _one(await unit.fetch(ONE, letter_id))
             if letter.status == "discarded":
-                raise Refused("dead-letter-decided", f"the letter was {letter.status} before")
+                raise RuleViolation("dead-letter-decided", f"the letter was {letter.status} before")
             await unit.execute(DECIDE, letter_id, status, reason)
         return letter
 

@@ -44,7 +44,7 @@ def _provider(host: Host) -> Provider:
     settings = host.settings
     match settings.payments_provider:
         case "sandbox":
-            return Sandbox(host.log)
+            return Sandbox(host.store)
         case "stripe":
             settings.require(
                 ZEROCART_STRIPE_KEY=settings.stripe_key(),

@@ -6,7 +6,7 @@ from services.contracts.fulfillment import PaymentCapture, PaymentProcess, Payme
 from services.contracts.orders import PaymentMethod
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Money
-from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.handlers import Reactions, Received
 from services.payments.domain import PAYMENT, Ask, Record, Verb, call_for
 from services.payments.provider import Provider, ask_provider
 
@@ -19,7 +19,7 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     """The messages that payments handles."""
 
     async def answer(
-        request: Request, heard: Heard, verb: Verb, amount: Money | None = None, method: PaymentMethod | None = None
+        request: Request, heard: Received, verb: Verb, amount: Money | None = None, method: PaymentMethod | None = None
     ) -> None:
         ask = Ask(
             saga_id=request.saga_id,
@@ -35,16 +35,16 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
         found = await ask_provider(provider, request.saga_id, call, method) if call else None
         await handler.handle(PAYMENT, request.saga_id, Record(at=heard.now, ask=ask, answer=found), heard.cause)
 
-    async def process(message: PaymentProcess, heard: Heard) -> None:
+    async def process(message: PaymentProcess, heard: Received) -> None:
         await answer(message, heard, "authorize", message.amount, message.payment_method)
 
-    async def capture(message: PaymentCapture, heard: Heard) -> None:
+    async def capture(message: PaymentCapture, heard: Received) -> None:
         await answer(message, heard, "capture", message.amount)
 
-    async def void(message: PaymentVoid, heard: Heard) -> None:
+    async def void(message: PaymentVoid, heard: Received) -> None:
         await answer(message, heard, "void")
 
-    async def refund(message: PaymentRefund, heard: Heard) -> None:
+    async def refund(message: PaymentRefund, heard: Received) -> None:
         await answer(message, heard, "refund")
 
     hears = Reactions()

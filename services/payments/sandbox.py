@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from services.contracts.orders import PaymentMethod
 from services.kit.domain.message import Money
-from services.kit.eventstore.port import EventLog, Unit
+from services.kit.eventstore.port import EventStore, Transaction
 from services.payments.domain import Done, NotDone
 
 __all__ = ["Sandbox"]
@@ -32,8 +32,8 @@ LOST = NotDone("provider-timeout", "the provider did not answer in time", transi
 class Sandbox:
     """A Provider on tables of the payments service."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
 
     async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> Done | NotDone:
         """Hold money, if the token is one that approves."""
@@ -42,7 +42,7 @@ class Sandbox:
         if not method.token.startswith(("tok_approve", "tok_decline_capture", "tok_fail_once", "tok_timeout_once")):
             return UNKNOWN
         order_id = key.partition(":")[0]
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             first = await self._first_time(unit, key)
             if method.token == "tok_fail_once" and first:  # noqa: S105
                 return BUSY
@@ -55,7 +55,7 @@ class Sandbox:
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> Done | NotDone:
         """Take what is held, unless it was let go or the token says no."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             kinds, token, held = await self._transaction(unit, transaction_id)
             if "authorize" not in kinds or "void" in kinds or held is None or amount.amount > held.amount:
                 return NotDone("nothing-held", "that much money is not held", transient=False)
@@ -70,7 +70,7 @@ class Sandbox:
         """Let go of what is held, if anything; what was taken cannot be let go."""
         if not transaction_id:
             return Done("", Money(amount=Decimal(0), currency="XXX"))
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             kinds, token, held = await self._transaction(unit, transaction_id)
             if held is None:
                 return Done("", Money(amount=Decimal(0), currency="XXX"))
@@ -84,7 +84,7 @@ class Sandbox:
 
     async def refund(self, key: str, transaction_id: str, amount: Money | None) -> Done | NotDone:
         """Give back what was taken, once."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             kinds, token, held = await self._transaction(unit, transaction_id)
             taken = kinds.get("capture")
             if held is None or taken is None:
@@ -99,14 +99,14 @@ class Sandbox:
 
     async def find(self, order_id: str) -> str:
         """The order's transaction, also if our side never heard of it."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             rows = await unit.fetch(OF_ORDER, order_id)
         return str(rows[0]["transaction_id"]) if rows else ""
 
-    async def _transaction(self, unit: Unit, transaction_id: str) -> tuple[dict[str, Money], str, Money | None]:
+    async def _transaction(self, unit: Transaction, transaction_id: str) -> tuple[dict[str, Money], str, Money | None]:
         rows = await unit.fetch(BY_TRANSACTION, transaction_id)
         kinds = {str(r["kind"]): Money(amount=Decimal(str(r["amount"])), currency=str(r["currency"])) for r in rows}
         return kinds, str(rows[0]["token"]) if rows else "", kinds.get("authorize")
 
-    async def _first_time(self, unit: Unit, key: str) -> bool:
+    async def _first_time(self, unit: Transaction, key: str) -> bool:
         return bool(await unit.fetch(FIRST_TIME, key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.kit.config.settings import Settings
-from services.kit.eventstore.metrics_store import Keeper
+from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
 from services.projection.building import Builder
@@ -25,7 +25,7 @@ __all__ = ["create_app"]
 
 def create_app(settings: Settings | None = None) -> Service:
     """The projection on the databases that `settings`, or the environment, names."""
-    from services.kit.eventstore.postgres import PostgresReader
+    from services.kit.eventstore.postgres import PostgresEventReader
     from services.kit.privacy.vault import PostgresVault
 
     keeper = None
@@ -33,8 +33,8 @@ def create_app(settings: Settings | None = None) -> Service:
         settings = Settings.from_environment("projection")
         configure(settings.service, settings.log_level)
         settings.require(ZEROCART_VAULT_KEYS=settings.vault_keys())
-        keeper = Keeper.apart(settings.read_database_url, settings.service)
-    reader = PostgresReader(settings.database_url)
+        keeper = MetricsStore.apart(settings.read_database_url, settings.service)
+    reader = PostgresEventReader(settings.database_url)
     # a key that was destroyed a moment ago must not be remembered: what is shown with it stays
     vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)
     database = ReadDatabase(settings.read_database_url)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.kit.domain.errors import Invalid, NotFound, Refused, Unavailable
+from services.kit.domain.errors import Invalid, NotFound, RuleViolation, Unavailable
 from services.kit.eventstore.port import START, Position
 from services.kit.service.keepalive import kept_awake
 from services.kit.telemetry.logging import log
@@ -83,7 +83,7 @@ class Builder:
             if building is None:
                 await session.make(view, _next_number(_all(session.versions, name)), "building", then)
             elif not self._pages.feeds(building):
-                raise Refused("built-elsewhere", "another release of zerocart is building this view")
+                raise RuleViolation("built-elsewhere", "another release of zerocart is building this view")
             else:
                 await session.set_next(building, then)
         async with self._database.view(name) as session:
@@ -100,12 +100,12 @@ class Builder:
             await asyncio.wait([task], timeout=seconds)
 
     async def switch(self, name: str, number: int) -> None:
-        """Make a version serve, once it is level with the one that does; Refused if this code cannot feed it."""
+        """Make a version serve, once it is level with the one that does; RuleViolation if this code cannot feed it."""
         await self.prepare()
         view = self._view(name)
         version = _numbered(await self._database.versions(), name, number)
         if not self._pages.feeds(version):
-            raise Refused("other-revision", f"this release cannot feed revision {version.revision} of {name}")
+            raise RuleViolation("other-revision", f"this release cannot feed revision {version.revision} of {name}")
         if version.state != "serving":
             await self._bring_near(view, number)
             if not await self._has_begun(view, number):
@@ -117,7 +117,7 @@ class Builder:
         async with self._database.view(name) as session:
             version = _numbered(session.versions, name, number)
             if version.state == "serving":
-                raise Refused("version-serves", "switch to another version first")
+                raise RuleViolation("version-serves", "switch to another version first")
             await session.drop(version)
 
     async def pass_over(self, name: str, position: Position, reason: str, who: str) -> None:
@@ -125,7 +125,7 @@ class Builder:
         self._view(name)
         async with self._database.view(name) as session:
             if str(position) not in {each.stopped_at for each in session.versions}:
-                raise Refused("not-stopped-there", "this event has not stopped the view")
+                raise RuleViolation("not-stopped-there", "this event has not stopped the view")
             await session.pass_over(name, str(position), reason, who)
         await self._resume(name)
 
@@ -208,19 +208,19 @@ class Builder:
             except Unavailable as error:
                 log("building waits", level=logging.WARNING, view=view.name, code=error.code)
                 await asyncio.sleep(RETRY_SECONDS)
-            except (Invalid, NotFound, Refused) as error:
+            except (Invalid, NotFound, RuleViolation) as error:
                 log("building ends", level=logging.WARNING, view=view.name, code=error.code)
                 return
             else:
                 return
 
     async def _bring_near(self, view: View, number: int) -> None:
-        """Feed the version until it has what the log had a page ago; Refused if it has stopped."""
+        """Feed the version until it has what the log had a page ago; RuleViolation if it has stopped."""
         more = True
         while more:
             version, more = await self._pages.build(view, number)
             if version is None:
-                raise Refused("view-stopped", f"version {number} of {view.name} has stopped, or is gone")
+                raise RuleViolation("view-stopped", f"version {number} of {view.name} has stopped, or is gone")
 
     async def _finish(self, view: View, number: int) -> None:
         if await self._has_begun(view, number):
@@ -249,7 +249,7 @@ class Builder:
         return found, new.next
 
     async def _has_begun(self, view: View, number: int) -> bool:
-        """Serve with this version if none serves yet; whether that was so. Refused if it has stopped."""
+        """Serve with this version if none serves yet; whether that was so. RuleViolation if it has stopped."""
         async with self._database.view(view.name) as session:
             if _of(session.versions, view.name, "serving") is not None:
                 return False
@@ -295,7 +295,7 @@ def _next_number(versions: Sequence[Version]) -> int:
 
 def _unstopped(version: Version) -> Version:
     if version.stopped_at is not None:
-        raise Refused("view-stopped", f"version {version.version} of {version.view} has stopped")
+        raise RuleViolation("view-stopped", f"version {version.version} of {version.view} has stopped")
     return version
 
 

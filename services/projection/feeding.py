@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.connections import translated
-from services.kit.eventstore.port import LogReader, Page, Position
+from services.kit.eventstore.port import EventReader, Page, Position
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
@@ -32,10 +32,10 @@ class Poisoned(Exception):
 class Pages:
     """Moves versions forward, a page at a time."""
 
-    def __init__(self, log: LogReader, vault: Vault, database: ReadDatabase, views: Mapping[str, View]) -> None:
+    def __init__(self, log: EventReader, vault: Vault, database: ReadDatabase, views: Mapping[str, View]) -> None:
         self.database = database
         self.views = views
-        self._log = log
+        self._store = log
         self._vault = vault
         self._reads = {type_: model for view in views.values() for type_, model in view.reads.items()}
 
@@ -54,7 +54,7 @@ class Pages:
 
     async def behind(self, checkpoint: Position, events_max: int) -> int:
         """How many events come after a checkpoint, at most `events_max`."""
-        return await self._log.behind(checkpoint, events_max)
+        return await self._store.behind(checkpoint, events_max)
 
     async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, bool]:
         """Feed one version a page; as it is then, and whether more follows. None if it is gone or stopped."""
@@ -62,7 +62,7 @@ class Pages:
             version = _running(session.versions)
             if version is None:
                 return None, False
-            page = await self._log.read_types(version.checkpoint, await self._log.end(), view.reads, events_max)
+            page = await self._store.read_types(version.checkpoint, await self._store.end(), view.reads, events_max)
         try:
             shown = await read(self._vault, view.reads, page.events)
             await self._carefully(view, version, shown, page.end)
@@ -76,7 +76,7 @@ class Pages:
         if version.checkpoint >= to:
             return version
         while version.checkpoint < to:
-            page = await self._log.read_types(version.checkpoint, to, view.reads, PAGE_EVENTS_MAX)
+            page = await self._store.read_types(version.checkpoint, to, view.reads, PAGE_EVENTS_MAX)
             await _feed(session, version, view, await read(self._vault, view.reads, page.events))
             version = replace(version, checkpoint=page.end)
         await session.move([version], version.checkpoint)
@@ -88,7 +88,7 @@ class Pages:
             return session.versions, False
         at = min(each.checkpoint for each in running)
         ahead = [each.checkpoint for each in running if each.checkpoint > at]
-        page = await self._log.read_all(at, PAGE_EVENTS_MAX)
+        page = await self._store.read_all(at, PAGE_EVENTS_MAX)
         if ahead:
             page = _cut(page, min(ahead))
         if page.end == at:

@@ -14,7 +14,7 @@ from typing import Any
 
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import LogReader, Position, Recorded
+from services.kit.eventstore.port import EventReader, Position, RecordedEvent
 from services.kit.privacy.vault import Vault
 from services.kit.rest.params import shown_money
 from services.projection.reading import read
@@ -39,14 +39,14 @@ Then = tuple[str | None, dict[str, Any]]
 class Past:
     """Answers from the log."""
 
-    def __init__(self, log: LogReader, vault: Vault, database: ReadDatabase) -> None:
-        self._log = log
+    def __init__(self, log: EventReader, vault: Vault, database: ReadDatabase) -> None:
+        self._store = log
         self._vault = vault
         self._database = database
 
     async def order(self, order_id: str, at: datetime) -> tuple[Then | None, Then | None]:
         """The order as it was known at `at`, and as it is now; None before there was one."""
-        found = await self._log.read_streams([stream.format(order_id) for stream in STREAMS])
+        found = await self._store.read_streams([stream.format(order_id) for stream in STREAMS])
         history = await self._history(order_id, found)
         # by their own time, as everybody outside saw it; their order is that of the log
         before = [(event, message) for event, message in history if event.time <= at]
@@ -55,12 +55,12 @@ class Past:
     async def wait_for(self, position: Position) -> None:
         """Return when everything up to `position` can be seen; Unavailable if that is not so in time."""
         deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
-        while await self._log.end() < position:
+        while await self._store.end() < position:
             if asyncio.get_running_loop().time() > deadline:
                 raise Unavailable("read-side-behind", "the log has not reached this position yet")
             await asyncio.sleep(POSITION_POLL_SECONDS)
 
-    async def _history(self, order_id: str, found: Sequence[Recorded]) -> list[tuple[Recorded, Message]]:
+    async def _history(self, order_id: str, found: Sequence[RecordedEvent]) -> list[tuple[RecordedEvent, Message]]:
         shown = await read(self._vault, READS, [event for event in found if event.type in READS])
         if any(each.fault for each in shown):
             skipped = {each["position"] for each in await self._database.skips()}
@@ -69,7 +69,7 @@ class Past:
         return [(each.event, each.message) for each in shown if each.message is not None]
 
 
-def order_then(history: Sequence[tuple[Recorded, Message]]) -> Then | None:
+def order_then(history: Sequence[tuple[RecordedEvent, Message]]) -> Then | None:
     """The order that these events make, as GET /orders/{id} shows it."""
     row: Order | None = None
     lines: Sequence[Line] = ()

@@ -8,19 +8,19 @@ from pydantic import ValidationError
 
 from services.kit.domain.errors import Invalid
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Recorded
-from services.kit.privacy.encryption import opened
+from services.kit.eventstore.port import RecordedEvent
+from services.kit.privacy.encryption import decrypt
 from services.kit.privacy.vault import Vault
 from services.projection.view import Shown
 
 __all__ = ["read"]
 
 
-async def read(vault: Vault, reads: Mapping[str, type[Message]], page: Sequence[Recorded]) -> list[Shown]:
+async def read(vault: Vault, reads: Mapping[str, type[Message]], page: Sequence[RecordedEvent]) -> list[Shown]:
     """The events with the messages of those that are shown; one that cannot be read says so and spoils no other."""
     known = [(model, event.data) for event in page if (model := reads.get(event.type))]
     try:
-        messages = iter(await opened(vault, known))
+        messages = iter(await decrypt(vault, known))
     except (ValidationError, Invalid) as error:
         if len(page) == 1:
             return [Shown(page[0], fault=_fault(error))]

@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 from services.contracts import fulfillment, users
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
 
@@ -30,7 +30,7 @@ OUTLINES: Mapping[str, type[Message]] = {RunOutline.type: RunOutline}
 class Shown(NamedTuple):
     """An event and, if some view hears its type, its message; `fault` says why there is none."""
 
-    event: Recorded
+    event: RecordedEvent
     message: Message | None = None
     fault: str = ""
 
@@ -62,7 +62,7 @@ class View:
         return (Path(__file__).parent / "ddl" / f"{self.name}.sql").read_text()
 
 
-def heard(page: Sequence[Shown], view: View) -> Iterator[tuple[Recorded, Message]]:
+def heard(page: Sequence[Shown], view: View) -> Iterator[tuple[RecordedEvent, Message]]:
     """The events that change a row of the view."""
     return ((each.event, each.message) for each in page if each.message and each.event.type in view.reads)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.kit.config.settings import Settings
-from services.kit.eventstore.metrics_store import Keeper
+from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
 
@@ -23,7 +23,7 @@ def create_app(settings: Settings | None = None) -> Service:
     if settings is None:
         settings = Settings.from_environment("query")
         configure(settings.service, settings.log_level)
-        keeper = Keeper.apart(settings.read_database_url, settings.service)
+        keeper = MetricsStore.apart(settings.read_database_url, settings.service)
     opened: list[Callable[[], Awaitable[None]]] = []
 
     def routers() -> Sequence[APIRouter]:

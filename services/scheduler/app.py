@@ -18,10 +18,10 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
     """The scheduler on `host`, or on what the environment names; `others` relays for services that died."""
     on_stop: list[Hook] = []
     if host is None:
-        from services.kit.eventstore.postgres import PostgresReader
+        from services.kit.eventstore.postgres import PostgresEventReader
 
         host = Host.connect("scheduler")
-        reader = PostgresReader(host.settings.database_url)
+        reader = PostgresEventReader(host.settings.database_url)
         others = Relay(reader.outbox, host.relay.publisher)
         on_stop.append(reader.close)
     settings = host.settings

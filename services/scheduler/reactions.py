@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
 from services.kit.domain.errors import Unavailable
-from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.handlers import Reactions, Received
 from services.kit.eventstore.outbox import Relay
 from services.kit.telemetry.logging import log
 from services.scheduler.clock import Clock
@@ -72,14 +72,14 @@ class Alarm:
 def reactions(timers: Timers, alarm: Alarm, others: Relay | None) -> Reactions:
     """The messages that the scheduler handles; `others` publishes what any service left unpublished."""
 
-    async def requested(message: TimerRequested, heard: Heard) -> None:
+    async def requested(message: TimerRequested, heard: Received) -> None:
         await timers.ask(message, heard.cause)
         await alarm.notice(message.due_at, heard.now)
 
-    async def cancelled(message: TimerCancelled, heard: Heard) -> None:
+    async def cancelled(message: TimerCancelled, heard: Received) -> None:
         await timers.cancel(message, heard.now)
 
-    async def tick(_: Tick, heard: Heard) -> None:
+    async def tick(_: Tick, heard: Received) -> None:
         if others is not None and (rows := await others.drain()):
             log("published what others left", rows=rows)
         await timers.forget(heard.now)

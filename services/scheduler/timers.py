@@ -41,7 +41,7 @@ class Timers:
 
     def __init__(self, handler: CommandHandler) -> None:
         self._handler = handler
-        self._log = handler.log
+        self._store = handler.store
 
     async def ask(self, timer: TimerRequested, cause: Cause) -> None:
         """Keep a timer; one that was asked for, or cancelled, before stays as it is."""
@@ -54,14 +54,14 @@ class Timers:
             **(cause.principal.attributes() if cause.principal else {}),
         }
         data = json.dumps(timer.message)
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             await unit.execute(
                 ASK, timer.timer_id, timer.due_at, timer.message_type, timer.timer_key, data, json.dumps(meta)
             )
 
     async def cancel(self, timer: TimerCancelled, now: datetime) -> None:
         """Do not say it, even if the request is still on its way."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             await unit.execute(CANCEL, timer.timer_id, now + CANCELLED_KEPT, timer.timer_key)
 
     async def fire(self, now: datetime) -> int:
@@ -75,7 +75,7 @@ class Timers:
 
     async def _fire_some(self, now: datetime) -> int:
         done: list[tuple[str, NewEvent, Appended]] = []
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             due = await unit.fetch(DUE, now, FIRE_BATCH_MAX)
             if not due:
                 return 0
@@ -99,12 +99,12 @@ class Timers:
 
     async def forget(self, now: datetime) -> None:
         """Drop cancellations whose request can no longer come."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             await unit.execute(FORGET, now)
 
     async def next_due(self) -> datetime | None:
         """When the next timer is due, if there is any."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             (row,) = await unit.fetch(NEXT)
         due_at = row["due_at"]
         return due_at if isinstance(due_at, datetime) else None

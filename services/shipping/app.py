@@ -22,7 +22,7 @@ def create_app(host: Host | None = None, carrier: Carrier | None = None) -> Serv
     if host is None:
         host = Host.connect("shipping")
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
-    carrier = carrier or SandboxCarrier(host.log)
+    carrier = carrier or SandboxCarrier(host.store)
 
     def routers() -> Sequence[APIRouter]:
         from services.shipping.api import router

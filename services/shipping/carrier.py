@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from services.contracts.orders import Address
-from services.kit.eventstore.port import EventLog
+from services.kit.eventstore.port import EventStore
 from services.kit.resilience.outgoing import CallFailed, Policy, Target
 from services.shipping.domain import Ask, Call, Done, NotDone
 
@@ -61,8 +61,8 @@ async def _asked(carrier: Carrier, ask: Ask, call: Call) -> Done | NotDone:
 class SandboxCarrier:
     """A Carrier on tables of the shipping service."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
 
     async def prepare(self, order_id: str, address: Address) -> Done | NotDone:
         """Every country but ZZ is served."""
@@ -75,7 +75,7 @@ class SandboxCarrier:
         if "CARRIER-REFUSE" in address.line1:
             return NotDone("carrier-refused", "the carrier does not take this parcel", transient=False)
         shipment_id = f"shp_{order_id}"
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             if "CARRIER-FAIL-ONCE" in address.line1 and await unit.fetch(FIRST_TIME, order_id):
                 return NotDone("carrier-error", "the carrier could not do it now", transient=True)
             await unit.execute(TAKE, order_id, shipment_id)
@@ -83,6 +83,6 @@ class SandboxCarrier:
 
     async def cancel(self, order_id: str) -> Done | NotDone:
         """Whatever was taken for the order is taken back."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             rows = await unit.fetch(CANCEL, order_id)
         return Done(str(rows[0]["shipment_id"]) if rows else "")

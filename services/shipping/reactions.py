@@ -5,7 +5,7 @@ from __future__ import annotations
 from services.contracts.fulfillment import FulfillmentDiscard, FulfillmentPrepare, ShipmentCancel, ShipmentCreate
 from services.contracts.orders import Address
 from services.kit.commands.handler import CommandHandler
-from services.kit.events.handlers import Heard, Reactions
+from services.kit.events.handlers import Reactions, Received
 from services.kit.resilience.outgoing import Target
 from services.shipping.carrier import CARRIER, Carrier, ask_carrier
 from services.shipping.domain import SHIPMENT, Ask, Record, Verb, call_for
@@ -20,7 +20,7 @@ def reactions(handler: CommandHandler, carrier: Carrier) -> Reactions:
     target = Target(CARRIER)
 
     async def answer(
-        request: Request, heard: Heard, verb: Verb, address: Address | None = None, units: int = 0
+        request: Request, heard: Received, verb: Verb, address: Address | None = None, units: int = 0
     ) -> None:
         ask = Ask(
             saga_id=request.saga_id,
@@ -37,17 +37,17 @@ def reactions(handler: CommandHandler, carrier: Carrier) -> Reactions:
         found = await ask_carrier(target, carrier, ask, call) if call else None
         await handler.handle(SHIPMENT, request.saga_id, Record(at=heard.now, ask=ask, answer=found), heard.cause)
 
-    async def prepare(message: FulfillmentPrepare, heard: Heard) -> None:
+    async def prepare(message: FulfillmentPrepare, heard: Received) -> None:
         units = sum(item.quantity for item in message.items)
         await answer(message, heard, "prepare", message.shipping_address, units)
 
-    async def discard(message: FulfillmentDiscard, heard: Heard) -> None:
+    async def discard(message: FulfillmentDiscard, heard: Received) -> None:
         await answer(message, heard, "discard")
 
-    async def create(message: ShipmentCreate, heard: Heard) -> None:
+    async def create(message: ShipmentCreate, heard: Received) -> None:
         await answer(message, heard, "create", message.shipping_address)
 
-    async def cancel(message: ShipmentCancel, heard: Heard) -> None:
+    async def cancel(message: ShipmentCancel, heard: Received) -> None:
         await answer(message, heard, "cancel")
 
     hears = Reactions()

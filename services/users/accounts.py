@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from services.contracts.users import PasswordChanged, UserDeleted, UserRegistered, UserSuspended
 from services.kit.commands.handler import Cause, CommandHandler, Loaded, Outcome, error_of, record
 from services.kit.domain.decider import Rejected
-from services.kit.domain.errors import KeyReused, NotFound, Refused, Stale, ZerocartError
+from services.kit.domain.errors import IdempotencyKeyReused, NotFound, RuleViolation, VersionMismatch, ZerocartError
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Append, Appended, Conflict, Duplicate, NewEvent, Unit
+from services.kit.eventstore.port import Append, Appended, Conflict, Duplicate, NewEvent, Transaction
 from services.kit.eventstore.transactions import Contention, in_transaction
 from services.users.account import Active, Deleted, Nobody, Pending, Suspended, User, UserCommand
 from services.users.domain import USER, no_such_user
@@ -55,7 +55,7 @@ class Accounts:
 
     def __init__(self, handler: CommandHandler, keys: Keys) -> None:
         self._handler = handler
-        self._log = handler.log
+        self._store = handler.store
         self.keys = keys
 
     async def ready(self) -> None:
@@ -79,7 +79,7 @@ class Accounts:
     ) -> Outcome[User]:
         """Decide, record and move the rows that follow; published when this returns.
 
-        Raises Refused, NotFound, Stale, or KeyReused if the mark was given for another request.
+        Raises RuleViolation, NotFound, VersionMismatch, or IdempotencyKeyReused if the mark belongs to another request.
         """
         await self.ready()
         if repeated := await self.repeated(cause):
@@ -87,11 +87,11 @@ class Accounts:
         asked, cause = cause, self._keyed(cause)
         stream = USER.stream(command.user_id)
 
-        async def work(unit: Unit) -> _Done | Duplicate | ZerocartError | Loaded[User]:
+        async def work(unit: Transaction) -> _Done | Duplicate | ZerocartError | Loaded[User]:
             await unit.fetch(LOCK, command.user_id)
             before = await self._handler.folded(USER, await unit.read(stream), unit)
             if expected_version not in (None, before.version):
-                return Stale("version-mismatch", f"the version is {before.version} now")
+                return VersionMismatch("version-mismatch", f"the version is {before.version} now")
             decision = USER.decide(command, before.state)
             if isinstance(decision, Rejected):
                 return error_of(decision)
@@ -109,7 +109,7 @@ class Accounts:
                         await self._move(unit, event, password_hash)
                     return _Done(before, decision, events, result)
 
-        done = await in_transaction(self._log, work, CONFLICTS_MAX)
+        done = await in_transaction(self._store, work, CONFLICTS_MAX)
         match done:
             case _Done():
                 return await self._say(stream, done, cause)
@@ -123,17 +123,17 @@ class Accounts:
                 return Outcome(done.state, done.version, done.position, ())
 
     async def repeated(self, cause: Cause) -> Outcome[User] | None:
-        """The first outcome, if the request is a repeat; KeyReused if its mark was given for another one."""
+        """The first outcome, if the request is a repeat; IdempotencyKeyReused if its mark was given for another one."""
         if cause.mark is None:
             return None
-        found = await self._log.find_mark(cause.mark.key)
+        found = await self._store.find_mark(cause.mark.key)
         return await self._again(found, self._keyed(cause)) if found else None
 
     async def _again(self, found: Duplicate, cause: Cause) -> Outcome[User]:
         if cause.mark and found.mark.fingerprint != cause.mark.fingerprint:
-            raise KeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+            raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
         await self._handler.relay.publish_pending(found.stream)
-        recorded = await self._log.read(found.stream)
+        recorded = await self._store.read(found.stream)
         then = await self._handler.folded(USER, recorded[: found.version])
         return Outcome(then.state, found.version, found.position, (), found)
 
@@ -144,11 +144,11 @@ class Accounts:
         state = USER.fold(done.decision, done.before.state)
         return Outcome(state, done.result.version, done.result.position, done.decision)
 
-    async def _move(self, unit: Unit, event: Message, password_hash: str) -> None:
+    async def _move(self, unit: Transaction, event: Message, password_hash: str) -> None:
         match event:
             case UserRegistered(user_id=user_id, email=email):
                 if not await unit.fetch(OPEN, user_id, self.keys.address(email), password_hash):
-                    raise Refused("email-taken", "there is an account with this e-mail address")
+                    raise RuleViolation("email-taken", "there is an account with this e-mail address")
             case PasswordChanged(user_id=user_id):
                 await unit.execute(SET_PASSWORD, user_id, password_hash)
                 await unit.execute(FORGET_ATTEMPTS, user_id)

@@ -36,7 +36,7 @@ def create_app(host: Host | None = None) -> Service:
     settings = host.settings
     accounts = Accounts(host.handler, Keys(settings.account_key, settings.mail_token_keys))
     passwords = Passwords()
-    proofs = Proofs(accounts, Attempts(host.log), passwords)
+    proofs = Proofs(accounts, Attempts(host.store), passwords)
     times = Times.of(settings.durations_seconds)
 
     def routers() -> Sequence[APIRouter]:

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from services.kit.domain.errors import TooOften
-from services.kit.eventstore.port import EventLog
+from services.kit.domain.errors import RateLimited
+from services.kit.eventstore.port import EventStore
 
 __all__ = ["FORGOTTEN_AFTER", "FREE_ATTEMPTS", "WAIT_SECONDS_MAX", "Attempts", "Credentials"]
 
@@ -53,34 +53,34 @@ class Credentials:
 class Attempts:
     """The tables behind the checking of passwords."""
 
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
 
     async def begin(self, address: bytes, now: datetime) -> None:
-        """Count an attempt as failed until it succeeds; TooOften if this address has to wait."""
-        async with self._log.transaction() as unit:  # its own: rows are locked here that others begin with
+        """Count an attempt as failed until it succeeds; RateLimited if this address has to wait."""
+        async with self._store.transaction() as unit:  # its own: rows are locked here that others begin with
             await unit.execute(FORGET, now - FORGOTTEN_AFTER, FORGET_ROWS_MAX)
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             if await unit.fetch(BEGIN, address, now, FREE_ATTEMPTS, DOUBLINGS_MAX, WAIT_SECONDS_MAX):
                 return
             rows = await unit.fetch(WAIT, address)
         wait = max((row["not_before"] - now for row in rows if isinstance(row["not_before"], datetime)), default=None)
         seconds = math.ceil(wait.total_seconds()) if wait else 1
-        raise TooOften("too-many-attempts", "wait before trying another password", max(1, seconds))
+        raise RateLimited("too-many-attempts", "wait before trying another password", max(1, seconds))
 
     async def succeed(self, address: bytes) -> None:
         """Forget the failures."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             await unit.execute(SUCCEED, address)
 
     async def credentials(self, address: bytes) -> Credentials | None:
         """Whose address this is."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             rows = await unit.fetch(CREDENTIALS, address)
         return next((Credentials(str(row["user_id"]), str(row["password_hash"])) for row in rows), None)
 
     async def renew(self, old: Credentials, password_hash: str) -> Credentials:
         """Keep a newer hash of the same password."""
-        async with self._log.transaction() as unit:
+        async with self._store.transaction() as unit:
             await unit.execute(RENEW, old.user_id, old.password_hash, password_hash)
         return Credentials(old.user_id, password_hash)

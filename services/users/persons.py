@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from services.contracts.users import PersonErased
 from services.kit.commands.handler import Cause, CommandHandler, record
 from services.kit.domain.decider import Command, Decider
-from services.kit.domain.errors import Refused
+from services.kit.domain.errors import RuleViolation
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Append, Appended, Recorded, Unit
+from services.kit.eventstore.port import Append, Appended, RecordedEvent, Transaction
 from services.kit.eventstore.transactions import Contention, in_transaction
 
 __all__ = ["PERSON", "Erase", "Persons"]
@@ -45,12 +45,12 @@ class Persons:
         self._handler = handler
 
     async def erase(self, command: Erase, cause: Cause) -> None:
-        """Erase the person, who may be erased already; Refused if it is a user, who is deleted instead."""
+        """Erase the person, who may be erased already; RuleViolation if it is a user, who is deleted instead."""
         stream = PERSON.stream(command.person_id)
 
-        async def work(unit: Unit) -> tuple[Sequence[Recorded], Appended] | None:
+        async def work(unit: Transaction) -> tuple[Sequence[RecordedEvent], Appended] | None:
             if await unit.fetch(HAS_ACCOUNT, command.person_id):
-                raise Refused("person-has-account", "this is a user: delete the account")
+                raise RuleViolation("person-has-account", "this is a user: delete the account")
             before = await self._handler.folded(PERSON, await unit.read(stream), unit)
             if not (decision := decide(command, before.state)):
                 return None
@@ -62,5 +62,5 @@ class Persons:
             return record(self._handler.service, stream, events, result), result
 
         await self._handler.relay.publisher.ensure_available()
-        if done := await in_transaction(self._handler.log, work):
+        if done := await in_transaction(self._handler.store, work):
             await self._handler.publish(*done, cause)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 SERVICES = ROOT / "services"
+TOOLS = ROOT / "tools"
 FUNCTION_LINES_MAX = 80
 FUNCTION_LINES_USUAL = 40
 FUNCTION_LINES_MEDIAN = 10

@@ -11,8 +11,8 @@ from tests.architecture import rules
 
 DOMAINS = sorted([*rules.SERVICES.glob("*/domain.py"), rules.SERVICES / "orders" / "order.py"])
 CONTRACTS = sorted((rules.SERVICES / "contracts").glob("*.py"))
-CODE = rules.python_files(rules.SERVICES)
-ALL = rules.python_files(rules.SERVICES, rules.ROOT / "tests")
+CODE = rules.python_files(rules.SERVICES, rules.TOOLS)
+ALL = rules.python_files(rules.SERVICES, rules.TOOLS, rules.ROOT / "tests")
 
 MAY_BE_MISSING = {
     (f"tests/{file}.py", "says sk" + "ip(")

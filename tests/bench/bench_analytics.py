@@ -29,7 +29,7 @@ from services.kit.domain.message import Message, Money
 from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
 from services.kit.eventstore.migrate import migrate, migrate_read
 from services.kit.eventstore.port import START, Append
-from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
 from services.projection.feeding import Pages
@@ -198,7 +198,7 @@ def life_of(placement: Placement) -> dict[str, list[Message]]:
 
 async def tell(dsn_of: Any) -> int:
     """The month into the log; how many orders it has."""
-    logs = {name: PostgresLog(dsn_of("log", name), name) for name in ("orders", "fulfillment", "payments")}
+    logs = {name: PostgresEventStore(dsn_of("log", name), name) for name in ("orders", "fulfillment", "payments")}
     placements = [step for step in Plan(SLICE, faults=False).steps() if isinstance(step, Placement)]
 
     async def one(placement: Placement) -> None:
@@ -217,7 +217,7 @@ async def tell(dsn_of: Any) -> int:
 
 async def project(dsn_of: Any) -> tuple[int, float]:
     """The month by the real fold; how many events that were, and how long it took in seconds."""
-    reader, read = PostgresReader(dsn_of("log", "projection")), ReadDatabase(dsn_of("read", "projection"))
+    reader, read = PostgresEventReader(dsn_of("log", "projection")), ReadDatabase(dsn_of("read", "projection"))
     pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS})
     await Builder(pages).prepare()
     total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True

@@ -22,8 +22,8 @@ import uvloop
 
 from services.kit.commands.handler import Cause, stamped
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Append, Recorded
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.port import Append, RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.kit.wire.cloudevents import kafka_headers
 from services.projection.reactions import TYPES
@@ -50,7 +50,7 @@ class Nudges:
         self._slots = asyncio.Semaphore(CONNECTIONS_MAX)
         self.refused = 0
 
-    async def deliver(self, event: Recorded) -> None:
+    async def deliver(self, event: RecordedEvent) -> None:
         _, headers = kafka_headers(event)
         fields = b"".join(name.replace("ce_", "ce-", 1).encode() + b": " + value + b"\r\n" for name, value in headers)
         body = event.data.encode()
@@ -74,7 +74,7 @@ class Nudges:
 class Load:
     """The orders that come in, and how long each event took to be shown."""
 
-    def __init__(self, logs: dict[str, PostgresLog], nudges: Nudges) -> None:
+    def __init__(self, logs: dict[str, PostgresEventStore], nudges: Nudges) -> None:
         self._logs = logs
         self._nudges = nudges
         self.lags_ms: list[float] = []
@@ -100,14 +100,16 @@ class Load:
                         deliveries.create_task(self._shown(event, committed))
                 await asyncio.sleep(STEP_SECONDS)
 
-    async def _append(self, service: str, stream: str, version: int, messages: Sequence[Message]) -> list[Recorded]:
+    async def _append(
+        self, service: str, stream: str, version: int, messages: Sequence[Message]
+    ) -> list[RecordedEvent]:
         log = self._logs[service]
         events = await stamped(messages, Cause(AT), "bench", PostgresVault(log.connections, VAULT_KEY))
         await log.append(Append(stream, version, events))
         self.events += len(messages)
         return await log.read(stream, version)
 
-    async def _shown(self, event: Recorded, committed: float) -> None:
+    async def _shown(self, event: RecordedEvent, committed: float) -> None:
         await self._nudges.deliver(event)
         self.lags_ms.append((time.perf_counter() - committed) * 1000)
 
@@ -137,7 +139,7 @@ async def projection(log_dsn: str, read_dsn: str) -> AsyncGenerator[int]:
 
 async def bench(server: PostgresServer) -> float:
     prepared = await prepare(server, orders=0)
-    logs = {name: PostgresLog(dsn, name) for name, dsn in prepared.services.items()}
+    logs = {name: PostgresEventStore(dsn, name) for name, dsn in prepared.services.items()}
     async with projection(prepared.log, prepared.read) as port:
         nudges = Nudges(port)
         await Load(logs, nudges).run(0, WARMING_SECONDS)

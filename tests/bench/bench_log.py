@@ -19,7 +19,7 @@ from pathlib import Path
 from services.kit.eventstore.grants import DATABASE_ROLES
 from services.kit.eventstore.migrate import migrate
 from services.kit.eventstore.port import START, Append, Appended, Mark, NewEvent, Position
-from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 
 SECONDS = 4.0
 WARM_UP_SECONDS = 1.0
@@ -93,8 +93,8 @@ class Clock:
 
 
 async def measure_append(owner: str, callers: int, events: int, follow: bool, lanes: int) -> float:
-    log = PostgresLog(owner, "orders", lanes)
-    reader = PostgresReader(owner)
+    store = PostgresEventStore(owner, "orders", lanes)
+    reader = PostgresEventReader(owner)
     begin = (await _end(reader)) if follow else START
     clock, names, total, written = Clock(), count(time.time_ns()), 0, False
     said = [NewEvent("zerocart.orders.OrderCreated.v1", datetime.now(UTC), DATA, META)] * events
@@ -105,7 +105,7 @@ async def measure_append(owner: str, callers: int, events: int, follow: bool, la
             name = next(names)
             stream = f"order-{name}"
             for version in range(0, 4 * events, events):
-                result = await log.append(Append(stream, version, said, Mark(f"/zerocart/x {stream}:{version}")))
+                result = await store.append(Append(stream, version, said, Mark(f"/zerocart/x {stream}:{version}")))
                 assert isinstance(result, Appended)
                 clock.count(events)
                 total += events
@@ -127,18 +127,18 @@ async def measure_append(owner: str, callers: int, events: int, follow: bool, la
     if follower:
         read = await follower
         assert read == total, f"the reader saw {read} of {total}"
-    await log.close()
+    await store.close()
     await reader.close()
     return clock.rate
 
 
-async def _end(reader: PostgresReader) -> Position:
+async def _end(reader: PostgresEventReader) -> Position:
     await asyncio.sleep(0.1)
     return await reader.horizon()
 
 
 async def measure_read(owner: str) -> float:
-    reader = PostgresReader(owner)
+    reader = PostgresEventReader(owner)
     page = await reader.read_all(START, PAGE_EVENTS_MAX)
     began, read = time.perf_counter(), 0
     while page.events:

@@ -23,7 +23,7 @@ from services.kit.domain.message import Message
 from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
 from services.kit.eventstore.migrate import migrate, migrate_read
 from services.kit.eventstore.port import START, Append
-from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.projection.feeding import Pages
 from services.projection.versions import ReadDatabase
@@ -66,7 +66,7 @@ def life_of_order(number: int) -> list[tuple[str, str, Sequence[Message]]]:
     ]
 
 
-async def write_order(logs: Mapping[str, PostgresLog], number: int) -> None:
+async def write_order(logs: Mapping[str, PostgresEventStore], number: int) -> None:
     versions: dict[str, int] = {}
     for service, stream, messages in life_of_order(number):
         version, log = versions.get(stream, 0), logs[service]
@@ -104,7 +104,7 @@ async def prepare(server: PostgresServer, orders: int = ORDERS) -> Prepared:
     await migrate(server.dsn("log"), PASSWORDS)
     await migrate_read(server.dsn("read"), PASSWORDS)
     writers = {name: _dsn(server, "log", name) for name in ("orders", "fulfillment", "inventory")}
-    logs = {name: PostgresLog(dsn, name) for name, dsn in writers.items()}
+    logs = {name: PostgresEventStore(dsn, name) for name, dsn in writers.items()}
     shelf = await stamped(
         [counted("product-1", 100_000)], Cause(AT), "bench", PostgresVault(logs["inventory"].connections, VAULT_KEY)
     )
@@ -122,7 +122,7 @@ def _dsn(server: PostgresServer, database: str, service: str) -> str:
 
 async def bench(server: PostgresServer) -> float:
     prepared = await prepare(server)
-    reader, read = PostgresReader(prepared.log), ReadDatabase(prepared.read)
+    reader, read = PostgresEventReader(prepared.log), ReadDatabase(prepared.read)
     pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, VIEWS)
     rates: list[float] = []
     for number in range(1, ROUNDS + 1):

@@ -21,11 +21,11 @@ from services.fulfillment.vocabulary import VOCABULARY
 from services.kit.commands.handler import Cause, CommandHandler
 from services.kit.domain.decider import Decider, Rejected
 from services.kit.eventstore.grants import DATABASE_ROLES, role_of
-from services.kit.eventstore.memory import MemoryLog
+from services.kit.eventstore.memory import MemoryEventStore
 from services.kit.eventstore.migrate import migrate
 from services.kit.eventstore.outbox import Relay
-from services.kit.eventstore.port import EventLog, Mark, Recorded
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.port import EventStore, Mark, RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.saga.commands import Answer, SagaCommand, Start
 from services.kit.saga.interpreter import saga_decider
@@ -85,17 +85,17 @@ class Silent:
 
     async def ensure_available(self) -> None: ...
 
-    async def publish(self, events: Sequence[Recorded]) -> None: ...
+    async def publish(self, events: Sequence[RecordedEvent]) -> None: ...
 
     async def republish(self, key: str, attributes: object, data: bytes) -> None: ...
 
     async def close(self) -> None: ...
 
 
-async def with_log(log: EventLog) -> float:
+async def with_log(store: EventStore) -> float:
     """Sagas a second through the command handler: load, decide, append with inbox mark and outbox row."""
     decider, numbers, done = four_steps(), count(time.time_ns()), 0
-    handler = CommandHandler("fulfillment", log, Relay(log.outbox, Silent()), MemoryVault())
+    handler = CommandHandler("fulfillment", store, Relay(store.outbox, Silent()), MemoryVault())
     began = time.perf_counter()
 
     async def caller() -> None:
@@ -112,7 +112,7 @@ async def with_log(log: EventLog) -> float:
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
     rate = done / (time.perf_counter() - began)
     await handler.relay.close()
-    await log.close()
+    await store.close()
     return rate
 
 
@@ -122,8 +122,11 @@ def measure(owner: str, dsn: str) -> None:
     figures: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
         figures.setdefault("decide, fold, write and read again", []).append(pure())
-        for name, log in (("memory", MemoryLog("fulfillment")), ("Postgres", PostgresLog(dsn, "fulfillment"))):
-            figures.setdefault(f"through the handler, log on {name}", []).append(uvloop.run(with_log(log)))
+        for name, store in (
+            ("memory", MemoryEventStore("fulfillment")),
+            ("Postgres", PostgresEventStore(dsn, "fulfillment")),
+        ):
+            figures.setdefault(f"through the handler, log on {name}", []).append(uvloop.run(with_log(store)))
     print(f"{'four-step sagas/s in one process':45} {'median':>8} {'best':>8} {'aim':>8}")
     for name, rates in figures.items():
         print(f"{name:45} {statistics.median(rates):>8,.0f} {max(rates):>8,.0f} {AIM:>8,}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from services.contracts import orders
 from services.kit.domain.message import Message, Money
-from services.kit.eventstore.port import Position, Recorded
+from services.kit.eventstore.port import Position, RecordedEvent
 from services.projection.versions import ReadDatabase
 from services.projection.view import Shown
 from services.projection.views import VIEWS
@@ -113,7 +113,7 @@ def _life(step: Placement) -> Iterator[Shown]:
         meta = f'{{"partitionkey": "{order_id}"}}'
         place = Position(1, step.number + 1, version)
         stream = f"order-{order_id}"
-        yield Shown(Recorded("orders", stream, version, place, message.type, at, message.write(), meta), message)
+        yield Shown(RecordedEvent("orders", stream, version, place, message.type, at, message.write(), meta), message)
 
 
 async def _multiply(owner: Connection, copies: int) -> None:

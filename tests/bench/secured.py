@@ -17,8 +17,8 @@ from services.kit.auth import tokens
 from services.kit.auth.tokens import Claims, Verifier
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
-from services.kit.events.parked import MemoryFailures
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.events.parked import MemoryFailedMessages
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy import encryption as personal
 from services.kit.privacy.vault import PostgresVault
 from services.kit.rest import routes as json_routes
@@ -66,9 +66,9 @@ def leave_out(step: int) -> None:
 async def serve(step: int, dsn: str, keys: str) -> None:
     leave_out(step)
     settings = Settings(service="orders", token_keys=plain(keys), rates={**RATES})
-    log = PostgresLog(dsn, "orders")
-    vault = PostgresVault(log.connections, plain("v" * 32))
-    app = create_app(Host.of(settings, log, Silent(), MemoryFailures("orders"), vault))
+    store = PostgresEventStore(dsn, "orders")
+    vault = PostgresVault(store.connections, plain("v" * 32))
+    app = create_app(Host.of(settings, store, Silent(), MemoryFailedMessages("orders"), vault))
     config = uvicorn.Config(
         app,
         host="127.0.0.1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.kit.domain.errors import TooOften, ZerocartError
+from services.kit.domain.errors import RateLimited, ZerocartError
 from services.kit.rest.limits import CLIENTS_MAX, Limits, Rate
 
 
@@ -21,7 +21,7 @@ def allowed(limits: Limits, client: str, times: int, what: str = "place") -> int
     for _ in range(times):
         try:
             limits.take(what, client)
-        except TooOften as error:
+        except RateLimited as error:
             assert error.retry_after_seconds >= 1
         else:
             taken += 1
@@ -45,7 +45,7 @@ def test_whoever_waits_as_told_gets_through():
     for _ in range(50):
         try:
             limits.take("place", "ann")
-        except TooOften as error:
+        except RateLimited as error:
             clock.now += error.retry_after_seconds
             limits.take("place", "ann")
     assert clock.now - 1_000 < 50 * 3 + 3

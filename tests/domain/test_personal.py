@@ -14,7 +14,7 @@ from services.contracts.orders import Address, OrderCreated, OrderUpdated
 from services.contracts.users import UserRegistered
 from services.kit.domain.errors import Invalid
 from services.kit.domain.message import ERASED, Message
-from services.kit.privacy.encryption import PERSONAL, opened, personal_fields, sealed
+from services.kit.privacy.encryption import PERSONAL, decrypt, encrypt, personal_fields
 from services.kit.privacy.vault import MemoryVault
 
 HOME = {"name": "Ann Ó Né", "line1": "1 Road", "city": "Leeds", "postal_code": "LS1", "country": "GB"}
@@ -58,21 +58,21 @@ def test_the_messages_that_carry_people_are_known() -> None:
 
 async def test_what_is_stored_says_nothing_about_the_person_and_is_read_again() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
-    (text,) = await sealed(vault, [order])
+    (text,) = await encrypt(vault, [order])
     assert not any(word in text for word in PRIVATE)
     assert json.loads(text)["lines"] == ORDER["lines"]
     assert json.loads(text)["shipping_address"] == {"country": "GB"}
-    assert await opened(vault, [(OrderCreated, text)]) == [order]
-    assert await opened(vault, [(OrderCreated, text.encode())]) == [order]
+    assert await decrypt(vault, [(OrderCreated, text)]) == [order]
+    assert await decrypt(vault, [(OrderCreated, text.encode())]) == [order]
 
 
 async def test_of_somebody_erased_nothing_is_left_but_what_the_books_need() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
-    (before,) = await sealed(vault, [order])
+    (before,) = await encrypt(vault, [order])
     await vault.erase("usr_1")
-    (after,) = await sealed(vault, [order])
+    (after,) = await encrypt(vault, [order])
     for text in (before, after):
-        (left,) = await opened(vault, [(OrderCreated, text)])
+        (left,) = await decrypt(vault, [(OrderCreated, text)])
         assert isinstance(left, OrderCreated)
         assert (left.email, left.customer_name, left.notes) == (None, None, None)
         assert left.shipping_address == Address(name=ERASED, line1=ERASED, city=ERASED, country="GB")
@@ -82,27 +82,27 @@ async def test_of_somebody_erased_nothing_is_left_but_what_the_books_need() -> N
 
 async def test_a_guest_is_erased_with_the_order() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate({**ORDER, "customer_id": None})
-    (text,) = await sealed(vault, [order])
+    (text,) = await encrypt(vault, [order])
     assert json.loads(text)[PERSONAL]["person"] == "ord_1"
 
 
 async def test_a_message_without_personal_data_is_written_as_it_is() -> None:
     vault, change = MemoryVault(), OrderUpdated(order_id="ord_1")
-    assert await sealed(vault, [change]) == [change.write()]
+    assert await encrypt(vault, [change]) == [change.write()]
 
 
 async def test_what_was_written_before_there_were_seals_is_still_read() -> None:
     order = OrderCreated.model_validate(ORDER)
-    assert await opened(MemoryVault(), [(OrderCreated, order.write())]) == [order]
+    assert await decrypt(MemoryVault(), [(OrderCreated, order.write())]) == [order]
 
 
 async def test_a_sealed_message_of_a_newer_producer_is_read() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
-    content = json.loads((await sealed(vault, [order]))[0])
+    content = json.loads((await encrypt(vault, [order]))[0])
     content["gift"] = True
     content["shipping_address"]["floor"] = 3
     content["lines"][0]["colour"] = "red"
-    assert await opened(vault, [(OrderCreated, json.dumps(content))]) == [order]
+    assert await decrypt(vault, [(OrderCreated, json.dumps(content))]) == [order]
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ async def test_a_sealed_message_of_a_newer_producer_is_read() -> None:
 )
 async def test_what_is_wrong_in_a_sealed_message_is_found_as_in_any_other(change: dict[str, object]) -> None:
     vault = MemoryVault()
-    content = json.loads((await sealed(vault, [OrderCreated.model_validate(ORDER)]))[0])
+    content = json.loads((await encrypt(vault, [OrderCreated.model_validate(ORDER)]))[0])
     for found in ({**content, **change}, {**ORDER, **change}):
         with pytest.raises(ValidationError):
-            await opened(vault, [(OrderCreated, json.dumps(found))])
+            await decrypt(vault, [(OrderCreated, json.dumps(found))])
 
 
 @pytest.mark.parametrize(
@@ -136,18 +136,18 @@ async def test_what_is_wrong_in_a_sealed_message_is_found_as_in_any_other(change
 async def test_a_seal_that_was_altered_or_moved_is_refused(change) -> None:
     vault = MemoryVault()
     await vault.key_for("usr_2")
-    (text,) = await sealed(vault, [OrderCreated.model_validate(ORDER)])
+    (text,) = await encrypt(vault, [OrderCreated.model_validate(ORDER)])
     content = json.loads(text)
     content[PERSONAL] = change(content[PERSONAL])
     with pytest.raises(Invalid):
-        await opened(vault, [(OrderCreated, json.dumps(content))])
+        await decrypt(vault, [(OrderCreated, json.dumps(content))])
 
 
 async def test_a_seal_cannot_be_moved_to_another_kind_of_message() -> None:
     vault = MemoryVault()
-    (text,) = await sealed(vault, [OrderCreated.model_validate(ORDER)])
+    (text,) = await encrypt(vault, [OrderCreated.model_validate(ORDER)])
     with pytest.raises(Invalid):
-        await opened(vault, [(orders.OrderDrafted, text)])
+        await decrypt(vault, [(orders.OrderDrafted, text)])
 
 
 names = st.text(min_size=1, max_size=100).filter(lambda text: text.strip() == text and "\0" not in text)
@@ -157,4 +157,4 @@ names = st.text(min_size=1, max_size=100).filter(lambda text: text.strip() == te
 async def test_every_person_is_read_as_written(name: str, age: int | None, company: str | None) -> None:
     vault = MemoryVault()
     person = UserRegistered(user_id="usr_1", email="a@example.com", name=name, age=age, company=company)
-    assert await opened(vault, [(UserRegistered, (await sealed(vault, [person]))[0])]) == [person]
+    assert await decrypt(vault, [(UserRegistered, (await encrypt(vault, [person]))[0])]) == [person]

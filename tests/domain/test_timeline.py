@@ -16,7 +16,7 @@ import services.contracts
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
 from services.fulfillment.saga import ORDER_SAGA
 from services.kit.domain.message import ERASED, Message, Money
-from services.kit.eventstore.port import Position, Recorded
+from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views.timeline import Moment, moment_of
 from services.projection.views.words import SILENT, STEPS, TOLD, words_of
@@ -142,7 +142,7 @@ def test_nothing_personal_is_told_so_that_an_erasure_changes_no_word(event: Mess
 
 def moment(event: Message, service: str, **meta: str) -> Moment:
     known = {"partitionkey": ID, "causationid": "/zerocart/fulfillment/fulfillment-ord_1:3", **meta}
-    row = Recorded(service, "s", 1, Position(1, 2, 3), event.type, AT, event.write(), json.dumps(known))
+    row = RecordedEvent(service, "s", 1, Position(1, 2, 3), event.type, AT, event.write(), json.dumps(known))
     return moment_of(row, event)
 
 

@@ -44,8 +44,8 @@ class Namespace:
 
     def __init__(self, folder: Path, postgres, bootstrap: str) -> None:
         self.folder, self.bootstrap = folder, bootstrap
-        self.log, self.read = (f"deployed{next(_numbers)}{suffix}" for suffix in ("", "_read"))
-        owners = {"database-url": postgres.dsn(self.log), "read-database-url": postgres.dsn(self.read)}
+        self.store, self.read = (f"deployed{next(_numbers)}{suffix}" for suffix in ("", "_read"))
+        owners = {"database-url": postgres.dsn(self.store), "read-database-url": postgres.dsn(self.read)}
         log, read = (url.rpartition("@")[2] for url in owners.values())
         # the roles are the server's, so other tests' passwords must stay
         (folder / "passwords.json").write_text(json.dumps(PASSWORDS))
@@ -85,7 +85,7 @@ def set_up(namespace: Namespace) -> subprocess.CompletedProcess[str]:
     (job,) = documents("setup.yaml")
     template = job["spec"]["template"]
     (container,) = template["spec"]["containers"]
-    there = {"ZEROCART_TOPIC": namespace.log, "KAFKA_BOOTSTRAP_SERVERS": namespace.bootstrap}
+    there = {"ZEROCART_TOPIC": namespace.store, "KAFKA_BOOTSTRAP_SERVERS": namespace.bootstrap}
     environ = {**namespace.environ(template), **there}
     program, *arguments = container["command"]
     assert program == "python"

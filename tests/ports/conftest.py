@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from services.kit.eventstore.port import EventLog, LogReader
+from services.kit.eventstore.port import EventReader, EventStore
 from tests.ports.harness import MemoryHarness, PostgresHarness
 
 
@@ -28,10 +28,10 @@ def harness(request: pytest.FixtureRequest) -> MemoryHarness | PostgresHarness:
 
 
 @pytest.fixture
-def log(harness: MemoryHarness | PostgresHarness) -> EventLog:
+def log(harness: MemoryHarness | PostgresHarness) -> EventStore:
     return harness.log()
 
 
 @pytest.fixture
-def reader(harness: MemoryHarness | PostgresHarness) -> LogReader:
+def reader(harness: MemoryHarness | PostgresHarness) -> EventReader:
     return harness.reader()

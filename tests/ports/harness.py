@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from services.kit.events.parked import Failures, MemoryFailures, PostgresFailures
-from services.kit.eventstore.memory import MemoryLog, MemoryReader, MemoryStore
-from services.kit.eventstore.port import PAGE_BYTES_MAX, Append, EventLog, Mark, NewEvent
-from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.events.parked import FailedMessages, MemoryFailedMessages, PostgresFailedMessages
+from services.kit.eventstore.memory import MemoryDatabase, MemoryEventReader, MemoryEventStore
+from services.kit.eventstore.port import PAGE_BYTES_MAX, Append, EventStore, Mark, NewEvent
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
@@ -22,35 +22,35 @@ def append(stream: str, expected: int, *texts: str, mark: str | None = None, ans
 
 class MemoryHarness:
     def __init__(self) -> None:
-        self._store = MemoryStore()
+        self._store = MemoryDatabase()
 
-    def log(self, service: str = "orders") -> EventLog:
-        return MemoryLog(service, self._store)
+    def log(self, service: str = "orders") -> EventStore:
+        return MemoryEventStore(service, self._store)
 
-    def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> MemoryReader:
-        return MemoryReader(self._store, page_bytes_max)
+    def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> MemoryEventReader:
+        return MemoryEventReader(self._store, page_bytes_max)
 
-    def failures(self, service: str = "orders") -> Failures:
-        return MemoryFailures(service)
+    def failures(self, service: str = "orders") -> FailedMessages:
+        return MemoryFailedMessages(service)
 
 
 class PostgresHarness:
     def __init__(self, database) -> None:
         self._database = database
-        self._open: list[PostgresLog | PostgresReader] = []
+        self._open: list[PostgresEventStore | PostgresEventReader] = []
 
-    def log(self, service: str = "orders") -> PostgresLog:
-        log = PostgresLog(self._database.dsn(service), service)
-        self._open.append(log)
-        return log
+    def log(self, service: str = "orders") -> PostgresEventStore:
+        store = PostgresEventStore(self._database.dsn(service), service)
+        self._open.append(store)
+        return store
 
-    def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> PostgresReader:
-        reader = PostgresReader(self._database.dsn(service), page_bytes_max)
+    def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> PostgresEventReader:
+        reader = PostgresEventReader(self._database.dsn(service), page_bytes_max)
         self._open.append(reader)
         return reader
 
-    def failures(self, service: str = "orders") -> Failures:
-        return PostgresFailures(self.log(service))
+    def failures(self, service: str = "orders") -> FailedMessages:
+        return PostgresFailedMessages(self.log(service))
 
     async def close(self) -> None:
         for one in self._open:

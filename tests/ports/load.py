@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import START, Appended, EventLog, LogReader, Position, Recorded
+from services.kit.eventstore.port import START, Appended, EventReader, EventStore, Position, RecordedEvent
 from tests.ports.harness import append
 
 PAGE_EVENTS_MAX = 100
@@ -29,17 +29,17 @@ class Load:
     writing: int = 0
     failed: int = 0
 
-    async def run(self, logs: Sequence[tuple[str, EventLog]]) -> None:
+    async def run(self, logs: Sequence[tuple[str, EventStore]]) -> None:
         """Write with six callers for each log: one event, five events, in slow transactions, rolled back."""
         kinds = (self._ones, self._ones, self._fives, self._fives, self._slow, self._slow_and_rolled_back)
         self.writing = len(logs) * len(kinds)
         end = time.monotonic() + self.seconds
-        tasks = [self._writer(kind, service, log, end) for service, log in logs for kind in kinds]
+        tasks = [self._writer(kind, service, store, end) for service, store in logs for kind in kinds]
         await asyncio.gather(*tasks)
 
-    async def follow(self, reader: LogReader, after: Position = START) -> list[Recorded]:
+    async def follow(self, reader: EventReader, after: Position = START) -> list[RecordedEvent]:
         """Everything after a position, read while it is written and to its end."""
-        events: list[Recorded] = []
+        events: list[RecordedEvent] = []
         while True:
             writing = self.writing  # looked at before reading: what was committed by then must be on the last page
             page = await reader.read_all(after, PAGE_EVENTS_MAX)
@@ -49,30 +49,30 @@ class Load:
                 return events
             await asyncio.sleep(FOLLOW_PAUSE_SECONDS if not page.events else 0)
 
-    async def _writer(self, kind, service: str, log: EventLog, end: float) -> None:
+    async def _writer(self, kind, service: str, store: EventStore, end: float) -> None:
         while time.monotonic() < end:
             stream = f"stream-{random.randrange(STREAMS)}"
             try:
-                await kind(service, log, stream)
+                await kind(service, store, stream)
             except Unavailable:  # lost against a neighbour
                 self.failed += 1
         self.writing -= 1
 
-    async def _ones(self, service: str, log: EventLog, stream: str) -> None:
-        await self._append(service, log, stream, 1)
+    async def _ones(self, service: str, store: EventStore, stream: str) -> None:
+        await self._append(service, store, stream, 1)
 
-    async def _fives(self, service: str, log: EventLog, stream: str) -> None:
-        await self._append(service, log, stream, 5)
+    async def _fives(self, service: str, store: EventStore, stream: str) -> None:
+        await self._append(service, store, stream, 5)
 
-    async def _append(self, service: str, log: EventLog, stream: str, events: int) -> None:
-        version = len(await log.read(stream))
-        result = await log.append(append(stream, version, *["x"] * events))
+    async def _append(self, service: str, store: EventStore, stream: str, events: int) -> None:
+        version = len(await store.read(stream))
+        result = await store.append(append(stream, version, *["x"] * events))
         self._note(service, stream, result)
 
-    async def _slow(self, service: str, log: EventLog, stream: str, *, roll_back: bool = False) -> None:
+    async def _slow(self, service: str, store: EventStore, stream: str, *, roll_back: bool = False) -> None:
         done = []
         try:
-            async with log.transaction() as unit:
+            async with store.transaction() as unit:
                 for name in (stream, f"{stream}-slow"):
                     version = len(await unit.read(name))
                     done += [(name, result) for result in await unit.append(append(name, version, "x", "y"))]
@@ -84,8 +84,8 @@ class Load:
         for name, result in done:
             self._note(service, name, result)
 
-    async def _slow_and_rolled_back(self, service: str, log: EventLog, stream: str) -> None:
-        await self._slow(service, log, stream, roll_back=True)
+    async def _slow_and_rolled_back(self, service: str, store: EventStore, stream: str) -> None:
+        await self._slow(service, store, stream, roll_back=True)
 
     def _note(self, service: str, stream: str, result: object) -> None:
         if isinstance(result, Appended):
@@ -93,7 +93,7 @@ class Load:
             self.committed += [(service, stream, version) for version in range(first, result.version + 1)]
 
 
-def assert_complete(events: Sequence[Recorded], committed: Sequence[Identity]) -> None:
+def assert_complete(events: Sequence[RecordedEvent], committed: Sequence[Identity]) -> None:
     """Nothing skipped, nothing twice, the global order kept, and within it that of every stream."""
     seen = [(event.service, event.stream, event.version) for event in events]
     assert Counter(seen) == Counter(committed)

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.postgres import PostgresEventStore
 from tests.ports.harness import append
 
 CALLERS = 24
@@ -18,7 +18,7 @@ STREAMS = 15
 
 
 async def race(dsn: str, seconds: float) -> Counter[str]:
-    log = PostgresLog(dsn, "orders")
+    store = PostgresEventStore(dsn, "orders")
     end = time.monotonic() + seconds
     outcomes: Counter[str] = Counter()
 
@@ -26,14 +26,14 @@ async def race(dsn: str, seconds: float) -> Counter[str]:
         while time.monotonic() < end:
             stream = f"s{random.randrange(STREAMS)}"
             mark = f"m{int(time.time() * 20)}-{random.randrange(STREAMS)}"
-            version = len(await log.read(stream))
+            version = len(await store.read(stream))
             try:
-                outcomes[type(await log.append(append(stream, version, *"xyz", mark=mark))).__name__] += 1
+                outcomes[type(await store.append(append(stream, version, *"xyz", mark=mark))).__name__] += 1
             except Unavailable as error:
                 outcomes[error.code] += 1
 
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
-    await log.close()
+    await store.close()
     return outcomes
 
 

@@ -10,7 +10,7 @@ import pytest
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES
 from services.kit.eventstore.migrate import ensure_role, migrate, migrate_read
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.postgres import PostgresEventStore
 from tests.conftest import PASSWORDS
 from tests.ports.harness import append
 
@@ -90,14 +90,14 @@ async def test_any_password_will_do(database):
 
 
 async def test_services_may_use_their_own_tables(database):
-    log = PostgresLog(database.dsn("inventory"), "inventory")
-    async with log.transaction() as unit:
+    store = PostgresEventStore(database.dsn("inventory"), "inventory")
+    async with store.transaction() as unit:
         await unit.execute("INSERT INTO stock (product_id, on_hand, reserved) VALUES ($1, 5, 0)", "p")
         await unit.execute("UPDATE stock SET reserved = reserved + 2 WHERE product_id = $1", "p")
         await unit.append(append("a", 0))
-    async with log.transaction() as unit:
+    async with store.transaction() as unit:
         assert (await unit.fetch("SELECT on_hand, reserved FROM stock")) == [{"on_hand": 5, "reserved": 2}]
-    await log.close()
+    await store.close()
 
 
 async def test_the_read_database_has_its_own_migrations(empty):

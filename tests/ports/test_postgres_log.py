@@ -12,7 +12,7 @@ import pytest
 
 from services.kit.domain.errors import Unavailable, ZerocartError
 from services.kit.eventstore.port import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.eventstore.transactions import Contention, in_transaction
 from tests.ports.harness import AT, append, event
 
@@ -51,13 +51,13 @@ async def test_the_same_marks_in_opposite_order_do_not_deadlock(database, postgr
         batches = batch("left", turn, numbers), batch("right", turn, numbers[::-1])
         results = await asyncio.gather(*batches, return_exceptions=True)
         assert sorted(getattr(result, "code", "") for result in results) in (["", ""], ["", "mark-race"])
-    for log in sides.values():
-        await log.close()  # which hands in the server's statistics
+    for store in sides.values():
+        await store.close()  # which hands in the server's statistics
     assert await deadlocks(database) == 0
 
 
 async def test_retrying_through_lost_connections_takes_effect_once(database, postgres):
-    log = postgres.log()
+    store = postgres.log()
     owner = await asyncpg.connect(database.owner_dsn)
     lost = 0
 
@@ -65,7 +65,7 @@ async def test_retrying_through_lost_connections_takes_effect_once(database, pos
         nonlocal lost
         while True:
             try:
-                result = await log.append(append(f"s{i}", 0, mark=f"m{i}"))
+                result = await store.append(append(f"s{i}", 0, mark=f"m{i}"))
             except Unavailable as error:
                 assert error.retry_after_seconds > 0
                 lost += 1
@@ -91,15 +91,15 @@ async def test_retrying_through_lost_connections_takes_effect_once(database, pos
 
 
 async def test_a_database_that_is_away_is_said_to_be(unused_tcp_port):
-    log = PostgresLog(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/nothing", "orders")
+    store = PostgresEventStore(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/nothing", "orders")
     with pytest.raises(Unavailable, match="database-away"):
-        await log.append(append("a", 0))
+        await store.append(append("a", 0))
     with pytest.raises(Unavailable):
-        await log.read("a")
+        await store.read("a")
     with pytest.raises(Unavailable):
-        async with log.transaction():
+        async with store.transaction():
             raise AssertionError("there is no transaction")
-    await log.close()
+    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -113,27 +113,27 @@ async def test_a_database_that_is_away_is_said_to_be(unused_tcp_port):
     ],
 )
 async def test_what_cannot_be_stored_does_not_touch_its_neighbours(postgres, bad):
-    log = postgres.log()
-    results = await asyncio.gather(*map(log.append, [append("a", 0), bad, append("b", 0)]), return_exceptions=True)
+    store = postgres.log()
+    results = await asyncio.gather(*map(store.append, [append("a", 0), bad, append("b", 0)]), return_exceptions=True)
     assert isinstance(results[0], Appended) and isinstance(results[2], Appended)
     assert isinstance(results[1], asyncpg.DataError | ZerocartError)
     assert [e.stream for e in (await postgres.reader().read_all(START, 9)).events] == ["a", "b"]
 
 
 async def test_empty_texts_are_kept(postgres):
-    log = postgres.log()
-    await log.append(Append("a", 0, [event()], Mark("m", "", "")))
-    assert (await log.find_mark("m")).mark == Mark("m", "", "")
-    assert isinstance(await log.append(Append("a", 1, [event()], Mark("m"))), Duplicate)
+    store = postgres.log()
+    await store.append(Append("a", 0, [event()], Mark("m", "", "")))
+    assert (await store.find_mark("m")).mark == Mark("m", "", "")
+    assert isinstance(await store.append(Append("a", 1, [event()], Mark("m"))), Duplicate)
 
 
 async def test_a_transaction_beside_a_batch_may_lose_and_is_repeated(postgres):
-    log, other = postgres.log(), postgres.log()
+    store, other = postgres.log(), postgres.log()
     for name in ("a", "b"):
-        await log.append(append(name, 0))
+        await store.append(append(name, 0))
     barrier = asyncio.Barrier(2)
 
-    async def both(first: str, second: str, owner: PostgresLog) -> int:
+    async def both(first: str, second: str, owner: PostgresEventStore) -> int:
         tries = 0
 
         async def work(unit) -> None:
@@ -149,9 +149,9 @@ async def test_a_transaction_beside_a_batch_may_lose_and_is_repeated(postgres):
         await in_transaction(owner, work)
         return tries
 
-    tries = await asyncio.gather(both("a", "b", log), both("b", "a", other))
+    tries = await asyncio.gather(both("a", "b", store), both("b", "a", other))
     assert sum(tries) > 2
-    assert len(await log.read("a")) == len(await log.read("b")) == 3
+    assert len(await store.read("a")) == len(await store.read("b")) == 3
 
 
 async def test_contention_surfaces_when_it_does_not_end(postgres):
@@ -163,10 +163,10 @@ async def test_contention_surfaces_when_it_does_not_end(postgres):
 
 
 async def test_callers_that_are_cancelled_leave_no_connection_behind(postgres):
-    log = postgres.log()
+    store = postgres.log()
 
     async def slow() -> None:
-        async with log.transaction() as unit:
+        async with store.transaction() as unit:
             await unit.append(append("a", 0))
             await unit.execute("SELECT pg_sleep(60)")
 
@@ -177,8 +177,8 @@ async def test_callers_that_are_cancelled_leave_no_connection_behind(postgres):
         with pytest.raises(asyncio.CancelledError):
             await task
     async with asyncio.timeout(5):
-        assert isinstance(await log.append(append("a", 0)), Appended)
-        assert len(await log.read("a")) == 1
+        assert isinstance(await store.append(append("a", 0)), Appended)
+        assert len(await store.read("a")) == 1
 
 
 WALLS = {
@@ -243,11 +243,11 @@ async def test_of_the_read_database_operations_sees_how_far_it_is_and_nothing_el
 
 
 async def test_operations_sees_and_clears_the_failures_of_all(postgres):
-    from services.kit.events.parked import PostgresFailures
+    from services.kit.events.parked import PostgresFailedMessages
 
     for service in ("orders", "payments"):
         await postgres.failures(service).record("m", "wrong", {"id": "1"}, b"{}")
-    everybody = PostgresFailures(postgres.reader("operations"))
+    everybody = PostgresFailedMessages(postgres.reader("operations"))
     found = await everybody.list(parked_only=False, failures_max=9)
     assert sorted((failure.service, failure.key) for failure in found) == [("orders", "m"), ("payments", "m")]
     await everybody.clear("m", "orders")
@@ -256,6 +256,6 @@ async def test_operations_sees_and_clears_the_failures_of_all(postgres):
 
 
 async def test_a_document_is_kept_byte_for_byte(postgres):
-    log = postgres.log()
-    await log.append(append("a", 0, 'ü \\u0000 \\"quoted\\" 😀'))
-    assert (await log.read("a"))[0].data == event('ü \\u0000 \\"quoted\\" 😀').data
+    store = postgres.log()
+    await store.append(append("a", 0, 'ü \\u0000 \\"quoted\\" 😀'))
+    assert (await store.read("a"))[0].data == event('ü \\u0000 \\"quoted\\" 😀').data

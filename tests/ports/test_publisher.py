@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer
 
 from services.kit.domain.errors import Unavailable
 from services.kit.events.kafka import KafkaPublisher
-from services.kit.eventstore.port import Position, Recorded
+from services.kit.eventstore.port import Position, RecordedEvent
 from tests.ports.harness import AT
 from tools.knative_local.process import free_port
 
@@ -16,9 +16,11 @@ META = (
 )
 
 
-def recorded(stream: str, version: int, key: str) -> Recorded:
+def recorded(stream: str, version: int, key: str) -> RecordedEvent:
     place = Position(1, 700 + version, version)
-    return Recorded("orders", stream, version, place, "zerocart.test.said.v1", AT, f'{{"n": {version}}}', META % key)
+    return RecordedEvent(
+        "orders", stream, version, place, "zerocart.test.said.v1", AT, f'{{"n": {version}}}', META % key
+    )
 
 
 @pytest.fixture

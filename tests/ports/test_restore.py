@@ -11,8 +11,8 @@ import pytest
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.migrate import migrate
-from services.kit.eventstore.port import START, Position, Recorded
-from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.eventstore.port import START, Position, RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from tests.conftest import PASSWORDS, Database
 from tests.ports.harness import append
 from tests.ports.load import Load, assert_complete
@@ -41,11 +41,11 @@ async def execute(dsn: str, statement: str) -> None:
     await connection.close()
 
 
-async def loaded(database) -> tuple[Load, list[Recorded]]:
+async def loaded(database) -> tuple[Load, list[RecordedEvent]]:
     """The history that a load left in a database."""
     load = Load(SECONDS)
-    logs = [(service, PostgresLog(database.dsn(service), service)) for service in ("orders", "payments")]
-    reader = PostgresReader(database.dsn("projection"))
+    logs = [(service, PostgresEventStore(database.dsn(service), service)) for service in ("orders", "payments")]
+    reader = PostgresEventReader(database.dsn("projection"))
     _, events = await asyncio.gather(load.run(logs), load.follow(reader))
     for one in (reader, *(log for _, log in logs)):
         await one.close()
@@ -78,7 +78,7 @@ async def restored(database, other, tmp_path):
 async def test_the_order_goes_on_after_dump_and_restore(restored):
     load, history, other = restored
     checkpoint = history[len(history) // 2].position  # of a reader that was half-way when the dump was made
-    early = PostgresLog(other.owner_dsn, "orders")
+    early = PostgresEventStore(other.owner_dsn, "orders")
     with pytest.raises(Unavailable, match="not-migrated"):  # a service that is too quick cannot spoil the order
         await early.append(append("early", 0))
 
@@ -93,8 +93,8 @@ async def test_the_order_goes_on_after_dump_and_restore(restored):
     assert await read_from(other, history[-1].position) == events[len(history) :]
 
 
-async def read_from(database, after: Position) -> list[Recorded]:
-    reader = PostgresReader(database.dsn("projection"))
+async def read_from(database, after: Position) -> list[RecordedEvent]:
+    reader = PostgresEventReader(database.dsn("projection"))
     page = await reader.read_all(after, 1_000_000)
     await reader.close()
     return page.events
@@ -102,7 +102,7 @@ async def read_from(database, after: Position) -> list[Recorded]:
 
 async def test_another_epoch_can_be_asked_for(database):
     """After a point-in-time recovery, say: see docs/decisions/0002."""
-    log, reader = PostgresLog(database.dsn("orders"), "orders"), PostgresReader(database.dsn("projection"))
+    log, reader = PostgresEventStore(database.dsn("orders"), "orders"), PostgresEventReader(database.dsn("projection"))
     await log.append(append("a", 0))
     await execute(database.owner_dsn, "UPDATE log.cluster SET system_identifier = 0")
     await migrate(database.owner_dsn, PASSWORDS)

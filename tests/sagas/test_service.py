@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from services.kit.service.host import Host
 
 from services.contracts.fulfillment import ConfirmationSend
 from services.contracts.inventory import CheckedItem, InventoryChecked
@@ -19,12 +18,13 @@ from services.fulfillment.app import create_app
 from services.fulfillment.reactions import reactions
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
-from services.kit.events.parked import MemoryFailures
-from services.kit.eventstore.memory import MemoryLog, MemoryStore
-from services.kit.eventstore.port import Recorded
-from services.kit.privacy.encryption import opened
+from services.kit.events.parked import MemoryFailedMessages
+from services.kit.eventstore.memory import MemoryDatabase, MemoryEventStore
+from services.kit.eventstore.port import RecordedEvent
+from services.kit.privacy.encryption import decrypt
 from services.kit.privacy.vault import MemoryVault, Vault
 from services.kit.saga.messages import StepReply
+from services.kit.service.host import Host
 from tests.sagas.facts import FACTS, ORDER_ID, STEPS
 from tests.tokens import TRUST, authorization
 
@@ -37,11 +37,11 @@ class Published:
     """A publisher that keeps what it is given."""
 
     def __init__(self) -> None:
-        self.events: list[Recorded] = []
+        self.events: list[RecordedEvent] = []
 
     async def ensure_available(self) -> None: ...
 
-    async def publish(self, events: Sequence[Recorded]) -> None:
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
         self.events += events
 
     async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None: ...
@@ -67,7 +67,7 @@ class Fulfillment:
         """What was published last, which is of this kind."""
         last = self._published.events[-1]
         assert last.type == model.type
-        (message,) = await opened(self._vault, [(model, last.data)])
+        (message,) = await decrypt(self._vault, [(model, last.data)])
         return message
 
     async def hear(self, message: Message, service: str = "orders", version: int = 0) -> int:
@@ -99,9 +99,9 @@ class Fulfillment:
 @pytest.fixture
 async def fulfillment() -> AsyncGenerator[Fulfillment]:
     published = Published()
-    log = MemoryLog("fulfillment", MemoryStore())
+    store = MemoryEventStore("fulfillment", MemoryDatabase())
     host = Host.of(
-        Settings(service="fulfillment", **TRUST), log, published, MemoryFailures("fulfillment"), MemoryVault()
+        Settings(service="fulfillment", **TRUST), store, published, MemoryFailedMessages("fulfillment"), MemoryVault()
     )
     transport = httpx.ASGITransport(app=create_app(host))
     async with httpx.AsyncClient(transport=transport, base_url="http://fulfillment", headers=authorization()) as client:
@@ -199,9 +199,9 @@ async def test_there_is_no_run_for_an_unknown_order(fulfillment: Fulfillment) ->
 def test_every_answer_is_heard() -> None:
     host = Host.of(
         Settings(service="fulfillment", **TRUST),
-        MemoryLog("fulfillment"),
+        MemoryEventStore("fulfillment"),
         Published(),
-        MemoryFailures("fulfillment"),
+        MemoryFailedMessages("fulfillment"),
         MemoryVault(),
     )
     heard = reactions(host.handler).types

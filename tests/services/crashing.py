@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import uvicorn
-from services.kit.service.host import Host
 
 from services.kit.eventstore.outbox import Publisher
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
+from services.kit.service.host import Host
 from services.kit.wire.asgi import App, Receive, Scope, Send
 
 POINTS = ("after_commit", "during_publication", "before_answer")
@@ -34,7 +34,7 @@ class DeadlyPublisher:
     async def ensure_available(self) -> None:
         await self._publisher.ensure_available()
 
-    async def publish(self, events: Sequence[Recorded]) -> None:
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
         if self._point == "after_commit":
             die()
         if self._point == "during_publication":
@@ -65,7 +65,7 @@ def main() -> None:
     service, point = sys.argv[1:]
     real = Host.connect(service)
     host = Host.of(
-        real.settings, real.log, DeadlyPublisher(real.relay.publisher, point), real.failures, real.handler.vault
+        real.settings, real.store, DeadlyPublisher(real.relay.publisher, point), real.failures, real.handler.vault
     )
     app = import_module(f"services.{service}.app").create_app(host)
     serving = deadly_answers(app) if point == "before_answer" else app

@@ -18,8 +18,8 @@ from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
 from services.kit.domain.principal import Principal
-from services.kit.eventstore.port import Append, Appended, Position, Recorded
-from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.eventstore.port import Append, Appended, Position, RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.kit.service.service import Service
 from services.kit.wire.cloudevents import kafka_headers, source_of
@@ -105,16 +105,16 @@ class ReadSide:
     database: Any
     projection: httpx.AsyncClient
     query: httpx.AsyncClient
-    logs: dict[str, PostgresLog] = field(default_factory=dict)
+    logs: dict[str, PostgresEventStore] = field(default_factory=dict)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
     said: int = 0
 
     async def append(
         self, service: str, stream: str, *messages: Message, principal: Principal | None = None
-    ) -> list[Recorded]:
+    ) -> list[RecordedEvent]:
         self.said += 1
         cause = Cause(AT + timedelta(seconds=self.said), principal=principal)
-        log = self.logs.setdefault(service, PostgresLog(self.database.dsn(service), service))
+        log = self.logs.setdefault(service, PostgresEventStore(self.database.dsn(service), service))
         expected = self.versions.get((service, stream), 0)
         events = await stamped(messages, cause, source_of(service), PostgresVault(log.connections, VAULT_KEY))
         result = await log.append(Append(stream, expected, events))
@@ -122,10 +122,10 @@ class ReadSide:
         self.versions[service, stream] = result.version
         return await log.read(stream, expected)
 
-    async def order(self, order_id: str, *messages: Message) -> list[Recorded]:
+    async def order(self, order_id: str, *messages: Message) -> list[RecordedEvent]:
         return await self.append("orders", f"order-{order_id}", *messages)
 
-    async def nudge(self, event: Recorded) -> httpx.Response:
+    async def nudge(self, event: RecordedEvent) -> httpx.Response:
         _, headers = kafka_headers(event)
         carried = {name.replace("ce_", "ce-", 1): value.decode() for name, value in headers}
         return await self.projection.post("/events", headers=carried, content=event.data.encode())
@@ -150,11 +150,11 @@ class ReadSide:
         await connection.execute(sql, view, position.transaction - by)
         await connection.close()
 
-    async def show_all(self, last: Recorded) -> None:
+    async def show_all(self, last: RecordedEvent) -> None:
         """As far as this event, which need not be one that wakes the projection."""
         await self.show([last._replace(type=orders.OrderCreated.type)])
 
-    async def show(self, events: Sequence[Recorded]) -> None:
+    async def show(self, events: Sequence[RecordedEvent]) -> None:
         answer = await self.nudge(events[-1])
         assert (answer.status_code, answer.content) == (204, b"")
 
@@ -162,7 +162,7 @@ class ReadSide:
 P = TypeVar("P", bound=Pages)
 
 
-def pages_of(database, reader: PostgresReader, views: Mapping[str, View] = VIEWS, kind: type[P] = Pages) -> P:
+def pages_of(database, reader: PostgresEventReader, views: Mapping[str, View] = VIEWS, kind: type[P] = Pages) -> P:
     """As the projection of a release with these views has them."""
     vault = PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0)
     return kind(reader, vault, ReadDatabase(database.read_dsn("projection")), views)

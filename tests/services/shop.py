@@ -8,7 +8,7 @@ from typing import Any
 
 from services.contracts import orders
 from services.kit.domain.message import Message, Money
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
 from tests.services.read_side import ADDRESS, CARD, ReadSide
 
 
@@ -35,7 +35,7 @@ def placed(
 
 async def show(side: ReadSide, *messages: Message) -> None:
     """Say these, each in the stream of its order, and wait until they are shown."""
-    said: list[Recorded] = []
+    said: list[RecordedEvent] = []
     for message in messages:
         said = await side.order(message.key_value, message)
     await side.show(said)

@@ -11,16 +11,16 @@ from hashlib import sha256
 from typing import Any
 
 import httpx
-from services.kit.service.host import Host
 
 from services.fulfillment.app import create_app as fulfillment
 from services.inventory.app import create_app as inventory
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
-from services.kit.events.parked import PostgresFailures
-from services.kit.eventstore.port import Recorded
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.events.parked import PostgresFailedMessages
+from services.kit.eventstore.port import RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
+from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.kit.wire.cloudevents import kafka_headers
 from services.notifications.app import create_app as notifications
@@ -83,7 +83,7 @@ class Bus:
 
     def __init__(self) -> None:
         self.clients: dict[str, httpx.AsyncClient] = {}
-        self.published: list[Recorded] = []
+        self.published: list[RecordedEvent] = []
         self.dead: list[tuple[str, str, int]] = []
         self._gate = asyncio.Semaphore(IN_FLIGHT_MAX)
         self._open: set[asyncio.Task[None]] = set()
@@ -94,7 +94,7 @@ class Bus:
 
     async def ensure_available(self) -> None: ...
 
-    async def publish(self, events: Sequence[Recorded]) -> None:
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
         for event in events:
             self.published.append(event)
             for service, types in self._hears.items():
@@ -112,7 +112,7 @@ class Bus:
         while self._open:
             await asyncio.wait(self._open)
 
-    async def _deliver(self, service: str, event: Recorded) -> None:
+    async def _deliver(self, service: str, event: RecordedEvent) -> None:
         _, headers = kafka_headers(event)
         http: dict[str, Any] = {name.replace("ce_", "ce-"): value for name, value in headers}
         status = 0
@@ -192,7 +192,10 @@ async def woken() -> AsyncGenerator[tuple[str, asyncio.Event]]:
 
 @asynccontextmanager
 async def running(
-    database: Any, bus: Bus | None = None, log_of: Callable[[str, str], PostgresLog] = PostgresLog, **settings: Any
+    database: Any,
+    bus: Bus | None = None,
+    log_of: Callable[[str, str], PostgresEventStore] = PostgresEventStore,
+    **settings: Any,
 ) -> AsyncGenerator[System]:
     bus, mails, hosts = bus or Bus(), Mails(), []
 
@@ -200,7 +203,7 @@ async def running(
         log = log_of(database.dsn(service), service)
         everything = {**SECRETS, **TRUST, **settings}
         vault = PostgresVault(log.connections, VAULT_KEY)
-        hosts.append(Host.of(Settings(service=service, **everything), log, bus, PostgresFailures(log), vault))
+        hosts.append(Host.of(Settings(service=service, **everything), log, bus, PostgresFailedMessages(log), vault))
         return hosts[-1]
 
     apps: dict[str, Service] = {

@@ -13,7 +13,7 @@ import pytest
 
 from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
 from tests.conftest import execute
 from tests.services import recount
 from tests.services.read_side import ADDRESS, CARD, running
@@ -84,7 +84,7 @@ def shown(answer: Mapping[str, Any], asked: Mapping[str, str]) -> list[tuple[str
 @pytest.mark.parametrize("seed", range(2))
 async def test_the_first_are_those_of_a_recount(database, monkeypatch, seed: int) -> None:
     """However few keys are looked at before all are, and while a version serves in which there are no decades."""
-    chance, said = Random(seed), list[tuple[Message, Recorded]]()
+    chance, said = Random(seed), list[tuple[Message, RecordedEvent]]()
     async with running(database) as side:
         for number in range(ORDERS):
             for message in life_of(number, chance):

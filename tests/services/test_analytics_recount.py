@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
 from services.kit.eventstore.port import Position
-from services.kit.eventstore.postgres import PostgresReader
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.projection.building import Builder
 from services.projection.versions import Version
 from services.projection.views import VIEWS
@@ -188,7 +188,7 @@ async def compare(
 ) -> None:
     async with fresh(server, template) as database, running(database) as side:
         said = await tell(side, history)
-        reader = PostgresReader(database.dsn("projection"))
+        reader = PostgresEventReader(database.dsn("projection"))
         pages = pages_of(database, reader)
         await Builder(pages).prepare()
         version: Version | None = None

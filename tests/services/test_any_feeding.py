@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from services.kit.domain.errors import ZerocartError
 from services.kit.domain.message import ERASED
-from services.kit.eventstore.port import START, Page, Position, Recorded
-from services.kit.eventstore.postgres import PostgresReader
+from services.kit.eventstore.port import START, Page, Position, RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
 from services.projection.feeding import Pages
@@ -59,7 +59,7 @@ class Folded:
     stock: dict[str, Stock] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
 
-    def take(self, event: Recorded, message: Any) -> None:
+    def take(self, event: RecordedEvent, message: Any) -> None:
         key = order_of(message)
         if key and (order := order_after(self.orders.get(key), message, event.time)):
             self.orders[key] = order
@@ -96,7 +96,7 @@ class Folded:
         }
 
 
-async def folded(reader: PostgresReader) -> Rows:
+async def folded(reader: PostgresEventReader) -> Rows:
     """With the keys that there are now: what was erased is erased."""
     events = (await reader.read_all(START, 10_000)).events
     state = Folded()
@@ -124,7 +124,7 @@ async def rows_of(database: Database, state: str = "serving") -> Rows:
 # What happens
 
 
-class SmallPages(PostgresReader):
+class SmallPages(PostgresEventReader):
     """The log in pages that are smaller than asked for."""
 
     def __init__(self, dsn: str, events_max: int) -> None:
@@ -184,7 +184,7 @@ class World:
     side: ReadSide
     left: list[Said]
     processes: list[Process]
-    said: list[Recorded] = field(default_factory=list)
+    said: list[RecordedEvent] = field(default_factory=list)
 
     async def take(self, step: Step) -> None:
         match step:

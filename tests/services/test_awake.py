@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from services.kit.service.keepalive import kept_awake, warm
+from services.kit.service.keepalive import kept_awake, wake
 
 
 @asynccontextmanager
@@ -40,8 +40,8 @@ async def test_it_asks_again_while_it_works_and_not_afterwards():
 )
 async def test_who_is_not_well_is_told_from_who_is(answer):
     async with answering(answer) as (url, _):
-        assert not await warm(url)
-    assert not await warm(url)  # nobody is there any more
+        assert not await wake(url)
+    assert not await wake(url)  # nobody is there any more
 
 
 async def test_an_address_that_cannot_be_asked_is_told_once_and_stops_no_work(caplog):

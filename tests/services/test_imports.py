@@ -12,8 +12,8 @@ import pytest
 
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.ids import id_of, new_id
-from services.kit.eventstore.port import START, Recorded
-from services.kit.eventstore.postgres import PostgresReader
+from services.kit.eventstore.port import START, RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.orders.imports_api import BATCH_LINES_MAX, BATCH_ORDERS_MAX
 from tests.services.system import Bus, System, order, running, woken
 from tests.tokens import authorization, customer
@@ -62,7 +62,7 @@ async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
         assert (two["status"], two["tracking_number"]) == ("delivered", "T1")
         assert (three["status"], three["reason"]) == ("cancelled", "credit note C1")
         assert all("payment_method" not in said for said in (one, two, three))
-        reader = PostgresReader(database.dsn("projection"))
+        reader = PostgresEventReader(database.dsn("projection"))
         assert answer.json()["position"] == str((await reader.read_all(START, 10)).events[-1].position)
         await reader.close()
 
@@ -111,7 +111,7 @@ async def test_two_who_bring_the_same_at_once_bring_it_once(database):
 class Silent(Bus):
     """Publishes nothing, as a process that dies before it does."""
 
-    async def publish(self, events: Sequence[Recorded]) -> None:
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
         raise Unavailable("away", "nobody listens")
 
 

@@ -7,15 +7,15 @@ from collections.abc import AsyncGenerator, Mapping
 
 import httpx
 import pytest
-from services.kit.service.host import Host
 
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message
-from services.kit.events.endpoint import ATTEMPTS_MAX, Door
-from services.kit.events.handlers import Heard, Reactions
-from services.kit.events.parked import PostgresFailures
-from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
+from services.kit.events.handlers import Reactions, Received
+from services.kit.events.parked import PostgresFailedMessages
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
+from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.operations.app import create_app
 from tests.sagas.test_service import Published
@@ -51,10 +51,15 @@ class Handing(Published):
 
 @pytest.fixture
 async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
-    log, reader = PostgresLog(database.dsn("operations"), "operations"), PostgresReader(database.dsn("operations"))
+    store, reader = (
+        PostgresEventStore(database.dsn("operations"), "operations"),
+        PostgresEventReader(database.dsn("operations")),
+    )
     published = Handing()
-    host = Host.of(Settings(service="operations", **TRUST), log, published, PostgresFailures(log), MemoryVault())
-    app = create_app(host, PostgresFailures(reader))
+    host = Host.of(
+        Settings(service="operations", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault()
+    )
+    app = create_app(host, PostgresFailedMessages(reader))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://operations",
@@ -122,14 +127,14 @@ class Said(Message):
 async def test_a_message_that_always_fails_is_parked_and_handed_in_again(database, world):
     client, published = world
 
-    async def broken(_: Said, __: Heard) -> None:
+    async def broken(_: Said, __: Received) -> None:
         raise RuntimeError("a bug")
 
     hears = Reactions()
     hears.on(Said, broken)
-    log = PostgresLog(database.dsn("orders"), "orders")
-    host = Host.of(Settings(service="orders", **TRUST), log, published, PostgresFailures(log), MemoryVault())
-    app = Service(host, door=Door(hears, host.failures, MemoryVault()))
+    store = PostgresEventStore(database.dsn("orders"), "orders")
+    host = Host.of(Settings(service="orders", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault())
+    app = Service(host, door=EventEndpoint(hears, host.failures, MemoryVault()))
     headers = LETTER | {"ce-type": Said.type}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://orders", headers=authorization()

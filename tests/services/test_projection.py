@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.contracts import inventory, orders, users
-from services.kit.eventstore.port import Recorded
-from services.kit.eventstore.postgres import PostgresReader
+from services.kit.eventstore.port import RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.nudging import Feeder
@@ -55,7 +55,7 @@ async def rows_of(database) -> dict[str, list[tuple]]:
     return {name: [tuple(row) for row in rows] for name, rows in found.items()}
 
 
-async def history(side: ReadSide) -> list[Recorded]:
+async def history(side: ReadSide) -> list[RecordedEvent]:
     """A few orders' lives, with stock; the events in the order in which they were said."""
     said = await side.append("inventory", "stock-mug", counted("mug", 50, low_below=5))
     for number in range(3):
@@ -71,7 +71,7 @@ async def history(side: ReadSide) -> list[Recorded]:
     return [*said, *await words_that_come_and_go(side)]
 
 
-async def words_that_come_and_go(side: ReadSide) -> list[Recorded]:
+async def words_that_come_and_go(side: ReadSide) -> list[RecordedEvent]:
     """A draft with other goods each time, an order with another name, and somebody who is forgotten."""
     draft = {"order_id": "ord_d", "customer_id": "usr_d", "customer_name": "Dora"}
     content = created("ord_d", "usr_d").model_dump(exclude=set(draft))
@@ -156,7 +156,7 @@ async def test_an_event_that_is_too_large_is_refused(side: ReadSide) -> None:
 async def test_nobody_works_for_a_nudge_from_ahead_of_the_log_that_no_longer_waits(side: ReadSide, database) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
     feeder = Feeder(pages, Builder(pages))
     others = asyncio.all_tasks()
@@ -222,7 +222,7 @@ class CutSide:
         self._whole = await rows_of(self._database)
 
     async def compare(self, sizes: list[int]) -> None:
-        reader = PostgresReader(self._database.dsn("projection"))
+        reader = PostgresEventReader(self._database.dsn("projection"))
         pages = pages_of(self._database, reader)
         for view in VIEWS.values():
             number = await self._next_version(pages, view)

@@ -15,7 +15,7 @@ from services.inventory.stock import StockRoom
 from services.kit.commands.handler import Cause, CommandHandler
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.testing import EPOCH
 from tests.sagas.test_service import Published
@@ -102,7 +102,7 @@ async def test_goods_leave_once_when_two_processes_hear_it_at_the_same_moment(da
     """Both have read the reservation before either has moved anything; moving twice would be more than there is."""
     owner, watcher = [await asyncpg.connect(database.owner_dsn) for _ in range(2)]
     await owner.execute("INSERT INTO inventory.stock (product_id, on_hand, reserved) VALUES ('P', 1, 0)")
-    logs = [PostgresLog(database.dsn("inventory"), "inventory") for _ in range(2)]
+    logs = [PostgresEventStore(database.dsn("inventory"), "inventory") for _ in range(2)]
     rooms = [StockRoom(CommandHandler("inventory", log, Relay(log.outbox, Published()), MemoryVault())) for log in logs]
 
     def reserve(levels: Mapping[str, Level]) -> Reserve:

@@ -9,15 +9,15 @@ from typing import Any
 
 import httpx
 import pytest
-from services.kit.service.host import Host
 
 from services.contracts.orders import OrderDelivered
 from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message
-from services.kit.events.parked import PostgresFailures
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.events.parked import PostgresFailedMessages
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
+from services.kit.service.host import Host
 from services.scheduler.app import create_app
 from services.scheduler.clock import SAFETY_SCHEDULE, schedule_for
 from tests.services.read_side import VAULT_KEY
@@ -40,9 +40,9 @@ class Aims:
 @asynccontextmanager
 async def process(database: Any, clock: Aims) -> AsyncGenerator[httpx.AsyncClient]:
     """One life of the scheduler, from its first message to its sleep."""
-    log = PostgresLog(database.dsn("scheduler"), "scheduler")
+    store = PostgresEventStore(database.dsn("scheduler"), "scheduler")
     settings = Settings(service="scheduler", **{**SECRETS, **TRUST})
-    host = Host.of(settings, log, Bus(), PostgresFailures(log), PostgresVault(log.connections, VAULT_KEY))
+    host = Host.of(settings, store, Bus(), PostgresFailedMessages(store), PostgresVault(store.connections, VAULT_KEY))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(host, clock)), base_url="http://it"
     ) as client:

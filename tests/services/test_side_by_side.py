@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from services.kit.eventstore.grants import WRITERS
-from services.kit.eventstore.port import Append, NewEvent, Recorded, Result
-from services.kit.eventstore.postgres import PostgresLog, PostgresUnit
+from services.kit.eventstore.port import Append, NewEvent, RecordedEvent, Result
+from services.kit.eventstore.postgres import PostgresEventStore, PostgresTransaction
 from tests.services.read_side import counted
 from tests.services.read_side import running as read_side
 from tests.services.system import Bus, System, order, running
@@ -35,17 +35,17 @@ def of_later_release(append: Append) -> Append:
     return replace(append, events=events)
 
 
-class LaterUnit(PostgresUnit):
+class LaterUnit(PostgresTransaction):
     async def append(self, *appends: Append) -> list[Result]:
         return await super().append(*map(of_later_release, appends))
 
 
-class LaterLog(PostgresLog):
+class LaterLog(PostgresEventStore):
     async def append(self, append: Append) -> Result:
         return await super().append(of_later_release(append))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[PostgresUnit]:
+    async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
         async with super().transaction() as unit:
             unit.__class__ = LaterUnit
             yield unit
@@ -56,7 +56,7 @@ class MixedBus(Bus):
         super().__init__()
         self._newer = newer
 
-    async def publish(self, events: Sequence[Recorded]) -> None:
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
         await super().publish(
             [each._replace(data=later(each.data)) if each.service in self._newer else each for each in events]
         )
@@ -64,8 +64,8 @@ class MixedBus(Bus):
 
 @asynccontextmanager
 async def mixed(database: Any, newer: frozenset[str]) -> AsyncGenerator[System]:
-    def log_of(dsn: str, service: str) -> PostgresLog:
-        return (LaterLog if service in newer else PostgresLog)(dsn, service)
+    def log_of(dsn: str, service: str) -> PostgresEventStore:
+        return (LaterLog if service in newer else PostgresEventStore)(dsn, service)
 
     async with running(database, bus=MixedBus(newer), log_of=log_of) as system:
         yield system

@@ -13,16 +13,16 @@ from typing import Any
 
 import httpx
 import pytest
-from services.kit.service.host import Host
 
 from services.contracts.orders import PaymentMethod
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Money
-from services.kit.events.parked import PostgresFailures
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.events.parked import PostgresFailedMessages
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.resilience.outgoing import Policy, Target
+from services.kit.service.host import Host
 from services.payments.app import create_app
 from services.payments.domain import Call, Done, NotDone
 from services.payments.provider import Provider, ask_provider
@@ -64,9 +64,9 @@ async def provider(request, database, double: StripeDouble) -> AsyncGenerator[tu
         yield adapter, "pm_card_visa", "pm_card_declined"
         await adapter.close()
     else:
-        log = PostgresLog(database.dsn("payments"), "payments")
-        yield Sandbox(log), "tok_approve", "tok_decline"
-        await log.close()
+        store = PostgresEventStore(database.dsn("payments"), "payments")
+        yield Sandbox(store), "tok_approve", "tok_decline"
+        await store.close()
 
 
 async def test_money_is_held_taken_and_given_back_once_however_often_it_is_asked(provider) -> None:
@@ -353,10 +353,10 @@ async def test_what_we_do_not_follow_is_taken_and_passed_over(shop: Shop) -> Non
 
 
 def test_a_provider_that_is_not_known_is_refused_by_name(database) -> None:
-    log = PostgresLog(database.dsn("payments"), "payments")
+    store = PostgresEventStore(database.dsn("payments"), "payments")
     settings = Settings(service="payments", payments_provider="paypal", **TRUST)
     with pytest.raises(Exception, match="ZEROCART_PAYMENTS_PROVIDER"):
-        create_app(Host.of(settings, log, Bus(), PostgresFailures(log), MemoryVault()))
+        create_app(Host.of(settings, store, Bus(), PostgresFailedMessages(store), MemoryVault()))
 
 
 # Stripe's own mock server: it checks every request against the API's specification

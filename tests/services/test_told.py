@@ -7,7 +7,7 @@ from typing import Any
 
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.port import START
-from services.kit.eventstore.postgres import PostgresReader
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.privacy.vault import PostgresVault
 from services.projection.past import READS, STREAMS
 from services.projection.reactions import TYPES
@@ -36,7 +36,7 @@ async def place(system: System, body: dict[str, Any], **headers: str) -> str:
 
 async def told(database: Any, order_id: str) -> list[Moment]:
     """The timeline, of the streams of the order."""
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     found = await reader.read_streams([stream.format(order_id) for stream in STREAMS])
     vault = PostgresVault(reader.connections, VAULT_KEY)
     shown = await read(vault, READS, [event for event in found if event.type in TIMELINE.reads])
@@ -61,7 +61,7 @@ async def test_a_timeline_is_complete_when_its_order_comes_to_rest(database) -> 
         answer = await system.bus.clients["shipping"].post(f"/shipments/{placed['smooth']}/tracking", json=tracked)
         assert answer.status_code == 202, answer.text
         await system.bus.quiet()
-        reader = PostgresReader(database.dsn("projection"))
+        reader = PostgresEventReader(database.dsn("projection"))
         every = (await reader.read_all(START, 10_000)).events
         await reader.close()
     for name, order_id in placed.items():

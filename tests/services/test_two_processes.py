@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.fulfillment.saga import FULFILLMENT
 from services.kit.commands.handler import Cause, CommandHandler
-from services.kit.eventstore.memory import MemoryLog, MemoryStore
+from services.kit.eventstore.memory import MemoryDatabase, MemoryEventStore
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
 from services.kit.privacy.vault import MemoryVault
@@ -17,10 +17,10 @@ from tests.sagas.test_service import Published
 
 
 async def test_answers_that_reach_the_other_process() -> None:
-    store, published, vault = MemoryStore(), Published(), MemoryVault()
+    store, published, vault = MemoryDatabase(), Published(), MemoryVault()
     one, two = (
         CommandHandler("fulfillment", log, Relay(log.outbox, published), vault)
-        for log in (MemoryLog("fulfillment", store), MemoryLog("fulfillment", store))
+        for log in (MemoryEventStore("fulfillment", store), MemoryEventStore("fulfillment", store))
     )
     await one.handle(FULFILLMENT, ORDER_ID, START, Cause(EPOCH, "x", mark=Mark("start")))
     await two.load(FULFILLMENT, ORDER_ID)  # remembers the run as it is now

@@ -14,7 +14,7 @@ import httpx
 
 from services.kit.commands.handler import CommandHandler
 from services.kit.eventstore.outbox import Relay
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.scheduler.timers import Timers
 from services.users.domain import VERIFICATIONS_MAX
@@ -239,9 +239,9 @@ async def test_a_suspended_account(database):
 
 @asynccontextmanager
 async def time_machine(database: Any, system: System) -> AsyncGenerator[Timers]:
-    log = PostgresLog(database.dsn("scheduler"), "scheduler")
-    yield Timers(CommandHandler("scheduler", log, Relay(log.outbox, system.bus), MemoryVault()))
-    await log.close()
+    store = PostgresEventStore(database.dsn("scheduler"), "scheduler")
+    yield Timers(CommandHandler("scheduler", store, Relay(store.outbox, system.bus), MemoryVault()))
+    await store.close()
 
 
 async def test_letters_in_time(database):

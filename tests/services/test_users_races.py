@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.users.attempts import FORGOTTEN_AFTER, Attempts
 from tests.services.system import System, running
 from tests.services.test_users import ANN, active, ask, mails, register, token_in
@@ -81,12 +81,12 @@ async def test_erased_and_registered_at_once(database):
 
 
 async def test_old_attempts_that_begin_anew_at_once(database):
-    log = PostgresLog(database.dsn("users"), "users")
-    attempts, now = Attempts(log), datetime(2026, 1, 1, tzinfo=UTC)
+    store = PostgresEventStore(database.dsn("users"), "users")
+    attempts, now = Attempts(store), datetime(2026, 1, 1, tzinfo=UTC)
     addresses = [f"{n}".encode() for n in range(40)]
     for _ in range(ROUNDS):
         await asyncio.gather(*(attempts.begin(address, now) for address in addresses))
         now += FORGOTTEN_AFTER + timedelta(seconds=1)
-    rows = await log.connections.fetch("SELECT failures FROM attempts")
+    rows = await store.connections.fetch("SELECT failures FROM attempts")
     assert [row["failures"] for row in rows] == [1] * len(addresses)
-    await log.close()
+    await store.close()

@@ -13,8 +13,8 @@ import jwt
 import pytest
 
 from services.kit.auth.signing import SigningKeys
-from services.kit.domain.errors import TooOften, ZerocartError
-from services.kit.eventstore.postgres import PostgresLog
+from services.kit.domain.errors import RateLimited, ZerocartError
+from services.kit.eventstore.postgres import PostgresEventStore
 from services.users.attempts import FORGOTTEN_AFTER, FREE_ATTEMPTS, WAIT_SECONDS_MAX, Attempts
 from services.users.tokens.clients import Clients
 from services.users.tokens.grants import CUSTOMER_SCOPES
@@ -265,19 +265,19 @@ async def test_guessing_has_to_wait_and_tells_nothing(database):
 
 async def test_waits_double_up_to_a_quarter_of_an_hour(database):
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    log = PostgresLog(database.dsn("users"), "users")
-    attempts, waits = Attempts(log), []
+    store = PostgresEventStore(database.dsn("users"), "users")
+    attempts, waits = Attempts(store), []
     for _ in range(20):
         await attempts.begin(b"x", now)
         try:
             await attempts.begin(b"x", now)
-        except TooOften as error:
+        except RateLimited as error:
             waits.append(error.retry_after_seconds)
             now += timedelta(seconds=error.retry_after_seconds)
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *[WAIT_SECONDS_MAX] * (len(waits) - 10)]
     await attempts.begin(b"y", now + FORGOTTEN_AFTER)
-    assert len(await log.connections.fetch("SELECT * FROM attempts")) == 1
-    await log.close()
+    assert len(await store.connections.fetch("SELECT * FROM attempts")) == 1
+    await store.close()
 
 
 async def test_a_hash_of_former_parameters_is_made_anew(database):

@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from services.contracts import orders
-from services.kit.eventstore.port import START, Append, NewEvent, Position, Recorded
-from services.kit.eventstore.postgres import PostgresReader
+from services.kit.eventstore.port import START, Append, NewEvent, Position, RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.operations.counts import Counts
 from services.projection.building import Builder
 from services.projection.feeding import Pages
@@ -51,8 +51,8 @@ async def built(side: ReadSide, view: str = "orders", then: str = "switch_if_equ
     return answer.json()["versions"][-1]
 
 
-async def some_orders(side: ReadSide, first: int = 0, count: int = 5) -> list[Recorded]:
-    said: list[Recorded] = []
+async def some_orders(side: ReadSide, first: int = 0, count: int = 5) -> list[RecordedEvent]:
+    said: list[RecordedEvent] = []
     for number in range(first, first + count):
         said = await side.order(f"ord_{number:04}", created(f"ord_{number:04}"))
     return said
@@ -165,7 +165,7 @@ def revised(name: str, **changes: Any) -> dict[str, View]:
 
 async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of_its_way(side, database) -> None:
     await side.show(await some_orders(side))
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     new = pages_of(database, reader, revised("orders"))
     builder = Builder(new)
     await builder.prepare()
@@ -188,7 +188,7 @@ async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of
 
 async def test_a_nudge_is_not_refused_for_a_build_and_its_event_is_shown_when_that_ends(side, database) -> None:
     await side.show(await some_orders(side))
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     new = pages_of(database, reader, revised("orders"))
     builder = Builder(new)
     feeder = Feeder(new, builder, wait_seconds_max=0.1)
@@ -225,7 +225,7 @@ def held(go: asyncio.Event, *names: str) -> dict[str, View]:
 
 async def test_a_view_that_has_much_to_read_serves_when_it_has_been_built(side, database) -> None:
     (event,) = await some_orders(side)
-    reader, go = PostgresReader(database.dsn("projection")), asyncio.Event()
+    reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     before = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "analytics"})
     feeder = Feeder(before, Builder(before))
     await feeder.reach(event.position)
@@ -247,7 +247,7 @@ async def test_a_view_that_has_much_to_read_serves_when_it_has_been_built(side, 
 
 async def test_a_lost_read_database_is_not_shown_empty_while_it_is_made_again(side, database) -> None:
     (event,) = await some_orders(side)
-    reader, go = PostgresReader(database.dsn("projection")), asyncio.Event()
+    reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     pages = pages_of(database, reader, held(go, *VIEWS))
     builder = Builder(pages, at_once_events_max=4)
     feeder = Feeder(pages, builder)
@@ -280,7 +280,7 @@ async def test_a_read_database_that_is_lost_under_a_process_is_made_again_by_it(
 
 async def test_a_build_goes_on_where_it_was_left(side: ReadSide, database) -> None:
     await side.show(await some_orders(side, 0, 40))
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
     async with pages.database.making() as session:
         await session.make(VIEWS["orders"], 2, "building", "switch_if_equal")
@@ -377,7 +377,7 @@ async def test_a_first_version_that_an_event_stops_is_told_of_and_serves_when_th
     await some_orders(side)
     await poisoned(side, "ord_odd")
     (event,) = await some_orders(side, 5, 1)
-    reader = PostgresReader(database.dsn("projection"), page_bytes_max)
+    reader = PostgresEventReader(database.dsn("projection"), page_bytes_max)
     pages = pages_of(database, reader)
     builder = Builder(pages, at_once_events_max=4)
     await builder.prepare()
@@ -398,7 +398,7 @@ async def test_a_first_version_that_an_event_stops_is_told_of_and_serves_when_th
 async def test_a_first_version_that_this_release_cannot_build_is_dropped_and_made_again(side, database) -> None:
     """As after the release that began it was taken back."""
     await some_orders(side)
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     newer = pages_of(database, reader, revised("orders"))
     async with newer.database.making() as session:
         await session.make(newer.views["orders"], 1, "building", "switch")
@@ -427,7 +427,7 @@ class Interrupted(Pages):
 
 async def test_a_build_whose_version_is_dropped_meanwhile_ends_and_says_so(side, database, caplog) -> None:
     await some_orders(side)
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader, {"orders": VIEWS["orders"]}, Interrupted)
     builder = Builder(pages, at_once_events_max=4)
     pages.happens = partial(builder.drop, "orders", 1)
@@ -441,7 +441,7 @@ async def test_a_build_whose_version_is_dropped_meanwhile_ends_and_says_so(side,
 async def test_what_an_older_release_acknowledged_while_a_first_version_was_built_is_shown_by_it(side, database):
     """That release does not wait for a view that it does not know."""
     await some_orders(side)
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     old = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "orders"})
     feeder = Feeder(old, Builder(old))
     await Builder(old).prepare()
@@ -462,7 +462,7 @@ async def test_what_an_older_release_acknowledged_while_a_first_version_was_buil
 
 async def test_an_event_that_was_promised_and_is_not_in_the_log_is_not_looked_for_for_ever(side, database) -> None:
     await side.show(await some_orders(side))
-    reader, go = PostgresReader(database.dsn("projection")), asyncio.Event()
+    reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     pages = pages_of(database, reader, revised("orders", feed=held(go, "orders")["orders"].feed))
     builder = Builder(pages)
     feeder = Feeder(pages, builder, wait_seconds_max=0.1)

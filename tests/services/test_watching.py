@@ -10,8 +10,8 @@ import pytest
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.connections import Connections
-from services.kit.eventstore.metrics_store import Keeper
-from services.kit.eventstore.postgres import PostgresReader
+from services.kit.eventstore.metrics_store import MetricsStore
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.telemetry.metrics import Metrics, text
 from services.operations.counts import Counts
 from services.projection.building import Builder
@@ -35,8 +35,8 @@ async def numbers(counts: Counts) -> dict[str, float]:
     return {f"{each[1]}{each[2] or ''}": float(each[3]) for each in found if each}
 
 
-def keeper(database, metrics: Metrics, service: str = "orders") -> Keeper:
-    return Keeper(Connections(database.dsn(service), service, 1), service, metrics)
+def keeper(database, metrics: Metrics, service: str = "orders") -> MetricsStore:
+    return MetricsStore(Connections(database.dsn(service), service, 1), service, metrics)
 
 
 async def test_a_known_load_raises_the_numbers_by_exactly_that_load(database, counts):
@@ -71,7 +71,7 @@ async def test_a_known_load_raises_the_numbers_by_exactly_that_load(database, co
 
 async def projected(database) -> None:
     """The projection has been there once, before anything happened."""
-    reader = PostgresReader(database.dsn("projection"))
+    reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
     builder = Builder(pages)
     await builder.prepare()
@@ -125,7 +125,7 @@ async def test_a_flush_whose_outcome_is_unknown_is_repeated_and_counts_once(data
 async def test_what_could_not_be_written_is_written_later(database, counts):
     metrics = Metrics()
     metrics.count("requests", 3)
-    away = Keeper(Connections("postgresql://nobody@127.0.0.1:1/none", "orders", 1), "orders", metrics)
+    away = MetricsStore(Connections("postgresql://nobody@127.0.0.1:1/none", "orders", 1), "orders", metrics)
     with pytest.raises(Unavailable):
         await away.flush()
     metrics.count("requests", 2)
@@ -139,7 +139,7 @@ async def test_query_and_projection_keep_theirs_in_the_read_database(database, c
     for service in ("query", "projection"):
         metrics = Metrics()
         metrics.count("requests", 2)
-        await Keeper(
+        await MetricsStore(
             Connections(database.read_dsn(service), "public", 1, check_cluster=False), service, metrics
         ).close()
     found = await numbers(counts)
@@ -151,7 +151,7 @@ async def test_looking_at_a_system_that_sleeps_asks_no_database(database, counts
     for _ in range(2):
         await counts.refresh()
     asked: list[str] = []
-    for connections in (counts._log, counts._read):
+    for connections in (counts._store, counts._read):
         await watch_queries(connections, asked)
     for _ in range(3):
         await counts.refresh()

@@ -28,7 +28,7 @@ __all__ = [
     "Trust",
     "Verifier",
     "bearer",
-    "door_verifier",
+    "delivery_verifier",
     "verifier",
 ]
 
@@ -199,7 +199,7 @@ def verifier(settings: Settings) -> Verifier:
     return Verifier(trusts)
 
 
-def door_verifier(settings: Settings) -> Verifier | None:
+def delivery_verifier(settings: Settings) -> Verifier | None:
     """Who may deliver events to a service; None if that is not configured."""
     from services.kit.auth.jwks import keys_of
 

@@ -16,7 +16,15 @@ from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from services.kit.domain.decider import Decider, Rejected
-from services.kit.domain.errors import FieldError, Invalid, NotFound, Refused, Stale, Unavailable, ZerocartError
+from services.kit.domain.errors import (
+    FieldError,
+    Invalid,
+    NotFound,
+    RuleViolation,
+    Unavailable,
+    VersionMismatch,
+    ZerocartError,
+)
 from services.kit.domain.message import Message
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.outbox import Relay
@@ -25,14 +33,14 @@ from services.kit.eventstore.port import (
     Append,
     Appended,
     Duplicate,
-    EventLog,
+    EventStore,
     Mark,
     NewEvent,
     Position,
-    Recorded,
-    Unit,
+    RecordedEvent,
+    Transaction,
 )
-from services.kit.privacy.encryption import opened, sealed
+from services.kit.privacy.encryption import decrypt, encrypt
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.tracing import current
 from services.kit.wire.cloudevents import Incoming, is_clean, source_of
@@ -101,9 +109,9 @@ class Outcome(Generic[S]):
 class CommandHandler:
     """Decides and records for the aggregates of one service."""
 
-    def __init__(self, service: str, log: EventLog, relay: Relay, vault: Vault) -> None:
+    def __init__(self, service: str, store: EventStore, relay: Relay, vault: Vault) -> None:
         self.service = service
-        self.log = log
+        self.store = store
         self.relay = relay
         self.vault = vault
         self._cache: OrderedDict[str, Loaded[object]] = OrderedDict()
@@ -121,27 +129,31 @@ class CommandHandler:
     async def reload(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
         """The aggregate as the database knows it now."""
         stream = decider.stream(identity)
-        loaded = await self.folded(decider, await self.log.read(stream))
+        loaded = await self.folded(decider, await self.store.read(stream))
         self._remember(stream, loaded)
         return loaded
 
-    async def folded(self, decider: Decider[C, S], recorded: Sequence[Recorded], unit: Unit | None = None) -> Loaded[S]:
+    async def folded(
+        self, decider: Decider[C, S], recorded: Sequence[RecordedEvent], unit: Transaction | None = None
+    ) -> Loaded[S]:
         """The aggregate whose whole history is `recorded`; `unit` is the transaction that is open, if there is one."""
         if not recorded:
             return Loaded(decider.initial, 0, START)
         history = await self._opened(decider, recorded, unit)
         return Loaded(decider.fold(history), recorded[-1].version, recorded[-1].position)
 
-    async def history(self, decider: Decider[C, S], identity: str) -> list[tuple[Recorded, Message]]:
+    async def history(self, decider: Decider[C, S], identity: str) -> list[tuple[RecordedEvent, Message]]:
         """Every event of an aggregate, with what it says."""
-        recorded = await self.log.read(decider.stream(identity))
+        recorded = await self.store.read(decider.stream(identity))
         return list(zip(recorded, await self._opened(decider, recorded, None), strict=True))
 
-    async def _opened(self, decider: Decider[C, S], recorded: Sequence[Recorded], unit: Unit | None) -> list[Message]:
+    async def _opened(
+        self, decider: Decider[C, S], recorded: Sequence[RecordedEvent], unit: Transaction | None
+    ) -> list[Message]:
         models = {event.type: event for event in decider.events}
-        return await opened(self.vault, [(models[event.type], event.data) for event in recorded], unit)
+        return await decrypt(self.vault, [(models[event.type], event.data) for event in recorded], unit)
 
-    async def stamped(self, events: Sequence[Message], cause: Cause, unit: Unit | None = None) -> list[NewEvent]:
+    async def stamped(self, events: Sequence[Message], cause: Cause, unit: Transaction | None = None) -> list[NewEvent]:
         """The events as they are stored and published, within the transaction `unit` if there is one."""
         return await stamped(events, cause, source_of(self.service), self.vault, unit)
 
@@ -150,8 +162,8 @@ class CommandHandler:
     ) -> Outcome[S]:
         """Decide and record, once per mark; published when this returns.
 
-        Raises Refused if the decider rejects, Stale if the aggregate is not at `expected_version`, Unavailable if it
-        cannot be done now.
+        Raises RuleViolation if the decider rejects, VersionMismatch if the aggregate is not at `expected_version`,
+        Unavailable if it cannot be done now.
         """
         stream = decider.stream(identity)
         async with self._turns.setdefault(stream, asyncio.Lock()):  # two at once would only make a conflict of one
@@ -182,7 +194,7 @@ class CommandHandler:
                 loaded, fresh = await self.reload(decider, identity), True
                 continue
             events = await self.stamped(decision, cause)
-            result = await self.log.append(Append(stream, loaded.version, events, cause.mark))
+            result = await self.store.append(Append(stream, loaded.version, events, cause.mark))
             match result:
                 case Appended():
                     state = decider.fold(decision, loaded.state)
@@ -203,14 +215,14 @@ class CommandHandler:
     async def _stale(
         self, decider: Decider[C, S], identity: str, command: C, loaded: Loaded[S], cause: Cause
     ) -> Outcome[S]:
-        if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):
+        if cause.mark and (repeated := await self.store.find_mark(cause.mark.key)):
             return await self._repeat(decider, identity, repeated)
         decision = decider.decide(command, loaded.state)
         if isinstance(decision, Rejected) and decision.missing:
             raise error_of(decision)  # what is not theirs has no version either
-        raise Stale("version-mismatch", f"the version is {loaded.version} now")
+        raise VersionMismatch("version-mismatch", f"the version is {loaded.version} now")
 
-    async def publish(self, events: Sequence[Recorded], done: Appended, cause: Cause) -> None:
+    async def publish(self, events: Sequence[RecordedEvent], done: Appended, cause: Cause) -> None:
         """Publish what has just been appended; Unavailable only if the cause is a message, which will come again."""
         try:
             await self.relay.publish(events, backlog=done.backlog)
@@ -229,7 +241,7 @@ class CommandHandler:
         cause: Cause,
     ) -> Outcome[S]:
         # a repeat is often rejected by the state that its first time left behind: look before refusing
-        if cause.mark and (repeated := await self.log.find_mark(cause.mark.key)):
+        if cause.mark and (repeated := await self.store.find_mark(cause.mark.key)):
             return await self._repeat(decider, identity, repeated)
         if isinstance(decision, Rejected):
             raise error_of(decision)
@@ -258,15 +270,15 @@ def error_of(rejected: Rejected) -> ZerocartError:
         return NotFound(rejected.code, rejected.detail)
     if rejected.field:
         return Invalid(rejected.code, rejected.detail, (FieldError(rejected.field, rejected.code, rejected.detail),))
-    return Refused(rejected.code, rejected.detail)
+    return RuleViolation(rejected.code, rejected.detail)
 
 
 async def stamped(
-    events: Sequence[Message], cause: Cause, source: str, vault: Vault, unit: Unit | None = None
+    events: Sequence[Message], cause: Cause, source: str, vault: Vault, unit: Transaction | None = None
 ) -> list[NewEvent]:
     """The events as they are stored and published; Invalid if a key could not travel as a CloudEvents attribute."""
     metas = [_meta(event, cause, source) for event in events]  # what is refused makes nobody a key
-    texts = await sealed(vault, events, unit)
+    texts = await encrypt(vault, events, unit)
     return [
         NewEvent(type=event.type, time=cause.at, data=text, meta=json.dumps(meta))
         for event, text, meta in zip(events, texts, metas, strict=True)
@@ -290,10 +302,10 @@ def _meta(event: Message, cause: Cause, source: str) -> dict[str, str]:
     return meta
 
 
-def record(service: str, stream: str, events: Sequence[NewEvent], done: Appended) -> list[Recorded]:
+def record(service: str, stream: str, events: Sequence[NewEvent], done: Appended) -> list[RecordedEvent]:
     """The appended events as they stand in the log."""
     first = done.version - len(events) + 1
     return [
-        Recorded(service, stream, first + i, position, event.type, event.time, event.data, event.meta)
+        RecordedEvent(service, stream, first + i, position, event.type, event.time, event.data, event.meta)
         for i, (event, position) in enumerate(zip(events, done.positions, strict=True))
     ]

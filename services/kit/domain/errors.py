@@ -6,11 +6,11 @@ ZerocartError
 ├── Unauthenticated nobody knows who is asking
 ├── Forbidden      the one who asks may not
 ├── NotFound       there is no such thing (for this caller)
-├── Refused        a rule of business says no; `code` is the decider's
-├── Stale          If-Match names a version that is no longer the newest
-├── KeyReused      an Idempotency-Key came back with another request
+├── RuleViolation        a rule of business says no; `code` is the decider's
+├── VersionMismatch          If-Match names a version that is no longer the newest
+├── IdempotencyKeyReused      an Idempotency-Key came back with another request
 └── Unavailable    a dependency is away or we are full: try again later
-    └── TooOften   the caller tries something that pays to be tried often: try again later
+    └── RateLimited   the caller tries something that pays to be tried often: try again later
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from dataclasses import dataclass
 __all__ = [
     "FieldError",
     "Forbidden",
+    "IdempotencyKeyReused",
     "Invalid",
-    "KeyReused",
     "NotFound",
-    "Refused",
-    "Stale",
-    "TooOften",
+    "RateLimited",
+    "RuleViolation",
     "Unauthenticated",
     "Unavailable",
     "Unreadable",
+    "VersionMismatch",
     "ZerocartError",
 ]
 
@@ -83,15 +83,15 @@ class NotFound(ZerocartError):
     """There is no such thing."""
 
 
-class Refused(ZerocartError):
+class RuleViolation(ZerocartError):
     """A rule of business says no."""
 
 
-class Stale(ZerocartError):
+class VersionMismatch(ZerocartError):
     """The caller saw an older version than the one that is there."""
 
 
-class KeyReused(ZerocartError):
+class IdempotencyKeyReused(ZerocartError):
     """The same Idempotency-Key came with another request."""
 
 
@@ -103,5 +103,5 @@ class Unavailable(ZerocartError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class TooOften(Unavailable):
+class RateLimited(Unavailable):
     """The caller has to wait before trying this again."""

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pydantic import ValidationError
 
 from services.kit.commands.handler import Cause
-from services.kit.domain.errors import Invalid, NotFound, Refused, Unavailable
+from services.kit.domain.errors import Invalid, NotFound, RuleViolation, Unavailable
 from services.kit.domain.message import Message
-from services.kit.events.handlers import Heard, Reaction, Reactions
-from services.kit.events.parked import Failures
-from services.kit.privacy.encryption import opened
+from services.kit.events.handlers import Reaction, Reactions, Received
+from services.kit.events.parked import FailedMessages
+from services.kit.privacy.encryption import decrypt
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import CORRELATION, log
 from services.kit.telemetry.metrics import METRICS
@@ -25,18 +25,18 @@ from services.kit.telemetry.tracing import span
 from services.kit.wire.asgi import Receive, Scope, Send, header, read_body, send_empty
 from services.kit.wire.cloudevents import Incoming, read_event
 
-__all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "Door"]
+__all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "EventEndpoint"]
 
 EVENT_BYTES_MAX = 1_048_576
 ATTEMPTS_MAX = 5
-"""Failures of one message after which it is parked here instead of being held by the broker."""
+"""FailedMessages of one message after which it is parked here instead of being held by the broker."""
 BUSY_RETRY_SECONDS = 1
 
 
-class Door:
+class EventEndpoint:
     """Hears CloudEvents for one service."""
 
-    def __init__(self, reactions: Reactions, failures: Failures, vault: Vault) -> None:
+    def __init__(self, reactions: Reactions, failures: FailedMessages, vault: Vault) -> None:
         self._reactions = reactions
         self._failures = failures
         self._vault = vault
@@ -78,7 +78,7 @@ class Door:
             raise Invalid("unknown-type", f"nothing here handles {event.type}")
         model, reaction = found
         try:
-            (message,) = await opened(self._vault, [(model, event.data)])
+            (message,) = await decrypt(self._vault, [(model, event.data)])
             return message, reaction
         except ValidationError as error:
             where = ", ".join(".".join(map(str, part["loc"])) for part in error.errors(include_input=False))
@@ -87,14 +87,14 @@ class Door:
     async def _react(self, event: Incoming, message: Message, reaction: Reaction) -> int:
         now = datetime.now(UTC)
         expiry = event.expired_at
-        heard = Heard(Cause.of(event, now), now, expired=expiry is not None and expiry <= now)
+        heard = Received(Cause.of(event, now), now, expired=expiry is not None and expiry <= now)
         try:
             await reaction(message, heard)
         except Invalid as error:
             METRICS.count("errors", type=error.code)
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail, type=event.type)
             return 400
-        except (Refused, NotFound) as error:  # what others must hear of would have been an event
+        except (RuleViolation, NotFound) as error:  # what others must hear of would have been an event
             log("message decided nothing", code=error.code, type=event.type)
         except Unavailable as error:
             METRICS.count("errors", type=error.code)

@@ -10,13 +10,13 @@ from typing import TypeVar
 from services.kit.commands.handler import Cause
 from services.kit.domain.message import Message
 
-__all__ = ["Heard", "Reactions"]
+__all__ = ["Reactions", "Received"]
 
 M = TypeVar("M", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Received:
     """What came with a message: `cause` for what follows from it, `now`, and whether it came too late."""
 
     cause: Cause
@@ -24,7 +24,7 @@ class Heard:
     expired: bool
 
 
-Reaction = Callable[[Message, Heard], Awaitable[None]]
+Reaction = Callable[[Message, Received], Awaitable[None]]
 
 
 class Reactions:
@@ -42,7 +42,7 @@ class Reactions:
         """The CloudEvents types that Triggers must bring here."""
         return frozenset(self._by_type) - self._unrouted
 
-    def on(self, message: type[M], reaction: Callable[[M, Heard], Awaitable[None]], *, routed: bool = True) -> None:
+    def on(self, message: type[M], reaction: Callable[[M, Received], Awaitable[None]], *, routed: bool = True) -> None:
         """Handle `message` by `reaction`, which must have had its whole effect when it returns."""
         if message.type in self._by_type:
             raise ValueError(f"{message.type} is handled twice")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.config.kafka_security import KafkaSecurity, plaintext
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
 from services.kit.telemetry.tracing import span
 from services.kit.wire.cloudevents import kafka_headers
 
@@ -54,7 +54,7 @@ class KafkaPublisher:
             raise _away()
         self._acknowledged_at = time.monotonic()
 
-    async def publish(self, events: Sequence[Recorded]) -> None:
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
         """Publish in this order; Unavailable if the broker did not acknowledge all."""
         messages = [
             (*kafka_headers(event), event.data.encode(), int(event.time.timestamp() * 1000)) for event in events

@@ -16,15 +16,15 @@ from services.kit.eventstore.connections import statement
 
 if TYPE_CHECKING:
     from services.kit.eventstore.connections import Connections
-    from services.kit.eventstore.postgres import PostgresLog, PostgresReader
+    from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 
-__all__ = ["Failure", "Failures", "MemoryFailures", "PostgresFailures"]
+__all__ = ["FailedMessage", "FailedMessages", "MemoryFailedMessages", "PostgresFailedMessages"]
 
 ERROR_CHARS_MAX = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class FailedMessage:
     """A message that failed `attempts` times; `attributes` and `data` are the CloudEvent as it was delivered."""
 
     service: str
@@ -38,7 +38,7 @@ class Failure:
     data: bytes
 
 
-class Failures(Protocol):
+class FailedMessages(Protocol):
     """The failures of one service, or of all of them for a reader that may see them."""
 
     async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
@@ -53,15 +53,15 @@ class Failures(Protocol):
         """Forget what `service` failed on: it is being handed in again; unknown ones are no error."""
         ...
 
-    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
+    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
         """The latest failures first."""
         ...
 
 
-class PostgresFailures:
-    """Failures in the log database, in transactions of their own: what failed was rolled back."""
+class PostgresFailedMessages:
+    """FailedMessages in the log database, in transactions of their own: what failed was rolled back."""
 
-    def __init__(self, source: PostgresLog | PostgresReader) -> None:
+    def __init__(self, source: PostgresEventStore | PostgresEventReader) -> None:
         self._connections: Connections = source.connections
 
     async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
@@ -79,23 +79,25 @@ class PostgresFailures:
         """Forget what `service` failed on."""
         await self._connections.fetch("DELETE FROM failures WHERE key = $1 AND service = $2", key, service)
 
-    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
+    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
         """The latest failures first."""
         rows = await self._connections.fetch(statement("failure_list"), parked_only, failures_max)
-        return [Failure(**{**row, "attributes": json.loads(row["attributes"])}) for row in rows]
+        return [FailedMessage(**{**row, "attributes": json.loads(row["attributes"])}) for row in rows]
 
 
-class MemoryFailures:
-    """Failures of one service in memory."""
+class MemoryFailedMessages:
+    """FailedMessages of one service in memory."""
 
     def __init__(self, service: str) -> None:
         self._service = service
-        self._failures: dict[str, Failure] = {}
+        self._failures: dict[str, FailedMessage] = {}
 
     async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
         """Count one more failure of a message; how many there are."""
         now = datetime.now(UTC)
-        known = self._failures.get(key) or Failure(self._service, key, 0, "", now, now, False, dict(attributes), data)
+        known = self._failures.get(key) or FailedMessage(
+            self._service, key, 0, "", now, now, False, dict(attributes), data
+        )
         failure = replace(
             known, attempts=known.attempts + 1, last_error=error[:ERROR_CHARS_MAX], last_at=now, parked=False
         )
@@ -112,7 +114,7 @@ class MemoryFailures:
         if service == self._service:
             self._failures.pop(key, None)
 
-    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[Failure]:
+    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
         """The latest failures first."""
         chosen = [failure for failure in self._failures.values() if failure.parked or not parked_only]
         return sorted(chosen, key=lambda failure: failure.last_at, reverse=True)[:failures_max]

@@ -20,12 +20,12 @@ from services.kit.eventstore.port import (
     OutboxRow,
     Page,
     Position,
-    Recorded,
+    RecordedEvent,
     Result,
-    checked,
+    validated,
 )
 
-__all__ = ["MemoryLog", "MemoryOutbox", "MemoryReader", "MemoryStore", "MemoryUnit"]
+__all__ = ["MemoryDatabase", "MemoryEventReader", "MemoryEventStore", "MemoryOutbox", "MemoryTransaction"]
 
 EPOCH = 1
 
@@ -36,17 +36,17 @@ StreamKey = tuple[str, str]
 
 
 @dataclass(slots=True)
-class MemoryStore:
+class MemoryDatabase:
     """What the logs of several services and their readers share: one history, one writer at a time."""
 
-    events: list[Recorded] = field(default_factory=list[Recorded])
+    events: list[RecordedEvent] = field(default_factory=list[RecordedEvent])
     outbox: dict[StreamKey, list[OutboxRow]] = field(default_factory=dict[StreamKey, list[OutboxRow]])
     marks: dict[MarkKey, Duplicate] = field(default_factory=dict[MarkKey, Duplicate])
-    streams: dict[StreamKey, list[Recorded]] = field(default_factory=dict[StreamKey, list[Recorded]])
+    streams: dict[StreamKey, list[RecordedEvent]] = field(default_factory=dict[StreamKey, list[RecordedEvent]])
     transactions: int = 0
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    def commit(self, unit: MemoryUnit) -> None:
+    def commit(self, unit: MemoryTransaction) -> None:
         """Take over what a unit appended."""
         self.events += unit.events
         self.marks |= unit.marks
@@ -56,22 +56,22 @@ class MemoryStore:
             self.streams.setdefault((event.service, event.stream), []).append(event)
 
 
-class MemoryUnit:
+class MemoryTransaction:
     """One open transaction: what it appended is its own until it is committed."""
 
-    def __init__(self, store: MemoryStore, service: str) -> None:
+    def __init__(self, store: MemoryDatabase, service: str) -> None:
         self._store = store
         self._service = service
         self._transaction = store.transactions = store.transactions + 1
-        self.events: list[Recorded] = []
+        self.events: list[RecordedEvent] = []
         self.outbox: list[OutboxRow] = []
         self.marks: dict[MarkKey, Duplicate] = {}
 
     async def append(self, *appends: Append) -> list[Result]:
         """Append within the transaction."""
-        return [self._append(checked(append)) for append in appends]
+        return [self._append(validated(append)) for append in appends]
 
-    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+    async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of a stream, as the transaction sees them."""
         return [event for event in self._stream(stream) if event.version > after_version]
 
@@ -102,9 +102,9 @@ class MemoryUnit:
             self.marks[mark] = Duplicate(append.mark, append.stream, version, done.position)
         return done
 
-    def _record(self, append: Append, i: int, event: NewEvent) -> Recorded:
+    def _record(self, append: Append, i: int, event: NewEvent) -> RecordedEvent:
         number = len(self._store.events) + len(self.events) + i + 1
-        return Recorded(
+        return RecordedEvent(
             service=self._service,
             stream=append.stream,
             version=append.expected_version + i + 1,
@@ -115,16 +115,16 @@ class MemoryUnit:
             meta=event.meta,
         )
 
-    def _stream(self, stream: str) -> list[Recorded]:
+    def _stream(self, stream: str) -> list[RecordedEvent]:
         own = [event for event in self.events if event.stream == stream]
         return [*self._store.streams.get((self._service, stream), ()), *own]
 
 
-class MemoryLog:
+class MemoryEventStore:
     """The log of one service in a store; a transaction keeps every other writer of the store waiting."""
 
-    def __init__(self, service: str, store: MemoryStore | None = None) -> None:
-        self.store = store or MemoryStore()
+    def __init__(self, service: str, store: MemoryDatabase | None = None) -> None:
+        self.store = store or MemoryDatabase()
         self._service = service
         self._outbox = MemoryOutbox(self.store, service)
 
@@ -138,7 +138,7 @@ class MemoryLog:
         async with self.transaction() as unit:
             return (await unit.append(append))[0]
 
-    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+    async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of one stream, in order."""
         known = self.store.streams.get((self._service, stream), [])
         return [event for event in known if event.version > after_version]
@@ -148,10 +148,10 @@ class MemoryLog:
         return self.store.marks.get((self._service, key))
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[MemoryUnit]:
+    async def transaction(self) -> AsyncGenerator[MemoryTransaction]:
         """A transaction that commits on exit and leaves nothing behind on an exception."""
         async with self.store.writing:
-            unit = MemoryUnit(self.store, self._service)
+            unit = MemoryTransaction(self.store, self._service)
             yield unit
             self.store.commit(unit)
 
@@ -162,11 +162,11 @@ class MemoryLog:
 class MemoryOutbox:
     """The outbox of one service, or of all of them without one."""
 
-    def __init__(self, store: MemoryStore, service: str = "") -> None:
+    def __init__(self, store: MemoryDatabase, service: str = "") -> None:
         self._store = store
         self._service = service
 
-    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
+    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
         """Rows that wait, per stream in version order, each with its events."""
         chosen = sorted(key for key in self._store.outbox if self._service in ("", key[0]) and stream in (None, key[1]))
         rows = [row for key in sorted(chosen, key=lambda key: key[1]) for row in self._store.outbox[key]]
@@ -179,14 +179,14 @@ class MemoryOutbox:
             if left:
                 self._store.outbox[row.service, row.stream] = left
 
-    def _events(self, row: OutboxRow) -> list[Recorded]:
+    def _events(self, row: OutboxRow) -> list[RecordedEvent]:
         return self._store.streams[row.service, row.stream][row.first_version - 1 : row.last_version]
 
 
-class MemoryReader:
+class MemoryEventReader:
     """Reads all services' events of a store in the global order."""
 
-    def __init__(self, store: MemoryStore, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
+    def __init__(self, store: MemoryDatabase, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
         self._store = store
         self._page_bytes_max = page_bytes_max
 
@@ -209,7 +209,7 @@ class MemoryReader:
         page = self._page(events, events_max, after)
         return page if page.full else replace(page, end=max(after, until))
 
-    async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
+    async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
         """Every event of these streams, in the global order."""
         return [event for event in self._store.events if event.stream in streams]
 
@@ -217,10 +217,10 @@ class MemoryReader:
         """How many events come after `after`, counted up to `events_max`."""
         return len(self._after(after)[:events_max])
 
-    def _after(self, after: Position) -> list[Recorded]:
+    def _after(self, after: Position) -> list[RecordedEvent]:
         return self._store.events[bisect_right(self._store.events, after, key=lambda event: event.position) :]
 
-    def _page(self, events: list[Recorded], events_max: int, after: Position) -> Page:
+    def _page(self, events: list[RecordedEvent], events_max: int, after: Position) -> Page:
         taken = 0
         for number, event in enumerate(events, 1):
             taken += len(event.data.encode())

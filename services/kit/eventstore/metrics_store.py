@@ -20,7 +20,7 @@ from services.kit.eventstore.connections import Connections, statement, translat
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS, Cell, Metrics
 
-__all__ = ["BY_DAY", "FLUSH_SECONDS", "UNDATED", "Keeper", "age_seconds"]
+__all__ = ["BY_DAY", "FLUSH_SECONDS", "UNDATED", "MetricsStore", "age_seconds"]
 
 FLUSH_SECONDS = 15.0
 LAST_ATTEMPTS_MAX = 3
@@ -31,7 +31,7 @@ BY_DAY = frozenset({"process_seconds", "cpu_seconds", "transactions"})
 """What a service costs is kept by day."""
 
 
-class Keeper:
+class MetricsStore:
     """Keeps what one process counts for `service`."""
 
     def __init__(self, connections: Connections, service: str, metrics: Metrics = METRICS) -> None:
@@ -65,7 +65,7 @@ class Keeper:
         self._unsaid = []
 
     @classmethod
-    def apart(cls, dsn: str | Secret, service: str) -> Keeper:
+    def apart(cls, dsn: str | Secret, service: str) -> MetricsStore:
         """For a service that has no place in the log database: its numbers are kept in the read database."""
         return cls(Connections(dsn, "public", 1, check_cluster=False), service)
 

@@ -14,7 +14,7 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import Outbox, OutboxRow, Recorded
+from services.kit.eventstore.port import Outbox, OutboxRow, RecordedEvent
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 
@@ -35,7 +35,7 @@ class Publisher(Protocol):
         """Return if publishing can be expected to work now; Unavailable if not."""
         ...
 
-    async def publish(self, events: Sequence[Recorded]) -> None:
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
         """Publish in this order; acknowledged by the broker on return, Unavailable if that is not known."""
         ...
 
@@ -60,7 +60,7 @@ class Relay:
         self._remover: asyncio.Task[None] | None = None
         self._retrier: asyncio.Task[None] | None = None
 
-    async def publish(self, events: Sequence[Recorded], *, backlog: bool) -> None:
+    async def publish(self, events: Sequence[RecordedEvent], *, backlog: bool) -> None:
         """Publish the events of one append; `backlog` tells that earlier ones may be waiting."""
         first, last = events[0], events[-1]
         async with self._turn(first.stream):
@@ -106,7 +106,7 @@ class Relay:
             if self._levels.get(stream, 0) < row.last_version:
                 await self._publish(row, events)
 
-    async def _publish(self, row: OutboxRow, events: Sequence[Recorded]) -> None:
+    async def _publish(self, row: OutboxRow, events: Sequence[RecordedEvent]) -> None:
         await self.publisher.publish(events)
         METRICS.count("events_published", len(events))
         self._levels[row.stream] = row.last_version

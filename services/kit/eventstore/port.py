@@ -23,19 +23,19 @@ __all__ = [
     "Appended",
     "Conflict",
     "Duplicate",
-    "EventLog",
-    "LogReader",
+    "EventReader",
+    "EventStore",
     "Mark",
     "NewEvent",
     "Outbox",
     "OutboxRow",
     "Page",
     "Position",
-    "Recorded",
+    "RecordedEvent",
     "Result",
-    "Unit",
-    "checked",
-    "distinct",
+    "Transaction",
+    "split_at_repeats",
+    "validated",
 ]
 
 APPEND_EVENTS_MAX = 5_000
@@ -85,7 +85,7 @@ class NewEvent:
     meta: str
 
 
-class Recorded(NamedTuple):
+class RecordedEvent(NamedTuple):
     """An event in the log; `(service, stream, version)` is its identity, `position` its place.
 
     A tuple, as its position is: readers make hundreds of thousands a second.
@@ -159,7 +159,7 @@ class Duplicate:
 Result = Appended | Conflict | Duplicate
 
 
-def checked(append: Append) -> Append:
+def validated(append: Append) -> Append:
     """The same append; ZerocartError if it has no event or too many."""
     if not 0 < len(append.events) <= APPEND_EVENTS_MAX:
         raise ZerocartError(
@@ -168,7 +168,7 @@ def checked(append: Append) -> Append:
     return append
 
 
-def distinct(appends: Sequence[Append]) -> Iterator[list[Append]]:
+def split_at_repeats(appends: Sequence[Append]) -> Iterator[list[Append]]:
     """The appends in order, cut where a stream or a mark comes back."""
     piece: list[Append] = []
     seen: set[tuple[str, str]] = set()
@@ -185,14 +185,14 @@ def distinct(appends: Sequence[Append]) -> Iterator[list[Append]]:
         yield piece
 
 
-class Unit(Protocol):
+class Transaction(Protocol):
     """One open transaction on the service's database."""
 
     async def append(self, *appends: Append) -> list[Result]:
         """Append within the transaction; the results are final only when it commits."""
         ...
 
-    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+    async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of a stream, as the transaction sees them."""
         ...
 
@@ -205,14 +205,14 @@ class Unit(Protocol):
         ...
 
 
-class EventLog(Protocol):
+class EventStore(Protocol):
     """The part of the log that one service writes."""
 
     async def append(self, append: Append) -> Result:
         """Append durably, sharing round trips with concurrent callers; Unavailable if the database is away."""
         ...
 
-    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+    async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of one stream of this service with a version above `after_version`, in order."""
         ...
 
@@ -220,7 +220,7 @@ class EventLog(Protocol):
         """What was appended under this inbox key, if anything."""
         ...
 
-    def transaction(self) -> AbstractAsyncContextManager[Unit]:
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A transaction that commits on exit and rolls back on an exception; Unavailable if the database is away."""
         ...
 
@@ -247,7 +247,7 @@ class OutboxRow:
 class Outbox(Protocol):
     """Log positions that are still to be published."""
 
-    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
+    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
         """Rows that wait, per stream in version order, each with its events; of one stream if given."""
         ...
 
@@ -263,12 +263,12 @@ class Page:
     It is full with as many events as were asked for, or with so many bytes of their data.
     """
 
-    events: list[Recorded]
+    events: list[RecordedEvent]
     end: Position
     full: bool
 
 
-class LogReader(Protocol):
+class EventReader(Protocol):
     """Reads all services' events in the global order; never skips an event, however late it commits."""
 
     async def read_all(self, after: Position, events_max: int) -> Page:
@@ -283,7 +283,7 @@ class LogReader(Protocol):
         """A page of up to `events_max` events of these types after `after`, none after `until`, which must be final."""
         ...
 
-    async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
+    async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
         """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
         ...
 

@@ -18,10 +18,10 @@ from services.kit.eventstore.port import (
     OutboxRow,
     Page,
     Position,
-    Recorded,
+    RecordedEvent,
     Result,
-    checked,
-    distinct,
+    split_at_repeats,
+    validated,
 )
 from services.kit.eventstore.rows import append_once, find_marks, outbox_rows, recorded
 from services.kit.telemetry.tracing import span
@@ -29,7 +29,7 @@ from services.kit.telemetry.tracing import span
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["PostgresLog", "PostgresOutbox", "PostgresReader", "PostgresUnit"]
+__all__ = ["PostgresEventReader", "PostgresEventStore", "PostgresOutbox", "PostgresTransaction"]
 
 BATCH_ATTEMPTS_MAX = 5
 SPARE_CONNECTIONS = 2
@@ -38,7 +38,7 @@ READER_CONNECTIONS_MAX = 2
 LOG_SCHEMA = "log"
 
 
-class PostgresLog:
+class PostgresEventStore:
     """The log of one service; connects on first use."""
 
     def __init__(self, dsn: str | Secret, service: str, lanes: int = LANES) -> None:
@@ -55,9 +55,9 @@ class PostgresLog:
         """Append durably; when Unavailable is raised the outcome is unknown, and the same again is safe."""
         with span("append") as appending:
             appending.set("zerocart.events", len(append.events))
-            return await self._group.append(checked(append))
+            return await self._group.append(validated(append))
 
-    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+    async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of one stream, in order."""
         return recorded(await self.connections.fetch(statement("read_stream"), stream, after_version))
 
@@ -68,14 +68,14 @@ class PostgresLog:
                 return (await find_marks(connection, [key])).get(key)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncGenerator[PostgresUnit]:
+    async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
         """A transaction that commits on exit and rolls back on an exception; Contention if it lost against another."""
         async with self.connections.use() as connection:
             transaction = connection.transaction()
             with translated():
                 await transaction.start()
             try:
-                yield PostgresUnit(connection)
+                yield PostgresTransaction(connection)
             except BaseException:
                 with suppress(Exception):  # the connection is given up if this did not work
                     await transaction.rollback()
@@ -113,7 +113,7 @@ class PostgresLog:
             return error
 
 
-class PostgresUnit:
+class PostgresTransaction:
     """One open transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -122,12 +122,12 @@ class PostgresUnit:
     async def append(self, *appends: Append) -> list[Result]:
         """Append within the transaction; Conflict also if the transaction is older than the stream's last append."""
         results: list[Result] = []
-        for batch in distinct([checked(append) for append in appends]):
+        for batch in split_at_repeats([validated(append) for append in appends]):
             with translated():
                 results += await append_once(self._connection, batch)
         return results
 
-    async def read(self, stream: str, after_version: int = 0) -> list[Recorded]:
+    async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of a stream, as the transaction sees them."""
         with translated():
             return recorded(await self._connection.fetch(statement("read_stream"), stream, after_version))
@@ -149,7 +149,7 @@ class PostgresOutbox:
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
-    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[Recorded]]]:
+    async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
         """Rows that wait, per stream in version order, each with its events."""
         if stream is None:
             return outbox_rows(await self._connections.fetch(statement("outbox_pending"), rows_max))
@@ -166,7 +166,7 @@ class PostgresOutbox:
             )
 
 
-class PostgresReader:
+class PostgresEventReader:
     """Reads all services' events in the global order; its role must be one that may."""
 
     def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
@@ -198,7 +198,7 @@ class PostgresReader:
         full = self._full(events, events_max)
         return Page(events, events[-1].position if full else max(after, until), full)
 
-    async def read_streams(self, streams: Collection[str]) -> list[Recorded]:
+    async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
         """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
         return recorded(await self.connections.fetch(statement("read_streams"), list(streams)))
 
@@ -209,7 +209,7 @@ class PostgresReader:
         )
         return int(rows[0]["events"])
 
-    def _full(self, events: list[Recorded], events_max: int) -> bool:
+    def _full(self, events: list[RecordedEvent], events_max: int) -> bool:
         return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
 
     async def horizon(self) -> Position:

@@ -16,7 +16,7 @@ from services.kit.eventstore.port import (
     Mark,
     OutboxRow,
     Position,
-    Recorded,
+    RecordedEvent,
     Result,
 )
 
@@ -52,16 +52,16 @@ async def find_marks(connection: Connection, keys: Sequence[str]) -> dict[str, D
     }
 
 
-def recorded(rows: Iterable[Iterable[Any]]) -> list[Recorded]:
+def recorded(rows: Iterable[Iterable[Any]]) -> list[RecordedEvent]:
     """Rows of ten columns, as `read_stream.sql` has them."""
-    event, position = Recorded._make, Position._make  # half the time of the constructors, which read by keyword
+    event, position = RecordedEvent._make, Position._make  # half the time of the constructors, which read by keyword
     return [
         event((service, stream, version, position((epoch, transaction, number)), kind, time, data, meta))
         for service, stream, version, epoch, transaction, number, kind, time, data, meta in rows
     ]
 
 
-def outbox_rows(rows: Sequence[Record]) -> list[tuple[OutboxRow, list[Recorded]]]:
+def outbox_rows(rows: Sequence[Record]) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
     """The rows of `outbox_pending.sql`, put together."""
     return [
         (OutboxRow(service, stream, first, last), recorded([row[2:] for row in events]))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from services.kit.eventstore.connections import Contention
-from services.kit.eventstore.port import EventLog, Unit
+from services.kit.eventstore.port import EventStore, Transaction
 
 __all__ = ["ATTEMPTS_MAX", "Contention", "in_transaction"]
 
@@ -15,7 +15,9 @@ ATTEMPTS_MAX = 10
 T = TypeVar("T")
 
 
-async def in_transaction(log: EventLog, work: Callable[[Unit], Awaitable[T]], attempts_max: int = ATTEMPTS_MAX) -> T:
+async def in_transaction(
+    store: EventStore, work: Callable[[Transaction], Awaitable[T]], attempts_max: int = ATTEMPTS_MAX
+) -> T:
     """What `work` answers, in one committed transaction.
 
     `work` runs again, in a new transaction, after a deadlock, a serialization failure or a race for an inbox mark; it
@@ -23,7 +25,7 @@ async def in_transaction(log: EventLog, work: Callable[[Unit], Awaitable[T]], at
     """
     for attempt in range(1, attempts_max + 1):
         try:
-            async with log.transaction() as unit:
+            async with store.transaction() as unit:
                 return await work(unit)
         except Contention:
             if attempt == attempts_max:

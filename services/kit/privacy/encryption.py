@@ -19,10 +19,10 @@ from pydantic_core import from_json
 
 from services.kit.domain.errors import Invalid
 from services.kit.domain.message import ERASED, Message, PersonalMark, Value
-from services.kit.eventstore.port import Unit
+from services.kit.eventstore.port import Transaction
 from services.kit.privacy.vault import NONCE_BYTES, Vault
 
-__all__ = ["PERSONAL", "Fields", "erased", "opened", "personal_fields", "sealed"]
+__all__ = ["PERSONAL", "Fields", "decrypt", "encrypt", "erased", "personal_fields"]
 
 PERSONAL = "personal"
 """The member of a stored message that holds the sealed part."""
@@ -80,12 +80,12 @@ def _paths(model: type[Message]) -> dict[str, Any]:
     return personal_fields(model).paths()
 
 
-async def sealed(vault: Vault, messages: Sequence[Message], unit: Unit | None = None) -> list[str]:
+async def encrypt(vault: Vault, messages: Sequence[Message], unit: Transaction | None = None) -> list[str]:
     """Each message as the JSON that is stored and published; within the transaction `unit`, if one is open."""
     return [await _sealed(vault, message, unit) for message in messages]
 
 
-async def _sealed(vault: Vault, message: Message, unit: Unit | None) -> str:
+async def _sealed(vault: Vault, message: Message, unit: Transaction | None) -> str:
     paths = _paths(type(message))
     personal = message.model_dump_json(exclude_none=True, include=paths) if paths else "{}"
     if personal == "{}":
@@ -98,8 +98,8 @@ async def _sealed(vault: Vault, message: Message, unit: Unit | None) -> str:
     return f'{clear[:-1]},"{PERSONAL}":{json.dumps(part)}}}'
 
 
-async def opened(
-    vault: Vault, found: Sequence[tuple[type[Message], str | bytes]], unit: Unit | None = None
+async def decrypt(
+    vault: Vault, found: Sequence[tuple[type[Message], str | bytes]], unit: Transaction | None = None
 ) -> list[Message]:
     """The messages that stand in these texts; pydantic.ValidationError if one is none.
 

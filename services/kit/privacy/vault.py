@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import Unit
+from services.kit.eventstore.port import Transaction
 from services.kit.privacy.hmac_tokens import derive, several
 
 if TYPE_CHECKING:
@@ -44,15 +44,15 @@ REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 
 class Vault(Protocol):
     """Where persons' keys are; `unit` is the caller's open transaction, if there is one."""
 
-    async def key_for(self, person: str, unit: Unit | None = None) -> bytes | None:
+    async def key_for(self, person: str, unit: Transaction | None = None) -> bytes | None:
         """The person's key, made if there was none; None if they were erased."""
         ...
 
-    async def keys_of(self, persons: Collection[str], unit: Unit | None = None) -> Mapping[str, bytes]:
+    async def keys_of(self, persons: Collection[str], unit: Transaction | None = None) -> Mapping[str, bytes]:
         """The keys of those who have one."""
         ...
 
-    async def erase(self, person: str, unit: Unit) -> None:
+    async def erase(self, person: str, unit: Transaction) -> None:
         """Destroy the person's key when the transaction commits, for ever."""
         ...
 
@@ -106,7 +106,7 @@ class PostgresVault:
         self._cache_seconds = cache_seconds
         self._known: OrderedDict[str, tuple[bytes | None, float]] = OrderedDict()
 
-    async def key_for(self, person: str, unit: Unit | None = None) -> bytes | None:
+    async def key_for(self, person: str, unit: Transaction | None = None) -> bytes | None:
         """The person's key, made if there was none; None if they were erased."""
         for _ in range(MAKE_ATTEMPTS_MAX):
             found = await self._find([person], unit)
@@ -118,12 +118,12 @@ class PostgresVault:
                 return key
         raise Unavailable("contention", "a person's key is being made elsewhere")
 
-    async def keys_of(self, persons: Collection[str], unit: Unit | None = None) -> Mapping[str, bytes]:
+    async def keys_of(self, persons: Collection[str], unit: Transaction | None = None) -> Mapping[str, bytes]:
         """The keys of those who have one."""
         found = await self._find(persons, unit)
         return {person: key for person, key in found.items() if key is not None}
 
-    async def erase(self, person: str, unit: Unit) -> None:
+    async def erase(self, person: str, unit: Transaction) -> None:
         """Destroy the person's key when the transaction commits."""
         await unit.execute(ERASE, person)
         self._known.pop(person, None)
@@ -149,7 +149,7 @@ class PostgresVault:
                 done += len(await self._fetch(None, REWRAP, last, wrapped, again))
         return done, locked
 
-    async def _find(self, persons: Collection[str], unit: Unit | None) -> dict[str, bytes | None]:
+    async def _find(self, persons: Collection[str], unit: Transaction | None) -> dict[str, bytes | None]:
         now = time.monotonic()
         found = {person: known[0] for person in persons if (known := self._known.get(person)) and known[1] > now}
         if missing := [person for person in persons if person not in found]:
@@ -159,12 +159,12 @@ class PostgresVault:
                 self._remember(person, found[person], unit)
         return found
 
-    async def _fetch(self, unit: Unit | None, sql: str, *arguments: object) -> Collection[Mapping[str, object]]:
+    async def _fetch(self, unit: Transaction | None, sql: str, *arguments: object) -> Collection[Mapping[str, object]]:
         if unit is not None:
             return await unit.fetch(sql, *arguments)
         return [dict(row) for row in await self._connections.fetch(sql, *arguments)]
 
-    def _remember(self, person: str, key: bytes | None, unit: Unit | None) -> None:
+    def _remember(self, person: str, key: bytes | None, unit: Transaction | None) -> None:
         if unit is not None or not self._cache_seconds:
             return  # the unit's transaction may roll back, and what is sealed with a key that was never kept is lost
         self._known[person] = (key, time.monotonic() + self._cache_seconds)
@@ -179,14 +179,14 @@ class MemoryVault:
     def __init__(self) -> None:
         self._keys: dict[str, bytes | None] = {}
 
-    async def key_for(self, person: str, unit: Unit | None = None) -> bytes | None:
+    async def key_for(self, person: str, unit: Transaction | None = None) -> bytes | None:
         """The person's key, made if there was none."""
         return self._keys.setdefault(person, os.urandom(KEY_BYTES))
 
-    async def keys_of(self, persons: Collection[str], unit: Unit | None = None) -> Mapping[str, bytes]:
+    async def keys_of(self, persons: Collection[str], unit: Transaction | None = None) -> Mapping[str, bytes]:
         """The keys of those who have one."""
         return {person: key for person in persons if (key := self._keys.get(person)) is not None}
 
-    async def erase(self, person: str, unit: Unit | None = None) -> None:
+    async def erase(self, person: str, unit: Transaction | None = None) -> None:
         """Destroy the person's key."""
         self._keys[person] = None

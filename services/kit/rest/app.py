@@ -25,7 +25,7 @@ from services.kit.auth.access import Caller, check_rules
 from services.kit.auth.tokens import verifier
 from services.kit.commands.handler import Cause, Outcome
 from services.kit.config.settings import Settings
-from services.kit.domain.errors import FieldError, Invalid, KeyReused, Unavailable, ZerocartError
+from services.kit.domain.errors import FieldError, IdempotencyKeyReused, Invalid, Unavailable, ZerocartError
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
 from services.kit.rest.limits import Limits
@@ -135,10 +135,10 @@ def answered(status: int, body: Mapping[str, object], headers: Mapping[str, str]
 
 
 def replay(outcome: Outcome[Any], cause: Cause) -> Response:
-    """The first answer to a repeated Idempotency-Key; KeyReused if it was given for another request."""
+    """The first answer to a repeated Idempotency-Key; IdempotencyKeyReused if it was given for another request."""
     first = outcome.repeated.mark if outcome.repeated else None
     if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:
-        raise KeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+        raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
     answer: dict[str, Any] = json.loads(first.answer)
     headers = {**answer["headers"], "Idempotent-Replayed": "true"}
     return answered(answer["status"], answer["body"], headers, outcome)

@@ -17,7 +17,7 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Caller
-from services.kit.domain.errors import TooOften, ZerocartError
+from services.kit.domain.errors import RateLimited, ZerocartError
 
 __all__ = ["CLIENTS_MAX", "Limit", "Limits", "Rate", "limit_of", "limited", "network_of"]
 
@@ -67,12 +67,12 @@ class Limits:
         self._full_at: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     def take(self, what: str, client: str) -> None:
-        """Count one more; TooOften with the seconds to wait if it is one too many."""
+        """Count one more; RateLimited with the seconds to wait if it is one too many."""
         rate, now, key = self._rates[what], self._now(), (what, client)
         full_at = max(self._full_at.get(key, now), now) + rate.seconds
         wait = full_at - now - rate.burst * rate.seconds
         if wait > 0:
-            raise TooOften("too-often", "this was done too often: wait", int(wait) + 1)
+            raise RateLimited("too-often", "this was done too often: wait", int(wait) + 1)
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
         if len(self._full_at) > CLIENTS_MAX:
@@ -86,7 +86,7 @@ class Limit:
         self._what = what
 
     async def __call__(self, request: Request) -> None:
-        """Count the caller; TooOften if it is too often. Staff, who act for many, are not counted."""
+        """Count the caller; RateLimited if it is too often. Staff, who act for many, are not counted."""
         caller: Caller | None = getattr(request.state, "caller", None)
         if getattr(request.state, "counted", False) or (caller is not None and caller.own is None):
             return

@@ -12,15 +12,15 @@ from starlette.responses import Response
 from services.kit.domain.errors import (
     FieldError,
     Forbidden,
+    IdempotencyKeyReused,
     Invalid,
-    KeyReused,
     NotFound,
-    Refused,
-    Stale,
-    TooOften,
+    RateLimited,
+    RuleViolation,
     Unauthenticated,
     Unavailable,
     Unreadable,
+    VersionMismatch,
     ZerocartError,
 )
 from services.kit.wire.asgi import TooLarge, TooLong, TooManyHeaders, TooSlow, UnsupportedType
@@ -70,10 +70,10 @@ _STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular fi
     (Unauthenticated, 401),
     (Forbidden, 403),
     (NotFound, 404),
-    (Refused, 409),
-    (Stale, 412),
-    (KeyReused, 422),
-    (TooOften, 429),
+    (RuleViolation, 409),
+    (VersionMismatch, 412),
+    (IdempotencyKeyReused, 422),
+    (RateLimited, 429),
     (Unavailable, 503),
 )
 

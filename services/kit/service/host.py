@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.settings import Settings
-from services.kit.events.parked import Failures
-from services.kit.eventstore.metrics_store import Keeper
+from services.kit.events.parked import FailedMessages
+from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.eventstore.outbox import Publisher, Relay
-from services.kit.eventstore.port import EventLog
+from services.kit.eventstore.port import EventStore
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import configure
 
@@ -21,25 +21,27 @@ class Host:
     """The adapters of one service."""
 
     settings: Settings
-    log: EventLog
+    store: EventStore
     relay: Relay
-    failures: Failures
+    failures: FailedMessages
     handler: CommandHandler
-    keeper: Keeper | None = None
+    keeper: MetricsStore | None = None
     """Keeps what the process counts; a process with several services has none."""
 
     @classmethod
-    def of(cls, settings: Settings, log: EventLog, publisher: Publisher, failures: Failures, vault: Vault) -> Host:
+    def of(
+        cls, settings: Settings, store: EventStore, publisher: Publisher, failures: FailedMessages, vault: Vault
+    ) -> Host:
         """A host made of these adapters."""
-        relay = Relay(log.outbox, publisher)
-        return cls(settings, log, relay, failures, CommandHandler(settings.service, log, relay, vault))
+        relay = Relay(store.outbox, publisher)
+        return cls(settings, store, relay, failures, CommandHandler(settings.service, store, relay, vault))
 
     @classmethod
     def connect(cls, service: str) -> Host:
         """The host of a deployed service: Postgres and Kafka, as the environment says."""
         from services.kit.events.kafka import KafkaPublisher
-        from services.kit.events.parked import PostgresFailures
-        from services.kit.eventstore.postgres import PostgresLog
+        from services.kit.events.parked import PostgresFailedMessages
+        from services.kit.eventstore.postgres import PostgresEventStore
         from services.kit.privacy.vault import PostgresVault
 
         settings = Settings.from_environment(service)
@@ -47,16 +49,16 @@ class Host:
         settings.require(
             ZEROCART_DATABASE_URL=settings.database_url(), KAFKA_BOOTSTRAP_SERVERS=settings.kafka_bootstrap_servers
         )
-        log = PostgresLog(settings.database_url, service)
+        store = PostgresEventStore(settings.database_url, service)
         settings.kafka_security()  # what makes no sense stops the start, not the first publication
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic, settings.kafka_security)
-        vault = PostgresVault(log.connections, settings.vault_keys)
-        host = cls.of(settings, log, publisher, PostgresFailures(log), vault)
-        return replace(host, keeper=Keeper(log.connections, service))
+        vault = PostgresVault(store.connections, settings.vault_keys)
+        host = cls.of(settings, store, publisher, PostgresFailedMessages(store), vault)
+        return replace(host, keeper=MetricsStore(store.connections, service))
 
     async def close(self) -> None:
         """Finish what is half said, and disconnect."""
         await self.relay.close()
         if self.keeper is not None:
             await self.keeper.close()
-        await self.log.close()
+        await self.store.close()

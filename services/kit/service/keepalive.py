@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 
 from services.kit.telemetry.logging import log
 
-__all__ = ["AWAKE_SECONDS", "WARM_TIMEOUT_SECONDS", "kept_awake", "warm"]
+__all__ = ["AWAKE_SECONDS", "WARM_TIMEOUT_SECONDS", "kept_awake", "wake"]
 
 WARM_TIMEOUT_SECONDS = 20.0
 AWAKE_SECONDS = 1.0
 """How often who works asks for itself; the shortest window that Knative allows, without a request, is 6 s."""
 
 
-async def warm(url: str) -> bool:
+async def wake(url: str) -> bool:
     """Ask a service for its health; whether it is well, which is no concern of who only wants to wake it."""
     target = urlsplit(url)
     request = f"GET /healthz/ready HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n"
@@ -53,7 +53,7 @@ async def kept_awake(url: str) -> AsyncGenerator[None]:
 async def _ask_again_and_again(url: str) -> None:
     told = False
     while True:
-        if not await warm(url) and not told:
+        if not await wake(url) and not told:
             told = True
             log("cannot be asked at its own address: it may be put to sleep", level=logging.WARNING, address=url)
         await asyncio.sleep(AWAKE_SECONDS)

@@ -11,15 +11,15 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from services.kit.auth.tokens import bearer, door_verifier
+from services.kit.auth.tokens import bearer, delivery_verifier
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartError
-from services.kit.events.endpoint import Door
+from services.kit.events.endpoint import EventEndpoint
 from services.kit.events.handlers import Reactions
-from services.kit.eventstore.metrics_store import Keeper, age_seconds
+from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
-from services.kit.service.keepalive import warm
+from services.kit.service.keepalive import wake
 from services.kit.telemetry import tracing
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
@@ -67,14 +67,14 @@ class Service:
         door: App | None = None,
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
-        keeper: Keeper | None = None,
+        keeper: MetricsStore | None = None,
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
         self._door = door
         if reactions and self._host:
-            self._door = Door(reactions, self._host.failures, self._host.handler.vault)
-        self._door_verifier = door_verifier(self._settings)
+            self._door = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
+        self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
         self._rest: FastAPI | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
@@ -165,7 +165,7 @@ class Service:
         if self._warms and now - self._warmed_at > WARM_AGAIN_SECONDS:
             self._warmed_at = now
             for url in self._warms:
-                self._in_background(warm(url))
+                self._in_background(wake(url))
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()

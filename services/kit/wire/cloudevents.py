@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.principal import ATTRIBUTES as PRINCIPAL
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
 
 __all__ = ["Incoming", "event_id", "is_clean", "kafka_headers", "read_event", "source_of"]
 
@@ -69,7 +69,7 @@ def is_clean(value: str) -> bool:
     return _CLEAN.fullmatch(value) is not None and len(value) <= ATTRIBUTE_CHARS_MAX
 
 
-def kafka_headers(event: Recorded) -> tuple[str, list[tuple[str, bytes]]]:
+def kafka_headers(event: RecordedEvent) -> tuple[str, list[tuple[str, bytes]]]:
     """The Kafka key and the headers (binary content mode) of an event in the log."""
     meta: dict[str, str] = json.loads(event.meta)
     attributes = {

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping
 from services.kit.domain.message import Message
 from services.kit.domain.principal import Principal, PrincipalKind
-from services.kit.eventstore.port import Recorded
+from services.kit.eventstore.port import RecordedEvent
 from services.kit.wire.cloudevents import source_of
 from services.projection.rows import Rows, Table
 from services.projection.view import Shown, View, heard
@@ -47,7 +47,7 @@ OF_THEIR_OWN = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderRep
 """What somebody outside did without anybody's asking."""
 
 
-def moment_of(event: Recorded, message: Message) -> Moment:
+def moment_of(event: RecordedEvent, message: Message) -> Moment:
     """What the timeline says of an event."""
     told = words_of(message)
     meta: Mapping[str, str] = from_json(event.meta)
@@ -69,7 +69,7 @@ def moment_of(event: Recorded, message: Message) -> Moment:
 
 
 def _doers(
-    event: Recorded, message: Message, told: Words, meta: Mapping[str, str], person: str | None
+    event: RecordedEvent, message: Message, told: Words, meta: Mapping[str, str], person: str | None
 ) -> tuple[str, str | None]:
     """Who did it, and on whose behalf."""
     if isinstance(message, OF_THEIR_OWN):

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Request, Response
 
 from services.kit.auth.access import PUBLIC
 from services.kit.auth.signing import SigningKeys
-from services.kit.domain.errors import TooOften
+from services.kit.domain.errors import RateLimited
 from services.kit.rest.limits import limited
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
@@ -76,7 +76,7 @@ def router(grants: Grants, keys: SigningKeys) -> APIRouter:
             METRICS.count("tokens_refused", error=error.code)
             headers = {"WWW-Authenticate": 'Basic realm="zerocart", charset="UTF-8"'} if error.challenge else {}
             return _refused(error.status, error.code, error.detail, headers)
-        except TooOften as error:
+        except RateLimited as error:
             METRICS.count("tokens_refused", error=error.code)
             wait = {"Retry-After": str(error.retry_after_seconds)}
             return _refused(429, "temporarily_unavailable", error.detail, wait)

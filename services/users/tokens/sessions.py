@@ -11,7 +11,7 @@ from secrets import token_urlsafe
 
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.ids import new_id
-from services.kit.eventstore.port import Unit
+from services.kit.eventstore.port import Transaction
 from services.kit.eventstore.transactions import in_transaction
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
@@ -54,13 +54,13 @@ class Sessions:
 
     def __init__(self, handler: CommandHandler, lasts: timedelta) -> None:
         self._handler = handler
-        self._log = handler.log
+        self._store = handler.store
         self._lasts = lasts
 
     async def start(self, found: Credentials, scopes: Sequence[str], now: datetime) -> Session | None:
         """A login; None if the account is not active, or its password was changed a moment ago."""
 
-        async def work(unit: Unit) -> Session | None:
+        async def work(unit: Transaction) -> Session | None:
             rows = await unit.fetch(LOCK, found.user_id)
             if not rows or rows[0]["password_hash"] != found.password_hash:
                 return None
@@ -69,7 +69,7 @@ class Sessions:
             await unit.execute(FORGET, now, FORGET_ROWS_MAX)
             return await _issue(unit, found.user_id, new_id("ses"), scopes, now + self._lasts)
 
-        return await in_transaction(self._log, work)
+        return await in_transaction(self._store, work)
 
     async def refresh(self, token: str, wanted: Sequence[str], now: datetime) -> Session | None:
         """The next token of a login; None if this one is unknown, expired or used, which ends the login.
@@ -78,7 +78,7 @@ class Sessions:
         """
         digest = _digest(token)
 
-        async def work(unit: Unit) -> Session | None:
+        async def work(unit: Transaction) -> Session | None:
             owners = await unit.fetch(OWNER, digest)
             if not owners:
                 return None
@@ -101,14 +101,14 @@ class Sessions:
             await unit.execute(USE, digest)
             return await _issue(unit, user_id, str(family), scopes, expires_at)
 
-        return await in_transaction(self._log, work)
+        return await in_transaction(self._store, work)
 
-    async def _active(self, unit: Unit, user_id: str) -> bool:
+    async def _active(self, unit: Transaction, user_id: str) -> bool:
         user = await self._handler.folded(USER, await unit.read(USER.stream(user_id)), unit)
         return isinstance(user.state, Active)
 
 
-async def _issue(unit: Unit, user_id: str, family: str, scopes: Sequence[str], expires_at: datetime) -> Session:
+async def _issue(unit: Transaction, user_id: str, family: str, scopes: Sequence[str], expires_at: datetime) -> Session:
     token = token_urlsafe(TOKEN_BYTES)
     await unit.execute(START, _digest(token), family, user_id, " ".join(scopes), expires_at)
     return Session(user_id, scopes, token)
