@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.inventory.answers import ADJUSTED, COUNTED
-from services.inventory.domain import Adjust, SetStock, adjust, set_stock
+from services.inventory.domain import Adjust, SetStock
 from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
 from services.kit.commands.handler import CommandHandler
@@ -60,7 +60,7 @@ def router(handler: CommandHandler, room: StockRoom) -> APIRouter:
         return await respond(
             handler.relay,
             cause,
-            lambda marked: room.count(product_id, lambda level: set_stock(command, level), marked),
+            lambda marked: room.count(command, marked),
             status=200,
             body={"product_id": product_id, "on_hand": body.on_hand},
         )
@@ -72,7 +72,7 @@ def router(handler: CommandHandler, room: StockRoom) -> APIRouter:
         return await respond(
             handler.relay,
             cause,
-            lambda marked: room.count(product_id, lambda level: adjust(command, level), marked),
+            lambda marked: room.count(command, marked),
             status=201,
             body={"product_id": product_id, "delta": body.delta},
         )

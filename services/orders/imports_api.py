@@ -22,7 +22,9 @@ from pydantic_core import CoreSchema, core_schema
 
 from services.contracts.orders import ImportedStatus
 from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
-from services.kit.commands.handler import Cause, CommandHandler, Outcome
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
+from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of
 from services.kit.domain.instants import KnownInstant
@@ -31,7 +33,7 @@ from services.kit.rest.app import UnmarkedCause, json_router, not_valid
 from services.kit.rest.problems import described, status_of
 from services.orders.bodies import DetailsBody
 from services.orders.domain import ORDER
-from services.orders.order import Finished, Import, Order
+from services.orders.order import Finished, Import
 
 __all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "router"]
 
@@ -196,7 +198,7 @@ def router(handler: CommandHandler) -> APIRouter:
 
 async def _brought(
     handler: CommandHandler, source: str, given: FinishedBody | Faulty, cause: Cause
-) -> tuple[Outcome[Order] | None, dict[str, object]]:
+) -> tuple[Outcome[object] | None, dict[str, object]]:
     """What came of one order, and the answer about it; Unavailable if nothing can be said of it now."""
     number = given.number if isinstance(given, FinishedBody) else _number_in(given.given)
     try:

@@ -22,7 +22,8 @@ import httpx
 import psutil
 
 from services.contracts import orders, payments
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
