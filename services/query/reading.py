@@ -22,6 +22,8 @@ from services.read_model.answers import shown
 
 __all__ = ["Reading", "StockFilter"]
 
+_LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
+
 
 @dataclass(frozen=True, slots=True)
 class StockFilter:
@@ -47,7 +49,7 @@ class Reading:
             found = await at.rows(select(ORDERS).where(*reach))
             if not found:
                 raise NotFound("order-not-found", "there is no such order")
-            these = select(LINES).where(LINES.c.order_id == order_id)
+            these = select(*_LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(these.order_by(LINES.c.line))
             told = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
             moments: Sequence[Row] = await at.rows(told) if "timeline" in at.serving else ()  # new in this release

@@ -30,19 +30,15 @@ def shown(table: Table[Any], row: Mapping[str, Any], currency: str = "") -> dict
 
 def members(table: Table[Any]) -> dict[str, Schema]:
     """The JSON Schema of each member of what `shown` makes."""
-    return {name: _schema(column) for column in table.columns if (name := _name(column))}
+    return {column.answered: _schema(column) for column in table.columns if column.answered}
 
 
 @lru_cache
 def _answered(table: Table[Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Plain columns and amounts, each with its name in answers."""
-    named = [(name, column) for column in table.columns if (name := _name(column))]
+    named = [(column.answered, column) for column in table.columns if column.answered]
     plain = [(name, column.name) for name, column in named if column.type != MONEY_TYPE]
     return plain, [(name, column.name) for name, column in named if column.type == MONEY_TYPE]
-
-
-def _name(column: Column) -> str:
-    return column.name if column.about.answered is None else column.about.answered
 
 
 def _schema(column: Column) -> Schema:
