@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from services.kit.rest.openapi import INSTANT, MONEY, TEXT, Schema, one_of, optional
 from services.kit.rest.params import shown_money
+from services.kit.rest.schemas_by_hand import INSTANT, MONEY, TEXT, Schema, one_of, optional
 from services.read_model.table import Column, Table
 
 __all__ = ["members", "shown"]
