@@ -13,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep lock clean
+.PHONY: help setup check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -92,6 +92,9 @@ keep: setup ## keep the shapes of new messages and the checksums of new migratio
 
 lock: setup ## pin what pyproject.toml names (UPGRADE=1 for the newest that fits)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+docs: setup ## build the documentation site into build/site; a broken link fails
+	sh scripts/site.sh
 
 clean: ## forget the virtual environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
