@@ -9,7 +9,8 @@ from fastapi import Path, Query
 
 from services.contracts.orders import AmendedFields, PlacedFields
 from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
 from services.kit.rest.answers import CommandAnswer, location
