@@ -20,7 +20,8 @@ from services.contracts.users import (
     VerificationRequested,
     WelcomeTipsSend,
 )
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import plain
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import ERASED, Message, Money
