@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import Cause, CommandHandler
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
@@ -50,7 +51,7 @@ def router(handler: CommandHandler) -> APIRouter:
             headers={"Location": f"/orders/{order_id}"},
         )
 
-    @routes.post("/orders", status_code=202, responses=PLACED, dependencies=[limited("place")])
+    @routes.post("/orders", status_code=202, responses=PLACED, dependencies=[limited("place", burst=60, seconds=1)])
     async def place_order(body: OrderBody, caller: Writes, cause: RestCause, draft: Draft = False) -> Response:
         """Place an order, or begin a draft of one, for the caller, or for anybody with `orders:admin`.
 

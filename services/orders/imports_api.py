@@ -21,7 +21,8 @@ from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
 from services.contracts.orders import ImportedStatus
-from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import Cause, CommandHandler, Outcome
 from services.kit.domain.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of

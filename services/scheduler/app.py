@@ -1,6 +1,8 @@
-"""The scheduler, put together."""
+"""The composition root of the scheduler."""
 
 from __future__ import annotations
+
+import os
 
 from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
@@ -24,10 +26,7 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
         reader = PostgresEventReader(host.settings.database_url)
         others = Relay(reader.outbox, host.relay.publisher)
         on_stop.append(reader.close)
-    settings = host.settings
-    clock = clock or (
-        PingSourceClock(settings.clock_url, settings.namespace, PINGSOURCE) if settings.clock_url else NoClock()
-    )
+    clock = clock or _clock(os.environ.get("ZEROCART_CLOCK_URL", ""), host.settings.namespace)
     timers = Timers(host.handler)
     alarm = Alarm(timers, clock)
 
@@ -37,3 +36,7 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
             await others.close()
 
     return Service(host, reactions=reactions(timers, alarm, others), on_stop=(stop, *on_stop))
+
+
+def _clock(url: str, namespace: str) -> Clock:
+    return PingSourceClock(url, namespace, PINGSOURCE) if url else NoClock()

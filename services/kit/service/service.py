@@ -64,6 +64,7 @@ class Service:
         reactions: Reactions | None = None,
         routers: Callable[[], Sequence[APIRouter]] | None = None,
         provides: Sequence[object] = (),
+        admin_scope: str = "",
         warms: Sequence[str] = (),
         alone: Collection[str] = (),
         door: App | None = None,
@@ -78,6 +79,7 @@ class Service:
             self._door = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
         self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
+        self._admin_scope = admin_scope
         self._provides = (*provides, self._host.handler) if self._host else provides
         self._rest: FastAPI | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
@@ -161,7 +163,7 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            self._rest = rest_app(self._settings, routers, self._provides, self._refusal)
+            self._rest = rest_app(self._settings, routers, self._provides, self._admin_scope, self._refusal)
         return self._rest
 
     def _warm_others(self) -> None:
