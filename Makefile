@@ -59,7 +59,7 @@ down-compose: secrets ## stop it; the data stays (docker compose down --volumes 
 
 test-containers: setup ## ports, image and compose on a container engine; skipped where there is none
 	$(BIN)/pytest tests/containers -m containers
-	ZEROCART_TEST_SERVERS=containers $(BIN)/pytest tests/ports tests/local/test_delivery_on_kafka.py \
+	ZEROCART_TEST_SERVERS=containers $(BIN)/pytest tests/ports tests/tools/test_delivery_on_kafka.py \
 		tests/services/test_query.py tests/services/test_projection.py
 
 chaos: setup ## kill and restart things while orders flow, then the books

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 
-from services.contracts.fulfillment import InventoryCheck, InventoryRelease, RunCompleted
-from services.contracts.inventory import ReservationExpiryDue
+from services.contracts.fulfillment import RunCompleted
+from services.contracts.inventory import InventoryCheck, InventoryRelease, ReservationExpiryDue
 from services.inventory.domain import Commit, Expire, Level, Release, Reserve
 from services.inventory.expiry import ask_for_expiry
 from services.inventory.stock import StockRoom

@@ -1,7 +1,7 @@
 """The settings that all services share, read from environment variables when the process starts.
 
 A service with settings of its own declares them in its settings.py. No pydantic-settings: importing it takes 120 ms of
-CPU on every cold start, where importing all of inventory takes 220 ms (2026-11-29, version 2.16.3, same machine).
+CPU on every cold start, where importing a whole service takes 220 ms (2026-11-29, version 2.16.3, same machine).
 """
 
 from __future__ import annotations

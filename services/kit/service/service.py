@@ -53,8 +53,8 @@ class Service:
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that a command
-    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (the projection has its
-    own).
+    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (for a service
+    that does not handle events one by one).
     """
 
     def __init__(
