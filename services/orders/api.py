@@ -9,7 +9,8 @@ from fastapi import APIRouter, Path, Query, Response
 from services.contracts.orders import AmendedFields, PlacedFields
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
 from services.kit.rest.app import ExpectedVersion, RestCause, json_router, respond

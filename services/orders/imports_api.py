@@ -22,14 +22,16 @@ from pydantic_core import CoreSchema, core_schema
 from services.contracts.orders import ImportedFields
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
-from services.kit.commands.handler import Cause, CommandHandler, Outcome
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
+from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of
 from services.kit.rest.app import UnmarkedCause, json_router, not_valid
 from services.kit.rest.problems import described, status_of
 from services.orders.bodies import NUMBER_CHARS_MAX, ImportedOrderBody, Source
 from services.orders.domain import ORDER
-from services.orders.order import Import, Order
+from services.orders.order import Import
 
 __all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "router"]
 
@@ -181,7 +183,7 @@ def router(handler: CommandHandler) -> APIRouter:
 
 async def _imported(
     handler: CommandHandler, source: str, given: ImportedOrderBody | InvalidOrder, cause: Cause
-) -> tuple[Outcome[Order] | None, dict[str, object]]:
+) -> tuple[Outcome[object] | None, dict[str, object]]:
     """What became of one order, and its result for the client; Unavailable if the whole request must be repeated."""
     number = given.number if isinstance(given, ImportedOrderBody) else _number_in(given.given)
     try:

@@ -11,7 +11,7 @@ MAKES_VERSIONS = """
         {schema}.make_version_schema(text, text, text), {schema}.drop_version_schema(text)
     TO {role}
 """
-"""Each version of a view has a schema of its own, which the running service makes (docs/decisions/0012-view-versions.md)."""
+"""The running service makes a schema for each version of a view (docs/decisions/0012-view-versions.md)."""
 
 GRANTS = Grants(
     log={"events": "SELECT"},

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from services.contracts.scopes import USERS_ADMIN
 from services.kit.auth.access import PUBLIC, Caller, needs
-from services.kit.commands.handler import Cause, Outcome
+from services.kit.commands.cause import Cause
+from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import FieldError, Invalid, NotFound
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Email

@@ -39,7 +39,7 @@ OF_A_SERVICE = re.compile(
     rf"\b({'|'.join(sorted(set(SERVICE_NAMES) - COMMON_WORDS))})\b|services\.({'|'.join(SERVICE_NAMES)})\b|(?i:stripe|smtp|sandbox|pingsource)"
 )
 TEXT = {".py", ".pyi", ".toml", ".yaml", ".yml", ".txt", ".sh", ".md", ".sql", ".cfg", ".html", ".json", ""}
-NOT_OURS = {".venv", ".git", ".zerocart", ".hypothesis", "data"}
+NOT_OURS = {".venv", "build", ".git", ".zerocart", ".hypothesis", "data"}
 
 
 def python_files(*folders: Path) -> list[Path]:

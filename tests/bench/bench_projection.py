@@ -19,7 +19,8 @@ import uvloop
 
 from services.contracts import fulfillment, inventory
 from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.domain.message import Message
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import START, Append

@@ -19,7 +19,8 @@ import uvloop
 from services.databases import DATABASE_ROLES, migrate
 from services.fulfillment.saga import ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.decider import Decider, Rejected
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.memory import MemoryEventStore

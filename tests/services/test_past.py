@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from services.databases import WRITERS
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.connections import SETTINGS, statement
 from services.kit.eventstore.port import Append, Appended, NewEvent
