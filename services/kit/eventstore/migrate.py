@@ -31,7 +31,7 @@ ROLE_RETRY_SECONDS = 0.05
 KIT = Path(__file__).parent / "migrations"
 SERVICES = Path(__file__).parents[2]
 READ_SCHEMA = "public"
-KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster")
+KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster", "receipts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,9 @@ def _kit_migrations(writers: Sequence[str]) -> list[Migration]:
     log = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
     vault = Migration("kit/0003_vault", (KIT / "0003_vault.sql").read_text())
     metrics = Migration("kit/0004_metrics", (KIT / "0004_metrics.sql").read_text())
-    return [log, *_for_each("0002_service", writers), vault, metrics, *_for_each("0005_service_metrics", writers)]
+    receipts = Migration("kit/0006_receipts", (KIT / "0006_receipts.sql").read_text())
+    services = [*_for_each("0005_service_metrics", writers), receipts, *_for_each("0007_service_receipts", writers)]
+    return [log, *_for_each("0002_service", writers), vault, metrics, *services]
 
 
 def _for_each(name: str, writers: Sequence[str]) -> list[Migration]:
