@@ -56,7 +56,6 @@ def router(handler: CommandHandler) -> APIRouter:
         # nothing waits for a delay when a run is resumed, so there is no chance to be taken
         command = Resume(at=cause.at, jitter=0.0, saga_id=order_id, by=by)
         return await respond(
-            handler.relay,
             cause,
             lambda marked: handler.handle(FULFILLMENT, order_id, command, marked),
             status=202,

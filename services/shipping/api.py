@@ -51,7 +51,6 @@ def router(handler: CommandHandler) -> APIRouter:
         """Hear from the carrier how far a shipment is; refused if it was not handed over."""
         command = Track(at=cause.at, order_id=order_id, status=body.status)
         return await respond(
-            handler.relay,
             cause,
             lambda marked: handler.handle(SHIPMENT, order_id, command, marked),
             status=202,

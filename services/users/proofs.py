@@ -65,7 +65,6 @@ class Proofs:
     async def whether_known_or_not(self, email: str, act: Callable[[str], Awaitable[None]]) -> None:
         """Do something for the user with this address, if there is one, in a time that does not tell."""
         started = time.monotonic()
-        await self._accounts.ready()
         try:
             if found := await self._attempts.credentials(self._accounts.keys.address(email)):
                 await act(found.user_id)

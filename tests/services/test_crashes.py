@@ -81,6 +81,7 @@ class World:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(64)
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.first: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def start(self, service: str, point: str = "") -> subprocess.Popen[bytes]:
