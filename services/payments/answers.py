@@ -29,5 +29,5 @@ class Payment(TypedDict):
     amount: NotRequired[PaidAmount]
     refunded: NotRequired[PaidAmount | None]
     """The amount that was refunded."""
-    reason: NotRequired[str]
+    reason: NotRequired[str | None]
     """Why the provider declined."""

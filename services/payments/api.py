@@ -40,21 +40,19 @@ async def read_payment(order_id: OrderId, handler: Handler) -> Answer[PaymentSho
 
 
 def _shown(order_id: str, payment: Payment) -> PaymentShown:
-    shown = PaymentShown(order_id=order_id, status="none")
     match payment:
-        case Held(transaction_id=transaction_id, amount=amount):
-            shown |= {"status": "authorized", "transaction_id": transaction_id, "amount": _amount(amount)}
-        case Taken(transaction_id=transaction_id, amount=amount):
-            shown |= {"status": "captured", "transaction_id": transaction_id, "amount": _amount(amount)}
+        case Held(transaction_id=held, amount=amount):
+            return PaymentShown(order_id=order_id, status="authorized", transaction_id=held, amount=_amount(amount))
+        case Taken(transaction_id=taken, amount=amount):
+            return PaymentShown(order_id=order_id, status="captured", transaction_id=taken, amount=_amount(amount))
         case Declined(answer=answer):
-            shown |= {"status": "declined", "reason": answer.error}
-        case Closed(transaction_id=transaction_id, refunded=refunded):
-            amount = _amount(refunded) if refunded else None
-            status = "refunded" if refunded else "voided"
-            shown |= {"status": status, "transaction_id": transaction_id, "refunded": amount}
+            return PaymentShown(order_id=order_id, status="declined", reason=answer.error)
+        case Closed(transaction_id=closed, refunded=back) if back:
+            return PaymentShown(order_id=order_id, status="refunded", transaction_id=closed, refunded=_amount(back))
+        case Closed(transaction_id=closed):
+            return PaymentShown(order_id=order_id, status="voided", transaction_id=closed, refunded=None)
         case _:
-            pass
-    return shown
+            return PaymentShown(order_id=order_id, status="none")
 
 
 def _amount(money: Money) -> PaidAmount:
