@@ -1,6 +1,7 @@
-"""Renders the parts of compose.yaml and docker/edge/Caddyfile that name services, from charts/zerocart/values.yaml.
+"""Renders what names services in compose.yaml, the Caddyfile and the chart's schema, from charts/zerocart/values.yaml.
 
-`make manifests` writes them. Each part stands between two comments, `rendered: NAME` and `end of NAME`.
+`make manifests` writes it. Each part of a file stands between two comments, `rendered: NAME` and `end of NAME`; in the
+schema of the values the names have places of their own.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ __all__ = ["CADDYFILE", "COMPOSE", "FILES", "SectionError", "rendered", "write_s
 
 COMPOSE = ROOT / "compose.yaml"
 CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
+SCHEMA = CHART / "values.schema.json"
 PORT = 8080
 HERE: Mapping[str, str] = {
     "ZEROCART_SMTP_URL": "smtp://mailpit:1025",
@@ -95,6 +97,7 @@ Part = Callable[[Values], Lines]
 FILES: Mapping[Path, Sequence[Part]] = {
     COMPOSE: (urls, passwords, services, upstreams, waits),
     CADDYFILE: (routes,),
+    SCHEMA: (),
 }
 
 
@@ -102,6 +105,8 @@ def rendered(file: Path) -> str:
     """The text of a file with its parts rendered anew; SectionError if a part is not there once."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     text = file.read_text()
+    if file == SCHEMA:
+        return _with_names(text, list(values["services"]))
     for part in FILES[file]:
         lines = "\n".join(part(values)).rstrip("\n")
         pattern = rf"([ \t]*# rendered: {part.__name__}\b[^\n]*\n).*?([ \t]*# end of {part.__name__}\n)"
@@ -115,6 +120,13 @@ def write_sections() -> None:
     """Render the parts of all files."""
     for file in FILES:
         file.write_text(rendered(file))
+
+
+def _with_names(text: str, names: Sequence[str]) -> str:
+    schema = json.loads(text)
+    schema["$defs"]["serviceName"]["enum"] = names
+    schema["properties"]["services"]["required"] = names
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def _matching(name: str, route: Values) -> Lines:
