@@ -17,7 +17,7 @@ import httpx
 
 from tests.architecture.rules import ROOT
 from tools.knative_local.credentials import Credentials, operator_of
-from tools.knative_local.process import free_port
+from tools.knative_local.ports import free_port
 from tools.knative_local.state import Running, State
 
 WINDOW_SECONDS = 2

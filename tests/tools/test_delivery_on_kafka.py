@@ -19,7 +19,7 @@ from tools.knative_local.delivery.attempts import Schedule
 from tools.knative_local.delivery.dispatch import Dispatcher
 from tools.knative_local.delivery.kafka import KafkaTopic
 from tools.knative_local.delivery.trigger import WAITING_EVENTS_MAX, Route
-from tools.knative_local.process import free_port
+from tools.knative_local.ports import free_port
 
 MANIFESTS = """\
 apiVersion: eventing.knative.dev/v1

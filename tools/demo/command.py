@@ -26,7 +26,8 @@ from tools.importer.stock import seed
 from tools.importer.summary import show_pace, show_tally
 from tools.knative_local.cluster import Options
 from tools.knative_local.credentials import operator_of
-from tools.knative_local.process import ServerFailedError, free_port
+from tools.knative_local.ports import free_port
+from tools.knative_local.process import ServerFailedError
 from tools.knative_local.state import AlreadyRunningError, Running, State
 from tools.terminal import say
 from tools.zerocart.down import take_down

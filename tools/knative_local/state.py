@@ -1,4 +1,4 @@
-"""What the local cluster remembers between starts, and tells the `zerocart` command: files under `.zerocart/`."""
+"""The state folder of a local cluster, for its owner alone: what it keeps between starts and tells the command."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 __all__ = ["AlreadyRunningError", "Running", "State"]
+
+PRIVATE = 0o700
+READABLE = 0o066
+LOCK = "lock"
 
 
 class AlreadyRunningError(Exception):
@@ -42,40 +46,55 @@ class State:
         """The folder that ZEROCART_HOME names, or `.zerocart` here."""
         return cls(Path(os.environ.get("ZEROCART_HOME", ".zerocart")))
 
+    def folder(self, *parts: str) -> Path:
+        """A folder below the state folder, or that itself, made for its owner alone if it is missing."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        found = self.home.joinpath(*parts)
+        found.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        return found
+
     def lock(self) -> int:
-        """Take the folder for this process until it ends; AlreadyRunningError if it is taken."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        """Take the folder for this process until it ends; AlreadyRunningError if another process has it."""
+        fd = os.open(self.folder() / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        if not _take(fd):
             os.close(fd)
-            raise AlreadyRunningError(f"a cluster runs on {self.home} already") from error
+            raise AlreadyRunningError(f"A cluster runs on {self.home} already.")
+        if self.home.stat().st_mode & READABLE:
+            self.home.chmod(PRIVATE)  # an older release made it for everybody
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
         return fd
 
-    def locked(self) -> bool:
-        """Whether a cluster runs on this folder."""
+    def holder(self) -> int | None:
+        """The process whose cluster is up, or starts or stops, on this folder; None if there is none."""
         try:
-            os.close(self.lock())
-        except AlreadyRunningError:
-            return True
-        return False
-
-    def running(self) -> Running | None:
-        """The cluster that is up on this folder, if one is."""
-        if not (self.home / "lock").exists() or not self.locked():
+            fd = os.open(self.home / LOCK, os.O_RDWR)
+        except FileNotFoundError:
             return None
         try:
-            return Running(**json.loads((self.home / "running.json").read_text()))
-        except (OSError, ValueError, TypeError):
-            return None  # it is coming up
+            return None if _take(fd) else int(os.read(fd, 20) or b"0")
+        finally:
+            os.close(fd)
+
+    def locked(self) -> bool:
+        """Whether a cluster is up, starts or stops on this folder."""
+        return self.holder() is not None
+
+    def running(self) -> Running | None:
+        """The cluster that is up on this folder; None if there is none, or it starts or stops."""
+        holder = self.holder()
+        try:
+            running = Running(**json.loads((self.home / "running.json").read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        return running if running.pid == holder else None
 
     def write_running(self, running: Running) -> None:
-        """Tell others that the cluster is up."""
+        """Publish the addresses of the cluster that is up."""
         self._write("running.json", json.dumps(asdict(running)))
 
     def forget_running(self) -> None:
-        """Tell others that it is not."""
+        """Withdraw them."""
         (self.home / "running.json").unlink(missing_ok=True)
 
     def passwords(self, services: Mapping[str, object] | set[str]) -> dict[str, str]:
@@ -105,8 +124,15 @@ class State:
         return json.loads(file.read_text()) if file.exists() else {}
 
     def _write(self, name: str, text: str) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
-        staging = self.home / f"{name}.new"
+        staging = self.folder() / f"{name}.new"
         staging.touch(mode=0o600)
         staging.write_text(text)
         staging.rename(self.home / name)
+
+
+def _take(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
