@@ -12,9 +12,9 @@ from tools.importer.faults import Fault
 from tools.importer.order_source import Placement, order_body
 from tools.importer.records import Customer, Line, Order, Place
 from tools.importer.stock import StockLevel
+from tools.knative_local.rest_client import cluster_status
 from tools.knative_local.state import Running
 from tools.terminal import say
-from tools.zerocart.status import cluster_status
 
 __all__ = ["WAKING_SHELF", "StillAwakeError", "fall_asleep", "wake"]
 

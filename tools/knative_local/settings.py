@@ -42,6 +42,7 @@ SETTINGS: Sequence[Setting] = (
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "a collector of traces"),
     Setting("LOG_LEVEL", "the log level of services and delivery (default INFO)"),
     Setting("NO_COLOR", "no colours at a terminal"),
+    Setting("ZEROCART_DEBUG", "show the traceback of an error"),
 )
 
 PORT_MAX = 65_535

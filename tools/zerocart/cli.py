@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from tools.knative_local.settings import SETTINGS
 
@@ -80,7 +81,7 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 def _variables() -> str:
     width = max(len(setting.name) for setting in SETTINGS)
     lines = [f"  {setting.name:<{width}}  {setting.meaning}" for setting in SETTINGS]
-    return "\n".join(["environment variables:", *lines, f"  {'ZEROCART_DEBUG':<{width}}  show the traceback of an error"])
+    return "\n".join(["environment variables:", *lines])
 
 
 def _version() -> str:
@@ -93,7 +94,7 @@ def _version() -> str:
 def _reason(error: BaseException) -> str:
     """An error as one sentence: ours says all itself; another one is named by its kind."""
     if isinstance(error, BaseExceptionGroup):
-        return _reason(error.exceptions[0])
+        return _reason(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
     if isinstance(error, OSError) and error.strerror:
         return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
     ours = type(error).__module__.startswith(("tools.", "services."))

@@ -48,6 +48,8 @@ def take_down(state: State) -> bool:
     while state.holder() == holder:
         if time.monotonic() > deadline:
             log = state.home / "logs" / "cluster.log"
-            raise ServerFailedError(f"The cluster (process {holder}) did not stop within {STOP_SECONDS_MAX:.0f} s: see {log}")
+            raise ServerFailedError(
+                f"The cluster (process {holder}) did not stop within {STOP_SECONDS_MAX:.0f} s: see {log}"
+            )
         time.sleep(POLL_SECONDS)
     return True

@@ -93,7 +93,6 @@ class _Tail:
         self.log = log
         self._place = start
         self._tell = tell
-        self._lines: list[str] = []
         self._last = time.monotonic()
 
     def show(self) -> None:
@@ -102,9 +101,9 @@ class _Tail:
             self._tell(f"  {line}")
 
     def reason(self) -> str:
-        """Why the cluster ended: what it wrote last."""
-        self._new()
-        return "\n".join(self._lines[-8:]) or f"The cluster ended without a word: see {self.log}"
+        """Why the cluster ended: the last line that it wrote, and the path of its log."""
+        self.show()
+        return f"The cluster did not start: the reason is above, and in {self.log}."
 
     def idle_seconds(self) -> float:
         """How long nothing was written."""
@@ -118,7 +117,6 @@ class _Tail:
         lines = whole.decode(errors="replace").splitlines() if newline else []
         if lines:
             self._last = time.monotonic()
-            self._lines += lines
         return lines
 
 
