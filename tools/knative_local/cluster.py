@@ -31,7 +31,7 @@ from tools.knative_local.postgres import PostgresServer
 from tools.knative_local.process import ServerFailedError, spawn, stop, wait_for_port, wrapped
 from tools.knative_local.revision import TICK_SECONDS, Revision, listen
 from tools.knative_local.secrets import local_secrets
-from tools.knative_local.settings import port, seconds
+from tools.knative_local.settings import folder, port, seconds
 from tools.knative_local.state import Running, State
 
 __all__ = ["Cluster", "Options"]
@@ -71,7 +71,7 @@ class Options:
         environ = os.environ
         return cls(
             state=State.from_environment(),
-            manifests=Path(environ.get("ZEROCART_MANIFESTS", PROJECT / "knative")),
+            manifests=folder("ZEROCART_MANIFESTS", PROJECT / "knative"),
             edge_port=port("ZEROCART_EDGE_PORT", EDGE_PORT),
             window_seconds=seconds("ZEROCART_WINDOW", WINDOW_SECONDS),
             owner_dsn=environ.get("ZEROCART_OWNER_DATABASE_URL", ""),

@@ -128,9 +128,9 @@ def wait_until(
 def _has_port(name: str, process: subprocess.Popen[bytes], port: int) -> bool:
     if listens(process.pid, port):
         return True
-    if holder := holder_of(port):
+    if (holder := holder_of(port)) and not listens(process.pid, port):  # it may have come to listen meanwhile
         raise ServerFailedError(f"{name} cannot listen on port {port}: {holder} does.")
-    return False
+    return listens(process.pid, port)
 
 
 def end_of_log(log: Path) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-__all__ = ["SETTINGS", "BadSettingError", "Setting", "port", "seconds"]
+__all__ = ["SETTINGS", "BadSettingError", "Setting", "folder", "port", "seconds"]
 
 
 class BadSettingError(Exception):
@@ -56,6 +57,14 @@ def port(name: str, default: int, environ: Mapping[str, str] = os.environ) -> in
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= PORT_MAX:
         raise BadSettingError(f"{name} must be a port from 1 to {PORT_MAX}, and is {text!r}.")
     return int(text)
+
+
+def folder(name: str, default: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """A folder that a variable names; BadSettingError if it is none."""
+    found = Path(environ.get(name) or default)
+    if not found.is_dir():
+        raise BadSettingError(f"{name} must be a folder, and is {str(found)!r}.")
+    return found
 
 
 def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) -> float:

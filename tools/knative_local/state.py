@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["AlreadyRunningError", "Running", "State"]
+__all__ = ["AlreadyRunningError", "Running", "State", "StateFolderError"]
 
 PRIVATE = 0o700
 READABLE = 0o066
@@ -18,7 +18,11 @@ LOCK = "lock"
 
 
 class AlreadyRunningError(Exception):
-    """Another process runs a cluster on this state."""
+    """Another process runs a cluster on this state folder."""
+
+
+class StateFolderError(Exception):
+    """The state folder cannot be used; says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +52,20 @@ class State:
 
     def folder(self, *parts: str) -> Path:
         """A folder below the state folder, or that itself, made for its owner alone if it is missing."""
-        self.home.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
         found = self.home.joinpath(*parts)
-        found.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        try:
+            for folder in (self.home, found):
+                folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        except OSError as error:
+            raise self._unusable(error) from error
         return found
 
     def lock(self) -> int:
         """Take the folder for this process until it ends; AlreadyRunningError if another process has it."""
-        fd = os.open(self.folder() / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fd = os.open(self.folder() / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
         if not _take(fd):
             os.close(fd)
             raise AlreadyRunningError(f"A cluster runs on {self.home} already.")
@@ -71,6 +81,8 @@ class State:
             fd = os.open(self.home / LOCK, os.O_RDWR)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise self._unusable(error) from error
         try:
             return None if _take(fd) else int(os.read(fd, 20) or b"0")
         finally:
@@ -96,6 +108,11 @@ class State:
     def forget_running(self) -> None:
         """Withdraw them."""
         (self.home / "running.json").unlink(missing_ok=True)
+
+    def _unusable(self, error: OSError) -> StateFolderError:
+        return StateFolderError(
+            f"The state folder {self.home} cannot be used: {error.strerror}. Set ZEROCART_HOME to another folder."
+        )
 
     def passwords(self, services: Mapping[str, object] | set[str]) -> dict[str, str]:
         """A password for each service's database role, made once."""

@@ -6,6 +6,7 @@ import argparse
 import os
 import shutil
 import sys
+import textwrap
 import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -79,8 +80,12 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def _variables() -> str:
-    width = max(len(setting.name) for setting in SETTINGS)
-    lines = [f"  {setting.name:<{width}}  {setting.meaning}" for setting in SETTINGS]
+    width = max(len(setting.name) for setting in SETTINGS) + 4
+    columns = shutil.get_terminal_size().columns
+    lines = [
+        textwrap.fill(f"  {setting.name:<{width - 4}}  {setting.meaning}", columns, subsequent_indent=" " * width)
+        for setting in SETTINGS
+    ]
     return "\n".join(["environment variables:", *lines])
 
 

@@ -51,6 +51,7 @@ def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:
 
     ServerFailedError if it does not start. On Ctrl-C the cluster is stopped before this returns.
     """
+    limit = seconds("ZEROCART_START_SECONDS", START_SECONDS) * 2  # the cluster itself gives up first, with a reason
     log = settings.state.folder("logs") / "cluster.log"
     tell("starting the local cluster")
     with log.open("ab") as output:
@@ -63,7 +64,7 @@ def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:
             start_new_session=True,
         )
     try:
-        return _wait(settings, process, _Tail(log, start, tell))
+        return _wait(settings, process, _Tail(log, start, tell), limit)
     except BaseException:  # on Ctrl-C, too: nobody waits for the cluster any more
         if process.poll() is None:
             tell("stopping what was started")
@@ -72,8 +73,7 @@ def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:
         raise
 
 
-def _wait(settings: Options, process: subprocess.Popen[bytes], tail: _Tail) -> Running:
-    limit = seconds("ZEROCART_START_SECONDS", START_SECONDS) * 2  # the cluster itself gives up first, with a reason
+def _wait(settings: Options, process: subprocess.Popen[bytes], tail: _Tail, limit: float) -> Running:
     while True:
         running = settings.state.running()
         if running is not None and running.pid == process.pid:
