@@ -53,6 +53,7 @@ def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:
     """
     limit = seconds("ZEROCART_START_SECONDS", START_SECONDS) * 2  # the cluster itself gives up first, with a reason
     log = settings.state.folder("logs") / "cluster.log"
+    log.touch(mode=0o600)
     tell("starting the local cluster")
     with log.open("ab") as output:
         start = output.tell()
