@@ -23,6 +23,9 @@ SHARE = (
     " s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(60)"
 )
 
+IPV6 = Path("/proc/net/if_inet6")
+ADDRESSES = ["127.0.0.1", "0.0.0.0", *(["::"] if IPV6.exists() and IPV6.read_text() else [])]
+
 
 @pytest.fixture
 def start(tmp_path: Path):
@@ -107,14 +110,11 @@ def test_a_shared_port_is_not_ones_own(start) -> None:
     assert not listens_alone(two.pid, port)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::"])
+@pytest.mark.parametrize("address", ADDRESSES)
 def test_a_port_is_taken_on_every_address_that_loopback_reaches(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as holder:
-        try:
-            holder.bind((address, 0))
-        except OSError:
-            pytest.skip("this machine has no IPv6")
+        holder.bind((address, 0))
         holder.listen()
         port = holder.getsockname()[1]
         assert not is_free(port)
