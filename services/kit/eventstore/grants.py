@@ -1,4 +1,4 @@
-"""Who may touch what in the log database: the walls between services, as a table."""
+"""The grants of each service in the databases, as tables."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = [
 WRITERS: Sequence[str] = (
     "users", "orders", "inventory", "payments", "shipping", "notifications", "fulfillment", "scheduler", "operations",
 )  # fmt: skip
-"""Services with a history of their own: a schema, a partition of the log and a role that writes nothing else."""
+"""Services with events of their own: each has a schema, a partition of the event store and a role for these only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a role may do on the tables of all services together."""
+    """The rights of a role on the tables of all services together."""
 
     events: str = ""
     outbox: str = ""
@@ -35,7 +35,7 @@ class Reach:
 READERS: Mapping[str, Reach] = {
     "projection": Reach(events="SELECT"),
     "operations": Reach(events="SELECT", outbox="SELECT", failures="SELECT, UPDATE, DELETE", metrics="SELECT"),
-    # publishes for services that died between commit and publication and were never called again
+    # publishes for a service that died between commit and publication and is not called again
     "scheduler": Reach(events="SELECT", outbox="SELECT, DELETE"),
 }
 
@@ -48,19 +48,19 @@ VAULT: Mapping[str, str] = {
     "notifications": "SELECT",
     "projection": "SELECT",
 }
-"""Services that write or read personal data, and what they may do with persons' keys."""
+"""The services that write or read personal data, with their rights on the keys of persons."""
 
 DATABASE_ROLES: Sequence[str] = tuple(dict.fromkeys((*WRITERS, *READERS)))
-"""Services that need a password for the log database."""
+"""The services that need a password for the event store's database."""
 
 READ_ROLES: Mapping[str, str] = {
     "projection": "SELECT, INSERT, UPDATE, DELETE",
     "query": "SELECT",
     "operations": "",
 }
-"""Services that need a password for the read database, and what they may do with its tables.
+"""The services that need a password for the read database, with their rights on its tables.
 
-Operations sees only how far it is and what was counted there; the others also count there.
+Operations reads only the state of the views and the metrics. The others also write metrics.
 """
 
 
@@ -78,13 +78,13 @@ def role_of(service: str) -> str:
 
 
 def vault_grants(service: str) -> list[str]:
-    """The statements that let a service use the vault."""
+    """The statements that grant a service its rights on the vault."""
     role = role_of(service)
     return [f"GRANT USAGE ON SCHEMA vault TO {role}", f"GRANT {VAULT[service]} ON vault.keys TO {role}"]
 
 
 def read_grants(service: str, schema: str) -> list[str]:
-    """The statements that let a service use the read database."""
+    """The statements that grant a service its rights on the read database."""
     role, rights = role_of(service), READ_ROLES[service]
     if not rights:
         return [
@@ -101,7 +101,7 @@ def read_grants(service: str, schema: str) -> list[str]:
 
 
 def reader_grants(service: str) -> list[str]:
-    """The statements that let a reader see the tables of all services."""
+    """The statements that grant a reader its rights on the tables of all services."""
     role, reach = role_of(service), READERS[service]
     rights = {
         "events": reach.events, "outbox": reach.outbox, "failures": reach.failures, "metrics": reach.metrics,
