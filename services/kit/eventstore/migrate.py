@@ -46,7 +46,7 @@ KIT = Path(__file__).parent / "migrations"
 SERVICES = Path(__file__).parents[2]
 READ_SERVICE = "projection"
 READ_SCHEMA = "public"
-KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster")
+KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster", "receipts")
 
 
 @dataclass(frozen=True, slots=True)

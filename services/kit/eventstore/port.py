@@ -291,3 +291,7 @@ class EventReader(Protocol):
     async def behind(self, after: Position, events_max: int) -> int:
         """The number of events after `after`, counted up to `events_max`."""
         ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...

@@ -1,5 +1,5 @@
--- The tables that all services share: events in one global order, the outbox, failed messages, metrics, the vault.
--- Those of `log` are partitioned by service; a service writes its own partition, which lies in its own schema.
+-- The tables that all services share: events in one global order, the outbox, failed messages, receipts, metrics, the
+-- vault. Those of `log` are partitioned by service; a service writes its own partition, which lies in its own schema.
 
 CREATE SCHEMA log;
 
@@ -44,6 +44,16 @@ CREATE TABLE log.failures (
     parked boolean NOT NULL DEFAULT false,
     attributes json NOT NULL,
     data bytea NOT NULL
+) PARTITION BY LIST (service);
+
+-- The position up to which a service has handled every event of the types that it receives.
+CREATE TABLE log.receipts (
+    service text NOT NULL,
+    epoch smallint NOT NULL,
+    transaction_id xid8 NOT NULL,
+    position bigint NOT NULL,
+    checked_at timestamptz NOT NULL DEFAULT '-infinity', -- the last time that a process began to look for missed events
+    types text[] COLLATE "C" NOT NULL DEFAULT '{}' -- none before the first check
 ) PARTITION BY LIST (service);
 
 -- Counters and histograms of processes, added up when a process ends.

@@ -19,6 +19,12 @@ CREATE TABLE {service}.failures PARTITION OF log.failures (
     PRIMARY KEY (key)
 ) FOR VALUES IN ('{service}');
 
+CREATE TABLE {service}.receipts PARTITION OF log.receipts (
+    service DEFAULT '{service}',
+    PRIMARY KEY (service)
+) FOR VALUES IN ('{service}');
+INSERT INTO {service}.receipts (epoch, transaction_id, position) VALUES (0, '0', 0);
+
 CREATE TABLE {service}.metrics PARTITION OF log.metrics (
     PRIMARY KEY (service, day, name, labels, slot)
 ) FOR VALUES IN ('{service}');
