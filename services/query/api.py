@@ -32,7 +32,7 @@ from services.query.parameters import (
 )
 from services.query.reading import Reading, StockFilter
 from services.query.sheets import Sheet, csv_wanted
-from services.query.shown import ORDER_COLUMNS
+from services.read_model.orders import ORDERS as ORDER_TABLE
 
 __all__ = ["router"]
 
@@ -56,7 +56,7 @@ def router(reading: Reading) -> APIRouter:
     async def listed(request: Request, wanted: OrderFilter, sort: str | None, part: Window) -> Response:
         if csv_wanted(request.headers.get("accept", "")):
             every = reading.every_order(wanted, _sort_in_csv(request, wanted, sort))
-            return await Sheet.of(every, ORDER_COLUMNS, filename="orders.csv")
+            return await Sheet.of(every, ORDER_TABLE.names, filename="orders.csv")
         found = await reading.orders(wanted, sort_of(sort, wanted), part)
         shown = _page("orders", found, part)
         return _answer(shown if wanted.text is None else {**shown, "instead": found.instead}, Vary="Accept")

@@ -16,10 +16,11 @@ from services.query.filters import OrderFilter, conditions
 from services.query.highlights import highlights
 from services.query.listing import NEWEST_FIRST, sorting_of
 from services.query.paging import Counted, Listed, Page, Sorting, Window, count_of, digest_of, part_of
-from services.query.shown import order
 from services.query.snapshots import Row, Snapshot
 from services.query.tables import LINES, ORDERS, TEXTS
 from services.query.words import Meaning, meaning_of
+from services.read_model import orders
+from services.read_model.answers import shown
 
 __all__ = ["RANKED_MAX", "RELEVANCE", "every_order_with", "orders_with"]
 
@@ -34,9 +35,9 @@ async def orders_with(text: str, at: Snapshot, wanted: OrderFilter, sort: str, w
     meaning = await meaning_of(at, text, wanted.customer_id)
     if sort.removeprefix("-") == RELEVANCE:
         return await _by_relevance(at, wanted, meaning, sort, window)
-    shown, cursor = await part_of(at, _list_of(wanted, meaning, sort), window)
+    rows, cursor = await part_of(at, _list_of(wanted, meaning, sort), window)
     counted = await _counted(at, wanted, meaning, window)
-    return Page(await _explained(at, meaning, shown), cursor, counted, meaning.instead)
+    return Page(await _explained(at, meaning, rows), cursor, counted, meaning.instead)
 
 
 async def every_order_with(text: str, at: Snapshot, wanted: OrderFilter, sort: str) -> Select[Any]:
@@ -45,12 +46,12 @@ async def every_order_with(text: str, at: Snapshot, wanted: OrderFilter, sort: s
 
 
 async def _by_relevance(at: Snapshot, wanted: OrderFilter, meaning: Meaning, sort: str, window: Window) -> Page:
-    shown, cursor = await part_of(at, _ranked(wanted, meaning, sort), window)
-    if shown and window.counts and window.count == "bounded":  # they have been counted where they were ranked
-        counted = Counted(shown[0]["found"], exact=shown[0]["found"] < RANKED_MAX)
+    rows, cursor = await part_of(at, _ranked(wanted, meaning, sort), window)
+    if rows and window.counts and window.count == "bounded":  # they have been counted where they were ranked
+        counted = Counted(rows[0]["found"], exact=rows[0]["found"] < RANKED_MAX)
     else:
         counted = await _counted(at, wanted, meaning, window)
-    return Page(await _explained(at, meaning, shown), cursor, counted, meaning.instead)
+    return Page(await _explained(at, meaning, rows), cursor, counted, meaning.instead)
 
 
 def _ranked(wanted: OrderFilter, meaning: Meaning, sort: str) -> Listed:
@@ -107,7 +108,5 @@ async def _explained(at: Snapshot, meaning: Meaning, found: Sequence[Row]) -> Se
 
 
 def _with_highlights(row: Row, meaning: Meaning) -> dict[str, Any]:
-    shown = {**row}
-    score, goods = shown.pop("score"), shown.pop("goods")
-    where = highlights(meaning.terms, row["customer_name"], goods or (), row["city"], row["number"])
-    return {**order(shown), "relevance_score": float(score), "highlights": where}
+    where = highlights(meaning.terms, row["customer_name"], row["goods"] or (), row["city"], row["number"])
+    return {**shown(orders.ORDERS, row), "relevance_score": float(row["score"]), "highlights": where}

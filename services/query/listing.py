@@ -10,9 +10,10 @@ from sqlalchemy import ColumnElement, select
 
 from services.query.filters import OrderFilter, conditions, in_time, whose
 from services.query.paging import COUNTED_MAX, Listed, Page, Sorting, Window, count_of, digest_of, part_of
-from services.query.shown import order
 from services.query.snapshots import Snapshot
 from services.query.tables import LINES, ORDERS
+from services.read_model import orders
+from services.read_model.answers import shown
 
 __all__ = ["NEWEST_FIRST", "SORTS", "list_of", "some_orders", "sorting_of"]
 
@@ -34,10 +35,10 @@ NEWEST_FIRST = "-created_at"
 async def some_orders(at: Snapshot, wanted: OrderFilter, sort: str, window: Window) -> Page:
     """One page of orders; Invalid if the cursor cannot be used."""
     found = list_of(wanted, sort)
-    shown, cursor = await part_of(at, found, window)
+    rows, cursor = await part_of(at, found, window)
     bound = None if window.count == "exact" else COUNTED_MAX
     counted = await count_of(at, found.ids, bound) if window.counts else None
-    return Page([order(row) for row in shown], cursor, counted)
+    return Page([shown(orders.ORDERS, row) for row in rows], cursor, counted)
 
 
 def list_of(wanted: OrderFilter, sort: str) -> Listed:

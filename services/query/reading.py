@@ -11,15 +11,18 @@ from sqlalchemy import ColumnElement, Select, select
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import NotFound
-from services.query import shown
 from services.query.filters import OrderFilter, whose
 from services.query.finding import every_order_with, orders_with
 from services.query.listing import list_of, some_orders
 from services.query.paging import COUNTED_MAX, Listed, Page, Sorting, Window, count_of, digest_of, part_of
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
+from services.read_model import orders, stock, timeline
+from services.read_model.answers import shown
 
 __all__ = ["Reading", "StockFilter"]
+
+_LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +49,15 @@ class Reading:
             found = await at.rows(select(ORDERS).where(*reach))
             if not found:
                 raise NotFound("order-not-found", "there is no such order")
-            these = select(*(LINES.c[name] for name in shown.LINE_COLUMNS)).where(LINES.c.order_id == order_id)
+            these = select(*_LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(these.order_by(LINES.c.line))
             told = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
             moments: Sequence[Row] = await at.rows(told) if "timeline" in at.serving else ()  # new in this release
-            items = [shown.line(line, found[0]["currency"]) for line in lines]
-            return {**shown.order(found[0]), "items": items, "timeline": shown.moments(moments)}
+            return {
+                **shown(orders.ORDERS, found[0]),
+                "items": [shown(orders.ORDER_LINES, line, found[0]["currency"]) for line in lines],
+                "timeline": [shown(timeline.TIMELINE, each) for each in moments],
+            }
 
         return await self._snapshots.ask(look)
 
@@ -79,7 +85,7 @@ class Reading:
         async def look(at: Snapshot) -> Page:
             levels, cursor = await part_of(at, Listed(matching, matching, sorting), window)
             counted = await count_of(at, matching, COUNTED_MAX) if window.cursor is None else None
-            return Page([shown.level(row) for row in levels], cursor, counted)
+            return Page([_level(row) for row in levels], cursor, counted)
 
         return await self._snapshots.ask(look)
 
@@ -89,7 +95,11 @@ class Reading:
         rows = await self._snapshots.ask(lambda at: at.rows(query))
         if not rows:
             raise NotFound("product-not-found", "there is no such product")
-        return shown.level(rows[0])
+        return _level(rows[0])
+
+
+def _level(row: Row) -> dict[str, Any]:
+    return {**shown(stock.STOCK, row), "available": row["on_hand"] - row["reserved"]}
 
 
 def _levels(wanted: StockFilter) -> list[ColumnElement[bool]]:

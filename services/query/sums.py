@@ -15,7 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Integer,
-    MetaData,
     Numeric,
     Select,
     Table,
@@ -25,12 +24,14 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal,
     or_,
     select,
     true,
 )
 
 from services.query.snapshots import Row, Snapshot, Snapshots
+from services.query.tables import BY_CUSTOMER, BY_PRODUCT, BY_STATUS, CONFIRMATIONS, PRODUCT_NAMES
 from services.read_model.periods import Interval, balance, cover, enclosing, series, weight
 
 __all__ = ["SORTS", "Group", "Question", "Sums"]
@@ -45,28 +46,6 @@ HEADS_MORE = 100
 FOUND_MAX = 10_000
 """From this many keys on it is cheaper to add up all."""
 SHARE_UNIT = Decimal("0.000001")
-
-_metadata = MetaData()
-
-
-def _sums(name: str, key: Sequence[str], numbers: Sequence[str]) -> Table:
-    texts = [Column(each, Text) for each in ("period", *key)]
-    return Table(name, _metadata, *texts, *(Column(each, Numeric) for each in numbers), schema="analytics")
-
-
-_OUTCOMES = ("orders", "sold", "cancelled", "failed", "refunds")
-BY_STATUS = _sums("by_status", ("currency", "country", "status"), ("orders", "refunds", "ordered", "refunded"))
-BY_PRODUCT = _sums(
-    "by_product", ("currency", "product_id"), (*_OUTCOMES, "units", "units_sold", "ordered", "revenue")
-)  # fmt: skip
-BY_CUSTOMER = _sums("by_customer", ("currency", "customer_id"), (*_OUTCOMES, "ordered", "revenue", "refunded"))
-NAMES = Table(
-    "product_names", _metadata, Column("product_id", Text), Column("product_name", Text), schema="analytics"
-)  # fmt: skip
-CONFIRMATIONS = Table(
-    "confirmations", _metadata, Column("period", Text), Column("over", Integer), Column("up_to", Integer),
-    Column("orders", Numeric), Column("seconds", Numeric), schema="analytics",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +166,7 @@ def _by_key(question: Question) -> Select[Any]:
     query = _query(question, table, wanted, [wanted.c.point, key, table.c.currency], sums).having(sums["orders"] > 0)
     if question.about == "customer":
         return query
-    name = select(NAMES.c.product_name).where(NAMES.c.product_id == table.c.product_id).correlate(table)
+    name = select(PRODUCT_NAMES.c.product_name).where(PRODUCT_NAMES.c.product_id == table.c.product_id).correlate(table)
     return query.add_columns(name.scalar_subquery().label("product_name"))
 
 
@@ -251,7 +230,10 @@ def _with_at_least(amount: Decimal, question: Question, periods: Sequence[str]) 
     table, key = _keyed(question)
     whole = sum(map(weight, periods))
     shares = {each: (amount * weight(each) / whole).quantize(SHARE_UNIT, ROUND_DOWN) for each in periods}
-    some = [and_(table.c.period == each, table.c[question.sort] >= share) for each, share in shares.items()]
+    some = [
+        and_(table.c.period == each, table.c[question.sort] >= literal(share, Numeric))
+        for each, share in shares.items()
+    ]
     return select(key.label("key")).where(or_(*some), *_filters(question, table)).limit(FOUND_MAX)
 
 

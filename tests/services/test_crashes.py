@@ -29,7 +29,7 @@ from tests.services.crashing import POINTS
 from tests.services.system import ADDRESS, order
 from tests.services.test_imports import finished
 from tests.tokens import KEY, authorization, jwk, key_set
-from tools.knative_local.mail import MailSink
+from tools.knative_local.mail_sink import MailSink
 from tools.knative_local.secrets import signing_key
 
 ORDER = "ord_1"

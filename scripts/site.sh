@@ -1,0 +1,14 @@
+#!/bin/sh
+# Builds the documentation site into build/site, strictly: a broken link or a missing module fails. The pinned requirements of
+# the site are installed into .venv once. After that the build needs no network.
+set -eu
+stamp=.venv/.docs-ready
+wanted=$(cksum requirements-docs.txt requirements-dev.txt)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    . scripts/uv.sh
+    "$uv" pip install --quiet --python .venv/bin/python --require-hashes --no-deps --requirement requirements-docs.txt
+    printf '%s\n' "$wanted" >"$stamp"
+fi
+.venv/bin/python -m scripts.site
+NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+echo "built build/site/index.html"
