@@ -14,7 +14,7 @@ from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
 from services.payments.answers import PaidAmount
 from services.payments.answers import Payment as PaymentShown
-from services.payments.domain import PAYMENT, Closed, Declined, Held, Payment, Taken
+from services.payments.domain import PAYMENT, Authorized, Captured, Closed, Declined, Payment
 
 __all__ = ["routes"]
 
@@ -41,12 +41,12 @@ async def read_payment(order_id: OrderId, handler: Handler) -> Answer[PaymentSho
 
 def _shown(order_id: str, payment: Payment) -> PaymentShown:
     match payment:
-        case Held(transaction_id=held, amount=amount):
+        case Authorized(transaction_id=held, amount=amount):
             return PaymentShown(order_id=order_id, status="authorized", transaction_id=held, amount=_amount(amount))
-        case Taken(transaction_id=taken, amount=amount):
+        case Captured(transaction_id=taken, amount=amount):
             return PaymentShown(order_id=order_id, status="captured", transaction_id=taken, amount=_amount(amount))
-        case Declined(answer=answer):
-            return PaymentShown(order_id=order_id, status="declined", reason=answer.error)
+        case Declined(reply=reply):
+            return PaymentShown(order_id=order_id, status="declined", reason=reply.error)
         case Closed(transaction_id=closed, refunded=back) if back:
             return PaymentShown(order_id=order_id, status="refunded", transaction_id=closed, refunded=_amount(back))
         case Closed(transaction_id=closed):

@@ -14,7 +14,7 @@ from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import RestCause, json_router, provided, respond
 from services.shipping.answers import Shipment as ShipmentShown
 from services.shipping.answers import Tracked
-from services.shipping.domain import SHIPMENT, Created, Prepared, Shipment, Track, Travelling
+from services.shipping.domain import SHIPMENT, Created, Dispatched, Prepared, Shipment, Track
 
 __all__ = ["routes"]
 
@@ -71,7 +71,7 @@ def _shown(order_id: str, shipment: Shipment) -> ShipmentShown:
             return {"order_id": order_id, "status": "prepared", "parcels": parcels}
         case Created():
             return _created(order_id, shipment, "created")
-        case Travelling(shipment=created, delivered=delivered):
+        case Dispatched(shipment=created, delivered=delivered):
             return _created(order_id, created, "delivered" if delivered else "dispatched")
         case _:
             return {"order_id": order_id, "status": "cancelled"}
