@@ -63,7 +63,6 @@ class Relay:
         self._is_away = False
 
     async def publish(self, events: Sequence[RecordedEvent], *, backlog: bool) -> None:
-<<<<<<< HEAD
         """Publish the events of one append; `backlog` tells that earlier ones may be waiting.
 
         Unavailable at once while the broker is known to be away, so that no caller waits for one timeout after another.
@@ -72,9 +71,6 @@ class Relay:
             raise Unavailable(
                 "broker-away", "Kafka cannot be reached: the events wait in the outbox", RETRY_AFTER_SECONDS
             )
-=======
-        """Publish the events of one append; `backlog` says that earlier events of the stream may not be published."""
->>>>>>> main
         first, last = events[0], events[-1]
         async with self._turn(first.stream):
             if backlog and self._levels.get(first.stream, 0) < first.version - 1:
@@ -99,12 +95,8 @@ class Relay:
         return total
 
     def retry_later(self) -> None:
-<<<<<<< HEAD
         """Take the broker for away, and drain in the background as soon as it is back."""
         self._is_away = True
-=======
-        """Drain in the background as soon as publishing works."""
->>>>>>> main
         if self._retrier is None or self._retrier.done():
             self._retrier = asyncio.create_task(self._retry())
 
