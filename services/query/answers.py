@@ -15,7 +15,7 @@ from services.kit.rest.openapi import (
     optional,
     shape,
 )
-from services.query.sheets import CSV
+from services.query.csv_export import CSV
 
 __all__ = ["LEVEL", "LEVELS", "ORDER", "ORDERS"]
 

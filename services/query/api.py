@@ -15,9 +15,9 @@ from services.kit.domain.errors import Forbidden, NotFound
 from services.kit.rest.app import json_router
 from services.kit.rest.params import level_with, wrong
 from services.query.answers import LEVEL, LEVELS, ORDER, ORDERS
+from services.query.csv_export import Sheet, csv_wanted
 from services.query.filters import OrderFilter
-from services.query.finding import RELEVANCE
-from services.query.listing import NEWEST_FIRST
+from services.query.lists import NEWEST_FIRST
 from services.query.paging import Page, Window
 from services.query.parameters import (
     CustomerFilter,
@@ -30,8 +30,8 @@ from services.query.parameters import (
     sort_of,
     window,
 )
-from services.query.reading import Reading, StockFilter
-from services.query.sheets import Sheet, csv_wanted
+from services.query.queries import Reading, StockFilter
+from services.query.search import RELEVANCE
 from services.query.shown import ORDER_COLUMNS
 
 __all__ = ["router"]

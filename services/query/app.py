@@ -27,11 +27,11 @@ def create_app(settings: Settings | None = None) -> Service:
     opened: list[Callable[[], Awaitable[None]]] = []
 
     def routers() -> Sequence[APIRouter]:
-        from services.query import analytics
+        from services.query import analytics_api as analytics
+        from services.query.analytics import Sums
         from services.query.api import router
-        from services.query.reading import Reading
+        from services.query.queries import Reading
         from services.query.snapshots import Snapshots
-        from services.query.sums import Sums
 
         reading = Reading(settings.read_database_url)
         apart = Snapshots(settings.read_database_url)  # what adds up much takes no connection from what reads one order

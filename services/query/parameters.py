@@ -12,10 +12,10 @@ from services.kit.domain.instants import Rfc3339
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.params import PRINTABLE, id_in_path, wrong
 from services.query.filters import OrderFilter
-from services.query.finding import RANKED_MAX, RELEVANCE
-from services.query.listing import NEWEST_FIRST, SORTS
+from services.query.lists import NEWEST_FIRST, SORTS
 from services.query.paging import COUNTED_MAX, Count, Window
-from services.query.words import TEXT_CHARS_MAX, WORDS_MAX
+from services.query.search import RANKED_MAX, RELEVANCE
+from services.query.search_terms import TEXT_CHARS_MAX, WORDS_MAX
 from services.read_model.terms import terms
 
 __all__ = [

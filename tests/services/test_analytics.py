@@ -20,9 +20,9 @@ from starlette.requests import ClientDisconnect
 from services.contracts import orders, payments, users
 from services.kit.config.secrets import plain
 from services.kit.domain.message import Message, Money
-from services.query.sheets import Sheet, csv_wanted
+from services.query.analytics import Question, Sums
+from services.query.csv_export import Sheet, csv_wanted
 from services.query.snapshots import EXPORT_ROWS, Snapshots
-from services.query.sums import Question, Sums
 from services.read_model.periods import (
     COST,
     balance,

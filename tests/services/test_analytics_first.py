@@ -96,8 +96,8 @@ async def test_the_first_are_those_of_a_recount(database, monkeypatch, seed: int
         for turn in range(2 * QUESTIONS):
             if turn == QUESTIONS:
                 await execute(database.read_owner_dsn, OLDER)
-            monkeypatch.setattr("services.query.sums.HEADS_MORE", chance.choice((0, 0, 1, 100)))
-            monkeypatch.setattr("services.query.sums.FOUND_MAX", chance.choice((2, 10_000)))
+            monkeypatch.setattr("services.query.analytics.HEADS_MORE", chance.choice((0, 0, 1, 100)))
+            monkeypatch.setattr("services.query.analytics.FOUND_MAX", chance.choice((2, 10_000)))
             asked = question(chance)
             answer = await side.get(f"/analytics/orders?{urlencode(asked)}")
             assert shown(answer, asked) == first(lives, asked), asked

@@ -17,7 +17,7 @@ from services.kit.config.secrets import plain
 from services.kit.domain.errors import Unavailable
 from services.query.filters import OrderFilter
 from services.query.paging import Window
-from services.query.reading import Reading
+from services.query.queries import Reading
 from tests.services.read_side import ReadSide, running
 from tests.services.shop import placed, show
 from tests.tokens import authorization, customer

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.query.listing import SORTS
+from services.query.lists import SORTS
 from tests.services.read_side import ReadSide, confirmed, counted, created, imported, running
 from tests.services.shop import by_number, found, placed, show, through
 from tests.tokens import authorization, customer
@@ -169,7 +169,7 @@ async def test_what_comes_in_meanwhile_moves_no_cursor(side: ReadSide) -> None:
 
 async def test_totals_are_counted_to_a_bound_unless_asked_for_and_not_behind_a_cursor(side, monkeypatch) -> None:
     await two_customers(side)
-    monkeypatch.setattr("services.query.listing.COUNTED_MAX", 30)
+    monkeypatch.setattr("services.query.lists.COUNTED_MAX", 30)
     shown = await side.get("/orders?page_size=10")
     assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (30, "at_least", 3)
     exact = await side.get("/orders?page_size=10&count=exact")

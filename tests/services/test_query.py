@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from services.contracts import inventory
-from services.query import listing
+from services.query import lists as listing
 from tests.services.read_side import ReadSide, checked, confirmed, counted, created, running, started
 
 ORDERS = 25

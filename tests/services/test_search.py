@@ -10,7 +10,8 @@ import pytest
 
 from services.contracts import orders, users
 from services.kit.config.secrets import plain
-from services.query import finding, words
+from services.query import search as finding
+from services.query import search_terms as words
 from services.query.highlights import marked
 from services.query.snapshots import Snapshot, Snapshots
 from services.read_model.terms import terms

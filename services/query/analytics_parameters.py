@@ -10,7 +10,7 @@ from fastapi import Depends, Query
 from pydantic import BeforeValidator
 
 from services.kit.rest.params import PRINTABLE, wrong
-from services.query.sums import SORTS, Group, Question
+from services.query.analytics import SORTS, Group, Question
 from services.read_model.periods import Interval
 
 __all__ = ["AskedInterval", "Range", "asked", "check_points"]

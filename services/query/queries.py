@@ -13,9 +13,9 @@ from services.kit.config.secrets import Secret
 from services.kit.domain.errors import NotFound
 from services.query import shown
 from services.query.filters import OrderFilter, whose
-from services.query.finding import every_order_with, orders_with
-from services.query.listing import list_of, some_orders
+from services.query.lists import list_of, some_orders
 from services.query.paging import COUNTED_MAX, Listed, Page, Sorting, Window, count_of, digest_of, part_of
+from services.query.search import every_order_with, orders_with
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
 

@@ -14,12 +14,12 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from services.query.filters import OrderFilter, conditions
 from services.query.highlights import highlights
-from services.query.listing import NEWEST_FIRST, sorting_of
+from services.query.lists import NEWEST_FIRST, sorting_of
 from services.query.paging import Counted, Listed, Page, Sorting, Window, count_of, digest_of, part_of
+from services.query.search_terms import Meaning, meaning_of
 from services.query.shown import order
 from services.query.snapshots import Row, Snapshot
 from services.query.tables import LINES, ORDERS, TEXTS
-from services.query.words import Meaning, meaning_of
 
 __all__ = ["RANKED_MAX", "RELEVANCE", "every_order_with", "orders_with"]
 

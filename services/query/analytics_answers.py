@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.rest.params import amount_of
+from services.query.analytics import Question
 from services.query.snapshots import Row
-from services.query.sums import Question
 
 __all__ = ["CONFIRMATION_COLUMNS", "Confirmations", "Report", "columns_of", "confirmation_times", "figures_of", "shown"]
 
