@@ -1,4 +1,4 @@
-"""Questions to the read database."""
+"""Queries for orders and stock levels; each answers from one snapshot of the read database."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from sqlalchemy import ColumnElement, Select, select
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import NotFound
-from services.query import shown
-from services.query.filters import OrderFilter, whose
-from services.query.lists import list_of, some_orders
-from services.query.paging import COUNTED_MAX, Listed, Page, Sorting, Window, count_of, digest_of, part_of
-from services.query.search import every_order_with, orders_with
+from services.query.lists import OrderFilter, customer_or_guest, list_of, page_of_orders
+from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
+from services.query.rendering import LINE_COLUMNS, line_shown, order_shown, stock_level_shown, timeline_shown
+from services.query.search import every_match, page_of_matches
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
 
-__all__ = ["Reading", "StockFilter"]
+__all__ = ["Queries", "StockFilter"]
 
 
 @dataclass(frozen=True, slots=True)
 class StockFilter:
-    """Which products: those that run low, or with each word of `text` in name or id."""
+    """Which products a list has: those that run low, and those with every word of `text` in name or id."""
 
     low_only: bool = False
     text: str | None = None
 
 
-class Reading:
-    """Reads; connects on the first question."""
+class Queries:
+    """Reads orders and stock levels; connects when the first query comes."""
 
     def __init__(self, dsn: str | Secret) -> None:
         self._snapshots = Snapshots(dsn)
@@ -39,61 +38,66 @@ class Reading:
         self.close = self._snapshots.close
 
     async def order(self, order_id: str, owner: str | None) -> dict[str, Any]:
-        """One order with its lines and timeline; NotFound if there is none, or none of `owner`, where one is named."""
-        reach = (ORDERS.c.order_id == order_id,) if owner is None else (ORDERS.c.order_id == order_id, whose == owner)
+        """One order with lines and timeline; NotFound if it does not exist or is not one of `owner`, if one is given."""
+        reach = () if owner is None else (customer_or_guest == owner,)
 
-        async def look(at: Snapshot) -> dict[str, Any]:
-            found = await at.rows(select(ORDERS).where(*reach))
+        async def read(at: Snapshot) -> dict[str, Any]:
+            found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
             if not found:
-                raise NotFound("order-not-found", "there is no such order")
-            these = select(*(LINES.c[name] for name in shown.LINE_COLUMNS)).where(LINES.c.order_id == order_id)
-            lines = await at.rows(these.order_by(LINES.c.line))
-            told = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
-            moments: Sequence[Row] = await at.rows(told) if "timeline" in at.serving else ()  # new in this release
-            items = [shown.line(line, found[0]["currency"]) for line in lines]
-            return {**shown.order(found[0]), "items": items, "timeline": shown.moments(moments)}
+                raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
+            of_order = select(*(LINES.c[name] for name in LINE_COLUMNS)).where(LINES.c.order_id == order_id)
+            lines = await at.rows(of_order.order_by(LINES.c.line))
+            items = [line_shown(line, found[0]["currency"]) for line in lines]
+            return {**order_shown(found[0]), "items": items, "timeline": await _timeline(at, order_id)}
 
-        return await self._snapshots.ask(look)
+        return await self._snapshots.read(read)
 
-    async def orders(self, wanted: OrderFilter, sort: str, window: Window) -> Page:
+    async def orders(self, wanted: OrderFilter, sort: str, request: PageRequest) -> Page:
         """One page of orders; Invalid if text or cursor cannot be used."""
         if (text := wanted.text) is not None:
-            return await self._snapshots.ask(lambda at: orders_with(text, at, wanted, sort, window))
-        return await self._snapshots.ask(lambda at: some_orders(at, wanted, sort, window))
+            return await self._snapshots.read(lambda at: page_of_matches(text, at, wanted, sort, request))
+        return await self._snapshots.read(lambda at: page_of_orders(at, wanted, sort, request))
 
     def every_order(self, wanted: OrderFilter, sort: str) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
-        """All orders of a list as of one moment, some at a time; the read database is asked as they are taken."""
+        """All orders of a list from one snapshot, in parts that are read as the caller takes them."""
 
-        async def look(at: Snapshot) -> Select[Any]:
+        async def query(at: Snapshot) -> Select[Any]:
             if wanted.text is not None:
-                return await every_order_with(wanted.text, at, wanted, sort)
+                return await every_match(wanted.text, at, wanted, sort)
             return list_of(wanted, sort).sorted()
 
-        return self._snapshots.stream(look)
+        return self._snapshots.stream(query)
 
-    async def stock(self, wanted: StockFilter, window: Window) -> Page:
-        """One page of stock levels, by product."""
+    async def stock(self, wanted: StockFilter, request: PageRequest) -> Page:
+        """One page of stock levels, sorted by product."""
         sorting = Sorting({"product_id": STOCK.c.product_id}, descending=False, digest=digest_of(wanted, "product_id"))
-        matching = select(STOCK).where(*_levels(wanted))
+        matching = select(STOCK).where(*_stock_conditions(wanted))
 
-        async def look(at: Snapshot) -> Page:
-            levels, cursor = await part_of(at, Listed(matching, matching, sorting), window)
-            counted = await count_of(at, matching, COUNTED_MAX) if window.cursor is None else None
-            return Page([shown.level(row) for row in levels], cursor, counted)
+        async def read(at: Snapshot) -> Page:
+            levels, cursor = await page_of(at, ListQuery(matching, matching, sorting), request)
+            total = await total_of(at, matching, COUNTED_MAX) if request.cursor is None else None
+            return Page([stock_level_shown(row) for row in levels], cursor, total)
 
-        return await self._snapshots.ask(look)
+        return await self._snapshots.read(read)
 
-    async def level(self, product_id: str) -> dict[str, Any]:
-        """One product's level; NotFound if it was never counted."""
+    async def stock_level(self, product_id: str) -> dict[str, Any]:
+        """The stock level of one product; NotFound if its stock was never set."""
         query = select(STOCK).where(STOCK.c.product_id == product_id)
-        rows = await self._snapshots.ask(lambda at: at.rows(query))
+        rows = await self._snapshots.read(lambda at: at.rows(query))
         if not rows:
-            raise NotFound("product-not-found", "there is no such product")
-        return shown.level(rows[0])
+            raise NotFound("product-not-found", f"product {product_id} has no stock level: set one first")
+        return stock_level_shown(rows[0])
 
 
-def _levels(wanted: StockFilter) -> list[ColumnElement[bool]]:
-    """A shop has few products as against orders, so that each may be looked at."""
+async def _timeline(at: Snapshot, order_id: str) -> list[dict[str, Any]]:
+    if "timeline" not in at.serving:  # a release that adds the view serves before the view is built
+        return []
+    query = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
+    return timeline_shown(await at.rows(query))
+
+
+def _stock_conditions(wanted: StockFilter) -> list[ColumnElement[bool]]:
+    """Conditions without an index: a shop has few products, and reading all of them is fast."""
     found = [STOCK.c.on_hand - STOCK.c.reserved < STOCK.c.low_below] if wanted.low_only else []
     for word in (wanted.text or "").split():
         name, id_ = (each.icontains(word, autoescape=True) for each in (STOCK.c.product_name, STOCK.c.product_id))
