@@ -24,6 +24,7 @@ from services.kit.events.parked import MemoryFailedMessages
 from services.kit.eventstore.memory import MemoryEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.rest.app import HEADERS
+from services.kit.rest.openapi import describe_answer, summary_and_description
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.run import SERVICES
@@ -43,6 +44,7 @@ fields that are wrong. 503 and 429 come with `Retry-After`.
 - **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount a text. **Instants** are RFC 3339, with zone.
 - Unknown parameters of questions and unknown fields of bodies are refused, bodies above 1 MB too (16 kB for accounts).
 """
+SUMMARY_WORDS_MAX = 6
 NAMED = re.compile(r"[A-Z][A-Za-z]+")
 
 Document = dict[str, Any]
@@ -85,6 +87,11 @@ def document_of(name: str, service: Service) -> Document:
         for method in route.methods or ():
             operation: dict[str, Any] = document["paths"][route.path][method.lower()]
             operation["tags"] = [name]
+            for schema, described in describe_answer(route, operation).items():
+                _put(document.setdefault("components", {}).setdefault("schemas", {}), schema, described)
+            summary, description = summary_and_description(route)
+            if description and len(summary.split()) <= SUMMARY_WORDS_MAX:
+                operation["summary"], operation["description"] = summary, description
             operation["parameters"] = [*map(_without_repetition, operation.get("parameters", ())), *headers]
             operation["description"] = _described(operation)
     return document

@@ -1,16 +1,23 @@
-"""What the commands of inventory answer, for the OpenAPI document."""
+"""What the commands of inventory answer."""
 
 from __future__ import annotations
 
-from services.kit.rest.openapi import COUNT, TEXT, Responses, command_answer
+from typing_extensions import TypedDict
 
-__all__ = ["ADJUSTED", "COUNTED"]
+from services.kit.rest.answers import Count
 
-COUNTED: Responses = {
-    200: command_answer("So much is on the shelf.", "Counted", {"product_id": TEXT, "on_hand": COUNT})
-}
-ADJUSTED: Responses = {
-    201: command_answer(
-        "So much more, or less, is on the shelf.", "Adjusted", {"product_id": TEXT, "delta": {"type": "integer"}}
-    )
-}
+__all__ = ["Adjusted", "Counted"]
+
+
+class Counted(TypedDict):
+    """The quantity on hand is the counted one."""
+
+    product_id: str
+    on_hand: Count
+
+
+class Adjusted(TypedDict):
+    """The quantity on hand changed by `delta`."""
+
+    product_id: str
+    delta: int

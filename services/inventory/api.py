@@ -1,30 +1,35 @@
-"""Counting and adjusting stock over REST."""
+"""REST commands of inventory: count stock and adjust it."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from services.inventory.answers import ADJUSTED, COUNTED
+from services.inventory.answers import Adjusted, Counted
 from services.inventory.domain import Adjust, SetStock, adjust, set_stock
 from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Sku
-from services.kit.rest.app import RestCause, json_router, respond
+from services.kit.rest.answers import CommandAnswer
+from services.kit.rest.app import RestCause, json_router, provided, respond
 
-__all__ = ["router"]
+__all__ = ["routes"]
+
+routes = json_router()
 
 UNITS_MAX = 1_000_000_000
 Units = Annotated[int, Field(ge=0, le=UNITS_MAX, strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 ProductId = Annotated[Sku, Path(description="The id of the product.", examples=["85123A"])]
+Handler = Annotated[CommandHandler, provided(CommandHandler)]
+Room = Annotated[StockRoom, provided(StockRoom)]
 
 
 class StockBody(BaseModel):
-    """A count."""
+    """A stock count."""
 
     model_config = ConfigDict(extra="forbid")
     product_name: Text | None = None
@@ -34,47 +39,53 @@ class StockBody(BaseModel):
 
 
 class AdjustmentBody(BaseModel):
-    """A difference, and why."""
+    """A change of the quantity on hand, with its reason."""
 
     model_config = ConfigDict(extra="forbid")
     delta: int = Field(ge=-UNITS_MAX, le=UNITS_MAX, strict=True)
     reason: Text
 
 
-def router(handler: CommandHandler, room: StockRoom) -> APIRouter:
-    """The routes of inventory."""
-    routes = json_router()
-    writes = [needs("stock:write")]
+@routes.put("/stock/{product_id}", dependencies=[needs("stock:write")])
+async def set_stock_level(
+    product_id: ProductId, body: StockBody, cause: RestCause, handler: Handler, room: Room
+) -> CommandAnswer[Counted]:
+    """Record a stock count.
 
-    @routes.put("/stock/{product_id}", responses=COUNTED, dependencies=writes)
-    async def set_stock_level(product_id: ProductId, body: StockBody, cause: RestCause) -> Response:
-        """Say how much of a product was counted, the first time too; refused if it is less than orders hold."""
-        command = SetStock(
-            at=cause.at,
-            product_id=product_id,
-            product_name=body.product_name,
-            on_hand=body.on_hand,
-            low_below=body.low_below,
-            reason=body.reason,
-        )
-        return await respond(
-            handler.relay,
-            cause,
-            lambda marked: room.count(product_id, lambda level: set_stock(command, level), marked),
-            status=200,
-            body={"product_id": product_id, "on_hand": body.on_hand},
-        )
+    Replaces the quantity on hand of a product by the counted one; the first count makes the product known. Refused
+    (409) if orders hold more than was counted: cancel orders, or count again.
+    """
+    command = SetStock(
+        at=cause.at,
+        product_id=product_id,
+        product_name=body.product_name,
+        on_hand=body.on_hand,
+        low_below=body.low_below,
+        reason=body.reason,
+    )
+    return await respond(
+        handler.relay,
+        cause,
+        lambda marked: room.count(product_id, lambda level: set_stock(command, level), marked),
+        status=200,
+        body=Counted(product_id=product_id, on_hand=body.on_hand),
+    )
 
-    @routes.post("/stock/{product_id}/adjustments", status_code=201, responses=ADJUSTED, dependencies=writes)
-    async def adjust_stock_level(product_id: ProductId, body: AdjustmentBody, cause: RestCause) -> Response:
-        """Say by how much a product's stock changed, and why; refused if less would be left than orders hold."""
-        command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
-        return await respond(
-            handler.relay,
-            cause,
-            lambda marked: room.count(product_id, lambda level: adjust(command, level), marked),
-            status=201,
-            body={"product_id": product_id, "delta": body.delta},
-        )
 
-    return routes
+@routes.post("/stock/{product_id}/adjustments", status_code=201, dependencies=[needs("stock:write")])
+async def adjust_stock_level(
+    product_id: ProductId, body: AdjustmentBody, cause: RestCause, handler: Handler, room: Room
+) -> CommandAnswer[Adjusted]:
+    """Adjust a stock level.
+
+    Adds `delta` to the quantity on hand of a product; a negative one takes away. Refused (409) if less would be left
+    than orders hold: cancel orders first. Refused (404) if the product was never counted.
+    """
+    command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
+    return await respond(
+        handler.relay,
+        cause,
+        lambda marked: room.count(product_id, lambda level: adjust(command, level), marked),
+        status=201,
+        body=Adjusted(product_id=product_id, delta=body.delta),
+    )

@@ -23,8 +23,10 @@ def create_app(host: Host | None = None) -> Service:
     room = StockRoom(host.handler)
 
     def routers() -> Sequence[APIRouter]:
-        from services.inventory.api import router
+        from services.inventory.api import routes
 
-        return (router(host.handler, room),)
+        return (routes,)
 
-    return Service(host, reactions=reactions(host.handler, room), routers=routers, warms=("projection",))
+    return Service(
+        host, reactions=reactions(host.handler, room), routers=routers, provides=(room,), warms=("projection",)
+    )

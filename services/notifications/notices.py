@@ -1,7 +1,7 @@
 """Mails to users about their accounts: what they say, and that each goes out once.
 
 A token is made here, from the notice and a key, in the moment in which it is mailed: it is kept nowhere
-(docs/decisions/0008).
+(docs/decisions/0007-mail-tokens.md).
 """
 
 from __future__ import annotations

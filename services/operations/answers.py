@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from services.kit.rest.openapi import COUNT, INSTANT, TEXT, Responses, Schema, json_answer, list_of, one_of, shape
+from services.kit.rest.schemas_by_hand import (
+    COUNT,
+    INSTANT,
+    TEXT,
+    Responses,
+    Schema,
+    json_answer,
+    list_of,
+    one_of,
+    shape,
+)
 
 __all__ = ["DISCARDED", "LETTER", "LETTERS", "PARKED", "PARKED_AGAIN", "REPLAYED", "REPLAYED_MANY"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.kit.rest.openapi import TEXT, Responses, Schema, command_answer, one_of
+from services.kit.rest.schemas_by_hand import TEXT, Responses, Schema, command_answer, one_of
 
 __all__ = ["AMENDED", "CANCELLED", "PLACED", "REDRAFTED", "SUBMITTED"]
 

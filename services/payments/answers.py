@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.kit.rest.openapi import TEXT, Responses, Schema, json_answer, one_of, optional, shape
+from services.kit.rest.schemas_by_hand import TEXT, Responses, Schema, json_answer, one_of, optional, shape
 
 __all__ = ["PAYMENT"]
 

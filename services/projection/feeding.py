@@ -1,6 +1,7 @@
 """Feeding versions of views: a page of what comes after their checkpoint, rows and checkpoint in one transaction.
 
-An event that a view cannot show stops that view and no other, and somebody may skip it (docs/decisions/0013).
+An event that a view cannot show stops that view and no other, and somebody may skip it
+(docs/decisions/0012-view-versions.md).
 """
 
 from __future__ import annotations

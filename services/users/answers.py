@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.kit.rest.openapi import (
+from services.kit.rest.schemas_by_hand import (
     COUNT,
     ETAG,
     TEXT,

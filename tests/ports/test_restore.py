@@ -101,7 +101,7 @@ async def read_from(database, after: Position) -> list[RecordedEvent]:
 
 
 async def test_another_epoch_can_be_asked_for(database):
-    """After a point-in-time recovery, say: see docs/decisions/0002."""
+    """After a point-in-time recovery, say: see docs/decisions/0002-epochs.md."""
     log, reader = PostgresEventStore(database.dsn("orders"), "orders"), PostgresEventReader(database.dsn("projection"))
     await log.append(append("a", 0))
     await execute(database.owner_dsn, "UPDATE log.cluster SET system_identifier = 0")

@@ -1,7 +1,8 @@
 """Checking the signature of a JWT: JWS compact serialization (RFC 7515), with the keys' own algorithms only.
 
 Our own because of the cold start: a service that an event wakes checks one token, and importing PyJWT for that costs
-45 ms against 8 ms of `cryptography` alone (docs/decisions/0011). It takes the little that we need; signing is PyJWT's.
+45 ms against 8 ms of `cryptography` alone (docs/decisions/0008-access.md). It takes the little
+that we need; signing is PyJWT's.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ MAKES_VERSIONS = """
         {schema}.make_version_schema(text, text, text), {schema}.drop_version_schema(text)
     TO {role}
 """
-"""Each version of a view has a schema of its own, made while the services run (docs/decisions/0013)."""
+"""The projection creates a schema for each version of a view (docs/decisions/0012-view-versions.md)."""
 
 
 def role_of(service: str) -> str:

@@ -48,7 +48,7 @@ class Position(NamedTuple):
     """A place in the global order: (epoch, transaction id, number).
 
     Transaction ids start anew when a dump is restored into a new cluster; the epoch counts those restorations, so
-    positions handed out before one still compare rightly (docs/decisions/0002).
+    positions handed out before one still compare rightly (docs/decisions/0002-epochs.md).
     """
 
     epoch: int

@@ -2,7 +2,7 @@
 
 Retries are tenacity's, with exponential backoff and full jitter (Brooker, "Exponential Backoff And Jitter") and never
 before what `Retry-After` asks for. The breaker (Nygard, "Release It!") is ours: the libraries at hand let every waiting
-call through at once as the half-open probe (docs/decisions/0012).
+call through at once as the half-open probe (docs/decisions/0009-outgoing-calls.md).
 """
 
 from __future__ import annotations

@@ -28,17 +28,18 @@ from services.kit.config.settings import Settings
 from services.kit.domain.errors import FieldError, IdempotencyKeyReused, Invalid, Unavailable, ZerocartError
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
+from services.kit.rest.answers import Body, CommandAnswer, command_answer
 from services.kit.rest.limits import Limits
 from services.kit.rest.problems import RESPONSES, headers_of, problem, status_of
-from services.kit.rest.routes import JsonRoute, json_router
+from services.kit.rest.routes import JsonRoute, json_router, provided
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import Span, span
 from services.kit.wire.asgi import App, Receive, Scope, Send, header
 
 __all__ = [
-    "HEADERS", "ExpectedVersion", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid", "respond",
-    "rest_app",
+    "HEADERS", "ExpectedVersion", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid", "provided",
+    "respond", "rest_app",
 ]  # fmt: skip
 
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
@@ -110,9 +111,9 @@ async def respond(
     act: Callable[[Cause], Awaitable[Outcome[Any]]],
     *,
     status: int,
-    body: Mapping[str, object],
+    body: Body,
     headers: Mapping[str, str] | None = None,
-) -> Response:
+) -> CommandAnswer[Body]:
     """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
 
     Kafka is asked for before anything is recorded, so that nothing is accepted while it is known to be away.
@@ -124,30 +125,29 @@ async def respond(
     outcome = await act(cause)
     if outcome.repeated is not None:
         return replay(outcome, cause)
-    return answered(status, body, headers or {}, outcome)
+    return command_answer(status, body, outcome, headers)
 
 
-def answered(status: int, body: Mapping[str, object], headers: Mapping[str, str], outcome: Outcome[Any]) -> Response:
-    """The JSON answer to a command."""
-    content = json.dumps({**body, "position": str(outcome.position)})
-    tagged = {**headers, "ETag": f'"{outcome.version}"'}
-    return Response(content, status_code=status, headers=tagged, media_type="application/json")
-
-
-def replay(outcome: Outcome[Any], cause: Cause) -> Response:
+def replay(outcome: Outcome[Any], cause: Cause) -> CommandAnswer[Any]:
     """The first answer to a repeated Idempotency-Key; IdempotencyKeyReused if it was given for another request."""
     first = outcome.repeated.mark if outcome.repeated else None
     if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:
         raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
     answer: dict[str, Any] = json.loads(first.answer)
     headers = {**answer["headers"], "Idempotent-Replayed": "true"}
-    return answered(answer["status"], answer["body"], headers, outcome)
+    return command_answer(answer["status"], answer["body"], outcome, headers)
 
 
 def rest_app(
-    settings: Settings, routers: Sequence[APIRouter], refusal: Callable[[Scope], ZerocartError | None] = lambda _: None
+    settings: Settings,
+    routers: Sequence[APIRouter],
+    provides: Sequence[object] = (),
+    refusal: Callable[[Scope], ZerocartError | None] = lambda _: None,
 ) -> FastAPI:
-    """A FastAPI application of these routers, with our errors; `refusal` says what is not even looked at."""
+    """A FastAPI application of these routers, with our errors.
+
+    Routes get what is in `provides` by its class; `refusal` returns the error of a request that is not even routed.
+    """
     # no document of each service: scripts/openapi.py makes one of all, which the edge serves without waking anybody
     app = FastAPI(
         title=f"zerocart {settings.service}",
@@ -156,6 +156,7 @@ def rest_app(
         generate_unique_id_function=attrgetter("name"),
     )
     app.state.verifier = verifier(settings)
+    app.state.provided = {type(each): each for each in provides}
     app.state.limits = Limits(settings.rates)
     app.state.routes = [route for router in routers for route in router.routes]
     check_rules(app.state.routes)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Access, rule_of
@@ -14,10 +15,11 @@ from services.kit.rest.limits import limit_of
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import read_json
 
-__all__ = ["BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "json_router"]
+__all__ = ["BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TypedRoute", "json_router", "provided"]
 
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
+Provided = TypeVar("Provided")
 UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
 
 
@@ -52,7 +54,17 @@ class JsonRequest(Request):
         return self._json
 
 
-class JsonRoute(APIRoute):
+class TypedRoute(APIRoute):
+    """A route whose return annotation is for the type checker and the document: FastAPI makes no model of it."""
+
+    def __init__(
+        self, path: str, endpoint: Callable[..., object], *, response_model: object = None, **options: Any
+    ) -> None:
+        model = None if isinstance(response_model, DefaultPlaceholder) else response_model
+        super().__init__(path, endpoint, response_model=model, **options)
+
+
+class JsonRoute(TypedRoute):
     """A route that reads JSON by JsonRequest."""
 
     request_class = JsonRequest
@@ -90,3 +102,12 @@ class SmallJsonRoute(JsonRoute):
 def json_router(*, small: bool = False) -> APIRouter:
     """A router whose routes are JsonRoutes, for bodies of at most SMALL_BODY_BYTES_MAX if they are `small`."""
     return APIRouter(route_class=SmallJsonRoute if small else JsonRoute)
+
+
+def provided(kind: type[Provided]) -> Any:
+    """A parameter of a route: the object of this class that the service was given (`provides` of Service)."""
+
+    async def find(request: Request) -> Provided:
+        return request.app.state.provided[kind]
+
+    return Depends(find)

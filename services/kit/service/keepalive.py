@@ -40,7 +40,8 @@ async def wake(url: str) -> bool:
 async def kept_awake(url: str) -> AsyncGenerator[None]:
     """Keep this process from being put to sleep meanwhile; `url` is its own address, or empty where nothing sleeps.
 
-    Requests are counted on their way, so it asks for itself as others do (docs/decisions/0025). No work waits for that.
+    Requests are counted on their way, so it asks for itself as others do (docs/decisions/0020-long-builds.md). No work
+    waits for that.
     """
     asking = asyncio.create_task(_ask_again_and_again(url)) if url else None
     try:

@@ -51,7 +51,8 @@ Hook = Callable[[], Awaitable[None]]
 class Service:
     """One service of zerocart, on a host or, if it writes nothing, with settings alone.
 
-    `routers` is called on the first REST request and imports what it needs. `warms` names the services that a command
+    `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
+    and the host's command handler, by class. `warms` names the services that a command
     taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (the projection has its
     own).
     """
@@ -62,6 +63,7 @@ class Service:
         *,
         reactions: Reactions | None = None,
         routers: Callable[[], Sequence[APIRouter]] | None = None,
+        provides: Sequence[object] = (),
         warms: Sequence[str] = (),
         alone: Collection[str] = (),
         door: App | None = None,
@@ -76,6 +78,7 @@ class Service:
             self._door = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
         self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
+        self._provides = (*provides, self._host.handler) if self._host else provides
         self._rest: FastAPI | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
         self._alone = alone
@@ -157,7 +160,8 @@ class Service:
         if self._rest is None:
             from services.kit.rest.app import rest_app
 
-            self._rest = rest_app(self._settings, self._routers() if self._routers else (), self._refusal)
+            routers = self._routers() if self._routers else ()
+            self._rest = rest_app(self._settings, routers, self._provides, self._refusal)
         return self._rest
 
     def _warm_others(self) -> None:

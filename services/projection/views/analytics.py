@@ -100,7 +100,7 @@ ANALYTICS = View(
         for table in (COUNTED, BASKETS, NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS)
     },
     hears={model.type: model for model in HEARS},
-    # the end of the order that it belongs to wakes the projection after it (docs/decisions/0003)
+    # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)
     also={payments.PaymentRefunded.type: payments.PaymentRefunded},
     feed=feed,
 )

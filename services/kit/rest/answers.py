@@ -1,0 +1,92 @@
+"""Typed answers of routes: `Answer[Body]` and `CommandAnswer[Body]`, where Body is a TypedDict.
+
+A route builds its answer from the TypedDict and names it in its return annotation. Nothing is validated when it is
+sent: the type checker holds the code to the type, and services/kit/rest/openapi.py makes the document from it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+
+from pydantic import Field
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from services.kit.commands.handler import Outcome
+
+__all__ = [
+    "ETAG",
+    "Answer",
+    "CommandAnswer",
+    "Count",
+    "Instant",
+    "Money",
+    "PositionText",
+    "Positive",
+    "command_answer",
+    "location",
+]
+
+Body = TypeVar("Body", bound=Mapping[str, object])
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Instant = Annotated[datetime, Field(examples=["2026-11-23T12:00:00Z"])]
+PositionText = Annotated[
+    str,
+    Field(
+        description="The place of the command's events in the event store. A query with this `position` sees them.",
+        examples=["0001.00000000000002f1.0000000000000017"],
+    ),
+]
+
+
+class Money(TypedDict):
+    """An exact amount of money."""
+
+    amount: Annotated[str, Field(pattern=r"^-?[0-9]+\.[0-9]{2,}$", examples=["12.50"])]
+    """An exact decimal as text, with at least two decimals."""
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["GBP"])]
+    """The ISO 4217 code."""
+
+
+class Answer(Response, Generic[Body]):
+    """A JSON answer whose body has the type `Body`."""
+
+    media_type = "application/json"
+
+    def __init__(self, body: Body, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(
+            json.dumps(body, default=datetime.isoformat, ensure_ascii=False, separators=(",", ":")), status, headers
+        )
+
+
+class CommandAnswer(Answer[Body]):
+    """The answer to a command: `Body` with the command's `position`, and the stream's version as ETag."""
+
+
+def command_answer(
+    status: int, body: Body, outcome: Outcome[Any], headers: Mapping[str, str] | None = None
+) -> CommandAnswer[Body]:
+    """The answer to a command: `body` with the position and the version that it came to."""
+    placed: Any = {**body, "position": str(outcome.position)}
+    return CommandAnswer(placed, status, {**(headers or {}), "ETag": f'"{outcome.version}"'})
+
+
+ETAG: Mapping[str, Any] = {
+    "ETag": {
+        "description": 'The version, for `If-Match`, such as `"3"`.',
+        "required": True,
+        "schema": {"type": "string"},
+    }
+}
+"""The header of answers that carry a version; `responses={200: {"headers": ETAG}}` adds it to a query's answer."""
+
+
+def location(status: int, of: str) -> dict[int | str, dict[str, Any]]:
+    """The header Location of a route's answer, for its `responses`."""
+    header = {"description": f"The address of {of}.", "required": True, "schema": {"type": "string"}}
+    return {status: {"headers": {"Location": header}}}
