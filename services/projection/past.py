@@ -16,11 +16,13 @@ from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import EventReader, Position, RecordedEvent
 from services.kit.privacy.vault import Vault
-from services.kit.rest.params import shown_money
 from services.projection.reading import read
 from services.projection.versions import ReadDatabase
-from services.projection.views.orders import ORDERS, Line, Order, lines_of, order_after, order_of
-from services.projection.views.timeline import TIMELINE, Moment, moment_of
+from services.projection.views.orders import ORDERS_VIEW, lines_of, order_after, order_of
+from services.projection.views.timeline import TIMELINE_VIEW, entry_of
+from services.read_model.answers import shown
+from services.read_model.orders import ORDER_LINES, ORDERS, Order, OrderLine
+from services.read_model.timeline import TIMELINE, TimelineEntry
 
 __all__ = ["STREAMS", "Past", "Then", "order_then"]
 
@@ -31,7 +33,7 @@ STREAMS = (
     "mail-confirmation-{}", "mail-cancellation-{}", "mail-order_failed-{}", "mail-order_cancelled-{}",
 )  # fmt: skip
 """Where the events of an order are, by its id: so they are found by a key however long the log is."""
-READS: Mapping[str, type[Message]] = {**ORDERS.reads, **TIMELINE.reads}
+READS: Mapping[str, type[Message]] = {**ORDERS_VIEW.reads, **TIMELINE_VIEW.reads}
 Then = tuple[str | None, dict[str, Any]]
 """Whose order it was, and the order as it is shown."""
 
@@ -61,47 +63,32 @@ class Past:
             await asyncio.sleep(POSITION_POLL_SECONDS)
 
     async def _history(self, order_id: str, found: Sequence[RecordedEvent]) -> list[tuple[RecordedEvent, Message]]:
-        shown = await read(self._vault, READS, [event for event in found if event.type in READS])
-        if any(each.fault for each in shown):
+        history = await read(self._vault, READS, [event for event in found if event.type in READS])
+        if any(each.fault for each in history):
             skipped = {each["position"] for each in await self._database.skips()}
-            if any(each.fault and str(each.event.position) not in skipped for each in shown):
+            if any(each.fault and str(each.event.position) not in skipped for each in history):
                 raise Unavailable("event-unreadable", f"an event of {order_id} cannot be read", 60)
-        return [(each.event, each.message) for each in shown if each.message is not None]
+        return [(each.event, each.message) for each in history if each.message is not None]
 
 
 def order_then(history: Sequence[tuple[RecordedEvent, Message]]) -> Then | None:
     """The order that these events make, as GET /orders/{id} shows it."""
     row: Order | None = None
-    lines: Sequence[Line] = ()
-    moments: list[Moment] = []
+    lines: Sequence[OrderLine] = ()
+    entries: list[TimelineEntry] = []
     for event, message in history:
-        if event.type in ORDERS.reads and order_of(message) is not None:
+        if event.type in ORDERS_VIEW.reads and order_of(message) is not None:
             row = order_after(row, message, event.time)
             written = lines_of(row, message) if row else None
             lines = lines if written is None else written
-        if event.type in TIMELINE.reads:
-            moments.append(moment_of(event, message))
-    return (row.customer_id, _shown(row, lines, moments)) if row else None
+        if event.type in TIMELINE_VIEW.reads:
+            entries.append(entry_of(event, message))
+    return (row.customer_id, _shown(row, lines, entries)) if row else None
 
 
-def _shown(row: Order, lines: Sequence[Line], moments: Sequence[Moment]) -> dict[str, Any]:
-    known = asdict(row)
-    total = shown_money(known.pop("total"), currency := known.pop("currency"))
+def _shown(row: Order, lines: Sequence[OrderLine], entries: Sequence[TimelineEntry]) -> dict[str, Any]:
     return {
-        **known,
-        "total": total,
-        "items": [_line(line, currency) for line in lines],
-        "timeline": [_moment(each) for each in moments],
+        **shown(ORDERS, asdict(row)),
+        "items": [shown(ORDER_LINES, asdict(line), row.currency) for line in lines],
+        "timeline": [shown(TIMELINE, asdict(entry)) for entry in entries],
     }
-
-
-def _line(line: Line, currency: str) -> dict[str, Any]:
-    known = asdict(line)
-    del known["order_id"], known["created_at"]
-    return {**known, "unit_price": shown_money(line.unit_price, currency)}
-
-
-def _moment(moment: Moment) -> dict[str, Any]:
-    known = asdict(moment)
-    del known["order_id"], known["position"]
-    return {"text": known.pop("words"), **known}

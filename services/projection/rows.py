@@ -1,70 +1,20 @@
-"""Rows of one version of a view, by key, within a transaction."""
+"""Reads and writes rows of one version of a view, by key, within a transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from services.kit.domain.message import ERASED
+from services.read_model.table import Table
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["Rows", "Table"]
+__all__ = ["Rows"]
 
 R = TypeVar("R")
-
-
-@dataclass(frozen=True)
-class Table(Generic[R]):
-    """A table whose rows are the dataclass `row`; `types` are its columns' in Postgres, `key` the primary key's."""
-
-    name: str
-    row: type[R]
-    types: str
-    key: tuple[str, ...]
-
-    @cached_property
-    def columns(self) -> tuple[str, ...]:
-        """The columns, which are the fields of `row`."""
-        return tuple(field.name for field in fields(self.row))  # pyright: ignore[reportArgumentType]
-
-    @cached_property
-    def _arrays(self) -> str:
-        return ", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(self.types.split(), 1))
-
-    def find(self, schema: str) -> str:
-        """Selects rows by the first column of the key."""
-        return f"SELECT {', '.join(self.columns)} FROM {schema}.{self.name} WHERE {self.key[0]} = ANY($1::text[])"  # noqa: S608
-
-    def add(self, schema: str) -> str:
-        """Inserts rows."""
-        return f"INSERT INTO {schema}.{self.name} ({', '.join(self.columns)}) SELECT * FROM unnest({self._arrays})"  # noqa: S608
-
-    def put(self, schema: str) -> str:
-        """Inserts or replaces rows."""
-        sets = ", ".join(f"{name} = excluded.{name}" for name in self.columns if name not in self.key)
-        return f"{self.add(schema)} ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {sets}"
-
-    def increase(self, schema: str) -> str:
-        """Inserts rows, or adds their numbers to those that are there."""
-        sums = ", ".join(
-            f"{name} = {self.name}.{name} + excluded.{name}" for name in self.columns if name not in self.key
-        )
-        return f"{self.add(schema)} ON CONFLICT ({', '.join(self.key)}) DO UPDATE SET {sums}"
-
-    def remove(self, schema: str) -> str:
-        """Deletes rows by the first column of the key."""
-        return f"DELETE FROM {schema}.{self.name} WHERE {self.key[0]} = ANY($1::text[])"  # noqa: S608
-
-    def values(self, rows: Sequence[R]) -> list[list[Any]]:
-        """The rows by column, as the statements take them."""
-        return [list(map(attrgetter(name), rows)) for name in self.columns]
-
-    def records(self, rows: Iterable[R]) -> Iterator[tuple[Any, ...]]:
-        """The rows as COPY takes them; a table has more than one column."""
-        return map(attrgetter(*self.columns), rows)
 
 
 class Rows:
@@ -79,35 +29,62 @@ class Rows:
         wanted = list(keys)
         if not wanted:
             return {}
-        found = await self._connection.fetch(table.find(self._schema), wanted)
-        return {row[table.key[0]]: table.row(*row) for row in found}
+        (key,) = table.key
+        sql = f"SELECT {', '.join(table.names)} FROM {self._place(table)} WHERE {key} = ANY($1::text[])"  # noqa: S608
+        return {row[key]: table.row(*row) for row in await self._connection.fetch(sql, wanted)}
 
     async def put(self, table: Table[R], rows: Sequence[R]) -> None:
-        """Insert or replace."""
-        if rows:
-            await self._connection.execute(table.put(self._schema), *table.values(rows))
-
-    async def add(self, table: Table[R], rows: Sequence[R]) -> None:
-        """Insert."""
-        if rows:
-            await self._connection.copy_records_to_table(
-                table.name, schema_name=self._schema, columns=table.columns, records=table.records(rows)
-            )
+        """Insert rows, or replace those that have the same key."""
+        await self._upsert(table, rows, lambda name: f"{name} = excluded.{name}")
 
     async def increase(self, table: Table[R], rows: Sequence[R]) -> None:
-        """Insert, or add to what is there: all columns beside the key are numbers."""
+        """Insert rows, or add their numbers to the row with the same key: all columns beside the key are numbers."""
+        await self._upsert(table, rows, lambda name: f"{name} = {table.name}.{name} + excluded.{name}")
+
+    async def add(self, table: Table[R], rows: Sequence[R]) -> None:
+        """Insert rows whose keys are new."""
         if rows:
-            await self._connection.execute(table.increase(self._schema), *table.values(rows))
+            records = map(attrgetter(*table.names), rows)
+            await self._connection.copy_records_to_table(
+                table.name, schema_name=self._schema, columns=table.names, records=records
+            )
 
     async def remove(self, table: Table[R], keys: Sequence[str]) -> None:
-        """Delete by the first column of the key."""
+        """Delete rows by the first column of the key."""
         if keys:
-            await self._connection.execute(table.remove(self._schema), keys)
+            sql = f"DELETE FROM {self._place(table)} WHERE {table.key[0]} = ANY($1::text[])"  # noqa: S608
+            await self._connection.execute(sql, keys)
+
+    async def erase(self, table: Table[R], condition: str, people: Sequence[str]) -> list[str]:
+        """Empty the personal columns of the rows for which `condition` holds of $1, these people; the rows' keys.
+
+        A column that may not be NULL gets the text ERASED.
+        """
+        (key,) = table.key
+        personal = [column for column in table.columns if column.about.personal]
+        sets = ", ".join(f"{each.name} = " + ("NULL" if each.nullable else f"'{ERASED}'") for each in personal)
+        sql = f"UPDATE {self._place(table)} SET {sets} WHERE {condition} RETURNING {key}"  # noqa: S608
+        return [row[0] for row in await self._connection.fetch(sql, people)]
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Record]:
-        """What a statement returns in which `{schema}` stands for the version's schema."""
+        """The rows of a statement in which `{schema}` stands for the version's schema."""
         return await self._connection.fetch(sql.format(schema=self._schema), *arguments)
 
     async def execute(self, sql: str, *arguments: object) -> None:
         """Run a statement in which `{schema}` stands for the version's schema."""
         await self._connection.execute(sql.format(schema=self._schema), *arguments)
+
+    async def _upsert(self, table: Table[R], rows: Sequence[R], change: Callable[[str], str]) -> None:
+        if not rows:
+            return
+        arrays = ", ".join(f"${n}::{column.base_type}[]" for n, column in enumerate(table.columns, 1))
+        changes = ", ".join(change(name) for name in table.names if name not in table.key)
+        sql = (
+            f"INSERT INTO {self._place(table)} ({', '.join(table.names)}) SELECT * FROM unnest({arrays}) "  # noqa: S608
+            f"ON CONFLICT ({', '.join(table.key)}) DO UPDATE SET {changes}"
+        )
+        values: list[list[Any]] = [list(map(attrgetter(name), rows)) for name in table.names]
+        await self._connection.execute(sql, *values)
+
+    def _place(self, table: Table[R]) -> str:
+        return f"{self._schema}.{table.name}"

@@ -17,8 +17,10 @@ from services.kit.config.secrets import Secret
 from services.kit.eventstore.connections import Connections, translated
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import Position
+from services.projection.ddl import ddl
 from services.projection.rows import Rows
 from services.projection.view import View
+from services.read_model.table import Table
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -167,7 +169,7 @@ class Session:
         await self._connection.execute(MAKE, view.name, number, view.revision, state, then)
         await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
         await self._connection.execute(f"SET LOCAL search_path = {schema}, public")
-        await self._connection.execute(view.ddl)
+        await self._connection.execute(ddl(view.tables))
         await self._connection.execute("SET LOCAL search_path = public")
         owner: str = await self._connection.fetchval(OWNER)
         await self._connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role_of('query')}, {owner}")
@@ -220,12 +222,14 @@ class Session:
     async def differences(self, view: View, old: Version, new: Version) -> dict[str, Any]:
         """By table, how many rows only one of them has, how many are not the same, and the keys of some."""
         await self._connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on")
-        return {table: await self._differences(table, key, old, new) for table, key in view.tables.items()}
+        return {table.name: await self._differences(table, old, new) for table in view.tables}
 
-    async def _differences(self, table: str, key: str, old: Version, new: Version) -> dict[str, Any]:
-        columns: str = await self._connection.fetchval(SHARED_COLUMNS, table, old.schema, new.schema)
-        first = key.split(",")[0]
-        sql = DIFFERENCES.format(table=table, old=old.schema, new=new.schema, columns=columns, key=key, first=first)
+    async def _differences(self, table: Table[Any], old: Version, new: Version) -> dict[str, Any]:
+        columns: str = await self._connection.fetchval(SHARED_COLUMNS, table.name, old.schema, new.schema)
+        key = ", ".join(table.key)
+        sql = DIFFERENCES.format(
+            table=table.name, old=old.schema, new=new.schema, columns=columns, key=key, first=table.key[0]
+        )
         return dict((await self._connection.fetch(sql, timeout=COMPARE_SECONDS_MAX))[0])
 
 

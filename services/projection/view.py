@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from services.contracts import fulfillment, users
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
+from services.read_model.table import Table
 
 __all__ = ["Shown", "View", "heard", "person_erased"]
 
@@ -41,12 +41,12 @@ class View:
 
     `revision` is raised with every change of what its rows are: the projection then builds a new version by itself.
     It shows the events that it `hears`, which wake the projection, and those that it `also` reads when it is awake.
-    `tables` has for each table the columns that make a row unique. `feed` changes the rows that events change.
+    `feed` changes the rows of `tables` that events change.
     """
 
     name: str
     revision: int
-    tables: Mapping[str, str]
+    tables: Sequence[Table[Any]]
     hears: Mapping[str, type[Message]]
     feed: Callable[[Rows, Sequence[Shown]], Awaitable[None]]
     also: Mapping[str, type[Message]] = field(default_factory=dict[str, type[Message]])
@@ -55,11 +55,6 @@ class View:
     def reads(self) -> Mapping[str, type[Message]]:
         """All events that it shows, by their types, as far as any view wants to know them."""
         return {type_: OUTLINES.get(type_, model) for type_, model in {**self.also, **self.hears}.items()}
-
-    @cached_property
-    def ddl(self) -> str:
-        """The statements that make its tables."""
-        return (Path(__file__).parent / "ddl" / f"{self.name}.sql").read_text()
 
 
 def heard(page: Sequence[Shown], view: View) -> Iterator[tuple[RecordedEvent, Message]]:

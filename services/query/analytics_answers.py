@@ -1,107 +1,128 @@
-"""What analytics answers: figures of orders, as JSON and as lines of a table, and what each of them means."""
+"""What analytics answers, and how figures follow from rows of sums."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Annotated, Any, NotRequired, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from typing_extensions import TypedDict
 
+from services.kit.rest.answers import Money
 from services.kit.rest.params import amount_of
-from services.query.analytics import Question
+from services.query.analytics import AnalyticsQuery
 from services.query.snapshots import Row
 
-__all__ = ["CONFIRMATION_COLUMNS", "Confirmations", "Report", "columns_of", "confirmation_times", "figures_of", "shown"]
+__all__ = [
+    "CONFIRMATION_COLUMNS", "Confirmations", "Figures", "Report", "confirmation_times", "csv_columns", "csv_row",
+    "figures_of",
+]  # fmt: skip
 
 CENT = Decimal("0.01")
 SHARE = Decimal("0.0001")
 MILLISECOND = Decimal("0.001")
-MONEY = ("ordered", "revenue", "refunded", "average")
+AMOUNTS = ("ordered", "revenue", "refunded", "average")
 PERCENTILES = (50, 90, 99)
 
-
-class Amount(BaseModel):
-    """An exact sum in one currency; amounts of different currencies are never added up."""
-
-    amount: str = Field(examples=["1234.50"])
-    currency: str = Field(examples=["GBP"])
+Date = Annotated[str, Field(json_schema_extra={"format": "date"})]
+Seconds = Annotated[str, Field(examples=["2.604"])]
+Share = Annotated[str, Field(examples=["0.0625"])]
 
 
-class Figures(BaseModel):
-    """Figures of the orders that were placed in a period, in one currency; those that are drafts are not placed."""
+class Figures(TypedDict):
+    """Figures of the orders placed in a period, in one currency. Drafts are not placed and do not count."""
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
-    period: str | None = Field(
-        None, description="With an interval: a day, an ISO week or a month.", examples=["2026-11"]
-    )
-    status: str | None = Field(None, description="With group_by=status: as the orders are now.", examples=["confirmed"])
-    country: str | None = Field(None, description="With group_by=country: where the goods go.", examples=["GB"])
-    product_id: str | None = Field(None, description="With group_by=product or product_id.", examples=["MUG"])
-    product_name: str | None = Field(None, description="What the product was called last.", examples=["Mug"])
-    customer_id: str | None = Field(
-        None, description="With group_by=customer or customer_id; orders of guests are of no customer.",
-        examples=["usr_01KB5Z3N8W9Q4R7T2V6X0Y1ZAB"],
-    )  # fmt: skip
-    orders: int = Field(description="Orders that were placed, whatever became of them. Of a product: that have it.")
-    open: int = Field(description="Of these: neither sold nor ended yet (pending, processing, cancelling).")
-    sold: int = Field(description="Of these: confirmed, shipped or delivered.")
-    cancelled: int = Field(description="Of these: cancelled.")
-    failed: int = Field(description="Of these: failed, such as by a declined card.")
-    refunds: int = Field(description="Of these: those for which money was given back, all or some of it.")
-    units: int | None = Field(None, description="Of a product: how many pieces were ordered.")
-    units_sold: int | None = Field(None, description="Of a product: how many pieces are in orders that are sold.")
-    ordered: Amount = Field(description="The totals of all these orders. Of a product: the exact value of its lines.")
-    revenue: Amount = Field(
-        description="The totals of those that are sold, less what was given back for them. Of a product: the exact "
-        "value of its lines in them, before any refund, because money is given back for orders and not for lines."
-    )
-    refunded: Amount | None = Field(
-        None, description="What was given back, for whichever of these orders, each counted once. Not of a product."
-    )
-    average: Amount | None = Field(
-        None, description="`revenue` for each order sold, rounded half up to two decimals; absent if none is."
-    )
-    cancelled_share: str = Field(description="`cancelled` of `orders`, from 0 to 1.", examples=["0.0625"])
-    failed_share: str = Field(description="`failed` of `orders`.", examples=["0.0100"])
-    refunded_share: str = Field(description="`refunds` of `orders`.", examples=["0.0500"])
+    period: NotRequired[Annotated[str, Field(examples=["2026-11"])]]
+    """With `interval`: a day, an ISO week or a month."""
+    status: NotRequired[Annotated[str, Field(examples=["confirmed"])]]
+    """With group_by=status: the status that the orders have now."""
+    country: NotRequired[Annotated[str, Field(examples=["GB"])]]
+    """With group_by=country: the country of delivery."""
+    product_id: NotRequired[Annotated[str, Field(examples=["MUG"])]]
+    """With group_by=product or `product_id`."""
+    product_name: NotRequired[Annotated[str, Field(examples=["Mug"])]]
+    """The name of the product in the newest order that has it."""
+    customer_id: NotRequired[Annotated[str, Field(examples=["usr_01KB5Z3N8W9Q4R7T2V6X0Y1ZAB"])]]
+    """With group_by=customer or `customer_id`. Orders of guests belong to no customer."""
+    orders: int
+    """Placed orders, whatever their status is now; for a product, those that contain it."""
+    open: int
+    """Orders that are pending, processing or cancelling."""
+    sold: int
+    """Orders that are confirmed, shipped or delivered."""
+    cancelled: int
+    """Cancelled orders."""
+    failed: int
+    """Failed orders, such as those with a declined card."""
+    refunds: int
+    """Orders for which all or some of the money was refunded."""
+    units: NotRequired[int]
+    """For a product: units ordered."""
+    units_sold: NotRequired[int]
+    """For a product: units in orders that are sold."""
+    ordered: Money
+    """The sum of the totals of all placed orders; for a product, of its lines."""
+    revenue: Money
+    """The sum of the totals of sold orders less their refunds. For a product: the sum of its lines in sold orders
+    without refunds, because a refund belongs to an order and not to a line."""
+    refunded: NotRequired[Money]
+    """The sum of refunds of all these orders, each order counted once; absent for a product."""
+    average: NotRequired[Money]
+    """`revenue` divided by `sold`, rounded half up to two decimals; absent if no order is sold."""
+    cancelled_share: Share
+    """`cancelled` divided by `orders`, from 0 to 1."""
+    failed_share: Share
+    """`failed` divided by `orders`."""
+    refunded_share: Share
+    """`refunds` divided by `orders`."""
 
 
-class Report(BaseModel):
-    """The answer to a question about orders; periods and groups without any are left out."""
+_Range = TypedDict(
+    "_Range",
+    {
+        "from": Annotated[Date, Field(description="The first day, in UTC.")],
+        "to": Annotated[Date, Field(description="The day after the last.")],
+    },
+)  # a class cannot have a field `from`
 
-    start: date = Field(alias="from", description="The first day, in UTC.")
-    end: date = Field(alias="to", description="The day after the last.")
+
+class Report(_Range):
+    """Figures for each period and group that has an order."""
+
     figures: list[Figures]
 
 
-class Bucket(BaseModel):
-    """A bucket of a histogram; those of several answers may be added up."""
+class Bucket(TypedDict):
+    """A bucket of the histogram. Counts of the same bucket in several periods can be added up."""
 
-    over_seconds: int = Field(description="It took longer than this", examples=[2])
-    up_to_seconds: int = Field(description="and at most this; the bucket up to a year holds the rest.", examples=[5])
+    over_seconds: Annotated[int, Field(examples=[2])]
+    """The orders took longer than this."""
+    up_to_seconds: Annotated[int, Field(examples=[5])]
+    """The orders took at most this; the last bucket, up to one year, also has those that took longer."""
     orders: int
 
 
-class ConfirmationTimes(BaseModel):
-    """How long the orders placed in a period took from coming in to being confirmed; percentiles are interpolated."""
+class ConfirmationTimes(TypedDict):
+    """How long the orders placed in a period took from their arrival to their confirmation.
 
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
-    period: str | None = Field(None, examples=["2026-W48"])
+    Percentiles assume that the orders of a bucket are spread evenly over it.
+    """
+
+    period: NotRequired[Annotated[str, Field(examples=["2026-W48"])]]
+    """With `interval`: a day, an ISO week or a month."""
     orders: int
-    average_seconds: str = Field(examples=["2.604"])
-    p50_seconds: str
-    p90_seconds: str
-    p99_seconds: str
+    """Orders that were confirmed."""
+    average_seconds: Seconds
+    p50_seconds: Seconds
+    p90_seconds: Seconds
+    p99_seconds: Seconds
     histogram: list[Bucket]
 
 
-class Confirmations(BaseModel):
-    """The answer to a question about times to confirm; periods without any are left out."""
+class Confirmations(TypedDict):
+    """Times to confirm for each period that has a confirmed order."""
 
-    start: date = Field(alias="from", description="The first day, in UTC.")
-    end: date = Field(alias="to", description="The day after the last.")
     times: list[ConfirmationTimes]
 
 
@@ -109,13 +130,13 @@ KEYS = ("period", "status", "country", "product_id", "product_name", "customer_i
 CONFIRMATION_COLUMNS = ("period", "orders", "average_seconds", *(f"p{each}_seconds" for each in PERCENTILES))
 
 
-def columns_of(question: Question) -> list[str]:
-    """The columns of a table of the answer, in order."""
-    period = ("period",) if question.interval else ()
-    units, refunded, keys = (), ("refunded",), (question.group,) if question.group else ()
-    if question.about == "product":
+def csv_columns(query: AnalyticsQuery) -> list[str]:
+    """The columns of the CSV answer to a query."""
+    period = ("period",) if query.interval else ()
+    units, refunded, keys = (), ("refunded",), (query.group,) if query.group else ()
+    if query.about == "product":
         units, refunded, keys = ("units", "units_sold"), (), ("product_id", "product_name")
-    elif question.about == "customer":
+    elif query.about == "customer":
         keys = ("customer_id",)
     return [
         *period, *keys, "currency",
@@ -124,8 +145,8 @@ def columns_of(question: Question) -> list[str]:
     ]  # fmt: skip
 
 
-def figures_of(row: Row) -> dict[str, Any]:
-    """The figures of one row of sums, flat."""
+def csv_row(row: Row) -> dict[str, Any]:
+    """The figures of one row of sums with plain amounts, and their currency in a column of its own."""
     counts = {name: int(row[name]) for name in ("orders", "sold", "cancelled", "failed", "refunds")}
     ended = counts["sold"] + counts["cancelled"] + counts["failed"]
     average = _rounded(row["revenue"] / counts["sold"], CENT) if counts["sold"] else None
@@ -144,41 +165,43 @@ def figures_of(row: Row) -> dict[str, Any]:
     }
 
 
-def shown(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with each amount in its currency."""
-    currency = figures["currency"]
-    return {
-        name: {"amount": value, "currency": currency} if name in MONEY else value
+def figures_of(row: Row) -> Figures:
+    """The figures of one row of sums."""
+    figures = csv_row(row)
+    currency = figures.pop("currency")
+    shown = {
+        name: {"amount": value, "currency": currency} if name in AMOUNTS else value
         for name, value in figures.items()
-        if value is not None and name != "currency"
+        if value is not None
     }
+    return cast("Figures", shown)
 
 
-def confirmation_times(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The times of each point, from its buckets."""
+def confirmation_times(rows: Sequence[Row]) -> list[ConfirmationTimes]:
+    """The times of each point of a series, from its buckets."""
     points: dict[str, list[Row]] = {}
     for row in rows:
         points.setdefault(row["point"], []).append(row)
     return [_times(point, buckets) for point, buckets in points.items()]
 
 
-def _times(point: str, buckets: Sequence[Row]) -> dict[str, Any]:
+def _times(point: str, buckets: Sequence[Row]) -> ConfirmationTimes:
     orders = sum(int(row["orders"]) for row in buckets)
     average = sum((row["seconds"] for row in buckets), Decimal(0)) / orders
-    return {
-        "period": point or None,
+    times: Mapping[str, Any] = {
+        **({"period": point} if point else {}),
         "orders": orders,
         "average_seconds": str(_rounded(average, MILLISECOND)),
         **{f"p{each}_seconds": str(_percentile(buckets, orders, each)) for each in PERCENTILES},
         "histogram": [
-            {"over_seconds": row["over"], "up_to_seconds": row["up_to"], "orders": int(row["orders"])}
-            for row in buckets
+            Bucket(over_seconds=row["over"], up_to_seconds=row["up_to"], orders=int(row["orders"])) for row in buckets
         ],
     }
+    return cast("ConfirmationTimes", times)
 
 
 def _percentile(buckets: Sequence[Row], orders: int, percent: int) -> Decimal:
-    """As if the orders of a bucket were spread evenly over it."""
+    """Interpolated as if the orders of a bucket were spread evenly over it."""
     rank, below = Decimal(orders * percent) / 100, 0
     for row in buckets:
         count = int(row["orders"])

@@ -1,64 +1,72 @@
-"""Analytics over REST: how many orders, how much money, which products and customers, how long until confirmed.
+"""REST routes of analytics.
 
-Periods are days, ISO weeks and months in UTC, by the moment at which an order was placed. Figures are of the orders as
-they are now: what is cancelled a month later is missing in the revenue of the month in which it was placed.
+Periods are days, ISO weeks and months in UTC, by the time at which an order was placed. Figures describe the orders as
+they are now: an order that is cancelled in March is no longer part of February's revenue.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import Depends, Request, Response
 
 from services.kit.auth.access import needs
-from services.kit.rest.app import json_router
-from services.kit.rest.params import level_with
-from services.query.analytics import Question, Sums
+from services.kit.rest.answers import Answer
+from services.kit.rest.app import json_router, provided
+from services.kit.rest.params import at_position
+from services.query.analytics import Analytics, AnalyticsQuery
 from services.query.analytics_answers import (
     CONFIRMATION_COLUMNS,
     Confirmations,
     Report,
-    columns_of,
     confirmation_times,
+    csv_columns,
+    csv_row,
     figures_of,
-    shown,
 )
-from services.query.analytics_parameters import AskedInterval, Range, asked, check_points
-from services.query.csv_export import CSV, CSV_RESPONSE, Sheet, csv_wanted, lines
+from services.query.analytics_parameters import DateRange, IntervalParameter, analytics_query, check_points
+from services.query.csv_export import CSV, VARY, CsvExport, csv_lines, csv_wanted
 
-__all__ = ["router"]
+__all__ = ["routes"]
 
-VIEWS_READ = ("analytics",)
-Asked = Annotated[Question, Depends(asked)]
+routes = json_router()
+
+Figures = Annotated[Analytics, provided(Analytics)]
+Query = Annotated[AnalyticsQuery, Depends(analytics_query)]
+OPTIONS: dict[str, Any] = {
+    "dependencies": [needs("analytics:read"), at_position(Analytics, "analytics")],
+    "responses": {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+}
 
 
-def router(sums: Sums) -> APIRouter:
-    """The routes of analytics."""
-    routes = json_router()
-    ready = [needs("analytics:read"), level_with(partial(sums.wait_for, views=VIEWS_READ))]
-    documented: dict[str, Any] = {"response_model_exclude_none": True, "responses": CSV_RESPONSE, "dependencies": ready}
+@routes.get("/analytics/orders", **OPTIONS)
+async def figures_of_orders(request: Request, query: Query, analytics: Figures) -> Answer[Report] | CsvExport:
+    """Figures of placed orders.
 
-    @routes.get("/analytics/orders", response_model=Report, **documented)
-    async def figures_of_orders(request: Request, response: Response, question: Asked) -> Any:
-        """What the orders placed in a range of days add up to, by period or by group; drafts are not placed."""
-        if csv_wanted(request.headers.get("accept", "")):
-            return await Sheet.of(sums.stream(question), columns_of(question), shown=figures_of)
-        response.headers["Vary"] = "Accept"
-        figures = [shown(figures_of(row)) for row in await sums.rows(question)]
-        return {"from": question.start, "to": question.end, "figures": figures}
+    Adds up the orders that were placed in a range of days: how many, how much money, and what became of them. Drafts do
+    not count. Refused (422) for a combination of product, customer, and country or status: ask for one of them.
 
-    @routes.get("/analytics/confirmation-times", response_model=Confirmations, **documented)
-    async def times_to_confirm(
-        request: Request, response: Response, range_: Range, interval: AskedInterval = None
-    ) -> Any:
-        """How long the orders placed in a range of days took from coming in to being confirmed."""
-        check_points(*range_, interval)
-        start, end = range_
-        times = confirmation_times(await sums.confirmations(start, end, interval))
-        if csv_wanted(request.headers.get("accept", "")):
-            return Response(lines(CONFIRMATION_COLUMNS, times, header=True), media_type=CSV, headers={"Vary": "Accept"})
-        response.headers["Vary"] = "Accept"
-        return {"from": start, "to": end, "times": times}
+    With `Accept: text/csv` the answer is a table with every product or customer, without a limit. A cell that a
+    spreadsheet would take for a formula starts with an apostrophe.
+    """
+    if csv_wanted(request.headers.get("accept", "")):
+        return await CsvExport.start(analytics.stream(query), csv_columns(query), render=csv_row)
+    figures = [figures_of(row) for row in await analytics.rows(query)]
+    return Answer(Report({"from": str(query.start), "to": str(query.end), "figures": figures}), headers=VARY)
 
-    return routes
+
+@routes.get("/analytics/confirmation-times", **OPTIONS)
+async def times_to_confirm(
+    request: Request, days: DateRange, analytics: Figures, interval: IntervalParameter = None
+) -> Answer[Confirmations] | Response:
+    """Times from order to confirmation.
+
+    Answers how long the orders that were placed in a range of days took from their arrival to their confirmation, as
+    average, percentiles and histogram. With `Accept: text/csv` the answer is a table without the histogram.
+    """
+    check_points(*days, interval)
+    start, end = days
+    times = confirmation_times(await analytics.confirmations(start, end, interval))
+    if csv_wanted(request.headers.get("accept", "")):
+        return Response(csv_lines(CONFIRMATION_COLUMNS, times, header=True), media_type=CSV, headers=VARY)
+    return Answer(Confirmations({"from": str(start), "to": str(end), "times": times}), headers=VARY)

@@ -64,7 +64,8 @@ GroupBy = Annotated[
     ),
 ]
 Currency = Annotated[
-    str | None, Query(pattern="^[A-Z]{3}$", description="Counts only orders in this currency (ISO 4217).", examples=["GBP"])
+    str | None,
+    Query(pattern="^[A-Z]{3}$", description="Counts only orders in this currency (ISO 4217).", examples=["GBP"]),
 ]
 Country = Annotated[
     str | None,

@@ -20,12 +20,14 @@ from services.query.paging import (
     page_of,
     total_of,
 )
-from services.query.rendering import order_shown
 from services.query.snapshots import Snapshot
 from services.query.tables import LINES, ORDERS
+from services.read_model import orders
+from services.read_model.answers import shown
 
 __all__ = [
-    "NEWEST_FIRST", "SORTS", "OrderFilter", "conditions", "customer_or_guest", "list_of", "page_of_orders", "sorting_of",
+    "NEWEST_FIRST", "SORTS", "OrderFilter", "conditions", "customer_or_guest", "list_of", "page_of_orders",
+    "sorting_of",
 ]  # fmt: skip
 
 customer_or_guest = func.coalesce(ORDERS.c.customer_id, "")
@@ -100,7 +102,7 @@ async def page_of_orders(at: Snapshot, wanted: OrderFilter, sort: str, request: 
     rows, cursor = await page_of(at, found, request)
     bound = None if request.count == "exact" else COUNTED_MAX
     total = await total_of(at, found.ids, bound) if request.wants_total else None
-    return Page([order_shown(row) for row in rows], cursor, total)
+    return Page([shown(orders.ORDERS, row) for row in rows], cursor, total)
 
 
 def list_of(wanted: OrderFilter, sort: str) -> ListQuery:

@@ -24,8 +24,8 @@ from services.kit.rest.params import wrong
 from services.query.snapshots import Row, Snapshot
 
 __all__ = [
-    "COUNTED_MAX", "CountMode", "ListQuery", "Page", "PageRequest", "SortKey", "Sorting", "Total", "digest_of", "page_of",
-    "total_of",
+    "COUNTED_MAX", "CountMode", "ListQuery", "Page", "PageRequest", "SortKey", "Sorting", "Total", "digest_of",
+    "page_of", "total_of",
 ]  # fmt: skip
 
 COUNTED_MAX = 10_000

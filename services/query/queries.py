@@ -13,10 +13,11 @@ from services.kit.config.secrets import Secret
 from services.kit.domain.errors import NotFound
 from services.query.lists import OrderFilter, customer_or_guest, list_of, page_of_orders
 from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
-from services.query.rendering import LINE_COLUMNS, line_shown, order_shown, stock_level_shown, timeline_shown
 from services.query.search import every_match, page_of_matches
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
+from services.read_model import orders, stock, timeline
+from services.read_model.answers import shown
 
 __all__ = ["Queries", "StockFilter"]
 
@@ -38,17 +39,20 @@ class Queries:
         self.close = self._snapshots.close
 
     async def order(self, order_id: str, owner: str | None) -> dict[str, Any]:
-        """One order with lines and timeline; NotFound if it does not exist or is not one of `owner`, if one is given."""
+        """One order with lines and timeline; NotFound if it does not exist or is not `owner`'s (None: anybody's)."""
         reach = () if owner is None else (customer_or_guest == owner,)
 
         async def read(at: Snapshot) -> dict[str, Any]:
             found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
             if not found:
                 raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
-            of_order = select(*(LINES.c[name] for name in LINE_COLUMNS)).where(LINES.c.order_id == order_id)
+            of_order = select(LINES).where(LINES.c.order_id == order_id)
             lines = await at.rows(of_order.order_by(LINES.c.line))
-            items = [line_shown(line, found[0]["currency"]) for line in lines]
-            return {**order_shown(found[0]), "items": items, "timeline": await _timeline(at, order_id)}
+            return {
+                **shown(orders.ORDERS, found[0]),
+                "items": [shown(orders.ORDER_LINES, line, found[0]["currency"]) for line in lines],
+                "timeline": await _timeline(at, order_id),
+            }
 
         return await self._snapshots.read(read)
 
@@ -76,7 +80,7 @@ class Queries:
         async def read(at: Snapshot) -> Page:
             levels, cursor = await page_of(at, ListQuery(matching, matching, sorting), request)
             total = await total_of(at, matching, COUNTED_MAX) if request.cursor is None else None
-            return Page([stock_level_shown(row) for row in levels], cursor, total)
+            return Page([_stock_level(row) for row in levels], cursor, total)
 
         return await self._snapshots.read(read)
 
@@ -86,14 +90,18 @@ class Queries:
         rows = await self._snapshots.read(lambda at: at.rows(query))
         if not rows:
             raise NotFound("product-not-found", f"product {product_id} has no stock level: set one first")
-        return stock_level_shown(rows[0])
+        return _stock_level(rows[0])
 
 
 async def _timeline(at: Snapshot, order_id: str) -> list[dict[str, Any]]:
     if "timeline" not in at.serving:  # a release that adds the view serves before the view is built
         return []
     query = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
-    return timeline_shown(await at.rows(query))
+    return [shown(timeline.TIMELINE, row) for row in await at.rows(query)]
+
+
+def _stock_level(row: Row) -> dict[str, Any]:
+    return {**shown(stock.STOCK, row), "available": row["on_hand"] - row["reserved"]}
 
 
 def _stock_conditions(wanted: StockFilter) -> list[ColumnElement[bool]]:

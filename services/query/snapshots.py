@@ -140,7 +140,7 @@ class Snapshots:
                 yield snapshot.parts(await query(snapshot))
 
     async def wait_for(self, position: Position, views: Sequence[str]) -> None:
-        """Return when these views have reached `position`; Unavailable after POSITION_WAIT_SECONDS or if one stopped."""
+        """Return when these views have reached `position`; Unavailable if that takes too long or a view has stopped."""
         deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
         while (behind := await self._behind(position, views)) is not None:
             if behind["stopped_at"] is not None:

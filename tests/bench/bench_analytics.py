@@ -34,7 +34,7 @@ from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
 from services.projection.feeding import Pages
 from services.projection.versions import ReadDatabase
-from services.projection.views.analytics import ANALYTICS
+from services.projection.views.analytics import ANALYTICS_VIEW
 from services.query.app import create_app
 from tests.services.read_side import ADDRESS, AT, CARD, VAULT_KEY, started
 from tests.tokens import TRUST, authorization
@@ -218,11 +218,13 @@ async def tell(dsn_of: Any) -> int:
 async def project(dsn_of: Any) -> tuple[int, float]:
     """The month by the real fold; how many events that were, and how long it took in seconds."""
     reader, read = PostgresEventReader(dsn_of("log", "projection")), ReadDatabase(dsn_of("read", "projection"))
-    pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS})
+    pages = Pages(
+        reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS_VIEW}
+    )
     await Builder(pages).prepare()
     total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True
     while more:
-        _, more = await pages.build(ANALYTICS, 1)
+        _, more = await pages.build(ANALYTICS_VIEW, 1)
     seconds = time.perf_counter() - began
     await read.close()
     await reader.close()

@@ -23,8 +23,7 @@ import httpx
 
 from services.kit.eventstore.grants import READ_ROLES, role_of
 from services.kit.eventstore.migrate import migrate_read
-from services.query.filters import OrderFilter
-from services.query.lists import SORTS
+from services.query.lists import SORTS, OrderFilter
 from services.query.paging import Sorting, digest_of
 from tests.bench.many_orders import fill
 from tests.tokens import KEY, authorization, jwk, key_set

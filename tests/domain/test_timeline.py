@@ -18,8 +18,9 @@ from services.fulfillment.saga import ORDER_SAGA
 from services.kit.domain.message import ERASED, Message, Money
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.privacy.encryption import personal_fields
-from services.projection.views.timeline import Moment, moment_of
+from services.projection.views.timeline import entry_of
 from services.projection.views.words import SILENT, STEPS, TOLD, words_of
+from services.read_model.timeline import TimelineEntry
 from tests.services.read_side import ADDRESS, checked, created, imported, reserved_items, started
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -140,10 +141,10 @@ def test_nothing_personal_is_told_so_that_an_erasure_changes_no_word(event: Mess
     assert words_of(without_personal(event)) == words_of(event)
 
 
-def moment(event: Message, service: str, **meta: str) -> Moment:
+def moment(event: Message, service: str, **meta: str) -> TimelineEntry:
     known = {"partitionkey": ID, "causationid": "/zerocart/fulfillment/fulfillment-ord_1:3", **meta}
     row = RecordedEvent(service, "s", 1, Position(1, 2, 3), event.type, AT, event.write(), json.dumps(known))
-    return moment_of(row, event)
+    return entry_of(row, event)
 
 
 CUSTOMER = {"authtype": "app_user", "authid": "usr_1"}

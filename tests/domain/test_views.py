@@ -15,11 +15,14 @@ from services.contracts import fulfillment, inventory, orders
 from services.kit.domain.message import Message
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
-from services.projection.views.counted import Counted, counted_after
+from services.projection.views.counted import counted_after
 from services.projection.views.customers import customer_after
-from services.projection.views.orders import Order, order_after
-from services.projection.views.stock import Stock, moved, stock_after
+from services.projection.views.orders import order_after
+from services.projection.views.stock import moved, stock_after
 from services.projection.views.words import words_of
+from services.read_model.analytics import Counted
+from services.read_model.orders import Order
+from services.read_model.stock import StockLevel
 from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, imported, reserved_items, started
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -53,8 +56,8 @@ def counted_of(*events: Message) -> Counted:
     return row
 
 
-def stock_of(*events: Message) -> Stock:
-    row: Stock | None = None
+def stock_of(*events: Message) -> StockLevel:
+    row: StockLevel | None = None
     for event in events:
         for change in moved(event):
             row = stock_after(row, change, event, AT)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -20,19 +19,10 @@ from starlette.requests import ClientDisconnect
 from services.contracts import orders, payments, users
 from services.kit.config.secrets import plain
 from services.kit.domain.message import Message, Money
-from services.query.analytics import Question, Sums
-from services.query.csv_export import Sheet, csv_wanted
+from services.query.analytics import Analytics, AnalyticsQuery
+from services.query.csv_export import CsvExport, csv_wanted
 from services.query.snapshots import EXPORT_ROWS, Snapshots
-from services.read_model.periods import (
-    COST,
-    balance,
-    cover,
-    days_to_decades,
-    days_to_years,
-    enclosing,
-    periods_of,
-    series,
-)
+from services.read_model.periods import cover, day_and_month, day_of, day_to_all_time, enclosing, series, week_of
 from tests.services.read_side import ADDRESS, CARD, ReadSide, confirmed, created, running, started
 from tests.tokens import authorization, customer
 
@@ -336,8 +326,8 @@ async def test_a_file_is_written_piece_by_piece(side: ReadSide, database) -> Non
     answer = await side.query.get(f"/analytics/orders?{ALL}&group_by=product", headers=CSV)
     assert len(answer.text.splitlines()) == many + 1
     snapshots = Snapshots(plain(database.read_dsn("query")))
-    question = Question(date(2020, 1, 1), date(2030, 1, 1), group="product")
-    async with Sums(snapshots).stream(question) as parts:
+    query = AnalyticsQuery(date(2020, 1, 1), date(2030, 1, 1), group="product")
+    async with Analytics(snapshots).stream(query) as parts:
         assert [len(part) async for part in parts] == [EXPORT_ROWS, EXPORT_ROWS, 7]
     await snapshots.close()
 
@@ -363,9 +353,9 @@ async def test_a_reader_that_leaves_lets_go_of_what_it_was_reading_from() -> Non
     async def never() -> Any:
         await asyncio.Event().wait()
 
-    sheet = await Sheet.of(opened(), ["a"])
+    export = await CsvExport.start(opened(), ["a"])
     with pytest.raises(ClientDisconnect):
-        await sheet({"type": "http", "asgi": {"spec_version": "2.4"}}, never, gone)
+        await export({"type": "http", "asgi": {"spec_version": "2.4"}}, never, gone)
     assert closed == ["parts", "connection"]
 
 
@@ -398,80 +388,69 @@ async def test_a_read_database_that_is_away(database) -> None:
 DAYS = st.dates(date(1, 1, 1), date(9999, 12, 31))
 
 
-@given(DAYS, st.integers(0, 1_200))
-@example(date(9999, 11, 1), 1_000)
-def test_a_cover_is_all_the_days_and_each_once(start: date, days: int) -> None:
-    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
-    wanted = {date.fromordinal(each) for each in range(start.toordinal(), end.toordinal())}
-    pieces = cover(start, end)
+def last_day(start: date, days: int) -> date:
+    return date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
+
+
+def days_in(start: date, end: date) -> list[date]:
+    return [date.fromordinal(each) for each in range(start.toordinal(), end.toordinal())]
+
+
+@given(DAYS, st.integers(0, 1_200), st.booleans())
+@example(date(9999, 11, 1), 1_000, True)
+@example(date(2024, 2, 2), 1_031, True)
+def test_a_cover_contains_each_day_of_a_range_once_and_no_other(start: date, days: int, years: bool) -> None:
+    end = last_day(start, days)
+    pieces = cover(start, end, years=years)
     assert len(set(pieces)) == len(pieces)
-    for day in wanted:
-        assert len(set(pieces) & set(periods_of(day))) == 1
-    counts = {4: 366, 7: 31, 10: 1}
-    assert sum(counts[len(piece)] for piece in pieces) >= len(wanted)
+    periods = day_to_all_time if years else day_and_month
+    for day in days_in(start, end):
+        assert len(set(pieces) & set(periods(day))) == 1
     outside = [date.fromordinal(each) for each in (start.toordinal() - 1, end.toordinal()) if 1 <= each <= 3_652_059]
-    assert not any(set(pieces) & set(periods_of(day)) for day in outside)
+    assert not any(set(pieces) & set(periods(day)) for day in outside)
 
 
-@given(DAYS, st.integers(1, 1_200))
-@example(date(9999, 11, 1), 1_000)
-@example(date(2024, 2, 2), 1_031)
-@example(date(2000, 1, 1), 226)
-def test_a_balance_leaves_all_the_days_and_each_once(start: date, days: int) -> None:
-    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
-    signs = Counter(dict[str, int]())
-    for piece, sign in balance(start, end):
-        signs[piece] += sign
-    around = range(max(start.toordinal() - 400, 1), min(end.toordinal() + 400, date.max.toordinal()))
-    for day in map(date.fromordinal, around):
-        assert sum(signs[period] for period in days_to_years(day)) == (start <= day < end), day
-    cost = sum(COST[len(piece)] for piece, _ in balance(start, end))
-    assert cost <= sum(COST[len(piece)] for piece in cover(start, end))
+def test_a_cover_has_the_longest_periods() -> None:
+    assert cover(date(2024, 2, 28), date(2026, 2, 2), years=True) == [
+        "2024-02-28", "2024-02-29", *(f"2024-{month:02}" for month in range(3, 13)), "2025", "2026-01", "2026-02-01",
+    ]  # fmt: skip
+    assert cover(date(2025, 1, 1), date(2026, 1, 1), years=False) == [f"2025-{month:02}" for month in range(1, 13)]
 
 
-@given(DAYS, st.integers(1, 9_000), st.booleans())
-@example(date(9999, 1, 1), 1_000, True)
-@example(date(2029, 12, 31), 800, True)
-def test_periods_that_enclose_a_range_hold_each_of_its_days(start: date, days: int, decades: bool) -> None:
-    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
-    periods = enclosing(start, end, decades=decades)
-    held = days_to_decades if decades else days_to_years
-    for day in map(date.fromordinal, range(start.toordinal(), end.toordinal())):
-        assert {*periods} & {*held(day)}, day
+@given(DAYS, st.integers(1, 9_000))
+@example(date(9999, 1, 1), 1_000)
+@example(date(2029, 12, 31), 800)
+def test_enclosing_periods_contain_each_day_of_a_range(start: date, days: int) -> None:
+    end = last_day(start, days)
+    periods = set(enclosing(start, end))
+    for day in days_in(start, end):
+        assert periods & set(day_to_all_time(day)), day
 
 
-def test_more_than_two_years_are_enclosed_by_decades() -> None:
-    assert enclosing(date(2026, 2, 2), date(2026, 11, 29), decades=True) == ["2026"]
-    assert enclosing(date(2025, 1, 1), date(2027, 1, 1), decades=True) == ["2025", "2026"]
-    assert enclosing(date(2024, 2, 2), date(2026, 11, 29), decades=True) == ["202"]
-    assert enclosing(date(2019, 6, 1), date(2030, 1, 2), decades=True) == ["201", "202", "203"]
-    assert enclosing(date(2025, 1, 1), date(2027, 1, 1), decades=False) == ["2025", "2026"]
+def test_half_a_year_is_enclosed_by_months_two_years_by_years_and_more_by_all_time() -> None:
+    assert enclosing(date(2026, 10, 30), date(2026, 11, 29)) == ["2026-10", "2026-11"]
+    assert enclosing(date(2025, 11, 30), date(2026, 5, 1)) == [
+        "2025-11", "2025-12", "2026-01", "2026-02", "2026-03", "2026-04",
+    ]  # fmt: skip
+    assert enclosing(date(2026, 2, 2), date(2026, 11, 29)) == ["2026"]
+    assert enclosing(date(2025, 11, 29), date(2026, 11, 29)) == ["2025", "2026"]
+    assert enclosing(date(2024, 12, 31), date(2026, 1, 2)) == ["all"]
 
 
-def test_ten_months_are_a_year_less_two() -> None:
-    assert set(balance(date(2026, 2, 2), date(2026, 11, 29))) == {
-        ("2026", 1), ("2026-01", -1), ("2026-02-01", -1), ("2026-12", -1), ("2026-11-29", -1), ("2026-11-30", -1),
-    }  # fmt: skip
-    assert balance(date(2026, 3, 1), date(2026, 5, 3)) == [
-        (each, 1) for each in cover(date(2026, 3, 1), date(2026, 5, 3))
-    ]
-
-
-@given(DAYS, st.integers(0, 400), st.sampled_from(("day", "week", "month")), st.booleans())
-@example(date(9999, 12, 1), 400, "week", True)
-@example(date(9999, 12, 1), 400, "month", True)
-def test_a_series_has_each_day_in_its_own_point(start: date, days: int, interval: Any, weeks: bool) -> None:
-    end = date.fromordinal(min(start.toordinal() + days, date.max.toordinal()))
-    points = dict(series(start, end, interval, weeks=weeks))
-    place = {"day": 0, "week": 1, "month": 2}[interval]
-    for each in range(start.toordinal(), end.toordinal()):
-        periods = periods_of(date.fromordinal(each))
-        (piece,) = set(points) & set(periods)
-        assert points[piece] == periods[place]
+@given(DAYS, st.integers(0, 400), st.sampled_from(("day", "week", "month")))
+@example(date(9999, 12, 1), 400, "week")
+@example(date(9999, 12, 1), 400, "month")
+def test_a_series_has_each_day_in_its_own_point(start: date, days: int, interval: Any) -> None:
+    end = last_day(start, days)
+    points = dict(series(start, end, interval))
+    for day in days_in(start, end):
+        (piece,) = set(points) & set(day_and_month(day))
+        assert points[piece] == {"day": str(day), "week": week_of(day), "month": str(day)[:7]}[interval]
 
 
 def test_an_instant_is_of_a_day_in_utc() -> None:
-    assert periods_of(at("2026-01-01T13:59:00+14:00").astimezone(UTC).date())[:2] == ("2025-12-31", "2026-W01")
+    day = day_of(at("2026-01-01T13:59:00+14:00"))
+    assert (day, week_of(day)) == (date(2025, 12, 31), "2026-W01")
 
 
 async def test_a_late_start_and_an_unknown_order_change_no_figure(side: ReadSide) -> None:

@@ -21,7 +21,7 @@ from services.kit.eventstore.postgres import PostgresEventReader
 from services.projection.building import Builder
 from services.projection.versions import Version
 from services.projection.views import VIEWS
-from services.projection.views.analytics import ANALYTICS
+from services.projection.views.analytics import ANALYTICS_VIEW
 from tests.conftest import Database, execute
 from tests.services import recount
 from tests.services.read_side import ADDRESS, AT, CARD, ReadSide, pages_of, running, started
@@ -196,7 +196,7 @@ async def compare(
             if restarts[step % len(restarts)]:
                 await pages.database.close()
                 pages = pages_of(database, reader)
-            version, more = await pages.build(ANALYTICS, 1, sizes[step % len(sizes)])
+            version, more = await pages.build(ANALYTICS_VIEW, 1, sizes[step % len(sizes)])
             assert version is not None
             await check(side, said, version.checkpoint, [turns[step % len(turns)]])
             if not more:
@@ -238,7 +238,7 @@ async def rebuilt_beside(side: ReadSide) -> None:
     await side.projection.post("/projection/views/analytics/rebuild", json={"then": "switch_if_equal"})
     shown = (await side.projection.get("/projection/views/analytics?wait_seconds=20")).json()["versions"]
     same = {"only_old": 0, "only_new": 0, "different": 0, "examples": None}
-    assert shown[-1]["compared"] == dict.fromkeys(VIEWS["analytics"].tables, same)
+    assert shown[-1]["compared"] == {table.name: same for table in VIEWS["analytics"].tables}
     assert shown[-1]["state"] == "serving"
 
 

@@ -29,11 +29,14 @@ from services.projection.reading import read
 from services.projection.versions import ReadDatabase
 from services.projection.view import person_erased
 from services.projection.views import VIEWS
-from services.projection.views.customers import Customer, customer_after
-from services.projection.views.orders import Line, Order, lines_of, order_after, order_of
-from services.projection.views.stock import Stock, moved, stock_after
-from services.projection.views.timeline import moment_of
+from services.projection.views.customers import customer_after
+from services.projection.views.orders import lines_of, order_after, order_of
+from services.projection.views.stock import moved, stock_after
+from services.projection.views.timeline import entry_of
 from services.projection.views.words import TOLD
+from services.read_model.customers import Customer
+from services.read_model.orders import Order, OrderLine
+from services.read_model.stock import StockLevel
 from tests.conftest import Database, Server, execute
 from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
 from tests.services.read_side import VAULT_KEY, ReadSide, running
@@ -54,9 +57,9 @@ class Folded:
     """The rows of all views, by nothing but the folds."""
 
     orders: dict[str, Order] = field(default_factory=dict)
-    lines: dict[str, Sequence[Line]] = field(default_factory=dict)
+    lines: dict[str, Sequence[OrderLine]] = field(default_factory=dict)
     timeline: list[Any] = field(default_factory=list)
-    stock: dict[str, Stock] = field(default_factory=dict)
+    stock: dict[str, StockLevel] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
 
     def take(self, event: RecordedEvent, message: Any) -> None:
@@ -66,7 +69,7 @@ class Folded:
             if (lines := lines_of(order, message)) is not None:
                 self.lines[key] = lines
         if type(message) in TOLD:
-            self.timeline.append(moment_of(event, message))
+            self.timeline.append(entry_of(event, message))
         for change in moved(message):
             self.stock[change[0]] = stock_after(self.stock.get(change[0]), change, message, event.time)
         customer_id = getattr(message, "customer_id", None)
@@ -111,11 +114,14 @@ async def rows_of(database: Database, state: str = "serving") -> Rows:
     try:
         versions = await connection.fetch("SELECT view, version FROM view_versions WHERE state = $1", state)
         return {
-            table: [
-                dict(row) for row in await connection.fetch(f"SELECT * FROM {name}_{number}.{table} ORDER BY {key}")
+            table.name: [
+                dict(row)
+                for row in await connection.fetch(
+                    f"SELECT * FROM {name}_{number}.{table.name} ORDER BY {', '.join(table.key)}"
+                )
             ]
             for name, number in versions
-            for table, key in VIEWS[name].tables.items()
+            for table in VIEWS[name].tables
         }
     finally:
         await connection.close()

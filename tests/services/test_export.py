@@ -15,9 +15,9 @@ import uvicorn
 
 from services.kit.config.secrets import plain
 from services.kit.domain.errors import Unavailable
-from services.query.filters import OrderFilter
-from services.query.paging import Window
-from services.query.queries import Reading
+from services.query.lists import OrderFilter
+from services.query.paging import PageRequest
+from services.query.queries import Queries
 from tests.services.read_side import ReadSide, running
 from tests.services.shop import placed, show
 from tests.tokens import authorization, customer
@@ -116,15 +116,15 @@ async def on_loopback(side: ReadSide) -> AsyncGenerator[httpx.AsyncClient]:
 async def test_exports_take_turns_and_keep_no_other_reader_waiting(side: ReadSide, monkeypatch) -> None:
     monkeypatch.setattr("services.query.snapshots.EXPORT_WAIT_SECONDS", 0.1)
     await show(side, placed("o1"))
-    reading = Reading(plain(side.database.read_dsn("query")))
-    async with reading.every_order(OrderFilter(), "total"), reading.every_order(OrderFilter(), "total"):
+    queries = Queries(plain(side.database.read_dsn("query")))
+    async with queries.every_order(OrderFilter(), "total"), queries.every_order(OrderFilter(), "total"):
         with pytest.raises(Unavailable) as refused:
-            await reading.every_order(OrderFilter(), "total").__aenter__()
+            await queries.every_order(OrderFilter(), "total").__aenter__()
         assert refused.value.code == "exports-busy"
-        assert len((await reading.orders(OrderFilter(), "total", Window())).rows) == 1
-    async with reading.every_order(OrderFilter(), "total") as parts:
+        assert len((await queries.orders(OrderFilter(), "total", PageRequest())).rows) == 1
+    async with queries.every_order(OrderFilter(), "total") as parts:
         assert len(await anext(parts)) == 1
-    await reading.close()
+    await queries.close()
 
 
 async def test_an_export_is_of_one_moment_and_ends_when_its_reader_leaves(side: ReadSide, database) -> None:

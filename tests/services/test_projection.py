@@ -46,9 +46,11 @@ async def rows_of(database) -> dict[str, list[tuple]]:
         versions = await connection.fetch("SELECT view, version FROM view_versions WHERE state = 'serving'")
         serving = {row["view"]: row["version"] for row in versions}
         found = {
-            table: await connection.fetch(f"SELECT * FROM {name}_{serving[name]}.{table} ORDER BY {key}")
+            table.name: await connection.fetch(
+                f"SELECT * FROM {name}_{serving[name]}.{table.name} ORDER BY {', '.join(table.key)}"
+            )
             for name, view in VIEWS.items()
-            for table, key in view.tables.items()
+            for table in view.tables
         }
     finally:
         await connection.close()

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from services.contracts import inventory
-from services.query import lists as listing
+from services.query.lists import SORTS
 from tests.services.read_side import ReadSide, checked, confirmed, counted, created, running, started
 
 ORDERS = 25
@@ -86,7 +86,7 @@ async def test_from_is_in_and_to_is_out(shop: ReadSide) -> None:
     assert [order["order_id"] for order in found["orders"]] == ["ord_03", "ord_04"]
 
 
-@pytest.mark.parametrize("name", listing.SORTS)
+@pytest.mark.parametrize("name", SORTS)
 async def test_every_sort_goes_both_ways(shop: ReadSide, name: str) -> None:
     up = (await shop.get(f"/orders?sort={name}&page_size=100"))["orders"]
     down = (await shop.get(f"/orders?sort=-{name}&page_size=100"))["orders"]

@@ -10,8 +10,7 @@ import pytest
 
 from services.contracts import orders, users
 from services.kit.config.secrets import plain
-from services.query import search as finding
-from services.query import search_terms as words
+from services.query import search, search_terms
 from services.query.highlights import marked
 from services.query.snapshots import Snapshot, Snapshots
 from services.read_model.terms import terms
@@ -83,8 +82,8 @@ FINDS = (
 def way(request, monkeypatch) -> str:
     """How matches are got at: the second is meant for words that more orders have than any test makes."""
     if request.param == "walked to":
-        monkeypatch.setattr(words, "LOOKED_UP_MAX", 0)
-        monkeypatch.setattr(words, "WALKED_FROM", 0)
+        monkeypatch.setattr(search_terms, "RARE_MAX", 0)
+        monkeypatch.setattr(search_terms, "SAMPLE_MATCHES_MIN", 0)
     return request.param
 
 
@@ -158,22 +157,22 @@ async def test_what_was_looked_for_instead_is_said(shop: ReadSide) -> None:
 
 
 async def test_what_is_common_is_seen_in_the_newest_orders(side: ReadSide, monkeypatch) -> None:
-    monkeypatch.setattr(words, "LOOKED_UP_MAX", 3)
-    monkeypatch.setattr(words, "SAMPLE", 4)
-    monkeypatch.setattr(words, "WALKED_FROM", 20)
+    monkeypatch.setattr(search_terms, "RARE_MAX", 3)
+    monkeypatch.setattr(search_terms, "SAMPLE", 4)
+    monkeypatch.setattr(search_terms, "SAMPLE_MATCHES_MIN", 3)
     await show(side, *(placed(f"o{n}", "red mug" if n > 2 else "red pot", *["blue cup"] * (n % 2)) for n in range(8)))
     common = {"red": True, "red mug": True, "mug": True, "pot": False, "blue": False, "red blue": False}
 
     async def look(at: Snapshot) -> dict[str, bool]:
-        return {text: (await words.meaning_of(at, f"{text} ", None)).common for text in common}
+        return {text: (await search_terms.search_terms(at, f"{text} ", None)).common for text in common}
 
     snapshots = Snapshots(plain(side.database.read_dsn("query")))
-    assert await snapshots.ask(look) == common
+    assert await snapshots.read(look) == common
     await snapshots.close()
 
 
 async def test_the_newest_that_match_are_ranked(side: ReadSide, monkeypatch, way: str) -> None:
-    monkeypatch.setattr(finding, "RANKED_MAX", 4)
+    monkeypatch.setattr(search, "RANKED_MAX", 4)
     created = [placed(f"o{n:02}", "red mug" if n % 3 else "blue mug") for n in range(30)]
     days = [AT - timedelta(days=60 - n // 2) for n in range(30)]  # two at a time
     await show(side, *(one.model_copy(update={"placed_at": day}) for one, day in zip(created, days, strict=True)))
@@ -208,7 +207,7 @@ async def test_a_customer_is_answered_from_their_own_words_alone(side: ReadSide)
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("sort", ["-relevance", "-created_at"])
 async def test_a_word_that_everything_has_is_ranked_and_counted_to_a_bound(side, monkeypatch, sort: str) -> None:
-    monkeypatch.setattr(finding, "RANKED_MAX", 7)
+    monkeypatch.setattr(search, "RANKED_MAX", 7)
     await show(side, *(placed(f"o{number:02}", "mug") for number in range(12)), placed("o99", "pot"))
     shown = (await side.query.get("/orders", params={"q": "mug", "sort": sort, "page_size": 3})).json()
     assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (7, "at_least", 3)

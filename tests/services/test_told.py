@@ -12,7 +12,8 @@ from services.kit.privacy.vault import PostgresVault
 from services.projection.past import READS, STREAMS
 from services.projection.reactions import TYPES
 from services.projection.reading import read
-from services.projection.views.timeline import TIMELINE, Moment, moment_of
+from services.projection.views.timeline import TIMELINE_VIEW, entry_of
+from services.read_model.timeline import TimelineEntry
 from tests.services.read_side import VAULT_KEY
 from tests.services.system import ADDRESS, System, order, running
 from tests.tokens import customer
@@ -34,14 +35,14 @@ async def place(system: System, body: dict[str, Any], **headers: str) -> str:
     return answer.json()["order_id"]
 
 
-async def told(database: Any, order_id: str) -> list[Moment]:
+async def told(database: Any, order_id: str) -> list[TimelineEntry]:
     """The timeline, of the streams of the order."""
     reader = PostgresEventReader(database.dsn("projection"))
     found = await reader.read_streams([stream.format(order_id) for stream in STREAMS])
     vault = PostgresVault(reader.connections, VAULT_KEY)
-    shown = await read(vault, READS, [event for event in found if event.type in TIMELINE.reads])
+    shown = await read(vault, READS, [event for event in found if event.type in TIMELINE_VIEW.reads])
     await reader.close()
-    return [moment_of(each.event, each.message) for each in shown if each.message]
+    return [entry_of(each.event, each.message) for each in shown if each.message]
 
 
 async def test_a_timeline_is_complete_when_its_order_comes_to_rest(database) -> None:
@@ -66,7 +67,7 @@ async def test_a_timeline_is_complete_when_its_order_comes_to_rest(database) -> 
         await reader.close()
     for name, order_id in placed.items():
         own = [event for event in every if json.loads(event.meta)["partitionkey"] == order_id]
-        shown = [event for event in own if event.type in TIMELINE.reads]
+        shown = [event for event in own if event.type in TIMELINE_VIEW.reads]
         nudges = [event for event in every if event.type in TYPES]
         assert len(shown) >= 4, name
         assert shown[-1].position <= nudges[-1].position, name

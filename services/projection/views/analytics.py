@@ -1,36 +1,49 @@
-"""The view `analytics`: sums over the orders by period, so that a question costs the same however many there are."""
+"""The view `analytics`: sums over the orders by day, and of products and customers by longer periods too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from operator import add, sub
 
 from services.contracts import fulfillment, orders, payments
 from services.kit.domain.message import Message
 from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard
-from services.projection.views.counted import Basket, Counted, Placed, basket_of, counted_after, names_in
-from services.projection.views.sums import (
+from services.projection.views.counted import (
+    Placed,
+    basket_of,
+    by_customer_of,
+    by_product_of,
+    by_status_of,
+    confirmation_of,
+    counted_after,
+    names_in,
+    outcome_of,
+)
+from services.projection.views.sums import Changes
+from services.read_model.analytics import (
     BASKETS,
     BY_CUSTOMER,
     BY_PRODUCT,
     BY_STATUS,
     CONFIRMATIONS,
     COUNTED,
-    NAMES,
-    Changes,
+    PRODUCT_NAMES,
+    Basket,
+    Counted,
     ProductName,
 )
-from services.read_model.periods import days_to_decades, days_to_years, periods_of
+from services.read_model.periods import day_and_month, day_to_all_time
 
-__all__ = ["ANALYTICS"]
+__all__ = ["ANALYTICS_VIEW"]
 
-DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND period = ANY($1::text[])"
+DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND day = ANY($1::date[])"
 
 
 async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     """Change the sums that these events change."""
-    changes = list(heard(page, ANALYTICS))
+    changes = list(heard(page, ANALYTICS_VIEW))
     before = await rows.find(COUNTED, {message.key_value for _, message in changes})
     after, new = dict(before), dict[str, Basket]()
     for event, message in changes:
@@ -51,40 +64,43 @@ async def _baskets(
     rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], new: Mapping[str, Basket]
 ) -> Mapping[str, Basket]:
     """The baskets of the orders that change the sums of their products."""
-    moved = [
-        row.order_id for row in changed if (old := before.get(row.order_id)) is not None and old.outcome != row.outcome
-    ]
+    known = [(before[row.order_id], row) for row in changed if row.order_id in before]
+    moved = [new.order_id for old, new in known if outcome_of(old) != outcome_of(new)]
     return {**await rows.find(BASKETS, moved), **new}
 
 
 async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
-    known = await rows.find(NAMES, names)
+    known = await rows.find(PRODUCT_NAMES, names)
     named = [ProductName(*each) for each in names.items()]
-    await rows.put(NAMES, [each for each in named if known.get(each.product_id) != each])
+    await rows.put(PRODUCT_NAMES, [each for each in named if known.get(each.product_id) != each])
 
 
 async def _increase(
     rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], baskets: Mapping[str, Basket]
 ) -> None:
-    by_status, by_product = Changes(BY_STATUS, periods_of), Changes(BY_PRODUCT, days_to_years)
-    by_customer, confirmations = Changes(BY_CUSTOMER, days_to_decades), Changes(CONFIRMATIONS, periods_of)
+    by_status, by_product = Changes(BY_STATUS, _day_alone), Changes(BY_PRODUCT, day_and_month)
+    by_customer, confirmations = Changes(BY_CUSTOMER, day_to_all_time), Changes(CONFIRMATIONS, _day_alone)
     steps = [(before.get(new.order_id), new) for new in changed]
     for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
         if row is None:
             continue
-        by_status.count(how, row.placed_on, row.by_status())
-        by_customer.count(how, row.placed_on, row.by_customer())
-        confirmations.count(how, row.placed_on, row.confirmation())
+        by_status.count(how, row.placed_on, by_status_of(row))
+        by_customer.count(how, row.placed_on, by_customer_of(row))
+        confirmations.count(how, row.placed_on, confirmation_of(row))
         if basket := baskets.get(row.order_id):
-            for found in row.by_product(basket):
+            for found in by_product_of(row, basket):
                 by_product.count(how, row.placed_on, found)
     statuses = by_status.rows()
     await rows.increase(BY_STATUS, statuses)
-    if left := {each.period for each in statuses if each.orders < 0}:
+    if left := {each.day for each in statuses if each.orders < 0}:
         await rows.execute(DELETE_EMPTY, sorted(left))
     await rows.increase(BY_PRODUCT, by_product.rows())
     await rows.increase(BY_CUSTOMER, by_customer.rows())
     await rows.increase(CONFIRMATIONS, confirmations.rows())
+
+
+def _day_alone(day: date) -> tuple[date]:
+    return (day,)
 
 
 HEARS: Sequence[type[Message]] = (
@@ -92,13 +108,10 @@ HEARS: Sequence[type[Message]] = (
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunStarted, payments.ProviderReported,
 )  # fmt: skip
-ANALYTICS = View(
+ANALYTICS_VIEW = View(
     name="analytics",
-    revision=3,
-    tables={
-        table.name: ", ".join(table.key)
-        for table in (COUNTED, BASKETS, NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS)
-    },
+    revision=4,
+    tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
     hears={model.type: model for model in HEARS},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)
     also={payments.PaymentRefunded.type: payments.PaymentRefunded},

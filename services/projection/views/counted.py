@@ -9,16 +9,20 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
+from services.read_model.analytics import Basket, Counted
 from services.read_model.periods import day_of
 
-__all__ = ["BUCKETS", "Basket", "Counted", "Numbers", "Placed", "basket_of", "counted_after", "goods_in", "names_in"]
+__all__ = [
+    "BUCKETS", "Numbers", "Placed", "basket_of", "by_customer_of", "by_product_of", "by_status_of", "confirmation_of",
+    "counted_after", "goods_in", "names_in", "outcome_of",
+]  # fmt: skip
 
 SOLD = frozenset({"confirmed", "shipped", "delivered"})
 STATUS_AFTER: Mapping[type[Message], str] = {
@@ -44,64 +48,44 @@ Numbers = tuple[int | Decimal, ...]
 """What one order adds to a row of sums, column by column."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """A row of `counted`; `seconds` is how long it took to be confirmed after it had come in."""
-
-    order_id: str
-    customer_id: str | None
-    country: str
-    currency: str
-    status: str
-    total: Decimal
-    refunded: Decimal
-    placed_on: date
-    created_at: datetime
-    seconds: Decimal | None
-
-    @property
-    def outcome(self) -> tuple[int, int, int, int]:
-        """One or zero each: sold, cancelled, failed, given money back."""
-        return (
-            int(self.status in SOLD),
-            int(self.status == "cancelled"),
-            int(self.status == "failed"),
-            int(self.refunded > 0),
-        )
-
-    def by_status(self) -> tuple[tuple[str, ...], Numbers]:
-        """Its key and its numbers in the sums by status."""
-        return (self.currency, self.country, self.status), (1, int(self.refunded > 0), self.total, self.refunded)
-
-    def by_customer(self) -> tuple[tuple[str, ...], Numbers] | None:
-        """The same in those by customer; None for a guest's."""
-        if self.customer_id is None:
-            return None
-        revenue = self.total - self.refunded if self.status in SOLD else NOTHING
-        return (self.currency, self.customer_id), (1, *self.outcome, self.total, revenue, self.refunded)
-
-    def by_product(self, basket: Basket) -> Iterator[tuple[tuple[str, ...], Numbers]]:
-        """The same in those by product: exact values of lines, from which no refund is taken off."""
-        sold, *rest = self.outcome
-        for product_id, units, value in goods_in(basket):
-            revenue = value if sold else NOTHING
-            yield (self.currency, product_id), (1, sold, *rest, units, units * sold, value, revenue)
-
-    def confirmation(self) -> tuple[tuple[int, ...], Numbers] | None:
-        """Its bucket and its numbers in the histogram of times to confirm; None before it is confirmed."""
-        if self.seconds is None:
-            return None
-        bucket = min(bisect_left(BUCKETS, self.seconds), len(BUCKETS) - 1)
-        over = BUCKETS[bucket - 1] if bucket else 0
-        return (over, BUCKETS[bucket]), (1, self.seconds)
+def outcome_of(order: Counted) -> tuple[int, int, int, int]:
+    """One or zero each: sold, cancelled, failed, refunded."""
+    return (
+        int(order.status in SOLD),
+        int(order.status == "cancelled"),
+        int(order.status == "failed"),
+        int(order.refunded > 0),
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Basket:
-    """A row of `baskets`: the goods of an order, by product, as a JSON text."""
+def by_status_of(order: Counted) -> tuple[tuple[str, ...], Numbers]:
+    """The key and the numbers that an order adds to the sums by status."""
+    return (order.currency, order.country, order.status), (1, int(order.refunded > 0), order.total, order.refunded)
 
-    order_id: str
-    lines: str
+
+def by_customer_of(order: Counted) -> tuple[tuple[str, ...], Numbers] | None:
+    """The same for the sums by customer; None for a guest's order."""
+    if order.customer_id is None:
+        return None
+    revenue = order.total - order.refunded if order.status in SOLD else NOTHING
+    return (order.currency, order.customer_id), (1, *outcome_of(order), order.total, revenue, order.refunded)
+
+
+def by_product_of(order: Counted, basket: Basket) -> Iterator[tuple[tuple[str, ...], Numbers]]:
+    """The same for the sums by product: exact values of lines, before any refund."""
+    sold, *rest = outcome_of(order)
+    for product_id, units, value in goods_in(basket):
+        revenue = value if sold else NOTHING
+        yield (order.currency, product_id), (1, sold, *rest, units, units * sold, value, revenue)
+
+
+def confirmation_of(order: Counted) -> tuple[tuple[int, ...], Numbers] | None:
+    """The same for the histogram of times to confirm; None before the order is confirmed."""
+    if order.seconds is None:
+        return None
+    bucket = min(bisect_left(BUCKETS, order.seconds), len(BUCKETS) - 1)
+    over = BUCKETS[bucket - 1] if bucket else 0
+    return (over, BUCKETS[bucket]), (1, order.seconds)
 
 
 def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted | None:

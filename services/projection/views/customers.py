@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from services.contracts import orders, users
 from services.kit.domain.message import Message
-from services.projection.rows import Rows, Table
+from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard, person_erased
+from services.read_model.customers import CUSTOMERS, Customer
 
-__all__ = ["CUSTOMERS", "Customer", "customer_after"]
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """A row of `customers`."""
-
-    customer_id: str
-    customer_name: str | None
-    email: str | None
-    orders: int
-    first_order_at: datetime
-    last_order_at: datetime
+__all__ = ["CUSTOMERS_VIEW", "customer_after"]
 
 
 def customer_after(row: Customer | None, event: Message, at: datetime) -> Customer | None:
@@ -37,21 +25,17 @@ def customer_after(row: Customer | None, event: Message, at: datetime) -> Custom
     return Customer(event.customer_id, name, email, (row.orders if row else 0) + 1, first, last)
 
 
-CUSTOMER_TABLE = Table("customers", Customer, "text text text integer timestamptz timestamptz", ("customer_id",))
-ERASE = "UPDATE {schema}.customers SET email = NULL, customer_name = NULL WHERE customer_id = ANY($1::text[])"
-
-
 async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     """Change the rows that these events change."""
-    changes = list(heard(page, CUSTOMERS))
-    found = await rows.find(CUSTOMER_TABLE, {key for _, message in changes if (key := _customer_of(message))})
+    changes = list(heard(page, CUSTOMERS_VIEW))
+    found = await rows.find(CUSTOMERS, {key for _, message in changes if (key := _customer_of(message))})
     for event, message in changes:
         customer_id = _customer_of(message)
         if customer_id and (customer := customer_after(found.get(customer_id), message, event.time)):
             found[customer_id] = customer
-    await rows.put(CUSTOMER_TABLE, list(found.values()))
+    await rows.put(CUSTOMERS, list(found.values()))
     if erased := [person for _, message in changes if (person := person_erased(message))]:
-        await rows.execute(ERASE, erased)
+        await rows.erase(CUSTOMERS, "customer_id = ANY($1::text[])", erased)
 
 
 def _customer_of(message: Message) -> str | None:
@@ -59,10 +43,10 @@ def _customer_of(message: Message) -> str | None:
 
 
 HEARS: Sequence[type[Message]] = (orders.OrderCreated, orders.OrderImported, users.UserDeleted, users.PersonErased)
-CUSTOMERS = View(
+CUSTOMERS_VIEW = View(
     name="customers",
     revision=3,
-    tables={"customers": "customer_id"},
+    tables=(CUSTOMERS,),
     hears={model.type: model for model in HEARS},
     feed=feed,
 )

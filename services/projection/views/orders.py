@@ -3,56 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from decimal import Decimal
 
 from services.contracts import fulfillment, orders, users
-from services.kit.domain.message import ERASED, Message
+from services.kit.domain.message import Message
 from services.kit.saga import messages as saga
-from services.projection.rows import Rows, Table
+from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard, person_erased
 from services.projection.views.texts import refresh
+from services.read_model.orders import ORDER_LINES, ORDER_TEXTS, ORDERS, VOCABULARY, Order, OrderLine
 
-__all__ = ["ORDERS", "Line", "Order", "lines_of", "order_after", "order_of"]
+__all__ = ["ORDERS_VIEW", "lines_of", "order_after", "order_of"]
 
 LOOKED_INTO = "being looked into: "
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """A row of `orders`; `number` is what an imported order is called in the system `source`."""
-
-    order_id: str
-    customer_id: str | None
-    email: str | None
-    customer_name: str | None
-    status: str
-    reason: str | None
-    total: Decimal
-    currency: str
-    city: str
-    country: str
-    priority: str
-    line_count: int
-    tracking_number: str | None
-    created_at: datetime
-    updated_at: datetime
-    source: str | None
-    number: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of `order_lines`; `created_at` is the order's."""
-
-    order_id: str
-    line: int
-    product_id: str
-    product_name: str
-    quantity: int
-    unit_price: Decimal
-    created_at: datetime
 
 
 def order_of(event: Message) -> str | None:
@@ -150,38 +114,27 @@ def _updated(row: Order, event: orders.OrderUpdated, at: datetime) -> Order:
     )
 
 
-def lines_of(order: Order, event: Message) -> list[Line] | None:
+def lines_of(order: Order, event: Message) -> list[OrderLine] | None:
     """All the lines that an order, as it is after an event, has then; None if the event does not change them."""
     if not isinstance(event, orders.OrderDetails):
         return None
     return [
-        Line(
+        OrderLine(
             order.order_id, number, line.product_id, line.product_name, line.quantity, line.unit_price, order.created_at
         )
         for number, line in enumerate(event.lines, 1)
     ]
 
 
-ORDER_TABLE = Table(
-    "orders", Order,
-    "text text text text text text numeric text text text text integer text timestamptz timestamptz text text",
-    ("order_id",),
-)  # fmt: skip
-LINE_TABLE = Table(
-    "order_lines", Line, "text integer text text integer numeric timestamptz", ("order_id", "line"),
-)  # fmt: skip
-ERASE = """
-    UPDATE {schema}.orders SET email = NULL, customer_name = NULL, city = $2
-    WHERE coalesce(customer_id, '') = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])
-    RETURNING order_id
-"""
+WHOSE = "coalesce(customer_id, '') = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])"
+"""True of the orders of these people: customers, or guests, who are identified by their orders."""
 
 
 async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     """Change the rows that these events change."""
-    changes = list(heard(page, ORDERS))
-    found = await rows.find(ORDER_TABLE, {key for _, message in changes if (key := order_of(message))})
-    lines: dict[str, Sequence[Line]] = {}
+    changes = list(heard(page, ORDERS_VIEW))
+    found = await rows.find(ORDERS, {key for _, message in changes if (key := order_of(message))})
+    lines: dict[str, Sequence[OrderLine]] = {}
     reworded: set[str] = set()
     for event, message in changes:
         order_id = order_of(message)
@@ -191,11 +144,11 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
                 lines[order_id] = written
         if order_id and isinstance(message, orders.OrderUpdated):
             reworded.add(order_id)
-    await rows.put(ORDER_TABLE, list(found.values()))
-    await rows.remove(LINE_TABLE, list(lines))
-    await rows.add(LINE_TABLE, [line for of_one in lines.values() for line in of_one])
+    await rows.put(ORDERS, list(found.values()))
+    await rows.remove(ORDER_LINES, list(lines))
+    await rows.add(ORDER_LINES, [line for of_one in lines.values() for line in of_one])
     if erased := [person for _, message in changes if (person := person_erased(message))]:
-        reworded.update(row["order_id"] for row in await rows.fetch(ERASE, erased, ERASED))
+        reworded.update(await rows.erase(ORDERS, WHOSE, erased))
     names = {order_id: [line.product_name for line in of_one] for order_id, of_one in lines.items()}
     await refresh(rows, reworded | set(lines), names)
 
@@ -207,15 +160,10 @@ HEARS: Sequence[type[Message]] = (
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
     users.UserDeleted, users.PersonErased,
 )  # fmt: skip
-ORDERS = View(
+ORDERS_VIEW = View(
     name="orders",
     revision=4,
-    tables={
-        "orders": "order_id",
-        "order_lines": "order_id, line",
-        "order_texts": "order_id",
-        "vocabulary": "term",
-    },
+    tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
     hears={model.type: model for model in HEARS},
     feed=feed,
 )

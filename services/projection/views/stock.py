@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from services.contracts import inventory
 from services.kit.domain.message import Message
-from services.projection.rows import Rows, Table
+from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard
+from services.read_model.stock import STOCK, StockLevel
 
-__all__ = ["STOCK", "Stock", "moved", "products_of", "stock_after"]
-
-
-@dataclass(frozen=True, slots=True)
-class Stock:
-    """A row of `stock`."""
-
-    product_id: str
-    product_name: str | None
-    on_hand: int
-    reserved: int
-    low_below: int
-    updated_at: datetime
+__all__ = ["STOCK_VIEW", "moved", "products_of", "stock_after"]
 
 
 def moved(event: Message) -> Iterator[tuple[str, int, int]]:
@@ -50,43 +39,40 @@ def products_of(event: Message) -> set[str]:
     return {product for product, _, _ in moved(event)}
 
 
-def stock_after(row: Stock | None, change: tuple[str, int, int], event: Message, at: datetime) -> Stock:
+def stock_after(row: StockLevel | None, change: tuple[str, int, int], event: Message, at: datetime) -> StockLevel:
     """A product's row after one of the changes that an event moves; a count replaces what is on hand.
 
     What is reserved is only ever summed: a reservation may stand before a count in the log and yet have come after it,
     because it had waited for the product's row with the older transaction id.
     """
     product_id, on_hand, reserved = change
-    row = row or Stock(product_id, None, 0, 0, 0, at)
+    row = row or StockLevel(product_id, None, 0, 0, 0, at)
     if isinstance(event, inventory.StockSet):
         name = event.product_name or row.product_name
         # a difference, because the log may hold a count and a reservation that raced in the order of their locks
         level = event.on_hand if event.delta is None else row.on_hand + on_hand
         return replace(row, product_name=name, on_hand=level, low_below=event.low_below, updated_at=at)
-    return Stock(product_id, row.product_name, row.on_hand + on_hand, row.reserved + reserved, row.low_below, at)
-
-
-STOCK_TABLE = Table("stock", Stock, "text text integer integer integer timestamptz", ("product_id",))
+    return StockLevel(product_id, row.product_name, row.on_hand + on_hand, row.reserved + reserved, row.low_below, at)
 
 
 async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     """Change the rows that these events change."""
-    changes = list(heard(page, STOCK))
-    found = await rows.find(STOCK_TABLE, {key for _, message in changes for key in products_of(message)})
+    changes = list(heard(page, STOCK_VIEW))
+    found = await rows.find(STOCK, {key for _, message in changes for key in products_of(message)})
     for event, message in changes:
         for change in moved(message):
             found[change[0]] = stock_after(found.get(change[0]), change, message, event.time)
-    await rows.put(STOCK_TABLE, list(found.values()))
+    await rows.put(STOCK, list(found.values()))
 
 
 HEARS: Sequence[type[Message]] = (
     inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
     inventory.ReservationCommitted, inventory.ReservationExpired,
 )  # fmt: skip
-STOCK = View(
+STOCK_VIEW = View(
     name="stock",
     revision=1,
-    tables={"stock": "product_id"},
+    tables=(STOCK,),
     hears={model.type: model for model in HEARS},
     feed=feed,
 )

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 
 from services.kit.domain.message import ERASED
-from services.projection.rows import Rows, Table
+from services.projection.rows import Rows
+from services.read_model.orders import ORDER_TEXTS, VOCABULARY, OrderText, Term
 from services.read_model.terms import terms
 
-__all__ = ["Text", "refresh"]
+__all__ = ["refresh"]
 
 GAP_POSITIONS = 8
 POSITION_MAX = 16_383
@@ -35,23 +34,7 @@ ORDERS = (
     "SELECT order_id, created_at, customer_name, city, number FROM {schema}.orders WHERE order_id = ANY($1::text[])"
 )
 KNOWN = "SELECT order_id, tsvector_to_array(document) FROM {schema}.order_texts WHERE order_id = ANY($1::text[])"
-COUNT = """
-    INSERT INTO {schema}.vocabulary AS known (term, orders) SELECT * FROM unnest($1::text[], $2::integer[])
-    ON CONFLICT (term) DO UPDATE SET orders = known.orders + excluded.orders
-"""
 FORGET = "DELETE FROM {schema}.vocabulary WHERE orders = 0 AND term = ANY($1::text[])"
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A row of `order_texts`."""
-
-    order_id: str
-    created_at: datetime
-    document: str
-
-
-TEXT_TABLE = Table("order_texts", Text, "text timestamptz tsvector", ("order_id",))
 
 
 async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequence[str]]) -> None:
@@ -66,8 +49,8 @@ async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequ
         for row in orders
     }
     before = {row[0]: set(row[1]) for row in await rows.fetch(KNOWN, wanted)}
-    texts = [Text(row["order_id"], row["created_at"], _written(documents[row["order_id"]])) for row in orders]
-    await rows.put(TEXT_TABLE, texts)
+    texts = [OrderText(row["order_id"], row["created_at"], _written(documents[row["order_id"]])) for row in orders]
+    await rows.put(ORDER_TEXTS, texts)
     await _count(rows, [(before.get(each, set[str]()), set(document)) for each, document in documents.items()])
 
 
@@ -115,8 +98,6 @@ async def _count(rows: Rows, changes: Iterable[tuple[set[str], set[str]]]) -> No
         counted.update(after - before)
         counted.subtract(before - after)
         gone |= before - after
-    terms_moved = sorted(term for term, moved in counted.items() if moved)
-    if terms_moved:
-        await rows.execute(COUNT, terms_moved, [counted[term] for term in terms_moved])
+    await rows.increase(VOCABULARY, [Term(*each) for each in sorted(counted.items()) if each[1]])
     if gone:
         await rows.execute(FORGET, sorted(gone))

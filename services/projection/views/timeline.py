@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from pydantic_core import from_json
 
@@ -13,31 +11,12 @@ from services.kit.domain.message import Message
 from services.kit.domain.principal import Principal, PrincipalKind
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.wire.cloudevents import source_of
-from services.projection.rows import Rows, Table
+from services.projection.rows import Rows
 from services.projection.view import Shown, View, heard
 from services.projection.views.words import TOLD, Words, words_of
+from services.read_model.timeline import TIMELINE, TimelineEntry
 
-__all__ = ["TIMELINE", "Moment", "moment_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A row of `timeline`.
-
-    `who` did it; if that was one of us or a provider, `on_behalf_of` is whose wish it follows from. `by` is the id of
-    whoever wished it, which is for those who run the shop. Events of before 2026-12 do not say who wished them.
-    """
-
-    order_id: str
-    position: str
-    time: datetime
-    service: str
-    type: str
-    who: str
-    on_behalf_of: str | None
-    by: str | None
-    words: str
-    why: str | None
+__all__ = ["TIMELINE_VIEW", "entry_of"]
 
 
 PEOPLE: Mapping[PrincipalKind, str] = {"app_user": "customer", "user": "operator"}
@@ -47,14 +26,14 @@ OF_THEIR_OWN = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderRep
 """What somebody outside did without anybody's asking."""
 
 
-def moment_of(event: RecordedEvent, message: Message) -> Moment:
+def entry_of(event: RecordedEvent, message: Message) -> TimelineEntry:
     """What the timeline says of an event."""
     told = words_of(message)
     meta: Mapping[str, str] = from_json(event.meta)
     principal = Principal.of(meta)
     who, wish = _doers(event, message, told, meta, principal and PEOPLE[principal.kind])
     by = principal.id if principal and not isinstance(message, OF_THEIR_OWN) else ""
-    return Moment(
+    return TimelineEntry(
         order_id=message.key_value,
         position=str(event.position),
         time=event.time,
@@ -79,14 +58,9 @@ def _doers(
     return told.doer or ZEROCART, person
 
 
-MOMENT_TABLE = Table(
-    "timeline", Moment, "text text timestamptz text text text text text text text", ("order_id", "position")
-)
-
-
 async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     """Add what happened."""
-    await rows.add(MOMENT_TABLE, [moment_of(event, message) for event, message in heard(page, TIMELINE)])
+    await rows.add(TIMELINE, [entry_of(event, message) for event, message in heard(page, TIMELINE_VIEW)])
 
 
 HEARS: Sequence[type[Message]] = (
@@ -99,10 +73,10 @@ HEARS: Sequence[type[Message]] = (
     inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
     shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
 )  # fmt: skip
-TIMELINE = View(
+TIMELINE_VIEW = View(
     name="timeline",
     revision=2,
-    tables={"timeline": "order_id, position"},
+    tables=(TIMELINE,),
     hears={model.type: model for model in HEARS},
     also={model.type: model for model in TOLD if model not in HEARS},
     feed=feed,

@@ -1,0 +1,78 @@
+"""Rows of the read model as answers over REST, and their columns as fields of typed answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from services.kit.rest import answers
+from services.kit.rest.params import shown_money
+from services.read_model.table import Column, Table
+
+__all__ = ["columns_of", "shown"]
+
+MONEY_TYPE = "numeric(18, 6)"
+Body = TypeVar("Body", bound=type)
+
+
+def shown(table: Table[Any], row: Mapping[str, Any], currency: str = "") -> dict[str, Any]:
+    """A row as an answer shows it; `currency` is that of its amounts if the row has no such column.
+
+    Members of the row that are no columns of the table are left out.
+    """
+    plain, amounts = _answered(table)
+    currency = currency or row.get("currency", "")
+    return {
+        **{name: row[column] for name, column in plain},
+        **{name: shown_money(row[column], currency) for name, column in amounts},
+    }
+
+
+def columns_of(table: Table[Any]) -> Callable[[Body], Body]:
+    """A decorator that adds the columns of a table, as `shown` makes them, to the fields of a TypedDict."""
+
+    def add(body: Any) -> Any:
+        columns = {name: _field(column) for column in table.columns if (name := _name(column))}
+        body.__annotations__ = {**columns, **body.__annotations__}
+        body.__required_keys__ |= frozenset(columns)
+        return body
+
+    return add
+
+
+@lru_cache
+def _answered(table: Table[Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """Plain columns and amounts, each with its name in answers."""
+    named = [(name, column) for column in table.columns if (name := _name(column))]
+    plain = [(name, column.name) for name, column in named if column.type != MONEY_TYPE]
+    return plain, [(name, column.name) for name, column in named if column.type == MONEY_TYPE]
+
+
+def _name(column: Column) -> str:
+    return column.name if column.about.answered is None else column.about.answered
+
+
+def _field(column: Column) -> Any:
+    """The type of a column in answers, with its description."""
+    about = column.about
+    kind: Any = Literal[about.one_of] if about.one_of else _type(column)
+    examples = [about.example] if about.example else None
+    return Annotated[
+        kind | None if column.nullable else kind, Field(description=about.description or None, examples=examples)
+    ]
+
+
+def _type(column: Column) -> Any:
+    match column.base_type:
+        case "integer" | "bigint":
+            return Annotated[int, Field(ge=column.minimum)]
+        case "numeric":
+            return answers.Money
+        case "timestamptz":
+            return Annotated[datetime, Field(examples=["2026-11-23T12:00:00Z"])]
+        case _:
+            return str

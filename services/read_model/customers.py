@@ -1,0 +1,25 @@
+"""The table of the view `customers`: who has ordered, how often and since when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from services.read_model.table import About, Count, Id, Instant, Table, Text
+
+__all__ = ["CUSTOMERS", "Customer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer with an account who has placed at least one order."""
+
+    customer_id: Id
+    customer_name: Annotated[Text | None, About(personal=True)]
+    email: Annotated[Text | None, About(personal=True)]
+    orders: Count
+    first_order_at: Instant
+    last_order_at: Instant
+
+
+CUSTOMERS = Table("customers", "customers", Customer, ("customer_id",))

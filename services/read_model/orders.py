@@ -1,0 +1,104 @@
+"""The tables of the view `orders`: orders as they are now, their lines, and the text index that searches use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from services.read_model.table import About, Count, Document, Id, Instant, Money, Number, Table, Text
+
+__all__ = ["ORDERS", "ORDER_LINES", "ORDER_TEXTS", "VOCABULARY", "Order", "OrderLine", "OrderText", "Term"]
+
+STATUSES = ("draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it is now."""
+
+    order_id: Annotated[Id, About(example="ord_iwc61wrq2spsmypx929bhj947yw")]
+    customer_id: Annotated[Id | None, About("null if a guest placed the order.")]
+    customer_name: Annotated[Text | None, About(personal=True)]
+    email: Annotated[Text | None, About(personal=True)]
+    status: Annotated[Id, About(one_of=STATUSES)]
+    reason: Annotated[Text | None, About("Why the order was cancelled or failed, or why staff look into it.")]
+    total: Money
+    currency: Annotated[Id, About(answered="")]  # answers show it within each amount
+    city: Annotated[Text, About(personal=True)]
+    country: Id
+    priority: Annotated[Text, About(one_of=("standard", "express"))]
+    line_count: Number
+    tracking_number: Text | None
+    created_at: Annotated[Instant, About("When the order was placed.")]
+    updated_at: Instant
+    source: Annotated[Id | None, About("The system from which the order was imported.", since=4)]
+    number: Annotated[Id | None, About("The number of the order in that system.", since=4)]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderLine:
+    """A line of an order; `created_at` repeats the order's, so that one index serves lists of orders by product."""
+
+    order_id: Annotated[Id, About(answered="")]
+    line: Annotated[Number, About("The place of the line in the order, from 1.")]
+    product_id: Id
+    product_name: Text
+    quantity: Number
+    unit_price: Money
+    created_at: Annotated[Instant, About(answered="")]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderText:
+    """The search document of an order.
+
+    It has a table of its own: an order changes often and its text hardly ever, and each change of the row would have to
+    update the index of every term.
+    """
+
+    order_id: Id
+    created_at: Instant
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """How many orders have a term; a term that no order has any more has no row."""
+
+    term: Id
+    orders: Count
+
+
+# each sort of the list of orders, with its ties, walks along one of these indexes in either direction; so does a filter
+# by one value
+ORDERS = Table(
+    "orders", "orders", Order, ("order_id",),
+    indexes={
+        "orders_by_time": "(created_at, order_id)",
+        "orders_by_update": "(updated_at, order_id)",
+        "orders_by_customer": "(coalesce(customer_id, ''), created_at, order_id)",
+        "orders_by_status": "(status, created_at, order_id)",
+        "orders_by_country": "(country, created_at, order_id)",
+        "orders_by_currency": "(currency, created_at, order_id)",
+        "orders_by_total": "(total, created_at, order_id)",
+        "orders_by_source": "(source, created_at, order_id) WHERE source IS NOT NULL",
+        "orders_by_number": "(number, created_at, order_id) WHERE number IS NOT NULL",
+    },
+)  # fmt: skip
+ORDER_LINES = Table(
+    "orders", "order_lines", OrderLine, ("order_id", "line"),
+    indexes={"lines_by_product": "(product_id, created_at, order_id)"},
+)  # fmt: skip
+ORDER_TEXTS = Table(
+    "orders", "order_texts", OrderText, ("order_id",),
+    indexes={
+        "order_texts_by_time": "(created_at, order_id)",
+        "order_texts_by_term": "USING gin (document)",
+    },
+    storage="toast_tuple_target = 8160",
+)  # fmt: skip
+VOCABULARY = Table(
+    "orders", "vocabulary", Term, ("term",),
+    indexes={"vocabulary_by_likeness": "USING gin (term public.gin_trgm_ops)"},
+    storage="fillfactor = 70",
+)  # fmt: skip
