@@ -13,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test demo up down chaos fuzz year bench promtool manifests openapi keep lock clean
+.PHONY: help setup check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -35,6 +35,9 @@ format: setup ## format and mend what can be mended
 
 test: setup ## every test, on real Postgres and Kafka
 	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos and not containers"
+
+test-fast: setup ## the pure tests (domain and sagas), in seconds
+	$(BIN)/pytest -n 2 tests/domain tests/sagas
 
 demo: $(if $(filter compose,$(STACK)),,setup) ## the main job: real orders through every service, then the books (ORDERS=n, STACK=compose)
 	$(if $(filter compose,$(STACK)),sh docker/demo.sh,$(BIN)/zerocart demo) $(if $(ORDERS),--orders $(ORDERS))
@@ -59,7 +62,7 @@ down-compose: secrets ## stop it; the data stays (docker compose down --volumes 
 
 test-containers: setup ## ports, image and compose on a container engine; skipped where there is none
 	$(BIN)/pytest tests/containers -m containers
-	ZEROCART_TEST_SERVERS=containers $(BIN)/pytest tests/ports tests/local/test_delivery_on_kafka.py \
+	ZEROCART_TEST_SERVERS=containers $(BIN)/pytest tests/ports tests/tools/test_delivery_on_kafka.py \
 		tests/services/test_query.py tests/services/test_projection.py
 
 chaos: setup ## kill and restart things while orders flow, then the books
@@ -89,6 +92,9 @@ keep: setup ## keep the shapes of new messages and the checksums of new migratio
 
 lock: setup ## pin what pyproject.toml names (UPGRADE=1 for the newest that fits)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+docs: setup ## build the documentation site into build/site; a broken link fails
+	sh scripts/site.sh
 
 clean: ## forget the virtual environment and caches
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

@@ -17,6 +17,8 @@ compile requirements-dev.txt --extra tracing --extra local --extra dev "$@"
 cp requirements-dev.txt requirements-local.txt
 cp requirements-dev.txt requirements-tools.txt
 cp requirements-dev.txt requirements.txt
+cp requirements-dev.txt requirements-docs.txt
 compile requirements-local.txt --extra tracing --extra local
 compile requirements-tools.txt --extra tracing --extra tools
 compile requirements.txt --extra tracing
+compile requirements-docs.txt --extra docs

@@ -1,4 +1,7 @@
-"""What inventory says: stock levels, and goods held for orders."""
+"""Messages about inventory: what the saga requests of the inventory service, and what inventory publishes.
+
+A request is a command: its model stands here, with the service that handles it, although fulfillment publishes it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints
 
+from services.contracts.fulfillment import WantedItem
 from services.kit.domain.message import Instant, Message, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
     "CheckedItem",
+    "InventoryCheck",
     "InventoryCheckFailed",
     "InventoryChecked",
+    "InventoryRelease",
     "InventoryReleased",
     "ReservationCommitted",
     "ReservationExpired",
@@ -26,7 +32,7 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_wh
 
 
 class CheckedItem(Value):
-    """How one product of an order fared; `available` is what was free before anything was held."""
+    """The stock of one product of an order; `available` is the number of units that were free before the check."""
 
     product_id: Sku
     requested: int
@@ -36,16 +42,35 @@ class CheckedItem(Value):
 
 
 class ReservedItem(Value):
-    """Goods held, let go or gone."""
+    """Units of one product that are reserved for an order, or were."""
 
     product_id: Sku
     quantity: int
 
 
-class InventoryChecked(saga.StepReply):
-    """Answer to inventory.check: everything is held, or (all_items_available false) nothing is.
+# Requests of the saga
 
-    `repeated` says that the goods were held before: another attempt asked again.
+
+class InventoryCheck(saga.StepRequest):
+    """Reserve all of `items`, or none."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.inventory.check.v1"
+    items: tuple[WantedItem, ...]
+
+
+class InventoryRelease(saga.StepRequest):
+    """Release what is reserved for the order, if anything."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.inventory.release.v1"
+
+
+# Replies to the saga
+
+
+class InventoryChecked(saga.StepReply):
+    """All items are reserved, or (`all_items_available` false) none is.
+
+    `repeated`: an earlier attempt had reserved them already.
     """
 
     type: ClassVar[str] = "zerocart.inventory.checked.v1"
@@ -57,15 +82,15 @@ class InventoryChecked(saga.StepReply):
 
 
 class InventoryCheckFailed(saga.StepReply):
-    """Answer to inventory.check: it could not be looked into."""
+    """The stock was not checked: the request came too late, or the reservation of the order is closed."""
 
     type: ClassVar[str] = "zerocart.inventory.check.failed.v1"
 
 
 class InventoryReleased(saga.StepReply):
-    """Answer to inventory.release: nothing is held for the order now; `items` were.
+    """Nothing is reserved for the order now; `items` were.
 
-    `restocked` says that they had left the shelf already and are back on it.
+    `restocked`: they had left the shelf already, and count as on the shelf again.
     """
 
     type: ClassVar[str] = "zerocart.inventory.released.v1"
@@ -73,8 +98,11 @@ class InventoryReleased(saga.StepReply):
     restocked: bool = False
 
 
+# Reservations
+
+
 class ReservationCommitted(Message):
-    """The goods have left the shelf for this order."""
+    """The reserved goods have left the shelf."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.committed.v1"
     key: ClassVar[str] = "order_id"
@@ -83,7 +111,7 @@ class ReservationCommitted(Message):
 
 
 class ReservationExpired(Message):
-    """Nobody came for the goods in time: they are free again."""
+    """The reservation was neither committed nor released in time: its goods are free again."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.expired.v1"
     key: ClassVar[str] = "order_id"
@@ -92,7 +120,7 @@ class ReservationExpired(Message):
 
 
 class ReservationExpiryDue(Message):
-    """Said by the scheduler: look for reservations that have expired by `due_at`."""
+    """The scheduler publishes this at `due_at`, so that inventory expires the reservations that are due by then."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.expiry_due.v1"
     key: ClassVar[str] = "bucket"
@@ -100,8 +128,11 @@ class ReservationExpiryDue(Message):
     due_at: Instant
 
 
+# Stock
+
+
 class StockSet(Message):
-    """So much is on the shelf, counted, which is `delta` more than was known; available is that less what is held."""
+    """Somebody counted `on_hand` units on the shelf, `delta` more than were known; `reserved` of them are reserved."""
 
     type: ClassVar[str] = "zerocart.inventory.stock.set.v1"
     key: ClassVar[str] = "product_id"
@@ -115,7 +146,7 @@ class StockSet(Message):
 
 
 class StockAdjusted(Message):
-    """`delta` more (or, negative, less) is on the shelf, for `reason`."""
+    """`delta` units were added to the shelf (taken from it, if negative), for `reason`."""
 
     type: ClassVar[str] = "zerocart.inventory.stock.adjusted.v1"
     key: ClassVar[str] = "product_id"

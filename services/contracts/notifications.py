@@ -4,10 +4,48 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from services.kit.domain.message import Message
+from services.contracts.fulfillment import PERSON_IN
+from services.contracts.orders import OrderLine
+from services.kit.domain.message import Message, Money, Personal
 from services.kit.saga import messages as saga
 
-__all__ = ["CancellationSent", "ConfirmationSent", "MailFailed", "OrderMailSent", "UserMailSent"]
+__all__ = [
+    "CancellationSend",
+    "CancellationSent",
+    "ConfirmationSend",
+    "ConfirmationSent",
+    "MailFailed",
+    "OrderMailSent",
+    "UserMailSent",
+]
+
+# Requests of the saga
+
+
+class ConfirmationSend(saga.StepRequest):
+    """Tell the customer that the order is confirmed."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.confirmation.send.v1"
+    person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    customer_id: str | None = None
+    email: Personal[str] | None = None
+    customer_name: Personal[str] | None = None
+    lines: tuple[OrderLine, ...]
+    total: Money
+
+
+class CancellationSend(saga.StepRequest):
+    """Tell the customer that the confirmation no longer holds."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.cancellation.send.v1"
+    person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    customer_id: str | None = None
+    email: Personal[str] | None = None
+    customer_name: Personal[str] | None = None
+    total: Money
+
+
+# Replies to the saga
 
 
 class ConfirmationSent(saga.StepReply):

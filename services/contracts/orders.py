@@ -1,4 +1,9 @@
-"""What orders says: an order's life as its customer sees it."""
+"""The events of orders: the life of an order as its customer sees it.
+
+A `...Fields` class declares what a REST request carries and what the events repeat unchanged. `services.orders.bodies`
+derives the request bodies from it, so a new field is declared here once. Its type must read every event that was ever
+stored; a body may narrow it for new requests.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,10 @@ from services.kit.domain.message import Instant, Message, Money, Personal, Sku, 
 __all__ = [
     "ORDER_LINES_MAX",
     "Address",
+    "AmendedFields",
+    "ImportedFields",
     "ImportedStatus",
+    "LineFields",
     "OrderCancellationRequested",
     "OrderCancelled",
     "OrderConfirmed",
@@ -23,34 +31,41 @@ __all__ = [
     "OrderDraftUpdated",
     "OrderDrafted",
     "OrderFailed",
+    "OrderFields",
     "OrderImported",
     "OrderLine",
     "OrderMessage",
     "OrderShipped",
     "OrderUpdated",
     "PaymentMethod",
+    "PlacedFields",
     "Priority",
 ]
 
 ORDER_LINES_MAX = 2_000
-"""Lines in one order; real orders have up to 1,114."""
+"""Lines of one order; the largest real order that we know has 1,114."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Priority = Literal["standard", "express"]
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
-class OrderLine(Value):
-    """One line; `unit_price` may have fractions of the minor unit, as real prices do."""
+class LineFields(Value):
+    """What is ordered and how many of it."""
 
     product_id: Sku
     product_name: Text
     quantity: int = Field(ge=1, le=1_000_000)
+
+
+class OrderLine(LineFields):
+    """One line of an order; `unit_price` may have fractions of the minor unit, as real prices have."""
+
     unit_price: Decimal = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
 
 
 class Address(Value):
-    """Where goods go; `country` is an ISO 3166-1 alpha-2 code."""
+    """The address of a parcel; `country` is an ISO 3166-1 alpha-2 code."""
 
     name: Personal[Text]
     line1: Personal[Text]
@@ -62,66 +77,33 @@ class Address(Value):
 
 
 class PaymentMethod(Value):
-    """A token of the payment provider; a card number never reaches us."""
+    """A token of the payment provider, which holds the card number: zerocart never receives it."""
 
     kind: Literal["card"] = "card"
     token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,128}$")]
 
 
-class OrderMessage(Message):
-    """Anything said about one order."""
-
-    key: ClassVar[str] = "order_id"
-    person_in: ClassVar[tuple[str, ...]] = ("customer_id", "order_id")  # a guest's data lives with the order
-    order_id: str
-
-
-class OrderDetails(OrderMessage):
-    """Who ordered what, and where it goes."""
+class OrderFields(Value):
+    """Who orders, where the parcel goes, and what the customer asks for; `customer_id` is None for a guest."""
 
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
-    lines: tuple[OrderLine, ...]
-    total: Money
     shipping_address: Address
     priority: Priority = "standard"
     notes: Personal[str] | None = None
 
 
-class OrderContent(OrderDetails):
-    """Everything that makes up an order; `placed_at` is when it was placed elsewhere, for one that was brought here."""
+class PlacedFields(OrderFields):
+    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system."""
 
     payment_method: PaymentMethod
     placed_at: Instant | None = None
 
 
-class OrderDrafted(OrderContent):
-    """A draft was begun: nothing is reserved or charged for it."""
+class ImportedFields(OrderFields):
+    """An order that another system fulfilled: `number` is its name there, `reason` why it was cancelled."""
 
-    type: ClassVar[str] = "zerocart.orders.order.drafted.v1"
-
-
-class OrderDraftUpdated(OrderContent):
-    """A draft has new content, as a whole."""
-
-    type: ClassVar[str] = "zerocart.orders.order.draft_updated.v1"
-
-
-class OrderCreated(OrderContent):
-    """An order was placed, at once or by submitting its draft: it is to be fulfilled."""
-
-    type: ClassVar[str] = "zerocart.orders.order.created.v1"
-
-
-class OrderImported(OrderDetails):
-    """An order of another system, `number` of `source`, was brought here as it had ended there.
-
-    Nothing is done for it here. `reason` is why it was cancelled.
-    """
-
-    type: ClassVar[str] = "zerocart.orders.order.imported.v1"
-    source: str
     number: str
     placed_at: Instant
     status: ImportedStatus
@@ -129,26 +111,75 @@ class OrderImported(OrderDetails):
     reason: str | None = None
 
 
-class OrderUpdated(OrderMessage):
-    """Address, contact or notes changed before the shipment existed; what is absent did not change."""
+class AmendedFields(Value):
+    """What a customer can change before the shipment exists; None leaves a field as it is."""
 
-    type: ClassVar[str] = "zerocart.orders.order.updated.v1"
-    customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     shipping_address: Address | None = None
     notes: Personal[str] | None = None
 
 
+class OrderMessage(Message):
+    """An event of one order. The personal data of a guest belongs to the order instead of a customer."""
+
+    key: ClassVar[str] = "order_id"
+    person_in: ClassVar[tuple[str, ...]] = ("customer_id", "order_id")
+    order_id: str
+
+
+class OrderDetails(OrderMessage, OrderFields):
+    """An event that carries a whole order; `total` is the exact sum of the lines, rounded to the minor unit."""
+
+    lines: tuple[OrderLine, ...]
+    total: Money
+
+
+class OrderContent(OrderDetails, PlacedFields):
+    """An event that carries a whole order which zerocart fulfils."""
+
+
+class OrderDrafted(OrderContent):
+    """A customer began a draft; nothing is reserved or charged before it is submitted."""
+
+    type: ClassVar[str] = "zerocart.orders.order.drafted.v1"
+
+
+class OrderDraftUpdated(OrderContent):
+    """A customer replaced the whole content of a draft."""
+
+    type: ClassVar[str] = "zerocart.orders.order.draft_updated.v1"
+
+
+class OrderCreated(OrderContent):
+    """A customer placed an order, directly or by submitting a draft; fulfillment starts."""
+
+    type: ClassVar[str] = "zerocart.orders.order.created.v1"
+
+
+class OrderImported(OrderDetails, ImportedFields):
+    """An order of the system `source` was imported in its final status; zerocart does not fulfil it."""
+
+    type: ClassVar[str] = "zerocart.orders.order.imported.v1"
+    source: str
+
+
+class OrderUpdated(OrderMessage, AmendedFields):
+    """A customer changed the order before the shipment existed; an absent field did not change."""
+
+    type: ClassVar[str] = "zerocart.orders.order.updated.v1"
+    customer_id: str | None = None
+
+
 class OrderCancellationRequested(OrderMessage):
-    """The customer wants out: what was done for the order is being undone."""
+    """A customer cancelled a placed order; fulfillment undoes the steps that are done."""
 
     type: ClassVar[str] = "zerocart.orders.order.cancellation_requested.v1"
     reason: str
 
 
 class OrderCancelled(OrderMessage):
-    """The order is off, and everything done for it was undone."""
+    """The order is cancelled and every step that was done for it is undone."""
 
     type: ClassVar[str] = "zerocart.orders.order.cancelled.v1"
     customer_id: str | None = None
@@ -157,14 +188,14 @@ class OrderCancelled(OrderMessage):
 
 
 class OrderConfirmed(OrderMessage):
-    """Goods are held, money is taken, a shipment exists."""
+    """Every fulfillment step is done: the goods are reserved, the money is captured, a shipment exists."""
 
     type: ClassVar[str] = "zerocart.orders.order.confirmed.v1"
     total: Money
 
 
 class OrderFailed(OrderMessage):
-    """The order could not be fulfilled, and everything done for it was undone."""
+    """Fulfillment failed and every step that was done for the order is undone."""
 
     type: ClassVar[str] = "zerocart.orders.order.failed.v1"
     customer_id: str | None = None
@@ -174,13 +205,13 @@ class OrderFailed(OrderMessage):
 
 
 class OrderShipped(OrderMessage):
-    """The carrier has the goods."""
+    """The carrier collected the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.shipped.v1"
     tracking_number: str
 
 
 class OrderDelivered(OrderMessage):
-    """The goods arrived."""
+    """The carrier delivered the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.delivered.v1"

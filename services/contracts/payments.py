@@ -1,25 +1,65 @@
-"""What payments says: money held, taken, let go and given back, each as the answer to a request."""
+"""Messages about payments: what the saga requests of the payments service, and what payments publishes.
+
+A request is a command: its model stands here, with the service that handles it, although fulfillment publishes it.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from services.contracts.orders import PaymentMethod
 from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
 
 __all__ = [
     "PaymentAuthorized",
+    "PaymentCapture",
     "PaymentCaptured",
     "PaymentDeclined",
     "PaymentFailed",
+    "PaymentProcess",
+    "PaymentRefund",
     "PaymentRefunded",
+    "PaymentVoid",
     "PaymentVoided",
     "ProviderReported",
 ]
 
+# Requests of the saga
+
+
+class PaymentProcess(saga.StepRequest):
+    """Authorize `amount`: hold it on the customer's card."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.payment.process.v1"
+    amount: Money
+    payment_method: PaymentMethod
+
+
+class PaymentVoid(saga.StepRequest):
+    """Void the authorization, if there is one."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.payment.void.v1"
+
+
+class PaymentCapture(saga.StepRequest):
+    """Capture the authorized money."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.payment.capture.v1"
+    amount: Money
+
+
+class PaymentRefund(saga.StepRequest):
+    """Refund all that was captured, if anything."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.payment.refund.v1"
+
+
+# Replies to the saga
+
 
 class PaymentAuthorized(saga.StepReply):
-    """The money is held."""
+    """The provider holds `amount`."""
 
     type: ClassVar[str] = "zerocart.payments.payment.authorized.v1"
     transaction_id: str
@@ -27,20 +67,23 @@ class PaymentAuthorized(saga.StepReply):
 
 
 class PaymentDeclined(saga.StepReply):
-    """The provider refused, for good: at authorisation or at capture."""
+    """The provider refused to authorize or to capture; another attempt would be refused too."""
 
     type: ClassVar[str] = "zerocart.payments.payment.declined.v1"
     amount: Money
 
 
 class PaymentFailed(saga.StepReply):
-    """The provider could not be asked, or the request came too late; says nothing about the money."""
+    """The request was not carried out: the provider could not be reached, or the request is not valid (any more).
+
+    The provider may have carried out an earlier attempt.
+    """
 
     type: ClassVar[str] = "zerocart.payments.payment.failed.v1"
 
 
 class PaymentCaptured(saga.StepReply):
-    """The money is taken; `amount` was charged."""
+    """The provider charged `amount`."""
 
     type: ClassVar[str] = "zerocart.payments.payment.captured.v1"
     transaction_id: str
@@ -48,14 +91,14 @@ class PaymentCaptured(saga.StepReply):
 
 
 class PaymentVoided(saga.StepReply):
-    """No money is held for the order now."""
+    """No money is held for the order; `transaction_id` is absent if none ever was."""
 
     type: ClassVar[str] = "zerocart.payments.payment.voided.v1"
     transaction_id: str | None = None
 
 
 class PaymentRefunded(saga.StepReply):
-    """No money of the customer is kept for the order now; `amount` went back (absent: nothing had been taken)."""
+    """The customer has the captured money back; `amount` is absent if nothing had been captured."""
 
     type: ClassVar[str] = "zerocart.payments.payment.refunded.v1"
     transaction_id: str | None = None
@@ -63,9 +106,9 @@ class PaymentRefunded(saga.StepReply):
 
 
 class ProviderReported(Message):
-    """The provider says what happened to the money without our asking: somebody acted there, or the customer's bank.
+    """The provider reported a change that payments did not request: somebody made it there, or the customer's bank did.
 
-    `amount` is what was given back in all, or is disputed.
+    `amount` is the total refunded so far, or the disputed amount.
     """
 
     type: ClassVar[str] = "zerocart.payments.provider.reported.v1"

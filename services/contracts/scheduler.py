@@ -1,4 +1,4 @@
-"""What the scheduler hears: requests for a message at a later time."""
+"""Messages that the scheduler handles: requests to publish a message at a later time."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["Tick", "TimerCancelled", "TimerRequested"]
 
 
 class TimerRequested(saga.TimerRequested):
-    """Say a message later, once."""
+    """Publish a message at a later time, once."""
 
     type: ClassVar[str] = "zerocart.scheduler.timer.requested.v1"
 
 
 class TimerCancelled(saga.TimerCancelled):
-    """Do not say it."""
+    """Do not publish the message of this timer."""
 
     type: ClassVar[str] = "zerocart.scheduler.timer.cancelled.v1"
 
 
 class Tick(Message):
-    """What a PingSource says: look at the clock. Its type is Knative's, and it comes without a Trigger."""
+    """Knative's PingSource sends this straight to the scheduler, without a Trigger: publish what is due."""
 
     type: ClassVar[str] = "dev.knative.sources.ping"
     key: ClassVar[str] = "tick"

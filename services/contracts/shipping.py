@@ -1,16 +1,25 @@
-"""What shipping says: parcels planned, handed over, taken back, and where they are."""
+"""Messages about shipping: what the saga requests of the shipping service, and what shipping publishes.
+
+A request is a command: its model stands here, with the service that handles it, although fulfillment publishes it.
+"""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
+from services.contracts.fulfillment import PERSON_IN, WantedItem
+from services.contracts.orders import Address, Priority
 from services.kit.domain.message import Message
 from services.kit.saga import messages as saga
 
 __all__ = [
+    "FulfillmentDiscard",
     "FulfillmentDiscarded",
+    "FulfillmentPrepare",
     "FulfillmentPrepared",
+    "ShipmentCancel",
     "ShipmentCancelled",
+    "ShipmentCreate",
     "ShipmentCreated",
     "ShipmentDelivered",
     "ShipmentDispatched",
@@ -18,22 +27,59 @@ __all__ = [
     "ShippingRefused",
 ]
 
+# Requests of the saga
+
+
+class FulfillmentPrepare(saga.StepRequest):
+    """Check the address and plan the parcels."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.fulfillment.prepare.v1"
+    person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    customer_id: str | None = None
+    shipping_address: Address
+    items: tuple[WantedItem, ...]
+    priority: Priority
+
+
+class FulfillmentDiscard(saga.StepRequest):
+    """Discard the plan, if there is one."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.fulfillment.discard.v1"
+
+
+class ShipmentCreate(saga.StepRequest):
+    """Order the transport of the planned parcels, to the address that the order has now."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.shipment.create.v1"
+    person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    customer_id: str | None = None
+    shipping_address: Address
+
+
+class ShipmentCancel(saga.StepRequest):
+    """Cancel the transport, if it was ordered."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.shipment.cancel.v1"
+
+
+# Replies to the saga
+
 
 class FulfillmentPrepared(saga.StepReply):
-    """The address can be served, with so many parcels."""
+    """The carrier serves the address, and the goods fit into `parcels` parcels."""
 
     type: ClassVar[str] = "zerocart.shipping.fulfillment.prepared.v1"
     parcels: int
 
 
 class FulfillmentDiscarded(saga.StepReply):
-    """There is no plan for the order now."""
+    """The order has no plan now."""
 
     type: ClassVar[str] = "zerocart.shipping.fulfillment.discarded.v1"
 
 
 class ShipmentCreated(saga.StepReply):
-    """The carrier has taken the order of transport."""
+    """The carrier accepted the order of transport."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.created.v1"
     shipment_id: str
@@ -42,22 +88,25 @@ class ShipmentCreated(saga.StepReply):
 
 
 class ShipmentCancelled(saga.StepReply):
-    """Nothing travels for the order now."""
+    """No transport is ordered now; `shipment_id` is absent if none ever was."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.cancelled.v1"
     shipment_id: str | None = None
 
 
 class ShippingRefused(saga.StepReply):
-    """Planning, handing over or taking back was refused, for good."""
+    """The request was refused; another attempt would be refused too."""
 
     type: ClassVar[str] = "zerocart.shipping.refused.v1"
 
 
 class ShippingFailed(saga.StepReply):
-    """The carrier could not be asked, or the request came too late; says nothing about the shipment."""
+    """The carrier could not be reached; it may have carried out an earlier attempt."""
 
     type: ClassVar[str] = "zerocart.shipping.failed.v1"
+
+
+# Tracking
 
 
 class ShipmentDispatched(Message):

@@ -1,91 +1,70 @@
-"""What fulfillment does about what it hears: every message is told to the run of its order."""
+"""How fulfillment reacts to messages: each becomes a command to the run of its order."""
 
 from __future__ import annotations
 
 import random
 
-from services.contracts import inventory, notifications, payments, shipping
 from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
-from services.fulfillment.saga import FULFILLMENT
+from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.commands.handler import CommandHandler
+from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
-from services.kit.saga.commands import Amend, Answer, Cancel, Start, TimerFired
+from services.kit.saga.commands import Amend, Answer, Cancel, SagaCommand, Start, TimerFired
 from services.kit.saga.messages import StepReply
 
-__all__ = ["REPLIES", "reactions"]
-
-REPLIES: tuple[type[StepReply], ...] = (
-    inventory.InventoryChecked, inventory.InventoryCheckFailed, inventory.InventoryReleased,
-    payments.PaymentAuthorized, payments.PaymentDeclined, payments.PaymentFailed,
-    payments.PaymentCaptured, payments.PaymentVoided, payments.PaymentRefunded,
-    shipping.FulfillmentPrepared, shipping.FulfillmentDiscarded, shipping.ShipmentCreated,
-    shipping.ShipmentCancelled, shipping.ShippingRefused, shipping.ShippingFailed,
-    notifications.ConfirmationSent, notifications.CancellationSent, notifications.MailFailed,
-)  # fmt: skip
+__all__ = ["reactions"]
 
 
 def reactions(handler: CommandHandler) -> Reactions:
-    """The messages that fulfillment handles."""
+    """The messages that fulfillment handles; the table of the saga names the replies among them."""
 
-    async def created(message: OrderCreated, heard: Received) -> None:
-        command = Start(at=heard.now, jitter=_jitter(), facts=_facts(message, _version(heard)))
-        await handler.handle(FULFILLMENT, message.order_id, command, heard.cause)
+    async def tell(order_id: str, command: SagaCommand, received: Received) -> None:
+        await handler.handle(FULFILLMENT, order_id, command, received.cause)
 
-    async def updated(message: OrderUpdated, heard: Received) -> None:
-        amendment = RunAmended(
-            saga_id=message.order_id,
-            facts_version=_version(heard),
-            customer_id=message.customer_id,
-            email=message.email,
-            customer_name=message.customer_name,
-            shipping_address=message.shipping_address,
-        )
-        command = Amend(at=heard.now, jitter=_jitter(), amendment=amendment)
-        await handler.handle(FULFILLMENT, message.order_id, command, heard.cause)
+    async def created(order: OrderCreated, received: Received) -> None:
+        facts = RunStarted.model_validate(_facts(order, received, RunStarted))
+        await tell(order.order_id, Start(at=received.now, jitter=_jitter(), facts=facts), received)
 
-    async def cancelled(message: OrderCancellationRequested, heard: Received) -> None:
-        command = Cancel(at=heard.now, jitter=_jitter(), saga_id=message.order_id, reason=message.reason)
-        await handler.handle(FULFILLMENT, message.order_id, command, heard.cause)
+    async def updated(order: OrderUpdated, received: Received) -> None:
+        amendment = RunAmended.model_validate(_facts(order, received, RunAmended))
+        await tell(order.order_id, Amend(at=received.now, jitter=_jitter(), amendment=amendment), received)
 
-    async def answered(message: StepReply, heard: Received) -> None:
-        command = Answer(at=heard.now, jitter=_jitter(), reply=message)
-        await handler.handle(FULFILLMENT, message.saga_id, command, heard.cause)
+    async def cancelled(order: OrderCancellationRequested, received: Received) -> None:
+        command = Cancel(at=received.now, jitter=_jitter(), saga_id=order.order_id, reason=order.reason)
+        await tell(order.order_id, command, received)
 
-    async def fired(message: StepTimer, heard: Received) -> None:
-        command = TimerFired(at=heard.now, jitter=_jitter(), timer=message)
-        await handler.handle(FULFILLMENT, message.saga_id, command, heard.cause)
+    async def replied(reply: StepReply, received: Received) -> None:
+        await tell(reply.saga_id, Answer(at=received.now, jitter=_jitter(), reply=reply), received)
 
-    hears = Reactions()
-    hears.on(OrderCreated, created)
-    hears.on(OrderUpdated, updated)
-    hears.on(OrderCancellationRequested, cancelled)
-    for reply in REPLIES:
-        hears.on(reply, answered)
-    hears.on(StepTimer, fired)
-    return hears
+    async def fired(timer: StepTimer, received: Received) -> None:
+        await tell(timer.saga_id, TimerFired(at=received.now, jitter=_jitter(), timer=timer), received)
+
+    handled = Reactions()
+    handled.on(OrderCreated, created)
+    handled.on(OrderUpdated, updated)
+    handled.on(OrderCancellationRequested, cancelled)
+    for reply in ORDER_SAGA.replies:
+        handled.on(reply, replied)
+    handled.on(StepTimer, fired)
+    return handled
 
 
 def _jitter() -> float:
-    return random.random()  # noqa: S311 - spreads retries, guards nothing
+    return random.random()  # noqa: S311 - spreads retries; no secret depends on it
 
 
-def _version(heard: Received) -> int:
-    """The version of the order that a message made: the end of its id, which is `<stream>:<version>`."""
-    version = heard.cause.message_id.rpartition(":")[2]
+def _facts(order: OrderCreated | OrderUpdated, received: Received, facts: type[Message]) -> dict[str, object]:
+    """The fields that the order and the facts of a run have in common, as of this version of the order."""
+    common = type(order).model_fields.keys() & facts.model_fields.keys()
+    return {
+        "saga_id": order.order_id,
+        "facts_version": _version(received),
+        **{name: getattr(order, name) for name in common},
+    }
+
+
+def _version(received: Received) -> int:
+    """The version of the order that published the message: its id is `<stream>:<version>`."""
+    version = received.cause.message_id.rpartition(":")[2]
     return int(version) if version.isdecimal() else 0
-
-
-def _facts(order: OrderCreated, version: int) -> RunStarted:
-    return RunStarted(
-        saga_id=order.order_id,
-        facts_version=version,
-        customer_id=order.customer_id,
-        email=order.email,
-        customer_name=order.customer_name,
-        lines=order.lines,
-        total=order.total,
-        shipping_address=order.shipping_address,
-        payment_method=order.payment_method,
-        priority=order.priority,
-    )

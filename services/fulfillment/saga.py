@@ -1,32 +1,35 @@
 """How an order is fulfilled.
 
-Goods are held, money is held and parcels are planned, all at once. Money is taken only when all three are there, then
-the carrier is asked, then the customer is told. Whatever fails, everything done so far is undone in reverse: what was
-taken is given back before what was held is let go. The address is read when the shipment is asked for, so a change
-until then counts. How this table is run: `services.kit.saga.interpreter`; what it looks like: `tests/sagas/traces`.
+The run first reserves the goods, authorizes the payment and plans the parcels, all three at once. When all three are
+done it captures the payment, then it orders the transport, then it mails the confirmation. If a step fails, the run
+undoes the earlier steps in reverse order: it refunds before it releases the goods. The shipment goes to the address
+that the order has when the transport is ordered.
+
+A step names its requests and the replies to each; which messages fulfillment publishes and handles follows from the
+table. `services.kit.saga.interpreter` runs the table, and `tests/sagas/traces` shows what a run does.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from services.contracts import fulfillment as say
+from services.contracts import inventory, notifications, payments, shipping
+from services.contracts.fulfillment import RunStarted
 from services.fulfillment.domain import wanted_items
 from services.fulfillment.vocabulary import VOCABULARY
 from services.kit.saga.interpreter import saga_decider
-from services.kit.saga.table import Saga, Step
+from services.kit.saga.table import Request, Saga, Step
 
-__all__ = ["FULFILLMENT", "ORDER_SAGA"]
+__all__ = ["FULFILLMENT", "ORDER_SAGA", "OrderStep"]
 
 ANSWER_DEADLINE = timedelta(minutes=2)
-"""Nothing is lost on the way, so this only heals what was given up somewhere: longer than a burst takes."""
+"""Longer than a burst of orders takes: messages are not lost, so a reply is missing only after a delivery gave up."""
 MAIL_DEADLINE = timedelta(minutes=5)
 MAIL_ATTEMPTS_MAX = 10
 MAIL_RETRY_DELAY = timedelta(seconds=5)
-"""Ten minutes of patience in all: a mail server that is away for a moment must not cost a shipped order."""
+"""All retries together take ten minutes: a mail server that is away for a moment must not cost a shipped order."""
 
-OrderStep = Step[say.RunStarted]
-HELD = ("reserve_inventory", "authorize_payment", "prepare_fulfillment")
+OrderStep = Step[RunStarted]
 
 ORDER_SAGA = Saga(
     "fulfillment",
@@ -34,62 +37,65 @@ ORDER_SAGA = Saga(
     (
         OrderStep(
             name="reserve_inventory",
-            do=lambda run, ask: say.InventoryCheck(**ask, items=wanted_items(run.lines)),
-            undo=lambda _, ask: say.InventoryRelease(**ask),
+            do=Request(
+                inventory.InventoryCheck,
+                (inventory.InventoryChecked, inventory.InventoryCheckFailed),
+                {"items": lambda run: wanted_items(run.lines)},
+            ),
+            undo=Request(inventory.InventoryRelease, (inventory.InventoryReleased,)),
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
             name="authorize_payment",
-            do=lambda run, ask: say.PaymentProcess(**ask, amount=run.total, payment_method=run.payment_method),
-            undo=lambda _, ask: say.PaymentVoid(**ask),
+            do=Request(
+                payments.PaymentProcess,
+                (payments.PaymentAuthorized, payments.PaymentDeclined, payments.PaymentFailed),
+                {"amount": lambda run: run.total},
+            ),
+            undo=Request(
+                payments.PaymentVoid, (payments.PaymentVoided, payments.PaymentRefunded, payments.PaymentFailed)
+            ),
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
             name="prepare_fulfillment",
-            do=lambda run, ask: say.FulfillmentPrepare(
-                **ask,
-                customer_id=run.customer_id,
-                shipping_address=run.shipping_address,
-                items=wanted_items(run.lines),
-                priority=run.priority,
+            do=Request(
+                shipping.FulfillmentPrepare,
+                (shipping.FulfillmentPrepared, shipping.ShippingRefused, shipping.ShippingFailed),
+                {"items": lambda run: wanted_items(run.lines)},
             ),
-            undo=lambda _, ask: say.FulfillmentDiscard(**ask),
+            undo=Request(shipping.FulfillmentDiscard, (shipping.FulfillmentDiscarded,)),
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
             name="capture_payment",
-            after=HELD,
-            do=lambda run, ask: say.PaymentCapture(**ask, amount=run.total),
-            undo=lambda _, ask: say.PaymentRefund(**ask),
+            after=("reserve_inventory", "authorize_payment", "prepare_fulfillment"),
+            do=Request(
+                payments.PaymentCapture,
+                (payments.PaymentCaptured, payments.PaymentDeclined, payments.PaymentFailed),
+                {"amount": lambda run: run.total},
+            ),
+            undo=Request(payments.PaymentRefund, (payments.PaymentRefunded, payments.PaymentFailed)),
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
             name="create_shipment",
             after=("capture_payment",),
-            do=lambda run, ask: say.ShipmentCreate(
-                **ask, customer_id=run.customer_id, shipping_address=run.shipping_address
+            do=Request(
+                shipping.ShipmentCreate,
+                (shipping.ShipmentCreated, shipping.ShippingRefused, shipping.ShippingFailed),
             ),
-            undo=lambda _, ask: say.ShipmentCancel(**ask),
+            undo=Request(
+                shipping.ShipmentCancel,
+                (shipping.ShipmentCancelled, shipping.ShippingRefused, shipping.ShippingFailed),
+            ),
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
             name="send_confirmation",
             after=("create_shipment",),
-            do=lambda run, ask: say.ConfirmationSend(
-                **ask,
-                customer_id=run.customer_id,
-                email=run.email,
-                customer_name=run.customer_name,
-                lines=run.lines,
-                total=run.total,
-            ),
-            undo=lambda run, ask: say.CancellationSend(
-                **ask,
-                customer_id=run.customer_id,
-                email=run.email,
-                customer_name=run.customer_name,
-                total=run.total,
-            ),
+            do=Request(notifications.ConfirmationSend, (notifications.ConfirmationSent, notifications.MailFailed)),
+            undo=Request(notifications.CancellationSend, (notifications.CancellationSent, notifications.MailFailed)),
             deadline=MAIL_DEADLINE,
             attempts_max=MAIL_ATTEMPTS_MAX,
             retry_delay=MAIL_RETRY_DELAY,

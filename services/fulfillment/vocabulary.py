@@ -1,31 +1,25 @@
-"""The words of contracts in which the saga of an order speaks."""
+"""The concrete types of the messages about the run of an order."""
 
 from __future__ import annotations
 
-from services.contracts import fulfillment as say
-from services.contracts.scheduler import TimerCancelled, TimerRequested
+from services.contracts import fulfillment, scheduler
 from services.kit.saga.table import Vocabulary
 
 __all__ = ["VOCABULARY"]
 
 VOCABULARY = Vocabulary(
-    started=say.RunStarted,
-    amended=say.RunAmended,
-    succeeded=say.StepSucceeded,
-    failed=say.StepFailed,
-    timed_out=say.StepTimedOut,
-    completed=say.RunCompleted,
-    compensating=say.RunCompensating,
-    compensated=say.RunCompensated,
-    run_failed=say.RunFailed,
-    stuck=say.RunStuck,
-    resumed=say.RunResumed,
-    step_timer=say.StepTimer,
-    timer_requested=TimerRequested,
-    timer_cancelled=TimerCancelled,
-    requests=(
-        say.InventoryCheck, say.InventoryRelease, say.PaymentProcess, say.PaymentVoid, say.PaymentCapture,
-        say.PaymentRefund, say.FulfillmentPrepare, say.FulfillmentDiscard, say.ShipmentCreate, say.ShipmentCancel,
-        say.ConfirmationSend, say.CancellationSend,
-    ),
-)  # fmt: skip
+    started=fulfillment.RunStarted,
+    amended=fulfillment.RunAmended,
+    succeeded=fulfillment.StepSucceeded,
+    failed=fulfillment.StepFailed,
+    timed_out=fulfillment.StepTimedOut,
+    completed=fulfillment.RunCompleted,
+    compensating=fulfillment.RunCompensating,
+    compensated=fulfillment.RunCompensated,
+    run_failed=fulfillment.RunFailed,
+    stuck=fulfillment.RunStuck,
+    resumed=fulfillment.RunResumed,
+    step_timer=fulfillment.StepTimer,
+    timer_requested=scheduler.TimerRequested,
+    timer_cancelled=scheduler.TimerCancelled,
+)

@@ -8,7 +8,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.inventory.answers import Adjusted, Counted
-from services.inventory.domain import Adjust, SetStock, adjust, set_stock
+from services.inventory.domain import Adjust, SetStock
 from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
 from services.kit.commands.handler import CommandHandler
@@ -66,7 +66,7 @@ async def set_stock_level(
     return await respond(
         handler.relay,
         cause,
-        lambda marked: room.count(product_id, lambda level: set_stock(command, level), marked),
+        lambda marked: room.count(command, marked),
         status=200,
         body=Counted(product_id=product_id, on_hand=body.on_hand),
     )
@@ -78,14 +78,14 @@ async def adjust_stock_level(
 ) -> CommandAnswer[Adjusted]:
     """Adjust a stock level.
 
-    Adds `delta` to the quantity on hand of a product; a negative one takes away. Refused (409) if less would be left
-    than orders hold: cancel orders first. Refused (404) if the product was never counted.
+    Adds `delta` to the quantity on hand of a product; a negative one takes away. A product that was never counted
+    starts at 0. Refused (409) if less would be left than orders hold: cancel orders first.
     """
     command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
     return await respond(
         handler.relay,
         cause,
-        lambda marked: room.count(product_id, lambda level: adjust(command, level), marked),
+        lambda marked: room.count(command, marked),
         status=201,
         body=Adjusted(product_id=product_id, delta=body.delta),
     )

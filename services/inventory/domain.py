@@ -7,7 +7,7 @@ is decided while they are locked. A reservation is a stream of its own, one per 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import assert_never
 
@@ -27,8 +27,8 @@ from services.kit.domain.decider import Command, Decider, Decision, Rejected
 from services.kit.domain.message import Message
 
 __all__ = [
-    "RESERVATION", "Adjust", "Commit", "Expire", "Level", "Release", "Reserve", "SetStock",
-    "adjust", "movements", "set_stock",
+    "RESERVATION", "STOCK", "Adjust", "Commit", "Expire", "Level", "Release", "Reservation", "ReservationCommand",
+    "Reserve", "SetStock", "StockCommand", "movements",
 ]  # fmt: skip
 
 
@@ -82,15 +82,15 @@ Reservation = Nothing | Held | Refused | Closed
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve(Command):
-    """Hold these goods for an order, all or nothing; `levels` are the locked rows."""
+    """Hold these goods for an order, all or nothing; the stock room locks their rows and fills in `levels`."""
 
     saga_id: str
     step: str
     attempt: int
     reservation_id: str
     items: tuple[WantedItem, ...]
-    levels: Mapping[str, Level]
     expires_at: datetime
+    levels: Mapping[str, Level] = field(default_factory=dict[str, Level])
     too_late: bool = False
 
 
@@ -287,8 +287,21 @@ class Adjust(Command):
     reason: str
 
 
-def set_stock(command: SetStock, level: Level) -> Decision:
-    """A count, unless more is held than was counted."""
+StockCommand = SetStock | Adjust
+
+
+def decide_stock(command: StockCommand, level: Level) -> Decision:
+    """A new level, unless orders hold more than it leaves."""
+    match command:
+        case SetStock():
+            return _set_stock(command, level)
+        case Adjust():
+            return _adjust(command, level)
+        case _:
+            assert_never(command)
+
+
+def _set_stock(command: SetStock, level: Level) -> Decision:
     if command.on_hand < level.reserved:
         return Rejected("stock-below-reserved", f"{level.reserved} of {command.product_id} are held for orders")
     return [
@@ -304,8 +317,7 @@ def set_stock(command: SetStock, level: Level) -> Decision:
     ]
 
 
-def adjust(command: Adjust, level: Level) -> Decision:
-    """An adjustment, unless it would leave less than is held."""
+def _adjust(command: Adjust, level: Level) -> Decision:
     on_hand = level.on_hand + command.delta
     if on_hand < level.reserved:
         return Rejected(
@@ -320,3 +332,15 @@ def adjust(command: Adjust, level: Level) -> Decision:
             reason=command.reason,
         )
     ]
+
+
+def evolve_stock(level: Level, event: Message) -> Level:
+    """The level after a count or an adjustment; reservations, which also change it, are streams of their own."""
+    match event:
+        case StockSet(on_hand=on_hand, reserved=reserved) | StockAdjusted(on_hand=on_hand, reserved=reserved):
+            return Level(on_hand, reserved)
+        case _:
+            return level
+
+
+STOCK: Decider[StockCommand, Level] = Decider("stock", Level(), decide_stock, evolve_stock, (StockSet, StockAdjusted))

@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 
 from services.contracts.inventory import ReservationExpiryDue
 from services.contracts.scheduler import TimerRequested
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from services.contracts.fulfillment import CancellationSend, ConfirmationSend
+from services.contracts.notifications import CancellationSend, ConfirmationSend
 from services.contracts.orders import OrderCancelled, OrderFailed
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret

@@ -6,8 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from services.contracts.orders import AmendedFields, PlacedFields
 from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
 from services.kit.rest.app import ExpectedVersion, RestCause, json_router, respond
@@ -15,7 +17,7 @@ from services.kit.rest.limits import limited
 from services.orders.answers import AMENDED, CANCELLED, PLACED, REDRAFTED, SUBMITTED
 from services.orders.bodies import AmendBody, CancelBody, OrderBody
 from services.orders.domain import ORDER
-from services.orders.order import Amend, Cancel, OrderCommand, Place, Submit, Wanted
+from services.orders.order import Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
 
 __all__ = ["router"]
 
@@ -57,7 +59,8 @@ def router(handler: CommandHandler) -> APIRouter:
         Refused if prices are of several currencies, come to nothing or to another `total`, or if it is nobody's.
         """
         order_id = new_id("ord")
-        command = Place(at=cause.at, wanted=_wanted(order_id, body, caller), draft=draft)
+        kind = BeginDraft if draft else Place
+        command = kind(at=cause.at, order_id=order_id, fields=_fields(body, caller), basket=body.basket)
         return await answer(order_id, command, cause, 201 if draft else 202, _placed(order_id, draft))
 
     @routes.put("/orders/{order_id}", responses=REDRAFTED)
@@ -65,15 +68,20 @@ def router(handler: CommandHandler) -> APIRouter:
         order_id: OrderId, body: OrderBody, caller: Writes, cause: RestCause, version: ExpectedVersion
     ) -> Response:
         """Write a draft of the caller's own anew; refused if it was submitted."""
-        command = Place(at=cause.at, wanted=_wanted(order_id, body, caller), redraft=True, own=caller.own)
+        command = RewriteDraft(
+            at=cause.at,
+            order_id=order_id,
+            fields=_fields(body, caller),
+            basket=body.basket,
+            restricted_to=caller.own,
+        )
         return await answer(order_id, command, cause, 200, _placed(order_id, draft=True), version)
 
     @routes.post("/orders/{order_id}/submit", status_code=202, responses=SUBMITTED)
     async def submit_order(order_id: OrderId, caller: Writes, cause: RestCause, version: ExpectedVersion) -> Response:
         """Place a draft of the caller's own as it is; twice is as once, and what was imported is refused."""
-        return await answer(
-            order_id, Submit(at=cause.at, own=caller.own), cause, 202, _placed(order_id, draft=False), version
-        )
+        command = Submit(at=cause.at, order_id=order_id, restricted_to=caller.own)
+        return await answer(order_id, command, cause, 202, _placed(order_id, draft=False), version)
 
     @routes.patch("/orders/{order_id}", status_code=202, responses=AMENDED)
     async def amend_order(
@@ -82,15 +90,7 @@ def router(handler: CommandHandler) -> APIRouter:
         """Change where an order of the caller's own goes, to whom, or its notes; refused once it is confirmed."""
         if not body.model_fields_set:
             raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
-        command = Amend(
-            at=cause.at,
-            own=caller.own,
-            order_id=order_id,
-            email=body.email,
-            customer_name=body.customer_name,
-            shipping_address=body.shipping_address,
-            notes=body.notes,
-        )
+        command = Amend(at=cause.at, order_id=order_id, changes=AmendedFields.of(body), restricted_to=caller.own)
         return await answer(order_id, command, cause, 202, {"order_id": order_id}, version)
 
     @routes.post("/orders/{order_id}/cancel", status_code=202, responses=CANCELLED)
@@ -98,7 +98,7 @@ def router(handler: CommandHandler) -> APIRouter:
         order_id: OrderId, body: CancelBody, caller: Writes, cause: RestCause, version: ExpectedVersion
     ) -> Response:
         """Cancel an order of the caller's own and undo what was done for it; refused once it is shipped."""
-        command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, own=caller.own)
+        command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, restricted_to=caller.own)
         return await answer(order_id, command, cause, 202, {"order_id": order_id, "status": "cancelling"}, version)
 
     return routes
@@ -110,22 +110,10 @@ def _placed(order_id: str, draft: bool) -> dict[str, object]:
     return {"order_id": order_id, "status": "pending", "estimated_processing_time": ESTIMATED_PROCESSING_TIME}
 
 
-def _wanted(order_id: str, body: OrderBody, caller: Caller) -> Wanted:
+def _fields(body: OrderBody, caller: Caller) -> PlacedFields:
+    """The fields of the contract; Forbidden if the caller may not order for this customer or at another time."""
     customer_id = caller.own if body.customer_id is None else body.customer_id
     if not caller.may_reach(customer_id) or (body.placed_at is not None and caller.own is not None):
         raise Forbidden(ORDERS_ADMIN)
-    body.must_be_somebodys(customer_id)
-    return Wanted(
-        order_id=order_id,
-        customer_id=customer_id,
-        email=body.email,
-        customer_name=body.customer_name,
-        lines=body.lines,
-        currencies=body.currencies,
-        given_total=body.given_total,
-        shipping_address=body.shipping_address,
-        payment_method=body.payment_method,
-        priority=body.priority,
-        notes=body.notes,
-        placed_at=body.placed_at,
-    )
+    body.require_customer(customer_id)
+    return PlacedFields.of(body, customer_id=customer_id)

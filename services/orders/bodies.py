@@ -1,4 +1,8 @@
-"""What clients send about orders, field by field."""
+"""Request bodies of orders, derived from the contract.
+
+A body inherits every field that the events repeat unchanged and narrows the types of some: what a client may send is
+less than what the store can hold. A field that needs no narrowing is declared in `services.contracts.orders` alone.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,31 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
-from services.contracts.orders import ORDER_LINES_MAX, Address, OrderLine, PaymentMethod, Priority
+from services.contracts.orders import (
+    ORDER_LINES_MAX,
+    Address,
+    AmendedFields,
+    ImportedFields,
+    ImportedStatus,
+    LineFields,
+    OrderFields,
+    OrderLine,
+    PlacedFields,
+)
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
-from services.kit.domain.message import Email, Money, Sku
-from services.kit.domain.texts import Line, is_one_line
+from services.kit.domain.message import Email, Money
+from services.kit.domain.texts import ONE_LINE, Line, is_one_line
+from services.orders.pricing import Basket
 
-__all__ = ["AmendBody", "CancelBody", "DetailsBody", "OrderBody"]
+__all__ = ["NUMBER_CHARS_MAX", "AmendBody", "CancelBody", "ImportedOrderBody", "OrderBody", "Source"]
 
-Notes = Annotated[str, StringConstraints(max_length=2_000)]
+NUMBER_CHARS_MAX = 100
 AMOUNT = r"^[0-9]{1,15}(\.[0-9]{1,6})?$"
-CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 
 
 def _exact(given: object) -> object:
-    """Pydantic would take a JSON number, which is a float to many programs, and the digits of every script."""
+    """The text of an amount; Pydantic alone would accept JSON numbers, which lose digits, and non-ASCII digits."""
     if not isinstance(given, str) or not re.fullmatch(AMOUNT, given):
         raise ValueError('an amount is a text such as "12.50"')
     return given
@@ -51,91 +65,97 @@ EXAMPLE: JsonDict = {
     "payment_method": {"kind": "card", "token": "tok_approve"},
     "total": {"amount": "9.00", "currency": "GBP"},
 }
-Exact = BeforeValidator(_exact, json_schema_input_type=Annotated[str, Field(pattern=AMOUNT)])
+CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 Destination = Annotated[Address, AfterValidator(_on_lines)]
+Exact = BeforeValidator(_exact, json_schema_input_type=Annotated[str, Field(pattern=AMOUNT)])
+Notes = Annotated[str, StringConstraints(max_length=2_000)]
+ShortLine = Annotated[
+    str, StringConstraints(min_length=1, max_length=NUMBER_CHARS_MAX, strip_whitespace=True, pattern=ONE_LINE)
+]
+Source = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
 
 
 class Price(Money):
-    """What one unit costs; what the contract's order line can hold."""
+    """The price of one unit, within the limits of the contract's order line."""
 
     amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
 
 
 class Total(Money):
-    """What an order costs."""
+    """The price of a whole order."""
 
     amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)
 
 
-class Item(BaseModel):
+class Item(LineFields):
     """One line of an order."""
 
-    model_config = ConfigDict(extra="forbid")
-    product_id: Sku
     product_name: Line
     quantity: int = Field(ge=1, le=1_000_000, strict=True)
     unit_price: Price
 
 
-class DetailsBody(BaseModel):
-    """Who orders what: a known customer, or a guest with an e-mail address."""
+class ContentBody(OrderFields):
+    """The content of an order of a known customer, or of a guest with an e-mail address."""
 
-    model_config = ConfigDict(extra="forbid")
     customer_id: CustomerId | None = None
     email: Email | None = None
     customer_name: Line | None = None
-    items: list[Item] = Field(min_length=1, max_length=ORDER_LINES_MAX)
     shipping_address: Destination
-    priority: Priority = "standard"
     notes: Notes | None = None
-    total: Total | None = None
+    items: list[Item] = Field(min_length=1, max_length=ORDER_LINES_MAX)
+    total: Total | None = Field(
+        default=None,
+        description="The total that the client expects; the order is refused if the items come to another.",
+    )
 
     @property
-    def lines(self) -> tuple[OrderLine, ...]:
-        """As the contract has them."""
-        return tuple(
-            OrderLine(
-                product_id=i.product_id,
-                product_name=i.product_name,
-                quantity=i.quantity,
-                unit_price=i.unit_price.amount,
-            )
-            for i in self.items
+    def basket(self) -> Basket:
+        """The items with their prices."""
+        return Basket(
+            lines=tuple(OrderLine.of(item, unit_price=item.unit_price.amount) for item in self.items),
+            currencies=frozenset(item.unit_price.currency for item in self.items),
+            expected_total=self.total and Money.of(self.total),
         )
 
-    @property
-    def currencies(self) -> frozenset[str]:
-        """Of the prices."""
-        return frozenset(item.unit_price.currency for item in self.items)
-
-    @property
-    def given_total(self) -> Money | None:
-        """What the client believes that it costs."""
-        return self.total and Money(amount=self.total.amount, currency=self.total.currency)
-
-    def must_be_somebodys(self, customer_id: str | None) -> None:
-        """Invalid if neither the customer is known nor how to write to a guest."""
+    def require_customer(self, customer_id: str | None) -> None:
+        """Raise Invalid if the order has neither a customer nor the e-mail address of a guest."""
         if customer_id is None and self.email is None:
-            detail = "customer_id, or email for a guest, is needed"
+            detail = "An order needs customer_id or, for a guest, email."
             raise Invalid("no-customer", detail, (FieldError("customer_id", "missing", detail),))
 
 
-class OrderBody(DetailsBody):
-    """An order as a client sends it."""
+class OrderBody(ContentBody, PlacedFields):
+    """An order to be placed or drafted."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
-    payment_method: PaymentMethod
+    # not deferred as in a message: Pydantic warns when FastAPI has to build the model
+    model_config = ConfigDict(defer_build=False, json_schema_extra={"examples": [EXAMPLE]})
     placed_at: KnownInstant | None = Field(
         default=None,
-        description="When it was placed, for an order brought here from elsewhere; needs the scope orders:admin.",
+        description="When the order was placed in another system. Needs the scope `orders:admin`.",
         examples=["2011-12-09T12:50:00Z"],
     )
 
 
-class AmendBody(BaseModel):
-    """What can be changed until the shipment exists."""
+class ImportedOrderBody(ContentBody, ImportedFields):
+    """An order that another system fulfilled; a cancelled one has a reason."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+    number: ShortLine = Field(
+        description="The name of the order in that system. It never changes and holds no personal data.",
+        examples=["536365"],
+    )
+    placed_at: KnownInstant = Field(
+        description="When the order was placed in that system.", examples=["2010-12-01T08:26:00Z"]
+    )
+    status: ImportedStatus = Field(description="The final status of the order.")
+    tracking_number: ShortLine | None = Field(default=None, description="Only for a shipped or delivered order.")
+    reason: Line | None = Field(default=None, description="Why the order was cancelled; only for a cancelled order.")
+
+
+class AmendBody(AmendedFields):
+    """The fields that can change until the shipment exists; at least one of them."""
+
+    model_config = ConfigDict(defer_build=False, json_schema_extra={"minProperties": 1})
     email: Email | None = None
     customer_name: Line | None = None
     shipping_address: Destination | None = None

@@ -1,231 +1,234 @@
-"""What an order can be, and what can be wished of it."""
+"""The states of an order and the commands that change it; `services.orders.domain` decides which is possible when."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.contracts.orders import Address, ImportedStatus, OrderContent, OrderLine, PaymentMethod, Priority
+from services.contracts.orders import AmendedFields, ImportedFields, OrderContent, PlacedFields
 from services.kit.domain.decider import Command
-from services.kit.domain.message import Instant, Money
+from services.kit.domain.message import Money
+from services.orders.pricing import Basket
 
 __all__ = [
     "Amend",
+    "BeginDraft",
     "Cancel",
+    "Cancelled",
     "Cancelling",
+    "CompleteCancellation",
     "Confirm",
     "Confirmed",
+    "ContentCommand",
+    "CustomerCommand",
     "Deliver",
-    "Details",
+    "Delivered",
     "Draft",
-    "Ended",
     "Fail",
-    "Finished",
+    "Failed",
     "Import",
     "Imported",
-    "Nothing",
+    "NoOrder",
     "Order",
     "OrderCommand",
     "Pending",
     "Place",
+    "RewriteDraft",
     "Ship",
     "Shipped",
     "Submit",
-    "Undone",
-    "Wanted",
-    "Wish",
 ]
 
 
-# What an order can be
+# States
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """There is no such order."""
+class NoOrder:
+    """No event of the order exists yet."""
+
+    customer_id: None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Being written."""
+    """The customer is still writing it; nothing is reserved or charged."""
 
     content: OrderContent
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer whose draft it is; None for a guest."""
+        return self.content.customer_id
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Placed, and being fulfilled."""
+    """The customer placed it, and fulfillment works on it."""
 
     total: Money
     email: str | None
-    owner: str | None
+    customer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Goods are held, money is taken, a shipment exists."""
+    """Goods are reserved, the money is captured, a shipment exists."""
 
     email: str | None
-    owner: str | None
+    customer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelling:
-    """The customer wants out, and what was done is being undone."""
+    """The customer cancelled it, and fulfillment undoes the steps that are done."""
 
     reason: str
     email: str | None
-    owner: str | None
+    customer_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """It is cancelled and every step is undone. Final."""
+
+    customer_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Fulfillment failed and every step is undone. Final."""
+
+    customer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """With the carrier."""
+    """The carrier has the parcel."""
 
-    owner: str | None
+    customer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """Delivered, cancelled or failed: nothing happens any more."""
+class Delivered:
+    """The carrier delivered the parcel. Final."""
 
-    how: str
-    owner: str | None
+    customer_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Finished in another system; `said` is the fingerprint of what came from there."""
+    """The system `source` fulfilled it; `fingerprint` tells a repeated import from a different one. Final."""
 
     source: str
-    owner: str | None
-    said: str
-
-
-Order = Nothing | Draft | Pending | Confirmed | Cancelling | Shipped | Ended | Imported
-
-# What can be wished
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Details:
-    """Who orders what; `given_total` is what they believe it costs."""
-
-    order_id: str
     customer_id: str | None
-    email: str | None
-    customer_name: str | None
-    lines: tuple[OrderLine, ...]
-    currencies: frozenset[str]
-    given_total: Money | None
-    shipping_address: Address
-    priority: Priority
-    notes: str | None
+    fingerprint: str
+
+
+Order = (
+    NoOrder | Draft | Pending | Confirmed | Cancelling | Cancelled | Failed | Shipped | Delivered | Imported
+)  # fmt: skip
+
+# Commands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted(Details):
-    """What a customer wants; `placed_at` is when they wanted it elsewhere."""
-
-    payment_method: PaymentMethod
-    placed_at: Instant | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finished(Details):
-    """What a customer wanted elsewhere, as `number` of `source`, and how it ended there."""
-
-    source: str
-    number: str
-    placed_at: Instant
-    status: ImportedStatus
-    tracking_number: str | None = None
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish(Command):
-    """What a customer can wish; `own` names the one whose orders alone are within reach, None if all are."""
-
-    own: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place(Wish):
-    """Place an order, or write (`draft`) or rewrite (`redraft`) its draft."""
-
-    wanted: Wanted
-    draft: bool = False
-    redraft: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submit(Wish):
-    """Place what has been drafted."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amend(Wish):
-    """Change address, contact or notes; None leaves a thing as it is."""
+class OrderIntent(Command):
+    """A command for one order."""
 
     order_id: str
-    email: str | None = None
-    customer_name: str | None = None
-    shipping_address: Address | None = None
-    notes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel(Wish):
-    """The customer wants out."""
+class CustomerCommand(OrderIntent):
+    """A command over REST; with `restricted_to` it reaches the orders of that customer only (None: every order)."""
 
-    order_id: str
+    restricted_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContentCommand(CustomerCommand):
+    """A command that brings the whole content of an order."""
+
+    fields: PlacedFields
+    basket: Basket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place(ContentCommand):
+    """Place an order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginDraft(ContentCommand):
+    """Begin a draft."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriteDraft(ContentCommand):
+    """Replace the whole content of a draft."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit(CustomerCommand):
+    """Place the order that a draft describes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Amend(CustomerCommand):
+    """Change address, contact or notes."""
+
+    changes: AmendedFields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel(CustomerCommand):
+    """Cancel the order, and undo what fulfillment has done for it."""
+
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Import(Command):
-    """Take in an order that is finished."""
+class Import(OrderIntent):
+    """Record an order that the system `source` fulfilled."""
 
-    finished: Finished
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confirm(Command):
-    """Fulfillment did every step."""
-
-    order_id: str
+    source: str
+    fields: ImportedFields
+    basket: Basket
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fail(Command):
-    """Fulfillment could not do it, and nothing is left to undo."""
+class Confirm(OrderIntent):
+    """Fulfillment completed every step."""
 
-    order_id: str
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fail(OrderIntent):
+    """Fulfillment failed, and every step is undone."""
+
     code: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Undone(Command):
-    """Fulfillment undid everything because the customer wanted out."""
+class CompleteCancellation(OrderIntent):
+    """Fulfillment undid every step because the customer cancelled."""
 
-    order_id: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ship(Command):
-    """The carrier has the goods."""
+class Ship(OrderIntent):
+    """The carrier collected the parcel."""
 
-    order_id: str
     tracking_number: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deliver(Command):
-    """The goods arrived."""
-
-    order_id: str
+class Deliver(OrderIntent):
+    """The carrier delivered the parcel."""
 
 
-OrderCommand = Place | Import | Submit | Amend | Cancel | Confirm | Fail | Undone | Ship | Deliver
+OrderCommand = (
+    Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import
+    | Confirm | Fail | CompleteCancellation | Ship | Deliver
+)  # fmt: skip

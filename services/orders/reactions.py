@@ -7,7 +7,7 @@ from services.contracts.shipping import ShipmentDelivered, ShipmentDispatched
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.orders.domain import ORDER
-from services.orders.order import Confirm, Deliver, Fail, Ship, Undone
+from services.orders.order import CompleteCancellation, Confirm, Deliver, Fail, Ship
 
 __all__ = ["reactions"]
 
@@ -21,7 +21,7 @@ def reactions(handler: CommandHandler) -> Reactions:
     async def compensated(message: RunCompensated, heard: Received) -> None:
         order_id = message.saga_id
         if message.cause == "cancelled":
-            command = Undone(at=heard.now, order_id=order_id, reason=message.error)
+            command = CompleteCancellation(at=heard.now, order_id=order_id, reason=message.error)
         else:
             command = Fail(at=heard.now, order_id=order_id, code=message.error_code, reason=message.error)
         await handler.handle(ORDER, order_id, command, heard.cause)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.contracts.fulfillment import PaymentCapture, PaymentProcess, PaymentRefund, PaymentVoid
 from services.contracts.orders import PaymentMethod
+from services.contracts.payments import PaymentCapture, PaymentProcess, PaymentRefund, PaymentVoid
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Money
 from services.kit.events.handlers import Reactions, Received

@@ -120,7 +120,7 @@ class ConfirmationTimes(TypedDict):
     histogram: list[Bucket]
 
 
-class Confirmations(TypedDict):
+class Confirmations(_Range):
     """Times to confirm for each period that has a confirmed order."""
 
     times: list[ConfirmationTimes]

@@ -21,6 +21,8 @@ from services.read_model.answers import shown
 
 __all__ = ["Queries", "StockFilter"]
 
+_LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
+
 
 @dataclass(frozen=True, slots=True)
 class StockFilter:
@@ -46,7 +48,7 @@ class Queries:
             found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
             if not found:
                 raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
-            of_order = select(LINES).where(LINES.c.order_id == order_id)
+            of_order = select(*_LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(of_order.order_by(LINES.c.line))
             return {
                 **shown(orders.ORDERS, found[0]),

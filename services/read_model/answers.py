@@ -36,7 +36,7 @@ def columns_of(table: Table[Any]) -> Callable[[Body], Body]:
     """A decorator that adds the columns of a table, as `shown` makes them, to the fields of a TypedDict."""
 
     def add(body: Any) -> Any:
-        columns = {name: _field(column) for column in table.columns if (name := _name(column))}
+        columns = {column.answered: _field(column) for column in table.columns if column.answered}
         body.__annotations__ = {**columns, **body.__annotations__}
         body.__required_keys__ |= frozenset(columns)
         return body
@@ -47,13 +47,9 @@ def columns_of(table: Table[Any]) -> Callable[[Body], Body]:
 @lru_cache
 def _answered(table: Table[Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """Plain columns and amounts, each with its name in answers."""
-    named = [(name, column) for column in table.columns if (name := _name(column))]
+    named = [(column.answered, column) for column in table.columns if column.answered]
     plain = [(name, column.name) for name, column in named if column.type != MONEY_TYPE]
     return plain, [(name, column.name) for name, column in named if column.type == MONEY_TYPE]
-
-
-def _name(column: Column) -> str:
-    return column.name if column.about.answered is None else column.about.answered
 
 
 def _field(column: Column) -> Any:

@@ -73,6 +73,11 @@ class Column:
     about: About
 
     @property
+    def answered(self) -> str:
+        """The name of the column in answers; empty if they leave it out."""
+        return self.name if self.about.answered is None else self.about.answered
+
+    @property
     def base_type(self) -> str:
         """The Postgres type without collation, precision and scale."""
         return self.type.partition(" ")[0].partition("(")[0]

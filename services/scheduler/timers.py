@@ -6,7 +6,9 @@ import json
 from datetime import datetime, timedelta
 
 from services.contracts.scheduler import TimerCancelled, TimerRequested
-from services.kit.commands.handler import Cause, CommandHandler, record
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
+from services.kit.commands.stamping import record
 from services.kit.eventstore.port import Append, Appended, Mark, NewEvent
 from services.kit.telemetry.logging import CORRELATION
 from services.kit.telemetry.metrics import METRICS

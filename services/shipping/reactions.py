@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from services.contracts.fulfillment import FulfillmentDiscard, FulfillmentPrepare, ShipmentCancel, ShipmentCreate
 from services.contracts.orders import Address
+from services.contracts.shipping import FulfillmentDiscard, FulfillmentPrepare, ShipmentCancel, ShipmentCreate
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.kit.resilience.outgoing import Target

@@ -6,23 +6,20 @@ being shut, and nobody waits in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from services.contracts.users import PasswordChanged, UserDeleted, UserRegistered, UserSuspended
-from services.kit.commands.handler import Cause, CommandHandler, Loaded, Outcome, error_of, record
-from services.kit.domain.decider import Rejected
-from services.kit.domain.errors import IdempotencyKeyReused, NotFound, RuleViolation, VersionMismatch, ZerocartError
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.outcome import Loaded, Outcome
+from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Append, Appended, Conflict, Duplicate, NewEvent, Transaction
-from services.kit.eventstore.transactions import Contention, in_transaction
+from services.kit.eventstore.port import Transaction
 from services.users.account import Active, Deleted, Nobody, Pending, Suspended, User, UserCommand
 from services.users.domain import USER, no_such_user
 from services.users.keys import Keys
 
-__all__ = ["CONFLICTS_MAX", "LOCK", "Accounts", "Known"]
-
-CONFLICTS_MAX = 20
+__all__ = ["LOCK", "Accounts", "Known"]
 
 LOCK = "SELECT email_digest, password_hash FROM accounts WHERE user_id = $1 FOR NO KEY UPDATE"
 OPEN = """
@@ -38,16 +35,6 @@ CLOSE = "DELETE FROM accounts WHERE user_id = $1"
 
 Known = Pending | Active | Suspended
 """A user who is here."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What one transaction did."""
-
-    before: Loaded[User]
-    decision: Sequence[Message]
-    events: Sequence[NewEvent]
-    result: Appended
 
 
 class Accounts:
@@ -82,83 +69,43 @@ class Accounts:
         Raises RuleViolation, NotFound, VersionMismatch, or IdempotencyKeyReused if the mark belongs to another request.
         """
         await self.ready()
-        if repeated := await self.repeated(cause):
-            return repeated
-        asked, cause = cause, self._keyed(cause)
-        stream = USER.stream(command.user_id)
 
-        async def work(unit: Transaction) -> _Done | Duplicate | ZerocartError | Loaded[User]:
-            await unit.fetch(LOCK, command.user_id)
-            before = await self._handler.folded(USER, await unit.read(stream), unit)
-            if expected_version not in (None, before.version):
-                return VersionMismatch("version-mismatch", f"the version is {before.version} now")
-            decision = USER.decide(command, before.state)
-            if isinstance(decision, Rejected):
-                return error_of(decision)
-            if not decision:
-                return before
-            events = await self._handler.stamped(decision, cause, unit)
-            (result,) = await unit.append(Append(stream, before.version, events, cause.mark))
-            match result:
-                case Conflict():
-                    raise Contention("contention", "the user was changed meanwhile")
-                case Duplicate():
-                    return result
-                case Appended():
-                    for event in decision:
-                        await self._move(unit, event, password_hash)
-                    return _Done(before, decision, events, result)
+        async def work(attempt: TransactionAttempt[UserCommand, User]) -> None:
+            await attempt.transaction.fetch(LOCK, command.user_id)
+            for event in await attempt.carry_out(command, expected_version=expected_version):
+                await self._write(attempt.transaction, event, password_hash)
 
-        done = await in_transaction(self._store, work, CONFLICTS_MAX)
-        match done:
-            case _Done():
-                return await self._say(stream, done, cause)
-            case Duplicate():
-                return await self._again(done, cause)
-            case ZerocartError() | Loaded() if repeated := await self.repeated(asked):
-                return repeated  # the same request was quicker elsewhere, and what it did is in the way of this one
-            case ZerocartError():
-                raise done
-            case Loaded():
-                return Outcome(done.state, done.version, done.position, ())
+        outcome = await self._handler.transact(USER, command.user_id, work, self._keyed(cause))
+        return await self._with_state(outcome)
 
     async def repeated(self, cause: Cause) -> Outcome[User] | None:
-        """The first outcome, if the request is a repeat; IdempotencyKeyReused if its mark was given for another one."""
-        if cause.mark is None:
-            return None
-        found = await self._store.find_mark(cause.mark.key)
-        return await self._again(found, self._keyed(cause)) if found else None
+        """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request."""
+        outcome = await self._handler.repeated(self._keyed(cause))
+        return await self._with_state(outcome) if outcome else None
 
-    async def _again(self, found: Duplicate, cause: Cause) -> Outcome[User]:
-        if cause.mark and found.mark.fingerprint != cause.mark.fingerprint:
-            raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
-        await self._handler.relay.publish_pending(found.stream)
-        recorded = await self._store.read(found.stream)
-        then = await self._handler.folded(USER, recorded[: found.version])
-        return Outcome(then.state, found.version, found.position, (), found)
+    async def _with_state(self, outcome: Outcome[User | None]) -> Outcome[User]:
+        """The outcome; of a repeat with the state that the first time left behind."""
+        state, first = outcome.state, outcome.repeated
+        if first is not None:
+            state = (await self._handler.folded(USER, (await self._store.read(first.stream))[: first.version])).state
+        assert state is not None
+        return Outcome(state, outcome.version, outcome.position, outcome.events, first)
 
-    async def _say(self, stream: str, done: _Done, cause: Cause) -> Outcome[User]:
-        self._handler.forget(USER, stream.removeprefix(f"{USER.category}-"))
-        recorded = record(self._handler.service, stream, done.events, done.result)
-        await self._handler.publish(recorded, done.result, cause)
-        state = USER.fold(done.decision, done.before.state)
-        return Outcome(state, done.result.version, done.result.position, done.decision)
-
-    async def _move(self, unit: Transaction, event: Message, password_hash: str) -> None:
+    async def _write(self, transaction: Transaction, event: Message, password_hash: str) -> None:
         match event:
             case UserRegistered(user_id=user_id, email=email):
-                if not await unit.fetch(OPEN, user_id, self.keys.address(email), password_hash):
+                if not await transaction.fetch(OPEN, user_id, self.keys.address(email), password_hash):
                     raise RuleViolation("email-taken", "there is an account with this e-mail address")
             case PasswordChanged(user_id=user_id):
-                await unit.execute(SET_PASSWORD, user_id, password_hash)
-                await unit.execute(FORGET_ATTEMPTS, user_id)
-                await unit.execute(LOG_OUT, user_id)
+                await transaction.execute(SET_PASSWORD, user_id, password_hash)
+                await transaction.execute(FORGET_ATTEMPTS, user_id)
+                await transaction.execute(LOG_OUT, user_id)
             case UserSuspended(user_id=user_id):
-                await unit.execute(LOG_OUT, user_id)
+                await transaction.execute(LOG_OUT, user_id)
             case UserDeleted(user_id=user_id):
-                await unit.execute(FORGET_ATTEMPTS, user_id)
-                await unit.execute(CLOSE, user_id)
-                await self._handler.vault.erase(user_id, unit)
+                await transaction.execute(FORGET_ATTEMPTS, user_id)
+                await transaction.execute(CLOSE, user_id)
+                await self._handler.vault.erase(user_id, transaction)
             case _:
                 pass
 

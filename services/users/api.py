@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 from services.kit.auth.access import PUBLIC, USERS_ADMIN, Caller, needs
-from services.kit.commands.handler import Cause, Outcome
+from services.kit.commands.cause import Cause
+from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import FieldError, Invalid, NotFound
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Email

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.contracts.users import PersonErased
-from services.kit.commands.handler import Cause, CommandHandler, record
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler, TransactionAttempt
 from services.kit.domain.decider import Command, Decider
 from services.kit.domain.errors import RuleViolation
 from services.kit.domain.message import Message
-from services.kit.eventstore.port import Append, Appended, RecordedEvent, Transaction
-from services.kit.eventstore.transactions import Contention, in_transaction
 
 __all__ = ["PERSON", "Erase", "Persons"]
 
@@ -39,28 +37,19 @@ PERSON: Decider[Erase, bool] = Decider("person", False, decide, evolve, (PersonE
 
 
 class Persons:
-    """Erases persons: the key goes in the transaction that records it."""
+    """Erases persons who have no account."""
 
     def __init__(self, handler: CommandHandler) -> None:
         self._handler = handler
 
     async def erase(self, command: Erase, cause: Cause) -> None:
-        """Erase the person, who may be erased already; RuleViolation if it is a user, who is deleted instead."""
-        stream = PERSON.stream(command.person_id)
+        """Record the erasure and destroy the person's key in one transaction; RuleViolation if the person is a user."""
 
-        async def work(unit: Transaction) -> tuple[Sequence[RecordedEvent], Appended] | None:
-            if await unit.fetch(HAS_ACCOUNT, command.person_id):
+        async def work(attempt: TransactionAttempt[Erase, bool]) -> None:
+            if await attempt.transaction.fetch(HAS_ACCOUNT, command.person_id):
                 raise RuleViolation("person-has-account", "this is a user: delete the account")
-            before = await self._handler.folded(PERSON, await unit.read(stream), unit)
-            if not (decision := decide(command, before.state)):
-                return None
-            events = await self._handler.stamped(decision, cause, unit)
-            (result,) = await unit.append(Append(stream, before.version, events))
-            if not isinstance(result, Appended):
-                raise Contention("contention", "the person was erased meanwhile")
-            await self._handler.vault.erase(command.person_id, unit)
-            return record(self._handler.service, stream, events, result), result
+            await attempt.carry_out(command)
+            await self._handler.vault.erase(command.person_id, attempt.transaction)
 
         await self._handler.relay.publisher.ensure_available()
-        if done := await in_transaction(self._handler.store, work):
-            await self._handler.publish(*done, cause)
+        await self._handler.transact(PERSON, command.person_id, work, cause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,10 @@ def test_a_missing_path_is_seen():
     found = paths("`services/gone/` and `docs/*.md`, but `a/b`, `POST /orders`\n```\n`services/fenced`\n```\n")
     assert found == ["services/gone", "docs/*.md"]
     assert [exists(path) for path in found] == [False, True]
+
+
+def test_the_architecture_lists_the_rooms_of_the_kit_in_their_order():
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = [rule["layers"] for rule in rules if rule["type"] == "layers"]
+    table = (ROOT / "docs" / "architecture.md").read_text().partition("### The rooms of the kit")[2]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M) == layers

@@ -19,6 +19,7 @@ ASKED = {
     "requirements-local.txt": [*SERVED, *EXTRAS["local"]],
     "requirements-tools.txt": [*SERVED, *EXTRAS["tools"]],
     "requirements-dev.txt": [*SERVED, *EXTRAS["local"], *EXTRAS["dev"]],
+    "requirements-docs.txt": [*PROJECT["dependencies"], *EXTRAS["docs"]],
 }
 
 
@@ -45,6 +46,12 @@ def test_everything_asked_for_is_pinned_by_hash(file):
 @pytest.mark.parametrize("file", ["requirements.txt", "requirements-local.txt", "requirements-tools.txt"])
 def test_the_smaller_sets_are_parts_of_the_largest(file):
     assert pins((ROOT / file).read_text()).items() <= pins((ROOT / "requirements-dev.txt").read_text()).items()
+
+
+def test_the_site_changes_no_version_that_the_tests_use():
+    development, site = (pins((ROOT / f"requirements-{name}.txt").read_text()) for name in ("dev", "docs"))
+    common = development.keys() & site.keys()
+    assert {name: site[name] for name in common} == {name: development[name] for name in common}
 
 
 def test_a_pin_without_a_hash_is_seen():

@@ -22,7 +22,8 @@ import httpx
 import psutil
 
 from services.contracts import orders, payments
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
@@ -38,7 +39,7 @@ from services.projection.views.analytics import ANALYTICS_VIEW
 from services.query.app import create_app
 from tests.services.read_side import ADDRESS, AT, CARD, VAULT_KEY, started
 from tests.tokens import TRUST, authorization
-from tools.importer.plan import SLICE, Placement, Plan
+from tools.importer.order_source import SLICE, OrderSource, Placement
 from tools.knative_local.postgres import PostgresServer
 
 MONTHS = 36
@@ -199,7 +200,7 @@ def life_of(placement: Placement) -> dict[str, list[Message]]:
 async def tell(dsn_of: Any) -> int:
     """The month into the log; how many orders it has."""
     logs = {name: PostgresEventStore(dsn_of("log", name), name) for name in ("orders", "fulfillment", "payments")}
-    placements = [step for step in Plan(SLICE, faults=False).steps() if isinstance(step, Placement)]
+    placements = [step for step in OrderSource(SLICE, faults=False).steps() if isinstance(step, Placement)]
 
     async def one(placement: Placement) -> None:
         for service, messages in life_of(placement).items():

@@ -26,7 +26,7 @@ from services.kit.events.topics import create_topic
 from tools.knative_local.delivery.attempts import Schedule
 from tools.knative_local.delivery.dispatch import Dispatcher
 from tools.knative_local.delivery.kafka import KafkaTopic
-from tools.knative_local.delivery.lane import Route
+from tools.knative_local.delivery.trigger import Route
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.manifests import Filter
 

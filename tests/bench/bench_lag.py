@@ -20,7 +20,8 @@ from pathlib import Path
 
 import uvloop
 
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Append, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventStore

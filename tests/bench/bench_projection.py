@@ -18,7 +18,8 @@ from pathlib import Path
 import uvloop
 
 from services.contracts import fulfillment, inventory
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.domain.message import Message
 from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
 from services.kit.eventstore.migrate import migrate, migrate_read

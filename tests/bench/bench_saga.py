@@ -18,7 +18,8 @@ import uvloop
 
 from services.fulfillment.saga import ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.domain.decider import Decider, Rejected
 from services.kit.eventstore.grants import DATABASE_ROLES, role_of
 from services.kit.eventstore.memory import MemoryEventStore

@@ -27,7 +27,7 @@ from services.query.lists import SORTS, OrderFilter
 from services.query.paging import Sorting, digest_of
 from tests.bench.many_orders import fill
 from tests.tokens import KEY, authorization, jwk, key_set
-from tools.importer.plan import SLICE
+from tools.importer.order_source import SLICE
 from tools.knative_local import postgres
 from tools.knative_local.process import spawn, stop
 

@@ -14,7 +14,7 @@ from services.kit.eventstore.port import Position, RecordedEvent
 from services.projection.versions import ReadDatabase
 from services.projection.view import Shown
 from services.projection.views import VIEWS
-from tools.importer.plan import Placement, Plan
+from tools.importer.order_source import OrderSource, Placement
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -77,7 +77,7 @@ async def fill(read_dsn: str, owner: Connection, file: Path, orders_wanted: int)
 
 
 async def _project(database: ReadDatabase, file: Path, orders_max: int) -> int:
-    steps = (step for step in Plan(file, orders_max).steps() if isinstance(step, Placement))
+    steps = (step for step in OrderSource(file, orders_max).steps() if isinstance(step, Placement))
     events = (event for step in steps for event in _life(step))
     done = 0
     while page := list(islice(events, PAGE_ORDERS)):

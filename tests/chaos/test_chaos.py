@@ -17,13 +17,13 @@ import httpx
 import pytest
 
 from tests.e2e.local import Local, cluster
-from tools.importer.books import expected_books
+from tools.demo.audit import Sources, audit
+from tools.demo.expected import expected_totals
+from tools.importer.command import carry_out
 from tools.importer.edge import Edge
-from tools.importer.engine import Replay
-from tools.importer.ledgers import Sources, audit
 from tools.importer.mailbox import MailFolder
-from tools.importer.plan import SLICE, Plan, survey
-from tools.importer.replay import carry_out
+from tools.importer.order_source import SLICE, OrderSource, survey
+from tools.importer.replay import Replay
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
 ORDERS = int(os.environ.get("CHAOS_ORDERS", "80"))
@@ -70,7 +70,7 @@ def test_books_balance_whatever_dies(tmp_path, number):
 
 
 async def broken_replay(local: Local, chance: random.Random, killed: Counter[str]):
-    plan, stopping = Plan(SLICE, ORDERS), asyncio.Event()
+    plan, stopping = OrderSource(SLICE, ORDERS), asyncio.Event()
     breaking = asyncio.create_task(monkey(local, chance, stopping, killed))
     async with Edge(local.running.edge_url, local.credentials.token) as edge:
         replay = Replay(edge, plan, "chaos")
@@ -78,7 +78,7 @@ async def broken_replay(local: Local, chance: random.Random, killed: Counter[str
     stopping.set()
     await breaking
     sources = Sources(local.running.owner_dsn, local.running.read_owner_dsn, MailFolder(local.state.home / "mail"))
-    expected = expected_books(SLICE, ORDERS)
+    expected = expected_totals(SLICE, ORDERS)
     assert replay.outcome.placed == ORDERS
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while True:

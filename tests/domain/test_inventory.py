@@ -12,6 +12,7 @@ from services.contracts.fulfillment import WantedItem
 from services.contracts.inventory import InventoryChecked, InventoryCheckFailed, InventoryReleased, StockAdjusted
 from services.inventory.domain import (
     RESERVATION,
+    STOCK,
     Adjust,
     Commit,
     Expire,
@@ -19,9 +20,7 @@ from services.inventory.domain import (
     Release,
     Reserve,
     SetStock,
-    adjust,
     movements,
-    set_stock,
 )
 from services.kit.domain.decider import Rejected
 
@@ -108,8 +107,8 @@ def test_expiry():
 
 def test_counting_below_what_is_held_is_refused():
     count = SetStock(at=AT, product_id="A", product_name=None, on_hand=3, low_below=0, reason="count")
-    assert isinstance(set_stock(count, Level(9, 4)), Rejected)
-    assert isinstance(adjust(Adjust(at=AT, product_id="A", delta=-6, reason="broken"), Level(9, 4)), Rejected)
+    assert isinstance(STOCK.decide(count, Level(9, 4)), Rejected)
+    assert isinstance(STOCK.decide(Adjust(at=AT, product_id="A", delta=-6, reason="broken"), Level(9, 4)), Rejected)
 
 
 ORDERS = st.sampled_from(["o1", "o2", "o3", "o4"])
@@ -141,10 +140,10 @@ def test_levels_stay_between_zero_and_what_is_there(actions):
     states: dict[str, Any] = dict.fromkeys(["o1", "o2", "o3", "o4"], RESERVATION.initial)
     for attempt, (what, who, how) in enumerate(actions, 1):
         if what == "adjust":
-            decision = adjust(Adjust(at=AT, product_id=who, delta=how, reason="x"), levels[who])
+            decision = STOCK.decide(Adjust(at=AT, product_id=who, delta=how, reason="x"), levels[who])
             for event in [] if isinstance(decision, Rejected) else decision:
                 assert isinstance(event, StockAdjusted)
-                levels[who] = Level(event.on_hand, event.reserved)
+                levels[who] = STOCK.evolve(levels[who], event)
             continue
         command = wish(what, who, how, levels, attempt)
         decision = RESERVATION.decide(command, states[who])

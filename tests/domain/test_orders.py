@@ -1,7 +1,8 @@
-"""What may happen to an order."""
+"""The rules of an order: which command is possible in which state, and what it causes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,39 +14,44 @@ from hypothesis import strategies as st
 
 from services.contracts.orders import (
     Address,
+    AmendedFields,
+    ImportedFields,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
     OrderCreated,
     OrderDelivered,
     OrderDrafted,
+    OrderDraftUpdated,
     OrderFailed,
     OrderImported,
     OrderLine,
     OrderShipped,
     OrderUpdated,
     PaymentMethod,
+    PlacedFields,
 )
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
 from services.kit.privacy.encryption import erased
 from services.kit.testing import assert_idempotent
-from services.orders.domain import ORDER, total_of
+from services.orders.domain import ORDER
 from services.orders.order import (
     Amend,
+    BeginDraft,
     Cancel,
+    CompleteCancellation,
     Confirm,
     Deliver,
     Fail,
-    Finished,
     Import,
-    Nothing,
+    NoOrder,
     Place,
+    RewriteDraft,
     Ship,
     Submit,
-    Undone,
-    Wanted,
 )
+from services.orders.pricing import Basket, total_of
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ID = "ord_1"
@@ -56,47 +62,40 @@ def line(price: str, quantity: int = 1) -> OrderLine:
     return OrderLine(product_id="P", product_name="P", quantity=quantity, unit_price=Decimal(price))
 
 
-def wanted(*lines: OrderLine, currency: str = "GBP", total: str | None = None) -> Wanted:
-    return Wanted(
-        order_id=ID,
-        customer_id="cus_1",
-        email="a@b.c",
-        customer_name=None,
-        lines=lines or (line("2.50"),),
-        currencies=frozenset({currency}),
-        given_total=Money(amount=Decimal(total), currency=currency) if total else None,
-        shipping_address=ADDRESS,
-        payment_method=PaymentMethod(token="tok_approve"),
-        priority="standard",
-        notes=None,
-    )
+def basket(*lines: OrderLine, currencies: Iterable[str] = ("GBP",), total: str | None = None) -> Basket:
+    """These lines, or one of 2.50; `total` is what the client expects to pay."""
+    expected = Money(amount=Decimal(total), currency="GBP") if total else None
+    return Basket(lines=lines or (line("2.50"),), currencies=frozenset(currencies), expected_total=expected)
 
 
-def finished(**changed: Any) -> Import:
-    details: dict[str, Any] = {name: getattr(wanted(), name) for name in ("order_id", "customer_id", "email", "customer_name", "lines",
-        "currencies", "given_total", "shipping_address", "priority", "notes")}  # fmt: skip
-    came: dict[str, Any] = {
-        "source": "old-shop",
-        "number": "7",
-        "placed_at": AT - timedelta(days=900),
-        "status": "confirmed",
-    }
-    return Import(at=AT, finished=Finished(**{**details, **came, **changed}))
+FIELDS = PlacedFields(
+    customer_id="cus_1",
+    email="a@b.c",
+    shipping_address=ADDRESS,
+    payment_method=PaymentMethod(token="tok_approve"),
+)
 
 
-PLACE = Place(at=AT, wanted=wanted())
-DRAFT = Place(at=AT, wanted=wanted(), draft=True)
-REDRAFT = Place(at=AT, wanted=wanted(line("3.00")), redraft=True)
-SUBMIT = Submit(at=AT)
-AMEND = Amend(at=AT, order_id=ID, email="new@b.c")
+def imported(priced: Basket | None = None, **changed: Any) -> Import:
+    """The import of an order that another system confirmed, with some of its fields changed."""
+    came: dict[str, Any] = {"number": "7", "placed_at": AT - timedelta(days=900), "status": "confirmed", **changed}
+    fields = ImportedFields.of(FIELDS, **came)
+    return Import(at=AT, order_id=ID, source="old-shop", fields=fields, basket=priced or basket())
+
+
+PLACE = Place(at=AT, order_id=ID, fields=FIELDS, basket=basket())
+DRAFT = BeginDraft(at=AT, order_id=ID, fields=FIELDS, basket=basket())
+REWRITE = RewriteDraft(at=AT, order_id=ID, fields=FIELDS, basket=basket(line("3.00")))
+SUBMIT = Submit(at=AT, order_id=ID)
+AMEND = Amend(at=AT, order_id=ID, changes=AmendedFields(email="new@b.c"))
 CANCEL = Cancel(at=AT, order_id=ID, reason="changed my mind")
 CONFIRM = Confirm(at=AT, order_id=ID)
 FAIL = Fail(at=AT, order_id=ID, code="card-declined", reason="the card was declined")
-UNDONE = Undone(at=AT, order_id=ID, reason="changed my mind")
+UNDONE = CompleteCancellation(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
-IMPORT = finished()
-COMMANDS = [PLACE, DRAFT, REDRAFT, IMPORT, SUBMIT, AMEND, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
+IMPORT = imported()
+COMMANDS = [PLACE, DRAFT, REWRITE, IMPORT, SUBMIT, AMEND, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
 
 
 def after(*commands):
@@ -119,6 +118,8 @@ def kinds(decision):
     [
         ([], PLACE, [OrderCreated]),
         ([], DRAFT, [OrderDrafted]),
+        ([DRAFT], REWRITE, [OrderDraftUpdated]),
+        ([DRAFT, REWRITE], REWRITE, []),
         ([DRAFT], SUBMIT, [OrderCreated]),
         ([DRAFT], CANCEL, [OrderCancelled]),
         ([PLACE], AMEND, [OrderUpdated]),
@@ -135,11 +136,11 @@ def kinds(decision):
         ([PLACE, CONFIRM, CANCEL, UNDONE], CANCEL, []),
         ([PLACE, SHIP], CONFIRM, []),
         ([], IMPORT, [OrderImported]),
-        # what is said of a run or a parcel that it cannot have changes nothing
+        # messages of fulfillment and of the carrier do not change an imported order
         *(([IMPORT], command, []) for command in (IMPORT, CONFIRM, FAIL, UNDONE, SHIP, DELIVER, PLACE)),
     ],
 )
-def test_what_follows(before, command, events):
+def test_a_command_causes_these_events(before, command, events):
     state = after(*before)
     assert kinds(ORDER.decide(command, state)) == events
 
@@ -158,31 +159,32 @@ def test_a_repeated_command_decides_nothing(before, command):
         ([PLACE, CONFIRM], AMEND, "order-not-changeable"),
         ([PLACE, SHIP], CANCEL, "order-not-cancellable"),
         ([PLACE, FAIL], CANCEL, "order-not-cancellable"),
-        ([PLACE], REDRAFT, "order-not-draft"),
+        ([PLACE], REWRITE, "order-not-draft"),
+        ([], REWRITE, "order-not-found"),
         ([], SUBMIT, "order-not-found"),
         ([], CANCEL, "order-not-found"),
-        ([], Place(at=AT, wanted=wanted(total="9.99")), "total-mismatch"),
-        ([], Place(at=AT, wanted=replace(wanted(), placed_at=AT + timedelta(seconds=1))), "placed-in-future"),
-        ([], Place(at=AT, wanted=wanted(line("0"))), "nothing-to-pay"),
-        ([], Place(at=AT, wanted=replace(wanted(), currencies=frozenset({"GBP", "USD"}))), "mixed-currencies"),
+        ([], replace(PLACE, basket=basket(total="9.99")), "total-mismatch"),
+        ([], replace(PLACE, fields=PlacedFields.of(FIELDS, placed_at=AT + timedelta(seconds=1))), "placed-in-future"),
+        ([], replace(PLACE, basket=basket(line("0"))), "nothing-to-pay"),
+        ([], replace(PLACE, basket=basket(currencies=("GBP", "USD"))), "mixed-currencies"),
         ([IMPORT], SUBMIT, "order-fulfilled-elsewhere"),
         ([IMPORT], AMEND, "order-fulfilled-elsewhere"),
         ([IMPORT], CANCEL, "order-fulfilled-elsewhere"),
-        ([IMPORT], replace(CANCEL, own="cus_2"), "order-not-found"),
-        ([IMPORT], REDRAFT, "order-not-draft"),
-        ([IMPORT], finished(status="shipped"), "import-differs"),
-        ([IMPORT], finished(email="other@b.c"), "import-differs"),
-        ([IMPORT], finished(lines=(line("2.50"), line("2.50"))), "import-differs"),
+        ([IMPORT], replace(CANCEL, restricted_to="cus_2"), "order-not-found"),
+        ([IMPORT], REWRITE, "order-not-draft"),
+        ([IMPORT], imported(status="shipped"), "import-differs"),
+        ([IMPORT], imported(email="other@b.c"), "import-differs"),
+        ([IMPORT], imported(basket(line("2.50"), line("2.50"))), "import-differs"),
         ([PLACE], IMPORT, "import-differs"),
-        ([], finished(placed_at=AT + timedelta(seconds=1)), "placed-in-future"),
-        ([], finished(lines=(line("0"),)), "nothing-to-pay"),
-        ([], finished(given_total=Money(amount=Decimal("9.99"), currency="GBP")), "total-mismatch"),
-        ([], finished(status="cancelled"), "reason-mismatch"),
-        ([], finished(reason="too late"), "reason-mismatch"),
-        ([], finished(tracking_number="T1"), "not-shipped"),
+        ([], imported(placed_at=AT + timedelta(seconds=1)), "placed-in-future"),
+        ([], imported(basket(line("0"))), "nothing-to-pay"),
+        ([], imported(basket(total="9.99")), "total-mismatch"),
+        ([], imported(status="cancelled"), "reason-mismatch"),
+        ([], imported(reason="too late"), "reason-mismatch"),
+        ([], imported(tracking_number="T1"), "not-shipped"),
     ],
 )
-def test_what_is_refused(before, command, code):
+def test_a_command_is_refused(before, command, code):
     decision = ORDER.decide(command, after(*before))
     assert isinstance(decision, Rejected)
     assert decision.code == code
@@ -199,8 +201,8 @@ def test_what_is_refused(before, command, code):
         ([line("0.0015")], "KWD", "0.002"),
     ],
 )
-def test_totals(lines, currency, total):
-    assert total_of(wanted(*lines, currency=currency)).amount == Decimal(total)
+def test_a_total_is_the_exact_sum_rounded_once_half_up(lines, currency, total):
+    assert total_of(basket(*lines, currencies=[currency])).amount == Decimal(total)
 
 
 @pytest.mark.parametrize(
@@ -212,15 +214,16 @@ def test_totals(lines, currency, total):
         ("999999999.999999", 1_000_000, "GBP", False),
     ],
 )
-def test_a_total_is_below_the_bound_as_it_is_charged(price: str, quantity: int, currency: str, accepted: bool) -> None:
-    content: dict[str, Any] = {"lines": (line(price, quantity),), "currencies": frozenset({currency})}
-    for command in (replace(PLACE, wanted=replace(wanted(), **content)), finished(**content)):
+def test_the_rounded_total_must_be_below_the_bound(price: str, quantity: int, currency: str, accepted: bool) -> None:
+    large = basket(line(price, quantity), currencies=[currency])
+    for command in (replace(PLACE, basket=large), imported(large)):
         decision = ORDER.decide(command, ORDER.initial)
         assert (decision.code if isinstance(decision, Rejected) else None) == (None if accepted else "total-too-large")
 
 
-def test_the_newest_address_of_a_draft_is_ordered():
-    moved = Amend(at=AT, order_id=ID, shipping_address=ADDRESS.model_copy(update={"city": "York"}))
+def test_a_submitted_draft_has_its_newest_address():
+    york = ADDRESS.model_copy(update={"city": "York"})
+    moved = Amend(at=AT, order_id=ID, changes=AmendedFields(shipping_address=york))
     decision = ORDER.decide(SUBMIT, after(DRAFT, moved))
     assert not isinstance(decision, Rejected)
     (created,) = decision
@@ -228,25 +231,25 @@ def test_the_newest_address_of_a_draft_is_ordered():
     assert created.shipping_address.city == "York"
 
 
-def test_an_imported_order_is_known_again_however_its_prices_are_written():
-    assert kinds(ORDER.decide(finished(lines=(line("2.5"),)), after(finished(lines=(line("2.5000"),))))) == []
+def test_a_repeated_import_may_write_its_prices_with_other_zeros():
+    assert kinds(ORDER.decide(imported(basket(line("2.5"))), after(imported(basket(line("2.5000")))))) == []
 
 
-def test_an_imported_order_is_known_again_when_its_person_is_erased():
+def test_a_repeated_import_is_recognised_after_its_person_was_erased():
     address = ADDRESS.model_copy(update={"line2": "Flat 2", "postal_code": "LS1"})
-    command = finished(shipping_address=address, notes="ring twice")
+    command = imported(shipping_address=address, notes="ring twice")
     decision = ORDER.decide(command, ORDER.initial)
     assert not isinstance(decision, Rejected)
     (event,) = decision
     forgotten = ORDER.fold([erased(event)])
     assert forgotten != ORDER.fold([event])
     assert kinds(ORDER.decide(command, forgotten)) == []
-    moved = finished(shipping_address=address.model_copy(update={"country": "FR"}), notes="ring twice")
+    moved = imported(shipping_address=address.model_copy(update={"country": "FR"}), notes="ring twice")
     assert isinstance(ORDER.decide(moved, forgotten), Rejected)
 
 
 @given(st.lists(st.sampled_from(COMMANDS), max_size=12))
-def test_whatever_comes_an_order_ends_once(commands):
+def test_an_order_begins_and_ends_once_in_any_sequence_of_commands(commands):
     state, events = ORDER.initial, []
     for command in commands:
         decision = ORDER.decide(command, state)
@@ -257,4 +260,4 @@ def test_whatever_comes_an_order_ends_once(commands):
     assert len(ends) <= 1
     assert sum(isinstance(e, OrderCreated | OrderImported) for e in events) <= 1
     assert len(events) == 1 or not any(isinstance(e, OrderImported) for e in events)
-    assert isinstance(state, Nothing) == (not events)
+    assert isinstance(state, NoOrder) == (not events)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.contracts import fulfillment, notifications, orders, users
+from services.contracts import fulfillment, notifications, orders, shipping, users
 from services.contracts.orders import Address, OrderCreated, OrderUpdated
 from services.contracts.users import UserRegistered
 from services.kit.domain.errors import Invalid
@@ -33,7 +33,7 @@ PRIVATE = ("Ann", "ann@", "1 Road", "Leeds", "LS1", "neighbour")
 
 
 def every_message() -> list[type[Message]]:
-    modules = (fulfillment, notifications, orders, users)
+    modules = (fulfillment, notifications, orders, shipping, users)
     classes = [each for module in modules for each in vars(module).values() if isinstance(each, type)]
     return [each for each in classes if issubclass(each, Message) and "type" in vars(each)]
 

@@ -18,8 +18,9 @@ from services.fulfillment.saga import ORDER_SAGA
 from services.kit.domain.message import ERASED, Message, Money
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.privacy.encryption import personal_fields
+from services.kit.saga.messages import StepReply
 from services.projection.views.timeline import entry_of
-from services.projection.views.words import SILENT, STEPS, TOLD, words_of
+from services.projection.views.words import SILENT, STEPS, TOLD, _replied, words_of
 from services.read_model.timeline import TimelineEntry
 from tests.services.read_side import ADDRESS, checked, created, imported, reserved_items, started
 
@@ -46,8 +47,21 @@ def test_every_event_of_an_orders_life_has_words_or_is_silent_on_purpose() -> No
     assert all(SILENT.values())
 
 
-def test_every_step_has_words_for_doing_and_undoing() -> None:
-    assert set(STEPS) == {step.name for step in ORDER_SAGA.steps}
+def test_the_words_for_steps_belong_to_steps_of_the_saga() -> None:
+    assert set(STEPS) <= {step.name for step in ORDER_SAGA.steps}
+
+
+@pytest.mark.parametrize(
+    ("undo", "success", "text"),
+    [
+        (False, True, "gift wrap is done"),
+        (True, True, "undoing gift wrap is done"),
+        (False, False, "gift wrap did not work"),
+        (True, False, "undoing gift wrap did not work"),
+    ],
+)
+def test_a_new_step_is_told_by_its_name(undo: bool, success: bool, text: str) -> None:
+    assert _replied(StepReply(saga_id=ID, step="gift_wrap", undo=undo, success=success)).text == text
 
 
 def reply(model: type[Message], **fields: Any) -> Message:

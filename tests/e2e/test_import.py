@@ -19,12 +19,12 @@ import pytest
 
 from services.projection.views import VIEWS
 from tests.e2e.local import Local, cluster
-from tests.local.sales import ORACLE_SLICE
-from tests.year.again import caught_up, rewind
+from tests.tools.order_files import ORACLE_SLICE
 from tests.year.compare import compare
 from tests.year.expected import ORACLE, RETAIL, expected
-from tests.year.log import still
-from tools.importer.plan import SLICE
+from tests.year.outcome import still
+from tests.year.redelivery import caught_up, rewind
+from tools.importer.order_source import SLICE
 
 pytestmark = pytest.mark.e2e
 ORDERS = 60

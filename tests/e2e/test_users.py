@@ -19,13 +19,13 @@ import yaml
 from services.kit.rest.limits import RATES
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
-from tests.local.sales import file_of, sold
+from tests.tools.order_files import file_of, sold
+from tools.importer.accounts import CustomerLogins
+from tools.importer.command import carry_out
 from tools.importer.edge import Edge
-from tools.importer.engine import Replay
 from tools.importer.mailbox import MailFolder
-from tools.importer.people import People
-from tools.importer.plan import Plan, survey
-from tools.importer.replay import carry_out
+from tools.importer.order_source import OrderSource, survey
+from tools.importer.replay import Replay
 
 pytestmark = pytest.mark.e2e
 
@@ -137,9 +137,9 @@ def test_tokens_through_the_edge_outlive_the_process_that_gave_them(local):
 
 async def order_by_themselves(local, tmp_path: Path) -> tuple[Replay, list[str]]:
     rows = [sold(str(number), customer=str(number), minute=number) for number in range(1, PEOPLE + 1)]
-    plan = Plan(file_of(tmp_path, *rows), faults=False)
+    plan = OrderSource(file_of(tmp_path, *rows), faults=False)
     async with Edge(local.running.edge_url, local.credentials.token) as edge:
-        people = People(edge, MailFolder(local.state.home / "mail"), "a secret", "people")
+        people = CustomerLogins(edge, MailFolder(local.state.home / "mail"), "a secret", "people")
         replay = Replay(edge, plan, "people", people)
         await carry_out(replay, survey(plan, customers=True), edge, "people", people)
         found = [await people.of(str(number)) for number in range(1, PEOPLE + 1)]

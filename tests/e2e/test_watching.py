@@ -19,7 +19,7 @@ from services.run import SERVICES
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.services.system import order
-from tools.importer.sleep import TRANSACTIONS
+from tools.demo.scale_to_zero import TRANSACTIONS
 from tools.knative_local.process import free_port, spawn, stop
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,8 @@ from itertools import product
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from services.contracts.fulfillment import PaymentCapture, RunAmended, RunStarted
+from services.contracts.fulfillment import RunAmended, RunStarted
+from services.contracts.payments import PaymentCapture
 from services.contracts.scheduler import TimerCancelled, TimerRequested
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.domain.message import Message

@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.contracts.fulfillment import PaymentVoid, RunAmended, RunStarted, StepTimedOut, StepTimer
+from services.contracts.fulfillment import RunAmended, RunStarted, StepTimedOut, StepTimer
+from services.contracts.payments import PaymentVoid
 from services.contracts.scheduler import TimerRequested
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY

@@ -8,9 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from services.contracts.fulfillment import ConfirmationSend
 from services.contracts.inventory import CheckedItem, InventoryChecked
-from services.contracts.notifications import ConfirmationSent
+from services.contracts.notifications import ConfirmationSend, ConfirmationSent
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
 from services.contracts.payments import PaymentAuthorized, PaymentCaptured, PaymentVoided
 from services.contracts.shipping import FulfillmentDiscarded, FulfillmentPrepared, ShipmentCreated

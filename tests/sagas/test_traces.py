@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from services.contracts.fulfillment import RunAmended, ShipmentCreate
+from services.contracts.fulfillment import RunAmended
+from services.contracts.shipping import ShipmentCreate
 from services.kit.saga.commands import Amend, SagaCommand
 from services.kit.saga.run import status_of
 from services.kit.testing import EPOCH, Act, Receivers

@@ -13,7 +13,8 @@ import asyncpg
 import httpx
 
 from services.contracts import fulfillment, inventory, orders
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money

@@ -100,9 +100,8 @@ async def test_the_first_are_those_of_a_recount(database, monkeypatch, seed: int
 
 async def test_analytics_is_unavailable_while_an_older_version_serves(database) -> None:
     async with running(database) as side:
-        for message in life_of(1, Random(0)):
-            said = await side.append("orders", "order-1", message)
-        await side.show_all(said[-1])
+        placed = life_of(1, Random(0))[0]
+        await side.show_all((await side.append("orders", "order-1", placed))[-1])
         await execute(database.read_owner_dsn, OLDER)
         for path in ("orders", "orders?group_by=customer&currency=GBP", "confirmation-times"):
             answer = await side.query.get(f"/analytics/{path}")

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from services.contracts import fulfillment as say
+from services.contracts import fulfillment, inventory, notifications, payments, shipping
 from services.contracts.orders import OrderCreated
 from services.contracts.scheduler import TimerRequested
 from services.kit.domain.message import Message
@@ -29,7 +29,7 @@ from tests.services.crashing import POINTS
 from tests.services.system import ADDRESS, order
 from tests.services.test_imports import finished
 from tests.tokens import KEY, authorization, jwk, key_set
-from tools.knative_local.mail import MailSink
+from tools.knative_local.mail_sink import MailSink
 from tools.knative_local.secrets import signing_key
 
 ORDER = "ord_1"
@@ -61,10 +61,10 @@ class Case:
 
 
 CASES = [
-    Case("inventory", message(say.InventoryCheck, step="reserve_inventory", items=WANTED), {"inventory.checked": 1}),
-    Case("payments", message(say.PaymentProcess, step="authorize_payment", amount=MONEY, payment_method=CARD), {"payments.payment.authorized": 1}),
-    Case("shipping", message(say.FulfillmentPrepare, step="prepare_fulfillment", shipping_address=ADDRESS, items=WANTED, priority="standard"), {"shipping.fulfillment.prepared": 1}),
-    Case("notifications", message(say.ConfirmationSend, step="send_confirmation", email="a@b.c", lines=[LINE], total=MONEY), {"notifications.confirmation.sent": 1}),
+    Case("inventory", message(inventory.InventoryCheck, step="reserve_inventory", items=WANTED), {"inventory.checked": 1}),
+    Case("payments", message(payments.PaymentProcess, step="authorize_payment", amount=MONEY, payment_method=CARD), {"payments.payment.authorized": 1}),
+    Case("shipping", message(shipping.FulfillmentPrepare, step="prepare_fulfillment", shipping_address=ADDRESS, items=WANTED, priority="standard"), {"shipping.fulfillment.prepared": 1}),
+    Case("notifications", message(notifications.ConfirmationSend, step="send_confirmation", email="a@b.c", lines=[LINE], total=MONEY), {"notifications.confirmation.sent": 1}),
     Case("fulfillment", CREATED, {"fulfillment.run.started": 1, "fulfillment.inventory.check": 1, "fulfillment.payment.process": 1}),
 ]  # fmt: skip
 
@@ -228,7 +228,7 @@ async def test_an_order_fails_once(world, point):
     world._processes[-1].terminate()
     world._processes[-1].wait(30)
     order_id = placed.json()["order_id"]
-    failed = say.RunFailed(saga_id=order_id, error_code="x", error="no")
+    failed = fulfillment.RunFailed(saga_id=order_id, error_code="x", error="no")
     await world.until_killed("orders", point, lambda: world.hear(failed))
     world.start("orders")
     assert (await world.hear(failed)).status_code == 204
@@ -243,7 +243,7 @@ class Tick(Message):
 
 
 def timer(due_at: datetime) -> TimerRequested:
-    step = say.StepTimer.model_validate({"saga_id": ORDER, "step": "x", "attempt": 1, "kind": "retry"})
+    step = fulfillment.StepTimer.model_validate({"saga_id": ORDER, "step": "x", "attempt": 1, "kind": "retry"})
     return TimerRequested(
         timer_id="t1", timer_key=ORDER, due_at=due_at, message_type=step.type, message=step.model_dump(mode="json")
     )

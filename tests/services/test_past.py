@@ -11,7 +11,8 @@ import asyncpg
 import httpx
 import pytest
 
-from services.kit.commands.handler import Cause, stamped
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.connections import SETTINGS, statement
 from services.kit.eventstore.grants import WRITERS

@@ -17,7 +17,7 @@ from services.read_model.terms import terms
 from tests.services.read_side import ADDRESS, AT, ReadSide, imported, running
 from tests.services.shop import found, placed, show, through
 from tests.tokens import customer
-from tools.importer.plan import SLICE, Placement, Plan
+from tools.importer.order_source import SLICE, OrderSource, Placement
 
 LINES = 60
 
@@ -288,7 +288,7 @@ async def test_an_imported_order_is_found_by_its_number_and_still_when_its_custo
 
 def real_texts() -> Mapping[str, list[str]]:
     """Orders of all the texts of goods in the slice, each text once."""
-    sold = (step.order for step in Plan(SLICE).steps() if isinstance(step, Placement))
+    sold = (step.order for step in OrderSource(SLICE).steps() if isinstance(step, Placement))
     texts = sorted({line.product_name for each in sold for line in each.lines})
     return {f"o{first:05}": texts[first : first + LINES] for first in range(0, len(texts), LINES)}
 

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from services.contracts.users import FollowUpSend, WelcomeTipsSend
 from services.scheduler.clock import SAFETY_SCHEDULE, PingSourceClock
 from services.scheduler.reactions import Alarm
-from tests.local.subscriber import ScriptedServer
 from tests.services.system import System, running
 from tests.services.test_users import active, time_machine
+from tests.tools.scripted_server import ScriptedServer
 from tools.knative_local.clock import PingClock
 from tools.knative_local.manifests import Destination, PingSource
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from services.fulfillment.saga import FULFILLMENT
-from services.kit.commands.handler import Cause, CommandHandler
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.eventstore.memory import MemoryDatabase, MemoryEventStore
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark

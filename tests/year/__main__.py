@@ -17,10 +17,10 @@ from pathlib import Path
 import duckdb
 
 from services.projection.views import VIEWS
-from tests.year.again import caught_up, rewind
 from tests.year.compare import Compared, compare
 from tests.year.expected import ORACLE, RETAIL, expected
-from tests.year.log import still
+from tests.year.outcome import still
+from tests.year.redelivery import caught_up, rewind
 from tools.knative_local.process import free_port
 from tools.knative_local.state import Running, State
 

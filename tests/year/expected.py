@@ -15,7 +15,7 @@ from tests.architecture.rules import ROOT
 __all__ = ["ORACLE", "RETAIL", "expected"]
 
 HERE = Path(__file__).parent
-MAPPINGS = ROOT / "services" / "local" / "replay" / "mappings"
+MAPPINGS = ROOT / "tools" / "importer" / "mappings"
 RETAIL, ORACLE = "online-retail", "oracle-customer-orders"
 ALL = 1_000_000_000
 

@@ -16,14 +16,14 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from tools.importer.edge import Edge, RefusedError
-from tools.importer.engine import Outcome
 from tools.importer.journal import Journal
 from tools.importer.mapping import End
-from tools.importer.plan import Placement, Plan, Report, order_body
-from tools.importer.records import Cancellation, CancellationRefusal, OrderRefusal, Reason, Refused, Tally
-from tools.importer.stock import Shelf, levels_of
+from tools.importer.order_source import OrderSource, Placement, Report, order_body
+from tools.importer.records import Cancellation, CancellationRefusal, OrderRefusal, Reason, ReportRow, Tally
+from tools.importer.replay import Outcome
+from tools.importer.stock import StockLevel, levels_of
 
-__all__ = ["BATCH_ORDERS_MAX", "Bulk", "Credit", "Ends", "ends_of"]
+__all__ = ["BATCH_ORDERS_MAX", "BulkImport", "Credit", "CreditNotes", "credit_notes_of"]
 
 BATCH_ORDERS_MAX = 100
 """As many as the orders service takes."""
@@ -43,7 +43,7 @@ class Credit(NamedTuple):
     line: int
 
 
-class Ends:
+class CreditNotes:
     """How many orders there are, and which credit notes take which of them back: on disk, gone with the process."""
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ class Ends:
         return Credit(*row) if row else None
 
 
-def ends_of(plan: Plan) -> Ends:
+def credit_notes_of(plan: OrderSource) -> CreditNotes:
     """What a first reading of the file finds."""
-    ends = Ends()
+    ends = CreditNotes()
     for step in plan.steps():
         if isinstance(step, Cancellation):
             ends.add(step)
@@ -94,14 +94,14 @@ class _Finished:
         return "cancelled" if self.credit else self.step.order.becomes
 
 
-class Bulk:
+class BulkImport:
     """Brings the orders of a plan as those of `source`; what the journal knows is not brought again.
 
     In memory are the orders that are under way, and a number for each product.
     """
 
     def __init__(
-        self, edge: Edge, plan: Plan, source: str, journal: Journal | None = None, report: Report | None = None
+        self, edge: Edge, plan: OrderSource, source: str, journal: Journal | None = None, report: Report | None = None
     ) -> None:
         self._edge = edge
         self._plan = plan
@@ -114,7 +114,7 @@ class Bulk:
         self.outcome = Outcome()
         self.tally = Tally()
 
-    async def bring(self, ends: Ends, done: Callable[[int], None]) -> None:
+    async def bring(self, ends: CreditNotes, done: Callable[[int], None]) -> None:
         """Bring every order; `done` hears how many are here and shown."""
         start = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
@@ -130,10 +130,10 @@ class Bulk:
         stock = self._plan.mapping.stock
         return stock is not None and stock.means == "there"
 
-    def shelves(self) -> Iterator[Shelf]:
+    def shelves(self) -> Iterator[StockLevel]:
         """What the file says is on the shelves when all of this is over; nothing if it does not say."""
         for product_id, level in sorted(levels_of(self._plan.file, self._plan.mapping).items()):
-            yield Shelf(product_id, self._names.get(product_id), self._left(product_id, level))
+            yield StockLevel(product_id, self._names.get(product_id), self._left(product_id, level))
 
     def _left(self, product_id: str, level: int) -> int:
         if not self.takes_off:
@@ -141,7 +141,7 @@ class Bulk:
         left, before = max(level - self._taken[product_id], 0), self.journal.shelf(product_id)
         return left if before is None else min(left, before)  # what an earlier run of more orders took is gone, too
 
-    def _batches(self, ends: Ends) -> Iterator[Sequence[_Finished]]:
+    def _batches(self, ends: CreditNotes) -> Iterator[Sequence[_Finished]]:
         batch: list[_Finished] = []
         chars = 0
         for step in self._plan.steps(self.tally, self._report_to):
@@ -245,7 +245,7 @@ class Bulk:
     def _report(self, what: str, invoice: str, line: int, reason: Reason, detail: str) -> None:
         self.tally.refused[what, reason] += 1
         if self._report_to:
-            self._report_to(Refused(self._plan.lines_file, line, what, invoice, reason, detail))
+            self._report_to(ReportRow(self._plan.lines_file, line, what, invoice, reason, detail))
 
 
 def _finished(step: Placement, credit: Credit | None) -> _Finished:

@@ -14,7 +14,7 @@ from tools.importer.mapping import End
 
 __all__ = [
     "Cancellation", "CancellationRefusal", "Customer", "Line", "LineRefusal", "Note", "Order", "OrderRefusal",
-    "Place", "Reason", "Refused", "Tally",
+    "Place", "Reason", "ReportRow", "Tally",
 ]  # fmt: skip
 
 
@@ -84,7 +84,7 @@ Reason = LineRefusal | OrderRefusal | CancellationRefusal | Note
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class ReportRow:
     """A row of the report; `line` is the first that it is about."""
 
     file: str

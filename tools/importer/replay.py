@@ -1,273 +1,280 @@
-"""`zerocart replay FILE`: place the orders of a file, or of files joined by keys, through REST."""
+"""Carries out a plan against an edge: orders in time order, and what becomes of each when it is at rest."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
-import os
-import re
-import sqlite3
-import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
+from typing import Protocol, cast
+from urllib.parse import quote
 
-from tools.importer.bulk import Bulk, ends_of
-from tools.importer.edge import Edge, EdgeError
-from tools.importer.engine import Manner, Replay, first_error
+from tools.importer.edge import Edge, EdgeError, RefusedError
+from tools.importer.in_flight import OrdersInFlight
 from tools.importer.journal import Journal
-from tools.importer.mailbox import Mailbox, MailFolder, Mailpit
-from tools.importer.mapping import DEFAULT, BadMappingError, built_in, load
-from tools.importer.motion import NotAtRestError
-from tools.importer.pace import Pace, speed
-from tools.importer.people import Accounts
-from tools.importer.plan import SLICE, Plan, Survey, survey
-from tools.importer.progress import progress
-from tools.importer.records import Refused, Tally
-from tools.importer.report import reporting
-from tools.importer.rows import BadFileError
-from tools.importer.stock import seed
-from tools.importer.summary import show_brought, show_outcome, show_pace, show_tally, summary
-from tools.knative_local.credentials import Credentials, from_environment, operator_of
-from tools.knative_local.state import State
+from tools.importer.order_source import OrderSource, Placement, order_body
+from tools.importer.records import (
+    Cancellation,
+    CancellationRefusal,
+    Note,
+    Order,
+    OrderRefusal,
+    Reason,
+    ReportRow,
+    Tally,
+)
+from tools.importer.speed import ReplayClock
 
-__all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
+__all__ = ["CustomerAccount", "CustomerAccounts", "Outcome", "Replay", "ReplayOptions", "first_error"]
 
-SOURCE_CHARS_MAX = 64
-SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,{SOURCE_CHARS_MAX - 1}}}")
-NOTHING_TAKEN = "no order was taken: the reasons are above; --report FILE says for each line what stands there"
-JOURNALS = "replay"
-"""Folder of the state folder."""
-KNOWN_SECONDS_MAX = 30.0
-"""How long the read side may take to know an order that was placed just before."""
-KNOWN_POLL_SECONDS = 0.5
+CALLERS_MAX = 16
+FOLLOWERS_MAX = 32
+"""Orders that are waited for at a time, to be cancelled or to be sent; more keep the next from being placed."""
+KEY_CHARS_MAX = 200
+ENDED = ("cancelled", "shipped", "delivered")
+"""How an order ends whose cancellation was taken: its carrier may have been faster."""
 
 
-class CannotBeginError(Exception):
-    """What was asked for does not go together."""
+class CustomerAccount(Protocol):
+    """A customer with an account."""
+
+    @property
+    def user_id(self) -> str:
+        """Of the account."""
+        ...
+
+    @property
+    def token(self) -> str | None:
+        """With which they order themselves; None if the operator does."""
+        ...
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
-    add = parser.add_argument
-    add("file", nargs="?", type=Path, default=SLICE, help="CSV, CSV.gz or a folder (default: the slice we bring)")
-    add("--mapping", default=DEFAULT, help=f"a TOML file, or {' or '.join(built_in())} (default {DEFAULT})")
-    add("--orders", type=number_of_orders, metavar="N", help="only the first N orders")
-    add("--speed", type=speed, metavar="Nx", help="N times the data's own time (default: as fast as it goes)")
-    add("--edge", metavar="URL", help="another system, as ZEROCART_OPERATOR_ID and _SECRET (default: what runs here)")
-    add("--finished", action="store_true", help="in bulk, as they ended: nobody is charged, nothing is sent")
-    add("--accounts", action="store_true", help="make accounts; reads their mails here, or at ZEROCART_MAILS_URL")
-    add("--no-stock", action="store_true", help="do not put the goods on the shelves first")
-    add("--report", type=Path, metavar="FILE", help="what is not taken, with line and reason: .csv or .jsonl")
-    add("--dry-run", action="store_true", help="only read and report")
-    add("--json", action="store_true", help="the summary for programs")
-    add("--faults", action="store_true", help="with declined cards, refusing carriers and short products")
-    add("--run", dest="name", help="a new name places orders that were placed before anew (default: the file's name)")
+class CustomerAccounts(Protocol):
+    """The customers who have accounts."""
+
+    async def of(self, customer: str) -> CustomerAccount | None:
+        """The customer with this id, if they have an account."""
+        ...
 
 
-def number_of_orders(text: str) -> int:
-    """At least one; argparse.ArgumentTypeError otherwise."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of orders")
-    return int(text)
+@dataclass(slots=True)
+class Outcome:
+    """What was done, in this run and (with a journal) before it, and how long this run took from its first call."""
+
+    placed: int = 0
+    placed_before: int = 0
+    refused: int = 0
+    cancelled: int = 0
+    cancellations_refused: int = 0
+    dispatched: int = 0
+    delivered: int = 0
+    place_seconds: float = 0.0
+    rest_seconds: float = 0.0
 
 
-def run(options: argparse.Namespace) -> int:
-    """Replay; 1 if no order was taken, or if it could not be finished: the same command goes on where it was left."""
-    try:
-        with redirect_stdout(sys.stderr if options.json else sys.stdout):
-            found = _run(options)
-    except ExceptionGroup as group:
-        print(first_error(group), file=sys.stderr)
-        return 1
-    except (
-        BadFileError,
-        BadMappingError,
-        CannotBeginError,
-        EdgeError,
-        NotAtRestError,
-        OSError,
-        sqlite3.Error,
-    ) as error:
-        print(error, file=sys.stderr)
-        return 1
-    if options.json:
-        print(json.dumps(found, indent=2))
-    if found["lines"] and not found.get("placed", found["orders"]) and not found.get("placed_before"):
-        print(NOTHING_TAKEN, file=sys.stderr)
-        return 1
-    return 0
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayOptions:
+    """How a plan is carried out: `dated` with the orders' own times, `pace` in a multiple of the data's own time."""
+
+    dated: bool = False
+    pace: ReplayClock | None = None
+    motion: OrdersInFlight | None = None
+    report: Callable[[ReportRow], None] | None = None
 
 
-def _run(options: argparse.Namespace) -> dict[str, object]:
-    _must_go_together(options)
-    plan = Plan(options.file, options.orders, load(options.mapping), faults=options.faults)
-    if options.report and options.report.resolve() == plan.file.resolve():
-        raise CannotBeginError(f"--report {options.report}: that is the file with the orders")
-    name = _plain(options.name or plan.file.resolve().name)
-    with reporting(options.report) as report:
-        if options.dry_run:
-            return _read(plan, report)
-        credentials, mails = _system(options)
-        if options.finished:
-            return _finished(options, credentials, plan, name, report)
-        pace = Pace(options.speed) if options.speed else None
-        with Journal(_journal_file(options, plan, name)) as journal:
-            manner = Manner(dated=True, pace=pace, report=report)
-            return asyncio.run(_replay(credentials, plan, name, journal, manner, mails, stock=not options.no_stock))
+class Replay:
+    """One run of a plan, by `members` as far as they have accounts; what the journal knows is not done again.
 
+    Only what is at rest is cancelled, so that what was captured does not depend on chance. In memory are the orders
+    that are being placed or waited for.
+    """
 
-def _must_go_together(options: argparse.Namespace) -> None:
-    others = [f"--{each}" for each in ("accounts", "speed", "faults") if getattr(options, each)]
-    if options.finished and others:
-        raise CannotBeginError(
-            f"{', '.join(others)} does not go with --finished: such orders are not placed, but recorded as they ended"
-        )
-    if options.finished and options.name is not None and not SOURCE.fullmatch(options.name):
-        raise CannotBeginError(
-            f"--run {options.name}: with --finished it is the name of the other system, at most {SOURCE_CHARS_MAX} "
-            "letters, digits, '.', '_' and '-', the first a letter or a digit"
-        )
+    def __init__(
+        self,
+        edge: Edge,
+        plan: OrderSource,
+        run: str,
+        members: CustomerAccounts | None = None,
+        journal: Journal | None = None,
+        manner: ReplayOptions | None = None,
+    ) -> None:
+        self._edge = edge
+        self._members = members
+        self._plan = plan
+        self._run = run  # tells this replay's keys from those of others
+        self._manner = manner or ReplayOptions()
+        self._callers, self._followers = asyncio.Semaphore(CALLERS_MAX), asyncio.Semaphore(FOLLOWERS_MAX)
+        self._busy = 0
+        self._placing: dict[str, asyncio.Event] = {}
+        self._sending: dict[str, asyncio.Event] = {}
+        self._motion = self._manner.motion or OrdersInFlight(edge)
+        self._start = 0.0
+        self.journal = journal or Journal()
+        self.outcome = Outcome()
+        self.tally = Tally()
 
+    async def place(self, tasks: asyncio.TaskGroup, done: Callable[[int], None]) -> None:
+        """Place every order; `done` hears how many are. What becomes of them goes on in `tasks`, until `rest` ends."""
+        self._start = time.monotonic()
+        watch = tasks.create_task(self._motion.watch())
+        for step in self._plan.steps(self.tally, self._manner.report):
+            await self._begin(step, tasks, done)
+        watch.cancel()
+        for placing in [*self._placing.values()]:
+            await placing.wait()
+        self.outcome.place_seconds = time.monotonic() - self._start
 
-def _finished(
-    options: argparse.Namespace,
-    credentials: Credentials,
-    plan: Plan,
-    name: str,
-    report: Callable[[Refused], None] | None,
-) -> dict[str, object]:
-    with Journal(_journal_file(options, plan, name)) as journal:
-        return asyncio.run(_bring(credentials, plan, name, journal, report, stock=not options.no_stock))
+    async def rest(self, done: Callable[[int], None]) -> None:
+        """Wait until nothing moves and everything is cancelled and sent; NotAtRestError if that gets no nearer."""
+        placed = self.outcome.placed + self.outcome.placed_before
+        await self._motion.rest(lambda: self._busy, lambda moving: done(max(placed - moving, 0)))
+        done(placed)
+        self.outcome.rest_seconds = time.monotonic() - self._start
 
+    async def _begin(
+        self, step: Placement | Cancellation, tasks: asyncio.TaskGroup, done: Callable[[int], None]
+    ) -> None:
+        invoice = step.invoice
+        known = self.journal.step(invoice)
+        if known and known.refusal:
+            if self.journal.said(invoice) == _digest(step):
+                self._say_refused(step, _reason_of(step), known.refusal)
+                return
+            known = None  # somebody mended it in the file, or in the mapping
+        if known:
+            self.outcome.placed_before += isinstance(step, Placement)
+            done(self.outcome.placed + self.outcome.placed_before)
+            if known.ended:
+                return
+        elif self._manner.pace:
+            await self._manner.pace.until(step.at)
+        await self._motion.room()
+        self._busy += 1
+        if isinstance(step, Placement):
+            await self._callers.acquire()
+            self._placing[invoice] = asyncio.Event()
+            if step.order.becomes != "confirmed":
+                self._sending[invoice] = asyncio.Event()
+            tasks.create_task(self._order(step, known.order_id if known else None, done))
+        else:
+            await self._followers.acquire()
+            tasks.create_task(self._credit(step))
 
-async def _bring(
-    credentials: Credentials,
-    plan: Plan,
-    name: str,
-    journal: Journal,
-    report: Callable[[Refused], None] | None,
-    *,
-    stock: bool,
-) -> dict[str, object]:
-    async with Edge(credentials.edge_url, credentials.token) as edge:
-        await _must_be_the_same_system(edge, journal)
-        ends = ends_of(plan)
-        bulk = Bulk(edge, plan, _source(name), journal, report)
-        with progress("orders brought and shown", ends.orders) as bar:
-            await bulk.bring(ends, bar.set)
-        shelves = list(bulk.shelves()) if stock else []
-        with progress("products on their shelves", len(shelves)) as bar:
-            await seed(edge, shelves, name, bar.set, journal, lower=bulk.takes_off)
-    show_tally(bulk.tally)
-    show_brought(bulk.outcome, edge)
-    show_outcome(bulk.outcome)
-    return summary(bulk.tally, bulk.outcome)
+    async def _order(self, step: Placement, order_id: str | None, done: Callable[[int], None]) -> None:
+        follow = self._sending.get(step.invoice)
+        try:
+            if order_id is None and (order_id := await self._place(step)):
+                done(self.outcome.placed + self.outcome.placed_before)
+            self._placing.pop(step.invoice).set()
+            if follow and order_id:
+                await self._followers.acquire()  # before the next is placed
+        finally:
+            self._callers.release()
+        if follow and order_id:
+            try:
+                await self._take_on(step.order, order_id)
+            finally:
+                self._followers.release()
+        if follow:
+            self._sending.pop(step.invoice).set()
+        self._busy -= 1
 
+    async def _place(self, step: Placement) -> str | None:
+        order = step.order
+        who = await self._member(order.customer.id)
+        if self._members and order.customer.id and who is None:
+            self._report("note", order.line, order.invoice, Note.NO_ACCOUNT, order.customer.id)
+        body = order_body(step, who.user_id if who else None, dated=self._manner.dated)
+        try:
+            placed = await self._edge.place(body, self._key(order.invoice), who.token if who else None)
+        except RefusedError as error:
+            self.journal.refused(order.invoice, str(error), _digest(step))
+            self._say_refused(step, OrderRefusal.SYSTEM, str(error))
+            return None
+        self.journal.placed(order.invoice, placed.order_id, ended=order.becomes == "confirmed")
+        self._motion.placed(placed.position)
+        self.outcome.placed += 1
+        return placed.order_id
 
-def _source(name: str) -> str:
-    """The name of a run as the orders service takes that of another system."""
-    return name.lstrip("_.-")[:SOURCE_CHARS_MAX] or "file"
+    async def _take_on(self, order: Order, order_id: str) -> None:
+        state = await self._motion.until(order_id, lambda state: state.at_rest)
+        if order.becomes == "cancelled":
+            await self._cancel(order.invoice, order.customer.id, order_id, "cancelled in the file", order.line)
+        elif state.status == "failed":
+            self._report("note", order.line, order.invoice, Note.NOT_SENT, state.reason)
+        else:
+            await self._edge.track(order_id, order.becomes, self._key(f"{order.invoice} {order.becomes}"))
+            self.outcome.dispatched += order.becomes == "dispatched"
+            self.outcome.delivered += order.becomes == "delivered"
+            await self._motion.until(order_id, lambda state: state.status != "confirmed")
+        self.journal.ended(order.invoice)
 
+    async def _credit(self, step: Cancellation) -> None:
+        if sending := self._sending.get(step.cancels):
+            # cancelled while it is sent, an order is stuck; what sends it needs a follower, too
+            self._followers.release()
+            await sending.wait()
+            await self._followers.acquire()
+        try:
+            if placing := self._placing.get(step.cancels):
+                await placing.wait()
+            order = self.journal.step(step.cancels)
+            if order is None or order.refusal:
+                self._say_refused(step, CancellationRefusal.NOT_PLACED, step.cancels)
+            else:
+                await self._motion.until(order.order_id, lambda state: state.at_rest)
+                reason = f"credit note {step.invoice}"
+                if await self._cancel(step.invoice, step.customer, order.order_id, reason, step.line):
+                    self.journal.credited(step.invoice)
+                else:
+                    self.journal.refused(step.invoice, order.order_id)
+        finally:
+            self._followers.release()
+        self._busy -= 1
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)[:80]
-
-
-def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
-    """Whose orders they are, and where mails can be read if accounts are wanted."""
-    if options.edge:
-        if "ZEROCART_OPERATOR_SECRET" not in os.environ:
-            raise CannotBeginError(f"ZEROCART_OPERATOR_SECRET must say the operator's secret at {options.edge}")
-        url = os.environ.get("ZEROCART_MAILS_URL")
-        if options.accounts and not url:
-            raise CannotBeginError("--accounts needs ZEROCART_MAILS_URL: an account is activated with what is mailed")
-        return from_environment(options.edge.rstrip("/")), Mailpit(url) if options.accounts and url else None
-    state = State.from_environment()
-    running = state.running()
-    if running is None:
-        raise CannotBeginError("it does not run: `zerocart up` first, or say --edge")
-    return operator_of(state, running.edge_url), MailFolder(state.home / "mail") if options.accounts else None
-
-
-def _journal_file(options: argparse.Namespace, plan: Plan, name: str) -> Path:
-    """One for each system, mapping and name of a run; CannotBeginError if the run was begun in the other manner."""
-    system = sha256(options.edge.encode()).hexdigest()[:8] if options.edge else "here"
-    begun = f"{name}-{plan.mapping.name}-{system}"
-    folder = State.from_environment().home / JOURNALS
-    placed, finished = folder / f"{begun}.sqlite", folder / f"{begun}.finished.sqlite"
-    file, other = (finished, placed) if options.finished else (placed, finished)
-    if _has_begun(other):
-        what = "placed" if options.finished else "brought as finished"
-        raise CannotBeginError(f"the orders of {name} were {what} by an earlier run: say another --run")
-    return file
-
-
-def _has_begun(file: Path) -> bool:
-    """Whether a run left anything there: one whose file could not be read has not."""
-    if not file.exists():
+    async def _cancel(self, invoice: str, customer: str, order_id: str, reason: str, line: int) -> bool:
+        who = await self._member(customer)
+        if await self._edge.cancel(order_id, reason, self._key(f"{invoice} cancel"), who.token if who else None):
+            state = await self._motion.until(order_id, lambda state: state.status in ENDED)
+            if state.status == "cancelled":
+                self.outcome.cancelled += 1
+                return True
+        self.outcome.cancellations_refused += 1
+        self._report("cancellation", line, invoice, CancellationRefusal.SYSTEM, order_id)
         return False
-    with Journal(file) as journal:
-        return journal.has_steps()
+
+    def _say_refused(self, step: Placement | Cancellation, reason: Reason, detail: str) -> None:
+        placement = isinstance(step, Placement)
+        self.outcome.refused += placement
+        self.outcome.cancellations_refused += not placement
+        self._report("order" if placement else "cancellation", step.line, step.invoice, reason, detail)
+
+    def _report(self, what: str, line: int, invoice: str, reason: Reason, detail: str) -> None:
+        self.tally.refused[what, reason] += 1
+        if self._manner.report:
+            self._manner.report(ReportRow(self._plan.lines_file, line, what, invoice, reason, detail))
+
+    async def _member(self, customer: str) -> CustomerAccount | None:
+        return await self._members.of(customer) if self._members and customer else None
+
+    def _key(self, text: str) -> str:
+        plain = quote(text, safe="")
+        return f"{self._run}-{plain if len(plain) <= KEY_CHARS_MAX else sha256(text.encode()).hexdigest()}"
 
 
-def _read(plan: Plan, report: Callable[[Refused], None] | None) -> dict[str, object]:
-    tally = Tally()
-    for _ in plan.steps(tally, report):
-        pass
-    show_tally(tally)
-    return summary(tally)
+def _digest(step: Placement | Cancellation) -> str:
+    """Of what an order is; a credit note is told by its number alone."""
+    return sha256(repr(step.order).encode()).hexdigest() if isinstance(step, Placement) else ""
 
 
-async def _replay(
-    credentials: Credentials,
-    plan: Plan,
-    name: str,
-    journal: Journal,
-    manner: Manner,
-    mails: Mailbox | None,
-    *,
-    stock: bool,
-) -> dict[str, object]:
-    async with Edge(credentials.edge_url, credentials.token) as edge:
-        await _must_be_the_same_system(edge, journal)
-        found = survey(plan, customers=mails is not None)
-        accounts = Accounts(edge, mails, credentials.secret, name, journal) if mails else None
-        replay = Replay(edge, plan, name, accounts, journal, manner)
-        await carry_out(replay, found, edge, name, accounts, stock=stock)
-    show_tally(replay.tally)
-    show_pace(replay.outcome, edge)
-    show_outcome(replay.outcome)
-    return summary(replay.tally, replay.outcome)
+def _reason_of(step: Placement | Cancellation) -> Reason:
+    return OrderRefusal.SYSTEM if isinstance(step, Placement) else CancellationRefusal.SYSTEM
 
 
-async def _must_be_the_same_system(edge: Edge, journal: Journal) -> None:
-    """What the journal says was placed must be there, or nothing would be placed at a system that was begun anew."""
-    order_id = journal.any_order()
-    deadline = time.monotonic() + KNOWN_SECONDS_MAX
-    while order_id is not None and await edge.state(order_id) is None:
-        if time.monotonic() > deadline:
-            raise CannotBeginError(
-                f"an earlier run placed {order_id}, which this system does not know: say another --run"
-            )
-        await asyncio.sleep(KNOWN_POLL_SECONDS)
-
-
-async def carry_out(
-    replay: Replay, found: Survey, edge: Edge, name: str, accounts: Accounts | None = None, *, stock: bool = True
-) -> None:
-    """Seed, enrol, place, cancel, send, and wait until everything is at rest; without accounts the operator orders."""
-    if stock:
-        with progress("products on their shelves", len(found.shelves)) as bar:
-            await seed(edge, found.shelves, name, bar.set, replay.journal)
-    if accounts is not None:
-        with progress("customers with an account", len(found.customers)) as bar:
-            await accounts.enrol(found.customers, bar.set)
-    async with asyncio.TaskGroup() as tasks:
-        with progress("orders placed", found.orders) as bar:
-            await replay.place(tasks, bar.set)
-        with progress("orders at rest", found.orders) as bar:
-            await replay.rest(bar.set)
+def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
+    """What went wrong first, of tasks that went wrong together."""
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error if isinstance(error, Exception) else EdgeError(str(error))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tools.importer.records import Refused, Tally
+from tools.importer.records import ReportRow, Tally
 from tools.importer.rows import BadFileError
 
 __all__ = ["refusals", "reporting"]
@@ -18,7 +18,7 @@ COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail")
 
 
 @contextmanager
-def reporting(file: Path | None) -> Generator[Callable[[Refused], None] | None]:
+def reporting(file: Path | None) -> Generator[Callable[[ReportRow], None] | None]:
     """Writes what it hears to a file, as JSON lines if its name ends so and else as CSV; None without a file.
 
     BadFileError if it cannot be written there.
@@ -39,7 +39,7 @@ def reporting(file: Path | None) -> Generator[Callable[[Refused], None] | None]:
         yield lambda refused: writer.writerow(map(_storable, _row(refused).values()))
 
 
-def _row(refused: Refused) -> dict[str, object]:
+def _row(refused: ReportRow) -> dict[str, object]:
     return {
         "file": refused.file,
         "line": refused.line,

@@ -13,13 +13,13 @@ from tools.importer.journal import Journal
 from tools.importer.mapping import Mapping as Meaning
 from tools.importer.rows import BadFileError, must_have, read_file
 
-__all__ = ["Shelf", "levels_of", "seed"]
+__all__ = ["StockLevel", "levels_of", "seed"]
 
 SEEDERS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class StockLevel:
     """How much of a product is there before the first order; its name if an order says it."""
 
     product_id: str
@@ -44,7 +44,7 @@ def levels_of(folder: Path, mapping: Meaning) -> Mapping[str, int]:
 
 async def seed(
     edge: Edge,
-    shelves: Iterable[Shelf],
+    shelves: Iterable[StockLevel],
     run: str,
     done: Callable[[int], None],
     journal: Journal | None = None,
@@ -74,7 +74,7 @@ async def seed(
             workers.create_task(work())
 
 
-async def _put(edge: Edge, shelf: Shelf, run: str, journal: Journal, before: int | None) -> None:
+async def _put(edge: Edge, shelf: StockLevel, run: str, journal: Journal, before: int | None) -> None:
     key = f"{run}-stock-{shelf.on_hand}-{shelf.product_id.replace(' ', '_')}"
     if before is None:
         await edge.set_stock(shelf.product_id, shelf.product_name, shelf.on_hand, key)

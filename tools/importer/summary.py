@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tools.importer.edge import Edge
-from tools.importer.engine import Outcome
-from tools.importer.progress import say
 from tools.importer.records import Tally
+from tools.importer.replay import Outcome
 from tools.importer.report import refusals
+from tools.terminal import say
 
 __all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_tally", "summary"]
 

@@ -23,7 +23,7 @@ from tools.knative_local.clock import PingClock
 from tools.knative_local.control import ERASURES, ControlServer
 from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity
 from tools.knative_local.kafka import KafkaServer
-from tools.knative_local.mail import MailSink
+from tools.knative_local.mail_sink import MailSink
 from tools.knative_local.manifests import Manifests, Service, read_manifests
 from tools.knative_local.postgres import PostgresServer
 from tools.knative_local.process import free_port, spawn, stop, wait_for_port

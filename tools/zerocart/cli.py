@@ -20,8 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "views": ("tools.zerocart.views", "the versions of the views, and how far each is"),
     "rebuild": ("tools.zerocart.rebuild", "build a view again from the log, beside the one that serves"),
     "token": ("tools.zerocart.token", "an access token of the operator, for curl"),
-    "replay": ("tools.importer.replay", "place the orders of a file through REST"),
-    "demo": ("tools.importer.demo", "real orders through everything, then the books"),
+    "replay": ("tools.importer.command", "place the orders of a file through REST"),
+    "demo": ("tools.demo.command", "real orders through everything, then the books"),
 }
 
 

@@ -7,8 +7,8 @@ import json
 from contextlib import ExitStack
 from typing import Any
 
-from tools.importer.progress import progress
-from tools.knative_local.projection import Projection, RefusedError
+from tools.knative_local.projection_client import Projection, RefusedError
+from tools.terminal import progress
 
 __all__ = ["add_arguments", "run", "skip_hint"]
 

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from typing import Any
 
-from tools.knative_local.facts import facts_of
+from tools.knative_local.queue_depths import facts_of
 from tools.knative_local.state import Running, State
 
 __all__ = ["add_arguments", "cluster_status", "run"]

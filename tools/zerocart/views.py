@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from tools.knative_local.projection import Projection, RefusedError
+from tools.knative_local.projection_client import Projection, RefusedError
 from tools.zerocart.rebuild import skip_hint
 
 __all__ = ["add_arguments", "run"]

@@ -1,61 +1,48 @@
-"""Handling a command: load, fold, decide, append with the inbox mark in one transaction, publish.
+"""The one way of carrying out a command: load, decide, append with the inbox mark, publish, answer repeats.
 
-A version conflict means that somebody else decided first: reload and decide again. A warm process keeps recently used
-aggregates; the version check keeps that safe.
+A version conflict means that another command came first: the handler loads and decides again. `handle` decides from
+recently used aggregates in memory and appends through group commit. `transact` is for a service that reads and writes
+tables of its own together with the events: all of it happens in one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from services.kit.domain.decider import Decider, Rejected
-from services.kit.domain.errors import (
-    FieldError,
-    Invalid,
-    NotFound,
-    RuleViolation,
-    Unavailable,
-    VersionMismatch,
-    ZerocartError,
+from services.kit.commands.cause import Cause
+from services.kit.commands.outcome import (
+    Concluded,
+    Decided,
+    Loaded,
+    Outcome,
+    Unchanged,
+    error_of,
+    version_mismatch,
 )
+from services.kit.commands.stamping import record, stamped
+from services.kit.domain.decider import Decider, Rejected
+from services.kit.domain.errors import IdempotencyKeyReused, Unavailable
 from services.kit.domain.message import Message
-from services.kit.domain.principal import Principal
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import (
-    START,
     Append,
     Appended,
+    Conflict,
     Duplicate,
     EventStore,
-    Mark,
-    NewEvent,
-    Position,
     RecordedEvent,
     Transaction,
 )
-from services.kit.privacy.encryption import decrypt, encrypt
+from services.kit.eventstore.transactions import Contention, in_transaction
+from services.kit.privacy.encryption import decrypt
 from services.kit.privacy.vault import Vault
-from services.kit.telemetry.tracing import current
-from services.kit.wire.cloudevents import Incoming, is_clean, source_of
+from services.kit.wire.cloudevents import source_of
 
-__all__ = [
-    "CACHE_AGGREGATES_MAX",
-    "CONFLICT_RETRIES_MAX",
-    "Cause",
-    "CommandHandler",
-    "Loaded",
-    "Outcome",
-    "error_of",
-    "record",
-    "stamped",
-]
+__all__ = ["CACHE_AGGREGATES_MAX", "CONFLICT_RETRIES_MAX", "CommandHandler", "TransactionAttempt"]
 
 CACHE_AGGREGATES_MAX = 4_096
 CONFLICT_RETRIES_MAX = 20
@@ -64,50 +51,8 @@ C = TypeVar("C")
 S = TypeVar("S")
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why something is done: the message that led to it, if any, its mark, which makes it happen once, and for whom."""
-
-    at: datetime
-    message_id: str = ""
-    correlation_id: str = ""
-    mark: Mark | None = None
-    principal: Principal | None = None
-
-    @classmethod
-    def of(cls, event: Incoming, at: datetime) -> Cause:
-        """What follows from `event` is done at `at`, once."""
-        return cls(
-            at=at,
-            message_id=f"{event.source}/{event.id}",
-            correlation_id=event.attributes.get("correlationid", ""),
-            mark=Mark(event.key),
-            principal=Principal.of(event.attributes),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[S]):
-    """An aggregate as it was last seen; `position` is that of its last event."""
-
-    state: S
-    version: int
-    position: Position
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[S]):
-    """What came of a command: the state now, and the repeat's original if it had been handled before."""
-
-    state: S
-    version: int
-    position: Position
-    events: Sequence[Message]
-    repeated: Duplicate | None = None
-
-
 class CommandHandler:
-    """Decides and records for the aggregates of one service."""
+    """Carries out the commands of one service."""
 
     def __init__(self, service: str, store: EventStore, relay: Relay, vault: Vault) -> None:
         self.service = service
@@ -118,7 +63,7 @@ class CommandHandler:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def load(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
-        """The aggregate as this process knows it: possibly not its newest state, so only a hint or for deciding."""
+        """The aggregate from memory, or from the database if it is not there; it may be outdated."""
         stream = decider.stream(identity)
         cached = self._cache.get(stream)
         if cached is not None:
@@ -127,131 +72,172 @@ class CommandHandler:
         return await self.reload(decider, identity)
 
     async def reload(self, decider: Decider[C, S], identity: str) -> Loaded[S]:
-        """The aggregate as the database knows it now."""
+        """The aggregate from the database."""
         stream = decider.stream(identity)
         loaded = await self.folded(decider, await self.store.read(stream))
         self._remember(stream, loaded)
         return loaded
 
+    async def load_in(self, transaction: Transaction, decider: Decider[C, S], identity: str) -> Loaded[S]:
+        """The aggregate as an open transaction sees it."""
+        return await self.folded(decider, await transaction.read(decider.stream(identity)), transaction)
+
     async def folded(
-        self, decider: Decider[C, S], recorded: Sequence[RecordedEvent], unit: Transaction | None = None
+        self, decider: Decider[C, S], recorded: Sequence[RecordedEvent], transaction: Transaction | None = None
     ) -> Loaded[S]:
-        """The aggregate whose whole history is `recorded`; `unit` is the transaction that is open, if there is one."""
+        """The aggregate whose whole history is `recorded`."""
         if not recorded:
-            return Loaded(decider.initial, 0, START)
-        history = await self._opened(decider, recorded, unit)
+            return Loaded(decider.initial, 0)
+        history = await self._decrypted(decider, recorded, transaction)
         return Loaded(decider.fold(history), recorded[-1].version, recorded[-1].position)
 
     async def history(self, decider: Decider[C, S], identity: str) -> list[tuple[RecordedEvent, Message]]:
-        """Every event of an aggregate, with what it says."""
+        """Every event of an aggregate, each with its message."""
         recorded = await self.store.read(decider.stream(identity))
-        return list(zip(recorded, await self._opened(decider, recorded, None), strict=True))
-
-    async def _opened(
-        self, decider: Decider[C, S], recorded: Sequence[RecordedEvent], unit: Transaction | None
-    ) -> list[Message]:
-        models = {event.type: event for event in decider.events}
-        return await decrypt(self.vault, [(models[event.type], event.data) for event in recorded], unit)
-
-    async def stamped(self, events: Sequence[Message], cause: Cause, unit: Transaction | None = None) -> list[NewEvent]:
-        """The events as they are stored and published, within the transaction `unit` if there is one."""
-        return await stamped(events, cause, source_of(self.service), self.vault, unit)
+        return list(zip(recorded, await self._decrypted(decider, recorded, None), strict=True))
 
     async def handle(
         self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None = None
-    ) -> Outcome[S]:
-        """Decide and record, once per mark; published when this returns.
+    ) -> Outcome[S | None]:
+        """Carry out a command once per mark; its events are published when this returns.
 
-        Raises RuleViolation if the decider rejects, VersionMismatch if the aggregate is not at `expected_version`,
-        Unavailable if it cannot be done now.
+        Raises the error of a rejection, VersionMismatch if the aggregate is not at `expected_version`,
+        IdempotencyKeyReused if the mark belongs to another request, Unavailable if it cannot be done now.
         """
         stream = decider.stream(identity)
-        async with self._turns.setdefault(stream, asyncio.Lock()):  # two at once would only make a conflict of one
-            decided = await self._decided(decider, identity, command, cause, expected_version)
-        if isinstance(decided, Outcome):
-            return decided
-        events, result, outcome = decided
-        await self.publish(record(self.service, stream, events, result), result, cause)
-        return outcome
+        async with self._turn(stream):
+            attempted = await self._attempts(decider, identity, command, cause, expected_version)
+        return await self._concluded(stream, attempted, cause)
 
-    async def _decided(
-        self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None
-    ) -> Outcome[S] | tuple[Sequence[NewEvent], Appended, Outcome[S]]:
-        """What came of it, with the events that are to be published if there are any."""
-        stream = decider.stream(identity)
-        loaded = self._begun(decider, command, stream) or await self.load(decider, identity)
-        if expected_version not in (None, loaded.version):
-            loaded = await self.reload(decider, identity)
-        fresh = False
-        for _ in range(CONFLICT_RETRIES_MAX):
-            if expected_version not in (None, loaded.version):
-                return await self._stale(decider, identity, command, loaded, cause)
-            decision = decider.decide(command, loaded.state)
-            if isinstance(decision, Rejected) or not decision:
-                if fresh:
-                    return await self._nothing_to_do(decider, identity, loaded, decision, cause)
-                # another process may have appended since: only the newest state may decide nothing
-                loaded, fresh = await self.reload(decider, identity), True
-                continue
-            events = await self.stamped(decision, cause)
-            result = await self.store.append(Append(stream, loaded.version, events, cause.mark))
-            match result:
-                case Appended():
-                    state = decider.fold(decision, loaded.state)
-                    self._remember(stream, Loaded(state, result.version, result.position))
-                    return events, result, Outcome(state, result.version, result.position, decision)
-                case Duplicate():
-                    return await self._repeat(decider, identity, result)
-                case _:
-                    loaded, fresh = await self.reload(decider, identity), True
-        raise Unavailable("too-many-conflicts", f"{stream} is being changed by others all the time")
-
-    def _begun(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
-        # there is usually nothing to read; if there is, the version check says so
-        if isinstance(command, decider.opens) and stream not in self._cache:
-            return Loaded(decider.initial, 0, START)
-        return None
-
-    async def _stale(
-        self, decider: Decider[C, S], identity: str, command: C, loaded: Loaded[S], cause: Cause
-    ) -> Outcome[S]:
-        if cause.mark and (repeated := await self.store.find_mark(cause.mark.key)):
-            return await self._repeat(decider, identity, repeated)
-        decision = decider.decide(command, loaded.state)
-        if isinstance(decision, Rejected) and decision.missing:
-            raise error_of(decision)  # what is not theirs has no version either
-        raise VersionMismatch("version-mismatch", f"the version is {loaded.version} now")
-
-    async def publish(self, events: Sequence[RecordedEvent], done: Appended, cause: Cause) -> None:
-        """Publish what has just been appended; Unavailable only if the cause is a message, which will come again."""
-        try:
-            await self.relay.publish(events, backlog=done.backlog)
-        except Unavailable:
-            if cause.message_id:
-                raise  # the broker will deliver again, which finds the mark and publishes
-            # the caller's wish is durable, so it is accepted: the outbox is published when Kafka is back
-            self.relay.retry_later()
-
-    async def _nothing_to_do(
+    async def transact(
         self,
         decider: Decider[C, S],
         identity: str,
-        loaded: Loaded[S],
-        decision: Sequence[Message] | Rejected,
+        work: Callable[[TransactionAttempt[C, S]], Awaitable[None]],
         cause: Cause,
-    ) -> Outcome[S]:
-        # a repeat is often rejected by the state that its first time left behind: look before refusing
-        if cause.mark and (repeated := await self.store.find_mark(cause.mark.key)):
-            return await self._repeat(decider, identity, repeated)
-        if isinstance(decision, Rejected):
-            raise error_of(decision)
-        return Outcome(loaded.state, loaded.version, loaded.position, ())
+    ) -> Outcome[S | None]:
+        """As `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
 
-    async def _repeat(self, decider: Decider[C, S], identity: str, repeated: Duplicate) -> Outcome[S]:
-        # the first time may have died between commit and publication: say now what it left unsaid
-        await self.relay.publish_pending(repeated.stream)
-        loaded = await self.reload(decider, identity)
-        return Outcome(loaded.state, repeated.version, repeated.position, (), repeated)
+        `work` takes its locks, calls `carry_out` once, and writes what follows from the events. It runs again in a new
+        transaction after a conflict, so it must have no effect outside of the transaction.
+        """
+        stream = decider.stream(identity)
+
+        async def attempt(transaction: Transaction) -> Concluded[S]:
+            begun = TransactionAttempt(self, decider, identity, cause, transaction)
+            await work(begun)
+            return begun.result
+
+        async with self._turn(stream):
+            try:
+                attempted = await in_transaction(self.store, attempt, CONFLICT_RETRIES_MAX)
+            except _NotAppended as ended:
+                attempted = ended.attempted
+            except Contention as error:
+                raise _too_many_conflicts(stream) from error
+            self._cache.pop(stream, None)
+        return await self._concluded(stream, attempted, cause)
+
+    async def attempt(
+        self,
+        decider: Decider[C, S],
+        stream: str,
+        command: C,
+        loaded: Loaded[S],
+        cause: Cause,
+        expected_version: int | None = None,
+        transaction: Transaction | None = None,
+    ) -> Concluded[S] | Conflict:
+        """Decide once and append the events: within `transaction`, or through group commit without one."""
+        decision = decider.decide(command, loaded.state)
+        if expected_version not in (None, loaded.version):
+            return Unchanged(loaded, version_mismatch(loaded.version, decision))
+        if isinstance(decision, Rejected):
+            return Unchanged(loaded, error_of(decision))
+        if not decision:
+            return Unchanged(loaded)
+        events = await stamped(decision, cause, source_of(self.service), self.vault, transaction)
+        append = Append(stream, loaded.version, events, cause.mark)
+        result = (await transaction.append(append))[0] if transaction else await self.store.append(append)
+        if not isinstance(result, Appended):
+            return result
+        after = Loaded(decider.fold(decision, loaded.state), result.version, result.position)
+        return Decided(after, decision, events, result)
+
+    async def repeated(self, cause: Cause) -> Outcome[None] | None:
+        """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request.
+
+        Publishes what the first time left in the outbox: it may have died between commit and publication.
+        """
+        found = await self.store.find_mark(cause.mark.key) if cause.mark else None
+        return await self._repeat(found, cause) if found else None
+
+    async def publish(self, events: Sequence[RecordedEvent], appended: Appended, cause: Cause) -> None:
+        """Publish what has just been appended; Unavailable only if the cause is a message."""
+        try:
+            await self.relay.publish(events, backlog=appended.backlog)
+        except Unavailable:
+            if cause.message_id:
+                raise  # the broker delivers the message again, and that finds the mark and publishes
+            # nobody delivers a request again, and it is durable already: the outbox is published when Kafka is back
+            self.relay.retry_later()
+
+    async def _attempts(
+        self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None
+    ) -> Concluded[S]:
+        stream = decider.stream(identity)
+        loaded = self._begun(decider, command, stream) or await self.load(decider, identity)
+        fresh = False
+        for _ in range(CONFLICT_RETRIES_MAX):
+            attempted = await self.attempt(decider, stream, command, loaded, cause, expected_version)
+            match attempted:
+                case Decided():
+                    self._remember(stream, attempted.loaded)
+                    return attempted
+                case Duplicate():
+                    return attempted
+                case Unchanged() if fresh:
+                    return attempted
+                case _:
+                    # another process may have appended: only the newest state may refuse a command or change nothing
+                    loaded, fresh = await self.reload(decider, identity), True
+        raise _too_many_conflicts(stream)
+
+    def _begun(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
+        # these commands usually find no stream, so it is not read; if there is one, the version check finds out
+        if isinstance(command, decider.opens) and stream not in self._cache:
+            return Loaded(decider.initial, 0)
+        return None
+
+    async def _concluded(self, stream: str, attempted: Concluded[S], cause: Cause) -> Outcome[S | None]:
+        if isinstance(attempted, Decided):
+            events = record(self.service, stream, attempted.events, attempted.appended)
+            await self.publish(events, attempted.appended, cause)
+            loaded = attempted.loaded
+            return Outcome(loaded.state, loaded.version, loaded.position, attempted.decision)
+        if isinstance(attempted, Duplicate):
+            return await self._repeat(attempted, cause)
+        if repeated := await self.repeated(cause):
+            return repeated  # a command often leaves a state that refuses its repeat
+        if attempted.error:
+            raise attempted.error
+        return Outcome(attempted.loaded.state, attempted.loaded.version, attempted.loaded.position, ())
+
+    async def _repeat(self, first: Duplicate, cause: Cause) -> Outcome[None]:
+        if cause.mark and cause.mark.fingerprint != first.mark.fingerprint:
+            raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+        await self.relay.publish_pending(first.stream)
+        return Outcome(None, first.version, first.position, (), first)
+
+    async def _decrypted(
+        self, decider: Decider[C, S], recorded: Sequence[RecordedEvent], transaction: Transaction | None
+    ) -> list[Message]:
+        models = {event.type: event for event in decider.events}
+        return await decrypt(self.vault, [(models[event.type], event.data) for event in recorded], transaction)
+
+    def _turn(self, stream: str) -> asyncio.Lock:
+        # two commands at once on one aggregate would only make a conflict for one of them
+        return self._turns.setdefault(stream, asyncio.Lock())
 
     def _remember(self, stream: str, loaded: Loaded[S]) -> None:
         self._cache[stream] = loaded  # pyright: ignore[reportArgumentType]
@@ -259,53 +245,60 @@ class CommandHandler:
         if len(self._cache) > CACHE_AGGREGATES_MAX:
             self._cache.popitem(last=False)
 
-    def forget(self, decider: Decider[C, S], identity: str) -> None:
-        """Drop what this process knows of an aggregate that was changed by other means."""
-        self._cache.pop(decider.stream(identity), None)
+
+class TransactionAttempt(Generic[C, S]):
+    """One attempt at a command in an open transaction."""
+
+    def __init__(
+        self, handler: CommandHandler, decider: Decider[C, S], identity: str, cause: Cause, transaction: Transaction
+    ) -> None:
+        self.transaction = transaction
+        self._handler = handler
+        self._decider = decider
+        self._identity = identity
+        self._cause = cause
+        self._result: Decided[S] | None = None
+
+    @property
+    def result(self) -> Decided[S]:
+        """What `carry_out` appended."""
+        assert self._result is not None, "the work in a transaction must carry out its command"
+        return self._result
+
+    async def load(self) -> Loaded[S]:
+        """The aggregate as the transaction sees it."""
+        return await self._handler.load_in(self.transaction, self._decider, self._identity)
+
+    async def carry_out(
+        self, command: C, loaded: Loaded[S] | None = None, expected_version: int | None = None
+    ) -> Sequence[Message]:
+        """Decide from `loaded`, or load first, and append; the decision's events.
+
+        Does not return if nothing is appended: the transaction is rolled back, and `transact` retries or concludes.
+        """
+        loaded = loaded or await self.load()
+        stream = self._decider.stream(self._identity)
+        attempted = await self._handler.attempt(
+            self._decider, stream, command, loaded, self._cause, expected_version, self.transaction
+        )
+        match attempted:
+            case Decided():
+                self._result = attempted
+                return attempted.decision
+            case Conflict():
+                raise Contention("contention", f"another command changed {stream} first")
+            case _:
+                raise _NotAppended(attempted)
 
 
-def error_of(rejected: Rejected) -> ZerocartError:
-    """What a caller is told of a rejection."""
-    if rejected.missing:
-        return NotFound(rejected.code, rejected.detail)
-    if rejected.field:
-        return Invalid(rejected.code, rejected.detail, (FieldError(rejected.field, rejected.code, rejected.detail),))
-    return RuleViolation(rejected.code, rejected.detail)
+class _NotAppended(Exception):
+    """Leaves, and so rolls back, a transaction in which nothing is appended."""
+
+    def __init__(self, attempted: Concluded[Any]) -> None:
+        self.attempted = attempted
 
 
-async def stamped(
-    events: Sequence[Message], cause: Cause, source: str, vault: Vault, unit: Transaction | None = None
-) -> list[NewEvent]:
-    """The events as they are stored and published; Invalid if a key could not travel as a CloudEvents attribute."""
-    metas = [_meta(event, cause, source) for event in events]  # what is refused makes nobody a key
-    texts = await encrypt(vault, events, unit)
-    return [
-        NewEvent(type=event.type, time=cause.at, data=text, meta=json.dumps(meta))
-        for event, text, meta in zip(events, texts, metas, strict=True)
-    ]
-
-
-def _meta(event: Message, cause: Cause, source: str) -> dict[str, str]:
-    key = event.key_value
-    if not is_clean(key):
-        raise Invalid("bad-key", f"{event.key} must be printable ASCII without %: {key!r}")
-    meta = {
-        "subject": key,
-        "partitionkey": key,
-        "correlationid": cause.correlation_id or key,
-        "causationid": cause.message_id or source,
-        "traceparent": current(),
-        **(cause.principal.attributes() if cause.principal else {}),
-    }
-    if event.expires_after is not None:
-        meta["expirytime"] = (cause.at + event.expires_after).isoformat().replace("+00:00", "Z")
-    return meta
-
-
-def record(service: str, stream: str, events: Sequence[NewEvent], done: Appended) -> list[RecordedEvent]:
-    """The appended events as they stand in the log."""
-    first = done.version - len(events) + 1
-    return [
-        RecordedEvent(service, stream, first + i, position, event.type, event.time, event.data, event.meta)
-        for i, (event, position) in enumerate(zip(events, done.positions, strict=True))
-    ]
+def _too_many_conflicts(stream: str) -> Unavailable:
+    return Unavailable(
+        "too-many-conflicts", f"{stream} changed {CONFLICT_RETRIES_MAX} times during this command: retry it"
+    )

@@ -85,6 +85,12 @@ class Value(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
+    @classmethod
+    def of(cls, source: Value, /, **values: object) -> Self:
+        """An instance with `values`, and with the value in `source` of every other field that both classes declare."""
+        shared = {name: getattr(source, name) for name in cls.model_fields if name in type(source).model_fields}
+        return cls.model_validate({**shared, **values})
+
 
 class Money(Value):
     """An exact amount in one currency; the number of decimals is kept as given."""

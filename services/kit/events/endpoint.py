@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from pydantic import ValidationError
 
-from services.kit.commands.handler import Cause
+from services.kit.commands.cause import Cause
 from services.kit.domain.errors import Invalid, NotFound, RuleViolation, Unavailable
 from services.kit.domain.message import Message
 from services.kit.events.handlers import Reaction, Reactions, Received

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from services.kit.commands.handler import Cause
+from services.kit.commands.cause import Cause
 from services.kit.domain.message import Message
 
 __all__ = ["Reactions", "Received"]

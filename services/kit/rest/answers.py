@@ -15,7 +15,7 @@ from pydantic import Field
 from starlette.responses import Response
 from typing_extensions import TypedDict
 
-from services.kit.commands.handler import Outcome
+from services.kit.commands.outcome import Outcome
 
 __all__ = [
     "ETAG",

@@ -23,7 +23,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from services.kit.auth.access import Caller, check_rules
 from services.kit.auth.tokens import verifier
-from services.kit.commands.handler import Cause, Outcome
+from services.kit.commands.cause import Cause
+from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import FieldError, IdempotencyKeyReused, Invalid, Unavailable, ZerocartError
 from services.kit.eventstore.outbox import Relay

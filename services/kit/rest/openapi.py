@@ -104,7 +104,11 @@ def inherited_docs(body: type) -> dict[str, str]:
 
 
 def _docs(body: type) -> dict[str, str]:
-    (declaration,) = ast.parse(dedent(inspect.getsource(body))).body
+    try:
+        source = inspect.getsource(body)
+    except OSError:  # made by calling TypedDict, because a class cannot have a field such as `from`
+        return {}
+    (declaration,) = ast.parse(dedent(source)).body
     assert isinstance(declaration, ast.ClassDef)
     pairs = zip(declaration.body, declaration.body[1:], strict=False)
     return {

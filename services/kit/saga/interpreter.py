@@ -60,7 +60,7 @@ F = TypeVar("F", bound=messages.RunStarted)
 
 def saga_decider(saga: Saga[F]) -> Decider[SagaCommand, Run]:
     """The decider whose aggregates are runs of `saga`."""
-    return Decider(saga.category, NotStarted(), partial(decide, saga), evolve, saga.vocabulary.events, (Start,))
+    return Decider(saga.category, NotStarted(), partial(decide, saga), evolve, saga.events, (Start,))
 
 
 def decide(saga: Saga[F], command: SagaCommand, run: Run) -> Decision:

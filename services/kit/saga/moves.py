@@ -23,7 +23,7 @@ from services.kit.saga.run import (
     Running,
     Stuck,
 )
-from services.kit.saga.table import Ask, Saga, Step
+from services.kit.saga.table import Attempt, Saga, Step
 
 __all__ = ["next_messages", "request"]
 
@@ -133,8 +133,8 @@ def request(saga: Saga[F], progress: Progress, saga_id: str, name: str, undo: bo
     """The next attempt at doing, or undoing, a step."""
     step = saga.by_name[name]
     stands = progress.step(name)
-    attempt = (stands.undoing if undo else stands.doing).attempt + 1
-    ask = Ask(saga_id=saga_id, step=name, undo=undo, attempt=attempt, answer_by=at + step.deadline)
-    build = step.undo if undo else step.do
-    assert build is not None and isinstance(progress.facts, saga.vocabulary.started)
-    return build(progress.facts, ask)
+    number = (stands.undoing if undo else stands.doing).attempt + 1
+    attempt = Attempt(saga_id=saga_id, step=name, undo=undo, attempt=number, answer_by=at + step.deadline)
+    request = step.undo if undo else step.do
+    assert request is not None and isinstance(progress.facts, saga.vocabulary.started)
+    return request.build(progress.facts, attempt)

@@ -1,7 +1,7 @@
 """CloudEvents 1.0 at the door and on the way out, stricter than the SDK where the Kafka broker would lose an event.
 
 Sources: CloudEvents 1.0.2 and its HTTP and Kafka bindings; what the broker mangles or skips is in the recorded
-delivery cases (tests/local/data). Binary events are read here, without the SDK: its import would be a tenth of a
+delivery cases (tests/tools/data). Binary events are read here, without the SDK: its import would be a tenth of a
 cold start. Structured ones are rare and go through it.
 """
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, scheduler, shipping
 from services.kit.domain.message import Message, Money
-from services.kit.saga.messages import StepReply, StepTimedOut
+from services.kit.saga.messages import StepReply, StepRequest, StepTimedOut
 
 __all__ = ["SILENT", "STEPS", "TOLD", "Doer", "Words", "words_of"]
 
@@ -36,7 +36,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "create_shipment": ("handing the goods to the carrier", "taking the goods back from the carrier"),
     "send_confirmation": ("mailing the confirmation", "mailing that the confirmation no longer holds"),
 }
-"""Each step of a run, done and undone."""
+"""How a step is called, and its undo; a step without an entry is called by its name."""
 
 
 def words_of(event: Message) -> Words:
@@ -125,6 +125,11 @@ def _by_provider(text: Callable[[Any], str]) -> Callable[[Any], Words]:
     return lambda event: Words(text(event) + _again(event), event.error, "payment provider")
 
 
+def _replied(event: StepReply) -> Words:
+    """For a reply that has no words of its own."""
+    return Words(f"{_step(event.step, event.undo)} is done{_again(event)}") if event.success else _not_done(event)
+
+
 def _not_done(event: StepReply) -> Words:
     return Words(f"{_step(event.step, event.undo)} did not work{_attempt(event)}", event.error)
 
@@ -150,7 +155,9 @@ def _stuck(event: fulfillment.RunStuck) -> Words:
 
 
 def _step(name: str, undo: bool) -> str:
-    return STEPS[name][undo] if name in STEPS else name.replace("_", " ")
+    if name in STEPS:
+        return STEPS[name][undo]
+    return f"{'undoing ' if undo else ''}{name.replace('_', ' ')}"
 
 
 def _attempt(event: StepReply | StepTimedOut | fulfillment.RunStuck) -> str:
@@ -182,7 +189,7 @@ def _because(text: str) -> Callable[[Any], Words]:
     return lambda event: Words(text, event.reason)
 
 
-TOLD: Mapping[type[Message], Callable[[Any], Words]] = {
+_OWN_WORDS: Mapping[type[Message], Callable[[Any], Words]] = {
     orders.OrderDrafted: _always("a draft was begun"),
     orders.OrderDraftUpdated: _always("the draft was changed"),
     orders.OrderCreated: _placed,
@@ -227,24 +234,17 @@ TOLD: Mapping[type[Message], Callable[[Any], Words]] = {
     notifications.MailFailed: _not_done,
     notifications.OrderMailSent: _told_of_the_end,
 }
-"""What is told, and how."""
+TOLD: Mapping[type[Message], Callable[[Any], Words]] = {
+    **_OWN_WORDS,
+    **{reply: _replied for reply in StepReply.__subclasses__() if reply not in _OWN_WORDS},
+}
+"""The events that the timeline shows, each with the function that words it."""
 TELLING: Mapping[str, Callable[[Any], Words]] = {model.type: tell for model, tell in TOLD.items()}
 
 REQUEST = "a request: its answer is told"
 ANSWER = "how the run took an answer that is told"
 SILENT: Mapping[type[Message], str] = {
-    fulfillment.InventoryCheck: REQUEST,
-    fulfillment.InventoryRelease: REQUEST,
-    fulfillment.PaymentProcess: REQUEST,
-    fulfillment.PaymentVoid: REQUEST,
-    fulfillment.PaymentCapture: REQUEST,
-    fulfillment.PaymentRefund: REQUEST,
-    fulfillment.FulfillmentPrepare: REQUEST,
-    fulfillment.FulfillmentDiscard: REQUEST,
-    fulfillment.ShipmentCreate: REQUEST,
-    fulfillment.ShipmentCancel: REQUEST,
-    fulfillment.ConfirmationSend: REQUEST,
-    fulfillment.CancellationSend: REQUEST,
+    **dict.fromkeys(StepRequest.__subclasses__(), REQUEST),
     fulfillment.StepSucceeded: ANSWER,
     fulfillment.StepFailed: ANSWER,
     fulfillment.RunAmended: "the change of the order is told",

@@ -104,7 +104,7 @@ class Sessions:
         return await in_transaction(self._store, work)
 
     async def _active(self, unit: Transaction, user_id: str) -> bool:
-        user = await self._handler.folded(USER, await unit.read(USER.stream(user_id)), unit)
+        user = await self._handler.load_in(unit, USER, user_id)
         return isinstance(user.state, Active)
 
 

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from tools.knative_local.delivery.events import Event, record_parts
-from tools.knative_local.delivery.lane import Lane, Loss, Route, read
 from tools.knative_local.delivery.topic import Reader, Topic
+from tools.knative_local.delivery.trigger import Loss, Route, TriggerWorker, read
 
 __all__ = ["Dispatcher"]
 
@@ -42,10 +42,10 @@ class Dispatcher:
         self._routes = routes
         self._commit_seconds = commit_seconds
         self._drain_seconds_max = drain_seconds_max
-        self._lanes: list[Lane] = []
-        self._shared: set[Lane] = set()
+        self._lanes: list[TriggerWorker] = []
+        self._shared: set[TriggerWorker] = set()
         self._positions: dict[int, int] = {}
-        self._committed: dict[Lane, Mapping[int, int]] = {}
+        self._committed: dict[TriggerWorker, Mapping[int, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -53,7 +53,7 @@ class Dispatcher:
         await self._topic.start([route.group for route in self._routes])
         for route in self._routes:
             positions = await self._topic.positions(route.group)
-            lane = Lane(route, positions, self._produce)
+            lane = TriggerWorker(route, positions, self._produce)
             self._lanes.append(lane)
             self._committed[lane] = lane.low_water()
         self._shared = set(self._lanes)
@@ -88,7 +88,7 @@ class Dispatcher:
         """The latest events that were dropped or discarded, with the reason."""
         return [asdict(loss) for lane in self._lanes for loss in _latest(lane)]
 
-    def _lag(self, lane: Lane) -> int:
+    def _lag(self, lane: TriggerWorker) -> int:
         low = lane.low_water()
         return sum(max(0, end - low.get(partition, end)) for partition, end in self._topic.ends().items())
 
@@ -127,7 +127,7 @@ class Dispatcher:
             for lane in [lane for lane in self._shared if not lane.room.is_set()]:
                 await self._wait_or_part(lane)
 
-    async def _wait_or_part(self, lane: Lane) -> None:
+    async def _wait_or_part(self, lane: TriggerWorker) -> None:
         """Wait a moment for a Trigger that is merely busy; while there are no others, as long as it takes."""
         while not lane.room.is_set():
             try:
@@ -138,7 +138,7 @@ class Dispatcher:
                     self._part(lane)
                     return
 
-    def _part(self, lane: Lane) -> None:
+    def _part(self, lane: TriggerWorker) -> None:
         self._shared.discard(lane)
 
         async def read_alone() -> None:
@@ -146,7 +146,7 @@ class Dispatcher:
 
         self._spawn(read_alone)
 
-    async def _read_alone(self, lane: Lane) -> None:
+    async def _read_alone(self, lane: TriggerWorker) -> None:
         await lane.room.wait()
         reader = await self._topic.reader({number: offsets.position for number, offsets in lane.offsets.items()})
         try:
@@ -157,7 +157,7 @@ class Dispatcher:
         finally:
             await reader.close()
 
-    def _is_level(self, lane: Lane) -> bool:
+    def _is_level(self, lane: TriggerWorker) -> bool:
         """Whether a lane is where the shared reading is; then it belongs to it again at once, with no gap between."""
         level = all(lane.offsets[number].position >= at for number, at in self._positions.items())
         if level and lane.room.is_set():
@@ -171,7 +171,7 @@ class Dispatcher:
             await self.commit()
 
 
-def _lowest(lanes: Sequence[Lane]) -> dict[int, int]:
+def _lowest(lanes: Sequence[TriggerWorker]) -> dict[int, int]:
     lowest: dict[int, int] = {}
     for lane in lanes:
         for partition, offsets in lane.offsets.items():
@@ -179,5 +179,5 @@ def _lowest(lanes: Sequence[Lane]) -> dict[int, int]:
     return lowest
 
 
-def _latest(lane: Lane) -> Sequence[Loss]:
+def _latest(lane: TriggerWorker) -> Sequence[Loss]:
     return tuple(lane.losses)

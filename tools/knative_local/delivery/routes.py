@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tools.knative_local.delivery.attempts import Schedule
 from tools.knative_local.delivery.identity import Identity, Lines, anonymous, audience_of
-from tools.knative_local.delivery.lane import Route
+from tools.knative_local.delivery.trigger import Route
 from tools.knative_local.manifests import Delivery, Destination, Filter, Manifests, Trigger, UnsupportedManifestError
 
 __all__ = ["routes_by_topic", "with_erasures"]

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Builds the documentation site into build/site, strictly: a broken link or a missing module fails. The pinned requirements of
+# the site are installed into .venv once. After that the build needs no network.
+set -eu
+stamp=.venv/.docs-ready
+wanted=$(cksum requirements-docs.txt requirements-dev.txt)
+if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
+    .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-docs.txt
+    printf '%s\n' "$wanted" >"$stamp"
+fi
+.venv/bin/python -m scripts.site
+NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --quiet
+echo "built build/site/index.html"

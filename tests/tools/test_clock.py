@@ -1,0 +1,60 @@
+"""The clock of compose: what was aimed outlives it, and what it may have missed is said when it comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.tools.scripted_server import ScriptedServer
+from tools.knative_local.clock import BadScheduleError, PingClock
+from tools.knative_local.clock_server import Ticking
+from tools.knative_local.control import ControlServer
+from tools.knative_local.manifests import Destination, PingSource
+
+FAR = "0 0 1 1 *"
+SECONDS_MAX = 10.0
+
+
+def source() -> PingSource:
+    sink = Destination("Service", "scheduler", "/events")
+    return PingSource("tick", "ns", "17 * * * *", "UTC", "application/json", b'{"tick": "clock"}', sink)
+
+
+async def test_an_aim_outlives_the_process(tmp_path: Path) -> None:
+    kept = tmp_path / "schedules.json"
+    clock = PingClock({"tick": source()}, {}, kept)
+    clock.aim("tick", FAR)
+    with pytest.raises(BadScheduleError):
+        clock.aim("tick", "now and then")
+    await clock.stop()
+    again = PingClock({"tick": source()}, {}, kept)
+    assert again.schedule("tick") == FAR
+    await again.stop()
+
+
+async def test_what_may_have_been_missed_is_said_at_once() -> None:
+    async with ScriptedServer({}, 1.0) as sink:
+        clock = PingClock({"tick": source()}, {"scheduler": sink.url})
+        async with asyncio.timeout(SECONDS_MAX):
+            await clock.catch_up()
+        await clock.stop()
+    (request,) = sink.requests
+    assert (request.path, request.headers["ce-type"]) == ("/events", "dev.knative.sources.ping")
+    assert json.loads(request.body) == {"tick": "clock"}
+
+
+async def test_it_is_aimed_as_a_ping_source_is_patched() -> None:
+    clock = PingClock({"tick": source()}, {})
+    port = await ControlServer(Ticking(clock)).start(0)
+    body = json.dumps({"spec": {"schedule": FAR}}).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    path = b"/apis/sources.knative.dev/v1/namespaces/ns/pingsources/tick"
+    writer.write(b"PATCH %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (path, len(body), body))
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert clock.schedule("tick") == FAR
+    await clock.stop()

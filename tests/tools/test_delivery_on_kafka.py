@@ -1,0 +1,139 @@
+"""The dispatcher as a process on a real Kafka: delivery, a restart by SIGTERM, offsets, the status."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from tests.tools.scripted_server import ScriptedServer
+from tools.knative_local.delivery.attempts import Schedule
+from tools.knative_local.delivery.dispatch import Dispatcher
+from tools.knative_local.delivery.kafka import KafkaTopic
+from tools.knative_local.delivery.trigger import WAITING_EVENTS_MAX, Route
+from tools.knative_local.process import free_port
+
+MANIFESTS = """\
+apiVersion: eventing.knative.dev/v1
+kind: Broker
+metadata:
+  name: default
+  annotations:
+    eventing.knative.dev/broker.class: Kafka
+    kafka.eventing.knative.dev/external.topic: {topic}
+spec: {{}}
+---
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata: {{name: orders}}
+spec:
+  broker: default
+  filters:
+    - any:
+        - exact: {{type: t.one}}
+  subscriber:
+    ref: {{apiVersion: serving.knative.dev/v1, kind: Service, name: orders}}
+    uri: /events
+  delivery: {{retry: 3, backoffPolicy: exponential, backoffDelay: PT0.2S, timeout: PT30S}}
+"""
+EVENTS = 40
+SECONDS_MAX = 30.0
+
+
+async def produce(bootstrap: str, topic: str, first: int, count: int) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all")
+    await producer.start()
+    for number in range(first, first + count):
+        kind = "t.one" if number % 2 == 0 else "t.two"
+        attributes = {"specversion": "1.0", "id": f"e{number}", "source": "/src", "type": kind, "subject": "s"}
+        headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+        await producer.send(topic, b"{}", f"k{number % 7}".encode(), headers=headers)
+    await producer.flush()
+    await producer.stop()
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(SECONDS_MAX):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def delivery(folder: Path, bootstrap: str, url: str, port: int) -> AsyncGenerator[asyncio.subprocess.Process]:
+    environ = os.environ | {
+        "ZEROCART_MANIFESTS": str(folder),
+        "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
+        "ZEROCART_SERVICE_URLS": json.dumps({"orders": url}),
+        "ZEROCART_STATUS_PORT": str(port),
+    }
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tools.knative_local.delivery", env=environ)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def ids(server: ScriptedServer) -> list[str]:
+    return [request.headers["ce-id"] for request in server.requests]
+
+
+async def status(port: int) -> dict[str, Any]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return json.loads(answer.partition(b"\r\n\r\n")[2])
+
+
+async def test_restart_neither_loses_nor_repeats(tmp_path: Path, kafka_bootstrap: str, topic: str) -> None:
+    (tmp_path / "broker.yaml").write_text(MANIFESTS.format(topic=topic))
+    await produce(kafka_bootstrap, topic, 0, EVENTS)
+    wanted = [f"e{number}" for number in range(0, EVENTS, 2)]
+    async with ScriptedServer({}, 1.0) as server:
+        port = free_port()
+        async with delivery(tmp_path, kafka_bootstrap, server.url, port) as process:
+            await until(lambda: len(server.requests) >= len(wanted))
+            state = (await status(port))["triggers"]["orders"]
+            assert (state["delivered"], state["filtered"], state["lag"]) == (len(wanted), EVENTS // 2, 0)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+        assert sorted(ids(server)) == sorted(wanted)
+        await produce(kafka_bootstrap, topic, EVENTS, 2)
+        async with delivery(tmp_path, kafka_bootstrap, server.url, free_port()) as process:
+            await until(lambda: f"e{EVENTS}" in ids(server))
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+        assert len(ids(server)) == len(wanted) + 1
+
+
+async def test_a_slow_trigger_neither_stops_its_neighbour_nor_loses(kafka_bootstrap: str, topic: str) -> None:
+    count = WAITING_EVENTS_MAX * 4
+    await produce(kafka_bootstrap, topic, 0, count)
+    schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=30.0)
+    async with ScriptedServer({}, 1.0) as quick, ScriptedServer({}, 1.0) as slow:
+        gate = asyncio.Event()
+        slow.gate = gate
+        routes = [Route(name, "ns", (), f"{one.url}/s", None, schedule) for name, one in (("q", quick), ("s", slow))]
+        dispatcher = Dispatcher(KafkaTopic(kafka_bootstrap, topic), routes)
+        await dispatcher.start()
+        await until(lambda: len(quick.requests) == count)
+        held = dispatcher.status()["s"]
+        assert held["delivered"] == 0
+        assert held["waiting"] <= WAITING_EVENTS_MAX
+        gate.set()
+        await until(lambda: len(slow.requests) == count)
+        await produce(kafka_bootstrap, topic, count, 2)
+        await until(lambda: len(slow.requests) == count + 2 and len(quick.requests) == count + 2)
+        await dispatcher.stop()
+    assert len(set(ids(slow))) == len(ids(slow)) == count + 2
+    assert len(set(ids(quick))) == len(ids(quick))

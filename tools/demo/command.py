@@ -1,0 +1,134 @@
+"""`zerocart demo`: real orders through every service, the books, then everything asleep and woken by one order."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tools.demo import scale_to_zero as sleep
+from tools.demo.audit import Sources
+from tools.demo.balance import settled, show_books, verdict
+from tools.demo.expected import expected_totals
+from tools.importer.accounts import CustomerLogins
+from tools.importer.command import carry_out, number_of_orders
+from tools.importer.edge import Edge, EdgeError
+from tools.importer.in_flight import NotSettledError
+from tools.importer.mailbox import MailFolder
+from tools.importer.order_source import SLICE, OrderSource, survey
+from tools.importer.replay import Replay, first_error
+from tools.importer.stock import seed
+from tools.importer.summary import show_pace, show_tally
+from tools.knative_local.cluster import Options
+from tools.knative_local.credentials import operator_of
+from tools.knative_local.process import ServerFailedError, free_port
+from tools.knative_local.state import AlreadyRunningError, Running, State
+from tools.terminal import say
+from tools.zerocart.down import take_down
+from tools.zerocart.up import detach
+
+__all__ = ["add_arguments", "run"]
+
+ORDERS = 600
+START_SECONDS_MAX = 60.0
+START_POLL_SECONDS = 0.5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said."""
+    parser.add_argument(
+        "--orders", type=number_of_orders, default=ORDERS, metavar="N", help=f"how many orders (default {ORDERS})"
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the demo's cluster running")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start afresh, replay, do the books, sleep, wake; 1 if anything is not as it must be."""
+    home = State.from_environment().home / "demo"
+    state = State(home)
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        running = _start(state)
+        if asyncio.run(_demo(running, state, options.orders)):
+            return 0
+    except asyncio.CancelledError:
+        print("the demo was told to stop", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    except ExceptionGroup as group:
+        print(f"the demo failed: {first_error(group)}", file=sys.stderr)
+    except (AlreadyRunningError, EdgeError, NotSettledError, ServerFailedError, sleep.StillAwakeError) as error:
+        print(f"the demo failed: {error}", file=sys.stderr)
+    finally:
+        _finish(state, keep=options.keep)
+    print(f"the logs of its parts: {state.home / 'logs'}", file=sys.stderr)
+    return 1
+
+
+def _stop(number: int, _: object) -> None:
+    sys.exit(128 + number)  # by way of what stops the cluster
+
+
+def _start(state: State) -> Running:
+    if state.locked():
+        say("stopping the demo that was left running")
+        _take_down(state)
+    shutil.rmtree(state.home, ignore_errors=True)
+    os.environ["ZEROCART_HOME"] = str(state.home)
+    os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be somebody else's
+    os.environ["EDGE_TRUSTED_PROXIES"] = "127.0.0.1/32"  # everybody in the demo has an address of their own
+    start = time.monotonic()
+    running = detach(Options.from_environment())
+    say(f"the local cluster is up at {running.edge_url}, with nothing running in it ({time.monotonic() - start:.1f} s)")
+    return running
+
+
+async def _demo(running: Running, state: State, orders_max: int) -> bool:
+    if task := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    plan = OrderSource(SLICE, orders_max)
+    found = survey(plan, customers=True)
+    mails, operator = MailFolder(state.home / "mail"), operator_of(state, running.edge_url)
+    async with Edge(running.edge_url, operator.token) as edge:
+        people = CustomerLogins(edge, mails, operator.secret, "demo")
+        replay = Replay(edge, plan, "demo", people)
+        await seed(edge, [sleep.WAKING_SHELF], "demo", lambda _: None)
+        await carry_out(replay, found, edge, "demo", people)
+        show_tally(replay.tally)
+        outcome = replay.outcome
+        show_pace(outcome, edge)
+        sources = Sources(running.owner_dsn, running.read_owner_dsn, mails)
+        expected = expected_totals(SLICE, orders_max, people=True)
+        entries = await settled(expected, sources, outcome.cancellations_refused)
+        show_books(entries)
+        await sleep.fall_asleep(running)
+        await sleep.wake(running, edge)
+    order_id = replay.journal.any_order()
+    _show_next(state.home, order_id)
+    return verdict(entries)
+
+
+def _show_next(home: Path, order_id: str | None) -> None:
+    here = Path(os.path.relpath(home))
+    say()
+    say("look next, with this demo's cluster up again:")
+    say(f"  export ZEROCART_HOME={here}; .venv/bin/zerocart up --detach")
+    say(f"  .venv/bin/zerocart status; .venv/bin/zerocart trace {order_id}")
+    say(f"  the mails that went out: {here / 'mail'}")
+    say()
+
+
+def _finish(state: State, *, keep: bool) -> None:
+    if not keep and not _take_down(state):
+        print(f"the cluster did not stop: see {state.home / 'logs'}", file=sys.stderr)
+
+
+def _take_down(state: State) -> bool:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while state.locked() and state.running() is None and time.monotonic() < deadline:
+        time.sleep(START_POLL_SECONDS)  # it is still coming up, and hears nothing before it is
+    return take_down(state)

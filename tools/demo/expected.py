@@ -1,0 +1,175 @@
+"""What a replay must come to, computed from the file and the script of faults alone: nothing of the importer is used.
+
+The file, of the shape of UCI Online Retail, is read a second way, all at once, with its own names of the columns and
+its own rules of arithmetic, so that a mistake in the importer, in a
+service or in the read side shows as a difference.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from pathlib import Path
+
+from tools.importer.faults import Fault, fault_of, is_short
+
+__all__ = ["Amount", "Expected", "expected_totals"]
+
+Amount = int | Decimal
+_Row = Mapping[str, str]
+
+GOODS = r"[0-9]{5}[A-Za-z]{0,2}"
+NOTHING_TAKEN = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED}
+GIVEN_BACK = {Fault.CARRIER_REFUSES}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """Totals by what they are called, and how much of each product is left."""
+
+    totals: Mapping[str, Amount]
+    on_hand: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class _Sale:
+    number: int
+    total: Decimal
+    units: Counter[str]
+    uncredited: Counter[str]
+    status: str = "confirmed"
+    given_back: bool = False
+
+
+@dataclass(slots=True)
+class _Account:
+    sales: dict[str, _Sale] = field(default_factory=lambda: dict[str, _Sale]())
+    refused_cancellations: int = 0
+
+
+def expected_totals(file: Path, orders_max: int | None, *, faults: bool = True, people: bool = False) -> Expected:
+    """The totals after replaying the first `orders_max` orders and everything cancelled among them.
+
+    With `people`, everybody who orders and is no guest has made an account first.
+    """
+    account = _Account()
+    by_customer: dict[str, list[str]] = {}
+    for number, rows in _by_invoice(file).items():
+        customer = rows[0]["CustomerID"].removesuffix(".0")
+        if number.startswith("C"):
+            _cancel(account, by_customer.get(customer, []) if customer else [], rows)
+        elif not number.startswith("A"):
+            sale = _sale(len(account.sales) + 1, rows)
+            if sale is None:
+                continue
+            if len(account.sales) == orders_max:
+                break
+            account.sales[number] = sale
+            by_customer.setdefault(customer, []).append(number)
+            if faults:
+                _go_wrong(sale)
+    accounts = len(set(filter(None, by_customer))) if people else 0
+    return Expected({**_totals(account), **_accounts(accounts)}, _left(account, faults=faults))
+
+
+def _by_invoice(file: Path) -> dict[str, list[_Row]]:
+    opened = gzip.open if file.suffix == ".gz" else open
+    invoices: dict[str, list[_Row]] = {}
+    with opened(file, "rt", encoding="utf-8", newline="") as text:
+        for row in csv.DictReader(text):
+            invoices.setdefault(row["InvoiceNo"], []).append(row)
+    return invoices
+
+
+def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
+    good = [
+        row
+        for row in rows
+        if re.fullmatch(GOODS, row["StockCode"]) and int(row["Quantity"]) > 0 and Decimal(row["UnitPrice"]) > 0
+    ]
+    units: Counter[str] = Counter()
+    exact = Decimal(0)
+    for row in good:
+        units[row["StockCode"]] += int(row["Quantity"])
+        exact += int(row["Quantity"]) * Decimal(row["UnitPrice"])
+    total = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    return _Sale(number, total, units, units.copy()) if total else None
+
+
+def _go_wrong(sale: _Sale) -> None:
+    fault = fault_of(sale.number)
+    if fault in NOTHING_TAKEN or any(is_short(product) for product in sale.units):
+        sale.status = "failed"
+    elif fault in GIVEN_BACK:
+        sale.status, sale.given_back = "failed", True
+
+
+def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> None:
+    credited: Counter[str] = Counter()
+    for row in rows:
+        if re.fullmatch(GOODS, row["StockCode"]):
+            credited[row["StockCode"]] -= int(row["Quantity"])
+    if min(credited.values(), default=0) < 0 or not +credited:
+        return
+    newest_first = [account.sales[number] for number in reversed(earlier)]
+    whole = [sale for sale in newest_first if sale.units == sale.uncredited == credited]
+    rest = [sale for sale in newest_first if sale.uncredited == credited]
+    more = [sale for sale in newest_first if sale.uncredited >= credited]
+    for sale in [*whole, *rest, *more][:1]:
+        sale.uncredited -= credited
+        if sale.uncredited:
+            continue
+        if sale.status == "confirmed":
+            sale.status, sale.given_back = "cancelled", True
+        else:
+            account.refused_cancellations += 1
+
+
+def _totals(account: _Account) -> dict[str, Amount]:
+    by_status = Counter(sale.status for sale in account.sales.values())
+    kept = sum((sale.total for sale in account.sales.values() if sale.status == "confirmed"), Decimal(0))
+    refunded = sum((sale.total for sale in account.sales.values() if sale.given_back), Decimal(0))
+    return {
+        "orders placed": len(account.sales),
+        "orders confirmed": by_status["confirmed"],
+        "orders cancelled": by_status["cancelled"],
+        "orders failed": by_status["failed"],
+        "orders not at rest": 0,
+        "cancellations refused": account.refused_cancellations,
+        "value ordered": sum((sale.total for sale in account.sales.values()), Decimal(0)),
+        "value confirmed": kept,
+        "money captured": kept + refunded,
+        "money refunded": refunded,
+        "money still held": Decimal(0),
+        "units shipped": sum(sale.units.total() for sale in account.sales.values() if sale.status == "confirmed"),
+        "units still held": 0,
+        "products with a wrong level": 0,
+        "confirmation mails": by_status["confirmed"] + by_status["cancelled"],
+        "cancellation mails": by_status["cancelled"],
+        "failure mails": by_status["failed"],
+        "other mails": 0,
+        "dead letters": 0,
+    }
+
+
+def _accounts(number: int) -> dict[str, Amount]:
+    return {"accounts activated": number, "verification mails": number, "activation mails": number}
+
+
+def _left(account: _Account, *, faults: bool) -> dict[str, int]:
+    wanted: dict[str, list[int]] = {}
+    gone: Counter[str] = Counter()
+    for sale in account.sales.values():
+        for product, units in sale.units.items():
+            wanted.setdefault(product, []).append(units)
+        if sale.status == "confirmed":
+            gone.update(sale.units)
+    return {
+        product: min(units) - 1 if faults and is_short(product) else sum(units) - gone[product]
+        for product, units in wanted.items()
+    }

@@ -1,0 +1,114 @@
+"""From awake to zero and back: nothing runs, the databases do nothing, and one order wakes what it needs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from tools.importer.edge import Edge
+from tools.importer.faults import Fault
+from tools.importer.order_source import Placement, order_body
+from tools.importer.records import Customer, Line, Order, Place
+from tools.importer.stock import StockLevel
+from tools.knative_local.state import Running
+from tools.terminal import say
+from tools.zerocart.status import cluster_status
+
+__all__ = ["WAKING_SHELF", "StillAwakeError", "fall_asleep", "wake"]
+
+ASLEEP_SECONDS_MAX = 120.0
+QUIET_SECONDS = 5.0
+QUIET_TRIES_MAX = 12
+"""Postgres counts its own vacuuming of what was just written as transactions: it ends after a while."""
+WAKE_SECONDS_MAX = 60.0
+POLL_SECONDS = 0.05
+WAKING_SHELF = StockLevel("WAKE", "One more order", 1)
+
+TRANSACTIONS = """
+    SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = ANY($1::text[])
+"""
+CONFIRMED = "SELECT 1 FROM orders.events WHERE stream = 'order-' || $1 AND type = 'zerocart.orders.order.confirmed.v1'"
+
+
+class StillAwakeError(Exception):
+    """Something runs, or works, that should sleep."""
+
+
+async def fall_asleep(running: Running) -> None:
+    """Wait until no process of a service runs, then until both databases do nothing for some seconds, and say so."""
+    say("waiting until everything sleeps")
+    start = time.monotonic()
+    while processes := await _processes(running):
+        if time.monotonic() - start > ASLEEP_SECONDS_MAX:
+            raise StillAwakeError(f"{processes} processes still run after {ASLEEP_SECONDS_MAX:.0f} s")
+        await asyncio.sleep(POLL_SECONDS * 4)
+    say(f"asleep after {time.monotonic() - start:.1f} s: 0 processes of services")
+    during = processes = 0
+    for _ in range(QUIET_TRIES_MAX):
+        before = await _transactions(running)
+        await asyncio.sleep(QUIET_SECONDS)
+        during = await _transactions(running) - before
+        processes = await _processes(running)
+        if not during and not processes:
+            say(f"over {QUIET_SECONDS:.0f} s: 0 processes, 0 database transactions")
+            return
+    raise StillAwakeError(f"{processes} processes and {during} database transactions in the last {QUIET_SECONDS:.0f} s")
+
+
+async def wake(running: Running, edge: Edge) -> None:
+    """Place one order while everything sleeps, and say how long it took to be confirmed, and to be seen to be."""
+    line = Line(WAKING_SHELF.product_id, "One more order", 1, Decimal("12.50"))
+    guest, place = Customer("", "Guest", "guest-wake@example.com"), Place("1 Mill Lane", "Exampleton", "", "", "GB")
+    order = Order("wake", 1, datetime.now(UTC), guest, place, "GBP", (line,))
+    start = time.monotonic()
+    placed = await edge.place(order_body(Placement(0, order, Fault.NONE)), "demo-wake")
+    accepted = time.monotonic() - start
+    confirmed = await _until_confirmed(running, placed.order_id) - start
+    await _until_seen(edge, placed.order_id)
+    seen = time.monotonic() - start
+    status = await asyncio.to_thread(cluster_status, running)
+    cold = {name: service["last_cold_start_ms"] for name, service in status["services"].items() if service["processes"]}
+    say(f"one order from zero: accepted {accepted:.2f} s, confirmed {confirmed:.2f} s, seen as confirmed {seen:.2f} s")
+    say(f"cold starts: {', '.join(f'{name} {ms} ms' for name, ms in cold.items() if ms is not None)}")
+
+
+async def _until_seen(edge: Edge, order_id: str) -> None:
+    while True:
+        state = await edge.state(order_id)
+        if state is not None and state.at_rest:
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _until_confirmed(running: Running, order_id: str) -> float:
+    import asyncpg
+
+    connection = await asyncpg.connect(running.owner_dsn)
+    try:
+        deadline = time.monotonic() + WAKE_SECONDS_MAX
+        while not await connection.fetchval(CONFIRMED, order_id):
+            if time.monotonic() > deadline:
+                raise StillAwakeError(f"{order_id} was not confirmed within {WAKE_SECONDS_MAX:.0f} s")
+            await asyncio.sleep(POLL_SECONDS)
+        return time.monotonic()
+    finally:
+        await connection.close()
+
+
+async def _processes(running: Running) -> int:
+    status = await asyncio.to_thread(cluster_status, running)
+    return int(status["processes"])
+
+
+async def _transactions(running: Running) -> int:
+    """Transactions of both databases so far, asked in a third one so that asking does not count."""
+    import asyncpg
+
+    databases = [dsn.rpartition("/")[2].partition("?")[0] for dsn in (running.owner_dsn, running.read_owner_dsn)]
+    connection = await asyncpg.connect(running.admin_dsn)
+    try:
+        return int(await connection.fetchval(TRANSACTIONS, databases))
+    finally:
+        await connection.close()

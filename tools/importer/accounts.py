@@ -1,0 +1,148 @@
+"""The people of a replay: each registers and activates the account with the mailed code; some log in.
+
+Each comes from a network address of their own, as people do; the edge believes that only where it is told to trust us
+(EDGE_TRUSTED_PROXIES), and else counts all of them as one client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from tools.importer.edge import Edge, EdgeError, Grant, RefusedError
+from tools.importer.journal import Journal
+from tools.importer.mailbox import Mailbox
+from tools.importer.records import Customer
+
+__all__ = ["Account", "Accounts", "CustomerLogins"]
+
+WORKERS_MAX = 8
+MAIL_SECONDS_MAX = 90.0
+MAIL_POLL_SECONDS = 0.25
+RENEWED_SECONDS_BEFORE = 120.0
+NAME_CHARS_MAX = 100
+
+
+@dataclass(slots=True)
+class Account:
+    """A customer with an account."""
+
+    user_id: str
+    email: str = ""
+    address: str = ""
+    password: str = field(default="", repr=False)
+    grant: Grant | None = field(default=None, repr=False)
+    valid_until: float = 0.0
+
+    @property
+    def token(self) -> str | None:
+        """Theirs, if they have logged in."""
+        return self.grant.access_token if self.grant else None
+
+
+class Accounts:
+    """Accounts for customers, for whom the operator orders; the journal remembers who has one.
+
+    `secret` makes the passwords, `run` tells the keys of this replay from those of others.
+    """
+
+    def __init__(self, edge: Edge, mailbox: Mailbox, secret: str, run: str, journal: Journal | None = None) -> None:
+        self.edge = edge
+        self.journal = journal or Journal()
+        self._mailbox = mailbox
+        self._secret = secret
+        self._run = run
+        self._codes: Mapping[str, str] = {}
+        self._looking = asyncio.Lock()
+
+    async def enrol(self, customers: Iterable[Customer], done: Callable[[int], None]) -> None:
+        """Register and activate; EdgeError if a mail does not come."""
+        waiting = iter(customers)
+        count = 0
+
+        async def work() -> None:
+            nonlocal count
+            for customer in waiting:
+                await self.admit(customer)
+                count += 1
+                done(count)
+
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(WORKERS_MAX):
+                workers.create_task(work())
+
+    async def admit(self, customer: Customer) -> None:
+        """Make one account, unless the journal knows what came of it."""
+        if self.journal.account(customer.id) is not None:
+            return
+        try:
+            person = await self.register(customer)
+        except RefusedError as error:
+            self.journal.enrolled(customer.id, "", str(error))
+        else:
+            self.journal.enrolled(customer.id, person.user_id)
+
+    async def of(self, customer: str) -> Account | None:
+        """The account of the customer with this id, if there is one."""
+        known = self.journal.account(customer)
+        return Account(known[0]) if known and known[0] else None
+
+    async def register(self, customer: Customer) -> Account:
+        """Register and activate; RefusedError if the account may not be."""
+        digest = hmac.digest(self._secret.encode(), customer.id.encode(), "sha256").hex()
+        address = _address_of(customer.id)
+        body = {"email": customer.email, "name": customer.name[:NAME_CHARS_MAX], "password": digest}
+        user_id = await self.edge.register(body, f"{self._run}-{customer.id}", address)
+        await self.edge.activate(user_id, await self._code(user_id), address)
+        return Account(user_id, customer.email, address, digest)
+
+    async def _code(self, user_id: str) -> str:
+        deadline = time.monotonic() + MAIL_SECONDS_MAX
+        while (code := self._codes.get(user_id)) is None:
+            if time.monotonic() > deadline:
+                raise EdgeError(f"no verification mail for {user_id} within {MAIL_SECONDS_MAX:.0f} s")
+            async with self._looking:  # one looks for all
+                if user_id not in self._codes:
+                    self._codes = await self._mailbox.codes()
+                    await asyncio.sleep(MAIL_POLL_SECONDS)
+        return code
+
+
+class CustomerLogins(Accounts):
+    """Customers who log in and order themselves; all of them are kept in memory, with their tokens."""
+
+    def __init__(self, edge: Edge, mailbox: Mailbox, secret: str, run: str) -> None:
+        super().__init__(edge, mailbox, secret, run)
+        self._people: dict[str, Account] = {}
+
+    async def admit(self, customer: Customer) -> None:
+        """Make one account and log in; RefusedError if it may not be."""
+        self._people[customer.id] = person = await self.register(customer)
+        await self._log_in(person)
+
+    async def of(self, customer: str) -> Account | None:
+        """The person with this id, with a token that holds for a while; None for somebody without an account."""
+        person = self._people.get(customer)
+        if person is not None:
+            await self._log_in(person)
+        return person
+
+    async def _log_in(self, person: Account) -> None:
+        if time.monotonic() < person.valid_until - RENEWED_SECONDS_BEFORE:
+            return
+        form = {"grant_type": "password", "username": person.email, "password": person.password}
+        if person.grant is not None:
+            form = {"grant_type": "refresh_token", "refresh_token": person.grant.refresh_token}
+        asked = time.monotonic()
+        person.grant = await self.edge.log_in(form, person.address)
+        person.valid_until = asked + person.grant.expires_in
+
+
+def _address_of(customer: str) -> str:
+    """Of the range for measurements (RFC 2544): an address that a proxy may have must not be taken for a proxy's."""
+    first, second, third = hashlib.sha256(customer.encode()).digest()[:3]
+    return f"198.{18 + first % 2}.{second}.{third}"

@@ -1,0 +1,273 @@
+"""`zerocart replay FILE`: place the orders of a file, or of files joined by keys, through REST."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from hashlib import sha256
+from pathlib import Path
+
+from tools.importer.accounts import Accounts
+from tools.importer.bulk import BulkImport, credit_notes_of
+from tools.importer.edge import Edge, EdgeError
+from tools.importer.in_flight import NotSettledError
+from tools.importer.journal import Journal
+from tools.importer.mailbox import Mailbox, MailFolder, Mailpit
+from tools.importer.mapping import DEFAULT, BadMappingError, built_in, load
+from tools.importer.order_source import SLICE, OrderSource, Scan, survey
+from tools.importer.records import ReportRow, Tally
+from tools.importer.replay import Replay, ReplayOptions, first_error
+from tools.importer.report import reporting
+from tools.importer.rows import BadFileError
+from tools.importer.speed import ReplayClock, speed
+from tools.importer.stock import seed
+from tools.importer.summary import show_brought, show_outcome, show_pace, show_tally, summary
+from tools.knative_local.credentials import Credentials, from_environment, operator_of
+from tools.knative_local.state import State
+from tools.terminal import progress
+
+__all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
+
+SOURCE_CHARS_MAX = 64
+SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,{SOURCE_CHARS_MAX - 1}}}")
+NOTHING_TAKEN = "no order was taken: the reasons are above; --report FILE says for each line what stands there"
+JOURNALS = "replay"
+"""Folder of the state folder."""
+KNOWN_SECONDS_MAX = 30.0
+"""How long the read side may take to know an order that was placed just before."""
+KNOWN_POLL_SECONDS = 0.5
+
+
+class CannotBeginError(Exception):
+    """What was asked for does not go together."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What can be said."""
+    add = parser.add_argument
+    add("file", nargs="?", type=Path, default=SLICE, help="CSV, CSV.gz or a folder (default: the slice we bring)")
+    add("--mapping", default=DEFAULT, help=f"a TOML file, or {' or '.join(built_in())} (default {DEFAULT})")
+    add("--orders", type=number_of_orders, metavar="N", help="only the first N orders")
+    add("--speed", type=speed, metavar="Nx", help="N times the data's own time (default: as fast as it goes)")
+    add("--edge", metavar="URL", help="another system, as ZEROCART_OPERATOR_ID and _SECRET (default: what runs here)")
+    add("--finished", action="store_true", help="in bulk, as they ended: nobody is charged, nothing is sent")
+    add("--accounts", action="store_true", help="make accounts; reads their mails here, or at ZEROCART_MAILS_URL")
+    add("--no-stock", action="store_true", help="do not put the goods on the shelves first")
+    add("--report", type=Path, metavar="FILE", help="what is not taken, with line and reason: .csv or .jsonl")
+    add("--dry-run", action="store_true", help="only read and report")
+    add("--json", action="store_true", help="the summary for programs")
+    add("--faults", action="store_true", help="with declined cards, refusing carriers and short products")
+    add("--run", dest="name", help="a new name places orders that were placed before anew (default: the file's name)")
+
+
+def number_of_orders(text: str) -> int:
+    """At least one; argparse.ArgumentTypeError otherwise."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of orders")
+    return int(text)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Replay; 1 if no order was taken, or if it could not be finished: the same command goes on where it was left."""
+    try:
+        with redirect_stdout(sys.stderr if options.json else sys.stdout):
+            found = _run(options)
+    except ExceptionGroup as group:
+        print(first_error(group), file=sys.stderr)
+        return 1
+    except (
+        BadFileError,
+        BadMappingError,
+        CannotBeginError,
+        EdgeError,
+        NotSettledError,
+        OSError,
+        sqlite3.Error,
+    ) as error:
+        print(error, file=sys.stderr)
+        return 1
+    if options.json:
+        print(json.dumps(found, indent=2))
+    if found["lines"] and not found.get("placed", found["orders"]) and not found.get("placed_before"):
+        print(NOTHING_TAKEN, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(options: argparse.Namespace) -> dict[str, object]:
+    _must_go_together(options)
+    plan = OrderSource(options.file, options.orders, load(options.mapping), faults=options.faults)
+    if options.report and options.report.resolve() == plan.file.resolve():
+        raise CannotBeginError(f"--report {options.report}: that is the file with the orders")
+    name = _plain(options.name or plan.file.resolve().name)
+    with reporting(options.report) as report:
+        if options.dry_run:
+            return _read(plan, report)
+        credentials, mails = _system(options)
+        if options.finished:
+            return _finished(options, credentials, plan, name, report)
+        pace = ReplayClock(options.speed) if options.speed else None
+        with Journal(_journal_file(options, plan, name)) as journal:
+            manner = ReplayOptions(dated=True, pace=pace, report=report)
+            return asyncio.run(_replay(credentials, plan, name, journal, manner, mails, stock=not options.no_stock))
+
+
+def _must_go_together(options: argparse.Namespace) -> None:
+    others = [f"--{each}" for each in ("accounts", "speed", "faults") if getattr(options, each)]
+    if options.finished and others:
+        raise CannotBeginError(
+            f"{', '.join(others)} does not go with --finished: such orders are not placed, but recorded as they ended"
+        )
+    if options.finished and options.name is not None and not SOURCE.fullmatch(options.name):
+        raise CannotBeginError(
+            f"--run {options.name}: with --finished it is the name of the other system, at most {SOURCE_CHARS_MAX} "
+            "letters, digits, '.', '_' and '-', the first a letter or a digit"
+        )
+
+
+def _finished(
+    options: argparse.Namespace,
+    credentials: Credentials,
+    plan: OrderSource,
+    name: str,
+    report: Callable[[ReportRow], None] | None,
+) -> dict[str, object]:
+    with Journal(_journal_file(options, plan, name)) as journal:
+        return asyncio.run(_bring(credentials, plan, name, journal, report, stock=not options.no_stock))
+
+
+async def _bring(
+    credentials: Credentials,
+    plan: OrderSource,
+    name: str,
+    journal: Journal,
+    report: Callable[[ReportRow], None] | None,
+    *,
+    stock: bool,
+) -> dict[str, object]:
+    async with Edge(credentials.edge_url, credentials.token) as edge:
+        await _must_be_the_same_system(edge, journal)
+        ends = credit_notes_of(plan)
+        bulk = BulkImport(edge, plan, _source(name), journal, report)
+        with progress("orders brought and shown", ends.orders) as bar:
+            await bulk.bring(ends, bar.set)
+        shelves = list(bulk.shelves()) if stock else []
+        with progress("products on their shelves", len(shelves)) as bar:
+            await seed(edge, shelves, name, bar.set, journal, lower=bulk.takes_off)
+    show_tally(bulk.tally)
+    show_brought(bulk.outcome, edge)
+    show_outcome(bulk.outcome)
+    return summary(bulk.tally, bulk.outcome)
+
+
+def _source(name: str) -> str:
+    """The name of a run as the orders service takes that of another system."""
+    return name.lstrip("_.-")[:SOURCE_CHARS_MAX] or "file"
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.\-]", "_", name)[:80]
+
+
+def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
+    """Whose orders they are, and where mails can be read if accounts are wanted."""
+    if options.edge:
+        if "ZEROCART_OPERATOR_SECRET" not in os.environ:
+            raise CannotBeginError(f"ZEROCART_OPERATOR_SECRET must say the operator's secret at {options.edge}")
+        url = os.environ.get("ZEROCART_MAILS_URL")
+        if options.accounts and not url:
+            raise CannotBeginError("--accounts needs ZEROCART_MAILS_URL: an account is activated with what is mailed")
+        return from_environment(options.edge.rstrip("/")), Mailpit(url) if options.accounts and url else None
+    state = State.from_environment()
+    running = state.running()
+    if running is None:
+        raise CannotBeginError("it does not run: `zerocart up` first, or say --edge")
+    return operator_of(state, running.edge_url), MailFolder(state.home / "mail") if options.accounts else None
+
+
+def _journal_file(options: argparse.Namespace, plan: OrderSource, name: str) -> Path:
+    """One for each system, mapping and name of a run; CannotBeginError if the run was begun in the other manner."""
+    system = sha256(options.edge.encode()).hexdigest()[:8] if options.edge else "here"
+    begun = f"{name}-{plan.mapping.name}-{system}"
+    folder = State.from_environment().home / JOURNALS
+    placed, finished = folder / f"{begun}.sqlite", folder / f"{begun}.finished.sqlite"
+    file, other = (finished, placed) if options.finished else (placed, finished)
+    if _has_begun(other):
+        what = "placed" if options.finished else "brought as finished"
+        raise CannotBeginError(f"the orders of {name} were {what} by an earlier run: say another --run")
+    return file
+
+
+def _has_begun(file: Path) -> bool:
+    """Whether a run left anything there: one whose file could not be read has not."""
+    if not file.exists():
+        return False
+    with Journal(file) as journal:
+        return journal.has_steps()
+
+
+def _read(plan: OrderSource, report: Callable[[ReportRow], None] | None) -> dict[str, object]:
+    tally = Tally()
+    for _ in plan.steps(tally, report):
+        pass
+    show_tally(tally)
+    return summary(tally)
+
+
+async def _replay(
+    credentials: Credentials,
+    plan: OrderSource,
+    name: str,
+    journal: Journal,
+    manner: ReplayOptions,
+    mails: Mailbox | None,
+    *,
+    stock: bool,
+) -> dict[str, object]:
+    async with Edge(credentials.edge_url, credentials.token) as edge:
+        await _must_be_the_same_system(edge, journal)
+        found = survey(plan, customers=mails is not None)
+        accounts = Accounts(edge, mails, credentials.secret, name, journal) if mails else None
+        replay = Replay(edge, plan, name, accounts, journal, manner)
+        await carry_out(replay, found, edge, name, accounts, stock=stock)
+    show_tally(replay.tally)
+    show_pace(replay.outcome, edge)
+    show_outcome(replay.outcome)
+    return summary(replay.tally, replay.outcome)
+
+
+async def _must_be_the_same_system(edge: Edge, journal: Journal) -> None:
+    """What the journal says was placed must be there, or nothing would be placed at a system that was begun anew."""
+    order_id = journal.any_order()
+    deadline = time.monotonic() + KNOWN_SECONDS_MAX
+    while order_id is not None and await edge.state(order_id) is None:
+        if time.monotonic() > deadline:
+            raise CannotBeginError(
+                f"an earlier run placed {order_id}, which this system does not know: say another --run"
+            )
+        await asyncio.sleep(KNOWN_POLL_SECONDS)
+
+
+async def carry_out(
+    replay: Replay, found: Scan, edge: Edge, name: str, accounts: Accounts | None = None, *, stock: bool = True
+) -> None:
+    """Seed, enrol, place, cancel, send, and wait until everything is at rest; without accounts the operator orders."""
+    if stock:
+        with progress("products on their shelves", len(found.shelves)) as bar:
+            await seed(edge, found.shelves, name, bar.set, replay.journal)
+    if accounts is not None:
+        with progress("customers with an account", len(found.customers)) as bar:
+            await accounts.enrol(found.customers, bar.set)
+    async with asyncio.TaskGroup() as tasks:
+        with progress("orders placed", found.orders) as bar:
+            await replay.place(tasks, bar.set)
+        with progress("orders at rest", found.orders) as bar:
+            await replay.rest(bar.set)

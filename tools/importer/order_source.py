@@ -1,0 +1,178 @@
+"""What a replay does, step by step, read from the file each time so that any length fits; and what it needs before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from tools.importer.faults import Fault, fault_of, is_short
+from tools.importer.join import read_joined
+from tools.importer.mapping import Mapping as Meaning
+from tools.importer.mapping import load
+from tools.importer.order_reader import OrderReader
+from tools.importer.records import Cancellation, Customer, Order, ReportRow, Tally
+from tools.importer.rows import BadFileError, Row, must_have, read_file
+from tools.importer.stock import StockLevel, levels_of
+
+__all__ = ["SLICE", "OrderSource", "Placement", "Scan", "order_body", "survey"]
+
+SLICE = Path(__file__).parent / "data" / "online_retail_slice.csv.gz"
+NOT_SERVED_COUNTRY = "ZZ"
+Report = Callable[[ReportRow], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The order with this number, and what is to happen to it."""
+
+    number: int
+    order: Order
+    fault: Fault
+
+    @property
+    def invoice(self) -> str:
+        """Of the order."""
+        return self.order.invoice
+
+    @property
+    def line(self) -> int:
+        """Of the order."""
+        return self.order.line
+
+    @property
+    def at(self) -> datetime:
+        """Of the order."""
+        return self.order.at
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSource:
+    """A replay of the first `orders_max` orders of a file (all if None), and the cancellations among them."""
+
+    file: Path
+    orders_max: int | None = None
+    mapping: Meaning = field(default_factory=load)
+    faults: bool = True
+
+    @property
+    def lines_file(self) -> str:
+        """The name of the file that has the lines."""
+        return self.mapping.files.lines if self.mapping.files else self.file.name
+
+    def steps(self, tally: Tally | None = None, report: Report | None = None) -> Iterator[Placement | Cancellation]:
+        """Orders and cancellations in time order; `tally` is filled, and `report` told, as the file is read."""
+        importer = OrderReader(self.mapping, tally, report)
+        number = 0
+        with self._rows(importer) as rows:
+            for found in importer.read(rows):
+                if isinstance(found, Cancellation):
+                    yield found
+                    continue
+                if number == self.orders_max:
+                    importer.tally.orders -= 1  # read, but not part of this replay
+                    importer.tally.lines_taken -= len(found.lines)
+                    return
+                number += 1
+                yield Placement(number, found, fault_of(number) if self.faults else Fault.NONE)
+
+    @contextmanager
+    def _rows(self, importer: OrderReader) -> Generator[Iterator[Row]]:
+        if self.mapping.files is not None:
+            with read_joined(self.file, self.mapping, self.mapping.files, importer.refuse) as rows:
+                yield rows
+            return
+        if self.file.is_dir():
+            raise BadFileError(f"{self.file} is a folder, and the mapping {self.mapping.name} is of one file")
+        with read_file(self.file, self.mapping) as (header, rows):
+            must_have(self.file.name, header, self.mapping.columns)
+            yield rows
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a first reading of the file finds: a line for each product and, if they are wanted, for each customer."""
+
+    orders: int
+    shelves: tuple[StockLevel, ...]
+    customers: tuple[Customer, ...]
+
+
+def survey(plan: OrderSource, *, customers: bool = False) -> Scan:
+    """Exactly what all orders want; of a short product one less than the smallest order wants."""
+    needs, found, orders = _Needs(), dict[str, Customer](), 0
+    for step in plan.steps():
+        if isinstance(step, Cancellation):
+            continue
+        orders += 1
+        needs.add(step.order)
+        if customers and step.order.customer.id:
+            found.setdefault(step.order.customer.id, step.order.customer)
+    levels = levels_of(plan.file, plan.mapping)
+    return Scan(orders, tuple(needs.shelves(plan, levels)), tuple(found.values()))
+
+
+class _Needs:
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._wanted: dict[str, int] = {}
+        self._smallest: dict[str, int] = {}
+
+    def add(self, order: Order) -> None:
+        for line in order.lines:
+            self._names.setdefault(line.product_id, line.product_name)
+        for product_id, units in order.wanted.items():
+            self._wanted[product_id] = self._wanted.get(product_id, 0) + units
+            self._smallest[product_id] = min(self._smallest.get(product_id, units), units)
+
+    def shelves(self, plan: OrderSource, levels: Mapping[str, int]) -> Iterator[StockLevel]:
+        stock = plan.mapping.stock
+        for product_id in sorted({*levels, *self._wanted}):
+            units = levels.get(product_id, 0)
+            if stock is None or stock.means == "left":
+                units += self._wanted.get(product_id, 0)
+            if plan.faults and is_short(product_id):
+                units = self._smallest.get(product_id, 1) - 1
+            yield StockLevel(product_id, self._names.get(product_id), units)
+
+
+def order_body(placement: Placement, user_id: str | None = None, *, dated: bool = False) -> Mapping[str, object]:
+    """The order as POST /orders takes it, of the user with this id if the customer has an account.
+
+    `dated` says when it was placed, which only staff may.
+    """
+    order, fault = placement.order, placement.fault
+    customer = order.customer
+    return {
+        **({"customer_id": user_id or f"cus_{customer.id}"} if customer.id else {}),
+        **({"email": customer.email} if customer.email else {}),
+        "customer_name": customer.name,
+        "items": [
+            {
+                "product_id": line.product_id,
+                "product_name": line.product_name,
+                "quantity": line.quantity,
+                "unit_price": {"amount": f"{line.unit_price:f}", "currency": order.currency},
+            }
+            for line in order.lines
+        ],
+        "shipping_address": _address(order, fault),
+        "payment_method": {"kind": "card", "token": fault.token},
+        "notes": f"invoice {order.invoice}",
+        "total": {"amount": f"{order.total:f}", "currency": order.currency},
+        **({"placed_at": order.at.isoformat()} if dated else {}),
+    }
+
+
+def _address(order: Order, fault: Fault) -> dict[str, str]:
+    place = order.place
+    more = {"region": place.region, "postal_code": place.postal_code}
+    return {
+        "name": order.customer.name,
+        "line1": f"{place.line1}{fault.address_mark}",
+        "city": place.city,
+        **{key: text for key, text in more.items() if text},
+        "country": NOT_SERVED_COUNTRY if fault is Fault.NOT_SERVED else place.country,
+    }

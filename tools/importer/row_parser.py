@@ -1,0 +1,246 @@
+"""One row, or the first of an order, as what the mapping says it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from collections.abc import Mapping as Table
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+from pydantic import TypeAdapter, ValidationError
+
+from services.kit.domain.message import Email, rounded
+from tools.importer.mapping import PLACEHOLDER, End, Mapping, Templates, placeholders
+from tools.importer.records import Customer, Line, LineRefusal, Note, Order, OrderRefusal, Place
+from tools.importer.rows import Row
+
+__all__ = ["LINES_MAX", "ParsedOrder", "RowParser"]
+
+LINES_MAX = 2_000
+"""Lines that an order may have, as the orders service says."""
+QUANTITY_MAX = 1_000_000
+PRICE_DECIMALS_MAX = 6
+DIGITS_MAX = 18
+"""Of any number: what is longer is no quantity and no price, and no arithmetic here has to be afraid of it."""
+TEXT_CHARS_MAX = 200
+POSTAL_CODE_CHARS_MAX = 20
+NO_DESCRIPTION = "(no description)"
+PRODUCT_ID = re.compile(r"[!-$&-~]([ -$&-~]{0,62}[!-$&-~])?")
+CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-]{1,60}")
+COUNTRY = re.compile(r"[A-Z]{2}")
+EMAIL = TypeAdapter[str](Email)
+CURRENCY = re.compile(r"[A-Z]{3}")
+FINEST = Decimal(1).scaleb(-PRICE_DECIMALS_MAX)
+GROUPED = {
+    mark: re.compile(rf"[+-]?[0-9]{{1,3}}(?:[{others}][0-9]{{2,3}})*[{others}][0-9]{{3}}({re.escape(mark)}[0-9]*)?")
+    for mark, others in ((".", r",'’ \xa0\u202f"), (",", r".'’ \xa0\u202f"))
+}
+"""Numbers with something between their thousands (in India, hundreds of thousands), by decimal mark: anything else
+would make a hundredfold price of `12.50` where the comma is the mark."""
+AROUND_NUMBERS = " \t\xa0\u202f$¢£¤¥" + "".join(map(chr, range(0x20A0, 0x20D0)))
+"""Blanks and signs of currencies."""
+PARCELS: Sequence[End] = ("cancelled", "confirmed", "dispatched", "delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedOrder:
+    """An order or why it is none, and what is odd about it."""
+
+    order: Order | OrderRefusal
+    detail: str = ""
+    """Of why it is none."""
+    notes: tuple[tuple[Note, str], ...] = ()
+
+
+class RowParser:
+    """Makes lines and orders of rows by one mapping."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self._mapping = mapping
+
+    def customer_id(self, row: Row) -> str:
+        """Who it is; empty for a guest."""
+        customers = self._mapping.customers
+        return row.values[customers.id].strip().removesuffix(customers.id_suffix) if customers.id else ""
+
+    def is_goods(self, product_id: str) -> bool:
+        """Whether a code is that of a product that can be kept on a shelf."""
+        goods = self._mapping.lines.goods
+        return bool(PRODUCT_ID.fullmatch(product_id) and (goods is None or goods.fullmatch(product_id)))
+
+    def units(self, row: Row) -> int | None:
+        """How many; None if that is no whole number."""
+        quantity = self._number(row.values[self._mapping.lines.quantity])
+        return int(quantity) if quantity is not None and quantity == quantity.to_integral_value() else None
+
+    def line(self, row: Row) -> Line | LineRefusal:
+        """A line of an order, or why it is none."""
+        lines = self._mapping.lines
+        product_id, quantity = row.values[lines.product].strip(), self.units(row)
+        said = self._number(row.values[lines.unit_price or lines.line_total or ""])
+        off = self._number(row.values[lines.discount].strip() or "0") if lines.discount else Decimal(0)
+        if quantity is None or said is None or off is None:
+            return LineRefusal.UNREADABLE
+        total = None
+        if quantity and (off or lines.line_total):
+            total = said if lines.line_total else said * quantity
+            total -= total * abs(off) if lines.discount_is == "share" else abs(off)  # some files write -5.00
+            said = (total / quantity).quantize(FINEST, ROUND_HALF_UP)
+        if refusal := self._line_refusal(product_id, quantity, said):
+            return refusal
+        name = _plain(row.values[lines.product_name]) if lines.product_name else product_id
+        return Line(product_id, name or NO_DESCRIPTION, quantity, said, total)
+
+    def is_cancelled(self, row: Row) -> bool:
+        """Whether its parcel is."""
+        shipments = self._mapping.shipments
+        return shipments is not None and shipments.becomes.get(row.values[shipments.column].strip()) == "cancelled"
+
+    def numbers(self, row: Row) -> str:
+        """What stands where a line's numbers must."""
+        lines = self._mapping.lines
+        columns = filter(None, (lines.quantity, lines.unit_price, lines.line_total, lines.discount))
+        return ", ".join(f"{column} {row.values[column]!r}" for column in columns)
+
+    def order(self, invoice: str, rows: Sequence[Row], at: datetime, lines: tuple[Line, ...]) -> ParsedOrder:
+        """The order of an invoice, whose first row says who and where."""
+        mapping, row = self._mapping, rows[0]
+        customer = self.customer_id(row)
+        known = {**row.values, **self._parts(row), "customer": customer, "order": invoice}
+        said, email = _filled(mapping.customers.email, known), _filled(mapping.customers.email, known, _is_email)
+        name = _filled(mapping.customers.name, known)[:TEXT_CHARS_MAX] or (customer and f"Customer {customer}")
+        place, currency = self._place(known), self._currency(rows)
+        if not lines:
+            return ParsedOrder(OrderRefusal.NO_LINES)
+        if len(lines) > LINES_MAX:
+            return ParsedOrder(OrderRefusal.TOO_MANY_LINES, str(len(lines)))
+        if not (CUSTOMER_ID.fullmatch(customer) if customer else email):
+            return ParsedOrder(OrderRefusal.CUSTOMER, customer or said)
+        if not place.country:
+            return ParsedOrder(OrderRefusal.COUNTRY, known.get(mapping.address.country or "", "").strip())
+        if not CURRENCY.fullmatch(currency):
+            return ParsedOrder(OrderRefusal.CURRENCY, currency)
+        if not place.line1 or not place.city:
+            return ParsedOrder(OrderRefusal.ADDRESS)
+        becomes, note, detail = self._becomes(rows)
+        if becomes is None:
+            return ParsedOrder(OrderRefusal.STATE, detail)
+        order = Order(
+            invoice, row.line, at, Customer(customer, name or "Guest", email), place, currency, lines, becomes
+        )
+        if not order.total:
+            return ParsedOrder(OrderRefusal.NOTHING_TO_PAY)
+        notes = [(note, detail)] if note else []
+        if said != email:
+            notes.append((Note.EMAIL, said))
+        if (total := _said_total(order)) != order.total:
+            notes.append((Note.TOTAL, f"{total:f} there, {order.total:f} here"))
+        return ParsedOrder(order, notes=tuple(notes))
+
+    def _currency(self, rows: Sequence[Row]) -> str:
+        """Of the order; several, if its lines name several."""
+        column = self._mapping.lines.currency
+        found = dict.fromkeys(row.values[column].strip() for row in rows) if column else {}
+        return ", ".join(filter(None, found)) or self._mapping.currency
+
+    def _number(self, text: str) -> Decimal | None:
+        plain = _decimal(text) if self._mapping.decimal_mark == "." else None  # most are, and it is the shortest way
+        number = plain if plain is not None else _decimal(self._bare(text))
+        if number is None or not number.is_finite():
+            return None
+        return number if number.adjusted() < DIGITS_MAX and len(number.as_tuple().digits) <= DIGITS_MAX else None
+
+    def _bare(self, text: str) -> str:
+        """A number as Python writes it, without what is around it and between its thousands; empty if it is none."""
+        code, mark = self._mapping.currency, self._mapping.decimal_mark
+        bare = text.strip(AROUND_NUMBERS).removeprefix(code).removesuffix(code).strip(AROUND_NUMBERS)
+        if GROUPED[mark].fullmatch(bare):
+            bare = "".join(char for char in bare if char in f"+-{mark}" or char.isdigit())
+        return "" if mark != "." and "." in bare else bare.replace(mark, ".")
+
+    def _line_refusal(self, product_id: str, quantity: int, price: Decimal) -> LineRefusal | None:
+        if not PRODUCT_ID.fullmatch(product_id):
+            return LineRefusal.NO_CODE
+        if not self.is_goods(product_id):
+            return LineRefusal.NOT_GOODS
+        if not 1 <= quantity <= QUANTITY_MAX:
+            return LineRefusal.QUANTITY
+        if price == 0:
+            return LineRefusal.PRICE_ZERO
+        if price < 0:
+            return LineRefusal.PRICE_NEGATIVE
+        return None if price == round(price, PRICE_DECIMALS_MAX) else LineRefusal.PRICE_FINE
+
+    def _parts(self, row: Row) -> Table[str, str]:
+        parts = self._mapping.address.parts
+        found = parts and parts.pattern.fullmatch(row.values[parts.column].strip())
+        return {name: value or "" for name, value in found.groupdict().items()} if found else {}
+
+    def _place(self, known: Table[str, str]) -> Place:
+        address = self._mapping.address
+        country = known[address.country].strip() if address.country else ""
+        code = address.countries.get(country) or (country if COUNTRY.fullmatch(country) else "")
+        if not country:
+            code = code or address.default_country or ""
+        return Place(
+            _filled(address.line1, known)[:TEXT_CHARS_MAX],
+            _filled(address.city, known)[:TEXT_CHARS_MAX],
+            _filled(address.region, known)[:TEXT_CHARS_MAX],
+            _filled(address.postal_code, known)[:POSTAL_CODE_CHARS_MAX],
+            code,
+        )
+
+    def _becomes(self, rows: Sequence[Row]) -> tuple[End | None, Note | None, str]:
+        """How far the order is taken (None if that is not said), what is odd about it, and the words for it."""
+        states, shipments = self._mapping.states, self._mapping.shipments
+        state = rows[0].values[states.column].strip() if states else ""
+        end: End | None = states.becomes.get(state) if states else "confirmed"
+        if shipments is None or end is None:
+            return end, None, state
+        left = [row for row in rows if not self.is_cancelled(row)] or rows
+        words = sorted({row.values[shipments.column].strip() for row in left})
+        said = ", ".join(filter(None, (state, *words)))
+        if any(word and word not in shipments.becomes for word in words):
+            return end, Note.TRACKING, said
+        sent = [shipments.becomes[word] if word else "confirmed" for word in words]
+        least = PARCELS[min(map(PARCELS.index, sent))]  # an order is where the last of its parcels is
+        if end == "confirmed":
+            return least, None, said
+        return end, Note.GIVEN_BACK if least in ("dispatched", "delivered") else None, said
+
+
+def _decimal(text: str) -> Decimal | None:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def _said_total(order: Order) -> Decimal:
+    exact = (line.unit_price * line.quantity if line.total is None else line.total for line in order.lines)
+    return rounded(sum(exact, Decimal(0)), order.currency)
+
+
+def _filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:
+    """The first template whose placeholders all stand for something and that is of use."""
+    for template in templates:
+        if all(known.get(name, "").strip() for name in placeholders(template)):
+            text = _plain(PLACEHOLDER.sub(lambda found: known[found[1]].strip(), template))
+            if usable(text):
+                return text
+    return ""
+
+
+def _is_email(text: str) -> bool:
+    try:
+        EMAIL.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+def _plain(text: str) -> str:
+    """On one line, with single blanks, no longer than a text may be."""
+    return " ".join(text.split())[:TEXT_CHARS_MAX].rstrip()
