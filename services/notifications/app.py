@@ -1,9 +1,10 @@
-"""Notifications, put together."""
+"""The composition root of notifications."""
 
 from __future__ import annotations
 
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.notifications.mails import Shop
 from services.notifications.reactions import reactions
 from services.notifications.smtp import MailServer, SmtpServer
 
@@ -18,5 +19,6 @@ def create_app(host: Host | None = None, server: MailServer | None = None) -> Se
         settings.require(ZEROCART_MAIL_TOKEN_KEYS=settings.mail_token_keys(), ZEROCART_VAULT_KEYS=settings.vault_keys())
     server = server or SmtpServer(host.settings.smtp_url)
     settings = host.settings
-    heard = reactions(host.handler, server, settings.mail_from, settings.mail_token_keys)
-    return Service(host, reactions=heard, on_stop=[server.close])
+    shop = Shop(address=settings.mail_from)
+    handlers = reactions(host.handler, server, shop, settings.mail_token_keys)
+    return Service(host, reactions=handlers, on_stop=[server.close])

@@ -32,7 +32,7 @@ UNFINISHED_WORDS = r"NotImpl" + r"ementedError|\bTO" + r"DO\b|\bFIX" + r"ME\b|pr
 NOT_RUN = r"\bmark\.(sk" + r"ip|xf" + r"ail)|\b(sk" + r"ip|skip" + r"if|xf" + r"ail)\("
 UNFINISHED = re.compile(f"{UNFINISHED_WORDS}|{NOT_RUN}")
 TEXT = {".py", ".pyi", ".toml", ".yaml", ".yml", ".txt", ".sh", ".md", ".sql", ".cfg", ".html", ".json", ""}
-NOT_OURS = {".venv", ".git", ".zerocart", ".hypothesis", "data"}
+NOT_OURS = {".venv", "build", ".git", ".zerocart", ".hypothesis", "data"}
 
 
 def python_files(*folders: Path) -> list[Path]:

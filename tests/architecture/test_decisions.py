@@ -17,7 +17,7 @@ FORM = re.compile(
     re.S,
 )
 OUTSIDE = re.compile(r"\b(DESIGN|SPEC|STYLE|knative\.md)\b")
-SHORTENED = re.compile(r"docs/decisions/\d{4}(?!-[\w-]+\.md)|\b[Dd]ecisions? \d{4}\b")
+SHORTENED = re.compile(r"docs/decisions/\d{4}(?!-[\w-]+\.md)|\b[Dd]ecisions? \d{4}\b(?!\]\()")
 
 
 def form_of(text: str) -> re.Match[str]:

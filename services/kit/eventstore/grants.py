@@ -30,13 +30,14 @@ class Reach:
     outbox: str = ""
     failures: str = ""
     metrics: str = ""
+    receipts: str = ""
 
 
 READERS: Mapping[str, Reach] = {
     "projection": Reach(events="SELECT"),
     "operations": Reach(events="SELECT", outbox="SELECT", failures="SELECT, UPDATE, DELETE", metrics="SELECT"),
     # publishes for services that died between commit and publication and were never called again
-    "scheduler": Reach(events="SELECT", outbox="SELECT, DELETE"),
+    "scheduler": Reach(events="SELECT", outbox="SELECT, DELETE", receipts="SELECT"),
 }
 
 MAKES_KEYS = "SELECT, INSERT (person, wrapped)"
@@ -105,6 +106,7 @@ def reader_grants(service: str) -> list[str]:
     role, reach = role_of(service), READERS[service]
     rights = {
         "events": reach.events, "outbox": reach.outbox, "failures": reach.failures, "metrics": reach.metrics,
+        "receipts": reach.receipts,
         "cluster": "SELECT",
     }  # fmt: skip
     return [

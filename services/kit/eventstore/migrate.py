@@ -46,7 +46,7 @@ KIT = Path(__file__).parent / "migrations"
 SERVICES = Path(__file__).parents[2]
 READ_SERVICE = "projection"
 READ_SCHEMA = "public"
-KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster")
+KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster", "receipts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,9 @@ def _kit_migrations() -> list[Migration]:
     log = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
     vault = Migration("kit/0003_vault", (KIT / "0003_vault.sql").read_text())
     metrics = Migration("kit/0004_metrics", (KIT / "0004_metrics.sql").read_text())
-    return [log, *_for_each("0002_service"), vault, metrics, *_for_each("0005_service_metrics")]
+    receipts = Migration("kit/0006_receipts", (KIT / "0006_receipts.sql").read_text())
+    services = [*_for_each("0005_service_metrics"), receipts, *_for_each("0007_service_receipts")]
+    return [log, *_for_each("0002_service"), vault, metrics, *services]
 
 
 def _for_each(name: str) -> list[Migration]:

@@ -16,6 +16,7 @@ from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartError
 from services.kit.events.endpoint import EventEndpoint
 from services.kit.events.handlers import Reactions
+from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
@@ -74,8 +75,11 @@ class Service:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
         self._door = door
+        self.missed: MissedEvents | None = None
         if reactions and self._host:
-            self._door = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
+            self._door = endpoint = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
+            if self._host.receipts and self._host.reader and reactions.types:
+                self.missed = MissedEvents(self._host.receipts, self._host.reader, endpoint, reactions.types)
         self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
         self._provides = (*provides, self._host.handler) if self._host else provides
@@ -177,6 +181,8 @@ class Service:
             await hook()
         if self._host is not None:
             self._in_background(_publish_what_is_left(self._host.relay))
+        if self.missed is not None:
+            self._in_background(self.missed.keep_checking())
         METRICS.observe_seconds("cold_start", age_seconds())
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -186,6 +192,8 @@ class Service:
     async def _close(self) -> None:
         for hook in self._on_stop:
             await hook()
+        if self.missed is not None:
+            self.missed.stop()
         if self._background:
             await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         if self._host is not None:
