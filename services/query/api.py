@@ -104,7 +104,7 @@ async def orders_of_customer(
     customer is not the caller and the caller does not have the scope `orders:admin`.
     """
     if not caller.may_reach(customer_id):
-        raise NotFound("customer-not-found", f"customer {customer_id} does not exist, or is not yours to read")
+        raise NotFound("customer-not-found", "the customer does not exist, or their orders are not yours to read")
     return await _list(request, queries, replace(wanted, customer_id=customer_id), sort, page)
 
 
