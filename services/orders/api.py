@@ -8,7 +8,8 @@ from typing import Annotated, TypeVar
 from fastapi import Path, Query
 
 from services.contracts.orders import AmendedFields, PlacedFields
-from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
@@ -45,7 +46,7 @@ Handler = Annotated[CommandHandler, provided(CommandHandler)]
         **location(202, "the order"),
         201: {**location(201, "the order")[201], "description": "The draft is stored; submit it to place the order."},
     },
-    dependencies=[limited("place")],
+    dependencies=[limited("place", burst=60, seconds=1)],
 )
 async def place_order(
     body: OrderBody, caller: Writer, cause: RestCause, handler: Handler, as_draft: AsDraft = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.orders.reactions import reactions
@@ -32,4 +33,6 @@ def create_app(host: Host | None = None) -> Service:
 
         return (imports_api.routes, api.routes)
 
-    return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS, alone=ALONE)
+    return Service(
+        host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler), routers=routers, warms=WARMS, alone=ALONE
+    )

@@ -19,7 +19,8 @@ from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
 from services.contracts.orders import ImportedFields
-from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Outcome

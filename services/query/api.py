@@ -7,7 +7,8 @@ from typing import Annotated, Any, cast
 
 from fastapi import Depends, Query, Request
 
-from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import Forbidden, NotFound
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
@@ -43,4 +44,6 @@ def create_app(settings: Settings | None = None) -> Service:
         for each in on_stop:
             await each()
 
-    return Service(settings, routers=routers, provides=provides, on_stop=(close,), keeper=metrics_store)
+    return Service(
+        settings, admin_scope=ORDERS_ADMIN, routers=routers, provides=provides, on_stop=(close,), keeper=metrics_store
+    )

@@ -1,7 +1,8 @@
-"""The scheduler, put together."""
+"""The composition root of the scheduler."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from services.kit.eventstore.outbox import Relay
@@ -36,17 +37,14 @@ def create_app(
         others = Relay(reader.outbox, host.relay.publisher)
         services = PostgresServices(reader)
         on_stop.append(reader.close)
-    settings = host.settings
-    clock = clock or (
-        PingSourceClock(settings.clock_url, settings.namespace, PINGSOURCE) if settings.clock_url else NoClock()
-    )
+    clock = clock or _clock(os.environ.get("ZEROCART_CLOCK_URL", ""), host.settings.namespace)
     if host.receipts is not None:
         host = replace(host, receipts=TimerReceipts(host.receipts, host.store))
     timers = Timers(host.handler)
     alarm = Alarm(timers, clock)
 
     async def wake_others() -> bool:
-        return services is not None and bool(await wake_those_behind(services, settings.service_urls))
+        return services is not None and bool(await wake_those_behind(services, host.settings.service_urls))
 
     async def stop() -> None:
         alarm.stop()
@@ -54,3 +52,7 @@ def create_app(
             await others.close()
 
     return Service(host, reactions=reactions(timers, alarm, others, wake_others), on_stop=(stop, *on_stop))
+
+
+def _clock(url: str, namespace: str) -> Clock:
+    return PingSourceClock(url, namespace, PINGSOURCE) if url else NoClock()

@@ -8,7 +8,7 @@ import re
 import pytest
 import yaml
 
-from services.run import SERVICES
+from services.folders import SERVICES
 from tests.architecture.rules import ROOT
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]

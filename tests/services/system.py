@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from hashlib import sha256
@@ -27,11 +27,14 @@ from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.kit.wire.cloudevents import kafka_headers
 from services.notifications.app import create_app as notifications
+from services.notifications.settings import NotificationsSettings
 from services.orders.app import create_app as orders
 from services.payments.app import create_app as payments
+from services.payments.settings import PaymentsSettings
 from services.scheduler.app import create_app as scheduler
 from services.shipping.app import create_app as shipping
 from services.users.app import create_app as users
+from services.users.settings import UsersSettings
 from tests.architecture.rules import ROOT
 from tests.services.documented import held
 from tests.services.read_side import VAULT_KEY
@@ -208,24 +211,32 @@ async def running(
 ) -> AsyncGenerator[System]:
     bus, mails, hosts = bus or Bus(), Mails(), []
 
+    everything = {**SECRETS, **TRUST, **settings}
+
+    def own(kind: type[Any], **more: Any) -> Any:
+        """Settings of this kind, with those of `everything` that it has."""
+        return kind(
+            **{field.name: everything[field.name] for field in fields(kind) if field.name in everything}, **more
+        )
+
     def host(service: str) -> Host:
         log = log_of(database.dsn(service), service)
-        everything = {**SECRETS, **TRUST, **settings}
         vault = PostgresVault(log.connections, VAULT_KEY)
-        one = Host.of(Settings(service=service, **everything), log, bus, PostgresFailedMessages(log), vault)
+        shared = own(Settings, service=service)
+        one = Host.of(shared, log, bus, PostgresFailedMessages(log), vault)
         receipts, dsn = PostgresReceipts(log), database.dsn(service)
         hosts.append(replace(one, receipts=receipts, reader=lambda: PostgresEventReader(dsn)))
         return hosts[-1]
 
     apps: dict[str, Service] = {
-        "users": users(host("users")),
+        "users": users(host("users"), own(UsersSettings)),
         "orders": orders(host("orders")),
         "inventory": inventory(host("inventory")),
-        "payments": payments(host("payments")),
+        "payments": payments(host("payments"), settings=own(PaymentsSettings)),
         "shipping": shipping(host("shipping")),
         "fulfillment": fulfillment(host("fulfillment")),
         "scheduler": scheduler(host("scheduler")),
-        "notifications": notifications(host("notifications"), mails),
+        "notifications": notifications(host("notifications"), mails, own(NotificationsSettings)),
     }
     for name, app in apps.items():
         transport = httpx.ASGITransport(app)

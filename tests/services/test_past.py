@@ -11,11 +11,11 @@ import asyncpg
 import httpx
 import pytest
 
+from services.databases import WRITERS
 from services.kit.commands.cause import Cause
 from services.kit.commands.stamping import stamped
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.connections import SETTINGS, statement
-from services.kit.eventstore.grants import WRITERS
 from services.kit.eventstore.port import Append, Appended, NewEvent
 from services.kit.privacy.vault import PostgresVault
 from services.kit.wire.cloudevents import source_of

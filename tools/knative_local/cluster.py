@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.events.topics import create_topic
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
-from services.kit.eventstore.migrate import migrate, migrate_read
+from services.kit.eventstore.grants import role_of
 from tools.knative_local.clock import PingClock
 from tools.knative_local.control import ERASURES, ControlServer
 from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity

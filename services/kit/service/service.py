@@ -54,8 +54,8 @@ class Service:
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that a command
-    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (the projection has its
-    own).
+    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (for a service
+    that does not handle events one by one).
     """
 
     def __init__(
@@ -65,6 +65,7 @@ class Service:
         reactions: Reactions | None = None,
         routers: Callable[[], Sequence[APIRouter]] | None = None,
         provides: Sequence[object] = (),
+        admin_scope: str = "",
         warms: Sequence[str] = (),
         alone: Collection[str] = (),
         door: App | None = None,
@@ -82,6 +83,7 @@ class Service:
                 self.missed = MissedEvents(self._host.receipts, self._host.reader, endpoint, reactions.types)
         self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
+        self._admin_scope = admin_scope
         self._provides = (*provides, self._host.handler) if self._host else provides
         self._rest: FastAPI | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
@@ -165,7 +167,7 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            self._rest = rest_app(self._settings, routers, self._provides, self._refusal)
+            self._rest = rest_app(self._settings, routers, self._provides, self._admin_scope, self._refusal)
         return self._rest
 
     def _warm_others(self) -> None:
