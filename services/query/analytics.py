@@ -195,7 +195,9 @@ async def _first(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
     period has in total at most the sum of what the last leader of each period has. If the last wanted customer has
     more, the answer is proven. Otherwise all customers with a sufficient share in one of the periods are added up.
     """
-    if query.about == "product" or not query.descending:
+    if query.about == "product":  # few enough to add up all of them
+        return await at.rows(_by_key(query).limit(query.limit))
+    if not query.descending:
         return await _among(at, await at.rows(_ranked(query)), query)
     periods = enclosing(query.start, query.end)
     leaders = await at.rows(_leaders(query, periods))
