@@ -22,7 +22,7 @@ from services.kit.domain.message import Message, Money
 from services.query.analytics import Analytics, AnalyticsQuery
 from services.query.csv_export import CsvExport, csv_wanted
 from services.query.snapshots import EXPORT_ROWS, Snapshots
-from services.read_model.periods import cover, day_and_month, day_of, day_to_all_time, enclosing, series, week_of
+from services.read_model.periods import cover, day_of, day_to_all_time, day_to_year, enclosing, series, week_of
 from tests.services.read_side import ADDRESS, CARD, ReadSide, confirmed, created, running, started
 from tests.tokens import authorization, customer
 
@@ -396,25 +396,23 @@ def days_in(start: date, end: date) -> list[date]:
     return [date.fromordinal(each) for each in range(start.toordinal(), end.toordinal())]
 
 
-@given(DAYS, st.integers(0, 1_200), st.booleans())
-@example(date(9999, 11, 1), 1_000, True)
-@example(date(2024, 2, 2), 1_031, True)
-def test_a_cover_contains_each_day_of_a_range_once_and_no_other(start: date, days: int, years: bool) -> None:
+@given(DAYS, st.integers(0, 1_200))
+@example(date(9999, 11, 1), 1_000)
+@example(date(2024, 2, 2), 1_031)
+def test_a_cover_contains_each_day_of_a_range_once_and_no_other(start: date, days: int) -> None:
     end = last_day(start, days)
-    pieces = cover(start, end, years=years)
+    pieces = cover(start, end)
     assert len(set(pieces)) == len(pieces)
-    periods = day_to_all_time if years else day_and_month
     for day in days_in(start, end):
-        assert len(set(pieces) & set(periods(day))) == 1
+        assert len(set(pieces) & set(day_to_year(day))) == 1
     outside = [date.fromordinal(each) for each in (start.toordinal() - 1, end.toordinal()) if 1 <= each <= 3_652_059]
-    assert not any(set(pieces) & set(periods(day)) for day in outside)
+    assert not any(set(pieces) & set(day_to_year(day)) for day in outside)
 
 
 def test_a_cover_has_the_longest_periods() -> None:
-    assert cover(date(2024, 2, 28), date(2026, 2, 2), years=True) == [
+    assert cover(date(2024, 2, 28), date(2026, 2, 2)) == [
         "2024-02-28", "2024-02-29", *(f"2024-{month:02}" for month in range(3, 13)), "2025", "2026-01", "2026-02-01",
     ]  # fmt: skip
-    assert cover(date(2025, 1, 1), date(2026, 1, 1), years=False) == [f"2025-{month:02}" for month in range(1, 13)]
 
 
 @given(DAYS, st.integers(1, 9_000))
@@ -444,7 +442,7 @@ def test_a_series_has_each_day_in_its_own_point(start: date, days: int, interval
     end = last_day(start, days)
     points = dict(series(start, end, interval))
     for day in days_in(start, end):
-        (piece,) = set(points) & set(day_and_month(day))
+        (piece,) = set(points) & set(day_to_year(day))
         assert points[piece] == {"day": str(day), "week": week_of(day), "month": str(day)[:7]}[interval]
 
 
