@@ -1,12 +1,12 @@
 """Queries over the view `analytics`: sums of a range of days, in total, as a series or by group.
 
-Figures by status, country and time to confirm are sums of days. Figures by product add up months and the days at both
-ends of the range. Figures by customer use years, too, because a shop has many more customers than products.
+Figures by status, country and time to confirm are sums of days. Figures by product and customer add up whole years and
+months, and the days at both ends of the range.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import date
@@ -162,11 +162,16 @@ def _point_of(day: ColumnElement[Any], interval: Interval | None) -> ColumnEleme
 def _by_key(query: AnalyticsQuery) -> Select[Any]:
     """The sums of each product or customer."""
     table, key = _keyed(query)
-    pieces = _pieces(query, table)
     numbers = (each.name for each in table.c if each.name not in ("period", "currency", key.name))
     sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name]) for name in numbers}
-    found = _sums(query, table, [pieces.c.point, key, table.c.currency], sums).having(sums["orders"] > 0)
-    found = found.join_from(pieces, table, pieces.c.piece == table.c.period)
+    if query.interval:
+        pieces = _table(series(query.start, query.end, query.interval))
+        found = _sums(query, table, [pieces.c.point, key, table.c.currency], sums)
+        found = found.join_from(pieces, table, pieces.c.piece == table.c.period)
+    else:
+        point = literal("").label("point")
+        found = _sums(query, table, [point, key, table.c.currency], sums).where(_within_range(query, table))
+    found = found.having(sums["orders"] > 0)
     if query.about == "customer":
         return found
     name = select(PRODUCT_NAMES.c.product_name).where(PRODUCT_NAMES.c.product_id == table.c.product_id).correlate(table)
@@ -195,7 +200,9 @@ async def _first(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
     period has in total at most the sum of what the last leader of each period has. If the last wanted customer has
     more, the answer is proven. Otherwise all customers with a sufficient share in one of the periods are added up.
     """
-    if query.about == "product" or not query.descending:
+    if query.about == "product":  # few enough to add up all of them
+        return await at.rows(_by_key(query).limit(query.limit))
+    if not query.descending:
         return await _among(at, await at.rows(_ranked(query)), query)
     periods = enclosing(query.start, query.end)
     leaders = await at.rows(_leaders(query, periods))
@@ -212,18 +219,16 @@ async def _first(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
 async def _among(at: Snapshot, keys: Sequence[Row], query: AnalyticsQuery) -> Sequence[Row]:
     """The first of these products or customers."""
     _, key = _keyed(query)
-    some = bindparam(None, sorted({row["key"] for row in keys}), ARRAY(Text), unique=True)
-    return await at.rows(_by_key(query).where(key == any_(some)).limit(query.limit))
+    return await at.rows(_by_key(query).where(key == _any_of({row["key"] for row in keys})).limit(query.limit))
 
 
 def _ranked(query: AnalyticsQuery) -> Select[Any]:
     """The keys of the first products or customers, found by adding up one number of each."""
     table, key = _keyed(query)
-    pieces, sort = _pieces(query, table), func.sum(table.c[query.sort])
+    sort = func.sum(table.c[query.sort])
     return (
         select(key.label("key"))
-        .join_from(pieces, table, pieces.c.piece == table.c.period)
-        .where(*_filters(query, table))
+        .where(_within_range(query, table), *_filters(query, table))
         .group_by(key)
         .having(func.sum(table.c.orders) > 0)
         .order_by(sort.desc() if query.descending else sort, key)
@@ -258,15 +263,17 @@ def _with_share(share: Decimal, query: AnalyticsQuery, periods: Sequence[str]) -
     return select(key.label("key")).where(*some).limit(CANDIDATES_MAX)
 
 
-def _pieces(query: AnalyticsQuery, table: Table) -> Any:
-    """The periods that make up the range, as a table: each with the point of the series that contains it."""
-    if query.interval:
-        return _table(series(query.start, query.end, query.interval))
-    years = table is BY_CUSTOMER
-    return _table([(piece, "") for piece in cover(query.start, query.end, years=years)])
+def _within_range(query: AnalyticsQuery, table: Table) -> ColumnElement[bool]:
+    """The condition for the periods that make up the range; an array, because the planner estimates a join badly."""
+    return table.c.period == _any_of(cover(query.start, query.end))
+
+
+def _any_of(texts: Iterable[str]) -> ColumnElement[Any]:
+    return any_(bindparam(None, sorted(texts), ARRAY(Text), unique=True))
 
 
 def _table(pieces: Sequence[tuple[str, str]]) -> Any:
+    """Periods as a table; each has the point of the series that contains it."""
     columns = (column("piece", Text), column("point", Text))
     values = ([piece[place] for piece in pieces] for place in range(len(columns)))
     arrays = [bindparam(None, each, ARRAY(Text), unique=True) for each in values]

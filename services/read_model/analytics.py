@@ -1,6 +1,6 @@
 """The tables of the view `analytics`: each placed order as it counts, and sums over the orders by day.
 
-Sums by product exist by month as well, sums by customer by month, by year and over all time (`read_model/periods.py`).
+Sums by product exist by month and year as well, sums by customer also over all time (`read_model/periods.py`).
 """
 
 from __future__ import annotations

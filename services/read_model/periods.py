@@ -1,4 +1,4 @@
-"""The periods of sums by product and customer, all in UTC: days, months, years, and all time.
+"""The periods of sums by product and customer, all in UTC: days, months, years, and for customers all time.
 
 They are written as 2026-11-28, 2026-11 (ISO 8601), 2026 and `all`. Sums by status have days only.
 """
@@ -14,9 +14,9 @@ __all__ = [
     "ALL_TIME",
     "Interval",
     "cover",
-    "day_and_month",
     "day_of",
     "day_to_all_time",
+    "day_to_year",
     "enclosing",
     "series",
     "week_of",
@@ -46,9 +46,9 @@ def week_of(day: date) -> str:
 
 
 @lru_cache(DAYS_CACHED)
-def day_and_month(day: date) -> tuple[str, ...]:
+def day_to_year(day: date) -> tuple[str, ...]:
     """The periods of sums by product."""
-    return (day.isoformat(), _month_of(day))
+    return (day.isoformat(), _month_of(day), _year_of(day))
 
 
 @lru_cache(DAYS_CACHED)
@@ -57,14 +57,11 @@ def day_to_all_time(day: date) -> tuple[str, ...]:
     return (day.isoformat(), _month_of(day), _year_of(day), ALL_TIME)
 
 
-def cover(start: date, end: date, *, years: bool) -> list[str]:
-    """The fewest days, months and, if `years`, years that make up the days from `start` to the one before `end`."""
+def cover(start: date, end: date) -> list[str]:
+    """The fewest days, months and years that make up the days from `start` to the one before `end`."""
     found: list[str] = []
     while start < end:
-        for key, after in (
-            (_year_of(start), _year_after(start) if years else None),
-            (_month_of(start), _month_after(start)),
-        ):
+        for key, after in ((_year_of(start), _year_after(start)), (_month_of(start), _month_after(start))):
             if after is not None and after <= end:
                 found.append(key)
                 start = after
@@ -87,11 +84,7 @@ def enclosing(start: date, end: date) -> list[str]:
 
 def series(start: date, end: date, interval: Interval) -> list[tuple[str, str]]:
     """Each day or month of a range with the point of the series that contains it; the outer points may be cut."""
-    return [
-        (piece, point)
-        for point, first, after in _points(start, end, interval)
-        for piece in cover(first, after, years=False)
-    ]
+    return [(piece, point) for point, first, after in _points(start, end, interval) for piece in cover(first, after)]
 
 
 def _points(start: date, end: date, interval: Interval) -> Iterator[tuple[str, date, date]]:

@@ -150,7 +150,7 @@ class CopiedSums:
 
 TABLES = (
     CopiedSums(BY_STATUS),
-    CopiedSums(BY_PRODUCT, ("month",)),
+    CopiedSums(BY_PRODUCT, ("month", "year")),
     CopiedSums(BY_CUSTOMER, ("month", "year", "all")),
     CopiedSums(CONFIRMATIONS),
 )

@@ -34,7 +34,7 @@ from services.read_model.analytics import (
     Counted,
     ProductName,
 )
-from services.read_model.periods import day_and_month, day_to_all_time
+from services.read_model.periods import day_to_all_time, day_to_year
 
 __all__ = ["ANALYTICS_VIEW"]
 
@@ -78,7 +78,7 @@ async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
 async def _increase(
     rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], baskets: Mapping[str, Basket]
 ) -> None:
-    by_status, by_product = Changes(BY_STATUS, _day_alone), Changes(BY_PRODUCT, day_and_month)
+    by_status, by_product = Changes(BY_STATUS, _day_alone), Changes(BY_PRODUCT, day_to_year)
     by_customer, confirmations = Changes(BY_CUSTOMER, day_to_all_time), Changes(CONFIRMATIONS, _day_alone)
     steps = [(before.get(new.order_id), new) for new in changed]
     for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
