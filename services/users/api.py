@@ -27,7 +27,7 @@ from services.users.account import (
     ChangeProfile,
     Delete,
     Deleted,
-    Nobody,
+    NoUser,
     Pending,
     Profile,
     Register,
@@ -362,7 +362,7 @@ def _id_of(outcome: Outcome[User], made: str) -> str:
 
 
 def _shown(user_id: str, user: User) -> dict[str, object]:
-    if isinstance(user, Nobody | Deleted):
+    if isinstance(user, NoUser | Deleted):
         return _status_of(user_id, user)
     profile = user.person.profile
     return {
@@ -378,7 +378,7 @@ def _shown(user_id: str, user: User) -> dict[str, object]:
 
 
 def _preferences(user: User) -> dict[str, object]:
-    if isinstance(user, Nobody | Deleted):
+    if isinstance(user, NoUser | Deleted):
         return {}
     preferences = user.person.preferences
     return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
@@ -393,7 +393,7 @@ _STATUS: dict[type, str] = {
     Active: "active",
     Suspended: "suspended",
     Deleted: "deleted",
-    Nobody: "unknown",
+    NoUser: "unknown",
 }
 
 

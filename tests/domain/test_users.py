@@ -39,9 +39,9 @@ from services.users.account import (
     RequestReset,
     RequestVerification,
     ResetPassword,
+    SendScheduledMail,
     Suspend,
     Suspended,
-    Tell,
     User,
     UserCommand,
 )
@@ -153,8 +153,8 @@ def test_nobody_is_told_who_is_here(state):
     assert said(RESET, state) == []
 
 
-def test_letters_go_out_once_to_who_wants_them():
-    welcome, follow_up = Tell(**ID, letter="welcome_tips"), Tell(**ID, letter="follow_up")
+def test_mails_go_out_once_to_who_wants_them():
+    welcome, follow_up = SendScheduledMail(**ID, mail="welcome_tips"), SendScheduledMail(**ID, mail="follow_up")
     quiet = ChangePreferences(**ID, changes={"notifications": False})
     no_news = ChangePreferences(**ID, changes={"newsletter": False})
     state = after(REGISTER, ACTIVATE)
@@ -163,17 +163,20 @@ def test_letters_go_out_once_to_who_wants_them():
     assert said(welcome, after(REGISTER, ACTIVATE, welcome)) == []
     assert said(welcome, after(REGISTER)) == [WelcomeTipsSend]
     assert said(follow_up, after(REGISTER)) == []
-    for letter in (welcome, follow_up):
-        assert said(letter, after(REGISTER, ACTIVATE, quiet)) == []
-        assert said(letter, after(REGISTER, ACTIVATE, Suspend(**ID, reason="x"))) == []
-        assert said(letter, after(REGISTER, Delete(**ID))) == []
+    for mail in (welcome, follow_up):
+        assert said(mail, after(REGISTER, ACTIVATE, quiet)) == []
+        assert said(mail, after(REGISTER, ACTIVATE, Suspend(**ID, reason="x"))) == []
+        assert said(mail, after(REGISTER, Delete(**ID))) == []
     assert said(follow_up, after(REGISTER, ACTIVATE, no_news)) == []
     assert said(welcome, after(REGISTER, ACTIVATE, no_news)) == [WelcomeTipsSend]
 
 
-def test_deletion_cancels_the_letters_that_have_not_gone_out():
+def test_deletion_cancels_the_mails_that_have_not_gone_out():
     assert said(Delete(**ID), after(REGISTER)) == [UserDeleted, TimerCancelled, TimerCancelled]
-    assert said(Delete(**ID), after(REGISTER, Tell(**ID, letter="welcome_tips"))) == [UserDeleted, TimerCancelled]
+    assert said(Delete(**ID), after(REGISTER, SendScheduledMail(**ID, mail="welcome_tips"))) == [
+        UserDeleted,
+        TimerCancelled,
+    ]
 
 
 def test_a_deleted_user_is_unknown():
@@ -197,7 +200,7 @@ class Life(RuleBasedStateMachine):
         self.now = AT
         self.verification = ("", AT)
         self.reset = ("", AT)
-        self.letters: list[str] = []
+        self.mails: list[str] = []
         self.numbers = 0
 
     def do(self, command: UserCommand) -> list[str]:
@@ -207,7 +210,7 @@ class Life(RuleBasedStateMachine):
             return ["refused"]
         for event in decision:
             assert type(event).read(event.write()) == event
-        self.letters += [type(e).__name__ for e in decision if isinstance(e, WelcomeTipsSend | FollowUpSend)]
+        self.mails += [type(e).__name__ for e in decision if isinstance(e, WelcomeTipsSend | FollowUpSend)]
         return [type(event).__name__ for event in decision]
 
     @property
@@ -275,9 +278,9 @@ class Life(RuleBasedStateMachine):
         works = self.do(ChangeProfile(**self.common, changes={"name": name, "age": age})) != ["refused"]
         assert works == (self.status in ("pending", "active"))
 
-    @rule(letter=st.sampled_from(["welcome_tips", "follow_up"]))
-    def tell(self, letter: Any) -> None:
-        told = self.do(Tell(**self.common, letter=letter))
+    @rule(mail=st.sampled_from(["welcome_tips", "follow_up"]))
+    def tell(self, mail: Any) -> None:
+        told = self.do(SendScheduledMail(**self.common, mail=mail))
         assert not told or self.status in ("pending", "active")
 
     @rule()
@@ -305,7 +308,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def no_letter_goes_out_twice(self) -> None:
-        assert len(self.letters) == len(set(self.letters))
+        assert len(self.mails) == len(set(self.mails))
 
 
 Life.TestCase.settings = settings(
