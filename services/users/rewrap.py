@@ -30,12 +30,12 @@ async def _rewrap() -> tuple[int, list[str]]:
 
 
 def main() -> None:
-    """Rewrap all keys and print their number."""
+    """Wrap all keys again and print their number."""
     try:
         done, locked = asyncio.run(_rewrap())
     except ZerocartError as error:
         sys.exit(str(error))
-    sys.stdout.write(f"{done} keys rewrapped\n")
+    sys.stdout.write(f"{done} keys wrapped again\n")
     if locked:
         sys.exit(f"no secret in ZEROCART_VAULT_KEYS unwraps {len(locked)} keys, of: {', '.join(locked[:NAMED_MAX])}")
 
