@@ -88,7 +88,7 @@ async def test_a_cancellation_during_the_capture_returns_the_money(database):
         assert system.bus.dead == []
 
 
-async def test_every_mail_is_sent_once(database):
+async def test_each_order_gets_one_mail(database):
     async with running(database) as system:
         await system.stock("P", 5)
         await asyncio.gather(*(system.place(order(("P", 1))) for _ in range(8)))
