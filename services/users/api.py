@@ -359,16 +359,10 @@ def _id_of(outcome: Outcome[AnyUser], made: str) -> str:
     return outcome.repeated.stream.partition("-")[2] if outcome.repeated else made
 
 
-<<<<<<< HEAD
-def _shown(user_id: str, user: User) -> dict[str, object]:
-    if isinstance(user, NoUser | Deleted):
-        return _status_of(user_id, user)
-=======
 def _shown(user_id: str, user: AnyUser) -> UserNow:
     status = _status_of(user_id, user)
-    if isinstance(user, Nobody | Deleted):  # a repeat after the deletion: nothing else is left
+    if isinstance(user, NoUser | Deleted):  # a repeat after the deletion: nothing else is left
         return cast("UserNow", status)
->>>>>>> main
     profile = user.person.profile
     return {
         "id": status["id"],
@@ -383,15 +377,9 @@ def _shown(user_id: str, user: AnyUser) -> UserNow:
     }
 
 
-<<<<<<< HEAD
-def _preferences(user: User) -> dict[str, object]:
-    if isinstance(user, NoUser | Deleted):
-        return {}
-=======
 def _preferences(user: AnyUser) -> PreferencesNow:
-    if isinstance(user, Nobody | Deleted):
+    if isinstance(user, NoUser | Deleted):
         return cast("PreferencesNow", {})
->>>>>>> main
     preferences = user.person.preferences
     return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
 

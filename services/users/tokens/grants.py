@@ -55,13 +55,8 @@ class Grants:
             "refresh_token": self._by_refresh_token,
         }
 
-<<<<<<< HEAD
-    async def answer(self, request: TokenRequest) -> Mapping[str, object]:
-        """The body of the answer; TokenError if the request is refused, RateLimited after too many wrong passwords."""
-=======
     async def answer(self, request: TokenRequest) -> Token:
-        """The body of the answer; TokenError if there is nothing to be had, RateLimited after too many guesses."""
->>>>>>> main
+        """The body of the answer; TokenError if refused, RateLimited after too many wrong passwords."""
         grant = self._by_type.get(request.needed("grant_type"))
         if grant is None:
             raise TokenError("unsupported_grant_type", f"supported are {', '.join(self._by_type)}")
