@@ -232,7 +232,9 @@ class CommandHandler:
 
     async def _repeat(self, first: Duplicate, cause: Cause) -> Outcome[None]:
         if cause.mark and cause.mark.fingerprint != first.mark.fingerprint:
-            raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+            raise IdempotencyKeyReused(
+                "idempotency-key-reused", "another request used this Idempotency-Key: choose a new one"
+            )
         await self.publish_pending(first.stream, cause)
         return Outcome(None, first.version, first.position, (), first)
 
