@@ -53,6 +53,10 @@ class Pages:
         except Poisoned:
             return await self._serve_apart()
 
+    async def end(self) -> Position:
+        """The position of the last event that is final."""
+        return await self._store.end()
+
     async def behind(self, checkpoint: Position, events_max: int) -> int:
         """How many events come after a checkpoint, at most `events_max`."""
         return await self._store.behind(checkpoint, events_max)

@@ -6,6 +6,7 @@ change together. Locks are taken in the order (view, version).
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.kit.config.secrets import Secret
+from services.kit.domain.errors import NotFound
 from services.kit.eventstore.connections import Connections, translated
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import Position
@@ -25,12 +27,18 @@ from services.read_model.table import Table
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["ReadDatabase", "Session", "Then", "Version"]
+__all__ = [
+    "ReadDatabase", "Session", "Then", "Version", "next_number", "numbered", "of_view", "version_in",
+]  # fmt: skip
 
 CONNECTIONS_MAX = 4
 DROP_LOCK_MS = 2_000
 """How long dropping a version waits for queries that still read it; longer would make new ones wait behind it."""
 MAKE_LOCK_KEY = 0x76696577
+BUILD_LOCK_KEY = 0x6275696C
+BUILD_LOCK_POLL_SECONDS = 0.5
+TRY_BUILD_LOCK = f"SELECT pg_try_advisory_xact_lock({BUILD_LOCK_KEY})"
+HOLD_WHILE_IDLE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 MAKE_SCHEMA = "SELECT make_version_schema($1, $2, $3)"
 DROP_SCHEMA = "SELECT drop_version_schema($1)"
 
@@ -139,6 +147,24 @@ class ReadDatabase:
                 async with connection.transaction():
                     await connection.execute(f"SELECT pg_advisory_xact_lock({MAKE_LOCK_KEY})")
                     yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
+
+    @asynccontextmanager
+    async def building_alone(self) -> AsyncGenerator[None]:
+        """Wait until no other process builds, and keep others from building meanwhile.
+
+        A transaction holds the lock, so that it works behind a pooler; between statements it holds no snapshot.
+        """
+        async with self._connections.use() as connection:
+            with translated():
+                async with connection.transaction():
+                    await connection.execute(HOLD_WHILE_IDLE)
+                    while not await connection.fetchval(TRY_BUILD_LOCK):  # noqa: ASYNC110 - another process
+                        await asyncio.sleep(BUILD_LOCK_POLL_SECONDS)
+                    yield
+
+    async def is_being_built(self) -> bool:
+        """Whether a process builds at this moment."""
+        return not (await self._connections.fetch(TRY_BUILD_LOCK))[0][0]
 
     async def close(self) -> None:
         """Disconnect."""
@@ -256,3 +282,26 @@ def _version(row: Record) -> Version:
     compared = json.loads(row["compared"]) if row["compared"] else None
     checkpoint = Position(row["epoch"], row["transaction_id"], row["position"])
     return Version(checkpoint=checkpoint, compared=compared, **known)
+
+
+def of_view(versions: Sequence[Version], name: str) -> list[Version]:
+    """The versions of a view."""
+    return [each for each in versions if each.view == name]
+
+
+def version_in(versions: Sequence[Version], name: str, state: State) -> Version | None:
+    """The version of a view that is in this state; of `serving` and `building` there is one at most."""
+    return next((each for each in versions if each.view == name and each.state == state), None)
+
+
+def numbered(versions: Sequence[Version], name: str, number: int) -> Version:
+    """Version `number` of a view; NotFound if there is none."""
+    found = next((each for each in versions if each.view == name and each.version == number), None)
+    if found is None:
+        raise NotFound("version-not-found", f"there is no version {number} of {name}")
+    return found
+
+
+def next_number(versions: Sequence[Version]) -> int:
+    """The number of the next version after these of one view."""
+    return 1 + max((each.version for each in versions), default=0)

@@ -222,7 +222,7 @@ async def project(dsn_of: Any) -> tuple[int, float]:
     pages = Pages(
         reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS_VIEW}
     )
-    await Builder(pages).prepare()
+    await Builder(pages).create_missing()
     total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True
     while more:
         _, more = await pages.build(ANALYTICS_VIEW, 1)

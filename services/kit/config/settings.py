@@ -32,6 +32,8 @@ class Settings:
     stripe_key: Secret = field(default=plain(""), repr=False)
     stripe_webhook_secrets: Secret = field(default=plain(""), repr=False)
     clock_url: str = ""
+    build_url: str = ""
+    build_token: Secret = field(default=plain(""), repr=False)
     namespace: str = "zerocart"
     sandbox: str = ""
     cors_origins: tuple[str, ...] = ()
@@ -76,6 +78,8 @@ class Settings:
             stripe_key=secrets.reading("ZEROCART_STRIPE_KEY"),
             stripe_webhook_secrets=secrets.reading("ZEROCART_STRIPE_WEBHOOK_SECRETS"),
             clock_url=environ.get("ZEROCART_CLOCK_URL", ""),
+            build_url=environ.get("ZEROCART_BUILD_URL", ""),
+            build_token=secrets.reading("ZEROCART_BUILD_TOKEN"),
             namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
             sandbox=environ.get("ZEROCART_SANDBOX", ""),
             cors_origins=_several(environ.get("ZEROCART_CORS_ORIGINS", "")),
