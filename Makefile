@@ -13,14 +13,17 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep lock docs clean
+.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
-setup: ## make .venv and install the pinned dependencies (PYTHON=path chooses the Python)
-	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+setup: ## make .venv, install the pinned dependencies and fetch Kafka (PYTHON=path chooses the Python)
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh dev
+
+setup-local: # the part of it that demo, up and down need
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh local
 
 check: setup ## formatting, lint, types, architecture
 	$(BIN)/ruff format --check services tools tests scripts typings
@@ -39,13 +42,13 @@ test: setup ## every test, on real Postgres and Kafka
 test-fast: setup ## the pure tests (domain and sagas), in seconds
 	$(BIN)/pytest -n 2 tests/domain tests/sagas
 
-demo: $(if $(filter compose,$(STACK)),,setup) ## the main job: real orders through every service, then the books (ORDERS=n, STACK=compose)
+demo: $(if $(filter compose,$(STACK)),,setup-local) ## the main job: real orders through every service, then the books (ORDERS=n, STACK=compose)
 	$(if $(filter compose,$(STACK)),sh docker/demo.sh,$(BIN)/zerocart demo) $(if $(ORDERS),--orders $(ORDERS))
 
-up: setup ## start the local cluster and leave it running
+up: setup-local ## start the local cluster and leave it running
 	$(BIN)/zerocart up --detach
 
-down: setup ## stop the local cluster
+down: setup-local ## stop the local cluster
 	$(BIN)/zerocart down
 
 image: ## the image of the services, the same layers for the same commit (IMAGE=name VERSION=tag)

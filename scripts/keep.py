@@ -17,8 +17,8 @@ from pkgutil import iter_modules
 from typing import Any
 
 import services.contracts
+from services.databases import all_migrations
 from services.kit.domain.message import Message
-from services.kit.eventstore.migrate import all_migrations
 from services.kit.privacy.encryption import Fields, personal_fields
 
 __all__ = ["KEPT", "changes", "example_of", "kept", "models", "shape_changes"]

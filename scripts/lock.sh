@@ -2,14 +2,11 @@
 # Pins every dependency with its hashes, for every Python and platform; no registry is named in the files.
 # Pins that still fit are kept, unless --upgrade is given.
 set -eu
-# uv does not read pip's configuration: the registry that pip uses is handed to it
-if [ -z "${UV_DEFAULT_INDEX:-}" ] && index=$(.venv/bin/pip config get global.index-url 2>/dev/null); then
-    export UV_DEFAULT_INDEX="$index"
-fi
+. scripts/uv.sh
 compile() {
     output=$1
     shift
-    .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+    "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links --no-annotate "$@" pyproject.toml -o "$output"
 }
 compile requirements-dev.txt --extra tracing --extra local --extra dev "$@"

@@ -17,6 +17,8 @@ from typing import Any, cast
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
+from services.databases import GRANTS
+from services.folders import SERVICES
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.events.kafka import KafkaPublisher
@@ -27,11 +29,17 @@ from services.kit.rest.app import HEADERS
 from services.kit.rest.openapi import describe_answer, summary_and_description
 from services.kit.service.host import Host
 from services.kit.service.service import Service
-from services.run import SERVICES
+from services.payments.settings import PaymentsSettings
+from services.users.settings import UsersSettings
 from tools.knative_local.secrets import signing_key
 
 __all__ = ["DOCUMENT", "document_of", "every_service", "merged", "public", "routes_of", "written"]
 
+OWN: Mapping[str, object] = {
+    "payments": PaymentsSettings(provider="stripe", stripe_key=plain("-"), stripe_webhook_secrets=plain("-")),
+    "users": UsersSettings(signing_keys=plain(signing_key())),
+}
+"""Settings with which a service has all the routes that it can have."""
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docker" / "edge" / "openapi.json"
 INTERNAL = "/projection/"
@@ -56,18 +64,13 @@ def every_service() -> dict[str, Service]:
 
 
 def _service(name: str) -> Service:
-    settings = Settings(
-        service=name,
-        payments_provider="stripe",  # which brings a route
-        stripe_key=plain("-"),
-        stripe_webhook_secrets=plain("-"),
-        signing_keys=plain(signing_key()),
-    )
+    settings = Settings(service=name)
     create_app = import_module(f"services.{name}.app").create_app
-    if name in ("query", "projection"):
+    if not GRANTS[name].history:
         return create_app(settings)
-    publisher = KafkaPublisher("", settings.topic)  # connects when something is published, and nothing is
-    return create_app(Host.of(settings, MemoryEventStore(name), publisher, MemoryFailedMessages(name), MemoryVault()))
+    publisher = KafkaPublisher("", settings.topic)  # it connects at the first publication, and there is none
+    host = Host.of(settings, MemoryEventStore(name), publisher, MemoryFailedMessages(name), MemoryVault())
+    return create_app(host, **({"settings": OWN[name]} if name in OWN else {}))
 
 
 def routes_of(service: Service) -> list[APIRoute]:
@@ -130,6 +133,8 @@ def merged(documents: Mapping[str, Document]) -> Document:
         for kind, named in document.get("components", {}).items():
             for name, thing in named.items():
                 _put(components.setdefault(kind, {}), name, thing)
+    if "securitySchemes" in components:
+        components["securitySchemes"]["token"]["description"] = TOKENS
     schemas = components.setdefault("schemas", {})
     for operations in paths.values():
         for operation in operations.values():
@@ -139,6 +144,10 @@ def merged(documents: Mapping[str, Document]) -> Document:
     return {"openapi": "3.1.0", "info": info, "tags": tags, "paths": paths, "components": components}
 
 
+TOKENS = """\
+An access token, from `POST /token` or from an issuer that this installation trusts. Each operation names the scope \
+that the token needs. A scope covers the caller's own things; with `users:admin` the token reaches the accounts of all \
+users, with `orders:admin` everything else."""
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 

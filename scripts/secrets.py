@@ -11,7 +11,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
+from services.databases import DATABASE_ROLES, READ_ROLES
+from services.kit.eventstore.grants import role_of
 from tools.knative_local.secrets import local_secrets
 from tools.knative_local.state import State
 

@@ -5,7 +5,8 @@ set -eu
 stamp=.venv/.docs-ready
 wanted=$(cksum requirements-docs.txt requirements-dev.txt)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
-    .venv/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-docs.txt
+    . scripts/uv.sh
+    "$uv" pip install --quiet --python .venv/bin/python --require-hashes --no-deps --requirement requirements-docs.txt
     printf '%s\n' "$wanted" >"$stamp"
 fi
 .venv/bin/python -m scripts.site

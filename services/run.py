@@ -6,12 +6,10 @@ import gc
 import os
 import sys
 
-__all__ = ["SERVICES", "main", "settle"]
+from services.folders import SERVICES
 
-SERVICES = (
-    "users", "orders", "inventory", "payments", "shipping", "notifications",
-    "fulfillment", "scheduler", "projection", "query", "operations",
-)  # fmt: skip
+__all__ = ["main", "settle"]
+
 GRACE_SECONDS = 25
 GARBAGE_OBJECTS = (20_000, 50, 100)
 """When the collector looks: what a request leaves behind has no cycles to speak of, and looking often cost 4 %."""

@@ -24,12 +24,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.config.kafka_security import KafkaSecurity, kafka_security, plaintext
 from services.kit.config.secrets import Secrets
 from services.kit.domain.errors import ZerocartError
 from services.kit.events.topics import create_topic
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES
-from services.kit.eventstore.migrate import migrate, migrate_read
 
 __all__ = ["Plan", "main", "set_up"]
 

@@ -13,9 +13,9 @@ from typing import Protocol
 import pytest
 from hypothesis import HealthCheck, settings
 
+from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.events.topics import create_topic
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
-from services.kit.eventstore.migrate import migrate, migrate_read
+from services.kit.eventstore.grants import role_of
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.postgres import PostgresServer
 

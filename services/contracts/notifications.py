@@ -1,4 +1,4 @@
-"""What notifications says: who was told what."""
+"""The messages of notifications: the saga's requests for mails, and the mails that were sent."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class ConfirmationSend(saga.StepRequest):
-    """Tell the customer that the order is confirmed."""
+    """Request to mail the customer that the order is confirmed."""
 
     type: ClassVar[str] = "zerocart.fulfillment.confirmation.send.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
@@ -35,7 +35,7 @@ class ConfirmationSend(saga.StepRequest):
 
 
 class CancellationSend(saga.StepRequest):
-    """Tell the customer that the confirmation no longer holds."""
+    """Request to mail the customer that the confirmed order is cancelled."""
 
     type: ClassVar[str] = "zerocart.fulfillment.cancellation.send.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
@@ -49,27 +49,27 @@ class CancellationSend(saga.StepRequest):
 
 
 class ConfirmationSent(saga.StepReply):
-    """The confirmation went out (`mailed` false: there was no address to write to)."""
+    """The confirmation was sent (`mailed` false: the order has no address to send it to)."""
 
     type: ClassVar[str] = "zerocart.notifications.confirmation.sent.v1"
     mailed: bool
 
 
 class CancellationSent(saga.StepReply):
-    """The customer was told that the confirmation no longer holds."""
+    """The cancellation was sent (`mailed` false: the order has no address to send it to)."""
 
     type: ClassVar[str] = "zerocart.notifications.cancellation.sent.v1"
     mailed: bool
 
 
 class MailFailed(saga.StepReply):
-    """The mail could not be handed over."""
+    """The mail server did not accept the mail."""
 
     type: ClassVar[str] = "zerocart.notifications.mail.failed.v1"
 
 
 class OrderMailSent(Message):
-    """A mail that no saga asked for went out."""
+    """A mail about an order that no saga requested was sent."""
 
     type: ClassVar[str] = "zerocart.notifications.order_mail.sent.v1"
     key: ClassVar[str] = "order_id"
@@ -79,7 +79,7 @@ class OrderMailSent(Message):
 
 
 class UserMailSent(Message):
-    """A mail about an account went out (`mailed` false: it came too late to be of use, or the address was refused)."""
+    """A mail to a user was sent (`mailed` false: it was too late, or the mail server refused the address)."""
 
     type: ClassVar[str] = "zerocart.notifications.user_mail.sent.v1"
     key: ClassVar[str] = "user_id"

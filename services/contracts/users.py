@@ -1,4 +1,4 @@
-"""What users says: an account's life, and whom to write to about it. Never a password, a hash or a token."""
+"""The events of users: the life of an account, and the mails to its user. None holds a password, a hash or a token."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class UserMessage(Message):
-    """Anything said about one user."""
+    """An event of one user."""
 
     key: ClassVar[str] = "user_id"
     person_in: ClassVar[tuple[str, ...]] = ("user_id",)
@@ -37,7 +37,7 @@ class UserMessage(Message):
 
 
 class UserNotice(UserMessage):
-    """Something that the user is to be told by mail; one mail for each `notice_id`."""
+    """An event about which the user gets a mail; one mail for each `notice_id`."""
 
     email: Personal[str]
     name: Personal[str]
@@ -45,14 +45,14 @@ class UserNotice(UserMessage):
 
 
 class TokenNotice(UserNotice):
-    """A notice whose mail carries a token until `expires_at`; the token follows from `notice_id` and a secret key."""
+    """A notice whose mail has a token that is valid until `expires_at`, derived from `notice_id` and a secret key."""
 
     requested_at: Instant
     expires_at: Instant
 
 
 class ProfileContent(UserMessage):
-    """What a user says of themselves; `role` is what they do for a living, and gives no right here."""
+    """The profile that a user wrote; `role` is a profession and grants nothing."""
 
     name: Personal[str]
     company: Personal[str] | None = None
@@ -62,7 +62,7 @@ class ProfileContent(UserMessage):
 
 
 class UserRegistered(ProfileContent):
-    """Somebody made an account; nobody has shown yet that the address is theirs."""
+    """Somebody registered; the e-mail address is not verified yet."""
 
     type: ClassVar[str] = "zerocart.users.user.registered.v1"
     email: Personal[str]
@@ -70,25 +70,25 @@ class UserRegistered(ProfileContent):
 
 
 class VerificationRequested(TokenNotice):
-    """The address is to be verified by a mailed token; an earlier token no longer holds."""
+    """A token that verifies the address is to be mailed; earlier tokens are no longer valid."""
 
     type: ClassVar[str] = "zerocart.users.user.verification_requested.v1"
 
 
 class UserActivated(UserNotice):
-    """The address is theirs: the account can be used."""
+    """The address is verified and the account can be used."""
 
     type: ClassVar[str] = "zerocart.users.user.activated.v1"
 
 
 class ProfileChanged(ProfileContent):
-    """The profile is this now, as a whole."""
+    """The user replaced the whole profile."""
 
     type: ClassVar[str] = "zerocart.users.user.profile_changed.v1"
 
 
 class PreferencesChanged(UserMessage):
-    """What the user wants to hear from us is this now, as a whole."""
+    """The user replaced all preferences about mails."""
 
     type: ClassVar[str] = "zerocart.users.user.preferences_changed.v1"
     notifications: bool
@@ -96,38 +96,38 @@ class PreferencesChanged(UserMessage):
 
 
 class PasswordChanged(UserNotice):
-    """There is a new password, and every session began anew."""
+    """The password changed and every session ended."""
 
     type: ClassVar[str] = "zerocart.users.user.password_changed.v1"
 
 
 class PasswordResetRequested(TokenNotice):
-    """Somebody who has the mailbox may set a new password by the mailed token."""
+    """A token that allows setting a new password is to be mailed."""
 
     type: ClassVar[str] = "zerocart.users.user.password_reset_requested.v1"
 
 
 class UserSuspended(UserMessage):
-    """The account cannot be used until further notice."""
+    """Staff suspended the account; it cannot be used until it is reinstated."""
 
     type: ClassVar[str] = "zerocart.users.user.suspended.v1"
     reason: str
 
 
 class UserReinstated(UserMessage):
-    """The account can be used again."""
+    """Staff reinstated the account; it can be used again."""
 
     type: ClassVar[str] = "zerocart.users.user.reinstated.v1"
 
 
 class UserDeleted(UserMessage):
-    """The user is gone: whoever holds something about the person is to erase it."""
+    """The account was deleted: every service erases the personal data of its user."""
 
     type: ClassVar[str] = "zerocart.users.user.deleted.v1"
 
 
 class PersonErased(Message):
-    """Somebody without an account is to be forgotten: a customer by their id, a guest by the id of the order."""
+    """The personal data of somebody without an account is to be erased: a customer, or a guest by the order's id."""
 
     type: ClassVar[str] = "zerocart.users.person.erased.v1"
     key: ClassVar[str] = "person_id"
@@ -135,26 +135,26 @@ class PersonErased(Message):
 
 
 class WelcomeDue(UserMessage):
-    """It is time for the welcome tips; said by the scheduler."""
+    """The scheduler's message that the welcome tips are due."""
 
     type: ClassVar[str] = "zerocart.users.onboarding.welcome_due.v1"
 
 
 class FollowUpDue(UserMessage):
-    """It is time for the follow-up; said by the scheduler."""
+    """The scheduler's message that the follow-up is due."""
 
     type: ClassVar[str] = "zerocart.users.onboarding.follow_up_due.v1"
 
 
 class WelcomeTipsSend(UserNotice):
-    """Send the welcome tips."""
+    """Request to mail the welcome tips."""
 
     type: ClassVar[str] = "zerocart.users.onboarding.welcome_tips_send.v1"
     expires_after = REQUEST_EXPIRES_AFTER
 
 
 class FollowUpSend(UserNotice):
-    """Send the follow-up."""
+    """Request to mail the follow-up."""
 
     type: ClassVar[str] = "zerocart.users.onboarding.follow_up_send.v1"
     expires_after = REQUEST_EXPIRES_AFTER

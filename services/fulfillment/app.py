@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.fulfillment.reactions import reactions
 from services.kit.service.host import Host
 from services.kit.service.service import Service
@@ -27,4 +28,4 @@ def create_app(host: Host | None = None) -> Service:
 
         return (router(host.handler),)
 
-    return Service(host, reactions=reactions(host.handler), routers=routers)
+    return Service(host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler), routers=routers)

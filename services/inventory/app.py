@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.inventory.reactions import reactions
 from services.inventory.stock import StockRoom
 from services.kit.service.host import Host
@@ -28,5 +29,10 @@ def create_app(host: Host | None = None) -> Service:
         return (routes,)
 
     return Service(
-        host, reactions=reactions(host.handler, room), routers=routers, provides=(room,), warms=("projection",)
+        host,
+        admin_scope=ORDERS_ADMIN,
+        reactions=reactions(host.handler, room),
+        routers=routers,
+        provides=(room,),
+        warms=("projection",),
     )

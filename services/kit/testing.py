@@ -1,6 +1,6 @@
 """What tests of deciders and sagas need: the check that a repeat decides nothing, and a simulator of whole runs.
 
-The simulator has a virtual clock and plays the scheduler and every receiver, honest ones: a step is done once, an undo
+The simulator has a virtual clock and plays the timers and every receiver, honest ones: a step is done once, an undo
 always answers and closes the step. A script says where they fail, fall silent, are late or repeat themselves.
 """
 

@@ -1,22 +1,26 @@
-"""Notifications, put together."""
+"""The composition root of notifications."""
 
 from __future__ import annotations
 
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.notifications.mails import Shop
 from services.notifications.reactions import reactions
+from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import MailServer, SmtpServer
 
 __all__ = ["create_app"]
 
 
-def create_app(host: Host | None = None, server: MailServer | None = None) -> Service:
-    """The notifications service on `host`, or on what the environment names."""
+def create_app(
+    host: Host | None = None, server: MailServer | None = None, settings: NotificationsSettings | None = None
+) -> Service:
+    """The notifications service on `host` with `settings`, or as the environment says."""
+    own = settings or NotificationsSettings.from_environment()
     if host is None:
         host = Host.connect("notifications")
-        settings = host.settings
-        settings.require(ZEROCART_MAIL_TOKEN_KEYS=settings.mail_token_keys(), ZEROCART_VAULT_KEYS=settings.vault_keys())
-    server = server or SmtpServer(host.settings.smtp_url)
-    settings = host.settings
-    heard = reactions(host.handler, server, settings.mail_from, settings.mail_token_keys)
-    return Service(host, reactions=heard, on_stop=[server.close])
+        keys = own.mail_token_keys()
+        host.settings.require(ZEROCART_MAIL_TOKEN_KEYS=keys, ZEROCART_VAULT_KEYS=host.settings.vault_keys())
+    server = server or SmtpServer(own.smtp_url)
+    handlers = reactions(host.handler, server, Shop(address=own.mail_from), own.mail_token_keys)
+    return Service(host, reactions=handlers, on_stop=[server.close])

@@ -1,4 +1,4 @@
-"""Whether a mail is still to be sent: each kind goes out once per order, or once for each notice to a user."""
+"""Each mail is sent once: one of each kind for an order, one for each notice to a user."""
 
 from __future__ import annotations
 
@@ -8,45 +8,49 @@ from typing import Literal
 from services.contracts.notifications import CancellationSent, ConfirmationSent, MailFailed, OrderMailSent, UserMailSent
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message
+from services.kit.saga.messages import ReplyTo
 
 __all__ = [
-    "MAIL",
-    "NOTICE",
-    "Kind",
-    "Record",
-    "RecordNotice",
+    "ORDER_MAIL",
+    "USER_MAIL",
+    "OrderMailKind",
+    "RecordOrderMail",
+    "RecordUserMail",
     "Sent",
-    "Template",
     "Unsent",
-    "identity",
-    "notice_identity",
+    "UserMailKind",
+    "order_mail_id",
+    "user_mail_id",
 ]
 
-Kind = Literal["confirmation", "cancellation", "order_failed", "order_cancelled"]
-Template = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
+OrderMailKind = Literal["confirmation", "cancellation", "order_failed", "order_cancelled"]
+UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """It has not gone out."""
+    """The mail was not sent yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """It went out, or there was nobody to write to (`mailed` false)."""
+    """The mail was sent, or it will never be because there is no address to send it to (`mailed` false)."""
 
     mailed: bool
 
 
-Mail = Unsent | Sent
+MailState = Unsent | Sent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record(Command):
-    """What came of sending; `problem` is empty if it worked."""
+class RecordOrderMail(Command):
+    """Record how sending a mail about an order ended; `problem` is empty if it succeeded.
+
+    `step`, `attempt` and `undo` are those of the saga's request, if a saga requested the mail.
+    """
 
     order_id: str
-    kind: Kind
+    kind: OrderMailKind
     step: str = ""
     attempt: int = 1
     undo: bool = False
@@ -55,36 +59,38 @@ class Record(Command):
     transient: bool = False
 
 
-def identity(kind: Kind, order_id: str) -> str:
-    """One stream for each mail."""
+def order_mail_id(kind: OrderMailKind, order_id: str) -> str:
+    """The id of a mail about an order: each has a stream of its own."""
     return f"{kind}-{order_id}"
 
 
-def decide(command: Record, mail: Mail) -> Decision:
-    """The answer; what went out before is answered again where somebody waits for an answer."""
+def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
+    """The event of the first time; a request of a saga gets a reply each time, of what the first time did."""
     mailed = mail.mailed if isinstance(mail, Sent) else command.mailed
-    reply = {"saga_id": command.order_id, "step": command.step, "undo": command.undo, "attempt": command.attempt}
-    match command.kind:
-        case "confirmation" | "cancellation" if command.problem and not isinstance(mail, Sent):
-            wrong = {
-                "success": False,
-                "transient": command.transient,
-                "error_code": "mail-failed",
-                "error": command.problem,
-            }
-            return [MailFailed.model_validate({**reply, **wrong})]
-        case "confirmation":
-            return [ConfirmationSent.model_validate({**reply, "mailed": mailed})]
-        case "cancellation":
-            return [CancellationSent.model_validate({**reply, "mailed": mailed})]
-        case "order_failed" | "order_cancelled" as template:
-            if isinstance(mail, Sent):
-                return []
+    reply = ReplyTo(saga_id=command.order_id, step=command.step, undo=command.undo, attempt=command.attempt)
+    match command.kind, mail:
+        case (("confirmation" | "cancellation"), Unsent()) if command.problem:
+            return [
+                MailFailed(
+                    **reply,
+                    success=False,
+                    transient=command.transient,
+                    error_code="mail-failed",
+                    error=command.problem,
+                )
+            ]
+        case "confirmation", _:
+            return [ConfirmationSent(**reply, mailed=mailed)]
+        case "cancellation", _:
+            return [CancellationSent(**reply, mailed=mailed)]
+        case _, Sent():
+            return []
+        case ("order_failed" | "order_cancelled") as template, Unsent():
             return [OrderMailSent(order_id=command.order_id, template=template, mailed=mailed)]
 
 
-def evolve(mail: Mail, event: Message) -> Mail:
-    """The mail after an event."""
+def evolve_order_mail(mail: MailState, event: Message) -> MailState:
+    """The state of a mail about an order after `event`."""
     match event:
         case ConfirmationSent(mailed=mailed) | CancellationSent(mailed=mailed) | OrderMailSent(mailed=mailed):
             return Sent(mailed)
@@ -92,40 +98,45 @@ def evolve(mail: Mail, event: Message) -> Mail:
             return mail
 
 
-MAIL: Decider[Record, Mail] = Decider(
-    "mail", Unsent(), decide, evolve, (ConfirmationSent, CancellationSent, MailFailed, OrderMailSent)
+ORDER_MAIL: Decider[RecordOrderMail, MailState] = Decider(
+    "mail",
+    Unsent(),
+    decide_order_mail,
+    evolve_order_mail,
+    (ConfirmationSent, CancellationSent, MailFailed, OrderMailSent),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecordNotice(Command):
-    """What came of sending a mail about an account."""
+class RecordUserMail(Command):
+    """Record how sending a mail to a user ended."""
 
     user_id: str
-    template: Template
+    kind: UserMailKind
     notice_id: str
     mailed: bool
 
 
-def notice_identity(template: Template, user_id: str, notice_id: str) -> str:
-    """One stream for each notice."""
-    return f"{template}-{user_id}-{notice_id}"
+def user_mail_id(kind: UserMailKind, user_id: str, notice_id: str) -> str:
+    """The id of a mail to a user: each has a stream of its own."""
+    return f"{kind}-{user_id}-{notice_id}"
 
 
-def decide_notice(command: RecordNotice, mail: Mail) -> Decision:
-    """What went out before needs no second record."""
+def decide_user_mail(command: RecordUserMail, mail: MailState) -> Decision:
+    """The event of the first time."""
     if isinstance(mail, Sent):
         return []
-    return [
-        UserMailSent(
-            user_id=command.user_id, template=command.template, notice_id=command.notice_id, mailed=command.mailed
-        )
-    ]
+    sent = UserMailSent(
+        user_id=command.user_id, template=command.kind, notice_id=command.notice_id, mailed=command.mailed
+    )
+    return [sent]
 
 
-def evolve_notice(mail: Mail, event: Message) -> Mail:
-    """The notice after an event."""
+def evolve_user_mail(mail: MailState, event: Message) -> MailState:
+    """The state of a mail to a user after `event`."""
     return Sent(event.mailed) if isinstance(event, UserMailSent) else mail
 
 
-NOTICE: Decider[RecordNotice, Mail] = Decider("notice", Unsent(), decide_notice, evolve_notice, (UserMailSent,))
+USER_MAIL: Decider[RecordUserMail, MailState] = Decider(
+    "notice", Unsent(), decide_user_mail, evolve_user_mail, (UserMailSent,)
+)

@@ -1,4 +1,4 @@
-"""The port to the mail server, and SMTP."""
+"""The port to a mail server, and its implementation by SMTP."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["SMTP_IDLE_SECONDS", "SMTP_TIMEOUT_SECONDS", "MailServer", "NotSent",
 SMTP_TIMEOUT_SECONDS = 10.0
 MAIL_SERVER = Policy(name="mail-server", timeout_seconds=2 * SMTP_TIMEOUT_SECONDS)
 SMTP_IDLE_SECONDS = 3.0
-"""How long a connection is kept for the next mail: a new one costs several times the mail itself."""
+"""How long a connection stays open for the next mail; a new connection costs several times the mail itself."""
 
 
 class NotSent(Exception):
-    """The mail was not taken; `transient` if trying again may help."""
+    """The mail server did not accept a mail; `transient` if a retry may succeed."""
 
     def __init__(self, detail: str, *, transient: bool) -> None:
         super().__init__(detail)
@@ -33,14 +33,14 @@ class NotSent(Exception):
 
 
 class MailServer(Protocol):
-    """Whoever takes our mails."""
+    """A server that accepts mails."""
 
     async def send(self, mail: EmailMessage) -> None:
-        """Hand over one mail; NotSent if it was not taken."""
+        """Send one mail; NotSent if the server did not accept it."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
         ...
 
 
@@ -51,36 +51,36 @@ class SmtpServer:
         self._url = plain(url)
         self._target = Target(MAIL_SERVER)
         self._idle: dict[SMTP, asyncio.TimerHandle] = {}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def send(self, mail: EmailMessage) -> None:
-        """Hand over one mail, on a connection that is kept for the next for a while."""
+        """Send one mail; the connection stays open for the next one for SMTP_IDLE_SECONDS."""
         try:
             with span("send mail", "client"):
                 session = await self._target.call(self._session)
-                # an answer that is lost leaves open whether it went out: the caller decides whether to send it again
-                await self._target.call(lambda: self._hand_over(session, mail), attempts_max=1)
+                # not retried here: if the answer was lost, the mail may have been accepted, and the caller decides
+                await self._target.call(lambda: self._send_on(session, mail), attempts_max=1)
         except CallFailed as error:
             raise NotSent(error.detail, transient=error.transient) from error
         self._keep(session)
 
     async def close(self) -> None:
-        """Say goodbye on the connections that are kept."""
+        """Close the idle connections."""
         for session in list(self._idle):
             await self._quit(session)
 
     async def _session(self) -> SMTP:
-        with _understood():
+        with _errors_translated():
             return await self._idle_one() or await self._connect()
 
-    async def _hand_over(self, session: SMTP, mail: EmailMessage) -> None:
-        with _understood():
+    async def _send_on(self, session: SMTP, mail: EmailMessage) -> None:
+        with _errors_translated():
             await session.send_message(mail)
 
     async def _connect(self) -> SMTP:
         import aiosmtplib
 
-        parts = urlsplit(self._url())  # each time: its password may have been rotated
+        parts = urlsplit(self._url())  # read each time, because the password may have been rotated
         tls = parts.scheme == "smtps"
         session = aiosmtplib.SMTP(
             hostname=parts.hostname or "localhost",
@@ -97,10 +97,10 @@ class SmtpServer:
         import aiosmtplib
 
         while self._idle:
-            session, goodbye = self._idle.popitem()
-            goodbye.cancel()
+            session, closing = self._idle.popitem()
+            closing.cancel()
             try:
-                await session.noop()  # servers hang up when they like; a mail must not be what finds that out
+                await session.noop()  # a server may have closed it, which the mail itself must not find out
             except (aiosmtplib.SMTPException, OSError):
                 session.close()
             else:
@@ -109,20 +109,20 @@ class SmtpServer:
 
     def _keep(self, session: SMTP) -> None:
         loop = asyncio.get_running_loop()
-        self._idle[session] = loop.call_later(SMTP_IDLE_SECONDS, self._leave, session)
+        self._idle[session] = loop.call_later(SMTP_IDLE_SECONDS, self._expire, session)
 
-    def _leave(self, session: SMTP) -> None:
+    def _expire(self, session: SMTP) -> None:
         task = asyncio.ensure_future(self._quit(session))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _quit(self, session: SMTP) -> None:
         import aiosmtplib
 
-        goodbye = self._idle.pop(session, None)
-        if goodbye is None:
-            return  # somebody took it meanwhile
-        goodbye.cancel()
+        closing = self._idle.pop(session, None)
+        if closing is None:
+            return  # another mail uses it again
+        closing.cancel()
         try:
             await session.quit()
         except (aiosmtplib.SMTPException, OSError):
@@ -130,18 +130,18 @@ class SmtpServer:
 
 
 @contextmanager
-def _understood() -> Generator[None]:
-    """Turn what the library raises into CallFailed."""
+def _errors_translated() -> Generator[None]:
+    """Turn the errors of aiosmtplib into CallFailed."""
     import aiosmtplib
 
     try:
         yield
     except aiosmtplib.SMTPRecipientsRefused as error:
         transient = all(refused.code < 500 for refused in error.recipients)
-        raise CallFailed("recipient-refused", "the mail server refused the recipient", transient=transient) from error
+        raise CallFailed("recipient-refused", "The mail server refused the recipient.", transient=transient) from error
     except aiosmtplib.SMTPResponseException as error:
-        detail = f"the mail server said {error.code}"
+        detail = f"The mail server refused the mail with {error.code}."
         raise CallFailed("mail-refused", detail, transient=error.code < 500) from error
     except (aiosmtplib.SMTPException, OSError) as error:
-        detail = f"the mail server is away: {type(error).__name__}"
+        detail = f"The mail server cannot be reached ({type(error).__name__})."
         raise CallFailed("mail-server-away", detail, transient=True) from error

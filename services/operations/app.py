@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.events.parked import FailedMessages, PostgresFailedMessages
 from services.kit.service.host import Host
 from services.kit.service.service import Hook, Service
@@ -35,4 +36,4 @@ def create_app(host: Host | None = None, parked: FailedMessages | None = None) -
 
         return (router(letters, everybody, host.relay.publisher),)
 
-    return Service(host, routers=routers, door=DeadLetterDoor(letters), on_stop=on_stop)
+    return Service(host, admin_scope=ORDERS_ADMIN, routers=routers, door=DeadLetterDoor(letters), on_stop=on_stop)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from services.contracts import fulfillment, orders, payments
 from services.kit.config.secrets import Secret, plain
 from services.kit.eventstore.connections import Connections, statement, translated
-from services.kit.eventstore.grants import WRITERS
 from services.kit.telemetry.metrics import COUNTER, Cell, families
 
 if TYPE_CHECKING:
@@ -39,8 +38,8 @@ CONNECTIONS = 1
 OF_THE_LOG = frozenset({"log_events", "orders_placed", "money", "stock_refusals"})
 """Counted here for the whole system."""
 GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
-    "outbox_depth": ("service", WRITERS),
-    "messages_waiting_parked": ("service", WRITERS),
+    "outbox_depth": ("service", ()),
+    "messages_waiting_parked": ("service", ()),
     "dead_letters_waiting": ("", ("",)),
     "saga_runs": ("status", ("started", "compensating", "stuck")),
     "projection_lag_events": ("view", ()),

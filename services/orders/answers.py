@@ -1,37 +1,95 @@
-"""What the commands of orders answer, for the OpenAPI document."""
+"""The answers of orders over REST."""
 
 from __future__ import annotations
 
-from services.kit.rest.schemas_by_hand import TEXT, Responses, Schema, command_answer, one_of
+from typing import Annotated, Literal, NotRequired
 
-__all__ = ["AMENDED", "CANCELLED", "PLACED", "REDRAFTED", "SUBMITTED"]
+from pydantic import Field
+from typing_extensions import TypedDict
 
-_ORDER = "The address of the order."
-_ID: Schema = {**TEXT, "examples": ["ord_iwc61wrq2spsmypx929bhj947yw"]}
-_TAKEN_IN: dict[str, Schema] = {
-    "order_id": _ID,
-    "status": one_of("pending"),
-    "estimated_processing_time": {
-        "type": "string",
-        "format": "duration",
-        "description": "ISO 8601.",
-        "examples": ["PT1M"],
-    },
-}
-_DRAFT: dict[str, Schema] = {"order_id": _ID, "status": one_of("draft")}
+from services.kit.rest.answers import PositionText
 
-PLACED: Responses = {
-    201: command_answer("A draft was begun: it waits for `submit`.", "Drafted", _DRAFT, location=_ORDER),
-    202: command_answer("The order is taken in; how it goes on, `GET` says.", "Placed", _TAKEN_IN, location=_ORDER),
-}
-REDRAFTED: Responses = {200: command_answer("The draft is as it was sent.", "Drafted", _DRAFT, location=_ORDER)}
-SUBMITTED: Responses = {202: command_answer("The order is taken in.", "Placed", _TAKEN_IN, location=_ORDER)}
-AMENDED: Responses = {202: command_answer("It is changed.", "Amended", {"order_id": _ID}, location=_ORDER)}
-CANCELLED: Responses = {
-    202: command_answer(
-        "It is being cancelled, and what was done for it undone.",
-        "Cancelling",
-        {"order_id": _ID, "status": one_of("cancelling")},
-        location=_ORDER,
-    )
-}
+__all__ = [
+    "Amended",
+    "CancellationStarted",
+    "Drafted",
+    "FieldProblem",
+    "ImportResult",
+    "ImportResults",
+    "Placed",
+    "PlacedOrDrafted",
+]
+
+OrderId = Annotated[str, Field(examples=["ord_iwc61wrq2spsmypx929bhj947yw"])]
+Duration = Annotated[str, Field(json_schema_extra={"format": "duration"}, examples=["PT1M"])]
+
+
+class Drafted(TypedDict):
+    """The draft is stored as it was sent; submit it to place the order."""
+
+    order_id: OrderId
+    status: Literal["draft"]
+
+
+class Placed(TypedDict):
+    """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
+
+    order_id: OrderId
+    status: Literal["pending"]
+    estimated_processing_time: Duration
+    """An ISO 8601 duration. An estimate, not a limit."""
+
+
+class PlacedOrDrafted(TypedDict):
+    """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
+
+    order_id: OrderId
+    status: Literal["pending", "draft"]
+    estimated_processing_time: NotRequired[Duration]
+    """An ISO 8601 duration. An estimate, not a limit. Absent for a draft."""
+
+
+class Amended(TypedDict):
+    """The order is changed."""
+
+    order_id: OrderId
+
+
+class CancellationStarted(TypedDict):
+    """The cancellation is accepted; fulfillment undoes the steps that are done."""
+
+    order_id: OrderId
+    status: Literal["cancelling"]
+
+
+class FieldProblem(TypedDict):
+    """An error in one field of an order."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class ImportResult(TypedDict):
+    """The result of one order: 201 if it was imported, 200 if it had been before, else a problem (RFC 9457)."""
+
+    number: NotRequired[str]
+    """The number in the request, if it could be read."""
+    status: int
+    order_id: NotRequired[OrderId]
+    """The id of the order in zerocart."""
+    type: NotRequired[str]
+    title: NotRequired[str]
+    code: NotRequired[str]
+    """Stable; for programs."""
+    detail: NotRequired[str]
+    """For people."""
+    errors: NotRequired[list[FieldProblem]]
+
+
+class ImportResults(TypedDict):
+    """The result of each order, in the order of the request."""
+
+    orders: list[ImportResult]
+    position: NotRequired[PositionText]
+    """The position of the last order that is stored. A query with this `position` sees them all."""

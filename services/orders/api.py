@@ -1,117 +1,157 @@
-"""The commands of orders over REST."""
+"""REST commands of orders: place, draft, amend and cancel an order."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, TypeVar
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query
 
 from services.contracts.orders import AmendedFields, PlacedFields
-from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
-from services.kit.rest.app import ExpectedVersion, RestCause, json_router, respond
+from services.kit.rest.answers import CommandAnswer, location
+from services.kit.rest.app import ExpectedVersion, RestCause, json_router, provided, respond
 from services.kit.rest.limits import limited
-from services.orders.answers import AMENDED, CANCELLED, PLACED, REDRAFTED, SUBMITTED
+from services.orders.answers import Amended, CancellationStarted, Drafted, Placed, PlacedOrDrafted
 from services.orders.bodies import AmendBody, CancelBody, OrderBody
 from services.orders.domain import ORDER
 from services.orders.order import Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
 
-__all__ = ["router"]
+__all__ = ["routes"]
+
+routes = json_router()
 
 ESTIMATED_PROCESSING_TIME = "PT1M"
-"""ISO 8601; what a customer is told, not a limit."""
 
+Body = TypeVar("Body", bound=Mapping[str, object])
 OrderId = Annotated[
     str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
 ]
-Draft = Annotated[bool, Query(description="Begin a draft, which is not carried out before `submit`.", examples=[True])]
-Writes = Annotated[Caller, needs("orders:write")]
+AsDraft = Annotated[
+    bool, Query(alias="draft", description="Begin a draft, which is not fulfilled before `submit`.", examples=[True])
+]
+Writer = Annotated[Caller, needs("orders:write")]
+Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
-def router(handler: CommandHandler) -> APIRouter:
-    """The routes of orders."""
-    routes = json_router()
+@routes.post(
+    "/orders",
+    status_code=202,
+    responses={
+        **location(202, "the order"),
+        201: {**location(201, "the order")[201], "description": "The draft is stored; submit it to place the order."},
+    },
+    dependencies=[limited("place", burst=60, seconds=1)],
+)
+async def place_order(
+    body: OrderBody, caller: Writer, cause: RestCause, handler: Handler, as_draft: AsDraft = False
+) -> CommandAnswer[PlacedOrDrafted]:
+    """Place an order.
 
-    async def answer(
-        order_id: str,
-        command: OrderCommand,
-        cause: Cause,
-        status: int,
-        body: dict[str, object],
-        version: int | None = None,
-    ) -> Response:
-        return await respond(
-            handler.relay,
-            cause,
-            lambda marked: handler.handle(ORDER, order_id, command, marked, version),
-            status=status,
-            body=body,
-            headers={"Location": f"/orders/{order_id}"},
+    Places an order of the caller; with the scope `orders:admin` also of another customer, or of a guest. With
+    `draft=true` the order is stored as a draft: nothing is reserved or charged before it is submitted.
+
+    Refused (422) if the prices have several currencies, if the items come to nothing or to another amount than `total`,
+    or if a guest's order has no `email`.
+    """
+    order_id = new_id("ord")
+    fields = _fields(body, caller)
+    if as_draft:
+        draft = BeginDraft(at=cause.at, order_id=order_id, fields=fields, basket=body.basket)
+        return await _answer(handler, draft, cause, 201, PlacedOrDrafted(order_id=order_id, status="draft"))
+    command = Place(at=cause.at, order_id=order_id, fields=fields, basket=body.basket)
+    return await _answer(handler, command, cause, 202, PlacedOrDrafted(**_placed(order_id)))
+
+
+@routes.put("/orders/{order_id}", responses=location(200, "the order"))
+async def redraft_order(
+    order_id: OrderId, body: OrderBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+) -> CommandAnswer[Drafted]:
+    """Replace a draft.
+
+    Replaces the whole content of a draft. Refused (409) once the draft is submitted: amend or cancel the order instead.
+    """
+    command = RewriteDraft(
+        at=cause.at, order_id=order_id, fields=_fields(body, caller), basket=body.basket, restricted_to=caller.own
+    )
+    return await _answer(handler, command, cause, 200, Drafted(order_id=order_id, status="draft"), version)
+
+
+@routes.post("/orders/{order_id}/submit", status_code=202, responses=location(202, "the order"))
+async def submit_order(
+    order_id: OrderId, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+) -> CommandAnswer[Placed]:
+    """Submit a draft.
+
+    Places the order that a draft describes; fulfillment starts. Submitting again changes nothing. Refused (409) for an
+    imported order.
+    """
+    command = Submit(at=cause.at, order_id=order_id, restricted_to=caller.own)
+    return await _answer(handler, command, cause, 202, _placed(order_id), version)
+
+
+@routes.patch("/orders/{order_id}", status_code=202, responses=location(202, "the order"))
+async def amend_order(
+    order_id: OrderId, body: AmendBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+) -> CommandAnswer[Amended]:
+    """Amend an order.
+
+    Changes the address, the contact or the notes of a draft or a pending order; a field that is absent or null does not
+    change. Refused (409) once the order is confirmed, because its shipment exists, and for an imported order.
+    """
+    if not body.model_fields_set:
+        raise Invalid(
+            "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
         )
-
-    @routes.post("/orders", status_code=202, responses=PLACED, dependencies=[limited("place")])
-    async def place_order(body: OrderBody, caller: Writes, cause: RestCause, draft: Draft = False) -> Response:
-        """Place an order, or begin a draft of one, for the caller, or for anybody with `orders:admin`.
-
-        Refused if prices are of several currencies, come to nothing or to another `total`, or if it is nobody's.
-        """
-        order_id = new_id("ord")
-        kind = BeginDraft if draft else Place
-        command = kind(at=cause.at, order_id=order_id, fields=_fields(body, caller), basket=body.basket)
-        return await answer(order_id, command, cause, 201 if draft else 202, _placed(order_id, draft))
-
-    @routes.put("/orders/{order_id}", responses=REDRAFTED)
-    async def redraft_order(
-        order_id: OrderId, body: OrderBody, caller: Writes, cause: RestCause, version: ExpectedVersion
-    ) -> Response:
-        """Write a draft of the caller's own anew; refused if it was submitted."""
-        command = RewriteDraft(
-            at=cause.at,
-            order_id=order_id,
-            fields=_fields(body, caller),
-            basket=body.basket,
-            restricted_to=caller.own,
-        )
-        return await answer(order_id, command, cause, 200, _placed(order_id, draft=True), version)
-
-    @routes.post("/orders/{order_id}/submit", status_code=202, responses=SUBMITTED)
-    async def submit_order(order_id: OrderId, caller: Writes, cause: RestCause, version: ExpectedVersion) -> Response:
-        """Place a draft of the caller's own as it is; twice is as once, and what was imported is refused."""
-        command = Submit(at=cause.at, order_id=order_id, restricted_to=caller.own)
-        return await answer(order_id, command, cause, 202, _placed(order_id, draft=False), version)
-
-    @routes.patch("/orders/{order_id}", status_code=202, responses=AMENDED)
-    async def amend_order(
-        order_id: OrderId, body: AmendBody, caller: Writes, cause: RestCause, version: ExpectedVersion
-    ) -> Response:
-        """Change where an order of the caller's own goes, to whom, or its notes; refused once it is confirmed."""
-        if not body.model_fields_set:
-            raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
-        command = Amend(at=cause.at, order_id=order_id, changes=AmendedFields.of(body), restricted_to=caller.own)
-        return await answer(order_id, command, cause, 202, {"order_id": order_id}, version)
-
-    @routes.post("/orders/{order_id}/cancel", status_code=202, responses=CANCELLED)
-    async def cancel_order(
-        order_id: OrderId, body: CancelBody, caller: Writes, cause: RestCause, version: ExpectedVersion
-    ) -> Response:
-        """Cancel an order of the caller's own and undo what was done for it; refused once it is shipped."""
-        command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, restricted_to=caller.own)
-        return await answer(order_id, command, cause, 202, {"order_id": order_id, "status": "cancelling"}, version)
-
-    return routes
+    command = Amend(at=cause.at, order_id=order_id, changes=AmendedFields.of(body), restricted_to=caller.own)
+    return await _answer(handler, command, cause, 202, Amended(order_id=order_id), version)
 
 
-def _placed(order_id: str, draft: bool) -> dict[str, object]:
-    if draft:
-        return {"order_id": order_id, "status": "draft"}
-    return {"order_id": order_id, "status": "pending", "estimated_processing_time": ESTIMATED_PROCESSING_TIME}
+@routes.post("/orders/{order_id}/cancel", status_code=202, responses=location(202, "the order"))
+async def cancel_order(
+    order_id: OrderId, body: CancelBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+) -> CommandAnswer[CancellationStarted]:
+    """Cancel an order.
+
+    Cancels a draft at once. For a placed order, fulfillment undoes the steps that are done, gives back the money and
+    then cancels it. Cancelling again changes nothing. Refused (409) once the carrier has the parcel, if the order
+    failed, and for an imported order.
+    """
+    command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, restricted_to=caller.own)
+    answer = CancellationStarted(order_id=order_id, status="cancelling")
+    return await _answer(handler, command, cause, 202, answer, version)
+
+
+async def _answer(
+    handler: CommandHandler,
+    command: OrderCommand,
+    cause: Cause,
+    status: int,
+    body: Body,
+    version: int | None = None,
+) -> CommandAnswer[Body]:
+    order_id = command.order_id
+    return await respond(
+        handler.relay,
+        cause,
+        lambda marked: handler.handle(ORDER, order_id, command, marked, version),
+        status=status,
+        body=body,
+        headers={"Location": f"/orders/{order_id}"},
+    )
+
+
+def _placed(order_id: str) -> Placed:
+    return Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
 
 
 def _fields(body: OrderBody, caller: Caller) -> PlacedFields:
-    """The fields of the contract; Forbidden if the caller may not order for this customer or at another time."""
+    """The fields of the contract; Forbidden if the caller may not order for this customer or set `placed_at`."""
     customer_id = caller.own if body.customer_id is None else body.customer_id
     if not caller.may_reach(customer_id) or (body.placed_at is not None and caller.own is not None):
         raise Forbidden(ORDERS_ADMIN)

@@ -1,9 +1,10 @@
-"""Orders, put together."""
+"""The composition root of orders."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.orders.reactions import reactions
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "scheduler", "projection")
-"""Whom an order reaches within a second."""
+"""The services that an order reaches within a second; a request to orders wakes them."""
 ALONE = ("/orders/imports",)
-"""What was finished elsewhere reaches nobody but the projection."""
+"""Routes that wake no other service: an import reaches nobody but the projection."""
 
 
 def create_app(host: Host | None = None) -> Service:
-    """The orders service on `host`, or on what the environment names."""
+    """The orders service on `host`, or on the host that the environment describes."""
     if host is None:
         host = Host.connect("orders")
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
@@ -30,6 +31,8 @@ def create_app(host: Host | None = None) -> Service:
     def routers() -> Sequence[APIRouter]:
         from services.orders import api, imports_api
 
-        return (imports_api.router(host.handler), api.router(host.handler))
+        return (imports_api.routes, api.routes)
 
-    return Service(host, reactions=reactions(host.handler), routers=routers, warms=WARMS, alone=ALONE)
+    return Service(
+        host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler), routers=routers, warms=WARMS, alone=ALONE
+    )

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
 
-from fastapi import APIRouter
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -20,25 +19,31 @@ from pydantic.config import JsonDict
 from pydantic_core import CoreSchema, core_schema
 
 from services.contracts.orders import ImportedFields
-from services.kit.auth.access import ORDERS_ADMIN, Caller, needs
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of
-from services.kit.rest.app import UnmarkedCause, json_router, not_valid
+from services.kit.rest.answers import Answer
+from services.kit.rest.app import UnmarkedCause, json_router, not_valid, provided
 from services.kit.rest.problems import described, status_of
+from services.orders.answers import ImportResult, ImportResults
 from services.orders.bodies import NUMBER_CHARS_MAX, ImportedOrderBody, Source
 from services.orders.domain import ORDER
 from services.orders.order import Import
 
-__all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "router"]
+__all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "routes"]
+
+routes = json_router()
 
 BATCH_ORDERS_MAX = 100
 BATCH_LINES_MAX = 10_000
 """Items of all orders of a request; a body of the greatest size has no room for more that are valid."""
 
-Imports = Annotated[Caller, needs("orders:import")]
+Importer = Annotated[Caller, needs("orders:import")]
+Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
 EXAMPLE: JsonDict = {
@@ -130,61 +135,38 @@ class ImportBody(BaseModel):
     )
 
 
-class ImportResult(BaseModel):
-    """The result of one order: 201 if it was imported, 200 if it had been, else the problem (RFC 9457)."""
+@routes.post(
+    "/orders/imports",
+    responses={200: {"content": {"application/json": {"example": RESULT}}}},
+    openapi_extra={"requestBody": {"content": {"application/json": {"example": EXAMPLE}}}},
+)
+async def import_orders(
+    body: ImportBody, caller: Importer, cause: UnmarkedCause, handler: Handler
+) -> Answer[ImportResults]:
+    """Import fulfilled orders.
 
-    model_config = ConfigDict(extra="allow")
-    number: str | None = Field(default=None, description="The number in the request, if it could be read.")
-    status: int
-    order_id: str | None = Field(default=None, description="The id of the order in zerocart.")
+    Records orders that another system fulfilled: nobody is charged, nothing is shipped, no mail is sent. Each order is
+    imported or refused on its own. Needs the scope `orders:admin` as well.
 
-
-class ImportResults(BaseModel):
-    """The result of each order, in the order of the request."""
-
-    model_config = ConfigDict(json_schema_extra={"example": RESULT})
-    orders: list[ImportResult]
-    position: str | None = Field(
-        default=None, description="The position of the last of these orders: a query with it knows all of them."
-    )
-
-
-def router(handler: CommandHandler) -> APIRouter:
-    """The route of imports."""
-    routes = json_router()
-
-    @routes.post(
-        "/orders/imports",
-        response_model=ImportResults,
-        response_description="The result of each order.",
-        response_model_exclude_none=True,
-        openapi_extra={"requestBody": {"content": {"application/json": {"example": EXAMPLE}}}},
-    )
-    async def import_orders(body: ImportBody, caller: Imports, cause: UnmarkedCause) -> Any:
-        """Record orders that another system fulfilled: nobody is charged, nothing is shipped, no mail is sent.
-
-        An import can be repeated without an Idempotency-Key: an order that was imported before gets status 200. A
-        number that was imported with other content is refused with `import-differs`. Needs `orders:admin` as well.
-        """
-        if caller.own is not None:
-            raise Forbidden(ORDERS_ADMIN)
-        await handler.relay.publisher.ensure_available()
-        given = cast("list[ImportedOrderBody | InvalidOrder]", body.orders)
-        results = await asyncio.gather(*(_imported(handler, body.source, one, cause) for one in given))
-        positions = [outcome.position for outcome, _ in results if outcome]
-        return {
-            "orders": [result for _, result in results],
-            "position": str(max(positions)) if positions else None,
-        }
-
-    return routes
+    An import can be repeated without an Idempotency-Key: an order that was imported before gets status 200. A number
+    that was imported with other content gets 409 `import-differs`, and nothing changes.
+    """
+    if caller.own is not None:
+        raise Forbidden(ORDERS_ADMIN)
+    await handler.relay.publisher.ensure_available()
+    given = cast("list[ImportedOrderBody | InvalidOrder]", body.orders)
+    results = await asyncio.gather(*(_imported(handler, body.source, one, cause) for one in given))
+    positions = [outcome.position for outcome, _ in results if outcome]
+    answer = ImportResults(orders=[result for _, result in results])
+    if positions:
+        answer["position"] = str(max(positions))
+    return Answer(answer)
 
 
 async def _imported(
     handler: CommandHandler, source: str, given: ImportedOrderBody | InvalidOrder, cause: Cause
-) -> tuple[Outcome[object] | None, dict[str, object]]:
+) -> tuple[Outcome[object] | None, ImportResult]:
     """What became of one order, and its result for the client; Unavailable if the whole request must be repeated."""
-    number = given.number if isinstance(given, ImportedOrderBody) else _number_in(given.given)
     try:
         command = _command(source, given, cause)
         outcome = await handler.handle(ORDER, command.order_id, command, cause)
@@ -193,9 +175,16 @@ async def _imported(
     except Unavailable:
         raise
     except ZerocartError as error:
-        fields = error.fields if isinstance(error, Invalid) else ()
-        return None, {"number": number, **described(status_of(error), error.code, error.detail, fields)}
-    return outcome, {"number": number, "status": 201 if outcome.events else 200, "order_id": command.order_id}
+        return None, _refused(given, error)
+    status = 201 if outcome.events else 200
+    return outcome, ImportResult(number=command.fields.number, status=status, order_id=command.order_id)
+
+
+def _refused(given: ImportedOrderBody | InvalidOrder, error: ZerocartError) -> ImportResult:
+    number = given.number if isinstance(given, ImportedOrderBody) else _number_in(given.given)
+    fields = error.fields if isinstance(error, Invalid) else ()
+    named = {} if number is None else {"number": number}
+    return cast("ImportResult", {**named, **described(status_of(error), error.code, error.detail, fields)})
 
 
 def _command(source: str, given: ImportedOrderBody | InvalidOrder, cause: Cause) -> Import:

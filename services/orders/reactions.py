@@ -1,46 +1,50 @@
-"""What orders does about what it hears."""
+"""The events of fulfillment and shipping that orders handles, and the command that each becomes."""
 
 from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
 
 from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFailed
 from services.contracts.shipping import ShipmentDelivered, ShipmentDispatched
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.orders.domain import ORDER
-from services.orders.order import CompleteCancellation, Confirm, Deliver, Fail, Ship
+from services.orders.order import CompleteCancellation, Confirm, Deliver, Fail, OrderCommand, Ship
 
 __all__ = ["reactions"]
 
+Handled = RunCompleted | RunCompensated | RunFailed | ShipmentDispatched | ShipmentDelivered
+
 
 def reactions(handler: CommandHandler) -> Reactions:
-    """The messages that orders handles."""
+    """The handlers of orders, by message."""
 
-    async def completed(message: RunCompleted, heard: Received) -> None:
-        await handler.handle(ORDER, message.saga_id, Confirm(at=heard.now, order_id=message.saga_id), heard.cause)
+    async def handle(message: Handled, received: Received) -> None:
+        command = command_of(message, received.now)
+        await handler.handle(ORDER, command.order_id, command, received.cause)
 
-    async def compensated(message: RunCompensated, heard: Received) -> None:
-        order_id = message.saga_id
-        if message.cause == "cancelled":
-            command = CompleteCancellation(at=heard.now, order_id=order_id, reason=message.error)
-        else:
-            command = Fail(at=heard.now, order_id=order_id, code=message.error_code, reason=message.error)
-        await handler.handle(ORDER, order_id, command, heard.cause)
+    handlers = Reactions()
+    for kind in (RunCompleted, RunCompensated, RunFailed, ShipmentDispatched, ShipmentDelivered):
+        handlers.on(kind, handle)
+    return handlers
 
-    async def failed(message: RunFailed, heard: Received) -> None:
-        command = Fail(at=heard.now, order_id=message.saga_id, code=message.error_code, reason=message.error)
-        await handler.handle(ORDER, message.saga_id, command, heard.cause)
 
-    async def dispatched(message: ShipmentDispatched, heard: Received) -> None:
-        command = Ship(at=heard.now, order_id=message.order_id, tracking_number=message.tracking_number)
-        await handler.handle(ORDER, message.order_id, command, heard.cause)
-
-    async def delivered(message: ShipmentDelivered, heard: Received) -> None:
-        await handler.handle(ORDER, message.order_id, Deliver(at=heard.now, order_id=message.order_id), heard.cause)
-
-    hears = Reactions()
-    hears.on(RunCompleted, completed)
-    hears.on(RunCompensated, compensated)
-    hears.on(RunFailed, failed)
-    hears.on(ShipmentDispatched, dispatched)
-    hears.on(ShipmentDelivered, delivered)
-    return hears
+def command_of(message: Handled, at: datetime) -> OrderCommand:
+    """The command that a message becomes; the run of an order has the order's id."""
+    match message:
+        case RunCompleted(saga_id=order_id):
+            return Confirm(at=at, order_id=order_id)
+        case RunCompensated(saga_id=order_id, cause="cancelled", error=reason):
+            return CompleteCancellation(at=at, order_id=order_id, reason=reason)
+        case (
+            RunCompensated(saga_id=order_id, error_code=code, error=reason)
+            | RunFailed(saga_id=order_id, error_code=code, error=reason)
+        ):
+            return Fail(at=at, order_id=order_id, code=code, reason=reason)
+        case ShipmentDispatched(order_id=order_id, tracking_number=number):
+            return Ship(at=at, order_id=order_id, tracking_number=number)
+        case ShipmentDelivered(order_id=order_id):
+            return Deliver(at=at, order_id=order_id)
+        case _:
+            assert_never(message)

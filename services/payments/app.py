@@ -1,15 +1,17 @@
-"""Payments, put together."""
+"""The composition root of payments."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.domain.errors import ZerocartError
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.payments.provider import Provider
 from services.payments.reactions import reactions
 from services.payments.sandbox import Sandbox
+from services.payments.settings import PaymentsSettings
 from services.payments.stripe import API_URL, Stripe
 
 if TYPE_CHECKING:
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 
-def create_app(host: Host | None = None, provider: Provider | None = None) -> Service:
-    """The payments service on `host`, or on what the environment names."""
+def create_app(
+    host: Host | None = None, provider: Provider | None = None, settings: PaymentsSettings | None = None
+) -> Service:
+    """The payments service on `host` with `settings`, or as the environment says."""
+    own = settings or PaymentsSettings.from_environment()
     host = host or Host.connect("payments")
-    provider = provider or _provider(host)
+    provider = provider or _provider(host, own)
 
     def routers() -> Sequence[APIRouter]:
         from services.payments.api import router
@@ -34,22 +39,22 @@ def create_app(host: Host | None = None, provider: Provider | None = None) -> Se
         from services.payments.webhook import Webhook
         from services.payments.webhook import router as webhooks
 
-        return webhooks(Webhook(host.handler, provider, host.settings.stripe_webhook_secrets)), shown
+        return webhooks(Webhook(host.handler, provider, own.stripe_webhook_secrets)), shown
 
     on_stop = [provider.close] if isinstance(provider, Stripe) else []
-    return Service(host, reactions=reactions(host.handler, provider), routers=routers, on_stop=on_stop)
+    return Service(
+        host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler, provider), routers=routers, on_stop=on_stop
+    )
 
 
-def _provider(host: Host) -> Provider:
-    settings = host.settings
-    match settings.payments_provider:
+def _provider(host: Host, own: PaymentsSettings) -> Provider:
+    match own.provider:
         case "sandbox":
             return Sandbox(host.store)
         case "stripe":
-            settings.require(
-                ZEROCART_STRIPE_KEY=settings.stripe_key(),
-                ZEROCART_STRIPE_WEBHOOK_SECRETS=settings.stripe_webhook_secrets(),
+            host.settings.require(
+                ZEROCART_STRIPE_KEY=own.stripe_key(), ZEROCART_STRIPE_WEBHOOK_SECRETS=own.stripe_webhook_secrets()
             )
-            return Stripe(settings.stripe_key, settings.stripe_url or API_URL)
+            return Stripe(own.stripe_key, own.stripe_url or API_URL)
         case unknown:
             raise ZerocartError("bad-setting", f"ZEROCART_PAYMENTS_PROVIDER: {unknown!r} is not sandbox or stripe")

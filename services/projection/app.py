@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.config.secrets import Secrets
 from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
@@ -18,7 +21,7 @@ from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastapi import APIRouter
 
@@ -41,7 +44,7 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)
     database = ReadDatabase(settings.read_database_url)
     pages = Pages(reader, vault, database, VIEWS)
-    admin = ViewAdmin(pages, Builder(pages), jobs or _jobs(settings))
+    admin = ViewAdmin(pages, Builder(pages), jobs or _jobs(os.environ))
     feeder = Feeder(pages, admin)
 
     def routers() -> Sequence[APIRouter]:
@@ -54,6 +57,7 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
 
     return Service(
         settings,
+        admin_scope=ORDERS_ADMIN,
         routers=routers,
         door=NudgeEndpoint(feeder),
         on_start=(admin.start,),
@@ -62,5 +66,6 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     )
 
 
-def _jobs(settings: Settings) -> BuildJobs:
-    return BuildSink(settings.build_url, settings.build_token) if settings.build_url else ChildProcesses()
+def _jobs(environ: Mapping[str, str]) -> BuildJobs:
+    url = environ.get("ZEROCART_BUILD_URL", "")
+    return BuildSink(url, Secrets(environ).reading("ZEROCART_BUILD_TOKEN")) if url else ChildProcesses()

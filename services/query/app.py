@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
@@ -42,4 +43,4 @@ def create_app(settings: Settings | None = None) -> Service:
         for one in opened:
             await one()
 
-    return Service(settings, routers=routers, on_stop=(close,), keeper=keeper)
+    return Service(settings, admin_scope=ORDERS_ADMIN, routers=routers, on_stop=(close,), keeper=keeper)

@@ -1,12 +1,16 @@
-"""The scheduler, put together."""
+"""The composition root of the scheduler."""
 
 from __future__ import annotations
+
+import os
+from dataclasses import replace
 
 from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
 from services.kit.service.service import Hook, Service
 from services.scheduler.clock import Clock, NoClock, PingSourceClock
 from services.scheduler.reactions import Alarm, reactions
+from services.scheduler.receipts import OtherServices, PostgresServices, TimerReceipts, wake_those_behind
 from services.scheduler.timers import Timers
 
 __all__ = ["create_app"]
@@ -14,8 +18,16 @@ __all__ = ["create_app"]
 PINGSOURCE = "scheduler-clock"
 
 
-def create_app(host: Host | None = None, clock: Clock | None = None, others: Relay | None = None) -> Service:
-    """The scheduler on `host`, or on what the environment names; `others` relays for services that died."""
+def create_app(
+    host: Host | None = None,
+    clock: Clock | None = None,
+    others: Relay | None = None,
+    services: OtherServices | None = None,
+) -> Service:
+    """The scheduler on `host`, or on what the environment names.
+
+    `others` publishes what services that died left in their outboxes; `services` knows who may have missed events.
+    """
     on_stop: list[Hook] = []
     if host is None:
         from services.kit.eventstore.postgres import PostgresEventReader
@@ -23,17 +35,24 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
         host = Host.connect("scheduler")
         reader = PostgresEventReader(host.settings.database_url)
         others = Relay(reader.outbox, host.relay.publisher)
+        services = PostgresServices(reader)
         on_stop.append(reader.close)
-    settings = host.settings
-    clock = clock or (
-        PingSourceClock(settings.clock_url, settings.namespace, PINGSOURCE) if settings.clock_url else NoClock()
-    )
+    clock = clock or _clock(os.environ.get("ZEROCART_CLOCK_URL", ""), host.settings.namespace)
+    if host.receipts is not None:
+        host = replace(host, receipts=TimerReceipts(host.receipts, host.store))
     timers = Timers(host.handler)
     alarm = Alarm(timers, clock)
+
+    async def wake_others() -> bool:
+        return services is not None and bool(await wake_those_behind(services, host.settings.service_urls))
 
     async def stop() -> None:
         alarm.stop()
         if others is not None:
             await others.close()
 
-    return Service(host, reactions=reactions(timers, alarm, others), on_stop=(stop, *on_stop))
+    return Service(host, reactions=reactions(timers, alarm, others, wake_others), on_stop=(stop, *on_stop))
+
+
+def _clock(url: str, namespace: str) -> Clock:
+    return PingSourceClock(url, namespace, PINGSOURCE) if url else NoClock()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
@@ -19,6 +19,8 @@ __all__ = ["ALARM_WITHIN", "Alarm", "reactions"]
 
 ALARM_WITHIN = timedelta(seconds=90)
 """A timer due so soon is also said by the process that is awake, without waiting for the clock's next minute."""
+LOOK_AGAIN = timedelta(minutes=6)
+"""When the next check of a service is possible, whoever began the last one."""
 TOO_LATE_TO_AIM = timedelta(seconds=1)
 
 
@@ -43,10 +45,11 @@ class Alarm:
             return
         await self._set(await self._timers.next_due(), now)
 
-    async def look(self, now: datetime) -> None:
-        """Say what is due, and aim at what is next."""
+    async def look(self, now: datetime, at_latest: datetime | None = None) -> None:
+        """Say what is due, and aim at what is next, or at `at_latest` if that is earlier."""
         await self._timers.fire(now)
-        await self._set(await self._timers.next_due(), now)
+        due = await self._timers.next_due()
+        await self._set(min(filter(None, (due, at_latest)), default=None), now)
 
     def stop(self) -> None:
         """Leave the rest to the clock."""
@@ -69,8 +72,14 @@ class Alarm:
             log("alarm put off to the next tick", level=logging.WARNING, code=error.code)
 
 
-def reactions(timers: Timers, alarm: Alarm, others: Relay | None) -> Reactions:
-    """The messages that the scheduler handles; `others` publishes what any service left unpublished."""
+def reactions(
+    timers: Timers, alarm: Alarm, others: Relay | None, wake_others: Callable[[], Awaitable[bool]]
+) -> Reactions:
+    """The messages that the scheduler handles.
+
+    `others` publishes what any service left unpublished; `wake_others` wakes the services that may have missed events,
+    and answers whether there are any: then the clock comes back soon, in case they did not get to the end.
+    """
 
     async def requested(message: TimerRequested, heard: Received) -> None:
         await timers.ask(message, heard.cause)
@@ -83,7 +92,8 @@ def reactions(timers: Timers, alarm: Alarm, others: Relay | None) -> Reactions:
         if others is not None and (rows := await others.drain()):
             log("published what others left", rows=rows)
         await timers.forget(heard.now)
-        await alarm.look(heard.now)
+        behind = await wake_others()
+        await alarm.look(heard.now, heard.now + LOOK_AGAIN if behind else None)
 
     hears = Reactions()
     hears.on(TimerRequested, requested)

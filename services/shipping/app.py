@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.shipping.carrier import Carrier, SandboxCarrier
@@ -29,4 +30,4 @@ def create_app(host: Host | None = None, carrier: Carrier | None = None) -> Serv
 
         return (router(host.handler),)
 
-    return Service(host, reactions=reactions(host.handler, carrier), routers=routers)
+    return Service(host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler, carrier), routers=routers)

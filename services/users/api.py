@@ -9,7 +9,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Response
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
-from services.kit.auth.access import PUBLIC, USERS_ADMIN, Caller, needs
+from services.contracts.scopes import USERS_ADMIN
+from services.kit.auth.access import PUBLIC, Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import FieldError, Invalid, NotFound
@@ -17,7 +18,6 @@ from services.kit.domain.ids import new_id
 from services.kit.domain.message import Email
 from services.kit.domain.texts import ONE_LINE, Line
 from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router
-from services.kit.rest.limits import limited
 from services.kit.telemetry.metrics import METRICS
 from services.users.account import (
     Activate,
@@ -50,6 +50,7 @@ from services.users.answers import (
     USER,
     VERIFYING,
 )
+from services.users.limits import MAILED_TOKENS, REGISTRATIONS, TOKENS
 from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from services.users.persons import Erase, Persons
 from services.users.proofs import Proofs
@@ -183,7 +184,7 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
     """The routes of accounts; whose an account is, is settled before they are reached."""
     routes = json_router(small=True)
 
-    @routes.post("/users", status_code=201, responses=REGISTERED, dependencies=[PUBLIC, limited("register")])
+    @routes.post("/users", status_code=201, responses=REGISTERED, dependencies=[PUBLIC, REGISTRATIONS])
     async def register_user(body: RegistrationBody, cause: RestCause) -> Response:
         """Make an account for whoever asks, and mail a token to its address; refused if the address has one."""
         METRICS.count("registrations", outcome="attempted")
@@ -263,7 +264,7 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
         "/users/{user_id}/verification",
         status_code=202,
         responses=VERIFYING,
-        dependencies=[PUBLIC, limited("mail-token")],
+        dependencies=[PUBLIC, MAILED_TOKENS],
     )
     async def request_verification(user_id: UserId, cause: RestCause) -> Response:
         """Mail another token for `activate`; refused if the account is active, or too many mails stayed unanswered."""
@@ -273,7 +274,7 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
         outcome = await accounts.carry_out(command, cause)
         return _answer(outcome, 202, _status_of(user_id, outcome.state))
 
-    @routes.post("/users/{user_id}/activate", responses=STATUS, dependencies=[PUBLIC, limited("token")])
+    @routes.post("/users/{user_id}/activate", responses=STATUS, dependencies=[PUBLIC, TOKENS])
     async def activate_user(user_id: UserId, body: TokenBody, cause: RestCause) -> Response:
         """Open the account with the token that was mailed; refused if the token is wrong, replaced or expired."""
         outcome = await accounts.repeated(cause)
@@ -293,9 +294,7 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
             outcome = await accounts.carry_out(command, cause, password_hash=hashed)
         return _answer(outcome, 204)
 
-    @routes.post(
-        "/password-reset", status_code=202, responses=RESET_ASKED, dependencies=[PUBLIC, limited("mail-token")]
-    )
+    @routes.post("/password-reset", status_code=202, responses=RESET_ASKED, dependencies=[PUBLIC, MAILED_TOKENS])
     async def request_password_reset(body: ResetBody, cause: UnmarkedCause) -> Response:
         """Mail a token for another password to whoever forgot theirs; answers the same if there is no such account."""
 
@@ -308,7 +307,7 @@ def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -
         await proofs.whether_known_or_not(body.email, act)
         return _json(202, {})
 
-    @routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, limited("token")])
+    @routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, TOKENS])
     async def reset_password(body: ResetConfirmBody, cause: RestCause) -> Response:
         """Set another password with the token that was mailed; refused if the token is wrong, used or expired."""
         outcome = await accounts.repeated(cause)

@@ -1,10 +1,10 @@
-"""Users, put together."""
+"""The composition root of users."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from services.kit.config.settings import Settings
+from services.contracts.scopes import USERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.users.accounts import Accounts
@@ -13,6 +13,7 @@ from services.users.keys import Keys
 from services.users.passwords import Passwords
 from services.users.proofs import Proofs
 from services.users.reactions import reactions
+from services.users.settings import UsersSettings
 from services.users.times import Times
 
 if TYPE_CHECKING:
@@ -23,21 +24,22 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 WARMS = ("notifications", "scheduler")
-"""Whom a registration reaches within a second."""
+"""The services that a registration reaches within a second."""
 ALONE = ("/token",)
-"""A login reaches nobody else, and is by far the commonest thing asked of this service."""
+"""A login reaches no other service, and logins are most of the requests to users."""
 
 
-def create_app(host: Host | None = None) -> Service:
-    """The users service on `host`, or on what the environment names."""
+def create_app(host: Host | None = None, settings: UsersSettings | None = None) -> Service:
+    """The users service on `host` with `settings`, or as the environment says."""
+    own = settings or UsersSettings.from_environment()
     if host is None:
         host = Host.connect("users")
-        _require_secrets(host.settings)
-    settings = host.settings
-    accounts = Accounts(host.handler, Keys(settings.account_key, settings.mail_token_keys))
+        own.require(host.settings)
+    shared = host.settings
+    accounts = Accounts(host.handler, Keys(own.account_key, own.mail_token_keys))
     passwords = Passwords()
     proofs = Proofs(accounts, Attempts(host.store), passwords)
-    times = Times.of(settings.durations_seconds)
+    times = Times.of(own.durations_seconds)
 
     def routers() -> Sequence[APIRouter]:
         from services.kit.auth.signing import SigningKeys
@@ -48,20 +50,17 @@ def create_app(host: Host | None = None) -> Service:
         from services.users.tokens.grants import Grants
         from services.users.tokens.sessions import Sessions
 
-        keys = SigningKeys(settings.signing_keys, settings.issuer, settings.token_audience)
+        keys = SigningKeys(own.signing_keys, shared.issuer, shared.token_audience)
         sessions = Sessions(host.handler, times.refresh_token)
-        grants = Grants(proofs, sessions, Clients(settings.clients), keys, times)
+        grants = Grants(proofs, sessions, Clients(own.clients), keys, times)
         return router(accounts, Persons(host.handler), proofs, times), tokens.router(grants, keys)
 
     return Service(
-        host, reactions=reactions(accounts), routers=routers, warms=WARMS, alone=ALONE, on_stop=(passwords.close,)
-    )
-
-
-def _require_secrets(settings: Settings) -> None:
-    settings.require(
-        ZEROCART_VAULT_KEYS=settings.vault_keys(),
-        ZEROCART_ACCOUNT_KEY=settings.account_key(),
-        ZEROCART_MAIL_TOKEN_KEYS=settings.mail_token_keys(),
-        ZEROCART_SIGNING_KEYS=settings.signing_keys(),
+        host,
+        admin_scope=USERS_ADMIN,
+        reactions=reactions(accounts),
+        routers=routers,
+        warms=WARMS,
+        alone=ALONE,
+        on_stop=(passwords.close,),
     )

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from services.folders import SERVICES as SERVICE_NAMES
+
 ROOT = Path(__file__).parent.parent.parent
 SERVICES = ROOT / "services"
 TOOLS = ROOT / "tools"
@@ -31,6 +33,11 @@ MACHINE_PATH = re.compile(rf"(^|[^A-Za-z0-9_.])/({MACHINE_FOLDERS})/")
 UNFINISHED_WORDS = r"NotImpl" + r"ementedError|\bTO" + r"DO\b|\bFIX" + r"ME\b|pragma: no " + "cover"
 NOT_RUN = r"\bmark\.(sk" + r"ip|xf" + r"ail)|\b(sk" + r"ip|skip" + r"if|xf" + r"ail)\("
 UNFINISHED = re.compile(f"{UNFINISHED_WORDS}|{NOT_RUN}")
+COMMON_WORDS = {"query", "operations"}
+"""Services whose names are words of the field, too."""
+OF_A_SERVICE = re.compile(
+    rf"\b({'|'.join(sorted(set(SERVICE_NAMES) - COMMON_WORDS))})\b|services\.({'|'.join(SERVICE_NAMES)})\b|(?i:stripe|smtp|sandbox|pingsource)"
+)
 TEXT = {".py", ".pyi", ".toml", ".yaml", ".yml", ".txt", ".sh", ".md", ".sql", ".cfg", ".html", ".json", ""}
 NOT_OURS = {".venv", "build", ".git", ".zerocart", ".hypothesis", "data"}
 
@@ -91,6 +98,16 @@ def contract_faults(source: str) -> Iterator[str]:
                 yield f"line {node.lineno}: has a function"
             case _:
                 pass
+
+
+def kit_faults(source: str) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and (found := OF_A_SERVICE.search(node.value))
+        ):
+            yield f"line {node.lineno}: names {found[0]}"
 
 
 def money_faults(source: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from scripts.helm import CHART
-from services.run import SERVICES
+from services.folders import SERVICES
 from tests.architecture.rendered import documents
 from tests.architecture.rules import ROOT
 

@@ -9,8 +9,8 @@ from importlib import import_module
 import pytest
 import yaml
 
+from services.folders import SERVICES
 from services.kit.events.handlers import Reactions
-from services.run import SERVICES
 from tests.architecture.rules import ROOT
 from tools.knative_local.manifests import read_manifests
 

@@ -35,6 +35,11 @@ def test_contracts_are_vocabulary_only(file):
     assert not list(rules.contract_faults(file.read_text()))
 
 
+@pytest.mark.parametrize("file", rules.python_files(rules.SERVICES / "kit"), ids=name)
+def test_the_kit_names_no_service_no_scope_and_no_provider(file):
+    assert not list(rules.kit_faults(file.read_text()))
+
+
 @pytest.mark.parametrize("file", [*DOMAINS, *CONTRACTS], ids=name)
 def test_money_is_never_a_float(file):
     assert not list(rules.money_faults(file.read_text()))
@@ -81,6 +86,10 @@ def test_no_file_is_tied_to_one_machine_or_registry():
         (rules.contract_faults, "from services.kit.saga import interpreter"),
         (rules.contract_faults, "from .. import kit"),
         (rules.contract_faults, "total = lambda lines: 0"),
+        (rules.kit_faults, 'WRITERS = ("orders",)'),
+        (rules.kit_faults, 'ADMIN = "users:admin"'),
+        (rules.kit_faults, 'url = environ["ZEROCART_STRIPE_URL"]'),
+        (rules.kit_faults, 'create_app = import_module("services.query.app")'),
         (rules.money_faults, "price: float = 1"),
         (rules.money_faults, "price = 1.5"),
         (rules.swallowed_faults, "try: ...\nexcept Exception: pass"),
@@ -104,6 +113,7 @@ def test_each_rule_catches_what_it_is_for(rule, bad):
     [
         (rules.domain_faults, "from datetime import datetime\nat: datetime"),
         (rules.contract_faults, "from services.kit.saga import messages as saga"),
+        (rules.kit_faults, 'query = scope["query_string"]'),
         (rules.money_faults, "price: Decimal = Decimal('1.50')"),
         (rules.swallowed_faults, "try: ...\nexcept KeyError: pass"),
         (rules.swallowed_faults, "try: ...\nexcept Exception as error: failures.append(error)"),

@@ -7,13 +7,13 @@ import re
 
 import pytest
 
+from services.folders import SERVICES
 from services.kit.events.endpoint import EVENT_BYTES_MAX
 from services.kit.events.kafka import MESSAGE_BYTES_MAX
 from services.kit.rest.routes import BODY_BYTES_MAX
 from services.projection import api, feeder
 from services.query.sheets import EXPORT_SECONDS_MAX
 from services.query.snapshots import CONNECT_SECONDS_MAX, POSITION_WAIT_SECONDS, STATEMENT_SECONDS_MAX
-from services.run import SERVICES
 from tests.architecture.rendered import WAYS, documents, pods
 from tests.architecture.rules import ROOT
 
@@ -27,8 +27,8 @@ def source(service: str) -> str:
     return (ROOT / "services" / service / "app.py").read_text()
 
 
-def read_by_the_code() -> set[str]:
-    places = [ROOT / "services" / name for name in ("kit", "setup.py", "run.py")]
+def read_by_the_code(service: str) -> set[str]:
+    places = [ROOT / "services" / name for name in ("kit", "setup.py", "run.py", service)]
     files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*.py"))]
     return {name for file in files for name in NAME.findall(file.read_text())}
 
@@ -37,7 +37,8 @@ def mounted(template: dict) -> set[str]:
     sources = [
         each for volume in template["spec"]["volumes"] for each in volume.get("projected", {}).get("sources", ())
     ]
-    return {item["path"] for each in sources for item in each["secret"]["items"]}
+    tokens = {each["serviceAccountToken"]["path"] for each in sources if "serviceAccountToken" in each}
+    return tokens | {item["path"] for each in sources for item in each.get("secret", {}).get("items", ())}
 
 
 def environ(template: dict) -> dict[str, str]:
@@ -52,8 +53,8 @@ def deployed(way: str) -> dict[str, dict]:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_nothing_is_set_that_nobody_reads(way):
-    known = read_by_the_code()
     for name, template in deployed(way).items():
+        known = read_by_the_code(name)
         files = {path for path in mounted(template) if path.isupper()}
         told = {each for each in environ(template) if not each.startswith(OF_THE_LIBRARY)}
         assert files | told <= known, name

@@ -19,10 +19,10 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from services.databases import DATABASE_ROLES, migrate
 from services.kit.auth.tokens import verifier
 from services.kit.config.settings import Settings
-from services.kit.eventstore.grants import DATABASE_ROLES, role_of
-from services.kit.eventstore.migrate import migrate
+from services.kit.eventstore.grants import role_of
 from services.users.passwords import Passwords
 from tests.bench.secured import CUSTOMER, GUEST, NEW_TOKEN, SEALED, STEPS
 from tests.services.system import order

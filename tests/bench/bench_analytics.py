@@ -22,13 +22,13 @@ import httpx
 import psutil
 
 from services.contracts import orders, payments
+from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.commands.cause import Cause
 from services.kit.commands.stamping import stamped
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
-from services.kit.eventstore.migrate import migrate, migrate_read
+from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import START, Append
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault

@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from services.kit.eventstore.grants import DATABASE_ROLES
-from services.kit.eventstore.migrate import migrate
+from services.databases import DATABASE_ROLES, migrate
 from services.kit.eventstore.port import START, Append, Appended, Mark, NewEvent, Position
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import uvloop
 
 from services.contracts import fulfillment, inventory
+from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.commands.cause import Cause
 from services.kit.commands.stamping import stamped
 from services.kit.domain.message import Message
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
-from services.kit.eventstore.migrate import migrate, migrate_read
+from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import START, Append
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault

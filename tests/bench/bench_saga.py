@@ -16,14 +16,14 @@ from pathlib import Path
 
 import uvloop
 
+from services.databases import DATABASE_ROLES, migrate
 from services.fulfillment.saga import ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.decider import Decider, Rejected
-from services.kit.eventstore.grants import DATABASE_ROLES, role_of
+from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.memory import MemoryEventStore
-from services.kit.eventstore.migrate import migrate
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import EventStore, Mark, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventStore

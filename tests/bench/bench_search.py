@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from services.kit.eventstore.grants import READ_ROLES, role_of
-from services.kit.eventstore.migrate import migrate_read
+from services.databases import READ_ROLES, migrate_read
+from services.kit.eventstore.grants import role_of
 from services.query.filters import OrderFilter
 from services.query.listing import SORTS
 from services.query.paging import Sorting, digest_of

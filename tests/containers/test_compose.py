@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from services.run import SERVICES
+from services.folders import SERVICES
 from tests.architecture.rules import ROOT
 from tests.containers.engine import lines, run, until
 from tests.services.system import order

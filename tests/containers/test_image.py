@@ -13,7 +13,8 @@ import asyncpg
 import httpx
 import pytest
 
-from services.kit.eventstore.grants import DATABASE_ROLES, role_of
+from services.databases import DATABASE_ROLES
+from services.kit.eventstore.grants import role_of
 from tests.containers.engine import KAFKA_IMAGE, POSTGRES_IMAGE, run, until
 from tests.services.system import order
 from tests.tokens import KEY, authorization, jwk, key_set

@@ -30,7 +30,7 @@ def allowed(limits: Limits, client: str, times: int, what: str = "place") -> int
 
 def test_a_burst_and_then_one_at_a_time():
     clock = Clock()
-    limits = Limits({"place": "5/2"}, clock)
+    limits = Limits({"place": Rate(5, 2)}, now=clock)
     assert allowed(limits, "ann", 20) == 5
     assert allowed(limits, "bob", 1) == 1
     clock.now += 2
@@ -41,7 +41,7 @@ def test_a_burst_and_then_one_at_a_time():
 
 def test_whoever_waits_as_told_gets_through():
     clock = Clock()
-    limits = Limits({"place": "2/3"}, clock)
+    limits = Limits({"place": Rate(2, 3)}, now=clock)
     for _ in range(50):
         try:
             limits.take("place", "ann")
@@ -52,7 +52,7 @@ def test_whoever_waits_as_told_gets_through():
 
 
 def test_what_is_counted_is_bounded():
-    limits = Limits({"place": "1/60"}, Clock())
+    limits = Limits({"place": Rate(1, 60)}, now=Clock())
     for number in range(CLIENTS_MAX + 10):
         limits.take("place", str(number))
     assert len(limits._full_at) == CLIENTS_MAX
@@ -64,6 +64,15 @@ def test_what_is_no_rate_is_refused(text):
         Rate.parse(text)
 
 
-def test_a_rate_for_nothing_is_refused():
-    with pytest.raises(ZerocartError, match="palce"):
-        Limits({"palce": "5/1"})
+def test_another_rate_replaces_the_default_of_its_limit_only():
+    limits = Limits({"place": Rate(5, 1), "token": Rate(5, 1)}, {"place": "1/60", "limit of another service": "9/9"})
+    limits.take("place", "ann")
+    with pytest.raises(RateLimited):
+        limits.take("place", "ann")
+    for _ in range(5):
+        limits.take("token", "ann")
+
+
+def test_a_bad_rate_is_refused_when_the_service_starts():
+    with pytest.raises(ZerocartError, match="ZEROCART_RATES"):
+        Limits({"place": Rate(5, 1)}, {"place": "often"})

@@ -13,9 +13,9 @@ import asyncpg
 import httpx
 import pytest
 
+from services.folders import SERVICES
 from services.kit.telemetry.metrics import text
 from services.operations.counts import Counts
-from services.run import SERVICES
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.services.system import order

@@ -7,9 +7,9 @@ import asyncio
 import asyncpg
 import pytest
 
+from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.domain.errors import ZerocartError
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES
-from services.kit.eventstore.migrate import ensure_role, migrate, migrate_read
+from services.kit.eventstore.migrate import ensure_role
 from services.kit.eventstore.postgres import PostgresEventStore
 from tests.conftest import PASSWORDS
 from tests.ports.harness import append

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from services.databases import migrate
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.migrate import migrate
 from services.kit.eventstore.port import START, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from tests.conftest import PASSWORDS, Database

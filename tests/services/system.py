@@ -6,6 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from hashlib import sha256
 from typing import Any
@@ -16,19 +18,23 @@ from services.fulfillment.app import create_app as fulfillment
 from services.inventory.app import create_app as inventory
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
+from services.kit.events.missed import PostgresReceipts
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.port import RecordedEvent
-from services.kit.eventstore.postgres import PostgresEventStore
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.kit.wire.cloudevents import kafka_headers
 from services.notifications.app import create_app as notifications
+from services.notifications.settings import NotificationsSettings
 from services.orders.app import create_app as orders
 from services.payments.app import create_app as payments
+from services.payments.settings import PaymentsSettings
 from services.scheduler.app import create_app as scheduler
 from services.shipping.app import create_app as shipping
 from services.users.app import create_app as users
+from services.users.settings import UsersSettings
 from tests.architecture.rules import ROOT
 from tests.services.documented import held
 from tests.services.read_side import VAULT_KEY
@@ -132,12 +138,18 @@ class Bus:
 class System:
     """What a test talks to."""
 
-    def __init__(self, bus: Bus, mails: Mails, database: Any) -> None:
+    def __init__(self, bus: Bus, mails: Mails, database: Any, apps: Mapping[str, Service]) -> None:
         self.bus = bus
         self.mails = mails
         self.orders = bus.clients["orders"]
         self.users = bus.clients["users"]
         self._database = database
+        self._apps = apps
+
+    async def check_for_missed_events(self) -> int:
+        """What every service does at its start and on the safety tick, as if two minutes had passed since."""
+        later = datetime.now(UTC) + timedelta(minutes=2)
+        return sum([await app.missed.check(later, 0) for app in self._apps.values() if app.missed])
 
     async def stock(self, product: str, on_hand: int) -> None:
         answer = await self.bus.clients["inventory"].put(f"/stock/{product}", json={"on_hand": on_hand})
@@ -199,22 +211,32 @@ async def running(
 ) -> AsyncGenerator[System]:
     bus, mails, hosts = bus or Bus(), Mails(), []
 
+    everything = {**SECRETS, **TRUST, **settings}
+
+    def own(kind: type[Any], **more: Any) -> Any:
+        """Settings of this kind, with those of `everything` that it has."""
+        return kind(
+            **{field.name: everything[field.name] for field in fields(kind) if field.name in everything}, **more
+        )
+
     def host(service: str) -> Host:
         log = log_of(database.dsn(service), service)
-        everything = {**SECRETS, **TRUST, **settings}
         vault = PostgresVault(log.connections, VAULT_KEY)
-        hosts.append(Host.of(Settings(service=service, **everything), log, bus, PostgresFailedMessages(log), vault))
+        shared = own(Settings, service=service)
+        one = Host.of(shared, log, bus, PostgresFailedMessages(log), vault)
+        receipts, dsn = PostgresReceipts(log), database.dsn(service)
+        hosts.append(replace(one, receipts=receipts, reader=lambda: PostgresEventReader(dsn)))
         return hosts[-1]
 
     apps: dict[str, Service] = {
-        "users": users(host("users")),
+        "users": users(host("users"), own(UsersSettings)),
         "orders": orders(host("orders")),
         "inventory": inventory(host("inventory")),
-        "payments": payments(host("payments")),
+        "payments": payments(host("payments"), settings=own(PaymentsSettings)),
         "shipping": shipping(host("shipping")),
         "fulfillment": fulfillment(host("fulfillment")),
         "scheduler": scheduler(host("scheduler")),
-        "notifications": notifications(host("notifications"), mails),
+        "notifications": notifications(host("notifications"), mails, own(NotificationsSettings)),
     }
     for name, app in apps.items():
         transport = httpx.ASGITransport(app)
@@ -225,7 +247,7 @@ async def running(
             headers=authorization(),
             event_hooks={"response": [held]},
         )
-    yield System(bus, mails, database)
+    yield System(bus, mails, database, apps)
     await bus.quiet()
     for client in bus.clients.values():
         await client.aclose()

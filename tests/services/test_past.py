@@ -11,11 +11,11 @@ import asyncpg
 import httpx
 import pytest
 
+from services.databases import WRITERS
 from services.kit.commands.cause import Cause
 from services.kit.commands.stamping import stamped
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.connections import SETTINGS, statement
-from services.kit.eventstore.grants import WRITERS
 from services.kit.eventstore.port import Append, Appended, NewEvent
 from services.kit.privacy.vault import PostgresVault
 from services.kit.wire.cloudevents import source_of
@@ -256,15 +256,15 @@ def test_every_stream_that_tells_of_an_order_is_looked_into() -> None:
     """By the deciders, which know what their streams may hold."""
     from services.fulfillment.saga import FULFILLMENT
     from services.inventory.domain import RESERVATION
-    from services.notifications.domain import MAIL, Kind, identity
+    from services.notifications.domain import ORDER_MAIL, OrderMailKind, order_mail_id
     from services.orders.domain import ORDER
     from services.payments.domain import PAYMENT
     from services.shipping.domain import SHIPMENT
 
     plain = (ORDER, FULFILLMENT, RESERVATION, PAYMENT, SHIPMENT)
     names = {decider.stream("ID") for decider in plain}
-    names |= {MAIL.stream(identity(kind, "ID")) for kind in Kind.__args__}
+    names |= {ORDER_MAIL.stream(order_mail_id(kind, "ID")) for kind in OrderMailKind.__args__}
     assert names == {stream.format("ID") for stream in STREAMS}
-    held = {model.type for decider in (*plain, MAIL) for model in decider.events}
+    held = {model.type for decider in (*plain, ORDER_MAIL) for model in decider.events}
     not_of_one_order = {"zerocart.users.user.deleted.v1", "zerocart.users.person.erased.v1"}
     assert set(READS) - held == not_of_one_order

@@ -41,7 +41,7 @@ class Aims:
 async def process(database: Any, clock: Aims) -> AsyncGenerator[httpx.AsyncClient]:
     """One life of the scheduler, from its first message to its sleep."""
     store = PostgresEventStore(database.dsn("scheduler"), "scheduler")
-    settings = Settings(service="scheduler", **{**SECRETS, **TRUST})
+    settings = Settings(service="scheduler", rates=SECRETS["rates"], **TRUST)
     host = Host.of(settings, store, Bus(), PostgresFailedMessages(store), PostgresVault(store.connections, VAULT_KEY))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(host, clock)), base_url="http://it"

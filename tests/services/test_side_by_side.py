@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from services.kit.eventstore.grants import WRITERS
+from services.databases import WRITERS
 from services.kit.eventstore.port import Append, NewEvent, RecordedEvent, Result
 from services.kit.eventstore.postgres import PostgresEventStore, PostgresTransaction
 from tests.services.read_side import counted

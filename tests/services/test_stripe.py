@@ -27,6 +27,7 @@ from services.payments.app import create_app
 from services.payments.domain import Call, Done, NotDone
 from services.payments.provider import Provider, ask_provider
 from services.payments.sandbox import Sandbox
+from services.payments.settings import PaymentsSettings
 from services.payments.stripe import Stripe, minor_units, of_minor_units
 from tests.services.stripe_double import KEY, StripeDouble, error, stripe_double
 from tests.services.system import Bus, running
@@ -228,7 +229,7 @@ class Shop:
 @pytest.fixture
 async def shop(database, double: StripeDouble) -> AsyncGenerator[Shop]:
     settings: Any = {
-        "payments_provider": "stripe",
+        "provider": "stripe",
         "stripe_url": double.url,
         "stripe_key": plain(KEY),
         "stripe_webhook_secrets": plain(f"{SECRET},whsec_{'n' * 32}"),
@@ -354,9 +355,10 @@ async def test_what_we_do_not_follow_is_taken_and_passed_over(shop: Shop) -> Non
 
 def test_a_provider_that_is_not_known_is_refused_by_name(database) -> None:
     store = PostgresEventStore(database.dsn("payments"), "payments")
-    settings = Settings(service="payments", payments_provider="paypal", **TRUST)
+    shared = Settings(service="payments", **TRUST)
+    host = Host.of(shared, store, Bus(), PostgresFailedMessages(store), MemoryVault())
     with pytest.raises(Exception, match="ZEROCART_PAYMENTS_PROVIDER"):
-        create_app(Host.of(settings, store, Bus(), PostgresFailedMessages(store), MemoryVault()))
+        create_app(host, settings=PaymentsSettings(provider="paypal"))
 
 
 # Stripe's own mock server: it checks every request against the API's specification

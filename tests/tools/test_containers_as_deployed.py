@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from scripts.secrets import secret, write
-from services.kit.eventstore.grants import DATABASE_ROLES
-from services.run import SERVICES
+from services.databases import DATABASE_ROLES
+from services.folders import SERVICES
 from tests.architecture.rendered import pods
 from tests.architecture.rules import ROOT
 from tests.conftest import PASSWORDS, execute

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from scripts.openapi import DOCUMENT
-from services.run import SERVICES
+from services.folders import SERVICES
 from tests.architecture.rules import ROOT
 from tests.services.test_access import PUBLIC_ROUTES, SCOPES
 from tools.knative_local.process import free_port

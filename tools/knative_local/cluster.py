@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.events.topics import create_topic
-from services.kit.eventstore.grants import DATABASE_ROLES, READ_ROLES, role_of
-from services.kit.eventstore.migrate import migrate, migrate_read
+from services.kit.eventstore.grants import role_of
 from tools.knative_local.clock import PingClock
 from tools.knative_local.control import ERASURES, ControlServer
 from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity
@@ -48,6 +48,8 @@ EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
 PROJECT = Path(__file__).parent.parent.parent
 CLOCK_URL_ON_A_CLUSTER = "https://kubernetes.default.svc"
+JOB_SINKS_ON_A_CLUSTER = "http://job-sink.knative-eventing.svc.cluster.local"
+BUILD_STOP_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,7 @@ class Cluster:
         self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
         self._ports: dict[str, int] = {}
         self._closing = False
+        self._builds: list[subprocess.Popen[bytes]] = []
 
     async def run(self, ready: Callable[[Running], None]) -> None:
         """Come up, call `ready`, stay up until SIGTERM or SIGINT, go down in order."""
@@ -122,7 +125,7 @@ class Cluster:
         listeners = {service.name: listen(self._ports.get(service.name, 0)) for service in self._manifests.services}
         self._ports |= {name: listener.getsockname()[1] for name, listener in listeners.items()}
         base_urls = {name: f"http://127.0.0.1:{self._ports[name]}" for name in listeners}
-        control = ControlServer(self, self.mail.forget)
+        control = ControlServer(self, self.mail.forget, self.build_views)
         self._ports["control"] = await control.start(self._free(self._ports.get("control", 0)))
         secrets = self._secrets(passwords)
         for service in self._manifests.services:
@@ -130,6 +133,7 @@ class Cluster:
             local = replace(service, window_seconds=self._options.window_seconds)
             log = self._home / "logs" / f"{service.name}.log"
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log)
+        self.build_views()
         identity = Identity(secrets["delivery-key"])
         sources = {source.name: source for source in self._manifests.ping_sources}
         self.clock = PingClock(sources, base_urls, identity=identity)
@@ -207,10 +211,19 @@ class Cluster:
         return environ
 
     def _local(self, value: str, base_urls: Mapping[str, str]) -> str:
-        value = value.replace(CLOCK_URL_ON_A_CLUSTER, f"http://127.0.0.1:{self._ports['control']}")
+        for url in (CLOCK_URL_ON_A_CLUSTER, JOB_SINKS_ON_A_CLUSTER):
+            value = value.replace(url, f"http://127.0.0.1:{self._ports['control']}")
         for name, url in base_urls.items():
             value = value.replace(f"http://{name}.zerocart.svc.cluster.local", url)
         return value
+
+    def build_views(self) -> None:
+        """Start the process that builds views, as a JobSink starts its Job."""
+        self._builds = [child for child in self._builds if child.poll() is None]
+        environ = self.revisions["projection"].environ
+        command = [sys.executable, "-m", "services.projection.build"]
+        log = self._home / "logs" / "build-views.log"
+        self._builds.append(spawn(command, log=log, environ=environ))
 
     def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
         import json
@@ -280,6 +293,8 @@ class Cluster:
         self._options.state.forget_running()
         self._stop_child("edge", EDGE_STOP_SECONDS_MAX)
         self._stop_child("delivery", DELIVERY_STOP_SECONDS_MAX)
+        for build in self._builds:
+            stop(build, signal.SIGTERM, BUILD_STOP_SECONDS_MAX)
         if self.clock is not None:
             await self.clock.stop()
         await asyncio.gather(*(revision.close() for revision in self.revisions.values()))
@@ -310,6 +325,7 @@ class Cluster:
                 "postgres": self.postgres.pid,
                 "kafka": self.kafka.pid,
                 **{name: process.pid for name, (_, process) in self._children.items()},
+                **{f"build-views-{build.pid}": build.pid for build in self._builds if build.poll() is None},
             },
             "delivery_url": f"http://127.0.0.1:{self._ports.get('delivery', 0)}",
             "mails": {"kept": self.mail.count(), "repeats": self.mail.repeats},

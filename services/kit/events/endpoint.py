@@ -44,26 +44,43 @@ class EventEndpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one POST of a CloudEvent."""
         started = time.perf_counter()
-        status, kind = await self._hear(scope, receive)
+        status, kind = await self._receive(scope, receive)
         METRICS.count("messages", type=kind, status=str(status))
         METRICS.observe_seconds("message_duration", time.perf_counter() - started, type=kind)
         await send_empty(send, status, retry_after_seconds=BUSY_RETRY_SECONDS if status == 503 else None)
 
-    async def _hear(self, scope: Scope, receive: Receive) -> tuple[int, str]:
+    async def handle_missed(self, event: Incoming) -> int:
+        """Handle an event that delivery gave up; no dead letter will tell of one that is refused, so it is parked."""
+        status, _ = await self._handle(event, event.attributes.get("traceparent", ""))
+        if status != 400:
+            return status
+        try:
+            await self._failures.record(event.key, "refused when it was found missed", event.attributes, event.data)
+            await self._failures.park(event.key)
+        except Unavailable:
+            return 503
+        METRICS.count("messages_parked", type=event.type)
+        return 202
+
+    async def _receive(self, scope: Scope, receive: Receive) -> tuple[int, str]:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
+        except Invalid as error:
+            return _refused(error)
+        # what the producer wrote, before what the deliverer adds: its span is known wherever ours are
+        return await self._handle(event, event.attributes.get("traceparent") or header(scope, b"traceparent"))
+
+    async def _handle(self, event: Incoming, parent: str) -> tuple[int, str]:
+        """The status and, as a bounded label, the type."""
+        try:
             message, reaction = await self._understand(event)
         except Invalid as error:
-            METRICS.count("errors", type=error.code)
-            log("message refused", level=logging.WARNING, code=error.code, detail=error.detail)
-            return 400, "unreadable"
+            return _refused(error)
         except Unavailable as error:  # nobody can read it without the vault
             METRICS.count("errors", type=error.code)
             log("message must come again", level=logging.WARNING, code=error.code)
             return 503, "unreadable"
         CORRELATION.set(event.attributes.get("correlationid", ""))
-        # what the producer wrote, before what the deliverer adds: its span is known wherever ours are
-        parent = event.attributes.get("traceparent") or header(scope, b"traceparent")
         with span(f"process {event.type}", "consumer", parent=parent) as hearing:
             hearing.set("messaging.system", "kafka")
             hearing.set("messaging.message.id", event.id)
@@ -117,3 +134,9 @@ class EventEndpoint:
             return 503
         METRICS.count("messages_parked", type=event.type)
         return 202
+
+
+def _refused(error: Invalid) -> tuple[int, str]:
+    METRICS.count("errors", type=error.code)
+    log("message refused", level=logging.WARNING, code=error.code, detail=error.detail)
+    return 400, "unreadable"

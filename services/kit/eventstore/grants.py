@@ -1,75 +1,52 @@
-"""Who may touch what in the log database: the walls between services, as a table."""
+"""Which privileges a service's role has in the databases: each service declares them in its grants.py."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = [
-    "DATABASE_ROLES",
-    "READERS",
-    "READ_ROLES",
-    "VAULT",
-    "WRITERS",
-    "reader_grants",
-    "role_of",
-    "vault_grants",
-]
+    "ERASES_KEYS", "MAKES_KEYS", "READS_KEYS", "READ_METRICS", "Grants", "log_grants", "read_grants", "read_tables",
+    "role_of", "vault_grants",
+]  # fmt: skip
 
-WRITERS: Sequence[str] = (
-    "users", "orders", "inventory", "payments", "shipping", "notifications", "fulfillment", "scheduler", "operations",
-)  # fmt: skip
-"""Services with a history of their own: a schema, a partition of the log and a role that writes nothing else."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """What a role may do on the tables of all services together."""
-
-    events: str = ""
-    outbox: str = ""
-    failures: str = ""
-    metrics: str = ""
-
-
-READERS: Mapping[str, Reach] = {
-    "projection": Reach(events="SELECT"),
-    "operations": Reach(events="SELECT", outbox="SELECT", failures="SELECT, UPDATE, DELETE", metrics="SELECT"),
-    # publishes for services that died between commit and publication and were never called again
-    "scheduler": Reach(events="SELECT", outbox="SELECT, DELETE"),
-}
-
+READS_KEYS = "SELECT"
 MAKES_KEYS = "SELECT, INSERT (person, wrapped)"
-VAULT: Mapping[str, str] = {
-    "users": f"{MAKES_KEYS}, INSERT (erased_at), UPDATE (wrapped, erased_at)",  # erases
-    "orders": MAKES_KEYS,
-    "fulfillment": MAKES_KEYS,
-    "shipping": "SELECT",
-    "notifications": "SELECT",
-    "projection": "SELECT",
-}
-"""Services that write or read personal data, and what they may do with persons' keys."""
-
-DATABASE_ROLES: Sequence[str] = tuple(dict.fromkeys((*WRITERS, *READERS)))
-"""Services that need a password for the log database."""
-
-READ_ROLES: Mapping[str, str] = {
-    "projection": "SELECT, INSERT, UPDATE, DELETE",
-    "query": "SELECT",
-    "operations": "",
-}
-"""Services that need a password for the read database, and what they may do with its tables.
-
-Operations sees only how far it is and what was counted there; the others also count there.
-"""
+ERASES_KEYS = f"{MAKES_KEYS}, INSERT (erased_at), UPDATE (wrapped, erased_at)"
 
 
-MAKES_VERSIONS = """
-    GRANT EXECUTE ON FUNCTION
-        {schema}.make_version_schema(text, text, text), {schema}.drop_version_schema(text)
-    TO {role}
-"""
-"""The projection creates a schema for each version of a view (docs/decisions/0012-view-versions.md)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grants:
+    """The privileges of one service."""
+
+    history: bool = False
+    """Whether it has a history of its own: a schema, a partition of the event store, and a role that appends there."""
+    log: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Privileges on the tables of all services together (`log.events`, `log.outbox`, ...), by table."""
+    vault: str = ""
+    """Privileges on the keys of persons: READS_KEYS, MAKES_KEYS or ERASES_KEYS; empty if it reads no personal data."""
+    read: Sequence[str] = ()
+    """Statements for the read database, where {schema} and {role} stand for its schema and the service's role."""
+    owns_read_schema: bool = False
+    """Whether its migrations make the tables of the read database instead of a schema in the event store."""
+
+    @property
+    def in_event_store(self) -> bool:
+        """Whether the service has a role in the database of the event store."""
+        return bool(self.history or self.log or self.vault)
+
+
+READ_METRICS = "GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.metrics, {schema}.metric_flushes TO {role}"
+
+
+def read_tables(privileges: str) -> tuple[str, ...]:
+    """Statements for a service that has these privileges on all tables of the read database and keeps metrics there."""
+    return (
+        "GRANT USAGE ON SCHEMA {schema} TO {role}",
+        f"GRANT {privileges} ON ALL TABLES IN SCHEMA {{schema}} TO {{role}}",
+        "GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
+        READ_METRICS,
+    )
 
 
 def role_of(service: str) -> str:
@@ -77,37 +54,22 @@ def role_of(service: str) -> str:
     return f"zerocart_{service}"
 
 
-def vault_grants(service: str) -> list[str]:
+def vault_grants(service: str, grants: Grants) -> list[str]:
     """The statements that let a service use the vault."""
     role = role_of(service)
-    return [f"GRANT USAGE ON SCHEMA vault TO {role}", f"GRANT {VAULT[service]} ON vault.keys TO {role}"]
+    return [f"GRANT USAGE ON SCHEMA vault TO {role}", f"GRANT {grants.vault} ON vault.keys TO {role}"]
 
 
-def read_grants(service: str, schema: str) -> list[str]:
+def read_grants(service: str, grants: Grants, schema: str) -> list[str]:
     """The statements that let a service use the read database."""
-    role, rights = role_of(service), READ_ROLES[service]
-    if not rights:
-        return [
-            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
-            f"GRANT SELECT ON {schema}.metrics, {schema}.view_versions TO {role}",
-        ]
-    return [
-        *([MAKES_VERSIONS.format(schema=schema, role=role)] if service == "projection" else []),
-        f"GRANT USAGE ON SCHEMA {schema} TO {role}",
-        f"GRANT {rights} ON ALL TABLES IN SCHEMA {schema} TO {role}",
-        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.metrics, {schema}.metric_flushes TO {role}",
-    ]
+    return [statement.format(schema=schema, role=role_of(service)) for statement in grants.read]
 
 
-def reader_grants(service: str) -> list[str]:
-    """The statements that let a reader see the tables of all services."""
-    role, reach = role_of(service), READERS[service]
-    rights = {
-        "events": reach.events, "outbox": reach.outbox, "failures": reach.failures, "metrics": reach.metrics,
-        "cluster": "SELECT",
-    }  # fmt: skip
+def log_grants(service: str, grants: Grants) -> list[str]:
+    """The statements that let a service use the tables of all services."""
+    role = role_of(service)
+    rights = {**grants.log, "cluster": "SELECT"}
     return [
         f"GRANT USAGE ON SCHEMA log TO {role}",
-        *(f"GRANT {right} ON log.{table} TO {role}" for table, right in rights.items() if right),
+        *(f"GRANT {privileges} ON log.{table} TO {role}" for table, privileges in rights.items()),
     ]

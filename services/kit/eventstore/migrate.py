@@ -4,17 +4,13 @@ Numbered SQL files, each applied once, in its own transaction, under an advisory
 may start at once. An applied file must not change afterwards, and a database that knows files which this code does not
 know is refused: it belongs to a newer version.
 
-`python -m services.kit.eventstore.migrate` reads ZEROCART_OWNER_DATABASE_URL, ZEROCART_READ_OWNER_DATABASE_URL and
-ZEROCART_ROLE_PASSWORDS (a JSON object, service to password).
+What services there are and what their roles may do, the caller says (services/databases.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-import os
-import sys
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,31 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import ZerocartError
-from services.kit.eventstore.grants import (
-    DATABASE_ROLES,
-    READ_ROLES,
-    READERS,
-    VAULT,
-    WRITERS,
-    read_grants,
-    reader_grants,
-    role_of,
-    vault_grants,
-)
+from services.kit.eventstore.grants import Grants, log_grants, read_grants, role_of, vault_grants
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["all_migrations", "ensure_role", "migrate", "migrate_read"]
+__all__ = ["AllGrants", "Migration", "all_migrations", "ensure_role", "migrate", "migrate_read"]
 
 LOCK_KEY = 0x7A65726F  # the same for every version: old and new code exclude each other
 ROLE_ATTEMPTS_MAX = 20
 ROLE_RETRY_SECONDS = 0.05
 KIT = Path(__file__).parent / "migrations"
 SERVICES = Path(__file__).parents[2]
-READ_SERVICE = "projection"
 READ_SCHEMA = "public"
-KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster")
+KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster", "receipts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +48,38 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-async def migrate(owner_dsn: str, passwords: Mapping[str, str]) -> None:
-    """Bring the log database up to date; `passwords` has one for each service that is to get its role.
+AllGrants = Mapping[str, Grants]
+"""The grants of all services, by service."""
+
+
+async def migrate(owner_dsn: str, passwords: Mapping[str, str], services: AllGrants) -> None:
+    """Bring the database of the event store up to date; a service with a password in `passwords` gets its role.
 
     Raises ZerocartError if the database is newer than this code, or an applied migration was changed.
     """
+    writers = _writers(services)
     async with _alone(owner_dsn) as connection:
-        await _apply(connection, [*_kit_migrations(), *_service_migrations(WRITERS)])
-        await _new_epoch_if_restored(connection)
-        for service in DATABASE_ROLES:
-            if service in passwords:
-                await ensure_role(
-                    connection, service, passwords[service], search_path=service if service in WRITERS else "log"
-                )
-                await _grant(connection, service)
+        await _apply(connection, [*_kit_migrations(writers), *_service_migrations(writers)])
+        await _new_epoch_if_restored(connection, writers)
+        for service, grants in services.items():
+            if grants.in_event_store and service in passwords:
+                search_path = service if grants.history else "log"
+                await ensure_role(connection, service, passwords[service], search_path)
+                await _grant(connection, service, grants)
 
 
-async def migrate_read(owner_dsn: str, passwords: Mapping[str, str]) -> None:
+async def migrate_read(owner_dsn: str, passwords: Mapping[str, str], services: AllGrants) -> None:
     """Bring the read database up to date; raises as `migrate` does."""
     async with _alone(owner_dsn) as connection:
-        await _apply(connection, _own_migrations(READ_SERVICE, READ_SCHEMA))
-        for service in READ_ROLES:
-            if service in passwords:
+        await _apply(connection, _read_migrations(services))
+        for service, grants in services.items():
+            if grants.read and service in passwords:
                 await ensure_role(connection, service, passwords[service])
-                await connection.execute(";".join(read_grants(service, READ_SCHEMA)))
+                await connection.execute(";".join(read_grants(service, grants, READ_SCHEMA)))
+
+
+def _writers(services: AllGrants) -> list[str]:
+    return [service for service, grants in services.items() if grants.history]
 
 
 @asynccontextmanager
@@ -101,22 +94,29 @@ async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
         await connection.close()  # lets go of the lock
 
 
-def all_migrations() -> list[Migration]:
+def all_migrations(services: AllGrants) -> list[Migration]:
     """Every migration of both databases, in the order in which they are applied."""
-    read = _own_migrations(READ_SERVICE, READ_SCHEMA)
-    return [*_kit_migrations(), *_service_migrations(WRITERS), *read]
+    writers = _writers(services)
+    return [*_kit_migrations(writers), *_service_migrations(writers), *_read_migrations(services)]
 
 
-def _kit_migrations() -> list[Migration]:
+def _read_migrations(services: AllGrants) -> list[Migration]:
+    owners = [service for service, grants in services.items() if grants.owns_read_schema]
+    return [migration for service in owners for migration in _own_migrations(service, READ_SCHEMA)]
+
+
+def _kit_migrations(writers: Sequence[str]) -> list[Migration]:
     log = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
     vault = Migration("kit/0003_vault", (KIT / "0003_vault.sql").read_text())
     metrics = Migration("kit/0004_metrics", (KIT / "0004_metrics.sql").read_text())
-    return [log, *_for_each("0002_service"), vault, metrics, *_for_each("0005_service_metrics")]
+    receipts = Migration("kit/0006_receipts", (KIT / "0006_receipts.sql").read_text())
+    services = [*_for_each("0005_service_metrics", writers), receipts, *_for_each("0007_service_receipts", writers)]
+    return [log, *_for_each("0002_service", writers), vault, metrics, *services]
 
 
-def _for_each(name: str) -> list[Migration]:
+def _for_each(name: str, writers: Sequence[str]) -> list[Migration]:
     sql = (KIT / f"{name}.sql").read_text()
-    return [Migration(f"kit/{name}/{service}", sql.replace("{service}", service)) for service in WRITERS]
+    return [Migration(f"kit/{name}/{service}", sql.replace("{service}", service)) for service in writers]
 
 
 def _service_migrations(services: Sequence[str]) -> list[Migration]:
@@ -158,7 +158,7 @@ async def _apply_one(connection: Connection, migration: Migration) -> None:
         )
 
 
-async def _new_epoch_if_restored(connection: Connection) -> None:
+async def _new_epoch_if_restored(connection: Connection, writers: Sequence[str]) -> None:
     """Begin a new epoch if these tables came into another cluster, whose transaction ids are not theirs."""
     here: int = await connection.fetchval("SELECT system_identifier FROM pg_control_system()")
     known = await connection.fetchrow("SELECT epoch, system_identifier FROM log.cluster")
@@ -168,7 +168,7 @@ async def _new_epoch_if_restored(connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute("DELETE FROM log.cluster")
         await connection.execute("INSERT INTO log.cluster (epoch, system_identifier) VALUES ($1, $2)", epoch, here)
-        for service in WRITERS:
+        for service in writers:
             await connection.execute(f"ALTER TABLE {service}.events ALTER COLUMN epoch SET DEFAULT {epoch}")
             # a head's transaction id belongs to the old cluster; the new one's may be lower
             await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")  # noqa: S608 - our own names
@@ -198,16 +198,16 @@ async def ensure_role(connection: Connection, service: str, password: str, searc
             await asyncio.sleep(ROLE_RETRY_SECONDS)
 
 
-async def _grant(connection: Connection, service: str) -> None:
+async def _grant(connection: Connection, service: str, grants: Grants) -> None:
     role = role_of(service)
     statements: list[str] = []
-    if service in WRITERS:
+    if grants.history:
         statements.append((KIT / "grants.sql").read_text().replace("{service}", service).replace("{role}", role))
         statements += await _own_table_grants(connection, service, role)
-    if service in READERS:
-        statements += reader_grants(service)
-    if service in VAULT:
-        statements += vault_grants(service)
+    if grants.log:
+        statements += log_grants(service, grants)
+    if grants.vault:
+        statements += vault_grants(service, grants)
     await connection.execute(";".join(statements))
 
 
@@ -222,18 +222,3 @@ async def _own_table_grants(connection: Connection, schema: str, role: str) -> l
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {role}",
         *(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.{table['name']} TO {role}" for table in tables),
     ]
-
-
-async def _main() -> None:
-    passwords: dict[str, str] = json.loads(os.environ.get("ZEROCART_ROLE_PASSWORDS", "{}"))
-    if owner := os.environ.get("ZEROCART_OWNER_DATABASE_URL"):
-        await migrate(owner, passwords)
-    if owner := os.environ.get("ZEROCART_READ_OWNER_DATABASE_URL"):
-        await migrate_read(owner, passwords)
-
-
-if __name__ == "__main__":
-    try:
-        asyncio.run(_main())
-    except ZerocartError as error:
-        sys.exit(str(error))

@@ -290,3 +290,7 @@ class EventReader(Protocol):
     async def behind(self, after: Position, events_max: int) -> int:
         """How many events come after `after`, counted up to `events_max`."""
         ...
+
+    async def close(self) -> None:
+        """Disconnect."""
+        ...

@@ -30,7 +30,7 @@ from services.kit.domain.errors import FieldError, IdempotencyKeyReused, Invalid
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
-from services.kit.rest.limits import Limits
+from services.kit.rest.limits import Limits, rates_of
 from services.kit.rest.problems import RESPONSES, headers_of, problem, status_of
 from services.kit.rest.routes import JsonRoute, json_router, provided
 from services.kit.telemetry.logging import log
@@ -143,11 +143,13 @@ def rest_app(
     settings: Settings,
     routers: Sequence[APIRouter],
     provides: Sequence[object] = (),
+    admin_scope: str = "",
     refusal: Callable[[Scope], ZerocartError | None] = lambda _: None,
 ) -> FastAPI:
     """A FastAPI application of these routers, with our errors.
 
-    Routes get what is in `provides` by its class; `refusal` returns the error of a request that is not even routed.
+    Routes get what is in `provides` by its class; a token with `admin_scope` reaches everybody's things; `refusal`
+    returns the error of a request that is not even routed.
     """
     # no document of each service: scripts/openapi.py makes one of all, which the edge serves without waking anybody
     app = FastAPI(
@@ -158,8 +160,9 @@ def rest_app(
     )
     app.state.verifier = verifier(settings)
     app.state.provided = {type(each): each for each in provides}
-    app.state.limits = Limits(settings.rates)
+    app.state.admin_scope = admin_scope
     app.state.routes = [route for router in routers for route in router.routes]
+    app.state.limits = Limits(rates_of(app.state.routes), settings.rates)
     check_rules(app.state.routes)
     for router in routers:
         app.include_router(router, responses=RESPONSES)

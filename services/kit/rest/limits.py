@@ -1,14 +1,14 @@
-"""How often one client may do what pays to be done too often: guessing, flooding (GCRA, ITU-T I.371, in memory).
+"""Rate limits of routes, by client (GCRA, ITU-T I.371, in memory): a client that exceeds its rate gets 429.
 
-Each process counts for itself: `n` processes let through `n` times as much. What must hold exactly (guesses for one
-account, a key used twice) is held by the database.
+Each process counts for itself: `n` processes let through `n` times as much. The database enforces the limits that must
+hold exactly, such as guesses of one account's password.
 """
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
@@ -19,60 +19,60 @@ from fastapi.routing import APIRoute
 from services.kit.auth.access import Caller
 from services.kit.domain.errors import RateLimited, ZerocartError
 
-__all__ = ["CLIENTS_MAX", "Limit", "Limits", "Rate", "limit_of", "limited", "network_of"]
+__all__ = ["CLIENTS_MAX", "Limit", "Limits", "Rate", "limit_of", "limited", "network_of", "rates_of"]
 
 CLIENTS_MAX = 20_000
 CLIENT_HEADER = "x-client-ip"
-"""Set by the edge, whatever the client sent."""
+"""The edge sets it and replaces what a client sent under this name."""
 HOST_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many at once, and after that one every `seconds`."""
+    """A rate: `burst` requests at once, and after them one every `seconds`."""
 
     burst: int
     seconds: float
 
     @classmethod
     def parse(cls, text: str) -> Rate:
-        """`20/1.5` is 20 at once and one every 1.5 s; ZerocartError if it is no rate."""
+        """The rate in a text: `20/1.5` is 20 at once and one every 1.5 s; ZerocartError if it is no rate."""
         burst, _, seconds = text.partition("/")
         try:
             rate = cls(int(burst), float(seconds))
         except ValueError as error:
             raise ZerocartError("bad-setting", f"ZEROCART_RATES: {text!r} is no rate such as 20/1.5") from error
         if rate.burst < 1 or not 0 < rate.seconds < 1e6:
-            raise ZerocartError("bad-setting", f"ZEROCART_RATES: {text!r} lets nothing through, or everything")
+            raise ZerocartError(
+                "bad-setting", f"ZEROCART_RATES: {text!r} must have a burst of at least 1 and a positive time"
+            )
         return rate
 
 
-RATES: Mapping[str, Rate] = {
-    "register": Rate(10, 30),
-    "token": Rate(20, 3),
-    "mail-token": Rate(10, 10),
-    "place": Rate(60, 1),
-}
-"""What holds unless ZEROCART_RATES says otherwise, by what is done."""
-
-
 class Limits:
-    """Counts what clients do."""
+    """Counts the requests of clients, by `rates`; `changed` has the texts of rates that replace some of them."""
 
-    def __init__(self, rates: Mapping[str, str], now: Callable[[], float] = time.monotonic) -> None:
-        if unknown := set(rates) - set(RATES):
-            raise ZerocartError("bad-setting", f"ZEROCART_RATES: nothing is called {', '.join(sorted(unknown))}")
-        self._rates = {**RATES, **{name: Rate.parse(text) for name, text in rates.items()}}
+    def __init__(
+        self,
+        rates: Mapping[str, Rate],
+        changed: Mapping[str, str] | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # ZEROCART_RATES is the same for all services, so it may name limits of others
+        parsed = {name: Rate.parse(text) for name, text in (changed or {}).items()}
+        self._rates = {name: parsed.get(name, rate) for name, rate in rates.items()}
         self._now = now
         self._full_at: OrderedDict[tuple[str, str], float] = OrderedDict()
 
-    def take(self, what: str, client: str) -> None:
-        """Count one more; RateLimited with the seconds to wait if it is one too many."""
-        rate, now, key = self._rates[what], self._now(), (what, client)
+    def take(self, name: str, client: str) -> None:
+        """Count one request; RateLimited with the seconds to wait if it exceeds the rate."""
+        rate, now, key = self._rates[name], self._now(), (name, client)
         full_at = max(self._full_at.get(key, now), now) + rate.seconds
         wait = full_at - now - rate.burst * rate.seconds
         if wait > 0:
-            raise RateLimited("too-often", "this was done too often: wait", int(wait) + 1)
+            allowed = f"{rate.burst} requests at once and then one every {rate.seconds:g} s"
+            detail = f"the client may send {allowed}: send the request again after the seconds in Retry-After"
+            raise RateLimited("too-often", detail, int(wait) + 1)
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)
         if len(self._full_at) > CLIENTS_MAX:
@@ -80,24 +80,31 @@ class Limits:
 
 
 class Limit:
-    """The limit of a route, as a FastAPI dependency; a request is counted once, however often it is asked."""
+    """The rate limit of a route, as a FastAPI dependency; it counts a request once, however often it is called."""
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, name: str, rate: Rate) -> None:
+        self.name = name
+        self.rate = rate
 
     async def __call__(self, request: Request) -> None:
-        """Count the caller; RateLimited if it is too often. Staff, who act for many, are not counted."""
+        """Count the request; RateLimited if it exceeds the rate. Callers with the admin scope are not counted."""
         caller: Caller | None = getattr(request.state, "caller", None)
         if getattr(request.state, "counted", False) or (caller is not None and caller.own is None):
             return
         limits: Limits = request.app.state.limits
-        limits.take(self._what, caller.subject if caller else _address(request))
+        limits.take(self.name, caller.subject if caller else _address(request))
         request.state.counted = True
 
 
-def limited(what: str) -> Any:
-    """A dependency that counts what the caller does."""
-    return Depends(Limit(what))
+def limited(name: str, *, burst: int, seconds: float) -> Any:
+    """A dependency that limits the rate of each client; ZEROCART_RATES can name another rate for `name`."""
+    return Depends(Limit(name, Rate(burst, seconds)))
+
+
+def rates_of(routes: Iterable[object]) -> dict[str, Rate]:
+    """The default rates that routes declare, by name."""
+    limits = [limit_of(route) for route in routes if isinstance(route, APIRoute)]
+    return {limit.name: limit.rate for limit in limits if limit is not None}
 
 
 def limit_of(route: APIRoute) -> Limit | None:
@@ -111,7 +118,7 @@ def _address(request: Request) -> str:
 
 
 def network_of(address: str) -> str:
-    """What stands for a client's address: an IPv6 host has a /64 to choose from; "" if it is no address."""
+    """The network by which a client is counted: of an IPv6 address its /64, which one host owns; "" if no address."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

@@ -167,7 +167,7 @@ class RunResumed(SagaMessage):
 
 
 class StepTimer(SagaMessage):
-    """What the scheduler says to a run when a retry or a deadline is due."""
+    """The timer event that reaches a run when a retry or a deadline is due."""
 
     step: str
     undo: bool = False

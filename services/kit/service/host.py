@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.settings import Settings
+from services.kit.events.missed import PostgresReceipts, Receipts
 from services.kit.events.parked import FailedMessages
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.eventstore.outbox import Publisher, Relay
-from services.kit.eventstore.port import EventStore
+from services.kit.eventstore.port import EventReader, EventStore
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import configure
 
@@ -25,6 +27,9 @@ class Host:
     relay: Relay
     failures: FailedMessages
     handler: CommandHandler
+    receipts: Receipts | None = None
+    """Without them nobody looks for events that delivery gave up."""
+    reader: Callable[[], EventReader] | None = None
     keeper: MetricsStore | None = None
     """Keeps what the process counts; a process with several services has none."""
 
@@ -41,7 +46,7 @@ class Host:
         """The host of a deployed service: Postgres and Kafka, as the environment says."""
         from services.kit.events.kafka import KafkaPublisher
         from services.kit.events.parked import PostgresFailedMessages
-        from services.kit.eventstore.postgres import PostgresEventStore
+        from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
         from services.kit.privacy.vault import PostgresVault
 
         settings = Settings.from_environment(service)
@@ -54,7 +59,12 @@ class Host:
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic, settings.kafka_security)
         vault = PostgresVault(store.connections, settings.vault_keys)
         host = cls.of(settings, store, publisher, PostgresFailedMessages(store), vault)
-        return replace(host, keeper=MetricsStore(store.connections, service))
+        return replace(
+            host,
+            receipts=PostgresReceipts(store),
+            reader=lambda: PostgresEventReader(settings.database_url),
+            keeper=MetricsStore(store.connections, service),
+        )
 
     async def close(self) -> None:
         """Finish what is half said, and disconnect."""

@@ -16,6 +16,7 @@ from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartError
 from services.kit.events.endpoint import EventEndpoint
 from services.kit.events.handlers import Reactions
+from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
@@ -53,8 +54,8 @@ class Service:
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that a command
-    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (the projection has its
-    own).
+    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (for a service
+    that does not handle events one by one).
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Service:
         reactions: Reactions | None = None,
         routers: Callable[[], Sequence[APIRouter]] | None = None,
         provides: Sequence[object] = (),
+        admin_scope: str = "",
         warms: Sequence[str] = (),
         alone: Collection[str] = (),
         door: App | None = None,
@@ -74,10 +76,14 @@ class Service:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
         self._door = door
+        self.missed: MissedEvents | None = None
         if reactions and self._host:
-            self._door = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
+            self._door = endpoint = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
+            if self._host.receipts and self._host.reader and reactions.types:
+                self.missed = MissedEvents(self._host.receipts, self._host.reader, endpoint, reactions.types)
         self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
+        self._admin_scope = admin_scope
         self._provides = (*provides, self._host.handler) if self._host else provides
         self._rest: FastAPI | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
@@ -161,7 +167,7 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            self._rest = rest_app(self._settings, routers, self._provides, self._refusal)
+            self._rest = rest_app(self._settings, routers, self._provides, self._admin_scope, self._refusal)
         return self._rest
 
     def _warm_others(self) -> None:
@@ -177,6 +183,8 @@ class Service:
             await hook()
         if self._host is not None:
             self._in_background(_publish_what_is_left(self._host.relay))
+        if self.missed is not None:
+            self._in_background(self.missed.keep_checking())
         METRICS.observe_seconds("cold_start", age_seconds())
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -186,6 +194,8 @@ class Service:
     async def _close(self) -> None:
         for hook in self._on_stop:
             await hook()
+        if self.missed is not None:
+            self.missed.stop()
         if self._background:
             await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         if self._host is not None:

@@ -1,7 +1,13 @@
--- What waits, in one row per number: name, label, value.
-SELECT 'outbox_depth' AS name, service AS label, count(*) AS value FROM log.outbox GROUP BY service
+-- What waits, one row for each number: name, label, value. Every service with a history has a partition of the outbox.
+WITH writers AS (
+    SELECT relnamespace::regnamespace::text AS service
+    FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'log.outbox'::regclass
+)
+SELECT 'outbox_depth' AS name, service AS label, count(outbox.service) AS value
+FROM writers LEFT JOIN log.outbox USING (service) GROUP BY service
 UNION ALL
-SELECT 'messages_waiting_parked', service, count(*) FROM log.failures WHERE parked GROUP BY service
+SELECT 'messages_waiting_parked', writers.service, count(failures.service)
+FROM writers LEFT JOIN log.failures ON failures.service = writers.service AND parked GROUP BY writers.service
 UNION ALL
 SELECT 'dead_letters_waiting', '', count(*) FROM dead_letters WHERE status = 'waiting'
 UNION ALL

@@ -15,10 +15,10 @@ from fastapi import APIRouter, Request, Response
 from services.kit.auth.access import PUBLIC
 from services.kit.auth.signing import SigningKeys
 from services.kit.domain.errors import RateLimited
-from services.kit.rest.limits import limited
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
 from services.users.answers import KEYS, TOKEN
+from services.users.limits import TOKENS
 from services.users.tokens.errors import TokenError
 from services.users.tokens.grants import Grants, TokenRequest
 
@@ -63,7 +63,7 @@ def router(grants: Grants, keys: SigningKeys) -> APIRouter:
     """The routes of tokens."""
     routes = APIRouter()
 
-    @routes.post("/token", openapi_extra=FORM, responses={**TOKEN, **REFUSALS}, dependencies=[PUBLIC, limited("token")])
+    @routes.post("/token", openapi_extra=FORM, responses={**TOKEN, **REFUSALS}, dependencies=[PUBLIC, TOKENS])
     async def issue_token(request: Request) -> Response:
         """Give a token to a user for their password or refresh token, or to a program for its secret (RFC 6749).
 

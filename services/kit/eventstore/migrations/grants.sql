@@ -8,3 +8,7 @@ GRANT SELECT, INSERT ON {service}.inbox TO {role};
 GRANT SELECT, INSERT, DELETE ON {service}.outbox TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON {service}.failures TO {role};
 GRANT SELECT ON {service}.cluster TO {role};
+GRANT SELECT, UPDATE (epoch, transaction_id, position, checked_at, types) ON {service}.receipts TO {role};
+-- Events that delivery gave up are read from the store, whoever appended them.
+GRANT USAGE ON SCHEMA log TO {role};
+GRANT SELECT ON log.events, log.cluster TO {role};

@@ -1,0 +1,130 @@
+"""Handlers that send mails about an order and record that they were sent.
+
+SMTP cannot be asked whether a server accepted a mail. After a crash between the server's 250 and our record the mail is
+sent again, with the same Message-ID (docs/decisions/0006).
+"""
+
+from __future__ import annotations
+
+from services.contracts.notifications import CancellationSend, ConfirmationSend
+from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine
+from services.kit.commands.handler import CommandHandler
+from services.kit.domain.errors import Unavailable
+from services.kit.domain.message import Money
+from services.kit.events.handlers import Received
+from services.kit.telemetry.metrics import METRICS
+from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, Unsent, order_mail_id
+from services.notifications.mails import Mail, Shop, compose
+from services.notifications.smtp import MailServer, NotSent
+
+__all__ = ["LINES_SHOWN_MAX", "OrderMails"]
+
+LINES_SHOWN_MAX = 100
+
+
+class OrderMails:
+    """Sends the mails about orders."""
+
+    def __init__(self, handler: CommandHandler, server: MailServer, shop: Shop) -> None:
+        self._handler = handler
+        self._server = server
+        self._shop = shop
+
+    async def confirm(self, message: ConfirmationSend, received: Received) -> None:
+        """Send the confirmation, unless the cancellation was handled first: then it would be wrong."""
+        mail = _mail("confirmation", message, total=_amount(message.total), items=_items(message.lines))
+        if await self._cancellation_sent(message.saga_id):
+            mail = None
+        await self._reply(message, received, "confirmation", mail)
+
+    async def cancel(self, message: CancellationSend, received: Received) -> None:
+        """Tell the customer that a confirmed order is cancelled."""
+        mail = _mail("cancellation", message, total=_amount(message.total))
+        await self._reply(message, received, "cancellation", mail)
+
+    async def fail(self, message: OrderFailed, received: Received) -> None:
+        """Tell the customer that the order failed."""
+        await self._notify(message, received, "order_failed", _mail("order_failed", message, reason=message.reason))
+
+    async def cancel_unconfirmed(self, message: OrderCancelled, received: Received) -> None:
+        """Tell the customer that the order is cancelled, unless the saga has had them told."""
+        mail = _mail("order_cancelled", message)
+        if await self._cancellation_sent(message.order_id):
+            mail = None
+        await self._notify(message, received, "order_cancelled", mail)
+
+    async def _reply(
+        self, message: ConfirmationSend | CancellationSend, received: Received, kind: OrderMailKind, mail: Mail | None
+    ) -> None:
+        """Send the mail that a saga requested, and reply even if it could not be sent."""
+        mailed, problem = await self._send(kind, mail, message.saga_id)
+        command = RecordOrderMail(
+            at=received.now,
+            order_id=message.saga_id,
+            kind=kind,
+            step=message.step,
+            attempt=message.attempt,
+            undo=message.undo,
+            mailed=mailed,
+            problem=str(problem or ""),
+            transient=problem.transient if problem else False,
+        )
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, message.saga_id), command, received.cause)
+
+    async def _notify(
+        self, message: OrderFailed | OrderCancelled, received: Received, kind: OrderMailKind, mail: Mail | None
+    ) -> None:
+        """Send a mail that no saga requested; Unavailable if it may succeed later."""
+        mailed, problem = await self._send(kind, mail, message.order_id)
+        if problem is not None and problem.transient:
+            raise Unavailable("mail-failed", str(problem))
+        command = RecordOrderMail(at=received.now, order_id=message.order_id, kind=kind, mailed=mailed)
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, message.order_id), command, received.cause)
+
+    async def _send(self, kind: OrderMailKind, mail: Mail | None, order_id: str) -> tuple[bool, NotSent | None]:
+        """Whether the mail was sent just now, and why not if the mail server refused it."""
+        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
+        if mail is None or not isinstance(loaded.state, Unsent):
+            return False, None
+        try:
+            await self._server.send(compose(mail, self._shop))
+        except NotSent as error:
+            return False, error
+        METRICS.count("mails_sent", kind=kind)
+        return True, None
+
+    async def _cancellation_sent(self, order_id: str) -> bool:
+        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id("cancellation", order_id))
+        return not isinstance(loaded.state, Unsent)
+
+
+def _mail(
+    kind: OrderMailKind,
+    message: ConfirmationSend | CancellationSend | OrderFailed | OrderCancelled,
+    items: list[str] | None = None,
+    **values: str,
+) -> Mail | None:
+    """The mail; None if there is no address to send it to."""
+    if not message.email:
+        return None
+    order_id = message.key_value
+    name = None if isinstance(message, OrderFailed | OrderCancelled) else message.customer_name
+    return Mail(
+        kind=kind,
+        identity=order_id,
+        about=("X-Zerocart-Order", order_id),
+        person=message.person,
+        to=message.email,
+        values={"order_id": order_id, "name": name, **values},
+        items=items or (),
+    )
+
+
+def _amount(total: Money) -> str:
+    return f"{total.amount} {total.currency}"
+
+
+def _items(lines: tuple[OrderLine, ...]) -> list[str]:
+    shown = [f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]]
+    more = len(lines) - LINES_SHOWN_MAX
+    return [*shown, f"and {more} more"] if more > 0 else shown

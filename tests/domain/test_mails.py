@@ -1,0 +1,207 @@
+"""Mails: what each says, in text and in HTML, and that each is sent once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from email.message import EmailMessage
+from typing import Any, get_args
+
+import pytest
+
+from services.contracts.notifications import CancellationSend, ConfirmationSend
+from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine
+from services.contracts.users import (
+    FollowUpSend,
+    PasswordChanged,
+    PasswordResetRequested,
+    UserActivated,
+    VerificationRequested,
+    WelcomeTipsSend,
+)
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
+from services.kit.config.secrets import plain
+from services.kit.domain.errors import Unavailable
+from services.kit.domain.message import ERASED, Message, Money
+from services.kit.events.handlers import Received
+from services.kit.eventstore.memory import MemoryEventStore
+from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.port import Mark, RecordedEvent
+from services.kit.privacy.vault import MemoryVault
+from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.mails import Shop
+from services.notifications.order_mails import LINES_SHOWN_MAX
+from services.notifications.reactions import reactions
+from services.notifications.smtp import NotSent
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+TOTAL = Money(amount=Decimal("5.00"), currency="GBP")
+STEP: dict[str, Any] = {"saga_id": "ord_1", "step": "send_confirmation", "attempt": 1}
+NAME = "Ann <b>Archer</b>"
+USER: dict[str, Any] = {"user_id": "usr_1", "email": "ann@example.com", "name": NAME, "notice_id": "n1"}
+TOKEN: dict[str, Any] = {"requested_at": AT, "expires_at": AT + timedelta(hours=1)}
+
+
+def lines(count: int) -> tuple[OrderLine, ...]:
+    name = "Mug & <i>saucer</i>"
+    return tuple(OrderLine(product_id="P", product_name=name, quantity=2, unit_price=Decimal(1)) for _ in range(count))
+
+
+CONFIRMATION = ConfirmationSend(**STEP, email="ann@example.com", customer_name=NAME, lines=lines(1), total=TOTAL)
+CANCELLATION = CancellationSend(**STEP, email="ann@example.com", customer_name=NAME, total=TOTAL)
+MESSAGES: dict[str, Message] = {
+    "confirmation": CONFIRMATION,
+    "cancellation": CANCELLATION,
+    "order_failed": OrderFailed(order_id="ord_1", code="declined", reason="the card was declined", email="a@b.c"),
+    "order_cancelled": OrderCancelled(order_id="ord_1", reason="too late", email="a@b.c"),
+    "verification": VerificationRequested(**USER, **TOKEN),
+    "activated": UserActivated(**USER),
+    "welcome_tips": WelcomeTipsSend(**USER),
+    "follow_up": FollowUpSend(**USER),
+    "password_reset": PasswordResetRequested(**USER, **TOKEN),
+    "password_changed": PasswordChanged(**USER),
+}
+
+
+class Publisher:
+    """Keeps the events that it publishes."""
+
+    def __init__(self) -> None:
+        self.events: list[RecordedEvent] = []
+
+    async def ensure_available(self) -> None: ...
+
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
+        self.events += events
+
+    async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class MailServer:
+    """Keeps the mails that it accepts; refuses them with `problem`, if it is set."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.problem: NotSent | None = None
+
+    async def send(self, mail: EmailMessage) -> None:
+        if self.problem:
+            raise self.problem
+        self.mails.append(mail)
+
+    async def close(self) -> None: ...
+
+
+class Notifications:
+    """The handlers of notifications on a store in memory and a mail server that is ours."""
+
+    def __init__(self) -> None:
+        self.server, self.publisher = MailServer(), Publisher()
+        store = MemoryEventStore("notifications")
+        handler = CommandHandler("notifications", store, Relay(store.outbox, self.publisher), MemoryVault())
+        self._handlers = reactions(handler, self.server, Shop("shop@example.com"), plain("k" * 32))
+        self._received = 0
+
+    async def receive(self, message: Message, expired: bool = False) -> list[EmailMessage]:
+        """Every mail that was sent until this message was handled; each call is a message of its own."""
+        self._received += 1
+        _, handle = self._handlers.find(message.type) or pytest.fail(message.type)
+        cause = Cause(AT, f"test/{self._received}", mark=Mark(f"test/{self._received}"))
+        await handle(message, Received(cause, AT, expired))
+        return self.server.mails
+
+    @property
+    def published(self) -> list[str]:
+        return [event.type.removeprefix("zerocart.notifications.") for event in self.publisher.events]
+
+
+def parts(mail: EmailMessage) -> tuple[str, str]:
+    """The text and the HTML of a mail."""
+    text, html = mail.get_body(("plain",)), mail.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    return text.get_content(), html.get_content()
+
+
+def test_every_kind_of_mail_is_tested() -> None:
+    assert set(MESSAGES) == {*get_args(OrderMailKind), *get_args(UserMailKind)}
+
+
+@pytest.mark.parametrize("kind", MESSAGES)
+async def test_a_mail_is_sent_once_with_the_same_paragraphs_in_both_parts(kind: str) -> None:
+    notifications = Notifications()
+    (mail,) = await notifications.receive(MESSAGES[kind])
+    text, html = parts(mail)
+    assert mail["Message-ID"] == f"<{kind}.{'ord_1' if 'X-Zerocart-Order' in mail else 'usr_1.n1'}@example.com>"
+    assert mail["Subject"]
+    assert "{" not in text + html
+    assert len(text.strip().split("\n\n")) == html.count("<p>") + html.count("<ul>")
+    await notifications.receive(MESSAGES[kind])
+    assert len(notifications.server.mails) == 1
+
+
+async def test_html_escapes_what_customers_typed() -> None:
+    (mail,) = await Notifications().receive(CONFIRMATION)
+    text, html = parts(mail)
+    assert f"Dear {NAME}," in text
+    assert "  2 x Mug & <i>saucer</i>\n" in text
+    assert "Dear Ann &lt;b&gt;Archer&lt;/b&gt;," in html
+    assert "<li>2 x Mug &amp; &lt;i&gt;saucer&lt;/i&gt;</li>" in html
+
+
+@pytest.mark.parametrize("kind", ["verification", "welcome_tips", "password_reset"])
+async def test_a_mail_to_an_unproven_address_does_not_show_the_name(kind: str) -> None:
+    (mail,) = await Notifications().receive(MESSAGES[kind])
+    assert not [part for part in parts(mail) if "Ann" in part]
+
+
+async def test_a_long_order_is_shortened() -> None:
+    (mail,) = await Notifications().receive(CONFIRMATION.model_copy(update={"lines": lines(LINES_SHOWN_MAX + 5)}))
+    text, html = parts(mail)
+    assert text.count(" x Mug") == html.count("<li>2 x") == LINES_SHOWN_MAX
+    assert "  and 5 more\n" in text
+
+
+async def test_a_customer_is_told_of_a_cancellation_once_and_of_no_confirmation_after_it() -> None:
+    notifications = Notifications()
+    for message in (CANCELLATION, CONFIRMATION, MESSAGES["order_cancelled"]):
+        await notifications.receive(message)
+    assert [mail["Subject"] for mail in notifications.server.mails] == [
+        "Your order ord_1 has been cancelled and refunded"
+    ]
+    assert notifications.published == ["cancellation.sent.v1", "confirmation.sent.v1", "order_mail.sent.v1"]
+
+
+@pytest.mark.parametrize("transient", [True, False])
+async def test_a_saga_gets_a_reply_if_the_mail_server_refuses(transient: bool) -> None:
+    notifications = Notifications()
+    notifications.server.problem = NotSent("refused", transient=transient)
+    await notifications.receive(CONFIRMATION)
+    notifications.server.problem = None
+    await notifications.receive(CONFIRMATION)
+    assert notifications.published == ["mail.failed.v1", "confirmation.sent.v1"]
+    assert len(notifications.server.mails) == 1
+
+
+@pytest.mark.parametrize("kind", ["order_failed", "activated"])
+async def test_a_mail_without_a_saga_is_retried_if_the_mail_server_may_accept_it_later(kind: str) -> None:
+    notifications = Notifications()
+    notifications.server.problem = NotSent("busy", transient=True)
+    with pytest.raises(Unavailable):
+        await notifications.receive(MESSAGES[kind])
+    notifications.server.problem = None
+    assert len(await notifications.receive(MESSAGES[kind])) == 1
+
+
+async def test_nothing_is_sent_to_nobody_or_too_late() -> None:
+    notifications = Notifications()
+    await notifications.receive(CONFIRMATION.model_copy(update={"email": None}))
+    await notifications.receive(UserActivated(**{**USER, "email": ERASED}))
+    await notifications.receive(MESSAGES["follow_up"], expired=True)
+    late = PasswordResetRequested(**USER, requested_at=AT - timedelta(hours=1), expires_at=AT)
+    assert await notifications.receive(late) == []
+    assert notifications.published == ["confirmation.sent.v1", *["user_mail.sent.v1"] * 3]

@@ -1,0 +1,5 @@
+"""`python -m tools.zerocart`: the `zerocart` command."""
+
+from tools.zerocart.cli import main
+
+main()
