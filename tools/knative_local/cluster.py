@@ -30,6 +30,7 @@ from tools.knative_local.process import free_port, spawn, stop, wait_for_port
 from tools.knative_local.revision import TICK_SECONDS, Revision, listen
 from tools.knative_local.secrets import local_secrets
 from tools.knative_local.state import Running, State
+from tools.knative_local.view_build import ViewBuild
 
 __all__ = ["Cluster", "Options"]
 
@@ -96,7 +97,7 @@ class Cluster:
         self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
         self._ports: dict[str, int] = {}
         self._closing = False
-        self._builds: list[subprocess.Popen[bytes]] = []
+        self._builds: list[ViewBuild] = []
 
     async def run(self, ready: Callable[[Running], None]) -> None:
         """Come up, call `ready`, stay up until SIGTERM or SIGINT, go down in order."""
@@ -219,11 +220,9 @@ class Cluster:
 
     def build_views(self) -> None:
         """Start the process that builds views, as a JobSink starts its Job."""
-        self._builds = [child for child in self._builds if child.poll() is None]
-        environ = self.revisions["projection"].environ
         command = [sys.executable, "-m", "services.projection.build"]
-        log = self._home / "logs" / "build-views.log"
-        self._builds.append(spawn(command, log=log, environ=environ))
+        environ, log = self.revisions["projection"].environ, self._home / "logs" / "build-views.log"
+        self._builds.append(ViewBuild(lambda: spawn(command, log=log, environ=environ)))
 
     def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
         import json
@@ -284,6 +283,7 @@ class Cluster:
         if not self._options.bootstrap_servers and not self.kafka.alive():
             self._say("Kafka died: starting it again")
             self.kafka.begin()
+        self._builds = [build for build in self._builds if build.goes_on()]
         for name, (start, process) in list(self._children.items()):
             if process.poll() is not None:
                 self._say(f"{name} died: starting it again")
@@ -294,7 +294,7 @@ class Cluster:
         self._stop_child("edge", EDGE_STOP_SECONDS_MAX)
         self._stop_child("delivery", DELIVERY_STOP_SECONDS_MAX)
         for build in self._builds:
-            stop(build, signal.SIGTERM, BUILD_STOP_SECONDS_MAX)
+            stop(build.process, signal.SIGTERM, BUILD_STOP_SECONDS_MAX)
         if self.clock is not None:
             await self.clock.stop()
         await asyncio.gather(*(revision.close() for revision in self.revisions.values()))
@@ -325,7 +325,7 @@ class Cluster:
                 "postgres": self.postgres.pid,
                 "kafka": self.kafka.pid,
                 **{name: process.pid for name, (_, process) in self._children.items()},
-                **{f"build-views-{build.pid}": build.pid for build in self._builds if build.poll() is None},
+                **{f"build-views-{build.process.pid}": build.process.pid for build in self._builds if build.runs},
             },
             "delivery_url": f"http://127.0.0.1:{self._ports.get('delivery', 0)}",
             "mails": {"kept": self.mail.count(), "repeats": self.mail.repeats},
