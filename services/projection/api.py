@@ -13,7 +13,7 @@ from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import FieldError, Invalid, NotFound
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 from services.kit.rest.app import json_router
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import Version
 from services.projection.view_admin import ViewAdmin
 

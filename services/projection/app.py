@@ -14,8 +14,8 @@ from services.kit.telemetry.logging import configure
 from services.projection.building import Builder
 from services.projection.endpoint import NudgeEndpoint
 from services.projection.feeder import Feeder
-from services.projection.feeding import Pages
 from services.projection.jobs import BuildJobs, BuildSink, ChildProcesses
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
@@ -49,11 +49,11 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
 
     def routers() -> Sequence[APIRouter]:
         from services.projection.api import router
-        from services.projection.past import Past
-        from services.projection.past_api import router as router_of_the_past
+        from services.projection.history import OrderHistory
+        from services.projection.history_api import router as history_router
 
-        past = Past(reader, vault, database)
-        return router(pages, admin), router_of_the_past(past)
+        history = OrderHistory(reader, vault, database)
+        return router(pages, admin), history_router(history)
 
     return Service(
         settings,

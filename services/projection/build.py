@@ -19,7 +19,7 @@ from services.kit.config.settings import Settings
 from services.kit.domain.errors import ZerocartError
 from services.kit.telemetry.logging import configure, log
 from services.projection.building import Builder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase, Then, Version
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS

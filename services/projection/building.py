@@ -14,7 +14,7 @@ from typing import Any
 from services.kit.domain.errors import Invalid, NotFound, RuleViolation, Unavailable
 from services.kit.eventstore.port import START
 from services.kit.telemetry.logging import log
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import Session, Then, Version, next_number, numbered, of_view, version_in
 from services.projection.view import View
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import START, Position
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import Version
 from services.projection.view_admin import ViewAdmin
 

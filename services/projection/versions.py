@@ -1,7 +1,7 @@
 """The versions of the views in the read database: which serves, which is being built, how far each is.
 
-Whoever feeds a version holds the lock on its row, so that two processes never feed it at once; rows and checkpoint
-change together. Locks are taken in the order (view, version).
+A process that feeds a version locks its row, so two processes never feed it at once; rows and checkpoint change
+together. Locks are taken in the order (view, version).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 
 CONNECTIONS_MAX = 4
 DROP_LOCK_MS = 2_000
-"""How long dropping a version waits for queries that still read it; longer would make new ones wait behind it."""
+"""How long a drop waits for queries that still read the version; new queries wait behind the drop."""
 MAKE_LOCK_KEY = 0x76696577
 BUILD_LOCK_KEY = 0x6275696C
 BUILD_LOCK_POLL_SECONDS = 0.5
@@ -78,7 +78,7 @@ OWNER = "SELECT quote_ident(pg_get_userbyid(datdba)) FROM pg_database WHERE datn
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a view; `checkpoint` is the last event that its rows know, `stopped_at` one that they cannot."""
+    """One version of a view; its rows include all events up to `checkpoint` and cannot show `stopped_at`."""
 
     view: str
     version: int
@@ -95,7 +95,7 @@ class Version:
 
     @property
     def schema(self) -> str:
-        """Where its tables are."""
+        """The schema of its tables."""
         return f"{self.view}_{self.version}"
 
 
@@ -110,30 +110,30 @@ class ReadDatabase:
         return [_version(row) for row in await self._connections.fetch(ALL)]
 
     async def skips(self) -> list[dict[str, Any]]:
-        """Every event that somebody decided to leave out."""
+        """Every event that an operator decided to leave out."""
         return [dict(row) for row in await self._connections.fetch(SKIPS)]
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[Session]:
-        """One transaction that holds the versions that serve."""
+        """A transaction that locks the versions that serve."""
         async with self._transaction(LOCK_SERVING) as session:
             yield session
 
     @asynccontextmanager
     async def view(self, name: str) -> AsyncGenerator[Session]:
-        """One transaction that holds all versions of a view."""
+        """A transaction that locks all versions of a view."""
         async with self._transaction(LOCK_VIEW, name) as session:
             yield session
 
     @asynccontextmanager
     async def version(self, name: str, number: int) -> AsyncGenerator[Session]:
-        """One transaction that holds one version; `versions` is empty if it is not there."""
+        """A transaction that locks one version; `versions` is empty if it does not exist."""
         async with self._transaction(LOCK_VERSION, name, number) as session:
             yield session
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Session]:
-        """A transaction that holds nothing and sees the read database as it is now, however long it takes."""
+        """A transaction that locks nothing and sees the read database as it is now, however long it takes."""
         async with self._connections.use() as connection:
             with translated():
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -141,7 +141,7 @@ class ReadDatabase:
 
     @asynccontextmanager
     async def making(self) -> AsyncGenerator[Session]:
-        """One transaction in which versions may be made: nobody else makes one meanwhile."""
+        """A transaction in which versions may be created: no other process creates one meanwhile."""
         async with self._connections.use() as connection:
             with translated():
                 async with connection.transaction():
@@ -179,7 +179,7 @@ class ReadDatabase:
 
 
 class Session:
-    """One transaction and the versions that it holds, as they were at its start."""
+    """A transaction and the versions that it has locked or seen, as they were at its start."""
 
     def __init__(self, connection: Connection, versions: Sequence[Version]) -> None:
         self._connection = connection
@@ -190,7 +190,7 @@ class Session:
         return Rows(self._connection, version.schema)
 
     async def make(self, view: View, number: int, state: State, then: Then) -> None:
-        """Make a version with empty tables, which query may read."""
+        """Create a version with empty tables, which query may read."""
         schema = f"{view.name}_{number}"
         await self._connection.execute(MAKE, view.name, number, view.revision, state, then)
         await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
@@ -203,20 +203,20 @@ class Session:
     async def drop(self, version: Version) -> None:
         """Drop a version; Contention if queries still read it."""
         await self._connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
-        await self._connection.execute(FORGET, version.view, version.version)  # the row first, as who feeds it does
+        await self._connection.execute(FORGET, version.view, version.version)  # row first, as in feeding
         await self._connection.execute(DROP_SCHEMA, version.schema)
 
     async def move(self, versions: Sequence[Version], to: Position) -> None:
-        """These versions stand here when the transaction commits."""
+        """Set the checkpoint of these versions."""
         names, numbers = [each.view for each in versions], [each.version for each in versions]
         await self._connection.execute(MOVE, names, numbers, to.epoch, to.transaction, to.number)
 
     async def stop(self, version: Version, at: Position, why: str) -> None:
-        """The version takes no event any more until somebody skips this one or new code can show it."""
+        """Stop the version at an event, until an operator skips the event or has it tried again."""
         await self._connection.execute(STOP, version.view, version.version, str(at), why)
 
     async def is_skipped(self, view: str, position: Position) -> bool:
-        """Whether somebody decided that the view can do without this event."""
+        """Whether an operator decided that the view does without this event."""
         return bool(await self._connection.fetchval(SKIPPED, view, str(position)))
 
     async def pass_over(self, view: str, position: str, reason: str, who: str) -> None:
@@ -229,24 +229,24 @@ class Session:
         await self._connection.execute(GO_ON, view)
 
     async def set_next(self, version: Version, then: Then) -> None:
-        """What is done with the version when it is level, and has been compared anew."""
+        """Set what happens after the next comparison, and forget the last one."""
         await self._connection.execute(NEXT, version.view, version.version, then)
 
     async def keep_comparison(self, version: Version, found: Mapping[str, Any]) -> None:
-        """Remember how it differs from the one that serves."""
+        """Store how the version differs from the one that serves."""
         await self._connection.execute(COMPARED, version.view, version.version, json.dumps(found))
 
     async def switch(self, old: Version, new: Version) -> None:
-        """From the commit on `new` serves; `old` is kept."""
+        """Let `new` serve and keep `old`."""
         await self._connection.execute(SET_STATE, old.view, old.version, "kept")
         await self.serve(new)
 
     async def serve(self, version: Version) -> None:
-        """From the commit on this version serves, where none did."""
+        """Let this version serve where none did."""
         await self._connection.execute(SET_STATE, version.view, version.version, "serving")
 
     async def differences(self, view: View, old: Version, new: Version) -> dict[str, Any]:
-        """By table, how many rows only one of them has, how many are not the same, and the keys of some."""
+        """By table: the rows that only one version has, the rows that differ, and some of their keys."""
         await self._connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on")
         return {table.name: await self._differences(table, old, new) for table in view.tables}
 

@@ -12,8 +12,8 @@ from services.kit.domain.errors import NotFound, RuleViolation, Unavailable
 from services.kit.eventstore.port import Position
 from services.kit.telemetry.logging import log
 from services.projection.building import Builder
-from services.projection.feeding import Pages
 from services.projection.jobs import BuildJobs
+from services.projection.pages import Pages
 from services.projection.versions import Then, next_number, numbered, of_view, version_in
 from services.projection.view import View
 

@@ -33,7 +33,7 @@ from services.kit.eventstore.port import START, Append
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views.analytics import ANALYTICS_VIEW
 from services.query.app import create_app

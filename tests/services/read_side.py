@@ -29,7 +29,7 @@ from services.kit.wire.cloudevents import kafka_headers, source_of
 from services.projection.app import create_app as create_projection
 from services.projection.build import NoJobs, build
 from services.projection.building import Builder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.view import View
 from services.projection.view_admin import ViewAdmin

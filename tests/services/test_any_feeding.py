@@ -23,18 +23,18 @@ from services.kit.eventstore.port import START, Page, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
+from services.projection.decoding import decode
 from services.projection.feeder import Feeder
-from services.projection.feeding import Pages
-from services.projection.reading import read
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
-from services.projection.view import person_erased
+from services.projection.view import erased_person
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from services.projection.views.customers import customer_after
 from services.projection.views.orders import lines_of, order_after, order_of
+from services.projection.views.sentences import SENTENCES
 from services.projection.views.stock import moved, stock_after
 from services.projection.views.timeline import entry_of
-from services.projection.views.words import TOLD
 from services.read_model.customers import Customer
 from services.read_model.orders import Order, OrderLine
 from services.read_model.stock import StockLevel
@@ -45,7 +45,7 @@ from tests.services.read_side import VAULT_KEY, BuildTasks, ReadSide, running
 PROCESSES = 3
 EXAMPLES = 12
 _numbers = count(1)
-READS = {type_: model for view in VIEWS.values() for type_, model in {**view.also, **view.hears}.items()}
+READS = {type_: model for view in VIEWS.values() for type_, model in {**view.also, **view.wakes}.items()}
 """All of each event, so that the rows do not depend on how much of it the views read."""
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -69,14 +69,14 @@ class Folded:
             self.orders[key] = order
             if (lines := lines_of(order, message)) is not None:
                 self.lines[key] = lines
-        if type(message) in TOLD:
+        if type(message) in SENTENCES:
             self.timeline.append(entry_of(event, message))
         for change in moved(message):
             self.stock[change[0]] = stock_after(self.stock.get(change[0]), change, message, event.time)
         customer_id = getattr(message, "customer_id", None)
         if customer_id and (customer := customer_after(self.customers.get(customer_id), message, event.time)):
             self.customers[customer_id] = customer
-        if person := person_erased(message):
+        if person := erased_person(message):
             self.forget(person)
 
     def forget(self, person: str) -> None:
@@ -104,7 +104,7 @@ async def folded(reader: PostgresEventReader) -> Rows:
     """With the keys that there are now: what was erased is erased."""
     events = (await reader.read_all(START, 10_000)).events
     state = Folded()
-    for each in await read(PostgresVault(reader.connections, VAULT_KEY), READS, events):
+    for each in await decode(PostgresVault(reader.connections, VAULT_KEY), READS, events):
         if each.message is not None:
             state.take(each.event, each.message)
     return state.rows()
@@ -223,7 +223,7 @@ class World:
     async def say(self, number: int) -> None:
         for each in self.left[:number]:
             self.said += await self.side.append(each.service, each.stream, each.message)
-            if person := person_erased(each.message):
+            if person := erased_person(each.message):
                 log = self.side.logs["users"]
                 async with log.transaction() as unit:
                     await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)

@@ -15,7 +15,7 @@ from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.projection.building import Builder
 from services.projection.feeder import Feeder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.view import View
 from services.projection.views import VIEWS
 from tests.services.read_side import (

@@ -19,10 +19,10 @@ from services.operations.counts import Counts
 from services.projection.build import NoJobs, build
 from services.projection.building import Builder
 from services.projection.feeder import Feeder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.rows import Rows
 from services.projection.versions import Version
-from services.projection.view import Shown, View
+from services.projection.view import DecodedEvent, View
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from tests.services.read_side import AT, ReadSide, admin_of, confirmed, counted, created, pages_of, running
@@ -213,7 +213,7 @@ def held(go: asyncio.Event, *names: str) -> dict[str, View]:
     """All views, of which some show nothing before `go`."""
 
     def of(view: View) -> View:
-        async def feed(rows: Rows, shown: Sequence[Shown]) -> None:
+        async def feed(rows: Rows, shown: Sequence[DecodedEvent]) -> None:
             await go.wait()
             await view.feed(rows, shown)
 

@@ -1,4 +1,4 @@
-"""The tables of the view `analytics`, and what is to be added to its sums."""
+"""Collects the changes of a page to a table of sums by period."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import repeat
 from operator import add
 from typing import Any, Generic, TypeVar
 
-from services.projection.views.counted import Numbers
+from services.projection.views.order_figures import Numbers
 from services.read_model.table import Table
 
 __all__ = ["Changes"]
@@ -22,7 +22,7 @@ NOTHING: Iterable[Any] = repeat(0)
 
 
 class Changes(Generic[R]):
-    """What is to be added to a table of sums."""
+    """The numbers to add to a table of sums."""
 
     def __init__(self, table: Table[R], periods: Callable[[date], Iterable[str]]) -> None:
         self.table = table
@@ -30,13 +30,13 @@ class Changes(Generic[R]):
         self._sums: dict[tuple[date, Key], list[int | Decimal]] = {}
 
     def count(self, how: How, day: date, found: tuple[Key, Numbers] | None) -> None:
-        """Add what an order contributes, or subtract it."""
+        """Add the numbers of an order, or subtract them."""
         if found is not None:
             key, numbers = found
             self._sums[day, key] = list(map(how, self._sums.get((day, key), NOTHING), numbers))
 
     def rows(self) -> list[R]:
-        """The changes that are not nothing, by key."""
+        """A row for each key whose numbers change."""
         periods: dict[Key, list[int | Decimal]] = {}
         for (day, key), numbers in self._sums.items():
             if not any(numbers):
