@@ -76,9 +76,8 @@ def _words(text: str) -> Sequence[str]:
     return [term.word for term in terms(text)]
 
 
-_words_of_goods = lru_cache(NAMES_REMEMBERED_MAX)(
-    _words
-)  # goods only: names of people must not stay in a cache after an erasure
+# goods only: names of people must not stay in a cache after an erasure
+_words_of_goods = lru_cache(NAMES_REMEMBERED_MAX)(_words)
 
 
 def _written(document: Mapping[str, Sequence[str]]) -> str:
