@@ -1,7 +1,7 @@
 """Handlers that send mails about an order and record that they were sent.
 
 SMTP cannot be asked whether a server accepted a mail. After a crash between the server's 250 and our record the mail is
-sent again, with the same Message-ID (docs/decisions/0006).
+sent again, with the same Message-ID (docs/decisions/0006-repeated-mails.md).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Handlers that send mails to users about their accounts and record that they were sent.
 
-The token in a mail is derived from the event and a key when the mail is sent, and stored nowhere (docs/decisions/0007).
+The token in a mail is derived from the event and a key when the mail is sent, and stored nowhere
+(docs/decisions/0007-mail-tokens.md).
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.rest.app import json_router
 from services.payments.answers import PAYMENT as PAYMENT_SHOWN
-from services.payments.domain import PAYMENT, Closed, Declined, Held, Payment, Taken
+from services.payments.domain import PAYMENT, Authorized, Captured, Closed, Declined, Payment
 
 __all__ = ["router"]
 
@@ -37,12 +37,12 @@ def router(handler: CommandHandler) -> APIRouter:
 
 def _shown(payment: Payment) -> dict[str, Any]:
     match payment:
-        case Held(transaction_id=transaction_id, amount=amount):
+        case Authorized(transaction_id=transaction_id, amount=amount):
             return {"status": "authorized", "transaction_id": transaction_id, "amount": amount}
-        case Taken(transaction_id=transaction_id, amount=amount):
+        case Captured(transaction_id=transaction_id, amount=amount):
             return {"status": "captured", "transaction_id": transaction_id, "amount": amount}
-        case Declined(answer=answer):
-            return {"status": "declined", "reason": answer.error}
+        case Declined(reply=reply):
+            return {"status": "declined", "reason": reply.error}
         case Closed(transaction_id=transaction_id, refunded=refunded):
             status = "refunded" if refunded else "voided"
             return {"status": status, "transaction_id": transaction_id, "refunded": refunded}

@@ -13,7 +13,7 @@ from services.kit.domain.errors import NotFound
 from services.kit.rest.app import RestCause, json_router, respond
 from services.shipping.answers import SHIPMENT as SHIPMENT_SHOWN
 from services.shipping.answers import TRACKED
-from services.shipping.domain import SHIPMENT, Created, Prepared, Shipment, Track, Travelling
+from services.shipping.domain import SHIPMENT, Created, Dispatched, Prepared, Shipment, Track
 
 __all__ = ["router"]
 
@@ -67,7 +67,7 @@ def _shown(shipment: Shipment) -> dict[str, Any]:
             return {"status": "prepared", "parcels": parcels}
         case Created():
             return {"status": "created", **_label(shipment)}
-        case Travelling(shipment=created, delivered=delivered):
+        case Dispatched(shipment=created, delivered=delivered):
             return {"status": "delivered" if delivered else "dispatched", **_label(created)}
         case _:
             return {"status": "cancelled"}

@@ -194,6 +194,11 @@ def _because(text: str) -> Callable[[Any], Sentence]:
     return lambda event: Sentence(text, event.reason)
 
 
+def _in_contracts(kind: type[M]) -> list[type[M]]:
+    """The messages of this kind that contracts declare."""
+    return [model for model in kind.__subclasses__() if model.__module__.startswith("services.contracts.")]
+
+
 _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderDrafted: _always("a draft was begun"),
     orders.OrderDraftUpdated: _always("the draft was changed"),
@@ -241,7 +246,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
 }
 SENTENCES: Mapping[type[Message], Callable[[Any], Sentence]] = {
     **_OWN_WORDS,
-    **{reply: _replied for reply in StepReply.__subclasses__() if reply not in _OWN_WORDS},
+    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in _OWN_WORDS},
 }
 """The events that the timeline shows, each with the function that words it."""
 _BY_TYPE: Mapping[str, Callable[[Any], Sentence]] = {model.type: tell for model, tell in SENTENCES.items()}
@@ -249,7 +254,7 @@ _BY_TYPE: Mapping[str, Callable[[Any], Sentence]] = {model.type: tell for model,
 REQUEST = "a request: the timeline shows the reply"
 REPLY = "the result of a reply, which the timeline shows"
 WITHOUT_SENTENCE: Mapping[type[Message], str] = {
-    **dict.fromkeys(StepRequest.__subclasses__(), REQUEST),
+    **dict.fromkeys(_in_contracts(StepRequest), REQUEST),
     fulfillment.StepSucceeded: REPLY,
     fulfillment.StepFailed: REPLY,
     fulfillment.RunAmended: "the timeline shows the change of the order",
