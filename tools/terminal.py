@@ -1,25 +1,20 @@
-"""Progress of long work: bars at a terminal, now and then a line elsewhere."""
+"""Output for people: colours and lines that fit where there is a terminal, and the progress of long work."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["Bar", "progress", "say"]
+__all__ = ["Bar", "bold", "fit", "green", "progress", "red", "say", "yellow"]
 
 LINE_SECONDS = 10.0
 """Without a terminal, how often a line is written."""
-
-
-class Bar(Protocol):
-    """One piece of work."""
-
-    def set(self, done: int) -> None:
-        """So many are done in all."""
-        ...
+ELLIPSIS = "…"
 
 
 def say(line: str = "") -> None:
@@ -27,9 +22,50 @@ def say(line: str = "") -> None:
     print(line, flush=True)
 
 
+def bold(text: str) -> str:
+    """For headings."""
+    return _styled(text, 1)
+
+
+def green(text: str) -> str:
+    """For what is as it should be."""
+    return _styled(text, 32)
+
+
+def yellow(text: str) -> str:
+    """For what somebody should look at."""
+    return _styled(text, 33)
+
+
+def red(text: str) -> str:
+    """For what is broken."""
+    return _styled(text, 31)
+
+
+def fit(line: str) -> str:
+    """The line cut to the width of the terminal; whole where there is none. Colours are added after it."""
+    if not sys.stdout.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    return line if len(line) <= width else line[: max(width - 1, 1)] + ELLIPSIS
+
+
+def _styled(text: str, code: int) -> str:
+    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else f"\x1b[{code}m{text}\x1b[0m"
+
+
+class Bar(Protocol):
+    """The progress of one piece of work."""
+
+    def set(self, done: int) -> None:
+        """Show how much is done in all."""
+        ...
+
+
 @contextmanager
 def progress(what: str, total: int) -> Generator[Bar]:
-    """A bar for `total` things; it is complete when the block ends without an error."""
+    """A bar at a terminal, a line now and then elsewhere; it is complete when the block ends without an error."""
     if sys.stdout.isatty():
         with _terminal(what, total) as bar:
             yield bar

@@ -30,8 +30,8 @@ from services.kit.wire.cloudevents import kafka_headers
 from services.projection.reactions import TYPES
 from tests.bench.bench_projection import life_of_order, prepare
 from tests.services.read_side import AT, VAULT_KEY
+from tools.knative_local.ports import free_port
 from tools.knative_local.postgres import PostgresServer
-from tools.knative_local.process import free_port
 
 ORDERS_PER_SECOND = int(os.environ.get("BENCH_RATE", "100"))
 SECONDS = int(os.environ.get("BENCH_SECONDS", "30"))

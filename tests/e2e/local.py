@@ -17,10 +17,11 @@ import httpx
 
 from tests.architecture.rules import ROOT
 from tools.knative_local.credentials import Credentials, operator_of
-from tools.knative_local.process import free_port
+from tools.knative_local.ports import free_port
 from tools.knative_local.state import Running, State
 
 WINDOW_SECONDS = 2
+PROGRAM = (sys.executable, "-m", "tools.zerocart")
 
 
 class Local:
@@ -35,10 +36,11 @@ class Local:
         }
 
     def command(self, *words: str, check: bool = True) -> str:
-        program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", *words]
-        done = subprocess.run(program, env=self.environ, capture_output=True, text=True, timeout=180, check=False)
+        done = subprocess.run(
+            [*PROGRAM, *words], env=self.environ, capture_output=True, text=True, timeout=180, check=False
+        )
         assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done.stdout if check else done.stdout + done.stderr
 
     def up(self) -> Running:
         self.command("up", "--detach")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.e2e.local import Local, cluster
+from tests.conftest import execute
+from tests.e2e.local import PROGRAM, Local, cluster
 from tests.services.system import order
 
 pytestmark = pytest.mark.e2e
@@ -135,7 +136,46 @@ def test_two_clusters_side_by_side(local, tmp_path):
         other.stock("ONLY-THERE", 1)
         with local.client() as client:
             assert client.get("/stock/ONLY-THERE").status_code == 404
-        assert "runs already" in other.command("up")
+        assert "is up already" in other.command("up")
+
+
+def test_two_clusters_cannot_share_a_port(local, tmp_path):
+    second = Local(tmp_path / "second")
+    second.environ["ZEROCART_EDGE_PORT"] = local.environ["ZEROCART_EDGE_PORT"]
+    told = second.command("up", "--detach", check=False)
+    assert f"Port {local.environ['ZEROCART_EDGE_PORT']} is in use by process" in told
+    assert "ZEROCART_EDGE_PORT" in told
+    assert second.state.running() is None and not second.state.locked()
+    assert local.state_of("ord_none") is None  # and the first one serves
+
+
+def test_the_state_folder_is_closed_to_others(local):
+    assert local.state.home.stat().st_mode & 0o777 == 0o700
+    local.stock("M", 1)
+    local.until(lambda: list((local.state.home / "logs").glob("inventory.log")))
+    open_files = [f for f in local.state.home.rglob("*") if "postgres" not in f.parts and f.stat().st_mode & 0o077]
+    assert open_files == []
+
+
+def test_status_and_doctor_tell_what_is_missing(local):
+    owner = local.running.read_owner_dsn
+    asyncio.run(execute(owner, "ALTER TABLE view_versions RENAME TO hidden"))
+    try:
+        status = local.status()
+        assert (status["projection_lag"], status["stopped_views"]) == (None, [])
+        assert "view_versions" in status["problems"][0] and "zerocart up" in status["problems"][0]
+        assert "view_versions" in local.command("status")
+        assert "zerocart logs postgres" in local.command("doctor", check=False)
+    finally:
+        asyncio.run(execute(owner, "ALTER TABLE hidden RENAME TO view_versions"))
+    assert local.status()["problems"] == []
+
+
+def test_the_commands_of_the_operator(local):
+    assert local.command("open", "--print").strip() == local.running.edge_url
+    assert local.command("parked").strip() == "0 parked"
+    assert "migrating the databases" in local.command("logs", "cluster")
+    assert "there is no such run" in local.command("resume", "ord_none", check=False)
 
 
 def test_the_edge_shows_little_and_tells_clients_apart_itself(local):
@@ -178,17 +218,29 @@ def test_a_busy_service_gets_another_process_and_gives_it_back(local):
     local.until(lambda: asleep(local), 60)
 
 
-def test_an_interrupted_start_leaves_no_cluster_behind(tmp_path):
+@pytest.mark.parametrize("detached", [True, False])
+def test_ctrl_c_during_a_start_stops_it(tmp_path, detached):
     local = Local(tmp_path / "state")
-    program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", "up", "--detach"]
     starting = subprocess.Popen(
-        program,
+        [*PROGRAM, "up", *(["--detach"] if detached else [])],
         env=local.environ,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
         # what a shell starts in the background ignores it, and so do the children of that
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     local.until(local.state.locked)
     starting.send_signal(signal.SIGINT)
-    assert starting.wait(30) == 130
-    local.until(lambda: not local.state.locked(), 90)
+    told, _ = starting.communicate(timeout=60)
+    assert not local.state.locked(), "it returned before the cluster had stopped"
+    assert "stopping" in told
+    assert starting.returncode == (130 if detached else 0)
+
+
+def test_down_stops_a_cluster_that_still_starts(tmp_path):
+    local = Local(tmp_path / "state")
+    starting = subprocess.Popen([*PROGRAM, "up", "--detach"], env=local.environ, stdout=subprocess.DEVNULL)
+    local.until(local.state.locked)
+    assert local.command("down").strip() == "down"
+    assert not local.state.locked()
+    assert starting.wait(30) == 1

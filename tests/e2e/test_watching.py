@@ -20,7 +20,8 @@ from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.services.system import order
 from tools.demo.scale_to_zero import TRANSACTIONS
-from tools.knative_local.process import free_port, spawn, stop
+from tools.knative_local.ports import free_port
+from tools.knative_local.process import spawn, stop
 
 pytestmark = pytest.mark.e2e
 

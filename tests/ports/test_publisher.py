@@ -9,7 +9,7 @@ from services.kit.domain.errors import Unavailable
 from services.kit.events.kafka import KafkaPublisher
 from services.kit.eventstore.port import Position, RecordedEvent
 from tests.ports.harness import AT
-from tools.knative_local.process import free_port
+from tools.knative_local.ports import free_port
 
 META = (
     '{"partitionkey": "%s", "subject": "s", "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}'

@@ -25,7 +25,8 @@ from services.folders import SERVICES
 from tests.architecture.rendered import pods
 from tests.architecture.rules import ROOT
 from tests.conftest import PASSWORDS, execute
-from tools.knative_local.process import free_port, stop
+from tools.knative_local.ports import free_port
+from tools.knative_local.process import stop
 
 READY_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 30.0

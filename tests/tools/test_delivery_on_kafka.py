@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
+from services.kit.events.topics import create_topic
+from tests.conftest import PARTITIONS
 from tests.tools.scripted_server import ScriptedServer
 from tools.knative_local.delivery.attempts import Schedule
 from tools.knative_local.delivery.dispatch import Dispatcher
 from tools.knative_local.delivery.kafka import KafkaTopic
 from tools.knative_local.delivery.trigger import WAITING_EVENTS_MAX, Route
-from tools.knative_local.process import free_port
+from tools.knative_local.ports import free_port
 
 MANIFESTS = """\
 apiVersion: eventing.knative.dev/v1
@@ -137,3 +140,68 @@ async def test_a_slow_trigger_neither_stops_its_neighbour_nor_loses(kafka_bootst
         await dispatcher.stop()
     assert len(set(ids(slow))) == len(ids(slow)) == count + 2
     assert len(set(ids(quick))) == len(ids(quick))
+
+
+async def test_a_topic_that_is_made_again_is_delivered_from_its_start(kafka_bootstrap: str, topic: str) -> None:
+    schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=30.0)
+    async with ScriptedServer({}, 1.0) as server:
+        route = Route("r", "ns", (), f"{server.url}/s", None, schedule)
+        dispatcher = Dispatcher(KafkaTopic(kafka_bootstrap, topic), [route], watch_seconds=0.2)
+        await dispatcher.start()
+        await produce(kafka_bootstrap, topic, 0, 40)
+        await until(lambda: len(server.requests) == 40)
+        await dispatcher.commit()
+        await delete_topic(kafka_bootstrap, topic)
+        await create_topic(kafka_bootstrap, topic, PARTITIONS)
+        await produce(kafka_bootstrap, topic, 100, 6)
+        await until(lambda: {f"e{number}" for number in range(100, 106)} <= set(ids(server)))
+        await until(lambda: dispatcher.status()["r"]["lag"] == 0 and dispatcher.status()["r"]["in_flight"] == 0)
+        await dispatcher.stop()
+        later = Dispatcher(KafkaTopic(kafka_bootstrap, topic), [route])
+        await produce(kafka_bootstrap, topic, 106, 2)
+        await later.start()
+        await until(lambda: {"e106", "e107"} <= set(ids(server)))
+        await later.stop()
+    assert sorted(ids(server)) == sorted({*ids(server)}), "nothing is delivered twice"
+
+
+async def test_offsets_above_the_end_mean_the_start(kafka_bootstrap: str, topic: str) -> None:
+    """The topic was made again while nothing delivered."""
+    schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=30.0)
+    async with ScriptedServer({}, 1.0) as server:
+        route = Route("r", "ns", (), f"{server.url}/s", None, schedule)
+        await produce(kafka_bootstrap, topic, 0, 6)
+        before = KafkaTopic(kafka_bootstrap, topic)
+        await before.start([route.group])
+        await before.commit(route.group, dict.fromkeys(range(PARTITIONS), 1_000))
+        await before.stop()
+        dispatcher = Dispatcher(KafkaTopic(kafka_bootstrap, topic), [route])
+        await dispatcher.start()
+        await until(lambda: len(server.requests) == 6)
+        await dispatcher.stop()
+
+
+async def test_new_partitions_are_delivered_without_a_restart(kafka_bootstrap: str, topic: str) -> None:
+    schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=30.0)
+    async with ScriptedServer({}, 1.0) as server:
+        route = Route("r", "ns", (), f"{server.url}/s", None, schedule)
+        dispatcher = Dispatcher(KafkaTopic(kafka_bootstrap, topic), [route], watch_seconds=0.2)
+        await dispatcher.start()
+        await produce(kafka_bootstrap, topic, 0, 10)
+        await until(lambda: len(server.requests) == 10)
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+        await admin.start()
+        await admin.create_partitions({topic: NewPartitions(total_count=PARTITIONS + 4)})
+        await admin.close()
+        await produce(kafka_bootstrap, topic, 10, 60)
+        await until(lambda: len(server.requests) == 70)
+        await until(lambda: dispatcher.status()["r"]["in_flight"] == 0)
+        await dispatcher.stop()
+        assert len(set(ids(server))) == len(ids(server)) == 70
+
+
+async def delete_topic(bootstrap: str, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    await admin.delete_topics([topic])
+    await admin.close()

@@ -21,7 +21,7 @@ from scripts.openapi import DOCUMENT
 from services.folders import SERVICES
 from tests.architecture.rules import ROOT
 from tests.services.test_access import PUBLIC_ROUTES, SCOPES
-from tools.knative_local.process import free_port
+from tools.knative_local.ports import free_port
 
 ORIGINS = ("https://shop.example", "http://localhost:3000")
 STRANGERS = (

@@ -1,4 +1,4 @@
-"""`zerocart rebuild` and `zerocart views`: when it is over, what is said, and that a projection that dies is waited for."""
+"""`zerocart rebuild` and `zerocart views`: when a rebuild ends, what is printed, and what happens if the projection dies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tools.knative_local.projection_client import AwayError, Projection, RefusedError
+from tools.knative_local.rest_client import AwayError, RefusedError, RestClient
 from tools.zerocart import rebuild, views
 
 SAME = {"only_old": 0, "only_new": 0, "different": 0, "examples": None}
@@ -26,16 +26,16 @@ def version(number: int = 2, **changes: Any) -> dict[str, Any]:
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A projection that says what it is told to, one answer after the other; None hangs up."""
+    """A projection that gives the answers of a script; None closes the connection."""
 
     script: list[tuple[int, Any] | None]
 
     def answer(self) -> None:
-        said = self.script.pop(0) if len(self.script) > 1 else self.script[0]
-        if said is None:
+        scripted = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+        if scripted is None:
             self.close_connection = True
             return
-        status, content = said
+        status, content = scripted
         body = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(body)))
@@ -49,11 +49,11 @@ class Answers(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def projection() -> Iterator[Projection]:
+def projection() -> Iterator[RestClient]:
     Answers.script = []
     with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield Projection(f"http://127.0.0.1:{server.server_port}", "token")
+        yield RestClient(f"http://127.0.0.1:{server.server_port}", "token")
         server.shutdown()
 
 
@@ -61,26 +61,26 @@ def shown(*versions: dict[str, Any]) -> tuple[int, Any]:
     return 200, {"versions": list(versions), "skipped": []}
 
 
-def follow(projection: Projection, then: str = "switch_if_equal", *, quiet: bool = False) -> int:
+def follow(projection: RestClient, then: str = "switch_if_equal", *, quiet: bool = False) -> int:
     return rebuild._follow(projection, "orders", then, quiet=quiet)
 
 
-def test_a_rebuild_is_followed_to_its_end(projection: Projection, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rebuild_is_followed_to_its_end(projection: RestClient, capsys: pytest.CaptureFixture[str]) -> None:
     compared = {"orders": SAME, "order_lines": SAME}
     Answers.script = [
         shown(version(1, state="serving"), version(events_behind=70)),
         shown(version(1, state="serving"), version(events_behind=30)),
-        shown(version(1, state="serving"), version(compared=compared)),  # and is about to serve
+        shown(version(1, state="serving"), version(compared=compared)),
         shown(version(1, state="kept"), version(state="serving", compared=compared)),
     ]
     assert follow(projection) == 0
     out = capsys.readouterr().out
     assert "70 of 70" in out
     assert out.endswith("orders: the new version serves\n")
-    assert out.count("row by row the same") == 2
+    assert out.count("the same, row by row") == 2
 
 
-def test_a_projection_that_dies_meanwhile_is_waited_for(projection: Projection) -> None:
+def test_a_rebuild_outlives_the_death_of_the_projection(projection: RestClient) -> None:
     Answers.script = [
         None,
         (503, {"detail": "try again shortly"}),
@@ -91,15 +91,15 @@ def test_a_projection_that_dies_meanwhile_is_waited_for(projection: Projection) 
     assert follow(projection, quiet=True) == 0
 
 
-def test_rows_that_differ_are_shown_and_it_is_no_success(projection: Projection, capsys) -> None:
+def test_different_rows_are_shown_and_the_command_fails(projection: RestClient, capsys) -> None:
     Answers.script = [shown(version()), shown(version(compared={"orders": OTHER}))]
     assert follow(projection) == 1
     out = capsys.readouterr().out
     assert "1 differ, 0 only before, 1 only now, such as ord_1, ord_2" in out
-    assert "is level and waits; version 2" in out
+    assert "has read every event and waits; version 2" in out
 
 
-def test_one_that_stopped_says_what_can_be_done(projection: Projection, capsys) -> None:
+def test_a_stopped_version_comes_with_the_next_step(projection: RestClient, capsys) -> None:
     Answers.script = [shown(version(stopped_at="0001.2.3", stopped_by="x: not readable"))]
     assert follow(projection) == 1
     out = capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_one_that_stopped_says_what_can_be_done(projection: Projection, capsys) 
     assert "zerocart views orders --skip 0001.2.3 --reason WHY" in out
 
 
-def test_what_is_refused_is_said_in_words_and_kept_for_programs(projection: Projection) -> None:
+def test_a_refusal_has_words_for_people_and_the_problem_for_programs(projection: RestClient) -> None:
     problem = {"detail": "bad", "code": "invalid", "errors": [{"field": "reason", "detail": "too short"}]}
     Answers.script = [(422, problem)]
     with pytest.raises(RefusedError) as refused:
@@ -118,8 +118,8 @@ def test_what_is_refused_is_said_in_words_and_kept_for_programs(projection: Proj
         projection.call("")
 
 
-def test_a_skip_without_a_reason_never_leaves_here(projection: Projection) -> None:
+def test_a_skip_without_a_reason_is_not_sent(projection: RestClient) -> None:
     options = views.argparse.ArgumentParser()
     views.add_arguments(options)
-    with pytest.raises(RefusedError, match="say why"):
-        views._asked(projection, options.parse_args(["orders", "--skip", "0001.2.3"]))
+    with pytest.raises(RefusedError, match="--reason WHY"):
+        views._answer(projection, options.parse_args(["orders", "--skip", "0001.2.3"]))

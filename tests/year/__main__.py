@@ -21,7 +21,7 @@ from tests.year.compare import Compared, compare
 from tests.year.expected import ORACLE, RETAIL, expected
 from tests.year.outcome import still
 from tests.year.redelivery import caught_up, rewind
-from tools.knative_local.process import free_port
+from tools.knative_local.ports import free_port
 from tools.knative_local.state import Running, State
 
 HOME = ".zerocart/year"

@@ -1,37 +1,37 @@
-"""The books after a replay: wait until they balance, show them, and say whether they do."""
+"""The totals after a replay beside the expected ones: waiting until they agree, and showing them."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from decimal import Decimal
 
 from tools.demo.audit import Comparison, Sources, audit
 from tools.demo.expected import Expected
+from tools.patience import Patience
 from tools.terminal import say
 
 __all__ = ["settled", "show_books", "verdict"]
 
 SETTLE_SECONDS_MAX = 30.0
-"""How long after the last order the mails and shelves may still change."""
+"""How long no total may change while some are not as expected yet."""
 SETTLE_POLL_SECONDS = 0.5
 
 
 async def settled(
     expected: Expected, sources: Sources, refused: int, seconds_max: float = SETTLE_SECONDS_MAX
 ) -> list[Comparison]:
-    """The books as soon as they balance, or as they are when nothing more can be expected to come."""
-    deadline = time.monotonic() + seconds_max
+    """The totals as soon as all are as expected, or as they are when none has changed for `seconds_max`."""
+    patience = Patience("the totals to settle", seconds_max, say)
     while True:
         at_the_edge = Comparison("cancellations refused", "edge", expected.totals["cancellations refused"], refused)
         entries = [*await audit(expected, sources), at_the_edge]
-        if all(entry.balanced for entry in entries) or time.monotonic() > deadline:
+        if all(entry.balanced for entry in entries) or patience.is_over([entry.actual for entry in entries]):
             return entries
         await asyncio.sleep(SETTLE_POLL_SECONDS)
 
 
 def show_books(entries: list[Comparison]) -> None:
-    """Every total, beside what it must be."""
+    """Show every total beside the expected one."""
     say()
     say(f"{'the books':<30}{'kept by':<14}{'must be':>14}{'is':>14}")
     for entry in entries:
@@ -45,7 +45,7 @@ def _shown(amount: int | Decimal) -> str:
 
 
 def verdict(entries: list[Comparison]) -> bool:
-    """Whether all balance, and say so."""
+    """Tell whether all totals are as expected."""
     wrong = [f"{entry.what} ({entry.where})" for entry in entries if not entry.balanced]
     if wrong:
         say(f"books do not balance: {', '.join(wrong)}")

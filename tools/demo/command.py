@@ -26,7 +26,8 @@ from tools.importer.stock import seed
 from tools.importer.summary import show_pace, show_tally
 from tools.knative_local.cluster import Options
 from tools.knative_local.credentials import operator_of
-from tools.knative_local.process import ServerFailedError, free_port
+from tools.knative_local.ports import free_port
+from tools.knative_local.process import ServerFailedError
 from tools.knative_local.state import AlreadyRunningError, Running, State
 from tools.terminal import say
 from tools.zerocart.down import take_down
@@ -35,8 +36,6 @@ from tools.zerocart.up import detach
 __all__ = ["add_arguments", "run"]
 
 ORDERS = 600
-START_SECONDS_MAX = 60.0
-START_POLL_SECONDS = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,9 +55,9 @@ def run(options: argparse.Namespace) -> int:
         running = _start(state)
         if asyncio.run(_demo(running, state, options.orders)):
             return 0
-    except asyncio.CancelledError:
-        print("the demo was told to stop", file=sys.stderr)
-        return 128 + signal.SIGTERM
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        print("the demo is stopped", file=sys.stderr)
+        return 128 + signal.SIGINT
     except ExceptionGroup as group:
         print(f"the demo failed: {first_error(group)}", file=sys.stderr)
     except (AlreadyRunningError, EdgeError, NotSettledError, ServerFailedError, sleep.StillAwakeError) as error:
@@ -76,7 +75,7 @@ def _stop(number: int, _: object) -> None:
 def _start(state: State) -> Running:
     if state.locked():
         say("stopping the demo that was left running")
-        _take_down(state)
+        take_down(state)
     shutil.rmtree(state.home, ignore_errors=True)
     os.environ["ZEROCART_HOME"] = str(state.home)
     os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be somebody else's
@@ -123,12 +122,9 @@ def _show_next(home: Path, order_id: str | None) -> None:
 
 
 def _finish(state: State, *, keep: bool) -> None:
-    if not keep and not _take_down(state):
-        print(f"the cluster did not stop: see {state.home / 'logs'}", file=sys.stderr)
-
-
-def _take_down(state: State) -> bool:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while state.locked() and state.running() is None and time.monotonic() < deadline:
-        time.sleep(START_POLL_SECONDS)  # it is still coming up, and hears nothing before it is
-    return take_down(state)
+    if keep:
+        return
+    try:
+        take_down(state)
+    except ServerFailedError as error:
+        print(error, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""From awake to zero and back: nothing runs, the databases do nothing, and one order wakes what it needs."""
+"""Scale to zero and back: no process of a service, no database transaction, and one order that wakes what it needs."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from tools.importer.faults import Fault
 from tools.importer.order_source import Placement, order_body
 from tools.importer.records import Customer, Line, Order, Place
 from tools.importer.stock import StockLevel
+from tools.knative_local.rest_client import cluster_status
 from tools.knative_local.state import Running
+from tools.patience import Patience
 from tools.terminal import say
-from tools.zerocart.status import cluster_status
 
 __all__ = ["WAKING_SHELF", "StillAwakeError", "fall_asleep", "wake"]
 
 ASLEEP_SECONDS_MAX = 120.0
 QUIET_SECONDS = 5.0
 QUIET_TRIES_MAX = 12
-"""Postgres counts its own vacuuming of what was just written as transactions: it ends after a while."""
+"""Postgres counts the vacuuming of new rows as transactions: it ends after a while."""
 WAKE_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
 WAKING_SHELF = StockLevel("WAKE", "One more order", 1)
@@ -29,20 +30,24 @@ WAKING_SHELF = StockLevel("WAKE", "One more order", 1)
 TRANSACTIONS = """
     SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = ANY($1::text[])
 """
+EVENTS = "SELECT count(*) FROM log.events"
 CONFIRMED = "SELECT 1 FROM orders.events WHERE stream = 'order-' || $1 AND type = 'zerocart.orders.order.confirmed.v1'"
 
 
 class StillAwakeError(Exception):
-    """Something runs, or works, that should sleep."""
+    """A process or a database is busy that should not be, or an order does not go on."""
 
 
 async def fall_asleep(running: Running) -> None:
-    """Wait until no process of a service runs, then until both databases do nothing for some seconds, and say so."""
+    """Wait until no service has a process and both databases have no transaction for some seconds, and print that."""
     say("waiting until everything sleeps")
-    start = time.monotonic()
+    start, patience = time.monotonic(), Patience("the last processes to end", ASLEEP_SECONDS_MAX, say)
     while processes := await _processes(running):
-        if time.monotonic() - start > ASLEEP_SECONDS_MAX:
-            raise StillAwakeError(f"{processes} processes still run after {ASLEEP_SECONDS_MAX:.0f} s")
+        if patience.is_over(processes):
+            raise StillAwakeError(
+                f"{processes} processes of services still run, and none has ended for {ASLEEP_SECONDS_MAX:.0f} s: "
+                "zerocart status shows which"
+            )
         await asyncio.sleep(POLL_SECONDS * 4)
     say(f"asleep after {time.monotonic() - start:.1f} s: 0 processes of services")
     during = processes = 0
@@ -58,7 +63,7 @@ async def fall_asleep(running: Running) -> None:
 
 
 async def wake(running: Running, edge: Edge) -> None:
-    """Place one order while everything sleeps, and say how long it took to be confirmed, and to be seen to be."""
+    """Place one order while no process runs, and print when it is confirmed and when the read side shows that."""
     line = Line(WAKING_SHELF.product_id, "One more order", 1, Decimal("12.50"))
     guest, place = Customer("", "Guest", "guest-wake@example.com"), Place("1 Mill Lane", "Exampleton", "", "", "GB")
     order = Order("wake", 1, datetime.now(UTC), guest, place, "GBP", (line,))
@@ -87,10 +92,13 @@ async def _until_confirmed(running: Running, order_id: str) -> float:
 
     connection = await asyncpg.connect(running.owner_dsn)
     try:
-        deadline = time.monotonic() + WAKE_SECONDS_MAX
+        patience = Patience(f"{order_id} to be confirmed", WAKE_SECONDS_MAX, say)
         while not await connection.fetchval(CONFIRMED, order_id):
-            if time.monotonic() > deadline:
-                raise StillAwakeError(f"{order_id} was not confirmed within {WAKE_SECONDS_MAX:.0f} s")
+            if patience.is_over(await connection.fetchval(EVENTS)):
+                raise StillAwakeError(
+                    f"{order_id} is not confirmed, and no event has come for {WAKE_SECONDS_MAX:.0f} s: "
+                    f"zerocart trace {order_id} shows how far it is"
+                )
             await asyncio.sleep(POLL_SECONDS)
         return time.monotonic()
     finally:
@@ -103,7 +111,7 @@ async def _processes(running: Running) -> int:
 
 
 async def _transactions(running: Running) -> int:
-    """Transactions of both databases so far, asked in a third one so that asking does not count."""
+    """Transactions of both databases so far, read in a third one so that this query does not count."""
     import asyncpg
 
     databases = [dsn.rpartition("/")[2].partition("?")[0] for dsn in (running.owner_dsn, running.read_owner_dsn)]

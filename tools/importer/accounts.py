@@ -17,6 +17,7 @@ from tools.importer.edge import Edge, EdgeError, Grant, RefusedError
 from tools.importer.journal import Journal
 from tools.importer.mailbox import Mailbox
 from tools.importer.records import Customer
+from tools.patience import Patience
 
 __all__ = ["Account", "Accounts", "CustomerLogins"]
 
@@ -101,10 +102,13 @@ class Accounts:
         return Account(user_id, customer.email, address, digest)
 
     async def _code(self, user_id: str) -> str:
-        deadline = time.monotonic() + MAIL_SECONDS_MAX
+        patience = Patience("verification mails", MAIL_SECONDS_MAX)
         while (code := self._codes.get(user_id)) is None:
-            if time.monotonic() > deadline:
-                raise EdgeError(f"no verification mail for {user_id} within {MAIL_SECONDS_MAX:.0f} s")
+            if patience.is_over(len(self._codes)):
+                raise EdgeError(
+                    f"There is no verification mail for {user_id}, and none came for {MAIL_SECONDS_MAX:.0f} s: "
+                    "zerocart logs notifications"
+                )
             async with self._looking:  # one looks for all
                 if user_id not in self._codes:
                     self._codes = await self._mailbox.codes()

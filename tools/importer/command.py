@@ -31,8 +31,9 @@ from tools.importer.speed import ReplayClock, speed
 from tools.importer.stock import seed
 from tools.importer.summary import show_brought, show_outcome, show_pace, show_tally, summary
 from tools.knative_local.credentials import Credentials, from_environment, operator_of
-from tools.knative_local.state import State
+from tools.knative_local.state import State, StateFolderError
 from tools.terminal import progress
+from tools.zerocart.cluster import NotRunningError, running_cluster
 
 __all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
 
@@ -44,6 +45,7 @@ JOURNALS = "replay"
 KNOWN_SECONDS_MAX = 30.0
 """How long the read side may take to know an order that was placed just before."""
 KNOWN_POLL_SECONDS = 0.5
+INTERRUPTED = 130
 
 
 class CannotBeginError(Exception):
@@ -76,10 +78,13 @@ def number_of_orders(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay; 1 if no order was taken, or if it could not be finished: the same command goes on where it was left."""
+    """Replay; 1 if no order was taken or the run could not end: the same command goes on where it was left."""
     try:
         with redirect_stdout(sys.stderr if options.json else sys.stdout):
             found = _run(options)
+    except KeyboardInterrupt:
+        print(f"stopped{'' if options.dry_run else '; the same command goes on where it was left'}", file=sys.stderr)
+        return INTERRUPTED
     except ExceptionGroup as group:
         print(first_error(group), file=sys.stderr)
         return 1
@@ -88,8 +93,10 @@ def run(options: argparse.Namespace) -> int:
         BadMappingError,
         CannotBeginError,
         EdgeError,
+        NotRunningError,
         NotSettledError,
         OSError,
+        StateFolderError,
         sqlite3.Error,
     ) as error:
         print(error, file=sys.stderr)
@@ -187,9 +194,7 @@ def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
             raise CannotBeginError("--accounts needs ZEROCART_MAILS_URL: an account is activated with what is mailed")
         return from_environment(options.edge.rstrip("/")), Mailpit(url) if options.accounts and url else None
     state = State.from_environment()
-    running = state.running()
-    if running is None:
-        raise CannotBeginError("it does not run: `zerocart up` first, or say --edge")
+    running = running_cluster(state)
     return operator_of(state, running.edge_url), MailFolder(state.home / "mail") if options.accounts else None
 
 
@@ -197,7 +202,7 @@ def _journal_file(options: argparse.Namespace, plan: OrderSource, name: str) -> 
     """One for each system, mapping and name of a run; CannotBeginError if the run was begun in the other manner."""
     system = sha256(options.edge.encode()).hexdigest()[:8] if options.edge else "here"
     begun = f"{name}-{plan.mapping.name}-{system}"
-    folder = State.from_environment().home / JOURNALS
+    folder = State.from_environment().folder(JOURNALS)
     placed, finished = folder / f"{begun}.sqlite", folder / f"{begun}.finished.sqlite"
     file, other = (finished, placed) if options.finished else (placed, finished)
     if _has_begun(other):

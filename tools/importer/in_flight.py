@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from tools.importer.edge import Edge, OrderState
+from tools.patience import Patience
 
 __all__ = ["IN_FLIGHT_MAX", "NotSettledError", "OrdersInFlight"]
 
@@ -28,11 +29,20 @@ class NotSettledError(Exception):
 class OrdersInFlight:
     """The orders of a system as its read side shows them."""
 
-    def __init__(self, edge: Edge, in_motion_max: int = IN_FLIGHT_MAX, watch_seconds: float = WATCH_SECONDS) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        watch_seconds: float = WATCH_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._edge = edge
-        self._in_motion_max = in_motion_max
+        self._now = now
+        self._in_flight_max = in_flight_max
         self._watch_seconds = watch_seconds
         self._position = ""
+        self.moving = 0
+        """Orders that are not settled, as of the last count."""
         self._room = asyncio.Event()
         self._room.set()
 
@@ -48,32 +58,36 @@ class OrdersInFlight:
         """Keep the next orders from being placed while too many are not at rest; ends when it is cancelled."""
         while True:
             await asyncio.sleep(self._watch_seconds)
-            if await self._count() < self._in_motion_max:
+            if await self._count() < self._in_flight_max:
                 self._room.set()
             else:
                 self._room.clear()
 
     async def until(self, order_id: str, reached: Callable[[OrderState], bool]) -> OrderState:
-        """Wait for one order; NotSettledError if it takes too long."""
-        pause, deadline = POLL_FIRST_SECONDS, time.monotonic() + REST_SECONDS_MAX
+        """Wait for one order, as long as it or others go on; NotSettledError if none does."""
+        pause, patience = POLL_FIRST_SECONDS, Patience(order_id, REST_SECONDS_MAX, now=self._now)
         while (state := await self._edge.state(order_id)) is None or not reached(state):
-            if time.monotonic() > deadline:
-                status = state.status if state else "unknown"
-                raise NotSettledError(f"{order_id} is {status} after {REST_SECONDS_MAX:.0f} s")
+            status = state.status if state else "unknown"
+            if patience.is_over((status, self.moving)):
+                raise NotSettledError(
+                    f"{order_id} is {status}, and no order has gone on for {REST_SECONDS_MAX:.0f} s: "
+                    f"zerocart trace {order_id} shows how far it is"
+                )
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, POLL_SECONDS_MAX)
         return state
 
     async def rest(self, busy: Callable[[], int], moving_on: Callable[[int], None]) -> None:
         """Wait until no order moves and we are `busy` with nothing; NotSettledError if that gets no nearer."""
-        before, last_change = -1, time.monotonic()
+        patience = Patience("the orders to settle", REST_SECONDS_MAX, now=self._now)
         while moving := busy() + await self._count():
-            if moving != before:
-                before, last_change = moving, time.monotonic()
-                moving_on(moving)
-            elif time.monotonic() - last_change > REST_SECONDS_MAX:
-                raise NotSettledError(f"{moving} orders do not come to rest")
+            moving_on(moving)
+            if patience.is_over(moving):
+                raise NotSettledError(
+                    f"{moving} orders do not settle, and none has for {REST_SECONDS_MAX:.0f} s: zerocart status"
+                )
             await asyncio.sleep(POLL_FIRST_SECONDS * 2)
 
     async def _count(self) -> int:
-        return sum([await self._edge.count(status, self._position) for status in STATUSES_IN_MOTION])
+        self.moving = sum([await self._edge.count(status, self._position) for status in STATUSES_IN_MOTION])
+        return self.moving

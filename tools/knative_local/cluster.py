@@ -23,12 +23,15 @@ from tools.knative_local.clock import PingClock
 from tools.knative_local.control import ERASURES, ControlServer
 from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity
 from tools.knative_local.kafka import KafkaServer
+from tools.knative_local.kafka_jars import missing_jars
 from tools.knative_local.mail_sink import MailSink
 from tools.knative_local.manifests import Manifests, Service, read_manifests
+from tools.knative_local.ports import free_port, holder_of, is_free, listens_alone
 from tools.knative_local.postgres import PostgresServer
-from tools.knative_local.process import free_port, spawn, stop, wait_for_port
+from tools.knative_local.process import ServerFailedError, spawn, stop, wait_for_port, wrapped
 from tools.knative_local.revision import TICK_SECONDS, Revision, listen
 from tools.knative_local.secrets import local_secrets
+from tools.knative_local.settings import folder, port, seconds
 from tools.knative_local.state import Running, State
 from tools.knative_local.view_build import ViewBuild
 
@@ -40,7 +43,6 @@ PARTITIONS = 6
 WINDOW_SECONDS = 10.0
 SERVER_RESTART_SECONDS = 1.0
 EDGE_PORT = 8080
-EDGE_START_SECONDS_MAX = 20.0
 EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES", "ZEROCART_CORS_ORIGINS")
 PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "ZEROCART_CORS_ORIGINS", "ZEROCART_RATES")
 """Settings of the services that are taken as this process has them."""
@@ -68,13 +70,13 @@ class Options:
 
     @classmethod
     def from_environment(cls) -> Options:
-        """Options as ZEROCART_* variables say."""
+        """The options that ZEROCART_* variables set; BadSettingError if one cannot be used."""
         environ = os.environ
         return cls(
             state=State.from_environment(),
-            manifests=Path(environ.get("ZEROCART_MANIFESTS", PROJECT / "knative")),
-            edge_port=int(environ.get("ZEROCART_EDGE_PORT", EDGE_PORT)),
-            window_seconds=float(environ.get("ZEROCART_WINDOW", WINDOW_SECONDS)),
+            manifests=folder("ZEROCART_MANIFESTS", PROJECT / "knative"),
+            edge_port=port("ZEROCART_EDGE_PORT", EDGE_PORT),
+            window_seconds=seconds("ZEROCART_WINDOW", WINDOW_SECONDS),
             owner_dsn=environ.get("ZEROCART_OWNER_DATABASE_URL", ""),
             read_owner_dsn=environ.get("ZEROCART_READ_OWNER_DATABASE_URL", ""),
             bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
@@ -100,22 +102,37 @@ class Cluster:
         self._builds: list[ViewBuild] = []
 
     async def run(self, ready: Callable[[Running], None]) -> None:
-        """Come up, call `ready`, stay up until SIGTERM or SIGINT, go down in order."""
+        """Start, call `ready`, stay up until SIGTERM or SIGINT, stop in order; either signal also ends the start."""
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stopping.set)
         lock = self._options.state.lock()
+        os.umask(0o077)  # mails, logs and secrets are for the owner alone
         try:
-            running = await self._start()
-            ready(running)
-            await self._look_after(stopping)
+            running = await self._start_unless(stopping)
+            if running is not None:
+                ready(running)
+                await self._look_after(stopping)
         finally:
             await self._stop()
             os.close(lock)
 
+    async def _start_unless(self, stopping: asyncio.Event) -> Running | None:
+        """Start; None if the cluster is told to stop meanwhile."""
+        start, told = asyncio.ensure_future(self._start()), asyncio.ensure_future(stopping.wait())
+        await asyncio.wait({start, told}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if start.done():
+            return start.result()
+        self._say("stopping before the start is complete")
+        start.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await start
+        return None
+
     async def _start(self) -> Running:
-        self._home.mkdir(parents=True, exist_ok=True)
-        self._start_servers()
+        self._must_be_free(self._options.edge_port)
+        await self._start_servers()
         topic = self._manifests.brokers[0].topic
         passwords = self._options.state.passwords({*DATABASE_ROLES, *READ_ROLES})
         self._say("migrating the databases")
@@ -132,7 +149,7 @@ class Cluster:
         for service in self._manifests.services:
             environ = self._environ(service, base_urls, secrets)
             local = replace(service, window_seconds=self._options.window_seconds)
-            log = self._home / "logs" / f"{service.name}.log"
+            log = self._log(service.name)
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log)
         self.build_views()
         identity = Identity(secrets["delivery-key"])
@@ -140,8 +157,7 @@ class Cluster:
         self.clock = PingClock(sources, base_urls, identity=identity)
         self._start_delivery(base_urls, secrets["delivery-key"])
         self._start_edge()
-        edge_log = self._home / "logs" / "edge.log"
-        wait_for_port(self._children["edge"][1], self._options.edge_port, EDGE_START_SECONDS_MAX, edge_log)
+        await self._wait_for_edge()
         self._options.state.remember_ports(self._ports)
         running = Running(
             pid=os.getpid(),
@@ -156,13 +172,51 @@ class Cluster:
         self._options.state.write_running(running)
         return running
 
-    def _start_servers(self) -> None:
+    async def _start_servers(self) -> None:
+        """Start the servers of our own; a wait runs in a thread, so that a signal is noticed meanwhile."""
+        if not self._options.bootstrap_servers:
+            await self._fetch_kafka()
         if not self._options.owner_dsn:
             self._say("starting Postgres")
-            self.postgres.start()
+            self.postgres.begin()
+            await asyncio.to_thread(self.postgres.wait, self._say)
         if not self._options.bootstrap_servers:
             self._say("starting Apache Kafka")
-            self.kafka.start()
+            self.kafka.begin()
+            await asyncio.to_thread(self.kafka.wait, self._say)
+
+    async def _fetch_kafka(self) -> None:
+        """Download Kafka in a process of its own, which can be stopped; its progress goes to our output."""
+        if not missing_jars():
+            return
+        command = wrapped([sys.executable, "-m", "tools.knative_local.kafka_jars"])
+        environ = {**os.environ, "PYTHONPATH": str(PROJECT)}
+        process = await asyncio.create_subprocess_exec(*command, env=environ, stderr=asyncio.subprocess.PIPE)
+        try:
+            _, problem = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+        if process.returncode:
+            raise ServerFailedError(problem.decode(errors="replace").strip())
+
+    def _must_be_free(self, port: int) -> None:
+        if not is_free(port):
+            raise ServerFailedError(
+                f"Port {port} is in use by {holder_of(port) or 'another program'}. "
+                "Stop that, or choose another port with ZEROCART_EDGE_PORT."
+            )
+
+    async def _wait_for_edge(self) -> None:
+        process, port = self._children["edge"][1], self._options.edge_port
+        await asyncio.to_thread(wait_for_port, "the edge", process, port, self._log("edge"), self._say)
+        if not listens_alone(process.pid, port):  # another cluster started at the same moment
+            raise ServerFailedError(
+                f"Port {port} is shared with another program. Choose another port with ZEROCART_EDGE_PORT."
+            )
+
+    def _log(self, name: str) -> Path:
+        return self._home / "logs" / f"{name}.log"
 
     @property
     def _bootstrap(self) -> str:
@@ -240,7 +294,7 @@ class Cluster:
             "PYTHONPATH": str(PROJECT),
         }
         command = [sys.executable, "-m", "tools.knative_local.delivery"]
-        log = self._home / "logs" / "delivery.log"
+        log = self._log("delivery")
         # when the cluster dies so does Kafka: there is nowhere left to commit to, so there is nothing to wait for
         died = signal.SIGKILL
         self._keep("delivery", lambda: spawn(command, log=log, environ=environ, death_signal=died))
@@ -260,7 +314,7 @@ class Cluster:
         }
         caddy = Path(sys.executable).parent / "caddy"
         command = [str(caddy), "run", "--config", str(self._options.caddyfile), "--adapter", "caddyfile"]
-        self._keep("edge", lambda: spawn(command, log=self._home / "logs" / "edge.log", environ=environ))
+        self._keep("edge", lambda: spawn(command, log=self._log("edge"), environ=environ))
 
     def _keep(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self._children[name] = (start, start())
@@ -286,6 +340,8 @@ class Cluster:
         self._builds = [build for build in self._builds if build.goes_on()]
         for name, (start, process) in list(self._children.items()):
             if process.poll() is not None:
+                if name == "edge" and not is_free(self._options.edge_port):
+                    continue  # it would share the port with whoever took it
                 self._say(f"{name} died: starting it again")
                 self._children[name] = (start, start())
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.knative_local.kafka_jars import kafka_folder, prepare
-from tools.knative_local.process import ServerFailedError, free_port, spawn, stop, wait_for_port
+from tools.knative_local.ports import kept_or_free
+from tools.knative_local.process import Say, ServerFailedError, end_of_log, spawn, stop, wait_for_port
 
 __all__ = ["KafkaServer"]
 
-START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 CLUSTER_ID = "emVyb2NhcnQtbG9jYWwtMQ"
 HEAP = ("-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=96m", "-Xss512k")
@@ -70,7 +70,13 @@ class KafkaServer:
 
     def start(self) -> None:
         """Start and wait until it listens; ServerFailedError if it does not come up."""
-        wait_for_port(self.begin(), self.port, START_SECONDS_MAX, self._log)
+        self.begin()
+        self.wait()
+
+    def wait(self, say: Say = lambda _: None) -> None:
+        """Wait until it listens, as long as it makes progress; ServerFailedError if it ends or stands still."""
+        if self._process is not None:
+            wait_for_port("Apache Kafka", self._process, self.port, self._log, say)
 
     def begin(self) -> subprocess.Popen[bytes]:
         """Start without waiting, formatting the storage the first time."""
@@ -102,9 +108,9 @@ class KafkaServer:
 
     def _configured(self) -> Path:
         ports = self._folder / "ports"
-        if not ports.exists():
-            ports.write_text(f"{free_port()} {free_port()}")
-        port, controller = ports.read_text().split()
+        known = ports.read_text().split() if ports.exists() else ["0", "0"]
+        port, controller = (str(kept_or_free(int(each))) for each in known)
+        ports.write_text(f"{port} {controller}")
         self.port = int(port)
         properties = self._folder / "server.properties"
         properties.write_text(PROPERTIES.format(port=port, controller=controller, data=self._folder / "data"))
@@ -123,7 +129,7 @@ class KafkaServer:
         ]
         process = spawn(command, log=self._log, environ=_environ())
         if process.wait() != 0:
-            raise ServerFailedError(f"the storage of Kafka could not be formatted: see {self._log}")
+            raise ServerFailedError(f"The storage of Apache Kafka could not be formatted{end_of_log(self._log)}")
 
 
 def _java(jars: Sequence[Path]) -> list[str]:

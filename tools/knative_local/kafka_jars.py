@@ -20,7 +20,7 @@ from tools.terminal import progress
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["KAFKA_VERSION", "FetchError", "Jar", "fetch", "kafka_folder", "prepare", "read_jars"]
+__all__ = ["KAFKA_VERSION", "FetchError", "Jar", "fetch", "kafka_folder", "missing_jars", "prepare", "read_jars"]
 
 KAFKA_VERSION = "4.4.0"
 LIST = Path(__file__).with_suffix(".txt")
@@ -73,15 +73,24 @@ def prepare() -> list[Path]:
 
     Two processes may call it at once: the second waits for the first.
     """
-    jars = read_jars(LIST.read_text())
-    folder = kafka_folder() / "jars"
+    folder = _jar_folder()
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder.parent / "lock"):
-        if missing := [jar for jar in jars if not _has(folder, jar)]:
+        if missing := missing_jars():
             total = sum(jar.size for jar in missing)
             with progress(f"fetching Apache Kafka {KAFKA_VERSION} (MB)", round(total / MEGABYTE)) as bar:
                 fetch(missing, folder, lambda done: bar.set(round(done / MEGABYTE)))
-    return sorted(folder / jar.name for jar in jars)
+    return sorted(folder / jar.name for jar in read_jars(LIST.read_text()))
+
+
+def missing_jars() -> Sequence[Jar]:
+    """The jars that are still to be downloaded."""
+    folder = _jar_folder()
+    return [jar for jar in read_jars(LIST.read_text()) if not _has(folder, jar)]
+
+
+def _jar_folder() -> Path:
+    return kafka_folder() / "jars"
 
 
 def fetch(jars: Iterable[Jar], folder: Path, report: Report, repository: str | None = None) -> None:

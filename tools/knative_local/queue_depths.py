@@ -1,18 +1,22 @@
-"""What SQL says about a running system: depths, lags and counts, read as the owner."""
+"""How many events, messages and timers wait in a running system, read from its databases as their owner."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from tools.knative_local.state import Running
 
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["facts_of"]
+__all__ = ["queue_depths"]
 
-LOG_FACTS: Mapping[str, str] = {
+T = TypeVar("T")
+CONNECT_SECONDS_MAX = 5.0
+
+DEPTHS: Mapping[str, str] = {
     "outbox_depth": "SELECT count(*) FROM log.outbox",
     "failures": "SELECT count(*) FROM log.failures",
     "parked": "SELECT count(*) FROM log.failures WHERE parked",
@@ -34,24 +38,60 @@ LAG = """
 """
 
 
-async def facts_of(running: Running) -> dict[str, int | list[str]]:
-    """Each fact by its name; projection_lag is in events, stopped_views has names."""
+async def queue_depths(running: Running) -> dict[str, int | list[str] | None]:
+    """Each depth by its name, None if a database does not tell it; `problems` says why.
+
+    projection_lag is in events; stopped_views has names.
+    """
+    problems: list[str] = []
+    async with _connected("event store", running.owner_dsn, problems) as store:
+        depths = {name: await _asked("event store", store, sql, problems) for name, sql in DEPTHS.items()}
+        async with _connected("read database", running.read_owner_dsn, problems) as read:
+            lag = await _or_none("read database", _lag(store, read), problems) if store and read else None
+            stopped = await _or_none("read database", read.fetch(STOPPED), problems) if read else None
+    return {
+        **depths,
+        "projection_lag": lag,
+        "stopped_views": [str(row[0]) for row in stopped or ()],
+        "problems": list(dict.fromkeys(problems)),
+    }
+
+
+@asynccontextmanager
+async def _connected(name: str, dsn: str, problems: list[str]) -> AsyncGenerator[Connection | None]:
     import asyncpg
 
-    log = await asyncpg.connect(running.owner_dsn)
-    read = await asyncpg.connect(running.read_owner_dsn)
+    connection = await _or_none(name, asyncpg.connect(dsn, timeout=CONNECT_SECONDS_MAX), problems)
     try:
-        facts = {name: int(await log.fetchval(sql)) for name, sql in LOG_FACTS.items()}
-        stopped = [row[0] for row in await read.fetch(STOPPED)]
-        return {**facts, "projection_lag": await _lag(log, read), "stopped_views": stopped}
+        yield connection
     finally:
-        await log.close()
-        await read.close()
+        if connection is not None:
+            await connection.close()
 
 
-async def _lag(log: Connection, read: Connection) -> int:
+async def _asked(name: str, connection: Connection | None, sql: str, problems: list[str]) -> int | None:
+    if connection is None:
+        return None
+    value = await _or_none(name, connection.fetchval(sql), problems)
+    return None if value is None else int(value)
+
+
+async def _or_none(name: str, answer: Awaitable[T], problems: list[str]) -> T | None:
+    """The answer; None, and a problem for people, if the database gives none."""
+    import asyncpg
+
+    try:
+        return await answer
+    except asyncpg.UndefinedTableError as error:
+        problems.append(f"The {name} has no tables yet ({error}): zerocart down, then zerocart up makes them.")
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        problems.append(f"The {name} does not answer: {error or type(error).__name__}")
+    return None
+
+
+async def _lag(store: Connection, read: Connection) -> int:
     checkpoints = await read.fetch(CHECKPOINTS)
     if not checkpoints:
-        return int(await log.fetchval("SELECT count(*) FROM log.events"))
-    lags = [int(await log.fetchval(LAG, row["epoch"], row["transaction_id"], row["position"])) for row in checkpoints]
+        return int(await store.fetchval("SELECT count(*) FROM log.events"))
+    lags = [int(await store.fetchval(LAG, row["epoch"], row["transaction_id"], row["position"])) for row in checkpoints]
     return max(lags)

@@ -1,4 +1,4 @@
-"""What the local cluster remembers between starts, and tells the `zerocart` command: files under `.zerocart/`."""
+"""The state folder of a local cluster, for its owner alone: what it keeps between starts and tells the command."""
 
 from __future__ import annotations
 
@@ -10,11 +10,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["AlreadyRunningError", "Running", "State"]
+__all__ = ["AlreadyRunningError", "Running", "State", "StateFolderError"]
+
+PRIVATE = 0o700
+READABLE = 0o066
+LOCK = "lock"
 
 
 class AlreadyRunningError(Exception):
-    """Another process runs a cluster on this state."""
+    """Another process runs a cluster on this state folder."""
+
+
+class StateFolderError(Exception):
+    """The state folder cannot be used; says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,41 +50,69 @@ class State:
         """The folder that ZEROCART_HOME names, or `.zerocart` here."""
         return cls(Path(os.environ.get("ZEROCART_HOME", ".zerocart")))
 
-    def lock(self) -> int:
-        """Take the folder for this process until it ends; AlreadyRunningError if it is taken."""
-        self.home.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self.home / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    def folder(self, *parts: str) -> Path:
+        """A folder below the state folder, or that itself, made for its owner alone if it is missing."""
+        found = self.home.joinpath(*parts)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            for folder in (self.home, found):
+                folder.mkdir(parents=True, exist_ok=True, mode=PRIVATE)
+        except OSError as error:
+            raise self._unusable(error) from error
+        return found
+
+    def lock(self) -> int:
+        """Take the folder for this process until it ends; AlreadyRunningError if another process has it."""
+        try:
+            fd = os.open(self.folder() / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._unusable(error) from error
+        if not _take(fd):
             os.close(fd)
-            raise AlreadyRunningError(f"a cluster runs on {self.home} already") from error
+            raise AlreadyRunningError(f"A cluster runs on {self.home} already.")
+        if self.home.stat().st_mode & READABLE:
+            self.home.chmod(PRIVATE)  # an older release made it for everybody
+        os.ftruncate(fd, 0)
+        os.write(fd, str(os.getpid()).encode())
         return fd
 
-    def locked(self) -> bool:
-        """Whether a cluster runs on this folder."""
+    def holder(self) -> int | None:
+        """The process whose cluster is up, or starts or stops, on this folder; None if there is none."""
         try:
-            os.close(self.lock())
-        except AlreadyRunningError:
-            return True
-        return False
+            fd = os.open(self.home / LOCK, os.O_RDWR)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable(error) from error
+        try:
+            return None if _take(fd) else int(os.read(fd, 20) or b"0")
+        finally:
+            os.close(fd)
+
+    def locked(self) -> bool:
+        """Whether a cluster is up, starts or stops on this folder."""
+        return self.holder() is not None
 
     def running(self) -> Running | None:
-        """The cluster that is up on this folder, if one is."""
-        if not (self.home / "lock").exists() or not self.locked():
-            return None
+        """The cluster that is up on this folder; None if there is none, or it starts or stops."""
+        holder = self.holder()
         try:
-            return Running(**json.loads((self.home / "running.json").read_text()))
-        except (OSError, ValueError, TypeError):
-            return None  # it is coming up
+            running = Running(**json.loads((self.home / "running.json").read_text()))
+        except (FileNotFoundError, ValueError, TypeError):
+            return None
+        return running if running.pid == holder else None
 
     def write_running(self, running: Running) -> None:
-        """Tell others that the cluster is up."""
+        """Publish the addresses of the cluster that is up."""
         self._write("running.json", json.dumps(asdict(running)))
 
     def forget_running(self) -> None:
-        """Tell others that it is not."""
+        """Withdraw them."""
         (self.home / "running.json").unlink(missing_ok=True)
+
+    def _unusable(self, error: OSError) -> StateFolderError:
+        return StateFolderError(
+            f"The state folder {self.home} cannot be used: {error.strerror}. Set ZEROCART_HOME to another folder."
+        )
 
     def passwords(self, services: Mapping[str, object] | set[str]) -> dict[str, str]:
         """A password for each service's database role, made once."""
@@ -105,8 +141,15 @@ class State:
         return json.loads(file.read_text()) if file.exists() else {}
 
     def _write(self, name: str, text: str) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
-        staging = self.home / f"{name}.new"
+        staging = self.folder() / f"{name}.new"
         staging.touch(mode=0o600)
         staging.write_text(text)
         staging.rename(self.home / name)
+
+
+def _take(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,45 +1,106 @@
-"""The `zerocart` command: each subcommand is a module with `add_arguments` and `run`, imported when asked for."""
+"""The `zerocart` command: each subcommand is a module with `add_arguments` and `run`, imported when it is called."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
 import sys
+import textwrap
+import tomllib
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
+from typing import cast
+
+from tools.knative_local.settings import SETTINGS
 
 __all__ = ["main"]
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("tools.zerocart.up", "start the local cluster"),
-    "down": ("tools.zerocart.down", "stop it"),
-    "status": ("tools.zerocart.status", "what runs, and how deep the queues are"),
-    "costs": ("tools.zerocart.costs", "seconds and transactions per service, day and order"),
-    "events": ("tools.zerocart.events", "what is said on the topic"),
-    "trace": ("tools.zerocart.trace", "the whole life of an order"),
-    "dead-letters": ("tools.zerocart.dead_letters", "what the broker gave up on"),
-    "views": ("tools.zerocart.views", "the versions of the views, and how far each is"),
-    "rebuild": ("tools.zerocart.rebuild", "build a view again from the log, beside the one that serves"),
-    "token": ("tools.zerocart.token", "an access token of the operator, for curl"),
+    "down": ("tools.zerocart.down", "stop the local cluster"),
+    "status": ("tools.zerocart.status", "show the processes and the queues"),
+    "doctor": ("tools.zerocart.doctor", "check this machine and the cluster, and say what to do"),
+    "open": ("tools.zerocart.open", "show the address of the edge, and open it where there is a desktop"),
+    "logs": ("tools.zerocart.logs", "show the log of a service or of a part of the cluster"),
+    "events": ("tools.zerocart.events", "show the events on the topic"),
+    "trace": ("tools.zerocart.trace", "show every event of an order"),
+    "costs": ("tools.zerocart.costs", "show process seconds and transactions per service, day and order"),
+    "resume": ("tools.zerocart.resume", "resume the fulfillment of an order that is stuck"),
+    "dead-letters": ("tools.zerocart.dead_letters", "list, replay or discard events that could not be delivered"),
+    "parked": ("tools.zerocart.parked", "list or replay messages that a service put aside"),
+    "views": ("tools.zerocart.views", "show the versions of the views, and switch, drop, skip or retry one"),
+    "rebuild": ("tools.zerocart.rebuild", "build a view again beside the version that serves"),
+    "token": ("tools.zerocart.token", "print an access token of the operator"),
     "replay": ("tools.importer.command", "place the orders of a file through REST"),
-    "demo": ("tools.demo.command", "real orders through everything, then the books"),
+    "demo": ("tools.demo.command", "place real orders and check the totals"),
 }
+PROJECT = Path(__file__).parent.parent.parent
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one subcommand; exits with its status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    parser = argparse.ArgumentParser(prog="zerocart", description="zerocart on this machine")
+    options = _parser(words).parse_args(words)
+    try:
+        sys.exit(options.run(options))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush fails, too
+        sys.exit(0)
+    except Exception as error:
+        if os.environ.get("ZEROCART_DEBUG"):
+            raise
+        print(f"zerocart {words[0]}: {_reason(error)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="zerocart", description="zerocart on this machine", epilog=_variables(), formatter_class=_Formatter
+    )
+    parser.add_argument("--version", action="version", version=f"zerocart {_version()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (module, summary) in COMMANDS.items():
-        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        subparser = subparsers.add_parser(name, help=summary, description=summary, epilog="")
         if words[:1] == [name]:
             command = import_module(module)
             command.add_arguments(subparser)
             subparser.set_defaults(run=command.run)
-    options = parser.parse_args(words)
+    return parser
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=20, width=shutil.get_terminal_size().columns)
+
+
+def _variables() -> str:
+    width = max(len(setting.name) for setting in SETTINGS) + 4
+    columns = shutil.get_terminal_size().columns
+    lines = [
+        textwrap.fill(f"  {setting.name:<{width - 4}}  {setting.meaning}", columns, subsequent_indent=" " * width)
+        for setting in SETTINGS
+    ]
+    return "\n".join(["environment variables:", *lines])
+
+
+def _version() -> str:
     try:
-        sys.exit(options.run(options))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(0)  # whoever reads has seen enough
+        return str(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
+    except (OSError, ValueError, KeyError):
+        return "unknown"
+
+
+def _reason(error: BaseException) -> str:
+    """An error as one sentence: ours says all itself; another one is named by its kind."""
+    if isinstance(error, BaseExceptionGroup):
+        return _reason(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    ours = type(error).__module__.startswith(("tools.", "services."))
+    return str(error) if ours else f"{type(error).__name__}: {error} (ZEROCART_DEBUG=1 shows more)"

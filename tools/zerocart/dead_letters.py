@@ -1,54 +1,44 @@
-"""`zerocart dead-letters`: what the broker gave up on, through the operations service."""
+"""`zerocart dead-letters`: events that could not be delivered, as the operations service keeps them."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import urllib.request
-from typing import Any
+from urllib.parse import quote
 
-from tools.knative_local.credentials import operator_of
+from tools.knative_local.rest_client import RestClient
 from tools.knative_local.state import State
+from tools.terminal import fit
+from tools.zerocart.cluster import running_cluster
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--replay", metavar="ID", help="hand one in again")
-    parser.add_argument("--discard", metavar="ID", help="give one up")
-    parser.add_argument("--reason", default="", help="why it is given up")
+    """Define the arguments."""
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--replay", metavar="ID", help="publish the event again")
+    which.add_argument("--discard", metavar="ID", help="give the event up")
+    parser.add_argument("--reason", default="discarded by hand", help="why it is given up")
 
 
 def run(options: argparse.Namespace) -> int:
-    """List, replay or discard; 1 if nothing runs."""
+    """List, replay or discard; RefusedError if there is no such dead letter."""
     state = State.from_environment()
-    running = state.running()
-    if running is None:
-        print("it does not run")
-        return 1
-    token = operator_of(state, running.edge_url).token()
-    url = f"{running.edge_url}/dead-letters"
+    edge = RestClient.edge(state, running_cluster(state))
     if options.replay:
-        answer = _call(f"{url}/{options.replay}/replay", token, {})
+        answer = edge.call(f"/dead-letters/{quote(options.replay, safe='')}/replay", {})
     elif options.discard:
-        answer = _call(f"{url}/{options.discard}/discard", token, {"reason": options.reason or "discarded by hand"})
+        answer = edge.call(f"/dead-letters/{quote(options.discard, safe='')}/discard", {"reason": options.reason})
     else:
-        answer = _call(url, token, None)
+        answer = edge.call("/dead-letters")
     if options.json or options.replay or options.discard:
         print(json.dumps(answer, indent=2))
         return 0
     letters = answer["dead_letters"]
     for letter in letters:
-        print(f"{letter['id']}  {letter['type']}  {letter['subject']}  x{letter['deliveries']}  {letter['error_code']}")
+        found = (letter["id"], letter["type"], letter["subject"], f"x{letter['deliveries']}", letter["error_code"])
+        print(fit("  ".join(map(str, found))))
     print(f"{len(letters)} waiting")
     return 0
-
-
-def _call(url: str, token: str, body: dict[str, str] | None) -> Any:
-    data = json.dumps(body).encode() if body is not None else None
-    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-    request = urllib.request.Request(url, data, headers)  # noqa: S310 - loopback, ours
-    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-        return json.load(answer)

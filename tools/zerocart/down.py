@@ -3,44 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import signal
-import sys
 import time
 
+from tools.knative_local.process import ServerFailedError
 from tools.knative_local.state import State
 
 __all__ = ["add_arguments", "run", "take_down"]
 
 STOP_SECONDS_MAX = 90.0
+POLL_SECONDS = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing to say."""
+    """Define the arguments."""
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
 
 
-def run(_: argparse.Namespace) -> int:
-    """Stop; 1 if it does not."""
+def run(options: argparse.Namespace) -> int:
+    """Stop the cluster, also one that is still starting; ServerFailedError if it does not stop."""
     state = State.from_environment()
-    if state.running() is None:
-        print("it does not run")
-        return 0
-    if not take_down(state):
-        print("it did not stop", file=sys.stderr)
-        return 1
-    print("down")
+    stopped = take_down(state)
+    if options.json:
+        print(json.dumps({"stopped": stopped}))
+    else:
+        print("down" if stopped else f"No cluster runs on {state.home}.")
     return 0
 
 
 def take_down(state: State) -> bool:
-    """Stop the cluster on this folder and wait for it; False if it does not stop."""
-    running = state.running()
-    if running is None:
-        return True
-    os.kill(running.pid, signal.SIGTERM)
+    """Stop the cluster on this folder and wait for its end; False if there is none.
+
+    ServerFailedError if it does not stop.
+    """
+    holder = state.holder()
+    if holder is None:
+        return False
     deadline = time.monotonic() + STOP_SECONDS_MAX
-    while state.locked():
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder, signal.SIGTERM)
+    while state.holder() == holder:
         if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
+            log = state.home / "logs" / "cluster.log"
+            raise ServerFailedError(
+                f"The cluster (process {holder}) did not stop within {STOP_SECONDS_MAX:.0f} s: see {log}"
+            )
+        time.sleep(POLL_SECONDS)
     return True

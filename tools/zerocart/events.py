@@ -1,6 +1,6 @@
-"""`zerocart events`: what is said on the topic, one line each."""
+"""`zerocart events`: the events on the topic, one line each."""
 
-# aiokafka comes without types: what crosses this module's borders is typed by hand.
+# aiokafka has no types: what enters this module is typed by hand.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
@@ -11,7 +11,9 @@ import asyncio
 import json
 from typing import Any
 
-from tools.knative_local.state import Running, State
+from tools.knative_local.state import Running
+from tools.terminal import fit
+from tools.zerocart.cluster import running_cluster
 
 __all__ = ["add_arguments", "run"]
 
@@ -19,18 +21,14 @@ IDLE_SECONDS = 1.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
-    parser.add_argument("--follow", action="store_true", help="go on with what comes")
+    """Define the arguments."""
+    parser.add_argument("--follow", action="store_true", help="go on with new events until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="whole events, one JSON object a line")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print from the beginning; 1 if nothing runs."""
-    running = State.from_environment().running()
-    if running is None:
-        print("it does not run")
-        return 1
-    asyncio.run(_print(running, follow=options.follow, as_json=options.json))
+    """Print the events from the beginning of the topic."""
+    asyncio.run(_print(running_cluster(), follow=options.follow, as_json=options.json))
     return 0
 
 
@@ -56,4 +54,4 @@ def _line(record: Any, *, as_json: bool) -> str:
     attributes = {name.removeprefix("ce_"): value.decode() for name, value in record.headers}
     if as_json:
         return json.dumps({**attributes, "data": json.loads(record.value or b"null")})
-    return f"{attributes.get('time', ''):<28} {attributes.get('type', ''):<48} {attributes.get('subject', '')}"
+    return fit(f"{attributes.get('time', ''):<28} {attributes.get('type', ''):<48} {attributes.get('subject', '')}")

@@ -1,4 +1,4 @@
-"""`zerocart rebuild`: builds a view again from the log beside the one that serves, compares the two and switches."""
+"""`zerocart rebuild`: builds a view again beside the version that serves, compares the two and switches."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import json
 from contextlib import ExitStack
 from typing import Any
 
-from tools.knative_local.projection_client import Projection, RefusedError
+from tools.knative_local.rest_client import RefusedError, RestClient
+from tools.knative_local.state import State
 from tools.terminal import progress
+from tools.zerocart.cluster import running_cluster
 
 __all__ = ["add_arguments", "run", "skip_hint"]
 
@@ -16,20 +18,18 @@ WAIT_SECONDS = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
+    """Define the arguments."""
     parser.add_argument("view", metavar="VIEW", help="orders, stock, customers ...: `zerocart views` lists them")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--json", action="store_true", help="the new version as JSON")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--always", action="store_true", help="switch even if the new rows differ from those that serve")
     when.add_argument("--wait", action="store_true", help="do not switch: `zerocart views VIEW --switch N` does")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Build, showing how far it is; 1 if nothing runs, it was refused, or the rows differ."""
-    projection = Projection.running()
-    if projection is None:
-        print(json.dumps({"detail": "it does not run"}) if options.json else "it does not run")
-        return 1
+    """Build with progress; 1 if that is refused, an event stops it, or the rows differ."""
+    state = State.from_environment()
+    projection = RestClient.projection(state, running_cluster(state))
     then = "switch" if options.always else "wait" if options.wait else "switch_if_equal"
     try:
         return _follow(projection, options.view, then, quiet=options.json)
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
 
 
-def _follow(projection: Projection, view: str, then: str, *, quiet: bool) -> int:
+def _follow(projection: RestClient, view: str, then: str, *, quiet: bool) -> int:
     begun = _newest(projection.call_patiently(f"/{view}/rebuild", {"then": then}))
     number, total = begun["version"], begun["events_behind"]
     with ExitStack() as stack:
@@ -68,7 +68,7 @@ def _newest(shown: dict[str, Any]) -> dict[str, Any]:
 def _numbered(shown: dict[str, Any], number: int) -> dict[str, Any]:
     found = next((each for each in shown["versions"] if each["version"] == number), None)
     if found is None:
-        raise RefusedError(f"version {number} was dropped meanwhile")
+        raise RefusedError(f"Version {number} was dropped meanwhile.")
     return found
 
 
@@ -82,13 +82,17 @@ def _ended(version: dict[str, Any], then: str, *, quiet: bool) -> int:
         compared: dict[str, Any] = version["compared"] or {}
         for table, found in compared.items():
             print(f"{table:<20}{_difference(found)}")
-        done = "serves" if version["state"] == "serving" else f"is level and waits; version {version['version']}"
+        done = (
+            "serves"
+            if version["state"] == "serving"
+            else f"has read every event and waits; version {version['version']}"
+        )
         print(f"{version['view']}: the new version {done}")
     return 0 if version["state"] == "serving" or (then == "wait" and not version["stopped_at"]) else 1
 
 
 def skip_hint(version: dict[str, Any]) -> str:
-    """What can be done about an event that stopped a version."""
+    """The next step after an event stopped a version."""
     where = f"zerocart views {version['view']}"
     return f"`{where} --retry` after a mended release, or `{where} --skip {version['stopped_at']} --reason WHY`"
 
@@ -101,7 +105,7 @@ def _difference(found: Any) -> str:
     if not isinstance(found, dict):
         return str(found)
     if _is_same(found):
-        return "row by row the same"
+        return "the same, row by row"
     counts: dict[str, Any] = found  # pyright: ignore[reportUnknownVariableType] - it came from JSON
     numbers = f"{counts['different']} differ, {counts['only_old']} only before, {counts['only_new']} only now"
     return f"{numbers}, such as {', '.join(counts['examples'])}"

@@ -1,32 +1,32 @@
-"""`zerocart status`: what runs, and how deep the queues are."""
+"""`zerocart status`: the processes of the services, and how many events and messages wait."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
-import sys
-import urllib.request
 from typing import Any
 
-from tools.knative_local.queue_depths import facts_of
-from tools.knative_local.state import Running, State
+from tools.knative_local.queue_depths import queue_depths
+from tools.knative_local.rest_client import cluster_status
+from tools.terminal import bold, fit, red, say, yellow
+from tools.zerocart.cluster import running_cluster
 
-__all__ = ["add_arguments", "cluster_status", "run"]
+__all__ = ["add_arguments", "run"]
+
+DEPTHS = ("events", "outbox_depth", "projection_lag", "dead_letters", "parked", "pending_timers")
+TO_LOOK_AT = {"dead_letters": "zerocart dead-letters", "parked": "zerocart parked"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
-    parser.add_argument("--json", action="store_true", help="for programs")
+    """Define the arguments."""
+    parser.add_argument("--json", action="store_true", help="the same as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it; 1 if nothing runs."""
-    running = State.from_environment().running()
-    if running is None:
-        print("{}" if options.json else "it does not run")
-        return 1
-    status = {**cluster_status(running), **asyncio.run(facts_of(running))}
+    """Print the status; what a database does not tell is left out with the reason."""
+    running = running_cluster()
+    status = {**cluster_status(running), **asyncio.run(queue_depths(running))}
     if options.json:
         print(json.dumps(status, indent=2))
     else:
@@ -34,22 +34,22 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def cluster_status(running: Running) -> dict[str, Any]:
-    """What the cluster says of itself, without asking the database."""
-    with urllib.request.urlopen(f"{running.control_url}/status", timeout=5) as answer:  # noqa: S310 - loopback, ours
-        return json.load(answer)
-
-
 def _print(status: dict[str, Any]) -> None:
-    out = sys.stdout.write
-    out(f"edge {status['edge_url']}\n\n{'service':<15}{'processes':>10}{'starts':>8}{'crashes':>9}{'cold start':>12}\n")
+    say(f"edge {status['edge_url']}\n")
+    say(bold(fit(f"{'service':<15}{'processes':>10}{'starts':>8}{'crashes':>9}{'cold start':>12}")))
     for name, service in status["services"].items():
         cold = service["last_cold_start_ms"]
         shown = f"{cold} ms" if cold is not None else "-"
-        out(f"{name:<15}{service['processes']:>10}{service['starts']:>8}{service['crashes']:>9}{shown:>12}\n")
-    out("\n")
-    for name in ("events", "outbox_depth", "projection_lag", "dead_letters", "parked", "pending_timers"):
-        out(f"{name.replace('_', ' '):<18}{status[name]:>10}\n")
-    out(f"{'mails':<18}{status['mails']['kept']:>10}\n")
+        crashes = f"{service['crashes']:>9}"
+        line = f"{name:<15}{service['processes']:>10}{service['starts']:>8}"
+        say(f"{line}{red(crashes) if service['crashes'] else crashes}{shown:>12}")
+    say()
+    for name in DEPTHS:
+        depth = status[name]
+        line = f"{name.replace('_', ' '):<18}{'-' if depth is None else depth:>10}"
+        say(yellow(f"{line}  look at: {TO_LOOK_AT[name]}") if depth and name in TO_LOOK_AT else line)
+    say(f"{'mails':<18}{status['mails']['kept']:>10}")
     for view in status["stopped_views"]:
-        out(f"an event has stopped the view {view}: zerocart views\n")
+        say(yellow(f"an event stopped the view {view}: zerocart views"))
+    for problem in status["problems"]:
+        say(red(problem))

@@ -6,20 +6,17 @@ import argparse
 
 from tools.knative_local.credentials import operator_of
 from tools.knative_local.state import State
+from tools.zerocart.cluster import running_cluster
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing to say."""
+    """Define no argument."""
 
 
 def run(_: argparse.Namespace) -> int:
-    """Print the token; 1 if nothing runs."""
+    """Print the token."""
     state = State.from_environment()
-    running = state.running()
-    if running is None:
-        print("it does not run")
-        return 1
-    print(operator_of(state, running.edge_url).token())
+    print(operator_of(state, running_cluster(state).edge_url).token())
     return 0

@@ -1,35 +1,38 @@
-"""`zerocart trace ORDER`: everything that happened because of an order, in the order of the log."""
+"""`zerocart trace ORDER`: every event that an order caused, in the order of the event store."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tools.knative_local.state import Running, State
+from tools.knative_local.state import Running
+from tools.terminal import fit
+from tools.zerocart.cluster import running_cluster
 
-__all__ = ["Happening", "add_arguments", "as_text", "run"]
+__all__ = ["TracedEvent", "add_arguments", "as_text", "run"]
 
 QUERY = """
     SELECT service, stream, version, type, time, data, meta FROM log.events
     WHERE meta->>'correlationid' = $1 OR meta->>'partitionkey' = $1
     ORDER BY epoch, transaction_id, position
 """
-GIST = (
+SHOWN_FIELDS = (
     "source", "number", "status", "step", "attempt", "undo", "success", "error_code", "error", "reason", "cause",
     "total", "amount", "transaction_id", "reservation_id", "tracking_number", "parcels", "mailed", "due_at", "kind",
 )  # fmt: skip
-"""What is worth showing of an event; none of it is personal."""
+"""The fields of an event that a line shows; none of them is personal."""
 INDENT_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
-    """One event of the trace."""
+class TracedEvent:
+    """One event, and the id of the event that caused it."""
 
     id: str
     service: str
@@ -40,27 +43,23 @@ class Happening:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
-    parser.add_argument("order", help="an order's id")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    """Define the arguments."""
+    parser.add_argument("order", help="the id of the order")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print it; 1 if nothing runs or nothing is known of the order."""
-    running = State.from_environment().running()
-    if running is None:
-        print("it does not run")
+    """Print the events; 1 if there are none."""
+    traced = asyncio.run(_read(running_cluster(), options.order))
+    if not traced:
+        print(f"There is no event of {options.order}.", file=sys.stderr)
         return 1
-    happenings = asyncio.run(_read(running, options.order))
-    if not happenings:
-        print(f"nothing is known of {options.order}")
-        return 1
-    for line in _as_json(happenings) if options.json else as_text(options.order, happenings):
+    for line in _as_json(traced) if options.json else map(fit, as_text(options.order, traced)):
         print(line)
     return 0
 
 
-async def _read(running: Running, order: str) -> list[Happening]:
+async def _read(running: Running, order: str) -> list[TracedEvent]:
     import asyncpg
 
     connection = await asyncpg.connect(running.owner_dsn)
@@ -68,12 +67,12 @@ async def _read(running: Running, order: str) -> list[Happening]:
         rows = await connection.fetch(QUERY, order)
     finally:
         await connection.close()
-    return [_happening(row) for row in rows]
+    return [_traced(row) for row in rows]
 
 
-def _happening(row: Any) -> Happening:
+def _traced(row: Any) -> TracedEvent:
     meta = json.loads(row["meta"])
-    return Happening(
+    return TracedEvent(
         id=f"{row['stream']}:{row['version']}",
         service=row["service"],
         type=row["type"],
@@ -83,30 +82,30 @@ def _happening(row: Any) -> Happening:
     )
 
 
-def _as_json(happenings: Sequence[Happening]) -> list[str]:
+def _as_json(traced: Sequence[TracedEvent]) -> list[str]:
     return [
         json.dumps({"id": h.id, "service": h.service, "type": h.type, "time": h.time.isoformat(), "data": h.data})
-        for h in happenings
+        for h in traced
     ]
 
 
-def as_text(order: str, happenings: Sequence[Happening]) -> list[str]:
+def as_text(order: str, traced: Sequence[TracedEvent]) -> list[str]:
     """The lines of a trace that has at least one event."""
-    start = happenings[0].time
+    start = traced[0].time
     depths: dict[str, int] = {}
     lines = [f"order {order}, from {start:%Y-%m-%d %H:%M:%S.%f} UTC", ""]
-    for happening in happenings:
-        depth = depths[happening.id] = min(depths.get(happening.caused_by, -1) + 1, INDENT_MAX)
-        offset = (happening.time - start).total_seconds()
-        what = happening.type.split(".", 2)[2].removesuffix(".v1")
-        lines.append(f"{offset:+9.3f} s  {happening.service:<14}{'  ' * depth}{what}  {_gist(happening.data)}".rstrip())
-    took = (happenings[-1].time - start).total_seconds()
-    return [*lines, "", f"{len(happenings)} {'event' if len(happenings) == 1 else 'events'} in {took:.3f} s"]
+    for event in traced:
+        depth = depths[event.id] = min(depths.get(event.caused_by, -1) + 1, INDENT_MAX)
+        offset = (event.time - start).total_seconds()
+        name = event.type.split(".", 2)[2].removesuffix(".v1")
+        lines.append(f"{offset:+9.3f} s  {event.service:<14}{'  ' * depth}{name}  {_fields(event.data)}".rstrip())
+    took = (traced[-1].time - start).total_seconds()
+    return [*lines, "", f"{len(traced)} {'event' if len(traced) == 1 else 'events'} in {took:.3f} s"]
 
 
-def _gist(data: Mapping[str, Any]) -> str:
+def _fields(data: Mapping[str, Any]) -> str:
     parts: list[str] = []
-    for name in GIST:
+    for name in SHOWN_FIELDS:
         value = data.get(name)
         if value in (None, False) or (name == "attempt" and value == 1):
             continue

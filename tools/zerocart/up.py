@@ -4,78 +4,126 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tools.knative_local.cluster import Cluster, Options
-from tools.knative_local.manifests import UnsupportedManifestError
-from tools.knative_local.process import ServerFailedError
-from tools.knative_local.state import AlreadyRunningError, Running
+from tools.knative_local.process import START_SECONDS, ServerFailedError, end_of_log
+from tools.knative_local.settings import seconds
+from tools.knative_local.state import Running
+from tools.terminal import say
 
 __all__ = ["add_arguments", "detach", "run"]
 
-READY_SECONDS_MAX = 180.0
+POLL_SECONDS = 0.1
+STOP_SECONDS_MAX = 90.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
+    """Define the arguments."""
     parser.add_argument("--detach", action="store_true", help="return when it is up, and leave it running")
+    parser.add_argument("--json", action="store_true", help="with --detach: the addresses as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start; 1 if it does not come up or is up already."""
+    """Start the cluster; ServerFailedError if it does not start."""
     settings = Options.from_environment()
-    if running := settings.state.running():
-        print(f"it runs already: {running.edge_url}")
-        return 0
-    try:
-        if options.detach:
-            running = detach(settings)
-            print(f"up: {running.edge_url}")
-        else:
-            asyncio.run(Cluster(settings, _say).run(_ready))
-    except (AlreadyRunningError, ServerFailedError, UnsupportedManifestError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    tell = _to_stderr if options.json else say
+    running = settings.state.running()
+    if running is not None:
+        tell(f"The cluster on {settings.state.home} is up already: {running.edge_url}")
+    elif options.detach:
+        running = detach(settings, tell)
+        tell(f"up: {running.edge_url}")
+    else:
+        asyncio.run(Cluster(settings, say).run(_ready))
+    if options.json and running is not None:
+        print(json.dumps({"edge_url": running.edge_url, "pid": running.pid}))
     return 0
 
 
-def detach(settings: Options) -> Running:
-    """Start a cluster in the background and wait until it is up; ServerFailedError if it does not come up."""
-    log = settings.state.home / "logs" / "cluster.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    print("starting the local cluster", flush=True)
+def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:
+    """Start a cluster in the background and wait until it is up, showing what it does.
+
+    ServerFailedError if it does not start. On Ctrl-C the cluster is stopped before this returns.
+    """
+    limit = seconds("ZEROCART_START_SECONDS", START_SECONDS) * 2  # the cluster itself gives up first, with a reason
+    log = settings.state.folder("logs") / "cluster.log"
+    log.touch(mode=0o600)
+    tell("starting the local cluster")
     with log.open("ab") as output:
+        start = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-c", "from tools.zerocart.cli import main; main(['up'])"],
+            [sys.executable, "-m", "tools.zerocart", "up"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
     try:
-        return _await(settings, process, log)
-    except BaseException:  # Ctrl-C too: what nobody waits for any more would be left behind
-        process.terminate()
+        return _wait(settings, process, _Tail(log, start, tell), limit)
+    except BaseException:  # on Ctrl-C, too: nobody waits for the cluster any more
+        if process.poll() is None:
+            tell("stopping what was started")
+            process.terminate()
+            process.wait(STOP_SECONDS_MAX)
         raise
 
 
-def _await(settings: Options, process: subprocess.Popen[bytes], log: Path) -> Running:
-    deadline = time.monotonic() + READY_SECONDS_MAX
-    while time.monotonic() < deadline:
-        if (running := settings.state.running()) is not None and running.pid == process.pid:
+def _wait(settings: Options, process: subprocess.Popen[bytes], tail: _Tail, limit: float) -> Running:
+    while True:
+        running = settings.state.running()
+        if running is not None and running.pid == process.pid:
             return running
         if process.poll() is not None:
-            raise ServerFailedError(f"the cluster did not come up: see {log}\n{log.read_text()[-1000:]}")
-        time.sleep(0.1)
-    raise ServerFailedError(f"the cluster did not come up within {READY_SECONDS_MAX:.0f} s: see {log}")
+            raise ServerFailedError(tail.reason())
+        tail.show()
+        if tail.idle_seconds() > limit:
+            raise ServerFailedError(f"The cluster made no progress for {limit:.0f} s{end_of_log(tail.log)}")
+        time.sleep(POLL_SECONDS)
 
 
-def _say(line: str) -> None:
-    print(line, flush=True)
+class _Tail:
+    """Shows what a starting cluster writes to its log."""
+
+    def __init__(self, log: Path, start: int, tell: Callable[[str], None]) -> None:
+        self.log = log
+        self._place = start
+        self._tell = tell
+        self._last = time.monotonic()
+
+    def show(self) -> None:
+        """Tell the new lines."""
+        for line in self._new():
+            self._tell(f"  {line}")
+
+    def reason(self) -> str:
+        """Why the cluster ended: the last line that it wrote, and the path of its log."""
+        self.show()
+        return f"The cluster did not start: the reason is above, and in {self.log}."
+
+    def idle_seconds(self) -> float:
+        """How long nothing was written."""
+        return time.monotonic() - self._last
+
+    def _new(self) -> list[str]:
+        with self.log.open("rb") as file:
+            file.seek(self._place)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._place += len(whole) + len(newline)
+        lines = whole.decode(errors="replace").splitlines() if newline else []
+        if lines:
+            self._last = time.monotonic()
+        return lines
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _ready(running: Running) -> None:
-    print(f"up: {running.edge_url} (Ctrl-C stops it)", flush=True)
+    say(f"up: {running.edge_url} (Ctrl-C stops it)")

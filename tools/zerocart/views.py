@@ -1,4 +1,4 @@
-"""`zerocart views`: the versions of the views, how far each is, and what stopped one."""
+"""`zerocart views`: the versions of the views, how many events each is behind, and the event that stopped one."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ import json
 import sys
 from typing import Any
 
-from tools.knative_local.projection_client import Projection, RefusedError
+from tools.knative_local.rest_client import RefusedError, RestClient
+from tools.knative_local.state import State
+from tools.zerocart.cluster import running_cluster
 from tools.zerocart.rebuild import skip_hint
 
 __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
-    parser.add_argument("view", metavar="VIEW", nargs="?", help="one of them")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    """Define the arguments."""
+    parser.add_argument("view", metavar="VIEW", nargs="?", help="only this view")
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--switch", metavar="N", type=int, help="make version N serve once it is level")
-    what.add_argument("--drop", metavar="N", type=int, help="drop version N, which must not serve")
-    what.add_argument("--skip", metavar="POSITION", help="do without the event that stopped the view")
-    what.add_argument("--retry", action="store_true", help="try again what stopped the view")
+    what.add_argument("--switch", metavar="N", type=int, help="let version N serve when it has read every event")
+    what.add_argument("--drop", metavar="N", type=int, help="drop version N, which must not be the one that serves")
+    what.add_argument("--skip", metavar="POSITION", help="skip the event that stopped the view")
+    what.add_argument("--retry", action="store_true", help="apply the event that stopped the view again")
     parser.add_argument("--reason", default="", help="why the event is skipped")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show or change; 1 if nothing runs or it was refused."""
-    projection = Projection.running()
-    if projection is None:
-        print(json.dumps({"detail": "it does not run"}) if options.json else "it does not run")
-        return 1
+    """Show or change versions; 1 if that is refused."""
+    state = State.from_environment()
+    projection = RestClient.projection(state, running_cluster(state))
     try:
-        shown = _asked(projection, options)
+        shown = _answer(projection, options)
     except RefusedError as error:
         print(json.dumps(error.problem, indent=2) if options.json else error)
         return 1
@@ -43,12 +43,12 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(projection: Projection, options: argparse.Namespace) -> dict[str, Any]:
+def _answer(projection: RestClient, options: argparse.Namespace) -> dict[str, Any]:
     view = f"/{options.view}" if options.view else ""
     if not view and (options.switch or options.drop or options.skip or options.retry):
-        raise RefusedError("name the view")
+        raise RefusedError("Name the view: zerocart views VIEW --switch N")
     if options.skip and not options.reason.strip():
-        raise RefusedError("say why: --reason WHY is kept with your name")
+        raise RefusedError("Give a reason: --reason WHY is kept with your name.")
     if options.switch:
         return projection.call(f"{view}/switch", {"version": options.switch})
     if options.drop:
@@ -67,7 +67,7 @@ def _print(shown: dict[str, Any]) -> None:
         name, number, revision = each["view"], each["version"], each["revision"]
         out(f"{name:<12}{number:>8}{revision:>10}  {each['state']:<10}{each['events_behind']:>14}\n")
         if each["stopped_at"]:
-            out(f"  stopped since {each['stopped_since']} at {each['stopped_at']}: {each['stopped_by']}\n")
+            out(f"  stopped at {each['stopped_at']} since {each['stopped_since']}: {each['stopped_by']}\n")
             out(f"  {skip_hint(each)}\n")
     for each in shown["skipped"]:
-        out(f"{each['view']} does without {each['position']} ({each['skipped_by']}: {each['reason']})\n")
+        out(f"{each['view']} skips {each['position']} ({each['skipped_by']}: {each['reason']})\n")

@@ -72,6 +72,7 @@ class AIOKafkaConsumer:
         client_id: str = ...,
         group_id: str | None = ...,
         fetch_max_wait_ms: int = ...,
+        metadata_max_age_ms: int = ...,
         fetch_max_bytes: int = ...,
         max_partition_fetch_bytes: int = ...,
         request_timeout_ms: int = ...,

@@ -7,6 +7,7 @@ again: so it neither stops its neighbours nor makes the dispatcher's memory grow
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ __all__ = ["Dispatcher"]
 
 COMMIT_SECONDS = 5.0
 DRAIN_SECONDS_MAX = 20.0
+WATCH_SECONDS = 5.0
 PATIENCE_SECONDS = 0.1
 """How long one Trigger may hold up the others before it leaves the shared reading."""
 AGAIN_SECONDS = 1.0
@@ -37,16 +39,21 @@ class Dispatcher:
         *,
         commit_seconds: float = COMMIT_SECONDS,
         drain_seconds_max: float = DRAIN_SECONDS_MAX,
+        watch_seconds: float = WATCH_SECONDS,
     ) -> None:
         self._topic = topic
         self._routes = routes
         self._commit_seconds = commit_seconds
         self._drain_seconds_max = drain_seconds_max
+        self._watch_seconds = watch_seconds
         self._lanes: list[TriggerWorker] = []
         self._shared: set[TriggerWorker] = set()
         self._positions: dict[int, int] = {}
+        self._rewound: set[int] = set()
+        self._look = asyncio.Event()
         self._committed: dict[TriggerWorker, Mapping[int, int]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._readings: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Connect and begin to deliver, each Trigger from where it was."""
@@ -56,16 +63,13 @@ class Dispatcher:
             lane = TriggerWorker(route, positions, self._produce)
             self._lanes.append(lane)
             self._committed[lane] = lane.low_water()
-        self._shared = set(self._lanes)
-        self._positions = _lowest(self._lanes)
-        self._spawn(self._read_shared)
-        self._spawn(self._commit_regularly)
+        self._read_on()
+        self._spawn(self._commit_regularly, self._tasks)
+        self._spawn(self._watch_topic, self._tasks)
 
     async def stop(self) -> None:
         """Finish what is being sent, commit, disconnect."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancelled(self._tasks | self._readings)
         await asyncio.gather(*(lane.stop(self._drain_seconds_max) for lane in self._lanes))
         try:
             await self.commit()
@@ -95,10 +99,10 @@ class Dispatcher:
     async def _produce(self, event: Event) -> None:
         await self._topic.produce(*record_parts(event))
 
-    def _spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+    def _spawn(self, work: Callable[[], Awaitable[None]], tasks: set[asyncio.Task[None]]) -> None:
         task = asyncio.create_task(self._persistently(work))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _persistently(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -110,6 +114,42 @@ class Dispatcher:
             else:
                 return
 
+    def _read_on(self) -> None:
+        """Let all Triggers share one reader, from the lowest of their positions."""
+        self._shared = set(self._lanes)
+        self._positions = _lowest(self._lanes)
+        self._spawn(self._read_shared, self._readings)
+
+    async def _watch_topic(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._watch_seconds):
+                    await self._look.wait()
+            self._look.clear()
+            await self._look_at_topic()
+
+    async def _look_at_topic(self) -> None:
+        """Follow a topic that got new partitions, or was deleted and made again."""
+        before = [lane.positions() for lane in self._lanes]  # asked first: they grow while the topic is asked
+        bounds = await self._topic.bounds()
+        if not bounds:
+            return  # deleted, and not made again yet
+        replaced = {
+            number
+            for number, (_, end) in bounds.items()
+            if number in self._rewound or any(positions.get(number, 0) > end for positions in before)
+        }
+        if not replaced and all(positions.keys() == bounds.keys() for positions in before):
+            return
+        log.warning("the topic has changed: partitions %s, replaced %s", sorted(bounds), sorted(replaced))
+        await _cancelled(self._readings)
+        for lane in self._lanes:
+            known = {number: place for number, place in lane.positions().items() if number not in replaced}
+            lane.follow({number: known.get(number, first) for number, (first, _) in bounds.items()})
+        self._rewound.clear()
+        self._topic.follow(bounds)
+        self._read_on()
+
     async def _read_shared(self) -> None:
         reader = await self._topic.reader(self._positions)
         try:
@@ -120,6 +160,10 @@ class Dispatcher:
 
     async def _share(self, reader: Reader) -> None:
         for record in await reader.read():
+            if record.offset < self._positions[record.partition]:  # the reader began again: another topic of this name
+                self._rewound.add(record.partition)
+                self._look.set()
+                continue
             taken = read(record)
             for lane in tuple(self._shared):
                 lane.take(taken)
@@ -144,11 +188,11 @@ class Dispatcher:
         async def read_alone() -> None:
             await self._read_alone(lane)
 
-        self._spawn(read_alone)
+        self._spawn(read_alone, self._readings)
 
     async def _read_alone(self, lane: TriggerWorker) -> None:
         await lane.room.wait()
-        reader = await self._topic.reader({number: offsets.position for number, offsets in lane.offsets.items()})
+        reader = await self._topic.reader(lane.positions())
         try:
             while not self._is_level(lane):
                 for record in await reader.read():
@@ -169,6 +213,13 @@ class Dispatcher:
         while True:
             await asyncio.sleep(self._commit_seconds)
             await self.commit()
+
+
+async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
+    found = tuple(tasks)
+    for task in found:
+        task.cancel()
+    await asyncio.gather(*found, return_exceptions=True)
 
 
 def _lowest(lanes: Sequence[TriggerWorker]) -> dict[int, int]:

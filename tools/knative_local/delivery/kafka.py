@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Protocol, cast
 
 from tools.knative_local.delivery.events import Record
-from tools.knative_local.delivery.topic import Reader
+from tools.knative_local.delivery.topic import Bounds, Reader
 
 __all__ = ["KafkaTopic", "TopicMissingError"]
 
@@ -18,6 +18,9 @@ that was drained meanwhile gets nothing. New records end the wait at once for th
 PARTITION_FETCH_BYTES_MAX = 262_144
 READ_RECORDS_MAX = 2_000
 MESSAGE_BYTES_MAX = 1_000_000
+METADATA_SECONDS_MAX = 5.0
+"""After which a new partition, or a topic that was made again, is known."""
+BOUNDS_SECONDS_MAX = 30.0
 
 
 class TopicMissingError(Exception):
@@ -46,7 +49,9 @@ class _Consumer(Protocol):  # what is used of aiokafka, which has no types of it
     def highwater(self, partition: _Partition) -> int | None: ...
     async def committed(self, partition: _Partition) -> int | None: ...
     async def commit(self, offsets: Mapping[_Partition, int]) -> None: ...
+    def partitions_for_topic(self, topic: str) -> Set[int] | None: ...
     async def beginning_offsets(self, partitions: Sequence[_Partition]) -> Mapping[_Partition, int]: ...
+    async def end_offsets(self, partitions: Sequence[_Partition]) -> Mapping[_Partition, int]: ...
     async def getmany(self, *, timeout_ms: int, max_records: int) -> Mapping[_Partition, Sequence[_Message]]: ...
 
 
@@ -70,6 +75,7 @@ class KafkaTopic:
         self._producer: _Producer | None = None
         self._producer_starting = asyncio.Lock()
         self._ends: dict[int, int] = {}
+        self._watcher: _Consumer | None = None
 
     async def start(self, groups: Sequence[str]) -> None:
         """Connect one consumer per group; TopicMissingError if there is no such topic."""
@@ -82,20 +88,35 @@ class KafkaTopic:
         """Close all connections."""
         for reader in list(self._readers):
             await reader.close()
-        await asyncio.gather(*(consumer.stop() for consumer in self._groups.values()))
+        consumers = (*self._groups.values(), *([self._watcher] if self._watcher else []))
+        await asyncio.gather(*(consumer.stop() for consumer in consumers))
         if self._producer is not None:
             await self._producer.stop()
 
     async def positions(self, group: str) -> Mapping[int, int]:
-        """What the group committed, else the beginning."""
+        """What the group committed, as far as the topic has it, else the beginning."""
         consumer = self._groups[group]
-        beginnings = await consumer.beginning_offsets(self._partitions)
-        found: dict[int, int] = {}
-        for partition in self._partitions:
-            committed = await consumer.committed(partition)
-            # below the beginning: the topic's retention was faster than the group
-            found[partition.partition] = max(committed or 0, beginnings[partition])
-        return found
+        bounds = await self._bounds_of(consumer, self._partitions)
+        return {
+            partition.partition: bounds[partition.partition].place(await consumer.committed(partition) or 0)
+            for partition in self._partitions
+        }
+
+    async def bounds(self) -> Mapping[int, Bounds]:
+        """The partitions of the latest metadata, which is METADATA_SECONDS_MAX old at most."""
+        if self._watcher is None:
+            self._watcher = await self._assigned(None)
+        partitions = _partitions(self._topic, self._watcher.partitions_for_topic(self._topic) or ())
+        async with asyncio.timeout(BOUNDS_SECONDS_MAX):  # it waits for ever for a partition that is just deleted
+            return await self._bounds_of(self._watcher, partitions)
+
+    def follow(self, partitions: Iterable[int]) -> None:
+        """Assign these partitions to every group; what was read of other ones is forgotten."""
+        self._partitions = _partitions(self._topic, partitions)
+        self._ends.clear()
+        for consumer in (*self._groups.values(), *([self._watcher] if self._watcher else [])):
+            consumer.assign(self._partitions)
+            consumer.pause(*self._partitions)
 
     async def commit(self, group: str, offsets: Mapping[int, int]) -> None:
         """Commit a group's offsets."""
@@ -133,11 +154,15 @@ class KafkaTopic:
             raise TopicMissingError(f"there is no topic {self._topic}")
         return partitions
 
-    async def _assigned(self, group: str) -> _Consumer:
+    async def _bounds_of(self, consumer: _Consumer, partitions: Sequence[_Partition]) -> Mapping[int, Bounds]:
+        first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+        return {each.partition: Bounds(first[each], end[each]) for each in partitions}
+
+    async def _assigned(self, group: str | None) -> _Consumer:
         consumer = self._new_consumer(group)
         await consumer.start()
         consumer.assign(self._partitions)
-        consumer.pause(*self._partitions)  # before it ever fetches: it is there for the offsets only
+        consumer.pause(*self._partitions)  # before it ever fetches: it is there for offsets and metadata only
         return consumer
 
     def _new_consumer(self, group: str | None, *topics: str) -> _Consumer:
@@ -150,6 +175,7 @@ class KafkaTopic:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
+            metadata_max_age_ms=int(METADATA_SECONDS_MAX * 1000),
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
         )
         return cast("_Consumer", consumer)
@@ -189,3 +215,9 @@ class _KafkaReader:
         """Disconnect."""
         self._owner.discard(self)
         await self._consumer.stop()
+
+
+def _partitions(topic: str, numbers: Iterable[int]) -> Sequence[_Partition]:
+    from aiokafka import TopicPartition
+
+    return [cast("_Partition", TopicPartition(topic, number)) for number in sorted(numbers)]

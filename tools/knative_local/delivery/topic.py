@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from tools.knative_local.delivery.events import Record
 
-__all__ = ["MemoryTopic", "Reader", "Topic"]
+__all__ = ["Bounds", "MemoryTopic", "Reader", "Topic"]
 
 
 class Reader(Protocol):
@@ -21,6 +21,21 @@ class Reader(Protocol):
     async def close(self) -> None:
         """Stop reading."""
         ...
+
+
+class Bounds(NamedTuple):
+    """The first offset that a partition still has, and the one that its next record gets."""
+
+    first: int
+    end: int
+
+    def place(self, offset: int) -> int:
+        """Where a group goes on that was at `offset`.
+
+        Below the first: the topic's retention was faster than the group. Above the end: the topic was deleted and made
+        again, so nothing of it was delivered yet.
+        """
+        return self.first if offset > self.end else max(offset, self.first)
 
 
 class Topic(Protocol):
@@ -52,6 +67,14 @@ class Topic(Protocol):
 
     def ends(self) -> Mapping[int, int]:
         """The end of each partition as far as it is known without asking."""
+        ...
+
+    async def bounds(self) -> Mapping[int, Bounds]:
+        """The partitions that exist now; none while there is no topic."""
+        ...
+
+    def follow(self, partitions: Iterable[int]) -> None:
+        """Read and commit these partitions from now on."""
         ...
 
 
@@ -93,6 +116,13 @@ class MemoryTopic:
     def ends(self) -> Mapping[int, int]:
         """The end of the partition."""
         return {0: len(self.records)}
+
+    async def bounds(self) -> Mapping[int, Bounds]:
+        """The partition, from its first record."""
+        return {0: Bounds(0, len(self.records))}
+
+    def follow(self, partitions: Iterable[int]) -> None:
+        """There is one partition, and no more."""
 
     async def from_offset(self, offset: int) -> Sequence[Record]:
         """The records from an offset on, waiting until there are some."""

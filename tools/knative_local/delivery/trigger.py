@@ -103,7 +103,7 @@ class TriggerWorker:
         self._produce = produce
         self._passes = compile_filters(route.filters)
         self._stopping = asyncio.Event()
-        self._waiting: deque[tuple[Record, Event]] = deque()
+        self._waiting: deque[tuple[Record, Event, Offsets]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._subscriber = self._target(route.subscriber_url, route.identify)
         self._sink = self._target(route.dead_letter_url, route.identify_to_sink) if route.dead_letter_url else None
@@ -117,18 +117,31 @@ class TriggerWorker:
         """The offsets to commit."""
         return {partition: offsets.low_water for partition, offsets in self.offsets.items()}
 
+    def positions(self) -> dict[int, int]:
+        """The offset of each partition that is taken next."""
+        return {partition: offsets.position for partition, offsets in self.offsets.items()}
+
+    def follow(self, places: Mapping[int, int]) -> None:
+        """Go on with these partitions only, at these offsets; what is under way is finished all the same."""
+        for partition, place in places.items():
+            known = self.offsets.get(partition)
+            if known is None or known.position != place:
+                self.offsets[partition] = Offsets(place)
+        for partition in self.offsets.keys() - places.keys():
+            del self.offsets[partition]
+
     def take(self, taken: Taken) -> None:
         """Begin with a record, unless it is one that was taken before."""
         record = taken.record
-        offsets = self.offsets[record.partition]
-        if record.offset < offsets.position:
+        offsets = self.offsets.get(record.partition)
+        if offsets is None or record.offset < offsets.position:
             return
         offsets.take(record.offset)
         event = self._wanted(taken)
         if event is None:
             offsets.finish(record.offset)
             return
-        self._waiting.append((record, event))
+        self._waiting.append((record, event, offsets))
         if len(self._workers) < IN_FLIGHT_MAX:
             task = asyncio.create_task(self._work())
             self._workers.add(task)
@@ -181,7 +194,7 @@ class TriggerWorker:
 
     async def _work_off(self) -> None:
         while self._waiting:
-            record, event = self._waiting.popleft()
+            record, event, offsets = self._waiting.popleft()
             if not self.room.is_set() and len(self._waiting) <= WAITING_EVENTS_MAX // 2:
                 self.room.set()
             try:
@@ -192,7 +205,7 @@ class TriggerWorker:
                 # never leave an offset open for a fault of ours: that is how the real one wedges
                 log.exception("delivery failed", extra={"trigger": self.route.name, "event_id": event.attributes["id"]})
                 self._lost("dropped", "a fault of the dispatcher, see its log", record, event)
-            self.offsets[record.partition].finish(record.offset)
+            offsets.finish(record.offset)
 
     async def _settle(self, record: Record, event: Event) -> None:
         failure = await self._send(self._subscriber, event)

@@ -1,4 +1,4 @@
-"""Asking the projection about its views, as the operator."""
+"""REST calls of the operator: to the edge, and to the views of the projection, which the edge does not route."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import json
 import time
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import Any, Self
 
 from tools.knative_local.credentials import operator_of
-from tools.knative_local.state import State
+from tools.knative_local.state import Running, State
 
-__all__ = ["AwayError", "Projection", "RefusedError"]
+__all__ = ["AwayError", "RefusedError", "RestClient", "cluster_status"]
 
 REQUEST_SECONDS_MAX = 60.0
+STATUS_SECONDS_MAX = 5.0
 AWAY_SECONDS_MAX = 60.0
-AGAIN_SECONDS = 0.5
+RETRY_SECONDS = 0.5
 
 
 class RefusedError(Exception):
-    """The projection said no: for people, and as it said it (a problem of RFC 9457)."""
+    """A request was refused; `problem` is the answer (RFC 9457)."""
 
     def __init__(self, detail: str, problem: dict[str, Any] | None = None) -> None:
         super().__init__(detail)
@@ -28,43 +29,42 @@ class RefusedError(Exception):
 
 
 class AwayError(RefusedError):
-    """It could not be asked: its process died, or its database is away."""
+    """There was no answer: a process died, or its database cannot be reached."""
 
 
-class Projection:
-    """The projection of the cluster that runs here; None of it is reachable through the edge."""
+class RestClient:
+    """Calls below one base URL with one access token."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._token = token
 
     @classmethod
-    def running(cls) -> Projection | None:
-        """That of the cluster that runs; None if none does."""
-        from tools.zerocart.status import cluster_status
+    def edge(cls, state: State, running: Running) -> Self:
+        """The edge of a cluster, as its operator."""
+        return cls(running.edge_url, operator_of(state, running.edge_url).token())
 
-        state = State.from_environment()
-        running = state.running()
-        if running is None:
-            return None
+    @classmethod
+    def projection(cls, state: State, running: Running) -> Self:
+        """The views of a cluster's projection, as its operator."""
         url: str = cluster_status(running)["services"]["projection"]["url"]
-        return cls(url, operator_of(state, running.edge_url).token())
+        return cls(f"{url}/projection/views", operator_of(state, running.edge_url).token())
 
     def call(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> Any:
-        """The answer; RefusedError with the reason if it is none that was hoped for."""
+        """The answer (a body means POST, unless `method` says otherwise); RefusedError with the reason if refused."""
         data = json.dumps(body).encode() if body is not None else None
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
-        request = urllib.request.Request(f"{self._url}/projection/views{path}", data, headers, method=method)  # noqa: S310 - loopback, ours
+        request = urllib.request.Request(f"{self._url}{path}", data, headers, method=method)  # noqa: S310 - loopback, ours
         try:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS_MAX) as answer:  # noqa: S310
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
         except (OSError, http.client.HTTPException) as error:
-            raise AwayError(f"the projection cannot be asked: {error}") from error
+            raise AwayError(f"{self._url} does not answer: {error}") from error
 
     def call_patiently(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """The answer, asked for again while the projection is away: what it was doing goes on in its next process."""
+        """The same, tried again while there is no answer: the next process goes on with what the last one did."""
         deadline = time.monotonic() + AWAY_SECONDS_MAX
         while True:
             try:
@@ -72,7 +72,16 @@ class Projection:
             except AwayError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(AGAIN_SECONDS)
+                time.sleep(RETRY_SECONDS)
+
+
+def cluster_status(running: Running) -> dict[str, Any]:
+    """What the cluster itself knows, without a query to a database; AwayError if it does not answer."""
+    try:
+        with urllib.request.urlopen(f"{running.control_url}/status", timeout=STATUS_SECONDS_MAX) as answer:  # noqa: S310 - loopback, ours
+            return json.load(answer)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise AwayError(f"The cluster (process {running.pid}) does not answer: {error}") from error
 
 
 def _refusal(error: urllib.error.HTTPError) -> RefusedError:

@@ -1,0 +1,164 @@
+"""How the parts of the local cluster start: for as long as they make progress, alone on their ports, for the owner only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tools.knative_local.ports import free_port, holder_of, is_free, kept_or_free, listens, listens_alone
+from tools.knative_local.process import ServerFailedError, Work, spawn, stop, wait_for_port
+from tools.knative_local.state import AlreadyRunningError, Running, State
+
+LISTEN = "import socket, time; s = socket.socket(); s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(60)"
+SHARE = (
+    "import socket, time; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1);"
+    " s.bind(('127.0.0.1', {port})); s.listen(); time.sleep(60)"
+)
+
+IPV6 = Path("/proc/net/if_inet6")
+ADDRESSES = ["127.0.0.1", "0.0.0.0", *(["::"] if IPV6.exists() and IPV6.read_text() else [])]
+
+
+@pytest.fixture
+def start(tmp_path: Path):
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str) -> subprocess.Popen[bytes]:
+        process = spawn([sys.executable, "-u", "-c", code], log=tmp_path / "log")
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        stop(process, signal.SIGKILL, 5)
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_start_that_works_is_waited_for_beyond_the_limit(tmp_path: Path, start, monkeypatch) -> None:
+    monkeypatch.setenv("ZEROCART_START_SECONDS", "1")
+    port = free_port()
+    told: list[str] = []
+    monkeypatch.setattr("tools.knative_local.process.TELL_SECONDS", 0.5)
+    writing = "import time\nfor n in range(12): print(n); time.sleep(0.25)\n"
+    process = start(writing + LISTEN.format(port=port))
+    wait_for_port("the server", process, port, tmp_path / "log", told.append)
+    assert told and told[0].startswith("the server is still starting")
+
+
+def test_processor_time_is_progress_too(tmp_path: Path, start, monkeypatch) -> None:
+    monkeypatch.setenv("ZEROCART_START_SECONDS", "1.5")
+    port = free_port()
+    busy = "import time\nend = time.process_time() + 2.5\nwhile time.process_time() < end: pass\n"
+    wait_for_port("the server", start(busy + LISTEN.format(port=port)), port, tmp_path / "log")
+
+
+def test_a_start_that_stands_still_is_given_up_with_the_end_of_its_log(tmp_path: Path, start, monkeypatch) -> None:
+    monkeypatch.setenv("ZEROCART_START_SECONDS", "1")
+    process = start("import time; print('waiting for the moon'); time.sleep(60)")
+    with pytest.raises(ServerFailedError, match=r"(?s)no progress for 1 s.*ZEROCART_START_SECONDS.*the moon"):
+        wait_for_port("the server", process, free_port(), tmp_path / "log")
+
+
+def test_a_server_that_ends_says_why(tmp_path: Path, start) -> None:
+    process = start("raise SystemExit('No space left on device')")
+    with pytest.raises(ServerFailedError, match=r"(?s)ended with status 1.*No space left on device"):
+        wait_for_port("the server", process, free_port(), tmp_path / "log")
+
+
+def test_work_is_seen_in_the_log(tmp_path: Path) -> None:
+    now = 0.0
+    work = Work(2**22 + 1, tmp_path / "log", lambda: now)  # no process has this number
+    now = 5.0
+    assert work.idle_seconds() == 5.0
+    (tmp_path / "log").write_text("x")
+    assert work.idle_seconds() == 0.0
+
+
+def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path: Path, start) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        process = start("import time; time.sleep(60)")
+        with pytest.raises(ServerFailedError, match=f"port {port}: process {os.getpid()}"):
+            wait_for_port("the server", process, port, tmp_path / "log")
+
+
+def test_a_shared_port_is_not_ones_own(start) -> None:
+    port = free_port()
+    one = start(SHARE.format(port=port))
+    until(lambda: listens(one.pid, port))
+    assert listens_alone(one.pid, port)
+    assert not is_free(port)
+    two = start(SHARE.format(port=port))
+    until(lambda: listens(two.pid, port))
+    assert not listens_alone(one.pid, port)
+    assert not listens_alone(two.pid, port)
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_a_port_is_taken_on_every_address_that_loopback_reaches(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family) as holder:
+        holder.bind((address, 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        assert not is_free(port)
+        assert str(os.getpid()) in (holder_of(port) or "")
+    assert is_free(port)
+    assert holder_of(port) is None
+
+
+def test_a_kept_port_that_is_taken_is_exchanged(monkeypatch) -> None:
+    monkeypatch.setattr("tools.knative_local.ports.KEPT_SECONDS_MAX", 0.3)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = holder.getsockname()[1]
+        assert kept_or_free(taken) != taken
+        threading.Timer(0.1, holder.close).start()
+        monkeypatch.setattr("tools.knative_local.ports.KEPT_SECONDS_MAX", 10)
+        assert kept_or_free(taken) == taken
+
+
+def test_the_state_folder_is_for_its_owner_alone(tmp_path: Path) -> None:
+    home = tmp_path / "deep" / "home"
+    state = State(home)
+    assert state.folder("logs").stat().st_mode & 0o777 == home.stat().st_mode & 0o777 == 0o700
+    old = tmp_path / "old"
+    old.mkdir(mode=0o755)
+    os.close(State(old).lock())
+    assert old.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_holder_of_a_state_folder_is_known_while_it_starts(tmp_path: Path) -> None:
+    state = State(tmp_path)
+    assert state.holder() is None
+    lock = state.lock()
+    assert state.holder() == os.getpid()
+    assert state.running() is None
+    with pytest.raises(AlreadyRunningError):
+        state.lock()
+    addresses = dict.fromkeys(
+        ("edge_url", "control_url", "owner_dsn", "read_owner_dsn", "admin_dsn", "bootstrap_servers", "topic"), "x"
+    )
+    state.write_running(Running(pid=1, **addresses))
+    assert state.running() is None, "left behind by a cluster that was killed"
+    state.write_running(Running(pid=os.getpid(), **addresses))
+    assert state.running() is not None
+    os.close(lock)
+    assert state.holder() is None and state.running() is None

@@ -1,0 +1,81 @@
+"""The environment variables of the local cluster and of the `zerocart` command: their names, meanings and checks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["SETTINGS", "BadSettingError", "Setting", "folder", "port", "seconds"]
+
+
+class BadSettingError(Exception):
+    """An environment variable holds something that cannot be used; says what it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One variable, as `zerocart --help` shows it."""
+
+    name: str
+    meaning: str
+
+
+SETTINGS: Sequence[Setting] = (
+    Setting("ZEROCART_HOME", "the state folder of the cluster (default .zerocart)"),
+    Setting("ZEROCART_EDGE_PORT", "the port of the REST edge (default 8080)"),
+    Setting("ZEROCART_WINDOW", "seconds without a request after which a process of a service ends (default 10)"),
+    Setting("ZEROCART_START_SECONDS", "seconds that a start may show no progress (default 120)"),
+    Setting("ZEROCART_FETCH_SECONDS", "seconds that a download may stand still (default 60)"),
+    Setting("ZEROCART_CACHE", "the folder of downloads (default ~/.cache/zerocart)"),
+    Setting("ZEROCART_MAVEN_REPOSITORY", "a mirror to download Apache Kafka from"),
+    Setting("ZEROCART_MANIFESTS", "the folder of the Knative manifests (default knative/)"),
+    Setting("ZEROCART_OWNER_DATABASE_URL", "a Postgres for the event store instead of the cluster's own"),
+    Setting("ZEROCART_READ_OWNER_DATABASE_URL", "a Postgres for the read models instead of the cluster's own"),
+    Setting("KAFKA_BOOTSTRAP_SERVERS", "a Kafka instead of the cluster's own"),
+    Setting("ZEROCART_OPERATOR_ID", "the client that `replay --edge` logs in as (default operator)"),
+    Setting("ZEROCART_OPERATOR_SECRET", "its secret"),
+    Setting("ZEROCART_MAILS_URL", "a Mailpit from which `replay --accounts` reads activation codes"),
+    Setting("ZEROCART_CORS_ORIGINS", "web origins that may call the edge"),
+    Setting("ZEROCART_RATES", "the rates of the services"),
+    Setting("EDGE_TRUSTED_PROXIES", "networks whose X-Forwarded-For the edge believes"),
+    Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "a collector of traces"),
+    Setting("LOG_LEVEL", "the log level of services and delivery (default INFO)"),
+    Setting("NO_COLOR", "no colours at a terminal"),
+    Setting("ZEROCART_DEBUG", "show the traceback of an error"),
+)
+
+PORT_MAX = 65_535
+
+
+def port(name: str, default: int, environ: Mapping[str, str] = os.environ) -> int:
+    """A port that a variable names; BadSettingError if it is none."""
+    text = environ.get(name, "")
+    if not text:
+        return default
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= PORT_MAX:
+        raise BadSettingError(f"{name} must be a port from 1 to {PORT_MAX}, and is {text!r}.")
+    return int(text)
+
+
+def folder(name: str, default: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """A folder that a variable names; BadSettingError if it is none."""
+    found = Path(environ.get(name) or default)
+    if not found.is_dir():
+        raise BadSettingError(f"{name} must be a folder, and is {str(found)!r}.")
+    return found
+
+
+def seconds(name: str, default: float, environ: Mapping[str, str] = os.environ) -> float:
+    """A positive number of seconds that a variable names; BadSettingError if it is none."""
+    text = environ.get(name, "")
+    if not text:
+        return default
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise BadSettingError(f"{name} must be a number of seconds above 0, and is {text!r}.")
+    return found

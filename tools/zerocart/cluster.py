@@ -1,0 +1,23 @@
+"""The cluster that a subcommand is about: the one on the state folder that ZEROCART_HOME names."""
+
+from __future__ import annotations
+
+from tools.knative_local.state import Running, State
+
+__all__ = ["NotRunningError", "running_cluster"]
+
+
+class NotRunningError(Exception):
+    """No cluster is up on the state folder."""
+
+
+def running_cluster(state: State | None = None) -> Running:
+    """Its addresses; NotRunningError with the next step if none is up."""
+    state = state or State.from_environment()
+    running = state.running()
+    if running is not None:
+        return running
+    if state.locked():
+        log = state.home / "logs" / "cluster.log"
+        raise NotRunningError(f"The cluster on {state.home} is starting or stopping: see {log}.")
+    raise NotRunningError(f"No cluster runs on {state.home}. Start one: zerocart up --detach")

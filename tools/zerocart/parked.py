@@ -1,0 +1,39 @@
+"""`zerocart parked`: messages that a service tried too often and put aside."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from tools.knative_local.rest_client import RestClient
+from tools.knative_local.state import State
+from tools.terminal import bold, fit
+from tools.zerocart.cluster import running_cluster
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments."""
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument("--replay", nargs=2, metavar=("SERVICE", "KEY"), help="hand one message in again")
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the messages, or replay one; RefusedError if there is no such message."""
+    state = State.from_environment()
+    edge = RestClient.edge(state, running_cluster(state))
+    if options.replay:
+        service, key = options.replay
+        edge.call("/operations/parked/replay", {"service": service, "key": key})
+        print(json.dumps({"replayed": True}) if options.json else f"{service} gets {key} again")
+        return 0
+    answer = edge.call("/operations/parked")
+    if options.json:
+        print(json.dumps(answer, indent=2))
+        return 0
+    for each in answer["parked"]:
+        print(bold(fit(f"{each['service']} {each['key']}")))
+        print(fit(f"  {each['attempts']} attempts, the last at {each['last_at']}: {each['last_error']}"))
+    print(f"{len(answer['parked'])} parked")
+    return 0

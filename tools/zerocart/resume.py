@@ -1,0 +1,32 @@
+"""`zerocart resume ORDER`: the fulfillment of an order that is stuck goes on undoing."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+from urllib.parse import quote
+
+from tools.knative_local.rest_client import RestClient
+from tools.knative_local.state import State
+from tools.zerocart.cluster import running_cluster
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the arguments."""
+    parser.add_argument("order", metavar="ORDER", help="the id of the order")
+    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Resume; RefusedError if the fulfillment is not stuck."""
+    state = State.from_environment()
+    edge = RestClient.edge(state, running_cluster(state))
+    answer = edge.call(f"/fulfillments/{quote(options.order, safe='')}/resume", {"by": getpass.getuser()})
+    if options.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        print(f"{answer['order_id']} is {answer['status']}: zerocart trace {answer['order_id']} shows how far it is")
+    return 0
