@@ -89,6 +89,6 @@ def test_the_mapping_of_the_guide_reads_a_file(tmp_path: Path) -> None:
     assert isinstance(step, Placement)
     order = step.order
     assert (str(order.total), order.at.isoformat()) == ("2469.00", "2025-12-31T22:30:00+00:00")
-    assert (order.customer.name, order.customer.email) == ("Käthe Groß", "customer-k1@example.com")
+    assert (order.customer.name, order.customer.email) == ("Käthe Groß", "order-7@example.com")
     assert (order.place.city, order.place.country, order.lines[0].product_name) == ("Köln", "DE", "Kännchen")
     assert order.becomes == "dispatched"
