@@ -32,7 +32,8 @@ clients() { # the operator may everything; only the digest of its secret goes to
     printf '%s' "'{\"operator\": {\"secret_sha256\": \"$digest\", \"scopes\": [$scopes\"users:admin\", \"orders:admin\", \"orders:import\", \"analytics:read\"]}}'"
 }
 
-for name in POSTGRES GRAFANA USERS ORDERS INVENTORY PAYMENTS SHIPPING NOTIFICATIONS FULFILLMENT SCHEDULER PROJECTION QUERY OPERATIONS; do
+# every password that compose.yaml names
+for name in $(grep -o 'ZEROCART_[A-Z]*_PASSWORD' compose.yaml | sed 's/ZEROCART_\(.*\)_PASSWORD/\1/' | sort -u); do
     keep "${name}_PASSWORD" random
 done
 keep ACCOUNT_KEY random

@@ -1,6 +1,7 @@
 """Renders the chart into files for `kubectl apply -f`: `python -m scripts.manifests [--values FILE] [--out FOLDER]`.
 
-Without arguments it writes knative/. One file for each template of the chart, namespace first: kubectl goes by name.
+Without arguments it writes knative/, and the parts of compose.yaml and docker/edge/Caddyfile that name services. There
+is one file for each template of the chart, the namespace first: kubectl applies files in the order of their names.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from scripts.helm import CHART, ROOT, HelmError, render
+from scripts.sections import write_sections
 
 __all__ = ["KNATIVE", "manifests", "write"]
 
@@ -48,6 +50,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=KNATIVE, help="the folder to write, knative/ if not given")
     arguments = parser.parse_args()
     try:
+        if arguments.out == KNATIVE:
+            write_sections()
         write(arguments.out, arguments.values)
     except HelmError as error:
         sys.exit(str(error))

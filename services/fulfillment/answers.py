@@ -1,55 +1,56 @@
-"""What fulfillment answers, for the OpenAPI document."""
+"""The answers of fulfillment."""
 
 from __future__ import annotations
 
-from services.kit.rest.schemas_by_hand import (
-    COUNT,
-    INSTANT,
-    TEXT,
-    Responses,
-    Schema,
-    command_answer,
-    json_answer,
-    list_of,
-    one_of,
-    optional,
-    shape,
-)
+from typing import Annotated, Literal, NotRequired
 
-__all__ = ["RESUMED", "RUN"]
+from pydantic import Field, JsonValue
+from typing_extensions import TypedDict
 
-_WORK: dict[str, Schema] = {
-    "status": one_of("not_started", "in_progress", "retrying", "unknown", "refused", "done", "compensated"),
-    "attempts": COUNT,
-    "started_at": optional(INSTANT),
-    "ended_at": optional(INSTANT),
-    "error_code": optional(TEXT),
-    "error": optional(TEXT),
-    "data": {"type": "object", "description": "What the step brought, such as a tracking number."},
-}
-_STEP = shape(
-    "Step",
-    {
-        "name": {**TEXT, "examples": ["reserve_inventory"]},
-        **_WORK,
-        "compensation": {
-            **optional(shape("Compensation", _WORK)),
-            "description": "How it was undone, if it had to be.",
-        },
-    },
-)
-_RUN: dict[str, Schema] = {
-    "order_id": TEXT,
-    "status": one_of("not_started", "started", "completed", "compensating", "compensated", "failed", "stuck"),
-    "cause": {**optional(one_of("failed", "cancelled")), "description": "Why it is being, or was, undone."},
-    "error_code": optional(TEXT),
-    "error": optional(TEXT),
-    "steps": list_of(_STEP),
-    "started_at": INSTANT,
-    "updated_at": INSTANT,
-}
+from services.kit.rest.answers import Count, Instant
 
-RUN: Responses = {200: json_answer("The run.", shape("Fulfillment", _RUN, ("started_at", "updated_at")))}
-RESUMED: Responses = {
-    202: command_answer("It goes on.", "Resumed", {"order_id": TEXT, "status": one_of("compensating")})
-}
+__all__ = ["Fulfillment", "Resumed", "Step", "StepWork", "WorkStatus"]
+
+WorkStatus = Literal["not_started", "in_progress", "retrying", "unknown", "refused", "done", "compensated"]
+
+
+class StepWork(TypedDict):
+    """The progress of doing or undoing a step."""
+
+    status: WorkStatus
+    attempts: Count
+    started_at: Instant | None
+    ended_at: Instant | None
+    error_code: str | None
+    error: str | None
+    data: dict[str, JsonValue]
+    """The result of the step, such as a tracking number."""
+
+
+class Step(StepWork):
+    """A step of the run."""
+
+    name: Annotated[str, Field(examples=["reserve_inventory"])]
+    compensation: StepWork | None
+    """How the step was undone; null if it was not."""
+
+
+class Fulfillment(TypedDict):
+    """The run that fulfills the order."""
+
+    order_id: str
+    status: Literal["not_started", "started", "completed", "compensating", "compensated", "failed", "stuck"]
+    cause: Literal["failed", "cancelled"] | None
+    """Why the run is, or was, undone; null if it is not."""
+    error_code: str | None
+    error: str | None
+    steps: list[Step]
+    started_at: NotRequired[Instant]
+    updated_at: NotRequired[Instant]
+
+
+class Resumed(TypedDict):
+    """The run goes on undoing its steps."""
+
+    order_id: str
+    status: Literal["compensating"]

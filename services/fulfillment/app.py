@@ -1,4 +1,4 @@
-"""Fulfillment, put together."""
+"""The composition root of fulfillment."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def create_app(host: Host | None = None) -> Service:
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
 
     def routers() -> Sequence[APIRouter]:
-        from services.fulfillment.api import router
+        from services.fulfillment.api import routes
 
-        return (router(host.handler),)
+        return (routes,)
 
     return Service(host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler), routers=routers)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from pydantic import JsonValue
 
+from services.fulfillment.answers import Fulfillment, Step, StepWork, WorkStatus
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
@@ -18,7 +19,7 @@ __all__ = ["History", "customer_of", "history_of"]
 
 History = Sequence[tuple[RecordedEvent, Message]]
 """The events of one run, and what they say."""
-_WORDS: dict[type[Work], str] = {
+_WORDS: dict[type[Work], WorkStatus] = {
     Idle: "not_started",
     Asked: "in_progress",
     Waiting: "retrying",
@@ -61,8 +62,8 @@ def customer_of(history: History) -> str | None:
     return None if isinstance(run, NotStarted) else getattr(run.progress.facts, "customer_id", None)
 
 
-def history_of(history: History) -> dict[str, object]:
-    """The run whose events these are, for showing."""
+def history_of(order_id: str, history: History) -> Fulfillment:
+    """The run of an order, as REST answers it."""
     times: dict[tuple[str, bool], _Times] = {}
     run = FULFILLMENT.initial
     for row, event in history:
@@ -71,29 +72,29 @@ def history_of(history: History) -> dict[str, object]:
             event, messages.StepRequest | messages.StepSucceeded | messages.StepFailed | messages.StepTimedOut
         ):
             times.setdefault((event.step, event.undo), _Times()).note(event, row.time)
-    shown: dict[str, object] = {"status": status_of(run), "cause": None, "error_code": None, "error": None, "steps": []}
+    shown = Fulfillment(order_id=order_id, status=status_of(run), cause=None, error_code=None, error=None, steps=[])
     if isinstance(run, NotStarted):
         return shown
     outcome = getattr(run, "outcome", None)
     if outcome is not None:
-        shown |= {"cause": outcome.cause, "error_code": outcome.error_code, "error": outcome.error}
+        shown["cause"], shown["error_code"], shown["error"] = outcome.cause, outcome.error_code, outcome.error
     shown["steps"] = [_step(step.name, run.progress.step(step.name), times) for step in ORDER_SAGA.steps]
     return {**shown, "started_at": history[0][0].time, "updated_at": history[-1][0].time}
 
 
-def _step(name: str, step: StepRun, times: dict[tuple[str, bool], _Times]) -> dict[str, object]:
+def _step(name: str, step: StepRun, times: dict[tuple[str, bool], _Times]) -> Step:
     undone = step.undoing.attempt > 0
-    shown = _work(step.doing, times.get((name, False), _Times()))
+    doing = _work(step.doing, times.get((name, False), _Times()))
     if isinstance(step.undoing, Done):
-        shown["status"] = "compensated"
+        doing["status"] = "compensated"
     return {
         "name": name,
-        **shown,
+        **doing,
         "compensation": _work(step.undoing, times.get((name, True), _Times())) if undone else None,
     }
 
 
-def _work(work: Work, times: _Times) -> dict[str, object]:
+def _work(work: Work, times: _Times) -> StepWork:
     return {
         "status": _WORDS[type(work)],
         "attempts": work.attempt,

@@ -1,4 +1,4 @@
--- Levels, locked in product order by whoever changes them; never below zero, whatever races.
+-- Stock levels. A command locks the rows of its products in the order of their ids. No race takes a level below zero.
 CREATE TABLE stock (
     product_id text COLLATE "C" PRIMARY KEY,
     product_name text,
@@ -8,7 +8,7 @@ CREATE TABLE stock (
     version integer NOT NULL DEFAULT 0
 );
 
--- Reservations that still hold something, by when they expire.
+-- Reservations that hold goods, with the time at which they expire.
 CREATE TABLE held (
     order_id text COLLATE "C" PRIMARY KEY,
     expires_at timestamptz NOT NULL

@@ -1,69 +1,100 @@
-"""What operations answers, for the OpenAPI document."""
+"""The answers of operations."""
 
 from __future__ import annotations
 
-from services.kit.rest.schemas_by_hand import (
-    COUNT,
-    INSTANT,
-    TEXT,
-    Responses,
-    Schema,
-    json_answer,
-    list_of,
-    one_of,
-    shape,
-)
+from collections.abc import Mapping
+from typing import Annotated, Literal
 
-__all__ = ["DISCARDED", "LETTER", "LETTERS", "PARKED", "PARKED_AGAIN", "REPLAYED", "REPLAYED_MANY"]
+from pydantic import Field
+from typing_extensions import TypedDict
 
-_LETTER: dict[str, Schema] = {
-    "id": TEXT,
-    "source": TEXT,
-    "event_id": TEXT,
-    "type": {**TEXT, "examples": ["zerocart.orders.order.created.v1"]},
-    "subject": TEXT,
-    "destination": {**TEXT, "description": "Who did not take it."},
-    "error_code": {**TEXT, "description": "The HTTP status with which it was refused."},
-    "error_data": TEXT,
-    "deliveries": {**COUNT, "description": "How often it came here."},
-    "status": one_of("waiting", "replayed", "discarded"),
-    "reason": TEXT,
-    "first_at": INSTANT,
-    "last_at": INSTANT,
-    "attributes": {"type": "object", "description": "Of the CloudEvent.", "additionalProperties": TEXT},
-}
-_AGAIN = shape(
-    "Replayed",
-    {"id": TEXT, "type": TEXT, "subject": TEXT, "replayed": {"type": "boolean", "description": "Not if dry."}},
-)
-_PARKED: dict[str, Schema] = {
-    "service": TEXT,
-    "key": TEXT,
-    "attempts": COUNT,
-    "last_error": TEXT,
-    "last_at": INSTANT,
-}
+from services.kit.rest.answers import Count, Instant
 
-LETTERS: Responses = {
-    200: json_answer("The letters.", shape("DeadLetters", {"dead_letters": list_of(shape("DeadLetter", _LETTER))}))
-}
-LETTER: Responses = {
-    200: json_answer(
-        "The letter.", shape("WholeDeadLetter", {**_LETTER, "data": {**TEXT, "description": "As it was."}})
-    )
-}
-REPLAYED: Responses = {200: json_answer("It is handed in, or would be.", _AGAIN)}
-REPLAYED_MANY: Responses = {
-    200: json_answer("They are handed in, or would be.", shape("ReplayedMany", {"dead_letters": list_of(_AGAIN)}))
-}
-DISCARDED: Responses = {
-    200: json_answer("It is given up.", shape("Discarded", {"id": TEXT, "status": one_of("discarded"), "reason": TEXT}))
-}
-PARKED: Responses = {
-    200: json_answer("The messages.", shape("ParkedMessages", {"parked": list_of(shape("Parked", _PARKED))}))
-}
-PARKED_AGAIN: Responses = {
-    200: json_answer(
-        "It is handed in.", shape("ParkedAgain", {"service": TEXT, "key": TEXT, "replayed": {"const": True}})
-    )
-}
+__all__ = [
+    "DeadLetter", "DeadLetters", "Discarded", "Parked", "ParkedAgain", "ParkedMessages", "Replayed", "ReplayedMany",
+    "WholeDeadLetter",
+]  # fmt: skip
+
+
+class DeadLetter(TypedDict):
+    """An event that a destination did not accept."""
+
+    id: str
+    source: str
+    event_id: str
+    type: Annotated[str, Field(examples=["zerocart.orders.order.created.v1"])]
+    subject: str
+    destination: str
+    """The address that did not accept the event."""
+    error_code: str
+    """The HTTP status of the last refusal."""
+    error_data: str
+    deliveries: Count
+    """How often the broker gave up on the event."""
+    status: Literal["waiting", "replayed", "discarded"]
+    reason: str
+    first_at: Instant
+    last_at: Instant
+    attributes: Mapping[str, str]
+    """The attributes of the CloudEvent."""
+
+
+class WholeDeadLetter(DeadLetter):
+    """The dead letter with its data."""
+
+    data: str
+    """The body of the event."""
+
+
+class DeadLetters(TypedDict):
+    """The dead letters, the oldest first."""
+
+    dead_letters: list[DeadLetter]
+
+
+class Replayed(TypedDict):
+    """The event is published again; with `dry_run` it would be."""
+
+    id: str
+    type: str
+    subject: str
+    replayed: bool
+    """False with `dry_run`."""
+
+
+class ReplayedMany(TypedDict):
+    """The events are published again; with `dry_run` they would be."""
+
+    dead_letters: list[Replayed]
+
+
+class Discarded(TypedDict):
+    """The dead letter is discarded."""
+
+    id: str
+    status: Literal["discarded"]
+    reason: str
+
+
+class Parked(TypedDict):
+    """A message that a service failed to handle too often."""
+
+    service: str
+    key: str
+    attempts: Count
+    last_error: str
+    last_at: Instant
+
+
+class ParkedMessages(TypedDict):
+    """The parked messages, with their last errors."""
+
+    parked: list[Parked]
+
+
+class ParkedAgain(TypedDict):
+    """The message is published again."""
+
+    service: str
+    key: str
+    replayed: Literal[True]

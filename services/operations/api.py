@@ -1,138 +1,163 @@
-"""Looking at what failed, and deciding about it, over REST."""
+"""REST of operations: read what failed, replay it or discard it."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, cast
 
-from fastapi import APIRouter, Path, Query
-from fastapi.encoders import jsonable_encoder
+from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.auth.access import needs
-from services.kit.domain.errors import NotFound, RuleViolation
-from services.kit.events.parked import FailedMessages
-from services.kit.eventstore.outbox import Publisher
-from services.kit.rest.app import json_router
+from services.kit.rest.answers import Answer
+from services.kit.rest.app import json_router, provided
 from services.operations.answers import (
-    DISCARDED,
-    LETTER,
-    LETTERS,
-    PARKED,
-    PARKED_AGAIN,
-    REPLAYED,
-    REPLAYED_MANY,
+    DeadLetter,
+    DeadLetters,
+    Discarded,
+    Parked,
+    ParkedAgain,
+    ParkedMessages,
+    Replayed,
+    ReplayedMany,
+    WholeDeadLetter,
 )
-from services.operations.letters import LETTERS_PAGE_MAX, Letter, Letters, original
+from services.operations.letters import LETTERS_PAGE_MAX, Letter, Letters
+from services.operations.replays import Replays
 
-__all__ = ["router"]
+__all__ = ["routes"]
+
+routes = json_router()
 
 LetterId = Annotated[
-    str, Path(max_length=64, description="The id of the letter.", examples=["dl_0a1b2c3d4e5f60718293a4b5"])
+    str, Path(max_length=64, description="The id of the dead letter.", examples=["dl_0a1b2c3d4e5f60718293a4b5"])
 ]
-Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX, description="How many at most.", examples=[50])]
+Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX, description="The maximum number of entries.", examples=[50])]
 Status = Annotated[
     Literal["waiting", "replayed", "discarded", "all"],
-    Query(description="Letters that were decided so, or not yet.", examples=["waiting"]),
+    Query(description="The status of the dead letters to list.", examples=["waiting"]),
 ]
+AllLetters = Annotated[Letters, provided(Letters)]
+AllReplays = Annotated[Replays, provided(Replays)]
 
 
 class ReplayBody(BaseModel):
-    """Whether to do it or only to say what would be done."""
+    """With `dry_run` the answer shows what would be replayed, and nothing is."""
 
     model_config = ConfigDict(extra="forbid")
     dry_run: bool = False
 
 
 class ReplayManyBody(ReplayBody):
-    """Which waiting letters to hand in again."""
+    """The waiting dead letters to replay."""
 
     type: str | None = Field(default=None, max_length=200)
     limit: int = Field(default=100, ge=1, le=LETTERS_PAGE_MAX)
 
 
 class DiscardBody(BaseModel):
-    """Why a letter is given up."""
+    """The reason."""
 
     model_config = ConfigDict(extra="forbid")
     reason: str = Field(min_length=1, max_length=500)
 
 
 class ParkedBody(BaseModel):
-    """Which parked message to hand in again."""
+    """The parked message to replay."""
 
     model_config = ConfigDict(extra="forbid")
     service: str = Field(max_length=64)
     key: str = Field(max_length=4_096)
 
 
-def router(letters: Letters, parked: FailedMessages, publisher: Publisher) -> APIRouter:
-    """The routes of operations."""
-    routes = json_router()
-    reads, writes = [needs("operations:read")], [needs("operations:write")]
+@routes.get("/dead-letters", dependencies=[needs("operations:read")])
+async def list_dead_letters(letters: AllLetters, status: Status = "waiting", limit: Limit = 100) -> Answer[DeadLetters]:
+    """List the dead letters.
 
-    async def hand_in(letter: Letter, *, dry_run: bool) -> dict[str, Any]:
-        if letter.status == "discarded":
-            raise RuleViolation("dead-letter-decided", "the letter was discarded")
-        if not dry_run:
-            await publisher.republish(letter.key, original(letter), letter.data)
-            await letters.decide(letter.id, "replayed", "handed in again")
-        return {"id": letter.id, "type": letter.type, "subject": letter.subject, "replayed": not dry_run}
+    Lists events that the broker gave up on, the oldest first, without their data. Replay or discard each.
+    """
+    found = await letters.list("" if status == "all" else status, limit)
+    return Answer(DeadLetters(dead_letters=[cast("DeadLetter", letter.shown()) for letter in found]))
 
-    @routes.get("/dead-letters", responses=LETTERS, dependencies=reads)
-    async def list_dead_letters(status: Status = "waiting", limit: Limit = 100) -> dict[str, Any]:
-        """Messages that a destination did not take, the oldest first, without what is in them."""
-        found = await letters.list("" if status == "all" else status, limit)
-        return {"dead_letters": jsonable_encoder([letter.shown() for letter in found])}
 
-    @routes.get("/dead-letters/{letter_id}", responses=LETTER, dependencies=reads)
-    async def read_dead_letter(letter_id: LetterId) -> Any:
-        """One message that was not taken, with what is in it; refused if there is none."""
-        return jsonable_encoder((await letters.find(letter_id)).shown(with_data=True))
+@routes.get("/dead-letters/{letter_id}", dependencies=[needs("operations:read")])
+async def read_dead_letter(letter_id: LetterId, letters: AllLetters) -> Answer[WholeDeadLetter]:
+    """Read a dead letter.
 
-    @routes.post("/dead-letters/replay", responses=REPLAYED_MANY, dependencies=writes)
-    async def replay_dead_letters(body: ReplayManyBody) -> dict[str, Any]:
-        """Hand in waiting messages again, of one type or of all; what was done already is not done twice."""
-        waiting = await letters.list("waiting", body.limit)
-        wanted = [letter for letter in waiting if body.type in (None, letter.type)]
-        return {"dead_letters": [await hand_in(letter, dry_run=body.dry_run) for letter in wanted]}
+    Shows an event that the broker gave up on, with its data. Refused (404) if the dead letter does not exist.
+    """
+    letter = await letters.find(letter_id)
+    return Answer(cast("WholeDeadLetter", letter.shown(with_data=True)))
 
-    @routes.post("/dead-letters/{letter_id}/replay", responses=REPLAYED, dependencies=writes)
-    async def replay_dead_letter(letter_id: LetterId, body: ReplayBody) -> dict[str, Any]:
-        """Hand in one message again; refused if it was discarded."""
-        return await hand_in(await letters.find(letter_id), dry_run=body.dry_run)
 
-    @routes.post("/dead-letters/{letter_id}/discard", responses=DISCARDED, dependencies=writes)
-    async def discard_dead_letter(letter_id: LetterId, body: DiscardBody) -> dict[str, Any]:
-        """Give up one message for a reason; refused if it was given up before."""
-        letter = await letters.decide(letter_id, "discarded", body.reason)
-        return {"id": letter.id, "status": "discarded", "reason": body.reason}
+@routes.post("/dead-letters/replay", dependencies=[needs("operations:write")])
+async def replay_dead_letters(body: ReplayManyBody, letters: AllLetters, replays: AllReplays) -> Answer[ReplayedMany]:
+    """Replay waiting dead letters.
 
-    @routes.get("/operations/parked", responses=PARKED, dependencies=reads)
-    async def list_parked(limit: Limit = 100) -> dict[str, Any]:
-        """Messages that a service tried too often and put aside, with the last error."""
-        found = await parked.list(parked_only=True, failures_max=limit)
-        return {
-            "parked": [
-                _shown(failure.service, failure.key, failure.attempts, failure.last_error, failure.last_at)
-                for failure in found
-            ]
+    Publishes the events of waiting dead letters again, of one type or of all. A service that handled an event before
+    ignores the repeat.
+    """
+    waiting = await letters.list("waiting", body.limit)
+    wanted = [letter for letter in waiting if body.type in (None, letter.type)]
+    done = [await _replay(letter, replays, dry_run=body.dry_run) for letter in wanted]
+    return Answer(ReplayedMany(dead_letters=done))
+
+
+@routes.post("/dead-letters/{letter_id}/replay", dependencies=[needs("operations:write")])
+async def replay_dead_letter(
+    letter_id: LetterId, body: ReplayBody, letters: AllLetters, replays: AllReplays
+) -> Answer[Replayed]:
+    """Replay a dead letter.
+
+    Publishes the event of a dead letter again. Mend first what refused it: the event fails again otherwise. Refused
+    (409) if the dead letter is discarded.
+    """
+    return Answer(await _replay(await letters.find(letter_id), replays, dry_run=body.dry_run))
+
+
+@routes.post("/dead-letters/{letter_id}/discard", dependencies=[needs("operations:write")])
+async def discard_dead_letter(letter_id: LetterId, body: DiscardBody, letters: AllLetters) -> Answer[Discarded]:
+    """Discard a dead letter.
+
+    Records that nobody will replay the event, and why. Refused (409) if the dead letter is discarded already.
+    """
+    letter = await letters.decide(letter_id, "discarded", body.reason)
+    return Answer(Discarded(id=letter.id, status="discarded", reason=body.reason))
+
+
+@routes.get("/operations/parked", dependencies=[needs("operations:read")])
+async def list_parked(replays: AllReplays, limit: Limit = 100) -> Answer[ParkedMessages]:
+    """List the parked messages.
+
+    Lists messages that a service failed to handle too often, with their last errors. Replay each once its cause is
+    mended.
+    """
+    found = await replays.parked(limit)
+    parked: list[Parked] = [
+        {
+            "service": failure.service,
+            "key": failure.key,
+            "attempts": failure.attempts,
+            "last_error": failure.last_error,
+            "last_at": failure.last_at,
         }
-
-    @routes.post("/operations/parked/replay", responses=PARKED_AGAIN, dependencies=writes)
-    async def replay_parked(body: ParkedBody) -> dict[str, Any]:
-        """Hand in a message again that a service put aside; refused if there is none."""
-        found = await parked.list(parked_only=True, failures_max=LETTERS_PAGE_MAX)
-        failure = next((f for f in found if (f.service, f.key) == (body.service, body.key)), None)
-        if failure is None:
-            raise NotFound("parked-not-found", "there is no such parked message")
-        attributes = {name: value for name, value in failure.attributes.items() if not name.startswith("knative")}
-        await publisher.republish(attributes.get("partitionkey", ""), attributes, failure.data)
-        await parked.clear(failure.key, failure.service)
-        return {"service": failure.service, "key": failure.key, "replayed": True}
-
-    return routes
+        for failure in found
+    ]
+    return Answer(ParkedMessages(parked=parked))
 
 
-def _shown(service: str, key: str, attempts: int, error: str, at: datetime) -> dict[str, Any]:
-    return {"service": service, "key": key, "attempts": attempts, "last_error": error, "last_at": at.isoformat()}
+@routes.post("/operations/parked/replay", dependencies=[needs("operations:write")])
+async def replay_parked(body: ParkedBody, replays: AllReplays) -> Answer[ParkedAgain]:
+    """Replay a parked message.
+
+    Publishes a parked message again and forgets its failures. Refused (404) if the service has no such parked message.
+    """
+    await replays.replay_parked(body.service, body.key)
+    return Answer(ParkedAgain(service=body.service, key=body.key, replayed=True))
+
+
+async def _replay(letter: Letter, replays: Replays, *, dry_run: bool) -> Replayed:
+    if dry_run:
+        replays.check(letter)
+    else:
+        await replays.replay(letter)
+    return {"id": letter.id, "type": letter.type, "subject": letter.subject, "replayed": not dry_run}

@@ -1,4 +1,4 @@
-"""Operations, put together."""
+"""The composition root of operations."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from services.kit.service.host import Host
 from services.kit.service.service import Hook, Service
 from services.operations.door import DeadLetterDoor
 from services.operations.letters import Letters
+from services.operations.replays import Replays
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ __all__ = ["create_app"]
 
 
 def create_app(host: Host | None = None, parked: FailedMessages | None = None) -> Service:
-    """The operations service on `host`, or on what the environment names; `parked` sees all services' failures."""
+    """The operations service on `host`, or as the environment says; `parked` holds all services' failed messages."""
     host = host or Host.connect("operations")
     on_stop: list[Hook] = []
     if parked is None:
@@ -29,11 +30,18 @@ def create_app(host: Host | None = None, parked: FailedMessages | None = None) -
         reader = PostgresEventReader(host.settings.database_url)
         parked = PostgresFailedMessages(reader)
         on_stop.append(reader.close)
-    letters, everybody = Letters(host.store), parked
+    letters = Letters(host.store)
 
     def routers() -> Sequence[APIRouter]:
-        from services.operations.api import router
+        from services.operations.api import routes
 
-        return (router(letters, everybody, host.relay.publisher),)
+        return (routes,)
 
-    return Service(host, admin_scope=ORDERS_ADMIN, routers=routers, door=DeadLetterDoor(letters), on_stop=on_stop)
+    return Service(
+        host,
+        admin_scope=ORDERS_ADMIN,
+        routers=routers,
+        provides=(letters, Replays(letters, parked, host.relay.publisher)),
+        door=DeadLetterDoor(letters),
+        on_stop=on_stop,
+    )

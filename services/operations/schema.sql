@@ -1,4 +1,4 @@
--- Messages that the broker gave up on, whole, one row each however often it came.
+-- Messages that the broker gave up, whole; one row for each, however often it arrives.
 CREATE TABLE dead_letters (
     id text COLLATE "C" PRIMARY KEY,
     source text NOT NULL,
@@ -18,3 +18,18 @@ CREATE TABLE dead_letters (
     decided_at timestamptz
 );
 CREATE INDEX dead_letters_waiting ON dead_letters (first_at, id) WHERE status = 'waiting';
+
+-- The position up to which services/operations/counting.py has counted events.
+CREATE TABLE counted (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    epoch smallint NOT NULL,
+    transaction_id xid8 NOT NULL,
+    position bigint NOT NULL
+);
+INSERT INTO counted (epoch, transaction_id, position) VALUES (0, '0', 0);
+
+-- Saga runs that have not ended.
+CREATE TABLE open_runs (
+    stream text COLLATE "C" PRIMARY KEY,
+    status text NOT NULL
+);

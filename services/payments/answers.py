@@ -1,27 +1,33 @@
-"""What payments answers, for the OpenAPI document."""
+"""The answers of payments."""
 
 from __future__ import annotations
 
-from services.kit.rest.schemas_by_hand import TEXT, Responses, Schema, json_answer, one_of, optional, shape
+from typing import Annotated, Literal, NotRequired
 
-__all__ = ["PAYMENT"]
+from pydantic import Field
+from typing_extensions import TypedDict
 
-_AMOUNT = shape(
-    "PaidAmount",
-    {
-        "amount": {**TEXT, "description": "Exact, in the decimals of the currency.", "examples": ["12.50"]},
-        "currency": {**TEXT, "description": "ISO 4217.", "examples": ["GBP"]},
-    },
-)
-_MEMBERS: dict[str, Schema] = {
-    "order_id": TEXT,
-    "status": one_of("none", "authorized", "captured", "declined", "voided", "refunded"),
-    "transaction_id": {**optional(TEXT), "description": "The provider's; null where nothing was ever held."},
-    "amount": _AMOUNT,
-    "refunded": {**optional(_AMOUNT), "description": "What was given back."},
-    "reason": {**TEXT, "description": "Why it was declined."},
-}
+__all__ = ["PaidAmount", "Payment"]
 
-PAYMENT: Responses = {
-    200: json_answer("The payment.", shape("Payment", _MEMBERS, set(_MEMBERS) - {"order_id", "status"}))
-}
+
+class PaidAmount(TypedDict):
+    """An exact amount of money."""
+
+    amount: Annotated[str, Field(examples=["12.50"])]
+    """An exact decimal as text, with the decimals of the currency."""
+    currency: Annotated[str, Field(examples=["GBP"])]
+    """The ISO 4217 code."""
+
+
+class Payment(TypedDict):
+    """The payment of the order."""
+
+    order_id: str
+    status: Literal["none", "authorized", "captured", "declined", "voided", "refunded"]
+    transaction_id: NotRequired[str | None]
+    """The provider's id; null if the provider never held money."""
+    amount: NotRequired[PaidAmount]
+    refunded: NotRequired[PaidAmount | None]
+    """The amount that was refunded."""
+    reason: NotRequired[str | None]
+    """Why the provider declined."""

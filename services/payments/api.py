@@ -1,50 +1,59 @@
-"""Reading a payment over REST."""
+"""REST queries of payments."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from services.kit.auth.access import needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
-from services.kit.rest.app import json_router
-from services.payments.answers import PAYMENT as PAYMENT_SHOWN
-from services.payments.domain import PAYMENT, Closed, Declined, Held, Payment, Taken
+from services.kit.domain.message import Money
+from services.kit.rest.answers import Answer
+from services.kit.rest.app import json_router, provided
+from services.payments.answers import PaidAmount
+from services.payments.answers import Payment as PaymentShown
+from services.payments.domain import PAYMENT, Authorized, Captured, Closed, Declined, Payment
 
-__all__ = ["router"]
+__all__ = ["routes"]
+
+routes = json_router()
 
 OrderId = Annotated[
     str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
 ]
+Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
-def router(handler: CommandHandler) -> APIRouter:
-    """The routes of payments."""
-    routes = json_router()
+@routes.get("/payments/{order_id}", dependencies=[needs("payments:read")])
+async def read_payment(order_id: OrderId, handler: Handler) -> Answer[PaymentShown]:
+    """Read an order's payment.
 
-    @routes.get("/payments/{order_id}", responses=PAYMENT_SHOWN, dependencies=[needs("payments:read")])
-    async def read_payment(order_id: OrderId) -> dict[str, Any]:
-        """What became of the money for an order; refused if none was asked for."""
-        loaded = await handler.reload(PAYMENT, order_id)
-        if loaded.version == 0:
-            raise NotFound("payment-not-found", "no money was asked for this order")
-        return {"order_id": order_id, **_shown(loaded.state)}
-
-    return routes
+    Shows whether the money for an order is authorized, captured, declined, voided or refunded. Refused (404) if no
+    payment was requested for the order yet.
+    """
+    loaded = await handler.reload(PAYMENT, order_id)
+    if loaded.version == 0:
+        raise NotFound("payment-not-found", "no payment was requested for this order")
+    return Answer(_shown(order_id, loaded.state))
 
 
-def _shown(payment: Payment) -> dict[str, Any]:
+def _shown(order_id: str, payment: Payment) -> PaymentShown:
     match payment:
-        case Held(transaction_id=transaction_id, amount=amount):
-            return {"status": "authorized", "transaction_id": transaction_id, "amount": amount}
-        case Taken(transaction_id=transaction_id, amount=amount):
-            return {"status": "captured", "transaction_id": transaction_id, "amount": amount}
-        case Declined(answer=answer):
-            return {"status": "declined", "reason": answer.error}
-        case Closed(transaction_id=transaction_id, refunded=refunded):
-            status = "refunded" if refunded else "voided"
-            return {"status": status, "transaction_id": transaction_id, "refunded": refunded}
+        case Authorized(transaction_id=held, amount=amount):
+            return PaymentShown(order_id=order_id, status="authorized", transaction_id=held, amount=_amount(amount))
+        case Captured(transaction_id=taken, amount=amount):
+            return PaymentShown(order_id=order_id, status="captured", transaction_id=taken, amount=_amount(amount))
+        case Declined(reply=reply):
+            return PaymentShown(order_id=order_id, status="declined", reason=reply.error)
+        case Closed(transaction_id=closed, refunded=back) if back:
+            return PaymentShown(order_id=order_id, status="refunded", transaction_id=closed, refunded=_amount(back))
+        case Closed(transaction_id=closed):
+            return PaymentShown(order_id=order_id, status="voided", transaction_id=closed, refunded=None)
         case _:
-            return {"status": "none"}
+            return PaymentShown(order_id=order_id, status="none")
+
+
+def _amount(money: Money) -> PaidAmount:
+    return {"amount": str(money.amount), "currency": money.currency}

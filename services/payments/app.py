@@ -31,15 +31,14 @@ def create_app(
     provider = provider or _provider(host, own)
 
     def routers() -> Sequence[APIRouter]:
-        from services.payments.api import router
+        from services.payments.api import routes
 
-        shown = router(host.handler)
         if not isinstance(provider, Stripe):
-            return (shown,)
+            return (routes,)
         from services.payments.webhook import Webhook
         from services.payments.webhook import router as webhooks
 
-        return webhooks(Webhook(host.handler, provider, own.stripe_webhook_secrets)), shown
+        return webhooks(Webhook(host.handler, provider, own.stripe_webhook_secrets)), routes
 
     on_stop = [provider.close] if isinstance(provider, Stripe) else []
     return Service(

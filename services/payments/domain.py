@@ -1,47 +1,57 @@
-"""What may happen to the money of one order; the provider is asked between two decisions."""
+"""The payment of one order: which request is allowed in which state, and when the provider has to be called first."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from services.contracts.orders import PaymentMethod
 from services.contracts.payments import (
     PaymentAuthorized,
+    PaymentCapture,
     PaymentCaptured,
     PaymentDeclined,
     PaymentFailed,
+    PaymentProcess,
+    PaymentRefund,
     PaymentRefunded,
+    PaymentVoid,
     PaymentVoided,
     ProviderReported,
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
-from services.kit.saga.messages import ReplyTo, StepReply
+from services.kit.saga.messages import StepReply
+from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
 
-__all__ = ["PAYMENT", "Ask", "Call", "Record", "Report", "Verb", "What", "call_for", "is_unwanted"]
+__all__ = [
+    "PARTICIPANT", "PAYMENT", "Authorized", "Call", "Captured", "Change", "Closed", "Declined", "Payment",
+    "ProviderResult", "Report", "Request", "accepts_money",
+]  # fmt: skip
 
 Verb = Literal["authorize", "capture", "void", "refund"]
-What = Literal["refunded", "partly_refunded", "canceled", "disputed"]
+Change = Literal["refunded", "partly_refunded", "canceled", "disputed"]
+Request = PaymentProcess | PaymentCapture | PaymentVoid | PaymentRefund
 
-# What a payment can be
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
-    """No money was asked for yet."""
+# States
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """So much is held."""
+class NoPayment:
+    """No authorization was requested yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """The provider holds `amount`."""
 
     transaction_id: str
     amount: Money
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """So much was taken."""
+class Captured:
+    """The provider charged `amount`."""
 
     transaction_id: str
     amount: Money
@@ -49,249 +59,178 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The provider refused, for good."""
+    """The provider declined the authorization."""
 
-    answer: PaymentDeclined
+    reply: PaymentDeclined
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Let go or given back: no money may be held or taken for this order again."""
+    """Voided or refunded: no money may be authorized or captured for this order again."""
 
     transaction_id: str | None
     refunded: Money | None
 
 
-Payment = Nothing | Held | Taken | Declined | Closed
+Payment = NoPayment | Authorized | Captured | Declined | Closed
 
-# What can be wished
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """A request of the saga, as far as deciding needs it."""
-
-    saga_id: str
-    step: str
-    undo: bool
-    attempt: int
-    verb: Verb
-    amount: Money | None = None
-    too_late: bool = False
+# Commands
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the provider must be asked; `transaction_id` is empty for an authorisation."""
+    """A call of the provider; `transaction_id` is empty where the provider has to look it up by the order."""
 
     verb: Verb
-    transaction_id: str
-    amount: Money | None
+    transaction_id: str = ""
+    amount: Money | None = None
+    method: PaymentMethod | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The provider did it."""
+class ProviderResult:
+    """The provider carried out a call, for `amount`."""
 
     transaction_id: str
     amount: Money
 
 
-@dataclass(frozen=True, slots=True)
-class NotDone:
-    """The provider did not; `transient` if asking again may help."""
-
-    code: str
-    detail: str
-    transient: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record(Command):
-    """The answer to `ask`: from the provider, or None where it need not be asked."""
-
-    ask: Ask
-    answer: Done | NotDone | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(Command):
-    """The provider says what happened to the money of an order without our asking."""
+    """The provider reports a change of the payment that payments did not request."""
 
     order_id: str
     transaction_id: str
-    what: What
+    change: Change
     amount: Money | None = None
 
 
-PaymentCommand = Record | Report
+PaymentCommand = HandleRequest[Request, Call, ProviderResult] | Report
 
 
-def call_for(ask: Ask, payment: Payment) -> Call | None:
-    """What the provider must be asked for `ask`; None if the answer is known without it."""
-    match ask.verb, payment:
-        case "authorize", Nothing() if not ask.too_late:
-            return Call("authorize", "", ask.amount)
-        case "capture", Held(transaction_id=transaction_id, amount=amount) if not ask.too_late:
-            return Call("capture", transaction_id, amount)
-        case "void", Nothing():
-            return Call("void", "", None)  # an authorisation may have been lost on its way to us
-        case "void", Held(transaction_id=transaction_id):
-            return Call("void", transaction_id, None)
-        case (("void" | "refund"), Taken(transaction_id=transaction_id, amount=amount)):
-            return Call("refund", transaction_id, amount)
-        case "refund", Held(transaction_id=transaction_id):
-            return Call("refund", transaction_id, None)  # a capture may have been lost on its way to us
+def answer(request: Request, payment: Payment) -> StepReply | Refusal | CallFirst[Call, ProviderResult]:
+    """What a request means in each state."""
+    to = reply_to(request)
+    match request, payment:
+        case PaymentProcess(amount=amount, payment_method=method), NoPayment():
+            return CallFirst(
+                Call("authorize", amount=amount, method=method),
+                lambda done: PaymentAuthorized(**to, transaction_id=done.transaction_id, amount=done.amount),
+            )
+        case PaymentProcess(), Authorized(transaction_id, amount) | Captured(transaction_id, amount):
+            return PaymentAuthorized(**to, transaction_id=transaction_id, amount=amount)
+        case PaymentProcess(), Declined(reply):
+            return reply.model_copy(update={"attempt": request.attempt})
+        case PaymentProcess(), Closed():
+            return Refusal("payment-closed", "the payment of this order is closed")
+        case PaymentCapture(), Authorized(transaction_id, amount):
+            return CallFirst(
+                Call("capture", transaction_id, amount),
+                lambda done: PaymentCaptured(**to, transaction_id=done.transaction_id, amount=done.amount),
+            )
+        case PaymentCapture(), Captured(transaction_id, amount):
+            return PaymentCaptured(**to, transaction_id=transaction_id, amount=amount)
+        case PaymentCapture(), NoPayment() | Declined() | Closed():
+            return Refusal("nothing-held", "no money is held for this order")
+        case ((PaymentVoid() | PaymentRefund()), Captured(transaction_id, amount)):
+            refunded = PaymentRefunded(**to, transaction_id=transaction_id, amount=amount)
+            return CallFirst(Call("refund", transaction_id, amount), lambda _: refunded)
+        case PaymentVoid(), NoPayment():  # the reply to an authorization may have been lost on its way to us
+            return CallFirst(Call("void"), lambda done: PaymentVoided(**to, transaction_id=done.transaction_id or None))
+        case PaymentVoid(), Authorized(transaction_id):
+            voided = PaymentVoided(**to, transaction_id=transaction_id)
+            return CallFirst(Call("void", transaction_id), lambda _: voided)
+        case PaymentVoid(), Declined():
+            return PaymentVoided(**to)
+        case PaymentVoid(), Closed(transaction_id):
+            return PaymentVoided(**to, transaction_id=transaction_id)
+        case PaymentRefund(), Authorized(transaction_id):  # the reply to a capture may have been lost
+            return CallFirst(
+                Call("refund", transaction_id),
+                lambda done: PaymentRefunded(**to, transaction_id=transaction_id, amount=_unless_zero(done.amount)),
+            )
+        case PaymentRefund(), NoPayment() | Declined():
+            return PaymentRefunded(**to)
+        case PaymentRefund(), Closed(transaction_id, refunded):
+            return PaymentRefunded(**to, transaction_id=transaction_id, amount=refunded)
         case _:
-            return None
+            assert_never((request, payment))
+
+
+def _unless_zero(amount: Money) -> Money | None:
+    return amount if amount.amount > 0 else None
+
+
+def _not_done(request: Request, failure: Failure) -> StepReply:
+    if failure.transient or isinstance(request, PaymentVoid | PaymentRefund):
+        return failed(PaymentFailed, request, failure)
+    return failed(PaymentDeclined, request, failure, amount=request.amount)
+
+
+PARTICIPANT = Participant(
+    (PaymentProcess, PaymentCapture, PaymentVoid, PaymentRefund), answer, refused=PaymentFailed, failed=_not_done
+)
 
 
 def decide(command: PaymentCommand, payment: Payment) -> Decision:
-    """The answer to a request, or what a report is worth."""
-    return _report(command, payment) if isinstance(command, Report) else _answer(command, payment)
-
-
-def is_unwanted(payment: Payment) -> bool:
-    """Whether nothing may be held for the order any more: a hold that turns up is to be let go."""
-    return isinstance(payment, Closed | Declined)
-
-
-def _report(report: Report, payment: Payment) -> Decision:
-    """What we know already, having done it ourselves, is no news; nor is a transaction that is not this order's."""
-    match report.what, payment:
-        case "refunded", Taken(transaction_id=known):
-            news = known == report.transaction_id
-        case "canceled", Held(transaction_id=known):
-            news = known == report.transaction_id
-        case (("partly_refunded" | "disputed"), (Taken(transaction_id=known) | Closed(transaction_id=known))):
-            news = known == report.transaction_id
-        case _:
-            news = False
-    if not news:
+    """The reply to a request, or the event for a report that is news."""
+    if not isinstance(command, Report):
+        return PARTICIPANT.decide(command, payment)
+    if not _is_news(command, payment):
         return []
     return [
         ProviderReported(
-            order_id=report.order_id, transaction_id=report.transaction_id, what=report.what, amount=report.amount
+            order_id=command.order_id,
+            transaction_id=command.transaction_id,
+            what=command.change,
+            amount=command.amount,
         )
     ]
 
 
-def _answer(command: Record, payment: Payment) -> Decision:
-    """One that was answered is answered again, with the attempt it came with."""
-    ask, answer = command.ask, command.answer
-    if isinstance(answer, NotDone):
-        return [_not_done(ask, answer)]
-    match ask.verb:
-        case "authorize":
-            return [_authorized(ask, answer, payment)]
-        case "capture":
-            return [_captured(ask, answer, payment)]
-        case "void":
-            return [_voided(ask, answer, payment)]
-        case "refund":
-            return [_refunded(ask, answer, payment)]
+def _is_news(report: Report, payment: Payment) -> bool:
+    """Whether the report is about this order's transaction, and about a change that payments did not make itself."""
+    match report.change, payment:
+        case "refunded", Captured(transaction_id):
+            return transaction_id == report.transaction_id
+        case "canceled", Authorized(transaction_id):
+            return transaction_id == report.transaction_id
+        case (("partly_refunded" | "disputed"), Captured(transaction_id) | Closed(transaction_id)):
+            return transaction_id == report.transaction_id
         case _:
-            assert_never(ask.verb)
+            return False
 
 
-def _authorized(ask: Ask, answer: Done | None, payment: Payment) -> StepReply:
-    match payment:
-        case Nothing() if answer is not None:
-            return PaymentAuthorized(**_to(ask), transaction_id=answer.transaction_id, amount=answer.amount)
-        case Nothing():
-            return _refusal(ask, "request-expired", "the request came too late")
-        case Held(transaction_id=transaction_id, amount=amount) | Taken(transaction_id=transaction_id, amount=amount):
-            return PaymentAuthorized(**_to(ask), transaction_id=transaction_id, amount=amount)
-        case Declined(answer=first):
-            return first.model_copy(update={"attempt": ask.attempt})
-        case Closed():
-            return _refusal(ask, "payment-closed", "the payment of this order is closed")
-        case _:
-            assert_never(payment)
-
-
-def _captured(ask: Ask, answer: Done | None, payment: Payment) -> StepReply:
-    match payment:
-        case Held() if answer is not None:
-            return PaymentCaptured(**_to(ask), transaction_id=answer.transaction_id, amount=answer.amount)
-        case Taken(transaction_id=transaction_id, amount=amount):
-            return PaymentCaptured(**_to(ask), transaction_id=transaction_id, amount=amount)
-        case Held():
-            return _refusal(ask, "request-expired", "the request came too late")
-        case Nothing() | Declined() | Closed():
-            return _refusal(ask, "nothing-held", "no money is held for this order")
-        case _:
-            assert_never(payment)
-
-
-def _voided(ask: Ask, answer: Done | None, payment: Payment) -> StepReply:
-    match payment:
-        case Taken(transaction_id=transaction_id, amount=amount):
-            return PaymentRefunded(**_to(ask), transaction_id=transaction_id, amount=amount)
-        case Held(transaction_id=transaction_id):
-            return PaymentVoided(**_to(ask), transaction_id=transaction_id)
-        case Nothing() | Declined():
-            return PaymentVoided(**_to(ask), transaction_id=(answer.transaction_id or None) if answer else None)
-        case Closed(transaction_id=transaction_id):
-            return PaymentVoided(**_to(ask), transaction_id=transaction_id)
-        case _:
-            assert_never(payment)
-
-
-def _refunded(ask: Ask, answer: Done | None, payment: Payment) -> StepReply:
-    match payment:
-        case Taken(transaction_id=transaction_id, amount=amount):
-            return PaymentRefunded(**_to(ask), transaction_id=transaction_id, amount=amount)
-        case Held(transaction_id=transaction_id):
-            back = answer.amount if answer is not None and answer.amount.amount > 0 else None
-            return PaymentRefunded(**_to(ask), transaction_id=transaction_id, amount=back)
-        case Closed(transaction_id=transaction_id, refunded=refunded):
-            return PaymentRefunded(**_to(ask), transaction_id=transaction_id, amount=refunded)
-        case Nothing() | Declined():
-            return PaymentRefunded(**_to(ask))
-        case _:
-            assert_never(payment)
-
-
-def _to(ask: Ask) -> ReplyTo:
-    return {"saga_id": ask.saga_id, "step": ask.step, "undo": ask.undo, "attempt": ask.attempt}
-
-
-def _refusal(ask: Ask, code: str, why: str) -> PaymentFailed:
-    return PaymentFailed(**_to(ask), success=False, error_code=code, error=why)
-
-
-def _not_done(ask: Ask, answer: NotDone) -> StepReply:
-    code, detail = answer.code, answer.detail
-    if answer.transient or ask.undo or ask.amount is None:
-        return PaymentFailed(**_to(ask), success=False, transient=answer.transient, error_code=code, error=detail)
-    return PaymentDeclined(**_to(ask), success=False, error_code=code, error=detail, amount=ask.amount)
+def accepts_money(payment: Payment) -> bool:
+    """Whether money may still be held for the order; if not, an authorization that turns up has to be voided."""
+    return not isinstance(payment, Closed | Declined)
 
 
 def evolve(payment: Payment, event: Message) -> Payment:
-    """The payment after an event; an answer that repeats an older fact changes nothing."""
-    match event:
-        case PaymentAuthorized(transaction_id=transaction_id, amount=amount) if isinstance(payment, Nothing):
-            return Held(transaction_id, amount)
-        case PaymentCaptured(transaction_id=transaction_id, amount=amount) if isinstance(payment, Held):
-            return Taken(transaction_id, amount)
-        case PaymentDeclined() if isinstance(payment, Nothing):
+    """The payment after an event; a reply that repeats an earlier one changes nothing."""
+    match event, payment:
+        case PaymentAuthorized(transaction_id=transaction_id, amount=amount), NoPayment():
+            return Authorized(transaction_id, amount)
+        case PaymentCaptured(transaction_id=transaction_id, amount=amount), Authorized():
+            return Captured(transaction_id, amount)
+        case PaymentDeclined(), NoPayment():
             return Declined(event)
-        case ProviderReported(what="refunded", transaction_id=transaction_id, amount=amount):
+        case ProviderReported(what="refunded", transaction_id=transaction_id, amount=amount), _:
             return Closed(transaction_id, amount)
-        case ProviderReported(what="canceled", transaction_id=transaction_id):
+        case ProviderReported(what="canceled", transaction_id=transaction_id), _:
             return Closed(transaction_id, None)
-        case PaymentVoided(transaction_id=transaction_id) if not isinstance(payment, Closed):
+        case PaymentVoided(transaction_id=transaction_id), NoPayment() | Authorized() | Captured() | Declined():
             return Closed(transaction_id, None)
-        case PaymentRefunded(transaction_id=transaction_id, amount=amount) if isinstance(payment, Taken | Held):
-            # given back after a capture, the hold is gone too; a hold that was never taken is still to be let go
-            return Closed(transaction_id, amount) if isinstance(payment, Taken) or amount else payment
+        case PaymentRefunded(transaction_id=transaction_id, amount=amount), Captured():
+            return Closed(transaction_id, amount)
+        case PaymentRefunded(transaction_id=transaction_id, amount=Money() as amount), Authorized():
+            return Closed(transaction_id, amount)  # without an amount the authorization is still to be voided
         case _:
             return payment
 
 
 PAYMENT: Decider[PaymentCommand, Payment] = Decider(
-    "payment", Nothing(), decide, evolve,
+    "payment", NoPayment(), decide, evolve,
     (
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentVoided,
         ProviderReported,

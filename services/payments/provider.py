@@ -1,4 +1,4 @@
-"""The port to whoever moves the money; every call is idempotent by our key."""
+"""The port to the payment provider; every call carries an idempotency key."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import Protocol
 
 from services.contracts.orders import PaymentMethod
 from services.kit.domain.message import Money
-from services.kit.resilience.outgoing import CallFailed
-from services.payments.domain import Call, Done, NotDone
+from services.kit.saga.participant import Failure
+from services.payments.domain import Call, ProviderResult
 
-__all__ = ["Provider", "ask_provider"]
+__all__ = ["Provider", "call_provider"]
 
 
 class Provider(Protocol):
-    """A payment provider; it may raise CallFailed.
+    """A payment provider; its methods may raise CallFailed.
 
-    An answer it gave to a key is its answer to that key for ever, unless it was transient.
+    A call that is repeated with its key gets the same result again, unless that was a transient failure.
     """
 
-    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> Done | NotDone:
-        """Hold money."""
+    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> ProviderResult | Failure:
+        """Hold `amount`."""
         ...
 
-    async def capture(self, key: str, transaction_id: str, amount: Money) -> Done | NotDone:
-        """Take what is held, all of it or less."""
+    async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
+        """Charge `amount` of what is held, or all of it."""
         ...
 
-    async def void(self, key: str, transaction_id: str) -> Done | NotDone:
-        """Let go of what is held."""
+    async def void(self, key: str, transaction_id: str) -> ProviderResult | Failure:
+        """Void the authorization."""
         ...
 
-    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> Done | NotDone:
-        """Give back so much, or (None) whatever was taken; Done with amount 0 if nothing was."""
+    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
+        """Refund `amount`, or (None) all that was captured; the result's amount is 0 if nothing was."""
         ...
 
     async def find(self, order_id: str) -> str:
@@ -39,18 +39,10 @@ class Provider(Protocol):
         ...
 
 
-async def ask_provider(provider: Provider, order_id: str, call: Call, method: PaymentMethod | None) -> Done | NotDone:
-    """Carry out one call under the key of its order and verb: asked twice, it happens once."""
-    try:
-        return await _asked(provider, order_id, call, method)
-    except CallFailed as error:
-        return NotDone(error.code, error.detail, transient=error.transient)
-
-
-async def _asked(provider: Provider, order_id: str, call: Call, method: PaymentMethod | None) -> Done | NotDone:
-    key = f"{order_id}:{call.verb}"
+async def call_provider(provider: Provider, order_id: str, key: str, call: Call, /) -> ProviderResult | Failure:
+    """Carry out a call; it may raise CallFailed."""
     match call:
-        case Call("authorize", _, Money() as amount) if method is not None:
+        case Call("authorize", amount=Money() as amount, method=PaymentMethod() as method):
             return await provider.authorize(key, amount, method)
         case Call("capture", transaction_id, Money() as amount):
             return await provider.capture(key, transaction_id, amount)
@@ -59,4 +51,4 @@ async def _asked(provider: Provider, order_id: str, call: Call, method: PaymentM
         case Call("refund", transaction_id, amount):
             return await provider.refund(key, transaction_id, amount)
         case _:
-            return NotDone("bad-request", f"{call.verb} without an amount or a method", transient=False)
+            return Failure("bad-request", f"{call.verb} needs an amount and a payment method", transient=False)

@@ -11,7 +11,8 @@ from decimal import Decimal
 from services.contracts.orders import PaymentMethod
 from services.kit.domain.message import Money
 from services.kit.eventstore.port import EventStore, Transaction
-from services.payments.domain import Done, NotDone
+from services.kit.saga.participant import Failure
+from services.payments.domain import ProviderResult
 
 __all__ = ["Sandbox"]
 
@@ -23,10 +24,10 @@ WRITE = """
 """
 FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key"
 
-DECLINED = NotDone("card-declined", "the card was declined", transient=False)
-UNKNOWN = NotDone("unknown-card", "there is no such card", transient=False)
-BUSY = NotDone("provider-error", "the provider could not do it now", transient=True)
-LOST = NotDone("provider-timeout", "the provider did not answer in time", transient=True)
+DECLINED = Failure("card-declined", "the card was declined", transient=False)
+UNKNOWN = Failure("unknown-card", "there is no such card", transient=False)
+BUSY = Failure("provider-error", "the provider could not do it now", transient=True)
+LOST = Failure("provider-timeout", "the provider did not answer in time", transient=True)
 
 
 class Sandbox:
@@ -35,7 +36,7 @@ class Sandbox:
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
-    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> Done | NotDone:
+    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> ProviderResult | Failure:
         """Hold money, if the token is one that approves."""
         if method.token == "tok_decline":  # noqa: S105 - the name of a card's behaviour, no secret
             return DECLINED
@@ -51,51 +52,53 @@ class Sandbox:
             )
         if method.token == "tok_timeout_once" and first:  # noqa: S105
             return LOST
-        return Done(f"txn_{order_id}", amount)
+        return ProviderResult(f"txn_{order_id}", amount)
 
-    async def capture(self, key: str, transaction_id: str, amount: Money) -> Done | NotDone:
+    async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Take what is held, unless it was let go or the token says no."""
         async with self._store.transaction() as unit:
             kinds, token, held = await self._transaction(unit, transaction_id)
             if "authorize" not in kinds or "void" in kinds or held is None or amount.amount > held.amount:
-                return NotDone("nothing-held", "that much money is not held", transient=False)
+                return Failure("nothing-held", "that much money is not held", transient=False)
             if token == "tok_decline_capture":  # noqa: S105
-                return NotDone("capture-declined", "the money could not be taken", transient=False)
+                return Failure("capture-declined", "the money could not be taken", transient=False)
             await unit.execute(
                 WRITE, key, key.partition(":")[0], "capture", transaction_id, amount.amount, amount.currency, token
             )
-        return Done(transaction_id, amount)
+        return ProviderResult(transaction_id, amount)
 
-    async def void(self, key: str, transaction_id: str) -> Done | NotDone:
+    async def void(self, key: str, transaction_id: str) -> ProviderResult | Failure:
         """Let go of what is held, if anything; what was taken cannot be let go."""
         if not transaction_id:
-            return Done("", Money(amount=Decimal(0), currency="XXX"))
+            return ProviderResult("", Money(amount=Decimal(0), currency="XXX"))
         async with self._store.transaction() as unit:
             kinds, token, held = await self._transaction(unit, transaction_id)
             if held is None:
-                return Done("", Money(amount=Decimal(0), currency="XXX"))
+                return ProviderResult("", Money(amount=Decimal(0), currency="XXX"))
             if "capture" in kinds and "refund" not in kinds:
-                return NotDone("already-captured", "the money was taken: refund it", transient=False)
+                return Failure("already-captured", "the money was taken: refund it", transient=False)
             if "capture" not in kinds:
                 await unit.execute(
                     WRITE, key, key.partition(":")[0], "void", transaction_id, held.amount, held.currency, token
                 )
-        return Done(transaction_id, held)
+        return ProviderResult(transaction_id, held)
 
-    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> Done | NotDone:
+    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
         """Give back what was taken, once."""
         async with self._store.transaction() as unit:
             kinds, token, held = await self._transaction(unit, transaction_id)
             taken = kinds.get("capture")
             if held is None or taken is None:
-                return Done(transaction_id, Money(amount=Decimal(0), currency=held.currency if held else "XXX"))
+                return ProviderResult(
+                    transaction_id, Money(amount=Decimal(0), currency=held.currency if held else "XXX")
+                )
             back = amount or taken
             if back.amount > taken.amount:
-                return NotDone("refund-too-large", "more than was taken cannot be given back", transient=False)
+                return Failure("refund-too-large", "more than was taken cannot be given back", transient=False)
             await unit.execute(
                 WRITE, key, key.partition(":")[0], "refund", transaction_id, back.amount, back.currency, token
             )
-        return Done(transaction_id, back)
+        return ProviderResult(transaction_id, back)
 
     async def find(self, order_id: str) -> str:
         """The order's transaction, also if our side never heard of it."""

@@ -1,4 +1,4 @@
--- The sandbox provider's own books: one row for each call that moved money, and what a script of faults has used up.
+-- The ledger of the sandbox provider: a row for each call that moved money.
 CREATE TABLE sandbox_ledger (
     key text COLLATE "C" PRIMARY KEY,
     order_id text COLLATE "C" NOT NULL,
@@ -11,6 +11,7 @@ CREATE TABLE sandbox_ledger (
 );
 CREATE INDEX ON sandbox_ledger (transaction_id);
 
+-- The scripted faults that were used up.
 CREATE TABLE sandbox_faults (
     key text COLLATE "C" PRIMARY KEY
 );

@@ -15,7 +15,8 @@ from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Money
 from services.kit.resilience.outgoing import CallFailed, Policy, Target
-from services.payments.domain import Done, NotDone
+from services.kit.saga.participant import Failure
+from services.payments.domain import ProviderResult
 
 if TYPE_CHECKING:
     import httpx
@@ -66,12 +67,12 @@ class Stripe:
         self._target = target or Target(STRIPE)
         self._client: httpx.AsyncClient | None = None
 
-    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> Done | NotDone:
+    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> ProviderResult | Failure:
         """Hold money on the card behind the token."""
         try:
             units = minor_units(amount)
         except ValueError as error:
-            return NotDone("bad-amount", str(error), transient=False)
+            return Failure("bad-amount", str(error), transient=False)
         form = {
             "amount": str(units),
             "currency": amount.currency.lower(),
@@ -83,69 +84,69 @@ class Stripe:
             "metadata[order_id]": key.partition(":")[0],
         }
         intent = await self._ask("POST", "/v1/payment_intents", form, key)
-        if isinstance(intent, NotDone):
+        if isinstance(intent, Failure):
             return intent
         if intent["status"] != "requires_capture":
-            return NotDone("not-authorized", f"the payment is {intent['status']}", transient=False)
-        return Done(str(intent["id"]), amount)
+            return Failure("not-authorized", f"the payment is {intent['status']}", transient=False)
+        return ProviderResult(str(intent["id"]), amount)
 
-    async def capture(self, key: str, transaction_id: str, amount: Money) -> Done | NotDone:
+    async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Take what is held, all of it or less."""
         form = {"amount_to_capture": str(minor_units(amount))}
         intent = await self._ask("POST", f"/v1/payment_intents/{transaction_id}/capture", form, key)
-        if isinstance(intent, NotDone) and intent.code == UNEXPECTED_STATE:
+        if isinstance(intent, Failure) and intent.code == UNEXPECTED_STATE:
             intent = await self._look(transaction_id)  # taken by an answer that was lost, or let go
-            if not isinstance(intent, NotDone) and intent["status"] != "succeeded":
-                return NotDone("nothing-held", f"the payment is {intent['status']}", transient=False)
-        if isinstance(intent, NotDone):
+            if not isinstance(intent, Failure) and intent["status"] != "succeeded":
+                return Failure("nothing-held", f"the payment is {intent['status']}", transient=False)
+        if isinstance(intent, Failure):
             return intent
-        return Done(transaction_id, of_minor_units(int(intent["amount_received"]), str(intent["currency"])))
+        return ProviderResult(transaction_id, of_minor_units(int(intent["amount_received"]), str(intent["currency"])))
 
-    async def void(self, key: str, transaction_id: str) -> Done | NotDone:
+    async def void(self, key: str, transaction_id: str) -> ProviderResult | Failure:
         """Let go of what is held, if anything; what was taken cannot be let go."""
         if not transaction_id:
-            return Done("", NOTHING)
+            return ProviderResult("", NOTHING)
         form = {"cancellation_reason": "abandoned"}
         intent = await self._ask("POST", f"/v1/payment_intents/{transaction_id}/cancel", form, key)
-        if isinstance(intent, NotDone) and intent.code == UNEXPECTED_STATE:
+        if isinstance(intent, Failure) and intent.code == UNEXPECTED_STATE:
             intent = await self._look(transaction_id)
-            if not isinstance(intent, NotDone) and intent["status"] == "succeeded":
-                return NotDone("already-captured", "the money was taken: refund it", transient=False)
-        if isinstance(intent, NotDone):
+            if not isinstance(intent, Failure) and intent["status"] == "succeeded":
+                return Failure("already-captured", "the money was taken: refund it", transient=False)
+        if isinstance(intent, Failure):
             return intent
-        return Done(transaction_id, of_minor_units(int(intent["amount"]), str(intent["currency"])))
+        return ProviderResult(transaction_id, of_minor_units(int(intent["amount"]), str(intent["currency"])))
 
-    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> Done | NotDone:
+    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
         """Give back so much, or whatever was taken and not yet given back."""
         intent = await self._look(transaction_id)
-        if isinstance(intent, NotDone):
+        if isinstance(intent, Failure):
             return intent
         currency, left = str(intent["currency"]), _not_yet_given_back(intent)
         if left == 0:
-            return Done(transaction_id, of_minor_units(0, currency))
+            return ProviderResult(transaction_id, of_minor_units(0, currency))
         units = min(minor_units(amount), left) if amount else left
         form = {"payment_intent": transaction_id, "amount": str(units)}
         refund = await self._ask("POST", "/v1/refunds", form, key)
-        if isinstance(refund, NotDone):
+        if isinstance(refund, Failure):
             return refund
         if refund["status"] in ("failed", "canceled"):
-            return NotDone("refund-failed", f"the refund is {refund['status']}", transient=True)
-        return Done(transaction_id, of_minor_units(int(refund["amount"]), currency))
+            return Failure("refund-failed", f"the refund is {refund['status']}", transient=True)
+        return ProviderResult(transaction_id, of_minor_units(int(refund["amount"]), currency))
 
     async def find(self, order_id: str) -> str:
         """The PaymentIntent of an order; Stripe's search lags behind by up to a minute, then the webhook tells."""
         query = f"metadata['order_id']:'{order_id}'"
         found = await self._ask("GET", "/v1/payment_intents/search", {"query": query, "limit": "1"}, "")
-        if isinstance(found, NotDone):
+        if isinstance(found, Failure):
             raise CallFailed(found.code, found.detail, transient=found.transient)
         return str(found["data"][0]["id"]) if found["data"] else ""
 
     async def order_of(self, transaction_id: str) -> str:
         """The order that a PaymentIntent is for; empty if it is not ours."""
         intent = await self._look(transaction_id)
-        if isinstance(intent, NotDone) and intent.transient:
+        if isinstance(intent, Failure) and intent.transient:
             raise Unavailable("provider-away", "the payment cannot be looked at now")
-        return "" if isinstance(intent, NotDone) else str(_member(intent.get("metadata"), "order_id") or "")
+        return "" if isinstance(intent, Failure) else str(_member(intent.get("metadata"), "order_id") or "")
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -153,15 +154,15 @@ class Stripe:
             await self._client.aclose()
             self._client = None
 
-    async def _look(self, transaction_id: str) -> Answer | NotDone:
+    async def _look(self, transaction_id: str) -> Answer | Failure:
         form = {"expand[]": "latest_charge"}
         return await self._ask("GET", f"/v1/payment_intents/{transaction_id}", form, "")
 
-    async def _ask(self, method: str, path: str, form: Mapping[str, str], key: str) -> Answer | NotDone:
+    async def _ask(self, method: str, path: str, form: Mapping[str, str], key: str) -> Answer | Failure:
         try:
             return await self._target.call(lambda: self._once(method, path, form, key))
         except CallFailed as error:
-            return NotDone(error.code, error.detail, transient=error.transient)
+            return Failure(error.code, error.detail, transient=error.transient)
 
     async def _once(self, method: str, path: str, form: Mapping[str, str], key: str) -> Answer:
         import httpx

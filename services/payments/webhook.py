@@ -25,9 +25,10 @@ from services.kit.domain.errors import Invalid, Unauthenticated, Unavailable
 from services.kit.eventstore.port import Mark
 from services.kit.privacy.hmac_tokens import several
 from services.kit.rest.app import UnmarkedCause, json_router
+from services.kit.saga.participant import Failure
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
-from services.payments.domain import PAYMENT, NotDone, Report, What, is_unwanted
+from services.payments.domain import PAYMENT, Change, Report, accepts_money
 from services.payments.stripe import Stripe, of_minor_units
 
 __all__ = ["TOLERANCE_SECONDS", "router", "verify"]
@@ -134,7 +135,7 @@ class Webhook:
             at=cause.at,
             order_id=order_id,
             transaction_id=transaction_id,
-            what=what,
+            change=what,
             amount=None if what == "canceled" else amount,
         )
         marked = Cause(at=cause.at, correlation_id=order_id, mark=Mark(f"stripe {event.id}"))
@@ -144,10 +145,10 @@ class Webhook:
     async def _held(self, order_id: str, thing: Thing) -> str:
         """Let go of money whose holding was given up before we heard that it had worked."""
         payment = await self.handler.reload(PAYMENT, order_id)
-        if not is_unwanted(payment.state):
+        if accepts_money(payment.state):
             return "expected"
         done = await self.stripe.void(f"{order_id}:void-found", thing.id)
-        if isinstance(done, NotDone) and done.transient:
+        if isinstance(done, Failure) and done.transient:
             raise Unavailable("provider-away", "the money could not be let go now")
         log("money was held for a closed payment: let go", level=logging.WARNING, order_id=order_id)
         return "let go"
@@ -157,7 +158,7 @@ class Webhook:
         return await self.stripe.order_of(thing.payment_intent) if thing.payment_intent else ""
 
 
-def _what(event: Event) -> What | None:
+def _what(event: Event) -> Change | None:
     match event.type:
         case "charge.refunded":
             return "refunded" if event.data.object.refunded else "partly_refunded"

@@ -1,4 +1,4 @@
--- Messages to be said later. A cancelled one stays for a while, because a cancellation may overtake its request.
+-- Messages to be published later. A cancelled timer stays for a while: its cancellation may arrive before its request.
 CREATE TABLE timers (
     timer_id text COLLATE "C" PRIMARY KEY,
     due_at timestamptz NOT NULL,

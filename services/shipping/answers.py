@@ -1,23 +1,30 @@
-"""What shipping answers, for the OpenAPI document."""
+"""The answers of shipping."""
 
 from __future__ import annotations
 
-from services.kit.rest.schemas_by_hand import TEXT, Responses, Schema, command_answer, json_answer, one_of, shape
+from typing import Literal, NotRequired
 
-__all__ = ["SHIPMENT", "TRACKED"]
+from typing_extensions import TypedDict
 
-_MEMBERS: dict[str, Schema] = {
-    "order_id": TEXT,
-    "status": one_of("prepared", "created", "dispatched", "delivered", "cancelled"),
-    "parcels": {"type": "integer", "minimum": 1},
-    "shipment_id": TEXT,
-    "carrier": TEXT,
-    "tracking_number": TEXT,
-}
+from services.kit.rest.answers import Positive
 
-SHIPMENT: Responses = {
-    200: json_answer("The shipment.", shape("Shipment", _MEMBERS, set(_MEMBERS) - {"order_id", "status"}))
-}
-TRACKED: Responses = {
-    202: command_answer("It is noted.", "Tracked", {"order_id": TEXT, "status": one_of("dispatched", "delivered")})
-}
+__all__ = ["Shipment", "Tracked"]
+
+
+class Shipment(TypedDict):
+    """The shipment of the order."""
+
+    order_id: str
+    status: Literal["prepared", "created", "dispatched", "delivered", "cancelled"]
+    parcels: NotRequired[Positive]
+    """The number of parcels."""
+    shipment_id: NotRequired[str]
+    carrier: NotRequired[str]
+    tracking_number: NotRequired[str]
+
+
+class Tracked(TypedDict):
+    """The status is recorded."""
+
+    order_id: str
+    status: Literal["dispatched", "delivered"]

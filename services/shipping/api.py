@@ -1,80 +1,86 @@
-"""Reading a shipment over REST, and hearing from the carrier where it is."""
+"""REST of shipping: read a shipment and record its tracking status."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path
 from pydantic import BaseModel, ConfigDict
 
 from services.kit.auth.access import needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
-from services.kit.rest.app import RestCause, json_router, respond
-from services.shipping.answers import SHIPMENT as SHIPMENT_SHOWN
-from services.shipping.answers import TRACKED
-from services.shipping.domain import SHIPMENT, Created, Prepared, Shipment, Track, Travelling
+from services.kit.rest.answers import Answer, CommandAnswer
+from services.kit.rest.app import RestCause, json_router, provided, respond
+from services.shipping.answers import Shipment as ShipmentShown
+from services.shipping.answers import Tracked
+from services.shipping.domain import SHIPMENT, Created, Dispatched, Prepared, Shipment, Track
 
-__all__ = ["router"]
+__all__ = ["routes"]
+
+routes = json_router()
 
 OrderId = Annotated[
     str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
 ]
+Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
 class TrackingBody(BaseModel):
-    """A tracking update."""
+    """The status that the carrier reports."""
 
     model_config = ConfigDict(extra="forbid")
     status: Literal["dispatched", "delivered"]
 
 
-def router(handler: CommandHandler) -> APIRouter:
-    """The routes of shipping."""
-    routes = json_router()
+@routes.get("/shipments/{order_id}", dependencies=[needs("shipments:read")])
+async def read_shipment(order_id: OrderId, handler: Handler) -> Answer[ShipmentShown]:
+    """Read an order's shipment.
 
-    @routes.get("/shipments/{order_id}", responses=SHIPMENT_SHOWN, dependencies=[needs("shipments:read")])
-    async def read_shipment(order_id: OrderId) -> dict[str, Any]:
-        """Where the parcels of an order are; refused if none were planned."""
-        loaded = await handler.reload(SHIPMENT, order_id)
-        if loaded.version == 0:
-            raise NotFound("shipment-not-found", "there is no such shipment")
-        return {"order_id": order_id, **_shown(loaded.state)}
+    Shows the status of the shipment, its parcels and, once the carrier has it, its tracking number. Refused (404) if no
+    shipment was prepared for the order yet.
+    """
+    loaded = await handler.reload(SHIPMENT, order_id)
+    if loaded.version == 0:
+        raise NotFound("shipment-not-found", "no shipment was prepared for this order")
+    return Answer(_shown(order_id, loaded.state))
 
-    @routes.post(
-        "/shipments/{order_id}/tracking",
-        status_code=202,
-        responses=TRACKED,
-        dependencies=[needs("shipments:write")],
+
+@routes.post("/shipments/{order_id}/tracking", status_code=202, dependencies=[needs("shipments:write")])
+async def track_shipment(
+    order_id: OrderId, body: TrackingBody, cause: RestCause, handler: Handler
+) -> CommandAnswer[Tracked]:
+    """Record a tracking status.
+
+    Records that the carrier dispatched or delivered a shipment; the order and its customer learn of it. Refused (409)
+    if the shipment was not created yet, or was cancelled.
+    """
+    command = Track(at=cause.at, order_id=order_id, status=body.status)
+    return await respond(
+        handler.relay,
+        cause,
+        lambda marked: handler.handle(SHIPMENT, order_id, command, marked),
+        status=202,
+        body=Tracked(order_id=order_id, status=body.status),
     )
-    async def track_shipment(order_id: OrderId, body: TrackingBody, cause: RestCause) -> Response:
-        """Hear from the carrier how far a shipment is; refused if it was not handed over."""
-        command = Track(at=cause.at, order_id=order_id, status=body.status)
-        return await respond(
-            handler.relay,
-            cause,
-            lambda marked: handler.handle(SHIPMENT, order_id, command, marked),
-            status=202,
-            body={"order_id": order_id, "status": body.status},
-        )
-
-    return routes
 
 
-def _shown(shipment: Shipment) -> dict[str, Any]:
+def _shown(order_id: str, shipment: Shipment) -> ShipmentShown:
     match shipment:
         case Prepared(parcels=parcels):
-            return {"status": "prepared", "parcels": parcels}
+            return {"order_id": order_id, "status": "prepared", "parcels": parcels}
         case Created():
-            return {"status": "created", **_label(shipment)}
-        case Travelling(shipment=created, delivered=delivered):
-            return {"status": "delivered" if delivered else "dispatched", **_label(created)}
+            return _created(order_id, shipment, "created")
+        case Dispatched(shipment=created, delivered=delivered):
+            return _created(order_id, created, "delivered" if delivered else "dispatched")
         case _:
-            return {"status": "cancelled"}
+            return {"order_id": order_id, "status": "cancelled"}
 
 
-def _label(created: Created) -> dict[str, Any]:
+def _created(order_id: str, created: Created, status: Literal["created", "dispatched", "delivered"]) -> ShipmentShown:
     return {
+        "order_id": order_id,
+        "status": status,
         "parcels": created.parcels,
         "shipment_id": created.shipment_id,
         "carrier": created.carrier,

@@ -1,4 +1,4 @@
-"""Shipping, put together."""
+"""The composition root of shipping."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def create_app(host: Host | None = None, carrier: Carrier | None = None) -> Serv
     carrier = carrier or SandboxCarrier(host.store)
 
     def routers() -> Sequence[APIRouter]:
-        from services.shipping.api import router
+        from services.shipping.api import routes
 
-        return (router(host.handler),)
+        return (routes,)
 
     return Service(host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler, carrier), routers=routers)

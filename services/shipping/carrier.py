@@ -1,7 +1,8 @@
-"""The port to whoever carries the parcels, and a sandbox that behaves by the address.
+"""The port to the carrier, and a sandbox that behaves by the address.
 
-The sandbox refuses country ZZ when planning; `CARRIER-REFUSE` in the first address line is refused when handing over,
-`CARRIER-FAIL-ONCE` fails once. Its shipment ids follow from the order, so a repeated call is the same shipment.
+The sandbox refuses to plan for country ZZ. It refuses an order of transport whose first address line contains
+`CARRIER-REFUSE`, and fails once if that line contains `CARRIER-FAIL-ONCE`. The id of a shipment follows from the order,
+so that a repeated call makes the same shipment.
 """
 
 from __future__ import annotations
@@ -10,52 +11,55 @@ from typing import Protocol
 
 from services.contracts.orders import Address
 from services.kit.eventstore.port import EventStore
-from services.kit.resilience.outgoing import CallFailed, Policy, Target
-from services.shipping.domain import Ask, Call, Done, NotDone
+from services.kit.resilience.outgoing import Policy, Target
+from services.kit.saga.participant import Failure
+from services.shipping.domain import Call, CarrierResult
 
-__all__ = ["CARRIER", "Carrier", "SandboxCarrier", "ask_carrier"]
+__all__ = ["CARRIER", "Carrier", "SandboxCarrier", "call_carrier"]
 
 CARRIER = Policy(name="carrier")
 
 FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key"
-TAKE = "INSERT INTO sandbox_shipments (order_id, shipment_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
+CREATE = "INSERT INTO sandbox_shipments (order_id, shipment_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 CANCEL = "UPDATE sandbox_shipments SET cancelled = true WHERE order_id = $1 RETURNING shipment_id"
 
 
 class Carrier(Protocol):
-    """A carrier; every call is idempotent per order, and may raise CallFailed."""
+    """A carrier; its methods may raise CallFailed.
 
-    async def prepare(self, order_id: str, address: Address) -> Done | NotDone:
-        """Whether the address can be served."""
+    A call that is repeated for the same order, with the same idempotency key, makes no second shipment.
+    """
+
+    async def prepare(self, order_id: str, key: str, address: Address) -> CarrierResult | Failure:
+        """Check whether the carrier serves the address."""
         ...
 
-    async def create(self, order_id: str, address: Address) -> Done | NotDone:
-        """Take the order of transport."""
+    async def create(self, order_id: str, key: str, address: Address) -> CarrierResult | Failure:
+        """Order the transport."""
         ...
 
-    async def cancel(self, order_id: str) -> Done | NotDone:
-        """Take it back; Done without a shipment if there was none."""
+    async def cancel(self, order_id: str, key: str) -> CarrierResult | Failure:
+        """Cancel the transport; the result has no shipment if none was ordered."""
         ...
 
 
-async def ask_carrier(target: Target, carrier: Carrier, ask: Ask, call: Call) -> Done | NotDone:
-    """Carry out one call."""
-    try:
-        return await target.call(lambda: _asked(carrier, ask, call), attempts_max=1)  # the saga asks again, later
-    except CallFailed as error:
-        return NotDone(error.code, error.detail, transient=error.transient)
+async def call_carrier(
+    target: Target, carrier: Carrier, order_id: str, key: str, call: Call, /
+) -> CarrierResult | Failure:
+    """Carry out a call once, as the saga retries it later; raises CallFailed if the carrier does not answer."""
+    return await target.call(lambda: _call(carrier, order_id, key, call), attempts_max=1)
 
 
-async def _asked(carrier: Carrier, ask: Ask, call: Call) -> Done | NotDone:
-    match call.verb, ask.address:
-        case "prepare", Address() as address:
-            return await carrier.prepare(ask.saga_id, address)
-        case "create", Address() as address:
-            return await carrier.create(ask.saga_id, address)
-        case "cancel", _:
-            return await carrier.cancel(ask.saga_id)
+async def _call(carrier: Carrier, order_id: str, key: str, call: Call) -> CarrierResult | Failure:
+    match call:
+        case Call("prepare", Address() as address):
+            return await carrier.prepare(order_id, key, address)
+        case Call("create", Address() as address):
+            return await carrier.create(order_id, key, address)
+        case Call("cancel"):
+            return await carrier.cancel(order_id, key)
         case _:
-            return NotDone("bad-request", f"{call.verb} without an address", transient=False)
+            return Failure("bad-request", f"{call.verb} needs an address", transient=False)
 
 
 class SandboxCarrier:
@@ -64,25 +68,25 @@ class SandboxCarrier:
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
-    async def prepare(self, order_id: str, address: Address) -> Done | NotDone:
-        """Every country but ZZ is served."""
+    async def prepare(self, order_id: str, key: str, address: Address) -> CarrierResult | Failure:
+        """Serve every country but ZZ."""
         if address.country == "ZZ":
-            return NotDone("address-not-served", "we do not ship there", transient=False)
-        return Done()
+            return Failure("address-not-served", "we do not ship there", transient=False)
+        return CarrierResult()
 
-    async def create(self, order_id: str, address: Address) -> Done | NotDone:
-        """Every parcel is taken, unless the address says otherwise."""
+    async def create(self, order_id: str, key: str, address: Address) -> CarrierResult | Failure:
+        """Accept the order of transport, unless the address says otherwise."""
         if "CARRIER-REFUSE" in address.line1:
-            return NotDone("carrier-refused", "the carrier does not take this parcel", transient=False)
+            return Failure("carrier-refused", "the carrier does not take this parcel", transient=False)
         shipment_id = f"shp_{order_id}"
-        async with self._store.transaction() as unit:
-            if "CARRIER-FAIL-ONCE" in address.line1 and await unit.fetch(FIRST_TIME, order_id):
-                return NotDone("carrier-error", "the carrier could not do it now", transient=True)
-            await unit.execute(TAKE, order_id, shipment_id)
-        return Done(shipment_id, "sandbox", f"ZC{order_id[-12:].upper()}")
+        async with self._store.transaction() as transaction:
+            if "CARRIER-FAIL-ONCE" in address.line1 and await transaction.fetch(FIRST_TIME, order_id):
+                return Failure("carrier-error", "the carrier could not do it now", transient=True)
+            await transaction.execute(CREATE, order_id, shipment_id)
+        return CarrierResult(shipment_id, "sandbox", f"ZC{order_id[-12:].upper()}")
 
-    async def cancel(self, order_id: str) -> Done | NotDone:
-        """Whatever was taken for the order is taken back."""
-        async with self._store.transaction() as unit:
-            rows = await unit.fetch(CANCEL, order_id)
-        return Done(str(rows[0]["shipment_id"]) if rows else "")
+    async def cancel(self, order_id: str, key: str) -> CarrierResult | Failure:
+        """Cancel the transport of the order."""
+        async with self._store.transaction() as transaction:
+            rows = await transaction.fetch(CANCEL, order_id)
+        return CarrierResult(str(rows[0]["shipment_id"]) if rows else "")

@@ -1,15 +1,21 @@
-"""What may happen to the parcels of one order; the carrier is asked between two decisions."""
+"""The shipment of one order: which request is allowed in which state, and when the carrier has to be called first."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
+from services.contracts.fulfillment import WantedItem
 from services.contracts.orders import Address
 from services.contracts.shipping import (
+    FulfillmentDiscard,
     FulfillmentDiscarded,
+    FulfillmentPrepare,
     FulfillmentPrepared,
+    ShipmentCancel,
     ShipmentCancelled,
+    ShipmentCreate,
     ShipmentCreated,
     ShipmentDelivered,
     ShipmentDispatched,
@@ -19,22 +25,25 @@ from services.contracts.shipping import (
 from services.kit.domain.decider import Command, Decider, Decision, Rejected
 from services.kit.domain.message import ERASED, Message
 from services.kit.saga.messages import StepReply
+from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
 
-__all__ = ["PARCEL_UNITS_MAX", "SHIPMENT", "Ask", "Call", "Record", "Track", "Verb", "call_for"]
+__all__ = [
+    "PARCEL_UNITS_MAX", "PARTICIPANT", "SHIPMENT", "Call", "CarrierResult", "Created", "Dispatched", "Prepared",
+    "Request", "Shipment", "Track",
+]  # fmt: skip
 
 PARCEL_UNITS_MAX = 500
 """Units that fit into one parcel."""
 
-UNASKED = ("carrier-not-asked", "the carrier was not asked")
+Verb = Literal["prepare", "create", "cancel"]
+Request = FulfillmentPrepare | FulfillmentDiscard | ShipmentCreate | ShipmentCancel
 
-Verb = Literal["prepare", "discard", "create", "cancel"]
-
-# What a shipment can be
+# States
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """Nothing was asked for yet."""
+class NoShipment:
+    """No parcels are planned yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +55,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The carrier has the order of transport."""
+    """The carrier accepted the order of transport."""
 
     parcels: int
     shipment_id: str
@@ -55,7 +64,7 @@ class Created:
 
 
 @dataclass(frozen=True, slots=True)
-class Travelling:
+class Dispatched:
     """The carrier has the goods, or has delivered them."""
 
     shipment: Created
@@ -63,219 +72,126 @@ class Travelling:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenBack:
-    """The shipment was cancelled; a new one may not be created, the plan still stands until it is discarded."""
+class Cancelled:
+    """The transport was cancelled and cannot be ordered again; the plan stands until it is discarded."""
 
     shipment_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Discarded: nothing may be planned or created for this order again."""
+    """Discarded: nothing may be planned or ordered for this order again."""
 
 
-Shipment = Nothing | Prepared | Created | Travelling | TakenBack | Closed
+Shipment = NoShipment | Prepared | Created | Dispatched | Cancelled | Closed
 
-# What can be wished
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """A request of the saga, as far as deciding needs it; `units` are those of all items."""
-
-    saga_id: str
-    step: str
-    undo: bool
-    attempt: int
-    verb: Verb
-    address: Address | None = None
-    units: int = 0
-    too_late: bool = False
-
-    @property
-    def hindrance(self) -> tuple[str, str] | None:
-        """Why nothing new may be begun for it: a code and the reason."""
-        if self.too_late:
-            return "request-expired", "the request came too late"
-        if self.address and self.address.name == ERASED:
-            return "address-erased", "the customer's data was erased: nobody knows where to"
-        return None
+# Commands
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the carrier must be asked."""
+    """A call of the carrier."""
 
     verb: Verb
-    shipment_id: str = ""
+    address: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The carrier did it."""
+class CarrierResult:
+    """The carrier carried out a call; `shipment_id` is empty if there is no shipment."""
 
     shipment_id: str = ""
     carrier: str = ""
     tracking_number: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class NotDone:
-    """The carrier did not; `transient` if asking again may help."""
-
-    code: str
-    detail: str
-    transient: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record(Command):
-    """The answer to `ask`: from the carrier, or None where it need not be asked."""
-
-    ask: Ask
-    answer: Done | NotDone | None = None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Track(Command):
-    """The carrier says where the parcels are."""
+    """The carrier reports where the parcels are."""
 
     order_id: str
     status: Literal["dispatched", "delivered"]
 
 
-def call_for(ask: Ask, shipment: Shipment) -> Call | None:
-    """What the carrier must be asked for `ask`; None if the answer is known without it."""
-    match ask.verb, shipment:
-        case "prepare", Nothing() if not ask.hindrance:
-            return Call("prepare")
-        case "create", Prepared() if not ask.hindrance:
-            return Call("create")
-        case "cancel", Created(shipment_id=shipment_id):
-            return Call("cancel", shipment_id)
-        case "cancel", (Nothing() | Prepared()):
-            return Call("cancel")  # a creation may have been lost on its way to us
+ShipmentCommand = HandleRequest[Request, Call, CarrierResult] | Track
+
+
+def answer(request: Request, shipment: Shipment) -> StepReply | Refusal | CallFirst[Call, CarrierResult]:
+    """What a request means in each state."""
+    to = reply_to(request)
+    match request, shipment:
+        case (FulfillmentPrepare(), NoShipment()) | (ShipmentCreate(), Prepared()) if _is_erased(request):
+            return Refusal("address-erased", "the customer's data was erased: the address is not known any more")
+        case FulfillmentPrepare(shipping_address=address, items=items), NoShipment():
+            planned = FulfillmentPrepared(**to, parcels=_parcels(items))
+            return CallFirst(Call("prepare", address), lambda _: planned)
+        case FulfillmentPrepare(), Prepared(parcels) | Created(parcels) | Dispatched(Created(parcels)):
+            return FulfillmentPrepared(**to, parcels=parcels)
+        case FulfillmentPrepare(), Cancelled() | Closed():
+            return Refusal("shipment-closed", "shipping of this order is closed")
+        case FulfillmentDiscard(), _:
+            return FulfillmentDiscarded(**to)
+        case ShipmentCreate(shipping_address=address), Prepared():
+            return CallFirst(
+                Call("create", address),
+                lambda made: ShipmentCreated(
+                    **to, shipment_id=made.shipment_id, carrier=made.carrier, tracking_number=made.tracking_number
+                ),
+            )
+        case ShipmentCreate(), Created(_, shipment_id, carrier, number) | Dispatched(
+            Created(_, shipment_id, carrier, number)
+        ):
+            return ShipmentCreated(**to, shipment_id=shipment_id, carrier=carrier, tracking_number=number)
+        case ShipmentCreate(), NoShipment() | Cancelled() | Closed():
+            return Refusal("not-prepared", "no parcels are planned for this order")
+        case ShipmentCancel(), NoShipment() | Prepared():  # the reply to a creation may have been lost
+            return CallFirst(Call("cancel"), lambda done: ShipmentCancelled(**to, shipment_id=done.shipment_id or None))
+        case ShipmentCancel(), Created(shipment_id=shipment_id):
+            cancelled = ShipmentCancelled(**to, shipment_id=shipment_id)
+            return CallFirst(Call("cancel"), lambda _: cancelled)
+        case ShipmentCancel(), Dispatched():
+            return Refusal("already-dispatched", "the carrier has the goods")
+        case ShipmentCancel(), Cancelled(shipment_id):
+            return ShipmentCancelled(**to, shipment_id=shipment_id)
+        case ShipmentCancel(), Closed():
+            return ShipmentCancelled(**to)
         case _:
-            return None
+            assert_never((request, shipment))
 
 
-def decide(command: Record | Track, shipment: Shipment) -> Decision:
-    """The answer to a request, or where the parcels are now."""
-    match command:
-        case Record(ask=ask, answer=answer):
-            return [_not_done(ask, answer) if isinstance(answer, NotDone) else _answer(ask, answer, shipment)]
-        case Track():
-            return _track(command, shipment)
-        case _:
-            assert_never(command)
+def _is_erased(request: Request) -> bool:
+    return isinstance(request, FulfillmentPrepare | ShipmentCreate) and request.shipping_address.name == ERASED
 
 
-def _answer(ask: Ask, answer: Done | None, shipment: Shipment) -> StepReply:
-    match ask.verb:
-        case "prepare":
-            return _prepared(ask, answer, shipment)
-        case "create":
-            return _created(ask, answer, shipment)
-        case "cancel":
-            return _cancelled(ask, answer, shipment)
-        case "discard":
-            return FulfillmentDiscarded(saga_id=ask.saga_id, step=ask.step, undo=ask.undo, attempt=ask.attempt)
-        case _:
-            assert_never(ask.verb)
+def _parcels(items: Sequence[WantedItem]) -> int:
+    units = sum(item.quantity for item in items)
+    return max(1, -(-units // PARCEL_UNITS_MAX))
 
 
-def _prepared(ask: Ask, answer: Done | None, shipment: Shipment) -> StepReply:
-    match shipment:
-        case Nothing() if answer is not None:
-            parcels = max(1, -(-ask.units // PARCEL_UNITS_MAX))
-        case Prepared(parcels=known) | Created(parcels=known):
-            parcels = known
-        case Travelling(shipment=created):
-            parcels = created.parcels
-        case Nothing():
-            return _refusal(ask, *(ask.hindrance or UNASKED))
-        case TakenBack() | Closed():
-            return _refusal(ask, "shipment-closed", "shipping of this order is closed")
-        case _:
-            assert_never(shipment)
-    return FulfillmentPrepared(saga_id=ask.saga_id, step=ask.step, attempt=ask.attempt, parcels=parcels)
+def _not_done(request: Request, failure: Failure) -> StepReply:
+    return failed(ShippingFailed if failure.transient else ShippingRefused, request, failure)
 
 
-def _created(ask: Ask, answer: Done | None, shipment: Shipment) -> StepReply:
-    match shipment:
-        case Prepared() if answer is not None:
-            made = answer
-        case Created():
-            made = Done(shipment.shipment_id, shipment.carrier, shipment.tracking_number)
-        case Travelling(shipment=created):
-            made = Done(created.shipment_id, created.carrier, created.tracking_number)
-        case Prepared():
-            return _refusal(ask, *(ask.hindrance or UNASKED))
-        case Nothing() | TakenBack() | Closed():
-            return _refusal(ask, "not-prepared", "no parcels are planned for this order")
-        case _:
-            assert_never(shipment)
-    return ShipmentCreated(
-        saga_id=ask.saga_id,
-        step=ask.step,
-        attempt=ask.attempt,
-        shipment_id=made.shipment_id,
-        carrier=made.carrier,
-        tracking_number=made.tracking_number,
-    )
+PARTICIPANT = Participant(
+    (FulfillmentPrepare, FulfillmentDiscard, ShipmentCreate, ShipmentCancel),
+    answer,
+    refused=ShippingRefused,
+    failed=_not_done,
+)
 
 
-def _cancelled(ask: Ask, answer: Done | None, shipment: Shipment) -> StepReply:
-    match shipment:
-        case Travelling():
-            return _refusal(ask, "already-dispatched", "the carrier has the goods")
-        case Created(shipment_id=shipment_id) | TakenBack(shipment_id=shipment_id):
-            taken_back = shipment_id
-        case Nothing() | Prepared() | Closed():
-            taken_back = (answer.shipment_id or None) if answer else None
-        case _:
-            assert_never(shipment)
-    return ShipmentCancelled(
-        saga_id=ask.saga_id, step=ask.step, undo=ask.undo, attempt=ask.attempt, shipment_id=taken_back
-    )
-
-
-def _refusal(ask: Ask, code: str, why: str) -> ShippingRefused:
-    return ShippingRefused(
-        saga_id=ask.saga_id,
-        step=ask.step,
-        undo=ask.undo,
-        attempt=ask.attempt,
-        success=False,
-        error_code=code,
-        error=why,
-    )
-
-
-def _not_done(ask: Ask, answer: NotDone) -> StepReply:
-    kind = ShippingFailed if answer.transient else ShippingRefused
-    return kind(
-        saga_id=ask.saga_id,
-        step=ask.step,
-        undo=ask.undo,
-        attempt=ask.attempt,
-        success=False,
-        transient=answer.transient,
-        error_code=answer.code,
-        error=answer.detail,
-    )
-
-
-def _track(command: Track, shipment: Shipment) -> Decision:
+def decide(command: ShipmentCommand, shipment: Shipment) -> Decision:
+    """The reply to a request, or the events for a report of the carrier."""
+    if not isinstance(command, Track):
+        return PARTICIPANT.decide(command, shipment)
     match command.status, shipment:
         case "dispatched", Created():
             return [_dispatched(command.order_id, shipment)]
         case "delivered", Created():
-            delivered = ShipmentDelivered(order_id=command.order_id, shipment_id=shipment.shipment_id)
-            return [_dispatched(command.order_id, shipment), delivered]
-        case "delivered", Travelling(shipment=created, delivered=False):
-            return [ShipmentDelivered(order_id=command.order_id, shipment_id=created.shipment_id)]
-        case _, Travelling():
+            return [_dispatched(command.order_id, shipment), _delivered(command.order_id, shipment)]
+        case "delivered", Dispatched(created, delivered=False):
+            return [_delivered(command.order_id, created)]
+        case _, Dispatched():
             return []
         case _:
             return Rejected("shipment-not-found", "there is no such shipment", missing=True)
@@ -287,27 +203,31 @@ def _dispatched(order_id: str, created: Created) -> ShipmentDispatched:
     )
 
 
+def _delivered(order_id: str, created: Created) -> ShipmentDelivered:
+    return ShipmentDelivered(order_id=order_id, shipment_id=created.shipment_id)
+
+
 def evolve(shipment: Shipment, event: Message) -> Shipment:
-    """The shipment after an event; an answer that repeats an older fact changes nothing."""
-    match event:
-        case FulfillmentPrepared(parcels=parcels) if isinstance(shipment, Nothing):
+    """The shipment after an event; a reply that repeats an earlier one changes nothing."""
+    match event, shipment:
+        case FulfillmentPrepared(parcels=parcels), NoShipment():
             return Prepared(parcels)
-        case ShipmentCreated() if isinstance(shipment, Prepared):
-            return Created(shipment.parcels, event.shipment_id, event.carrier, event.tracking_number)
-        case ShipmentDispatched() if isinstance(shipment, Created):
-            return Travelling(shipment)
-        case ShipmentDelivered() if isinstance(shipment, Travelling):
-            return Travelling(shipment.shipment, delivered=True)
-        case ShipmentCancelled(shipment_id=shipment_id) if not isinstance(shipment, Closed | Travelling):
-            return TakenBack(shipment_id)
-        case FulfillmentDiscarded() if not isinstance(shipment, Created | Travelling):
+        case ShipmentCreated(), Prepared(parcels):
+            return Created(parcels, event.shipment_id, event.carrier, event.tracking_number)
+        case ShipmentDispatched(), Created():
+            return Dispatched(shipment)
+        case ShipmentDelivered(), Dispatched(created):
+            return Dispatched(created, delivered=True)
+        case ShipmentCancelled(shipment_id=shipment_id), NoShipment() | Prepared() | Created() | Cancelled():
+            return Cancelled(shipment_id)
+        case FulfillmentDiscarded(), NoShipment() | Prepared() | Cancelled():
             return Closed()
         case _:
             return shipment
 
 
-SHIPMENT: Decider[Record | Track, Shipment] = Decider(
-    "shipment", Nothing(), decide, evolve,
+SHIPMENT: Decider[ShipmentCommand, Shipment] = Decider(
+    "shipment", NoShipment(), decide, evolve,
     (
         FulfillmentPrepared, FulfillmentDiscarded, ShipmentCreated, ShipmentCancelled,
         ShippingRefused, ShippingFailed, ShipmentDispatched, ShipmentDelivered,

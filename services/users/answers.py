@@ -1,79 +1,79 @@
-"""What users answers, for the OpenAPI document."""
+"""The answers of users."""
 
 from __future__ import annotations
 
-from services.kit.rest.schemas_by_hand import (
-    COUNT,
-    ETAG,
-    TEXT,
-    Responses,
-    Schema,
-    command_answer,
-    json_answer,
-    list_of,
-    one_of,
-    optional,
-    shape,
-)
+from collections.abc import Mapping
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from services.kit.rest.answers import Count
 
 __all__ = [
-    "CHANGED", "KEYS", "PREFERENCES", "PREFERRED", "REGISTERED", "RESET_ASKED", "STATUS", "TOKEN", "USER", "VERIFYING",
+    "KeySet", "MailRequested", "Preferences", "PreferencesNow", "Status", "Token", "User", "UserNow", "UserStatus",
+    "VerificationRequested",
 ]  # fmt: skip
 
-_PREFERENCES: dict[str, Schema] = {"notifications": {"type": "boolean"}, "newsletter": {"type": "boolean"}}
-_STATUS: dict[str, Schema] = {
-    "id": {**TEXT, "examples": ["usr_01jd8xk3v5e6s7t8w9x0y1z2a3"]},
-    "status": one_of("pending_verification", "active", "suspended"),
-}
-_USER: dict[str, Schema] = {
-    **_STATUS,
-    "email": {**TEXT, "examples": ["ann@example.com"]},
-    "name": TEXT,
-    "company": optional(TEXT),
-    "role": optional(TEXT),
-    "phone": optional(TEXT),
-    "age": optional(COUNT),
-    "preferences": shape("Preferences", _PREFERENCES),
-}
+Status = Literal["pending_verification", "active", "suspended"]
 
-USER: Responses = {200: json_answer("The account.", shape("User", _USER), ETAG)}
-REGISTERED: Responses = {
-    201: command_answer(
-        "The account is made; a mail with a token for `activate` is on its way.",
-        "UserNow",
-        _USER,
-        location="The address of the account.",
-    )
-}
-CHANGED: Responses = {200: command_answer("The account as it is now.", "UserNow", _USER)}
-STATUS: Responses = {200: command_answer("The account's status now.", "UserStatus", _STATUS)}
-VERIFYING: Responses = {202: command_answer("A mail with a new token is on its way.", "UserStatus", _STATUS)}
-PREFERENCES: Responses = {200: json_answer("The preferences.", shape("Preferences", _PREFERENCES), ETAG)}
-PREFERRED: Responses = {200: command_answer("The preferences as they are now.", "PreferencesNow", _PREFERENCES)}
-RESET_ASKED: Responses = {
-    202: json_answer("If there is such an account, a mail with a token is on its way.", shape("Nothing", {}))
-}
-TOKEN: Responses = {
-    200: json_answer(
-        "A token (RFC 6749, 5.1).",
-        shape(
-            "Token",
-            {
-                "access_token": TEXT,
-                "token_type": one_of("Bearer"),
-                "expires_in": {**COUNT, "description": "Seconds.", "examples": [900]},
-                "scope": {**TEXT, "examples": ["orders:read orders:write"]},
-                "refresh_token": {**TEXT, "description": "For users: good once, for the next token."},
-            },
-            may_miss=["refresh_token"],
-        ),
-    )
-}
-KEYS: Responses = {
-    200: json_answer(
-        "The keys (RFC 7517).",
-        shape(
-            "KeySet", {"keys": list_of({"type": "object", "additionalProperties": TEXT, "required": ["kty", "kid"]})}
-        ),
-    )
-}
+
+class UserStatus(TypedDict):
+    """The status of the account."""
+
+    id: Annotated[str, Field(examples=["usr_01jd8xk3v5e6s7t8w9x0y1z2a3"])]
+    status: Status
+
+
+class Preferences(TypedDict):
+    """The mails that the user wants."""
+
+    notifications: bool
+    """Mails about orders."""
+    newsletter: bool
+
+
+class User(UserStatus):
+    """The account."""
+
+    email: Annotated[str, Field(examples=["ann@example.com"])]
+    name: str
+    company: str | None
+    role: str | None
+    phone: str | None
+    age: Count | None
+    preferences: Preferences
+
+
+class UserNow(User):
+    """The account after the command."""
+
+
+class PreferencesNow(Preferences):
+    """The preferences after the command."""
+
+
+class VerificationRequested(UserStatus):
+    """A mail with a new token is on its way."""
+
+
+class MailRequested(TypedDict):
+    """If the address has an account, a mail with a token is on its way."""
+
+
+class Token(TypedDict):
+    """The access token (RFC 6749, section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[Count, Field(examples=[900])]
+    """Seconds."""
+    scope: Annotated[str, Field(examples=["orders:read orders:write"])]
+    refresh_token: NotRequired[str]
+    """For users: it buys the next access token, once."""
+
+
+class KeySet(TypedDict):
+    """The public keys (RFC 7517)."""
+
+    keys: list[Mapping[str, str]]

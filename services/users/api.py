@@ -1,13 +1,11 @@
-"""Accounts over REST."""
+"""REST of accounts."""
 
 from __future__ import annotations
 
-import json
 from secrets import token_urlsafe
-from typing import Annotated
+from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Path, Response
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from fastapi import Depends, Path, Response
 
 from services.contracts.scopes import USERS_ADMIN
 from services.kit.auth.access import PUBLIC, Caller, needs
@@ -15,9 +13,8 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import FieldError, Invalid, NotFound
 from services.kit.domain.ids import new_id
-from services.kit.domain.message import Email
-from services.kit.domain.texts import ONE_LINE, Line
-from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router
+from services.kit.rest.answers import ETAG, Answer, CommandAnswer, command_answer, location
+from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided
 from services.kit.telemetry.metrics import METRICS
 from services.users.account import (
     Activate,
@@ -37,40 +34,46 @@ from services.users.account import (
     ResetPassword,
     Suspend,
     Suspended,
-    User,
 )
+from services.users.account import User as AnyUser
 from services.users.accounts import Accounts
 from services.users.answers import (
-    CHANGED,
-    PREFERENCES,
-    PREFERRED,
-    REGISTERED,
-    RESET_ASKED,
-    STATUS,
-    USER,
-    VERIFYING,
+    MailRequested,
+    Preferences,
+    PreferencesNow,
+    Status,
+    User,
+    UserNow,
+    UserStatus,
+    VerificationRequested,
+)
+from services.users.bodies import (
+    PasswordBody,
+    PreferencesBody,
+    ProfileBody,
+    ProfilePatch,
+    RegistrationBody,
+    ResetBody,
+    ResetConfirmBody,
+    SuspensionBody,
+    TokenBody,
 )
 from services.users.limits import MAILED_TOKENS, REGISTRATIONS, TOKENS
-from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 from services.users.persons import Erase, Persons
 from services.users.proofs import Proofs
 from services.users.times import Times
 
-__all__ = ["router"]
+__all__ = ["routes"]
 
 NOTICE_BYTES = 16
 
-Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=ONE_LINE)]
-Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./\-]{2,30}$", strip_whitespace=True)]
-Age = Annotated[int, Field(ge=18, le=120, strict=True)]
-Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
-Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX)]
-Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
+routes = json_router(small=True)
+
 PersonId = Annotated[
     str,
     Path(
         pattern=r"^[!-$&-~]{1,64}$",
-        description="Whom to forget: of a guest the id of the order, else the `customer_id` that orders name.",
+        description="The id of the order of a guest, or the `customer_id` of a customer without an account.",
         examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
     ),
 ]
@@ -82,261 +85,256 @@ UserId = Annotated[
 ]
 
 
+def _reachable(user_id: str, caller: Caller) -> str:
+    if not caller.may_reach(user_id):
+        raise NotFound("user-not-found", "this user does not exist")
+    return user_id
+
+
 async def _readable(user_id: UserId, caller: Annotated[Caller, needs("users:read")]) -> str:
-    return _within_reach(user_id, caller)
+    return _reachable(user_id, caller)
 
 
 async def _writable(user_id: UserId, caller: Annotated[Caller, needs("users:write")]) -> str:
-    return _within_reach(user_id, caller)
-
-
-def _within_reach(user_id: str, caller: Caller) -> str:
-    if not caller.may_reach(user_id):
-        raise NotFound("user-not-found", "there is no such user")
-    return user_id
+    return _reachable(user_id, caller)
 
 
 Readable = Annotated[str, Depends(_readable)]
 Writable = Annotated[str, Depends(_writable)]
+AllAccounts = Annotated[Accounts, provided(Accounts)]
+AllPersons = Annotated[Persons, provided(Persons)]
+AllProofs = Annotated[Proofs, provided(Proofs)]
+AllTimes = Annotated[Times, provided(Times)]
 
 
-class Strict(BaseModel):
-    """A body without a field that nobody here reads."""
+@routes.post("/users", status_code=201, responses=location(201, "the account"), dependencies=[PUBLIC, REGISTRATIONS])
+async def register_user(
+    body: RegistrationBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs, times: AllTimes
+) -> CommandAnswer[UserNow]:
+    """Register an account.
 
-    model_config = ConfigDict(extra="forbid")
-
-
-class ProfileBody(Strict):
-    """A profile as a whole."""
-
-    name: Name
-    company: Line | None = None
-    role: Line | None = None
-    phone: Phone | None = None
-    age: Age | None = None
-
-
-class RegistrationBody(ProfileBody):
-    """An account to be made."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"email": "ann@example.com", "name": "Ann Archer", "password": "correct horse battery"}]
-        },
-    )
-    email: Email
-    password: Password
-    newsletter: bool = Field(default=False, strict=True)
+    Creates an account that waits for verification, and mails a token for `activate` to its address. Refused (409) if
+    the address has an account: sign in, or reset the password.
+    """
+    METRICS.count("registrations", outcome="attempted")
+    command = _registration(body, cause, times)
+    hashed = await proofs.passwords.hash(body.password.get_secret_value())
+    try:
+        outcome = await accounts.carry_out(command, cause, password_hash=hashed)
+    except Exception:
+        METRICS.count("registrations", outcome="failed")
+        raise
+    METRICS.count("registrations", outcome="succeeded")
+    user_id = _id_of(outcome, command.user_id)
+    return command_answer(201, _shown(user_id, outcome.state), outcome, {"Location": f"/users/{user_id}"})
 
 
-class ProfilePatch(Strict):
-    """The parts of a profile that are to change; null takes one away."""
+@routes.get("/users/{user_id}", responses={200: {"headers": ETAG}})
+async def read_user(user_id: Readable, accounts: AllAccounts) -> Answer[User]:
+    """Read an account.
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
-    name: Name = ""
-    company: Line | None = None
-    role: Line | None = None
-    phone: Phone | None = None
-    age: Age | None = None
-
-
-class PreferencesBody(Strict):
-    """What the user wants to hear from us, or the part of it that is to change."""
-
-    notifications: bool = Field(default=True, strict=True)
-    newsletter: bool = Field(default=False, strict=True)
+    Shows the caller's own account; with the scope `users:admin` any account. Refused (404) for another account.
+    """
+    user, version = await accounts.known(user_id)
+    return Answer(_shown(user_id, user), headers={"ETag": f'"{version}"'})
 
 
-class TokenBody(Strict):
-    """A mailed token."""
+@routes.put("/users/{user_id}")
+async def rewrite_profile(
+    user_id: Writable, body: ProfileBody, cause: RestCause, version: ExpectedVersion, accounts: AllAccounts
+) -> CommandAnswer[UserNow]:
+    """Replace an account's profile.
 
-    token: Token
-
-
-class PasswordBody(Strict):
-    """The password, and the next one."""
-
-    current: Given
-    new: Password
-
-
-class ResetBody(Strict):
-    """Whose password is forgotten."""
-
-    email: Email
+    Replaces all fields of the profile; a field that is absent is removed. Refused (409) while the account is suspended.
+    """
+    command = ChangeProfile(at=cause.at, user_id=user_id, changes=body.model_dump())
+    outcome = await accounts.carry_out(command, cause, expected_version=version)
+    return command_answer(200, _shown(user_id, outcome.state), outcome)
 
 
-class ResetConfirmBody(Strict):
-    """A mailed token and the next password."""
+@routes.patch("/users/{user_id}")
+async def amend_profile(
+    user_id: Writable, body: ProfilePatch, cause: RestCause, version: ExpectedVersion, accounts: AllAccounts
+) -> CommandAnswer[UserNow]:
+    """Amend an account's profile.
 
-    token: Token
-    new: Password
+    Changes the fields in the body; null removes a field. Refused (422) without a field, and (409) while the account is
+    suspended.
+    """
+    changes = body.model_dump(exclude_unset=True)
+    if not changes:
+        raise Invalid("nothing-to-change", "name at least one field to change", (FieldError("body", "empty", "empty"),))
+    command = ChangeProfile(at=cause.at, user_id=user_id, changes=changes)
+    outcome = await accounts.carry_out(command, cause, expected_version=version)
+    return command_answer(200, _shown(user_id, outcome.state), outcome)
 
 
-class SuspensionBody(Strict):
-    """Why an account is shut."""
+@routes.delete("/users/{user_id}", status_code=204)
+async def delete_user(user_id: Writable, cause: RestCause, version: ExpectedVersion, accounts: AllAccounts) -> Response:
+    """Delete an account.
 
-    reason: Line
+    Deletes the account and destroys the key that encrypts its personal data, so that no service can read them again,
+    in events, views or backups. Deleting it again changes nothing.
+    """
+    outcome = await accounts.carry_out(Delete(at=cause.at, user_id=user_id), cause, expected_version=version)
+    return _done(outcome)
 
 
-def router(accounts: Accounts, persons: Persons, proofs: Proofs, times: Times) -> APIRouter:
-    """The routes of accounts; whose an account is, is settled before they are reached."""
-    routes = json_router(small=True)
+@routes.get("/users/{user_id}/preferences", responses={200: {"headers": ETAG}})
+async def read_preferences(user_id: Readable, accounts: AllAccounts) -> Answer[Preferences]:
+    """Read a user's preferences.
 
-    @routes.post("/users", status_code=201, responses=REGISTERED, dependencies=[PUBLIC, REGISTRATIONS])
-    async def register_user(body: RegistrationBody, cause: RestCause) -> Response:
-        """Make an account for whoever asks, and mail a token to its address; refused if the address has one."""
-        METRICS.count("registrations", outcome="attempted")
-        command = _registration(body, cause, times)
-        hashed = await proofs.passwords.hash(body.password.get_secret_value())
-        try:
-            outcome = await accounts.carry_out(command, cause, password_hash=hashed)
-        except Exception:
-            METRICS.count("registrations", outcome="failed")
-            raise
-        METRICS.count("registrations", outcome="succeeded")
-        user_id = _id_of(outcome, command.user_id)
-        return _answer(outcome, 201, _shown(user_id, outcome.state), {"Location": f"/users/{user_id}"})
+    Shows the mails that the user wants. Refused (404) for the account of another user.
+    """
+    user, version = await accounts.known(user_id)
+    return Answer(_preferences(user), headers={"ETag": f'"{version}"'})
 
-    @routes.get("/users/{user_id}", responses=USER)
-    async def read_user(user_id: Readable) -> Response:
-        """The caller's own account, or anybody's with `users:admin`."""
-        user, version = await accounts.known(user_id)
-        return _json(200, _shown(user_id, user), {"ETag": f'"{version}"'})
 
-    @routes.put("/users/{user_id}", responses=CHANGED)
-    async def rewrite_profile(
-        user_id: Writable, body: ProfileBody, cause: RestCause, version: ExpectedVersion
-    ) -> Response:
-        """Write the profile anew, as a whole; refused if the account is suspended."""
-        return await change(
-            user_id, ChangeProfile(at=cause.at, user_id=user_id, changes=body.model_dump()), cause, version
-        )
+@routes.put("/users/{user_id}/preferences")
+async def rewrite_preferences(
+    user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion, accounts: AllAccounts
+) -> CommandAnswer[PreferencesNow]:
+    """Replace a user's preferences.
 
-    @routes.patch("/users/{user_id}", responses=CHANGED)
-    async def amend_profile(
-        user_id: Writable, body: ProfilePatch, cause: RestCause, version: ExpectedVersion
-    ) -> Response:
-        """Change parts of the profile; refused if there is none to change, or the account is suspended."""
-        changes = body.model_dump(exclude_unset=True)
-        if not changes:
-            raise Invalid("nothing-to-change", "name at least one field", (FieldError("body", "empty", "empty"),))
-        command = ChangeProfile(at=cause.at, user_id=user_id, changes=changes)
-        return await change(user_id, command, cause, version)
+    Replaces all preferences; an absent one gets its default. Refused (409) while the account is suspended.
+    """
+    command = ChangePreferences(at=cause.at, user_id=user_id, changes=body.model_dump())
+    outcome = await accounts.carry_out(command, cause, expected_version=version)
+    return command_answer(200, _preferences(outcome.state), outcome)
 
-    async def change(user_id: str, command: ChangeProfile, cause: Cause, version: int | None) -> Response:
-        outcome = await accounts.carry_out(command, cause, expected_version=version)
-        return _answer(outcome, 200, _shown(user_id, outcome.state))
 
-    @routes.delete("/users/{user_id}", status_code=204)
-    async def delete_user(user_id: Writable, cause: RestCause, version: ExpectedVersion) -> Response:
-        """Delete the account and forget whose it was, everywhere and for ever; twice is as once."""
-        outcome = await accounts.carry_out(Delete(at=cause.at, user_id=user_id), cause, expected_version=version)
-        return _answer(outcome, 204)
+@routes.patch("/users/{user_id}/preferences")
+async def amend_preferences(
+    user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion, accounts: AllAccounts
+) -> CommandAnswer[PreferencesNow]:
+    """Amend a user's preferences.
 
-    @routes.get("/users/{user_id}/preferences", responses=PREFERENCES)
-    async def read_preferences(user_id: Readable) -> Response:
-        """What the user wants to hear from us."""
-        user, version = await accounts.known(user_id)
-        return _json(200, _preferences(user), {"ETag": f'"{version}"'})
+    Changes the preferences in the body. Refused (409) while the account is suspended.
+    """
+    changes = body.model_dump(exclude_unset=True)
+    command = ChangePreferences(at=cause.at, user_id=user_id, changes=changes)
+    outcome = await accounts.carry_out(command, cause, expected_version=version)
+    return command_answer(200, _preferences(outcome.state), outcome)
 
-    @routes.put("/users/{user_id}/preferences", responses=PREFERRED)
-    async def rewrite_preferences(
-        user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion
-    ) -> Response:
-        """Say what the user wants to hear, as a whole: what is left out is as it was in the beginning."""
-        return await change_preferences(user_id, body.model_dump(), cause, version)
 
-    @routes.patch("/users/{user_id}/preferences", responses=PREFERRED)
-    async def amend_preferences(
-        user_id: Writable, body: PreferencesBody, cause: RestCause, version: ExpectedVersion
-    ) -> Response:
-        """Change a part of what the user wants to hear; refused if the account is suspended."""
-        return await change_preferences(user_id, body.model_dump(exclude_unset=True), cause, version)
+@routes.post("/users/{user_id}/verification", status_code=202, dependencies=[PUBLIC, MAILED_TOKENS])
+async def request_verification(
+    user_id: UserId, cause: RestCause, accounts: AllAccounts, times: AllTimes
+) -> CommandAnswer[VerificationRequested]:
+    """Request another verification mail.
 
-    async def change_preferences(user_id: str, changes: dict[str, bool], cause: Cause, version: int | None) -> Response:
-        command = ChangePreferences(at=cause.at, user_id=user_id, changes=changes)
-        outcome = await accounts.carry_out(command, cause, expected_version=version)
-        return _answer(outcome, 200, _preferences(outcome.state))
+    Mails a new token for `activate`; the earlier one is void. Refused (409) if the account is active, or after too many
+    mails.
+    """
+    expires_at = cause.at + times.verification
+    command = RequestVerification(at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=expires_at)
+    outcome = await accounts.carry_out(command, cause)
+    return command_answer(202, _status_of(user_id, outcome.state), outcome)
 
-    @routes.post(
-        "/users/{user_id}/verification",
-        status_code=202,
-        responses=VERIFYING,
-        dependencies=[PUBLIC, MAILED_TOKENS],
-    )
-    async def request_verification(user_id: UserId, cause: RestCause) -> Response:
-        """Mail another token for `activate`; refused if the account is active, or too many mails stayed unanswered."""
-        command = RequestVerification(
-            at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=cause.at + times.verification
-        )
-        outcome = await accounts.carry_out(command, cause)
-        return _answer(outcome, 202, _status_of(user_id, outcome.state))
 
-    @routes.post("/users/{user_id}/activate", responses=STATUS, dependencies=[PUBLIC, TOKENS])
-    async def activate_user(user_id: UserId, body: TokenBody, cause: RestCause) -> Response:
-        """Open the account with the token that was mailed; refused if the token is wrong, replaced or expired."""
-        outcome = await accounts.repeated(cause)
-        if outcome is None:
-            notice_id = await proofs.verification(user_id, body.token.get_secret_value())
-            outcome = await accounts.carry_out(Activate(at=cause.at, user_id=user_id, notice_id=notice_id), cause)
-        return _answer(outcome, 200, _status_of(user_id, outcome.state))
+@routes.post("/users/{user_id}/activate", dependencies=[PUBLIC, TOKENS])
+async def activate_user(
+    user_id: UserId, body: TokenBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs
+) -> CommandAnswer[UserStatus]:
+    """Activate an account.
 
-    @routes.post("/users/{user_id}/password", status_code=204)
-    async def change_password(user_id: Writable, body: PasswordBody, cause: RestCause) -> Response:
-        """Set another password and end all sessions; refused if the current one is wrong or the account not active."""
-        outcome = await accounts.repeated(cause)
-        if outcome is None:
-            await proofs.current_password(user_id, body.current.get_secret_value(), cause.at)
-            hashed = await proofs.passwords.hash(body.new.get_secret_value())
-            command = ChangePassword(at=cause.at, user_id=user_id, notice_id=_notice())
-            outcome = await accounts.carry_out(command, cause, password_hash=hashed)
-        return _answer(outcome, 204)
+    Activates the account with the token that was mailed to its address. Refused (409) if the token is wrong, replaced
+    by a later one or expired: request another verification mail.
+    """
+    outcome = await accounts.repeated(cause)
+    if outcome is None:
+        notice_id = await proofs.verification(user_id, body.token.get_secret_value())
+        outcome = await accounts.carry_out(Activate(at=cause.at, user_id=user_id, notice_id=notice_id), cause)
+    return command_answer(200, _status_of(user_id, outcome.state), outcome)
 
-    @routes.post("/password-reset", status_code=202, responses=RESET_ASKED, dependencies=[PUBLIC, MAILED_TOKENS])
-    async def request_password_reset(body: ResetBody, cause: UnmarkedCause) -> Response:
-        """Mail a token for another password to whoever forgot theirs; answers the same if there is no such account."""
 
-        async def act(user_id: str) -> None:
-            expires_at = cause.at + times.reset
-            command = RequestReset(at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=expires_at)
-            # without the Idempotency-Key: what came of an earlier use of it would tell whether there was an account
-            await accounts.carry_out(command, Cause(cause.at))
+@routes.post("/users/{user_id}/password", status_code=204)
+async def change_password(
+    user_id: Writable, body: PasswordBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs
+) -> Response:
+    """Change a password.
 
-        await proofs.whether_known_or_not(body.email, act)
-        return _json(202, {})
+    Sets a new password and ends all sessions of the user. Refused if the current password is wrong, or the account is
+    not active.
+    """
+    outcome = await accounts.repeated(cause)
+    if outcome is None:
+        await proofs.current_password(user_id, body.current.get_secret_value(), cause.at)
+        hashed = await proofs.passwords.hash(body.new.get_secret_value())
+        command = ChangePassword(at=cause.at, user_id=user_id, notice_id=_notice())
+        outcome = await accounts.carry_out(command, cause, password_hash=hashed)
+    return _done(outcome)
 
-    @routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, TOKENS])
-    async def reset_password(body: ResetConfirmBody, cause: RestCause) -> Response:
-        """Set another password with the token that was mailed; refused if the token is wrong, used or expired."""
-        outcome = await accounts.repeated(cause)
-        if outcome is None:
-            user_id, reset_id = await proofs.reset(body.token.get_secret_value())
-            hashed = await proofs.passwords.hash(body.new.get_secret_value())
-            command = ResetPassword(at=cause.at, user_id=user_id, reset_id=reset_id, notice_id=_notice())
-            outcome = await accounts.carry_out(command, cause, password_hash=hashed)
-        return _answer(outcome, 204)
 
-    @routes.post("/users/{user_id}/suspend", responses=STATUS, dependencies=[needs(USERS_ADMIN)])
-    async def suspend_user(user_id: UserId, body: SuspensionBody, cause: RestCause) -> Response:
-        """Shut an account for a reason and end its sessions; refused if its address was not verified."""
-        outcome = await accounts.carry_out(Suspend(at=cause.at, user_id=user_id, reason=body.reason), cause)
-        return _answer(outcome, 200, _status_of(user_id, outcome.state))
+@routes.post("/password-reset", status_code=202, dependencies=[PUBLIC, MAILED_TOKENS])
+async def request_password_reset(
+    body: ResetBody, cause: UnmarkedCause, accounts: AllAccounts, proofs: AllProofs, times: AllTimes
+) -> Answer[MailRequested]:
+    """Request a password reset.
 
-    @routes.post("/users/{user_id}/reinstate", responses=STATUS, dependencies=[needs(USERS_ADMIN)])
-    async def reinstate_user(user_id: UserId, cause: RestCause) -> Response:
-        """Open an account again that was suspended; refused if its address was not verified."""
-        outcome = await accounts.carry_out(Reinstate(at=cause.at, user_id=user_id), cause)
-        return _answer(outcome, 200, _status_of(user_id, outcome.state))
+    Mails a token for a new password to the address of an account. The answer is the same if the address has no account.
+    """
 
-    @routes.delete("/persons/{person_id}", status_code=204, dependencies=[needs(USERS_ADMIN)])
-    async def erase_person(person_id: PersonId, cause: UnmarkedCause) -> Response:
-        """Forget a guest, or a customer without an account, everywhere and for ever; refused if it is a user."""
-        await persons.erase(Erase(at=cause.at, person_id=person_id), cause)
-        return Response(status_code=204)
+    async def act(user_id: str) -> None:
+        expires_at = cause.at + times.reset
+        command = RequestReset(at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=expires_at)
+        # without the Idempotency-Key: the answer to its earlier use would tell whether the address has an account
+        await accounts.carry_out(command, Cause(cause.at))
 
-    return routes
+    await proofs.whether_known_or_not(body.email, act)
+    return Answer(MailRequested(), 202)
+
+
+@routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, TOKENS])
+async def reset_password(
+    body: ResetConfirmBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs
+) -> Response:
+    """Reset a password.
+
+    Sets a new password with the token that was mailed, and ends all sessions of the user. Refused (409) if the token is
+    wrong, used or expired: request another reset.
+    """
+    outcome = await accounts.repeated(cause)
+    if outcome is None:
+        user_id, reset_id = await proofs.reset(body.token.get_secret_value())
+        hashed = await proofs.passwords.hash(body.new.get_secret_value())
+        command = ResetPassword(at=cause.at, user_id=user_id, reset_id=reset_id, notice_id=_notice())
+        outcome = await accounts.carry_out(command, cause, password_hash=hashed)
+    return _done(outcome)
+
+
+@routes.post("/users/{user_id}/suspend", dependencies=[needs(USERS_ADMIN)])
+async def suspend_user(
+    user_id: UserId, body: SuspensionBody, cause: RestCause, accounts: AllAccounts
+) -> CommandAnswer[UserStatus]:
+    """Suspend an account.
+
+    Suspends an account for a reason and ends its sessions; its user cannot sign in. Refused (409) if the address was
+    never verified.
+    """
+    outcome = await accounts.carry_out(Suspend(at=cause.at, user_id=user_id, reason=body.reason), cause)
+    return command_answer(200, _status_of(user_id, outcome.state), outcome)
+
+
+@routes.post("/users/{user_id}/reinstate", dependencies=[needs(USERS_ADMIN)])
+async def reinstate_user(user_id: UserId, cause: RestCause, accounts: AllAccounts) -> CommandAnswer[UserStatus]:
+    """Reinstate a suspended account.
+
+    Activates a suspended account again. Refused (409) if the address was never verified.
+    """
+    outcome = await accounts.carry_out(Reinstate(at=cause.at, user_id=user_id), cause)
+    return command_answer(200, _status_of(user_id, outcome.state), outcome)
+
+
+@routes.delete("/persons/{person_id}", status_code=204, dependencies=[needs(USERS_ADMIN)])
+async def erase_person(person_id: PersonId, cause: UnmarkedCause, persons: AllPersons) -> Response:
+    """Erase a person's data.
+
+    Destroys the key that encrypts the personal data of a guest, or of a customer without an account, so that no service
+    can read them again. Refused (409) if the person has an account: delete the account instead.
+    """
+    await persons.erase(Erase(at=cause.at, person_id=person_id), cause)
+    return Response(status_code=204)
 
 
 def _registration(body: RegistrationBody, cause: Cause, times: Times) -> Register:
@@ -357,16 +355,18 @@ def _notice() -> str:
     return token_urlsafe(NOTICE_BYTES)
 
 
-def _id_of(outcome: Outcome[User], made: str) -> str:
+def _id_of(outcome: Outcome[AnyUser], made: str) -> str:
     return outcome.repeated.stream.partition("-")[2] if outcome.repeated else made
 
 
-def _shown(user_id: str, user: User) -> dict[str, object]:
-    if isinstance(user, Nobody | Deleted):
-        return _status_of(user_id, user)
+def _shown(user_id: str, user: AnyUser) -> UserNow:
+    status = _status_of(user_id, user)
+    if isinstance(user, Nobody | Deleted):  # a repeat after the deletion: nothing else is left
+        return cast("UserNow", status)
     profile = user.person.profile
     return {
-        **_status_of(user_id, user),
+        "id": status["id"],
+        "status": status["status"],
         "email": user.person.email,
         "name": profile.name,
         "company": profile.company,
@@ -377,15 +377,15 @@ def _shown(user_id: str, user: User) -> dict[str, object]:
     }
 
 
-def _preferences(user: User) -> dict[str, object]:
+def _preferences(user: AnyUser) -> PreferencesNow:
     if isinstance(user, Nobody | Deleted):
-        return {}
+        return cast("PreferencesNow", {})
     preferences = user.person.preferences
     return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
 
 
-def _status_of(user_id: str, user: User) -> dict[str, object]:
-    return {"id": user_id, "status": _STATUS[type(user)]}
+def _status_of(user_id: str, user: AnyUser) -> VerificationRequested:
+    return {"id": user_id, "status": cast("Status", _STATUS[type(user)])}
 
 
 _STATUS: dict[type, str] = {
@@ -397,17 +397,9 @@ _STATUS: dict[type, str] = {
 }
 
 
-def _answer(
-    outcome: Outcome[User], status: int, body: dict[str, object] | None = None, headers: dict[str, str] | None = None
-) -> Response:
-    """What came of a command; a repeat gets what the first request got."""
-    tagged = {**(headers or {}), "ETag": f'"{outcome.version}"'}
+def _done(outcome: Outcome[AnyUser]) -> Response:
+    """The empty answer to a command."""
+    headers = {"ETag": f'"{outcome.version}"'}
     if outcome.repeated is not None:
-        tagged["Idempotent-Replayed"] = "true"
-    if body is None:
-        return Response(status_code=status, headers=tagged)
-    return _json(status, {**body, "position": str(outcome.position)}, tagged)
-
-
-def _json(status: int, body: dict[str, object], headers: dict[str, str] | None = None) -> Response:
-    return Response(json.dumps(body), status_code=status, headers=headers, media_type="application/json")
+        headers["Idempotent-Replayed"] = "true"
+    return Response(status_code=204, headers=headers)

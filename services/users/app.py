@@ -42,10 +42,14 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
     times = Times.of(own.durations_seconds)
 
     def routers() -> Sequence[APIRouter]:
-        from services.kit.auth.signing import SigningKeys
-        from services.users.api import router
-        from services.users.persons import Persons
+        from services.users import api
         from services.users.tokens import api as tokens
+
+        return api.routes, tokens.routes
+
+    def provides() -> Sequence[object]:
+        from services.kit.auth.signing import SigningKeys
+        from services.users.persons import Persons
         from services.users.tokens.clients import Clients
         from services.users.tokens.grants import Grants
         from services.users.tokens.sessions import Sessions
@@ -53,13 +57,14 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
         keys = SigningKeys(own.signing_keys, shared.issuer, shared.token_audience)
         sessions = Sessions(host.handler, times.refresh_token)
         grants = Grants(proofs, sessions, Clients(own.clients), keys, times)
-        return router(accounts, Persons(host.handler), proofs, times), tokens.router(grants, keys)
+        return accounts, proofs, times, Persons(host.handler), grants, keys
 
     return Service(
         host,
         admin_scope=USERS_ADMIN,
         reactions=reactions(accounts),
         routers=routers,
+        provides=provides,
         warms=WARMS,
         alone=ALONE,
         on_stop=(passwords.close,),

@@ -1,11 +1,11 @@
--- What may not stand in the log: how a password is checked, and who is logged in. No e-mail address, no token.
+-- Password hashes, which must not be in the event store. No e-mail address and no token is stored in clear.
 CREATE TABLE accounts (
     user_id text COLLATE "C" PRIMARY KEY,
-    email_digest bytea NOT NULL UNIQUE, -- keyed: without the key nobody can look an address up
+    email_digest bytea NOT NULL UNIQUE, -- HMAC with a secret key: nobody without it can look an address up
     password_hash text NOT NULL
 );
 
--- Guesses at passwords, also of addresses that nobody has an account for: both must look the same.
+-- Failed logins by address. Addresses without an account have rows too: a client must not see the difference.
 CREATE TABLE attempts (
     email_digest bytea PRIMARY KEY,
     failures integer NOT NULL,
@@ -14,7 +14,7 @@ CREATE TABLE attempts (
 );
 CREATE INDEX ON attempts (last_at);
 
--- Refresh tokens, as digests. One family is one login; a token that comes back used ends its family.
+-- Refresh tokens, as digests. The tokens of one login are a family; a used token that is sent again ends it.
 CREATE TABLE refresh_tokens (
     digest bytea PRIMARY KEY,
     family text COLLATE "C" NOT NULL,

@@ -9,6 +9,8 @@ from importlib import import_module
 import pytest
 import yaml
 
+from scripts.helm import CHART
+from services.databases import GRANTS
 from services.folders import SERVICES
 from services.kit.events.handlers import Reactions
 from tests.architecture.rules import ROOT
@@ -16,7 +18,9 @@ from tools.knative_local.manifests import read_manifests
 
 MANIFESTS = read_manifests(ROOT / "knative")
 TRIGGERS = {trigger.subscriber.name: trigger for trigger in MANIFESTS.triggers}
-WITHOUT = {"query", "operations"}  # one hears nothing, the other dead letters only
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+WITHOUT = {name for name, service in VALUES["services"].items() if not service.get("hears")}
+"""Services without a Trigger of their own."""
 
 
 def handled(service: str) -> set[str]:
@@ -44,6 +48,16 @@ def named(trigger) -> Iterator[str]:
 @pytest.mark.parametrize("service", [name for name in SERVICES if name not in WITHOUT])
 def test_a_service_handles_what_its_trigger_names(service):
     assert set(named(TRIGGERS[service])) == handled(service)
+
+
+def test_the_values_name_the_services_that_there_are_folders_of():
+    assert set(VALUES["services"]) == set(SERVICES)
+
+
+def test_the_values_give_a_database_to_the_services_that_have_grants():
+    for name, service in VALUES["services"].items():
+        assert bool(service.get("database")) is GRANTS[name].in_event_store, name
+        assert not service.get("readDatabase") or GRANTS[name].read, name
 
 
 def test_there_is_no_other_trigger():

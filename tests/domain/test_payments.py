@@ -1,4 +1,4 @@
-"""What may happen to money: whatever order the requests come in, nothing is kept that must go back."""
+"""The payment of an order: in whatever order the requests come, no money is kept that must go back."""
 
 from __future__ import annotations
 
@@ -9,67 +9,89 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.contracts.orders import PaymentMethod
 from services.contracts.payments import (
     PaymentAuthorized,
+    PaymentCapture,
     PaymentCaptured,
     PaymentDeclined,
+    PaymentProcess,
+    PaymentRefund,
     PaymentRefunded,
+    PaymentVoid,
     PaymentVoided,
 )
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
-from services.payments.domain import PAYMENT, Ask, Done, NotDone, Record, call_for
+from services.kit.saga.participant import Called, Failure, HandleRequest
+from services.payments.domain import PARTICIPANT, PAYMENT, Call, ProviderResult, Request
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 MONEY = Money(amount=Decimal("10.00"), currency="GBP")
-NONE = Money(amount=Decimal(0), currency="GBP")
-UNDO = {"authorize": False, "capture": False, "void": True, "refund": True}
+ZERO = Money(amount=Decimal(0), currency="GBP")
+CARD = PaymentMethod(token="tok_1")
 
 
-class Books:
-    """A provider that moves money at once and keeps books."""
+class Bookkeeping:
+    """A provider that carries out every call at once and remembers where the money is."""
 
     def __init__(self) -> None:
-        self.held = self.taken = self.returned = self.let_go = False
+        self.authorized = self.captured = self.refunded = self.voided = False
 
-    def answer(self, call) -> Done | NotDone:
+    def carry_out(self, call: Call) -> ProviderResult | Failure:
         match call.verb:
             case "authorize":
-                self.held = True
-                return Done("t", MONEY)
-            case "capture" if self.held and not self.let_go:
-                self.taken = True
-                return Done("t", MONEY)
+                self.authorized = True
+                return ProviderResult("t", MONEY)
+            case "capture" if self.authorized and not self.voided:
+                self.captured = True
+                return ProviderResult("t", MONEY)
             case "capture":
-                return NotDone("nothing-held", "", transient=False)
-            case "void" if self.taken and not self.returned:
-                return NotDone("already-captured", "", transient=False)
+                return Failure("nothing-held", "", transient=False)
+            case "void" if self.captured and not self.refunded:
+                return Failure("already-captured", "", transient=False)
             case "void":
-                self.let_go = True
-                return Done("t" if self.held else "", MONEY if self.held else NONE)
+                self.voided = True
+                return ProviderResult("t" if self.authorized else "", MONEY if self.authorized else ZERO)
             case _:
-                self.returned = self.returned or self.taken
-                return Done("t", MONEY if self.taken else NONE)
+                self.refunded = self.refunded or self.captured
+                return ProviderResult("t", MONEY if self.captured else ZERO)
 
     @property
-    def kept(self) -> bool:
-        return (self.held and not self.let_go and not self.taken) or (self.taken and not self.returned)
+    def keeps_money(self) -> bool:
+        held = self.authorized and not self.voided and not self.captured
+        return held or (self.captured and not self.refunded)
 
 
-def ask(verb, attempt=1, **more) -> Ask:
-    return Ask(saga_id="o", step="s", undo=UNDO[verb], attempt=attempt, verb=verb, amount=MONEY, **more)
+def request(verb: str, attempt: int = 1) -> Request:
+    match verb:
+        case "authorize":
+            return PaymentProcess(saga_id="o", step="s", attempt=attempt, amount=MONEY, payment_method=CARD)
+        case "capture":
+            return PaymentCapture(saga_id="o", step="s", attempt=attempt, amount=MONEY)
+        case "void":
+            return PaymentVoid(saga_id="o", step="s", undo=True, attempt=attempt)
+        case _:
+            return PaymentRefund(saga_id="o", step="s", undo=True, attempt=attempt)
 
 
-def run(books, *verbs):
+def decided(state, asked: Request, result: ProviderResult | Failure | None = None):
+    """The only event, when the provider, if it has to be called, returns `result`."""
+    call = PARTICIPANT.call_for(asked, False, state)
+    called = Called(call, result) if call and result else None
+    decision = PAYMENT.decide(HandleRequest(at=AT, request=asked, called=called), state)
+    assert not isinstance(decision, Rejected)
+    (event,) = decision
+    return event
+
+
+def handled(provider: Bookkeeping, *verbs: str):
     state, events = PAYMENT.initial, []
     for attempt, verb in enumerate(verbs, 1):
-        request = ask(verb, attempt)
-        call = call_for(request, state)
-        decision = PAYMENT.decide(Record(at=AT, ask=request, answer=books.answer(call) if call else None), state)
-        assert not isinstance(decision, Rejected)
-        (event,) = decision
-        events.append(event)
-        state = PAYMENT.fold(decision, state)
+        asked = request(verb, attempt)
+        call = PARTICIPANT.call_for(asked, False, state)
+        events.append(decided(state, asked, provider.carry_out(call) if call else None))
+        state = PAYMENT.fold(events[-1:], state)
     return state, events
 
 
@@ -87,41 +109,38 @@ def run(books, *verbs):
         (["refund"], PaymentRefunded, True),
     ],
 )
-def test_answers(verbs, last, success):
-    _, events = run(Books(), *verbs)
+def test_replies(verbs, last, success):
+    _, events = handled(Bookkeeping(), *verbs)
     assert isinstance(events[-1], last)
     assert events[-1].success is success
 
 
 @pytest.mark.parametrize("verbs", [["void", "authorize"], ["authorize", "void", "capture"], ["capture"]])
 def test_refusals(verbs):
-    _, events = run(Books(), *verbs)
+    _, events = handled(Bookkeeping(), *verbs)
     assert (events[-1].success, events[-1].transient) == (False, False)
 
 
-def test_a_declined_card_stays_declined():
-    no = NotDone("card-declined", "no", transient=False)
-    decision = PAYMENT.decide(Record(at=AT, ask=ask("authorize"), answer=no), PAYMENT.initial)
-    assert not isinstance(decision, Rejected)
-    assert isinstance(decision[0], PaymentDeclined)
-    state = PAYMENT.fold(decision)
-    assert call_for(ask("authorize", 2), state) is None
-    again = PAYMENT.decide(Record(at=AT, ask=ask("authorize", 2)), state)
-    assert not isinstance(again, Rejected)
-    assert isinstance(again[0], PaymentDeclined)
+def test_declined_card_stays_declined():
+    declined = decided(PAYMENT.initial, request("authorize"), Failure("card-declined", "no", transient=False))
+    assert isinstance(declined, PaymentDeclined)
+    state = PAYMENT.fold([declined])
+    assert PARTICIPANT.call_for(request("authorize", 2), False, state) is None
+    assert isinstance(decided(state, request("authorize", 2)), PaymentDeclined)
 
 
-def test_a_transient_failure_leaves_everything_open():
-    busy = NotDone("provider-error", "busy", transient=True)
-    decision = PAYMENT.decide(Record(at=AT, ask=ask("authorize"), answer=busy), PAYMENT.initial)
-    assert not isinstance(decision, Rejected)
-    assert PAYMENT.fold(decision) == PAYMENT.initial
+def test_transient_failure_does_not_change_the_payment():
+    busy = decided(PAYMENT.initial, request("authorize"), Failure("provider-error", "busy", transient=True))
+    assert PAYMENT.fold([busy]) == PAYMENT.initial
 
 
 @settings(max_examples=500)
-@given(st.permutations(["authorize", "capture", "refund", "void"]), st.lists(st.sampled_from(list(UNDO)), max_size=4))
-def test_once_both_undos_were_answered_nothing_is_kept(first, more):
-    books = Books()
-    run(books, *first, *more, "refund", "void")
-    assert not books.kept
-    assert not (books.taken and books.let_go)
+@given(
+    st.permutations(["authorize", "capture", "refund", "void"]),
+    st.lists(st.sampled_from(["authorize", "capture", "void", "refund"]), max_size=4),
+)
+def test_no_money_is_kept_after_both_undos_are_answered(first, more):
+    provider = Bookkeeping()
+    handled(provider, *first, *more, "refund", "void")
+    assert not provider.keeps_money
+    assert not (provider.captured and provider.voided)

@@ -1,4 +1,4 @@
-"""What may happen to parcels."""
+"""The shipment of an order: what it replies to the requests of the saga, and how it is tracked."""
 
 from __future__ import annotations
 
@@ -6,26 +6,55 @@ from datetime import UTC, datetime
 
 import pytest
 
+from services.contracts.fulfillment import WantedItem
 from services.contracts.orders import Address
 from services.contracts.shipping import (
+    FulfillmentDiscard,
     FulfillmentDiscarded,
+    FulfillmentPrepare,
     FulfillmentPrepared,
+    ShipmentCancel,
     ShipmentCancelled,
+    ShipmentCreate,
     ShipmentCreated,
     ShipmentDelivered,
     ShipmentDispatched,
+    ShippingRefused,
 )
 from services.kit.domain.decider import Rejected
-from services.shipping.domain import SHIPMENT, Ask, Done, NotDone, Record, Track, call_for
+from services.kit.domain.message import ERASED
+from services.kit.saga.messages import StepReply
+from services.kit.saga.participant import Called, Failure, HandleRequest
+from services.shipping.domain import PARTICIPANT, SHIPMENT, CarrierResult, Request, Track
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ADDRESS = Address(name="Ann", line1="1 Road", city="Leeds", country="GB")
-MADE = Done("shp_1", "sandbox", "T1")
+MADE = CarrierResult("shp_1", "sandbox", "T1")
+ITEMS = (WantedItem(product_id="A", quantity=700), WantedItem(product_id="B", quantity=500))
 
 
-def ask(verb, attempt=1, **more) -> Ask:
-    undo = verb in ("discard", "cancel")
-    return Ask(saga_id="o", step="s", undo=undo, attempt=attempt, verb=verb, address=ADDRESS, **more)
+def request(verb: str, attempt: int = 1, address: Address = ADDRESS) -> Request:
+    match verb:
+        case "prepare":
+            return FulfillmentPrepare(
+                saga_id="o", step="s", attempt=attempt, shipping_address=address, items=ITEMS, priority="standard"
+            )
+        case "discard":
+            return FulfillmentDiscard(saga_id="o", step="s", undo=True, attempt=attempt)
+        case "create":
+            return ShipmentCreate(saga_id="o", step="s", attempt=attempt, shipping_address=address)
+        case _:
+            return ShipmentCancel(saga_id="o", step="s", undo=True, attempt=attempt)
+
+
+def decided(state, asked: Request, result: CarrierResult | Failure = MADE):
+    """The only event, when the carrier, if it has to be called, returns `result`."""
+    call = PARTICIPANT.call_for(asked, False, state)
+    called = Called(call, result) if call else None
+    decision = SHIPMENT.decide(HandleRequest(at=AT, request=asked, called=called), state)
+    assert not isinstance(decision, Rejected)
+    (event,) = decision
+    return event
 
 
 def after(*verbs):
@@ -33,11 +62,9 @@ def after(*verbs):
     for attempt, verb in enumerate(verbs, 1):
         if verb in ("dispatched", "delivered"):
             decision = SHIPMENT.decide(Track(at=AT, order_id="o", status=verb), state)
+            assert not isinstance(decision, Rejected)
         else:
-            request = ask(verb, attempt, units=1_200)
-            answer = MADE if call_for(request, state) else None
-            decision = SHIPMENT.decide(Record(at=AT, ask=request, answer=answer), state)
-        assert not isinstance(decision, Rejected)
+            decision = [decided(state, request(verb, attempt))]
         events += decision
         state = SHIPMENT.fold(decision, state)
     return state, events
@@ -55,7 +82,7 @@ def after(*verbs):
         (["prepare", "create", "cancel", "discard"], FulfillmentDiscarded, True),
     ],
 )
-def test_answers(verbs, last, success):
+def test_replies(verbs, last, success):
     _, events = after(*verbs)
     assert isinstance(events[-1], last)
     assert events[-1].success is success
@@ -75,20 +102,33 @@ def test_refusals(verbs):
     assert (events[-1].success, events[-1].transient) == (False, False)
 
 
-def test_parcels():
+def test_1200_units_need_three_parcels():
     _, (prepared,) = after("prepare")
     assert prepared.parcels == 3
 
 
-def test_tracking():
+def test_a_delivery_implies_the_dispatch_and_is_recorded_once():
     _, events = after("prepare", "create", "delivered", "dispatched", "delivered")
     assert [type(event) for event in events[2:]] == [ShipmentDispatched, ShipmentDelivered]
+
+
+def test_tracking_without_a_shipment_is_rejected():
     assert isinstance(SHIPMENT.decide(Track(at=AT, order_id="o", status="delivered"), SHIPMENT.initial), Rejected)
 
 
-def test_failures_say_whether_they_may_pass():
-    for transient in (True, False):
-        answer = NotDone("carrier-error", "no", transient=transient)
-        decision = SHIPMENT.decide(Record(at=AT, ask=ask("create"), answer=answer), after("prepare")[0])
-        assert not isinstance(decision, Rejected)
-        assert decision[0].transient is transient  # pyright: ignore[reportAttributeAccessIssue]
+@pytest.mark.parametrize(("before", "verb"), [((), "prepare"), (("prepare",), "create")])
+def test_an_erased_address_is_refused_without_calling_the_carrier(before, verb):
+    state, _ = after(*before)
+    asked = request(verb, address=ADDRESS.model_copy(update={"name": ERASED}))
+    assert PARTICIPANT.call_for(asked, False, state) is None
+    refused = decided(state, asked)
+    assert isinstance(refused, ShippingRefused)
+    assert refused.error_code == "address-erased"
+
+
+@pytest.mark.parametrize("transient", [True, False])
+def test_a_failure_of_the_carrier_is_transient_or_final_as_the_carrier_says(transient):
+    failure = Failure("carrier-error", "no", transient=transient)
+    reply = decided(after("prepare")[0], request("create"), failure)
+    assert isinstance(reply, StepReply)
+    assert reply.transient is transient

@@ -182,7 +182,7 @@ async def test_callers_that_are_cancelled_leave_no_connection_behind(postgres):
 
 
 WALLS = {
-    "orders": [
+    "orders": [  # every service reads log.events: it looks there for the events that delivery gave up
         "INSERT INTO inventory.events (stream, version, type, time, data, meta)"
         " VALUES ('a', 1, 't', now(), '{}', '{}')",
         "INSERT INTO log.events (service, stream, version, type, time, data, meta)"
@@ -194,7 +194,8 @@ WALLS = {
         "SELECT * FROM inventory.events",
         "SELECT * FROM inventory.streams",
         "SELECT * FROM inventory.inbox",
-        "SELECT * FROM log.events",
+        "SELECT * FROM log.outbox",
+        "SELECT * FROM log.failures",
         "UPDATE events SET data = '{}'",
         "DELETE FROM events",
         "TRUNCATE events",

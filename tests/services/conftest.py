@@ -31,7 +31,9 @@ def stripe_mock(tmp_path_factory) -> Generator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = (tmp_path_factory.mktemp("stripe-mock") / "log").open("w")
-    process = subprocess.Popen([program, "-http-addr", f"127.0.0.1:{port}"], stdout=log, stderr=log)
+    process = subprocess.Popen(
+        [program, "-http-addr", f"127.0.0.1:{port}", "-https-addr", "127.0.0.1:0"], stdout=log, stderr=log
+    )
     try:
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:

@@ -58,9 +58,13 @@ def created(order_id: str, customer_id: str | None = "cus_1", amount: str = "12.
 def imported(
     order_id: str, customer_id: str | None = "cus_1", status: str = "confirmed", **more: Any
 ) -> orders.OrderImported:
-    content = created(order_id, customer_id).model_dump(exclude={"payment_method", "placed_at"})
-    came = {"source": "old-shop", "number": "7", "placed_at": AT - timedelta(days=900), "status": status}
-    return orders.OrderImported.model_validate({**content, **came, **more})
+    came: dict[str, Any] = {
+        "source": "old-shop",
+        "number": "7",
+        "placed_at": AT - timedelta(days=900),
+        "status": status,
+    }
+    return orders.OrderImported.of(created(order_id, customer_id), **{**came, **more})
 
 
 def confirmed(order_id: str) -> Message:
@@ -68,8 +72,7 @@ def confirmed(order_id: str) -> Message:
 
 
 def started(order_id: str) -> Message:
-    known = created(order_id).model_dump(exclude={"order_id", "notes", "placed_at"})
-    return fulfillment.RunStarted.model_validate({**known, "saga_id": order_id})
+    return fulfillment.RunStarted.of(created(order_id), saga_id=order_id)
 
 
 def counted(

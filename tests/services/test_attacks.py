@@ -81,7 +81,7 @@ async def test_an_answer_about_errors_is_not_many_times_the_request(database):
         {"items": [LINE | {"unit_price": {"amount": "999999", "currency": "GBP"}, "quantity": 1_000_000}] * 2},
     ],
 )  # fmt: skip
-async def test_money_is_a_text_and_has_a_limit(database, change):
+async def test_an_amount_is_a_text_within_bounds(database, change):
     async with running(database) as system:
         answer = await system.place(GOOD | change)
         assert answer.status_code == 422, answer.text
@@ -92,7 +92,7 @@ async def test_money_is_a_text_and_has_a_limit(database, change):
 @pytest.mark.parametrize(
     "text", ["a\r\nBcc: x@example.com", "a\nb", "\x1b[31m", "a\x85b", "a\u2028b", "gpj.\u202efdp", "a\u2066b", "\x7f"]
 )
-async def test_a_line_keeps_to_its_line(database, text):
+async def test_one_line_texts_have_no_line_breaks_or_direction_marks(database, text):
     async with running(database) as system:
         changes = [
             {"customer_name": text}, {"items": [LINE | {"product_name": text}]},
@@ -109,7 +109,7 @@ async def test_a_line_keeps_to_its_line(database, text):
             assert answer.status_code == 422, change
 
 
-async def test_a_mail_shows_what_was_typed_and_nothing_else(database):
+async def test_a_mail_escapes_what_the_customer_typed(database):
     async with running(database) as system:
         await system.stock("P", 5)
         name, product = '<a href="https://evil.example">click</a>', "<script>alert(1)</script>&amp;"
@@ -124,7 +124,7 @@ async def test_a_mail_shows_what_was_typed_and_nothing_else(database):
         assert mail["To"] == GOOD["email"]
 
 
-async def test_a_version_tells_nothing_about_an_order_of_somebody_else(database):
+async def test_if_match_does_not_reveal_an_order_of_somebody_else(database):
     async with running(database) as system:
         placed = await system.orders.post("/orders?draft=true", json=GOOD, headers=customer(ANN))
         mine, none = f"/orders/{placed.json()['order_id']}", "/orders/ord_none"

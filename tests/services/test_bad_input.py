@@ -1,4 +1,4 @@
-"""Whatever is sent, the answer is a clear 4xx, and nothing is recorded."""
+"""Invalid input gets a 4xx answer that names the error, and nothing is recorded."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_malformed_orders_are_refused(database):
     ("method", "path"),
     [("POST", "/orders/ord_none/cancel"), ("POST", "/orders/ord_none/submit"), ("PATCH", "/orders/ord_none")],
 )
-async def test_orders_that_do_not_exist(database, method, path):
+async def test_a_command_for_an_unknown_order_gets_404(database, method, path):
     async with running(database) as system:
         body = {"reason": "x"} if "cancel" in path else {"notes": "x"} if method == "PATCH" else None
         answer = await system.orders.request(method, path, json=body)
@@ -106,7 +106,7 @@ EVENTS = {
 }
 
 
-async def test_malformed_events_are_refused_once_and_for_all(database):
+async def test_a_malformed_event_gets_400_and_is_not_retried(database):
     async with running(database) as system:
         for name, (headers, body) in EVENTS.items():
             answer = await system.bus.clients["fulfillment"].post("/events", content=body, headers=headers)
@@ -115,7 +115,7 @@ async def test_malformed_events_are_refused_once_and_for_all(database):
         assert await system.rows("SELECT 1 FROM log.failures") == []
 
 
-async def test_a_structured_event_is_as_good_as_a_binary_one(database):
+async def test_a_structured_event_is_handled_like_a_binary_one(database):
     async with running(database) as system:
         await system.stock("P", 5)
         placed = await system.place(order(("P", 1)))
@@ -131,10 +131,10 @@ async def test_a_structured_event_is_as_good_as_a_binary_one(database):
         answer = await system.bus.clients["fulfillment"].post("/events", json=event, headers=headers)
         assert (answer.status_code, answer.content) == (204, b"")
         await system.bus.quiet()
-        assert len(system.bus.published) == before  # it had been heard: the inbox knows it by source and id
+        assert len(system.bus.published) == before  # the inbox knows it by source and id
 
 
-async def test_media_types_encodings_addresses_and_headers_are_bounded(database):
+async def test_other_media_types_and_encodings_and_long_addresses_and_headers_are_refused(database):
     async with running(database) as system:
         body = json.dumps(GOOD).encode()
 
@@ -154,7 +154,7 @@ async def test_media_types_encodings_addresses_and_headers_are_bounded(database)
         assert len(await system.said("orders.order.drafted")) == 2
 
 
-async def test_who_does_a_thing_too_often_has_to_wait(database):
+async def test_a_client_that_exceeds_its_rate_gets_429_with_retry_after(database):
     rates = {"place": "3/2", "token": "2/5", "register": "1/60"}
     async with running(database, rates=rates) as system:
 
@@ -175,7 +175,7 @@ async def test_who_does_a_thing_too_often_has_to_wait(database):
         assert elsewhere.status_code == 401
 
 
-async def test_a_wrong_address_is_told_by_an_example(database):
+async def test_the_error_about_an_email_address_shows_an_example(database):
     async with running(database) as system:
         for email in ("nobody", "a@b\r\nBcc: c@d", "x" * 255, 7):
             placed = await system.place(GOOD | {"email": email})
@@ -188,7 +188,7 @@ async def test_a_wrong_address_is_told_by_an_example(database):
                 assert answer.json()["errors"] == [{"field": "email", "code": "email", "detail": detail}]
 
 
-async def test_a_wrong_method_is_told_which_are_right(database):
+async def test_a_wrong_method_gets_405_with_the_allowed_methods(database):
     async with running(database) as system:
         answer = await system.orders.delete("/orders/ord_1")
         assert (answer.status_code, answer.headers["allow"]) == (405, "PATCH, PUT")
@@ -196,7 +196,7 @@ async def test_a_wrong_method_is_told_which_are_right(database):
         assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
 
 
-async def test_a_head_is_answered_like_a_get(database):
+async def test_head_gets_the_headers_of_get(database):
     async with read_side.running(database) as side:
         for path, status in (("/orders?page_size=1", 200), ("/orders/ord_none", 404), ("/orders?colour=red", 422)):
             get, head = await side.query.get(path), await side.query.head(path)

@@ -1,4 +1,4 @@
-"""Orders that were finished elsewhere: taken in once, each by itself, and nothing is done for them."""
+"""Imports of orders that another system fulfilled: each is recorded once, and nothing else happens."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ IMPORTED = "orders.order.imported"
 
 
 def finished(number: str | None, **changed: Any) -> dict[str, Any]:
-    """An order of a guest as it ended elsewhere; what is None is left out."""
+    """An order of a guest that another system fulfilled; fields that are None are left out."""
     body = order(("P", 2), customer_name="Ann Smith")
     del body["payment_method"]
     body |= {"number": number, "placed_at": "2010-12-01T08:26:00+01:00", "status": "confirmed", **changed}
     return {name: value for name, value in body.items() if value is not None}
 
 
-async def bring(system: System, *orders: Any, source: str = "old-shop", **headers: str) -> httpx.Response:
+async def import_orders(system: System, *orders: Any, source: str = "old-shop", **headers: str) -> httpx.Response:
     body = {"source": source, "orders": list(orders)}
     return await system.orders.post("/orders/imports", json=body, headers=headers)
 
@@ -39,7 +39,7 @@ def statuses(answer: httpx.Response) -> list[tuple[int, str | None]]:
     return [(each["status"], each.get("code")) for each in answer.json()["orders"]]
 
 
-async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
+async def test_an_import_records_each_order_and_does_nothing_else(database):
     async with running(database) as system:
         sent = {
             "status": "delivered",
@@ -48,7 +48,7 @@ async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
             "placed_at": "2011-01-01T00:00:00Z",
         }
         cancelled = {"status": "cancelled", "reason": "credit note C1"}
-        answer = await bring(system, finished("1"), finished("2", **sent), finished("3", **cancelled))
+        answer = await import_orders(system, finished("1"), finished("2", **sent), finished("3", **cancelled))
         assert statuses(answer) == [(201, None)] * 3
         shown = answer.json()["orders"]
         assert [each["number"] for each in shown] == ["1", "2", "3"]
@@ -67,21 +67,21 @@ async def test_what_is_brought_is_recorded_and_nothing_else_happens(database):
         await reader.close()
 
 
-async def test_nobody_is_woken_for_it(database):
+async def test_an_import_wakes_no_other_service(database):
     async with woken() as (url, heard), running(database, service_urls={"fulfillment": url}) as system:
-        assert statuses(await bring(system, finished("1"))) == [(201, None)]
+        assert statuses(await import_orders(system, finished("1"))) == [(201, None)]
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(heard.wait(), 0.2)
         await system.orders.post("/orders?draft=true", json=order(("P", 1)))
         await asyncio.wait_for(heard.wait(), 10)
 
 
-async def test_the_same_again_changes_nothing_and_something_else_is_refused(database):
+async def test_a_repeated_import_changes_nothing_and_other_content_is_refused(database):
     async with running(database) as system:
-        first = await bring(system, finished("1"), finished("2"))
+        first = await import_orders(system, finished("1"), finished("2"))
         dear = finished("1")
         dear["items"][0]["unit_price"]["amount"] = "2.500000"
-        again = await bring(
+        again = await import_orders(
             system, dear, finished("2", status="shipped"), finished("3"), finished("3"), finished("3", notes="x")
         )
         assert statuses(again) == [
@@ -92,35 +92,37 @@ async def test_the_same_again_changes_nothing_and_something_else_is_refused(data
             (409, "import-differs"),
         ]
         assert again.json()["orders"][0]["order_id"] == first.json()["orders"][0]["order_id"]
-        assert statuses(await bring(system, finished("1"), source="other-shop")) == [(201, None)]
+        assert statuses(await import_orders(system, finished("1"), source="other-shop")) == [(201, None)]
         assert len(await system.said(IMPORTED)) == 4
-        repeated = await bring(system, finished("1"), finished("2"))
+        repeated = await import_orders(system, finished("1"), finished("2"))
         assert statuses(repeated) == [(200, None)] * 2
         assert repeated.json()["position"] == first.json()["position"]
 
 
-async def test_two_who_bring_the_same_at_once_bring_it_once(database):
+async def test_concurrent_imports_record_each_order_once(database):
     async with running(database) as system:
         orders = [finished(str(number)) for number in range(20)]
-        answers = await asyncio.gather(*(bring(system, *orders) for _ in range(3)))
+        answers = await asyncio.gather(*(import_orders(system, *orders) for _ in range(3)))
         for number in range(20):
             assert sorted(statuses(answer)[number][0] for answer in answers) == [200, 200, 201]
         assert len(await system.said(IMPORTED)) == 20
 
 
 class Silent(Bus):
-    """Publishes nothing, as a process that dies before it does."""
+    """Publishes nothing, like a process that dies before it publishes."""
 
     async def publish(self, events: Sequence[RecordedEvent]) -> None:
-        raise Unavailable("away", "nobody listens")
+        raise Unavailable("away", "Kafka cannot be reached.")
 
 
-async def test_what_a_dead_process_left_unsaid_is_said_when_it_is_brought_again(database):
+async def test_a_repeated_import_publishes_what_a_dead_process_left_in_the_outbox(database):
     orders = [finished(str(number)) for number in range(3)]
     async with running(database, Silent()) as dying:
-        assert statuses(await bring(dying, *orders)) == [(201, None)] * 3
-    async with running(database) as another:  # which was there all the time: its start found nothing to publish
-        assert statuses(await bring(another, *orders, finished("3"))) == [(200, None)] * 3 + [(201, None)]
+        assert statuses(await import_orders(dying, *orders)) == [(201, None)] * 3
+    async with running(
+        database
+    ) as another:  # stands for a process that started before: its start found nothing to publish
+        assert statuses(await import_orders(another, *orders, finished("3"))) == [(200, None)] * 3 + [(201, None)]
         assert sorted(json.loads(event.data)["number"] for event in another.bus.published) == ["0", "1", "2", "3"]
 
 
@@ -132,11 +134,11 @@ BAD: dict[str, tuple[Any, str]] = {
     "a number of two lines": (finished("1\n2"), "invalid"),
     "no time": (finished("1", placed_at=None), "invalid"),
     "a time without zone": (finished("1", placed_at="2010-12-01T08:26:00"), "invalid"),
-    "a time to come": (finished("1", placed_at="9000-01-01T00:00:00Z"), "placed-in-future"),
-    "the beginning of time": (finished("1", placed_at="0001-01-01T00:00:00Z"), "invalid"),
-    "still under way": (finished("1", status="pending"), "invalid"),
+    "a time in the future": (finished("1", placed_at="9000-01-01T00:00:00Z"), "placed-in-future"),
+    "the first day of the calendar": (finished("1", placed_at="0001-01-01T00:00:00Z"), "invalid"),
+    "no final status": (finished("1", status="pending"), "invalid"),
     "a token": (finished("1", payment_method={"kind": "card", "token": "tok_approve"}), "invalid"),
-    "nobody": (finished("1", email=None), "no-customer"),
+    "no customer": (finished("1", email=None), "no-customer"),
     "a price as a number": (finished("1", items=[ITEM | {"unit_price": PRICE | {"amount": 2.5}}]), "invalid"),
     "no items": (finished("1", items=[]), "invalid"),
     "too many items": (finished("1", items=[ITEM] * 2_001), "invalid"),
@@ -144,17 +146,17 @@ BAD: dict[str, tuple[Any, str]] = {
         finished("1", items=[ITEM, ITEM | {"unit_price": PRICE | {"currency": "USD"}}]), "mixed-currencies"
     ),
     "another total": (finished("1", total={"amount": "5.01", "currency": "GBP"}), "total-mismatch"),
-    "cancelled for nothing": (finished("1", status="cancelled"), "reason-mismatch"),
-    "tracked and not sent": (finished("1", tracking_number="T1"), "not-shipped"),
+    "cancelled without a reason": (finished("1", status="cancelled"), "reason-mismatch"),
+    "tracked and not shipped": (finished("1", tracking_number="T1"), "not-shipped"),
     "no object": (7, "invalid"),
     "nothing": (None, "invalid"),
 }  # fmt: skip
 
 
-async def test_what_is_wrong_with_one_refuses_only_that_one(database):
+async def test_an_invalid_order_is_refused_alone(database):
     async with running(database) as system:
         wrong = [body for body, _ in BAD.values()]
-        answer = await bring(system, finished("before"), *wrong, finished("after"))
+        answer = await import_orders(system, finished("before"), *wrong, finished("after"))
         found = statuses(answer)
         assert (found[0], found[-1]) == ((201, None), (201, None))
         assert dict(zip(BAD, found[1:-1], strict=True)) == {name: (422, code) for name, (_, code) in BAD.items()}
@@ -164,50 +166,50 @@ async def test_what_is_wrong_with_one_refuses_only_that_one(database):
             assert "order_id" not in each
             assert "Ann Smith" not in json.dumps(each)
         assert len(await system.said(IMPORTED)) == 2
-        nobody = await bring(system, 7)
+        nobody = await import_orders(system, 7)
         assert "position" not in nobody.json()
 
 
-async def test_a_batch_is_bounded_and_strict(database):
+async def test_a_request_has_bounds_and_strict_fields(database):
     async with running(database) as system:
         many = [finished(str(number)) for number in range(BATCH_ORDERS_MAX + 1)]
         for orders in ([], many):
-            answer = await bring(system, *orders)
+            answer = await import_orders(system, *orders)
             assert (answer.status_code, answer.json()["code"]) == (422, "invalid")
         for source in ("", "a b", "é", "x" * 65, "-x", None, 7):
             answer = await system.orders.post("/orders/imports", json={"source": source, "orders": [finished("1")]})
             assert answer.status_code == 422, source
         unknown = await system.orders.post("/orders/imports", json={"source": "s", "orders": [finished("1")], "x": 1})
         assert unknown.status_code == 422
-        nul = await bring(system, finished("1", notes="a\0b"))
+        nul = await import_orders(system, finished("1", notes="a\0b"))
         assert (nul.status_code, nul.json()["code"]) == (400, "bad-json")
         empty = [finished(str(n), items=[{}] * 2_000) for n in range(BATCH_LINES_MAX // 2_000)]
-        answer = await bring(system, *empty)
+        answer = await import_orders(system, *empty)
         assert statuses(answer) == [(422, "invalid")] * len(empty)
-        answer = await bring(system, *empty, finished("x", items=[{}]))  # each makes four faults of two characters
+        answer = await import_orders(system, *empty, finished("x", items=[{}]))  # two characters make four errors
         assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, ["orders"])
         huge = [finished(str(n), items=[ITEM] * 150) for n in range(80)]
-        assert (await bring(system, *huge)).status_code == 413
+        assert (await import_orders(system, *huge)).status_code == 413
         assert await system.rows("SELECT 1 FROM log.events") == []
-        assert statuses(await bring(system, *many[:-1])) == [(201, None)] * BATCH_ORDERS_MAX
+        assert statuses(await import_orders(system, *many[:-1])) == [(201, None)] * BATCH_ORDERS_MAX
 
 
-async def test_only_the_operator_may(database):
+async def test_an_import_needs_both_scopes(database):
     async with running(database) as system:
         for headers in (
             customer("usr_ann"), authorization("shop", "orders:write orders:admin"), authorization("shop", "orders:import")
         ):  # fmt: skip
-            answer = await bring(system, finished("1"), **headers)
+            answer = await import_orders(system, finished("1"), **headers)
             assert (answer.status_code, answer.json()["code"]) == (403, "insufficient-scope")
         assert await system.rows("SELECT 1 FROM log.events") == []
-        assert statuses(await bring(system, finished("1"), **authorization("shop", "orders:import orders:admin"))) == [
-            (201, None)
-        ]
+        assert statuses(
+            await import_orders(system, finished("1"), **authorization("shop", "orders:import orders:admin"))
+        ) == [(201, None)]
 
 
-async def test_nothing_changes_it_here(database):
+async def test_an_imported_order_cannot_be_changed(database):
     async with running(database) as system:
-        answer = await bring(system, finished("1", customer_id="usr_ann"))
+        answer = await import_orders(system, finished("1", customer_id="usr_ann"))
         path = f"/orders/{answer.json()['orders'][0]['order_id']}"
         for method, url, body in (
             ("PATCH", path, {"notes": "x"}), ("POST", f"{path}/cancel", {"reason": "x"}), ("POST", f"{path}/submit", None)
@@ -219,10 +221,10 @@ async def test_nothing_changes_it_here(database):
         assert len(await system.rows("SELECT 1 FROM log.events")) == 1
 
 
-async def test_who_is_in_it_is_sealed_and_can_be_erased(database):
+async def test_personal_data_of_an_import_is_encrypted_and_can_be_erased(database):
     async with running(database) as system:
         bodies = [finished("1"), finished("2", customer_id="cus_1")]
-        answer = await bring(system, *bodies)
+        answer = await import_orders(system, *bodies)
         guest = answer.json()["orders"][0]["order_id"]
         text = json.dumps(await system.said(IMPORTED))
         assert "ann@example.com" not in text
@@ -231,9 +233,9 @@ async def test_who_is_in_it_is_sealed_and_can_be_erased(database):
         assert {said["personal"]["person"] for said in await system.said(IMPORTED)} == {guest, "cus_1"}
         for person in (guest, "cus_1"):
             assert (await system.users.delete(f"/persons/{person}")).status_code == 204
-        assert statuses(await bring(system, *bodies)) == [(200, None)] * 2
-    async with running(database) as system:  # which remembers nothing
-        assert statuses(await bring(system, *bodies, finished("1", priority="express"))) == [
+        assert statuses(await import_orders(system, *bodies)) == [(200, None)] * 2
+    async with running(database) as system:  # a process without a cache
+        assert statuses(await import_orders(system, *bodies, finished("1", priority="express"))) == [
             (200, None), (200, None), (409, "import-differs"),
         ]  # fmt: skip
         assert len(await system.said(IMPORTED)) == 2
@@ -242,7 +244,7 @@ async def test_who_is_in_it_is_sealed_and_can_be_erased(database):
 @pytest.mark.parametrize(
     ("one", "other"), [(("a", "bc"), ("ab", "c")), (("a", "b"), ("a", "b ")), (('a"', "b"), ("a", '"b'))]
 )
-def test_other_names_are_other_ids(one: tuple[str, str], other: tuple[str, str]) -> None:
+def test_the_id_of_an_import_is_unique_for_source_and_number(one: tuple[str, str], other: tuple[str, str]) -> None:
     assert id_of("ord", *one) == id_of("ord", *one) != id_of("ord", *other)
     assert len(id_of("ord", *one)) == len("ord_i") + 26
     assert not new_id("ord").startswith("ord_i")

@@ -88,7 +88,7 @@ async def test_cancel_against_capture(database):
         assert system.bus.dead == []
 
 
-async def test_mails_once_each(database):
+async def test_each_order_gets_one_mail(database):
     async with running(database) as system:
         await system.stock("P", 5)
         await asyncio.gather(*(system.place(order(("P", 1))) for _ in range(8)))

@@ -22,10 +22,11 @@ from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.resilience.outgoing import Policy, Target
+from services.kit.saga.participant import Failure
 from services.kit.service.host import Host
 from services.payments.app import create_app
-from services.payments.domain import Call, Done, NotDone
-from services.payments.provider import Provider, ask_provider
+from services.payments.domain import Call, ProviderResult
+from services.payments.provider import Provider, call_provider
 from services.payments.sandbox import Sandbox
 from services.payments.settings import PaymentsSettings
 from services.payments.stripe import Stripe, minor_units, of_minor_units
@@ -70,55 +71,61 @@ async def provider(request, database, double: StripeDouble) -> AsyncGenerator[tu
         await store.close()
 
 
+async def carried_out(port: Provider, call: Call) -> ProviderResult | Failure:
+    return await call_provider(port, ORDER, f"{ORDER}:{call.verb}", call)
+
+
 async def test_money_is_held_taken_and_given_back_once_however_often_it_is_asked(provider) -> None:
     port, good, _ = provider
-    held = await ask_provider(port, ORDER, Call("authorize", "", TEN), card(good))
-    assert isinstance(held, Done)
-    assert held == await ask_provider(port, ORDER, Call("authorize", "", TEN), card(good))
+    held = await carried_out(port, Call("authorize", amount=TEN, method=card(good)))
+    assert isinstance(held, ProviderResult)
+    assert held == await call_provider(
+        port, ORDER, f"{ORDER}:authorize", Call("authorize", amount=TEN, method=card(good))
+    )
     for _ in range(2):
-        assert await ask_provider(port, ORDER, Call("capture", held.transaction_id, TEN), None) == held
+        assert await carried_out(port, Call("capture", held.transaction_id, TEN)) == held
     refused = await port.void("other", held.transaction_id)
-    assert isinstance(refused, NotDone)
+    assert isinstance(refused, Failure)
     assert (refused.code, refused.transient) == ("already-captured", False)
-    assert await ask_provider(port, ORDER, Call("refund", held.transaction_id, TEN), None) == held
+    assert await carried_out(port, Call("refund", held.transaction_id, TEN)) == held
 
 
 async def test_what_is_let_go_cannot_be_taken_and_is_found_by_its_order(provider) -> None:
     port, good, _ = provider
-    held = await ask_provider(port, ORDER, Call("authorize", "", TEN), card(good))
-    assert isinstance(held, Done)
+    held = await carried_out(port, Call("authorize", amount=TEN, method=card(good)))
+    assert isinstance(held, ProviderResult)
     assert await port.find(ORDER) == held.transaction_id
     assert await port.find("ord_other") == ""
     for _ in range(2):
-        assert isinstance(await ask_provider(port, ORDER, Call("void", "", None), None), Done)
-    late = await ask_provider(port, ORDER, Call("capture", held.transaction_id, TEN), None)
-    assert isinstance(late, NotDone)
+        assert isinstance(await carried_out(port, Call("void")), ProviderResult)
+    late = await carried_out(port, Call("capture", held.transaction_id, TEN))
+    assert isinstance(late, Failure)
     assert (late.code, late.transient) == ("nothing-held", False)
-    back = await ask_provider(port, ORDER, Call("refund", held.transaction_id, None), None)
-    assert isinstance(back, Done)
+    back = await carried_out(port, Call("refund", held.transaction_id))
+    assert isinstance(back, ProviderResult)
     assert back.amount.amount == 0
 
 
 async def test_a_declined_card_is_a_refusal(provider) -> None:
     port, _, bad = provider
-    answer = await ask_provider(port, ORDER, Call("authorize", "", TEN), card(bad))
-    assert isinstance(answer, NotDone)
+    answer = await carried_out(port, Call("authorize", amount=TEN, method=card(bad)))
+    assert isinstance(answer, Failure)
     assert (answer.code, answer.transient) == ("card-declined", False)
 
 
 async def test_the_whole_refund_takes_account_of_what_went_back_already(stripe: Stripe, double: StripeDouble) -> None:
     held = await stripe.authorize("o:authorize", TEN, card("pm_card_visa"))
-    assert isinstance(held, Done)
+    assert isinstance(held, ProviderResult)
     await stripe.capture("o:capture", held.transaction_id, TEN)
     double.intents[held.transaction_id]["latest_charge"]["amount_refunded"] = 400  # by somebody in the dashboard
-    assert await stripe.refund("o:refund", held.transaction_id, TEN) == Done(
+    assert await stripe.refund("o:refund", held.transaction_id, TEN) == ProviderResult(
         held.transaction_id, Money(amount=Decimal("6.00"), currency="GBP")
     )
 
 
 async def test_a_challenge_that_nobody_can_answer_is_a_refusal(stripe: Stripe) -> None:
     answer = await stripe.authorize("k", TEN, card("pm_card_challenge"))
-    assert isinstance(answer, NotDone)
+    assert isinstance(answer, Failure)
     assert not answer.transient
 
 
@@ -135,7 +142,7 @@ async def test_a_challenge_that_nobody_can_answer_is_a_refusal(stripe: Stripe) -
 )
 async def test_what_may_pass_is_tried_again_under_the_same_key(stripe: Stripe, double: StripeDouble, failure) -> None:
     double.failures = [failure]
-    assert isinstance(await stripe.authorize("ord_1:authorize", TEN, card("pm_card_visa")), Done)
+    assert isinstance(await stripe.authorize("ord_1:authorize", TEN, card("pm_card_visa")), ProviderResult)
     assert [key for _, _, _, key in double.calls] == ["ord_1:authorize"] * 2
     assert len(double.intents) == 1
 
@@ -143,7 +150,7 @@ async def test_what_may_pass_is_tried_again_under_the_same_key(stripe: Stripe, d
 async def test_what_does_not_pass_is_left_to_the_saga(stripe: Stripe, double: StripeDouble) -> None:
     double.failures = [error(500, type="api_error")] * 9
     answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
-    assert isinstance(answer, NotDone)
+    assert isinstance(answer, Failure)
     assert (answer.code, answer.transient) == ("provider-busy", True)
     assert len(double.calls) == QUICK.attempts_max
 
@@ -151,7 +158,7 @@ async def test_what_does_not_pass_is_left_to_the_saga(stripe: Stripe, double: St
 async def test_a_wrong_key_is_our_fault_and_loses_no_order(double: StripeDouble) -> None:
     stripe = Stripe(plain("sk_wrong"), double.url, Target(QUICK))
     answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
-    assert isinstance(answer, NotDone)
+    assert isinstance(answer, Failure)
     assert (answer.code, answer.transient) == ("provider-refuses-us", True)
     await stripe.close()
 
@@ -159,7 +166,7 @@ async def test_a_wrong_key_is_our_fault_and_loses_no_order(double: StripeDouble)
 async def test_a_key_used_for_something_else_is_seen(stripe: Stripe) -> None:
     await stripe.authorize("k", TEN, card("pm_card_visa"))
     other = await stripe.authorize("k", Money(amount=Decimal("11.00"), currency="GBP"), card("pm_card_visa"))
-    assert isinstance(other, NotDone)
+    assert isinstance(other, Failure)
     assert (other.code, other.transient) == ("idempotency-error", False)
 
 
@@ -169,7 +176,7 @@ async def test_who_is_not_there_is_away() -> None:
         stripe = Stripe(plain(KEY), f"http://127.0.0.1:{taken.getsockname()[1]}", Target(QUICK))
         answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
         await stripe.close()
-    assert isinstance(answer, NotDone)
+    assert isinstance(answer, Failure)
     assert (answer.code, answer.transient) == ("provider-away", True)
 
 
@@ -184,7 +191,7 @@ def test_money_is_counted_as_stripe_counts_it(amount: str, currency: str, units:
 
 async def test_a_fraction_of_a_penny_is_refused_before_anybody_is_asked(stripe: Stripe, double: StripeDouble) -> None:
     answer = await stripe.authorize("k", Money(amount=Decimal("0.125"), currency="GBP"), card("pm_card_visa"))
-    assert isinstance(answer, NotDone)
+    assert isinstance(answer, Failure)
     assert (answer.code, double.calls) == ("bad-amount", [])
 
 
@@ -369,10 +376,10 @@ async def test_stripes_own_mock_understands_every_request(stripe_mock: str) -> N
     try:
         # it answers every create with one example, whose status is not ours; what it refuses is a 4xx
         held = await stripe.authorize("k1", TEN, card("pm_card_visa"))
-        assert isinstance(held, Done) or held.code == "not-authorized", held
-        assert isinstance(await stripe.capture("k2", "pi_1", TEN), Done)
-        assert isinstance(await stripe.void("k3", "pi_1"), Done)
-        assert isinstance(await stripe.refund("k4", "pi_1", TEN), Done)
+        assert isinstance(held, ProviderResult) or held.code == "not-authorized", held
+        assert isinstance(await stripe.capture("k2", "pi_1", TEN), ProviderResult)
+        assert isinstance(await stripe.void("k3", "pi_1"), ProviderResult)
+        assert isinstance(await stripe.refund("k4", "pi_1", TEN), ProviderResult)
         assert isinstance(await stripe.find("ord_1"), str)
         assert isinstance(await stripe.order_of("pi_1"), str)
     finally:

@@ -114,9 +114,9 @@ async def test_a_flush_whose_outcome_is_unknown_is_repeated_and_counts_once(data
     one = keeper(database, metrics)
     metrics.count("requests", 3)
     taken = one._take()
-    one._unsaid, one._number = list(taken), 1
+    one._unflushed, one._number = list(taken), 1
     await one.flush()
-    one._unsaid = list(taken)  # as if the answer had been lost
+    one._unflushed = list(taken)  # as if the answer had been lost
     metrics.count("requests", 4)
     await one.close()
     assert (await numbers(counts))['requests_total{service="orders"}'] == 7
@@ -130,7 +130,7 @@ async def test_what_could_not_be_written_is_written_later(database, counts):
         await away.flush()
     metrics.count("requests", 2)
     back = keeper(database, metrics)
-    back._unsaid, back._number = away._unsaid, away._number
+    back._unflushed, back._number = away._unflushed, away._number
     await back.close()
     assert (await numbers(counts))['requests_total{service="orders"}'] == 5
 

@@ -12,7 +12,7 @@ from services.kit.domain.message import Message
 
 __all__ = ["Command", "Decider", "Decision", "Rejected"]
 
-C = TypeVar("C")
+C = TypeVar("C", contravariant=True)
 S = TypeVar("S")
 
 

@@ -1,4 +1,4 @@
-"""Which privileges a service's role has in the databases: each service declares them in its grants.py."""
+"""The privileges of a service's role in the databases; each service declares its own in its grants.py."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Grants:
     """The privileges of one service."""
 
     history: bool = False
-    """Whether it has a history of its own: a schema, a partition of the event store, and a role that appends there."""
+    """Whether it appends events: then it has a schema, a partition of the event store and a role that appends there."""
     log: Mapping[str, str] = field(default_factory=dict[str, str])
     """Privileges on the tables of all services together (`log.events`, `log.outbox`, ...), by table."""
     vault: str = ""
@@ -55,18 +55,18 @@ def role_of(service: str) -> str:
 
 
 def vault_grants(service: str, grants: Grants) -> list[str]:
-    """The statements that let a service use the vault."""
+    """The statements that grant a service its rights on the vault."""
     role = role_of(service)
     return [f"GRANT USAGE ON SCHEMA vault TO {role}", f"GRANT {grants.vault} ON vault.keys TO {role}"]
 
 
 def read_grants(service: str, grants: Grants, schema: str) -> list[str]:
-    """The statements that let a service use the read database."""
+    """The statements that grant a service its rights on the read database."""
     return [statement.format(schema=schema, role=role_of(service)) for statement in grants.read]
 
 
 def log_grants(service: str, grants: Grants) -> list[str]:
-    """The statements that let a service use the tables of all services."""
+    """The statements that grant a service its rights on the tables of all services."""
     role = role_of(service)
     rights = {**grants.log, "cluster": "SELECT"}
     return [

@@ -1,8 +1,8 @@
-"""Group commit: appends that are wanted at the same time share a round trip and a flush to disk.
+"""Group commit: concurrent appends share a round trip and a flush to disk.
 
-A batch starts at once when a lane is free; what arrives meanwhile is the next batch, so nothing ever waits for company.
-Two appends with the same stream or mark are never under way at the same time: within a batch they would have to see
-each other, and in two lanes they would wait for each other's locks.
+A lane runs one batch at a time. A free lane takes all waiting appends at once, so no append waits for others to fill a
+batch. Two appends with the same stream or mark never run at the same time: in one batch the second would not see the
+first, and in two lanes one would wait for the locks of the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from services.kit.eventstore.port import Append, Result
 __all__ = ["BATCH_APPENDS_MAX", "BATCH_EVENTS_MAX", "LANES", "GroupCommit"]
 
 BATCH_APPENDS_MIN = 16
-"""A batch this small is not shared between lanes: each costs a flush to disk."""
+"""A batch up to this size is not split between lanes: each batch costs a flush to disk."""
 BATCH_APPENDS_MAX = 256
 BATCH_EVENTS_MAX = 2_000
 LANES = 2
@@ -32,19 +32,19 @@ class _Waiting:
 
 
 class GroupCommit:
-    """Gathers appends into batches; `run` executes one batch and answers for each append."""
+    """Gathers appends into batches; `run` executes a batch and returns a result for each append."""
 
     def __init__(self, run: Run, lanes: int = LANES) -> None:
         self._run = run
         self._lanes = lanes
         self._queue: deque[_Waiting] = deque()
         self._open_lanes = 0
-        self._tasks: set[asyncio.Task[None]] = set()  # the loop itself keeps no task alive
+        self._tasks: set[asyncio.Task[None]] = set()  # the event loop holds no strong reference to a task
         self._streams: set[str] = set()  # under way
         self._marks: set[str] = set()  # under way
 
     async def append(self, append: Append) -> Result:
-        """The result of one append; cancelling the caller touches nobody else's."""
+        """The result of one append; cancelling the caller does not affect other appends."""
         waiting = _Waiting(append, asyncio.get_running_loop().create_future())
         self._queue.append(waiting)
         if self._open_lanes < self._lanes:
@@ -55,7 +55,7 @@ class GroupCommit:
         return await waiting.result
 
     async def close(self) -> None:
-        """Return when everything that was asked for is done."""
+        """Return when all appends are done."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -64,15 +64,15 @@ class GroupCommit:
             appends = [waiting.append for waiting in batch]
             try:
                 results = await self._run(appends)
-            except Exception as error:  # whatever it was, it is the outcome of each
+            except Exception as error:  # it becomes the result of each append of the batch
                 results = [error] * len(batch)
             finally:
                 self._streams.difference_update(append.stream for append in appends)
                 self._marks.difference_update(append.mark.key for append in appends if append.mark)
             for waiting, result in zip(batch, results, strict=True):
                 _answer(waiting.result, result)
-        # in the same breath as the look at the queue: a task counts as unfinished a while longer, and whoever came in
-        # between would wait for a lane that no longer looks
+        # no await between the last look at the queue and this line: an append that arrived in between would wait for a
+        # lane that does not look at the queue any more
         self._open_lanes -= 1
 
     def _next_batch(self) -> list[_Waiting]:
@@ -93,7 +93,7 @@ class GroupCommit:
         return batch
 
     def _share(self) -> int:
-        # were everybody in one batch, the other lanes would have nothing to do, and this process nothing while it runs
+        # with all appends in one batch, the other lanes would be idle, and so would this process while the batch runs
         share = -(-(len(self._queue) + len(self._streams)) // self._lanes)
         return min(max(share, BATCH_APPENDS_MIN), BATCH_APPENDS_MAX)
 

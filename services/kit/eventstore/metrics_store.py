@@ -1,7 +1,7 @@
-"""What a process counted outlives it: added to its service's numbers in Postgres, while it works and when it ends.
+"""The metrics store: adds what a process counts to the totals of its service in Postgres, so that they outlive it.
 
-Each flush has a number, so that one whose outcome is unknown can be said again. Nothing is written while nothing is
-counted: a process that waits does not disturb the database.
+A process flushes while it works and when it ends. Each flush has a number: a flush whose outcome is unknown is repeated
+without being added twice. An idle process writes nothing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ STAT = Path("/proc/self/stat")
 IMPORTED_AT = time.monotonic()
 UNDATED = date(1970, 1, 1)
 BY_DAY = frozenset({"process_seconds", "cpu_seconds", "transactions"})
-"""What a service costs is kept by day."""
+"""Metrics with a total for each day: the cost of a service."""
 
 
 class MetricsStore:
-    """Keeps what one process counts for `service`."""
+    """Flushes the metrics of one process to the totals of `service`."""
 
     def __init__(self, connections: Connections, service: str, metrics: Metrics = METRICS) -> None:
         self._connections = connections
@@ -40,21 +40,21 @@ class MetricsStore:
         self._metrics = metrics
         self._process = secrets.token_hex(16)
         self._number = 0
-        self._unsaid: list[tuple[date, Cell]] = []
+        self._unflushed: list[tuple[date, Cell]] = []
         self._lived = self._worked = 0.0
         self._soon: asyncio.Task[None] | None = None
 
     def touch(self) -> None:
-        """Something was counted: it is written soon."""
+        """Flush within `FLUSH_SECONDS`."""
         if self._soon is None or self._soon.done():
             self._soon = asyncio.create_task(self._flush_soon())
 
     async def flush(self) -> None:
-        """Write what was counted since the last time; Unavailable if that cannot be done now, and nothing is lost."""
-        if not self._unsaid:
-            self._unsaid = self._take()
+        """Write the counts since the last flush; Unavailable, and they stay for the next flush, if that fails."""
+        if not self._unflushed:
+            self._unflushed = self._take()
             self._number += 1
-        cells = sorted(self._unsaid, key=lambda dated: (dated[0], dated[1][:3]))
+        cells = sorted(self._unflushed, key=lambda dated: (dated[0], dated[1][:3]))
         async with self._connections.use(counted=False) as connection:
             with translated():
                 await connection.fetch(
@@ -62,27 +62,27 @@ class MetricsStore:
                     [day for day, _ in cells], [cell.name for _, cell in cells], [cell.labels for _, cell in cells],
                     [cell.slot for _, cell in cells], [cell.value for _, cell in cells],
                 )  # fmt: skip
-        self._unsaid = []
+        self._unflushed = []
 
     @classmethod
     def apart(cls, dsn: str | Secret, service: str) -> MetricsStore:
-        """For a service that has no place in the log database: its numbers are kept in the read database."""
+        """The metrics store of a service without a schema in the event store: it is in the read database."""
         return cls(Connections(dsn, "public", 1, check_cluster=False), service)
 
     async def close(self) -> None:
-        """Write the rest; if the database is away, that is lost, and said so."""
+        """Flush the rest and disconnect; if the database is away, the rest is lost and logged."""
         if self._soon is not None:
             self._soon.cancel()
             await asyncio.wait([self._soon])
         for attempt in range(LAST_ATTEMPTS_MAX):
             try:
-                if self._unsaid:
-                    await self.flush()  # cut off before its outcome was known
+                if self._unflushed:
+                    await self.flush()  # interrupted: its outcome is unknown, so it is repeated first
                 await self.flush()
                 break
             except Unavailable as error:
                 if attempt + 1 == LAST_ATTEMPTS_MAX:
-                    log("counts are lost", level=logging.WARNING, code=error.code)
+                    log("metrics lost, the database is away", level=logging.WARNING, code=error.code)
         await self._connections.close()
 
     async def _flush_soon(self) -> None:
@@ -90,20 +90,20 @@ class MetricsStore:
         try:
             await self.flush()
         except Unavailable as error:
-            log("counts are not kept yet", level=logging.WARNING, code=error.code)
+            log("metrics not flushed, the database is away: retrying", level=logging.WARNING, code=error.code)
 
     def _take(self) -> list[tuple[date, Cell]]:
         lived, worked = age_seconds(), time.process_time()
         self._metrics.count("process_seconds", lived - self._lived)
         self._metrics.count("cpu_seconds", worked - self._worked)
-        self._metrics.count("transactions")  # the one that writes this
+        self._metrics.count("transactions")  # that of this flush
         self._lived, self._worked = lived, worked
         today = datetime.now(UTC).date()
         return [(today if cell.name in BY_DAY else UNDATED, cell) for cell in self._metrics.take()]
 
 
 def age_seconds() -> float:
-    """How long this process has lived, its start included where the system tells."""
+    """Seconds since this process started; where there is no /proc, since this module was imported."""
     if not STAT.exists():
         return time.monotonic() - IMPORTED_AT
     ticks = int(STAT.read_text().rpartition(")")[2].split()[19])

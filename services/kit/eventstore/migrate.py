@@ -1,10 +1,8 @@
 """Brings the databases to the state that this code expects: schema, roles, grants, epoch.
 
-Numbered SQL files, each applied once, in its own transaction, under an advisory lock, so that any number of processes
-may start at once. An applied file must not change afterwards, and a database that knows files which this code does not
-know is refused: it belongs to a newer version.
-
-What services there are and what their roles may do, the caller says (services/databases.py).
+Each SQL file is applied once, in a transaction of its own. An advisory lock lets any number of processes start at once.
+An applied file must not change. A database with files that this code does not have belongs to a newer version:
+`migrate` refuses it. The caller passes the services and their grants (services/databases.py).
 """
 
 from __future__ import annotations
@@ -36,7 +34,7 @@ KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster", "re
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A piece of SQL that is applied once, in `schema` if it is a service's own."""
+    """SQL that is applied once; `schema` is the search path for the tables of one service."""
 
     name: str
     sql: str
@@ -44,7 +42,7 @@ class Migration:
 
     @property
     def checksum(self) -> str:
-        """What changes when the text does."""
+        """The SHA-256 of the text."""
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
@@ -55,7 +53,7 @@ AllGrants = Mapping[str, Grants]
 async def migrate(owner_dsn: str, passwords: Mapping[str, str], services: AllGrants) -> None:
     """Bring the database of the event store up to date; a service with a password in `passwords` gets its role.
 
-    Raises ZerocartError if the database is newer than this code, or an applied migration was changed.
+    Raises ZerocartError if the database is newer than this code, or if an applied migration was changed.
     """
     writers = _writers(services)
     async with _alone(owner_dsn) as connection:
@@ -91,7 +89,7 @@ async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
         await connection.execute(f"SELECT pg_advisory_lock({LOCK_KEY})")
         yield connection
     finally:
-        await connection.close()  # lets go of the lock
+        await connection.close()  # releases the lock
 
 
 def all_migrations(services: AllGrants) -> list[Migration]:
@@ -106,17 +104,10 @@ def _read_migrations(services: AllGrants) -> list[Migration]:
 
 
 def _kit_migrations(writers: Sequence[str]) -> list[Migration]:
-    log = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
-    vault = Migration("kit/0003_vault", (KIT / "0003_vault.sql").read_text())
-    metrics = Migration("kit/0004_metrics", (KIT / "0004_metrics.sql").read_text())
-    receipts = Migration("kit/0006_receipts", (KIT / "0006_receipts.sql").read_text())
-    services = [*_for_each("0005_service_metrics", writers), receipts, *_for_each("0007_service_receipts", writers)]
-    return [log, *_for_each("0002_service", writers), vault, metrics, *services]
-
-
-def _for_each(name: str, writers: Sequence[str]) -> list[Migration]:
-    sql = (KIT / f"{name}.sql").read_text()
-    return [Migration(f"kit/{name}/{service}", sql.replace("{service}", service)) for service in writers]
+    shared = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
+    sql = (KIT / "0002_service.sql").read_text()
+    each = [Migration(f"kit/0002_service/{service}", sql.replace("{service}", service)) for service in writers]
+    return [shared, *each]
 
 
 def _service_migrations(services: Sequence[str]) -> list[Migration]:
@@ -124,7 +115,7 @@ def _service_migrations(services: Sequence[str]) -> list[Migration]:
 
 
 def _own_migrations(service: str, schema: str) -> list[Migration]:
-    """`schema.sql`, then `schema/0002_*.sql` and so on."""
+    """`schema.sql`, then the files of `schema/` by name."""
     folder = SERVICES / service
     files = [file for file in [folder / "schema.sql", *sorted((folder / "schema").glob("*.sql"))] if file.is_file()]
     return [Migration(f"{service}/{file.stem}", file.read_text(), schema) for file in files]
@@ -138,12 +129,12 @@ async def _apply(connection: Connection, migrations: Sequence[Migration]) -> Non
     rows = await connection.fetch("SELECT name, checksum FROM public.zerocart_migrations")
     applied: dict[str, str] = {row["name"]: row["checksum"] for row in rows}
     if unknown := sorted(set(applied) - {migration.name for migration in migrations}):
-        raise ZerocartError("newer-database", f"this database belongs to a newer version: it has {', '.join(unknown)}")
+        raise ZerocartError("newer-database", f"a newer version migrated this database: it has {', '.join(unknown)}")
     for migration in migrations:
         if migration.name not in applied:
             await _apply_one(connection, migration)
         elif applied[migration.name] != migration.checksum:
-            raise ZerocartError("changed-migration", f"{migration.name} was changed after it had been applied")
+            raise ZerocartError("changed-migration", f"{migration.name} was changed after it was applied: undo that")
 
 
 async def _apply_one(connection: Connection, migration: Migration) -> None:
@@ -159,7 +150,7 @@ async def _apply_one(connection: Connection, migration: Migration) -> None:
 
 
 async def _new_epoch_if_restored(connection: Connection, writers: Sequence[str]) -> None:
-    """Begin a new epoch if these tables came into another cluster, whose transaction ids are not theirs."""
+    """Begin a new epoch if the tables were restored into another cluster, which counts its transaction ids anew."""
     here: int = await connection.fetchval("SELECT system_identifier FROM pg_control_system()")
     known = await connection.fetchrow("SELECT epoch, system_identifier FROM log.cluster")
     if known is not None and known["system_identifier"] == here:
@@ -170,12 +161,12 @@ async def _new_epoch_if_restored(connection: Connection, writers: Sequence[str])
         await connection.execute("INSERT INTO log.cluster (epoch, system_identifier) VALUES ($1, $2)", epoch, here)
         for service in writers:
             await connection.execute(f"ALTER TABLE {service}.events ALTER COLUMN epoch SET DEFAULT {epoch}")
-            # a head's transaction id belongs to the old cluster; the new one's may be lower
+            # a stream's transaction id is that of the old cluster; those of the new one may be lower
             await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")  # noqa: S608 - our own names
 
 
 async def ensure_role(connection: Connection, service: str, password: str, search_path: str = "") -> None:
-    """Create or update a role. Roles are the cluster's, so that another database's migration may be doing it too."""
+    """Create or update a role; it retries, because a migration of another database may do the same at the same time."""
     import asyncpg
 
     role = role_of(service)

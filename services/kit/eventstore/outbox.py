@@ -1,7 +1,7 @@
-"""Publishing what was appended: per stream in version order, at least once, and what nobody published later.
+"""The relay: publishes the events of the outbox, at least once, and per stream in version order.
 
-Whoever publishes version n of a stream publishes its unpublished predecessors first, so that per stream the topic has
-version order; a repeat is allowed and harmless.
+To keep that order, version n of a stream is published after all its unpublished predecessors. An event may be published
+twice; its receivers ignore the repeat.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ UNREMOVED_ROWS_MAX = 10_000
 
 
 class Publisher(Protocol):
-    """Where events are published: Kafka, or memory in tests."""
+    """Publishes events: to Kafka, or in tests to memory."""
 
     async def ensure_available(self) -> None:
-        """Return if publishing can be expected to work now; Unavailable if not."""
+        """Return if publishing is expected to work now; Unavailable if not."""
         ...
 
     async def publish(self, events: Sequence[RecordedEvent]) -> None:
-        """Publish in this order; acknowledged by the broker on return, Unavailable if that is not known."""
+        """Publish in this order; Unavailable if the broker did not acknowledge all of them."""
         ...
 
     async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None:
-        """Publish a CloudEvent again as it was; Unavailable if the broker did not acknowledge it."""
+        """Publish a CloudEvent again, unchanged; Unavailable if the broker did not acknowledge it."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Disconnect."""
         ...
 
 
 class Relay:
-    """Carries events from a service's outbox to the publisher."""
+    """Publishes the events of one service's outbox."""
 
     def __init__(self, outbox: Outbox, publisher: Publisher) -> None:
         self._outbox = outbox
@@ -61,7 +61,7 @@ class Relay:
         self._retrier: asyncio.Task[None] | None = None
 
     async def publish(self, events: Sequence[RecordedEvent], *, backlog: bool) -> None:
-        """Publish the events of one append; `backlog` tells that earlier ones may be waiting."""
+        """Publish the events of one append; `backlog` says that earlier events of the stream may not be published."""
         first, last = events[0], events[-1]
         async with self._turn(first.stream):
             if backlog and self._levels.get(first.stream, 0) < first.version - 1:
@@ -69,12 +69,12 @@ class Relay:
             await self._publish(OutboxRow(first.service, first.stream, first.version, last.version), events)
 
     async def publish_pending(self, stream: str) -> None:
-        """Publish whatever of this stream is still waiting."""
+        """Publish the events of one stream that are in the outbox."""
         async with self._turn(stream):
             await self._publish_pending(stream, below=None)
 
     async def drain(self) -> int:
-        """Publish whatever is waiting in this outbox; the number of rows that were."""
+        """Publish all events in the outbox; the number of its rows."""
         total = 0
         while rows := await self._outbox.pending(rows_max=DRAIN_ROWS_MAX):
             for row, events in rows:
@@ -86,12 +86,12 @@ class Relay:
         return total
 
     def retry_later(self) -> None:
-        """Keep trying to drain in the background until it works."""
+        """Drain in the background as soon as publishing works."""
         if self._retrier is None or self._retrier.done():
             self._retrier = asyncio.create_task(self._retry())
 
     async def close(self) -> None:
-        """Stop retrying, forget what was published, let go of connections."""
+        """Stop the background tasks, remove published rows, disconnect."""
         if self._retrier is not None:
             self._retrier.cancel()
         if self._remover is not None:
@@ -130,9 +130,9 @@ class Relay:
             if rows:
                 await self._outbox.remove(rows)
         except Unavailable:
-            # left where they are they would be published again, which is harmless but no use
+            # removed later: a row that stays is published again
             self._published = [*rows, *self._published][-UNREMOVED_ROWS_MAX:]
-            log("outbox rows not removed yet", level=logging.WARNING, rows=len(rows))
+            log("outbox rows not removed, the database is away: retrying", level=logging.WARNING, rows=len(rows))
             return False
         return True
 

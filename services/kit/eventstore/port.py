@@ -1,7 +1,7 @@
-"""The event store: events in streams, one global order, inbox marks and an outbox, as a port.
+"""The event store as a port: events in streams and in one global order, inbox marks, an outbox.
 
-Adapters: `services.kit.eventstore.postgres` (the real one) and `services.kit.eventstore.memory` (for tests). One test
-suite holds both.
+Adapters: `services.kit.eventstore.postgres`, and `services.kit.eventstore.memory` for tests. One test suite, in
+tests/ports, runs on both.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ __all__ = [
 APPEND_EVENTS_MAX = 5_000
 """Events in one append."""
 PAGE_BYTES_MAX = 2_000_000
-"""Of data in one page, up to its last event; taken apart and shown it is about 25 times as much in memory."""
+"""A page ends with the event that reaches this size of data; parsed, it takes about 25 times as much memory."""
 
 
 class Position(NamedTuple):
     """A place in the global order: (epoch, transaction id, number).
 
-    Transaction ids start anew when a dump is restored into a new cluster; the epoch counts those restorations, so
-    positions handed out before one still compare rightly (docs/decisions/0002-epochs.md).
+    Transaction ids start anew when a dump is restored into another cluster. The epoch counts these restorations, so
+    that positions from before and after one compare correctly (docs/decisions/0002-epochs.md).
     """
 
     epoch: int
@@ -60,7 +60,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, token: str) -> Position:
-        """The position a token stands for; ValueError if it stands for none."""
+        """The position that a token names; ValueError if it is no position."""
         parts = token.split(".")
         if [len(part) for part in parts] != [4, 16, 16]:
             raise ValueError(f"not a position: {token!r}")
@@ -69,10 +69,10 @@ class Position(NamedTuple):
 
 
 POSITION_PATTERN = "^[0-9a-f]{4}[.][0-9a-f]{16}[.][0-9a-f]{16}$"
-"""What a position looks like outside."""
+"""The form of a position in REST requests and answers."""
 
 START = Position(0, 0, 0)
-"""Before every event."""
+"""The position before every event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,9 @@ class NewEvent:
 
 
 class RecordedEvent(NamedTuple):
-    """An event in the log; `(service, stream, version)` is its identity, `position` its place.
+    """An event in the store; `(service, stream, version)` is its identity, `position` its place in the global order.
 
-    A tuple, as its position is: readers make hundreds of thousands a second.
+    It is a tuple, as its position is, because readers make hundreds of thousands a second.
     """
 
     service: str
@@ -103,9 +103,10 @@ class RecordedEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """An inbox mark: the append it comes with takes effect once for `key`, whatever is repeated.
+    """An inbox mark: only the first append with `key` takes effect.
 
-    `fingerprint` tells the same request from another under the same key; `answer` is a JSON text given to repeats.
+    `fingerprint` tells whether a later request with the same key is the same request. `answer` is the JSON text that a
+    repeated request gets.
     """
 
     key: str
@@ -125,10 +126,10 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """Done: `version` is that of the last event, `positions` are those of all its events, in order.
+    """The append is done: `version` is that of its last event, `positions` are those of its events, in order.
 
-    The numbers of one append need not follow one another: others draw from the same sequence.
-    `backlog` says that earlier events of the stream may not be published yet.
+    The positions of one append may have gaps: other appends draw from the same sequence. `backlog` says that earlier
+    events of the stream may not be published yet.
     """
 
     version: int
@@ -137,18 +138,18 @@ class Appended:
 
     @property
     def position(self) -> Position:
-        """The place of the last event."""
+        """The position of the last event."""
         return self.positions[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Nothing was appended: somebody else appended to the stream first."""
+    """Nothing was appended: the stream is at another version than expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Nothing was appended: the mark was there already, from an append to `stream` that ended at `version`."""
+    """Nothing was appended: the mark exists, from an append to `stream` whose last event has `version`."""
 
     mark: Mark
     stream: str
@@ -160,16 +161,16 @@ Result = Appended | Conflict | Duplicate
 
 
 def validated(append: Append) -> Append:
-    """The same append; ZerocartError if it has no event or too many."""
+    """The append itself; ZerocartError if it has no event or too many."""
     if not 0 < len(append.events) <= APPEND_EVENTS_MAX:
         raise ZerocartError(
-            "bad-append", f"{len(append.events)} events in one append: 1 to {APPEND_EVENTS_MAX} are possible"
+            "bad-append", f"an append of {len(append.events)} events is not possible: append 1 to {APPEND_EVENTS_MAX}"
         )
     return append
 
 
 def split_at_repeats(appends: Sequence[Append]) -> Iterator[list[Append]]:
-    """The appends in order, cut where a stream or a mark comes back."""
+    """The appends in order, in batches in which no stream and no mark occurs twice."""
     piece: list[Append] = []
     seen: set[tuple[str, str]] = set()
     for append in appends:
@@ -197,7 +198,7 @@ class Transaction(Protocol):
         ...
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """The rows that a statement on the service's own tables gives."""
+        """The rows of a statement on the service's own tables."""
         ...
 
     async def execute(self, sql: str, *arguments: object) -> None:
@@ -206,18 +207,18 @@ class Transaction(Protocol):
 
 
 class EventStore(Protocol):
-    """The part of the log that one service writes."""
+    """The events of one service."""
 
     async def append(self, append: Append) -> Result:
-        """Append durably, sharing round trips with concurrent callers; Unavailable if the database is away."""
+        """Append durably, through group commit; Unavailable if the database is away."""
         ...
 
     async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
-        """The events of one stream of this service with a version above `after_version`, in order."""
+        """The events of one stream with a version above `after_version`, in order."""
         ...
 
     async def find_mark(self, key: str) -> Duplicate | None:
-        """What was appended under this inbox key, if anything."""
+        """The append with this inbox mark, if there was one."""
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
@@ -226,7 +227,7 @@ class EventStore(Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """What was appended and is not known to be published."""
+        """The events that are not known to be published."""
         ...
 
     async def close(self) -> None:
@@ -236,7 +237,7 @@ class EventStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """The events `first_version` to `last_version` of `stream` are to be published."""
+    """The events `first_version` to `last_version` of `stream` must be published."""
 
     service: str
     stream: str
@@ -245,22 +246,22 @@ class OutboxRow:
 
 
 class Outbox(Protocol):
-    """Log positions that are still to be published."""
+    """The rows of events that must be published."""
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
-        """Rows that wait, per stream in version order, each with its events; of one stream if given."""
+        """Rows with their events, per stream in version order; only those of `stream` if it is given."""
         ...
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:
-        """Forget rows that have been published; unknown ones are no error."""
+        """Remove published rows; unknown rows are no error."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A piece of the global order; `end` is where to go on, also when `events` is empty, and `full` if more follows.
+    """A part of the global order. The next page starts after `end`, even if `events` is empty.
 
-    It is full with as many events as were asked for, or with so many bytes of their data.
+    `full` says that the page reached its maximum of events or bytes, so that more events may follow.
     """
 
     events: list[RecordedEvent]
@@ -272,7 +273,7 @@ class EventReader(Protocol):
     """Reads all services' events in the global order; never skips an event, however late it commits."""
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of up to `events_max` events after `after`, none that a running transaction could still precede."""
+        """A page of the final events after `after`: no running transaction can still append before them."""
         ...
 
     async def end(self) -> Position:
@@ -280,15 +281,15 @@ class EventReader(Protocol):
         ...
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """A page of up to `events_max` events of these types after `after`, none after `until`, which must be final."""
+        """A page of the events of `types` after `after` and up to `until`, which must be final."""
         ...
 
     async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
-        """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
+        """Every event of these streams, of any service, in the global order; it includes events that are not final."""
         ...
 
     async def behind(self, after: Position, events_max: int) -> int:
-        """How many events come after `after`, counted up to `events_max`."""
+        """The number of events after `after`, counted up to `events_max`."""
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The log on Postgres: one statement per batch (`sql/append.sql`), readers that cannot skip (`sql/read_all.sql`)."""
+"""The event store on Postgres: `sql/append.sql` appends a batch, `sql/read_all.sql` reads without skipping an event."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ __all__ = ["PostgresEventReader", "PostgresEventStore", "PostgresOutbox", "Postg
 
 BATCH_ATTEMPTS_MAX = 5
 SPARE_CONNECTIONS = 2
-"""For reads and explicit transactions, beside the lanes."""
+"""For reads and transactions, beside the lanes of group commit."""
 READER_CONNECTIONS_MAX = 2
 LOG_SCHEMA = "log"
 
 
 class PostgresEventStore:
-    """The log of one service; connects on first use."""
+    """The events of one service; connects on first use."""
 
     def __init__(self, dsn: str | Secret, service: str, lanes: int = LANES) -> None:
         self.connections = Connections(dsn, service, lanes + SPARE_CONNECTIONS)
@@ -48,11 +48,11 @@ class PostgresEventStore:
 
     @property
     def outbox(self) -> PostgresOutbox:
-        """What this service appended and has not published."""
+        """The unpublished events of this service."""
         return self._outbox
 
     async def append(self, append: Append) -> Result:
-        """Append durably; when Unavailable is raised the outcome is unknown, and the same again is safe."""
+        """Append durably; after Unavailable the outcome is unknown, and it is safe to append the same again."""
         with span("append") as appending:
             appending.set("zerocart.events", len(append.events))
             return await self._group.append(validated(append))
@@ -62,14 +62,14 @@ class PostgresEventStore:
         return recorded(await self.connections.fetch(statement("read_stream"), stream, after_version))
 
     async def find_mark(self, key: str) -> Duplicate | None:
-        """What was appended under this key, if anything."""
+        """The append with this inbox mark, if there was one."""
         async with self.connections.use() as connection:
             with translated():
                 return (await find_marks(connection, [key])).get(key)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
-        """A transaction that commits on exit and rolls back on an exception; Contention if it lost against another."""
+        """A transaction that commits on exit and rolls back on an exception; Contention if another was in the way."""
         async with self.connections.use() as connection:
             transaction = connection.transaction()
             with translated():
@@ -77,14 +77,14 @@ class PostgresEventStore:
             try:
                 yield PostgresTransaction(connection)
             except BaseException:
-                with suppress(Exception):  # the connection is given up if this did not work
+                with suppress(Exception):  # the pool gives up a connection whose rollback failed
                     await transaction.rollback()
                 raise
             with translated():
                 await transaction.commit()
 
     async def close(self) -> None:
-        """Finish what was begun, and disconnect."""
+        """Finish the running appends and disconnect."""
         await self._group.close()
         await self.connections.close()
 
@@ -95,21 +95,21 @@ class PostgresEventStore:
                     with translated():
                         return await append_once(connection, appends)
             except Contention:
-                continue  # nothing was done; the marks that were in the way are visible now
+                continue  # rolled back; the marks that were in the way are visible now
             except Unavailable:
                 raise
             except Exception:
                 if len(appends) == 1:
                     raise
-                break  # one of them is bad (a character that Postgres cannot store, say): it must not harm the others
+                break  # one append is bad, for example with a character that Postgres cannot store: run each alone
         else:
-            raise Unavailable("contention", "others were in the way all the time")
+            raise Unavailable("contention", f"{BATCH_ATTEMPTS_MAX} attempts to append met other transactions: retry")
         return [await self._append_alone(append) for append in appends]
 
     async def _append_alone(self, append: Append) -> Result | Exception:
         try:
             return (await self._append_batch([append]))[0]
-        except Exception as error:  # it is this append's result
+        except Exception as error:  # the result of this append
             return error
 
 
@@ -120,7 +120,7 @@ class PostgresTransaction:
         self._connection = connection
 
     async def append(self, *appends: Append) -> list[Result]:
-        """Append within the transaction; Conflict also if the transaction is older than the stream's last append."""
+        """Append within the transaction; Conflict also if the transaction began before the stream's last append."""
         results: list[Result] = []
         for batch in split_at_repeats([validated(append) for append in appends]):
             with translated():
@@ -144,19 +144,19 @@ class PostgresTransaction:
 
 
 class PostgresOutbox:
-    """The outbox of one service, or of all of them if the connections see the schema `log`."""
+    """The outbox of one service; of all services if the search path of the connections is `log`."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
-        """Rows that wait, per stream in version order, each with its events."""
+        """Rows with their events, per stream in version order."""
         if stream is None:
             return outbox_rows(await self._connections.fetch(statement("outbox_pending"), rows_max))
         return outbox_rows(await self._connections.fetch(statement("outbox_of_stream"), rows_max, stream))
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:
-        """Forget rows that have been published; unknown ones are no error."""
+        """Remove published rows; unknown rows are no error."""
         if rows:
             await self._connections.fetch(
                 statement("outbox_remove"),
@@ -167,7 +167,7 @@ class PostgresOutbox:
 
 
 class PostgresEventReader:
-    """Reads all services' events in the global order; its role must be one that may."""
+    """Reads the events of all services in the global order; its role needs the grants of a reader."""
 
     def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
         self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
@@ -175,11 +175,11 @@ class PostgresEventReader:
 
     @property
     def outbox(self) -> PostgresOutbox:
-        """What any service has not published; for a role that may."""
+        """The unpublished events of all services; the role needs the grant."""
         return PostgresOutbox(self.connections)
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of up to `events_max` events after `after`, none that a running transaction could still precede."""
+        """A page of the final events after `after`: no running transaction can still append before them."""
         rows = await self.connections.fetch(statement("read_all"), *after, events_max, self._page_bytes_max)
         events = recorded(rows)
         return Page(events, events[-1].position if events else after, self._full(events, events_max))
@@ -190,7 +190,7 @@ class PostgresEventReader:
         return Position(*rows[0]) if rows else START
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
-        """A page of up to `events_max` events of these types after `after`, none after `until`, which must be final."""
+        """A page of the events of `types` after `after` and up to `until`, which must be final."""
         rows = await self.connections.fetch(
             statement("read_types"), *after, *until, list(types), events_max, self._page_bytes_max
         )
@@ -199,11 +199,11 @@ class PostgresEventReader:
         return Page(events, events[-1].position if full else max(after, until), full)
 
     async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
-        """Every event of these streams, whichever service's, in the global order; also what is not final yet."""
+        """Every event of these streams, of any service, in the global order; it includes events that are not final."""
         return recorded(await self.connections.fetch(statement("read_streams"), list(streams)))
 
     async def behind(self, after: Position, events_max: int) -> int:
-        """How many events come after `after`, counted up to `events_max`."""
+        """The number of events after `after`, counted up to `events_max`."""
         rows = await self.connections.fetch(
             statement("behind"), after.epoch, after.transaction, after.number, events_max
         )
@@ -213,7 +213,7 @@ class PostgresEventReader:
         return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
 
     async def horizon(self) -> Position:
-        """Everything below it is final: no event will appear there any more."""
+        """The position below which all events are final."""
         row = (await self.connections.fetch(statement("horizon")))[0]
         return Position(row["epoch"], row["transaction_id"], 0)
 

@@ -1,4 +1,4 @@
-"""Between the log's records and the arrays and rows of its SQL."""
+"""Converts appends to the parameters of the SQL, and its rows to events and results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NO_MARK = Mark("")
 
 
 async def append_once(connection: Connection, appends: Sequence[Append]) -> list[Result]:
-    """Append a batch in which no stream and no mark is there twice."""
+    """Append a batch in which no stream and no mark occurs twice."""
     rows = await connection.fetch(statement("append"), *_arguments(appends))
     done = {row["stream"]: row for row in rows}
     left = [append.mark.key for append in appends if append.mark and append.stream not in done]
@@ -39,7 +39,7 @@ async def append_once(connection: Connection, appends: Sequence[Append]) -> list
 
 
 async def find_marks(connection: Connection, keys: Sequence[str]) -> dict[str, Duplicate]:
-    """What was appended under these keys, by key."""
+    """The appends with these inbox marks, by key."""
     rows = await connection.fetch(statement("marks"), keys)
     return {
         row["key"]: Duplicate(
@@ -53,7 +53,7 @@ async def find_marks(connection: Connection, keys: Sequence[str]) -> dict[str, D
 
 
 def recorded(rows: Iterable[Iterable[Any]]) -> list[RecordedEvent]:
-    """Rows of ten columns, as `read_stream.sql` has them."""
+    """The events in rows of ten columns, as `read_stream.sql` returns them."""
     event, position = RecordedEvent._make, Position._make  # half the time of the constructors, which read by keyword
     return [
         event((service, stream, version, position((epoch, transaction, number)), kind, time, data, meta))
@@ -62,7 +62,7 @@ def recorded(rows: Iterable[Iterable[Any]]) -> list[RecordedEvent]:
 
 
 def outbox_rows(rows: Sequence[Record]) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
-    """The rows of `outbox_pending.sql`, put together."""
+    """The rows of `outbox_pending.sql`, grouped by outbox row."""
     return [
         (OutboxRow(service, stream, first, last), recorded([row[2:] for row in events]))
         for (service, stream, first, last), events in groupby(rows, _outbox_row)
@@ -84,14 +84,14 @@ def _result(append: Append, row: Record | None, repeated: dict[str, Duplicate]) 
 
 
 def _arguments(appends: Sequence[Append]) -> list[str]:
-    """The twelve columns of `append.sql`; ZerocartError if a text could not be told from its neighbours."""
+    """The twelve parameters of `append.sql`; ZerocartError if a text contains the separator."""
     marks = [append.mark or NO_MARK for append in appends]
     events = [
         (append.stream, str(version), event)
         for append in appends
         for version, event in enumerate(append.events, append.expected_version + 1)
     ]
-    times = {event.time: "" for _, _, event in events}  # the events of an append are usually of one time
+    times = {event.time: "" for _, _, event in events}  # the events of an append usually have the same time
     for time in times:
         times[time] = time.isoformat()
     return [
@@ -113,5 +113,5 @@ def _arguments(appends: Sequence[Append]) -> list[str]:
 def _joined(texts: Sequence[str]) -> str:
     joined = SEPARATOR.join(texts)
     if joined.count(SEPARATOR) != len(texts) - 1:
-        raise ZerocartError("bad-append", "a text has the control character U+001F")
+        raise ZerocartError("bad-append", "an event contains the control character U+001F, which cannot be stored")
     return joined

@@ -1,4 +1,4 @@
-"""Transactions that are tried again when another one was in the way."""
+"""Transactions that are retried when another one was in the way."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ T = TypeVar("T")
 async def in_transaction(
     store: EventStore, work: Callable[[Transaction], Awaitable[T]], attempts_max: int = ATTEMPTS_MAX
 ) -> T:
-    """What `work` answers, in one committed transaction.
+    """The result of `work`, run in one transaction that is committed.
 
-    `work` runs again, in a new transaction, after a deadlock, a serialization failure or a race for an inbox mark; it
-    may raise Contention to ask for that (after a Conflict, say). The last Contention surfaces: it is Unavailable.
+    `work` runs again, in a new transaction, after a deadlock, a serialization failure or a race for an inbox mark. It
+    may raise Contention itself to be run again, after a Conflict for example. The last attempt's Contention is raised.
     """
     for attempt in range(1, attempts_max + 1):
         try:
-            async with store.transaction() as unit:
-                return await work(unit)
+            async with store.transaction() as transaction:
+                return await work(transaction)
         except Contention:
             if attempt == attempts_max:
                 raise

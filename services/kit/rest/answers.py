@@ -73,7 +73,8 @@ def command_answer(
 ) -> CommandAnswer[Body]:
     """The answer to a command: `body` with the position and the version that it came to."""
     placed: Any = {**body, "position": str(outcome.position)}
-    return CommandAnswer(placed, status, {**(headers or {}), "ETag": f'"{outcome.version}"'})
+    replayed = {} if outcome.repeated is None else {"Idempotent-Replayed": "true"}
+    return CommandAnswer(placed, status, {**(headers or {}), **replayed, "ETag": f'"{outcome.version}"'})
 
 
 ETAG: Mapping[str, Any] = {

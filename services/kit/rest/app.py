@@ -135,8 +135,7 @@ def replay(outcome: Outcome[Any], cause: Cause) -> CommandAnswer[Any]:
     if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:
         raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
     answer: dict[str, Any] = json.loads(first.answer)
-    headers = {**answer["headers"], "Idempotent-Replayed": "true"}
-    return command_answer(answer["status"], answer["body"], outcome, headers)
+    return command_answer(answer["status"], answer["body"], outcome, answer["headers"])
 
 
 def rest_app(

@@ -64,7 +64,7 @@ class Service:
         *,
         reactions: Reactions | None = None,
         routers: Callable[[], Sequence[APIRouter]] | None = None,
-        provides: Sequence[object] = (),
+        provides: Sequence[object] | Callable[[], Sequence[object]] = (),
         admin_scope: str = "",
         warms: Sequence[str] = (),
         alone: Collection[str] = (),
@@ -84,7 +84,7 @@ class Service:
         self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
         self._admin_scope = admin_scope
-        self._provides = (*provides, self._host.handler) if self._host else provides
+        self._provides = provides
         self._rest: FastAPI | None = None
         self._warms = [url for name in warms if (url := self._settings.service_urls.get(name))]
         self._alone = alone
@@ -167,8 +167,12 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            self._rest = rest_app(self._settings, routers, self._provides, self._admin_scope, self._refusal)
+            self._rest = rest_app(self._settings, routers, self._provided(), self._admin_scope, self._refusal)
         return self._rest
+
+    def _provided(self) -> Sequence[object]:
+        provided = self._provides() if callable(self._provides) else self._provides
+        return (*provided, self._host.handler) if self._host else provided
 
     def _warm_others(self) -> None:
         now = time.monotonic()

@@ -189,6 +189,11 @@ def _because(text: str) -> Callable[[Any], Words]:
     return lambda event: Words(text, event.reason)
 
 
+def _in_contracts(kind: type[M]) -> list[type[M]]:
+    """The messages of this kind that contracts declare."""
+    return [model for model in kind.__subclasses__() if model.__module__.startswith("services.contracts.")]
+
+
 _OWN_WORDS: Mapping[type[Message], Callable[[Any], Words]] = {
     orders.OrderDrafted: _always("a draft was begun"),
     orders.OrderDraftUpdated: _always("the draft was changed"),
@@ -236,7 +241,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Words]] = {
 }
 TOLD: Mapping[type[Message], Callable[[Any], Words]] = {
     **_OWN_WORDS,
-    **{reply: _replied for reply in StepReply.__subclasses__() if reply not in _OWN_WORDS},
+    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in _OWN_WORDS},
 }
 """The events that the timeline shows, each with the function that words it."""
 TELLING: Mapping[str, Callable[[Any], Words]] = {model.type: tell for model, tell in TOLD.items()}
@@ -244,7 +249,7 @@ TELLING: Mapping[str, Callable[[Any], Words]] = {model.type: tell for model, tel
 REQUEST = "a request: its answer is told"
 ANSWER = "how the run took an answer that is told"
 SILENT: Mapping[type[Message], str] = {
-    **dict.fromkeys(StepRequest.__subclasses__(), REQUEST),
+    **dict.fromkeys(_in_contracts(StepRequest), REQUEST),
     fulfillment.StepSucceeded: ANSWER,
     fulfillment.StepFailed: ANSWER,
     fulfillment.RunAmended: "the change of the order is told",

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from services.kit.auth.access import PUBLIC
 from services.kit.auth.signing import SigningKeys
 from services.kit.domain.errors import RateLimited
+from services.kit.rest.answers import Answer
+from services.kit.rest.routes import TypedRoute, provided
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
-from services.users.answers import KEYS, TOKEN
+from services.users.answers import KeySet, Token
 from services.users.limits import TOKENS
 from services.users.tokens.errors import TokenError
 from services.users.tokens.grants import Grants, TokenRequest
 
-__all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "router"]
+__all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "routes"]
 
+routes = APIRouter(route_class=TypedRoute)
+
+TokenGrants = Annotated[Grants, provided(Grants)]
+Keys = Annotated[SigningKeys, provided(SigningKeys)]
 FORM_TYPE = "application/x-www-form-urlencoded"
 FORM_BYTES_MAX = 16_384
 FORM_FIELDS_MAX = 20
@@ -59,37 +64,35 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def router(grants: Grants, keys: SigningKeys) -> APIRouter:
-    """The routes of tokens."""
-    routes = APIRouter()
+@routes.post("/token", openapi_extra=FORM, responses=REFUSALS, dependencies=[PUBLIC, TOKENS])
+async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
+    """Issue an access token.
 
-    @routes.post("/token", openapi_extra=FORM, responses={**TOKEN, **REFUSALS}, dependencies=[PUBLIC, TOKENS])
-    async def issue_token(request: Request) -> Response:
-        """Give a token to a user for their password or refresh token, or to a program for its secret (RFC 6749).
+    Gives an access token to a user for a password (`grant_type=password`) or a refresh token (`refresh_token`), or to a
+    program for its client secret (`client_credentials`), as RFC 6749 describes. Refused if the proof is wrong or used.
+    """
+    try:
+        asked = _token_request(request, await _form(request))
+        body = await grants.answer(asked)
+    except TokenError as error:
+        METRICS.count("tokens_refused", error=error.code)
+        headers = {"WWW-Authenticate": 'Basic realm="zerocart", charset="UTF-8"'} if error.challenge else {}
+        return _refused(error.status, error.code, error.detail, headers)
+    except RateLimited as error:
+        METRICS.count("tokens_refused", error=error.code)
+        wait = {"Retry-After": str(error.retry_after_seconds)}
+        return _refused(429, "temporarily_unavailable", error.detail, wait)
+    METRICS.count("tokens_issued", grant=asked.parameters["grant_type"])
+    return Answer(body, headers=NOT_KEPT)
 
-        `grant_type` is `password`, `refresh_token` or `client_credentials`; refused if the proof is wrong or used.
-        """
-        try:
-            asked = _token_request(request, await _form(request))
-            body = await grants.answer(asked)
-        except TokenError as error:
-            METRICS.count("tokens_refused", error=error.code)
-            headers = {"WWW-Authenticate": 'Basic realm="zerocart", charset="UTF-8"'} if error.challenge else {}
-            return _refused(error.status, error.code, error.detail, headers)
-        except RateLimited as error:
-            METRICS.count("tokens_refused", error=error.code)
-            wait = {"Retry-After": str(error.retry_after_seconds)}
-            return _refused(429, "temporarily_unavailable", error.detail, wait)
-        METRICS.count("tokens_issued", grant=asked.parameters["grant_type"])
-        return _json(200, body, NOT_KEPT)
 
-    @routes.get("/.well-known/jwks.json", responses=KEYS, dependencies=[PUBLIC])
-    async def read_keys() -> Response:
-        """The keys by which everybody can tell that a token is ours."""
-        age = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE_SECONDS}"}
-        return _json(200, {"keys": keys.published()}, age)
+@routes.get("/.well-known/jwks.json", dependencies=[PUBLIC])
+async def read_keys(keys: Keys) -> Answer[KeySet]:
+    """Read the signing keys.
 
-    return routes
+    Shows the public keys with which anybody can verify an access token of this installation.
+    """
+    return Answer(KeySet(keys=keys.published()), headers={"Cache-Control": f"public, max-age={KEYS_MAX_AGE_SECONDS}"})
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -138,9 +141,5 @@ def _basic(header: str) -> tuple[str, str]:
         raise TokenError("invalid_client", detail, status=401, challenge=True) from error
 
 
-def _refused(status: int, code: str, detail: str, headers: Mapping[str, str]) -> Response:
-    return _json(status, {"error": code, "error_description": detail}, {**NOT_KEPT, **headers})
-
-
-def _json(status: int, body: Mapping[str, object], headers: Mapping[str, str]) -> Response:
-    return Response(json.dumps(body), status_code=status, headers=dict(headers), media_type="application/json")
+def _refused(status: int, code: str, detail: str, headers: Mapping[str, str]) -> Answer[Any]:
+    return Answer({"error": code, "error_description": detail}, status, {**NOT_KEPT, **headers})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.kit.auth.signing import Grant, SigningKeys
+from services.users.answers import Token
 from services.users.proofs import Proofs
 from services.users.times import Times
 from services.users.tokens.clients import Client, Clients
@@ -48,20 +49,20 @@ class Grants:
         self._clients = clients
         self._keys = keys
         self._times = times
-        self._by_type: Mapping[str, Callable[[TokenRequest], Awaitable[Mapping[str, object]]]] = {
+        self._by_type: Mapping[str, Callable[[TokenRequest], Awaitable[Token]]] = {
             "password": self._by_password,
             "client_credentials": self._by_client,
             "refresh_token": self._by_refresh_token,
         }
 
-    async def answer(self, request: TokenRequest) -> Mapping[str, object]:
-        """The body of the answer; TokenError if there is nothing to be had, TooOften after too many guesses."""
+    async def answer(self, request: TokenRequest) -> Token:
+        """The body of the answer; TokenError if there is nothing to be had, RateLimited after too many guesses."""
         grant = self._by_type.get(request.needed("grant_type"))
         if grant is None:
             raise TokenError("unsupported_grant_type", f"supported are {', '.join(self._by_type)}")
         return await grant(request)
 
-    async def _by_password(self, request: TokenRequest) -> Mapping[str, object]:
+    async def _by_password(self, request: TokenRequest) -> Token:
         if request.client_secret:
             self._client(request)
         username, password = request.needed("username"), request.needed("password")
@@ -70,7 +71,7 @@ class Grants:
         session = await self._sessions.start(found, scopes, request.at) if found else None
         return self._body(request, session, scopes)
 
-    async def _by_refresh_token(self, request: TokenRequest) -> Mapping[str, object]:
+    async def _by_refresh_token(self, request: TokenRequest) -> Token:
         if request.client_secret:
             self._client(request)
         token = request.needed("refresh_token")
@@ -78,7 +79,7 @@ class Grants:
         session = await self._sessions.refresh(token, wanted, request.at)
         return self._body(request, session, wanted or (session.scopes if session else ()))
 
-    async def _by_client(self, request: TokenRequest) -> Mapping[str, object]:
+    async def _by_client(self, request: TokenRequest) -> Token:
         client = self._client(request)
         scopes = _scopes(request, client.scopes)
         grant = Grant(request.client_id, scopes, request.at, self._times.access_token, client=request.client_id)
@@ -91,13 +92,13 @@ class Grants:
             raise TokenError("invalid_client", detail, status=401, challenge=request.by_header)
         return client
 
-    def _body(self, request: TokenRequest, session: Session | None, scopes: Sequence[str]) -> Mapping[str, object]:
+    def _body(self, request: TokenRequest, session: Session | None, scopes: Sequence[str]) -> Token:
         if session is None:
             raise TokenError("invalid_grant", NOT_GRANTED)
         grant = Grant(session.user_id, scopes, request.at, self._times.access_token)
         return {**self._token(grant), "refresh_token": session.refresh_token}
 
-    def _token(self, grant: Grant) -> Mapping[str, object]:
+    def _token(self, grant: Grant) -> Token:
         return {
             "access_token": self._keys.sign(grant),
             "token_type": "Bearer",

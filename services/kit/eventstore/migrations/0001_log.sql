@@ -1,5 +1,5 @@
--- The log: events in one global order, what is still to be published, what failed.
--- Each is partitioned by service; a service writes its own partition, which lives in its own schema.
+-- The tables that all services share: events in one global order, the outbox, failed messages, receipts, metrics, the
+-- vault. Those of `log` are partitioned by service; a service writes its own partition, which lies in its own schema.
 
 CREATE SCHEMA log;
 
@@ -9,7 +9,7 @@ CREATE TABLE log.cluster (
     system_identifier bigint NOT NULL
 );
 
--- Numbers order events within one transaction only, so a session may take many at once.
+-- Numbers order the events of one transaction only, so a session may take many at once.
 CREATE SEQUENCE log.position AS bigint CACHE 256;
 
 CREATE TABLE log.events (
@@ -21,7 +21,7 @@ CREATE TABLE log.events (
     service text NOT NULL,
     stream text COLLATE "C" NOT NULL,
     type text NOT NULL,
-    data json NOT NULL, -- json, not jsonb: what was said is published again byte for byte
+    data json NOT NULL, -- json, not jsonb: an event is published again byte for byte
     meta json NOT NULL
 ) PARTITION BY LIST (service);
 
@@ -45,3 +45,34 @@ CREATE TABLE log.failures (
     attributes json NOT NULL,
     data bytea NOT NULL
 ) PARTITION BY LIST (service);
+
+-- The position up to which a service has handled every event of the types that it receives.
+CREATE TABLE log.receipts (
+    service text NOT NULL,
+    epoch smallint NOT NULL,
+    transaction_id xid8 NOT NULL,
+    position bigint NOT NULL,
+    checked_at timestamptz NOT NULL DEFAULT '-infinity', -- the last time that a process began to look for missed events
+    types text[] COLLATE "C" NOT NULL DEFAULT '{}' -- none before the first check
+) PARTITION BY LIST (service);
+
+-- Counters and histograms of processes, added up when a process ends.
+CREATE TABLE log.metrics (
+    service text NOT NULL,
+    day date NOT NULL, -- 1970-01-01 for a metric that is not kept by day
+    name text COLLATE "C" NOT NULL,
+    labels text COLLATE "C" NOT NULL, -- a JSON object with sorted names
+    slot smallint NOT NULL, -- -1: a counter; else a bucket of a histogram
+    value double precision NOT NULL
+) PARTITION BY LIST (service);
+
+CREATE SCHEMA vault;
+
+-- The key of each person, wrapped by a secret that is not in the database. An erased person keeps a row without a key.
+CREATE TABLE vault.keys (
+    made_at timestamptz NOT NULL DEFAULT now(),
+    erased_at timestamptz,
+    person text COLLATE "C" PRIMARY KEY,
+    wrapped bytea,
+    CHECK ((wrapped IS NULL) = (erased_at IS NOT NULL))
+);

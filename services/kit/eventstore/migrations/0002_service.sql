@@ -1,4 +1,4 @@
--- What one service has of the log: run once per service, which stands where {service} is.
+-- The tables of one service; runs once per service, with its name in the place of {service}.
 
 CREATE SCHEMA {service};
 
@@ -11,7 +11,7 @@ CREATE TABLE {service}.outbox PARTITION OF log.outbox (
     service DEFAULT '{service}',
     PRIMARY KEY (stream, first_version)
 ) FOR VALUES IN ('{service}')
--- it is a queue: rows live for a moment, and those dead must not pile up at the head of its index
+-- A queue whose rows live for a moment: dead rows must not pile up at the head of its index.
 WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 CREATE TABLE {service}.failures PARTITION OF log.failures (
@@ -19,6 +19,24 @@ CREATE TABLE {service}.failures PARTITION OF log.failures (
     PRIMARY KEY (key)
 ) FOR VALUES IN ('{service}');
 
+CREATE TABLE {service}.receipts PARTITION OF log.receipts (
+    service DEFAULT '{service}',
+    PRIMARY KEY (service)
+) FOR VALUES IN ('{service}');
+INSERT INTO {service}.receipts (epoch, transaction_id, position) VALUES (0, '0', 0);
+
+CREATE TABLE {service}.metrics PARTITION OF log.metrics (
+    PRIMARY KEY (service, day, name, labels, slot)
+) FOR VALUES IN ('{service}');
+
+-- The last flush of each process: a repeated flush adds nothing.
+CREATE TABLE {service}.metric_flushes (
+    process text COLLATE "C" PRIMARY KEY,
+    number integer NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+
+-- The current version of each stream.
 CREATE TABLE {service}.streams (
     transaction_id xid8 NOT NULL,
     version integer NOT NULL,
@@ -35,5 +53,5 @@ CREATE TABLE {service}.inbox (
     answer text NOT NULL
 );
 
--- Shows a writer whether this is still the cluster that the current epoch belongs to.
+-- Shows a writer whether it is connected to the cluster of the current epoch.
 CREATE VIEW {service}.cluster AS SELECT epoch, system_identifier FROM log.cluster;

@@ -1,4 +1,4 @@
--- The walls of one service, run at every migration (a restored dump may come without them).
+-- The grants of one service; applied at every migration, because a restored dump may lack them.
 
 GRANT USAGE ON SCHEMA {service} TO {role};
 GRANT USAGE ON SEQUENCE log.position TO {role};

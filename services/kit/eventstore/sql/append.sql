@@ -1,14 +1,14 @@
--- One batch of appends. Whatever is not appended is a conflict or a repeat, and leaves no trace.
--- $1..$6: per append, $7..$12: per event. Each is one text, its values separated by U+001F, which no JSON text contains:
--- encoding arrays element by element cost the client more than everything else it does for an append.
--- Scalar subqueries instead of joins: they are looked up by index whatever the planner believes about sizes.
+-- Appends a batch and returns a row for each append that was done; one without a row is a conflict or a repeat.
+-- $1..$6: a value for each append, $7..$12: a value for each event. Each parameter is one text with its values
+-- separated by U+001F, which no JSON text contains: to encode arrays costs the client more than all else it does.
+-- Scalar subqueries instead of joins: Postgres looks them up by index whatever sizes the planner assumes.
 WITH request AS MATERIALIZED (
     SELECT
         r.stream,
         r.expected::integer AS expected,
         r.events::integer AS events,
         nullif(r.mark, '') AS mark,
-        coalesce(r.fingerprint, '') AS fingerprint, -- the array of one empty value has none
+        coalesce(r.fingerprint, '') AS fingerprint, -- string_to_array of '' is an empty array
         coalesce(r.answer, '') AS answer,
         (SELECT true FROM inbox AS i WHERE i.key = r.mark) AS repeated,
         r.expected = '0' OR (SELECT true FROM streams AS s WHERE s.stream = r.stream) AS known
@@ -19,8 +19,8 @@ WITH request AS MATERIALIZED (
 ),
 
 head AS (
-    -- Sorted, so that batches of several processes cannot wait for each other in a circle. The transaction id must not
-    -- go back within a stream: a transaction that drew its id early and comes late here would break the global order.
+    -- Sorted, so that batches of several processes cannot deadlock. Within a stream the transaction id must not
+    -- decrease: a transaction that drew its id before the last append would break the global order.
     INSERT INTO streams AS s (stream, version, appended, transaction_id)
     SELECT stream, expected + events, events, pg_current_xact_id()
     FROM request
@@ -51,7 +51,7 @@ waiting AS (
 ),
 
 marked AS (
-    -- Sorted for the same reason as the heads.
+    -- Sorted for the same reason.
     INSERT INTO inbox (key, stream, version, fingerprint, answer)
     SELECT mark, stream, expected + events, fingerprint, answer
     FROM request
@@ -64,7 +64,7 @@ SELECT
     e.epoch,
     e.transaction_id,
     e.positions,
-    -- this statement does not see its own row: what is seen was there before
+    -- this statement does not see its own row, so a row that it sees is older
     coalesce((SELECT true FROM outbox AS o WHERE o.stream = e.stream LIMIT 1), false) AS backlog
 FROM (
     SELECT stream, epoch, transaction_id, array_agg(position) AS positions

@@ -1,4 +1,4 @@
--- The last event that is final: below it nothing will appear any more.
+-- The last event that is final: no running transaction can still append before it.
 SELECT epoch, transaction_id, position
 FROM events
 WHERE

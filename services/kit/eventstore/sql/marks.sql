@@ -1,4 +1,4 @@
--- What was appended under these inbox keys.
+-- The appends with the inbox marks $1.
 SELECT i.key, i.fingerprint, i.answer, i.stream, i.version, e.epoch, e.transaction_id, e.position
 FROM unnest($1::text []) AS k (key)
 CROSS JOIN LATERAL (SELECT * FROM inbox AS i WHERE i.key = k.key) AS i

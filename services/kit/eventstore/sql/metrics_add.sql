@@ -1,4 +1,4 @@
--- Adds one flush of a process to what its service has counted, once; tells whoever listens.
+-- Adds one flush of a process to the totals of its service, once, and notifies the listeners.
 WITH fresh AS (
     INSERT INTO metric_flushes AS known (process, number) VALUES ($1, $2)
     ON CONFLICT (process) DO UPDATE SET number = excluded.number, at = now() WHERE known.number < excluded.number
@@ -9,7 +9,7 @@ WITH fresh AS (
     FROM unnest($4::date[], $5::text[], $6::text[], $7::smallint[], $8::double precision[])
         AS wanted (day, name, labels, slot, value)
     WHERE EXISTS (SELECT FROM fresh)
-    ORDER BY wanted.day, wanted.name, wanted.labels, wanted.slot -- the same order in everybody: no deadlock
+    ORDER BY wanted.day, wanted.name, wanted.labels, wanted.slot -- the same order in every process: no deadlock
     ON CONFLICT (service, day, name, labels, slot) DO UPDATE SET value = known.value + excluded.value
 ), forgotten AS (
     DELETE FROM metric_flushes WHERE at < now() - interval '1 day' AND process <> $1

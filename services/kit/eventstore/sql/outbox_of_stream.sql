@@ -1,4 +1,4 @@
--- $1: rows at most, $2: the stream.
+-- Up to $1 rows of the outbox of the stream $2, with their events.
 SELECT
     o.first_version, o.last_version,
     e.service, e.stream, e.version, e.epoch, e.transaction_id, e.position, e.type, e.time, e.data, e.meta

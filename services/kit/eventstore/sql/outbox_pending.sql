@@ -1,4 +1,4 @@
--- $1: rows at most. Ordered by stream, not by age: the index gives it, however much is waiting.
+-- Up to $1 rows of the outbox with their events. Ordered by stream, which an index provides, and not by age.
 SELECT
     o.first_version, o.last_version,
     e.service, e.stream, e.version, e.epoch, e.transaction_id, e.position, e.type, e.time, e.data, e.meta

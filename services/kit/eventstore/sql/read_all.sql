@@ -1,6 +1,6 @@
--- The global order after ($1, $2, $3), below everything that a running transaction could still append: up to $4 events,
--- and none after the one with which they have $5 bytes of data.
--- One statement, so the horizon and the rows come from the same snapshot.
+-- The final events after ($1, $2, $3): up to $4 events, ending with the one that reaches $5 bytes of data.
+-- An event is final if no running transaction can still append before it. One statement, so that the oldest running
+-- transaction and the rows come from the same snapshot.
 SELECT service, stream, version, epoch, transaction_id, position, type, time, data, meta
 FROM (
     SELECT

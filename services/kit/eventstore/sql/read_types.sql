@@ -1,5 +1,5 @@
--- The events of some types in the global order, after ($1, $2, $3) and up to ($4, $5, $6), which must be final: up to $8,
--- and none after the one with which they have $9 bytes of data.
+-- The events of the types $7 after ($1, $2, $3) and up to ($4, $5, $6), which must be final: up to $8 events, ending
+-- with the one that reaches $9 bytes of data.
 SELECT service, stream, version, epoch, transaction_id, position, type, time, data, meta
 FROM (
     SELECT

@@ -1,4 +1,4 @@
-"""The timeline against the real services: complete when an order comes to rest, found by its streams, and it knows who."""
+"""The timeline of an order, made by the real services: complete, and with the principal behind each event."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ async def place(system: System, body: dict[str, Any], **headers: str) -> str:
     return answer.json()["order_id"]
 
 
-async def told(database: Any, order_id: str) -> list[TimelineEntry]:
-    """The timeline, of the streams of the order."""
+async def timeline_of(database: Any, order_id: str) -> list[TimelineEntry]:
+    """The timeline as it is read from the streams of an order."""
     reader = PostgresEventReader(database.dsn("projection"))
     found = await reader.read_streams([stream.format(order_id) for stream in STREAMS])
     vault = PostgresVault(reader.connections, VAULT_KEY)
@@ -45,8 +45,8 @@ async def told(database: Any, order_id: str) -> list[TimelineEntry]:
     return [entry_of(each.event, each.message) for each in shown if each.message]
 
 
-async def test_a_timeline_is_complete_when_its_order_comes_to_rest(database) -> None:
-    """After the last event that is told of an order, or with it, comes one that wakes the projection."""
+async def test_the_timeline_is_complete_once_the_order_stops_changing(database) -> None:
+    """The last event of a timeline is followed by, or is itself, an event that wakes the projection."""
     async with running(database) as system:
         await system.stock("R", 1_000)
         placed = {name: await place(system, order(("R", 1), **more)) for name, more in WANTED.items()}
@@ -73,10 +73,10 @@ async def test_a_timeline_is_complete_when_its_order_comes_to_rest(database) -> 
         assert shown[-1].position <= nudges[-1].position, name
         last = [event for event in own if event.type in TYPES][-1]
         assert shown[-1].position <= last.position, (name, shown[-1].type, last.type)
-        assert [moment.position for moment in await told(database, order_id)] == [str(e.position) for e in shown]
+        assert [moment.position for moment in await timeline_of(database, order_id)] == [str(e.position) for e in shown]
 
 
-async def test_who_it_was_goes_with_everything_that_follows(database) -> None:
+async def test_every_event_of_an_order_names_the_principal_that_caused_it(database) -> None:
     async with running(database) as system:
         await system.stock("R", 10)
         own = await place(system, order(("R", 1)), **customer("usr_1"))
@@ -84,7 +84,7 @@ async def test_who_it_was_goes_with_everything_that_follows(database) -> None:
         cancel = await system.orders.post(f"/orders/{own}/cancel", json={"reason": "asked by phone"})
         assert cancel.status_code == 202
         await system.bus.quiet()
-        moments = await told(database, own)
+        moments = await timeline_of(database, own)
     asked = next(n for n, each in enumerate(moments) if each.type.endswith("cancellation_requested.v1"))
     assert (moments[0].who, moments[0].on_behalf_of, moments[0].by) == ("customer", None, "usr_1")
     assert {(each.on_behalf_of, each.by) for each in moments[1:asked]} == {("customer", "usr_1")}
@@ -94,7 +94,7 @@ async def test_who_it_was_goes_with_everything_that_follows(database) -> None:
     assert doers == {"customer", "operator", "zerocart", "payment provider", "carrier"}
 
 
-async def test_a_timer_does_not_forget_who_it_was(database) -> None:
+async def test_a_timer_keeps_the_principal_that_caused_it(database) -> None:
     async with running(database) as system:
         await system.stock("R", 10)
         body = order(("R", 1), shipping_address={**ADDRESS, "line1": "CARRIER-FAIL-ONCE"})
@@ -105,7 +105,7 @@ async def test_a_timer_does_not_forget_who_it_was(database) -> None:
     assert {Principal.of(json.loads(timer["meta"])) for timer in timers} == {Principal("app_user", "usr_1")}
 
 
-def test_a_subject_of_a_strange_form_is_not_kept() -> None:
+def test_a_subject_that_may_be_an_address_or_cannot_be_an_attribute_is_not_stored() -> None:
     for subject in ("ann@example.com", "ü", "50%", "x" * 200, "a\nb"):
         assert Principal.known("app_user", subject) == Principal("app_user", "")
     assert Principal.known("user", "auth0|42").attributes() == {"authtype": "user", "authid": "auth0|42"}

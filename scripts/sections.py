@@ -1,0 +1,174 @@
+"""Renders what names services in compose.yaml, the Caddyfile and the chart's schema, from charts/zerocart/values.yaml.
+
+`make manifests` writes it. Each part of a file stands between two comments, `rendered: NAME` and `end of NAME`; in the
+schema of the values the names have places of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scripts.helm import CHART, ROOT
+
+__all__ = ["CADDYFILE", "COMPOSE", "FILES", "SectionError", "rendered", "write_sections"]
+
+COMPOSE = ROOT / "compose.yaml"
+CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
+SCHEMA = CHART / "values.schema.json"
+PORT = 8080
+HERE: Mapping[str, str] = {
+    "ZEROCART_SMTP_URL": "smtp://mailpit:1025",
+    "ZEROCART_CLOCK_URL": "http://clock:8080",
+}
+"""Settings that have another value in compose; all other secrets come from .env under the same name."""
+
+Values = Mapping[str, Any]
+Lines = Iterator[str]
+
+
+class SectionError(Exception):
+    """A file lacks one of the parts, or has it twice."""
+
+
+def urls(values: Values) -> Lines:
+    """The services that receive events, with their addresses."""
+    receiving = [name for name, service in values["services"].items() if service.get("database")]
+    addresses = [f'"{name}": "http://{name}:{PORT}"' for name in receiving]
+    yield "x-urls: &urls >-"
+    yield from _folded(addresses, "  ")
+
+
+def passwords(values: Values) -> Lines:
+    """The password of every service that has a role in a database."""
+    pairs = [f'"{name}": "${{{_password(name)}}}"' for name, service in values["services"].items() if _urls_of(service)]
+    yield "      ZEROCART_ROLE_PASSWORDS: >-"
+    yield from _folded(pairs, "        ")
+
+
+def services(values: Values) -> Lines:
+    """A container for each service, with its settings."""
+    for name, service in values["services"].items():
+        yield f"  {name}:"
+        yield "    <<: *service"
+        yield "    environment:"
+        yield "      <<: *settings"
+        yield f"      SERVICE: {name}"
+        for setting, database in _urls_of(service).items():
+            role = f"zerocart_{name}:${{{_password(name)}}}"
+            yield f"      {setting}: postgresql://{role}@postgres:5432/{database}"
+        for setting in service.get("secrets", {}):
+            yield f"      {setting}: {HERE.get(setting) or f'${{{setting}}}'}"
+        for setting, value in service.get("env", {}).items():
+            yield f"      {setting}: {HERE.get(setting) or json.dumps(value)}"
+        yield ""
+
+
+def upstreams(values: Values) -> Lines:
+    """The addresses to which the edge sends requests."""
+    for name in dict.fromkeys(route["service"] for route in values["edge"]["routes"]):
+        yield f"      {name.upper()}_UPSTREAM: {name}:{PORT}"
+
+
+def waits(values: Values) -> Lines:
+    """The edge waits until every service is healthy: the first request finds all that it needs."""
+    for name in values["services"]:
+        yield f"      {name}: {{condition: service_healthy}}"
+
+
+def routes(values: Values) -> Lines:
+    """The matchers and handlers of the edge, in the order in which Caddy tries them."""
+    named = [(_matcher(index, values), route) for index, route in enumerate(values["edge"]["routes"])]
+    for name, route in named:
+        yield from _matching(name, route)
+    yield ""
+    for name, route in named:
+        yield f"\thandle @{name} {{"
+        yield f"\t\timport upstream {{${route['service'].upper()}_UPSTREAM}}"
+        yield "\t}"
+
+
+Part = Callable[[Values], Lines]
+FILES: Mapping[Path, Sequence[Part]] = {
+    COMPOSE: (urls, passwords, services, upstreams, waits),
+    CADDYFILE: (routes,),
+    SCHEMA: (),
+}
+
+
+def rendered(file: Path) -> str:
+    """The text of a file with its parts rendered anew; SectionError if a part is not there once."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    text = file.read_text()
+    if file == SCHEMA:
+        return _with_names(text, list(values["services"]))
+    for part in FILES[file]:
+        lines = "\n".join(part(values)).rstrip("\n")
+        pattern = rf"([ \t]*# rendered: {part.__name__}\b[^\n]*\n).*?([ \t]*# end of {part.__name__}\n)"
+        text, found = re.subn(pattern, lambda match, lines=lines: f"{match[1]}{lines}\n{match[2]}", text, flags=re.S)
+        if found != 1:
+            raise SectionError(f"{file.name} has the part {part.__name__} {found} times, not once")
+    return text
+
+
+def write_sections() -> None:
+    """Render the parts of all files."""
+    for file in FILES:
+        file.write_text(rendered(file))
+
+
+def _with_names(text: str, names: Sequence[str]) -> str:
+    schema = json.loads(text)
+    schema["$defs"]["serviceName"]["enum"] = names
+    schema["properties"]["services"]["required"] = names
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _matching(name: str, route: Values) -> Lines:
+    paths = f"path {' '.join(route['paths'])}"
+    if not route.get("methods") and not route.get("query"):
+        yield f"\t@{name} {paths}"
+        return
+    yield f"\t@{name} {{"
+    if methods := route.get("methods"):
+        yield f"\t\tmethod {' '.join(methods)}"
+    yield f"\t\t{paths}"
+    for parameter in route.get("query", ()):
+        yield f"\t\tquery {parameter}=*"
+    yield "\t}"
+
+
+def _matcher(index: int, values: Values) -> str:
+    """The name of the service, numbered from its second route on."""
+    names = [route["service"] for route in values["edge"]["routes"]]
+    before = names[:index].count(names[index])
+    return f"{names[index]}_{before + 1}" if before else names[index]
+
+
+def _urls_of(service: Values) -> dict[str, str]:
+    """The settings that hold the URLs of a service's databases, with the names of the databases."""
+    found: dict[str, str] = {}
+    if service.get("database"):
+        found["ZEROCART_DATABASE_URL"] = "zerocart"
+    if service.get("readDatabase"):
+        found["ZEROCART_READ_DATABASE_URL"] = "zerocart_read"
+    return found
+
+
+def _password(name: str) -> str:
+    return f"ZEROCART_{name.upper()}_PASSWORD"
+
+
+def _folded(pairs: Sequence[str], indent: str) -> Lines:
+    """A JSON object on several lines, three pairs to a line."""
+    rows = [", ".join(pairs[start : start + 3]) for start in range(0, len(pairs), 3)]
+    json.loads("{" + ", ".join(rows) + "}")
+    for number, row in enumerate(rows):
+        opening = "{" if number == 0 else " "
+        closing = "}" if number == len(rows) - 1 else ","
+        yield f"{indent}{opening}{row}{closing}"

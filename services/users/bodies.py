@@ -1,0 +1,103 @@
+"""The bodies of requests to users."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+
+from services.kit.domain.message import Email
+from services.kit.domain.texts import ONE_LINE, Line
+from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+
+__all__ = [
+    "PasswordBody", "PreferencesBody", "ProfileBody", "ProfilePatch", "RegistrationBody", "ResetBody",
+    "ResetConfirmBody", "SuspensionBody", "TokenBody",
+]  # fmt: skip
+
+Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=ONE_LINE)]
+Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./\-]{2,30}$", strip_whitespace=True)]
+Age = Annotated[int, Field(ge=18, le=120, strict=True)]
+Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
+Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX)]
+Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
+
+
+class Strict(BaseModel):
+    """A body that refuses unknown fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProfileBody(Strict):
+    """A whole profile."""
+
+    name: Name
+    company: Line | None = None
+    role: Line | None = None
+    phone: Phone | None = None
+    age: Age | None = None
+
+
+class RegistrationBody(ProfileBody):
+    """The account to create."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"email": "ann@example.com", "name": "Ann Archer", "password": "correct horse battery"}]
+        },
+    )
+    email: Email
+    password: Password
+    newsletter: bool = Field(default=False, strict=True)
+
+
+class ProfilePatch(Strict):
+    """The fields of a profile to change; null removes a field."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
+    name: Name = ""
+    company: Line | None = None
+    role: Line | None = None
+    phone: Phone | None = None
+    age: Age | None = None
+
+
+class PreferencesBody(Strict):
+    """The mails that the user wants; for PATCH the fields to change."""
+
+    notifications: bool = Field(default=True, strict=True)
+    newsletter: bool = Field(default=False, strict=True)
+
+
+class TokenBody(Strict):
+    """The token in the mail."""
+
+    token: Token
+
+
+class PasswordBody(Strict):
+    """The current password and the new one."""
+
+    current: Given
+    new: Password
+
+
+class ResetBody(Strict):
+    """The address of the account."""
+
+    email: Email
+
+
+class ResetConfirmBody(Strict):
+    """The token in the mail and the new password."""
+
+    token: Token
+    new: Password
+
+
+class SuspensionBody(Strict):
+    """The reason of the suspension."""
+
+    reason: Line

@@ -1,0 +1,259 @@
+"""The command path on either event store: once per mark, from the newest state, and nothing half done."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.domain.decider import Command, Decider, Decision, Rejected
+from services.kit.domain.errors import IdempotencyKeyReused, NotFound, RuleViolation, Unavailable, VersionMismatch
+from services.kit.domain.message import Message
+from services.kit.eventstore.outbox import Relay
+from services.kit.eventstore.port import Mark, RecordedEvent
+from services.kit.privacy.vault import MemoryVault
+from tests.ports.harness import AT, MemoryHarness, PostgresHarness
+
+
+class Deposited(Message):
+    type: ClassVar[str] = "zerocart.test.deposited.v1"
+    key: ClassVar[str] = "account_id"
+    account_id: str
+    amount: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit(Command):
+    amount: int
+
+
+def decide(command: Deposit, balance: int) -> Decision:
+    if command.amount == 0:
+        return []
+    if command.amount < 0 and balance == 0:
+        return Rejected("no-account", "there is no such account", missing=True)
+    if balance + command.amount < 0:
+        return Rejected("overdrawn", f"the balance is {balance}")
+    return [Deposited(account_id="a", amount=command.amount)]
+
+
+def evolve(balance: int, event: Message) -> int:
+    assert isinstance(event, Deposited)
+    return balance + event.amount
+
+
+ACCOUNT: Decider[Deposit, int] = Decider("account", 0, decide, evolve, (Deposited,))
+
+
+class Published:
+    """A publisher that keeps what it is given, or does not take it while `away`."""
+
+    def __init__(self) -> None:
+        self.events: list[RecordedEvent] = []
+        self.away = False
+
+    async def ensure_available(self) -> None: ...
+
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
+        if self.away:
+            raise Unavailable("kafka-away", "Kafka is away")
+        self.events += events
+
+    async def republish(self, key: str, attributes: Mapping[str, str], data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Teller:
+    """Carries out deposits by `handle`, or by `transact`, in a process of its own."""
+
+    def __init__(self, harness: MemoryHarness | PostgresHarness, by: str) -> None:
+        store = harness.log()
+        self.published = Published()
+        self.handler = CommandHandler("orders", store, Relay(store.outbox, self.published), MemoryVault())
+        self._by = by
+
+    async def deposit(self, amount: int, mark: str = "", print_: str = "", expected: int | None = None):
+        command = Deposit(at=AT, amount=amount)
+        cause = Cause(AT, mark=Mark(mark, print_) if mark else None)
+        if self._by == "handle":
+            return await self.handler.handle(ACCOUNT, "a", command, cause, expected)
+
+        async def work(attempt: TransactionAttempt[Deposit, int]) -> None:
+            await attempt.carry_out(command, expected_version=expected)
+
+        return await self.handler.transact(ACCOUNT, "a", work, cause)
+
+    async def close(self) -> None:
+        await self.handler.relay.close()
+
+    async def balance(self) -> int:
+        return (await self.handler.reload(ACCOUNT, "a")).state
+
+
+@pytest.fixture
+async def open_teller(harness) -> AsyncGenerator[Callable[[str], Teller]]:
+    opened: list[Teller] = []
+
+    def open_one(by: str) -> Teller:
+        opened.append(Teller(harness, by))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        await each.close()
+
+
+@pytest.fixture(params=["handle", "transact"])
+def teller(request: pytest.FixtureRequest, open_teller: Callable[[str], Teller]) -> Callable[[], Teller]:
+    return lambda: open_teller(request.param)
+
+
+async def test_a_command_is_appended_and_published(teller):
+    one = teller()
+    outcome = await one.deposit(5)
+    assert (outcome.state, outcome.version, outcome.events) == (5, 1, [Deposited(account_id="a", amount=5)])
+    (event,) = one.published.events
+    assert (event.stream, event.version, event.position) == ("account-a", 1, outcome.position)
+
+
+async def test_a_repeated_mark_changes_nothing_and_tells_the_first_append(teller):
+    one, other = teller(), teller()
+    first = await one.deposit(5, "m")
+    await one.deposit(2)
+    for again in (one, other):
+        repeat = await again.deposit(5, "m")
+        assert (repeat.version, repeat.position, repeat.events) == (first.version, first.position, ())
+        assert repeat.repeated.mark.key == "m"
+    assert await one.balance() == 7
+
+
+async def test_a_repeat_that_the_state_refuses_by_now_is_still_a_repeat(teller):
+    one = teller()
+    await one.deposit(5)
+    first = await one.deposit(-5, "m")
+    assert (await one.deposit(-5, "m")).position == first.position
+    assert (await one.deposit(-5, "m", expected=1)).position == first.position
+
+
+async def test_the_mark_of_another_request_is_refused(teller):
+    one = teller()
+    await one.deposit(5, "m", "one print")
+    with pytest.raises(IdempotencyKeyReused):
+        await one.deposit(6, "m", "another print")
+    assert await one.balance() == 5
+
+
+async def test_a_repeat_publishes_what_the_first_time_left_in_the_outbox(teller):
+    one, other = teller(), teller()
+    one.published.away = True
+    await one.deposit(5, "m")
+    await other.deposit(5, "m")
+    assert [event.version for event in other.published.events] == [1]
+
+
+async def test_a_rejection_is_raised_and_leaves_no_mark(teller):
+    one = teller()
+    await one.deposit(5)
+    with pytest.raises(RuleViolation):
+        await one.deposit(-6, "m")
+    await one.deposit(3)
+    assert (await one.deposit(-6, "m")).state == 2
+
+
+async def test_a_command_that_changes_nothing_has_no_events(teller):
+    one = teller()
+    await one.deposit(5)
+    outcome = await one.deposit(0, "m")
+    assert (outcome.state, outcome.version, outcome.events, outcome.repeated) == (5, 1, (), None)
+
+
+async def test_another_version_than_expected_is_a_mismatch(teller):
+    one = teller()
+    await one.deposit(5)
+    with pytest.raises(VersionMismatch, match="the version is 1 now"):
+        await one.deposit(5, expected=0)
+    assert (await one.deposit(5, expected=1)).version == 2
+
+
+async def test_what_does_not_exist_for_the_caller_has_no_version(teller):
+    with pytest.raises(NotFound):
+        await teller().deposit(-1, expected=3)
+
+
+async def test_another_process_is_noticed(teller):
+    one, other = teller(), teller()
+    await one.deposit(5)
+    await other.deposit(-5)
+    with pytest.raises(NotFound):
+        await one.deposit(-5)
+    await other.deposit(7)
+    assert (await one.deposit(-7, expected=3)).state == 0
+
+
+async def test_commands_at_once_from_two_processes_all_take_effect(teller):
+    tellers = [teller(), teller()]
+    await asyncio.gather(*(tellers[n % 2].deposit(1) for n in range(40)))
+    assert await tellers[0].balance() == 40
+
+
+async def test_a_mark_used_at_once_takes_effect_once(teller):
+    tellers = [teller(), teller()]
+    outcomes = await asyncio.gather(*(tellers[n % 2].deposit(1, "m") for n in range(20)))
+    assert sum(outcome.repeated is None for outcome in outcomes) == 1
+    assert len({outcome.position for outcome in outcomes}) == 1
+    assert await tellers[0].balance() == 1
+
+
+async def test_work_that_fails_after_the_append_leaves_nothing(open_teller):
+    one = open_teller("transact")
+
+    async def work(attempt: TransactionAttempt[Deposit, int]) -> None:
+        await attempt.carry_out(Deposit(at=AT, amount=5))
+        raise RuleViolation("no", "something else is in the way")
+
+    with pytest.raises(RuleViolation):
+        await one.handler.transact(ACCOUNT, "a", work, Cause(AT, mark=Mark("m")))
+    assert await one.balance() == 0
+    assert one.published.events == []
+    assert await one.handler.repeated(Cause(AT, mark=Mark("m"))) is None
+
+
+async def test_work_runs_again_from_the_newest_state_after_a_conflict(open_teller):
+    one, other = open_teller("transact"), open_teller("handle")
+    seen: list[int] = []
+
+    async def work(attempt: TransactionAttempt[Deposit, int]) -> None:
+        loaded = await attempt.load()
+        seen.append(loaded.state)
+        stale = loaded if len(seen) > 1 else type(loaded)(0, 0)
+        await attempt.carry_out(Deposit(at=AT, amount=1), stale)
+
+    await other.deposit(5)
+    outcome = await one.handler.transact(ACCOUNT, "a", work, Cause(AT))
+    assert (seen, outcome.state) == ([5, 5], 6)
+
+
+async def test_rows_that_work_writes_are_committed_with_the_events_or_not_at_all(postgres):
+    one = Teller(postgres, "transact")
+    rows = "INSERT INTO failures (key, attempts, last_error, attributes, data) VALUES ($1, 1, '', '{}', '')"
+
+    def work(amount: int):
+        async def both(attempt: TransactionAttempt[Deposit, int]) -> None:
+            await attempt.transaction.execute(rows, f"row {amount}")
+            await attempt.carry_out(Deposit(at=AT, amount=amount))
+
+        return both
+
+    await one.handler.transact(ACCOUNT, "a", work(5), Cause(AT))
+    with pytest.raises(RuleViolation):
+        await one.handler.transact(ACCOUNT, "a", work(-6), Cause(AT))
+    await one.close()
+    async with one.handler.store.transaction() as transaction:
+        found = [row["key"] for row in await transaction.fetch("SELECT key FROM failures")]
+    assert found == ["row 5"]
