@@ -13,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep lock docs clean
+.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep traces lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -92,6 +92,9 @@ openapi: setup ## write docker/edge/openapi.json, the document of the REST inter
 
 keep: setup ## keep the shapes of new messages and the checksums of new migrations (what is kept must not change)
 	$(BIN)/python -m scripts.keep
+
+traces: setup ## write what a run of the saga does in each scenario (tests/sagas/traces), to be read in the diff
+	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py
 
 lock: setup ## pin what pyproject.toml names (UPGRADE=1 for the newest that fits)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)
