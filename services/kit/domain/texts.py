@@ -1,4 +1,4 @@
-"""Texts of one line from people: they are shown in mails, lists and logs and must not pretend to be other text."""
+"""One-line texts that people enter: they are shown in mails, lists and logs and must not pretend to be other text."""
 
 from __future__ import annotations
 
