@@ -12,7 +12,7 @@ from services.kit.events.endpoint import EVENT_BYTES_MAX
 from services.kit.events.kafka import MESSAGE_BYTES_MAX
 from services.kit.rest.routes import BODY_BYTES_MAX
 from services.projection import api, feeder
-from services.query.sheets import EXPORT_SECONDS_MAX
+from services.query.csv_export import EXPORT_SECONDS_MAX
 from services.query.snapshots import CONNECT_SECONDS_MAX, POSITION_WAIT_SECONDS, STATEMENT_SECONDS_MAX
 from tests.architecture.rendered import WAYS, documents, pods
 from tests.architecture.rules import ROOT

@@ -1,6 +1,6 @@
-"""The local cluster: servers, sockets, delivery, clock, edge and mail sink, started in order and looked after.
+"""The local cluster: servers, sockets, delivery, clock, edge and mail sink, started in order and kept running.
 
-Whatever it starts dies with it, however it dies (see `child.py`), and the next start goes on from the state folder.
+Every child ends with the cluster, however that ends (see `child.py`); the next start continues from the state folder.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ SERVER_RESTART_SECONDS = 1.0
 EDGE_PORT = 8080
 EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES", "ZEROCART_CORS_ORIGINS")
 PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "ZEROCART_CORS_ORIGINS", "ZEROCART_RATES")
-"""Settings of the services that are taken as this process has them."""
-"""What the edge may be told by whoever starts the cluster."""
+"""Variables that every service gets from this process."""
 EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
 PROJECT = Path(__file__).parent.parent.parent
@@ -57,7 +56,7 @@ BUILD_STOP_SECONDS_MAX = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run; empty addresses mean servers of our own."""
+    """How to run; an empty address means a server of the cluster's own."""
 
     state: State
     manifests: Path = PROJECT / "knative"
@@ -84,7 +83,7 @@ class Options:
 
 
 class Cluster:
-    """One running cluster; must be used from the main thread."""
+    """One running cluster; to be used from the main thread only."""
 
     def __init__(self, options: Options, say: Callable[[str], None]) -> None:
         self._options = options
@@ -112,7 +111,7 @@ class Cluster:
             running = await self._start_unless(stopping)
             if running is not None:
                 ready(running)
-                await self._look_after(stopping)
+                await self._keep_running(stopping)
         finally:
             await self._stop()
             os.close(lock)
@@ -241,7 +240,7 @@ class Cluster:
         await migrate_read(self._dsn(READ_DATABASE), passwords)
 
     def _secrets(self, passwords: Mapping[str, str]) -> dict[str, str]:
-        """What the Secret `zerocart` and the Broker's ConfigMap hold on a cluster."""
+        """The content of the Secret `zerocart` and the Broker's ConfigMap on Kubernetes."""
         found = {
             **local_secrets(self._options.state),
             "bootstrap.servers": self._bootstrap,
@@ -260,7 +259,7 @@ class Cluster:
             environ[name] = self._local(value, base_urls)
         for name, reference in service.secret_env.items():
             environ[name] = secrets[reference.partition("/")[2]]
-        # the platform's part: on a cluster, Eventing's OIDC identity (docs/deploy.md)
+        # on Kubernetes this is Eventing's OIDC identity (docs/deploy.md)
         environ["ZEROCART_EVENTS_ISSUER"], environ["ZEROCART_EVENTS_SUBJECTS"] = ISSUER, SUBJECT
         environ["ZEROCART_EVENTS_KEYS"] = secrets["events-keys"]
         return environ
@@ -295,7 +294,7 @@ class Cluster:
         }
         command = [sys.executable, "-m", "tools.knative_local.delivery"]
         log = self._log("delivery")
-        # when the cluster dies so does Kafka: there is nowhere left to commit to, so there is nothing to wait for
+        # Kafka dies with the cluster, so delivery could not commit its offsets any more
         died = signal.SIGKILL
         self._keep("delivery", lambda: spawn(command, log=log, environ=environ, death_signal=died))
 
@@ -319,7 +318,7 @@ class Cluster:
     def _keep(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self._children[name] = (start, start())
 
-    async def _look_after(self, stopping: asyncio.Event) -> None:
+    async def _keep_running(self, stopping: asyncio.Event) -> None:
         checked_at = 0.0
         while not stopping.is_set():
             for revision in self.revisions.values():
@@ -333,7 +332,7 @@ class Cluster:
     def _restart_what_died(self) -> None:
         if not self._options.owner_dsn and not self.postgres.alive():
             self._say("Postgres died: starting it again")
-            self.postgres.begin()  # not waited for: whoever needs it tries again, and so do we if this one dies
+            self.postgres.begin()  # not waited for: its clients retry, and so do we if this one dies
         if not self._options.bootstrap_servers and not self.kafka.alive():
             self._say("Kafka died: starting it again")
             self.kafka.begin()
@@ -363,7 +362,7 @@ class Cluster:
             stop(self._children[name][1], signal.SIGTERM, seconds_max)
 
     def _free(self, port: int) -> int:
-        """`port` if it can be listened on, else 0."""
+        """The port if it is free, else 0."""
         if not port:
             return 0
         probe = listen(port)
@@ -372,7 +371,7 @@ class Cluster:
         return port if bound == port else 0
 
     def status(self) -> dict[str, object]:
-        """What runs, for people and for the command."""
+        """The processes, queues and addresses of the cluster."""
         return {
             "edge_url": f"http://127.0.0.1:{self._options.edge_port}",
             "processes": sum(len(revision.pods) for revision in self.revisions.values()),

@@ -16,7 +16,7 @@ __all__ = ["ERASURES", "ControlServer", "Controlled"]
 REQUEST_SECONDS_MAX = 5.0
 BODY_BYTES_MAX = 65_536
 ERASURES = "/erasures"
-"""Hears of persons who were erased, for the mail sink."""
+"""Gets the events of erased persons, for the mail sink."""
 PINGSOURCES = "/apis/sources.knative.dev/v1/namespaces/"
 
 
@@ -25,7 +25,7 @@ BUILD_VIEWS = "/build-views"
 
 
 class Controlled(Protocol):
-    """What it speaks for; `clock` is None while that comes up."""
+    """The cluster behind the API; `clock` is None while it starts."""
 
     @property
     def clock(self) -> PingClock | None:
@@ -33,12 +33,12 @@ class Controlled(Protocol):
         ...
 
     def status(self) -> Mapping[str, object]:
-        """What runs."""
+        """The status of the cluster."""
         ...
 
 
 class ControlServer:
-    """Answers for one cluster; `forget` is called with a person who was erased, `build_views` by the JobSink."""
+    """Serves the API of one cluster; `forget` is called with an erased person, `build_views` by the JobSink."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class ControlServer:
         self._build_views = build_views
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
-        """Listen, on loopback unless told otherwise; the port."""
+        """Listen on loopback or on `host`; the port."""
         server = await asyncio.start_server(self._serve, host, port)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
@@ -65,7 +65,7 @@ class ControlServer:
                 writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError):
-            pass  # whoever asked so went away, or is not worth an answer
+            pass  # the client is gone, or did not speak HTTP
         finally:
             writer.close()
 
@@ -83,18 +83,18 @@ class ControlServer:
             return 200, self._cluster.status()
         if (method, path) == ("POST", ERASURES) and self._forget:
             self._forget(_person(body))
-            return 204, None  # empty: a body would be taken for a reply
+            return 204, None  # a body would be a reply event
         if method == "POST" and path.endswith(BUILD_VIEWS) and self._build_views:
             self._build_views()
             return 202, None
         if path.startswith(PINGSOURCES):
             return self._ping_source(method, path.rpartition("/")[2], body)
-        return 404, {"message": "there is nothing here"}
+        return 404, {"message": "not found"}
 
     def _ping_source(self, method: str, name: str, body: bytes) -> tuple[int, object]:
         clock = self._cluster.clock
         if clock is None:
-            return 503, {"message": "coming up"}
+            return 503, {"message": "starting"}
         try:
             if method == "PATCH":
                 clock.aim(name, str(json.loads(body)["spec"]["schedule"]))
@@ -106,10 +106,10 @@ class ControlServer:
 
 
 def _person(event: bytes) -> str:
-    """Who was erased; ValueError if the event does not say."""
-    said: object = json.loads(event)
-    match said:
+    """The id of the erased person; ValueError if the event has none."""
+    data: object = json.loads(event)
+    match data:
         case {"user_id": str(person)} | {"person_id": str(person)}:
             return person
         case _:
-            raise ValueError("nobody is named")
+            raise ValueError("the event names no person")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.dependencies.models import Dependant
@@ -12,7 +12,7 @@ from fastapi.dependencies.models import Dependant
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 
-__all__ = ["PRINTABLE", "amount_of", "id_in_path", "level_with", "shown_money", "wrong"]
+__all__ = ["PRINTABLE", "amount_of", "at_position", "id_in_path", "level_with", "shown_money", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """What ids are made of; Postgres cannot even be asked for some of the rest."""
@@ -22,7 +22,8 @@ _Token = Annotated[
     Query(
         alias="position",
         pattern=POSITION_PATTERN,
-        description="The `position` of a command's answer: this answer then knows of it. 503 if that takes too long.",
+        description="The `position` of a command's answer: the answer contains what that command did. 503 if the read "
+        "model does not reach it within some seconds; retry.",
         examples=["0001.00000000000002f1.0000000000000017"],
     ),
 ]
@@ -42,6 +43,29 @@ def level_with(reach: Callable[[Position], Awaitable[None]]) -> Any:
             await reach(_position(token))
 
     return Depends(level)
+
+
+class Waits(Protocol):
+    """An object that can wait until views have reached a position."""
+
+    async def wait_for(self, position: Position, views: Sequence[str]) -> None:
+        """Return when these views have reached `position`; Unavailable if that takes too long."""
+        ...
+
+
+def at_position(kind: type[Waits], *views: str) -> Any:
+    """A dependency that refuses unknown parameters and waits until these views have reached the caller's `position`.
+
+    The object of class `kind` that the service was given waits.
+    """
+
+    async def wait(request: Request, token: _Token = None) -> None:
+        _known_only(request)
+        if token is not None:
+            reader: Waits = request.app.state.provided[kind]
+            await reader.wait_for(_position(token), views)
+
+    return Depends(wait)
 
 
 def wrong(field: str, detail: str) -> Invalid:

@@ -1,8 +1,9 @@
-"""The view `analytics`: sums over the orders by period, so that a query does not read the orders themselves."""
+"""The view `analytics`: sums over the orders by day, and of products and customers by longer periods too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from operator import add, sub
 
 from services.contracts import fulfillment, orders, payments
@@ -33,11 +34,11 @@ from services.read_model.analytics import (
     Counted,
     ProductName,
 )
-from services.read_model.periods import days_to_decades, days_to_years, periods_of
+from services.read_model.periods import day_to_all_time, day_to_year
 
 __all__ = ["ANALYTICS_VIEW"]
 
-DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND period = ANY($1::text[])"
+DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND day = ANY($1::date[])"
 
 
 async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
@@ -77,8 +78,8 @@ async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
 async def _increase(
     rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], baskets: Mapping[str, Basket]
 ) -> None:
-    by_status, by_product = Changes(BY_STATUS, periods_of), Changes(BY_PRODUCT, days_to_years)
-    by_customer, confirmations = Changes(BY_CUSTOMER, days_to_decades), Changes(CONFIRMATIONS, periods_of)
+    by_status, by_product = Changes(BY_STATUS, _day_alone), Changes(BY_PRODUCT, day_to_year)
+    by_customer, confirmations = Changes(BY_CUSTOMER, day_to_all_time), Changes(CONFIRMATIONS, _day_alone)
     steps = [(before.get(new.order_id), new) for new in changed]
     for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
         if row is None:
@@ -91,11 +92,15 @@ async def _increase(
                 by_product.count(how, row.placed_on, found)
     statuses = by_status.rows()
     await rows.increase(BY_STATUS, statuses)
-    if left := {each.period for each in statuses if each.orders < 0}:
+    if left := {each.day for each in statuses if each.orders < 0}:
         await rows.execute(DELETE_EMPTY, sorted(left))
     await rows.increase(BY_PRODUCT, by_product.rows())
     await rows.increase(BY_CUSTOMER, by_customer.rows())
     await rows.increase(CONFIRMATIONS, confirmations.rows())
+
+
+def _day_alone(day: date) -> tuple[date]:
+    return (day,)
 
 
 WAKES: Sequence[type[Message]] = (
@@ -105,7 +110,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
-    revision=3,
+    revision=4,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
     wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)

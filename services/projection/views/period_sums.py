@@ -1,4 +1,4 @@
-"""Collects the changes of a page to a table of sums by period."""
+"""Collects what a page of events adds to the sums of a table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["Changes"]
 R = TypeVar("R")
 Key = tuple[Any, ...]
 How = Callable[[Any, Any], Any]
-"""How a number changes another: `operator.add` or `operator.sub`."""
+"""`operator.add` or `operator.sub`."""
 NOTHING: Iterable[Any] = repeat(0)
 
 
 class Changes(Generic[R]):
-    """The numbers to add to a table of sums."""
+    """The changes of a table of sums; each changes the sums of every period that contains its day."""
 
-    def __init__(self, table: Table[R], periods: Callable[[date], Iterable[str]]) -> None:
+    def __init__(self, table: Table[R], periods: Callable[[date], Iterable[object]]) -> None:
         self.table = table
         self._periods = periods
         self._sums: dict[tuple[date, Key], list[int | Decimal]] = {}
@@ -36,7 +36,7 @@ class Changes(Generic[R]):
             self._sums[day, key] = list(map(how, self._sums.get((day, key), NOTHING), numbers))
 
     def rows(self) -> list[R]:
-        """A row for each key whose numbers change."""
+        """The changes that are not all zero, sorted by key."""
         periods: dict[Key, list[int | Decimal]] = {}
         for (day, key), numbers in self._sums.items():
             if not any(numbers):
