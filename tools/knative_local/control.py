@@ -38,7 +38,7 @@ class Controlled(Protocol):
 
 
 class ControlServer:
-    """Answers for one cluster; `forget` is called with a person who was erased, `build_views` by the JobSink."""
+    """Serves the API of one cluster; `forget` is called with an erased person, `build_views` by the JobSink."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class ControlServer:
             return 200, self._cluster.status()
         if (method, path) == ("POST", ERASURES) and self._forget:
             self._forget(_person(body))
-            return 204, None  # empty: a body would be taken for a reply
+            return 204, None  # a body would be a reply event
         if method == "POST" and path.endswith(BUILD_VIEWS) and self._build_views:
             self._build_views()
             return 202, None
