@@ -56,7 +56,7 @@ class PingSourceClock:
             await asyncio.to_thread(self._patch, schedule)
         except OSError as error:
             log(
-                "the schedule of the PingSource could not be set: its old schedule stays",
+                "PingSource not set: the old schedule stays",
                 level=logging.WARNING,
                 cause=type(error).__name__,
                 schedule=schedule,

@@ -70,7 +70,7 @@ class Alarm:
             await self.look(self._now())
         except Unavailable as error:
             log(
-                "due timers could not be published: the next tick publishes them",
+                "due timers not published: the next tick retries",
                 level=logging.WARNING,
                 code=error.code,
             )
