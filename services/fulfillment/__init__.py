@@ -1,1 +1,1 @@
-"""Fulfillment: the saga that takes an order from placed to confirmed, or back."""
+"""Fulfillment: the saga that confirms an order, or undoes what was done for it."""

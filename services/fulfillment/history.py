@@ -1,4 +1,4 @@
-"""A run as people look at it: every step with its attempts, times, errors, and what was undone."""
+"""A run for its REST answer: each step with its attempts, records and errors, and how it was undone."""
 
 from __future__ import annotations
 
@@ -13,25 +13,37 @@ from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.saga import messages
-from services.kit.saga.run import Asked, Done, Idle, Lost, NotStarted, Refused, StepRun, Waiting, Work, status_of
+from services.kit.saga.evolve import NO_REPLY
+from services.kit.saga.run import (
+    NotRequested,
+    NotStarted,
+    OutcomeUnknown,
+    RefusedByParticipant,
+    Requested,
+    RequestState,
+    RetryScheduled,
+    StepRun,
+    Succeeded,
+    status_of,
+)
 
 __all__ = ["History", "customer_of", "history_of"]
 
 History = Sequence[tuple[RecordedEvent, Message]]
-"""The events of one run, and what they say."""
-_WORDS: dict[type[Work], WorkStatus] = {
-    Idle: "not_started",
-    Asked: "in_progress",
-    Waiting: "retrying",
-    Lost: "unknown",
-    Refused: "refused",
-    Done: "done",
+"""The recorded events of one run, each with its message."""
+_STATUSES: dict[type[RequestState], WorkStatus] = {
+    NotRequested: "not_started",
+    Requested: "in_progress",
+    RetryScheduled: "retrying",
+    OutcomeUnknown: "unknown",
+    RefusedByParticipant: "refused",
+    Succeeded: "done",
 }
 
 
 @dataclass(slots=True)
-class _Times:
-    """What the log says about doing, or undoing, one step."""
+class _Record:
+    """When one step was done or undone, and with what result."""
 
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -40,7 +52,7 @@ class _Times:
     data: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
 
     def note(self, event: messages.SagaMessage, at: datetime) -> None:
-        """Take in one event about it."""
+        """Add one event of the step."""
         match event:
             case messages.StepRequest():
                 self.started_at = self.started_at or at
@@ -51,56 +63,56 @@ class _Times:
             case messages.StepFailed(error_code=code, error=error):
                 self.ended_at, self.error_code, self.error = at, code, error
             case messages.StepTimedOut():
-                self.ended_at, self.error_code, self.error = at, "step-timed-out", "there was no answer in time"
+                self.ended_at, self.error_code, self.error = at, "step-timed-out", NO_REPLY
             case _:
                 pass
 
 
 def customer_of(history: History) -> str | None:
-    """The customer whose order a run is for."""
+    """The id of the customer whose order the run fulfills; None for a guest or a run that has not started."""
     run = FULFILLMENT.fold(event for _, event in history)
     return None if isinstance(run, NotStarted) else getattr(run.progress.facts, "customer_id", None)
 
 
 def history_of(order_id: str, history: History) -> Fulfillment:
     """The run of an order, as REST answers it."""
-    times: dict[tuple[str, bool], _Times] = {}
+    records: dict[tuple[str, bool], _Record] = {}
     run = FULFILLMENT.initial
     for row, event in history:
         run = FULFILLMENT.evolve(run, event)
         if isinstance(
             event, messages.StepRequest | messages.StepSucceeded | messages.StepFailed | messages.StepTimedOut
         ):
-            times.setdefault((event.step, event.undo), _Times()).note(event, row.time)
+            records.setdefault((event.step, event.undo), _Record()).note(event, row.time)
     shown = Fulfillment(order_id=order_id, status=status_of(run), cause=None, error_code=None, error=None, steps=[])
     if isinstance(run, NotStarted):
         return shown
     outcome = getattr(run, "outcome", None)
     if outcome is not None:
         shown["cause"], shown["error_code"], shown["error"] = outcome.cause, outcome.error_code, outcome.error
-    shown["steps"] = [_step(step.name, run.progress.step(step.name), times) for step in ORDER_SAGA.steps]
+    shown["steps"] = [_step(step.name, run.progress.step(step.name), records) for step in ORDER_SAGA.steps]
     return {**shown, "started_at": history[0][0].time, "updated_at": history[-1][0].time}
 
 
-def _step(name: str, step: StepRun, times: dict[tuple[str, bool], _Times]) -> Step:
+def _step(name: str, step: StepRun, records: dict[tuple[str, bool], _Record]) -> Step:
     undone = step.undoing.attempt > 0
-    doing = _work(step.doing, times.get((name, False), _Times()))
-    if isinstance(step.undoing, Done):
+    doing = _answer(step.doing, records.get((name, False), _Record()))
+    if isinstance(step.undoing, Succeeded):
         doing["status"] = "compensated"
     return {
         "name": name,
         **doing,
-        "compensation": _work(step.undoing, times.get((name, True), _Times())) if undone else None,
+        "compensation": _answer(step.undoing, records.get((name, True), _Record())) if undone else None,
     }
 
 
-def _work(work: Work, times: _Times) -> StepWork:
+def _answer(state: RequestState, records: _Record) -> StepWork:
     return {
-        "status": _WORDS[type(work)],
-        "attempts": work.attempt,
-        "started_at": times.started_at,
-        "ended_at": times.ended_at,
-        "error_code": times.error_code,
-        "error": times.error,
-        "data": times.data,
+        "status": _STATUSES[type(state)],
+        "attempts": state.attempt,
+        "started_at": records.started_at,
+        "ended_at": records.ended_at,
+        "error_code": records.error_code,
+        "error": records.error,
+        "data": records.data,
     }

@@ -10,7 +10,7 @@ from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
-from services.kit.saga.commands import Amend, Answer, Cancel, SagaCommand, Start, TimerFired
+from services.kit.saga.commands import Amend, Cancel, HandleReply, HandleTimer, SagaCommand, Start
 from services.kit.saga.messages import StepReply
 
 __all__ = ["reactions"]
@@ -35,10 +35,10 @@ def reactions(handler: CommandHandler) -> Reactions:
         await tell(order.order_id, command, received)
 
     async def replied(reply: StepReply, received: Received) -> None:
-        await tell(reply.saga_id, Answer(at=received.now, jitter=_jitter(), reply=reply), received)
+        await tell(reply.saga_id, HandleReply(at=received.now, jitter=_jitter(), reply=reply), received)
 
     async def fired(timer: StepTimer, received: Received) -> None:
-        await tell(timer.saga_id, TimerFired(at=received.now, jitter=_jitter(), timer=timer), received)
+        await tell(timer.saga_id, HandleTimer(at=received.now, jitter=_jitter(), timer=timer), received)
 
     handled = Reactions()
     handled.on(OrderCreated, created)

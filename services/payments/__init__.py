@@ -1,1 +1,1 @@
-"""Payments: money held, taken, let go and given back, through a provider behind a port."""
+"""Payments: authorizes, captures, voids and refunds through a payment provider behind a port."""

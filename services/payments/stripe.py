@@ -1,7 +1,7 @@
-"""A Provider on Stripe's HTTP API: one PaymentIntent for each order, held first and captured later.
+"""A Provider that calls Stripe's HTTP API: one PaymentIntent for each order, authorized first and captured later.
 
-Our key is Stripe's Idempotency-Key, so a call that is repeated happens once (docs.stripe.com/api/idempotent_requests);
-Stripe keeps the answer to a key, a failure of its own included.
+The key of a call is sent as Idempotency-Key, so a repeated call happens once (docs.stripe.com/api/idempotent_requests).
+Stripe stores the response to a key, also if it is a failure of Stripe's own.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ API_URL = "https://api.stripe.com"
 API_VERSION = "2024-06-20"
 STRIPE = Policy(name="stripe", timeout_seconds=15.0)
 IDLE_SECONDS = 5.0
-"""How long a connection is kept for the next call."""
+"""How long an idle connection is kept open."""
 DETAIL_CHARS_MAX = 200
 
 ZERO_DECIMAL = frozenset(
     {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
 )
 THREE_DECIMAL = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
-"""Currencies that Stripe does not count in hundredths (docs.stripe.com/currencies)."""
+"""Currencies whose minor unit is not a hundredth at Stripe (docs.stripe.com/currencies)."""
 NOTHING = Money(amount=Decimal(0), currency="XXX")
 
 Answer = Mapping[str, Any]
 
 
 def minor_units(amount: Money) -> int:
-    """The amount as Stripe counts it; ValueError if it is no whole number of minor units."""
+    """The amount in minor units of its currency; ValueError if that is not a whole number."""
     units = amount.amount.scaleb(_decimals(amount.currency))
     if units != units.to_integral_value():
         raise ValueError(f"{amount.amount} {amount.currency} is no whole number of minor units")
@@ -49,7 +49,7 @@ def minor_units(amount: Money) -> int:
 
 
 def of_minor_units(units: int, currency: str) -> Money:
-    """What Stripe counts, as money."""
+    """Minor units as money."""
     upper = currency.upper()
     return Money(amount=Decimal(units).scaleb(-_decimals(upper)), currency=upper)
 
@@ -68,7 +68,7 @@ class Stripe:
         self._client: httpx.AsyncClient | None = None
 
     async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> ProviderResult | Failure:
-        """Hold money on the card behind the token."""
+        """Hold the amount on the card behind the token."""
         try:
             units = minor_units(amount)
         except ValueError as error:
@@ -80,7 +80,7 @@ class Stripe:
             "payment_method_types[]": "card",
             "capture_method": "manual",
             "confirm": "true",
-            "error_on_requires_action": "true",  # nobody is there to answer a challenge
+            "error_on_requires_action": "true",  # the customer is not present to answer a challenge
             "metadata[order_id]": key.partition(":")[0],
         }
         intent = await self._ask("POST", "/v1/payment_intents", form, key)
@@ -91,11 +91,11 @@ class Stripe:
         return ProviderResult(str(intent["id"]), amount)
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
-        """Take what is held, all of it or less."""
+        """Charge the amount, or less than what is held."""
         form = {"amount_to_capture": str(minor_units(amount))}
         intent = await self._ask("POST", f"/v1/payment_intents/{transaction_id}/capture", form, key)
         if isinstance(intent, Failure) and intent.code == UNEXPECTED_STATE:
-            intent = await self._look(transaction_id)  # taken by an answer that was lost, or let go
+            intent = await self._look(transaction_id)  # captured by a call whose response was lost, or voided
             if not isinstance(intent, Failure) and intent["status"] != "succeeded":
                 return Failure("nothing-held", f"the payment is {intent['status']}", transient=False)
         if isinstance(intent, Failure):
@@ -103,7 +103,7 @@ class Stripe:
         return ProviderResult(transaction_id, of_minor_units(int(intent["amount_received"]), str(intent["currency"])))
 
     async def void(self, key: str, transaction_id: str) -> ProviderResult | Failure:
-        """Let go of what is held, if anything; what was taken cannot be let go."""
+        """Void the authorization, if there is one; a captured payment has to be refunded instead."""
         if not transaction_id:
             return ProviderResult("", NOTHING)
         form = {"cancellation_reason": "abandoned"}
@@ -111,17 +111,17 @@ class Stripe:
         if isinstance(intent, Failure) and intent.code == UNEXPECTED_STATE:
             intent = await self._look(transaction_id)
             if not isinstance(intent, Failure) and intent["status"] == "succeeded":
-                return Failure("already-captured", "the money was taken: refund it", transient=False)
+                return Failure("already-captured", "the money was captured: refund it instead", transient=False)
         if isinstance(intent, Failure):
             return intent
         return ProviderResult(transaction_id, of_minor_units(int(intent["amount"]), str(intent["currency"])))
 
     async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
-        """Give back so much, or whatever was taken and not yet given back."""
+        """Refund the amount, or (None) what was captured and not refunded yet."""
         intent = await self._look(transaction_id)
         if isinstance(intent, Failure):
             return intent
-        currency, left = str(intent["currency"]), _not_yet_given_back(intent)
+        currency, left = str(intent["currency"]), _not_refunded_yet(intent)
         if left == 0:
             return ProviderResult(transaction_id, of_minor_units(0, currency))
         units = min(minor_units(amount), left) if amount else left
@@ -134,7 +134,7 @@ class Stripe:
         return ProviderResult(transaction_id, of_minor_units(int(refund["amount"]), currency))
 
     async def find(self, order_id: str) -> str:
-        """The PaymentIntent of an order; Stripe's search lags behind by up to a minute, then the webhook tells."""
+        """The PaymentIntent of an order. The search may miss one of the last minute, which the webhook reports."""
         query = f"metadata['order_id']:'{order_id}'"
         found = await self._ask("GET", "/v1/payment_intents/search", {"query": query, "limit": "1"}, "")
         if isinstance(found, Failure):
@@ -142,14 +142,14 @@ class Stripe:
         return str(found["data"][0]["id"]) if found["data"] else ""
 
     async def order_of(self, transaction_id: str) -> str:
-        """The order that a PaymentIntent is for; empty if it is not ours."""
+        """The id of the order of a PaymentIntent; empty if it is of another system."""
         intent = await self._look(transaction_id)
         if isinstance(intent, Failure) and intent.transient:
-            raise Unavailable("provider-away", "the payment cannot be looked at now")
+            raise Unavailable("provider-away", "Stripe cannot be reached: the event is retried later")
         return "" if isinstance(intent, Failure) else str(_member(intent.get("metadata"), "order_id") or "")
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
             self._client = None
@@ -193,31 +193,31 @@ class Stripe:
 
 
 UNEXPECTED_STATE = "payment-intent-unexpected-state"
-OUR_FAULT = frozenset({401, 403})
+KEY_REFUSED = frozenset({401, 403})
 
 
 def _failure(status: int, body: object, retry_after: str) -> CallFailed:
-    """What an answer means that is no success (docs.stripe.com/api/errors)."""
+    """The failure for a response that is not a success (docs.stripe.com/api/errors)."""
     error = _member(body, "error")
     code = _member(error, "decline_code") or _member(error, "code") or _member(error, "type") or status
     code, detail = str(code).replace("_", "-"), str(_member(error, "message") or "")[:DETAIL_CHARS_MAX]
     if status == 402:
         return CallFailed("card-declined", f"the card was declined: {code}", transient=False)
-    if status in OUR_FAULT:  # a key that is wrong is made right by somebody, and what was asked is still wanted
-        return CallFailed("provider-refuses-us", f"Stripe answers {status}: is the key right?", transient=True)
+    if status in KEY_REFUSED:  # an operator can correct the key, so the call is worth a retry
+        return CallFailed("provider-refuses-us", f"Stripe answers {status}: check ZEROCART_STRIPE_KEY", transient=True)
     wait = float(retry_after) if retry_after.isdecimal() else 0.0
     if status in (409, 429) or status >= 500:
         return CallFailed("provider-busy", f"Stripe answers {status}", transient=True, retry_after_seconds=wait)
     return CallFailed(code, detail, transient=False)
 
 
-def _not_yet_given_back(intent: Answer) -> int:
-    given_back = _member(intent.get("latest_charge"), "amount_refunded")
-    return max(int(intent.get("amount_received") or 0) - int(str(given_back or 0)), 0)
+def _not_refunded_yet(intent: Answer) -> int:
+    refunded = _member(intent.get("latest_charge"), "amount_refunded")
+    return max(int(intent.get("amount_received") or 0) - int(str(refunded or 0)), 0)
 
 
 def _member(found: object, name: str) -> object:
-    """A member of what should be a JSON object."""
+    """A member of a JSON object; None if it is absent, or `found` is no object."""
     if not isinstance(found, dict):
         return None
-    return found.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - it came from JSON
+    return found.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - parsed JSON

@@ -1,6 +1,7 @@
-"""What Stripe tells us by itself: signed instead of a token, each event once, nothing believed that is not ours.
+"""Stripe's webhook: verifies the signature of an event, handles it once, and ignores payments of other systems.
 
-Signature: docs.stripe.com/webhooks/signature. A holding of money for an order whose payment is closed is let go.
+Signature: docs.stripe.com/webhooks/signature. An authorization for an order whose payment
+is closed is voided.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from services.payments.stripe import Stripe, of_minor_units
 __all__ = ["TOLERANCE_SECONDS", "routes", "verify"]
 
 TOLERANCE_SECONDS = 300.0
-"""How old an event may be: an older one may be a replay."""
+"""The maximum age of an event: an older one may be a replay."""
 SIGNATURES_MAX = 10
 Signature = Annotated[
     str,
     Header(
         max_length=4096,
-        description="What Stripe makes of the body and a secret.",
+        description="Stripe's signature of the body, with the time.",
         examples=["t=1764072000,v1=5257a869e7"],
     ),
 ]
@@ -48,19 +49,19 @@ ID_CHARS_MAX = 255
 
 
 class Part(BaseModel):
-    """A part of an event; Stripe adds members as it likes."""
+    """A part of an event; members that Stripe adds are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
 
 class Metadata(Part):
-    """What we gave along."""
+    """The metadata that was sent with the PaymentIntent."""
 
     order_id: str = Field(default="", max_length=64, pattern=r"^[!-~]*$")
 
 
 class Thing(Part):
-    """A PaymentIntent, a Charge or a Dispute: what we read of each."""
+    """A PaymentIntent, a Charge or a Dispute: the members that are used of each."""
 
     id: str = Field(max_length=ID_CHARS_MAX)
     payment_intent: str | None = Field(default=None, max_length=ID_CHARS_MAX)
@@ -72,13 +73,13 @@ class Thing(Part):
 
 
 class Data(Part):
-    """What it is about."""
+    """The object of the event."""
 
     object: Thing
 
 
 class Event(Part):
-    """Something that happened at Stripe."""
+    """An event of Stripe."""
 
     id: str = Field(min_length=1, max_length=ID_CHARS_MAX, pattern=r"^[!-~]+$")
     type: str = Field(max_length=ID_CHARS_MAX)
@@ -86,37 +87,39 @@ class Event(Part):
 
 
 def verify(payload: bytes, signature: str, secrets: list[str], now: float) -> None:
-    """Unauthenticated unless one of the secrets signed this payload a moment ago."""
+    """Raise Unauthenticated unless one of the secrets signed this payload in the last TOLERANCE_SECONDS."""
     parts = [part.partition("=") for part in signature.split(",")]
     times = [value for name, _, value in parts if name.strip() == "t"]
     given = [value for name, _, value in parts if name.strip() == "v1"][:SIGNATURES_MAX]
     if len(times) != 1 or not (times[0].isascii() and times[0].isdecimal()) or len(times[0]) > len("9999999999"):
-        raise Unauthenticated("bad-signature", "Stripe-Signature does not say when it was made")
+        raise Unauthenticated("bad-signature", "Stripe-Signature has no single time t")
     signed = b"%s.%s" % (times[0].encode(), payload)
     right = [hmac.new(secret.encode(), signed, sha256).hexdigest() for secret in secrets if secret]
     matches = [hmac.compare_digest(one.encode(), each.encode("utf-8")) for one in right for each in given]
     if not any(matches):
-        raise Unauthenticated("bad-signature", "Stripe-Signature does not fit this body")
+        raise Unauthenticated(
+            "bad-signature", "Stripe-Signature does not match this body: check ZEROCART_STRIPE_WEBHOOK_SECRETS"
+        )
     if abs(now - int(times[0])) > TOLERANCE_SECONDS:
-        raise Unauthenticated("old-signature", "the event was signed too long ago, or in the future")
+        raise Unauthenticated("old-signature", "the event was signed more than 300 seconds ago, or in the future")
 
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """What is needed to hear Stripe."""
+    """Handles events of Stripe."""
 
     handler: CommandHandler
     stripe: Stripe
     secrets: Secret
     now: Callable[[], float] = time.time
 
-    async def hear(self, payload: bytes, signature: str, cause: Cause) -> str:
-        """What came of an event, as a word; Unauthenticated or Invalid if it is none of Stripe's."""
+    async def handle(self, payload: bytes, signature: str, cause: Cause) -> str:
+        """Handle an event and return the label of its metric; Unauthenticated or Invalid if it is not Stripe's."""
         verify(payload, signature, several(self.secrets()), self.now())
         try:
             event = Event.model_validate(json.loads(payload))
         except (ValueError, ValidationError) as error:
-            raise Invalid("bad-event", "this is no event about a payment") from error
+            raise Invalid("bad-event", "the body is not an event about a payment") from error
         return await self._act(event, cause)
 
     async def _act(self, event: Event, cause: Cause) -> str:
@@ -143,18 +146,18 @@ class Webhook:
         return "recorded" if outcome.events else "known"
 
     async def _held(self, order_id: str, thing: Thing) -> str:
-        """Let go of money whose holding was given up before we heard that it had worked."""
+        """Void an authorization that turned up after the payment was closed."""
         payment = await self.handler.reload(PAYMENT, order_id)
         if accepts_money(payment.state):
             return "expected"
         done = await self.stripe.void(f"{order_id}:void-found", thing.id)
         if isinstance(done, Failure) and done.transient:
-            raise Unavailable("provider-away", "the money could not be let go now")
-        log("money was held for a closed payment: let go", level=logging.WARNING, order_id=order_id)
+            raise Unavailable("provider-away", "Stripe cannot be reached: the event is retried later")
+        log("voided an authorization of a closed payment", level=logging.WARNING, order_id=order_id)
         return "let go"
 
     async def _order_of(self, thing: Thing) -> str:
-        """A dispute does not carry our metadata: the PaymentIntent does."""
+        """The order of a dispute: only its PaymentIntent has the metadata."""
         return await self.stripe.order_of(thing.payment_intent) if thing.payment_intent else ""
 
 
@@ -185,6 +188,6 @@ async def hear_stripe(
     Records a refund, a dispute or the release of a payment that happened at Stripe. Refused if the signature is not
     Stripe's, or is older than a few minutes; Stripe then sends the event again.
     """
-    outcome = await webhook.hear(await request.body(), stripe_signature, cause)
+    outcome = await webhook.handle(await request.body(), stripe_signature, cause)
     METRICS.count("webhooks", outcome=outcome.replace(" ", "-"))
     return Response(status_code=204)

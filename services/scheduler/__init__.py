@@ -1,1 +1,1 @@
-"""Scheduler: durable delayed messages. Nothing sleeps in zerocart; who wants something later asks here."""
+"""Scheduler: publishes a message at a later time, so that no other service has to stay awake for it."""

@@ -1,8 +1,7 @@
-"""The port to what wakes the scheduler, and a PingSource aimed at the next minute in which something is due.
+"""The port to the clock that wakes the scheduler, and a PingSource that is set to the next minute with a due timer.
 
-It speaks once an hour whatever happens: at the minute that is due, or at a safety tick. So a tick that is lost, or a
-schedule that somebody set back (an upgrade, a rollback), makes a timer late by an hour at most. The local cluster
-offers the same API.
+The PingSource sends a tick every hour: in the minute in which a timer is due, or else at a safety minute. So if a tick
+is lost, or an upgrade resets the schedule, a timer is late by an hour at most. The local cluster has the same API.
 """
 
 from __future__ import annotations
@@ -27,36 +26,41 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class Clock(Protocol):
-    """Wakes the scheduler."""
+    """Sends the scheduler a tick, which wakes it."""
 
     async def aim(self, due: datetime | None) -> None:
-        """Wake it at the first full minute at or after `due`, or at the next tick before that."""
+        """Send a tick in the first full minute at or after `due`; an hourly tick may come before that."""
         ...
 
 
 class NoClock:
-    """Nobody wakes the scheduler but its messages and the schedule as deployed."""
+    """A clock that is not set: only messages and the deployed schedule wake the scheduler."""
 
     async def aim(self, due: datetime | None) -> None:
-        """Nothing to aim."""
+        """Do nothing."""
 
 
 class PingSourceClock:
-    """Aims a PingSource through the Kubernetes API (a merge patch of `spec.schedule`), when its minute changes."""
+    """Sets `spec.schedule` of a PingSource by a merge patch through the Kubernetes API, when its minute changes."""
 
     def __init__(self, api_url: str, namespace: str, name: str) -> None:
         self._url = f"{api_url.rstrip('/')}/apis/sources.knative.dev/v1/namespaces/{namespace}/pingsources/{name}"
         self._aimed: str | None = None
 
     async def aim(self, due: datetime | None) -> None:
-        """Wake the scheduler in that minute; a failure is logged, and the tick that was aimed before still comes."""
+        """Set the schedule. A failure is logged, and the ticks of the old schedule still come."""
         schedule = schedule_for(due, datetime.now(UTC))
         if schedule == self._aimed:
             return
         try:
             await asyncio.to_thread(self._patch, schedule)
         except OSError as error:
-            log("clock not aimed", level=logging.WARNING, cause=type(error).__name__, schedule=schedule)
+            log(
+                "PingSource not set: the old schedule stays",
+                level=logging.WARNING,
+                cause=type(error).__name__,
+                schedule=schedule,
+            )
             return
         self._aimed = schedule
 
@@ -74,7 +78,7 @@ class PingSourceClock:
 
 
 def schedule_for(due: datetime | None, now: datetime) -> str:
-    """The cron line that speaks every hour, in the first full minute at or after `due` if that is within the hour."""
+    """The cron schedule of an hourly tick, in the first full minute at or after `due` if that is within the hour."""
     if due is None:
         return SAFETY_SCHEDULE
     minute = due.astimezone(UTC)

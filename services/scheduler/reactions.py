@@ -1,4 +1,4 @@
-"""What the scheduler does about what it hears: keep timers, say what is due, aim the clock at what is next."""
+"""How the scheduler reacts to messages: it stores timers, publishes due ones, and sets the clock to the next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.scheduler.timers import Timers
 __all__ = ["ALARM_WITHIN", "Alarm", "reactions"]
 
 ALARM_WITHIN = timedelta(seconds=90)
-"""A timer due so soon is also said by the process that is awake, without waiting for the clock's next minute."""
+"""A timer that is due within this time is published by this process, without waiting for the next tick."""
 LOOK_AGAIN = timedelta(minutes=6)
 """When the next check of a service is possible, whoever began the last one."""
 TOO_LATE_TO_AIM = timedelta(seconds=1)
@@ -30,7 +30,7 @@ def utc_now() -> datetime:
 
 
 class Alarm:
-    """Says what is due soon while this process happens to be awake; the clock does it if it is not."""
+    """Publishes timers that are due soon while this process is awake; a tick of the clock publishes the others."""
 
     def __init__(self, timers: Timers, clock: Clock, now: Callable[[], datetime] = utc_now) -> None:
         self._timers = timers
@@ -40,19 +40,19 @@ class Alarm:
         self._waiting: asyncio.Task[None] | None = None
 
     async def notice(self, due: datetime, now: datetime) -> None:
-        """Something is due at `due`; what is due first may be what a process before this one was told."""
+        """Take a new timer into account. An earlier timer may be in the table, stored by another process."""
         if self._next is not None and self._next <= due and self._next > now:
             return
         await self._set(await self._timers.next_due(), now)
 
     async def look(self, now: datetime, at_latest: datetime | None = None) -> None:
-        """Say what is due, and aim at what is next, or at `at_latest` if that is earlier."""
+        """Publish what is due, and set the clock to the next timer, or to `at_latest` if that is earlier."""
         await self._timers.fire(now)
         due = await self._timers.next_due()
         await self._set(min(filter(None, (due, at_latest)), default=None), now)
 
     def stop(self) -> None:
-        """Leave the rest to the clock."""
+        """Leave the next timers to the clock."""
         if self._waiting is not None:
             self._waiting.cancel()
 
@@ -69,7 +69,11 @@ class Alarm:
         try:
             await self.look(self._now())
         except Unavailable as error:
-            log("alarm put off to the next tick", level=logging.WARNING, code=error.code)
+            log(
+                "due timers not published: the next tick retries",
+                level=logging.WARNING,
+                code=error.code,
+            )
 
 
 def reactions(
@@ -90,7 +94,7 @@ def reactions(
 
     async def tick(_: Tick, heard: Received) -> None:
         if others is not None and (rows := await others.drain()):
-            log("published what others left", rows=rows)
+            log("published the outboxes of other services", rows=rows)
         await timers.forget(heard.now)
         behind = await wake_others()
         await alarm.look(heard.now, heard.now + LOOK_AGAIN if behind else None)

@@ -1,4 +1,4 @@
-"""The table of timers: asked for, cancelled, and said when due, each once."""
+"""The table of timers: each is stored, may be cancelled, and is published once when it is due."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ __all__ = ["CANCELLED_KEPT", "FIRE_BATCH_MAX", "Timers"]
 
 FIRE_BATCH_MAX = 200
 CANCELLED_KEPT = timedelta(days=2)
-"""How long a cancellation waits for a request that it overtook."""
+"""How long a cancellation is stored, as it may arrive before its timer."""
 
-ASK = """
+STORE = """
     INSERT INTO timers (timer_id, due_at, type, key, data, meta) VALUES ($1, $2, $3, $4, $5, $6)
     ON CONFLICT (timer_id) DO NOTHING
 """
@@ -33,20 +33,20 @@ DUE = """
     SELECT timer_id, due_at, type, data, meta FROM timers WHERE NOT cancelled AND due_at <= $1
     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
 """
-SAID = "DELETE FROM timers WHERE timer_id = ANY($1::text[])"
-FORGET = "DELETE FROM timers WHERE cancelled AND due_at <= $1"
+DELETE = "DELETE FROM timers WHERE timer_id = ANY($1::text[])"
+DELETE_CANCELLED = "DELETE FROM timers WHERE cancelled AND due_at <= $1"
 NEXT = "SELECT min(due_at) AS due_at FROM timers WHERE NOT cancelled"
 
 
 class Timers:
-    """What is to be said, and when."""
+    """The timers in Postgres."""
 
     def __init__(self, handler: CommandHandler) -> None:
         self._handler = handler
         self._store = handler.store
 
     async def ask(self, timer: TimerRequested, cause: Cause) -> None:
-        """Keep a timer; one that was asked for, or cancelled, before stays as it is."""
+        """Store a timer, unless it is stored or cancelled already."""
         meta = {
             "subject": timer.timer_key,
             "partitionkey": timer.timer_key,
@@ -56,29 +56,29 @@ class Timers:
             **(cause.principal.attributes() if cause.principal else {}),
         }
         data = json.dumps(timer.message)
-        async with self._store.transaction() as unit:
-            await unit.execute(
-                ASK, timer.timer_id, timer.due_at, timer.message_type, timer.timer_key, data, json.dumps(meta)
+        async with self._store.transaction() as transaction:
+            await transaction.execute(
+                STORE, timer.timer_id, timer.due_at, timer.message_type, timer.timer_key, data, json.dumps(meta)
             )
 
     async def cancel(self, timer: TimerCancelled, now: datetime) -> None:
-        """Do not say it, even if the request is still on its way."""
-        async with self._store.transaction() as unit:
-            await unit.execute(CANCEL, timer.timer_id, now + CANCELLED_KEPT, timer.timer_key)
+        """Cancel a timer, also one that has not arrived yet."""
+        async with self._store.transaction() as transaction:
+            await transaction.execute(CANCEL, timer.timer_id, now + CANCELLED_KEPT, timer.timer_key)
 
     async def fire(self, now: datetime) -> int:
-        """Say what is due; how many were."""
+        """Publish what is due; returns how many timers were."""
         total = 0
-        while said := await self._fire_some(now):
-            total += said
+        while published := await self._fire_some(now):
+            total += published
         if total:
             METRICS.count("timers_fired", total)
         return total
 
     async def _fire_some(self, now: datetime) -> int:
         done: list[tuple[str, NewEvent, Appended]] = []
-        async with self._store.transaction() as unit:
-            due = await unit.fetch(DUE, now, FIRE_BATCH_MAX)
+        async with self._store.transaction() as transaction:
+            due = await transaction.fetch(DUE, now, FIRE_BATCH_MAX)
             if not due:
                 return 0
             appends = [
@@ -90,23 +90,23 @@ class Timers:
                 )
                 for row in due
             ]
-            for append, result in zip(appends, await unit.append(*appends), strict=True):
-                if isinstance(result, Appended):  # otherwise it was said before, and is only to be forgotten
+            for append, result in zip(appends, await transaction.append(*appends), strict=True):
+                if isinstance(result, Appended):  # otherwise it was published before: only delete it
                     done.append((append.stream, append.events[0], result))
-            await unit.execute(SAID, [row["timer_id"] for row in due])
+            await transaction.execute(DELETE, [row["timer_id"] for row in due])
         for stream, event, result in done:
             events = record(self._handler.service, stream, [event], result)
             await self._handler.publish(events, result, Cause(now, source_of("scheduler")))
         return len(due)
 
     async def forget(self, now: datetime) -> None:
-        """Drop cancellations whose request can no longer come."""
-        async with self._store.transaction() as unit:
-            await unit.execute(FORGET, now)
+        """Delete cancellations whose timer can no longer arrive."""
+        async with self._store.transaction() as transaction:
+            await transaction.execute(DELETE_CANCELLED, now)
 
     async def next_due(self) -> datetime | None:
-        """When the next timer is due, if there is any."""
-        async with self._store.transaction() as unit:
-            (row,) = await unit.fetch(NEXT)
+        """When the next timer is due; None if there is none."""
+        async with self._store.transaction() as transaction:
+            (row,) = await transaction.fetch(NEXT)
         due_at = row["due_at"]
         return due_at if isinstance(due_at, datetime) else None

@@ -1,1 +1,1 @@
-"""Shipping: parcels planned, handed to a carrier, taken back, and where they are."""
+"""Shipping: plans parcels, orders and cancels their transport through a carrier behind a port, and tracks them."""

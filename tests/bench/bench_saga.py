@@ -28,7 +28,7 @@ from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import EventStore, Mark, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
-from services.kit.saga.commands import Answer, SagaCommand, Start
+from services.kit.saga.commands import HandleReply, SagaCommand, Start
 from services.kit.saga.interpreter import saga_decider
 from services.kit.saga.messages import StepReply
 from services.kit.saga.run import Completed, Run
@@ -59,7 +59,7 @@ def four_steps() -> Decider[SagaCommand, Run]:
 def commands(saga_id: str) -> Sequence[SagaCommand]:
     """Everything one run is told."""
     facts = FACTS.model_copy(update={"saga_id": saga_id})
-    answers = (Answer(at=EPOCH, jitter=0.0, reply=StepReply(saga_id=saga_id, step=name)) for name in NAMES)
+    answers = (HandleReply(at=EPOCH, jitter=0.0, reply=StepReply(saga_id=saga_id, step=name)) for name in NAMES)
     return (Start(at=EPOCH, jitter=0.0, facts=facts), *answers)
 
 

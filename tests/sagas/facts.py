@@ -1,4 +1,4 @@
-"""The order that is fulfilled in these tests, and short names for times."""
+"""The order that these tests fulfill, commands to its run, and helpers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from services.contracts.fulfillment import RunStarted
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Message
-from services.kit.saga.commands import Cancel, Nudge, Resume, SagaCommand, Start
+from services.kit.saga.commands import Cancel, Resume, RetryOverdue, SagaCommand, Start
 from services.kit.saga.run import Run
 from services.kit.saga.table import Saga
-from services.kit.testing import EPOCH, Receivers, SagaSimulator
+from services.kit.testing import EPOCH, Participants, SagaSimulator
 
 ORDER_ID = "ord_1"
 FACTS = RunStarted.model_validate_json(
@@ -31,7 +31,7 @@ FACTS = RunStarted.model_validate_json(
 START = Start(at=EPOCH, jitter=0.0, facts=FACTS)
 CANCEL = Cancel(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, reason="changed my mind")
 RESUME = Resume(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, by="ops")
-NUDGE = Nudge(at=EPOCH, jitter=0.0, saga_id=ORDER_ID)
+RETRY_OVERDUE = RetryOverdue(at=EPOCH, jitter=0.0, saga_id=ORDER_ID)
 STEPS = [step.name for step in ORDER_SAGA.steps]
 
 
@@ -40,17 +40,17 @@ def seconds(number: float) -> timedelta:
 
 
 def simulate(
-    receivers: Receivers, first: Iterable[SagaCommand] = (), saga: Saga[RunStarted] = ORDER_SAGA
+    participants: Participants, first: Iterable[SagaCommand] = (), saga: Saga[RunStarted] = ORDER_SAGA
 ) -> SagaSimulator[RunStarted]:
-    """A simulator whose run is told to start at once, but after what is told `first`."""
-    simulator = SagaSimulator(saga, receivers)
+    """A simulator whose run gets the commands `first` and then the start."""
+    simulator = SagaSimulator(saga, participants)
     for command in (*first, START):
-        simulator.tell(command)
+        simulator.send(command)
     return simulator
 
 
 def decided(command: SagaCommand, run: Run) -> list[Message]:
-    """What a run says to a command that it does not reject."""
+    """The events of a command that the run does not reject."""
     decision = FULFILLMENT.decide(command, run)
     assert not isinstance(decision, Rejected)
     return list(decision)

@@ -1,4 +1,4 @@
-"""Every step of the table, failed in every way, at every place: a loop, so that a new row is tested by being there."""
+"""Every step of the table, failed in every way. The tests loop over the table, so they cover a new row too."""
 
 from __future__ import annotations
 
@@ -7,116 +7,116 @@ import pytest
 from services.contracts.fulfillment import RunStarted
 from services.contracts.scheduler import TimerCancelled, TimerRequested
 from services.fulfillment.saga import ORDER_SAGA
-from services.kit.saga.commands import Answer
+from services.kit.saga.commands import HandleReply
 from services.kit.saga.messages import RunCompensated, StepReply, StepRequest
 from services.kit.saga.run import Compensated, Completed, Failed, Stuck
-from services.kit.testing import EPOCH, Act, Receivers, SagaSimulator
+from services.kit.testing import EPOCH, Handling, Participants, SagaSimulator
 from tests.sagas.facts import CANCEL, ORDER_ID, RESUME, STEPS, seconds, simulate
 
-FAIL, REFUSE, IGNORE, LOST = Act("fail"), Act("refuse"), Act("ignore"), Act(answers=())
-AFTER_ALL = seconds(3_600)
+FAIL, REFUSE, IGNORE, LOST = Handling("fail"), Handling("refuse"), Handling("ignore"), Handling(replies=())
+AFTER_THE_END = seconds(3_600)
 LAST_ATTEMPT = {step.name: step.attempts_max for step in ORDER_SAGA.steps}
 LAST_UNDO = {step.name: step.undo_attempts_max for step in ORDER_SAGA.steps}
 every_step = pytest.mark.parametrize("step", STEPS)
 
 
-def play(script: dict[str, Act]) -> SagaSimulator[RunStarted]:
-    simulator = simulate(Receivers.scripted(script))
-    simulator.play()
+def run(script: dict[str, Handling]) -> SagaSimulator[RunStarted]:
+    simulator = simulate(Participants.scripted(script))
+    simulator.run_to_end()
     return simulator
 
 
 def assert_nothing_left(simulator: SagaSimulator[RunStarted]) -> None:
-    assert simulator.receivers.done == set()
+    assert simulator.participants.done == set()
     assert isinstance(simulator.run, Compensated | Failed)
-    assert_quiet_after_the_end(simulator)
+    assert_no_timer_fires_after_the_end(simulator)
 
 
 def assert_all_done(simulator: SagaSimulator[RunStarted]) -> None:
     assert isinstance(simulator.run, Completed)
-    assert simulator.receivers.done == set(STEPS)
-    assert simulator.receivers.undone == []
+    assert simulator.participants.done == set(STEPS)
+    assert simulator.participants.undone == []
     assert not any(isinstance(event, StepRequest) and event.undo for event in simulator.history)
-    assert_quiet_after_the_end(simulator)
+    assert_no_timer_fires_after_the_end(simulator)
 
 
-def assert_quiet_after_the_end(simulator: SagaSimulator[RunStarted]) -> None:
+def assert_no_timer_fires_after_the_end(simulator: SagaSimulator[RunStarted]) -> None:
     (end, *_) = [n for n, line in reversed(list(enumerate(simulator.trace))) if "RUN " in line]
-    assert not any("timer fires" in line for line in simulator.trace[end:])
+    assert not any(" s  timer: " in line for line in simulator.trace[end:])
 
 
-def undos_asked(simulator: SagaSimulator[RunStarted], step: str) -> int:
+def undos_requested(simulator: SagaSimulator[RunStarted], step: str) -> int:
     return sum(isinstance(e, StepRequest) and e.undo and e.step == step for e in simulator.history)
 
 
-def test_a_run_without_trouble_costs_one_timer() -> None:
-    simulator = play({})
+def test_run_without_trouble_costs_one_timer() -> None:
+    simulator = run({})
     assert_all_done(simulator)
     assert sum(isinstance(event, TimerRequested) for event in simulator.history) == 1
     assert sum(isinstance(event, TimerCancelled) for event in simulator.history) == 1
 
 
 @every_step
-def test_refused(step: str) -> None:
-    simulator = play({f"{step} #1": REFUSE})
+def test_refused_step_is_not_undone_and_the_others_are(step: str) -> None:
+    simulator = run({f"{step} #1": REFUSE})
     assert_nothing_left(simulator)
-    assert undos_asked(simulator, step) == 0  # a refusal of the only attempt is certain
+    assert undos_requested(simulator, step) == 0  # a refusal of the only attempt is certain
 
 
 @every_step
-def test_fails_once(step: str) -> None:
-    assert_all_done(play({f"{step} #1": FAIL}))
+def test_step_that_fails_once_is_retried(step: str) -> None:
+    assert_all_done(run({f"{step} #1": FAIL}))
 
 
 @every_step
-def test_fails_until_it_is_given_up(step: str) -> None:
-    simulator = play({f"{step} #{n}": FAIL for n in range(1, LAST_ATTEMPT[step] + 1)})
+def test_step_that_fails_every_attempt_is_undone(step: str) -> None:
+    simulator = run({f"{step} #{n}": FAIL for n in range(1, LAST_ATTEMPT[step] + 1)})
     assert_nothing_left(simulator)
-    assert undos_asked(simulator, step) == 1  # it may have been done all the same
+    assert undos_requested(simulator, step) == 1  # it may have been done all the same
 
 
 @every_step
-def test_fails_although_it_was_done(step: str) -> None:
-    simulator = play({f"{step} #{n}": Act("doubt") for n in range(1, LAST_ATTEMPT[step] + 1)})
+def test_step_that_was_done_and_reported_failed_is_undone(step: str) -> None:
+    simulator = run({f"{step} #{n}": Handling("doubt") for n in range(1, LAST_ATTEMPT[step] + 1)})
     assert_nothing_left(simulator)
-    assert step in simulator.receivers.undone
+    assert step in simulator.participants.undone
 
 
 @every_step
-def test_refused_after_an_attempt_that_was_done_and_not_answered(step: str) -> None:
-    simulator = simulate(Receivers.scripted({f"{step} #1": LOST, f"{step} #2": LOST}))
+def test_refusal_after_a_lost_reply_still_undoes_the_step(step: str) -> None:
+    simulator = simulate(Participants.scripted({f"{step} #1": LOST, f"{step} #2": LOST}))
     refusal = StepReply(saga_id=ORDER_ID, step=step, attempt=2, success=False, error_code="no", error="no")
-    simulator.tell(Answer(at=EPOCH, jitter=0.0, reply=refusal), 1.5 * ORDER_SAGA.by_name[step].deadline)
-    simulator.play()
+    simulator.send(HandleReply(at=EPOCH, jitter=0.0, reply=refusal), 1.5 * ORDER_SAGA.by_name[step].deadline)
+    simulator.run_to_end()
     assert_nothing_left(simulator)
 
 
 @every_step
-@pytest.mark.parametrize("act", [IGNORE, LOST], ids=["not done", "done"])
-def test_not_answered_once(step: str, act: Act) -> None:
-    assert_all_done(play({f"{step} #1": act}))
+@pytest.mark.parametrize("handling", [IGNORE, LOST], ids=["not done", "done"])
+def test_step_without_a_reply_is_requested_again(step: str, handling: Handling) -> None:
+    assert_all_done(run({f"{step} #1": handling}))
 
 
 @every_step
-@pytest.mark.parametrize("act", [IGNORE, LOST], ids=["not done", "done"])
-def test_never_answered(step: str, act: Act) -> None:
-    simulator = play({f"{step} #{n}": act for n in range(1, LAST_ATTEMPT[step] + 1)})
+@pytest.mark.parametrize("handling", [IGNORE, LOST], ids=["not done", "done"])
+def test_step_that_never_gets_a_reply_is_undone(step: str, handling: Handling) -> None:
+    simulator = run({f"{step} #{n}": handling for n in range(1, LAST_ATTEMPT[step] + 1)})
     assert_nothing_left(simulator)
-    assert undos_asked(simulator, step) == 1
+    assert undos_requested(simulator, step) == 1
 
 
 @every_step
-def test_answered_many_times(step: str) -> None:
-    thrice = Act(answers=(seconds(0.01), seconds(0.011), seconds(500)))
-    assert_all_done(play({f"{step} #1": thrice}))
+def test_repeated_replies_count_once(step: str) -> None:
+    thrice = Handling(replies=(seconds(0.01), seconds(0.011), seconds(500)))
+    assert_all_done(run({f"{step} #1": thrice}))
 
 
 @every_step
 @pytest.mark.parametrize("late", [130.0, 400.0, 5_000.0])
-def test_answered_late(step: str, late: float) -> None:
-    """Before another attempt is answered, while it is undone, long after the end."""
-    script = {f"{step} #{n}": Act(answers=(seconds(late),)) for n in range(1, LAST_ATTEMPT[step] + 1)}
-    simulator = play(script)
+def test_late_replies(step: str, late: float) -> None:
+    """The reply arrives before that of another attempt, during the undo, or long after the end."""
+    script = {f"{step} #{n}": Handling(replies=(seconds(late),)) for n in range(1, LAST_ATTEMPT[step] + 1)}
+    simulator = run(script)
     if isinstance(simulator.run, Completed):
         assert_all_done(simulator)
     else:
@@ -124,125 +124,124 @@ def test_answered_late(step: str, late: float) -> None:
 
 
 @every_step
-def test_done_only_after_it_was_asked_to_be_undone(step: str) -> None:
-    """The request is overtaken by its undo: the receiver has closed the step and refuses it."""
-    simulator = simulate(Receivers.scripted({f"{step} #1": Act(delay=seconds(60))}))
-    simulator.tell(CANCEL, seconds(10))
-    simulator.play()
+def test_request_overtaken_by_its_undo_is_refused(step: str) -> None:
+    simulator = simulate(Participants.scripted({f"{step} #1": Handling(delay=seconds(60))}))
+    simulator.send(CANCEL, seconds(10))
+    simulator.run_to_end()
     assert_nothing_left(simulator)
-    assert step not in simulator.receivers.ever_done
+    assert step not in simulator.participants.ever_done
 
 
 @every_step
 def test_success_after_the_undo_was_answered_is_undone_again(step: str) -> None:
-    simulator = simulate(Receivers.scripted({f"{step} #1": Act(answers=(seconds(60),))}))
-    simulator.tell(CANCEL, seconds(10))
-    simulator.play()
+    simulator = simulate(Participants.scripted({f"{step} #1": Handling(replies=(seconds(60),))}))
+    simulator.send(CANCEL, seconds(10))
+    simulator.run_to_end()
     assert_nothing_left(simulator)
-    assert undos_asked(simulator, step) == 2
+    assert undos_requested(simulator, step) == 2
     assert sum(isinstance(event, RunCompensated) for event in simulator.history) == 2
 
 
 @every_step
-def test_undone_twice(step: str) -> None:
-    script = {f"undo {step} #1": Act(answers=(seconds(0.01), seconds(0.02), seconds(700)))}
-    simulator = simulate(Receivers.scripted(script))
-    simulator.tell(CANCEL, AFTER_ALL)
-    simulator.play()
+def test_repeated_replies_to_an_undo_count_once(step: str) -> None:
+    script = {f"undo {step} #1": Handling(replies=(seconds(0.01), seconds(0.02), seconds(700)))}
+    simulator = simulate(Participants.scripted(script))
+    simulator.send(CANCEL, AFTER_THE_END)
+    simulator.run_to_end()
     assert_nothing_left(simulator)
-    assert undos_asked(simulator, step) == 1
+    assert undos_requested(simulator, step) == 1
 
 
 @every_step
-@pytest.mark.parametrize("act", [FAIL, IGNORE, LOST], ids=["fails", "not done", "done"])
-def test_undo_goes_wrong_once(step: str, act: Act) -> None:
-    simulator = simulate(Receivers.scripted({f"undo {step} #1": act}))
-    simulator.tell(CANCEL, AFTER_ALL)
-    simulator.play()
+@pytest.mark.parametrize("handling", [FAIL, IGNORE, LOST], ids=["fails", "not done", "done"])
+def test_undo_that_fails_once_is_retried(step: str, handling: Handling) -> None:
+    simulator = simulate(Participants.scripted({f"undo {step} #1": handling}))
+    simulator.send(CANCEL, AFTER_THE_END)
+    simulator.run_to_end()
     assert_nothing_left(simulator)
-    assert undos_asked(simulator, step) == 2
+    assert undos_requested(simulator, step) == 2
 
 
 @every_step
-@pytest.mark.parametrize("act", [FAIL, IGNORE, LOST, REFUSE], ids=["fails", "not done", "done", "refused"])
-def test_undo_goes_wrong_until_stuck_and_is_resumed(step: str, act: Act) -> None:
-    attempts = 1 if act is REFUSE else LAST_UNDO[step]
-    simulator = simulate(Receivers.scripted({f"undo {step} #{n}": act for n in range(1, attempts + 1)}))
-    simulator.tell(CANCEL, AFTER_ALL)
-    stuck = simulator.play()
+@pytest.mark.parametrize("handling", [FAIL, IGNORE, LOST, REFUSE], ids=["fails", "not done", "done", "refused"])
+def test_run_is_stuck_after_the_last_failed_undo_until_it_is_resumed(step: str, handling: Handling) -> None:
+    attempts = 1 if handling is REFUSE else LAST_UNDO[step]
+    simulator = simulate(Participants.scripted({f"undo {step} #{n}": handling for n in range(1, attempts + 1)}))
+    simulator.send(CANCEL, AFTER_THE_END)
+    stuck = simulator.run_to_end()
     assert isinstance(stuck, Stuck)
     assert stuck.steps == {step}
     before = {name for name in STEPS if STEPS.index(name) < STEPS.index(step) and len(ORDER_SAGA.by_name[step].after)}
-    assert before <= simulator.receivers.done, "nothing is undone before what comes after it"
-    simulator.tell(RESUME)
-    simulator.play()
+    assert before <= simulator.participants.done, "no step is undone before a later one"
+    simulator.send(RESUME)
+    simulator.run_to_end()
     assert_nothing_left(simulator)
 
 
 @every_step
-def test_a_resumed_run_can_be_stuck_again(step: str) -> None:
-    simulator = simulate(Receivers.scripted({f"undo {step} #1": REFUSE, f"undo {step} #2": REFUSE}))
-    simulator.tell(CANCEL, AFTER_ALL)
-    assert isinstance(simulator.play(), Stuck)
-    simulator.tell(RESUME)
-    assert isinstance(simulator.play(), Stuck)
-    simulator.tell(RESUME)
-    simulator.play()
+def test_resumed_run_can_be_stuck_again(step: str) -> None:
+    simulator = simulate(Participants.scripted({f"undo {step} #1": REFUSE, f"undo {step} #2": REFUSE}))
+    simulator.send(CANCEL, AFTER_THE_END)
+    assert isinstance(simulator.run_to_end(), Stuck)
+    simulator.send(RESUME)
+    assert isinstance(simulator.run_to_end(), Stuck)
+    simulator.send(RESUME)
+    simulator.run_to_end()
     assert_nothing_left(simulator)
 
 
 @pytest.mark.parametrize("millisecond", range(0, 60, 5))
-def test_cancelled_at_every_point(millisecond: int) -> None:
-    simulator = simulate(Receivers.scripted({}))
-    simulator.tell(CANCEL, seconds(millisecond / 1000))
-    simulator.play()
+def test_run_cancelled_at_any_moment_undoes_everything(millisecond: int) -> None:
+    simulator = simulate(Participants.scripted({}))
+    simulator.send(CANCEL, seconds(millisecond / 1000))
+    simulator.run_to_end()
     assert_nothing_left(simulator)
     assert [event.cause for event in simulator.history if isinstance(event, RunCompensated)] == ["cancelled"]
 
 
 @every_step
-@pytest.mark.parametrize("act", [REFUSE, FAIL, IGNORE], ids=["refused", "fails", "silent"])
-def test_cancelled_while_in_trouble(step: str, act: Act) -> None:
-    simulator = simulate(Receivers.scripted({f"{step} #{n}": act for n in range(1, 5)}))
-    simulator.tell(CANCEL, seconds(0.055))
-    simulator.play()
+@pytest.mark.parametrize("handling", [REFUSE, FAIL, IGNORE], ids=["refused", "fails", "silent"])
+def test_cancellation_while_a_step_fails(step: str, handling: Handling) -> None:
+    simulator = simulate(Participants.scripted({f"{step} #{n}": handling for n in range(1, 5)}))
+    simulator.send(CANCEL, seconds(0.055))
+    simulator.run_to_end()
     assert_nothing_left(simulator)
 
 
 @every_step
 def test_a_step_is_undone_after_every_step_that_depends_on_it(step: str) -> None:
-    simulator = simulate(Receivers.scripted({}))
-    simulator.tell(CANCEL, AFTER_ALL)
-    simulator.play()
-    undone = simulator.receivers.undone
+    simulator = simulate(Participants.scripted({}))
+    simulator.send(CANCEL, AFTER_THE_END)
+    simulator.run_to_end()
+    undone = simulator.participants.undone
     assert set(undone) == set(STEPS)
     assert all(undone.index(later) < undone.index(step) for later in ORDER_SAGA.dependents[step])
 
 
 @every_step
-def test_cancelled_while_a_retry_is_pending(step: str) -> None:
-    simulator = simulate(Receivers.scripted({f"{step} #1": FAIL}))
-    simulator.tell(CANCEL, seconds(0.3))
-    simulator.play()
+def test_cancellation_while_a_retry_is_scheduled(step: str) -> None:
+    simulator = simulate(Participants.scripted({f"{step} #1": FAIL}))
+    simulator.send(CANCEL, seconds(0.3))
+    simulator.run_to_end()
     assert_nothing_left(simulator)
 
 
 @every_step
-def test_after_a_resume_an_undo_is_tried_as_often_as_before(step: str) -> None:
+def test_resumed_undo_gets_as_many_attempts_as_before(step: str) -> None:
     attempts = LAST_UNDO[step] + 2
-    simulator = simulate(Receivers.scripted({f"undo {step} #{n}": FAIL for n in range(1, attempts + 1)}))
-    simulator.tell(CANCEL, AFTER_ALL)
-    assert isinstance(simulator.play(), Stuck)
-    simulator.tell(RESUME)
-    simulator.play()
+    simulator = simulate(Participants.scripted({f"undo {step} #{n}": FAIL for n in range(1, attempts + 1)}))
+    simulator.send(CANCEL, AFTER_THE_END)
+    assert isinstance(simulator.run_to_end(), Stuck)
+    simulator.send(RESUME)
+    simulator.run_to_end()
     assert_nothing_left(simulator)
-    assert undos_asked(simulator, step) == attempts + 1
+    assert undos_requested(simulator, step) == attempts + 1
     timers = [event for event in simulator.history if isinstance(event, TimerRequested)]
     assert sum(timer.message["kind"] == "retry" for timer in timers) == attempts - 1  # all but what made it stuck
 
 
 @every_step
 def test_the_deadline_timer_fires_while_only_a_retry_is_pending(step: str) -> None:
-    """A timer that fired in vain must not be taken for one that will still fire."""
+    """The run must not take a timer that fired in vain for one that will still fire."""
     almost = ORDER_SAGA.by_name[step].deadline - seconds(0.1)
-    assert_all_done(play({f"{step} #1": Act("fail", answers=(almost,)), f"{step} #2": IGNORE}))
+    assert_all_done(run({f"{step} #1": Handling("fail", replies=(almost,)), f"{step} #2": IGNORE}))

@@ -1,4 +1,4 @@
-"""Whatever receivers, timers and deaths of the process do: how every run ends, and what it has done by then."""
+"""Whatever participants, timers and deaths of the process do: how every run ends, and what it has done by then."""
 
 from __future__ import annotations
 
@@ -13,104 +13,106 @@ from services.contracts.payments import PaymentCapture
 from services.contracts.scheduler import TimerCancelled, TimerRequested
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.domain.message import Message
-from services.kit.saga.commands import Amend, Answer, SagaCommand, TimerFired
+from services.kit.saga.commands import Amend, HandleReply, HandleTimer, SagaCommand
 from services.kit.saga.messages import StepReply, StepRequest, StepSucceeded, StepTimer
 from services.kit.saga.run import Compensated, Completed, Failed, Run, Stuck
-from services.kit.testing import EPOCH, Act, Receivers, SagaSimulator, assert_idempotent
-from tests.sagas.facts import CANCEL, FACTS, NUDGE, ORDER_ID, RESUME, START, STEPS
+from services.kit.testing import EPOCH, Handling, Participants, SagaSimulator, assert_idempotent
+from tests.sagas.facts import CANCEL, FACTS, ORDER_ID, RESUME, RETRY_OVERDUE, START, STEPS
 
 EXAMPLES = settings(max_examples=200, deadline=None)
 TIMERS_BESIDE_RETRIES_MAX = 1
 
 delays = st.sampled_from([0.0, 0.01, 0.02, 1.0, 70.0, 130.0, 900.0]).map(lambda n: timedelta(seconds=n))
 troubles = st.builds(
-    Act,
+    Handling,
     how=st.sampled_from(["do", "do", "do", "refuse", "fail", "doubt", "ignore"]),
     delay=delays,
-    answers=st.lists(delays, max_size=3).map(tuple),
+    replies=st.lists(delays, max_size=3).map(tuple),
 )
-acts = st.one_of(st.just(Act()), st.just(Act()), st.just(Act()), troubles)
+handlings = st.one_of(st.just(Handling()), st.just(Handling()), st.just(Handling()), troubles)
 AMEND = Amend(at=EPOCH, jitter=0.0, amendment=RunAmended(saga_id=ORDER_ID, facts_version=2, email="new@example.org"))
-interruptions = st.lists(st.tuples(delays, st.sampled_from([CANCEL, AMEND, NUDGE, RESUME, START])), max_size=4)
+interruptions = st.lists(st.tuples(delays, st.sampled_from([CANCEL, AMEND, RETRY_OVERDUE, RESUME, START])), max_size=4)
 
 
 class Watched(SagaSimulator[RunStarted]):
-    """A simulator whose process dies after every decision, and which watches what must hold at each."""
+    """A simulator that crashes after every decision, and checks what must hold after each."""
 
     def _decide(self, command: SagaCommand) -> None:
         before = self.run
         super()._decide(command)
         after = self.run
         self.reload()
-        assert self.run == after, "what is stored is all that a run is"
+        assert self.run == after, "the stored events hold the whole state of a run"
         self._watch(before)
 
     def _watch(self, before: Run) -> None:
         open_timers = {e.timer_id: e for e in self.history if isinstance(e, TimerRequested)}
-        for said in self.history:
-            if isinstance(said, TimerCancelled):
-                open_timers.pop(said.timer_id)
+        for emitted in self.history:
+            if isinstance(emitted, TimerCancelled):
+                open_timers.pop(emitted.timer_id)
         deadlines = [e for e in open_timers.values() if e.message["kind"] == "deadline" and e.due_at > self.now]
         assert len(deadlines) <= TIMERS_BESIDE_RETRIES_MAX
         if isinstance(self.run, Completed | Compensated | Failed) and type(self.run) is not type(before):
-            assert all(timer.due_at <= self.now for timer in open_timers.values()), "an ended run needs no timer"
+            assert all(timer.due_at <= self.now for timer in open_timers.values()), "a run that ended leaves no timer"
 
 
 @EXAMPLES
-@given(data=st.data(), told=interruptions, quiet=st.booleans())
-def test_every_run_ends_and_its_books_balance(
-    data: st.DataObject, told: list[tuple[timedelta, SagaCommand]], quiet: bool
+@given(data=st.data(), sent=interruptions, quiet=st.booleans())
+def test_every_run_ends_and_leaves_nothing_half_done(
+    data: st.DataObject, sent: list[tuple[timedelta, SagaCommand]], quiet: bool
 ) -> None:
-    script: dict[str, Act] = {}
+    script: dict[str, Handling] = {}
 
-    def act(name: str) -> Act:
+    def handling(name: str) -> Handling:
         if name not in script:
-            script[name] = data.draw(acts, label=name)
+            script[name] = data.draw(handlings, label=name)
         return script[name]
 
-    receivers = Receivers(act)
-    simulator = Watched(ORDER_SAGA, receivers, jitter=lambda: 0.0 if quiet else 0.99)
-    for delay, command in [(timedelta(0), START), *told]:
-        simulator.tell(command, delay)
-    simulator.play()
+    participants = Participants(handling)
+    simulator = Watched(ORDER_SAGA, participants, jitter=lambda: 0.0 if quiet else 0.99)
+    for delay, command in [(timedelta(0), START), *sent]:
+        simulator.send(command, delay)
+    simulator.run_to_end()
     event(type(simulator.run).__name__)
-    check_books(simulator)
+    check_end(simulator)
 
 
-def check_books(simulator: SagaSimulator[RunStarted]) -> None:
-    run, receivers = simulator.run, simulator.receivers
+def check_end(simulator: SagaSimulator[RunStarted]) -> None:
+    run, participants = simulator.run, simulator.participants
     assert isinstance(run, Completed | Compensated | Failed | Stuck)
-    undos = [said for said in simulator.history if isinstance(said, StepRequest) and said.undo]
+    undos = [emitted for emitted in simulator.history if isinstance(emitted, StepRequest) and emitted.undo]
     if isinstance(run, Completed):
-        assert receivers.done == set(STEPS)
+        assert participants.done == set(STEPS)
         assert not undos
     elif isinstance(run, Stuck):
-        assert run.steps  # somebody knows what to look at
-        kept = {name for name in STEPS if name in receivers.done}
-        assert all(run.steps & followers(name) for name in kept), "only what is stuck, or waits for it, is kept"
+        assert run.steps  # the operator sees where to look
+        kept = {name for name in STEPS if name in participants.done}
+        assert all(run.steps & followers(name) for name in kept), (
+            "a step stays done only if it or a later step is stuck"
+        )
     else:
-        assert receivers.done == set()
+        assert participants.done == set()
     assert_captured_last(simulator)
 
 
 def followers(name: str) -> set[str]:
-    """A step and everything after it."""
+    """A step and every step that depends on it."""
     return {name}.union(*(followers(later) for later in ORDER_SAGA.dependents[name]))
 
 
 def assert_captured_last(simulator: SagaSimulator[RunStarted]) -> None:
     done: set[str] = set()
-    for said in simulator.history:
-        if isinstance(said, StepSucceeded) and not said.undo:
-            done.add(said.step)
-        if isinstance(said, PaymentCapture):
+    for emitted in simulator.history:
+        if isinstance(emitted, StepSucceeded) and not emitted.undo:
+            done.add(emitted.step)
+        if isinstance(emitted, PaymentCapture):
             assert set(STEPS[:3]) <= done
 
 
 steps = st.sampled_from([*STEPS, "unheard_of"])
 attempts = st.integers(1, 9)
 replies = st.builds(
-    lambda at, reply: Answer(at=EPOCH + at, jitter=0.5, reply=reply),
+    lambda at, reply: HandleReply(at=EPOCH + at, jitter=0.5, reply=reply),
     delays,
     st.builds(
         StepReply, saga_id=st.just(ORDER_ID), step=steps, undo=st.booleans(), attempt=attempts,
@@ -118,22 +120,22 @@ replies = st.builds(
     ),
 )  # fmt: skip
 timers = st.builds(
-    lambda at, timer: TimerFired(at=EPOCH + at, jitter=0.5, timer=timer),
+    lambda at, timer: HandleTimer(at=EPOCH + at, jitter=0.5, timer=timer),
     delays,
     st.builds(
         StepTimer, saga_id=st.just(ORDER_ID), step=steps, undo=st.booleans(), attempt=attempts,
         kind=st.sampled_from(["retry", "deadline"]),
     ),
 )  # fmt: skip
-commands = st.one_of(replies, replies, timers, st.sampled_from([START, CANCEL, AMEND, RESUME, NUDGE]))
+commands = st.one_of(replies, replies, timers, st.sampled_from([START, CANCEL, AMEND, RESUME, RETRY_OVERDUE]))
 
 
 @EXAMPLES
 @given(st.lists(commands, max_size=60))
-def test_nothing_said_to_a_run_ever_breaks_it(told: list[SagaCommand]) -> None:
-    """Even liars and timers nobody asked for: no error, and a repeat decides nothing."""
+def test_any_commands_in_any_order_are_handled(sent: list[SagaCommand]) -> None:
+    """Also replies that no request asked for and timers that were not set: no error, and a repeat emits nothing."""
     run = FULFILLMENT.initial
-    for command in told:
+    for command in sent:
         run = assert_idempotent(FULFILLMENT, command, run)
 
 

@@ -1,4 +1,4 @@
-"""Single rules of the interpreter, each with the smallest history that shows it."""
+"""Single rules of the interpreter, each shown by the shortest history."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Message
-from services.kit.saga.commands import Amend, Answer, SagaCommand, TimerFired
+from services.kit.saga.commands import Amend, HandleReply, HandleTimer, SagaCommand
 from services.kit.saga.messages import StepReply, StepRequest, TimerKind
 from services.kit.saga.run import Compensated, Run, Running
 from services.kit.saga.table import Saga
-from services.kit.testing import EPOCH, Receivers, assert_idempotent
-from tests.sagas.facts import CANCEL, NUDGE, ORDER_ID, RESUME, START, STEPS, decided, simulate
+from services.kit.testing import EPOCH, Participants, assert_idempotent
+from tests.sagas.facts import CANCEL, ORDER_ID, RESUME, RETRY_OVERDUE, START, STEPS, decided, simulate
 
 HOUR = timedelta(hours=1)
 
 
-def answer(step: str, *, undo: bool = False, attempt: int = 1, failed: bool = False) -> Answer:
+def answer(step: str, *, undo: bool = False, attempt: int = 1, failed: bool = False) -> HandleReply:
     reply = StepReply(saga_id=ORDER_ID, step=step, undo=undo, attempt=attempt, success=not failed, transient=failed)
-    return Answer(at=EPOCH, jitter=0.5, reply=reply)
+    return HandleReply(at=EPOCH, jitter=0.5, reply=reply)
 
 
-def timer(step: str, kind: TimerKind, attempt: int, *, undo: bool = False, late: timedelta = HOUR) -> TimerFired:
+def timer(step: str, kind: TimerKind, attempt: int, *, undo: bool = False, late: timedelta = HOUR) -> HandleTimer:
     said = StepTimer(saga_id=ORDER_ID, step=step, undo=undo, attempt=attempt, kind=kind)
-    return TimerFired(at=EPOCH + late, jitter=0.5, timer=said)
+    return HandleTimer(at=EPOCH + late, jitter=0.5, timer=said)
 
 
 def after(*commands: SagaCommand) -> Run:
@@ -41,24 +41,24 @@ def after(*commands: SagaCommand) -> Run:
     return run
 
 
-def said(events: list[Message], kind: type[Message]) -> list[Message]:
+def of_kind(events: list[Message], kind: type[Message]) -> list[Message]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def test_lost_timers_are_made_good_by_a_nudge() -> None:
+def test_overdue_requests_are_retried_without_a_timer() -> None:
     run = after(START, answer("reserve_inventory", failed=True))
-    assert decided(NUDGE, run) == []
-    late = replace(NUDGE, at=EPOCH + HOUR)
-    nudged = decided(late, run)
-    assert len(said(nudged, StepTimedOut)) == 2
-    assert sorted(event.step for event in nudged if isinstance(event, StepRequest)) == sorted(STEPS[:3])
-    assert [event.attempt for event in nudged if isinstance(event, StepRequest)] == [2, 2, 2]
-    (again,) = [event for event in nudged if isinstance(event, TimerRequested)]
+    assert decided(RETRY_OVERDUE, run) == []
+    late = replace(RETRY_OVERDUE, at=EPOCH + HOUR)
+    retried = decided(late, run)
+    assert len(of_kind(retried, StepTimedOut)) == 2
+    assert sorted(event.step for event in retried if isinstance(event, StepRequest)) == sorted(STEPS[:3])
+    assert [event.attempt for event in retried if isinstance(event, StepRequest)] == [2, 2, 2]
+    (again,) = [event for event in retried if isinstance(event, TimerRequested)]
     assert again.due_at > late.at
     assert_idempotent(FULFILLMENT, late, run)
 
 
-def test_strangers_change_nothing() -> None:
+def test_unknown_steps_and_attempts_change_nothing() -> None:
     run = FULFILLMENT.fold(decided(START, FULFILLMENT.initial))
     replies = [
         StepReply(saga_id=ORDER_ID, step="unheard_of"),
@@ -67,14 +67,14 @@ def test_strangers_change_nothing() -> None:
         StepReply(saga_id=ORDER_ID, step="reserve_inventory", attempt=7, success=False, transient=True),
     ]
     for reply in replies:
-        assert decided(Answer(at=EPOCH, jitter=0.0, reply=reply), run) == []
-        assert decided(Answer(at=EPOCH, jitter=0.0, reply=reply), FULFILLMENT.initial) == []
+        assert decided(HandleReply(at=EPOCH, jitter=0.0, reply=reply), run) == []
+        assert decided(HandleReply(at=EPOCH, jitter=0.0, reply=reply), FULFILLMENT.initial) == []
     for kind in ("retry", "deadline"):
         timer = StepTimer(saga_id=ORDER_ID, step="unheard_of", attempt=1, kind=kind)
-        assert decided(TimerFired(at=EPOCH, jitter=0.0, timer=timer), run) == []
+        assert decided(HandleTimer(at=EPOCH, jitter=0.0, timer=timer), run) == []
 
 
-def test_changes_in_any_order_leave_the_newest() -> None:
+def test_newest_facts_win_in_whatever_order_they_arrive() -> None:
     def change(version: int, email: str) -> Amend:
         amendment = RunAmended(saga_id=ORDER_ID, facts_version=version, email=email)
         return Amend(at=EPOCH, jitter=0.0, amendment=amendment)
@@ -89,9 +89,9 @@ def test_changes_in_any_order_leave_the_newest() -> None:
         assert run.progress.facts.email == "new@example.org"
 
 
-def test_a_timer_stands_for_the_time_it_was_set_for_even_if_our_clock_is_behind() -> None:
+def test_timer_counts_as_its_due_time_even_if_the_clock_is_behind() -> None:
     early = timer("reserve_inventory", "deadline", 1, late=timedelta(0))
-    assert len(said(decided(early, after(START)), StepTimedOut)) == 3
+    assert len(of_kind(decided(early, after(START)), StepTimedOut)) == 3
 
 
 def test_a_repeated_retry_timer_is_not_taken_for_the_next_one() -> None:
@@ -108,11 +108,11 @@ def test_a_success_of_each_attempt_counts_once_even_after_the_undo() -> None:
     run = after(START, deadline, answer("authorize_payment"), CANCEL, *everything)
     assert isinstance(run, Compensated)
     second = decided(answer("authorize_payment", attempt=2), run)
-    assert len(said(second, PaymentVoid)) == 1
+    assert len(of_kind(second, PaymentVoid)) == 1
     assert decided(answer("authorize_payment"), run) == []
 
 
-def test_an_answer_to_an_undo_of_an_earlier_round_does_not_count_for_a_later_one() -> None:
+def test_reply_to_an_undo_of_an_earlier_round_does_not_count() -> None:
     others = [answer(step, undo=True) for step in (STEPS[0], STEPS[2])]
     run = after(
         START, CANCEL, *others,
@@ -135,13 +135,13 @@ def after_more(run: Run, *commands: SagaCommand) -> Run:
 
 def test_only_a_stuck_run_can_be_resumed() -> None:
     assert FULFILLMENT.decide(RESUME, FULFILLMENT.initial) == Rejected(
-        "run-not-found", "there is no such run", missing=True
+        "run-not-found", "there is no run with this id", missing=True
     )
     running = FULFILLMENT.decide(RESUME, after(START))
     assert isinstance(running, Rejected) and running.code == "run-not-stuck"
 
 
-def test_retries_wait_longer_each_time_and_never_too_long() -> None:
+def test_delays_of_retries_double_up_to_a_bound() -> None:
     step = ORDER_SAGA.steps[0]
     assert [step.delay(n, 0.0).total_seconds() for n in (1, 2, 3, 4)] == [0.5, 1, 2, 4]
     assert step.delay(1, 0.999) > step.delay(1, 0.0)
@@ -166,12 +166,12 @@ def step_named(name: str, *after: str, deadline: timedelta = HOUR, attempts_max:
     ],
     ids=["empty", "twice", "cycle", "itself", "unknown", "no time", "no attempt"],
 )
-def test_a_wrong_table_is_refused(steps: tuple[OrderStep, ...]) -> None:
+def test_invalid_table_is_refused(steps: tuple[OrderStep, ...]) -> None:
     with pytest.raises(ValueError, match="step"):
         Saga("x", VOCABULARY, steps)
 
 
-def test_a_step_without_undo_does_not_let_its_predecessor_go_first() -> None:
+def test_step_without_undo_keeps_the_order_of_the_other_undos() -> None:
     first, second, third = "reserve_inventory", "authorize_payment", "prepare_fulfillment"
     rows = {step.name: step for step in ORDER_SAGA.steps}
     chain = Saga(
@@ -182,7 +182,7 @@ def test_a_step_without_undo_does_not_let_its_predecessor_go_first() -> None:
             OrderStep(name=third, after=(second,), do=rows[third].do, undo=rows[third].undo, deadline=HOUR),
         ),
     )  # fmt: skip
-    simulator = simulate(Receivers.scripted({}), saga=chain)
-    simulator.tell(CANCEL, HOUR)
-    simulator.play()
-    assert simulator.receivers.undone == [third, first]
+    simulator = simulate(Participants.scripted({}), saga=chain)
+    simulator.send(CANCEL, HOUR)
+    simulator.run_to_end()
+    assert simulator.participants.undone == [third, first]

@@ -1,4 +1,4 @@
-"""Fulfillment as a service: CloudEvents in at its door, events in its log, runs to be looked at over REST."""
+"""Fulfillment as a service: it handles CloudEvents, publishes events, and shows and resumes runs over REST."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Published:
 
 
 class Fulfillment:
-    """The service, and the words in which others speak to it."""
+    """The service, with helpers to send it messages and to read what it published."""
 
     def __init__(self, client: httpx.AsyncClient, published: Published, vault: Vault) -> None:
         self._client = client
@@ -130,7 +130,7 @@ async def succeed(service: Fulfillment, *steps: str) -> None:
         await service.answer(model, step, **fields)
 
 
-async def test_an_order_all_the_way(fulfillment: Fulfillment) -> None:
+async def test_order_is_fulfilled_step_by_step(fulfillment: Fulfillment) -> None:
     assert await fulfillment.hear(CREATED, version=1) == 204
     await succeed(fulfillment, *STEPS)
     assert fulfillment.asked() == [
@@ -162,7 +162,7 @@ async def test_out_of_stock_is_shown_with_what_was_undone(fulfillment: Fulfillme
     assert shown["steps"][0]["compensation"] is None
 
 
-async def test_a_cancellation_that_overtakes_the_order(fulfillment: Fulfillment) -> None:
+async def test_cancellation_that_arrives_before_the_order(fulfillment: Fulfillment) -> None:
     await fulfillment.hear(OrderCancellationRequested(order_id=ORDER_ID, reason="too dear"), version=2)
     assert (await fulfillment.look())["status"] == "not_started"
     await fulfillment.hear(CREATED, version=1)
@@ -171,7 +171,7 @@ async def test_a_cancellation_that_overtakes_the_order(fulfillment: Fulfillment)
     assert not [name for name in fulfillment.asked() if not name.startswith("fulfillment.run.")]
 
 
-async def test_the_newest_change_counts_in_whatever_order_it_comes(fulfillment: Fulfillment) -> None:
+async def test_newest_change_of_the_order_wins_in_whatever_order_it_arrives(fulfillment: Fulfillment) -> None:
     for version, mail in ((3, "new@example.org"), (2, "old@example.org")):
         await fulfillment.hear(OrderUpdated(order_id=ORDER_ID, email=mail), version=version)
     await fulfillment.hear(CREATED, version=1)
@@ -181,7 +181,7 @@ async def test_the_newest_change_counts_in_whatever_order_it_comes(fulfillment: 
     assert (mail.step, mail.email) == ("send_confirmation", "new@example.org")
 
 
-async def test_a_stuck_run_is_resumed_and_no_other(fulfillment: Fulfillment) -> None:
+async def test_only_a_stuck_run_can_be_resumed(fulfillment: Fulfillment) -> None:
     assert (await fulfillment.resume()).status_code == 404
     await fulfillment.hear(CREATED, version=1)
     assert (await fulfillment.resume()).json()["code"] == "run-not-stuck"
@@ -199,7 +199,7 @@ async def test_there_is_no_run_for_an_unknown_order(fulfillment: Fulfillment) ->
     assert response.json()["code"] == "run-not-found"
 
 
-def test_every_answer_is_heard() -> None:
+def test_every_reply_of_a_participant_is_handled() -> None:
     host = Host.of(
         Settings(service="fulfillment", **TRUST),
         MemoryEventStore("fulfillment"),

@@ -1,4 +1,4 @@
-"""What a process of the scheduler that knows nothing yet must not put off: what the one before it left."""
+"""A new process of the scheduler takes into account the timers that an earlier process stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from services.scheduler.timers import Timers
 
 
 class Kept(Timers):
-    """Timers without a database, which are due at these times."""
+    """Timers in memory that are due at these times."""
 
     def __init__(self, *due: datetime) -> None:
         self.due = sorted(due)
@@ -32,7 +32,7 @@ class Aims:
         self.at.append(due)
 
 
-async def test_a_later_timer_does_not_put_off_what_an_earlier_process_left() -> None:
+async def test_later_timer_does_not_delay_one_that_an_earlier_process_stored() -> None:
     now = datetime.now(UTC)
     late, later = now - timedelta(seconds=2), now + timedelta(minutes=5)
     timers, clock = Kept(late, later), Aims()
@@ -41,13 +41,13 @@ async def test_a_later_timer_does_not_put_off_what_an_earlier_process_left() -> 
     assert clock.at == [now + timedelta(seconds=1)]
     async with asyncio.timeout(20):
         while timers.due != [later]:
-            await asyncio.sleep(0.01)  # it is said at once, by this process
+            await asyncio.sleep(0.01)  # this process publishes it at once
     await asyncio.sleep(0.01)
     assert clock.at[-1] == later
     alarm.stop()
 
 
-async def test_of_timers_that_come_in_any_order_the_first_is_aimed_at() -> None:
+async def test_clock_is_set_to_the_first_of_timers_in_any_order() -> None:
     now = datetime.now(UTC)
     first, second = now + timedelta(minutes=5), now + timedelta(minutes=9)
     timers, clock = Kept(second), Aims()

@@ -1,4 +1,4 @@
-"""The scheduler wakes in time for what is due first, whatever it was told last and whoever changed its clock."""
+"""The scheduler sets its clock to the timer that is due first, whatever the order of the messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NOW = datetime(2026, 11, 28, 9, 16, 30, tzinfo=UTC)
 
 
 class Aims:
-    """A clock that remembers when it was last told to wake the scheduler."""
+    """A clock that records the times to which it was set."""
 
     def __init__(self) -> None:
         self.aimed: list[datetime | None] = []
@@ -69,7 +69,7 @@ def later(**delta: int) -> datetime:
     return datetime.now(UTC).replace(microsecond=0) + timedelta(**delta)
 
 
-async def test_a_later_timer_does_not_put_off_an_earlier_one(database):
+async def test_later_timer_does_not_delay_an_earlier_one(database):
     soon, late, clock = later(minutes=20), later(days=3), Aims()
     async with process(database, clock) as client:
         await tell(client, timer("soon", soon), "1")
@@ -86,7 +86,7 @@ async def test_an_earlier_timer_is_aimed_at(database):
     assert clock.aimed == [late, soon]
 
 
-async def test_a_tick_aims_at_what_is_next_or_at_nothing(database):
+async def test_tick_sets_the_clock_to_the_next_timer_or_to_none(database):
     due, clock = later(minutes=20), Aims()
     async with process(database, clock) as client:
         await tell(client, timer("t", due), "1")
@@ -108,9 +108,9 @@ async def test_a_tick_aims_at_what_is_next_or_at_nothing(database):
         (timedelta(days=3), SAFETY_SCHEDULE),
     ],
 )
-def test_the_clock_speaks_every_hour_and_at_the_minute_that_is_due_within_it(after, schedule):
+def test_clock_ticks_every_hour_in_the_minute_that_is_due(after, schedule):
     assert schedule_for(NOW + after, NOW) == schedule
 
 
-def test_without_anything_due_only_the_safety_tick_comes():
+def test_without_a_timer_only_the_safety_tick_comes():
     assert schedule_for(None, NOW) == SAFETY_SCHEDULE

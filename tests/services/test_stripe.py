@@ -1,4 +1,4 @@
-"""Stripe behind the port: the shapes of its API, its idempotency, its failures, its webhook; and Stripe's own mock."""
+"""The Stripe adapter: calls, idempotency, failures and webhook, against a double and against Stripe's own mock."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def carried_out(port: Provider, call: Call) -> ProviderResult | Failure:
     return await call_provider(port, ORDER, f"{ORDER}:{call.verb}", call)
 
 
-async def test_money_is_held_taken_and_given_back_once_however_often_it_is_asked(provider) -> None:
+async def test_repeated_calls_authorize_capture_and_refund_once(provider) -> None:
     port, good, _ = provider
     held = await carried_out(port, Call("authorize", amount=TEN, method=card(good)))
     assert isinstance(held, ProviderResult)
@@ -90,7 +90,7 @@ async def test_money_is_held_taken_and_given_back_once_however_often_it_is_asked
     assert await carried_out(port, Call("refund", held.transaction_id, TEN)) == held
 
 
-async def test_what_is_let_go_cannot_be_taken_and_is_found_by_its_order(provider) -> None:
+async def test_voided_payment_is_found_by_its_order_and_cannot_be_captured(provider) -> None:
     port, good, _ = provider
     held = await carried_out(port, Call("authorize", amount=TEN, method=card(good)))
     assert isinstance(held, ProviderResult)
@@ -106,14 +106,14 @@ async def test_what_is_let_go_cannot_be_taken_and_is_found_by_its_order(provider
     assert back.amount.amount == 0
 
 
-async def test_a_declined_card_is_a_refusal(provider) -> None:
+async def test_declined_card_is_a_final_failure(provider) -> None:
     port, _, bad = provider
     answer = await carried_out(port, Call("authorize", amount=TEN, method=card(bad)))
     assert isinstance(answer, Failure)
     assert (answer.code, answer.transient) == ("card-declined", False)
 
 
-async def test_the_whole_refund_takes_account_of_what_went_back_already(stripe: Stripe, double: StripeDouble) -> None:
+async def test_refund_leaves_out_what_was_refunded_at_stripe(stripe: Stripe, double: StripeDouble) -> None:
     held = await stripe.authorize("o:authorize", TEN, card("pm_card_visa"))
     assert isinstance(held, ProviderResult)
     await stripe.capture("o:capture", held.transaction_id, TEN)
@@ -123,7 +123,7 @@ async def test_the_whole_refund_takes_account_of_what_went_back_already(stripe: 
     )
 
 
-async def test_a_challenge_that_nobody_can_answer_is_a_refusal(stripe: Stripe) -> None:
+async def test_card_challenge_is_a_final_failure(stripe: Stripe) -> None:
     answer = await stripe.authorize("k", TEN, card("pm_card_challenge"))
     assert isinstance(answer, Failure)
     assert not answer.transient
@@ -140,14 +140,14 @@ async def test_a_challenge_that_nobody_can_answer_is_a_refusal(stripe: Stripe) -
     ],
     ids=["rate limit", "retry after", "under way", "unavailable", "silence"],
 )
-async def test_what_may_pass_is_tried_again_under_the_same_key(stripe: Stripe, double: StripeDouble, failure) -> None:
+async def test_transient_failure_is_retried_with_the_same_key(stripe: Stripe, double: StripeDouble, failure) -> None:
     double.failures = [failure]
     assert isinstance(await stripe.authorize("ord_1:authorize", TEN, card("pm_card_visa")), ProviderResult)
     assert [key for _, _, _, key in double.calls] == ["ord_1:authorize"] * 2
     assert len(double.intents) == 1
 
 
-async def test_what_does_not_pass_is_left_to_the_saga(stripe: Stripe, double: StripeDouble) -> None:
+async def test_failure_of_every_attempt_is_transient_for_the_saga(stripe: Stripe, double: StripeDouble) -> None:
     double.failures = [error(500, type="api_error")] * 9
     answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
     assert isinstance(answer, Failure)
@@ -155,7 +155,7 @@ async def test_what_does_not_pass_is_left_to_the_saga(stripe: Stripe, double: St
     assert len(double.calls) == QUICK.attempts_max
 
 
-async def test_a_wrong_key_is_our_fault_and_loses_no_order(double: StripeDouble) -> None:
+async def test_wrong_secret_key_is_a_transient_failure(double: StripeDouble) -> None:
     stripe = Stripe(plain("sk_wrong"), double.url, Target(QUICK))
     answer = await stripe.authorize("k", TEN, card("pm_card_visa"))
     assert isinstance(answer, Failure)
@@ -163,14 +163,14 @@ async def test_a_wrong_key_is_our_fault_and_loses_no_order(double: StripeDouble)
     await stripe.close()
 
 
-async def test_a_key_used_for_something_else_is_seen(stripe: Stripe) -> None:
+async def test_idempotency_key_reused_for_another_call_is_a_final_failure(stripe: Stripe) -> None:
     await stripe.authorize("k", TEN, card("pm_card_visa"))
     other = await stripe.authorize("k", Money(amount=Decimal("11.00"), currency="GBP"), card("pm_card_visa"))
     assert isinstance(other, Failure)
     assert (other.code, other.transient) == ("idempotency-error", False)
 
 
-async def test_who_is_not_there_is_away() -> None:
+async def test_unreachable_stripe_is_a_transient_failure() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         stripe = Stripe(plain(KEY), f"http://127.0.0.1:{taken.getsockname()[1]}", Target(QUICK))
@@ -183,13 +183,13 @@ async def test_who_is_not_there_is_away() -> None:
 @pytest.mark.parametrize(
     ("amount", "currency", "units"), [("10.5", "GBP", 1050), ("500", "JPY", 500), ("1.005", "KWD", 1005)]
 )
-def test_money_is_counted_as_stripe_counts_it(amount: str, currency: str, units: int) -> None:
+def test_amounts_in_minor_units(amount: str, currency: str, units: int) -> None:
     money = Money(amount=Decimal(amount), currency=currency)
     assert minor_units(money) == units
     assert of_minor_units(units, currency.lower()).amount == money.amount
 
 
-async def test_a_fraction_of_a_penny_is_refused_before_anybody_is_asked(stripe: Stripe, double: StripeDouble) -> None:
+async def test_fraction_of_a_minor_unit_is_refused_without_a_call(stripe: Stripe, double: StripeDouble) -> None:
     answer = await stripe.authorize("k", Money(amount=Decimal("0.125"), currency="GBP"), card("pm_card_visa"))
     assert isinstance(answer, Failure)
     assert (answer.code, double.calls) == ("bad-amount", [])
@@ -214,11 +214,11 @@ class Shop:
 
     def __init__(self, system: Any, double: StripeDouble) -> None:
         self.system, self.double = system, double
-        self.door = system.bus.clients["payments"]
+        self.client = system.bus.clients["payments"]
 
     async def hear(self, payload: bytes, headers: dict[str, str] | None = None) -> int:
         given = signed(payload) if headers is None else headers
-        answer = await self.door.post(
+        answer = await self.client.post(
             "/payments/webhooks/stripe", content=payload, headers={"Authorization": "", **given}
         )
         return answer.status_code
@@ -230,7 +230,7 @@ class Shop:
         return answer.json()["order_id"]
 
     async def payment(self, order_id: str) -> dict[str, Any]:
-        return (await self.door.get(f"/payments/{order_id}", headers=authorization())).json()
+        return (await self.client.get(f"/payments/{order_id}", headers=authorization())).json()
 
 
 @pytest.fixture
@@ -276,7 +276,7 @@ async def test_a_refund_made_elsewhere_is_recorded_once(shop: Shop) -> None:
     assert (said["what"], said["amount"]) == ("refunded", {"amount": "5.00", "currency": "GBP"})
 
 
-async def test_what_we_did_ourselves_is_no_news(shop: Shop) -> None:
+async def test_own_refund_is_not_reported(shop: Shop) -> None:
     order_id = await shop.buy()
     answer = await shop.system.orders.post(f"/orders/{order_id}/cancel", json={"reason": "no longer wanted"})
     assert answer.status_code == 202
@@ -293,7 +293,7 @@ async def test_what_we_did_ourselves_is_no_news(shop: Shop) -> None:
     assert await shop.system.said("payments.provider.reported") == []
 
 
-async def test_a_dispute_is_found_by_its_payment(shop: Shop) -> None:
+async def test_dispute_is_reported_for_the_order_of_its_payment(shop: Shop) -> None:
     order_id = await shop.buy()
     dispute = event("charge.dispute.created", id="dp_1", payment_intent="pi_1", metadata={})
     assert await shop.hear(dispute) == 204
@@ -301,7 +301,7 @@ async def test_a_dispute_is_found_by_its_payment(shop: Shop) -> None:
     assert (said["order_id"], said["what"]) == (order_id, "disputed")
 
 
-async def test_money_held_for_a_closed_payment_is_let_go(shop: Shop) -> None:
+async def test_authorization_of_a_closed_payment_is_voided(shop: Shop) -> None:
     order_id = await shop.buy("pm_card_declined")
     _, stray, _ = shop.double.create(
         {"payment_method": "x", "amount": "500", "currency": "gbp", "metadata[order_id]": order_id}
@@ -311,7 +311,7 @@ async def test_money_held_for_a_closed_payment_is_let_go(shop: Shop) -> None:
     assert stray["status"] == "canceled"
 
 
-async def test_only_what_stripe_signed_a_moment_ago_is_heard(shop: Shop) -> None:
+async def test_events_without_a_recent_signature_of_stripe_are_refused(shop: Shop) -> None:
     order_id = await shop.buy()
     payload = event(
         "charge.refunded",
@@ -350,17 +350,17 @@ async def test_only_what_stripe_signed_a_moment_ago_is_heard(shop: Shop) -> None
 @pytest.mark.parametrize(
     "payload", [b"", b"{}", b"[]", b"nonsense", b'{"id":"e","type":"charge.refunded","data":{}}', b'{"id": NaN}']
 )
-async def test_what_is_no_event_is_refused(shop: Shop, payload: bytes) -> None:
+async def test_body_that_is_no_event_is_refused(shop: Shop, payload: bytes) -> None:
     assert 400 <= await shop.hear(payload) < 500
 
 
-async def test_what_we_do_not_follow_is_taken_and_passed_over(shop: Shop) -> None:
+async def test_other_events_are_accepted_and_ignored(shop: Shop) -> None:
     assert await shop.hear(event("payment_intent.created")) == 204
     assert await shop.hear(event("charge.refunded", refunded=True, metadata={"order_id": "ord_unknown"})) == 204
     assert await shop.hear(event("payment_intent.canceled", metadata={})) == 204
 
 
-def test_a_provider_that_is_not_known_is_refused_by_name(database) -> None:
+def test_unknown_provider_is_refused_by_name(database) -> None:
     store = PostgresEventStore(database.dsn("payments"), "payments")
     shared = Settings(service="payments", **TRUST)
     host = Host.of(shared, store, Bus(), PostgresFailedMessages(store), MemoryVault())
@@ -386,7 +386,7 @@ async def test_stripes_own_mock_understands_every_request(stripe_mock: str) -> N
         await stripe.close()
 
 
-async def test_stripes_own_mock_would_refuse_what_the_api_does_not_know(stripe_mock: str) -> None:
+async def test_stripes_own_mock_refuses_unknown_parameters(stripe_mock: str) -> None:
     async with httpx.AsyncClient(base_url=stripe_mock, headers={"Authorization": "Bearer sk_test_123"}) as client:
         answer = await client.post("/v1/payment_intents", data={"amount": "1", "currency": "gbp", "nonsense": "1"})
     assert answer.status_code == 400

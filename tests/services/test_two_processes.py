@@ -9,7 +9,7 @@ from services.kit.eventstore.memory import MemoryDatabase, MemoryEventStore
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
 from services.kit.privacy.vault import MemoryVault
-from services.kit.saga.commands import Answer
+from services.kit.saga.commands import HandleReply
 from services.kit.saga.messages import StepReply
 from services.kit.saga.run import Completed
 from services.kit.testing import EPOCH
@@ -27,6 +27,6 @@ async def test_a_reply_to_a_request_of_another_process_advances_the_run() -> Non
     await two.load(FULFILLMENT, ORDER_ID)  # remembers the run as it is now
     for number, step in enumerate(STEPS):
         handler = two if number == 3 else one  # the request of this step was made by the other process
-        answer = Answer(at=EPOCH, jitter=0.0, reply=StepReply(saga_id=ORDER_ID, step=step))
+        answer = HandleReply(at=EPOCH, jitter=0.0, reply=StepReply(saga_id=ORDER_ID, step=step))
         await handler.handle(FULFILLMENT, ORDER_ID, answer, Cause(EPOCH, "x", mark=Mark(f"answer {step}")))
     assert isinstance((await one.reload(FULFILLMENT, ORDER_ID)).state, Completed)

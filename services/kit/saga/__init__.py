@@ -1,1 +1,1 @@
-"""A saga as data: a table of steps, and a pure interpreter that says what to do next."""
+"""Sagas: a table of steps, a pure interpreter that runs it, and the rules of its participants."""

@@ -1,4 +1,4 @@
-"""What a run of a saga can be told."""
+"""The commands to a run of a saga."""
 
 from __future__ import annotations
 
@@ -8,76 +8,86 @@ from typing import assert_never
 from services.kit.domain.decider import Command
 from services.kit.saga import messages
 
-__all__ = ["Amend", "Answer", "Cancel", "Nudge", "Resume", "SagaCommand", "Start", "TimerFired", "saga_id_of"]
+__all__ = [
+    "Amend",
+    "Cancel",
+    "HandleReply",
+    "HandleTimer",
+    "Resume",
+    "RetryOverdue",
+    "SagaCommand",
+    "Start",
+    "saga_id_of",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Told(Command):
-    """`jitter` is a chance in [0, 1) for the delay of a retry."""
+class _RunCommand(Command):
+    """`jitter` is a random number in [0, 1) that spreads the delays of retries."""
 
     jitter: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Start(_Told):
-    """Begin, with these facts."""
+class Start(_RunCommand):
+    """Start the run with these facts."""
 
     facts: messages.RunStarted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer(_Told):
-    """A step's receiver answered."""
+class HandleReply(_RunCommand):
+    """Handle the reply of a participant."""
 
     reply: messages.StepReply
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TimerFired(_Told):
-    """A timer that the run asked for fired."""
+class HandleTimer(_RunCommand):
+    """Handle a timer that the run requested and that is due."""
 
     timer: messages.StepTimer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cancel(_Told):
-    """Undo everything; may overtake the start."""
+class Cancel(_RunCommand):
+    """Undo everything. The command may arrive before the start."""
 
     saga_id: str
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Amend(_Told):
-    """Facts changed; may overtake the start and other changes."""
+class Amend(_RunCommand):
+    """Change facts of the run. The command may arrive before the start, and changes in any order."""
 
     amendment: messages.RunAmended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Resume(_Told):
-    """Somebody looked at a stuck run."""
+class Resume(_RunCommand):
+    """Resume a stuck run, once an operator has looked at it."""
 
     saga_id: str
     by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nudge(_Told):
-    """Ask again for whatever is overdue, whether or not its timer ever fires."""
+class RetryOverdue(_RunCommand):
+    """Request again what is overdue, without waiting for its timer."""
 
     saga_id: str
 
 
-SagaCommand = Start | Answer | TimerFired | Cancel | Amend | Resume | Nudge
+SagaCommand = Start | HandleReply | HandleTimer | Cancel | Amend | Resume | RetryOverdue
 
 
 def saga_id_of(command: SagaCommand) -> str:
-    """The run that a command is for."""
+    """The id of the run that a command is for."""
     match command:
-        case Start(facts=about) | Answer(reply=about) | TimerFired(timer=about) | Amend(amendment=about):
+        case Start(facts=about) | HandleReply(reply=about) | HandleTimer(timer=about) | Amend(amendment=about):
             return about.saga_id
-        case Cancel(saga_id=saga_id) | Resume(saga_id=saga_id) | Nudge(saga_id=saga_id):
+        case Cancel(saga_id=saga_id) | Resume(saga_id=saga_id) | RetryOverdue(saga_id=saga_id):
             return saga_id
         case _:
             assert_never(command)

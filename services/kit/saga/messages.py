@@ -1,6 +1,6 @@
-"""What any saga says and hears; `services.contracts` gives these their CloudEvents types.
+"""The messages of every saga; `services.contracts` declares their concrete types.
 
-A run of a saga is one stream. Its id is the `saga_id`, and the key of all its messages.
+A run of a saga is one stream. Its id is `saga_id`, which is also the key of its messages.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ TimerKind = Literal["retry", "deadline"]
 
 
 class SagaMessage(Message):
-    """Anything said about one run."""
+    """A message about one run."""
 
     key: ClassVar[str] = "saga_id"
     saga_id: str
 
 
 class StepRequest(SagaMessage):
-    """Do (or undo) one step; `attempt` counts from 1, and the receiver answers with the same three values.
+    """A request to do, or to undo, one step. The participant replies with the same `step`, `undo` and `attempt`.
 
-    After `answer_by` the run no longer waits and asks again, so an answer is still welcome but may be late.
+    `attempt` counts from 1. After `answer_by` the run requests again; a reply that comes later still counts.
     """
 
     expires_after: ClassVar[timedelta | None] = REQUEST_EXPIRES_AFTER
@@ -57,10 +57,10 @@ class StepRequest(SagaMessage):
 
 
 class StepReply(SagaMessage):
-    """The answer to a StepRequest.
+    """The reply to a StepRequest.
 
-    `transient` tells a failure that may pass (try again) from a refusal (do not). A refusal that is an expected
-    outcome, such as a declined card, has `success` false and `transient` false.
+    A failure is `transient` if another attempt may succeed. Otherwise it is a refusal, and the run does not retry:
+    also an expected outcome, such as a declined card, is a refusal.
     """
 
     step: str
@@ -73,7 +73,7 @@ class StepReply(SagaMessage):
 
 
 class ReplyTo(TypedDict):
-    """The part of a StepReply that says what it answers."""
+    """The fields of a StepReply that name the request."""
 
     saga_id: str
     step: str
@@ -82,19 +82,19 @@ class ReplyTo(TypedDict):
 
 
 class RunStarted(SagaMessage):
-    """A run begins; a subclass adds the facts that its requests need, as of `facts_version` of their source."""
+    """A run started. A subclass adds the facts for its requests, as of version `facts_version` of their source."""
 
     facts_version: int = 0
 
 
 class RunAmended(SagaMessage):
-    """Facts of the run changed: a field that is present replaces the fact of that name, unless that is newer."""
+    """Facts of the run changed: each field that is present replaces the fact of its name, unless that is newer."""
 
     facts_version: int
 
 
 class StepSucceeded(SagaMessage):
-    """A step was done (or undone)."""
+    """A participant did a step, or undid it."""
 
     step: str
     undo: bool = False
@@ -103,7 +103,7 @@ class StepSucceeded(SagaMessage):
 
 
 class StepFailed(SagaMessage):
-    """One attempt at a step failed; whether it is tried again is seen from what follows."""
+    """One attempt failed; a timer for a retry follows if the run tries again."""
 
     step: str
     undo: bool = False
@@ -114,7 +114,7 @@ class StepFailed(SagaMessage):
 
 
 class StepTimedOut(SagaMessage):
-    """No answer came before the deadline: it may have been done, so it is asked again, and undone if given up."""
+    """No reply came before the deadline: the step may be done, so the run requests it again, or undoes it."""
 
     step: str
     undo: bool = False
@@ -122,11 +122,11 @@ class StepTimedOut(SagaMessage):
 
 
 class RunCompleted(SagaMessage):
-    """Every step was done."""
+    """Every step is done."""
 
 
 class RunCompensating(SagaMessage):
-    """From here on what was done is undone, in reverse."""
+    """The run begins to undo what was done, in reverse order."""
 
     cause: Literal["failed", "cancelled"]
     step: str | None = None
@@ -135,7 +135,7 @@ class RunCompensating(SagaMessage):
 
 
 class RunCompensated(SagaMessage):
-    """Everything that was done has been undone."""
+    """Everything that was done is undone."""
 
     cause: Literal["failed", "cancelled"]
     step: str | None = None
@@ -144,7 +144,7 @@ class RunCompensated(SagaMessage):
 
 
 class RunFailed(SagaMessage):
-    """The run ended by a failure before anything had been done, so there was nothing to undo."""
+    """A step failed before anything was done, so there was nothing to undo."""
 
     step: str | None = None
     error_code: str
@@ -152,7 +152,7 @@ class RunFailed(SagaMessage):
 
 
 class RunStuck(SagaMessage):
-    """An undo cannot be finished: somebody must look, and resume the run."""
+    """The run gave up an undo: an operator has to look at it, and to resume the run."""
 
     step: str
     attempt: int
@@ -161,7 +161,7 @@ class RunStuck(SagaMessage):
 
 
 class RunResumed(SagaMessage):
-    """Somebody looked at a stuck run and asked it to go on."""
+    """An operator resumed the stuck run."""
 
     by: str
 
@@ -176,7 +176,7 @@ class StepTimer(SagaMessage):
 
 
 class TimerRequested(Message):
-    """Say `message` (of CloudEvents type `message_type`, about `message_key`) at `due_at`, once."""
+    """Publish `message`, of type `message_type` and with the key `timer_key`, at `due_at`, once."""
 
     key: ClassVar[str] = "timer_key"
     timer_id: str
@@ -187,7 +187,7 @@ class TimerRequested(Message):
 
 
 class TimerCancelled(Message):
-    """Do not say what was asked for under `timer_id`; may overtake the request."""
+    """Do not publish the message of this timer. The cancellation may arrive before the request."""
 
     key: ClassVar[str] = "timer_key"
     timer_id: str

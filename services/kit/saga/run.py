@@ -1,4 +1,4 @@
-"""What a run of a saga can be, as far as deciding needs it; how events lead there: `services.kit.saga.evolve`."""
+"""The states of a run of a saga, as far as decisions need them. `services.kit.saga.evolve` folds events into them."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from typing import Literal, assert_never
 from services.kit.saga import messages
 
 __all__ = [
-    "Asked",
     "Compensated",
     "Compensating",
     "Completed",
-    "Done",
     "Failed",
-    "Idle",
-    "Lost",
+    "NotRequested",
     "NotStarted",
     "Outcome",
+    "OutcomeUnknown",
     "Progress",
-    "Refused",
+    "RefusedByParticipant",
+    "RequestState",
+    "Requested",
+    "RetryScheduled",
     "Run",
     "Running",
     "Started",
     "StepRun",
     "Stuck",
+    "Succeeded",
     "Timer",
-    "Waiting",
-    "Work",
     "status_of",
 ]
 
-# What doing, or undoing, one step can be; `attempt` is always the last one made
+# The state of the request to do, or to undo, one step; `attempt` is the number of the last attempt
 
 
 @dataclass(frozen=True, slots=True)
-class Idle:
-    """Not asked for (any more)."""
+class NotRequested:
+    """There is no request that counts."""
 
     attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """The request is out."""
+class Requested:
+    """The run waits for the reply."""
 
     attempt: int
     answer_by: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """The last attempt failed, and the next goes out when this timer fires."""
+class RetryScheduled:
+    """The last attempt failed; the run requests again when this timer fires."""
 
     attempt: int
     due_at: datetime
@@ -61,8 +61,8 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Lost:
-    """The last attempt failed or was not answered: nobody knows whether it was done."""
+class OutcomeUnknown:
+    """The last attempt failed or timed out, so the participant may or may not have done it."""
 
     attempt: int
     error_code: str
@@ -70,8 +70,8 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The receiver said no, for good."""
+class RefusedByParticipant:
+    """The participant refused; another attempt would be refused too."""
 
     attempt: int
     error_code: str
@@ -79,49 +79,49 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The receiver said that it is done."""
+class Succeeded:
+    """The participant replied that it is done."""
 
     attempt: int
 
 
-Work = Idle | Asked | Waiting | Lost | Refused | Done
+RequestState = NotRequested | Requested | RetryScheduled | OutcomeUnknown | RefusedByParticipant | Succeeded
 
 
 @dataclass(frozen=True, slots=True)
 class StepRun:
     """One step of a run.
 
-    `successes` are the attempts at doing it that are known to have succeeded. Undo attempts up to `undo_base` belong
-    to an earlier round (before a resume or a late success): they count neither as attempts nor as answers.
+    `successes` are the attempts at doing it whose success is known. Undo attempts up to `undo_base` belong to an
+    earlier round, before a resume or a late success: they do not count, and replies to them are ignored.
     """
 
-    doing: Work = Idle()
-    undoing: Work = Idle()
+    doing: RequestState = NotRequested()
+    undoing: RequestState = NotRequested()
     undo_base: int = 0
     successes: frozenset[int] = frozenset()
 
     @property
-    def is_begun(self) -> bool:
-        """Whether it was ever asked for."""
-        return not isinstance(self.doing, Idle)
+    def was_requested(self) -> bool:
+        """Whether the run ever requested the step."""
+        return not isinstance(self.doing, NotRequested)
 
     @property
     def needs_undo(self) -> bool:
-        """Whether something may have been done that is not known to be undone."""
+        """Whether the step may be done and is not known to be undone."""
         match self.doing:
-            case Idle() | Refused(attempt=1):
-                return False  # a refusal of the only attempt made is certain; earlier attempts may still be done
+            case NotRequested() | RefusedByParticipant(attempt=1):
+                return False  # the refusal of the only attempt is certain; an earlier attempt may still be carried out
             case _:
-                return not isinstance(self.undoing, Done)
+                return not isinstance(self.undoing, Succeeded)
 
 
-# What a run can be
+# The state of a run
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Why a run turned back."""
+    """Why a run compensates."""
 
     cause: Literal["failed", "cancelled"]
     step: str | None
@@ -131,7 +131,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """The deadline timer that is set: it speaks of one step, and covers all whose deadline is not earlier."""
+    """The deadline timer of the run: it names one step, and covers every step whose deadline is not earlier."""
 
     timer_id: str
     due_at: datetime
@@ -142,7 +142,10 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What every started run has; `versions` says how new each amended fact is, `timers` how many were asked for."""
+    """What every started run has: its facts, its steps and its timers.
+
+    `versions` holds the version of each amended fact, `timers` counts the timers that the run requested.
+    """
 
     facts: messages.RunStarted
     steps: Mapping[str, StepRun] = field(default_factory=dict[str, StepRun])
@@ -151,15 +154,15 @@ class Progress:
     versions: Mapping[str, int] = field(default_factory=dict[str, int])
 
     def step(self, name: str) -> StepRun:
-        """How a step stands; untouched if nothing was said of it."""
+        """The state of a step."""
         return self.steps.get(name, _UNTOUCHED)
 
     def with_step(self, name: str, step: StepRun) -> Progress:
-        """The same, but for this step."""
+        """A copy with this state of a step."""
         return Progress(self.facts, {**self.steps, name: step}, self.timer, self.timers, self.versions)
 
     def with_timer(self, timer: Timer | None) -> Progress:
-        """The same, but for the deadline timer."""
+        """A copy with this deadline timer."""
         return Progress(self.facts, self.steps, timer, self.timers, self.versions)
 
 
@@ -168,7 +171,7 @@ _UNTOUCHED = StepRun()
 
 @dataclass(frozen=True, slots=True)
 class NotStarted:
-    """Nothing was heard but, perhaps, what overtook the start: changes, or the wish to cancel."""
+    """The start has not arrived; amendments or a cancellation may have arrived before it."""
 
     amendments: tuple[messages.RunAmended, ...] = ()
     cancelled: Outcome | None = None
@@ -176,7 +179,7 @@ class NotStarted:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """Steps are being done."""
+    """The run does the steps."""
 
     progress: Progress
 
@@ -190,7 +193,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Compensating:
-    """What was done is being undone."""
+    """The run undoes what was done."""
 
     progress: Progress
     outcome: Outcome
@@ -198,7 +201,7 @@ class Compensating:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """The undo of `steps` was given up; the others go on."""
+    """The run gave up undoing `steps`, and goes on undoing the others."""
 
     progress: Progress
     outcome: Outcome
@@ -207,7 +210,7 @@ class Stuck:
 
 @dataclass(frozen=True, slots=True)
 class Compensated:
-    """What was done is undone."""
+    """Everything that was done is undone."""
 
     progress: Progress
     outcome: Outcome
@@ -215,7 +218,7 @@ class Compensated:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It failed before anything was done."""
+    """The run failed before anything was done."""
 
     progress: Progress
     outcome: Outcome
@@ -227,7 +230,7 @@ Status = Literal["not_started", "started", "completed", "compensating", "compens
 
 
 def status_of(run: Run) -> Status:
-    """The status as people know it."""
+    """The status of a run in answers and views."""
     match run:
         case NotStarted():
             return "not_started"

@@ -1,4 +1,4 @@
-"""What is heard and said in a run, in words."""
+"""The commands and events of a run, each on one line of a trace."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import assert_never
 
 from services.kit.domain.message import Message
 from services.kit.saga import messages
-from services.kit.saga.commands import Amend, Answer, Cancel, Nudge, Resume, SagaCommand, Start, TimerFired
+from services.kit.saga.commands import Amend, Cancel, HandleReply, HandleTimer, Resume, RetryOverdue, SagaCommand, Start
 
-__all__ = ["describe", "heard", "label"]
+__all__ = ["describe_command", "describe_event", "label"]
 
 About = (
     messages.StepRequest
@@ -27,52 +27,56 @@ def label(about: About) -> str:
     return f"{'undo ' if about.undo else ''}{about.step} #{about.attempt}"
 
 
-def heard(command: SagaCommand) -> str:
-    """What a run was told, on one line."""
+def describe_command(command: SagaCommand) -> str:
+    """A command to a run, on one line."""
     match command:
         case Start():
             return "start"
-        case Answer(reply=reply):
-            return f"answer: {label(reply)} {_answer(reply)}"
-        case TimerFired(timer=timer):
-            return f"timer fires: {timer.kind} of {label(timer)}"
+        case HandleReply(reply=reply):
+            return f"reply: {label(reply)} {_outcome(reply)}"
+        case HandleTimer(timer=timer):
+            return f"timer: {timer.kind} of {label(timer)}"
         case Cancel(reason=reason):
             return f"cancel: {reason}"
         case Amend():
-            return "facts changed"
+            return "amend the facts"
         case Resume(by=by):
             return f"resume, by {by}"
-        case Nudge():
-            return "nudge"
+        case RetryOverdue():
+            return "retry what is overdue"
         case _:
             assert_never(command)
 
 
-def _answer(reply: messages.StepReply) -> str:
+def _outcome(reply: messages.StepReply) -> str:
     if reply.success:
-        return "is done"
-    return f"failed and may be tried again: {reply.error_code}" if reply.transient else f"refused: {reply.error_code}"
+        return "succeeded"
+    return (
+        f"failed, another attempt may succeed: {reply.error_code}"
+        if reply.transient
+        else f"refused: {reply.error_code}"
+    )
 
 
-def describe(event: Message, when: Callable[[datetime], str]) -> str:
-    """What a run said, on one line; `when` renders an instant."""
+def describe_event(event: Message, when: Callable[[datetime], str]) -> str:
+    """An event of a run, on one line; `when` renders an instant."""
     match event:
         case messages.StepRequest():
-            return f"ask   {label(event)}"
+            return f"request   {label(event)}"
         case messages.StepSucceeded():
-            return f"note  {label(event)} is done"
+            return f"succeeded {label(event)}"
         case messages.StepFailed(transient=True, error_code=code):
-            return f"note  {label(event)} failed: {code}"
+            return f"failed    {label(event)}: {code}"
         case messages.StepFailed(error_code=code):
-            return f"note  {label(event)} was refused: {code}"
+            return f"refused   {label(event)}: {code}"
         case messages.StepTimedOut():
-            return f"note  {label(event)} was not answered in time"
+            return f"timed out {label(event)}"
         case messages.TimerRequested(timer_id=timer_id, due_at=due_at, message=message):
             undo = "undo " if message.get("undo") else ""
             what = f"{message.get('kind')} of {undo}{message.get('step')} #{message.get('attempt')}"
-            return f"timer {timer_id} set for {when(due_at)}: {what}"
+            return f"timer     {timer_id} set for {when(due_at)}: {what}"
         case messages.TimerCancelled(timer_id=timer_id):
-            return f"timer {timer_id} cancelled"
+            return f"timer     {timer_id} cancelled"
         case _:
             return _status(event)
 
@@ -82,7 +86,7 @@ def _status(event: Message) -> str:
         case messages.RunStarted():
             return "RUN STARTED"
         case messages.RunAmended():
-            return "note  facts changed"
+            return "facts amended"
         case messages.RunCompleted():
             return "RUN COMPLETED"
         case messages.RunCompensating(error_code=code, error=error):
