@@ -34,7 +34,7 @@ from services.kit.eventstore.port import START, Append
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views.analytics import ANALYTICS_VIEW
 from services.query.app import create_app
@@ -213,7 +213,7 @@ async def project(dsn_of: Any) -> tuple[int, float]:
     pages = Pages(
         reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS_VIEW}
     )
-    await Builder(pages).prepare()
+    await Builder(pages).create_missing()
     total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True
     while more:
         _, more = await pages.build(ANALYTICS_VIEW, 1)

@@ -12,7 +12,7 @@ from services.contracts import orders
 from services.kit.domain.message import Message, Money
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.projection.versions import ReadDatabase
-from services.projection.view import Shown
+from services.projection.view import DecodedEvent
 from services.projection.views import VIEWS
 from tools.importer.order_source import OrderSource, Placement
 
@@ -87,7 +87,7 @@ async def _project(database: ReadDatabase, file: Path, orders_max: int) -> int:
     return done
 
 
-def _life(step: Placement) -> Iterator[Shown]:
+def _life(step: Placement) -> Iterator[DecodedEvent]:
     order, order_id = step.order, f"ord_{step.number:06}"
     at = order.at
     who = order.customer
@@ -113,7 +113,9 @@ def _life(step: Placement) -> Iterator[Shown]:
         meta = f'{{"partitionkey": "{order_id}"}}'
         place = Position(1, step.number + 1, version)
         stream = f"order-{order_id}"
-        yield Shown(RecordedEvent("orders", stream, version, place, message.type, at, message.write(), meta), message)
+        yield DecodedEvent(
+            RecordedEvent("orders", stream, version, place, message.type, at, message.write(), meta), message
+        )
 
 
 async def _multiply(owner: Connection, copies: int) -> None:

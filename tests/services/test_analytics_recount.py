@@ -188,7 +188,7 @@ async def compare(
         said = await tell(side, history)
         reader = PostgresEventReader(database.dsn("projection"))
         pages = pages_of(database, reader)
-        await Builder(pages).prepare()
+        await Builder(pages).create_missing()
         version: Version | None = None
         for step in range(STEPS_MAX):
             if restarts[step % len(restarts)]:

@@ -33,6 +33,7 @@ from tools.knative_local.revision import TICK_SECONDS, Revision, listen
 from tools.knative_local.secrets import local_secrets
 from tools.knative_local.settings import folder, port, seconds
 from tools.knative_local.state import Running, State
+from tools.knative_local.view_build import ViewBuild
 
 __all__ = ["Cluster", "Options"]
 
@@ -49,6 +50,8 @@ EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
 PROJECT = Path(__file__).parent.parent.parent
 CLOCK_URL_ON_A_CLUSTER = "https://kubernetes.default.svc"
+JOB_SINKS_ON_A_CLUSTER = "http://job-sink.knative-eventing.svc.cluster.local"
+BUILD_STOP_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class Cluster:
         self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
         self._ports: dict[str, int] = {}
         self._closing = False
+        self._builds: list[ViewBuild] = []
 
     async def run(self, ready: Callable[[Running], None]) -> None:
         """Start, call `ready`, stay up until SIGTERM or SIGINT, stop in order; either signal also ends the start."""
@@ -138,7 +142,7 @@ class Cluster:
         listeners = {service.name: listen(self._ports.get(service.name, 0)) for service in self._manifests.services}
         self._ports |= {name: listener.getsockname()[1] for name, listener in listeners.items()}
         base_urls = {name: f"http://127.0.0.1:{self._ports[name]}" for name in listeners}
-        control = ControlServer(self, self.mail.forget)
+        control = ControlServer(self, self.mail.forget, self.build_views)
         self._ports["control"] = await control.start(self._free(self._ports.get("control", 0)))
         secrets = self._secrets(passwords)
         for service in self._manifests.services:
@@ -146,6 +150,7 @@ class Cluster:
             local = replace(service, window_seconds=self._options.window_seconds)
             log = self._log(service.name)
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log)
+        self.build_views()
         identity = Identity(secrets["delivery-key"])
         sources = {source.name: source for source in self._manifests.ping_sources}
         self.clock = PingClock(sources, base_urls, identity=identity)
@@ -260,10 +265,17 @@ class Cluster:
         return environ
 
     def _local(self, value: str, base_urls: Mapping[str, str]) -> str:
-        value = value.replace(CLOCK_URL_ON_A_CLUSTER, f"http://127.0.0.1:{self._ports['control']}")
+        for url in (CLOCK_URL_ON_A_CLUSTER, JOB_SINKS_ON_A_CLUSTER):
+            value = value.replace(url, f"http://127.0.0.1:{self._ports['control']}")
         for name, url in base_urls.items():
             value = value.replace(f"http://{name}.zerocart.svc.cluster.local", url)
         return value
+
+    def build_views(self) -> None:
+        """Start the process that builds views, as a JobSink starts its Job."""
+        command = [sys.executable, "-m", "services.projection.build"]
+        environ, log = self.revisions["projection"].environ, self._home / "logs" / "build-views.log"
+        self._builds.append(ViewBuild(lambda: spawn(command, log=log, environ=environ)))
 
     def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
         import json
@@ -324,6 +336,7 @@ class Cluster:
         if not self._options.bootstrap_servers and not self.kafka.alive():
             self._say("Kafka died: starting it again")
             self.kafka.begin()
+        self._builds = [build for build in self._builds if build.goes_on()]
         for name, (start, process) in list(self._children.items()):
             if process.poll() is not None:
                 if name == "edge" and not is_free(self._options.edge_port):
@@ -335,6 +348,8 @@ class Cluster:
         self._options.state.forget_running()
         self._stop_child("edge", EDGE_STOP_SECONDS_MAX)
         self._stop_child("delivery", DELIVERY_STOP_SECONDS_MAX)
+        for build in self._builds:
+            stop(build.process, signal.SIGTERM, BUILD_STOP_SECONDS_MAX)
         if self.clock is not None:
             await self.clock.stop()
         await asyncio.gather(*(revision.close() for revision in self.revisions.values()))
@@ -365,6 +380,7 @@ class Cluster:
                 "postgres": self.postgres.pid,
                 "kafka": self.kafka.pid,
                 **{name: process.pid for name, (_, process) in self._children.items()},
+                **{f"build-views-{build.process.pid}": build.process.pid for build in self._builds if build.runs},
             },
             "delivery_url": f"http://127.0.0.1:{self._ports.get('delivery', 0)}",
             "mails": {"kept": self.mail.count(), "repeats": self.mail.repeats},

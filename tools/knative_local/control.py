@@ -20,6 +20,10 @@ ERASURES = "/erasures"
 PINGSOURCES = "/apis/sources.knative.dev/v1/namespaces/"
 
 
+BUILD_VIEWS = "/build-views"
+"""The end of the path of the JobSink that builds views (charts/zerocart/templates/builds.yaml)."""
+
+
 class Controlled(Protocol):
     """The cluster behind the API; `clock` is None while it starts."""
 
@@ -34,11 +38,17 @@ class Controlled(Protocol):
 
 
 class ControlServer:
-    """Serves the API of one cluster; `forget` is called with the id of an erased person."""
+    """Answers for one cluster; `forget` is called with a person who was erased, `build_views` by the JobSink."""
 
-    def __init__(self, cluster: Controlled, forget: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Controlled,
+        forget: Callable[[str], object] | None = None,
+        build_views: Callable[[], object] | None = None,
+    ) -> None:
         self._cluster = cluster
         self._forget = forget
+        self._build_views = build_views
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
         """Listen on loopback or on `host`; the port."""
@@ -73,7 +83,10 @@ class ControlServer:
             return 200, self._cluster.status()
         if (method, path) == ("POST", ERASURES) and self._forget:
             self._forget(_person(body))
-            return 204, None  # a body would be a reply event
+            return 204, None  # empty: a body would be taken for a reply
+        if method == "POST" and path.endswith(BUILD_VIEWS) and self._build_views:
+            self._build_views()
+            return 202, None
         if path.startswith(PINGSOURCES):
             return self._ping_source(method, path.rpartition("/")[2], body)
         return 404, {"message": "not found"}

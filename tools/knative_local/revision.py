@@ -67,7 +67,7 @@ class Revision:
         self.service = service
         self.counts = Counts()
         self._listener = listener
-        self._environ = environ
+        self.environ = environ
         self._log = log
         self._pods: list[Pod] = []
         self._quiet_since = time.monotonic()
@@ -138,7 +138,7 @@ class Revision:
         read_end, write_end = os.pipe()
         os.set_blocking(read_end, False)
         fd = self._listener.fileno()
-        environ = {**self._environ, "ZEROCART_LISTEN_FD": str(fd), "ZEROCART_REPORT_FD": str(write_end)}
+        environ = {**self.environ, "ZEROCART_LISTEN_FD": str(fd), "ZEROCART_REPORT_FD": str(write_end)}
         command = [sys.executable, "-m", "services.run", self.service.name]
         try:
             process = spawn(command, log=self._log, environ=environ, pass_fds=(fd, write_end))

@@ -27,7 +27,6 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import FieldError, IdempotencyKeyReused, Invalid, Unavailable, ZerocartError
-from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
 from services.kit.rest.limits import Limits, rates_of
@@ -107,7 +106,6 @@ HEADERS: Mapping[object, Mapping[str, Any]] = {
 
 
 async def respond(
-    relay: Relay,
     cause: Cause,
     act: Callable[[Cause], Awaitable[Outcome[Any]]],
     *,
@@ -117,12 +115,11 @@ async def respond(
 ) -> CommandAnswer[Body]:
     """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
 
-    The publisher is asked first, so that no command is accepted while Kafka is known to be unavailable.
+    While Kafka is away the events wait in the outbox: what Postgres has recorded is accepted.
     """
     if cause.mark is not None:
         answer = json.dumps({"status": status, "body": body, "headers": dict(headers or {})})
         cause = replace(cause, mark=replace(cause.mark, answer=answer))
-    await relay.publisher.ensure_available()
     outcome = await act(cause)
     if outcome.repeated is not None:
         return replay(outcome, cause)

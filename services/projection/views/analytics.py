@@ -9,8 +9,8 @@ from operator import add, sub
 from services.contracts import fulfillment, orders, payments
 from services.kit.domain.message import Message
 from services.projection.rows import Rows
-from services.projection.view import Shown, View, heard
-from services.projection.views.counted import (
+from services.projection.view import DecodedEvent, View, changes_in
+from services.projection.views.order_figures import (
     Placed,
     basket_of,
     by_customer_of,
@@ -21,7 +21,7 @@ from services.projection.views.counted import (
     names_in,
     outcome_of,
 )
-from services.projection.views.sums import Changes
+from services.projection.views.period_sums import Changes
 from services.read_model.analytics import (
     BASKETS,
     BY_CUSTOMER,
@@ -41,9 +41,9 @@ __all__ = ["ANALYTICS_VIEW"]
 DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND day = ANY($1::date[])"
 
 
-async def feed(rows: Rows, page: Sequence[Shown]) -> None:
-    """Change the sums that these events change."""
-    changes = list(heard(page, ANALYTICS_VIEW))
+async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
+    """Apply the events to the rows."""
+    changes = list(changes_in(page, ANALYTICS_VIEW))
     before = await rows.find(COUNTED, {message.key_value for _, message in changes})
     after, new = dict(before), dict[str, Basket]()
     for event, message in changes:
@@ -103,7 +103,7 @@ def _day_alone(day: date) -> tuple[date]:
     return (day,)
 
 
-HEARS: Sequence[type[Message]] = (
+WAKES: Sequence[type[Message]] = (
     orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunStarted, payments.ProviderReported,
@@ -112,7 +112,7 @@ ANALYTICS_VIEW = View(
     name="analytics",
     revision=4,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
-    hears={model.type: model for model in HEARS},
+    wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)
     also={payments.PaymentRefunded.type: payments.PaymentRefunded},
     feed=feed,

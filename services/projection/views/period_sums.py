@@ -9,7 +9,7 @@ from itertools import repeat
 from operator import add
 from typing import Any, Generic, TypeVar
 
-from services.projection.views.counted import Numbers
+from services.projection.views.order_figures import Numbers
 from services.read_model.table import Table
 
 __all__ = ["Changes"]
