@@ -49,8 +49,8 @@ ABOUT = """\
 fields. 429 and 503 have a `Retry-After`: send the request again after it.
 - **Commands** accept an `Idempotency-Key`: repeats with the same key change nothing and get the first answer again. \
 The answer has a `position`; a query with this `position` waits until it sees the command.
-- **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount as text. **Instants** are RFC 3339 with a zone.
-- Unknown query parameters and unknown fields of bodies are refused (422), and bodies above 1 MB (413; 16 kB for accounts).
+- **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount as text. **Instants** are RFC 3339 with zone.
+- Unknown query parameters and unknown fields of bodies are refused (422), bodies above 1 MB too (413; accounts: 16 kB).
 """
 NAMED = re.compile(r"[A-Z][A-Za-z]+")
 
