@@ -1,7 +1,7 @@
-"""The OpenAPI document of everything that clients may ask for, made from the code of all services.
+"""Makes the OpenAPI document of all routes that the edge leads to, from the code of all services.
 
-`python -m scripts.openapi` writes docker/edge/openapi.json, which the edge serves. The projection's own routes are not
-in it: the edge leads to none of them but `GET /orders/{order_id}?at=`.
+`python -m scripts.openapi` writes docker/edge/openapi.json, which the edge serves. Of the
+projection it has only `GET /orders/{order_id}?at=`: the edge leads to no other of its routes.
 """
 
 from __future__ import annotations
@@ -43,16 +43,15 @@ OWN: Mapping[str, object] = {
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docker" / "edge" / "openapi.json"
 INTERNAL = "/projection/"
-SUMMARY = "Orders from a shopping cart to the customer's door: accounts, orders, stock, payments, shipments, figures."
+SUMMARY = "Order management: accounts, orders, stock, payments, shipments, fulfillment and analytics."
 ABOUT = """\
-- **Errors** are `application/problem+json` (RFC 9457): `code` is for programs and does not change, `errors` names the \
-fields that are wrong. 503 and 429 come with `Retry-After`.
-- **Commands** that take an `Idempotency-Key` are done once, however often they are sent with it. Their answer has a \
-`position`: a question with it is answered knowing of the command.
-- **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount a text. **Instants** are RFC 3339, with zone.
-- Unknown parameters of questions and unknown fields of bodies are refused, bodies above 1 MB too (16 kB for accounts).
+- **Errors** are `application/problem+json` (RFC 9457). `code` is stable and for programs; `errors` names the wrong \
+fields. 429 and 503 have a `Retry-After`: send the request again after it.
+- **Commands** accept an `Idempotency-Key`: repeats with the same key change nothing and get the first answer again. \
+The answer has a `position`; a query with this `position` waits until it sees the command.
+- **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount as text. **Instants** are RFC 3339 with zone.
+- Unknown query parameters and unknown fields of bodies are refused (422), bodies above 1 MB too (413; accounts: 16 kB).
 """
-SUMMARY_WORDS_MAX = 6
 NAMED = re.compile(r"[A-Z][A-Za-z]+")
 
 Document = dict[str, Any]
@@ -93,7 +92,7 @@ def document_of(name: str, service: Service) -> Document:
             for schema, described in describe_answer(route, operation).items():
                 _put(document.setdefault("components", {}).setdefault("schemas", {}), schema, described)
             summary, description = summary_and_description(route)
-            if description and len(summary.split()) <= SUMMARY_WORDS_MAX:
+            if description:
                 operation["summary"], operation["description"] = summary, description
             operation["parameters"] = [*map(_without_repetition, operation.get("parameters", ())), *headers]
             operation["description"] = _described(operation)
