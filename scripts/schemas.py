@@ -25,7 +25,7 @@ NATIVE = {
     "apis__rbac.authorization.k8s.io__v1": ("Role", "RoleBinding"),
 }
 SERVING = ("config/core/300-resources/service.yaml", "config/core/300-resources/domain-mapping.yaml")
-EVENTING = tuple(f"config/core/resources/{name}.yaml" for name in ("broker", "trigger", "pingsource"))
+EVENTING = tuple(f"config/core/resources/{name}.yaml" for name in ("broker", "trigger", "pingsource", "jobsink"))
 GATEWAY = tuple(
     f"config/crd/standard/gateway.networking.k8s.io_{name}s.yaml" for name in ("httproute", "referencegrant")
 )
@@ -35,6 +35,15 @@ KEPT = {
     "x-kubernetes-preserve-unknown-fields", "x-kubernetes-int-or-string",
 }  # fmt: skip
 META = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"
+
+JOB_SINK = "sinks.knative.dev/v1alpha1 JobSink"
+JOB: dict[str, object] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["spec"],
+    "properties": {"metadata": {"$ref": f"#/$defs/{META}"}, "spec": {"$ref": "#/$defs/io.k8s.api.batch.v1.JobSpec"}},
+}
+"""The Job within a JobSink, of which Knative's definition only says that it is an object."""
 
 Schema = dict[str, object]
 
@@ -95,6 +104,12 @@ def _without_status(schema: Schema) -> Schema:
     return {**schema, "required": ["apiVersion", "kind", "metadata"]}
 
 
+def _with_job(job_sink: Schema) -> Schema:
+    properties = cast("dict[str, Schema]", job_sink["properties"])
+    spec = {**properties["spec"], "properties": {"job": JOB}, "required": ["job"]}
+    return {**job_sink, "properties": {**properties, "spec": spec}}
+
+
 def _definitions(schema: object, components: Mapping[str, Schema], found: dict[str, object]) -> None:
     """Put what the schema refers to into `found`, and what that refers to."""
     if isinstance(schema, list):
@@ -124,6 +139,7 @@ def main() -> None:
     parts = ((serving, SERVING), (eventing, EVENTING), (gateway, GATEWAY))
     for name, schema in _extensions(folder / file for folder, files in parts for file in files):
         kinds[name] = _without_status(strict(schema))
+    kinds[JOB_SINK] = _with_job(cast("Schema", kinds[JOB_SINK]))
     text = json.dumps({"kinds": kinds, "$defs": definitions}, separators=(",", ":"), sort_keys=True)
     SCHEMAS.write_text(text + "\n")
 

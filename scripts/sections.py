@@ -52,21 +52,42 @@ def passwords(values: Values) -> Lines:
 
 
 def services(values: Values) -> Lines:
-    """A container for each service, with its settings."""
+    """A container for each service, with its settings, and the one that builds views."""
     for name, service in values["services"].items():
         yield f"  {name}:"
         yield "    <<: *service"
+        if service.get("readDatabase"):
+            yield "    depends_on: {build-views: {condition: service_completed_successfully}}"
+        if service.get("database") and service.get("readDatabase"):
+            yield "    mem_limit: 512m # a build that a request has started is its child process"
         yield "    environment:"
         yield "      <<: *settings"
         yield f"      SERVICE: {name}"
-        for setting, database in _urls_of(service).items():
-            role = f"zerocart_{name}:${{{_password(name)}}}"
-            yield f"      {setting}: postgresql://{role}@postgres:5432/{database}"
-        for setting in service.get("secrets", {}):
-            yield f"      {setting}: {HERE.get(setting) or f'${{{setting}}}'}"
-        for setting, value in service.get("env", {}).items():
-            yield f"      {setting}: {HERE.get(setting) or json.dumps(value)}"
+        yield from _settings(name, service)
         yield ""
+    yield "  # builds the views that are missing or whose definition has changed, and ends; runs at every `up`"
+    yield "  build-views:"
+    yield "    <<: *hardened"
+    yield "    image: ${ZEROCART_IMAGE:-zerocart:dev}"
+    yield "    entrypoint: [python, -m, services.projection.build]"
+    yield '    restart: "no"'
+    yield '    user: "10001:10001"'
+    yield "    mem_limit: 256m"
+    yield "    pids_limit: 128"
+    yield "    depends_on: {setup: {condition: service_completed_successfully}}"
+    yield "    environment:"
+    yield "      <<: *settings"
+    yield from _settings("projection", values["services"]["projection"])
+
+
+def _settings(name: str, service: Values) -> Lines:
+    for setting, database in _urls_of(service).items():
+        role = f"zerocart_{name}:${{{_password(name)}}}"
+        yield f"      {setting}: postgresql://{role}@postgres:5432/{database}"
+    for setting in service.get("secrets", {}):
+        yield f"      {setting}: {HERE.get(setting) or f'${{{setting}}}'}"
+    for setting, value in service.get("env", {}).items():
+        yield f"      {setting}: {HERE.get(setting) or json.dumps(value)}"
 
 
 def upstreams(values: Values) -> Lines:

@@ -1,4 +1,4 @@
-"""Inventory, put together."""
+"""The composition root of inventory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What may happen to goods: hold all that an order wants or nothing, let go, commit; count and adjust.
+"""The rules of stock: a reservation holds all items of an order or none; a count or an adjustment sets a level.
 
-Many orders want one product, so levels live in rows that a transaction locks in product order; what is decided here
-is decided while they are locked. A reservation is a stream of its own, one per order.
+Many orders want the same product, so the level of a product is a database row. A command is decided while the rows of
+its products are locked. The reservation of an order is a stream of its own.
 """
 
 from __future__ import annotations
@@ -34,55 +34,55 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """How much of one product is on the shelf, and how much of that is held; 0 <= reserved <= on_hand."""
+    """The quantity of one product on hand, and the part of it that orders hold; 0 <= reserved <= on_hand."""
 
     on_hand: int = 0
     reserved: int = 0
 
     @property
     def available(self) -> int:
-        """What can still be promised."""
+        """The quantity that no order holds."""
         return self.on_hand - self.reserved
 
 
-# What a reservation can be
+# States of a reservation
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
-    """Nobody asked for this order's goods yet."""
+class NoReservation:
+    """The order has no reservation yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The goods of the order are held."""
+    """The items of the order are held."""
 
     answer: InventoryChecked
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """There was not enough, so nothing is held; asked again (a new attempt), it may be looked into again."""
+class Unfilled:
+    """Stock was insufficient, so nothing is held; a new attempt is decided again."""
 
     answer: InventoryChecked | InventoryCheckFailed
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Let go, expired or committed: nothing may be held for this order again."""
+    """Released, expired or committed: the order cannot hold items again."""
 
     items: tuple[ReservedItem, ...]
     committed: bool = False
 
 
-Reservation = Nothing | Held | Refused | Closed
+Reservation = NoReservation | Held | Unfilled | Closed
 
-# What can be wished
+# Commands on a reservation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reserve(Command):
-    """Hold these goods for an order, all or nothing; the stock room locks their rows and fills in `levels`."""
+    """Hold all items of an order, or none; the stock room locks the rows of their products and fills in `levels`."""
 
     saga_id: str
     step: str
@@ -96,7 +96,7 @@ class Reserve(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release(Command):
-    """Let go of what is held for an order."""
+    """Release the items that an order holds."""
 
     saga_id: str
     step: str
@@ -105,14 +105,14 @@ class Release(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit(Command):
-    """The goods leave the shelf."""
+    """Take the held items off the stock: they are shipped."""
 
     order_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expire(Command):
-    """Let go if the time is up."""
+    """Release the items if the reservation has expired."""
 
     order_id: str
 
@@ -121,7 +121,7 @@ ReservationCommand = Reserve | Release | Commit | Expire
 
 
 def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
-    """What follows; a request that was answered is answered again for a new attempt, never held twice."""
+    """The events of a command; a repeated request with a new attempt is answered again and holds nothing twice."""
     match command:
         case Reserve():
             return _reserve(command, reservation)
@@ -151,9 +151,9 @@ def _reserve(command: Reserve, reservation: Reservation) -> Decision:
             return [answer.model_copy(update={"attempt": command.attempt, "repeated": True})]
         case Closed():
             return [_failed(command, "reservation-closed", "the reservation of this order is closed")]
-        case Nothing() | Refused() if command.too_late:
-            return [_failed(command, "request-expired", "the request came too late")]
-        case Nothing() | Refused():
+        case NoReservation() | Unfilled() if command.too_late:
+            return [_failed(command, "request-expired", "the request expired before it was handled")]
+        case NoReservation() | Unfilled():
             return [_checked(command)]
         case _:
             assert_never(reservation)
@@ -201,8 +201,9 @@ def _release(command: Release, reservation: Reservation) -> Decision:
         case Held(answer=answer):
             return [_released(command, _items(answer))]
         case Closed(items=items, committed=True):
-            return [_released(command, items, restocked=True)]  # cancelled after all: back on the shelf
-        case Nothing() | Refused() | Closed():
+            # the order was cancelled after the commit: its items return to the stock
+            return [_released(command, items, restocked=True)]
+        case NoReservation() | Unfilled() | Closed():
             return [_released(command, ())]
         case _:
             assert_never(reservation)
@@ -231,7 +232,7 @@ def evolve(reservation: Reservation, event: Message) -> Reservation:
         case InventoryCheckFailed() if isinstance(reservation, Held | Closed):
             return reservation
         case InventoryChecked() | InventoryCheckFailed():
-            return Refused(event)
+            return Unfilled(event)
         case InventoryReleased() | ReservationExpired():
             return Closed(())
         case ReservationCommitted(items=items):
@@ -241,13 +242,13 @@ def evolve(reservation: Reservation, event: Message) -> Reservation:
 
 
 RESERVATION: Decider[ReservationCommand, Reservation] = Decider(
-    "reservation", Nothing(), decide, evolve,
+    "reservation", NoReservation(), decide, evolve,
     (InventoryChecked, InventoryCheckFailed, InventoryReleased, ReservationCommitted, ReservationExpired),
 )  # fmt: skip
 
 
 def movements(events: Sequence[Message]) -> dict[str, Level]:
-    """By how much each product's on_hand and reserved change by these events."""
+    """The change of each product's level by these events."""
     changes: dict[str, Level] = {}
     for event in events:
         match event:
@@ -264,12 +265,12 @@ def movements(events: Sequence[Message]) -> dict[str, Level]:
     return changes
 
 
-# Counting and adjusting
+# Commands on a level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetStock(Command):
-    """So much was counted."""
+    """Set the level to a counted quantity."""
 
     product_id: str
     product_name: str | None
@@ -280,7 +281,7 @@ class SetStock(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjust(Command):
-    """So much more, or less, is there."""
+    """Change the quantity on hand by `delta`."""
 
     product_id: str
     delta: int
@@ -291,7 +292,7 @@ StockCommand = SetStock | Adjust
 
 
 def decide_stock(command: StockCommand, level: Level) -> Decision:
-    """A new level, unless orders hold more than it leaves."""
+    """A new level; Rejected if orders hold more than would be on hand."""
     match command:
         case SetStock():
             return _set_stock(command, level)
@@ -303,7 +304,7 @@ def decide_stock(command: StockCommand, level: Level) -> Decision:
 
 def _set_stock(command: SetStock, level: Level) -> Decision:
     if command.on_hand < level.reserved:
-        return Rejected("stock-below-reserved", f"{level.reserved} of {command.product_id} are held for orders")
+        return Rejected("stock-below-reserved", f"orders hold {level.reserved} of {command.product_id}: count again")
     return [
         StockSet(
             product_id=command.product_id,
@@ -321,7 +322,8 @@ def _adjust(command: Adjust, level: Level) -> Decision:
     on_hand = level.on_hand + command.delta
     if on_hand < level.reserved:
         return Rejected(
-            "stock-below-reserved", f"{level.on_hand} of {command.product_id} are there, {level.reserved} of them held"
+            "stock-below-reserved",
+            f"{level.on_hand} of {command.product_id} are on hand and orders hold {level.reserved} of them",
         )
     return [
         StockAdjusted(
@@ -335,7 +337,7 @@ def _adjust(command: Adjust, level: Level) -> Decision:
 
 
 def evolve_stock(level: Level, event: Message) -> Level:
-    """The level after a count or an adjustment; reservations, which also change it, are streams of their own."""
+    """The level after a count or an adjustment; what reservations hold is in streams of their own."""
     match event:
         case StockSet(on_hand=on_hand, reserved=reserved) | StockAdjusted(on_hand=on_hand, reserved=reserved):
             return Level(on_hand, reserved)

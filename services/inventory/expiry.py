@@ -19,14 +19,14 @@ BUCKET = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskForTimer(Command):
-    """A reservation expires within this bucket."""
+    """Ask for the timer of a bucket, in which a reservation expires."""
 
     bucket: str
     due_at: datetime
 
 
 def decide(command: AskForTimer, asked: bool) -> Decision:
-    """One timer per bucket."""
+    """One timer for each bucket."""
     if asked:
         return []
     due = ReservationExpiryDue(bucket=command.bucket, due_at=command.due_at)
@@ -42,7 +42,7 @@ def decide(command: AskForTimer, asked: bool) -> Decision:
 
 
 def evolve(asked: bool, event: Message) -> bool:
-    """Whether the timer has been asked for."""
+    """Whether the timer was asked for."""
     return asked or isinstance(event, TimerRequested)
 
 
@@ -50,7 +50,7 @@ EXPIRY: Decider[AskForTimer, bool] = Decider("expiry", False, decide, evolve, (T
 
 
 async def ask_for_expiry(handler: CommandHandler, expires_at: datetime, cause: Cause) -> None:
-    """Make sure that somebody looks soon after `expires_at`; asks once per bucket, from memory after that."""
+    """Ask for a timer at the end of the bucket of `expires_at`, unless this process knows that it was asked for."""
     due_at = _end_of_bucket(expires_at)
     bucket = f"{due_at:%Y%m%dT%H}"
     if (await handler.load(EXPIRY, bucket)).state:

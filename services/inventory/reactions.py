@@ -1,4 +1,4 @@
-"""What inventory does about what it hears."""
+"""The messages that inventory receives, each with its command."""
 
 from __future__ import annotations
 
@@ -16,46 +16,46 @@ from services.kit.events.handlers import Reactions, Received
 __all__ = ["RESERVATION_EXPIRES_AFTER", "reactions"]
 
 RESERVATION_EXPIRES_AFTER = timedelta(hours=24)
-"""A saga ends its reservations within minutes; this is for the one that never comes back."""
+"""A saga ends its reservation within minutes; this releases the items of a saga that never ends."""
 
 
 def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
-    """The messages that inventory handles."""
+    """The reactions of inventory."""
 
-    async def check(message: InventoryCheck, heard: Received) -> None:
-        expires_at = heard.now + RESERVATION_EXPIRES_AFTER
+    async def check(message: InventoryCheck, received: Received) -> None:
+        expires_at = received.now + RESERVATION_EXPIRES_AFTER
         command = Reserve(
-            at=heard.now,
+            at=received.now,
             saga_id=message.saga_id,
             step=message.step,
             attempt=message.attempt,
             reservation_id=f"res_{message.saga_id}",
             items=message.items,
             expires_at=expires_at,
-            too_late=heard.expired,
+            too_late=received.expired,
         )
-        await room.reserve(message.saga_id, command, heard.cause)
-        await ask_for_expiry(handler, expires_at, heard.cause)
+        await room.reserve(message.saga_id, command, received.cause)
+        await ask_for_expiry(handler, expires_at, received.cause)
 
-    async def release(message: InventoryRelease, heard: Received) -> None:
-        command = Release(at=heard.now, saga_id=message.saga_id, step=message.step, attempt=message.attempt)
-        await room.reserve(message.saga_id, command, heard.cause)
+    async def release(message: InventoryRelease, received: Received) -> None:
+        command = Release(at=received.now, saga_id=message.saga_id, step=message.step, attempt=message.attempt)
+        await room.reserve(message.saga_id, command, received.cause)
 
-    async def completed(message: RunCompleted, heard: Received) -> None:
-        command = Commit(at=heard.now, order_id=message.saga_id)
-        await room.reserve(message.saga_id, command, heard.cause)
+    async def completed(message: RunCompleted, received: Received) -> None:
+        command = Commit(at=received.now, order_id=message.saga_id)
+        await room.reserve(message.saga_id, command, received.cause)
 
-    async def expire(_: ReservationExpiryDue, heard: Received) -> None:
-        while orders := await room.expired(heard.now):
+    async def expire(_: ReservationExpiryDue, received: Received) -> None:
+        while orders := await room.expired(received.now):
             for order_id in orders:
-                # one message expires many orders: the state of each reservation makes it happen once
-                cause = Cause(heard.now, heard.cause.message_id, order_id)
-                command = Expire(at=heard.now, order_id=order_id)
+                # no mark, as one message expires many orders; the state of a reservation lets it expire once
+                cause = Cause(received.now, received.cause.message_id, order_id)
+                command = Expire(at=received.now, order_id=order_id)
                 await room.reserve(order_id, command, cause)
 
-    hears = Reactions()
-    hears.on(InventoryCheck, check)
-    hears.on(InventoryRelease, release)
-    hears.on(RunCompleted, completed)
-    hears.on(ReservationExpiryDue, expire)
-    return hears
+    handlers = Reactions()
+    handlers.on(InventoryCheck, check)
+    handlers.on(InventoryRelease, release)
+    handlers.on(RunCompleted, completed)
+    handlers.on(ReservationExpiryDue, expire)
+    return handlers

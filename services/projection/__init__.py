@@ -1,1 +1,1 @@
-"""Projection: feeds the read database from the log; a CloudEvent only wakes it."""
+"""Projection: feeds the read database from the event store; a CloudEvent only tells it to read on."""

@@ -13,9 +13,9 @@ from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import FieldError, Invalid, NotFound
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 from services.kit.rest.app import json_router
-from services.projection.building import Builder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import Version
+from services.projection.view_admin import ViewAdmin
 
 __all__ = ["router"]
 
@@ -54,7 +54,7 @@ class Skip(_Body):
     reason: str = Field(min_length=1, max_length=500)
 
 
-def router(pages: Pages, builder: Builder) -> APIRouter:
+def router(pages: Pages, admin: ViewAdmin) -> APIRouter:
     """The routes of the projection."""
     routes = json_router()
 
@@ -75,33 +75,33 @@ def router(pages: Pages, builder: Builder) -> APIRouter:
 
     @routes.get("/projection/views/{view}", dependencies=[needs("operations:write")])
     async def read_view(view: Name, wait_seconds: Wait = 0) -> Any:
-        """How far a view's versions are; waits while one is being built, and goes on with one that was left."""
-        await builder.wait(view, wait_seconds)
+        """The versions of a view and how far each is; waits while one is being built."""
+        await admin.wait(view, wait_seconds)
         return await shown(view)
 
     @routes.post("/projection/views/{view}/rebuild", status_code=202, dependencies=[needs("operations:write")])
     async def rebuild(view: Name, body: Rebuild) -> Any:
-        await builder.rebuild(view, body.then)
+        await admin.rebuild(view, body.then)
         return await shown(view)
 
     @routes.post("/projection/views/{view}/switch", dependencies=[needs("operations:write")])
     async def switch(view: Name, body: Switch) -> Any:
-        await builder.switch(view, body.version)
+        await admin.switch(view, body.version)
         return await shown(view)
 
     @routes.post("/projection/views/{view}/skip")
     async def pass_over(view: Name, body: Skip, caller: Operator) -> Any:
-        await builder.pass_over(view, _position(body.position), body.reason, caller.subject)
+        await admin.pass_over(view, _position(body.position), body.reason, caller.subject)
         return await shown(view)
 
     @routes.post("/projection/views/{view}/retry", dependencies=[needs("operations:write")])
     async def retry(view: Name) -> Any:
-        await builder.retry(view)
+        await admin.retry(view)
         return await shown(view)
 
     @routes.delete("/projection/views/{view}/versions/{version}", dependencies=[needs("operations:write")])
     async def drop(view: Name, version: Number) -> Any:
-        await builder.drop(view, version)
+        await admin.drop(view, version)
         return await shown(view)
 
     return routes
@@ -111,5 +111,5 @@ def _position(token: str) -> Position:
     try:
         return Position.parse(token)
     except ValueError as error:
-        detail = "this is not a position that we gave"
+        detail = "zerocart did not write this position"
         raise Invalid("bad-position", detail, (FieldError("position", "invalid", detail),)) from error

@@ -1,31 +1,35 @@
-"""The projection, put together."""
+"""Composes the projection."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.config.secrets import Secrets
 from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
 from services.projection.building import Builder
-from services.projection.door import NudgeDoor
-from services.projection.feeding import Pages
-from services.projection.nudging import Feeder
+from services.projection.endpoint import NudgeEndpoint
+from services.projection.feeder import Feeder
+from services.projection.jobs import BuildJobs, BuildSink, ChildProcesses
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
+from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
 
-def create_app(settings: Settings | None = None) -> Service:
-    """The projection on the databases that `settings`, or the environment, names."""
+def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) -> Service:
+    """The projection on the databases that `settings`, or the environment, names; `jobs` starts builds of views."""
     from services.kit.eventstore.postgres import PostgresEventReader
     from services.kit.privacy.vault import PostgresVault
 
@@ -36,27 +40,32 @@ def create_app(settings: Settings | None = None) -> Service:
         settings.require(ZEROCART_VAULT_KEYS=settings.vault_keys())
         keeper = MetricsStore.apart(settings.read_database_url, settings.service)
     reader = PostgresEventReader(settings.database_url)
-    # a key that was destroyed a moment ago must not be remembered: what is shown with it stays
+    # no cache: a row that is decrypted with a key that was destroyed a moment ago would stay in the read database
     vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)
     database = ReadDatabase(settings.read_database_url)
     pages = Pages(reader, vault, database, VIEWS)
-    builder = Builder(pages, settings.service_urls.get("projection", ""))
-    feeder = Feeder(pages, builder)
+    admin = ViewAdmin(pages, Builder(pages), jobs or _jobs(os.environ))
+    feeder = Feeder(pages, admin)
 
     def routers() -> Sequence[APIRouter]:
         from services.projection.api import router
-        from services.projection.past import Past
-        from services.projection.past_api import router as router_of_the_past
+        from services.projection.history import OrderHistory
+        from services.projection.history_api import router as history_router
 
-        past = Past(reader, vault, database)
-        return router(pages, builder), router_of_the_past(past)
+        history = OrderHistory(reader, vault, database)
+        return router(pages, admin), history_router(history)
 
     return Service(
         settings,
         admin_scope=ORDERS_ADMIN,
         routers=routers,
-        door=NudgeDoor(feeder),
-        on_start=(builder.start,),
-        on_stop=(feeder.close, builder.close, database.close, reader.close),
+        door=NudgeEndpoint(feeder),
+        on_start=(admin.start,),
+        on_stop=(feeder.close, admin.close, database.close, reader.close),
         keeper=keeper,
     )
+
+
+def _jobs(environ: Mapping[str, str]) -> BuildJobs:
+    url = environ.get("ZEROCART_BUILD_URL", "")
+    return BuildSink(url, Secrets(environ).reading("ZEROCART_BUILD_TOKEN")) if url else ChildProcesses()

@@ -1,9 +1,9 @@
-"""What wakes the projection: every event that changes a row, as a nudge. The log is what feeds it."""
+"""The types of the events that nudge the projection; it reads the events themselves from the event store."""
 
 from __future__ import annotations
 
-from services.projection.views import HEARD
+from services.projection.views import NUDGES
 
 __all__ = ["TYPES"]
 
-TYPES = frozenset(HEARD)
+TYPES = frozenset(NUDGES)

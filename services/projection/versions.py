@@ -1,11 +1,12 @@
 """The versions of the views in the read database: which serves, which is being built, how far each is.
 
-Whoever feeds a version holds the lock on its row, so that two processes never feed it at once; rows and checkpoint
-change together. Locks are taken in the order (view, version).
+A process that feeds a version locks its row, so two processes never feed it at once; rows and checkpoint change
+together. Locks are taken in the order (view, version).
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from services.kit.config.secrets import Secret
+from services.kit.domain.errors import NotFound
 from services.kit.eventstore.connections import Connections, translated
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import Position
@@ -25,12 +27,18 @@ from services.read_model.table import Table
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["ReadDatabase", "Session", "Then", "Version"]
+__all__ = [
+    "ReadDatabase", "Session", "Then", "Version", "next_number", "numbered", "of_view", "version_in",
+]  # fmt: skip
 
 CONNECTIONS_MAX = 4
 DROP_LOCK_MS = 2_000
-"""How long dropping a version waits for queries that still read it; longer would make new ones wait behind it."""
+"""How long a drop waits for queries that still read the version; new queries wait behind the drop."""
 MAKE_LOCK_KEY = 0x76696577
+BUILD_LOCK_KEY = 0x6275696C
+BUILD_LOCK_POLL_SECONDS = 0.5
+TRY_BUILD_LOCK = f"SELECT pg_try_advisory_xact_lock({BUILD_LOCK_KEY})"
+HOLD_WHILE_IDLE = "SET LOCAL idle_in_transaction_session_timeout = 0"
 MAKE_SCHEMA = "SELECT make_version_schema($1, $2, $3)"
 DROP_SCHEMA = "SELECT drop_version_schema($1)"
 
@@ -70,7 +78,7 @@ OWNER = "SELECT quote_ident(pg_get_userbyid(datdba)) FROM pg_database WHERE datn
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a view; `checkpoint` is the last event that its rows know, `stopped_at` one that they cannot."""
+    """One version of a view; its rows include all events up to `checkpoint` and cannot show `stopped_at`."""
 
     view: str
     version: int
@@ -87,7 +95,7 @@ class Version:
 
     @property
     def schema(self) -> str:
-        """Where its tables are."""
+        """The schema of its tables."""
         return f"{self.view}_{self.version}"
 
 
@@ -102,30 +110,30 @@ class ReadDatabase:
         return [_version(row) for row in await self._connections.fetch(ALL)]
 
     async def skips(self) -> list[dict[str, Any]]:
-        """Every event that somebody decided to leave out."""
+        """Every event that an operator decided to leave out."""
         return [dict(row) for row in await self._connections.fetch(SKIPS)]
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[Session]:
-        """One transaction that holds the versions that serve."""
+        """A transaction that locks the versions that serve."""
         async with self._transaction(LOCK_SERVING) as session:
             yield session
 
     @asynccontextmanager
     async def view(self, name: str) -> AsyncGenerator[Session]:
-        """One transaction that holds all versions of a view."""
+        """A transaction that locks all versions of a view."""
         async with self._transaction(LOCK_VIEW, name) as session:
             yield session
 
     @asynccontextmanager
     async def version(self, name: str, number: int) -> AsyncGenerator[Session]:
-        """One transaction that holds one version; `versions` is empty if it is not there."""
+        """A transaction that locks one version; `versions` is empty if it does not exist."""
         async with self._transaction(LOCK_VERSION, name, number) as session:
             yield session
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Session]:
-        """A transaction that holds nothing and sees the read database as it is now, however long it takes."""
+        """A transaction that locks nothing and sees the read database as it is now, however long it takes."""
         async with self._connections.use() as connection:
             with translated():
                 async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -133,12 +141,30 @@ class ReadDatabase:
 
     @asynccontextmanager
     async def making(self) -> AsyncGenerator[Session]:
-        """One transaction in which versions may be made: nobody else makes one meanwhile."""
+        """A transaction in which versions may be created: no other process creates one meanwhile."""
         async with self._connections.use() as connection:
             with translated():
                 async with connection.transaction():
                     await connection.execute(f"SELECT pg_advisory_xact_lock({MAKE_LOCK_KEY})")
                     yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
+
+    @asynccontextmanager
+    async def building_alone(self) -> AsyncGenerator[None]:
+        """Wait until no other process builds, and keep others from building meanwhile.
+
+        A transaction holds the lock, so that it works behind a pooler; between statements it holds no snapshot.
+        """
+        async with self._connections.use() as connection:
+            with translated():
+                async with connection.transaction():
+                    await connection.execute(HOLD_WHILE_IDLE)
+                    while not await connection.fetchval(TRY_BUILD_LOCK):  # noqa: ASYNC110 - another process
+                        await asyncio.sleep(BUILD_LOCK_POLL_SECONDS)
+                    yield
+
+    async def is_being_built(self) -> bool:
+        """Whether a process builds at this moment."""
+        return not (await self._connections.fetch(TRY_BUILD_LOCK))[0][0]
 
     async def close(self) -> None:
         """Disconnect."""
@@ -153,7 +179,7 @@ class ReadDatabase:
 
 
 class Session:
-    """One transaction and the versions that it holds, as they were at its start."""
+    """A transaction and the versions that it has locked or seen, as they were at its start."""
 
     def __init__(self, connection: Connection, versions: Sequence[Version]) -> None:
         self._connection = connection
@@ -164,7 +190,7 @@ class Session:
         return Rows(self._connection, version.schema)
 
     async def make(self, view: View, number: int, state: State, then: Then) -> None:
-        """Make a version with empty tables, which query may read."""
+        """Create a version with empty tables, which query may read."""
         schema = f"{view.name}_{number}"
         await self._connection.execute(MAKE, view.name, number, view.revision, state, then)
         await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
@@ -177,20 +203,20 @@ class Session:
     async def drop(self, version: Version) -> None:
         """Drop a version; Contention if queries still read it."""
         await self._connection.execute(f"SET LOCAL lock_timeout = {DROP_LOCK_MS}")
-        await self._connection.execute(FORGET, version.view, version.version)  # the row first, as who feeds it does
+        await self._connection.execute(FORGET, version.view, version.version)  # row first, as in feeding
         await self._connection.execute(DROP_SCHEMA, version.schema)
 
     async def move(self, versions: Sequence[Version], to: Position) -> None:
-        """These versions stand here when the transaction commits."""
+        """Set the checkpoint of these versions."""
         names, numbers = [each.view for each in versions], [each.version for each in versions]
         await self._connection.execute(MOVE, names, numbers, to.epoch, to.transaction, to.number)
 
     async def stop(self, version: Version, at: Position, why: str) -> None:
-        """The version takes no event any more until somebody skips this one or new code can show it."""
+        """Stop the version at an event, until an operator skips the event or has it tried again."""
         await self._connection.execute(STOP, version.view, version.version, str(at), why)
 
     async def is_skipped(self, view: str, position: Position) -> bool:
-        """Whether somebody decided that the view can do without this event."""
+        """Whether an operator decided that the view does without this event."""
         return bool(await self._connection.fetchval(SKIPPED, view, str(position)))
 
     async def pass_over(self, view: str, position: str, reason: str, who: str) -> None:
@@ -203,24 +229,24 @@ class Session:
         await self._connection.execute(GO_ON, view)
 
     async def set_next(self, version: Version, then: Then) -> None:
-        """What is done with the version when it is level, and has been compared anew."""
+        """Set what happens after the next comparison, and forget the last one."""
         await self._connection.execute(NEXT, version.view, version.version, then)
 
     async def keep_comparison(self, version: Version, found: Mapping[str, Any]) -> None:
-        """Remember how it differs from the one that serves."""
+        """Store how the version differs from the one that serves."""
         await self._connection.execute(COMPARED, version.view, version.version, json.dumps(found))
 
     async def switch(self, old: Version, new: Version) -> None:
-        """From the commit on `new` serves; `old` is kept."""
+        """Let `new` serve and keep `old`."""
         await self._connection.execute(SET_STATE, old.view, old.version, "kept")
         await self.serve(new)
 
     async def serve(self, version: Version) -> None:
-        """From the commit on this version serves, where none did."""
+        """Let this version serve where none did."""
         await self._connection.execute(SET_STATE, version.view, version.version, "serving")
 
     async def differences(self, view: View, old: Version, new: Version) -> dict[str, Any]:
-        """By table, how many rows only one of them has, how many are not the same, and the keys of some."""
+        """By table: the rows that only one version has, the rows that differ, and some of their keys."""
         await self._connection.execute("SET LOCAL statement_timeout = 0; SET LOCAL enable_seqscan = on")
         return {table.name: await self._differences(table, old, new) for table in view.tables}
 
@@ -256,3 +282,26 @@ def _version(row: Record) -> Version:
     compared = json.loads(row["compared"]) if row["compared"] else None
     checkpoint = Position(row["epoch"], row["transaction_id"], row["position"])
     return Version(checkpoint=checkpoint, compared=compared, **known)
+
+
+def of_view(versions: Sequence[Version], name: str) -> list[Version]:
+    """The versions of a view."""
+    return [each for each in versions if each.view == name]
+
+
+def version_in(versions: Sequence[Version], name: str, state: State) -> Version | None:
+    """The version of a view that is in this state; of `serving` and `building` there is one at most."""
+    return next((each for each in versions if each.view == name and each.state == state), None)
+
+
+def numbered(versions: Sequence[Version], name: str, number: int) -> Version:
+    """Version `number` of a view; NotFound if there is none."""
+    found = next((each for each in versions if each.view == name and each.version == number), None)
+    if found is None:
+        raise NotFound("version-not-found", f"there is no version {number} of {name}")
+    return found
+
+
+def next_number(versions: Sequence[Version]) -> int:
+    """The number of the next version after these of one view."""
+    return 1 + max((each.version for each in versions), default=0)

@@ -1,4 +1,4 @@
-"""What a view is: tables that follow from the log by a fold, under a name, with a revision of the definition."""
+"""What a view is: tables whose rows follow from the events by a fold, with a name and a revision."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from services.kit.saga import messages as saga
 from services.projection.rows import Rows
 from services.read_model.table import Table
 
-__all__ = ["Shown", "View", "heard", "person_erased"]
+__all__ = ["DecodedEvent", "View", "changes_in", "erased_person"]
 
 
 class RunOutline(saga.RunStarted):
-    """Of a run's beginning that there was one: the rest repeats its order, and need be neither opened nor checked."""
+    """A started run without the order that the event repeats, so that nothing of it has to be decrypted or checked."""
 
     type: ClassVar[str] = fulfillment.RunStarted.type
 
 
 OUTLINES: Mapping[str, type[Message]] = {RunOutline.type: RunOutline}
-"""How events are read of which no view shows the whole."""
+"""Models for events of which no view shows everything."""
 
 
-class Shown(NamedTuple):
-    """An event and, if some view hears its type, its message; `fault` says why there is none."""
+class DecodedEvent(NamedTuple):
+    """An event and, if a view shows its type, its message; `fault` says why the message cannot be read."""
 
     event: RecordedEvent
     message: Message | None = None
@@ -37,33 +37,33 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class View:
-    """A view as this code defines it.
+    """A view as this release defines it.
 
-    `revision` is raised with every change of what its rows are: the projection then builds a new version by itself.
-    It shows the events that it `hears`, which wake the projection, and those that it `also` reads when it is awake.
-    `feed` changes the rows of `tables` that events change.
+    Raise `revision` with every change of what the rows are: the release then builds a new version. The view shows the
+    events that it `wakes` for, which nudge the projection, and those that it `also` reads when the projection runs.
+    `feed` applies events to the rows of `tables`.
     """
 
     name: str
     revision: int
     tables: Sequence[Table[Any]]
-    hears: Mapping[str, type[Message]]
-    feed: Callable[[Rows, Sequence[Shown]], Awaitable[None]]
+    wakes: Mapping[str, type[Message]]
+    feed: Callable[[Rows, Sequence[DecodedEvent]], Awaitable[None]]
     also: Mapping[str, type[Message]] = field(default_factory=dict[str, type[Message]])
 
     @cached_property
     def reads(self) -> Mapping[str, type[Message]]:
-        """All events that it shows, by their types, as far as any view wants to know them."""
-        return {type_: OUTLINES.get(type_, model) for type_, model in {**self.also, **self.hears}.items()}
+        """The models of all events that the view shows, by type."""
+        return {type_: OUTLINES.get(type_, model) for type_, model in {**self.also, **self.wakes}.items()}
 
 
-def heard(page: Sequence[Shown], view: View) -> Iterator[tuple[RecordedEvent, Message]]:
-    """The events that change a row of the view."""
+def changes_in(page: Sequence[DecodedEvent], view: View) -> Iterator[tuple[RecordedEvent, Message]]:
+    """The events of a page that the view shows, with their messages."""
     return ((each.event, each.message) for each in page if each.message and each.event.type in view.reads)
 
 
-def person_erased(event: Message) -> str | None:
-    """Whose personal data is to go: a customer, or the guest of an order."""
+def erased_person(event: Message) -> str | None:
+    """The person whose personal data the event erases: a customer, or the order of a guest."""
     match event:
         case users.UserDeleted(user_id=person) | users.PersonErased(person_id=person):
             return person

@@ -1,76 +1,79 @@
-"""What query answers, for the OpenAPI document; the projection answers the same about an order's past."""
+"""What query answers about orders and stock; the projection answers the same about an order's past."""
 
 from __future__ import annotations
 
-from services.kit.rest.schemas_by_hand import (
-    COUNT,
-    TEXT,
-    Responses,
-    Schema,
-    json_answer,
-    list_of,
-    one_of,
-    optional,
-    shape,
-)
-from services.query.sheets import CSV
+from typing import Literal, NotRequired
+
+from typing_extensions import TypedDict
+
+from services.kit.rest.answers import Count, Positive
 from services.read_model import orders, stock, timeline
-from services.read_model.answers import members
+from services.read_model.answers import columns_of
 
-__all__ = ["LEVEL", "LEVELS", "ORDER", "ORDERS"]
+__all__ = ["ListedOrder", "Order", "OrderPage", "StockLevel", "StockPage"]
 
-_NUMBER: Schema = {"type": "integer", "minimum": 1}
-_ORDER = members(orders.ORDERS)
-_FOUND: dict[str, Schema] = {
-    "relevance_score": {"type": "number", "description": "How well it matches `q`; the more, the better."},
-    "highlights": {
-        "type": "object",
-        "description": "With `q`: by field the texts that match, as HTML with the words in <em>.",
-        "additionalProperties": list_of(TEXT),
-        "propertyNames": {"enum": ["customer_name", "product_name", "city", "number"]},
-    },
-}
-_LINE = shape("OrderLine", members(orders.ORDER_LINES))
-_ENTRY = shape("Moment", members(timeline.TIMELINE))
-_LEVEL = shape(
-    "StockLevel",
-    {
-        **members(stock.STOCK),
-        "available": {"type": "integer", "description": "Units on the shelf that are not held for an order."},
-    },
-)
-_PAGE: dict[str, Schema] = {
-    "page_size": _NUMBER,
-    "page": {**_NUMBER, "description": "On a page that was named by number."},
-    "next_cursor": {**optional(TEXT), "description": "`cursor` of the next page; null on the last."},
-    "total": {**COUNT, "description": "Rows of the whole list, where they were counted."},
-    "total_relation": {**one_of("exact", "at_least"), "description": "Whether there are more than `total`."},
-    "total_pages": COUNT,
-}
-_MAY_MISS = ("page", "total", "total_relation", "total_pages")
+HighlightedField = Literal["customer_name", "product_name", "city", "number"]
 
-_ORDERS = json_answer(
-    "One page as JSON; with `Accept: text/csv` the whole list, without the parameters of pages and not by relevance. A "
-    "cell that a spreadsheet would calculate has an apostrophe in front.",
-    shape(
-        "OrderPage",
-        {
-            "orders": list_of(shape("ListedOrder", {**_ORDER, **_FOUND}, _FOUND)),
-            **_PAGE,
-            "instead": {
-                "type": "object",
-                "description": "With `q`: the words that were looked for instead of one that no order has.",
-                "additionalProperties": list_of(TEXT),
-            },
-        },
-        (*_MAY_MISS, "instead"),
-    ),
-)
-_ORDERS["content"][CSV] = {"schema": TEXT}
 
-ORDERS: Responses = {200: _ORDERS}
-ORDER: Responses = {
-    200: json_answer("The order.", shape("Order", {**_ORDER, "items": list_of(_LINE), "timeline": list_of(_ENTRY)}))
-}
-LEVELS: Responses = {200: json_answer("One page.", shape("StockPage", {"stock": list_of(_LEVEL), **_PAGE}, _MAY_MISS))}
-LEVEL: Responses = {200: json_answer("The level.", _LEVEL)}
+@columns_of(orders.ORDER_LINES)
+class OrderLine(TypedDict):
+    """A line of an order."""
+
+
+@columns_of(timeline.TIMELINE)
+class TimelineEntry(TypedDict):
+    """What happened to an order."""
+
+
+@columns_of(orders.ORDERS)
+class Order(TypedDict):
+    """An order with its lines and its timeline."""
+
+    items: list[OrderLine]
+    timeline: list[TimelineEntry]
+    """What happened to the order, oldest first."""
+
+
+@columns_of(orders.ORDERS)
+class ListedOrder(TypedDict):
+    """An order of a list."""
+
+    relevance_score: NotRequired[float]
+    """With `q`: how well the order matches; more is better."""
+    highlights: NotRequired[dict[HighlightedField, list[str]]]
+    """With `q`: the texts that match by field, as HTML with the matching words in `<em>`."""
+
+
+class _Page(TypedDict):
+    page_size: Positive
+    page: NotRequired[Positive]
+    """The number of the page; absent on pages by cursor."""
+    next_cursor: str | None
+    """The `cursor` of the next page; null on the last page."""
+    total: NotRequired[Count]
+    """The rows of the whole list; absent if they were not counted."""
+    total_relation: NotRequired[Literal["exact", "at_least"]]
+    """`at_least` if the list has more rows than `total`."""
+    total_pages: NotRequired[Count]
+
+
+class OrderPage(_Page):
+    """A page of orders. With `Accept: text/csv` the answer is the whole list instead."""
+
+    orders: list[ListedOrder]
+    instead: NotRequired[dict[str, list[str]]]
+    """With `q`: for each word that no order has, the similar words that were searched in its place."""
+
+
+@columns_of(stock.STOCK)
+class StockLevel(TypedDict):
+    """The stock level of a product."""
+
+    available: int
+    """Units on hand that no order holds."""
+
+
+class StockPage(_Page):
+    """A page of stock levels."""
+
+    stock: list[StockLevel]

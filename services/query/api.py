@@ -1,25 +1,22 @@
-"""Reading orders and stock over REST."""
+"""REST routes of query: orders and stock levels."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from datetime import datetime
-from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import Depends, Query, Request
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import Forbidden, NotFound
-from services.kit.rest.app import json_router
-from services.kit.rest.params import level_with, wrong
-from services.query.answers import LEVEL, LEVELS, ORDER, ORDERS
-from services.query.filters import OrderFilter
-from services.query.finding import RELEVANCE
-from services.query.listing import NEWEST_FIRST
-from services.query.paging import Page, Window
+from services.kit.rest.answers import Answer
+from services.kit.rest.app import json_router, provided
+from services.kit.rest.params import at_position, wrong
+from services.query.answers import Order, OrderPage, StockLevel, StockPage
+from services.query.csv_export import CSV, VARY, CsvExport, csv_wanted
+from services.query.lists import NEWEST_FIRST, OrderFilter
+from services.query.paging import Page, PageRequest
 from services.query.parameters import (
     CustomerFilter,
     CustomerId,
@@ -28,94 +25,127 @@ from services.query.parameters import (
     SortText,
     StockText,
     order_filter,
+    page_request,
     sort_of,
-    window,
 )
-from services.query.reading import Reading, StockFilter
-from services.query.sheets import Sheet, csv_wanted
-from services.read_model.orders import ORDERS as ORDER_TABLE
+from services.query.queries import Queries, StockFilter
+from services.query.search import RELEVANCE
+from services.read_model.orders import ORDERS
 
-__all__ = ["router"]
+__all__ = ["routes"]
 
-VIEWS_READ = ("orders", "stock")
-"""What answers here are made of; whoever brings a position is told what all of them know of it."""
-VIEWS_OF_ONE_ORDER = (*VIEWS_READ, "timeline")
+routes = json_router()
+
+VIEWS = ("orders", "stock")
+"""The views that a `position` waits for, so that one rule holds for every list."""
+LISTS: dict[str, Any] = {
+    "dependencies": [at_position(Queries, *VIEWS)],
+    "responses": {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
+}
 NOT_IN_CSV = ("page", "page_size", "cursor", "count")
 
 ReadsOrders = Annotated[Caller, needs("orders:read")]
-Wanted = Annotated[OrderFilter, Depends(order_filter)]
-Part = Annotated[Window, Depends(window)]
+ReadModel = Annotated[Queries, provided(Queries)]
+Filter = Annotated[OrderFilter, Depends(order_filter)]
+PageOf = Annotated[PageRequest, Depends(page_request)]
 LowStock = Annotated[
-    bool, Query(description="Only products of which less is available than `low_below`.", examples=[True])
+    bool,
+    Query(description="Returns only products with less available than their `low_below`.", examples=[True]),
 ]
 
 
-def router(reading: Reading) -> APIRouter:
-    """The routes of query."""
-    routes = json_router()
+@routes.get("/orders", **LISTS)
+async def list_orders(
+    request: Request,
+    caller: ReadsOrders,
+    queries: ReadModel,
+    wanted: Filter,
+    page: PageOf,
+    customer_id: CustomerFilter = None,
+    sort: SortText = None,
+) -> Answer[OrderPage] | CsvExport:
+    """List and search orders.
 
-    async def listed(request: Request, wanted: OrderFilter, sort: str | None, part: Window) -> Response:
-        if csv_wanted(request.headers.get("accept", "")):
-            every = reading.every_order(wanted, _sort_in_csv(request, wanted, sort))
-            return await Sheet.of(every, ORDER_TABLE.names, filename="orders.csv")
-        found = await reading.orders(wanted, sort_of(sort, wanted), part)
-        shown = _page("orders", found, part)
-        return _answer(shown if wanted.text is None else {**shown, "instead": found.instead}, Vary="Accept")
+    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Refused
+    (403) if `customer_id` names another customer and the caller does not have that scope.
 
-    ready = [level_with(partial(reading.wait_for, views=VIEWS_READ))]
-    ready_for_one = [level_with(partial(reading.wait_for, views=VIEWS_OF_ONE_ORDER))]
-    stock_ready = [*ready, needs("stock:read")]
+    With `Accept: text/csv` the answer is the whole list; page parameters and sort=relevance are then refused (422). A
+    cell that a spreadsheet would take for a formula starts with an apostrophe.
+    """
+    reach = _within_reach(caller, customer_id)
+    return await _list(request, queries, replace(wanted, customer_id=reach), sort, page)
 
-    @routes.get("/orders", dependencies=ready, responses=ORDERS)
-    async def list_orders(
-        request: Request,
-        caller: ReadsOrders,
-        wanted: Wanted,
-        part: Part,
-        customer_id: CustomerFilter = None,
-        sort: SortText = None,
-    ) -> Any:
-        """The caller's orders, or with `orders:admin` everybody's: those that fit all filters, by pages or as CSV."""
-        whose = _within_reach(caller, customer_id)
-        return await listed(request, replace(wanted, customer_id=whose), sort, part)
 
-    @routes.get("/orders/{order_id}", dependencies=ready_for_one, responses=ORDER)
-    async def read_order(order_id: OrderId, caller: ReadsOrders) -> Any:
-        """An order of the caller's own, or with `orders:admin` any, with its lines and all that happened to it."""
-        order = await reading.order(order_id, caller.own)
-        if caller.own is not None:
-            order["timeline"] = [{**moment, "by": None} for moment in order["timeline"]]  # who runs the shop is its own
-        return _answer(order)
+@routes.get("/orders/{order_id}", dependencies=[at_position(Queries, *VIEWS, "timeline")])
+async def read_order(order_id: OrderId, caller: ReadsOrders, queries: ReadModel) -> Answer[Order]:
+    """Read an order.
 
-    @routes.get("/customers/{customer_id}/orders", dependencies=ready, responses=ORDERS)
-    async def orders_of_customer(
-        customer_id: CustomerId,
-        request: Request,
-        caller: ReadsOrders,
-        wanted: Wanted,
-        part: Part,
-        sort: SortText = None,
-    ) -> Any:
-        """The orders of one customer, as `GET /orders` has them; refused if that is somebody else."""
-        if not caller.may_reach(customer_id):
-            raise NotFound("customer-not-found", "there is no such customer")
-        return await listed(request, replace(wanted, customer_id=customer_id), sort, part)
+    Returns an order with its lines and its timeline. Refused (404) if the order does not exist, or if it belongs to
+    another customer and the caller does not have the scope `orders:admin`.
+    """
+    order = await queries.order(order_id, caller.own)
+    if caller.own is not None:  # customers do not see which member of staff acted
+        order["timeline"] = [{**entry, "by": None} for entry in order["timeline"]]
+    return Answer(cast("Order", order))
 
-    @routes.get("/stock", dependencies=stock_ready, responses=LEVELS)
-    async def list_stock(part: Part, low_stock: LowStock = False, q: StockText = None) -> Any:
-        """How much there is of each product, by id, page by page."""
-        return _answer(_page("stock", await reading.stock(StockFilter(low_stock, q), part), part))
 
-    @routes.get("/stock/{product_id}", dependencies=stock_ready, responses=LEVEL)
-    async def read_level(product_id: ProductId) -> Any:
-        """How much there is of one product; refused if it was never counted."""
-        return _answer(await reading.level(product_id))
+@routes.get("/customers/{customer_id}/orders", **LISTS)
+async def orders_of_customer(
+    customer_id: CustomerId,
+    request: Request,
+    caller: ReadsOrders,
+    queries: ReadModel,
+    wanted: Filter,
+    page: PageOf,
+    sort: SortText = None,
+) -> Answer[OrderPage] | CsvExport:
+    """List a customer's orders.
 
-    return routes
+    Returns the orders of one customer with the same filters, sorts and CSV as `GET /orders`. Refused (404) if the
+    customer is not the caller and the caller does not have the scope `orders:admin`.
+    """
+    if not caller.may_reach(customer_id):
+        raise NotFound("customer-not-found", "the customer does not exist, or their orders are not yours to read")
+    return await _list(request, queries, replace(wanted, customer_id=customer_id), sort, page)
+
+
+@routes.get("/stock", dependencies=[at_position(Queries, *VIEWS), needs("stock:read")])
+async def list_stock(
+    queries: ReadModel, page: PageOf, low_stock: LowStock = False, q: StockText = None
+) -> Answer[StockPage]:
+    """List stock levels.
+
+    Returns the stock level of each product, sorted by product id. A product is listed once its stock was set.
+    """
+    found = await queries.stock(StockFilter(low_stock, q), page)
+    return Answer(cast("StockPage", _page("stock", found, page)))
+
+
+@routes.get("/stock/{product_id}", dependencies=[at_position(Queries, *VIEWS), needs("stock:read")])
+async def read_level(product_id: ProductId, queries: ReadModel) -> Answer[StockLevel]:
+    """Read a stock level.
+
+    Returns how many units of a product are on hand, held for orders and available. Refused (404) if the stock of the
+    product was never set: set it with `PUT /stock/{product_id}`.
+    """
+    return Answer(cast("StockLevel", await queries.stock_level(product_id)))
+
+
+async def _list(
+    request: Request, queries: Queries, wanted: OrderFilter, sort: str | None, page: PageRequest
+) -> Answer[OrderPage] | CsvExport:
+    if csv_wanted(request.headers.get("accept", "")):
+        rows = queries.every_order(wanted, _sort_in_csv(request, wanted, sort))
+        return await CsvExport.start(rows, ORDERS.names, filename="orders.csv")
+    found = await queries.orders(wanted, sort_of(sort, wanted), page)
+    body = _page("orders", found, page)
+    if wanted.text is not None:
+        body["instead"] = found.instead
+    return Answer(cast("OrderPage", body), headers=VARY)
 
 
 def _within_reach(caller: Caller, customer_id: str | None) -> str | None:
-    """Whose orders to look for; Forbidden if they are somebody else's."""
+    """The customer whose orders are listed, None for everybody's; Forbidden if the caller may not read them."""
     if caller.own is None or customer_id == caller.own:
         return customer_id
     if customer_id is not None:
@@ -123,29 +153,23 @@ def _within_reach(caller: Caller, customer_id: str | None) -> str | None:
     return caller.own
 
 
-def _page(name: str, found: Page, part: Window) -> dict[str, Any]:
-    shown: dict[str, Any] = {name: found.rows, "page_size": part.page_size, "next_cursor": found.cursor}
-    if part.cursor is None:
-        shown["page"] = part.page
-    if found.counted is not None:
-        shown["total"] = found.counted.total
-        shown["total_relation"] = "exact" if found.counted.exact else "at_least"
-        shown["total_pages"] = -(-found.counted.total // part.page_size)
-    return shown
-
-
-def _answer(content: object, **headers: str) -> Response:
-    """As JSON, written here: FastAPI's encoder looks at each of a page's thousand values in Python."""
-    text = json.dumps(content, default=datetime.isoformat, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, headers=headers, media_type="application/json")
+def _page(name: str, found: Page, request: PageRequest) -> dict[str, Any]:
+    body: dict[str, Any] = {name: found.rows, "page_size": request.page_size, "next_cursor": found.cursor}
+    if request.cursor is None:
+        body["page"] = request.page
+    if found.total is not None:
+        body["total"] = found.total.rows
+        body["total_relation"] = "exact" if found.total.exact else "at_least"
+        body["total_pages"] = -(-found.total.rows // request.page_size)
+    return body
 
 
 def _sort_in_csv(request: Request, wanted: OrderFilter, sort: str | None) -> str:
-    """The sort of an export, which has no pages and no rank."""
+    """The sort of an export; Invalid for parameters of pages and for relevance."""
     for name in NOT_IN_CSV:
         if name in request.query_params:
-            raise wrong(name, "CSV has the whole list, not a page of it")
+            raise wrong(name, f"CSV has the whole list: leave {name} out")
     chosen = sort_of(NEWEST_FIRST if sort is None else sort, wanted)
     if chosen.removeprefix("-") == RELEVANCE:
-        raise wrong("sort", "CSV has all orders that match, and not all are ranked")
+        raise wrong("sort", "CSV has all matches, and only some can be ranked: choose another sort")
     return chosen

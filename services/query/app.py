@@ -1,4 +1,4 @@
-"""Query, put together."""
+"""Puts query together: a service that only reads, from the read database."""
 
 from __future__ import annotations
 
@@ -19,28 +19,31 @@ __all__ = ["create_app"]
 
 
 def create_app(settings: Settings | None = None) -> Service:
-    """The query service on the read database that `settings`, or the environment, names."""
-    keeper = None
+    """The query service with these settings, or with those of the environment."""
+    metrics_store = None
     if settings is None:
         settings = Settings.from_environment("query")
         configure(settings.service, settings.log_level)
-        keeper = MetricsStore.apart(settings.read_database_url, settings.service)
-    opened: list[Callable[[], Awaitable[None]]] = []
+        metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
+    provides: list[object] = []  # filled on the first REST request, so that SQLAlchemy is not imported before
+    on_stop: list[Callable[[], Awaitable[None]]] = []
 
     def routers() -> Sequence[APIRouter]:
-        from services.query import analytics
-        from services.query.api import router
-        from services.query.reading import Reading
+        from services.query import analytics_api, api
+        from services.query.analytics import Analytics
+        from services.query.queries import Queries
         from services.query.snapshots import Snapshots
-        from services.query.sums import Sums
 
-        reading = Reading(settings.read_database_url)
-        apart = Snapshots(settings.read_database_url)  # what adds up much takes no connection from what reads one order
-        opened.extend((reading.close, apart.close))
-        return (router(reading), analytics.router(Sums(apart)))
+        queries = Queries(settings.read_database_url)
+        apart = Snapshots(settings.read_database_url)  # slow analytics must not take connections from lookups of orders
+        provides.extend((queries, Analytics(apart)))
+        on_stop.extend((queries.close, apart.close))
+        return (api.routes, analytics_api.routes)
 
     async def close() -> None:
-        for one in opened:
-            await one()
+        for each in on_stop:
+            await each()
 
-    return Service(settings, admin_scope=ORDERS_ADMIN, routers=routers, on_stop=(close,), keeper=keeper)
+    return Service(
+        settings, admin_scope=ORDERS_ADMIN, routers=routers, provides=provides, on_stop=(close,), keeper=metrics_store
+    )

@@ -1,7 +1,7 @@
-"""Pages: by number near the start, by cursor to any depth; ties are always broken, so each row comes exactly once.
+"""Pages of a list: by number near the start, by cursor at any depth.
 
-A cursor says where the last page ended (the values of the sort's columns) and carries a digest of the question. It is
-no secret and gives no access: the next page asks the same question, within the caller's reach, from there on.
+Every sort ends in a unique column, so that each row appears on exactly one page. A cursor holds the sort values of the
+last row of a page and a digest of filters and sort. It grants no access: the next page applies the caller's own reach.
 """
 
 from __future__ import annotations
@@ -24,135 +24,140 @@ from services.kit.rest.params import wrong
 from services.query.snapshots import Row, Snapshot
 
 __all__ = [
-    "COUNTED_MAX", "Count", "Counted", "Key", "Listed", "Page", "Sorting", "Window", "count_of", "digest_of", "part_of",
+    "COUNTED_MAX", "CountMode", "ListQuery", "Page", "PageRequest", "SortKey", "Sorting", "Total", "digest_of",
+    "page_of", "total_of",
 ]  # fmt: skip
 
 COUNTED_MAX = 10_000
-"""How far the rows of a list are counted unless somebody asks for more, and how far a page's number reaches."""
+"""Rows that a total counts to unless the client asks for an exact one, and the last row that a page number reaches."""
 VALUE_CHARS_MAX = 200
 DIGEST_CHARS = 16
 DECIMAL_DIGITS_MAX = 24
 
-Key = tuple[Any, ...]
-Count = Literal["bounded", "exact", "none"]
+SortKey = tuple[Any, ...]
+CountMode = Literal["bounded", "exact", "none"]
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """Which part of a list: page `page`, or what comes after `cursor`."""
+class PageRequest:
+    """The page that a client asks for: number `page`, or the one after `cursor`."""
 
     page: int = 1
     page_size: int = 20
     cursor: str | None = None
-    count: Count = "bounded"
+    count: CountMode = "bounded"
 
     @property
-    def counts(self) -> bool:
-        """Whether the rows of the list are to be counted."""
+    def wants_total(self) -> bool:
+        """Whether the answer needs a total; pages by cursor have none."""
         return self.count != "none" and self.cursor is None
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """How many rows there are; at least so many unless `exact`."""
+class Total:
+    """The number of rows of a list; a lower bound unless `exact`."""
 
-    total: int
+    rows: int
     exact: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Sorting:
-    """An order of rows without ties: the columns by name, one direction for all; `digest` is that of the question."""
+    """A sort without ties: columns by name, one direction for all, and the digest of filters and sort."""
 
     columns: Mapping[str, ColumnElement[Any]]
     descending: bool
     digest: str
 
     def order_by(self) -> Sequence[ColumnElement[Any]]:
-        """As ORDER BY has it."""
+        """The columns for ORDER BY."""
         return [each.desc() if self.descending else each.asc() for each in self.columns.values()]
 
-    def after(self, key: Key) -> ColumnElement[bool]:
-        """What comes after a row with this key."""
-        ours = tuple_(*self.columns.values())
+    def after(self, key: SortKey) -> ColumnElement[bool]:
+        """The condition for rows that follow the row with this key."""
+        row = tuple_(*self.columns.values())
         values = zip(key, self.columns.values(), strict=True)
-        theirs = tuple_(*(literal(value, column.type) for value, column in values))
-        return ours < theirs if self.descending else ours > theirs
+        last = tuple_(*(literal(value, column.type) for value, column in values))
+        return row < last if self.descending else row > last
 
     def cursor(self, row: Row) -> str:
-        """The cursor behind a row."""
-        key = ["" if row[name] is None else _written(row[name]) for name in self.columns]
+        """The cursor of the page that follows a row."""
+        key = ["" if row[name] is None else _text_of(row[name]) for name in self.columns]
         text = json.dumps([self.digest, *key], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
-    def key(self, cursor: str) -> Key:
-        """Where a cursor stands; Invalid if it is none of ours, or another question's."""
+    def key(self, cursor: str) -> SortKey:
+        """The sort values in a cursor; Invalid if zerocart did not issue it for these filters and this sort."""
         try:
             digest, *values = _strings(cursor)
-            key = tuple(_read(value, column.type) for value, column in zip(values, self.columns.values(), strict=True))
+            key = tuple(_value(value, column.type) for value, column in zip(values, self.columns.values(), strict=True))
         except (ValueError, InvalidOperation) as error:
-            raise wrong("cursor", "this is not a cursor that we gave") from error
+            raise wrong("cursor", "the cursor is malformed: send next_cursor of the page before unchanged") from error
         if digest != self.digest:
-            raise wrong("cursor", "this cursor belongs to another question: other filters, sort or caller")
+            detail = "the cursor belongs to a list with other filters, another sort or another caller: start at page 1"
+            raise wrong("cursor", detail)
         return key
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """The rows of a list, unsorted, and how they are sorted; `ids` are as many rows and cheaper to count."""
+class ListQuery:
+    """The unsorted rows of a list and their sorting; `ids` selects the same rows and is cheaper to count."""
 
     rows: Select[Any]
     ids: Select[Any]
     sorting: Sorting
 
     def sorted(self) -> Select[Any]:
-        """All of them in their order."""
+        """All rows in order."""
         return self.rows.order_by(*self.sorting.order_by())
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Rows of one part of a list; `counted` is None behind a cursor, `cursor` where the list ends."""
+    """One page; `cursor` is None on the last one, `total` if it was not counted.
+
+    `instead` maps each word of a search that no order has to the words that were looked for in its place.
+    """
 
     rows: Sequence[Row]
     cursor: str | None
-    counted: Counted | None = None
+    total: Total | None = None
     instead: Mapping[str, Sequence[str]] = field(default_factory=lambda: dict[str, Sequence[str]]())
 
 
-async def part_of(at: Snapshot, found: Listed, window: Window) -> tuple[Sequence[Row], str | None]:
-    """The rows of a part, and the cursor behind them if there are more; Invalid if the cursor cannot be used."""
-    query = found.sorted().limit(window.page_size + 1)
-    if window.cursor is not None:
-        query = query.where(found.sorting.after(found.sorting.key(window.cursor)))
-    rows = await at.rows(query.offset((window.page - 1) * window.page_size))
-    shown = rows[: window.page_size]
+async def page_of(at: Snapshot, found: ListQuery, request: PageRequest) -> tuple[Sequence[Row], str | None]:
+    """The rows of a page and the cursor of the next one, if there is one; Invalid if the cursor cannot be used."""
+    query = found.sorted().limit(request.page_size + 1)
+    if request.cursor is not None:
+        query = query.where(found.sorting.after(found.sorting.key(request.cursor)))
+    rows = await at.rows(query.offset((request.page - 1) * request.page_size))
+    shown = rows[: request.page_size]
     return shown, found.sorting.cursor(shown[-1]) if len(rows) > len(shown) else None
 
 
-def digest_of(asked: object, sort: str) -> str:
-    """What tells one question from another; `asked` is a record of its filters."""
-    return hashlib.sha256(f"{asked!r} {sort}".encode()).hexdigest()[:DIGEST_CHARS]
+def digest_of(filters: object, sort: str) -> str:
+    """A digest that differs if filters or sort differ; `filters` is a dataclass."""
+    return hashlib.sha256(f"{filters!r} {sort}".encode()).hexdigest()[:DIGEST_CHARS]
 
 
-async def count_of(at: Snapshot, rows: GenerativeSelect, bound: int | None) -> Counted:
-    """How many rows a query has, as far as `bound`: what is beyond it is not looked at."""
+async def total_of(at: Snapshot, rows: GenerativeSelect, bound: int | None) -> Total:
+    """The number of rows of a query, counted to `bound`."""
     some = rows.order_by(None).limit(None if bound is None else bound + 1).subquery()
     found = await at.rows(select(func.count().label("total")).select_from(some))
     total = int(found[0]["total"]) if found else 0
-    return Counted(total, exact=True) if bound is None or total <= bound else Counted(bound, exact=False)
+    return Total(total, exact=True) if bound is None or total <= bound else Total(bound, exact=False)
 
 
-def _written(value: object) -> str:
+def _text_of(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _strings(cursor: str) -> list[str]:
-    """ValueError if it is no list of strings."""
+    """The strings in a cursor; ValueError if it holds anything else."""
     try:
         found: object = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
     except (binascii.Error, RecursionError) as error:
-        raise ValueError("not written by us") from error
+        raise ValueError("not base64") from error
     if not isinstance(found, list):
         raise ValueError("not a list")
     values = cast("list[object]", found)
@@ -163,11 +168,11 @@ def _strings(cursor: str) -> list[str]:
 
 
 def _storable(text: str) -> bool:
-    """Whether Postgres can be asked for it."""
+    """Whether Postgres accepts the text."""
     return "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
-def _read(text: str, type_: TypeEngine[Any]) -> Any:
+def _value(text: str, type_: TypeEngine[Any]) -> Any:
     if isinstance(type_, DateTime):
         instant = datetime.fromisoformat(text)
         if instant.tzinfo is None or instant.utcoffset():
@@ -180,5 +185,5 @@ def _decimal(text: str) -> Decimal:
     number = Decimal(text)
     digits = max(len(number.as_tuple().digits), abs(number.adjusted())) if number.is_finite() else None
     if digits is None or digits > DECIMAL_DIGITS_MAX:
-        raise ValueError("not a number of ours")
+        raise ValueError("more digits than any column holds")
     return number

@@ -1,4 +1,4 @@
-"""The parameters of lists, as clients write them and as the OpenAPI document shows them."""
+"""The query parameters of lists, with their descriptions for the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from pydantic import StringConstraints
 from services.kit.domain.instants import Rfc3339
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.params import PRINTABLE, id_in_path, wrong
-from services.query.filters import OrderFilter
-from services.query.finding import RANKED_MAX, RELEVANCE
-from services.query.listing import NEWEST_FIRST, SORTS
-from services.query.paging import COUNTED_MAX, Count, Window
-from services.query.words import TEXT_CHARS_MAX, WORDS_MAX
+from services.query.lists import NEWEST_FIRST, SORTS, OrderFilter
+from services.query.paging import COUNTED_MAX, CountMode, PageRequest
+from services.query.search import RANKED_MAX, RELEVANCE
+from services.query.search_terms import TEXT_CHARS_MAX, WORDS_MAX
 from services.read_model.terms import terms
 
 __all__ = [
@@ -26,8 +25,8 @@ __all__ = [
     "SortText",
     "StockText",
     "order_filter",
+    "page_request",
     "sort_of",
-    "window",
 ]
 
 PAGE_SIZE_DEFAULT = 20
@@ -47,14 +46,14 @@ CustomerId = Annotated[str, id_in_path("The id of the customer.", "usr_01jd8xk3v
 ProductId = Annotated[str, id_in_path("The id of the product.", "85123A")]
 CustomerFilter = Annotated[
     str | None,
-    Query(max_length=64, pattern=PRINTABLE, description="Orders of this customer.", examples=["usr_01jd8x"]),
+    Query(max_length=64, pattern=PRINTABLE, description="Returns orders of this customer.", examples=["usr_01jd8x"]),
 ]
 Statuses = Annotated[
     list[Status] | None,
     Query(
         min_length=1,
         max_length=STATUSES_MAX,
-        description="Orders with this status; several times for any of several: `status=shipped&status=delivered`.",
+        description="Returns orders with this status. Repeat it for several: `status=shipped&status=delivered`.",
         examples=[["shipped", "delivered"]],
     ),
 ]
@@ -62,7 +61,7 @@ From = Annotated[
     Rfc3339 | None,
     Query(
         alias="from",
-        description="Orders placed at this instant or later (RFC 3339).",
+        description="Returns orders placed at this instant or later (RFC 3339).",
         examples=["2026-11-01T00:00:00Z"],
     ),
 ]
@@ -70,38 +69,44 @@ To = Annotated[
     Rfc3339 | None,
     Query(
         alias="to",
-        description="Orders placed before this instant; it must be after `from`.",
+        description="Returns orders placed before this instant (RFC 3339); it must be after `from`.",
         examples=["2026-12-01T00:00:00Z"],
     ),
 ]
 TotalMin = Annotated[
     str | None,
-    Query(pattern=AMOUNT, description="Orders whose total is this amount or more.", examples=["10.00"]),
+    Query(pattern=AMOUNT, description="Returns orders whose total is this amount or more.", examples=["10.00"]),
 ]
 TotalMax = Annotated[
     str | None,
     Query(
         pattern=AMOUNT,
-        description="Orders whose total is this amount or less, in any currency unless `currency` names one.",
+        description="Returns orders whose total is this amount or less, in any currency unless `currency` is set.",
         examples=["250"],
     ),
 ]
 Currency = Annotated[
-    str | None, Query(pattern="^[A-Z]{3}$", description="Orders in this currency (ISO 4217).", examples=["GBP"])
+    str | None, Query(pattern="^[A-Z]{3}$", description="Returns orders in this currency (ISO 4217).", examples=["GBP"])
 ]
 Country = Annotated[
     str | None,
-    Query(pattern="^[A-Z]{2}$", description="Orders that go to this country (ISO 3166-1 alpha-2).", examples=["GB"]),
+    Query(
+        pattern="^[A-Z]{2}$",
+        description="Returns orders delivered to this country (ISO 3166-1 alpha-2).",
+        examples=["GB"],
+    ),
 ]
 Product = Annotated[
     str | None,
-    Query(max_length=64, pattern=PRINTABLE, description="Orders with a line of this product.", examples=["85123A"]),
+    Query(
+        max_length=64, pattern=PRINTABLE, description="Returns orders that contain this product.", examples=["85123A"]
+    ),
 ]
 Source = Annotated[
     str | None,
     Query(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$",
-        description="Orders that were imported from this system.",
+        description="Returns orders that were imported from this system.",
         examples=["old-shop"],
     ),
 ]
@@ -111,7 +116,7 @@ Word = Annotated[
 Number = Annotated[
     Word | None,
     Query(
-        description="Orders that had this number where they come from, in any system unless `source` names one.",
+        description="Returns imported orders that have this number in the other system; `source` names one system.",
         examples=["536365"],
     ),
 ]
@@ -121,11 +126,11 @@ SearchText = Annotated[
         min_length=1,
         max_length=TEXT_CHARS_MAX,
         description=(
-            "Words to look for in the customer's name, the goods' names, the city and the number of an imported order; "
-            "all must be there. Case, accents and punctuation do not count, typing errors are forgiven, and the last "
-            "word may be the beginning of one. "
-            f"The first {WORDS_MAX} different words count, and English words such as `of` only if there is no other. "
-            f"By relevance the newest {RANKED_MAX:,} orders that match are ranked; sorted otherwise the list has all."
+            "Returns orders that have all these words in the customer's name, the names of goods, the city or the "
+            "number of an imported order. Case, accents and punctuation do not matter. A word that no order has is "
+            "replaced by similar ones (see `instead` in the answer), and the last word may be the beginning of one. "
+            f"The first {WORDS_MAX} different words count; English words such as `of` count only if there is no other. "
+            f"By relevance the newest {RANKED_MAX:,} matches are ranked; in any other sort the list has all matches."
         ),
         examples=["white hanging heart"],
     ),
@@ -136,9 +141,9 @@ SortText = Annotated[
         min_length=1,
         max_length=40,
         description=(
-            f"One of {', '.join(SORTS)}, and {RELEVANCE} where there is `q`; `-` in front for descending. Ties go by "
-            f"the time of placing and the order's id. Without it: `-{RELEVANCE}` where there is `q`, else "
-            f"`{NEWEST_FIRST}`."
+            f"Sorts by one of {', '.join(SORTS)}, or with `q` by {RELEVANCE}; `-` in front means descending. Equal "
+            f"orders are sorted by the time at which they were placed and their id. Default: `-{RELEVANCE}` with `q`, "
+            f"`{NEWEST_FIRST}` without."
         ),
         examples=["-total"],
     ),
@@ -148,29 +153,30 @@ PageNumber = Annotated[
     Query(
         ge=1,
         le=COUNTED_MAX,
-        description=f"Which page, from 1; it may reach to row {COUNTED_MAX:,}. To go on from there use `cursor`.",
+        description=f"The number of the page, from 1, up to row {COUNTED_MAX:,}. For later rows use `cursor`.",
         examples=[2],
     ),
 ]
-PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Rows of a page.", examples=[50])]
+PageSize = Annotated[int, Query(ge=1, le=PAGE_SIZE_MAX, description="Rows in a page.", examples=[50])]
 CursorText = Annotated[
     str | None,
     Query(
         max_length=CURSOR_CHARS_MAX,
         pattern=CURSOR_PATTERN,
         description=(
-            "`next_cursor` of the page before, with the same filters and sort, and instead of `page`. A page of any "
-            "depth takes the same time; rows are not counted on it."
+            "The `next_cursor` of the page before, with the same filters and sort, instead of `page`. Every page takes "
+            "the same time, however far into the list. Its answer has no total."
         ),
         examples=["WyI0ZjUzY2RhMThjMmJhYTBjIl0"],
     ),
 ]
-CountHow = Annotated[
-    Count,
+CountParameter = Annotated[
+    CountMode,
     Query(
         description=(
-            f"How `total` is counted: `bounded` to {COUNTED_MAX:,} rows ({RANKED_MAX:,} with `q`) and beyond them "
-            "`total_relation` is `at_least`; `exact`, however long it takes; or `none`."
+            f"How `total` is counted. `bounded` counts up to {COUNTED_MAX:,} rows ({RANKED_MAX:,} with `q`); if there "
+            "are more, `total_relation` is `at_least`. `exact` counts all rows, which may be slow. `none` counts "
+            "nothing."
         ),
         examples=["exact"],
     ),
@@ -181,13 +187,13 @@ StockText = Annotated[
         min_length=1,
         max_length=STOCK_TEXT_CHARS_MAX,
         pattern=r"^[^\x00]+$",
-        description="Products with each of these words in name or id, anywhere in them.",
+        description="Returns products whose name or id contains each of these words.",
         examples=["heart holder"],
     ),
 ]
 
 
-# what a route depends on is `async` here: else FastAPI has it done in a thread, which costs more than all it does
+# dependencies are async because FastAPI runs others in a thread, which costs more than they do
 async def order_filter(
     status: Statuses = None,
     created_from: From = None,
@@ -201,43 +207,43 @@ async def order_filter(
     number: Number = None,
     q: SearchText = None,
 ) -> OrderFilter:
-    """Which orders; Invalid if a range ends before it begins."""
+    """The filter; Invalid if a range ends before it begins, or if `q` has no word."""
     least, most = (None if each is None else Decimal(each) for each in (total_min, total_max))
     if created_from and created_to and created_from >= created_to:
         raise wrong("from", "from must be before to")
     if least is not None and most is not None and least > most:
         raise wrong("total_min", "total_min must not be above total_max")
     if q is not None and not terms(q):
-        raise wrong("q", "there is no word in it to look for")
+        raise wrong("q", "q contains no word: write at least one letter, digit or symbol")
     statuses = tuple(sorted(set(status or ())))
     return OrderFilter(
         None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number
     )
 
 
-async def window(
+async def page_request(
     request: Request,
     page: PageNumber = 1,
     page_size: PageSize = PAGE_SIZE_DEFAULT,
     cursor: CursorText = None,
-    count: CountHow = "bounded",
-) -> Window:
-    """Which part of a list; Invalid if it is too far in, or said twice."""
+    count: CountParameter = "bounded",
+) -> PageRequest:
+    """The requested page; Invalid if its number is too high, or if both number and cursor are given."""
     if cursor is not None and "page" in request.query_params:
-        raise wrong("page", "a page is named by cursor or by number")
+        raise wrong("page", "send either page or cursor")
     if cursor is not None and count != "bounded":
-        raise wrong("count", "rows are counted on pages that are named by number")
+        raise wrong("count", "pages by cursor have no total: send count with page")
     if (page - 1) * page_size >= COUNTED_MAX:
-        raise wrong("page", f"pages reach to row {COUNTED_MAX:,}; go on by next_cursor")
-    return Window(page, page_size, cursor, count)
+        raise wrong("page", f"page numbers reach up to row {COUNTED_MAX:,}: continue with next_cursor")
+    return PageRequest(page, page_size, cursor, count)
 
 
-def sort_of(text: str | None, asked: OrderFilter) -> str:
-    """The sort, with its default; Invalid if there is no such one."""
+def sort_of(text: str | None, wanted: OrderFilter) -> str:
+    """The sort or its default; Invalid if it does not exist."""
     if text is None:
-        return NEWEST_FIRST if asked.text is None else f"-{RELEVANCE}"
+        return NEWEST_FIRST if wanted.text is None else f"-{RELEVANCE}"
     if text.removeprefix("-") not in (*SORTS, RELEVANCE):
         raise wrong("sort", f"sort by one of {', '.join(SORTS)}, {RELEVANCE}, with - in front for descending")
-    if asked.text is None and text.removeprefix("-") == RELEVANCE:
-        raise wrong("sort", "there is a relevance only where there is a text to look for (q)")
+    if wanted.text is None and text.removeprefix("-") == RELEVANCE:
+        raise wrong("sort", f"sort={RELEVANCE} needs q")
     return text

@@ -1,6 +1,7 @@
-"""One look at the read database: each view in the version that serves, all as of one moment.
+"""Consistent reads: one transaction that sees every view in its serving version, all as of the same moment.
 
-A switch between two versions falls before a look or after it; what was dropped under a look makes it be taken again.
+A projection may switch to a new version of a view at any time. A read sees either the old or the new version; if its
+version is dropped while it runs, the read starts again.
 """
 
 from __future__ import annotations
@@ -32,51 +33,51 @@ __all__ = ["Row", "Snapshot", "Snapshots"]
 
 POOL_CONNECTIONS_MAX = 4
 EXPORTS_MAX = 2
-"""Exports at a time; each keeps a connection, and a snapshot, for as long as its reader takes."""
+"""Exports that run at the same time; each holds a connection and a snapshot until its client has read everything."""
 EXPORT_WAIT_SECONDS = 5
 EXPORT_ROWS = 500
-"""Rows of an export that are in memory at a time."""
+"""Rows of an export that are in memory at the same time."""
 CONNECT_SECONDS_MAX = 3
 STATEMENT_SECONDS_MAX = 10
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.02
-AGAIN_AFTER_SECONDS = 1
-MOVING = ("read-side-moving", "the read side is being changed", AGAIN_AFTER_SECONDS)
-AWAY = ("read-database-away", "the read database cannot be reached")
-AWAY_AGAIN_SECONDS = 2
+RETRY_SECONDS = 1
+MOVING = ("read-side-moving", "a new version of the read model is being built; retry", RETRY_SECONDS)
+AWAY = ("read-database-away", "the read database cannot be reached; retry")
+AWAY_RETRY_SECONDS = 2
 ATTEMPTS_MAX = 3
 SETTINGS = {
-    "plan_cache_mode": "force_custom_plan",  # how rare what is asked for is decides how to look for it
-    "jit": "off",  # a page takes less than compiling its plan
-    "max_parallel_workers_per_gather": "0",  # and less than the start of a worker
-    "work_mem": "32MB",  # the sums of a hundred thousand customers without a file
-    "pg_trgm.similarity_threshold": "0.2",  # two letters swapped leave that much; edits are counted afterwards
+    "plan_cache_mode": "force_custom_plan",  # the best plan depends on how rare the wanted value is
+    "jit": "off",  # compiling a plan takes longer than reading a page
+    "max_parallel_workers_per_gather": "0",  # so does starting a worker
+    "work_mem": "32MB",  # holds the sums of 100,000 customers in memory
+    "pg_trgm.similarity_threshold": "0.2",  # as similar as a word with two letters swapped; edits are counted later
 }
 DROPPED_STATES = ("42P01", "42703", "3F000")
-"""SQLSTATE of a table, column or schema that is not there (any more, or until this release's version is built)."""
-MADE = select(VERSIONS).where(VERSIONS.c.state != "kept")
+"""SQLSTATE of a missing table, column or schema: its version was dropped, or is not built yet for this release."""
+_VERSIONS = select(VERSIONS).where(VERSIONS.c.state != "kept")
 
 Row = Mapping[str, Any]
-UNMADE: Row = {"epoch": 0, "transaction_id": 0, "position": 0, "stopped_at": None}
-"""How far a view is before the projection has been there for the first time."""
+NOT_BUILT: Row = {"epoch": 0, "transaction_id": 0, "position": 0, "stopped_at": None}
+"""The state of a view before the projection has run for the first time."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The versions that serve, by view, and one transaction that sees them as they were at its start."""
+    """One transaction, and the version of each view that served when it began."""
 
     connection: AsyncConnection
     serving: Mapping[str, Row]
 
     async def rows(self, query: Executable) -> Sequence[Row]:
-        """What a query over the views' tables finds; nothing before the projection has made them."""
+        """Rows of a query over the tables of the views; none before the projection has created the tables."""
         if not self.serving:
             return []
         return _rows(await self.connection.execute(self._known(query), execution_options=self._schemas))
 
     async def parts(self, query: Executable) -> AsyncGenerator[Sequence[Row]]:
-        """What `rows` finds, EXPORT_ROWS at a time."""
+        """The same rows in lists of EXPORT_ROWS."""
         if not self.serving:
             return
         options = {**self._schemas, "yield_per": EXPORT_ROWS}
@@ -86,11 +87,11 @@ class Snapshot:
                 yield [dict(zip(names, each, strict=True)) for each in part]
 
     def has(self, view: str, revision: int) -> bool:
-        """Whether the version that serves is of this revision of its view, or of a later one."""
+        """Whether the serving version of a view has this revision or a later one."""
         return view in self.serving and self.serving[view]["revision"] >= revision
 
     def _known(self, query: Executable) -> Executable:
-        """The query, with NULL in the place of columns that the version which serves is too old to have."""
+        """The query with NULL for each column that the serving version does not have yet."""
         if not isinstance(query, Select):
             return query
         asked = cast("Select[Any]", query)
@@ -111,64 +112,66 @@ class Snapshot:
 
 
 class Snapshots:
-    """Takes looks; connects at the first one."""
+    """Opens snapshots; connects when the first one is needed."""
 
     def __init__(self, dsn: str | Secret) -> None:
         self._engine = _engine(dsn, POOL_CONNECTIONS_MAX)
         self._exports = _engine(dsn, EXPORTS_MAX, EXPORT_WAIT_SECONDS)
 
-    async def ask(self, question: Callable[[Snapshot], Awaitable[T]]) -> T:
-        """The answer to a question, all of it as of one moment; Unavailable if the read database is away."""
+    async def read(self, query: Callable[[Snapshot], Awaitable[T]]) -> T:
+        """Run `query` in one snapshot; Unavailable if the read database cannot be reached."""
         for _ in range(ATTEMPTS_MAX):
             try:
-                with _told():
+                with _unavailable():
                     async with self._engine.connect() as connection:
-                        return await question(await _snapshot(connection))
+                        return await query(await _snapshot(connection))
             except _Dropped:
                 continue
         raise Unavailable(*MOVING)
 
     @asynccontextmanager
     async def stream(
-        self, question: Callable[[Snapshot], Awaitable[Executable]]
+        self, query: Callable[[Snapshot], Awaitable[Executable]]
     ) -> AsyncGenerator[AsyncGenerator[Sequence[Row]]]:
-        """All rows of a query as of one moment, some at a time; Unavailable if too many are being read."""
-        with _told("exports-busy", "too many lists are being exported"):
+        """All rows of `query` from one snapshot, in parts; Unavailable while EXPORTS_MAX other exports run."""
+        with _unavailable("exports-busy", f"{EXPORTS_MAX} exports are already running; retry when one has ended"):
             async with self._exports.connect() as connection:
                 snapshot = await _snapshot(connection)
-                yield snapshot.parts(await question(snapshot))
+                yield snapshot.parts(await query(snapshot))
 
     async def wait_for(self, position: Position, views: Sequence[str]) -> None:
-        """Return when these views have reached `position`; Unavailable if they do not in time, or have stopped."""
+        """Return when these views have reached `position`; Unavailable if that takes too long or a view has stopped."""
         deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
         while (behind := await self._behind(position, views)) is not None:
             if behind["stopped_at"] is not None:
-                raise Unavailable("view-stopped", f"the view {behind['view']} has stopped", AGAIN_AFTER_SECONDS)
+                detail = f"the view {behind['view']} has stopped at an event that it cannot apply"
+                raise Unavailable("view-stopped", detail, RETRY_SECONDS)
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable("read-side-behind", "the read side has not reached this position yet")
+                detail = f"the read model has not reached this position within {POSITION_WAIT_SECONDS:g} s; retry"
+                raise Unavailable("read-side-behind", detail)
             await asyncio.sleep(POSITION_POLL_SECONDS)
 
     async def close(self) -> None:
-        """Disconnect."""
+        """Close all connections."""
         await self._engine.dispose()
         await self._exports.dispose()
 
     async def _behind(self, position: Position, views: Sequence[str]) -> Row | None:
         async def first(snapshot: Snapshot) -> Row | None:
-            rows = [snapshot.serving.get(view, UNMADE) for view in views]
+            rows = [snapshot.serving.get(view, NOT_BUILT) for view in views]
             return next((row for row in rows if _position(row) < position), None)
 
-        return await self.ask(first)
+        return await self.read(first)
 
 
 class _Dropped(Unavailable):
-    """A version was dropped under a look."""
+    """The projection dropped a version while it was read."""
 
 
 def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -> AsyncEngine:
     current = plain(dsn)
 
-    async def connect() -> Connection:  # each time with the password as it is now: it may have been rotated
+    async def connect() -> Connection:  # reads the password each time: it may have been rotated
         return await asyncpg.connect(
             current(), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX, server_settings=SETTINGS
         )
@@ -186,17 +189,17 @@ def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -
 
 
 async def _snapshot(connection: AsyncConnection) -> Snapshot:
-    """Unavailable if there are versions and none serves: the read side is being made anew, and would look empty."""
-    made = _rows(await connection.execute(MADE))
-    serving = {row["view"]: row for row in made if row["state"] == "serving"}
-    if made and not serving:
+    """Unavailable if versions exist and none serves: the read model is being rebuilt and would look empty."""
+    versions = _rows(await connection.execute(_VERSIONS))
+    serving = {row["view"]: row for row in versions if row["state"] == "serving"}
+    if versions and not serving:
         raise Unavailable(*MOVING)
     return Snapshot(connection, serving)
 
 
 @contextmanager
-def _told(code: str = AWAY[0], detail: str = AWAY[1]) -> Generator[None]:
-    """Unavailable for what is no fault of the question; `code` says it where all connections are taken."""
+def _unavailable(code: str = AWAY[0], detail: str = AWAY[1]) -> Generator[None]:
+    """Raise Unavailable for every failure that a retry can mend; `code` if no connection of the pool is free."""
     try:
         yield
     except DBAPIError as error:
@@ -204,16 +207,16 @@ def _told(code: str = AWAY[0], detail: str = AWAY[1]) -> Generator[None]:
             raise _Dropped(*MOVING) from error
         if not _is_away(error):
             raise
-        raise Unavailable(*AWAY, AWAY_AGAIN_SECONDS) from error
+        raise Unavailable(*AWAY, AWAY_RETRY_SECONDS) from error
     except (OSError, TimeoutError) as error:
-        raise Unavailable(*AWAY, AWAY_AGAIN_SECONDS) from error
+        raise Unavailable(*AWAY, AWAY_RETRY_SECONDS) from error
     except PoolTimeout as error:
-        raise Unavailable(code, detail, AWAY_AGAIN_SECONDS) from error
+        raise Unavailable(code, detail, AWAY_RETRY_SECONDS) from error
 
 
 def _rows(found: CursorResult[Any]) -> Sequence[Row]:
     names = [*map(str, found.keys())]
-    return [dict(zip(names, row, strict=True)) for row in found.all()]  # a tenth of what SQLAlchemy's mappings cost
+    return [dict(zip(names, row, strict=True)) for row in found.all()]  # ten times faster than SQLAlchemy's mappings
 
 
 def _position(row: Row) -> Position:
@@ -225,7 +228,7 @@ def _state(error: DBAPIError) -> str:
 
 
 def _is_away(error: DBAPIError) -> bool:
-    """Whether this is no fault of the question: the connection is gone, or the server says `not now`."""
+    """Whether the server cannot be reached or refuses work for now."""
     return error.connection_invalidated or isinstance(error, InterfaceError) or _state(error).startswith(AWAY_STATES)
 
 

@@ -1,6 +1,6 @@
-"""The tables of the view `analytics`: each placed order as it counts, and sums over the orders by period.
+"""The tables of the view `analytics`: each placed order as it counts, and sums over the orders by day.
 
-A period is a day, an ISO week, a month or a year; sums by customer are kept by decade, too (`read_model/periods.py`).
+Sums by product exist by month and year as well, sums by customer also over all time (`read_model/periods.py`).
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class ProductName:
 
 @dataclass(frozen=True, slots=True)
 class ByStatus:
-    """The sums of a period by currency, country and status."""
+    """The sums of a day by currency, country and status."""
 
-    period: Id
+    day: Day
     currency: Id
     country: Id
     status: Id
@@ -100,7 +100,7 @@ class ByCustomer:
 class Confirmations:
     """A bucket of the histogram of times to confirm: orders that took more than `over`, at most `up_to` seconds."""
 
-    period: Id
+    day: Day
     over: Count
     up_to: Count
     orders: BigCount
@@ -110,7 +110,7 @@ class Confirmations:
 COUNTED = Table("analytics", "counted", Counted, ("order_id",), storage="fillfactor = 85")
 BASKETS = Table("analytics", "baskets", Basket, ("order_id",))
 PRODUCT_NAMES = Table("analytics", "product_names", ProductName, ("product_id",))
-BY_STATUS = Table("analytics", "by_status", ByStatus, ("period", "currency", "country", "status"))
+BY_STATUS = Table("analytics", "by_status", ByStatus, ("day", "currency", "country", "status"))
 BY_PRODUCT = Table("analytics", "by_product", ByProduct, ("period", "currency", "product_id"))
 BY_CUSTOMER = Table("analytics", "by_customer", ByCustomer, ("period", "currency", "customer_id"))
-CONFIRMATIONS = Table("analytics", "confirmations", Confirmations, ("period", "over", "up_to"))
+CONFIRMATIONS = Table("analytics", "confirmations", Confirmations, ("day", "over", "up_to"))

@@ -1,18 +1,22 @@
-"""Rows of the read model as answers over REST show them, and the JSON Schema of that."""
+"""Rows of the read model as answers over REST, and their columns as fields of typed answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import Field
+
+from services.kit.rest import answers
 from services.kit.rest.params import shown_money
-from services.kit.rest.schemas_by_hand import INSTANT, MONEY, TEXT, Schema, one_of, optional
 from services.read_model.table import Column, Table
 
-__all__ = ["members", "shown"]
+__all__ = ["columns_of", "shown"]
 
 MONEY_TYPE = "numeric(18, 6)"
+Body = TypeVar("Body", bound=type)
 
 
 def shown(table: Table[Any], row: Mapping[str, Any], currency: str = "") -> dict[str, Any]:
@@ -28,9 +32,16 @@ def shown(table: Table[Any], row: Mapping[str, Any], currency: str = "") -> dict
     }
 
 
-def members(table: Table[Any]) -> dict[str, Schema]:
-    """The JSON Schema of each member of what `shown` makes."""
-    return {column.answered: _schema(column) for column in table.columns if column.answered}
+def columns_of(table: Table[Any]) -> Callable[[Body], Body]:
+    """A decorator that adds the columns of a table, as `shown` makes them, to the fields of a TypedDict."""
+
+    def add(body: Any) -> Any:
+        columns = {column.answered: _field(column) for column in table.columns if column.answered}
+        body.__annotations__ = {**columns, **body.__annotations__}
+        body.__required_keys__ |= frozenset(columns)
+        return body
+
+    return add
 
 
 @lru_cache
@@ -41,23 +52,23 @@ def _answered(table: Table[Any]) -> tuple[list[tuple[str, str]], list[tuple[str,
     return plain, [(name, column.name) for name, column in named if column.type == MONEY_TYPE]
 
 
-def _schema(column: Column) -> Schema:
+def _field(column: Column) -> Any:
+    """The type of a column in answers, with its description."""
     about = column.about
-    schema = one_of(*about.one_of) if about.one_of else _type(column)
-    if about.example:
-        schema = {**schema, "examples": [about.example]}
-    if column.nullable:
-        schema = optional(schema)
-    return {**schema, "description": about.description} if about.description else schema
+    kind: Any = Literal[about.one_of] if about.one_of else _type(column)
+    examples = [about.example] if about.example else None
+    return Annotated[
+        kind | None if column.nullable else kind, Field(description=about.description or None, examples=examples)
+    ]
 
 
-def _type(column: Column) -> Schema:
+def _type(column: Column) -> Any:
     match column.base_type:
         case "integer" | "bigint":
-            return {"type": "integer", "minimum": column.minimum}
+            return Annotated[int, Field(ge=column.minimum)]
         case "numeric":
-            return MONEY
+            return answers.Money
         case "timestamptz":
-            return INSTANT
+            return Annotated[datetime, Field(examples=["2026-11-23T12:00:00Z"])]
         case _:
-            return TEXT
+            return str

@@ -1,4 +1,4 @@
-"""What an account can be, and what can be wished of it."""
+"""The states of an account, and the commands on it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ __all__ = [
     "ChangeProfile",
     "Delete",
     "Deleted",
-    "Letter",
-    "Nobody",
+    "NoUser",
     "Pending",
     "Person",
     "Preferences",
@@ -29,19 +28,20 @@ __all__ = [
     "RequestReset",
     "RequestVerification",
     "ResetPassword",
+    "ScheduledMail",
+    "SendScheduledMail",
     "Suspend",
     "Suspended",
-    "Tell",
     "User",
     "UserCommand",
 ]
 
-# What a user can be
+# States
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What users say of themselves."""
+    """The profile of a user."""
 
     name: str
     company: str | None = None
@@ -52,7 +52,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What users want to hear from us: tips and hints at all, and news."""
+    """The mails that a user accepts: `notifications` for any tips at all, `newsletter` for news."""
 
     notifications: bool = True
     newsletter: bool = False
@@ -60,24 +60,24 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """What is known of a user; `reset` is the open password reset, `password_change` the last one done."""
+    """The data of a user; `reset` is the open password reset, `password_change` the id of the last change."""
 
     email: str
     profile: Profile
     preferences: Preferences
     reset: TokenNotice | None = None
     password_change: str = ""
-    told: frozenset[str] = frozenset()
+    mailed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Nobody:
-    """There is no such user."""
+class NoUser:
+    """The user does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """Registered; the address is not verified."""
+    """The user is registered; the e-mail address is not verified."""
 
     person: Person
     verification: TokenNotice | None = None
@@ -86,39 +86,39 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Active:
-    """Can log in."""
+    """The user can log in."""
 
     person: Person
 
 
 @dataclass(frozen=True, slots=True)
 class Suspended:
-    """Cannot log in until reinstated."""
+    """The user cannot log in until an operator reinstates the account."""
 
     person: Person
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """Was here."""
+    """The account was deleted and the user's personal data erased."""
 
 
-User = Nobody | Pending | Active | Suspended | Deleted
-Letter = Literal["welcome_tips", "follow_up"]
+User = NoUser | Pending | Active | Suspended | Deleted
+ScheduledMail = Literal["welcome_tips", "follow_up"]
 
-# What can be wished
+# Commands
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UserWish(Command):
-    """Something about one user."""
+class UserRequest(Command):
+    """A command on one user."""
 
     user_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Register(UserWish):
-    """Make an account; the address is verified by the token of `notice_id` until `expires_at`."""
+class Register(UserRequest):
+    """Make an account; the token of `notice_id` verifies its address until `expires_at`."""
 
     email: str
     profile: Profile
@@ -130,82 +130,82 @@ class Register(UserWish):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestVerification(UserWish):
-    """Mail another token."""
+class RequestVerification(UserRequest):
+    """Mail another verification token."""
 
     notice_id: str
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Activate(UserWish):
-    """Whoever asks has shown the token of `notice_id`."""
+class Activate(UserRequest):
+    """Activate the account; the token of `notice_id` has been checked."""
 
     notice_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeProfile(UserWish):
-    """Change the fields of the profile that are named."""
+class ChangeProfile(UserRequest):
+    """Change the named fields of the profile."""
 
     changes: Mapping[str, str | int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangePreferences(UserWish):
-    """Change the preferences that are named."""
+class ChangePreferences(UserRequest):
+    """Change the named preferences."""
 
     changes: Mapping[str, bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChangePassword(UserWish):
-    """Whoever asks has shown the current password."""
+class ChangePassword(UserRequest):
+    """Change the password; the current one has been checked."""
 
     notice_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RequestReset(UserWish):
-    """Mail a token by which the password can be set."""
+class RequestReset(UserRequest):
+    """Mail a token for a password reset."""
 
     notice_id: str
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResetPassword(UserWish):
-    """Whoever asks has shown the token of the reset `reset_id`."""
+class ResetPassword(UserRequest):
+    """Set the password; the token of the reset `reset_id` has been checked."""
 
     reset_id: str
     notice_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suspend(UserWish):
-    """Shut the account for now."""
+class Suspend(UserRequest):
+    """Suspend the account."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reinstate(UserWish):
-    """Open a suspended account again."""
+class Reinstate(UserRequest):
+    """Activate a suspended account again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delete(UserWish):
-    """Forget the user."""
+class Delete(UserRequest):
+    """Delete the account and erase the user's personal data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tell(UserWish):
-    """It is time for a letter."""
+class SendScheduledMail(UserRequest):
+    """A mail that was scheduled at the registration is due."""
 
-    letter: Letter
+    mail: ScheduledMail
 
 
 UserCommand = (
     Register | RequestVerification | Activate | ChangeProfile | ChangePreferences | ChangePassword
-    | RequestReset | ResetPassword | Suspend | Reinstate | Delete | Tell
+    | RequestReset | ResetPassword | Suspend | Reinstate | Delete | SendScheduledMail
 )  # fmt: skip

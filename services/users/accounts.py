@@ -1,7 +1,7 @@
-"""Accounts in Postgres: what is decided and what may not stand in the log change in one transaction.
+"""Accounts in Postgres: events change in one transaction with password hashes and logins, which no event may contain.
 
-Whoever changes or uses an account locks its row first, then the stream: no token is given out for an account that is
-being shut, and nobody waits in a circle.
+Every transaction locks the row of the account first, then the stream. So a login cannot pass a suspension that runs at
+the same time, and transactions cannot deadlock.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from services.kit.commands.outcome import Loaded, Outcome
 from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Transaction
-from services.users.account import Active, Deleted, Nobody, Pending, Suspended, User, UserCommand
+from services.users.account import Active, Deleted, NoUser, Pending, Suspended, User, UserCommand
 from services.users.domain import USER, no_such_user
 from services.users.keys import Keys
 
@@ -34,29 +34,25 @@ FORGET_ATTEMPTS = """
 CLOSE = "DELETE FROM accounts WHERE user_id = $1"
 
 Known = Pending | Active | Suspended
-"""A user who is here."""
+"""A user with an account."""
 
 
 class Accounts:
-    """Carries out what is wished of users, once per mark."""
+    """Carries out the commands on users, each once per mark."""
 
     def __init__(self, handler: CommandHandler, keys: Keys) -> None:
         self._handler = handler
         self._store = handler.store
         self.keys = keys
 
-    async def ready(self) -> None:
-        """Unavailable if what is done now is known to remain unsaid."""
-        await self._handler.relay.publisher.ensure_available()
-
     async def look(self, user_id: str) -> Loaded[User]:
-        """The user as the database knows them now."""
+        """The user from the database."""
         return await self._handler.reload(USER, user_id)
 
     async def known(self, user_id: str) -> tuple[Known, int]:
-        """A user who is here, and their version; NotFound if there is none, or no longer."""
+        """A user with an account, and its version; NotFound if there is no account or it was deleted."""
         loaded = await self.look(user_id)
-        if isinstance(loaded.state, Nobody | Deleted):
+        if isinstance(loaded.state, NoUser | Deleted):
             missing = no_such_user()
             raise NotFound(missing.code, missing.detail)
         return loaded.state, loaded.version
@@ -64,11 +60,10 @@ class Accounts:
     async def carry_out(
         self, command: UserCommand, cause: Cause, *, password_hash: str = "", expected_version: int | None = None
     ) -> Outcome[User]:
-        """Decide, record and move the rows that follow; published when this returns.
+        """Carry out a command and write the rows that follow from its events; published when this returns.
 
         Raises RuleViolation, NotFound, VersionMismatch, or IdempotencyKeyReused if the mark belongs to another request.
         """
-        await self.ready()
 
         async def work(attempt: TransactionAttempt[UserCommand, User]) -> None:
             await attempt.transaction.fetch(LOCK, command.user_id)
@@ -95,7 +90,9 @@ class Accounts:
         match event:
             case UserRegistered(user_id=user_id, email=email):
                 if not await transaction.fetch(OPEN, user_id, self.keys.address(email), password_hash):
-                    raise RuleViolation("email-taken", "there is an account with this e-mail address")
+                    raise RuleViolation(
+                        "email-taken", "an account has this e-mail address: log in, or reset the password"
+                    )
             case PasswordChanged(user_id=user_id):
                 await transaction.execute(SET_PASSWORD, user_id, password_hash)
                 await transaction.execute(FORGET_ATTEMPTS, user_id)

@@ -24,7 +24,7 @@ from services.users.account import (
     ChangeProfile,
     Delete,
     Deleted,
-    Nobody,
+    NoUser,
     Pending,
     Profile,
     Register,
@@ -361,7 +361,7 @@ def _id_of(outcome: Outcome[AnyUser], made: str) -> str:
 
 def _shown(user_id: str, user: AnyUser) -> UserNow:
     status = _status_of(user_id, user)
-    if isinstance(user, Nobody | Deleted):  # a repeat after the deletion: nothing else is left
+    if isinstance(user, NoUser | Deleted):  # a repeat after the deletion: nothing else is left
         return cast("UserNow", status)
     profile = user.person.profile
     return {
@@ -378,7 +378,7 @@ def _shown(user_id: str, user: AnyUser) -> UserNow:
 
 
 def _preferences(user: AnyUser) -> PreferencesNow:
-    if isinstance(user, Nobody | Deleted):
+    if isinstance(user, NoUser | Deleted):
         return cast("PreferencesNow", {})
     preferences = user.person.preferences
     return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
@@ -393,7 +393,7 @@ _STATUS: dict[type, str] = {
     Active: "active",
     Suspended: "suspended",
     Deleted: "deleted",
-    Nobody: "unknown",
+    NoUser: "unknown",
 }
 
 

@@ -1,7 +1,7 @@
-"""Passwords that are tried: counted before they are checked, so that a burst of guesses gains nothing.
+"""Failed logins: each attempt is counted before the password is checked, so that parallel guesses gain nothing.
 
-After a few failures an address has to wait, longer each time up to a quarter of an hour, and never for ever. An address
-that nobody has an account for waits just so.
+After `FREE_ATTEMPTS` failures an address must wait, longer after each failure, up to `WAIT_SECONDS_MAX`. An address
+without an account is treated the same.
 """
 
 from __future__ import annotations
@@ -44,43 +44,43 @@ RENEW = "UPDATE accounts SET password_hash = $3 WHERE user_id = $1 AND password_
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Whose address it is, and what their password is checked against."""
+    """The user with an address, and the hash of their password."""
 
     user_id: str
     password_hash: str
 
 
 class Attempts:
-    """The tables behind the checking of passwords."""
+    """The tables of password hashes and of failed logins."""
 
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
     async def begin(self, address: bytes, now: datetime) -> None:
-        """Count an attempt as failed until it succeeds; RateLimited if this address has to wait."""
-        async with self._store.transaction() as unit:  # its own: rows are locked here that others begin with
-            await unit.execute(FORGET, now - FORGOTTEN_AFTER, FORGET_ROWS_MAX)
-        async with self._store.transaction() as unit:
-            if await unit.fetch(BEGIN, address, now, FREE_ATTEMPTS, DOUBLINGS_MAX, WAIT_SECONDS_MAX):
+        """Count an attempt, as failed until `succeed`; RateLimited while the address must wait."""
+        async with self._store.transaction() as transaction:  # on its own, as other transactions lock these rows first
+            await transaction.execute(FORGET, now - FORGOTTEN_AFTER, FORGET_ROWS_MAX)
+        async with self._store.transaction() as transaction:
+            if await transaction.fetch(BEGIN, address, now, FREE_ATTEMPTS, DOUBLINGS_MAX, WAIT_SECONDS_MAX):
                 return
-            rows = await unit.fetch(WAIT, address)
+            rows = await transaction.fetch(WAIT, address)
         wait = max((row["not_before"] - now for row in rows if isinstance(row["not_before"], datetime)), default=None)
         seconds = math.ceil(wait.total_seconds()) if wait else 1
         raise RateLimited("too-many-attempts", "wait before trying another password", max(1, seconds))
 
     async def succeed(self, address: bytes) -> None:
-        """Forget the failures."""
-        async with self._store.transaction() as unit:
-            await unit.execute(SUCCEED, address)
+        """Remove the failed attempts of the address."""
+        async with self._store.transaction() as transaction:
+            await transaction.execute(SUCCEED, address)
 
     async def credentials(self, address: bytes) -> Credentials | None:
-        """Whose address this is."""
-        async with self._store.transaction() as unit:
-            rows = await unit.fetch(CREDENTIALS, address)
+        """The credentials of the account with this address; None if there is none."""
+        async with self._store.transaction() as transaction:
+            rows = await transaction.fetch(CREDENTIALS, address)
         return next((Credentials(str(row["user_id"]), str(row["password_hash"])) for row in rows), None)
 
     async def renew(self, old: Credentials, password_hash: str) -> Credentials:
-        """Keep a newer hash of the same password."""
-        async with self._store.transaction() as unit:
-            await unit.execute(RENEW, old.user_id, old.password_hash, password_hash)
+        """Store a newer hash of the same password."""
+        async with self._store.transaction() as transaction:
+            await transaction.execute(RENEW, old.user_id, old.password_hash, password_hash)
         return Credentials(old.user_id, password_hash)

@@ -1,4 +1,4 @@
-"""What may happen to an account, and when."""
+"""The rules of accounts."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ from services.users.account import (
     ChangeProfile,
     Delete,
     Deleted,
-    Letter,
-    Nobody,
+    NoUser,
     Pending,
     Person,
     Preferences,
@@ -45,9 +44,10 @@ from services.users.account import (
     RequestReset,
     RequestVerification,
     ResetPassword,
+    ScheduledMail,
+    SendScheduledMail,
     Suspend,
     Suspended,
-    Tell,
     User,
     UserCommand,
 )
@@ -55,17 +55,17 @@ from services.users.account import (
 __all__ = ["RESET_AGAIN_AFTER", "USER", "VERIFICATIONS_MAX", "no_such_user"]
 
 VERIFICATIONS_MAX = 10
-"""Verification mails to one address that has not answered; it may be somebody else's."""
+"""Verification mails to an address that does not answer: it may belong to somebody else."""
 RESET_AGAIN_AFTER = timedelta(minutes=1)
 
-# What is decided
+# Decide
 
 
 def decide(command: UserCommand, user: User) -> Decision:
-    """What follows from a command; a repeated one decides nothing."""
+    """The events of a command; a repeated command has none."""
     match command:
         case Register():
-            return _register(command) if isinstance(user, Nobody) else []
+            return _register(command) if isinstance(user, NoUser) else []
         case RequestVerification() | Activate():
             return _verify(command, user)
         case ChangeProfile() | ChangePreferences():
@@ -75,11 +75,11 @@ def decide(command: UserCommand, user: User) -> Decision:
         case RequestReset():
             return _request_reset(command, user)
         case Suspend() | Reinstate():
-            return _shut(command, user)
+            return _suspend_or_reinstate(command, user)
         case Delete():
             return _delete(command, user)
-        case Tell():
-            return _tell(command, user)
+        case SendScheduledMail():
+            return _send_mail(command, user)
         case _:
             assert_never(command)
 
@@ -115,9 +115,9 @@ def _verification(command: Register | RequestVerification, email: str, name: str
     )
 
 
-def _timer(user_id: str, letter: Letter, message: Message, due_at: datetime) -> TimerRequested:
+def _timer(user_id: str, mail: ScheduledMail, message: Message, due_at: datetime) -> TimerRequested:
     return TimerRequested(
-        timer_id=_timer_id(user_id, letter),
+        timer_id=_timer_id(user_id, mail),
         timer_key=user_id,
         due_at=due_at,
         message_type=message.type,
@@ -125,16 +125,16 @@ def _timer(user_id: str, letter: Letter, message: Message, due_at: datetime) -> 
     )
 
 
-def _timer_id(user_id: str, letter: Letter) -> str:
-    return f"users-{letter}-{user_id}"
+def _timer_id(user_id: str, mail: ScheduledMail) -> str:
+    return f"users-{mail}-{user_id}"
 
 
 def _verify(command: RequestVerification | Activate, user: User) -> Decision:
     match command, user:
-        case _, Nobody() | Deleted():
+        case _, NoUser() | Deleted():
             return no_such_user()
         case _, Active() | Suspended():
-            return Rejected("user-already-active", "the address has been verified")
+            return Rejected("user-already-active", "the e-mail address is verified already")
         case RequestVerification(), Pending():
             return _verify_again(command, user)
         case Activate(), Pending(person=person, verification=open_) if open_ and open_.notice_id == command.notice_id:
@@ -142,19 +142,21 @@ def _verify(command: RequestVerification | Activate, user: User) -> Decision:
                 return Rejected("token-expired", "the token has expired: ask for another one")
             return _activated(command, person)
         case Activate(), Pending():
-            return Rejected("token-replaced", "another token has been mailed since")
+            return Rejected("token-replaced", "a newer token was mailed: use that one")
 
 
 def _verify_again(command: RequestVerification, user: Pending) -> Decision:
     if user.verification and user.verification.notice_id == command.notice_id:
         return []
     if user.verifications >= VERIFICATIONS_MAX:
-        return Rejected("too-many-mails", "this address has had enough mails that nobody answered")
+        return Rejected(
+            "too-many-mails", f"{VERIFICATIONS_MAX} mails to this address were not answered: register with another one"
+        )
     return [_verification(command, user.person.email, user.person.profile.name)]
 
 
 def _activated(command: Activate | ResetPassword, person: Person) -> list[Message]:
-    """The account opens, and others hear what its holder wants to be told."""
+    """Activates the account and publishes its preferences for notifications."""
     return [
         UserActivated(user_id=command.user_id, email=person.email, name=person.profile.name, notice_id="activated"),
         _preferences(command.user_id, person.preferences),
@@ -168,7 +170,7 @@ def _preferences(user_id: str, preferences: Preferences) -> PreferencesChanged:
 
 
 def _change(command: ChangeProfile | ChangePreferences, user: User) -> Decision:
-    if isinstance(user, Nobody | Deleted):
+    if isinstance(user, NoUser | Deleted):
         return no_such_user()
     if isinstance(user, Suspended):
         return _suspended()
@@ -193,7 +195,7 @@ def _profile(user_id: str, profile: Profile) -> ProfileChanged:
 
 
 def _set_password(command: ChangePassword | ResetPassword, user: User) -> Decision:
-    if isinstance(user, Nobody | Deleted):
+    if isinstance(user, NoUser | Deleted):
         return no_such_user()
     if user.person.password_change == command.notice_id:
         return []
@@ -204,12 +206,12 @@ def _set_password(command: ChangePassword | ResetPassword, user: User) -> Decisi
         case ChangePassword(), Active():
             return [_password_changed(command, person)]
         case ChangePassword(), Pending():
-            return Rejected("user-not-active", "the address has not been verified")
+            return Rejected("user-not-active", "the e-mail address is not verified")
         case ResetPassword(reset_id=reset_id), _ if person.reset is None or person.reset.notice_id != reset_id:
-            return Rejected("token-used", "this token has been used or replaced")
+            return Rejected("token-used", "this token was used, or a newer one was mailed")
         case ResetPassword(), _ if person.reset and command.at >= person.reset.expires_at:
             return Rejected("token-expired", "the token has expired: ask for another one")
-        case ResetPassword(), Pending():  # the token has shown that the mailbox is theirs
+        case ResetPassword(), Pending():  # the token proves that the user owns the address
             return [*_activated(command, person), _password_changed(command, person)]
         case ResetPassword(), Active():
             return [_password_changed(command, person)]
@@ -223,7 +225,7 @@ def _password_changed(command: ChangePassword | ResetPassword, person: Person) -
 
 def _request_reset(command: RequestReset, user: User) -> Decision:
     if not isinstance(user, Pending | Active):
-        return []  # nobody is told who is here
+        return []  # the answer must not reveal whether there is an account
     person, last = user.person, user.person.reset
     if last and (last.notice_id == command.notice_id or command.at < last.requested_at + RESET_AGAIN_AFTER):
         return []
@@ -239,12 +241,12 @@ def _request_reset(command: RequestReset, user: User) -> Decision:
     ]
 
 
-def _shut(command: Suspend | Reinstate, user: User) -> Decision:
+def _suspend_or_reinstate(command: Suspend | Reinstate, user: User) -> Decision:
     match command, user:
-        case _, Nobody() | Deleted():
+        case _, NoUser() | Deleted():
             return no_such_user()
         case _, Pending():
-            return Rejected("user-not-active", "the address has not been verified")
+            return Rejected("user-not-active", "the e-mail address is not verified")
         case Suspend(reason=reason), Active():
             return [UserSuspended(user_id=command.user_id, reason=reason)]
         case Reinstate(), Suspended():
@@ -257,40 +259,39 @@ def _shut(command: Suspend | Reinstate, user: User) -> Decision:
 
 def _delete(command: Delete, user: User) -> Decision:
     match user:
-        case Nobody():
+        case NoUser():
             return no_such_user()
         case Deleted():
             return []
         case Pending() | Active() | Suspended():
-            waiting: list[Letter] = [letter for letter in _LETTERS if letter not in user.person.told]
+            waiting: list[ScheduledMail] = [mail for mail in _SCHEDULED_MAILS if mail not in user.person.mailed]
             cancelled = [
-                TimerCancelled(timer_id=_timer_id(command.user_id, letter), timer_key=command.user_id)
-                for letter in waiting
+                TimerCancelled(timer_id=_timer_id(command.user_id, mail), timer_key=command.user_id) for mail in waiting
             ]
             return [UserDeleted(user_id=command.user_id), *cancelled]
         case _:
             assert_never(user)
 
 
-def _tell(command: Tell, user: User) -> Decision:
-    if not isinstance(user, Pending | Active) or command.letter in user.person.told:
+def _send_mail(command: SendScheduledMail, user: User) -> Decision:
+    if not isinstance(user, Pending | Active) or command.mail in user.person.mailed:
         return []
     person = user.person
     if not person.preferences.notifications:
         return []
-    if command.letter == "welcome_tips":
-        return [_letter(WelcomeTipsSend, command, person)]
-    # news are for who wants them, and not for an address that somebody else may have typed in
+    if command.mail == "welcome_tips":
+        return [_mail(WelcomeTipsSend, command, person)]
+    # only to a verified address: somebody else may have registered an unverified one
     wanted = person.preferences.newsletter and isinstance(user, Active)
-    return [_letter(FollowUpSend, command, person)] if wanted else []
+    return [_mail(FollowUpSend, command, person)] if wanted else []
 
 
-def _letter(kind: type[WelcomeTipsSend] | type[FollowUpSend], command: Tell, person: Person) -> Message:
-    return kind(user_id=command.user_id, email=person.email, name=person.profile.name, notice_id=command.letter)
+def _mail(kind: type[WelcomeTipsSend] | type[FollowUpSend], command: SendScheduledMail, person: Person) -> Message:
+    return kind(user_id=command.user_id, email=person.email, name=person.profile.name, notice_id=command.mail)
 
 
 def no_such_user() -> Rejected:
-    """What is said of users that are not here, or no longer."""
+    """The rejection for a user who does not exist or was deleted."""
     return Rejected("user-not-found", "there is no such user", missing=True)
 
 
@@ -305,7 +306,7 @@ def evolve(user: User, event: Message) -> User:
             return Pending(Person(event.email, _profile_of(event), Preferences(newsletter=event.newsletter)))
         case UserDeleted():
             return Deleted()
-        case _ if isinstance(user, Nobody | Deleted):
+        case _ if isinstance(user, NoUser | Deleted):
             return user
         case VerificationRequested():
             return Pending(user.person, event, user.verifications + 1) if isinstance(user, Pending) else user
@@ -328,9 +329,9 @@ def _person(person: Person, event: Message) -> Person:
         case PasswordChanged(notice_id=notice_id):
             return replace(person, reset=None, password_change=notice_id)
         case WelcomeTipsSend():
-            return replace(person, told=person.told | {"welcome_tips"})
+            return replace(person, mailed=person.mailed | {"welcome_tips"})
         case FollowUpSend():
-            return replace(person, told=person.told | {"follow_up"})
+            return replace(person, mailed=person.mailed | {"follow_up"})
         case _:
             return person
 
@@ -339,11 +340,11 @@ def _profile_of(event: UserRegistered | ProfileChanged) -> Profile:
     return Profile(event.name, event.company, event.role, event.phone, event.age)
 
 
-_LETTERS: Sequence[Letter] = ("welcome_tips", "follow_up")
+_SCHEDULED_MAILS: Sequence[ScheduledMail] = ("welcome_tips", "follow_up")
 _EVENTS: Sequence[type[Message]] = (
     UserRegistered, VerificationRequested, UserActivated, ProfileChanged, PreferencesChanged, PasswordChanged,
     PasswordResetRequested, UserSuspended, UserReinstated, UserDeleted, WelcomeTipsSend, FollowUpSend,
     TimerRequested, TimerCancelled,
 )  # fmt: skip
 
-USER: Decider[UserCommand, User] = Decider("user", Nobody(), decide, evolve, tuple(_EVENTS))
+USER: Decider[UserCommand, User] = Decider("user", NoUser(), decide, evolve, tuple(_EVENTS))

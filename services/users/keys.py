@@ -1,4 +1,4 @@
-"""What users derives from its secrets: digests of addresses, fingerprints of requests, and mailed tokens."""
+"""Values that users derives from its secrets: digests of addresses, fingerprints of requests, mailed tokens."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["Keys"]
 
 
 class Keys:
-    """`account_key` is of users alone, `mail_token_keys` are shared with whoever writes the mails."""
+    """`account_key` belongs to users alone; notifications, which writes the mails, has `mail_token_keys` too."""
 
     def __init__(self, account_key: Secret, mail_token_keys: Secret) -> None:
         self._account_key = account_key
         self._mail_token_keys = mail_token_keys
 
     def address(self, email: str) -> bytes:
-        """What stands for an address, however it is spelt, in tables."""
+        """The digest of an address, the same for each spelling of it; tables have it in place of the address."""
         return derive(self._account_key(), "address", email.strip().lower()).encode()
 
     def fingerprint(self, request: str) -> str:
-        """What stands for a request; keyed, because a password could be guessed from a plain digest of it."""
+        """The digest of a request, with a key: from a plain digest a password in the request could be guessed."""
         return derive(self._account_key(), "request", request)
 
     def made(self, token: str, notice: TokenNotice) -> bool:
-        """Whether this is the token that was mailed for a notice."""
+        """Whether this token was mailed for a notice."""
         return derives(token, several(self._mail_token_keys()), notice.type, notice.user_id, notice.notice_id)

@@ -1,4 +1,4 @@
-"""Passwords: argon2id in a few threads, so that the event loop never waits for it and memory stays bounded."""
+"""Password hashes by argon2id, in a few threads: the event loop never waits for one and memory is bounded."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ PASSWORD_CHARS_MAX = 128
 MEMORY_KIB = 19_456
 PASSES = 2
 LANES = 1
-"""What OWASP's Password Storage Cheat Sheet advises where memory is short (checked 2026-11)."""
+"""The parameters of OWASP's Password Storage Cheat Sheet for little memory (checked 2026-11)."""
 THREADS_MAX = 2
 WAITING_MAX = 64
-"""Passwords that may wait for a thread; more than that is told to come again."""
+"""Passwords that may wait for a thread; further requests get 503."""
 NOBODYS_HASH = f"$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${'A' * 22}${'A' * 43}"
-"""Checked where there is no account, so that this takes as long; no password is known to have it."""
+"""Checked for an address without an account, so that the answer takes as long; no password has this hash."""
 
 T = TypeVar("T")
 
 
 class Passwords:
-    """Makes and checks hashes."""
+    """Makes and checks password hashes."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
@@ -39,20 +39,20 @@ class Passwords:
         self._busy = 0
 
     async def hash(self, password: str) -> str:
-        """The hash of a password, as it is kept; Unavailable if too many wait."""
+        """The hash of a password; Unavailable if too many wait."""
         return await self._run(lambda: self._argon2().hash(_bytes(password)))
 
     async def check(self, password: str, kept: str | None) -> bool:
-        """Whether it is the password; takes as long without a hash. Unavailable if too many wait."""
+        """Whether the password has this hash; takes as long without one. Unavailable if too many wait."""
         right = await self._run(lambda: self._verify(password, kept or NOBODYS_HASH))
         return right and kept is not None
 
     def outdated(self, kept: str) -> bool:
-        """Whether the hash was made with other parameters than today's."""
+        """Whether the hash was made with other parameters than these."""
         return self._argon2().check_needs_rehash(kept)
 
     async def close(self) -> None:
-        """Let the threads end."""
+        """End the threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=False)
 
@@ -73,7 +73,7 @@ class Passwords:
 
     async def _run(self, work: Callable[[], T]) -> T:
         if self._busy >= WAITING_MAX:
-            raise Unavailable("busy", "too many passwords wait to be checked")
+            raise Unavailable("busy", "too many passwords wait to be checked: retry later")
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS_MAX, "argon2")
         self._busy += 1
@@ -84,5 +84,5 @@ class Passwords:
 
 
 def _bytes(password: str) -> bytes:
-    # the same password typed on another machine may come composed otherwise (RFC 8265, 4.2)
+    # another machine may send the same characters in another composition (RFC 8265, 4.2)
     return unicodedata.normalize("NFC", password).encode()

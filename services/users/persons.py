@@ -1,4 +1,4 @@
-"""Erasing somebody who has no account: a guest, by the id of the order, or a customer that an operator named."""
+"""Erases persons without an account: guests, by the id of their order, and customers, by the id that orders name."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ HAS_ACCOUNT = "SELECT 1 FROM accounts WHERE user_id = $1 FOR NO KEY UPDATE"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erase(Command):
-    """Forget the person."""
+    """Erase the person's data."""
 
     person_id: str
 
 
 def decide(command: Erase, erased: bool) -> list[Message]:
-    """Once is enough."""
+    """PersonErased, once."""
     return [] if erased else [PersonErased(person_id=command.person_id)]
 
 
 def evolve(_erased: bool, _event: Message) -> bool:
-    """There is only one event."""
+    """True: PersonErased is the only event."""
     return True
 
 
@@ -47,9 +47,8 @@ class Persons:
 
         async def work(attempt: TransactionAttempt[Erase, bool]) -> None:
             if await attempt.transaction.fetch(HAS_ACCOUNT, command.person_id):
-                raise RuleViolation("person-has-account", "this is a user: delete the account")
+                raise RuleViolation("person-has-account", f"{command.person_id} has an account: delete that instead")
             await attempt.carry_out(command)
             await self._handler.vault.erase(command.person_id, attempt.transaction)
 
-        await self._handler.relay.publisher.ensure_available()
         await self._handler.transact(PERSON, command.person_id, work, cause)

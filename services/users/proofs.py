@@ -1,4 +1,4 @@
-"""Proofs: by which password or mailed token somebody shows who they are. A wrong one is never told from an unknown."""
+"""Checks passwords and mailed tokens; an answer never reveals whether an account exists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.users.passwords import Passwords
 __all__ = ["RESET_ANSWER_SECONDS", "Proofs"]
 
 RESET_ANSWER_SECONDS = 0.3
-"""How long a request for a reset takes, whether there is such an account or not."""
+"""The time that a request for a reset takes, with or without an account."""
 
 
 class Proofs:
@@ -29,7 +29,7 @@ class Proofs:
         self.passwords = passwords
 
     async def password(self, email: str, password: str, now: datetime) -> Credentials | None:
-        """The account whose address and password these are; TooOften if that has been guessed at too often."""
+        """The account with this address and password; RateLimited after too many failures for the address."""
         address = self._accounts.keys.address(email)
         await self._attempts.begin(address, now)
         found = await self._attempts.credentials(address)
@@ -41,20 +41,20 @@ class Proofs:
         return found
 
     async def current_password(self, user_id: str, password: str, now: datetime) -> None:
-        """Invalid if this is not the user's password, NotFound if there is no such user; TooOften as for `password`."""
+        """Invalid if this is not the user's password, NotFound without such a user, RateLimited as for `password`."""
         user, _ = await self._accounts.known(user_id)
         if await self.password(user.person.email, password, now) is None:
             raise _wrong("wrong-password", "this is not the current password", "current")
 
     async def verification(self, user_id: str, token: str) -> str:
-        """The open verification that this token was mailed for; "" if the user is past that. Invalid if it is wrong."""
+        """The id of the open verification of this token; "" if the address is verified. Invalid for a wrong token."""
         user, _ = await self._accounts.known(user_id)
         if not isinstance(user, Pending):
             return ""
         return self._notice(user.verification, token)
 
     async def reset(self, token: str) -> tuple[str, str]:
-        """The user and the open reset that this token was mailed for; Invalid if there is none."""
+        """The user and the id of the open reset of this token; Invalid for a wrong token."""
         user_id, _, proof = token.partition(".")
         match (await self._accounts.look(user_id)).state:
             case Pending(person=person) | Active(person=person):
@@ -63,9 +63,8 @@ class Proofs:
                 return user_id, self._notice(None, proof)
 
     async def whether_known_or_not(self, email: str, act: Callable[[str], Awaitable[None]]) -> None:
-        """Do something for the user with this address, if there is one, in a time that does not tell."""
+        """Act for the user with this address, if there is one; it takes the same time if there is none."""
         started = time.monotonic()
-        await self._accounts.ready()
         try:
             if found := await self._attempts.credentials(self._accounts.keys.address(email)):
                 await act(found.user_id)
@@ -74,7 +73,7 @@ class Proofs:
 
     def _notice(self, notice: TokenNotice | None, token: str) -> str:
         if notice is None or not self._accounts.keys.made(token, notice):
-            raise _wrong("bad-token", "this token is not, or no longer, valid", "token")
+            raise _wrong("bad-token", "this token is not valid: ask for another one", "token")
         return notice.notice_id
 
 

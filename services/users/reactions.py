@@ -1,28 +1,28 @@
-"""What users does about what it hears: letters whose time has come."""
+"""The messages that users receives: scheduled mails that are due."""
 
 from __future__ import annotations
 
 from services.contracts.users import FollowUpDue, WelcomeDue
 from services.kit.events.handlers import Reactions, Received
-from services.users.account import Letter, Tell
+from services.users.account import ScheduledMail, SendScheduledMail
 from services.users.accounts import Accounts
 
 __all__ = ["reactions"]
 
 
 def reactions(accounts: Accounts) -> Reactions:
-    """The messages that users handles."""
+    """The reactions of users."""
 
-    async def tell(user_id: str, letter: Letter, heard: Received) -> None:
-        await accounts.carry_out(Tell(at=heard.now, user_id=user_id, letter=letter), heard.cause)
+    async def send(user_id: str, mail: ScheduledMail, received: Received) -> None:
+        await accounts.carry_out(SendScheduledMail(at=received.now, user_id=user_id, mail=mail), received.cause)
 
-    async def welcome(message: WelcomeDue, heard: Received) -> None:
-        await tell(message.user_id, "welcome_tips", heard)
+    async def welcome(message: WelcomeDue, received: Received) -> None:
+        await send(message.user_id, "welcome_tips", received)
 
-    async def follow_up(message: FollowUpDue, heard: Received) -> None:
-        await tell(message.user_id, "follow_up", heard)
+    async def follow_up(message: FollowUpDue, received: Received) -> None:
+        await send(message.user_id, "follow_up", received)
 
-    hears = Reactions()
-    hears.on(WelcomeDue, welcome)
-    hears.on(FollowUpDue, follow_up)
-    return hears
+    handlers = Reactions()
+    handlers.on(WelcomeDue, welcome)
+    handlers.on(FollowUpDue, follow_up)
+    return handlers

@@ -1,7 +1,7 @@
 """`python -m services.users.rewrap`: wraps every person's key with the first of ZEROCART_VAULT_KEYS.
 
-Afterwards the other keys in that secret can be dropped (docs/deploy.md). Reads the settings of `users`, whose role may
-write the vault. Exits with 1 and names the persons if there are keys that none of the secrets opens.
+Then the other keys in that secret can be removed (docs/deploy.md). It runs with the settings of `users`, whose role can
+write the vault. If none of the secrets unwraps some keys, it names their persons and exits with 1.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ async def _rewrap() -> tuple[int, list[str]]:
 
 
 def main() -> None:
-    """Do it and say so."""
+    """Wrap all keys again and print their number."""
     try:
         done, locked = asyncio.run(_rewrap())
     except ZerocartError as error:
         sys.exit(str(error))
     sys.stdout.write(f"{done} keys wrapped again\n")
     if locked:
-        sys.exit(f"{len(locked)} keys that none of the secrets opens: {', '.join(locked[:NAMED_MAX])}")
+        sys.exit(f"no secret in ZEROCART_VAULT_KEYS unwraps {len(locked)} keys, of: {', '.join(locked[:NAMED_MAX])}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long things take or hold, as the settings say."""
+"""The durations of users: delays of mails, lifetimes of tokens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Times"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Counted from registration, or from when a token was asked for."""
+    """Durations from the registration, or from the request for a token."""
 
     welcome: timedelta = timedelta(minutes=5)
     follow_up: timedelta = timedelta(days=3)
@@ -22,6 +22,6 @@ class Times:
 
     @classmethod
     def of(cls, durations_seconds: Mapping[str, int]) -> Times:
-        """Those that are named there, and ours for the others; names of other services' times are passed over."""
+        """The durations in the settings, with defaults for the others; names that users does not know are ignored."""
         ours = {name: timedelta(seconds=value) for name, value in durations_seconds.items() if name in cls.__slots__}
         return cls(**ours)

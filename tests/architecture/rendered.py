@@ -105,3 +105,5 @@ def pods(way: str) -> Iterator[tuple[Document, Document]]:
     for document in documents(way):
         if document["kind"] in ("Service", "Job"):
             yield document, document["spec"]["template"]
+        elif document["kind"] == "JobSink":
+            yield document, document["spec"]["job"]["spec"]["template"]

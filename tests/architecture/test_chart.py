@@ -105,7 +105,7 @@ def test_only_the_scheduler_has_a_token_and_only_for_its_clock(way):
 def test_what_knative_refuses_is_not_asked_of_it(way):
     """Serving's own validation: fields that its schema has and a cluster as shipped does not allow."""
     for document, template in pods(way):
-        if document["kind"] == "Job":
+        if document["kind"] != "Service":
             continue
         spec = template["spec"]
         assert spec.get("automountServiceAccountToken", False) is False  # to say true is refused
@@ -157,8 +157,9 @@ def test_a_guarded_kafka_is_told_to_everybody_who_speaks_to_it():
     broker = next(d for d in documents("everything") if d["metadata"]["name"] == "zerocart-broker")
     assert broker["data"]["auth.secret.ref.name"] == "zerocart-kafka"
     for document, template in pods("everything"):
-        container, text = template["spec"]["containers"][0], str(template["spec"].get("volumes"))
-        speaks = any(each["name"] == "KAFKA_BOOTSTRAP_SERVERS" for each in container["env"])
+        containers = [*template["spec"].get("initContainers", ()), *template["spec"]["containers"]]
+        text = str(template["spec"].get("volumes"))
+        speaks = any(each["name"] == "KAFKA_BOOTSTRAP_SERVERS" for one in containers for each in one["env"])
         assert {name for name in names if f"'{name}'" in text} == (names if speaks else set()), document["metadata"]
 
 

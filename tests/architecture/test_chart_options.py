@@ -55,7 +55,7 @@ def test_setup_keeps_the_log_of_every_attempt():
 
 def test_setup_gets_urls_and_no_key():
     (job,) = [each for each in documents("everything") if each["kind"] == "Job"]
-    (volume,) = job["spec"]["template"]["spec"]["volumes"]
+    (volume,) = [each for each in job["spec"]["template"]["spec"]["volumes"] if each["name"] == "secrets"]
     sources = [each["secret"] for each in volume["projected"]["sources"]]
     assert all(source.get("items") for source in sources)
     of_the_services = [item["key"] for item in sources[0]["items"]]
@@ -66,7 +66,7 @@ def test_setup_gets_urls_and_no_key():
         if each["kind"] == "Service"
         for volume in each["spec"]["template"]["spec"]["volumes"]
         for source in volume.get("projected", {}).get("sources", ())
-        for item in source["secret"]["items"]
+        for item in source.get("secret", {}).get("items", ())
         if item["key"].endswith("database-url")
     }
     assert set(of_the_services) - {"postgres-ca.crt"} == used

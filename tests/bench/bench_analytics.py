@@ -1,8 +1,9 @@
-"""Analytics over a million orders: `python -m tests.bench.bench_analytics`, on an embedded Postgres.
+"""Measures analytics over a million orders: `python -m tests.bench.bench_analytics`, on an embedded Postgres.
 
-A month of a real shop is projected by the real fold, then its rows are laid over three years, thirteen times each month:
-the goods are the same, every copy has customers of its own. Questions go through the service's ASGI door. Beside the time that
-passes there is that of the processors, ours and that of Postgres: on a shared machine it is what the question costs.
+The projection builds the view from a month of a real shop. The rows of that month are then copied to three years,
+thirteen times to each month: the goods stay the same, each copy has customers of its own. Queries go through the
+service's ASGI application. Processor time, of this process and of Postgres, is printed beside clock time because on a
+shared machine it is the better measure.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from services.kit.eventstore.port import START, Append
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views.analytics import ANALYTICS_VIEW
 from services.query.app import create_app
+from services.read_model.analytics import BY_CUSTOMER, BY_PRODUCT, BY_STATUS, CONFIRMATIONS
+from services.read_model.table import Table
 from tests.services.read_side import ADDRESS, AT, CARD, VAULT_KEY, started
 from tests.tokens import TRUST, authorization
 from tools.importer.order_source import SLICE, OrderSource, Placement
@@ -44,41 +47,41 @@ from tools.knative_local.postgres import PostgresServer
 
 MONTHS = 36
 COPIES = int(os.environ.get("BENCH_COPIES", "13"))
-"""With 2,258 orders in the month, 13 of them make a million in 36 months."""
+"""13 copies of the month's 2,258 orders in each of 36 months make a million orders."""
 FAMILIES = 6
-"""A customer of the month comes back in every sixth."""
+"""A customer of the month orders again in every sixth month."""
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
 AIM_MS = 100
 PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
 YEARS = "from=2024-01-01&to=2027-01-01"
-AWKWARD = "from=2024-02-02&to=2026-11-29"
-QUESTIONS: Sequence[tuple[str, str]] = (
+ODD_DAYS = "from=2024-02-02&to=2026-11-29"
+QUERIES: Sequence[tuple[str, str]] = (
     ("30 days", "orders?from=2026-10-30&to=2026-11-29"),
     ("three years", f"orders?{YEARS}"),
     ("three years by month", f"orders?{YEARS}&interval=month"),
     ("three years by week", f"orders?{YEARS}&interval=week"),
     ("400 days by day", "orders?from=2025-10-25&to=2026-11-29&interval=day"),
     ("62 days by day and country", "orders?from=2026-09-28&to=2026-11-29&interval=day&group_by=country"),
-    ("by country, a range of odd days", f"orders?{AWKWARD}&group_by=country"),
-    ("by status, a range of odd days", f"orders?{AWKWARD}&group_by=status"),
+    ("by country, a range of odd days", f"orders?{ODD_DAYS}&group_by=country"),
+    ("by status, a range of odd days", f"orders?{ODD_DAYS}&group_by=status"),
     ("top products, a month", "orders?from=2026-10-01&to=2026-11-01&group_by=product"),
     ("top products, a year", "orders?from=2025-01-01&to=2026-01-01&group_by=product"),
     ("top products, three years", f"orders?{YEARS}&group_by=product"),
-    ("top products, a range of odd days", f"orders?{AWKWARD}&group_by=product"),
+    ("top products, a range of odd days", f"orders?{ODD_DAYS}&group_by=product"),
     ("one product by week", f"orders?{YEARS}&interval=week&product_id=22423"),
     ("top customers, a month", "orders?from=2026-10-01&to=2026-11-01&group_by=customer"),
     ("top customers, a year", "orders?from=2025-01-01&to=2026-01-01&group_by=customer"),
     ("top customers, 365 days", "orders?from=2025-11-29&to=2026-11-29&group_by=customer"),
     ("top customers, two years", "orders?from=2025-01-01&to=2027-01-01&group_by=customer"),
     ("top customers, three years", f"orders?{YEARS}&group_by=customer"),
-    ("top customers, a range of odd days", f"orders?{AWKWARD}&group_by=customer"),
-    ("customers with most cancelled", f"orders?{AWKWARD}&group_by=customer&sort=-cancelled"),
+    ("top customers, a range of odd days", f"orders?{ODD_DAYS}&group_by=customer"),
+    ("customers with most cancelled", f"orders?{ODD_DAYS}&group_by=customer&sort=-cancelled"),
     ("one customer by month", f"orders?{YEARS}&interval=month&customer_id=cus_14911_1_1"),
     ("time to confirm by week", f"confirmation-times?{YEARS}&interval=week"),
 )
 EXPORTS: Sequence[tuple[str, str]] = (
-    ("all products as CSV", f"orders?{AWKWARD}&group_by=product"),
-    ("all customers as CSV", f"orders?{AWKWARD}&group_by=customer"),
+    ("all products as CSV", f"orders?{ODD_DAYS}&group_by=product"),
+    ("all customers as CSV", f"orders?{ODD_DAYS}&group_by=customer"),
 )
 
 SPREAD = """
@@ -86,14 +89,7 @@ SPREAD = """
     SELECT month, date '2024-01-01' - date '2011-10-10' + month * 30437 / 1000 AS days
     FROM generate_series(0, {months} - 1) AS month
 """
-DAYS = "period ~ '^....-..-..$'"
-LATER = "(period::date + days)::text"
-PERIODS = {
-    "week": "to_char(period::date, 'IYYY-\"W\"IW')",
-    "month": "left(period, 7)",
-    "year": "left(period, 4)",
-    "decade": "left(period, 3)",
-}
+PERIODS = {"month": "left(period, 7)", "year": "left(period, 4)", "all": "'all'"}
 COUNTED = """
     INSERT INTO {schema}.counted
     SELECT 'ord_' || upper(left(md5(order_id || '.' || copy || '.' || month), 26)),
@@ -106,7 +102,7 @@ BASKETS = """
     SELECT 'ord_' || upper(left(md5(order_id || '.' || copy || '.' || month), 26)), lines
     FROM {schema}.baskets CROSS JOIN spread CROSS JOIN generate_series(1, {copies}) AS copy
 """
-FORGET = (
+DELETE_ORIGINALS = (
     "DELETE FROM {schema}.counted WHERE placed_on < date '2024-01-01'",
     "DELETE FROM {schema}.baskets AS basket WHERE NOT EXISTS"
     " (SELECT FROM {schema}.counted AS one WHERE one.order_id = basket.order_id)",
@@ -114,59 +110,54 @@ FORGET = (
 
 
 @dataclass(frozen=True)
-class Sums:
-    """A table of sums: its key beside the period, its numbers, and what stands for the customers of a copy."""
+class CopiedSums:
+    """A table of sums whose days are copied to three years; `longer` names its longer periods.
 
-    table: str
-    key: tuple[str, ...]
-    numbers: tuple[str, ...]
-    wider: tuple[str, ...]
-    own: str | None = None
+    Sums by customer are copied for each copy of a customer, other sums are multiplied.
+    """
+
+    table: Table[Any]
+    longer: tuple[str, ...] = ()
 
     def statements(self, schema: str) -> list[str]:
-        """Every day laid over the months, then the wider periods from the days."""
-        key = ", ".join(self.key)
-        times = "" if self.own else f" * {COPIES}"
-        shown = ", ".join(
-            f"{each} || '_' || copy || '_' || month % {FAMILIES}" if each == self.own else each for each in self.key
-        )
-        more = f" CROSS JOIN generate_series(1, {COPIES}) AS copy" if self.own else ""
-        sums = ", ".join(f"sum({each}){times}" for each in self.numbers)
-        target = f"{schema}.{self.table} (period, {key}, {', '.join(self.numbers)})"
-        groups = ", ".join(str(place + 1) for place in range(len(self.key) + 1))
-        once = ", ".join(f"sum({each})" for each in self.numbers)
-        real = f"SELECT * FROM {schema}.{self.table} WHERE {DAYS}"
+        """Copy every day to each month, then add up days to longer periods."""
+        period, *key = self.table.key
+        numbers = [name for name in self.table.names if name not in self.table.key]
+        of_customers = "customer_id" in key
+        copied = [
+            f"{each} || '_' || copy || '_' || month % {FAMILIES}" if each == "customer_id" else each for each in key
+        ]
+        copies = f" CROSS JOIN generate_series(1, {COPIES}) AS copy" if of_customers else ""
+        sums = ", ".join(f"sum({each})" + ("" if of_customers else f" * {COPIES}") for each in numbers)
+        later = "day + days" if period == "day" else "(period::date + days)::text"
+        name, real = f"{schema}.{self.table.name}", f"real_{self.table.name}"
+        target = f"{name} ({', '.join((period, *key, *numbers))})"
+        groups = ", ".join(str(place + 1) for place in range(len(self.table.key)))
+        only_days = "" if period == "day" else " WHERE length(period) = 10"
+        once = ", ".join(f"sum({each})" for each in numbers)
         return [
-            f"CREATE TEMPORARY TABLE real_{self.table} AS {real}",
-            f"TRUNCATE {schema}.{self.table}",
-            f"INSERT INTO {target} SELECT {LATER}, {shown}, {sums} FROM real_{self.table} CROSS JOIN spread{more}"
-            f" GROUP BY {groups} ORDER BY {groups}",  # rows of a day lie together, as they do when they come day by day
+            f"CREATE TEMPORARY TABLE {real} AS SELECT * FROM {name}{only_days}",
+            f"TRUNCATE {name}",
+            f"INSERT INTO {target} SELECT {later}, {', '.join(copied)}, {sums} FROM {real} CROSS JOIN spread{copies}"
+            f" GROUP BY {groups} ORDER BY {groups}",  # rows of a day lie together, as the projection writes them
             *(
-                f"INSERT INTO {target} SELECT {PERIODS[each]}, {key}, {once} FROM {schema}.{self.table} WHERE {DAYS}"
+                f"INSERT INTO {target} SELECT {PERIODS[each]}, {', '.join(key)}, {once} FROM {name}{only_days}"
                 f" GROUP BY {groups} ORDER BY {groups}"
-                for each in self.wider
+                for each in self.longer
             ),
         ]
 
 
-OUTCOMES = ("orders", "sold", "cancelled", "failed", "refunds")
-ALL_WIDER = ("week", "month", "year")
 TABLES = (
-    Sums("by_status", ("currency", "country", "status"), ("orders", "refunds", "ordered", "refunded"), ALL_WIDER),
-    Sums(
-        "by_product", ("currency", "product_id"), (*OUTCOMES, "units", "units_sold", "ordered", "revenue"),
-        ("month", "year"),
-    ),
-    Sums(
-        "by_customer", ("currency", "customer_id"), (*OUTCOMES, "ordered", "revenue", "refunded"),
-        ("month", "year", "decade"), own="customer_id",
-    ),
-    Sums("confirmations", ("over", "up_to"), ("orders", "seconds"), ALL_WIDER),
-)  # fmt: skip
+    CopiedSums(BY_STATUS),
+    CopiedSums(BY_PRODUCT, ("month", "year")),
+    CopiedSums(BY_CUSTOMER, ("month", "year", "all")),
+    CopiedSums(CONFIRMATIONS),
+)
 
 
 def life_of(placement: Placement) -> dict[str, list[Message]]:
-    """What each service says of an order: one in 25 is cancelled with its money given back, one in 40 fails."""
+    """The events of an order by service: one order in 25 is cancelled and refunded, one in 40 fails."""
     order, number = placement.order, placement.number
     order_id = f"ord_{number:026}"
     total = Money(amount=order.total, currency=order.currency)
@@ -197,8 +188,8 @@ def life_of(placement: Placement) -> dict[str, list[Message]]:
     return said
 
 
-async def tell(dsn_of: Any) -> int:
-    """The month into the log; how many orders it has."""
+async def record(dsn_of: Any) -> int:
+    """Append the events of the month; the number of its orders."""
     logs = {name: PostgresEventStore(dsn_of("log", name), name) for name in ("orders", "fulfillment", "payments")}
     placements = [step for step in OrderSource(SLICE, faults=False).steps() if isinstance(step, Placement)]
 
@@ -217,12 +208,12 @@ async def tell(dsn_of: Any) -> int:
 
 
 async def project(dsn_of: Any) -> tuple[int, float]:
-    """The month by the real fold; how many events that were, and how long it took in seconds."""
+    """Project the month; the number of events and the seconds that it took."""
     reader, read = PostgresEventReader(dsn_of("log", "projection")), ReadDatabase(dsn_of("read", "projection"))
     pages = Pages(
         reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS_VIEW}
     )
-    await Builder(pages).prepare()
+    await Builder(pages).create_missing()
     total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True
     while more:
         _, more = await pages.build(ANALYTICS_VIEW, 1)
@@ -237,7 +228,13 @@ async def multiply(dsn: str) -> None:
 
     schema, names = "analytics_1", {"months": MONTHS, "families": FAMILIES, "copies": COPIES}
     owner = await asyncpg.connect(dsn, command_timeout=3_600)
-    statements = [SPREAD, COUNTED, BASKETS, *FORGET, *(each for table in TABLES for each in table.statements(schema))]
+    statements = [
+        SPREAD,
+        COUNTED,
+        BASKETS,
+        *DELETE_ORIGINALS,
+        *(each for table in TABLES for each in table.statements(schema)),
+    ]
     for statement in statements:
         await owner.execute(statement.format(schema=schema, **names) if "{" in statement else statement)
     await owner.execute("VACUUM ANALYZE")
@@ -260,35 +257,35 @@ def processor_ms(server: PostgresServer) -> float:
     return (time.process_time() + theirs) * 1e3
 
 
-async def ask(server: PostgresServer, dsn: str) -> float:
-    """Prints the times of each question; the worst p99 in milliseconds."""
+async def measure(server: PostgresServer, dsn: str) -> float:
+    """Prints the times of each query; the worst p99 in milliseconds."""
     settings = Settings(service="query", read_database_url=plain(dsn), **TRUST)
     transport = httpx.ASGITransport(create_app(settings))
     worst = 0.0
     async with httpx.AsyncClient(
         transport=transport, base_url="http://bench", headers=authorization(), timeout=60
     ) as http:
-        for name, question in QUESTIONS:
-            await timed(http, question)
+        for name, query in QUERIES:
+            await timed(http, query)
             used = processor_ms(server)
-            times = sorted([await timed(http, question) for _ in range(ROUNDS)])
+            times = sorted([await timed(http, query) for _ in range(ROUNDS)])
             used = (processor_ms(server) - used) / ROUNDS
             p99 = times[min(len(times) - 1, len(times) * 99 // 100)]
             worst = max(worst, p99)
             print(f"{name:36} p50 {statistics.median(times):7.1f}  p99 {p99:7.1f}  processor {used:6.1f} ms")
-        for name, question in EXPORTS:
+        for name, query in EXPORTS:
             began = time.perf_counter()
-            answer = await http.get(f"/analytics/{question}", headers={"Accept": "text/csv"})
+            answer = await http.get(f"/analytics/{query}", headers={"Accept": "text/csv"})
             took = (time.perf_counter() - began) * 1e3
             print(f"{name:36} {took:11.1f} ms, {len(answer.text.splitlines()) - 1:,} lines")
     return worst
 
 
-async def timed(http: httpx.AsyncClient, question: str) -> float:
+async def timed(http: httpx.AsyncClient, query: str) -> float:
     began = time.perf_counter()
-    answer = await http.get(f"/analytics/{question}")
+    answer = await http.get(f"/analytics/{query}")
     assert answer.status_code == 200, answer.text
-    assert answer.json().get("figures", answer.json().get("times")), question
+    assert answer.json().get("figures", answer.json().get("times")), query
     return (time.perf_counter() - began) * 1e3
 
 
@@ -305,11 +302,11 @@ async def bench(server: PostgresServer) -> float:
     def dsn_of(database: str, service: str) -> str:
         return server.dsn(database, role_of(service), PASSWORDS[service])
 
-    placed = await tell(dsn_of)
+    placed = await record(dsn_of)
     events, seconds = await project(dsn_of)
     print(f"{placed:,} orders, {events:,} events projected in {seconds:.1f} s: {events / seconds:,.0f} events/s")
     await multiply(server.dsn("read"))
-    return await ask(server, dsn_of("read", "query"))
+    return await measure(server, dsn_of("read", "query"))
 
 
 def main() -> None:

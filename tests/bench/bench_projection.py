@@ -26,7 +26,7 @@ from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import START, Append
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
-from services.projection.feeding import Pages
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views import VIEWS
 from services.run import settle

@@ -1,7 +1,8 @@
-"""How long questions to a large read database take, through the HTTP door of query, at a steady rate of requests.
+"""Measures lists and search in a large read database, over HTTP at a steady rate of requests.
 
-`python -m tests.bench.bench_search [FILE]`: FILE is shaped like UCI Online Retail, the slice we bring unless named.
-ZEROCART_BENCH_ORDERS is how many orders its orders are multiplied to, ZEROCART_BENCH_SECONDS how long each is asked.
+`python -m tests.bench.bench_search [FILE]`: FILE has the columns of UCI Online Retail; default: the slice in the
+repository. ZEROCART_BENCH_ORDERS is the number of orders to which it is multiplied, ZEROCART_BENCH_SECONDS the time for
+which each kind of query is sent.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ import httpx
 
 from services.databases import READ_ROLES, migrate_read
 from services.kit.eventstore.grants import role_of
-from services.query.filters import OrderFilter
-from services.query.listing import SORTS
+from services.query.lists import SORTS, OrderFilter
 from services.query.paging import Sorting, digest_of
 from tests.bench.many_orders import fill
 from tests.tokens import KEY, authorization, jwk, key_set
@@ -39,7 +39,7 @@ ORDERS = int(os.environ.get("ZEROCART_BENCH_ORDERS", "100000"))
 SECONDS = float(os.environ.get("ZEROCART_BENCH_SECONDS", "20"))
 REQUESTS_PER_SECOND = 20
 SHARED_BUFFERS = "2GB"
-"""What a server has that holds so many orders; the local cluster's has less."""
+"""A usual size for so many orders; the local cluster's Postgres has less."""
 AIM_P99_MS = 50
 STOP_SECONDS_MAX = 30
 PASSWORDS = dict.fromkeys(READ_ROLES, "bench")
@@ -49,11 +49,11 @@ SIZES = """
     FROM pg_class WHERE relnamespace = 'orders_1'::regnamespace AND relkind = 'r' ORDER BY pg_total_relation_size(oid) DESC
 """
 
-Questions = list[tuple[str, Mapping[str, Any]]]
+Queries = list[tuple[str, Mapping[str, Any]]]
 
 
-async def questions(owner: Connection) -> dict[str, Questions]:
-    """By name, paths with their parameters, several of a kind each."""
+async def queries_by_kind(owner: Connection) -> dict[str, Queries]:
+    """Paths with their parameters, several of each kind."""
     some = await owner.fetch("SELECT * FROM orders_1.orders TABLESAMPLE bernoulli (1) LIMIT 200")
     products = await owner.fetch("SELECT product_id FROM orders_1.order_lines TABLESAMPLE bernoulli (1) LIMIT 100")
     names = await owner.fetch("SELECT term FROM orders_1.vocabulary WHERE orders BETWEEN 1 AND 20 LIMIT 100")
@@ -83,14 +83,14 @@ async def questions(owner: Connection) -> dict[str, Questions]:
         "text and filters": [{"q": "red ", "country": "FR"}, {"q": "heart ", "status": "failed"}],
         "text, newest first": [{"q": word, "sort": "-created_at"} for word in ("red ", "doormat ", "red clock ")],
     }
-    found: dict[str, Questions] = {"get": [(f"/orders/{row['order_id']}", {}) for row in some]}
+    found: dict[str, Queries] = {"get": [(f"/orders/{row['order_id']}", {}) for row in some]}
     found |= {name: [("/orders", each) for each in parameters] for name, parameters in listed.items()}
     found["deep cursor page"] = await _deep(owner)
     return found
 
 
-async def _deep(owner: Connection) -> Questions:
-    questions: Questions = []
+async def _deep(owner: Connection) -> Queries:
+    queries: Queries = []
     for sort in ("-created_at", "total", "-updated_at", "status"):
         columns = {**SORTS[sort.lstrip("-")]}
         sorting = Sorting(columns, sort.startswith("-"), digest_of(OrderFilter(), sort))
@@ -102,12 +102,12 @@ async def _deep(owner: Connection) -> Questions:
             timeout=600,
         )
         assert row is not None
-        questions.append(("/orders", {"sort": sort, "cursor": sorting.cursor(dict(row))}))
-    return questions
+        queries.append(("/orders", {"sort": sort, "cursor": sorting.cursor(dict(row))}))
+    return queries
 
 
-async def ask(client: httpx.AsyncClient, wanted: Questions) -> list[float]:
-    """Asks at a steady rate, whatever the answers take; milliseconds from when each was due."""
+async def send(client: httpx.AsyncClient, wanted: Queries) -> list[float]:
+    """Send at a steady rate, however long answers take; the milliseconds of each from the time when it was due."""
     start = time.perf_counter() + 1 / REQUESTS_PER_SECOND
 
     async def one(number: int) -> float:
@@ -123,11 +123,11 @@ async def ask(client: httpx.AsyncClient, wanted: Questions) -> list[float]:
 
 @contextmanager
 def served(read_dsn: str, folder: Path) -> Generator[str]:
-    """The address of a query service, in a process of its own as it is deployed."""
+    """The address of a query service in a process of its own, as it is deployed."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(64)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the local cluster does; uvicorn would not
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the local cluster sets it; uvicorn does not
         environ = {
             "PATH": os.environ["PATH"],
             "ZEROCART_LISTEN_FD": str(listener.fileno()),
@@ -145,10 +145,10 @@ def served(read_dsn: str, folder: Path) -> Generator[str]:
 async def measure(url: str, owner: Connection) -> bool:
     slow: list[str] = []
     async with httpx.AsyncClient(base_url=url, headers=authorization(), timeout=60) as client:
-        for name, wanted in (await questions(owner)).items():
-            for path, parameters in wanted:  # what is asked for is in memory, as on a server that has run for a while
+        for name, wanted in (await queries_by_kind(owner)).items():
+            for path, parameters in wanted:  # a server that has run for a while has the pages in memory
                 await client.get(path, params=parameters)
-            times = await ask(client, wanted)
+            times = await send(client, wanted)
             p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
             slow += [name] if p99 > AIM_P99_MS else []
             print(f"{name:26} p50 {p50:7.1f} ms   p99 {p99:7.1f} ms   load {os.getloadavg()[0]:.1f}", flush=True)

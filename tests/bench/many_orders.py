@@ -1,4 +1,4 @@
-"""A read database with as many orders as one likes: real ones, projected by the real fold, and then multiplied."""
+"""Fills a read database with any number of orders: the projection writes real ones, which are then multiplied."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from services.contracts import orders
 from services.kit.domain.message import Message, Money
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.projection.versions import ReadDatabase
-from services.projection.view import Shown
+from services.projection.view import DecodedEvent
 from services.projection.views import VIEWS
 from tools.importer.order_source import OrderSource, Placement
 
@@ -30,7 +30,7 @@ COPIED_ID = "'ord_' || lpad(k::text, 4, '0') || '_' || substr(o.order_id, 5)"
 COPIES = f"""
     SELECT o.*, k, {COPIED_ID} AS copy, o.created_at + k * interval '{MINUTES_APART} minutes' AS at,
            (array['{"','".join(STATES)}'])[1 + abs(hashtext(o.order_id || k)) % {len(STATES)}] AS state,
-           -- a name of eight letters for each customer of each copy: as many different words as people bring
+           -- each customer of each copy has a name of eight letters, so that the vocabulary grows as with real customers
            substr(translate(md5(coalesce(customer_id, '') || k), '0123456789', 'ghijklmnop'), 1, 8) AS name
     FROM orders o CROSS JOIN generate_series(1, $1::integer) AS k ORDER BY at
 """
@@ -65,7 +65,7 @@ INDEXES = """
 
 
 async def fill(read_dsn: str, owner: Connection, file: Path, orders_wanted: int) -> int:
-    """Makes the view `orders` and fills it; how many orders it has then."""
+    """Create the views and fill `orders`; the number of orders."""
     database = ReadDatabase(read_dsn)
     async with database.making() as session:
         for view in VIEWS.values():
@@ -87,7 +87,7 @@ async def _project(database: ReadDatabase, file: Path, orders_max: int) -> int:
     return done
 
 
-def _life(step: Placement) -> Iterator[Shown]:
+def _life(step: Placement) -> Iterator[DecodedEvent]:
     order, order_id = step.order, f"ord_{step.number:06}"
     at = order.at
     who = order.customer
@@ -113,7 +113,9 @@ def _life(step: Placement) -> Iterator[Shown]:
         meta = f'{{"partitionkey": "{order_id}"}}'
         place = Position(1, step.number + 1, version)
         stream = f"order-{order_id}"
-        yield Shown(RecordedEvent("orders", stream, version, place, message.type, at, message.write(), meta), message)
+        yield DecodedEvent(
+            RecordedEvent("orders", stream, version, place, message.type, at, message.write(), meta), message
+        )
 
 
 async def _multiply(owner: Connection, copies: int) -> None:

@@ -1,4 +1,4 @@
-"""What may happen to goods: Hypothesis runs random commands over a few products, and no level ever goes below zero."""
+"""The rules of stock, by examples and by random commands that must keep every level valid."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def after(*commands):
     return state
 
 
-def test_all_or_nothing():
+def test_an_order_holds_all_its_items_or_none():
     levels = {"A": Level(5), "B": Level(5, 4)}
     short = one(reserve(levels, A=5, B=2), RESERVATION.initial)
     assert isinstance(short, InventoryChecked)
@@ -74,7 +74,7 @@ def test_an_unknown_product_is_not_available():
     assert not one(reserve({}, A=1), RESERVATION.initial).success
 
 
-def test_asked_again_nothing_more_is_held():
+def test_a_repeated_request_holds_nothing_more():
     state = after(reserve({"A": Level(5)}, A=2))
     assert RESERVATION.decide(reserve({"A": Level(5, 2)}, A=2), state) == []
     again = one(reserve({"A": Level(5, 2)}, attempt=2, A=2), state)
@@ -82,30 +82,30 @@ def test_asked_again_nothing_more_is_held():
     assert movements([again]) == {}
 
 
-def test_a_release_closes_whatever_overtakes_it():
+def test_a_released_order_cannot_hold_items_again():
     assert one(release(), RESERVATION.initial).items == ()
     late = one(reserve({"A": Level(5)}, A=2), after(release()))
     assert isinstance(late, InventoryCheckFailed)
     assert (late.success, late.error_code) == (False, "reservation-closed")
 
 
-def test_committed_goods_come_back_on_the_shelf():
+def test_a_release_after_the_commit_returns_the_items_to_the_stock():
     released = one(release(), after(reserve({"A": Level(5)}, A=2), Commit(at=AT, order_id="o")))
     assert isinstance(released, InventoryReleased)
     assert movements([released]) == {"A": Level(2, 0)}
 
 
-def test_a_request_that_comes_too_late_is_answered_as_failed():
+def test_an_expired_request_is_answered_as_failed():
     assert one(reserve({"A": Level(5)}, late=True, A=1), RESERVATION.initial).error_code == "request-expired"
 
 
-def test_expiry():
+def test_a_reservation_expires_at_its_time_and_not_before():
     state = after(reserve({"A": Level(5)}, A=2))
     assert RESERVATION.decide(Expire(at=AT, order_id="o"), state) == []
     assert one(Expire(at=LATER, order_id="o"), state).order_id == "o"
 
 
-def test_counting_below_what_is_held_is_refused():
+def test_a_level_below_what_orders_hold_is_refused():
     count = SetStock(at=AT, product_id="A", product_name=None, on_hand=3, low_below=0, reason="count")
     assert isinstance(STOCK.decide(count, Level(9, 4)), Rejected)
     assert isinstance(STOCK.decide(Adjust(at=AT, product_id="A", delta=-6, reason="broken"), Level(9, 4)), Rejected)
@@ -135,7 +135,7 @@ def wish(what, order, items, levels, attempt):
 
 @settings(max_examples=300)
 @given(st.lists(ACTIONS, max_size=30))
-def test_levels_stay_between_zero_and_what_is_there(actions):
+def test_reserved_stays_between_zero_and_on_hand(actions):
     levels: dict[str, Level] = dict.fromkeys(PRODUCTS, Level(6))
     states: dict[str, Any] = dict.fromkeys(["o1", "o2", "o3", "o4"], RESERVATION.initial)
     for attempt, (what, who, how) in enumerate(actions, 1):

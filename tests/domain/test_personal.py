@@ -1,4 +1,4 @@
-"""What is sealed, what is found again, and what is left of somebody who was erased."""
+"""Encryption of personal data: what is encrypted, what is read again, and what remains after an erasure."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ PERSONAL_MESSAGES = [model for model in every_message() if personal_fields(model
 
 
 @pytest.mark.parametrize("model", PERSONAL_MESSAGES, ids=lambda model: model.type)
-def test_every_message_with_personal_data_says_whom_it_is_about(model: type[Message]) -> None:
+def test_every_message_with_personal_data_names_its_person(model: type[Message]) -> None:
     assert model.person_in
     assert set(model.person_in) <= set(model.model_fields)
     assert model.model_fields[model.person_in[-1]].is_required()
     assert PERSONAL not in model.model_fields
 
 
-def test_the_messages_that_carry_people_are_known() -> None:
+def test_the_messages_with_personal_data_are_listed_here() -> None:
     assert {model.__name__ for model in PERSONAL_MESSAGES} >= {
         "OrderCreated", "OrderUpdated", "OrderCancelled", "OrderFailed", "FulfillmentPrepare", "ShipmentCreate",
         "ConfirmationSend", "CancellationSend", "RunStarted", "RunAmended", "UserRegistered", "VerificationRequested",
     }  # fmt: skip
 
 
-async def test_what_is_stored_says_nothing_about_the_person_and_is_read_again() -> None:
+async def test_stored_text_shows_no_personal_data_and_is_decrypted() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
     (text,) = await encrypt(vault, [order])
     assert not any(word in text for word in PRIVATE)
@@ -66,7 +66,7 @@ async def test_what_is_stored_says_nothing_about_the_person_and_is_read_again() 
     assert await decrypt(vault, [(OrderCreated, text.encode())]) == [order]
 
 
-async def test_of_somebody_erased_nothing_is_left_but_what_the_books_need() -> None:
+async def test_an_erased_person_leaves_only_the_accounting_data() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
     (before,) = await encrypt(vault, [order])
     await vault.erase("usr_1")
@@ -80,23 +80,23 @@ async def test_of_somebody_erased_nothing_is_left_but_what_the_books_need() -> N
     assert "sealed" not in json.loads(after)[PERSONAL]
 
 
-async def test_a_guest_is_erased_with_the_order() -> None:
+async def test_a_guest_is_erased_by_the_id_of_the_order() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate({**ORDER, "customer_id": None})
     (text,) = await encrypt(vault, [order])
     assert json.loads(text)[PERSONAL]["person"] == "ord_1"
 
 
-async def test_a_message_without_personal_data_is_written_as_it_is() -> None:
+async def test_a_message_without_personal_data_is_not_encrypted() -> None:
     vault, change = MemoryVault(), OrderUpdated(order_id="ord_1")
     assert await encrypt(vault, [change]) == [change.write()]
 
 
-async def test_what_was_written_before_there_were_seals_is_still_read() -> None:
+async def test_a_message_in_clear_text_is_still_read() -> None:
     order = OrderCreated.model_validate(ORDER)
     assert await decrypt(MemoryVault(), [(OrderCreated, order.write())]) == [order]
 
 
-async def test_a_sealed_message_of_a_newer_producer_is_read() -> None:
+async def test_an_encrypted_message_of_a_newer_producer_is_read() -> None:
     vault, order = MemoryVault(), OrderCreated.model_validate(ORDER)
     content = json.loads((await encrypt(vault, [order]))[0])
     content["gift"] = True
@@ -116,7 +116,7 @@ async def test_a_sealed_message_of_a_newer_producer_is_read() -> None:
         {"payment_method": {"kind": "card", "token": "\ud800"}},
     ],
 )
-async def test_what_is_wrong_in_a_sealed_message_is_found_as_in_any_other(change: dict[str, object]) -> None:
+async def test_an_invalid_encrypted_message_is_refused_like_any_other(change: dict[str, object]) -> None:
     vault = MemoryVault()
     content = json.loads((await encrypt(vault, [OrderCreated.model_validate(ORDER)]))[0])
     for found in ({**content, **change}, {**ORDER, **change}):
@@ -133,7 +133,7 @@ async def test_what_is_wrong_in_a_sealed_message_is_found_as_in_any_other(change
         lambda part: {**part, "person": "usr_2"},
     ],
 )
-async def test_a_seal_that_was_altered_or_moved_is_refused(change) -> None:
+async def test_an_altered_or_moved_ciphertext_is_refused(change) -> None:
     vault = MemoryVault()
     await vault.key_for("usr_2")
     (text,) = await encrypt(vault, [OrderCreated.model_validate(ORDER)])
@@ -143,7 +143,7 @@ async def test_a_seal_that_was_altered_or_moved_is_refused(change) -> None:
         await decrypt(vault, [(OrderCreated, json.dumps(content))])
 
 
-async def test_a_seal_cannot_be_moved_to_another_kind_of_message() -> None:
+async def test_a_ciphertext_cannot_be_moved_to_another_message_type() -> None:
     vault = MemoryVault()
     (text,) = await encrypt(vault, [OrderCreated.model_validate(ORDER)])
     with pytest.raises(Invalid):
@@ -154,7 +154,7 @@ names = st.text(min_size=1, max_size=100).filter(lambda text: text.strip() == te
 
 
 @given(name=names, age=st.none() | st.integers(18, 120), company=st.none() | names)
-async def test_every_person_is_read_as_written(name: str, age: int | None, company: str | None) -> None:
+async def test_any_personal_data_is_read_as_written(name: str, age: int | None, company: str | None) -> None:
     vault = MemoryVault()
     person = UserRegistered(user_id="usr_1", email="a@example.com", name=name, age=age, company=company)
     assert await decrypt(vault, [(UserRegistered, (await encrypt(vault, [person]))[0])]) == [person]

@@ -1,4 +1,4 @@
-"""JSON from outside is read one way only."""
+"""The strict JSON parser accepts only unambiguous JSON."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_what_is_json_is_read_as_it_is(value):
+def test_valid_json_is_read_unchanged(value):
     for escaped in (True, False):
         assert read_json(json.dumps(value, ensure_ascii=escaped).encode()) == value
 
@@ -44,12 +44,12 @@ def test_any_bytes_are_read_or_refused(body):
         b"9" * 65, b"[" * 100_000, b"[" * (DEPTH_MAX + 2) + b"]" * (DEPTH_MAX + 2), b'{"a":' * 500 + b"1" + b"}" * 500, b"{} {}",
     ],
 )  # fmt: skip
-def test_what_could_be_read_in_two_ways_or_not_kept_is_refused(body):
+def test_ambiguous_or_unstorable_json_is_refused(body):
     with pytest.raises(Unreadable):
         read_json(body)
 
 
-def test_what_looks_like_it_is_not_refused():
+def test_valid_json_that_looks_ambiguous_is_read():
     assert read_json(b'"\\ud83d\\ude00"') == "😀"
     assert read_json(b'"\\\\u0000 \\\\ud800"') == "\\u0000 \\ud800"
     assert read_json(b"[" * DEPTH_MAX + b"]" * DEPTH_MAX)
@@ -69,7 +69,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_made_to_take_long_does_not(name):
+def test_hostile_json_is_read_or_refused_quickly(name):
     """Counting names one by one took nine seconds for 20,000 of them, and nobody else was served meanwhile."""
     start = time.process_time()
     with pytest.raises(Unreadable):
@@ -77,5 +77,5 @@ def test_what_is_made_to_take_long_does_not(name):
     assert time.process_time() - start < READ_SECONDS_MAX
 
 
-def test_as_many_names_as_are_allowed_are_read():
+def test_json_with_the_maximum_of_names_is_read():
     assert read_json(("{" + ",".join(NAMES) + "}").encode()) == {f"k{number}": 1 for number in range(NAMES_MAX)}

@@ -19,8 +19,8 @@ from services.kit.domain.message import ERASED, Message, Money
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.privacy.encryption import personal_fields
 from services.kit.saga.messages import StepReply
+from services.projection.views.sentences import SENTENCES, STEPS, WITHOUT_SENTENCE, _replied, sentence_of
 from services.projection.views.timeline import entry_of
-from services.projection.views.words import SILENT, STEPS, TOLD, _replied, words_of
 from services.read_model.timeline import TimelineEntry
 from tests.services.read_side import ADDRESS, checked, created, imported, reserved_items, started
 
@@ -42,9 +42,9 @@ def said() -> Iterator[type[Message]]:
 def test_every_event_of_an_orders_life_has_words_or_is_silent_on_purpose() -> None:
     of_an_order = {model for model in said() if model.key not in NOT_OF_AN_ORDER}
     assert len(of_an_order) > 50
-    assert of_an_order == set(TOLD) | set(SILENT)
-    assert not set(TOLD) & set(SILENT)
-    assert all(SILENT.values())
+    assert of_an_order == set(SENTENCES) | set(WITHOUT_SENTENCE)
+    assert not set(SENTENCES) & set(WITHOUT_SENTENCE)
+    assert all(WITHOUT_SENTENCE.values())
 
 
 def test_the_words_for_steps_belong_to_steps_of_the_saga() -> None:
@@ -134,7 +134,7 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
 
 @pytest.mark.parametrize(("event", "text", "why"), TOLD_AS)
 def test_what_is_told(event: Message, text: str, why: str | None) -> None:
-    told = words_of(event)
+    told = sentence_of(event)
     assert (told.text, told.why) == (text, why)
 
 
@@ -152,7 +152,7 @@ def without_personal(event: Message) -> Message:
 
 @pytest.mark.parametrize("event", [*(event for event, _, _ in TOLD_AS), started(ID)])
 def test_nothing_personal_is_told_so_that_an_erasure_changes_no_word(event: Message) -> None:
-    assert words_of(without_personal(event)) == words_of(event)
+    assert sentence_of(without_personal(event)) == sentence_of(event)
 
 
 def moment(event: Message, service: str, **meta: str) -> TimelineEntry:

@@ -1,4 +1,4 @@
-"""What may happen to an account: examples, and a whole life in any order against a model of it."""
+"""The rules of accounts, by examples and by random commands against a model."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ from services.users.account import (
     RequestReset,
     RequestVerification,
     ResetPassword,
+    SendScheduledMail,
     Suspend,
     Suspended,
-    Tell,
     User,
     UserCommand,
 )
@@ -85,7 +85,7 @@ def refusal(command: UserCommand, state: User) -> str:
 ACTIVATE = Activate(**ID, notice_id="v0")
 
 
-def test_registration_asks_for_a_mail_and_two_timers():
+def test_registration_requests_a_mail_and_two_timers():
     decision = USER.decide(REGISTER, USER.initial)
     assert not isinstance(decision, Rejected)
     timers = [event for event in decision if isinstance(event, TimerRequested)]
@@ -97,7 +97,7 @@ def test_registration_asks_for_a_mail_and_two_timers():
     assert isinstance(after(REGISTER), Pending)
 
 
-def test_activation_states_the_preferences():
+def test_activation_publishes_the_preferences():
     assert said(ACTIVATE, after(REGISTER)) == [UserActivated, PreferencesChanged]
     assert isinstance(after(REGISTER, ACTIVATE), Active)
 
@@ -116,18 +116,18 @@ def test_what_a_pending_account_refuses(command, code):
     assert refusal(command, after(REGISTER)) == code
 
 
-def test_a_later_verification_replaces_the_first():
+def test_a_new_verification_token_replaces_the_first():
     state = after(REGISTER, RequestVerification(**ID, notice_id="v1", expires_at=AT + DAY))
     assert refusal(ACTIVATE, state) == "token-replaced"
     assert said(Activate(**ID, notice_id="v1"), state) == [UserActivated, PreferencesChanged]
 
 
-def test_an_address_that_does_not_answer_is_left_alone():
+def test_an_unverified_address_gets_a_limited_number_of_mails():
     asked = [RequestVerification(**ID, notice_id=f"v{n}", expires_at=AT + DAY) for n in range(1, VERIFICATIONS_MAX + 1)]
     assert refusal(asked[-1], after(REGISTER, *asked[:-1])) == "too-many-mails"
 
 
-def test_a_reset_is_used_once_and_asked_for_again_after_a_while():
+def test_a_reset_token_works_once_and_can_be_requested_again_after_a_minute():
     state = after(REGISTER, ACTIVATE, RESET)
     soon = RequestReset(at=AT + RESET_AGAIN_AFTER / 2, user_id="usr_1", notice_id="r2", expires_at=AT + DAY)
     later = RequestReset(at=AT + RESET_AGAIN_AFTER, user_id="usr_1", notice_id="r2", expires_at=AT + DAY)
@@ -142,19 +142,19 @@ def test_a_reset_is_used_once_and_asked_for_again_after_a_while():
     assert refusal(ResetPassword(at=AT + DAY, user_id="usr_1", reset_id="r1", notice_id="p1"), state) == "token-expired"
 
 
-def test_who_has_the_mailbox_can_take_over_an_account_that_a_stranger_made_for_it():
+def test_the_owner_of_the_mailbox_can_take_over_an_account_made_by_somebody_else():
     use = ResetPassword(**ID, reset_id="r1", notice_id="p1")
     assert said(use, after(REGISTER, RESET)) == [UserActivated, PreferencesChanged, PasswordChanged]
     assert isinstance(after(REGISTER, RESET, use), Active)
 
 
 @pytest.mark.parametrize("state", [USER.initial, after(REGISTER, Delete(**ID))])
-def test_nobody_is_told_who_is_here(state):
+def test_a_reset_request_does_not_reveal_an_account(state):
     assert said(RESET, state) == []
 
 
-def test_letters_go_out_once_to_who_wants_them():
-    welcome, follow_up = Tell(**ID, letter="welcome_tips"), Tell(**ID, letter="follow_up")
+def test_scheduled_mails_are_sent_once_to_users_who_accept_them():
+    welcome, follow_up = SendScheduledMail(**ID, mail="welcome_tips"), SendScheduledMail(**ID, mail="follow_up")
     quiet = ChangePreferences(**ID, changes={"notifications": False})
     no_news = ChangePreferences(**ID, changes={"newsletter": False})
     state = after(REGISTER, ACTIVATE)
@@ -163,20 +163,23 @@ def test_letters_go_out_once_to_who_wants_them():
     assert said(welcome, after(REGISTER, ACTIVATE, welcome)) == []
     assert said(welcome, after(REGISTER)) == [WelcomeTipsSend]
     assert said(follow_up, after(REGISTER)) == []
-    for letter in (welcome, follow_up):
-        assert said(letter, after(REGISTER, ACTIVATE, quiet)) == []
-        assert said(letter, after(REGISTER, ACTIVATE, Suspend(**ID, reason="x"))) == []
-        assert said(letter, after(REGISTER, Delete(**ID))) == []
+    for mail in (welcome, follow_up):
+        assert said(mail, after(REGISTER, ACTIVATE, quiet)) == []
+        assert said(mail, after(REGISTER, ACTIVATE, Suspend(**ID, reason="x"))) == []
+        assert said(mail, after(REGISTER, Delete(**ID))) == []
     assert said(follow_up, after(REGISTER, ACTIVATE, no_news)) == []
     assert said(welcome, after(REGISTER, ACTIVATE, no_news)) == [WelcomeTipsSend]
 
 
-def test_deletion_cancels_the_letters_that_have_not_gone_out():
+def test_deletion_cancels_the_scheduled_mails_that_were_not_sent():
     assert said(Delete(**ID), after(REGISTER)) == [UserDeleted, TimerCancelled, TimerCancelled]
-    assert said(Delete(**ID), after(REGISTER, Tell(**ID, letter="welcome_tips"))) == [UserDeleted, TimerCancelled]
+    assert said(Delete(**ID), after(REGISTER, SendScheduledMail(**ID, mail="welcome_tips"))) == [
+        UserDeleted,
+        TimerCancelled,
+    ]
 
 
-def test_a_deleted_user_is_unknown():
+def test_commands_on_a_deleted_user_are_rejected_as_unknown():
     state = after(REGISTER, ACTIVATE, Delete(**ID))
     for command in (
         ACTIVATE,
@@ -197,7 +200,7 @@ class Life(RuleBasedStateMachine):
         self.now = AT
         self.verification = ("", AT)
         self.reset = ("", AT)
-        self.letters: list[str] = []
+        self.mails: list[str] = []
         self.numbers = 0
 
     def do(self, command: UserCommand) -> list[str]:
@@ -207,7 +210,7 @@ class Life(RuleBasedStateMachine):
             return ["refused"]
         for event in decision:
             assert type(event).read(event.write()) == event
-        self.letters += [type(e).__name__ for e in decision if isinstance(e, WelcomeTipsSend | FollowUpSend)]
+        self.mails += [type(e).__name__ for e in decision if isinstance(e, WelcomeTipsSend | FollowUpSend)]
         return [type(event).__name__ for event in decision]
 
     @property
@@ -275,9 +278,9 @@ class Life(RuleBasedStateMachine):
         works = self.do(ChangeProfile(**self.common, changes={"name": name, "age": age})) != ["refused"]
         assert works == (self.status in ("pending", "active"))
 
-    @rule(letter=st.sampled_from(["welcome_tips", "follow_up"]))
-    def tell(self, letter: Any) -> None:
-        told = self.do(Tell(**self.common, letter=letter))
+    @rule(mail=st.sampled_from(["welcome_tips", "follow_up"]))
+    def tell(self, mail: Any) -> None:
+        told = self.do(SendScheduledMail(**self.common, mail=mail))
         assert not told or self.status in ("pending", "active")
 
     @rule()
@@ -305,7 +308,7 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def no_letter_goes_out_twice(self) -> None:
-        assert len(self.letters) == len(set(self.letters))
+        assert len(self.mails) == len(set(self.mails))
 
 
 Life.TestCase.settings = settings(

@@ -15,11 +15,11 @@ from services.contracts import fulfillment, inventory, orders
 from services.kit.domain.message import Message
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
-from services.projection.views.counted import counted_after
 from services.projection.views.customers import customer_after
+from services.projection.views.order_figures import counted_after
 from services.projection.views.orders import order_after
+from services.projection.views.sentences import sentence_of
 from services.projection.views.stock import moved, stock_after
-from services.projection.views.words import words_of
 from services.read_model.analytics import Counted
 from services.read_model.orders import Order
 from services.read_model.stock import StockLevel
@@ -79,7 +79,7 @@ def test_of_a_runs_beginning_nothing_is_opened_or_checked_and_every_view_shows_t
         part = model.read(json.dumps({"saga_id": ID, "lines": "damaged", "personal": {"sealed": "damaged"}}))
         assert order_of(created(ID), part) == order_of(created(ID), whole)
         assert counted_of(created(ID), part) == counted_of(created(ID), whole)
-        assert words_of(part) == words_of(whole)
+        assert sentence_of(part) == sentence_of(whole)
 
 
 @pytest.mark.parametrize(("event", "status"), ENDINGS)

@@ -1,4 +1,4 @@
-"""One harness per adapter of the log, so that one suite holds both."""
+"""One harness for each adapter of the event store, so that one suite runs on both."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def harness(request: pytest.FixtureRequest) -> MemoryHarness | PostgresHarness:
 
 
 @pytest.fixture
-def log(harness: MemoryHarness | PostgresHarness) -> EventStore:
-    return harness.log()
+def store(harness: MemoryHarness | PostgresHarness) -> EventStore:
+    return harness.store()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The adapters of the log behind one face, and the words of its tests."""
+"""The adapters of the event store behind one interface, and makers of test events."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def append(stream: str, expected: int, *texts: str, mark: str | None = None, ans
 
 class MemoryHarness:
     def __init__(self) -> None:
-        self._store = MemoryDatabase()
+        self._database = MemoryDatabase()
 
-    def log(self, service: str = "orders") -> EventStore:
-        return MemoryEventStore(service, self._store)
+    def store(self, service: str = "orders") -> EventStore:
+        return MemoryEventStore(service, self._database)
 
     def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> MemoryEventReader:
-        return MemoryEventReader(self._store, page_bytes_max)
+        return MemoryEventReader(self._database, page_bytes_max)
 
     def failures(self, service: str = "orders") -> FailedMessages:
         return MemoryFailedMessages(service)
@@ -39,7 +39,7 @@ class PostgresHarness:
         self._database = database
         self._open: list[PostgresEventStore | PostgresEventReader] = []
 
-    def log(self, service: str = "orders") -> PostgresEventStore:
+    def store(self, service: str = "orders") -> PostgresEventStore:
         store = PostgresEventStore(self._database.dsn(service), service)
         self._open.append(store)
         return store
@@ -50,7 +50,7 @@ class PostgresHarness:
         return reader
 
     def failures(self, service: str = "orders") -> FailedMessages:
-        return PostgresFailedMessages(self.log(service))
+        return PostgresFailedMessages(self.store(service))
 
     async def close(self) -> None:
         for one in self._open:

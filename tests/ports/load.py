@@ -1,4 +1,4 @@
-"""A load that tries to make a reader skip: many writers, slow transactions, rollbacks, and somebody who follows."""
+"""A load that tries to make a reader skip events: many writers, slow transactions, rollbacks."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ Identity = tuple[str, str, int]
 
 @dataclass
 class Load:
-    """What was committed, and whether writing goes on."""
+    """The committed events, and whether the writers still run."""
 
     seconds: float
     committed: list[Identity] = field(default_factory=list)
     writing: int = 0
     failed: int = 0
 
-    async def run(self, logs: Sequence[tuple[str, EventStore]]) -> None:
-        """Write with six callers for each log: one event, five events, in slow transactions, rolled back."""
+    async def run(self, stores: Sequence[tuple[str, EventStore]]) -> None:
+        """Write with six callers for each store: one event, five events, in slow transactions, rolled back."""
         kinds = (self._ones, self._ones, self._fives, self._fives, self._slow, self._slow_and_rolled_back)
-        self.writing = len(logs) * len(kinds)
+        self.writing = len(stores) * len(kinds)
         end = time.monotonic() + self.seconds
-        tasks = [self._writer(kind, service, store, end) for service, store in logs for kind in kinds]
+        tasks = [self._writer(kind, service, store, end) for service, store in stores for kind in kinds]
         await asyncio.gather(*tasks)
 
     async def follow(self, reader: EventReader, after: Position = START) -> list[RecordedEvent]:
-        """Everything after a position, read while it is written and to its end."""
+        """All events after a position, read while they are written and to the end."""
         events: list[RecordedEvent] = []
         while True:
             writing = self.writing  # looked at before reading: what was committed by then must be on the last page
@@ -72,10 +72,10 @@ class Load:
     async def _slow(self, service: str, store: EventStore, stream: str, *, roll_back: bool = False) -> None:
         done = []
         try:
-            async with store.transaction() as unit:
+            async with store.transaction() as transaction:
                 for name in (stream, f"{stream}-slow"):
-                    version = len(await unit.read(name))
-                    done += [(name, result) for result in await unit.append(append(name, version, "x", "y"))]
+                    version = len(await transaction.read(name))
+                    done += [(name, result) for result in await transaction.append(append(name, version, "x", "y"))]
                     await asyncio.sleep(random.uniform(0, 0.03))
                 if roll_back:
                     raise InterruptedError
@@ -94,7 +94,7 @@ class Load:
 
 
 def assert_complete(events: Sequence[RecordedEvent], committed: Sequence[Identity]) -> None:
-    """Nothing skipped, nothing twice, the global order kept, and within it that of every stream."""
+    """No event is skipped or read twice; the global order and the order of each stream hold."""
     seen = [(event.service, event.stream, event.version) for event in events]
     assert Counter(seen) == Counter(committed)
     positions = [event.position for event in events]

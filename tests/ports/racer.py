@@ -1,4 +1,4 @@
-"""A process that appends to streams and marks that others fight for: `python -m tests.ports.racer DSN SECONDS`."""
+"""A process that competes for streams and marks: `python -m tests.ports.racer DSN SECONDS`."""
 
 from __future__ import annotations
 

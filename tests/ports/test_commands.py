@@ -1,4 +1,4 @@
-"""The command path on either event store: once per mark, from the newest state, and nothing half done."""
+"""The command path, on both event stores: a command takes effect once per mark, from the newest state, or not at all."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Teller:
     """Carries out deposits by `handle`, or by `transact`, in a process of its own."""
 
     def __init__(self, harness: MemoryHarness | PostgresHarness, by: str) -> None:
-        store = harness.log()
+        store = harness.store()
         self.published = Published()
         self.handler = CommandHandler("orders", store, Relay(store.outbox, self.published), MemoryVault())
         self._by = by

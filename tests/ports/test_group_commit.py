@@ -1,4 +1,4 @@
-"""Appends of one process share batches without waiting, without harming each other, and none is left behind."""
+"""Group commit: concurrent appends share batches, and each gets a result of its own."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 3])
-async def test_nobody_is_left_behind(lanes):
+async def test_every_append_gets_its_result(lanes):
     recorder = Recorder()
     group = GroupCommit(recorder.run, lanes)
 
@@ -49,7 +49,7 @@ async def test_nobody_is_left_behind(lanes):
 
 
 @pytest.mark.parametrize("pauses", range(6))
-async def test_an_append_that_comes_as_a_lane_ends_finds_another(pauses):
+async def test_an_append_that_arrives_as_a_lane_ends_opens_another(pauses):
     group = GroupCommit(Recorder().run, 1)
     first = asyncio.create_task(group.append(append("a", 0)))
     await first
@@ -60,7 +60,7 @@ async def test_an_append_that_comes_as_a_lane_ends_finds_another(pauses):
                 await asyncio.sleep(0)
 
 
-async def test_what_arrives_while_a_batch_runs_is_the_next_batch():
+async def test_appends_that_arrive_while_a_batch_runs_are_the_next_batch():
     recorder = Recorder()
     group = GroupCommit(recorder.run, 1)
     await asyncio.gather(*(group.append(append(f"s{i}", 0)) for i in range(2 * BATCH_APPENDS_MAX)))
@@ -74,13 +74,13 @@ async def test_a_batch_has_a_bounded_number_of_events():
     assert all(sum(len(one.events) for one in batch) < BATCH_EVENTS_MAX + 700 for batch in recorder.batches)
 
 
-async def test_an_exception_belongs_to_one_append():
+async def test_an_exception_is_the_result_of_one_append():
     group = GroupCommit(Recorder().run)
     results = await asyncio.gather(*(group.append(append(s, 0)) for s in ("a", "bad", "b")), return_exceptions=True)
     assert [type(result) for result in results] == [Conflict, KeyError, Conflict]
 
 
-async def test_closing_finishes_what_was_asked_for():
+async def test_close_waits_for_running_appends():
     recorder = Recorder()
     group = GroupCommit(recorder.run)
     task = asyncio.create_task(group.append(append("a", 0)))

@@ -1,4 +1,4 @@
-"""A Kafka that asks for TLS and a password: who has both gets in."""
+"""A Kafka that requires TLS and a password."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def settings(server: GuardedKafka, **others: str) -> Secrets:
     )
 
 
-async def test_with_the_authority_and_the_password(guarded):
+async def test_the_authority_and_the_password_give_access(guarded):
     security = kafka_security(settings(guarded))
     await create_topic(guarded.bootstrap_servers, TOPIC, 1, security=security)
     publisher = KafkaPublisher(guarded.bootstrap_servers, TOPIC, security)
@@ -110,7 +110,7 @@ async def test_with_the_authority_and_the_password(guarded):
 @pytest.mark.parametrize(
     "other", [{"KAFKA_SASL_PASSWORD": "wrong"}, {"KAFKA_CA": ""}, {"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}]
 )
-async def test_without_one_of_them_nothing_is_said(guarded, other):
+async def test_without_one_of_them_nothing_is_published(guarded, other):
     security = kafka_security(settings(guarded, **other))
     publisher = KafkaPublisher(guarded.bootstrap_servers, TOPIC, security)
     with pytest.raises(Unavailable):
@@ -123,7 +123,7 @@ async def test_without_one_of_them_nothing_is_said(guarded, other):
     "wrong",
     [{"KAFKA_SECURITY_PROTOCOL": "TLS"}, {"KAFKA_SASL_MECHANISM": "GSSAPI"}, {"KAFKA_CA": "no certificate"}],
 )
-def test_what_makes_no_sense_is_named(wrong):
+def test_a_wrong_setting_is_named_in_the_error(wrong):
     given = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", **wrong}
     with pytest.raises(ZerocartError, match=next(iter(wrong))):
         kafka_security(Secrets(given))()

@@ -1,4 +1,4 @@
-"""Migrations may be started by anybody, at any time, as often as they like."""
+"""Any number of processes may start the migrations at any time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def fetch(dsn: str, statement: str) -> list[asyncpg.Record]:
     return rows
 
 
-async def test_eight_at_once_and_twice(empty):
+async def test_eight_migrations_at_once_and_again_apply_each_file_once(empty):
     await asyncio.gather(*(migrate(empty, PASSWORDS) for _ in range(8)))
     before = await fetch(empty, "SELECT name, checksum, at FROM public.zerocart_migrations ORDER BY name")
     await migrate(empty, PASSWORDS)
@@ -52,7 +52,7 @@ async def test_eight_at_once_and_twice(empty):
     assert set(PASSWORDS) >= set(DATABASE_ROLES)
 
 
-async def test_two_databases_of_one_cluster_at_once(empty, database):
+async def test_two_databases_of_one_cluster_are_migrated_at_once(empty, database):
     await asyncio.gather(*(migrate(dsn, PASSWORDS) for dsn in (empty, database.owner_dsn) * 3))
 
 
@@ -70,7 +70,7 @@ async def test_a_changed_migration_is_refused(empty):
         await migrate(empty, PASSWORDS)
 
 
-async def test_a_migration_that_fails_leaves_nothing_of_itself(empty):
+async def test_a_failing_migration_is_rolled_back(empty):
     await run(empty, "CREATE SCHEMA orders")
     with pytest.raises(asyncpg.DuplicateSchemaError):
         await migrate(empty, PASSWORDS)
@@ -79,7 +79,7 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself(empty):
     await migrate(empty, PASSWORDS)
 
 
-async def test_any_password_will_do(database):
+async def test_a_password_may_have_any_characters(database):
     owner = await asyncpg.connect(database.owner_dsn)
     for password in ("first", ODD_PASSWORD):
         await ensure_role(owner, "tester", password)
@@ -89,14 +89,14 @@ async def test_any_password_will_do(database):
     await owner.close()
 
 
-async def test_services_may_use_their_own_tables(database):
+async def test_a_service_has_grants_on_its_own_tables(database):
     store = PostgresEventStore(database.dsn("inventory"), "inventory")
-    async with store.transaction() as unit:
-        await unit.execute("INSERT INTO stock (product_id, on_hand, reserved) VALUES ($1, 5, 0)", "p")
-        await unit.execute("UPDATE stock SET reserved = reserved + 2 WHERE product_id = $1", "p")
-        await unit.append(append("a", 0))
-    async with store.transaction() as unit:
-        assert (await unit.fetch("SELECT on_hand, reserved FROM stock")) == [{"on_hand": 5, "reserved": 2}]
+    async with store.transaction() as transaction:
+        await transaction.execute("INSERT INTO stock (product_id, on_hand, reserved) VALUES ($1, 5, 0)", "p")
+        await transaction.execute("UPDATE stock SET reserved = reserved + 2 WHERE product_id = $1", "p")
+        await transaction.append(append("a", 0))
+    async with store.transaction() as transaction:
+        assert (await transaction.fetch("SELECT on_hand, reserved FROM stock")) == [{"on_hand": 5, "reserved": 2}]
     await store.close()
 
 

@@ -1,4 +1,4 @@
-"""The publisher on a real broker: what readers of the topic find, in which order, and what it says when there is none."""
+"""The publisher on a real broker: the records on the topic, their order, and the error without a broker."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def test_a_record_is_a_cloud_event_that_the_broker_reads(publisher, kafka_
     assert headers["traceparent"] == headers["ce_traceparent"]
 
 
-async def test_a_stream_stays_in_order(publisher, kafka_bootstrap, topic):
+async def test_the_events_of_a_stream_are_published_in_order(publisher, kafka_bootstrap, topic):
     events = [recorded(f"order-{n % 5}", n // 5 + 1, f"ord_{n % 5}") for n in range(200)]
     for start in range(0, len(events), 40):
         await publisher.publish(events[start : start + 40])
@@ -64,7 +64,7 @@ async def test_a_stream_stays_in_order(publisher, kafka_bootstrap, topic):
     assert found == {b"ord_%d" % n: wanted for n in range(5)}
 
 
-async def test_an_event_handed_in_again_is_as_it_was(publisher, kafka_bootstrap, topic):
+async def test_a_republished_event_is_unchanged(publisher, kafka_bootstrap, topic):
     attributes = {"id": "order-1:1", "type": "t", "source": "/s", "specversion": "1.0", "datacontenttype": "text/plain"}
     await publisher.republish("ord_1", attributes, b"x")
     (record,) = await published(kafka_bootstrap, topic, 1)
@@ -73,7 +73,7 @@ async def test_an_event_handed_in_again_is_as_it_was(publisher, kafka_bootstrap,
     assert {name for name in headers if name.startswith("ce_")} == {"ce_id", "ce_type", "ce_source", "ce_specversion"}
 
 
-async def test_no_broker_is_unavailable():
+async def test_without_a_broker_publishing_raises_unavailable():
     publisher = KafkaPublisher(f"127.0.0.1:{free_port()}", "nowhere")
     with pytest.raises(Unavailable):
         await publisher.publish([recorded("order-1", 1, "ord_1")])

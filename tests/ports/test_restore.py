@@ -1,4 +1,4 @@
-"""A dump restored into a fresh cluster, where transaction ids begin anew, goes on in the same global order."""
+"""After a dump is restored into a new cluster, whose transaction ids start anew, the global order continues."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.ports.load import Load, assert_complete
 from tools.knative_local.postgres import PostgresServer
 
 BURNT_TRANSACTIONS = 5_000
-"""So that the first cluster's transaction ids are well above those of a fresh one."""
+"""The transaction ids of the first cluster must be well above those of a new one."""
 BURN = f"DO $$ BEGIN FOR i IN 1..{BURNT_TRANSACTIONS} LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
 SECONDS = 1.0
 
@@ -44,10 +44,10 @@ async def execute(dsn: str, statement: str) -> None:
 async def loaded(database) -> tuple[Load, list[RecordedEvent]]:
     """The history that a load left in a database."""
     load = Load(SECONDS)
-    logs = [(service, PostgresEventStore(database.dsn(service), service)) for service in ("orders", "payments")]
+    stores = [(service, PostgresEventStore(database.dsn(service), service)) for service in ("orders", "payments")]
     reader = PostgresEventReader(database.dsn("projection"))
-    _, events = await asyncio.gather(load.run(logs), load.follow(reader))
-    for one in (reader, *(log for _, log in logs)):
+    _, events = await asyncio.gather(load.run(stores), load.follow(reader))
+    for one in (reader, *(log for _, log in stores)):
         await one.close()
     return load, events
 
@@ -75,7 +75,7 @@ async def restored(database, other, tmp_path):
     return load, history, other
 
 
-async def test_the_order_goes_on_after_dump_and_restore(restored):
+async def test_the_global_order_continues_after_dump_and_restore(restored):
     load, history, other = restored
     checkpoint = history[len(history) // 2].position  # of a reader that was half-way when the dump was made
     early = PostgresEventStore(other.owner_dsn, "orders")
@@ -100,7 +100,7 @@ async def read_from(database, after: Position) -> list[RecordedEvent]:
     return page.events
 
 
-async def test_another_epoch_can_be_asked_for(database):
+async def test_an_operator_can_begin_another_epoch(database):
     """After a point-in-time recovery, say: see docs/decisions/0002-epochs.md."""
     log, reader = PostgresEventStore(database.dsn("orders"), "orders"), PostgresEventReader(database.dsn("projection"))
     await log.append(append("a", 0))

@@ -1,4 +1,4 @@
-"""Setup from nothing, again, and with what it cannot do."""
+"""Setup: from nothing, repeated, and with errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def partitions(bootstrap: str, topic: str) -> int:
         await consumer.stop()
 
 
-async def test_from_nothing_and_again(plan, postgres_server, kafka_bootstrap):
+async def test_setup_from_nothing_and_again(plan, postgres_server, kafka_bootstrap):
     for _ in range(2):
         await set_up(plan)
         orders = await asyncpg.connect(postgres_server.dsn("set-up", role_of("orders"), PASSWORDS["orders"]))
@@ -55,7 +55,7 @@ async def test_from_nothing_and_again(plan, postgres_server, kafka_bootstrap):
         assert await partitions(kafka_bootstrap, plan.topic) == 4
 
 
-async def test_a_topic_that_the_broker_refuses_is_said(kafka_bootstrap):
+async def test_a_topic_that_the_broker_refuses_is_an_error(kafka_bootstrap):
     with pytest.raises(KafkaError, match="replication"):
         await create_topic(kafka_bootstrap, "too-many-replicas", 1, wait_seconds=0.0, replicas=3)
 
@@ -70,6 +70,6 @@ def test_passwords_come_from_the_mounted_secret(tmp_path):
     assert "p@ss" not in repr(plan)
 
 
-def test_passwords_that_are_no_json_are_refused():
+def test_passwords_that_are_not_json_are_refused():
     with pytest.raises(ZerocartError, match="ZEROCART_ROLE_PASSWORDS"):
         Plan.from_environment({"ZEROCART_ROLE_PASSWORDS": "secret"})

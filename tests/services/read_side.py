@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -25,9 +27,12 @@ from services.kit.privacy.vault import PostgresVault
 from services.kit.service.service import Service
 from services.kit.wire.cloudevents import kafka_headers, source_of
 from services.projection.app import create_app as create_projection
-from services.projection.feeding import Pages
+from services.projection.build import NoJobs, build
+from services.projection.building import Builder
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.view import View
+from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from services.query.app import create_app as create_query
 from tests.services.documented import held
@@ -109,6 +114,7 @@ class ReadSide:
     database: Any
     projection: httpx.AsyncClient
     query: httpx.AsyncClient
+    projection_settings: Settings
     logs: dict[str, PostgresEventStore] = field(default_factory=dict)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
     said: int = 0
@@ -163,6 +169,28 @@ class ReadSide:
         assert (answer.status_code, answer.content) == (204, b"")
 
 
+class BuildTasks:
+    """Runs what the Job that builds views runs, as a task of this process."""
+
+    def __init__(self, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        self._run = run
+        self._tasks: list[asyncio.Task[object]] = []
+
+    async def start(self) -> None:
+        self._tasks.append(asyncio.create_task(self._run()))
+
+    async def close(self) -> None:
+        """Kill the builds that run."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def admin_of(pages: Pages) -> ViewAdmin:
+    """The administration of views in a process that starts no Job: tests run the build themselves."""
+    return ViewAdmin(pages, Builder(pages), NoJobs())
+
+
 P = TypeVar("P", bound=Pages)
 
 
@@ -174,21 +202,18 @@ def pages_of(database, reader: PostgresEventReader, views: Mapping[str, View] = 
 
 @asynccontextmanager
 async def running(database) -> AsyncGenerator[ReadSide]:
-    apps = [
-        create(
-            Settings(
-                service=name,
-                database_url=plain(log),
-                read_database_url=plain(database.read_dsn(name)),
-                vault_keys=VAULT_KEY,
-                **TRUST,
-            )
+    projection, query = (
+        Settings(
+            service=name,
+            database_url=plain(event_store),
+            read_database_url=plain(database.read_dsn(name)),
+            vault_keys=VAULT_KEY,
+            **TRUST,
         )
-        for name, create, log in (
-            ("projection", create_projection, database.dsn("projection")),
-            ("query", create_query, ""),
-        )
-    ]
+        for name, event_store in (("projection", database.dsn("projection")), ("query", ""))
+    )
+    builds = BuildTasks(partial(build, projection))
+    apps = [create_projection(projection, builds), create_query(query)]
     clients = [
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),
@@ -198,10 +223,11 @@ async def running(database) -> AsyncGenerator[ReadSide]:
         )
         for app in apps
     ]
-    side = ReadSide(database, clients[0], clients[1])
+    side = ReadSide(database, clients[0], clients[1], projection)
     yield side
     for log in side.logs.values():
         await log.close()
+    await builds.close()
     for client, app in zip(clients, apps, strict=True):
         await client.aclose()
         await _shut_down(app)

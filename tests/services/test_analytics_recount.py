@@ -1,4 +1,4 @@
-"""Whatever happens to orders and however it is fed: at each moment analytics answers what a recount from the log does."""
+"""After any events in pages of any size, analytics answers what a recount from the event store gives."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ RANGES = (
     {"from": "2025-12-31", "to": "2026-01-01"},
     {"from": "2026-02-10", "to": "2027-01-04"},
 )
-QUESTIONS: Sequence[Mapping[str, str]] = (
+QUERIES: Sequence[Mapping[str, str]] = (
     {},
     {"interval": "month"},
     {"interval": "week"},
@@ -135,7 +135,7 @@ def imported(order_id: str, content: Mapping[str, Any], status: str) -> Message:
 
 @st.composite
 def histories(draw: st.DrawFn) -> list[Message]:
-    """Lives of a few orders, told in turns; nothing keeps what happens from being odd or said twice."""
+    """Interleaved events of a few orders; events may be repeated and may make no sense."""
     lives: list[Iterator[Message]] = []
     for number in range(draw(st.integers(0, 6))):
         content, order_id = draw(contents()), f"ord_{number}"
@@ -146,27 +146,25 @@ def histories(draw: st.DrawFn) -> list[Message]:
             status = draw(st.sampled_from(("confirmed", "shipped", "delivered", "cancelled")))
             said = [imported(order_id, content, status), *said[:-1]]
         lives.append(iter(said))
-    told: list[Message] = []
+    events: list[Message] = []
     while lives:
         turn = draw(st.integers(0, len(lives) - 1))
         event = next(lives[turn], None)
         if event is None:
             del lives[turn]
         else:
-            told.append(event)
-    return told
+            events.append(event)
+    return events
 
 
 @given(
     history=histories(),
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=20),
     restarts=st.lists(st.booleans(), min_size=1, max_size=20),
-    turns=st.lists(st.integers(0, len(RANGES) * len(QUESTIONS) - 1), min_size=1, max_size=20),
+    turns=st.lists(st.integers(0, len(RANGES) * len(QUERIES) - 1), min_size=1, max_size=20),
 )
 @settings(max_examples=EXAMPLES)
-def test_at_each_moment_the_answer_is_that_of_a_recount(
-    postgres_server, template, history, sizes, restarts, turns
-) -> None:
+def test_figures_equal_a_recount_after_every_page(postgres_server, template, history, sizes, restarts, turns) -> None:
     asyncio.run(compare(postgres_server, template, history, sizes, restarts, turns))
 
 
@@ -190,7 +188,7 @@ async def compare(
         said = await tell(side, history)
         reader = PostgresEventReader(database.dsn("projection"))
         pages = pages_of(database, reader)
-        await Builder(pages).prepare()
+        await Builder(pages).create_missing()
         version: Version | None = None
         for step in range(STEPS_MAX):
             if restarts[step % len(restarts)]:
@@ -202,7 +200,7 @@ async def compare(
             if not more:
                 break
         assert version is not None
-        await check(side, said, version.checkpoint, range(len(history) % 3, len(RANGES) * len(QUESTIONS), 3))
+        await check(side, said, version.checkpoint, range(len(history) % 3, len(RANGES) * len(QUERIES), 3))
         assert version.stopped_at is None
         await rebuilt_beside(side)
         await pages.database.close()
@@ -221,9 +219,9 @@ async def tell(side: ReadSide, history: Sequence[Message]) -> Said:
 async def check(side: ReadSide, said: Said, checkpoint: Position, turns: Sequence[int]) -> None:
     lives = recount.lives_of((message, at) for position, message, at in said if position <= checkpoint)
     for turn in turns:
-        asked = {**RANGES[turn % len(RANGES)], **QUESTIONS[turn // len(RANGES)]}
-        answer = await side.get(f"/analytics/orders?{urlencode(asked)}")
-        assert recount.answered(answer) == recount.figures(lives, asked), asked
+        params = {**RANGES[turn % len(RANGES)], **QUERIES[turn // len(RANGES)]}
+        answer = await side.get(f"/analytics/orders?{urlencode(params)}")
+        assert recount.answered(answer) == recount.figures(lives, params), params
     times = await side.get("/analytics/confirmation-times?from=2024-01-01&to=2028-01-01&interval=week")
     found = recount.confirmation_times(lives, "2024-01-01", "2028-01-01", "week")
     shown = {each["period"]: (each["orders"], Decimal(each["average_seconds"])) for each in times["times"]}
@@ -242,8 +240,8 @@ async def rebuilt_beside(side: ReadSide) -> None:
     assert shown[-1]["state"] == "serving"
 
 
-async def test_the_recount_sees_what_a_person_would(database) -> None:
-    """So that the comparison above is not of one mistake with the same."""
+async def test_the_recount_gives_figures_worked_out_by_hand(database) -> None:
+    """Without this, the recount and the view could share a mistake."""
     content: dict[str, Any] = {
         "customer_id": "cus_1", "lines": (), "total": Money(amount=Decimal("10.00"), currency="GBP"),
         "shipping_address": ADDRESS, "payment_method": CARD,

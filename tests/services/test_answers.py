@@ -1,4 +1,4 @@
-"""Each route that answers in JSON, asked once for something that is there: `documented.held` looks at what comes back."""
+"""Calls every route with a JSON answer once; `documented.held` compares each answer with the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     return sent, draft, declined, lacking
 
 
-async def questions(side: ReadSide, ids: tuple[str, ...]) -> None:
+async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
     listed = [await side.get(f"/orders{query}") for query in ("", "?q=mug", "?q=mugg&page_size=1", "?count=none")]
     assert listed[0]["total"] == len(ids) + 1
     assert listed[1]["orders"][0]["highlights"]
@@ -95,7 +95,7 @@ async def questions(side: ReadSide, ids: tuple[str, ...]) -> None:
     await side.get("/analytics/confirmation-times?interval=day")
 
 
-async def test_whatever_is_answered_is_as_the_document_says(database):
+async def test_every_json_answer_matches_the_openapi_document(database):
     SEEN.clear()
     async with running(database) as system, read_side.running(database) as side:
         system.bus.clients["projection"] = side.projection
@@ -107,7 +107,7 @@ async def test_whatever_is_answered_is_as_the_document_says(database):
             client = system.bus.clients["shipping" if name == "shipments" else name]
             answers = [await client.get(f"/{name}/{order_id}") for order_id in ids]
             assert any(answer.is_success for answer in answers)
-        await questions(side, ids)
+        await query_everything(side, ids)
     assert all_with_json() - ELSEWHERE == SEEN
 
 
@@ -121,7 +121,7 @@ def all_with_json() -> set[str]:
     }
 
 
-async def test_an_answer_that_the_document_does_not_know_is_seen():
+async def test_an_answer_that_does_not_match_the_document_fails():
     request = httpx.Request("POST", "http://orders/orders/ord_1/cancel")
     good = {"order_id": "ord_1", "status": "cancelling", "position": "0"}
     await held(httpx.Response(202, json=good, request=request))

@@ -23,28 +23,29 @@ from services.kit.eventstore.port import START, Page, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.privacy.vault import PostgresVault
 from services.projection.building import Builder
-from services.projection.feeding import Pages
-from services.projection.nudging import Feeder
-from services.projection.reading import read
+from services.projection.decoding import decode
+from services.projection.feeder import Feeder
+from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
-from services.projection.view import person_erased
+from services.projection.view import erased_person
+from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from services.projection.views.customers import customer_after
 from services.projection.views.orders import lines_of, order_after, order_of
+from services.projection.views.sentences import SENTENCES
 from services.projection.views.stock import moved, stock_after
 from services.projection.views.timeline import entry_of
-from services.projection.views.words import TOLD
 from services.read_model.customers import Customer
 from services.read_model.orders import Order, OrderLine
 from services.read_model.stock import StockLevel
 from tests.conftest import Database, Server, execute
 from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
-from tests.services.read_side import VAULT_KEY, ReadSide, running
+from tests.services.read_side import VAULT_KEY, BuildTasks, ReadSide, running
 
 PROCESSES = 3
 EXAMPLES = 12
 _numbers = count(1)
-READS = {type_: model for view in VIEWS.values() for type_, model in {**view.also, **view.hears}.items()}
+READS = {type_: model for view in VIEWS.values() for type_, model in {**view.also, **view.wakes}.items()}
 """All of each event, so that the rows do not depend on how much of it the views read."""
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -68,14 +69,14 @@ class Folded:
             self.orders[key] = order
             if (lines := lines_of(order, message)) is not None:
                 self.lines[key] = lines
-        if type(message) in TOLD:
+        if type(message) in SENTENCES:
             self.timeline.append(entry_of(event, message))
         for change in moved(message):
             self.stock[change[0]] = stock_after(self.stock.get(change[0]), change, message, event.time)
         customer_id = getattr(message, "customer_id", None)
         if customer_id and (customer := customer_after(self.customers.get(customer_id), message, event.time)):
             self.customers[customer_id] = customer
-        if person := person_erased(message):
+        if person := erased_person(message):
             self.forget(person)
 
     def forget(self, person: str) -> None:
@@ -103,7 +104,7 @@ async def folded(reader: PostgresEventReader) -> Rows:
     """With the keys that there are now: what was erased is erased."""
     events = (await reader.read_all(START, 10_000)).events
     state = Folded()
-    for each in await read(PostgresVault(reader.connections, VAULT_KEY), READS, events):
+    for each in await decode(PostgresVault(reader.connections, VAULT_KEY), READS, events):
         if each.message is not None:
             state.take(each.event, each.message)
     return state.rows()
@@ -151,8 +152,10 @@ class Process:
         self.reader = SmallPages(database.dsn("projection"), page_events)
         vault = PostgresVault(self.reader.connections, VAULT_KEY, cache_seconds=0)
         self.pages = Pages(self.reader, vault, ReadDatabase(database.read_dsn("projection")), VIEWS)
-        self.builder = Builder(self.pages)
-        self.feeder = Feeder(self.pages, self.builder)
+        builder = Builder(self.pages)
+        self._builds = BuildTasks(builder.build_all)
+        self.admin = ViewAdmin(self.pages, builder, self._builds)
+        self.feeder = Feeder(self.pages, self.admin)
         self._asked: list[asyncio.Task[None]] = []
 
     def start(self, work: Any) -> None:
@@ -165,7 +168,7 @@ class Process:
         for outcome in await asyncio.gather(*self._asked, return_exceptions=True):
             assert outcome is None or isinstance(outcome, ZerocartError | asyncio.CancelledError), repr(outcome)
         await self.feeder.close()
-        await self.builder.close()
+        await self._builds.close()
         await self.pages.database.close()
         await self.reader.close()
 
@@ -201,7 +204,7 @@ class World:
                 self.processes[which].start(self.processes[which].feeder.reach(position))
             case ("rebuild", which, view) if self.said:
                 for process in (self.processes[which], self.processes[which - 1]):  # two that build the same
-                    process.start(process.builder.rebuild(view, "switch_if_equal"))
+                    process.start(process.admin.rebuild(view, "switch_if_equal"))
             case ("back", which, view):
                 self.processes[which].start(self.back(self.processes[which], view))
             case ("kill", which, page_events):
@@ -215,12 +218,12 @@ class World:
     async def back(self, process: Process, view: str) -> None:
         kept = [each for each in await process.pages.database.versions() if (each.view, each.state) == (view, "kept")]
         for version in kept[:1]:
-            await process.builder.switch(view, version.version)
+            await process.admin.switch(view, version.version)
 
     async def say(self, number: int) -> None:
         for each in self.left[:number]:
             self.said += await self.side.append(each.service, each.stream, each.message)
-            if person := person_erased(each.message):
+            if person := erased_person(each.message):
                 log = self.side.logs["users"]
                 async with log.transaction() as unit:
                     await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)
@@ -233,7 +236,7 @@ class World:
             await process.kill()
         last = Process(self.database, 1_000)
         for view in VIEWS:
-            await last.builder.wait(view, 20)
+            await last.admin.wait(view, 20)
         await last.feeder.reach(self.said[-1].position)
         versions = await last.pages.database.versions()
         assert [(each.view, each.stopped_by) for each in versions if each.stopped_at] == []
@@ -248,8 +251,8 @@ class World:
         shown, expected = await rows_of(self.database), await folded(last.reader)
         assert {table: shown[table] for table in expected} == expected
         for view in VIEWS:
-            await last.builder.rebuild(view, "switch_if_equal")
-            await last.builder.wait(view, 20)
+            await last.admin.rebuild(view, "switch_if_equal")
+            await last.admin.wait(view, 20)
         assert [each.view for each in await last.pages.database.versions() if each.state == "building"] == []
         assert await rows_of(self.database) == shown
 

@@ -1,6 +1,6 @@
-"""A service is killed after commit, during publication and before its answer: the effect is there exactly once.
+"""A service is killed after commit, during publication and before its answer: the effect happens exactly once.
 
-Real processes, real SIGKILL, real Postgres and Kafka; the caller (client or broker) repeats what it got no answer to.
+Real processes, real SIGKILL, real Postgres and Kafka; the caller (client or broker) repeats a request without an answer.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class World:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(64)
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.first: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def start(self, service: str, point: str = "") -> subprocess.Popen[bytes]:
@@ -103,7 +104,9 @@ class World:
     async def until_killed(self, service: str, point: str, request) -> None:
         process = self.start(service, point)
         with pytest.raises(httpx.TransportError):
-            await request()
+            for _ in range(30):  # while Kafka is slow to answer, what is committed is accepted and published later
+                await request()
+                await asyncio.sleep(0.5)
         assert process.wait(10) == -9
 
     async def hear(self, event: Message, type_: str = "", id_: str = "cause:1") -> httpx.Response:
@@ -249,7 +252,7 @@ def timer(due_at: datetime) -> TimerRequested:
     )
 
 
-async def test_a_timer_is_kept_and_said_once(world):
+async def test_a_timer_is_stored_and_published_once(world):
     due = timer(datetime(2026, 1, 1, tzinfo=UTC))
     await world.until_killed("scheduler", "before_answer", lambda: world.hear(due))
     world.start("scheduler")
@@ -261,7 +264,7 @@ async def test_a_timer_is_kept_and_said_once(world):
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_timer_is_said_once_though_its_scheduler_dies_saying_it(world, point):
+async def test_a_timer_is_published_once_though_the_scheduler_dies_while_publishing(world, point):
     soon = timer(datetime.now(UTC) + timedelta(seconds=DUE_SECONDS))
     process = world.start("scheduler")
     assert (await world.hear(soon)).status_code == 204
@@ -277,7 +280,7 @@ async def test_a_timer_is_said_once_though_its_scheduler_dies_saying_it(world, p
     assert await world.published() == await world.logged()
 
 
-async def test_a_restart_alone_publishes_what_was_left(world):
+async def test_a_restart_publishes_the_rest_of_the_outbox(world):
     check = CASES[0].hears
     await world.until_killed("inventory", "after_commit", lambda: world.hear(check))
     assert await world.published() == []

@@ -1,4 +1,4 @@
-"""The list of orders as CSV: all of it, in order, from one moment, harmless in a spreadsheet, and let go of in time."""
+"""The list of orders as CSV: complete, sorted, from one snapshot, safe in a spreadsheet, and freed in time."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import uvicorn
 
 from services.kit.config.secrets import plain
 from services.kit.domain.errors import Unavailable
-from services.query.filters import OrderFilter
-from services.query.paging import Window
-from services.query.reading import Reading
+from services.query.lists import OrderFilter
+from services.query.paging import PageRequest
+from services.query.queries import Queries
 from tests.services.read_side import ReadSide, running
 from tests.services.shop import placed, show
 from tests.tokens import authorization, customer
@@ -47,7 +47,7 @@ async def rows(side: ReadSide, query: str = "", **headers: str) -> list[dict[str
     return list(csv.DictReader(io.StringIO(answer.text, newline="")))
 
 
-async def test_the_whole_list_in_its_order(side: ReadSide) -> None:
+async def test_csv_has_the_whole_list_in_order(side: ReadSide) -> None:
     await show(side, *(placed(f"o{number:04}", total=f"{number % 7}.50") for number in range(150)))
     exported = await rows(side, "?sort=total")
     listed = await side.get("/orders?sort=total&page_size=100")
@@ -63,7 +63,7 @@ async def test_the_whole_list_in_its_order(side: ReadSide) -> None:
     assert len(await rows(side, "?total_min=6&q=mug")) == 21
 
 
-async def test_the_answer_says_what_it_is_and_depends_on(side: ReadSide) -> None:
+async def test_csv_has_its_content_type_and_varies_by_accept(side: ReadSide) -> None:
     answer = await side.query.get("/orders", headers=CSV)
     assert answer.headers["content-type"] == "text/csv; charset=utf-8; header=present"
     assert answer.headers["vary"] == "Accept"
@@ -78,7 +78,7 @@ async def test_no_cell_is_a_formula(side: ReadSide) -> None:
     assert exported == [*(f"'{name}" for name in names[:6]), *names[6:]]
 
 
-async def test_only_ones_own(side: ReadSide) -> None:
+async def test_a_customer_exports_own_orders_only(side: ReadSide) -> None:
     await show(side, *(placed(f"o{number}", customer_id=f"usr_{number % 2}") for number in range(6)))
     mine = await rows(side, **customer("usr_1"))
     assert {row["customer_id"] for row in mine} == {"usr_1"}
@@ -92,14 +92,14 @@ async def test_only_ones_own(side: ReadSide) -> None:
         ("q=mug&sort=-relevance", "sort"), ("sort=email", "sort"), ("colour=red", "colour"),
     ],
 )  # fmt: skip
-async def test_what_makes_no_sense_in_csv_is_refused(side: ReadSide, query: str, field: str) -> None:
+async def test_page_parameters_and_relevance_are_refused_for_csv(side: ReadSide, query: str, field: str) -> None:
     answer = await side.query.get(f"/orders?{query}", headers=CSV)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 
 
 @asynccontextmanager
 async def on_loopback(side: ReadSide) -> AsyncGenerator[httpx.AsyncClient]:
-    """The query service behind a real server: only there a client can leave in the middle."""
+    """The query service behind a real server, where a client can disconnect in the middle of an answer."""
     transport = side.query._transport
     assert isinstance(transport, httpx.ASGITransport)
     server = uvicorn.Server(uvicorn.Config(transport.app, port=0, lifespan="off", log_level="warning"))
@@ -113,21 +113,21 @@ async def on_loopback(side: ReadSide) -> AsyncGenerator[httpx.AsyncClient]:
     await serving
 
 
-async def test_exports_take_turns_and_keep_no_other_reader_waiting(side: ReadSide, monkeypatch) -> None:
+async def test_exports_are_limited_and_do_not_delay_other_reads(side: ReadSide, monkeypatch) -> None:
     monkeypatch.setattr("services.query.snapshots.EXPORT_WAIT_SECONDS", 0.1)
     await show(side, placed("o1"))
-    reading = Reading(plain(side.database.read_dsn("query")))
-    async with reading.every_order(OrderFilter(), "total"), reading.every_order(OrderFilter(), "total"):
+    queries = Queries(plain(side.database.read_dsn("query")))
+    async with queries.every_order(OrderFilter(), "total"), queries.every_order(OrderFilter(), "total"):
         with pytest.raises(Unavailable) as refused:
-            await reading.every_order(OrderFilter(), "total").__aenter__()
+            await queries.every_order(OrderFilter(), "total").__aenter__()
         assert refused.value.code == "exports-busy"
-        assert len((await reading.orders(OrderFilter(), "total", Window())).rows) == 1
-    async with reading.every_order(OrderFilter(), "total") as parts:
+        assert len((await queries.orders(OrderFilter(), "total", PageRequest())).rows) == 1
+    async with queries.every_order(OrderFilter(), "total") as parts:
         assert len(await anext(parts)) == 1
-    await reading.close()
+    await queries.close()
 
 
-async def test_an_export_is_of_one_moment_and_ends_when_its_reader_leaves(side: ReadSide, database) -> None:
+async def test_an_export_reads_one_snapshot_and_ends_with_its_client(side: ReadSide, database) -> None:
     await show(side, placed("o1"))
     owner = await asyncpg.connect(database.read_owner_dsn)
     await owner.execute(MANY)

@@ -1,4 +1,4 @@
-"""Lists of orders: every filter, every sort, pages by number and by cursor, totals, and nobody else's orders."""
+"""Lists of orders: filters, sorts, pages by number and by cursor, totals, and access to own orders only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.query.listing import SORTS
+from services.query.lists import SORTS
 from tests.services.read_side import ReadSide, confirmed, counted, created, imported, running
 from tests.services.shop import by_number, found, placed, show, through
 from tests.tokens import authorization, customer
@@ -28,7 +28,7 @@ async def side(database) -> AsyncGenerator[ReadSide]:
 
 
 async def two_customers(side: ReadSide) -> None:
-    """Twelve orders each of two customers and of guests, alike but for the third that is dearer, in dollars, to France."""
+    """Twelve orders each of two customers and of guests; every third costs more, in dollars, and goes to France."""
     unlike = {"total": "9.50", "currency": "USD", "country": "FR"}
     orders = [
         placed(f"o{number:02}{whose[:5]}", "mug", customer_id=whose or None, **(unlike if number % 3 == 0 else {}))
@@ -39,7 +39,7 @@ async def two_customers(side: ReadSide) -> None:
     await side.show(await side.order(f"o05{ANN[:5]}", confirmed(f"o05{ANN[:5]}")))
 
 
-async def test_filters(side: ReadSide) -> None:
+async def test_every_filter_selects_its_orders(side: ReadSide) -> None:
     await two_customers(side)
     expected: Mapping[str, tuple[dict[str, Any], int]] = {
         "currency": ({"currency": "USD"}, 12),
@@ -59,22 +59,22 @@ async def test_filters(side: ReadSide) -> None:
     assert mine["total"] == 4
 
 
-async def test_each_order_comes_once_by_number_and_by_cursor_whatever_the_sort(side: ReadSide) -> None:
+async def test_each_order_is_on_exactly_one_page_in_every_sort(side: ReadSide) -> None:
     await two_customers(side)
     for name in (*SORTS, "relevance"):
         ways = []
         for sort in (name, f"-{name}"):
-            asked = {"sort": sort, "page_size": 7, **({"q": "mug"} if name == "relevance" else {})}
-            ids = await through(side, "/orders", **asked)
+            params = {"sort": sort, "page_size": 7, **({"q": "mug"} if name == "relevance" else {})}
+            ids = await through(side, "/orders", **params)
             assert len(ids) == len(set(ids)) == 36, sort
-            assert await by_number(side, "/orders", **asked) == ids, sort
+            assert await by_number(side, "/orders", **params) == ids, sort
             ways.append(ids)
         assert ways[0] == ways[1][::-1], name
         filtered = {"sort": name, "page_size": 1, "country": "FR", "q": "mug"}
         assert len(await through(side, f"/customers/{ANN}/orders", **filtered)) == 4
 
 
-async def test_orders_with_a_product_come_once_each_however_often_it_is_in_them(side: ReadSide) -> None:
+async def test_an_order_with_a_product_in_several_lines_is_listed_once(side: ReadSide) -> None:
     with_mug = [number for number in range(20) if number % 3]
     for number in range(20):
         order = placed(f"o{number:02}", "pot", total=str(number % 7 + 1), country="FR" if number % 2 else "GB")
@@ -90,13 +90,13 @@ async def test_orders_with_a_product_come_once_each_however_often_it_is_in_them(
     )
     for sort in ("created_at", "-created_at", "order_id", "total", "-status"):
         for more, expected in among:
-            asked = {"product_id": "MUG", "sort": sort, "page_size": 3, **more}
-            found = await through(side, "/orders", **asked)
-            assert sorted(found) == expected, asked
-            assert await by_number(side, "/orders", **asked) == found
+            params = {"product_id": "MUG", "sort": sort, "page_size": 3, **more}
+            found = await through(side, "/orders", **params)
+            assert sorted(found) == expected, params
+            assert await by_number(side, "/orders", **params) == found
             if "created_at" in sort or sort == "order_id":
                 assert found == (expected[::-1] if sort[0] == "-" else expected)
-            first = (await side.query.get("/orders", params=asked)).json()
+            first = (await side.query.get("/orders", params=params)).json()
             assert (first["total"], first["total_relation"]) == (len(expected), "exact")
 
 
@@ -110,7 +110,7 @@ async def test_an_imported_order_is_found_by_its_number_in_the_other_system(side
         imported("o4", None, number="53636"),
         imported("o5", BOB, **longest),
     )
-    for asked, ids in (
+    for params, ids in (
         ({"number": "536365"}, ["o2", "o3"]),
         ({"number": " 536365 "}, ["o2", "o3"]),
         ({"number": "536365", "source": "other.shop"}, ["o3"]),
@@ -121,10 +121,10 @@ async def test_an_imported_order_is_found_by_its_number_in_the_other_system(side
         (longest, ["o5"]),
     ):
         for sort in ("-created_at", "order_id"):
-            assert sorted(await through(side, "/orders", page_size=1, sort=sort, **asked)) == ids, (asked, sort)
+            assert sorted(await through(side, "/orders", page_size=1, sort=sort, **params)) == ids, (params, sort)
         anns = [each for each in ids if each == "o2"]
-        assert await found(side, f"/customers/{ANN}/orders", **asked) == anns
-        mine = await side.query.get("/orders", params=asked, headers=customer(ANN))
+        assert await found(side, f"/customers/{ANN}/orders", **params) == anns
+        mine = await side.query.get("/orders", params=params, headers=customer(ANN))
         assert [order["order_id"] for order in mine.json()["orders"]] == anns
     origins = {order["order_id"]: (order["source"], order["number"]) for order in (await side.get("/orders"))["orders"]}
     assert origins == {
@@ -136,7 +136,7 @@ async def test_an_imported_order_is_found_by_its_number_in_the_other_system(side
         assert (order["source"], order["number"]) == origin
 
 
-async def test_what_the_version_of_an_older_release_does_not_know_waits_for_the_next_one(side: ReadSide) -> None:
+async def test_queries_that_need_a_newer_version_get_503_and_others_work(side: ReadSide) -> None:
     import asyncpg
 
     await show(side, placed("o1", "mug"))
@@ -159,7 +159,7 @@ async def test_what_the_version_of_an_older_release_does_not_know_waits_for_the_
     assert table.text.splitlines()[1].endswith(",,")
 
 
-async def test_what_comes_in_meanwhile_moves_no_cursor(side: ReadSide) -> None:
+async def test_new_orders_do_not_move_a_cursor(side: ReadSide) -> None:
     await two_customers(side)
     first = await side.get("/orders?page_size=10")
     await show(side, placed("o99", "mug"))
@@ -167,9 +167,9 @@ async def test_what_comes_in_meanwhile_moves_no_cursor(side: ReadSide) -> None:
     assert len({*rest, *(order["order_id"] for order in first["orders"])}) == len(rest) + 10 == 36
 
 
-async def test_totals_are_counted_to_a_bound_unless_asked_for_and_not_behind_a_cursor(side, monkeypatch) -> None:
+async def test_totals_are_bounded_exact_or_absent(side, monkeypatch) -> None:
     await two_customers(side)
-    monkeypatch.setattr("services.query.listing.COUNTED_MAX", 30)
+    monkeypatch.setattr("services.query.lists.COUNTED_MAX", 30)
     shown = await side.get("/orders?page_size=10")
     assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (30, "at_least", 3)
     exact = await side.get("/orders?page_size=10&count=exact")
@@ -183,7 +183,7 @@ def forged(*parts: object) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode().rstrip("=")
 
 
-async def test_a_cursor_belongs_to_its_question(side: ReadSide) -> None:
+async def test_a_cursor_is_refused_with_other_filters_sort_or_caller(side: ReadSide) -> None:
     await two_customers(side)
     cursor = (await side.get("/orders?page_size=2&country=FR"))["next_cursor"]
     digest = json.loads(base64.urlsafe_b64decode(cursor + "=="))[0]
@@ -247,7 +247,7 @@ BAD = (
 )
 
 
-async def test_a_bad_parameter_is_refused_by_name_before_anything_is_asked() -> None:
+async def test_an_invalid_parameter_is_refused_without_a_database() -> None:
     class Nowhere:
         def dsn(self, service: str) -> str:
             return "postgresql://127.0.0.1:1/nothing"
@@ -264,7 +264,7 @@ async def test_a_bad_parameter_is_refused_by_name_before_anything_is_asked() -> 
                 assert fields == {field}, query
 
 
-async def test_by_cursor_there_is_neither_a_page_nor_a_count(side: ReadSide) -> None:
+async def test_a_cursor_excludes_page_and_count(side: ReadSide) -> None:
     await two_customers(side)
     cursor = (await side.get("/orders"))["next_cursor"]
     for more in ("page=2", "page=1", "count=exact"):
@@ -298,7 +298,7 @@ PARAMETERS = st.fixed_dictionaries(
 
 
 class Reach:
-    """Asks as Ann whatever it is told to, with others' cursors for the same question where there are some."""
+    """Sends queries as Ann, with cursors that others got for the same query."""
 
     def __init__(self, database: Any) -> None:
         self._database = database
@@ -310,16 +310,16 @@ class Reach:
 
     async def look(self, parameters: dict[str, Any]) -> None:
         async with running(self._database) as side:
-            asked = dict(parameters)
-            headers = {"Accept": asked.pop("accept", "*/*")}
-            whose = {"of staff": authorization(), "of bob": customer(BOB)}.get(asked.pop("cursor", ""))
+            params = dict(parameters)
+            headers = {"Accept": params.pop("accept", "*/*")}
+            whose = {"of staff": authorization(), "of bob": customer(BOB)}.get(params.pop("cursor", ""))
             if whose is not None:
-                theirs = await side.query.get("/orders", params={**asked, "page_size": 1}, headers=whose)
-                asked["cursor"] = theirs.json().get("next_cursor") or "none"
+                theirs = await side.query.get("/orders", params={**params, "page_size": 1}, headers=whose)
+                params["cursor"] = theirs.json().get("next_cursor") or "none"
             for path in ("/orders", *(f"/customers/{who}/orders" for who in (ANN, BOB))):
-                answer = await side.query.get(path, params=asked, headers={**customer(ANN), **headers})
+                answer = await side.query.get(path, params=params, headers={**customer(ANN), **headers})
                 assert answer.status_code in (200, 403, 404, 422), answer.text
-                assert BOB not in answer.text.replace(f"/customers/{BOB}", ""), (path, asked)
+                assert BOB not in answer.text.replace(f"/customers/{BOB}", ""), (path, params)
                 if answer.status_code == 200 and "json" in answer.headers["content-type"]:
                     assert {order["customer_id"] for order in answer.json()["orders"]} <= {ANN}
                     assert answer.json().get("total", 0) <= 13
@@ -334,18 +334,18 @@ async def reach(database) -> Reach:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parameters=PARAMETERS)
-def test_nobody_sees_anybody_elses_order_by_any_parameter(parameters: dict[str, Any], reach: Reach) -> None:
+def test_no_parameter_shows_another_customers_order(parameters: dict[str, Any], reach: Reach) -> None:
     asyncio.run(reach.look(parameters))
 
 
-async def test_anothers_order_is_not_read_at_all(side: ReadSide) -> None:
+async def test_another_customers_order_is_not_found(side: ReadSide) -> None:
     await two_customers(side)
     for path in (f"/orders/o01{BOB[:5]}", "/orders/o01"):
         assert (await side.query.get(path, headers=customer(ANN))).status_code == 404
     assert (await side.query.get(f"/orders/o01{ANN[:5]}", headers=customer(ANN))).status_code == 200
 
 
-async def test_stock_by_text_and_by_cursor(side: ReadSide) -> None:
+async def test_stock_levels_are_found_by_text_and_paged_by_cursor(side: ReadSide) -> None:
     names = {"mug": "White Mug", "pot": "Tea_pot 100%", "bag": None}
     said = [
         await side.append("inventory", f"stock-{product}", counted(product, 5, low_below=9, product_name=name))
@@ -364,7 +364,7 @@ async def test_stock_by_text_and_by_cursor(side: ReadSide) -> None:
     assert (other.status_code, other.json()["errors"][0]["field"]) == (422, "cursor")
 
 
-async def test_guests_have_a_place_among_the_customers(side: ReadSide) -> None:
+async def test_orders_of_guests_are_sorted_before_those_of_customers(side: ReadSide) -> None:
     await show(side, created("o1", None), created("o2", "b"), created("o3", None), created("o4", "a"))
     assert await through(side, "/orders", sort="customer_id", page_size=1) == ["o1", "o3", "o4", "o2"]
     assert await found(side, "/orders", sort="-customer_id", page_size=2) == ["o2", "o4"]

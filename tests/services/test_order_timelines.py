@@ -9,9 +9,9 @@ from services.kit.domain.principal import Principal
 from services.kit.eventstore.port import START
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.privacy.vault import PostgresVault
-from services.projection.past import READS, STREAMS
+from services.projection.decoding import decode
+from services.projection.history import READS, STREAMS
 from services.projection.reactions import TYPES
-from services.projection.reading import read
 from services.projection.views.timeline import TIMELINE_VIEW, entry_of
 from services.read_model.timeline import TimelineEntry
 from tests.services.read_side import VAULT_KEY
@@ -40,7 +40,7 @@ async def timeline_of(database: Any, order_id: str) -> list[TimelineEntry]:
     reader = PostgresEventReader(database.dsn("projection"))
     found = await reader.read_streams([stream.format(order_id) for stream in STREAMS])
     vault = PostgresVault(reader.connections, VAULT_KEY)
-    shown = await read(vault, READS, [event for event in found if event.type in TIMELINE_VIEW.reads])
+    shown = await decode(vault, READS, [event for event in found if event.type in TIMELINE_VIEW.reads])
     await reader.close()
     return [entry_of(each.event, each.message) for each in shown if each.message]
 

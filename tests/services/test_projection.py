@@ -14,12 +14,13 @@ from services.contracts import inventory, orders, users
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.projection.building import Builder
-from services.projection.feeding import Pages
-from services.projection.nudging import Feeder
+from services.projection.feeder import Feeder
+from services.projection.pages import Pages
 from services.projection.view import View
 from services.projection.views import VIEWS
 from tests.services.read_side import (
     ReadSide,
+    admin_of,
     checked,
     confirmed,
     counted,
@@ -160,7 +161,7 @@ async def test_nobody_works_for_a_nudge_from_ahead_of_the_log_that_no_longer_wai
     ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
-    feeder = Feeder(pages, Builder(pages))
+    feeder = Feeder(pages, admin_of(pages))
     others = asyncio.all_tasks()
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(feeder.reach(ahead), 0.3)
@@ -231,9 +232,7 @@ class CutSide:
             for turn in range(100):
                 if not (await pages.build(view, number, sizes[turn % len(sizes)]))[1]:
                     break
-            builder = Builder(pages)
-            await builder.switch(view.name, number)
-            await builder.close()
+            await Builder(pages).switch(view, number)
         await pages.database.close()
         await reader.close()
         assert await rows_of(self._database) == self._whole

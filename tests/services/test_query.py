@@ -1,4 +1,4 @@
-"""Questions to the read side over HTTP, on real Postgres."""
+"""Queries over HTTP, on real Postgres."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from services.contracts import inventory
-from services.query import listing
+from services.query.lists import SORTS
 from tests.services.read_side import ReadSide, checked, confirmed, counted, created, running, started
 
 ORDERS = 25
@@ -40,7 +40,7 @@ async def refused(side: ReadSide, path: str, name: str) -> None:
     assert name in str(answer.json()["errors"]), answer.text
 
 
-async def test_an_order_with_lines_and_timeline(side: ReadSide) -> None:
+async def test_an_order_has_its_lines_and_its_timeline(side: ReadSide) -> None:
     await side.order("ord_1", created("ord_1", lines=2))
     await side.append("fulfillment", "fulfillment-ord_1", started("ord_1"))
     await side.show(await side.order("ord_1", confirmed("ord_1")))
@@ -55,14 +55,14 @@ async def test_an_order_with_lines_and_timeline(side: ReadSide) -> None:
     ]
 
 
-async def test_what_is_not_there(side: ReadSide) -> None:
+async def test_unknown_orders_products_and_customers(side: ReadSide) -> None:
     for path in ("/orders/ord_9", "/stock/mug"):
         answer = await side.query.get(path)
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
     assert (await side.get("/customers/cus_9/orders"))["total"] == 0
 
 
-async def test_pages(shop: ReadSide) -> None:
+async def test_pages_by_number(shop: ReadSide) -> None:
     first = await shop.get("/orders")
     assert (len(first["orders"]), first["total"], first["page"], first["total_pages"]) == (20, ORDERS, 1, 2)
     second = await shop.get("/orders?page=2")
@@ -71,7 +71,7 @@ async def test_pages(shop: ReadSide) -> None:
     assert (await shop.get("/orders?page_size=7"))["total_pages"] == 4
 
 
-async def test_filters(shop: ReadSide) -> None:
+async def test_orders_pass_all_filters(shop: ReadSide) -> None:
     assert (await shop.get("/orders?status=confirmed"))["total"] == 5
     assert (await shop.get("/orders?customer_id=cus_1"))["total"] == 12
     assert (await shop.get("/orders?product_id=mug&status=pending&customer_id=cus_0"))["total"] == 10
@@ -79,15 +79,15 @@ async def test_filters(shop: ReadSide) -> None:
     assert (await shop.get("/orders?product_id=teapot"))["total"] == 0
 
 
-async def test_from_is_in_and_to_is_out(shop: ReadSide) -> None:
+async def test_from_is_inclusive_and_to_is_exclusive(shop: ReadSide) -> None:
     created_at = (await shop.get("/orders/ord_03"))["created_at"].replace("+00:00", "Z")
     later = (await shop.get("/orders/ord_05"))["created_at"].replace("+00:00", "Z")
     found = await shop.get(f"/orders?from={created_at}&to={later}&sort=created_at")
     assert [order["order_id"] for order in found["orders"]] == ["ord_03", "ord_04"]
 
 
-@pytest.mark.parametrize("name", listing.SORTS)
-async def test_every_sort_goes_both_ways(shop: ReadSide, name: str) -> None:
+@pytest.mark.parametrize("name", SORTS)
+async def test_every_sort_has_two_directions(shop: ReadSide, name: str) -> None:
     up = (await shop.get(f"/orders?sort={name}&page_size=100"))["orders"]
     down = (await shop.get(f"/orders?sort=-{name}&page_size=100"))["orders"]
     assert [order["order_id"] for order in up] == [order["order_id"] for order in reversed(down)]
@@ -95,7 +95,7 @@ async def test_every_sort_goes_both_ways(shop: ReadSide, name: str) -> None:
         assert [order["total"]["amount"] for order in up] == [f"{number + 1}.50" for number in range(ORDERS)]
 
 
-async def test_stock(side: ReadSide) -> None:
+async def test_stock_levels(side: ReadSide) -> None:
     await side.append("inventory", "stock-mug", counted("mug", 10, low_below=8))
     await side.append("inventory", "stock-pot", counted("pot", 10, low_below=2))
     await side.show(await side.append("inventory", "reservation-o", checked("o", ("mug", 3), ("pot", 3))))
@@ -131,11 +131,11 @@ async def test_stock(side: ReadSide) -> None:
         ("/stock/%01", "product_id"),
     ],
 )
-async def test_a_bad_question_is_refused_by_name(side: ReadSide, path: str, name: str) -> None:
+async def test_an_invalid_parameter_is_named_in_the_error(side: ReadSide, path: str, name: str) -> None:
     await refused(side, path, name)
 
 
-async def test_what_was_written_is_read_as_soon_as_it_is_shown(side: ReadSide) -> None:
+async def test_a_position_waits_for_the_projection(side: ReadSide) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     waiting = asyncio.create_task(side.get(f"/orders/ord_1?position={event.position}"))
     await asyncio.sleep(0.1)
@@ -144,13 +144,13 @@ async def test_what_was_written_is_read_as_soon_as_it_is_shown(side: ReadSide) -
     assert (await waiting)["status"] == "pending"
 
 
-async def test_a_position_that_is_not_reached_in_time(side: ReadSide) -> None:
+async def test_a_position_that_is_not_reached_is_answered_with_503(side: ReadSide) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     answer = await side.query.get(f"/orders?position={event.position}")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
 
 
-async def test_a_read_database_that_is_away(database) -> None:
+async def test_an_unreachable_read_database_is_answered_with_503(database) -> None:
     class Away:
         def __init__(self, real) -> None:
             self._real = real
@@ -166,12 +166,12 @@ async def test_a_read_database_that_is_away(database) -> None:
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
 
 
-async def test_many_readers_at_once(shop: ReadSide) -> None:
+async def test_many_clients_read_the_same_order(shop: ReadSide) -> None:
     found = await asyncio.gather(*(shop.get("/orders/ord_03") for _ in range(40)))
     assert {order["order_id"] for order in found} == {"ord_03"}
 
 
-async def test_an_adjustment_is_shown(side: ReadSide) -> None:
+async def test_an_adjusted_stock_level_is_read(side: ReadSide) -> None:
     await side.append("inventory", "stock-mug", counted("mug", 10))
     change = inventory.StockAdjusted(product_id="mug", delta=-4, on_hand=6, reserved=0, reason="broken")
     await side.show(await side.append("inventory", "stock-mug", change))

@@ -1,4 +1,4 @@
-"""Whatever races, nothing is sold or charged twice, and no caller sees a deadlock."""
+"""Races: nothing is sold or charged twice, and no caller gets a deadlock."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.sagas.test_service import Published
 from tests.services.system import order, running
 
 
-async def test_200_buyers_for_50_units(database):
+async def test_200_orders_for_50_units_confirm_50(database):
     async with running(database) as system:
         await system.stock("P", 50)
         answers = await asyncio.gather(*(system.place(order(("P", 1))) for _ in range(200)))
@@ -36,7 +36,7 @@ async def test_200_buyers_for_50_units(database):
         assert system.bus.dead == []
 
 
-async def test_many_lines_over_the_same_products_in_different_order(database):
+async def test_orders_with_the_same_products_in_different_order_do_not_deadlock(database):
     products = [f"P{n}" for n in range(30)]
     chance = random.Random(7)
     async with running(database) as system:
@@ -66,7 +66,7 @@ async def test_the_same_key_20_times_at_once(database):
         assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
 
 
-async def test_cancel_against_capture(database):
+async def test_a_cancellation_during_the_capture_returns_the_money(database):
     chance = random.Random(11)
     async with running(database) as system:
         await system.stock("P", 1000)
@@ -98,8 +98,8 @@ async def test_each_order_gets_one_mail(database):
         assert len({mail["Message-ID"] for mail in system.mails.sent}) == 8
 
 
-async def test_goods_leave_once_when_two_processes_hear_it_at_the_same_moment(database):
-    """Both have read the reservation before either has moved anything; moving twice would be more than there is."""
+async def test_a_commit_that_two_processes_handle_at_once_moves_the_stock_once(database):
+    """Both read the reservation before one moves the stock; a second move would take it below zero."""
     owner, watcher = [await asyncpg.connect(database.owner_dsn) for _ in range(2)]
     await owner.execute("INSERT INTO inventory.stock (product_id, on_hand, reserved) VALUES ('P', 1, 0)")
     logs = [PostgresEventStore(database.dsn("inventory"), "inventory") for _ in range(2)]

@@ -1,4 +1,4 @@
-"""The keys of persons after the secret that wraps them was changed."""
+"""Rewrapping the keys of persons after a change of the secret."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def rewrap(database, keys: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(program, env=environ, capture_output=True, text=True, check=False)
 
 
-async def test_after_it_the_old_secret_can_go_and_who_was_erased_stays_so(database) -> None:
+async def test_after_a_rewrap_the_old_secret_is_not_needed_and_erased_persons_stay_erased(database) -> None:
     connections = Connections(database.dsn("users"), "users", 1)
     keys = {person: await PostgresVault(connections, plain(OLD)).key_for(person) for person in PERSONS}
     owner = await asyncpg.connect(database.owner_dsn)
@@ -39,7 +39,7 @@ async def test_after_it_the_old_secret_can_go_and_who_was_erased_stays_so(databa
     await connections.close()
 
 
-async def test_a_key_that_nothing_opens_is_named_and_keeps_no_other_back(database) -> None:
+async def test_a_key_that_no_secret_unwraps_is_named_and_the_others_are_rewrapped(database) -> None:
     connections = Connections(database.dsn("users"), "users", 1)
     await PostgresVault(connections, plain(LOST)).key_for("usr_a")
     await PostgresVault(connections, plain(OLD)).key_for("usr_b")

@@ -1,4 +1,4 @@
-"""Finding orders by text: in any script, with typing errors, ranked, marked, and within the caller's reach only."""
+"""Text search of orders: scripts, typing errors, ranking, highlights, and access to own orders only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from services.contracts import orders, users
 from services.kit.config.secrets import plain
-from services.query import finding, words
+from services.query import search, search_terms
 from services.query.highlights import marked
 from services.query.snapshots import Snapshot, Snapshots
 from services.read_model.terms import terms
@@ -78,23 +78,23 @@ FINDS = (
 )
 
 
-@pytest.fixture(params=["looked up", "walked to"])
+@pytest.fixture(params=["by term", "by time"])
 def way(request, monkeypatch) -> str:
-    """How matches are got at: the second is meant for words that more orders have than any test makes."""
-    if request.param == "walked to":
-        monkeypatch.setattr(words, "LOOKED_UP_MAX", 0)
-        monkeypatch.setattr(words, "WALKED_FROM", 0)
+    """Both ways to read matches; a test has too few orders for the second to be chosen."""
+    if request.param == "by time":
+        monkeypatch.setattr(search_terms, "RARE_MAX", 0)
+        monkeypatch.setattr(search_terms, "SAMPLE_MATCHES_MIN", 0)
     return request.param
 
 
 @pytest.mark.usefixtures("way")
-async def test_what_a_text_finds(shop: ReadSide) -> None:
+async def test_a_text_finds_its_orders(shop: ReadSide) -> None:
     for q, expected in FINDS:
         assert set(await found(shop, "/orders", q=q)) == expected, q
         assert set(await found(shop, "/orders", q=q, sort="created_at")) == expected, q
 
 
-async def test_names_rank_before_goods_and_words_that_stand_together_before_others(shop: ReadSide) -> None:
+async def test_names_rank_before_goods_and_close_words_before_distant_ones(shop: ReadSide) -> None:
     assert (await found(shop, "/orders", q="heart "))[0] == "o6"
     assert await found(shop, "/orders", q="hanging heart") == ["o1", "o2"]
     assert await found(shop, "/orders", q="hanging heart", sort="relevance") == ["o2", "o1"]
@@ -103,7 +103,7 @@ async def test_names_rank_before_goods_and_words_that_stand_together_before_othe
     assert first > second > 0
 
 
-async def test_what_is_as_relevant_is_sorted_by_the_time_of_placing_at_any_page(side: ReadSide) -> None:
+async def test_equally_relevant_orders_are_sorted_by_time(side: ReadSide) -> None:
     days = {"oc": 3, "oa": 1, "od": 2, "ob": 4}
     created = {name: placed(name, "WHITE MUG") for name in days}
     await show(
@@ -122,7 +122,7 @@ async def test_what_is_as_relevant_is_sorted_by_the_time_of_placing_at_any_page(
         assert walked == expected
 
 
-async def test_what_was_found_is_marked_in_escaped_html(shop: ReadSide) -> None:
+async def test_matches_are_highlighted_in_escaped_html(shop: ReadSide) -> None:
     (order,) = (await shop.get("/orders?q=haert+12+oneil"))["orders"]
     assert order["highlights"] == {
         "customer_name": ["Ann <em>O&#x27;Neill</em>"],
@@ -133,7 +133,7 @@ async def test_what_was_found_is_marked_in_escaped_html(shop: ReadSide) -> None:
     assert marked("<b>&mug", terms("<b>&mug"), frozenset({"mug"})) == "&lt;b&gt;&amp;<em>mug</em>"
 
 
-async def test_the_name_of_a_product_ranks_before_its_words_in_many_other_names(side: ReadSide) -> None:
+async def test_a_products_name_ranks_before_its_words_in_other_names(side: ReadSide) -> None:
     others = (
         "HEART DECORATION",
         "BELL",
@@ -149,30 +149,30 @@ async def test_the_name_of_a_product_ranks_before_its_words_in_many_other_names(
     assert await found(side, "/orders", q="bell of the decoration") == ["o3", "o2", "o1"]
 
 
-async def test_what_was_looked_for_instead_is_said(shop: ReadSide) -> None:
+async def test_the_answer_names_the_similar_words_that_were_searched(shop: ReadSide) -> None:
     assert (await shop.get("/orders?q=haert"))["instead"] == {"haert": ["heart"]}
     assert (await shop.get("/orders?q=hear"))["instead"] == {}
     assert (await shop.get("/orders?q=xyzzy"))["instead"] == {"xyzzy": []}
     assert (await shop.get("/orders?q=haert&customer_id=nobody"))["instead"] == {"haert": []}
 
 
-async def test_what_is_common_is_seen_in_the_newest_orders(side: ReadSide, monkeypatch) -> None:
-    monkeypatch.setattr(words, "LOOKED_UP_MAX", 3)
-    monkeypatch.setattr(words, "SAMPLE", 4)
-    monkeypatch.setattr(words, "WALKED_FROM", 20)
+async def test_common_words_are_recognised_by_the_newest_orders(side: ReadSide, monkeypatch) -> None:
+    monkeypatch.setattr(search_terms, "RARE_MAX", 3)
+    monkeypatch.setattr(search_terms, "SAMPLE", 4)
+    monkeypatch.setattr(search_terms, "SAMPLE_MATCHES_MIN", 3)
     await show(side, *(placed(f"o{n}", "red mug" if n > 2 else "red pot", *["blue cup"] * (n % 2)) for n in range(8)))
     common = {"red": True, "red mug": True, "mug": True, "pot": False, "blue": False, "red blue": False}
 
     async def look(at: Snapshot) -> dict[str, bool]:
-        return {text: (await words.meaning_of(at, f"{text} ", None)).common for text in common}
+        return {text: (await search_terms.search_terms(at, f"{text} ", None)).common for text in common}
 
     snapshots = Snapshots(plain(side.database.read_dsn("query")))
-    assert await snapshots.ask(look) == common
+    assert await snapshots.read(look) == common
     await snapshots.close()
 
 
-async def test_the_newest_that_match_are_ranked(side: ReadSide, monkeypatch, way: str) -> None:
-    monkeypatch.setattr(finding, "RANKED_MAX", 4)
+async def test_the_newest_matches_are_ranked(side: ReadSide, monkeypatch, way: str) -> None:
+    monkeypatch.setattr(search, "RANKED_MAX", 4)
     created = [placed(f"o{n:02}", "red mug" if n % 3 else "blue mug") for n in range(30)]
     days = [AT - timedelta(days=60 - n // 2) for n in range(30)]  # two at a time
     await show(side, *(one.model_copy(update={"placed_at": day}) for one, day in zip(created, days, strict=True)))
@@ -183,14 +183,14 @@ async def test_the_newest_that_match_are_ranked(side: ReadSide, monkeypatch, way
 
 
 @pytest.mark.usefixtures("way")
-async def test_text_goes_with_every_other_filter(shop: ReadSide) -> None:
+async def test_text_combines_with_every_filter(shop: ReadSide) -> None:
     assert await found(shop, "/orders", q="heart", country="GR") == []
     assert set(await found(shop, "/orders", q="heart", product_id="P1")) == {"o1", "o2", "o6"}
     assert await found(shop, "/orders", q="heart", product_id="P2") == ["o2"]
     assert await found(shop, "/orders", q="heart", to=f"{AT:%Y-%m-%dT%H:%M:%S}Z") == []
 
 
-async def test_a_customer_is_answered_from_their_own_words_alone(side: ReadSide) -> None:
+async def test_a_customers_search_knows_only_the_customers_own_words(side: ReadSide) -> None:
     mine = {"customer_id": "usr_ann"}
     await show(side, placed("o1", "teapot", **mine), placed("o2", "heart", name="Zebedee", customer_id="usr_bob"))
     for q, ids, instead in (
@@ -206,8 +206,8 @@ async def test_a_customer_is_answered_from_their_own_words_alone(side: ReadSide)
 
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("sort", ["-relevance", "-created_at"])
-async def test_a_word_that_everything_has_is_ranked_and_counted_to_a_bound(side, monkeypatch, sort: str) -> None:
-    monkeypatch.setattr(finding, "RANKED_MAX", 7)
+async def test_a_word_in_every_order_is_ranked_and_counted_to_a_bound(side, monkeypatch, sort: str) -> None:
+    monkeypatch.setattr(search, "RANKED_MAX", 7)
     await show(side, *(placed(f"o{number:02}", "mug") for number in range(12)), placed("o99", "pot"))
     shown = (await side.query.get("/orders", params={"q": "mug", "sort": sort, "page_size": 3})).json()
     assert (shown["total"], shown["total_relation"], shown["total_pages"]) == (7, "at_least", 3)
@@ -225,7 +225,7 @@ ODD = (
 )  # fmt: skip
 
 
-async def test_what_looks_like_a_language_is_only_text(shop: ReadSide) -> None:
+async def test_operators_and_sql_in_a_text_are_plain_text(shop: ReadSide) -> None:
     for q in ODD:
         for who in ({}, customer("usr_ann")):
             answer = await shop.query.get("/orders", params={"q": q}, headers=who)
@@ -233,7 +233,7 @@ async def test_what_looks_like_a_language_is_only_text(shop: ReadSide) -> None:
     assert len(await found(shop, "/orders")) == 6
 
 
-async def test_what_changes_is_found_as_it_is_and_not_as_it_was(side: ReadSide) -> None:
+async def test_a_changed_order_is_found_by_its_new_words_only(side: ReadSide) -> None:
     await show(side, placed("o1", "mug", name="Zebedee Quince", city="Ormskirkby"))
     address = ADDRESS.model_copy(update={"city": "Grimblethorpe"})
     await show(side, orders.OrderUpdated(order_id="o1", customer_name="Yarrow", shipping_address=address))
@@ -241,7 +241,7 @@ async def test_what_changes_is_found_as_it_is_and_not_as_it_was(side: ReadSide) 
     assert [await found(side, "/orders", q=q) for q in ("yarrow", "grimblethorpe", "mug")] == [["o1"]] * 3
 
 
-async def test_who_is_erased_is_not_found_and_their_words_are_gone(side: ReadSide, database) -> None:
+async def test_an_erased_person_is_not_found_and_leaves_no_term(side: ReadSide, database) -> None:
     import asyncpg
 
     await show(
@@ -258,7 +258,7 @@ async def test_who_is_erased_is_not_found_and_their_words_are_gone(side: ReadSid
     assert left == {"mug": 2, "quince": 1, "leeds": 1}
 
 
-async def test_an_imported_order_is_found_by_its_number_and_still_when_its_customer_is_erased(side: ReadSide) -> None:
+async def test_an_imported_order_is_found_by_its_number_even_after_erasure(side: ReadSide) -> None:
     await show(
         side,
         placed("o1", "SET OF 12 BUTTONS", customer_id="usr_z"),
@@ -287,13 +287,13 @@ async def test_an_imported_order_is_found_by_its_number_and_still_when_its_custo
 
 
 def real_texts() -> Mapping[str, list[str]]:
-    """Orders of all the texts of goods in the slice, each text once."""
+    """Orders that together have every name of goods in the slice once."""
     sold = (step.order for step in OrderSource(SLICE).steps() if isinstance(step, Placement))
     texts = sorted({line.product_name for each in sold for line in each.lines})
     return {f"o{first:05}": texts[first : first + LINES] for first in range(0, len(texts), LINES)}
 
 
-async def test_each_order_is_found_by_each_of_its_own_texts(side: ReadSide) -> None:
+async def test_every_order_is_found_by_every_name_in_it(side: ReadSide) -> None:
     shop = real_texts()
     assert sum(map(len, shop.values())) > 2_500
     await show(side, *(placed(order_id, *texts) for order_id, texts in shop.items()))

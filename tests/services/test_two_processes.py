@@ -1,4 +1,4 @@
-"""Two processes decide for one aggregate: neither may conclude from memory that there is nothing to do."""
+"""Two processes decide for one aggregate: a process must not refuse a command from an outdated state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.sagas.facts import ORDER_ID, START, STEPS
 from tests.sagas.test_service import Published
 
 
-async def test_answers_that_reach_the_other_process() -> None:
+async def test_a_reply_to_a_request_of_another_process_advances_the_run() -> None:
     store, published, vault = MemoryDatabase(), Published(), MemoryVault()
     one, two = (
         CommandHandler("fulfillment", log, Relay(log.outbox, published), vault)

@@ -1,4 +1,4 @@
-"""Accounts through the doors: registered, verified by mail, changed, and gone, on a real Postgres."""
+"""Accounts over REST: registration, verification by mail, changes, deletion; on a real Postgres."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ async def test_from_registration_to_an_active_account(database):
         assert system.bus.dead == []
 
 
-async def test_the_same_address_50_times_at_once(database):
+async def test_50_registrations_of_one_address_at_once_make_one_account(database):
     spellings = ["ann@example.com", "ANN@example.com", " Ann@Example.COM "]
     async with running(database) as system:
         answers = await asyncio.gather(*(register(system, email=spellings[n % 3]) for n in range(50)))
@@ -163,7 +163,7 @@ async def test_another_token_replaces_the_first(database):
             assert (await system.users.post(f"/users/{user_id}/verification")).status_code == 409
 
 
-async def test_an_expired_token(database):
+async def test_an_expired_verification_token_is_refused(database):
     async with running(database, durations_seconds={"verification": 0}) as system:
         user_id = (await register(system)).json()["id"]
         await system.bus.quiet()
@@ -173,7 +173,7 @@ async def test_an_expired_token(database):
         assert user_id == said["user_id"]
 
 
-async def test_profile_and_preferences(database):
+async def test_profile_and_preferences_are_read_and_changed(database):
     async with running(database) as system:
         user_id = await active(system)
         url = f"/users/{user_id}"
@@ -225,7 +225,7 @@ async def test_no_password_or_token_or_plain_address_in_the_tables(database):
         assert token not in kept
 
 
-async def test_a_suspended_account(database):
+async def test_a_suspended_account_cannot_be_changed_until_it_is_reinstated(database):
     async with running(database) as system:
         user_id = await active(system)
         url = f"/users/{user_id}"
@@ -244,7 +244,7 @@ async def time_machine(database: Any, system: System) -> AsyncGenerator[Timers]:
     await store.close()
 
 
-async def test_letters_in_time(database):
+async def test_scheduled_mails_are_sent_when_they_are_due(database):
     async with running(database) as system, time_machine(database, system) as timers:
         ids = {
             name: await active(system, email=f"{name}@example.com", newsletter=True) for name in ("ann", "bob", "cid")
@@ -277,7 +277,7 @@ async def test_letters_in_time(database):
         assert system.bus.dead == []
 
 
-async def test_who_comes_back_to_news_after_their_time_gets_none(database):
+async def test_a_user_who_accepts_news_after_the_mail_was_due_gets_none(database):
     async with running(database) as system, time_machine(database, system) as timers:
         user_id = await active(system, newsletter=True)
         url = f"/users/{user_id}/preferences"

@@ -1,4 +1,4 @@
-"""Users is killed after commit, during publication and before its answer: nobody is registered or written to twice."""
+"""Users is killed after commit, during publication and before its answer: each effect happens once."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_a_user_is_registered_once(world, point):
 
 
 @pytest.mark.parametrize("point", POINTS)
-async def test_a_letter_is_asked_for_once(world, point):
+async def test_a_scheduled_mail_is_requested_once(world, point):
     process = world.start("users")
     due = WelcomeDue(user_id=(await register(world)).json()["id"])
     process.terminate()

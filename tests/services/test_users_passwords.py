@@ -1,4 +1,4 @@
-"""Passwords are checked in a few threads, as slowly for nobody as for somebody, and not without end."""
+"""Password hashes: time without an account, threads, bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.kit.domain.errors import Unavailable
 from services.users.passwords import NOBODYS_HASH, THREADS_MAX, WAITING_MAX, Passwords
 
 
-async def test_a_hash_fits_its_password_alone():
+async def test_only_the_password_matches_its_hash():
     passwords = Passwords()
     kept = await passwords.hash("correct horse")
     assert kept != await passwords.hash("correct horse")
@@ -25,14 +25,14 @@ async def test_a_hash_fits_its_password_alone():
     await passwords.close()
 
 
-async def test_the_same_letters_composed_otherwise():
+async def test_a_password_matches_in_another_unicode_composition():
     passwords = Passwords()
     kept = await passwords.hash("caf\u00e9 noir")
     assert await passwords.check("cafe\u0301 noir", kept)
     await passwords.close()
 
 
-async def test_nobody_takes_as_long_as_somebody():
+async def test_a_check_without_an_account_takes_as_long():
     passwords, kept = Passwords(), await Passwords().hash("correct horse")
     times: dict[str | None, list[float]] = {kept: [], None: []}
     for _ in range(15):
@@ -45,7 +45,7 @@ async def test_nobody_takes_as_long_as_somebody():
     await passwords.close()
 
 
-async def test_threads_and_waiting_are_bounded():
+async def test_the_number_of_waiting_passwords_is_bounded():
     passwords, before = Passwords(), set(threading.enumerate())
     checks = [asyncio.create_task(passwords.check("x", None)) for _ in range(WAITING_MAX)]
     await asyncio.sleep(0)

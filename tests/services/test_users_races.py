@@ -1,4 +1,4 @@
-"""Whatever races, an account that was shut gives out no token, and a mailed token works once."""
+"""Races: a suspended or deleted account issues no token, and a mailed token works once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def shut(system: System, user_id: str, how: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("how", ["suspend", "delete", "password"])
-async def test_no_login_outlives_an_account_that_is_shut(database, how):
+async def test_no_login_survives_a_suspension_deletion_or_password_change(database, how):
     async with running(database) as system:
         for number in range(ROUNDS):
             email = f"ann{number}@example.com"
@@ -51,7 +51,7 @@ async def test_no_login_outlives_an_account_that_is_shut(database, how):
         assert system.bus.dead == []
 
 
-async def test_a_reset_works_once(database):
+async def test_a_reset_token_that_is_used_at_once_works_once(database):
     async with running(database) as system:
         await active(system)
         await system.users.post("/password-reset", json={"email": ANN["email"]})
@@ -67,7 +67,7 @@ async def test_a_reset_works_once(database):
         assert len(await system.said("users.user.password_changed")) == 1
 
 
-async def test_erased_and_registered_at_once(database):
+async def test_a_deletion_and_registrations_at_once_leave_at_most_one_account(database):
     async with running(database) as system:
         user_id = await active(system)
         gone, *answers = await asyncio.gather(
@@ -80,7 +80,7 @@ async def test_erased_and_registered_at_once(database):
         assert len(await system.rows("SELECT * FROM users.accounts")) == counts[201]
 
 
-async def test_old_attempts_that_begin_anew_at_once(database):
+async def test_expired_attempts_are_reset_at_once_without_a_deadlock(database):
     store = PostgresEventStore(database.dsn("users"), "users")
     attempts, now = Attempts(store), datetime(2026, 1, 1, tzinfo=UTC)
     addresses = [f"{n}".encode() for n in range(40)]

@@ -1,4 +1,4 @@
-"""Tokens of access: who gets one, what it says, how a login goes on and how it ends."""
+"""Access and refresh tokens: grants, claims, rotation, end of a login."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def refused(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["error"]
 
 
-async def test_a_login_wakes_nobody_and_a_registration_does(database):
+async def test_a_registration_wakes_other_services_and_a_login_does_not(database):
     async with woken() as (url, heard), running(database, service_urls={"notifications": url}) as system:
         assert (await ask(system, {"grant_type": "client_credentials"}, auth=BASIC)).status_code == 200
         with pytest.raises(TimeoutError):
@@ -60,7 +60,7 @@ async def test_a_login_wakes_nobody_and_a_registration_does(database):
         await asyncio.wait_for(heard.wait(), 10)
 
 
-async def test_a_token_says_who_may_do_what_until_when(database):
+async def test_a_token_has_subject_scopes_and_expiry(database):
     async with running(database) as system:
         user_id = await active(system)
         answer = await ask(system, LOGIN | {"username": " ann@EXAMPLE.com"})
@@ -78,7 +78,7 @@ async def test_a_token_says_who_may_do_what_until_when(database):
         assert some["scope"] == "orders:read orders:write"
 
 
-async def test_who_gets_no_token(database):
+async def test_wrong_credentials_get_no_token(database):
     async with running(database) as system:
         user_id = await active(system)
         await register(system, email="pending@example.com")
@@ -101,7 +101,7 @@ async def test_who_gets_no_token(database):
         assert refused(await ask(system, LOGIN)) == (400, "invalid_grant")
 
 
-async def test_requests_that_are_none(database):
+async def test_malformed_token_requests_are_refused(database):
     async with running(database) as system:
         assert refused(await ask(system, {})) == (400, "invalid_request")
         assert refused(await ask(system, {"grant_type": "magic"})) == (400, "unsupported_grant_type")
@@ -125,7 +125,7 @@ async def test_requests_that_are_none(database):
         assert (await system.users.get("/token")).status_code == 405
 
 
-async def test_programs_with_rights_of_their_own(database):
+async def test_an_api_client_gets_a_token_with_its_scopes(database):
     grant = {"grant_type": "client_credentials"}
     async with running(database) as system:
         answer = await ask(system, grant, auth=BASIC)
@@ -151,7 +151,7 @@ async def test_programs_with_rights_of_their_own(database):
         assert refused(twice) == (400, "invalid_request")
 
 
-async def test_a_login_goes_on_by_tokens_that_are_used_once(database):
+async def test_a_refresh_token_works_once(database):
     async with running(database) as system:
         user_id = await active(system)
         first = await tokens(system)
@@ -171,7 +171,7 @@ async def test_a_login_goes_on_by_tokens_that_are_used_once(database):
         assert other["refresh_token"] not in kept
 
 
-async def test_a_login_may_not_ask_for_more_than_it_was_given(database):
+async def test_a_refresh_cannot_widen_the_scopes(database):
     async with running(database) as system:
         await active(system)
         login = await tokens(system, scope="orders:read")
@@ -179,7 +179,7 @@ async def test_a_login_may_not_ask_for_more_than_it_was_given(database):
         assert (await refresh(system, login["refresh_token"])).json()["scope"] == "orders:read"
 
 
-async def test_one_refresh_token_20_times_at_once(database):
+async def test_a_refresh_token_used_20_times_at_once_works_once(database):
     async with running(database) as system:
         await active(system)
         login = await tokens(system)
@@ -190,7 +190,7 @@ async def test_one_refresh_token_20_times_at_once(database):
         assert await system.rows("SELECT * FROM users.refresh_tokens") == []
 
 
-async def test_a_login_ends_when_its_time_is_over(database):
+async def test_a_login_ends_at_its_maximum_age(database):
     async with running(database) as system:
         await active(system)
         login = await tokens(system)
@@ -217,7 +217,7 @@ async def test_a_new_password_ends_every_login(database):
         assert len(mails(system, "password_changed")) == 1
 
 
-async def test_a_forgotten_password(database):
+async def test_a_forgotten_password_is_reset_by_mail(database):
     async with running(database) as system:
         user_id = await active(system)
         login = await tokens(system)
@@ -244,7 +244,7 @@ async def test_a_forgotten_password(database):
         await tokens(system, password="battery staple")
 
 
-async def test_guessing_has_to_wait_and_tells_nothing(database):
+async def test_password_guesses_are_slowed_down_and_reveal_nothing(database):
     async with running(database) as system:
         await active(system)
         seen = {}
@@ -280,7 +280,7 @@ async def test_waits_double_up_to_a_quarter_of_an_hour(database):
     await store.close()
 
 
-async def test_a_hash_of_former_parameters_is_made_anew(database):
+async def test_a_hash_with_old_parameters_is_renewed_at_login(database):
     from argon2 import PasswordHasher
 
     async with running(database) as system:
@@ -293,7 +293,7 @@ async def test_a_hash_of_former_parameters_is_made_anew(database):
         await tokens(system)
 
 
-async def test_keys_are_rotated_without_an_interruption(database):
+async def test_signing_keys_are_rotated_without_an_interruption(database):
     old, new = SECRETS["signing_keys"](), signing_key()
     async with running(database) as system:
         await active(system)
@@ -309,7 +309,7 @@ async def test_keys_are_rotated_without_an_interruption(database):
         assert [set(key) for key in keys] == 2 * [{"kty", "crv", "x", "use", "alg", "kid"}]
 
 
-async def test_the_loop_runs_while_passwords_are_checked(database):
+async def test_the_event_loop_runs_while_passwords_are_checked(database):
     async with running(database) as system:
         await active(system)
         gaps: list[float] = []

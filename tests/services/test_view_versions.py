@@ -12,17 +12,20 @@ import asyncpg
 import pytest
 
 from services.contracts import orders
+from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import START, Append, NewEvent, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.operations.counts import Counts
+from services.projection.build import NoJobs, build
 from services.projection.building import Builder
-from services.projection.feeding import Pages
-from services.projection.nudging import Feeder
+from services.projection.feeder import Feeder
+from services.projection.pages import Pages
 from services.projection.rows import Rows
 from services.projection.versions import Version
-from services.projection.view import Shown, View
+from services.projection.view import DecodedEvent, View
+from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
-from tests.services.read_side import AT, ReadSide, confirmed, counted, created, pages_of, running
+from tests.services.read_side import AT, ReadSide, admin_of, confirmed, counted, created, pages_of, running
 
 CREATED = "zerocart.orders.order.created.v1"
 
@@ -44,7 +47,7 @@ async def post(side: ReadSide, path: str, body: dict[str, Any], status: int = 20
     return answer.json()
 
 
-async def built(side: ReadSide, view: str = "orders", then: str = "switch_if_equal") -> dict[str, Any]:
+async def rebuilt(side: ReadSide, view: str = "orders", then: str = "switch_if_equal") -> dict[str, Any]:
     """The newest version of a view after a rebuild."""
     await post(side, f"{view}/rebuild", {"then": then}, 202)
     answer = await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
@@ -64,7 +67,7 @@ async def owner(database) -> asyncpg.Connection:
 
 async def test_the_next_version_is_built_compared_and_switched_to_and_the_old_one_kept(side: ReadSide) -> None:
     await side.show(await some_orders(side))
-    version = await built(side)
+    version = await rebuilt(side)
     assert (version["state"], version["version"]) == ("serving", 2)
     same = {"only_old": 0, "only_new": 0, "different": 0, "examples": None}
     assert version["compared"] == {table.name: same for table in VIEWS["orders"].tables}
@@ -74,7 +77,7 @@ async def test_the_next_version_is_built_compared_and_switched_to_and_the_old_on
 
 async def test_there_and_back_and_what_was_kept_catches_up_first(side: ReadSide) -> None:
     await side.show(await some_orders(side))
-    await built(side)
+    await rebuilt(side)
     await side.show(await some_orders(side, 5))
     await post(side, "orders/switch", {"version": 1})
     assert await states(side) == ["serving", "kept"]
@@ -86,8 +89,8 @@ async def test_there_and_back_and_what_was_kept_catches_up_first(side: ReadSide)
 
 async def test_what_was_kept_before_makes_room(side: ReadSide, database) -> None:
     await side.show(await some_orders(side))
-    await built(side)
-    await built(side)
+    await rebuilt(side)
+    await rebuilt(side)
     assert await states(side) == ["kept", "serving"]
     connection = await owner(database)
     assert not await connection.fetchval("SELECT true FROM pg_namespace WHERE nspname = 'orders_1'")
@@ -100,7 +103,7 @@ async def test_a_difference_is_shown_and_keeps_the_old_one_serving_until_somebod
     await connection.execute("UPDATE orders_1.orders SET status = 'failed' WHERE order_id = 'ord_0001'")
     await connection.execute("DELETE FROM orders_1.orders WHERE order_id = 'ord_0002'")
     await connection.close()
-    version = await built(side)
+    version = await rebuilt(side)
     found = version["compared"]["orders"]
     assert (version["state"], found["only_old"], found["only_new"], found["different"]) == ("building", 0, 1, 1)
     assert found["examples"] == ["ord_0001", "ord_0002"]
@@ -111,7 +114,7 @@ async def test_a_difference_is_shown_and_keeps_the_old_one_serving_until_somebod
 
 async def test_a_version_that_does_not_serve_can_be_dropped_and_the_one_that_does_cannot(side: ReadSide) -> None:
     await side.show(await some_orders(side))
-    await built(side)
+    await rebuilt(side)
     answer = await side.projection.delete("/projection/views/orders/versions/1")
     assert [each["version"] for each in answer.json()["versions"]] == [2]
     assert (await side.projection.delete("/projection/views/orders/versions/2")).status_code == 409
@@ -140,7 +143,7 @@ async def test_an_event_that_cannot_be_shown_stops_its_view_alone_and_can_be_ski
     shown = await post(side, "orders/skip", {"position": version["stopped_at"], "reason": "written by hand"})
     assert [(each["reason"], each["skipped_by"]) for each in shown["skipped"]] == [("written by hand", "operator")]
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
-    assert (await built(side))["state"] == "serving"  # every later version leaves it out too
+    assert (await rebuilt(side))["state"] == "serving"  # every later version leaves it out too
     assert (await side.get("/orders"))["total"] == 6
 
 
@@ -167,13 +170,11 @@ async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of
     await side.show(await some_orders(side))
     reader = PostgresEventReader(database.dsn("projection"))
     new = pages_of(database, reader, revised("orders"))
-    builder = Builder(new)
-    await builder.prepare()
-    await builder.wait("orders", 20)
+    await Builder(new).build_all()
     assert await states(side) == ["kept", "serving"]
     (event,) = await some_orders(side, 5, 1)
     old = asyncio.create_task(side.nudge(event))
-    await Feeder(new, builder).reach(event.position)
+    await Feeder(new, admin_of(new)).reach(event.position)
     assert (await old).status_code == 204
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
     answer = await side.projection.post("/projection/views/orders/switch", json={"version": 2})
@@ -181,28 +182,26 @@ async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of
     await post(side, "orders/switch", {"version": 1})  # as after the old release was rolled out again
     await side.show(await some_orders(side, 6, 1))
     assert (await side.get("/orders"))["total"] == 7
-    await builder.close()
     await new.database.close()
     await reader.close()
 
 
-async def test_a_nudge_is_not_refused_for_a_build_and_its_event_is_shown_when_that_ends(side, database) -> None:
+async def test_a_nudge_does_not_wait_for_a_build_which_reads_its_event_itself(side, database) -> None:
     await side.show(await some_orders(side))
-    reader = PostgresEventReader(database.dsn("projection"))
-    new = pages_of(database, reader, revised("orders"))
-    builder = Builder(new)
-    feeder = Feeder(new, builder, wait_seconds_max=0.1)
-    holding = await owner(database)
-    async with holding.transaction():
-        await holding.execute("SELECT FROM view_versions WHERE view = 'orders' AND state = 'serving' FOR UPDATE")
-        await builder.prepare()
-        while (await newest(new)).checkpoint == START:
-            await asyncio.sleep(0.01)
-        (event,) = await some_orders(side, 5, 1)  # after the last page that the build reads by itself
-        await feeder.reach(event.position)
-        assert (await newest(new)).checkpoint < event.position
+    reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
+    new = pages_of(database, reader, revised("orders", feed=held(go, "orders")["orders"].feed))
+    feeder = Feeder(new, admin_of(new))
+    job = asyncio.create_task(Builder(new).build_all())
+    while not await new.database.is_being_built():
+        await asyncio.sleep(0.01)
+    (event,) = await some_orders(side, 5, 1)
+    await feeder.reach(event.position)
+    assert (await newest(new)).checkpoint == START
+    go.set()
+    await job
+    assert (await newest(new)).checkpoint >= event.position
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
-    for one in (feeder, builder, new.database, reader, holding):
+    for one in (feeder, new.database, reader):
         await one.close()
 
 
@@ -214,7 +213,7 @@ def held(go: asyncio.Event, *names: str) -> dict[str, View]:
     """All views, of which some show nothing before `go`."""
 
     def of(view: View) -> View:
-        async def feed(rows: Rows, shown: Sequence[Shown]) -> None:
+        async def feed(rows: Rows, shown: Sequence[DecodedEvent]) -> None:
             await go.wait()
             await view.feed(rows, shown)
 
@@ -227,21 +226,22 @@ async def test_a_view_that_has_much_to_read_serves_when_it_has_been_built(side, 
     (event,) = await some_orders(side)
     reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     before = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "analytics"})
-    feeder = Feeder(before, Builder(before))
+    feeder = Feeder(before, admin_of(before))
     await feeder.reach(event.position)
     new = pages_of(database, reader, held(go, "analytics"))
     builder = Builder(new, at_once_events_max=4)
-    await builder.prepare()
+    await builder.create_missing()
+    job = asyncio.create_task(builder.build_all())
     assert (await newest(new, "analytics")).state == "building"
     answer = await side.query.get("/analytics/orders")
     assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "read-side-moving", "1")
     assert (await side.get("/orders"))["total"] == 5
     go.set()
-    await builder.wait("analytics", 20)
+    await job
     assert (await newest(new, "analytics")).state == "serving"
     (figures,) = (await side.get(f"/analytics/orders?from={AT:%Y-%m-%d}"))["figures"]
     assert figures["orders"] == 5
-    for one in (feeder, builder, new.database, before.database, reader):
+    for one in (feeder, new.database, before.database, reader):
         await one.close()
 
 
@@ -250,18 +250,18 @@ async def test_a_lost_read_database_is_not_shown_empty_while_it_is_made_again(si
     reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     pages = pages_of(database, reader, held(go, *VIEWS))
     builder = Builder(pages, at_once_events_max=4)
-    feeder = Feeder(pages, builder)
-    await builder.prepare()
+    feeder = Feeder(pages, ViewAdmin(pages, builder, NoJobs()))
+    await builder.create_missing()
+    job = asyncio.create_task(builder.build_all())
     for path in ("/orders", "/orders/ord_0001", "/stock", "/analytics/orders"):
         answer = await side.query.get(path)
         assert (answer.status_code, answer.json()["code"]) == (503, "read-side-moving"), path
     go.set()
     await feeder.reach(event.position)
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 5
-    for view in VIEWS:
-        await builder.wait(view, 20)
+    await job
     assert {each.state for each in await pages.database.versions()} == {"serving"}
-    for one in (feeder, builder, pages.database, reader):
+    for one in (feeder, pages.database, reader):
         await one.close()
 
 
@@ -278,7 +278,7 @@ async def test_a_read_database_that_is_lost_under_a_process_is_made_again_by_it(
     assert (await side.get("/orders"))["total"] == 6
 
 
-async def test_a_build_goes_on_where_it_was_left(side: ReadSide, database) -> None:
+async def test_a_killed_build_goes_on_where_it_stood(side: ReadSide, database) -> None:
     await side.show(await some_orders(side, 0, 40))
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
@@ -318,7 +318,7 @@ async def test_no_query_fails_or_goes_back_in_time_while_versions_come_and_go(si
     placing = asyncio.create_task(place())
     polling = [asyncio.create_task(poll()) for _ in range(2)]
     for _ in range(3):
-        assert (await built(side))["state"] == "serving"
+        assert (await rebuilt(side))["state"] == "serving"
         newest = (await side.projection.get("/projection/views/orders")).json()["versions"]
         await post(side, "orders/switch", {"version": newest[0]["version"]})
     done.set()
@@ -350,7 +350,7 @@ async def test_query_may_read_and_change_nothing(side: ReadSide, database) -> No
 async def test_a_confirmed_order_is_confirmed_in_every_version(side: ReadSide) -> None:
     await some_orders(side, 0, 1)
     await side.show(await side.order("ord_0000", confirmed("ord_0000")))
-    await built(side)
+    await rebuilt(side)
     assert (await side.get("/orders/ord_0000"))["status"] == "confirmed"
 
 
@@ -380,18 +380,17 @@ async def test_a_first_version_that_an_event_stops_is_told_of_and_serves_when_th
     reader = PostgresEventReader(database.dsn("projection"), page_bytes_max)
     pages = pages_of(database, reader)
     builder = Builder(pages, at_once_events_max=4)
-    await builder.prepare()
-    await builder.idle()
+    await builder.build_all()
     assert [(await newest(pages, view)).state for view in ("orders", "stock")] == ["building", "serving"]
     assert (await side.query.get("/orders")).json()["code"] == "read-side-moving"
     assert await views_stopped(database) == {name: CREATED in view.reads for name, view in VIEWS.items()}
-    await Feeder(pages, builder).reach(event.position)  # nobody waits for what has stopped
+    await Feeder(pages, admin_of(pages)).reach(event.position)  # nobody waits for what has stopped
     for view in VIEWS.keys() - {"stock"}:
         where = (await newest(pages, view)).stopped_at
         await post(side, f"{view}/skip", {"position": where, "reason": "written by hand"})
         await side.projection.get(f"/projection/views/{view}?wait_seconds=20")
     assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
-    for one in (builder, pages.database, reader):
+    for one in (pages.database, reader):
         await one.close()
 
 
@@ -406,7 +405,7 @@ async def test_a_first_version_that_this_release_cannot_build_is_dropped_and_mad
     assert (answer.status_code, answer.json()["code"]) == (409, "built-elsewhere")
     answer = await side.projection.delete("/projection/views/orders/versions/1")
     assert (answer.status_code, answer.json()["versions"]) == (200, [])
-    assert (await built(side))["state"] == "serving"
+    assert (await rebuilt(side))["state"] == "serving"
     assert (await side.get("/orders"))["total"] == 5
     for one in (newer.database, reader):
         await one.close()
@@ -430,11 +429,10 @@ async def test_a_build_whose_version_is_dropped_meanwhile_ends_and_says_so(side,
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader, {"orders": VIEWS["orders"]}, Interrupted)
     builder = Builder(pages, at_once_events_max=4)
-    pages.happens = partial(builder.drop, "orders", 1)
-    await builder.prepare()
-    await builder.idle()
-    assert "building ends" in [each.getMessage() for each in caplog.records]
-    for one in (builder, pages.database, reader):
+    pages.happens = partial(admin_of(pages).drop, "orders", 1)
+    await builder.build_all()
+    assert "the build of a view ends" in [each.getMessage() for each in caplog.records]
+    for one in (pages.database, reader):
         await one.close()
 
 
@@ -443,8 +441,8 @@ async def test_what_an_older_release_acknowledged_while_a_first_version_was_buil
     await some_orders(side)
     reader = PostgresEventReader(database.dsn("projection"))
     old = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "orders"})
-    feeder = Feeder(old, Builder(old))
-    await Builder(old).prepare()
+    feeder = Feeder(old, admin_of(old))
+    await Builder(old).create_missing()
     new = pages_of(database, reader, kind=Interrupted)
     builder = Builder(new, at_once_events_max=4)
 
@@ -453,25 +451,74 @@ async def test_what_an_older_release_acknowledged_while_a_first_version_was_buil
         await feeder.reach(event.position)
 
     new.happens = acknowledge
-    await builder.prepare()
-    await builder.idle()
+    await builder.build_all()
     assert (await side.get("/orders"))["total"] == 6
-    for one in (feeder, builder, new.database, old.database, reader):
+    for one in (feeder, new.database, old.database, reader):
         await one.close()
 
 
-async def test_an_event_that_was_promised_and_is_not_in_the_log_is_not_looked_for_for_ever(side, database) -> None:
+async def test_a_nudge_from_ahead_of_the_event_store_is_not_acknowledged_because_of_a_build(side, database) -> None:
+    await side.show(await some_orders(side))
+    reader = PostgresEventReader(database.dsn("projection"))
+    pages = pages_of(database, reader, revised("orders"))
+    feeder = Feeder(pages, admin_of(pages), wait_seconds_max=0.3)
+    await Builder(pages).create_missing()
+    with pytest.raises(Unavailable):
+        await feeder.reach(Position(9, 9, 9))
+    for one in (feeder, pages.database, reader):
+        await one.close()
+
+
+async def test_two_builds_exclude_each_other_and_the_second_finds_nothing_left(side, database) -> None:
     await side.show(await some_orders(side))
     reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
-    pages = pages_of(database, reader, revised("orders", feed=held(go, "orders")["orders"].feed))
-    builder = Builder(pages)
-    feeder = Feeder(pages, builder, wait_seconds_max=0.1)
-    others = asyncio.all_tasks()
-    await builder.prepare()
-    await feeder.reach(Position(9, 9, 9))
+    views = revised("orders", feed=held(go, "orders")["orders"].feed)
+    first, second = (pages_of(database, reader, views) for _ in range(2))
+    builds = [asyncio.create_task(Builder(first).build_all())]
+    while not await second.database.is_being_built():
+        await asyncio.sleep(0.01)
+    builds.append(asyncio.create_task(Builder(second).build_all()))
+    await asyncio.sleep(0.1)
+    assert not builds[1].done()
     go.set()
-    async with asyncio.timeout(20):  # without end otherwise
-        while busy := asyncio.all_tasks() - others:
-            await asyncio.wait(busy)
-    for one in (feeder, builder, pages.database, reader):
+    await asyncio.gather(*builds)
+    assert await states(side) == ["kept", "serving"]
+    assert not await second.database.is_being_built()
+    for one in (first.database, second.database, reader):
         await one.close()
+
+
+async def test_a_request_that_is_recorded_while_a_build_runs_needs_no_second_process(side, database) -> None:
+    await side.show(await some_orders(side))
+    reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
+    pages = pages_of(database, reader, held(go, "orders"))
+    await admin_of(pages).rebuild("orders", "switch")
+    job = asyncio.create_task(Builder(pages).build_all())
+    while not await pages.database.is_being_built():
+        await asyncio.sleep(0.01)
+    await admin_of(pages).rebuild("stock", "switch")
+    go.set()
+    await job
+    assert (await states(side), await states(side, "stock")) == (["kept", "serving"], ["kept", "serving"])
+    for one in (pages.database, reader):
+        await one.close()
+
+
+async def test_the_build_process_says_why_a_view_is_not_served_and_goes_on_when_it_is_started_again(database) -> None:
+    async with running(database) as side:
+        await side.show(await some_orders(side))
+        await poisoned(side, "ord_odd")
+        settings = side.projection_settings
+        assert await build(settings) == []
+        assert await build(settings, "stock", "switch") == []
+        assert await states(side, "stock") == ["kept", "serving"]
+        connection = await owner(database)
+        await connection.execute("UPDATE view_versions SET revision = revision - 1 WHERE view = 'orders'")
+        for _ in range(2):
+            (reason,) = await build(settings)
+            assert reason.startswith("orders: stopped at ")
+        where = await connection.fetchval("SELECT stopped_at FROM view_versions WHERE state = 'building'")
+        await post(side, "orders/skip", {"position": where, "reason": "written by hand"})
+        await connection.close()
+        assert await build(settings) == []
+        assert (await side.get("/orders"))["total"] == 5

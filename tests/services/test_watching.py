@@ -73,9 +73,8 @@ async def projected(database) -> None:
     """The projection has been there once, before anything happened."""
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
-    builder = Builder(pages)
-    await builder.prepare()
-    for closing in (builder, pages.database, reader):
+    await Builder(pages).create_missing()
+    for closing in (pages.database, reader):
         await closing.close()
 
 

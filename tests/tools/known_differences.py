@@ -1,6 +1,6 @@
-"""Where our delivery departs from the recorded cases of the real one, and why.
+"""Where our delivery differs from the recorded cases of the real dispatcher, and why.
 
-A case listed here must differ, and only in the fields named; a listed case that is as recorded is an error.
+A listed case must differ, and only in the named fields; a listed case that does not differ is an error.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ class Departure:
 
 _NOTE = Departure(
     frozenset({"outcome", "dead_letter", "next_event_delivered", "offset_committed"}),
-    "a Kne- header whose name is not letters and digits wedges the event for ever in the real one; here that header "
-    "alone is left out, and the event goes to the dead letters",
+    "a Kne- header whose name is not letters and digits blocks the event for ever in the real one; here only that "
+    "header is left out, and the event becomes a dead letter",
 )
 
 DEPARTURES: dict[str, Departure] = {

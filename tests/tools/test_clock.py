@@ -1,4 +1,4 @@
-"""The clock of compose: what was aimed outlives it, and what it may have missed is said when it comes back."""
+"""The clock of compose: a schedule outlives its process, and a missed one fires after the restart."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def source() -> PingSource:
     return PingSource("tick", "ns", "17 * * * *", "UTC", "application/json", b'{"tick": "clock"}', sink)
 
 
-async def test_an_aim_outlives_the_process(tmp_path: Path) -> None:
+async def test_a_schedule_outlives_the_process(tmp_path: Path) -> None:
     kept = tmp_path / "schedules.json"
     clock = PingClock({"tick": source()}, {}, kept)
     clock.aim("tick", FAR)
@@ -35,7 +35,7 @@ async def test_an_aim_outlives_the_process(tmp_path: Path) -> None:
     await again.stop()
 
 
-async def test_what_may_have_been_missed_is_said_at_once() -> None:
+async def test_a_schedule_that_may_have_been_missed_fires_at_once() -> None:
     async with ScriptedServer({}, 1.0) as sink:
         clock = PingClock({"tick": source()}, {"scheduler": sink.url})
         async with asyncio.timeout(SECONDS_MAX):
@@ -46,7 +46,7 @@ async def test_what_may_have_been_missed_is_said_at_once() -> None:
     assert json.loads(request.body) == {"tick": "clock"}
 
 
-async def test_it_is_aimed_as_a_ping_source_is_patched() -> None:
+async def test_the_schedule_is_set_by_patching_a_ping_source() -> None:
     clock = PingClock({"tick": source()}, {})
     port = await ControlServer(Ticking(clock)).start(0)
     body = json.dumps({"spec": {"schedule": FAR}}).encode()

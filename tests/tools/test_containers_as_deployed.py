@@ -101,7 +101,7 @@ def namespace(tmp_path_factory, postgres_server, kafka_bootstrap):
     return made
 
 
-async def test_the_setup_job_makes_everything_and_may_come_again(namespace):
+async def test_the_setup_job_can_be_repeated(namespace):
     again = set_up(namespace)
     assert again.returncode == 0, again.stderr
     assert "set up" in again.stdout
@@ -110,7 +110,7 @@ async def test_the_setup_job_makes_everything_and_may_come_again(namespace):
         await connection.close()
 
 
-async def test_the_setup_job_says_what_is_wrong(namespace):
+async def test_the_setup_job_reports_its_error(namespace):
     owners = namespace.secrets["zerocart-owner"]
     await execute(owners["database-url"], "INSERT INTO zerocart_migrations VALUES ('later/9999', 'x')")
     try:
@@ -172,7 +172,7 @@ def test_a_service_gets_no_secret_of_another(namespace):
         assert not mounted & set(namespace.secrets["zerocart-owner"].values())
 
 
-def test_the_secret_has_the_keys_that_are_asked_for_and_no_other(namespace):
+def test_the_secret_has_exactly_the_keys_that_manifests_use(namespace):
     asked = {
         item["key"]
         for document, template in pods("everything")  # with `watch`, which knative/ goes without
@@ -185,7 +185,7 @@ def test_the_secret_has_the_keys_that_are_asked_for_and_no_other(namespace):
     assert asked == set(namespace.secrets["zerocart"])
 
 
-def test_the_secret_is_written_for_its_owner_alone_and_stays(tmp_path):
+def test_the_secret_is_readable_by_its_owner_only_and_kept(tmp_path):
     given = (tmp_path, "log.example:5432/zerocart", "read.example:5432/zerocart_read", "smtp://mail.example:587")
     write(tmp_path, secret(*given))
     files = {file.name: file.read_text() for file in (tmp_path / "zerocart").iterdir()}

@@ -98,7 +98,7 @@ async def status(port: int) -> dict[str, Any]:
     return json.loads(answer.partition(b"\r\n\r\n")[2])
 
 
-async def test_restart_neither_loses_nor_repeats(tmp_path: Path, kafka_bootstrap: str, topic: str) -> None:
+async def test_a_restart_neither_loses_nor_repeats_events(tmp_path: Path, kafka_bootstrap: str, topic: str) -> None:
     (tmp_path / "broker.yaml").write_text(MANIFESTS.format(topic=topic))
     await produce(kafka_bootstrap, topic, 0, EVENTS)
     wanted = [f"e{number}" for number in range(0, EVENTS, 2)]
@@ -119,7 +119,7 @@ async def test_restart_neither_loses_nor_repeats(tmp_path: Path, kafka_bootstrap
         assert len(ids(server)) == len(wanted) + 1
 
 
-async def test_a_slow_trigger_neither_stops_its_neighbour_nor_loses(kafka_bootstrap: str, topic: str) -> None:
+async def test_a_slow_trigger_does_not_delay_another_and_loses_nothing(kafka_bootstrap: str, topic: str) -> None:
     count = WAITING_EVENTS_MAX * 4
     await produce(kafka_bootstrap, topic, 0, count)
     schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=30.0)

@@ -1,4 +1,4 @@
-"""Triggers that fall behind together: who is merely busy goes on, whoever the other is."""
+"""Triggers that fall behind together: a busy one goes on although another is stuck."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def filled() -> MemoryTopic:
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
-async def test_both_leave_and_the_busy_one_comes_back_first(trial: int) -> None:
+async def test_two_slow_triggers_each_go_on_alone(trial: int) -> None:
     schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=60.0)
     async with ScriptedServer({}, 1.0) as busy, ScriptedServer({}, 1.0) as stuck:
         busy.gate, stuck.gate = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""The independent total, by hand on small files, and against the plan on the whole slice."""
+"""The expected totals: by hand for small files, and against the importer for the whole sample."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def up_to(fault: Fault) -> list[tuple[str, ...]]:
     return [sold(str(1_000 + n), customer=f"{n}.0", minute=n) for n in range(1, number_with(fault) + 1)]
 
 
-def test_what_is_confirmed_is_charged_shipped_and_mailed(tmp_path: Path) -> None:
+def test_confirmed_orders_are_charged_shipped_and_mailed(tmp_path: Path) -> None:
     file = file_of(tmp_path, sold("1", quantity=3, price="2.50"), sold("2", "22001", 1, "0.99", minute=1))
     books = expected_totals(file, None)
     assert books.totals["orders confirmed"] == 2
@@ -42,7 +42,7 @@ def test_what_is_confirmed_is_charged_shipped_and_mailed(tmp_path: Path) -> None
     assert books.on_hand == {"22000": 0, "22001": 0}
 
 
-def test_what_is_cancelled_goes_back(tmp_path: Path) -> None:
+def test_cancelled_orders_return_money_and_goods(tmp_path: Path) -> None:
     file = file_of(tmp_path, sold("1", quantity=3, price="2.50"), sold("C2", quantity=-3, minute=1))
     books = expected_totals(file, None)
     assert (books.totals["orders cancelled"], books.totals["orders confirmed"]) == (1, 0)
@@ -51,7 +51,7 @@ def test_what_is_cancelled_goes_back(tmp_path: Path) -> None:
     assert books.on_hand == {"22000": 3}
 
 
-def test_what_is_given_back_in_parts_is_cancelled_with_the_last_of_them(tmp_path: Path) -> None:
+def test_the_last_partial_credit_note_cancels_the_order(tmp_path: Path) -> None:
     parts = [sold("C3", quantity=-2, minute=2), sold("C4", quantity=-1, minute=3), sold("C5", quantity=-1, minute=4)]
     for number, cancelled in ((1, 0), (2, 1), (3, 1)):
         rows = [sold("1", quantity=9), sold("2", quantity=3, price="2.50", minute=1), *parts[:number]]
@@ -60,7 +60,7 @@ def test_what_is_given_back_in_parts_is_cancelled_with_the_last_of_them(tmp_path
         assert books.totals["money refunded"] == cancelled * Decimal("7.50")
 
 
-def test_orders_for_a_short_product_fail_and_take_nothing_from_the_shelf(tmp_path: Path) -> None:
+def test_orders_for_a_short_product_fail_and_hold_no_stock(tmp_path: Path) -> None:
     file = file_of(tmp_path, sold("1", SHORT, 5), sold("1", "22000", 2), sold("2", SHORT, 3), sold("C3", SHORT, -3))
     books = expected_totals(file, None)
     assert (books.totals["orders failed"], books.totals["money captured"]) == (2, 0)
@@ -81,9 +81,7 @@ def test_orders_for_a_short_product_fail_and_take_nothing_from_the_shelf(tmp_pat
         (Fault.CARRIER_FAILS_ONCE, "confirmed", 0),
     ],
 )
-def test_each_fault_changes_the_books_in_its_way(
-    tmp_path: Path, fault: Fault, status: str, captured_too_much: int
-) -> None:
+def test_each_fault_changes_its_own_totals(tmp_path: Path, fault: Fault, status: str, captured_too_much: int) -> None:
     rows = up_to(fault)
     before = expected_totals(file_of(tmp_path, *rows), len(rows) - 1).totals
     after = expected_totals(file_of(tmp_path, *rows), len(rows)).totals
@@ -99,7 +97,7 @@ def test_a_limit_keeps_the_cancellations_before_the_next_order(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("orders_max", [1, 60, 600, None])
-def test_the_books_agree_with_the_plan_over_the_slice(orders_max: int | None) -> None:
+def test_the_expected_totals_agree_with_the_importer_over_the_sample(orders_max: int | None) -> None:
     plan, books = OrderSource(SLICE, orders_max), expected_totals(SLICE, orders_max)
     placed = [step for step in plan.steps() if isinstance(step, Placement)]
     failing = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED, Fault.CARRIER_REFUSES}
@@ -120,7 +118,7 @@ def test_the_books_agree_with_the_plan_over_the_slice(orders_max: int | None) ->
     assert books.on_hand == left
 
 
-def test_the_slice_has_every_fault_and_some_of_everything() -> None:
+def test_the_sample_covers_every_fault() -> None:
     steps = list(OrderSource(SLICE, 600).steps())
     faults = Counter(step.fault for step in steps if isinstance(step, Placement))
     assert set(faults) == set(Fault)
@@ -128,7 +126,7 @@ def test_the_slice_has_every_fault_and_some_of_everything() -> None:
     assert any(is_short(shelf.product_id) for shelf in survey(OrderSource(SLICE, 600)).shelves)
 
 
-def test_a_body_carries_its_fault_and_nobody_s_real_address() -> None:
+def test_the_body_of_an_order_carries_its_fault_and_an_invented_address() -> None:
     number = number_with(Fault.CARRIER_REFUSES)
     *_, placement = OrderSource(SLICE, number).steps()
     assert isinstance(placement, Placement)
@@ -137,7 +135,7 @@ def test_a_body_carries_its_fault_and_nobody_s_real_address() -> None:
     assert "@example.com" in text
 
 
-async def test_the_audit_finds_what_differs(database: Database, tmp_path: Path) -> None:
+async def test_the_audit_finds_differences(database: Database, tmp_path: Path) -> None:
     empty = expected_totals(file_of(tmp_path), None)
     sources = Sources(database.owner_dsn, database.read_owner_dsn, MailFolder(tmp_path))
     assert all(entry.balanced for entry in await audit(empty, sources))

@@ -140,7 +140,7 @@ def client(edge: Edge) -> Generator[httpx.Client]:
 ROUTES = sorted(route for route in PUBLIC_ROUTES | set(SCOPES) if "/projection/" not in route)
 
 
-def test_a_preflight_is_answered_for_every_route_and_wakes_nobody(edge: Edge, client: httpx.Client):
+def test_a_preflight_is_answered_for_every_route_and_starts_no_service(edge: Edge, client: httpx.Client):
     for route in ROUTES:
         method, _, path = route.partition(" ")
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization"}
@@ -157,7 +157,7 @@ def test_a_preflight_is_answered_for_every_route_and_wakes_nobody(edge: Edge, cl
         assert "access-control-allow-origin" not in answer.headers, stranger
 
 
-def test_what_the_edge_refuses_itself_can_be_read_and_shows_as_little(client: httpx.Client):
+def test_refusals_of_the_edge_are_readable_across_origins_and_show_little(client: httpx.Client):
     refusals = [
         (404, client.build_request("GET", "/nothing")),
         (413, client.build_request("POST", "/orders", content=b"x" * 1_100_000)),
@@ -177,13 +177,13 @@ def test_what_the_edge_refuses_itself_can_be_read_and_shows_as_little(client: ht
                 break
 
 
-def test_what_comes_through_is_hardened_once(client: httpx.Client):
+def test_security_headers_are_set_once(client: httpx.Client):
     answer = client.get("/orders", headers={"Origin": ORIGINS[0]})
     assert {name: answer.headers.get(name) for name in HARDENED} == HARDENED
     assert "access-control-allow-origin" not in answer.headers  # that is for the service to say, and once
 
 
-def test_the_document_is_read_from_a_file_and_wakes_nobody(edge: Edge, client: httpx.Client):
+def test_the_openapi_document_starts_no_service(edge: Edge, client: httpx.Client):
     for origin in (*ORIGINS, *STRANGERS, ""):
         for method in ("GET", "HEAD"):
             answer = client.request(method, "/openapi.json", headers={"Origin": origin} if origin else {})
@@ -210,7 +210,7 @@ TRICKS = (
 
 
 @pytest.mark.parametrize("hidden", HIDDEN)
-def test_no_trick_with_a_path_reaches_what_is_not_named(edge: Edge, client: httpx.Client, hidden: str):
+def test_encoded_paths_reach_no_unnamed_route(edge: Edge, client: httpx.Client, hidden: str):
     for trick in TRICKS:
         for method in ("GET", "POST"):
             path = trick.format(hidden)
@@ -239,7 +239,7 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
-def test_what_can_be_read_in_two_ways_is_not_read(edge: Edge, client: httpx.Client, name: str):
+def test_ambiguous_requests_are_refused(edge: Edge, client: httpx.Client, name: str):
     answer = edge.raw(AMBIGUOUS[name].encode("latin-1"), QUIET_SECONDS)
     assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 501 ", b"HTTP/1.1 502 ", b"HTTP/1.1 503 ")), answer[:200]
     assert b"200 OK" not in answer
@@ -256,7 +256,7 @@ def test_a_length_beside_chunks_ends_where_the_chunks_do(edge: Edge, client: htt
     assert ("content-length" in sent) != ("transfer-encoding" in sent)
 
 
-def test_who_it_is_from_is_said_by_the_edge_alone(edge: Edge, client: httpx.Client):
+def test_only_the_edge_sets_the_client_address(edge: Edge, client: httpx.Client):
     said = [
         ("X-Client-Ip", "203.0.113.9"), ("x-client-ip", "203.0.113.10"), ("X-Forwarded-For", "203.0.113.11"),
         ("Forwarded", "for=203.0.113.12"), ("X-Real-Ip", "203.0.113.13"), ("Connection", "close, X-Client-Ip"),
@@ -266,7 +266,7 @@ def test_who_it_is_from_is_said_by_the_edge_alone(edge: Edge, client: httpx.Clie
     assert heard == ["127.0.0.1"]
 
 
-def test_a_method_is_what_it_says(edge: Edge, client: httpx.Client):
+def test_the_method_cannot_be_overridden(edge: Edge, client: httpx.Client):
     for header in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"):
         client.get("/stock/mug?_method=DELETE", headers={header: "DELETE"})
     assert edge.reached.lines == ["GET /stock/mug?_method=DELETE"] * 3
@@ -281,7 +281,7 @@ def test_long_headers_and_addresses_end_at_the_edge(edge: Edge, client: httpx.Cl
     assert edge.reached.lines == []
 
 
-def test_a_body_that_does_not_come_reaches_nobody(edge: Edge, client: httpx.Client):
+def test_a_body_that_never_arrives_starts_no_service(edge: Edge, client: httpx.Client):
     with socket.create_connection(("127.0.0.1", edge.port)) as slow:
         slow.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n{{".encode())
         time.sleep(QUIET_SECONDS)

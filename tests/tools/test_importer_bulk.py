@@ -1,4 +1,4 @@
-"""Finished orders in bulk: each once, as it ended, however often the run dies; what is refused is told."""
+"""Finished orders in bulk: each is imported once in its final state, however often the run is killed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def many(number: int, *more: tuple[str, ...]) -> list[tuple[str, ...]]:
     return [*(sold(str(n), quantity=n, minute=n // 10) for n in range(1, number + 1)), *more]
 
 
-async def test_every_order_is_brought_once_and_as_it_ended_at_the_end_of_the_file(tmp_path: Path) -> None:
+async def test_every_finished_order_is_imported_once_in_its_final_state(tmp_path: Path) -> None:
     rows = many(950, sold("C900", quantity=-2, minute=96), sold("C901", quantity=-3, minute=96))
     shop = Elsewhere()
     bulk = await brought(plan_of(tmp_path, *rows), shop, Journal())
@@ -126,7 +126,7 @@ async def test_every_order_is_brought_once_and_as_it_ended_at_the_end_of_the_fil
     assert shop.stock == {}
 
 
-async def test_what_a_dead_run_brought_is_not_brought_again(tmp_path: Path) -> None:
+async def test_orders_imported_by_a_killed_run_are_not_imported_again(tmp_path: Path) -> None:
     plan, shop, file = plan_of(tmp_path, *many(950, sold("C900", quantity=-2, minute=96))), Elsewhere(), tmp_path / "j"
     with pytest.raises(ExceptionGroup), Journal(file) as journal:
         await brought(plan, shop, journal, stop_after=300)
@@ -145,7 +145,7 @@ async def test_what_a_dead_run_brought_is_not_brought_again(tmp_path: Path) -> N
     assert len(shop.orders) == 950
 
 
-async def test_what_is_refused_is_remembered_and_told_each_time(tmp_path: Path) -> None:
+async def test_refused_orders_are_reported_in_every_run(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, *many(9, sold("C1", quantity=-5, minute=2), sold("C2", quantity=-6, minute=2)))
     shop, journal = Elsewhere(refuses=frozenset({"5"})), Journal()
     for _ in range(2):
@@ -160,7 +160,7 @@ async def test_what_is_refused_is_remembered_and_told_each_time(tmp_path: Path) 
     assert len(shop.orders) == 8
 
 
-async def test_what_was_refused_and_then_mended_in_the_file_is_brought(tmp_path: Path) -> None:
+async def test_a_refused_order_that_is_corrected_is_imported(tmp_path: Path) -> None:
     journal = Journal()
     await brought(plan_of(tmp_path, *many(3)), Elsewhere(refuses=frozenset({"2"})), journal)
     shop = Elsewhere()
@@ -171,7 +171,7 @@ async def test_what_was_refused_and_then_mended_in_the_file_is_brought(tmp_path:
     assert (again.outcome.placed_before, again.outcome.refused) == (3, 0)
 
 
-async def test_a_batch_that_is_refused_as_a_whole_is_sent_in_parts(tmp_path: Path) -> None:
+async def test_a_refused_batch_is_split(tmp_path: Path) -> None:
     shop, report = Elsewhere(poison="7"), list[ReportRow]()
     bulk = await brought(plan_of(tmp_path, *many(12)), shop, Journal(), report)
     assert sorted(map(int, shop.orders)) == [n for n in range(1, 13) if n != 7]
@@ -179,7 +179,7 @@ async def test_a_batch_that_is_refused_as_a_whole_is_sent_in_parts(tmp_path: Pat
     assert (bulk.outcome.placed, bulk.outcome.refused) == (11, 1)
 
 
-async def test_a_credit_note_that_came_when_its_order_was_here_is_told(tmp_path: Path) -> None:
+async def test_a_credit_note_added_after_the_import_of_its_order_is_reported(tmp_path: Path) -> None:
     shop, journal = Elsewhere(), Journal()
     await brought(plan_of(tmp_path, *many(3)), shop, journal)
     grown = plan_of(tmp_path, *many(4, sold("C1", quantity=-2, minute=1)))
@@ -191,7 +191,7 @@ async def test_a_credit_note_that_came_when_its_order_was_here_is_told(tmp_path:
     assert shop.orders["2"]["status"] == "confirmed"
 
 
-async def test_an_order_that_changed_in_the_file_after_it_was_brought_is_told_each_time(tmp_path: Path) -> None:
+async def test_an_order_changed_after_its_import_is_reported_in_every_run(tmp_path: Path) -> None:
     shop, journal = Elsewhere(), Journal()
     await brought(plan_of(tmp_path, *many(3)), shop, journal)
     changed = plan_of(tmp_path, sold("1", quantity=1), sold("2", quantity=9), sold("3", quantity=3))
@@ -214,7 +214,7 @@ async def test_orders_of_many_lines_make_small_batches(tmp_path: Path) -> None:
     assert 1 < max(shop.batches) < 12
 
 
-async def test_ends_and_levels_are_those_of_the_files() -> None:
+async def test_final_states_and_stock_levels_are_those_of_the_file() -> None:
     plan, shop = OrderSource(ORACLE_SLICE, mapping=ORACLE, faults=False), Elsewhere()
     bulk = await brought(plan, shop, Journal())
     ends = {step.invoice: step.order.becomes for step in plan.steps() if isinstance(step, Placement)}
@@ -227,7 +227,7 @@ async def test_ends_and_levels_are_those_of_the_files() -> None:
     assert shop.stock == levels_of(ORACLE_SLICE, ORACLE) != {}
 
 
-async def test_of_levels_before_the_orders_what_they_took_is_not_there(tmp_path: Path) -> None:
+async def test_orders_reduce_stock_levels_that_precede_them(tmp_path: Path) -> None:
     levels = tmp_path / "levels.csv"
     levels.write_text("sku,units\n22000,10\n22001,3\n22002,8\n")
     stock = Stock(file=levels.name, product="sku", units="units", means="there")
@@ -239,7 +239,7 @@ async def test_of_levels_before_the_orders_what_they_took_is_not_there(tmp_path:
     assert shop.stock == {"22000": 6, "22001": 0, "22002": 8}
 
 
-async def test_what_later_orders_of_a_grown_file_took_is_not_there_either(tmp_path: Path) -> None:
+async def test_orders_added_to_a_file_reduce_its_stock_levels(tmp_path: Path) -> None:
     levels = tmp_path / "levels.csv"
     levels.write_text("sku,units\n22000,10\n22001,3\n")
     stock = Stock(file=levels.name, product="sku", units="units", means="there")
@@ -262,12 +262,12 @@ def said_by(words: list[str]) -> int:
 
 
 @pytest.mark.parametrize("other", [["--accounts"], ["--speed", "2x"], ["--faults"]])
-def test_what_does_not_go_together_is_said(other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_exclude_finished_are_refused(other: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert said_by(["--finished", *other]) == 1
-    assert f"{other[0]} does not go with --finished" in capsys.readouterr().err
+    assert f"{other[0]} cannot be used with --finished" in capsys.readouterr().err
 
 
-def test_a_run_is_either_placed_or_brought(
+def test_a_run_cannot_change_between_placing_and_importing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ZEROCART_HOME", str(tmp_path))
@@ -278,11 +278,11 @@ def test_a_run_is_either_placed_or_brought(
         with Journal(file) as journal:
             journal.placed("1", "ord_1", ended=True)
         assert said_by([*words, *manner]) == 1
-        assert "the orders of mine were" in capsys.readouterr().err
+        assert "The run mine began with" in capsys.readouterr().err
         file.unlink()
 
 
-def test_a_run_that_could_not_read_its_file_has_not_begun(
+def test_a_run_whose_file_was_unreadable_may_begin_in_the_other_mode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ZEROCART_HOME", str(tmp_path))
@@ -293,18 +293,18 @@ def test_a_run_that_could_not_read_its_file_has_not_begun(
         assert "absent.csv cannot be read" in capsys.readouterr().err
 
 
-def test_a_file_of_which_nothing_is_taken_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_that_imports_no_order_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = file_of(tmp_path, sold("1", product="POST"))
     assert said_by([str(file), "--dry-run"]) == 1
     printed = capsys.readouterr()
-    assert "1 line read, 0 taken in 0 orders" in printed.out
-    assert "1 line refused: the code is not a product" in printed.out
-    assert "no order was taken" in printed.err
+    assert "1 line read, 0 imported in 0 orders" in printed.out
+    assert "1 line not imported: the code is not a product" in printed.out
+    assert "No order was imported" in printed.err
     assert said_by([str(file_of(tmp_path)), "--dry-run"]) == 0
     assert said_by([str(file_of(tmp_path, sold("1"))), "--dry-run"]) == 0
 
 
-def test_a_report_that_cannot_be_written_or_would_be_the_file_is_said(
+def test_a_report_needs_a_writable_file_other_than_the_input(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = file_of(tmp_path, sold("1"))
@@ -312,11 +312,11 @@ def test_a_report_that_cannot_be_written_or_would_be_the_file_is_said(
     assert said_by([str(file), "--dry-run", "--report", str(tmp_path / "gone" / "report.csv")]) == 1
     assert "report.csv cannot be written: No such file or directory" in capsys.readouterr().err
     assert said_by([str(file), "--dry-run", "--report", str(file)]) == 1
-    assert "that is the file with the orders" in capsys.readouterr().err
+    assert "is the file with the orders" in capsys.readouterr().err
     assert file.read_bytes() == content
 
 
 @pytest.mark.parametrize("name", ["my old shop", "_mine", "", "x" * 65, "läden"])
-def test_a_name_that_would_be_another_s_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_name_that_is_not_a_source_name_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert said_by(["--finished", "--run", name]) == 1
-    assert f"--run {name}: with --finished it is the name of the other system" in capsys.readouterr().err
+    assert f"--run {name}: with --finished this is the name of the other system" in capsys.readouterr().err

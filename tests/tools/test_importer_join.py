@@ -1,4 +1,4 @@
-"""Files joined by keys: every order as it must be, whatever order the rows come in, and what is missing is told."""
+"""Files joined by keys: complete orders whatever the order of rows, and a report of what is missing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
     file.write_text(text.replace(old, new, 1))
 
 
-def test_an_order_has_what_all_files_say_of_it(folder: Path) -> None:
+def test_an_order_combines_the_columns_of_all_files(folder: Path) -> None:
     orders, report = read(folder)
     order = orders["2"]
     assert (order.customer.id, order.customer.name) == ("45", "Fred Fontain")
@@ -52,7 +52,7 @@ def test_an_order_has_what_all_files_say_of_it(folder: Path) -> None:
     assert {refused.reason for refused in report} == {Note.GIVEN_BACK}
 
 
-def test_states_and_parcels_say_how_far_an_order_goes(folder: Path) -> None:
+def test_states_and_shipments_decide_the_final_state(folder: Path) -> None:
     orders, _ = read(folder)
     assert {order.becomes for order in orders.values()} == {"confirmed", "cancelled", "dispatched", "delivered"}
     assert orders["1"].becomes == "cancelled"
@@ -62,7 +62,7 @@ def test_states_and_parcels_say_how_far_an_order_goes(folder: Path) -> None:
     assert orders["2"].becomes == "dispatched"
 
 
-def test_what_was_sold_over_the_counter_went_to_its_store(folder: Path) -> None:
+def test_counter_sales_are_shipped_to_their_store(folder: Path) -> None:
     orders, _ = read(folder)
     stores = {
         order.place.line1: order.place.country for order in orders.values() if order.place.line1.endswith("store")
@@ -71,7 +71,7 @@ def test_what_was_sold_over_the_counter_went_to_its_store(folder: Path) -> None:
     assert all(place.region == "" for place in (order.place for order in orders.values()) if "store" in place.line1)
 
 
-def test_orders_come_in_the_order_of_time_whatever_the_files_have(folder: Path) -> None:
+def test_joined_orders_come_in_the_order_of_time(folder: Path) -> None:
     before, _ = read(folder)
     for name in ("orders.csv", "order_items.csv"):
         header, *rows = (folder / name).read_text().splitlines()
@@ -81,7 +81,7 @@ def test_orders_come_in_the_order_of_time_whatever_the_files_have(folder: Path) 
     assert {key: order.wanted for key, order in after.items()} == {key: order.wanted for key, order in before.items()}
 
 
-def test_a_line_whose_order_is_missing_is_refused_and_so_is_a_second_row_of_a_key(folder: Path) -> None:
+def test_lines_without_an_order_and_repeated_keys_are_refused(folder: Path) -> None:
     with (folder / "order_items.csv").open("a") as file:
         file.write("99999,1,1,10,1,\n")
     with (folder / "customers.csv").open("a") as file:
@@ -100,7 +100,9 @@ def test_a_line_whose_order_is_missing_is_refused_and_so_is_a_second_row_of_a_ke
         ("orders.csv", "2021-02-08T20:58:10.472721115", "some day", LineRefusal.UNREADABLE),
     ],
 )
-def test_what_the_mapping_does_not_say_is_told(folder: Path, name: str, old: str, new: str, reason: object) -> None:
+def test_states_missing_in_the_mapping_are_reported(
+    folder: Path, name: str, old: str, new: str, reason: object
+) -> None:
     edit(folder, name, old, new)
     _, report = read(folder)
     assert reason in {each.reason for each in report}
@@ -116,18 +118,18 @@ def test_what_the_mapping_does_not_say_is_told(folder: Path, name: str, old: str
             "inventory.csv",
             "product_id,store_id,product_inventory\n",
             "product_id,store_id,product_inventory\n1,1,x\n",
-            "line 2: 'x' is no number",
+            "line 2: 'x' is not a number",
         ),
     ],
 )
-def test_a_column_that_is_missing_is_named(folder: Path, name: str, old: str, new: str, said: str) -> None:
+def test_a_missing_column_is_named(folder: Path, name: str, old: str, new: str, said: str) -> None:
     edit(folder, name, old, new)
     with pytest.raises(BadFileError, match=said):
         survey(OrderSource(folder, mapping=MAPPING, faults=False))
 
 
-def test_one_file_is_no_folder_and_a_folder_is_no_file(folder: Path) -> None:
-    with pytest.raises(BadFileError, match="is no folder"):
+def test_a_mapping_of_files_needs_a_folder_and_one_of_a_file_a_file(folder: Path) -> None:
+    with pytest.raises(BadFileError, match="is not a folder"):
         read(folder / "orders.csv")
     with pytest.raises(BadFileError, match="is a folder"):
         survey(OrderSource(folder, faults=False))
@@ -136,7 +138,7 @@ def test_one_file_is_no_folder_and_a_folder_is_no_file(folder: Path) -> None:
         read(folder)
 
 
-def test_an_order_that_no_line_names_is_told(folder: Path) -> None:
+def test_an_order_without_lines_is_reported(folder: Path) -> None:
     orders = (folder / "orders.csv").read_text()
     (folder / "orders.csv").write_text(f"{orders.rstrip()}\n{orders.split()[1].replace('1,', '99999,', 1)}\n")
     found, report = read(folder)
@@ -145,16 +147,16 @@ def test_an_order_that_no_line_names_is_told(folder: Path) -> None:
     assert (lineless.what, lineless.invoice, lineless.file) == ("order", "99999", "orders.csv")
 
 
-def test_a_column_that_stands_twice_in_a_file_is_told_if_it_is_asked_for(folder: Path) -> None:
+def test_a_duplicated_column_is_an_error_if_it_is_used(folder: Path) -> None:
     products = (folder / "products.csv").read_text().splitlines()
     (folder / "products.csv").write_text("\n".join([f"{products[0]},x,x", *(f"{line},," for line in products[1:])]))
     assert read(folder)[0]
     edit(folder, "products.csv", ",x,x", ",product_name,x")
-    with pytest.raises(BadFileError, match=r"products.csv has two columns product_name"):
+    with pytest.raises(BadFileError, match=r"products.csv has the column product_name twice"):
         read(folder)
 
 
-def test_the_stock_is_what_is_left_and_what_the_orders_take(folder: Path) -> None:
+def test_stock_is_what_is_left_plus_what_the_orders_need(folder: Path) -> None:
     found = survey(OrderSource(folder, mapping=MAPPING, faults=False), customers=True)
     orders, _ = read(folder)
     sold = sum(units for order in orders.values() for units in order.wanted.values())

@@ -1,4 +1,4 @@
-"""Credit notes are held against what is still open of a customer's orders, and no unit is credited twice."""
+"""Credit notes are matched with the open units of a customer's orders, and no unit is credited twice."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def credit(sales: Sales, **credited: int) -> tuple[str, Credit] | None:
     return sales.credit("c", credited)
 
 
-def test_parts_that_add_up_to_an_order_are_its_whole() -> None:
+def test_partial_credits_that_add_up_credit_the_whole_order() -> None:
     sales = sales_of({"a": 5, "b": 2})
     assert credit(sales, a=2) == ("1", Credit.PART)
     assert credit(sales, a=1, b=2) == ("1", Credit.PART)
@@ -55,7 +55,7 @@ def test_parts_that_add_up_to_an_order_are_its_whole() -> None:
     assert credit(sales, a=1) is None
 
 
-def test_what_was_credited_cannot_be_credited_again() -> None:
+def test_credited_units_cannot_be_credited_again() -> None:
     sales = sales_of({"a": 5, "b": 2})
     assert credit(sales, a=3) == ("1", Credit.PART)
     assert credit(sales, a=3) is None
@@ -64,14 +64,14 @@ def test_what_was_credited_cannot_be_credited_again() -> None:
     assert credit(sales, a=2, b=2) == ("1", Credit.REST)
 
 
-def test_a_part_is_of_the_newest_order_that_still_has_it() -> None:
+def test_a_partial_credit_goes_to_the_newest_order_with_open_units() -> None:
     sales = sales_of({"a": 5, "b": 2}, {"a": 4})
     assert [credit(sales, a=3) for _ in range(2)] == [("2", Credit.PART), ("1", Credit.PART)]
     assert credit(sales, a=1) == ("2", Credit.REST)
     assert credit(sales, a=1) == ("1", Credit.PART)
 
 
-def test_an_untouched_order_goes_before_the_rest_of_a_newer_one_and_that_before_a_part() -> None:
+def test_an_uncredited_order_is_preferred_to_a_rest_and_a_rest_to_a_part() -> None:
     sales = sales_of({"a": 2}, {"a": 3}, {"a": 9})
     assert credit(sales, a=7) == ("3", Credit.PART)
     assert credit(sales, a=2) == ("1", Credit.WHOLE)
@@ -79,7 +79,7 @@ def test_an_untouched_order_goes_before_the_rest_of_a_newer_one_and_that_before_
     assert credit(sales, a=2) == ("2", Credit.PART)
 
 
-def test_of_two_rests_it_is_the_newer() -> None:
+def test_of_two_rests_the_newer_is_credited() -> None:
     sales = sales_of({"a": 3, "b": 1}, {"a": 3, "c": 1})
     assert [credit(sales, b=1), credit(sales, c=1)] == [("1", Credit.PART), ("2", Credit.PART)]
     assert [credit(sales, a=3), credit(sales, a=3)] == [("2", Credit.REST), ("1", Credit.REST)]
@@ -92,14 +92,14 @@ def test_goods_of_several_orders_stay_open() -> None:
     assert [credit(sales, a=2), credit(sales, b=2)] == [("1", Credit.WHOLE), ("2", Credit.WHOLE)]
 
 
-def test_less_than_nothing_is_no_part_of_any_order() -> None:
+def test_negative_credits_match_no_order() -> None:
     sales = sales_of({"a": 2, "b": 2})
     assert credit(sales, a=1, b=-1) is None
     assert not sales.have("c", {"a": 1, "b": -1})
     assert credit(sales, a=2, b=2) == ("1", Credit.WHOLE)
 
 
-def test_the_note_that_adds_up_cancels_the_order_and_every_part_is_reported(tmp_path: Path) -> None:
+def test_the_last_partial_credit_note_cancels_and_all_are_reported(tmp_path: Path) -> None:
     rows = [sold("1", quantity=5), sold("1", "22001", 2), sold("C2", quantity=-3, minute=1)]
     rows += [sold("C3", "22001", -2, minute=2), sold("C4", quantity=-2, minute=3), sold("C5", quantity=-2, minute=4)]
     report, tally = list[ReportRow](), Tally()
@@ -116,7 +116,7 @@ def test_the_note_that_adds_up_cancels_the_order_and_every_part_is_reported(tmp_
 
 
 @pytest.mark.parametrize(("quantity", "reason"), [(1, CancellationRefusal.UNMATCHED), (0, None)])
-def test_a_credit_note_that_sells_too_is_of_no_order(
+def test_a_credit_note_with_positive_quantities_matches_no_order(
     tmp_path: Path, quantity: int, reason: CancellationRefusal | None
 ) -> None:
     rows = [sold("1", quantity=5), sold("C2", quantity=-5, minute=1), sold("C2", "22001", quantity, minute=1)]
@@ -160,7 +160,7 @@ def test_no_unit_is_credited_twice_and_an_order_is_cancelled_exactly_when_all_ar
     assert totals["orders cancelled"] == len(cancelled)
 
 
-def test_every_credit_note_of_the_slice_is_what_a_second_opinion_says() -> None:
+def test_credit_notes_of_the_sample_agree_with_an_independent_computation() -> None:
     database = duckdb.connect()
     expected(database, RETAIL, SLICE)
     second = database.execute("SELECT invoice, verdict, sale FROM expected_credit").fetchall()

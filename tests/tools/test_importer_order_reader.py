@@ -1,4 +1,4 @@
-"""Every line of a file is taken or refused with a reason."""
+"""Every line of a file is imported or reported with a reason."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_lines_of_an_invoice_become_one_order(tmp_path: Path) -> None:
     assert (tally.lines, tally.lines_taken, tally.orders) == (3, 3, 2)
 
 
-def test_repeated_lines_are_kept_and_wanted_together(tmp_path: Path) -> None:
+def test_repeated_lines_are_kept_and_their_units_added(tmp_path: Path) -> None:
     (order,), _ = imported(file_of(tmp_path, *[sold("1", quantity=3)] * 2))
     assert isinstance(order, Order)
     assert len(order.lines) == 2
@@ -75,7 +75,7 @@ def test_a_sum_is_rounded_to_the_minor_unit_of_its_currency(tmp_path: Path, curr
     assert order_body(placement)["total"] == {"amount": total, "currency": currency}
 
 
-def test_a_missing_description_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_a_missing_description_gets_a_placeholder(tmp_path: Path) -> None:
     (order,), _ = imported(file_of(tmp_path, sold("1", name="  ")))
     assert isinstance(order, Order)
     assert order.lines[0].product_name == NO_DESCRIPTION
@@ -112,7 +112,7 @@ def test_a_line_is_refused_with_its_reason(tmp_path: Path, row: tuple[str, ...],
     assert {why: n for (what, why), n in tally.refused.items() if what == "line"} == {reason: 1}
 
 
-def test_a_line_that_comes_after_its_invoice_was_complete_is_refused(tmp_path: Path) -> None:
+def test_a_line_after_its_invoice_is_complete_is_refused(tmp_path: Path) -> None:
     found, tally = imported(file_of(tmp_path, sold("1"), sold("2", minute=6), sold("1", minute=7)))
     assert [order.invoice for order in found] == ["1", "2"]
     assert tally.refused == {("line", LineRefusal.INVOICE_CLOSED): 1}
@@ -154,7 +154,7 @@ def test_a_credit_note_for_a_whole_order_cancels_the_newest_such_order(tmp_path:
     assert tally.refused == {("cancellation", CancellationRefusal.UNMATCHED): 1}
 
 
-def test_postage_on_a_credit_note_does_not_keep_it_from_cancelling(tmp_path: Path) -> None:
+def test_postage_on_a_credit_note_does_not_prevent_the_cancellation(tmp_path: Path) -> None:
     rows = [sold("1", quantity=2), sold("1", "POST"), sold("C2", quantity=-2), sold("C2", "POST", -1)]
     found, _ = imported(file_of(tmp_path, *rows))
     assert isinstance(found[1], Cancellation)
@@ -186,7 +186,7 @@ def test_a_file_without_a_column_is_refused(tmp_path: Path) -> None:
         imported(file)
 
 
-def test_every_line_of_the_slice_is_accounted_for() -> None:
+def test_every_line_of_the_sample_is_accounted_for() -> None:
     _, tally = imported(SLICE)
     refused = sum(count for (what, _), count in tally.refused.items() if what == "line")
     orders = sum(count for (what, _), count in tally.refused.items() if what == "order")
@@ -203,20 +203,20 @@ def test_every_country_name_of_the_data_has_a_code_of_two_letters() -> None:
     assert all(len(code) == 2 and code.isupper() for code in codes.values())
 
 
-def test_a_refusal_says_where_it_is_in_the_file(tmp_path: Path) -> None:
+def test_a_report_row_names_file_and_line(tmp_path: Path) -> None:
     file = file_of(tmp_path, sold("1"), sold("1", "POST"), sold("C2", quantity=-7, minute=1))
     line, cancellation = reported(file)
     assert (line.file, line.line, line.invoice, line.detail) == ("sales.csv", 3, "1", "POST")
     assert (cancellation.line, cancellation.what, cancellation.invoice) == (4, "cancellation", "C2")
 
 
-def test_a_partial_credit_note_is_told_with_the_sale_that_it_credits(tmp_path: Path) -> None:
+def test_a_partial_credit_note_is_reported_with_its_order(tmp_path: Path) -> None:
     rows = [sold("1", quantity=5), sold("2", quantity=3, minute=1), sold("C3", quantity=-4, minute=2)]
     (credit,) = reported(file_of(tmp_path, *rows))
     assert (credit.reason, credit.detail) == (CancellationRefusal.PARTIAL, "of order 1")
 
 
-def test_a_credit_note_for_goods_of_several_orders_is_told_as_such(tmp_path: Path) -> None:
+def test_a_credit_note_for_several_orders_is_reported_as_such(tmp_path: Path) -> None:
     rows = [sold("1", quantity=5), sold("2", "22001", 3, minute=1)]
     credit = [sold("C3", quantity=-5, minute=2), sold("C3", "22001", -3, minute=2)]
     (told,) = reported(file_of(tmp_path, *rows, *credit))
@@ -232,7 +232,7 @@ def test_a_credit_note_for_goods_of_several_orders_is_told_as_such(tmp_path: Pat
         ("2011-10-30 01:30:00", "2011-10-30T00:30:00+00:00", Note.TIME_TWICE),
     ],
 )
-def test_an_order_is_of_its_shop_s_local_time(tmp_path: Path, local: str, instant: str, note: Note | None) -> None:
+def test_times_are_in_the_time_zone_of_the_mapping(tmp_path: Path, local: str, instant: str, note: Note | None) -> None:
     row = (*sold("1")[:4], local, *sold("1")[5:])
     file = file_of(tmp_path, row)
     (order,), _ = imported(file)
@@ -250,9 +250,7 @@ def test_an_order_is_of_its_shop_s_local_time(tmp_path: Path, local: str, instan
         (b",22000,A,1,2011-10-10 09:00:00,1.00,17850.0,France", LineRefusal.NO_ORDER),
     ],
 )
-def test_a_line_that_is_no_row_is_refused_and_the_next_is_taken(
-    tmp_path: Path, line: bytes, reason: LineRefusal
-) -> None:
+def test_a_malformed_row_is_refused_and_the_next_is_imported(tmp_path: Path, line: bytes, reason: LineRefusal) -> None:
     file = file_of(tmp_path)
     file.write_bytes(file.read_bytes() + line + b"\r\n\r\n" + ",".join(sold("2")).encode())
     found, tally = imported(file)
@@ -265,10 +263,10 @@ def test_a_line_that_is_no_row_is_refused_and_the_next_is_taken(
     [
         ("gone.csv", None, "cannot be read: No such file"),
         ("empty.csv", b"", "is empty"),
-        ("utf16.csv", "InvoiceNo,StockCode".encode("utf-16"), "is not in utf-8"),
+        ("utf16.csv", "InvoiceNo,StockCode".encode("utf-16"), "is not encoded in utf-8"),
         ("no.csv.gz", b"InvoiceNo", "cannot be read after line 0: Not a gzipped file"),
         ("short.csv.gz", SLICE.read_bytes()[:5_000], "cannot be read after line .*: Compressed file ended"),
-        ("twice.csv", b"InvoiceNo,InvoiceNo\n", "two columns InvoiceNo"),
+        ("twice.csv", b"InvoiceNo,InvoiceNo\n", "has the column InvoiceNo twice"),
         ("quote.csv", b'"InvoiceNo' + b"x" * 1_100_000, "field larger than field limit"),
     ],
 )
@@ -279,14 +277,14 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path, name: str, content:
         imported(tmp_path / name)
 
 
-def test_a_byte_order_mark_and_another_line_end_do_not_matter(tmp_path: Path) -> None:
+def test_a_byte_order_mark_and_other_line_ends_are_accepted(tmp_path: Path) -> None:
     file = file_of(tmp_path, sold("1"))
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\r\n", b"\n"))
     found, _ = imported(file)
     assert len(found) == 1
 
 
-def test_an_invoice_that_never_ends_is_refused_and_not_kept_in_memory(tmp_path: Path) -> None:
+def test_an_endless_invoice_is_refused_and_not_kept_in_memory(tmp_path: Path) -> None:
     found, tally = imported(file_of(tmp_path, *[sold("1")] * 10_050))
     assert found == []
     assert tally.lines_of_refused_orders == tally.lines == 10_050

@@ -1,4 +1,4 @@
-"""The replay against an edge that is away now and then."""
+"""The replay against an edge that is sometimes unavailable."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def replayed(plan: OrderSource, shop: Shop, patience_seconds: float = 10.0
     return replay
 
 
-async def test_everything_is_placed_once_and_cancelled_when_at_rest(tmp_path: Path) -> None:
+async def test_every_order_is_placed_once_and_cancelled_when_settled(tmp_path: Path) -> None:
     rows = [sold(str(n), quantity=n, minute=n) for n in range(1, 31)]
     rows += [sold("C1", quantity=-1, minute=31), sold("C2", quantity=-2, minute=31)]
     shop = Shop()
@@ -106,7 +106,7 @@ async def test_everything_is_placed_once_and_cancelled_when_at_rest(tmp_path: Pa
     assert min(shop.looks.values()) >= 3
 
 
-async def test_an_edge_that_stays_away_is_given_up(tmp_path: Path) -> None:
+async def test_an_edge_that_never_answers_is_given_up(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await replayed(OrderSource(file_of(tmp_path, sold("1"))), Shop(away=True), patience_seconds=0.5)
     assert isinstance(first_error(caught.value), EdgeError)
@@ -120,7 +120,7 @@ async def test_a_refused_order_is_counted_and_the_replay_goes_on(tmp_path: Path)
     assert "422" in (known.refusal if (known := replay.journal.step("3")) else "")
 
 
-async def test_an_order_that_is_sent_is_credited_only_then_and_that_is_refused(tmp_path: Path) -> None:
+async def test_a_credit_note_waits_for_the_shipment_and_is_then_refused(tmp_path: Path) -> None:
     states = Becomes(column="State", becomes={"sent": "dispatched"})
     mapping = load("online-retail").model_copy(update={"states": states})
     rows = [(*sold(str(n), quantity=n, minute=n), "sent") for n in range(1, 41)]
@@ -132,7 +132,7 @@ async def test_an_order_that_is_sent_is_credited_only_then_and_that_is_refused(t
     assert replay.tally.refused["cancellation", CancellationRefusal.SYSTEM] == 40
 
 
-async def test_an_order_whose_carrier_was_faster_than_its_cancellation_is_not_waited_for(tmp_path: Path) -> None:
+async def test_a_cancellation_overtaken_by_the_carrier_ends(tmp_path: Path) -> None:
     class FastCarrier(Shop):
         def _cancel(self, order_id: str) -> httpx.Response:
             answer = super()._cancel(order_id)

@@ -1,4 +1,4 @@
-"""A replay that ended half way is gone on with: nothing twice, nothing lost; what becomes of orders; its pace."""
+"""A replay that was interrupted goes on without repeating or losing an order; shipments; speed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def rows_of(number: int) -> list[tuple[str, ...]]:
     return [*rows, sold("C900", quantity=-2, minute=number + 1), sold("C901", quantity=-3, minute=number + 1)]
 
 
-async def test_what_a_dead_replay_placed_is_not_placed_again(tmp_path: Path) -> None:
+async def test_orders_placed_by_a_killed_replay_are_not_placed_again(tmp_path: Path) -> None:
     plan, shop, file = (
         OrderSource(file_of(tmp_path, *rows_of(40)), faults=False),
         Shop(),
@@ -102,7 +102,7 @@ async def test_what_a_dead_replay_placed_is_not_placed_again(tmp_path: Path) -> 
     assert {key: count for key, count in shop.calls.items() if key} == {key: n for key, n in calls.items() if key}
 
 
-async def test_parts_that_add_up_after_a_death_cancel_their_order_once(tmp_path: Path) -> None:
+async def test_partial_credits_across_a_restart_cancel_their_order_once(tmp_path: Path) -> None:
     rows = [sold("1", quantity=5), sold("C900", quantity=-2), *(sold(str(n), "22001", minute=n) for n in range(2, 41))]
     rows += [sold("C901", quantity=-3, minute=41), sold("C902", quantity=-3, minute=42)]
     plan, shop, journal, report = (
@@ -127,14 +127,14 @@ async def test_parts_that_add_up_after_a_death_cancel_their_order_once(tmp_path:
         ]
 
 
-async def test_an_answer_that_was_lost_with_the_process_is_asked_for_again_by_its_key(tmp_path: Path) -> None:
+async def test_a_lost_answer_is_requested_again_with_the_same_key(tmp_path: Path) -> None:
     plan, shop = OrderSource(file_of(tmp_path, sold("1"), sold("2", minute=1)), faults=False), Shop()
     await carried_out(plan, shop, Journal())
     await carried_out(plan, shop, Journal())  # as if nothing had been written down
     assert len(shop.orders) == 2
 
 
-async def test_refusals_are_remembered_and_reported_each_time(tmp_path: Path) -> None:
+async def test_refusals_are_kept_and_reported_in_every_run(tmp_path: Path) -> None:
     rows = [sold("1"), sold("2", quantity=5, minute=1), sold("C3", quantity=-5, minute=2)]
     plan, shop = OrderSource(file_of(tmp_path, *rows), faults=False), Shop(refuses=frozenset({"invoice 2"}))
     journal, reports = Journal(), list[list[ReportRow]]()
@@ -149,7 +149,7 @@ async def test_refusals_are_remembered_and_reported_each_time(tmp_path: Path) ->
     assert "422" in reports[1][0].detail
 
 
-async def test_what_was_refused_and_then_mended_in_the_file_is_placed(tmp_path: Path) -> None:
+async def test_a_refused_order_that_is_corrected_is_placed(tmp_path: Path) -> None:
     journal, shop = Journal(), Shop()
     await carried_out(
         OrderSource(file_of(tmp_path, sold("1"), sold("2", minute=1)), faults=False),
@@ -163,7 +163,7 @@ async def test_what_was_refused_and_then_mended_in_the_file_is_placed(tmp_path: 
     assert len(shop.orders) == 1
 
 
-async def test_stock_that_came_to_be_needed_later_is_added(tmp_path: Path) -> None:
+async def test_stock_needed_by_added_orders_is_added(tmp_path: Path) -> None:
     calls: list[tuple[str, str, object]] = []
 
     async def answer(request: httpx.Request) -> httpx.Response:
@@ -180,7 +180,7 @@ async def test_stock_that_came_to_be_needed_later_is_added(tmp_path: Path) -> No
     ]
 
 
-async def test_orders_are_taken_as_far_as_their_states_say_and_no_further_when_begun_again() -> None:
+async def test_a_second_run_repeats_no_shipment_or_delivery() -> None:
     plan, shop, journal = OrderSource(ORACLE_SLICE, mapping=ORACLE, faults=False), TrackingShop(), Journal()
     ends = {step.invoice: step.order.becomes for step in plan.steps() if isinstance(step, Placement)}
     shop.orders["t-nobody"] = "ord_0"  # whose cancellation the shop refuses
@@ -195,7 +195,7 @@ async def test_orders_are_taken_as_far_as_their_states_say_and_no_further_when_b
     assert {key: count for key, count in shop.calls.items() if key} == {key: n for key, n in calls.items() if key}
 
 
-async def test_an_order_that_failed_is_not_sent_and_that_is_told() -> None:
+async def test_a_failed_order_is_not_shipped_and_noted() -> None:
     plan, shop, report = (
         OrderSource(ORACLE_SLICE, mapping=ORACLE, faults=False),
         TrackingShop(frozenset({"2"})),
@@ -206,7 +206,7 @@ async def test_an_order_that_failed_is_not_sent_and_that_is_told() -> None:
     assert shop.orders["t-2"] not in shop.tracked
 
 
-async def test_no_more_orders_are_placed_than_can_be_finished(tmp_path: Path) -> None:
+async def test_placing_waits_while_too_many_orders_are_in_flight(tmp_path: Path) -> None:
     class Busy(TrackingShop):
         """It holds three looks long that ten orders move, and then that none does."""
 
@@ -232,7 +232,7 @@ async def test_no_more_orders_are_placed_than_can_be_finished(tmp_path: Path) ->
     assert replay.outcome.placed == 200
 
 
-async def test_only_a_dated_replay_says_when_orders_were_placed(tmp_path: Path) -> None:
+async def test_only_a_dated_replay_sends_the_time_of_orders(tmp_path: Path) -> None:
     plan = OrderSource(file_of(tmp_path, sold("1")), faults=False)
     for dated, said in ((True, "2011-10-10T08:00:00+00:00"), (False, None)):
         shop = TrackingShop()
@@ -240,7 +240,7 @@ async def test_only_a_dated_replay_says_when_orders_were_placed(tmp_path: Path) 
         assert shop.bodies["t-1"].get("placed_at") == said
 
 
-def test_a_body_writes_numbers_as_the_api_takes_them(tmp_path: Path) -> None:
+def test_the_body_of_an_order_writes_numbers_as_the_api_expects(tmp_path: Path) -> None:
     (step,) = OrderSource(file_of(tmp_path, sold("1", price="1E+2", quantity="2.0")), faults=False).steps()
     assert isinstance(step, Placement) and isinstance(step.order, Order)
     body = json.loads(json.dumps(order_body(step)))
@@ -248,7 +248,7 @@ def test_a_body_writes_numbers_as_the_api_takes_them(tmp_path: Path) -> None:
     assert (body["items"][0]["quantity"], body["total"]["amount"]) == (2, "200.00")
 
 
-async def test_the_pace_is_that_of_the_data_so_many_times_faster() -> None:
+async def test_the_replay_runs_n_times_as_fast_as_the_data() -> None:
     now, waited = [100.0], list[float]()
 
     async def sleep(seconds: float) -> None:
@@ -262,8 +262,8 @@ async def test_the_pace_is_that_of_the_data_so_many_times_faster() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "0x", "-3x", "fast", "1e9x"])
-def test_a_speed_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(Exception, match="is no speed"):
+def test_an_invalid_speed_is_refused(text: str) -> None:
+    with pytest.raises(Exception, match="is not a speed"):
         speed(text)
 
 

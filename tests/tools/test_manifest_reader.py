@@ -1,4 +1,4 @@
-"""What the manifests' reader takes, and what it refuses by name."""
+"""The manifests that the local cluster reads, and the fields that it refuses by name."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def trigger(annotations: str = "", more: str = "") -> str:
     return TRIGGER.format(annotations=annotations, more=more)
 
 
-def test_everything_is_read(tmp_path: Path) -> None:
+def test_every_field_of_the_manifests_is_read(tmp_path: Path) -> None:
     found = read_manifests(write(tmp_path, trigger(more="  filter: {attributes: {type: t}}"), BROKER, SERVICE, PING))
     (service,) = found.services
     assert (service.max_scale, service.window_seconds, service.container_concurrency) == (3, 90.0, 40)
@@ -100,7 +100,7 @@ def test_a_triggers_delivery_replaces_the_brokers_whole(tmp_path: Path) -> None:
         ("apiVersion: sources.knative.dev/v1\nkind: KafkaSource\nmetadata: {name: s}\n", "KafkaSource"),
     ],
 )
-def test_what_is_not_supported_is_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
+def test_unsupported_fields_are_refused_by_name(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(UnsupportedManifestError, match=named) as caught:
         read_manifests(write(tmp_path, BROKER, text))
     assert caught.value.where.startswith("1.yaml: ")

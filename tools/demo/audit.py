@@ -1,4 +1,4 @@
-"""What the system says it did, asked of each place that keeps an account of it, beside the independent total."""
+"""The actual totals of a replay, read from every place that has them, beside the expected ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ORDERS_SAID = """
         sum((data->'total'->>'amount')::numeric) FILTER (WHERE type = 'zerocart.orders.order.created.v1') AS ordered
     FROM orders.events
 """
-# an answer may be given again for another attempt, with the same facts: one for each order counts
+# a service may answer a repeated attempt with the same fact: one for each order counts
 MONEY_SAID = """
     SELECT coalesce(sum(amount), 0) FROM (
         SELECT DISTINCT ON (stream) (data->'amount'->>'amount')::numeric AS amount
@@ -59,7 +59,7 @@ MAILS_SAID = """
 ACTIVATED = "SELECT count(DISTINCT stream) FROM users.events WHERE type = 'zerocart.users.user.activated.v1'"
 KINDS = ("confirmation", "cancellation", "order_failed", "verification", "activated")
 TIMED_KINDS = ("welcome_tips", "follow_up")
-"""Whether they came depends on how long all of it took."""
+"""Whether these mails are sent depends on how long the replay takes."""
 LEVELS = "SELECT product_id, on_hand FROM inventory.stock"
 SERVING = "SELECT view || '_' || version FROM view_versions WHERE view = $1 AND state = 'serving'"
 READ_LEVELS = "SELECT product_id, on_hand FROM {serving}.stock"
@@ -70,7 +70,7 @@ AT_REST = ("confirmed", "cancelled", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the accounts are: both databases as their owner, and the caught mails."""
+    """Where the totals are: both databases, as their owner, and the mails."""
 
     owner_dsn: str
     read_owner_dsn: str
@@ -79,7 +79,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One total as one place has it, beside what it must be."""
+    """One total at one place, beside the expected one."""
 
     what: str
     where: str
@@ -88,12 +88,12 @@ class Comparison:
 
     @property
     def balanced(self) -> bool:
-        """Whether they are the same, to the last digit of value."""
+        """Whether both are equal, to the last digit."""
         return self.expected == self.actual
 
 
 async def audit(expected: Expected, sources: Sources) -> list[Comparison]:
-    """Every total, as every place that knows it has it."""
+    """Compare every total at every place that has it."""
     import asyncpg
 
     log = await asyncpg.connect(sources.owner_dsn)
@@ -112,7 +112,7 @@ async def audit(expected: Expected, sources: Sources) -> list[Comparison]:
 
 
 async def _shown(read: Connection, view: str, sql: str) -> list[Record]:
-    """Rows of the version of a view that serves; `{serving}` in the query stands for its schema."""
+    """Rows of the version of a view that serves; `{serving}` in the query is replaced by its schema."""
     serving: str | None = await read.fetchval(SERVING, view)
     return await read.fetch(sql.format(serving=serving)) if serving else []
 

@@ -1,4 +1,4 @@
-"""`zerocart demo`: real orders through every service, the books, then everything asleep and woken by one order."""
+"""`zerocart demo`: real orders through every service, a check of all totals, then scale to zero and one more order."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ORDERS = 600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
+    """Define the arguments."""
     parser.add_argument(
         "--orders", type=number_of_orders, default=ORDERS, metavar="N", help=f"how many orders (default {ORDERS})"
     )
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start afresh, replay, do the books, sleep, wake; 1 if anything is not as it must be."""
+    """Start a new cluster, replay, check the totals, scale to zero, wake; 1 if anything is not as expected."""
     home = State.from_environment().home / "demo"
     state = State(home)
     signal.signal(signal.SIGTERM, _stop)
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _stop(number: int, _: object) -> None:
-    sys.exit(128 + number)  # by way of what stops the cluster
+    sys.exit(128 + number)  # through the code that stops the cluster
 
 
 def _start(state: State) -> Running:
@@ -78,8 +78,8 @@ def _start(state: State) -> Running:
         take_down(state)
     shutil.rmtree(state.home, ignore_errors=True)
     os.environ["ZEROCART_HOME"] = str(state.home)
-    os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be somebody else's
-    os.environ["EDGE_TRUSTED_PROXIES"] = "127.0.0.1/32"  # everybody in the demo has an address of their own
+    os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be in use
+    os.environ["EDGE_TRUSTED_PROXIES"] = "127.0.0.1/32"  # each customer of the demo has an address
     start = time.monotonic()
     running = detach(Options.from_environment())
     say(f"the local cluster is up at {running.edge_url}, with nothing running in it ({time.monotonic() - start:.1f} s)")

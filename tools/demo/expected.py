@@ -1,8 +1,7 @@
-"""What a replay must come to, computed from the file and the script of faults alone: nothing of the importer is used.
+"""The expected totals of a replay, computed from the file and the faults alone, without the importer.
 
-The file, of the shape of UCI Online Retail, is read a second way, all at once, with its own names of the columns and
-its own rules of arithmetic, so that a mistake in the importer, in a
-service or in the read side shows as a difference.
+The file, in the columns of UCI Online Retail, is read at once by code of its own, so that a mistake in the importer, a
+service or the read side shows as a difference.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ GIVEN_BACK = {Fault.CARRIER_REFUSES}
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Totals by what they are called, and how much of each product is left."""
+    """Totals by name, and the units of each product that are left."""
 
     totals: Mapping[str, Amount]
     on_hand: Mapping[str, int]
@@ -53,9 +52,9 @@ class _Account:
 
 
 def expected_totals(file: Path, orders_max: int | None, *, faults: bool = True, people: bool = False) -> Expected:
-    """The totals after replaying the first `orders_max` orders and everything cancelled among them.
+    """The totals after a replay of the first `orders_max` orders and the cancellations among them.
 
-    With `people`, everybody who orders and is no guest has made an account first.
+    With `people`, every customer who is not a guest has an account.
     """
     account = _Account()
     by_customer: dict[str, list[str]] = {}

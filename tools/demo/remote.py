@@ -1,7 +1,7 @@
-"""`python -m tools.demo.remote`: the replay and its books on a system that runs elsewhere, as in compose.
+"""`python -m tools.demo.remote`: the replay and the check of its totals on another system, such as compose.
 
 Reads ZEROCART_EDGE_URL, ZEROCART_MAILS_URL (a Mailpit), ZEROCART_OWNER_DATABASE_URL and
-ZEROCART_READ_OWNER_DATABASE_URL. The books are about everything that was ever done there, so it must be new.
+ZEROCART_READ_OWNER_DATABASE_URL. The totals cover everything in the system, so it must be new.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ SETTLE_SECONDS_MAX = 30.0
 
 
 class NotNewError(Exception):
-    """Something was ordered there before, so that no totals can be told beforehand."""
+    """The system has orders already, so the expected totals are not known."""
 
 
 def main() -> None:
-    """Replay and do the books; exits with 1 if they do not balance or it could not be finished."""
-    parser = argparse.ArgumentParser(prog="demo", description="real orders through everything, then the books")
+    """Replay and check the totals; exits with 1 if they differ or the replay cannot end."""
+    parser = argparse.ArgumentParser(prog="demo", description="place real orders and check the totals")
     parser.add_argument("--orders", type=number_of_orders, default=ORDERS, metavar="N", help=f"default {ORDERS}")
     parser.add_argument(
         "--settle", type=float, default=SETTLE_SECONDS_MAX, metavar="SECONDS",
-        help=f"how long the books may take to balance afterwards (default {SETTLE_SECONDS_MAX:.0f})",
+        help=f"how long no total may change while they differ (default {SETTLE_SECONDS_MAX:.0f})",
     )  # fmt: skip
     options = parser.parse_args()
     environ = os.environ
@@ -80,7 +80,7 @@ async def _must_be_new(sources: Sources) -> None:
     connection = await asyncpg.connect(sources.owner_dsn)
     try:
         if await connection.fetchval("SELECT EXISTS (SELECT FROM log.events)"):
-            raise NotNewError("orders were placed there before; the books need a system that is new")
+            raise NotNewError("The system has events already: the check of totals needs a new system.")
     finally:
         await connection.close()
 

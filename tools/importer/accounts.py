@@ -1,7 +1,7 @@
-"""The people of a replay: each registers and activates the account with the mailed code; some log in.
+"""The accounts of a replay: each customer registers and activates the account with the mailed code; some log in.
 
-Each comes from a network address of their own, as people do; the edge believes that only where it is told to trust us
-(EDGE_TRUSTED_PROXIES), and else counts all of them as one client.
+Each customer has a network address in X-Forwarded-For. The edge believes it only from trusted proxies
+(EDGE_TRUSTED_PROXIES); otherwise it counts all customers as one client.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class Account:
 
     @property
     def token(self) -> str | None:
-        """Theirs, if they have logged in."""
+        """The access token, if the customer has logged in."""
         return self.grant.access_token if self.grant else None
 
 
 class Accounts:
-    """Accounts for customers, for whom the operator orders; the journal remembers who has one.
+    """Accounts of customers for whom the operator orders; the journal records who has one.
 
-    `secret` makes the passwords, `run` tells the keys of this replay from those of others.
+    Passwords are derived from `secret`; `run` is a part of the Idempotency-Keys.
     """
 
     def __init__(self, edge: Edge, mailbox: Mailbox, secret: str, run: str, journal: Journal | None = None) -> None:
@@ -61,7 +61,7 @@ class Accounts:
         self._looking = asyncio.Lock()
 
     async def enrol(self, customers: Iterable[Customer], done: Callable[[int], None]) -> None:
-        """Register and activate; EdgeError if a mail does not come."""
+        """Make the accounts of customers; EdgeError if a mail does not come."""
         waiting = iter(customers)
         count = 0
 
@@ -77,7 +77,7 @@ class Accounts:
                 workers.create_task(work())
 
     async def admit(self, customer: Customer) -> None:
-        """Make one account, unless the journal knows what came of it."""
+        """Make one account, unless the journal has it."""
         if self.journal.account(customer.id) is not None:
             return
         try:
@@ -93,7 +93,7 @@ class Accounts:
         return Account(known[0]) if known and known[0] else None
 
     async def register(self, customer: Customer) -> Account:
-        """Register and activate; RefusedError if the account may not be."""
+        """Register and activate; RefusedError if the registration is refused."""
         digest = hmac.digest(self._secret.encode(), customer.id.encode(), "sha256").hex()
         address = _address_of(customer.id)
         body = {"email": customer.email, "name": customer.name[:NAME_CHARS_MAX], "password": digest}
@@ -109,7 +109,7 @@ class Accounts:
                     f"There is no verification mail for {user_id}, and none came for {MAIL_SECONDS_MAX:.0f} s: "
                     "zerocart logs notifications"
                 )
-            async with self._looking:  # one looks for all
+            async with self._looking:  # one task reads the mails for all
                 if user_id not in self._codes:
                     self._codes = await self._mailbox.codes()
                     await asyncio.sleep(MAIL_POLL_SECONDS)
@@ -117,19 +117,19 @@ class Accounts:
 
 
 class CustomerLogins(Accounts):
-    """Customers who log in and order themselves; all of them are kept in memory, with their tokens."""
+    """Accounts of customers who log in and order themselves; all are kept in memory with their tokens."""
 
     def __init__(self, edge: Edge, mailbox: Mailbox, secret: str, run: str) -> None:
         super().__init__(edge, mailbox, secret, run)
         self._people: dict[str, Account] = {}
 
     async def admit(self, customer: Customer) -> None:
-        """Make one account and log in; RefusedError if it may not be."""
+        """Make one account and log in; RefusedError if that is refused."""
         self._people[customer.id] = person = await self.register(customer)
         await self._log_in(person)
 
     async def of(self, customer: str) -> Account | None:
-        """The person with this id, with a token that holds for a while; None for somebody without an account."""
+        """The account with a token that is valid for a while; None if the customer has none."""
         person = self._people.get(customer)
         if person is not None:
             await self._log_in(person)
@@ -147,6 +147,6 @@ class CustomerLogins(Accounts):
 
 
 def _address_of(customer: str) -> str:
-    """Of the range for measurements (RFC 2544): an address that a proxy may have must not be taken for a proxy's."""
+    """An address of the benchmark range (RFC 2544), which is never that of a trusted proxy."""
     first, second, third = hashlib.sha256(customer.encode()).digest()[:3]
     return f"198.{18 + first % 2}.{second}.{third}"

@@ -1,6 +1,6 @@
-"""Finished orders in bulk: each as it ended, many in a request, and nothing is done for them.
+"""Finished orders in bulk: many in a request, each recorded as it ended, without a charge, shipment or mail.
 
-How an order ended may stand at the end of a file (a credit note), so the file is read twice.
+A credit note at the end of a file may cancel its first order, so the file is read twice.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from tools.importer.stock import StockLevel, levels_of
 __all__ = ["BATCH_ORDERS_MAX", "BulkImport", "Credit", "CreditNotes", "credit_notes_of"]
 
 BATCH_ORDERS_MAX = 100
-"""As many as the orders service takes."""
+"""The limit of the orders service."""
 BATCH_CHARS_MAX = 800_000
-"""Of JSON in ASCII: a body may have 1 MB."""
+"""Characters of ASCII JSON: a body may have 1 MB."""
 BATCHES_MAX = 4
-"""Under way at a time; the next is sent when the read side shows one of them, so it is never far behind."""
+"""Requests at a time; the next is sent when the read side shows an earlier one, so it is never far behind."""
 STATUSES: Mapping[End, str] = {
     "confirmed": "confirmed", "cancelled": "cancelled", "dispatched": "shipped", "delivered": "delivered",
 }  # fmt: skip
@@ -44,7 +44,7 @@ class Credit(NamedTuple):
 
 
 class CreditNotes:
-    """How many orders there are, and which credit notes take which of them back: on disk, gone with the process."""
+    """The number of orders, and the credit note that cancels each cancelled one: on disk, deleted with the process."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)  # a file without a name, deleted by itself
@@ -56,18 +56,18 @@ class CreditNotes:
         self.orders = 0
 
     def add(self, cancellation: Cancellation) -> None:
-        """An order is taken back."""
+        """Record the credit note of an order."""
         row = (cancellation.cancels, cancellation.invoice, cancellation.line)
         self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?)", row)
 
     def credit_of(self, invoice: str) -> Credit | None:
-        """The credit note that takes an order back."""
+        """The credit note that cancels an order, if there is one."""
         row = self._database.execute("SELECT invoice, line FROM credit WHERE cancels = ?", (invoice,)).fetchone()
         return Credit(*row) if row else None
 
 
 def credit_notes_of(plan: OrderSource) -> CreditNotes:
-    """What a first reading of the file finds."""
+    """The credit notes of a file, by a first reading."""
     ends = CreditNotes()
     for step in plan.steps():
         if isinstance(step, Cancellation):
@@ -79,7 +79,7 @@ def credit_notes_of(plan: OrderSource) -> CreditNotes:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """An order to be brought, the credit note that took it back, and its JSON; `again` if another like it is there."""
+    """An order to import, its credit note and its JSON; `again` if an earlier version of it was imported."""
 
     step: Placement
     credit: Credit | None
@@ -90,14 +90,14 @@ class _Finished:
 
     @property
     def becomes(self) -> End:
-        """How it ended."""
+        """The final state."""
         return "cancelled" if self.credit else self.step.order.becomes
 
 
 class BulkImport:
-    """Brings the orders of a plan as those of `source`; what the journal knows is not brought again.
+    """Imports orders under the name `source`; what the journal has is not sent again.
 
-    In memory are the orders that are under way, and a number for each product.
+    In memory are the orders that are being sent, and one count for each product.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class BulkImport:
         self.tally = Tally()
 
     async def bring(self, ends: CreditNotes, done: Callable[[int], None]) -> None:
-        """Bring every order; `done` hears how many are here and shown."""
+        """Import every order; `done` gets the count of those that the read side shows."""
         start = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             for batch in self._batches(ends):
@@ -126,12 +126,12 @@ class BulkImport:
 
     @property
     def takes_off(self) -> bool:
-        """Whether what the orders took is no longer on the shelves of the file."""
+        """Whether the levels of the file are those before its orders."""
         stock = self._plan.mapping.stock
         return stock is not None and stock.means == "there"
 
     def shelves(self) -> Iterator[StockLevel]:
-        """What the file says is on the shelves when all of this is over; nothing if it does not say."""
+        """The stock levels after all orders; none if the file has no levels."""
         for product_id, level in sorted(levels_of(self._plan.file, self._plan.mapping).items()):
             yield StockLevel(product_id, self._names.get(product_id), self._left(product_id, level))
 
@@ -139,14 +139,14 @@ class BulkImport:
         if not self.takes_off:
             return level
         left, before = max(level - self._taken[product_id], 0), self.journal.shelf(product_id)
-        return left if before is None else min(left, before)  # what an earlier run of more orders took is gone, too
+        return left if before is None else min(left, before)  # an earlier run with more orders took units, too
 
     def _batches(self, ends: CreditNotes) -> Iterator[Sequence[_Finished]]:
         batch: list[_Finished] = []
         chars = 0
         for step in self._plan.steps(self.tally, self._report_to):
             if isinstance(step, Cancellation):
-                continue  # its order knows
+                continue  # counted with its order
             one = _finished(step, ends.credit_of(step.invoice))
             self._count(one)
             if (one := self._to_send(one)) is None:
@@ -167,7 +167,7 @@ class BulkImport:
             self._taken.update(order.wanted)
 
     def _to_send(self, one: _Finished) -> _Finished | None:
-        """What is new, or is another than it was when it was brought: the system says whether that matters."""
+        """The order if it is new, or changed since it was sent: the orders service decides whether that matters."""
         known = self.journal.step(one.step.invoice)
         if known is None:
             return one
@@ -178,7 +178,7 @@ class BulkImport:
             return None
         self.outcome.placed_before += 1
         if one.credit and ((before := self.journal.step(one.credit.invoice)) is None or before.refusal):
-            # it came into the file after its order had been brought
+            # the credit note was added after its order was imported
             self.journal.refused(one.credit.invoice, known.order_id)
             self._say_not_cancelled(one.credit, CancellationRefusal.SYSTEM, known.order_id)
             return None
@@ -194,7 +194,7 @@ class BulkImport:
         done(self.outcome.placed + self.outcome.placed_before)
 
     async def _send(self, batch: Sequence[_Finished]) -> tuple[str, str] | None:
-        """Where the last of them is in the log, and an order that is there; None if all of them are refused."""
+        """The position of the last order, and the id of an imported one; None if all are refused."""
         try:
             answers, position = await self._edge.bring(self._source, [one.body for one in batch])
         except RefusedError as error:
@@ -216,7 +216,7 @@ class BulkImport:
 
     def _brought(self, one: _Finished, order_id: str) -> None:
         if one.credit:
-            self.journal.credited(one.credit.invoice)  # before its order: else it would look as if it had come too late
+            self.journal.credited(one.credit.invoice)  # before its order, or it would count as added too late
         self.journal.brought(one.step.invoice, order_id, one.digest)
         if one.again:
             return
@@ -226,7 +226,7 @@ class BulkImport:
         self.outcome.delivered += one.becomes == "delivered"
 
     def _refuse(self, one: _Finished, why: str) -> None:
-        if one.again:  # it is there all the same, as it was
+        if one.again:  # the earlier version stays
             self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
             return
         self.journal.refused(one.step.invoice, why, one.digest)

@@ -39,35 +39,59 @@ __all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
 
 SOURCE_CHARS_MAX = 64
 SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,{SOURCE_CHARS_MAX - 1}}}")
-NOTHING_TAKEN = "no order was taken: the reasons are above; --report FILE says for each line what stands there"
+NOTHING_IMPORTED = "No order was imported: the reasons are above. --report FILE lists every line with its reason."
 JOURNALS = "replay"
 """Folder of the state folder."""
 KNOWN_SECONDS_MAX = 30.0
-"""How long the read side may take to know an order that was placed just before."""
+"""How long the read side may take to show an order that was placed just before."""
 KNOWN_POLL_SECONDS = 0.5
 INTERRUPTED = 130
 
 
 class CannotBeginError(Exception):
-    """What was asked for does not go together."""
+    """The options, the run and the system do not fit together; says what to change."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said."""
+    """Define the arguments."""
     add = parser.add_argument
-    add("file", nargs="?", type=Path, default=SLICE, help="CSV, CSV.gz or a folder (default: the slice we bring)")
+    add(
+        "file",
+        nargs="?",
+        type=Path,
+        default=SLICE,
+        help="a CSV file, a CSV.gz file or a folder (default: the sample file)",
+    )
     add("--mapping", default=DEFAULT, help=f"a TOML file, or {' or '.join(built_in())} (default {DEFAULT})")
     add("--orders", type=number_of_orders, metavar="N", help="only the first N orders")
-    add("--speed", type=speed, metavar="Nx", help="N times the data's own time (default: as fast as it goes)")
-    add("--edge", metavar="URL", help="another system, as ZEROCART_OPERATOR_ID and _SECRET (default: what runs here)")
-    add("--finished", action="store_true", help="in bulk, as they ended: nobody is charged, nothing is sent")
-    add("--accounts", action="store_true", help="make accounts; reads their mails here, or at ZEROCART_MAILS_URL")
-    add("--no-stock", action="store_true", help="do not put the goods on the shelves first")
-    add("--report", type=Path, metavar="FILE", help="what is not taken, with line and reason: .csv or .jsonl")
-    add("--dry-run", action="store_true", help="only read and report")
-    add("--json", action="store_true", help="the summary for programs")
-    add("--faults", action="store_true", help="with declined cards, refusing carriers and short products")
-    add("--run", dest="name", help="a new name places orders that were placed before anew (default: the file's name)")
+    add(
+        "--speed",
+        type=speed,
+        metavar="Nx",
+        help="replay N times as fast as the data's own times (default: as fast as possible)",
+    )
+    add(
+        "--edge",
+        metavar="URL",
+        help="another system, with ZEROCART_OPERATOR_ID and _SECRET (default: the local cluster)",
+    )
+    add("--finished", action="store_true", help="record orders that ended elsewhere: no charge, no shipment, no mail")
+    add("--accounts", action="store_true", help="make an account for each customer, activated with the mailed code")
+    add("--no-stock", action="store_true", help="do not set stock levels")
+    add(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write what is not imported, with line and reason, to a .csv or .jsonl file",
+    )
+    add("--dry-run", action="store_true", help="only read the file and report")
+    add("--json", action="store_true", help="print the summary as JSON")
+    add("--faults", action="store_true", help="add declined cards, refusing carriers and short products")
+    add(
+        "--run",
+        dest="name",
+        help="the name of this run; a new name imports the same orders again (default: the file's name)",
+    )
 
 
 def number_of_orders(text: str) -> int:
@@ -104,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found, indent=2))
     if found["lines"] and not found.get("placed", found["orders"]) and not found.get("placed_before"):
-        print(NOTHING_TAKEN, file=sys.stderr)
+        print(NOTHING_IMPORTED, file=sys.stderr)
         return 1
     return 0
 
@@ -113,7 +137,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     _must_go_together(options)
     plan = OrderSource(options.file, options.orders, load(options.mapping), faults=options.faults)
     if options.report and options.report.resolve() == plan.file.resolve():
-        raise CannotBeginError(f"--report {options.report}: that is the file with the orders")
+        raise CannotBeginError(f"--report {options.report} is the file with the orders: name another file.")
     name = _plain(options.name or plan.file.resolve().name)
     with reporting(options.report) as report:
         if options.dry_run:
@@ -131,12 +155,12 @@ def _must_go_together(options: argparse.Namespace) -> None:
     others = [f"--{each}" for each in ("accounts", "speed", "faults") if getattr(options, each)]
     if options.finished and others:
         raise CannotBeginError(
-            f"{', '.join(others)} does not go with --finished: such orders are not placed, but recorded as they ended"
+            f"{', '.join(others)} cannot be used with --finished: such orders are recorded, not placed."
         )
     if options.finished and options.name is not None and not SOURCE.fullmatch(options.name):
         raise CannotBeginError(
-            f"--run {options.name}: with --finished it is the name of the other system, at most {SOURCE_CHARS_MAX} "
-            "letters, digits, '.', '_' and '-', the first a letter or a digit"
+            f"--run {options.name}: with --finished this is the name of the other system, at most {SOURCE_CHARS_MAX} "
+            "letters, digits, '.', '_' and '-' that begin with a letter or a digit."
         )
 
 
@@ -164,10 +188,10 @@ async def _bring(
         await _must_be_the_same_system(edge, journal)
         ends = credit_notes_of(plan)
         bulk = BulkImport(edge, plan, _source(name), journal, report)
-        with progress("orders brought and shown", ends.orders) as bar:
+        with progress("orders imported and shown", ends.orders) as bar:
             await bulk.bring(ends, bar.set)
         shelves = list(bulk.shelves()) if stock else []
-        with progress("products on their shelves", len(shelves)) as bar:
+        with progress("stock levels set", len(shelves)) as bar:
             await seed(edge, shelves, name, bar.set, journal, lower=bulk.takes_off)
     show_tally(bulk.tally)
     show_brought(bulk.outcome, edge)
@@ -176,7 +200,7 @@ async def _bring(
 
 
 def _source(name: str) -> str:
-    """The name of a run as the orders service takes that of another system."""
+    """The name of a run as a source of imported orders."""
     return name.lstrip("_.-")[:SOURCE_CHARS_MAX] or "file"
 
 
@@ -185,13 +209,15 @@ def _plain(name: str) -> str:
 
 
 def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
-    """Whose orders they are, and where mails can be read if accounts are wanted."""
+    """The operator's credentials at the system, and the mailbox for activation codes if accounts are wanted."""
     if options.edge:
         if "ZEROCART_OPERATOR_SECRET" not in os.environ:
-            raise CannotBeginError(f"ZEROCART_OPERATOR_SECRET must say the operator's secret at {options.edge}")
+            raise CannotBeginError(f"Set ZEROCART_OPERATOR_SECRET to the operator's secret at {options.edge}.")
         url = os.environ.get("ZEROCART_MAILS_URL")
         if options.accounts and not url:
-            raise CannotBeginError("--accounts needs ZEROCART_MAILS_URL: an account is activated with what is mailed")
+            raise CannotBeginError(
+                "--accounts needs ZEROCART_MAILS_URL, a Mailpit: accounts are activated with mailed codes."
+            )
         return from_environment(options.edge.rstrip("/")), Mailpit(url) if options.accounts and url else None
     state = State.from_environment()
     running = running_cluster(state)
@@ -199,20 +225,20 @@ def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
 
 
 def _journal_file(options: argparse.Namespace, plan: OrderSource, name: str) -> Path:
-    """One for each system, mapping and name of a run; CannotBeginError if the run was begun in the other manner."""
+    """The journal of this system, mapping and run; CannotBeginError if it began in the other mode of --finished."""
     system = sha256(options.edge.encode()).hexdigest()[:8] if options.edge else "here"
     begun = f"{name}-{plan.mapping.name}-{system}"
     folder = State.from_environment().folder(JOURNALS)
     placed, finished = folder / f"{begun}.sqlite", folder / f"{begun}.finished.sqlite"
     file, other = (finished, placed) if options.finished else (placed, finished)
     if _has_begun(other):
-        what = "placed" if options.finished else "brought as finished"
-        raise CannotBeginError(f"the orders of {name} were {what} by an earlier run: say another --run")
+        how = "without" if options.finished else "with"
+        raise CannotBeginError(f"The run {name} began {how} --finished: go on like that, or name another --run.")
     return file
 
 
 def _has_begun(file: Path) -> bool:
-    """Whether a run left anything there: one whose file could not be read has not."""
+    """Whether a run recorded anything: a run whose file could not be read did not."""
     if not file.exists():
         return False
     with Journal(file) as journal:
@@ -250,13 +276,13 @@ async def _replay(
 
 
 async def _must_be_the_same_system(edge: Edge, journal: Journal) -> None:
-    """What the journal says was placed must be there, or nothing would be placed at a system that was begun anew."""
+    """Refuse a journal of another system: its orders would count as placed in one that does not have them."""
     order_id = journal.any_order()
     deadline = time.monotonic() + KNOWN_SECONDS_MAX
     while order_id is not None and await edge.state(order_id) is None:
         if time.monotonic() > deadline:
             raise CannotBeginError(
-                f"an earlier run placed {order_id}, which this system does not know: say another --run"
+                f"An earlier run placed {order_id}, which this system does not have: name another --run."
             )
         await asyncio.sleep(KNOWN_POLL_SECONDS)
 
@@ -264,15 +290,15 @@ async def _must_be_the_same_system(edge: Edge, journal: Journal) -> None:
 async def carry_out(
     replay: Replay, found: Scan, edge: Edge, name: str, accounts: Accounts | None = None, *, stock: bool = True
 ) -> None:
-    """Seed, enrol, place, cancel, send, and wait until everything is at rest; without accounts the operator orders."""
+    """Set stock, make accounts, place, cancel and ship, and wait until no order moves."""
     if stock:
-        with progress("products on their shelves", len(found.shelves)) as bar:
+        with progress("stock levels set", len(found.shelves)) as bar:
             await seed(edge, found.shelves, name, bar.set, replay.journal)
     if accounts is not None:
-        with progress("customers with an account", len(found.customers)) as bar:
+        with progress("accounts made", len(found.customers)) as bar:
             await accounts.enrol(found.customers, bar.set)
     async with asyncio.TaskGroup() as tasks:
         with progress("orders placed", found.orders) as bar:
             await replay.place(tasks, bar.set)
-        with progress("orders at rest", found.orders) as bar:
+        with progress("orders settled", found.orders) as bar:
             await replay.rest(bar.set)

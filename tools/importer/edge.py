@@ -1,4 +1,4 @@
-"""A client of the public edge that does not give up too soon: whatever is away is asked again, under the same key."""
+"""A client of the public edge that retries, with the same Idempotency-Key, while a service is unavailable."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ REQUEST_SECONDS_MAX = 60.0
 RETRY_FIRST_SECONDS = 0.2
 RETRY_SECONDS_MAX = 5.0
 PATIENCE_SECONDS = 120.0
-"""How long one request is tried again."""
+"""How long one request is retried."""
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 ABOUT_THE_CONTENT = frozenset({400, 409, 413, 422})
 
 
 class EdgeError(Exception):
-    """The edge answered what should not happen, or nothing for too long."""
+    """The edge gave an unexpected answer, or none for too long."""
 
 
 class RefusedError(EdgeError):
-    """What was asked for is refused for what it says."""
+    """A request is refused because of its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An order that was accepted."""
+    """An accepted order."""
 
     order_id: str
     position: str
@@ -52,13 +52,13 @@ class OrderState:
 
     @property
     def at_rest(self) -> bool:
-        """Whether nothing more happens by itself."""
+        """Whether the order has settled: nothing more happens by itself."""
         return self.status in ("confirmed", "cancelled", "failed", "shipped", "delivered")
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a login gave; `expires_in` is in seconds."""
+    """The tokens of a login; `expires_in` is in seconds."""
 
     access_token: str = field(repr=False)
     refresh_token: str = field(repr=False)
@@ -67,7 +67,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One request, to be made until it is answered."""
+    """One request, repeated until it is answered."""
 
     method: str
     path: str
@@ -75,7 +75,7 @@ class _Call:
     form: Mapping[str, str] | None = None
     key: str = ""
     token: str | None = None
-    """Of whom it is for: None is the operator, "" nobody."""
+    """None stands for the operator's token, "" for no token."""
     address: str = ""
 
 
@@ -97,7 +97,7 @@ class Edge:
         self.retries = 0
 
     async def __aenter__(self) -> Self:
-        """Ready to ask."""
+        """Open the connections."""
         import httpx
 
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=CONNECTIONS_MAX)
@@ -118,63 +118,63 @@ class Edge:
             await self._opened.aclose()
 
     async def set_stock(self, product_id: str, product_name: str | None, on_hand: int, key: str) -> None:
-        """Count one product."""
+        """Set the level of one product."""
         body = {**({"product_name": product_name} if product_name else {}), "on_hand": on_hand, "reason": "replay"}
         await self._ask(_Call("PUT", f"/stock/{quote(product_id, safe='')}", body, key=key), {200})
 
     async def adjust_stock(self, product_id: str, delta: int, key: str) -> None:
-        """Put more of a product on its shelf, or take some off; RefusedError if it is promised to somebody."""
+        """Raise or lower the level of a product; RefusedError if orders hold the units."""
         body = {"delta": delta, "reason": "replay"}
         await self._ask(_Call("POST", f"/stock/{quote(product_id, safe='')}/adjustments", body, key=key), {201})
 
     async def register(self, body: Mapping[str, object], key: str, address: str) -> str:
-        """Register somebody; their id."""
+        """Register a user; the id."""
         _, answer = await self._ask(_Call("POST", "/users", body, key=key, token="", address=address), {201})
         return str(answer["id"])
 
     async def activate(self, user_id: str, code: str, address: str) -> None:
-        """Activate an account, which may be active already."""
+        """Activate an account; one that is active stays so."""
         body = {"token": code}
         await self._ask(_Call("POST", f"/users/{user_id}/activate", body, token="", address=address), {200, 409})
 
     async def log_in(self, form: Mapping[str, str], address: str) -> Grant:
-        """Tokens for a password or a refresh token."""
+        """Get tokens for a password or a refresh token."""
         _, answer = await self._ask(_Call("POST", "/token", form=form, token="", address=address), {200})
         return Grant(str(answer["access_token"]), str(answer["refresh_token"]), float(answer["expires_in"]))
 
     async def place(self, body: Mapping[str, object], key: str, token: str | None = None) -> Placed:
-        """Place one order, with its customer's token or else as the operator; RefusedError if it may not be."""
+        """Place one order with its customer's token, or as the operator; RefusedError if it is refused."""
         _, answer = await self._ask(_Call("POST", "/orders", body, key=key, token=token), {202})
         return Placed(str(answer["order_id"]), str(answer.get("position", "")))
 
     async def bring(
         self, source: str, orders: Sequence[Mapping[str, object]]
     ) -> tuple[Sequence[Mapping[str, object]], str]:
-        """Take finished orders in: what became of each, and where they are in the log; RefusedError for all at once."""
+        """Import finished orders: an answer for each, and their position; RefusedError if all are refused."""
         _, answer = await self._ask(_Call("POST", "/orders/imports", {"source": source, "orders": orders}), {200})
         return answer["orders"], str(answer.get("position", ""))
 
     async def shown(self, order_id: str, position: str) -> None:
-        """Return when the read side shows an order that is at or before this place in the log."""
+        """Return when the read side shows an order of this position or an earlier one."""
         await self._ask(_Call("GET", f"/orders/{order_id}?position={position}"), {200})
 
     async def cancel(self, order_id: str, reason: str, key: str, token: str | None = None) -> bool:
-        """Cancel an order; False if it may not be cancelled (any more)."""
+        """Cancel an order; False if that is refused."""
         call = _Call("POST", f"/orders/{order_id}/cancel", {"reason": reason}, key=key, token=token)
         status, _ = await self._ask(call, {202, 409})
         return status == 202
 
     async def track(self, order_id: str, status: str, key: str) -> None:
-        """Say where the parcels are, as their carrier does."""
+        """Report the state of the parcels, as a carrier does."""
         await self._ask(_Call("POST", f"/shipments/{order_id}/tracking", {"status": status}, key=key), {202})
 
     async def state(self, order_id: str) -> OrderState | None:
-        """How an order stands; None while the read side does not know it."""
+        """The state of an order; None while the read side does not show it."""
         status, answer = await self._ask(_Call("GET", f"/orders/{order_id}"), {200, 404})
         return OrderState(str(answer["status"]), str(answer.get("reason") or "")) if status == 200 else None
 
     async def count(self, status: str, position: str) -> int:
-        """How many orders have this status, as of `position` or later."""
+        """The number of orders in this status, as of `position` or later."""
         path = f"/orders?status={status}&page_size=1&count=exact{f'&position={position}' if position else ''}"
         _, answer = await self._ask(_Call("GET", path), {200})
         return int(answer["total"])
@@ -191,13 +191,16 @@ class Edge:
             if status and status not in TRY_AGAIN:
                 raise EdgeError(f"{call.method} {call.path}: {status} {text}")
             if time.monotonic() + pause > deadline:
-                raise EdgeError(f"{call.method} {call.path}: away for {self._patience:.0f} s ({status or text})")
+                raise EdgeError(
+                    f"{call.method} {call.path}: the edge or a service behind it has not answered for "
+                    f"{self._patience:.0f} s ({status or text}). Run the same command again: it goes on where it was."
+                )
             self.retries += 1
             await asyncio.sleep(max(pause, wait))
             pause = min(pause * 2, RETRY_SECONDS_MAX)
 
     async def _once(self, call: _Call) -> tuple[int, str, float, Mapping[str, Any]]:
-        """Status (0 if there was no answer), text of a refusal, seconds to wait and the answer."""
+        """Status (0 without an answer), text of a refusal, seconds to wait, and the answer."""
         import httpx
 
         assert self._opened is not None

@@ -1,4 +1,4 @@
-"""What goes wrong in a replay, on purpose: by the number of the order (the first is 1) and by the product's code."""
+"""Faults that a replay provokes, chosen by the number of the order (the first is 1) and by the product code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Fault", "fault_of", "is_short"]
 
 
 class Fault(StrEnum):
-    """What happens to an order, and what it is made with so that the sandboxes do it."""
+    """A fault, and the card token or address mark that makes the sandboxes produce it."""
 
     NONE = "nothing"
     CARD_DECLINED = "the card is declined"
@@ -22,12 +22,12 @@ class Fault(StrEnum):
 
     @property
     def token(self) -> str:
-        """The card's token."""
+        """The token of the card."""
         return _TOKENS.get(self, "tok_approve")
 
     @property
     def address_mark(self) -> str:
-        """What the first line of the address ends with."""
+        """The end of the first address line."""
         return _ADDRESS_MARKS.get(self, "")
 
 
@@ -48,20 +48,20 @@ _EVERY: tuple[tuple[int, int, Fault], ...] = (
     (55, 23, Fault.CARRIER_FAILS_ONCE),
     (120, 41, Fault.NOT_SERVED),
 )
-"""In every so many orders, the one with this number; the first entry that fits counts."""
+"""One order in so many, with this remainder; the first matching entry applies."""
 
 SHORT_ONE_IN = 400
 SHORT_REMAINDER = 8
 
 
 def fault_of(number: int) -> Fault:
-    """What happens to the order with this number."""
+    """The fault of the order with this number."""
     return next((fault for every, offset, fault in _EVERY if number % every == offset), Fault.NONE)
 
 
 def is_short(product_id: str) -> bool:
-    """Whether there is one unit less of a product than the smallest order for it wants: every such order is refused.
+    """Whether the stock of a product is one unit less than its smallest order needs, so that every order is refused.
 
-    So the outcome does not depend on which of several racing orders comes first.
+    The outcome then does not depend on which of several concurrent orders comes first.
     """
     return zlib.crc32(product_id.encode()) % SHORT_ONE_IN == SHORT_REMAINDER

@@ -1,4 +1,4 @@
-"""Local times of a file as instants; those that the clocks skipped or gave twice are told."""
+"""Local times of a file as instants, with a note where clocks skipped or repeated the time."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ EXCEL_DAY_0 = datetime(1899, 12, 30)  # noqa: DTZ001 - the mapping says the zone
 
 
 class Clock:
-    """Reads the times of one mapping."""
+    """Parses times by one mapping."""
 
     def __init__(self, mapping: Mapping) -> None:
         self._zone = ZoneInfo(mapping.zone)
         self._format = mapping.time_format
-        self.read = lru_cache(maxsize=1024)(self._read)  # the lines of an order have one time
+        self.read = lru_cache(maxsize=1024)(self._read)  # the lines of an order share one time
 
     def _read(self, text: str) -> tuple[datetime, Note | None]:
-        """The instant in UTC, and what is odd about it; ValueError if it is no time."""
+        """The instant in UTC, and a note if it is ambiguous; ValueError if the text is not a time."""
         said = self._parse(text.strip())
         if said.tzinfo is not None:
             return said.astimezone(UTC), None
@@ -44,7 +44,7 @@ class Clock:
         return datetime.strptime(text, self._format)  # noqa: DTZ007 - the mapping says the zone
 
     def sortable(self, text: str | None) -> str:
-        """Sorts as the instant does; what is no time comes first."""
+        """A text that sorts as the instant does; a text that is not a time comes first."""
         try:
             return self.read(text or "")[0].isoformat()
         except (ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Files joined by keys: loaded into a database on disk and read in the order of time, so that any size fits."""
+"""Joins files by keys: in a database on disk, read in the order of time, so that any size fits."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ __all__ = ["read_joined"]
 
 
 class Refuse(Protocol):
-    """Hears of a row that cannot be used."""
+    """Reports a row that cannot be used."""
 
     def __call__(self, row: Row, reason: Reason, invoice: str = "", what: str = "line") -> None:
-        """Of which invoice it is, if that is known, and what it is."""
+        """Report the row, with its invoice if that is known."""
         ...
 
 
 LINE = "line\n"
-"""The column of a row's own line; no header of a CSV file that we take has such a name."""
+"""The column of a row's line number; a header cannot have this name."""
 
 
 @contextmanager
 def read_joined(folder: Path, mapping: Mapping, files: Files, refuse: Refuse) -> Generator[Iterator[Row]]:
-    """The lines with all columns of their files, by time and then order; columns can be told apart as `file.column`.
+    """The lines with the columns of all files, by time and then order; a column is also known as `file.column`.
 
-    `refuse` hears of rows of the other files that cannot be used.
+    `refuse` gets the rows of joined files that cannot be used.
     """
     if not folder.is_dir():
-        raise BadFileError(f"{folder} is no folder, and the mapping {mapping.name} joins several files")
+        raise BadFileError(f"{folder} is not a folder, and the mapping {mapping.name} joins several files.")
     database = sqlite3.connect("")  # a file without a name, deleted by itself
     database.execute("PRAGMA journal_mode = OFF")
     try:
@@ -53,7 +53,7 @@ class _Joined:
         self._files = files
         self._database = database
         self._refuse = refuse
-        self._columns: dict[str, str] = {}  # by every name that it can be called, what it is in SQL
+        self._columns: dict[str, str] = {}  # SQL expressions by name
 
     def rows(self) -> Iterator[Row]:
         lines = self._files.lines
@@ -61,7 +61,7 @@ class _Joined:
         for number, join in enumerate(self._files.join, 1):
             self._load(number, join.file, join)
         must_have(self._folder.name, sorted(self._columns), self._mapping.columns)
-        self._tell_lineless()
+        self._report_lineless()
         return self._read()
 
     def _load(self, number: int, name: str, join: Join | None) -> None:
@@ -70,11 +70,11 @@ class _Joined:
             must_have(name, header, {key: column for key, column in asked.items() if column in header})
             if join is not None:
                 must_have(name, header, {f"files.join.{number - 1}.key": join.key})
-                must_have("what is joined before", sorted(self._columns), {f"files.join.{number - 1}.key": join.key})
+                must_have("the files before it", sorted(self._columns), {f"files.join.{number - 1}.key": join.key})
             for at, column in enumerate(header):
-                said = f"t{number}.c{at}"
-                self._columns.setdefault(column, said)
-                self._columns[f"{_stem(name)}.{column}"] = said
+                expression = f"t{number}.c{at}"
+                self._columns.setdefault(column, expression)
+                self._columns[f"{_stem(name)}.{column}"] = expression
             self._fill(number, header, rows, join)
 
     def _fill(self, number: int, header: list[str], rows: Iterator[Row], join: Join | None) -> None:
@@ -83,7 +83,7 @@ class _Joined:
         if join is not None:
             self._database.execute(f"CREATE UNIQUE INDEX k{number} ON t{number} (c{header.index(join.key)})")
         marks = ", ".join("?" * (len(names) + 2))
-        insert = f"INSERT OR IGNORE INTO t{number} VALUES ({marks})"  # noqa: S608 - names of our own making
+        insert = f"INSERT OR IGNORE INTO t{number} VALUES ({marks})"  # noqa: S608 - the names are ours
         for row in rows:
             refusal = row.refusal
             fields = [_storable(row.values.get(column, "")) for column in header]
@@ -93,8 +93,8 @@ class _Joined:
             if refusal is not None:
                 self._refuse(row, refusal)
 
-    def _tell_lineless(self) -> None:
-        """Orders of a file of orders of which no line names them: nobody else would miss them."""
+    def _report_lineless(self) -> None:
+        """Report orders of a joined file that no line belongs to."""
         order = self._mapping.lines.order
         for number, join in enumerate(self._files.join, 1):
             if join.key == order.removeprefix(f"{_stem(self._files.lines)}."):
@@ -112,7 +112,7 @@ class _Joined:
         needed = [f"t{n}.line" for n, join in enumerate(self._files.join, 1) if not join.optional]
         unjoined = " OR ".join(f"{line} IS NULL" for line in needed) or "0"
         order = self._columns[self._mapping.lines.order]
-        query = (  # of names of our own making
+        query = (  # the names are ours
             f"SELECT t0.line, t0.refusal, {unjoined}, {chosen} FROM {self._tables()} "  # noqa: S608
             f"ORDER BY instant({self._columns[self._mapping.lines.at]}), {order}, t0.line"
         )
@@ -137,5 +137,5 @@ def _stem(name: str) -> str:
 
 
 def _storable(text: str) -> str:
-    """Without lone surrogates, which SQLite does not take; such a row is refused anyway."""
+    """The text without lone surrogates, which SQLite rejects; such a row is refused anyway."""
     return text.encode("utf-8", "replace").decode("utf-8")

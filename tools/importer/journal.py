@@ -1,4 +1,4 @@
-"""How far a replay is: every answer of the system, written down before anything that builds on it is done."""
+"""The journal of a replay: every answer of the system is recorded before the next step that depends on it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA = """
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What became of an invoice: an order, a refusal or neither, and whether nothing is left to do about it."""
+    """The outcome of an invoice: an order, a refusal or neither; `ended` if nothing is left to do."""
 
     order_id: str
     refusal: str
@@ -33,18 +33,20 @@ class Done:
 
 
 class Journal:
-    """A file that survives its process, or, without a path, what is forgotten with it."""
+    """A file that outlives its process; without a path it is deleted with the process."""
 
     def __init__(self, file: Path | None = None) -> None:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(file or "", isolation_level=None)
         self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is asked for again by its key
+        self._database.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # entries lost in a power cut are repeated with the same Idempotency-Key
         self._database.executescript(SCHEMA)
 
     def __enter__(self) -> Self:
-        """As it is."""
+        """The journal itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -52,68 +54,68 @@ class Journal:
         self._database.close()
 
     def step(self, invoice: str) -> Done | None:
-        """What became of an invoice, if anything did."""
+        """The outcome of an invoice, if there is one."""
         query = "SELECT order_id, refusal, ended FROM step WHERE invoice = ?"
         row = self._database.execute(query, (invoice,)).fetchone()
         return Done(row[0], row[1], bool(row[2])) if row else None
 
     def placed(self, invoice: str, order_id: str, *, ended: bool) -> None:
-        """An order was accepted."""
+        """Record an accepted order."""
         self._write("INSERT OR REPLACE INTO step VALUES (?, ?, '', ?)", invoice, order_id, ended)
 
     def said(self, invoice: str) -> str:
-        """The digest of an order as it was when it was brought; empty if that was not written down."""
+        """The digest of an order when it was sent; empty if none was recorded."""
         row = self._database.execute("SELECT digest FROM said WHERE invoice = ?", (invoice,)).fetchone()
         return row[0] if row else ""
 
     def brought(self, invoice: str, order_id: str, digest: str) -> None:
-        """A finished order is there, as this digest has it."""
+        """Record an imported order and its digest."""
         self._write("INSERT OR REPLACE INTO said VALUES (?, ?)", invoice, digest)
         self.placed(invoice, order_id, ended=True)
 
     def refused(self, invoice: str, refusal: str, digest: str = "") -> None:
-        """An order, as this digest has it, or a cancellation was not."""
+        """Record a refused order or cancellation."""
         self._write("INSERT OR REPLACE INTO said VALUES (?, ?)", invoice, digest)
         self._write("INSERT OR REPLACE INTO step VALUES (?, '', ?, 1)", invoice, refusal)
 
     def credited(self, invoice: str) -> None:
-        """The order of a credit note was cancelled."""
+        """Record that the order of a credit note is cancelled."""
         self._write("INSERT OR REPLACE INTO step VALUES (?, '', '', 1)", invoice)
 
     def ended(self, invoice: str) -> None:
-        """An order was taken as far as it goes."""
+        """Record that nothing is left to do for an order."""
         self._write("UPDATE step SET ended = 1 WHERE invoice = ?", invoice)
 
     def shelf(self, product_id: str) -> int | None:
-        """The units that were put on a shelf, if any were."""
+        """The level that was set for a product, if one was."""
         row = self._database.execute("SELECT units FROM shelf WHERE product_id = ?", (product_id,)).fetchone()
         return row[0] if row else None
 
     def shelved(self, product_id: str, units: int) -> None:
-        """So many were put on a shelf in all."""
+        """Record the level that was set for a product."""
         self._write("INSERT OR REPLACE INTO shelf VALUES (?, ?)", product_id, units)
 
     def account(self, customer: str) -> tuple[str, str] | None:
-        """The user that a customer became, or else why not."""
+        """The user id of a customer, and the reason if the registration was refused."""
         query = "SELECT user_id, refusal FROM account WHERE customer = ?"
         return self._database.execute(query, (customer,)).fetchone()
 
     def enrolled(self, customer: str, user_id: str, refusal: str = "") -> None:
-        """A customer has an account, or cannot have one."""
+        """Record the account of a customer, or why there is none."""
         self._write("INSERT OR REPLACE INTO account VALUES (?, ?, ?)", customer, user_id, refusal)
 
     def order_ids(self) -> Iterator[str]:
-        """Of everything that was placed."""
+        """The ids of all placed orders."""
         for (order_id,) in self._database.execute("SELECT order_id FROM step WHERE order_id <> ''"):
             yield order_id
 
     def any_order(self) -> str | None:
-        """One order that was placed, if any was."""
+        """The id of one placed order, if there is one."""
         row = self._database.execute("SELECT order_id FROM step WHERE order_id <> '' LIMIT 1").fetchone()
         return row[0] if row else None
 
     def has_steps(self) -> bool:
-        """Whether anything became of any invoice."""
+        """Whether the journal has an entry."""
         return self._database.execute("SELECT 1 FROM step LIMIT 1").fetchone() is not None
 
     def _write(self, statement: str, *values: object) -> None:

@@ -1,4 +1,4 @@
-"""The caught mails, wherever they are, by their Message-IDs: a repeat has the id of the first and counts once."""
+"""The mails that a system sent, by Message-ID: a repeated mail has the id of the first and counts once."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ REQUEST_SECONDS_MAX = 30.0
 
 
 class Mailbox(Protocol):
-    """Where mails ended up."""
+    """A place where mails can be read."""
 
     async def message_ids(self) -> Set[str]:
-        """Of every mail that is there, without the angle brackets."""
+        """The Message-IDs of all mails, without angle brackets."""
         ...
 
     async def codes(self) -> Mapping[str, str]:
-        """By user, the code that the last verification mail brought."""
+        """The code of the last verification mail, by user id."""
         ...
 
 
@@ -42,17 +42,17 @@ class MailFolder:
         self._codes: dict[str, str] = {}
 
     async def message_ids(self) -> Set[str]:
-        """Read from the files."""
+        """Read the headers of all files."""
         parser = BytesHeaderParser()
         headers = (parser.parsebytes(file.read_bytes(), headersonly=True) for file in self._folder.glob("*.eml"))
         return {str(header["Message-ID"]).strip().strip("<>") for header in headers}
 
     async def codes(self) -> Mapping[str, str]:
-        """Read from the files that are new."""
+        """Read the new files."""
         for file in set(self._folder.glob("*.eml")) - self._looked_at:
             data = file.read_bytes()
             if not data:
-                continue  # it is being written
+                continue  # still being written
             mail = message_from_bytes(data, policy=default)
             text = mail.get_body(("plain",))
             self._codes |= _code(str(mail["Message-ID"]), text.get_content() if text else "")
@@ -69,12 +69,12 @@ class Mailpit:
         self._codes: dict[str, str] = {}
 
     async def message_ids(self) -> Set[str]:
-        """Asked for page by page."""
+        """Fetch page by page."""
 
         return {str(mail["MessageID"]).strip("<>") async for mail in self._mails()}
 
     async def codes(self) -> Mapping[str, str]:
-        """Asked for mail by mail, of those that are new."""
+        """Fetch the new mails."""
         new = [mail async for mail in self._mails() if mail["ID"] not in self._looked_at]
         async with self._client() as client:
             for mail in new:

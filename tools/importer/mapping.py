@@ -1,4 +1,4 @@
-"""What the columns of files of sales mean: a TOML file, one of ours by its name or anybody's by its path."""
+"""Mappings: TOML files that say what the columns of a file of sales mean, found by name (ours) or by path."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ISO = "iso"
 EXCEL = "excel"
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 MADE = frozenset({"customer", "order"})
-"""What a template can name besides columns and the groups of `address.parts`."""
+"""Names that a template can use besides columns and the groups of `address.parts`."""
 
 End = Literal["confirmed", "cancelled", "dispatched", "delivered"]
-"""How far an order is taken."""
+"""The state that an order is to reach."""
 
 
 class BadMappingError(Exception):
-    """The mapping cannot be used; says which key is wrong."""
+    """The mapping cannot be used; names the key and what it must be."""
 
 
 class Part(BaseModel):
-    """A table of the file: no key that nobody reads, nothing of another type than it must be."""
+    """A table of the file; an unknown key and a value of another type are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
@@ -39,7 +39,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"no time zone is called {name!r} here (such as Europe/London)") from error
+        raise ValueError(f"there is no time zone {name!r}; write one such as Europe/London") from error
     return name
 
 
@@ -47,13 +47,13 @@ def _codec(name: str) -> str:
     try:
         "".encode(name)
     except LookupError as error:
-        raise ValueError(f"no encoding is called {name!r}") from error
+        raise ValueError(f"there is no encoding {name!r}") from error
     return name
 
 
 def _time_format(text: str) -> str:
-    if "%Z" in text:  # strptime takes a name such as UTC and then forgets it
-        raise ValueError("%Z reads no zone: write its name as it stands in the times, and say it as `zone`")
+    if "%Z" in text:  # strptime accepts a name such as UTC and ignores it
+        raise ValueError("%Z does not read a zone: write the name literally, and set `zone` to it")
     return text
 
 
@@ -63,58 +63,58 @@ Zone = Annotated[str, AfterValidator(_zone)]
 Codec = Annotated[str, AfterValidator(_codec)]
 CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 Templates = tuple[str, ...]
-"""Texts with {column} in them: the first whose columns are all filled is taken."""
+"""Texts with {column} in them: the first whose columns are all filled is used."""
 
 
 class Lines(Part):
-    """The columns of a sold product."""
+    """The columns of an order line."""
 
     order: Column
     product: Column
     quantity: Column
     unit_price: Column | None = None
     line_total: Column | None = None
-    """Of all units together, where the file has no price of one; what was taken off is off it already."""
+    """The price of all units, after discount, where the file has no unit price."""
     discount: Column | None = None
     discount_is: Literal["share", "amount"] = "amount"
-    """What the discount is: a share of the price (0.15), or what is taken off the line in all."""
+    """Whether the discount is a share of the price (0.15) or an amount off the whole line."""
     currency: Column | None = None
-    """Where it is empty, the mapping's own."""
+    """Where the column is empty, the mapping's currency applies."""
     at: Column
     product_name: Column | None = None
     goods: re.Pattern[str] | None = None
-    """Matches a product's code as a whole if it is goods; everything is, without it."""
+    """Matches the whole code of a product that is goods; without it every product is."""
     adjustment_prefix: str = ""
-    """Of invoices that are neither orders nor credit notes."""
+    """The prefix of invoices that are neither orders nor credit notes."""
 
     @model_validator(mode="after")
     def _one_price(self) -> Self:
         if (self.unit_price is None) == (self.line_total is None):
-            raise ValueError("one of unit_price and line_total must be said, and not both")
+            raise ValueError("set either unit_price or line_total")
         if self.discount and self.line_total:
-            raise ValueError("a discount is taken off a unit_price; a line_total is what is left")
+            raise ValueError("a discount belongs to a unit_price; a line_total is after discount already")
         return self
 
 
 class Customers(Part):
-    """Who orders; without an id somebody is a guest."""
+    """The customer of an order; without an id it is a guest."""
 
     id: Column | None = None
     id_suffix: str = ""
-    """Cut off the id, as the .0 of a number that went through a spreadsheet."""
+    """Removed from the end of an id, such as the .0 that spreadsheets add to numbers."""
     name: Templates = ()
     email: Templates = ()
 
 
 class Parts(Part):
-    """What is taken out of one column by the named groups of a pattern that matches it as a whole."""
+    """Parts of one column: the named groups of a pattern that matches the whole field."""
 
     column: Column
     pattern: re.Pattern[str]
 
 
 class Address(Part):
-    """Where the goods go."""
+    """The shipping address."""
 
     line1: Templates
     city: Templates
@@ -122,49 +122,49 @@ class Address(Part):
     postal_code: Templates = ()
     country: Column | None = None
     countries: Table[str, CountryCode] = {}
-    """ISO 3166-1 alpha-2 codes of what the column says; two capital letters stand for themselves."""
+    """ISO 3166-1 alpha-2 codes by the words of the column; two capital letters stand for themselves."""
     default_country: CountryCode | None = None
-    """Where the column is empty, or there is none."""
+    """Used where the column is empty, or there is none."""
     parts: Parts | None = None
 
     @model_validator(mode="after")
     def _some_country(self) -> Self:
         if self.country is None and self.default_country is None:
-            raise ValueError("country (a column) or default_country must be said")
+            raise ValueError("set country (a column) or default_country")
         return self
 
 
 class Cancellations(Part):
-    """Invoices that are credit notes: their number begins so, and their quantities are negative."""
+    """Credit notes: invoices whose number begins with `prefix` and whose quantities are negative."""
 
     prefix: Annotated[str, Field(min_length=1)]
 
 
 class Becomes(Part):
-    """How far an order is taken, by what a column says; what the column says and this does not is reported."""
+    """The state that an order is to reach, by the words of a column; an unknown word is reported."""
 
     column: Column
     becomes: Table[str, End]
 
 
 class Join(Part):
-    """A file that has more columns for a line, found by the value of one that both have."""
+    """A file with more columns for a line, found by the value of a column that both have."""
 
     file: str
     key: Column
     optional: bool = False
-    """Whether a line without it is a line all the same."""
+    """Whether a line without a row there is imported."""
 
 
 class Files(Part):
-    """The files of a folder that are joined."""
+    """The file of lines in a folder, and the files joined to it."""
 
     lines: str
     join: tuple[Join, ...] = ()
 
 
 class Stock(Part):
-    """Levels of a file of the folder: what was `there` before the orders, or what is `left` after them."""
+    """A file of stock levels: those before the orders (`there`) or after them (`left`)."""
 
     file: str
     product: Column
@@ -173,18 +173,18 @@ class Stock(Part):
 
 
 class Mapping(Part):
-    """What a file, or a folder of files, of sold products looks like."""
+    """The meaning of a file, or of a folder of files, of sales."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,40}$")]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     zone: Zone
     time_format: TimeFormat
-    """As strptime takes it, `iso` for ISO 8601 with any number of decimals, `excel` for a spreadsheet's day numbers."""
+    """A format of strptime, `iso` for ISO 8601 with any number of decimals, `excel` for spreadsheets' day numbers."""
     decimal_mark: Literal[".", ","] = "."
     encoding: Codec = "utf-8"
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
     empty: tuple[str, ...] = ()
-    """Texts that stand for an empty field, as NULL in what databases write."""
+    """Texts that stand for an empty field, such as the NULL of databases."""
     lines: Lines
     customers: Customers = Customers()
     address: Address
@@ -196,7 +196,7 @@ class Mapping(Part):
 
     @property
     def columns(self) -> Table[str, str]:
-        """Every column that a line must have, by the key that asks for it."""
+        """Every column that a line must have, by its key in the mapping."""
         lines = (
             "order",
             "product",
@@ -208,7 +208,7 @@ class Mapping(Part):
             "at",
             "product_name",
         )
-        asked: dict[str, str | None] = {
+        columns: dict[str, str | None] = {
             **{f"lines.{key}": getattr(self.lines, key) for key in lines},
             "address.country": self.address.country,
             "customers.id": self.customers.id,
@@ -216,7 +216,7 @@ class Mapping(Part):
             "states.column": self.states and self.states.column,
             "shipments.column": self.shipments and self.shipments.column,
         }
-        return {**{key: column for key, column in asked.items() if column}, **self._in_templates()}
+        return {**{key: column for key, column in columns.items() if column}, **self._in_templates()}
 
     def _in_templates(self) -> dict[str, str]:
         known = MADE | set(self.address.parts.pattern.groupindex if self.address.parts else ())
@@ -236,17 +236,17 @@ class Mapping(Part):
 
 
 def placeholders(template: str) -> list[str]:
-    """What a template names."""
+    """The names in a template."""
     return PLACEHOLDER.findall(template)
 
 
 def built_in() -> list[str]:
-    """The names of the mappings that we bring."""
+    """The names of our own mappings."""
     return sorted(file.stem for file in MAPPINGS.glob("*.toml"))
 
 
 def load(name: str = DEFAULT) -> Mapping:
-    """A mapping by its name or path; BadMappingError says what is wrong with it, and where."""
+    """A mapping by name or path; BadMappingError names the wrong key."""
     file = MAPPINGS / f"{name}.toml" if name in built_in() else Path(name)
     try:
         content: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -254,7 +254,7 @@ def load(name: str = DEFAULT) -> Mapping:
         ours = ", ".join(built_in())
         raise BadMappingError(f"mapping {name}: {error.strerror or error}; ours are {ours}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadMappingError(f"mapping {name} is no TOML: {error}") from error
+        raise BadMappingError(f"mapping {name} is not TOML: {error}") from error
     try:
         return Mapping.model_validate(content)
     except ValidationError as error:
@@ -266,4 +266,4 @@ def _faults(error: ValidationError) -> list[str]:
 
 
 def _said(message: str) -> str:
-    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "nobody reads this key")
+    return message.removeprefix("Value error, ").replace("Extra inputs are not permitted", "there is no such key")

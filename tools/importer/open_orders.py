@@ -1,4 +1,4 @@
-"""What is still open of the orders that credit notes may take back: kept on disk, so that any number of them fits."""
+"""The units of each order that no credit note has credited yet, kept on disk so that any number of orders fits."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SCHEMA = """
 
 
 class Credit(IntEnum):
-    """How much of an order a credit note is, the likeliest first."""
+    """How much of an order a credit note credits, the likeliest first."""
 
     WHOLE = 0
     REST = 1
-    """All that earlier ones have left of it."""
+    """All units that earlier credit notes left."""
     PART = 2
 
 
@@ -44,7 +44,7 @@ class _Sale:
 
 
 class Sales:
-    """The open orders of each customer, and the numbers of all complete invoices; gone with the process."""
+    """The open orders of each customer, and the numbers of all complete invoices; deleted with the process."""
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)  # a file without a name, deleted by itself
@@ -53,7 +53,7 @@ class Sales:
         self._database.execute("BEGIN")
 
     def close(self, invoice: str) -> None:
-        """Remember that an invoice is complete."""
+        """Record that an invoice is complete."""
         self._database.execute("INSERT OR IGNORE INTO closed VALUES (?)", (invoice,))
 
     def closed(self, invoice: str) -> bool:
@@ -61,15 +61,15 @@ class Sales:
         return self._database.execute("SELECT 1 FROM closed WHERE invoice = ?", (invoice,)).fetchone() is not None
 
     def add(self, customer: str, invoice: str, wanted: Mapping[str, int]) -> None:
-        """An order that may be taken back."""
+        """Record an order that a credit note may cancel."""
         row = (customer, invoice, json.dumps(dict(wanted)))
         self._database.execute("INSERT INTO sale (customer, invoice, units, touched) VALUES (?, ?, ?, 0)", row)
 
     def credit(self, customer: str, credited: Mapping[str, int]) -> tuple[str, Credit] | None:
-        """The one order that these units are of, which has them no longer; None if no open order has them all.
+        """Credit these units to one order; None if no open order has all of them.
 
-        An untouched order of exactly these units goes before the rest of another: which order that rest is of was
-        concluded from parts, and this is what an invoice says. Of equals it is the newest.
+        An order of exactly these units, none credited before, is preferred to the rest of a partly credited one, whose
+        earlier parts were attributed by guess. Among equals the newest order is chosen.
         """
         having = [sale for sale in self._newest_first(customer) if sale.has(credited)]
         if not having:
@@ -79,7 +79,7 @@ class Sales:
         return sale.invoice, sale.credit(credited)
 
     def have(self, customer: str, credited: Mapping[str, int]) -> bool:
-        """Whether all open orders together have these units."""
+        """Whether all open orders of a customer together have these units."""
         together: Counter[str] = Counter()
         for sale in self._newest_first(customer):
             together.update(sale.open)

@@ -1,4 +1,4 @@
-"""From lines of a file to orders and cancellations, streamed; what is not taken is told with its reason."""
+"""Groups the lines of a file into orders and cancellations, as a stream; reports what is not imported."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from tools.importer.rows import Row
 __all__ = ["OrderReader"]
 
 OPEN_FOR = timedelta(minutes=5)
-"""An invoice is complete when the file is so far past its last line; real ones span two minutes at most."""
+"""An invoice is complete when the file is this far past its last line; real ones span two minutes at most."""
 INVOICES_OPEN_MAX = 10_000
 ROWS_MAX = 10_000
-"""Rows of one invoice, taken or not, that are kept until it is complete."""
+"""Rows of one invoice that are kept until it is complete."""
 
 
 @dataclass(slots=True)
 class _Invoice:
     number: str
     at: datetime
-    """Of its first line in the file."""
+    """The time of its first line in the file."""
     first_at: datetime
     last_at: datetime
     odd: Note | None
@@ -51,9 +51,9 @@ class _Invoice:
 
 
 class OrderReader:
-    """Reads the lines of one file; `tally` is complete when `read` has ended, and `report` hears what is refused.
+    """Reads the lines of one file; `tally` is complete when `read` has ended, `report` gets what is not imported.
 
-    In memory are the invoices that are not complete; what credit notes are compared with is on disk.
+    In memory are the incomplete invoices; the orders that credit notes may cancel are on disk.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class OrderReader:
         self._cancels = mapping.cancellations.prefix if mapping.cancellations else None
 
     def read(self, rows: Iterable[Row]) -> Iterator[Order | Cancellation]:
-        """Orders and cancellations in the order in which their first lines come."""
+        """Orders and cancellations in the order of their first lines."""
         for invoice in self._invoices(rows):
             if self._cancels is not None and invoice.number.startswith(self._cancels):
                 found = self._cancellation(invoice)
@@ -82,7 +82,7 @@ class OrderReader:
                 yield found
 
     def refuse(self, row: Row, reason: Reason, invoice: str = "", what: str = "line", detail: str = "") -> None:
-        """Count something that is not taken, and tell of it."""
+        """Count and report something that is not imported."""
         self.tally.refused[what, reason] += 1
         if self._report is not None:
             self._report(ReportRow(row.file, row.line, what, invoice, reason, detail))

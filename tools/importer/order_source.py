@@ -1,4 +1,4 @@
-"""What a replay does, step by step, read from the file each time so that any length fits; and what it needs before."""
+"""The orders and cancellations of a file, read each time so that any length fits, and the stock that they need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Report = Callable[[ReportRow], None]
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The order with this number, and what is to happen to it."""
+    """One order to place, its number in the run, and the fault to provoke."""
 
     number: int
     order: Order
@@ -34,23 +34,23 @@ class Placement:
 
     @property
     def invoice(self) -> str:
-        """Of the order."""
+        """The number of the invoice."""
         return self.order.invoice
 
     @property
     def line(self) -> int:
-        """Of the order."""
+        """The first line in the file."""
         return self.order.line
 
     @property
     def at(self) -> datetime:
-        """Of the order."""
+        """The time of the order."""
         return self.order.at
 
 
 @dataclass(frozen=True, slots=True)
 class OrderSource:
-    """A replay of the first `orders_max` orders of a file (all if None), and the cancellations among them."""
+    """The first `orders_max` orders of a file (all if None), and the cancellations among them."""
 
     file: Path
     orders_max: int | None = None
@@ -59,11 +59,11 @@ class OrderSource:
 
     @property
     def lines_file(self) -> str:
-        """The name of the file that has the lines."""
+        """The name of the file with the order lines."""
         return self.mapping.files.lines if self.mapping.files else self.file.name
 
     def steps(self, tally: Tally | None = None, report: Report | None = None) -> Iterator[Placement | Cancellation]:
-        """Orders and cancellations in time order; `tally` is filled, and `report` told, as the file is read."""
+        """Orders and cancellations in time order; `tally` and `report` are filled while the file is read."""
         importer = OrderReader(self.mapping, tally, report)
         number = 0
         with self._rows(importer) as rows:
@@ -72,7 +72,7 @@ class OrderSource:
                     yield found
                     continue
                 if number == self.orders_max:
-                    importer.tally.orders -= 1  # read, but not part of this replay
+                    importer.tally.orders -= 1  # read, but beyond `orders_max`
                     importer.tally.lines_taken -= len(found.lines)
                     return
                 number += 1
@@ -85,7 +85,7 @@ class OrderSource:
                 yield rows
             return
         if self.file.is_dir():
-            raise BadFileError(f"{self.file} is a folder, and the mapping {self.mapping.name} is of one file")
+            raise BadFileError(f"{self.file} is a folder, and the mapping {self.mapping.name} is for one file.")
         with read_file(self.file, self.mapping) as (header, rows):
             must_have(self.file.name, header, self.mapping.columns)
             yield rows
@@ -93,7 +93,7 @@ class OrderSource:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a first reading of the file finds: a line for each product and, if they are wanted, for each customer."""
+    """The result of a first reading: the number of orders, the stock levels and, if wanted, the customers."""
 
     orders: int
     shelves: tuple[StockLevel, ...]
@@ -101,7 +101,7 @@ class Scan:
 
 
 def survey(plan: OrderSource, *, customers: bool = False) -> Scan:
-    """Exactly what all orders want; of a short product one less than the smallest order wants."""
+    """Read the file once. Stock is exactly what all orders need, and too little of a product that is to be short."""
     needs, found, orders = _Needs(), dict[str, Customer](), 0
     for step in plan.steps():
         if isinstance(step, Cancellation):
@@ -139,9 +139,9 @@ class _Needs:
 
 
 def order_body(placement: Placement, user_id: str | None = None, *, dated: bool = False) -> Mapping[str, object]:
-    """The order as POST /orders takes it, of the user with this id if the customer has an account.
+    """The body of POST /orders; `user_id` is that of the customer's account, if there is one.
 
-    `dated` says when it was placed, which only staff may.
+    `dated` adds the time of the order, which only staff may set.
     """
     order, fault = placement.order, placement.fault
     customer = order.customer

@@ -1,4 +1,4 @@
-"""What a file of sales becomes: orders, cancellations, and reasons for what is not taken."""
+"""What a file of sales is read into: orders, cancellations, and the reasons why the rest is not imported."""
 
 from __future__ import annotations
 
@@ -19,65 +19,67 @@ __all__ = [
 
 
 class LineRefusal(StrEnum):
-    """Why a line of an order is not taken."""
+    """Why a line of an order is not imported."""
 
     UNREADABLE = "a number or the date cannot be read"
-    RAGGED = "it has not as many fields as the header"
+    RAGGED = "it has more or fewer fields than the header"
     ENCODING = "it is not in the encoding of the mapping"
     CONTROL = "it has a NUL character"
     NO_ORDER = "it names no order"
-    UNJOINED = "a file that is joined has no row for its key"
-    REPEATED_KEY = "a row with its key came before"
+    UNJOINED = "a joined file has no row for its key"
+    REPEATED_KEY = "an earlier row has the same key"
     NOT_GOODS = "the code is not a product (postage, fees, vouchers, samples)"
-    NO_CODE = "it names no product, or one whose code is not 1 to 64 letters, digits and signs of ASCII without '%'"
-    CANCELLED = "it was cancelled, and other lines of its order were not"
+    NO_CODE = "its product code is not 1 to 64 printable ASCII characters without '%'"
+    CANCELLED = "it was cancelled; other lines of its order were not"
     QUANTITY = "the quantity is not between 1 and 1,000,000 (write-offs are negative)"
     PRICE_ZERO = "the price is zero"
     PRICE_NEGATIVE = "the price is negative"
     PRICE_FINE = "the price has more than six decimals"
     ADJUSTMENT = "the invoice is a bad-debt adjustment"
-    INVOICE_CLOSED = "it comes more than five minutes from the other lines with its number, or 10,000 orders after them"
+    INVOICE_CLOSED = (
+        "its time is more than five minutes from the other lines of this number, or 10,000 orders come between"
+    )
 
 
 class OrderRefusal(StrEnum):
     """Why an invoice is not placed as an order."""
 
-    NO_LINES = "none of its lines was taken"
-    LINELESS = "no line names it"
+    NO_LINES = "none of its lines is imported"
+    LINELESS = "no line belongs to it"
     NOTHING_TO_PAY = "its total rounds to nothing"
     TOO_MANY_LINES = "it has more lines than an order may have"
     COUNTRY = "its country is not known"
-    CURRENCY = "its lines are not all in one currency that is three capital letters"
-    CUSTOMER = "it names no customer whose id is letters, digits, '_' and '-' (60 at most), and no e-mail address"
+    CURRENCY = "its lines do not have one currency of three capital letters"
+    CUSTOMER = "it has neither a customer id (at most 60 letters, digits, '_' and '-') nor an e-mail address"
     ADDRESS = "it has no address"
-    STATE = "the mapping does not say what its state becomes"
+    STATE = "the mapping has no entry for its state"
     SYSTEM = "the system refuses it"
 
 
 class CancellationRefusal(StrEnum):
-    """Why a credit note, or a state of an order, does not cancel an order."""
+    """Why a credit note, or the state of an order, does not cancel an order."""
 
     NO_GOODS = "it credits no goods"
-    GUEST = "it names no customer, so its order cannot be told"
-    PARTIAL = "it credits a part of an order, which is cancelled only when all of it is credited"
-    SEVERAL = "it credits goods of several orders and does not say which of which, so it counts against none"
-    UNMATCHED = "no earlier orders of this customer in the file have, or still have, what it credits"
+    GUEST = "it names no customer, so its order cannot be found"
+    PARTIAL = "it credits a part of an order; an order is cancelled only when all of it is credited"
+    SEVERAL = "it credits goods of several orders without naming them, so it counts against none"
+    UNMATCHED = "no earlier order of this customer has, or still has, the goods that it credits"
     NOT_PLACED = "its order was not placed"
-    SYSTEM = "the system does not cancel the order any more"
+    SYSTEM = "the system refuses the cancellation"
 
 
 class Note(StrEnum):
-    """What was done otherwise than the file says."""
+    """Where an imported order differs from the file."""
 
-    TIME_MISSING = "its local time did not exist: the clocks went forward, and so does it"
-    TIME_TWICE = "its local time came twice: the first is taken"
-    ADDED_UP = "it credits what earlier credit notes left of an order: together they credit all of it"
-    GIVEN_BACK = "it was sent and then given back: here it is only cancelled"
-    EMAIL = "its e-mail address is none that can be used here: the next of the mapping is taken, or none"
-    TOTAL = "prices with six decimals do not add up to its lines' totals, so its own is a little different"
-    TRACKING = "the mapping does not say what the state of its shipment becomes"
-    NO_ACCOUNT = "its customer could not be given an account"
-    NOT_SENT = "the order failed, so that nothing is sent"
+    TIME_MISSING = "its local time did not exist, as the clocks went forward: the time an hour later is used"
+    TIME_TWICE = "its local time occurred twice: the first is used"
+    ADDED_UP = "with earlier credit notes it credits all of an order"
+    GIVEN_BACK = "it was shipped and returned: here it is only cancelled"
+    EMAIL = "its e-mail address is not valid: the next one of the mapping is used, or none"
+    TOTAL = "its total differs a little, as unit prices have at most six decimals"
+    TRACKING = "the mapping has no entry for the state of its shipment"
+    NO_ACCOUNT = "its customer has no account: the registration was refused"
+    NOT_SENT = "the order failed, so nothing is shipped"
 
 
 Reason = LineRefusal | OrderRefusal | CancellationRefusal | Note
@@ -85,7 +87,7 @@ Reason = LineRefusal | OrderRefusal | CancellationRefusal | Note
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A row of the report; `line` is the first that it is about."""
+    """A row of the report; `line` is the first line of the file that it concerns."""
 
     file: str
     line: int
@@ -104,12 +106,12 @@ class Line:
     quantity: int
     unit_price: Decimal
     total: Decimal | None = None
-    """What the file says of all units together, if their price follows from that."""
+    """The price of all units, if the file has that and the unit price is computed from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Who orders; `id` is empty for a guest, `email` may be."""
+    """The customer of an order; `id` is empty for a guest, `email` may be empty."""
 
     id: str
     name: str
@@ -118,7 +120,7 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the goods go."""
+    """The shipping address without the name."""
 
     line1: str
     city: str
@@ -129,7 +131,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An invoice as an order; `line` is its first one in the file, `becomes` how far it is taken."""
+    """An invoice as an order; `line` is its first line in the file, `becomes` the state it is to reach."""
 
     invoice: str
     line: int
@@ -142,12 +144,12 @@ class Order:
 
     @property
     def total(self) -> Decimal:
-        """The exact sum, rounded once, half up, to the minor unit of the currency."""
+        """The exact sum of the lines, rounded once, half up, to the minor unit of the currency."""
         return rounded(sum((line.unit_price * line.quantity for line in self.lines), Decimal(0)), self.currency)
 
     @property
     def wanted(self) -> Mapping[str, int]:
-        """How much of each product, all lines together."""
+        """Units of each product in all lines together."""
         wanted: Counter[str] = Counter()
         for line in self.lines:
             wanted[line.product_id] += line.quantity
@@ -156,7 +158,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """A credit note that takes back an earlier order: the whole of it, or all that was left."""
+    """A credit note that cancels an earlier order: it credits all units, or all that are left."""
 
     invoice: str
     line: int
@@ -167,18 +169,18 @@ class Cancellation:
 
 @dataclass(slots=True)
 class Tally:
-    """What was read, and what became of it."""
+    """How many lines and orders were read, imported and not imported."""
 
     lines: int = 0
-    """All: taken, refused, credited, or of refused orders."""
+    """All lines: imported, not imported, credited, or of orders that are not imported."""
     lines_taken: int = 0
     lines_credited: int = 0
     lines_of_refused_orders: int = 0
     orders: int = 0
     cancellations: int = 0
     refused: Counter[tuple[str, Reason]] = field(default_factory=lambda: Counter[tuple[str, Reason]]())
-    """How often, by what and why: line, order, cancellation, and what is only noted."""
+    """Counts by kind (line, order, cancellation, note) and reason."""
 
     def refused_for(self, reason: Reason) -> int:
-        """How often for this reason."""
+        """The count of one reason."""
         return sum(count for (_, why), count in self.refused.items() if why is reason)

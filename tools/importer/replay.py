@@ -1,4 +1,4 @@
-"""Carries out a plan against an edge: orders in time order, and what becomes of each when it is at rest."""
+"""Replays orders through the edge in time order, and cancels or ships each when it has settled."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = ["CustomerAccount", "CustomerAccounts", "Outcome", "Replay", "ReplayOp
 
 CALLERS_MAX = 16
 FOLLOWERS_MAX = 32
-"""Orders that are waited for at a time, to be cancelled or to be sent; more keep the next from being placed."""
+"""Orders that wait at a time to be cancelled or shipped; further orders wait until one is done."""
 KEY_CHARS_MAX = 200
 ENDED = ("cancelled", "shipped", "delivered")
-"""How an order ends whose cancellation was taken: its carrier may have been faster."""
+"""The final states of an order whose cancellation was accepted: its carrier may have been faster."""
 
 
 class CustomerAccount(Protocol):
@@ -41,26 +41,26 @@ class CustomerAccount(Protocol):
 
     @property
     def user_id(self) -> str:
-        """Of the account."""
+        """The id of the account."""
         ...
 
     @property
     def token(self) -> str | None:
-        """With which they order themselves; None if the operator does."""
+        """The token with which the customer orders; None if the operator orders for them."""
         ...
 
 
 class CustomerAccounts(Protocol):
-    """The customers who have accounts."""
+    """The accounts of customers."""
 
     async def of(self, customer: str) -> CustomerAccount | None:
-        """The customer with this id, if they have an account."""
+        """The account of the customer with this id, if there is one."""
         ...
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What was done, in this run and (with a journal) before it, and how long this run took from its first call."""
+    """What was done in this run and, with a journal, before it; seconds count from the first call of this run."""
 
     placed: int = 0
     placed_before: int = 0
@@ -75,7 +75,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayOptions:
-    """How a plan is carried out: `dated` with the orders' own times, `pace` in a multiple of the data's own time."""
+    """How orders are replayed: `dated` with their own times, `pace` at a multiple of the data's own speed."""
 
     dated: bool = False
     pace: ReplayClock | None = None
@@ -84,10 +84,10 @@ class ReplayOptions:
 
 
 class Replay:
-    """One run of a plan, by `members` as far as they have accounts; what the journal knows is not done again.
+    """One run of a source of orders; what the journal has is not repeated. `members` place orders themselves.
 
-    Only what is at rest is cancelled, so that what was captured does not depend on chance. In memory are the orders
-    that are being placed or waited for.
+    An order is cancelled only when it has settled, so that the captured money does not depend on chance. In memory are
+    the orders that are being placed or waited for.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Replay:
         self._edge = edge
         self._members = members
         self._plan = plan
-        self._run = run  # tells this replay's keys from those of others
+        self._run = run  # a part of every Idempotency-Key
         self._manner = manner or ReplayOptions()
         self._callers, self._followers = asyncio.Semaphore(CALLERS_MAX), asyncio.Semaphore(FOLLOWERS_MAX)
         self._busy = 0
@@ -115,7 +115,7 @@ class Replay:
         self.tally = Tally()
 
     async def place(self, tasks: asyncio.TaskGroup, done: Callable[[int], None]) -> None:
-        """Place every order; `done` hears how many are. What becomes of them goes on in `tasks`, until `rest` ends."""
+        """Place every order; `done` gets the count. Cancelling and shipping go on in `tasks` until `rest` ends."""
         self._start = time.monotonic()
         watch = tasks.create_task(self._motion.watch())
         for step in self._plan.steps(self.tally, self._manner.report):
@@ -141,7 +141,7 @@ class Replay:
             if self.journal.said(invoice) == _digest(step):
                 self._say_refused(step, _reason_of(step), known.refusal)
                 return
-            known = None  # somebody mended it in the file, or in the mapping
+            known = None  # the file or the mapping was corrected
         if known:
             self.outcome.placed_before += isinstance(step, Placement)
             done(self.outcome.placed + self.outcome.placed_before)
@@ -168,7 +168,7 @@ class Replay:
                 done(self.outcome.placed + self.outcome.placed_before)
             self._placing.pop(step.invoice).set()
             if follow and order_id:
-                await self._followers.acquire()  # before the next is placed
+                await self._followers.acquire()  # before the next order is placed
         finally:
             self._callers.release()
         if follow and order_id:
@@ -212,7 +212,7 @@ class Replay:
 
     async def _credit(self, step: Cancellation) -> None:
         if sending := self._sending.get(step.cancels):
-            # cancelled while it is sent, an order is stuck; what sends it needs a follower, too
+            # a cancellation while it is shipped would be stuck, and shipping needs a follower, too
             self._followers.release()
             await sending.wait()
             await self._followers.acquire()
@@ -264,7 +264,7 @@ class Replay:
 
 
 def _digest(step: Placement | Cancellation) -> str:
-    """Of what an order is; a credit note is told by its number alone."""
+    """The digest of an order; a credit note is identified by its number alone."""
     return sha256(repr(step.order).encode()).hexdigest() if isinstance(step, Placement) else ""
 
 
@@ -273,7 +273,7 @@ def _reason_of(step: Placement | Cancellation) -> Reason:
 
 
 def first_error(group: BaseExceptionGroup[Exception]) -> Exception:
-    """What went wrong first, of tasks that went wrong together."""
+    """The first error of tasks that failed together."""
     error: BaseException = group
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]

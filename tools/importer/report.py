@@ -1,4 +1,4 @@
-"""The report of a replay: one row for each line, order or cancellation that was not taken, and why."""
+"""The report of a replay: one row for each line, order or cancellation that is not imported, with the reason."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail")
 
 @contextmanager
 def reporting(file: Path | None) -> Generator[Callable[[ReportRow], None] | None]:
-    """Writes what it hears to a file, as JSON lines if its name ends so and else as CSV; None without a file.
+    """A function that writes rows to a file, JSON lines or CSV by the file's name; None without a file.
 
-    BadFileError if it cannot be written there.
+    BadFileError if the file cannot be written.
     """
     if file is None:
         yield None
@@ -29,7 +29,7 @@ def reporting(file: Path | None) -> Generator[Callable[[ReportRow], None] | None
     try:
         text = file.open("w", encoding="utf-8", newline="")
     except OSError as error:
-        raise BadFileError(f"the report {file} cannot be written: {error.strerror or error}") from error
+        raise BadFileError(f"The report {file} cannot be written: {error.strerror or error}") from error
     with text:
         if file.suffix in JSON_LINES:
             yield lambda refused: print(json.dumps(_row(refused)), file=text)
@@ -52,12 +52,12 @@ def _row(refused: ReportRow) -> dict[str, object]:
 
 
 def _storable(value: object) -> object:
-    """Bytes that are not in the encoding of the file, as they look in a Python text."""
+    """Text whose undecodable bytes are written as escapes."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def refusals(tally: Tally) -> list[tuple[str, str, int]]:
-    """What was not taken, why and how often: lines first, the most frequent first."""
+    """Kind, reason and count of everything not imported: lines first, then the most frequent."""
     order = ("line", "order", "cancellation", "note")
     found = [(what, str(reason), count) for (what, reason), count in tally.refused.items()]
     return sorted(found, key=lambda row: (order.index(row[0]), -row[2], row[1]))

@@ -1,4 +1,4 @@
-"""One row, or the first of an order, as what the mapping says it is."""
+"""Parses rows by a mapping: a row as a line of an order, the first row as the order itself."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tools.importer.rows import Row
 __all__ = ["LINES_MAX", "ParsedOrder", "RowParser"]
 
 LINES_MAX = 2_000
-"""Lines that an order may have, as the orders service says."""
+"""The limit of the orders service."""
 QUANTITY_MAX = 1_000_000
 PRICE_DECIMALS_MAX = 6
 DIGITS_MAX = 18
-"""Of any number: what is longer is no quantity and no price, and no arithmetic here has to be afraid of it."""
+"""Digits of a number: a longer one is neither a quantity nor a price, and would make arithmetic slow."""
 TEXT_CHARS_MAX = 200
 POSTAL_CODE_CHARS_MAX = 20
 NO_DESCRIPTION = "(no description)"
@@ -37,46 +37,46 @@ GROUPED = {
     mark: re.compile(rf"[+-]?[0-9]{{1,3}}(?:[{others}][0-9]{{2,3}})*[{others}][0-9]{{3}}({re.escape(mark)}[0-9]*)?")
     for mark, others in ((".", r",'’ \xa0\u202f"), (",", r".'’ \xa0\u202f"))
 }
-"""Numbers with something between their thousands (in India, hundreds of thousands), by decimal mark: anything else
-would make a hundredfold price of `12.50` where the comma is the mark."""
+"""Numbers with grouped thousands (or lakhs), by decimal mark. Anything else is refused: with a decimal comma, `12.50`
+must not become 1250."""
 AROUND_NUMBERS = " \t\xa0\u202f$¢£¤¥" + "".join(map(chr, range(0x20A0, 0x20D0)))
-"""Blanks and signs of currencies."""
+"""Blanks and currency signs."""
 PARCELS: Sequence[End] = ("cancelled", "confirmed", "dispatched", "delivered")
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedOrder:
-    """An order or why it is none, and what is odd about it."""
+    """An order or the reason why it is none, and notes about it."""
 
     order: Order | OrderRefusal
     detail: str = ""
-    """Of why it is none."""
+    """Belongs to the reason."""
     notes: tuple[tuple[Note, str], ...] = ()
 
 
 class RowParser:
-    """Makes lines and orders of rows by one mapping."""
+    """Parses the rows of files of one mapping."""
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
 
     def customer_id(self, row: Row) -> str:
-        """Who it is; empty for a guest."""
+        """The id of the customer; empty for a guest."""
         customers = self._mapping.customers
         return row.values[customers.id].strip().removesuffix(customers.id_suffix) if customers.id else ""
 
     def is_goods(self, product_id: str) -> bool:
-        """Whether a code is that of a product that can be kept on a shelf."""
+        """Whether a product code means goods that have a stock level."""
         goods = self._mapping.lines.goods
         return bool(PRODUCT_ID.fullmatch(product_id) and (goods is None or goods.fullmatch(product_id)))
 
     def units(self, row: Row) -> int | None:
-        """How many; None if that is no whole number."""
+        """The quantity; None if it is not a whole number."""
         quantity = self._number(row.values[self._mapping.lines.quantity])
         return int(quantity) if quantity is not None and quantity == quantity.to_integral_value() else None
 
     def line(self, row: Row) -> Line | LineRefusal:
-        """A line of an order, or why it is none."""
+        """A line of an order, or the reason why it is none."""
         lines = self._mapping.lines
         product_id, quantity = row.values[lines.product].strip(), self.units(row)
         said = self._number(row.values[lines.unit_price or lines.line_total or ""])
@@ -86,7 +86,9 @@ class RowParser:
         total = None
         if quantity and (off or lines.line_total):
             total = said if lines.line_total else said * quantity
-            total -= total * abs(off) if lines.discount_is == "share" else abs(off)  # some files write -5.00
+            total -= (
+                total * abs(off) if lines.discount_is == "share" else abs(off)
+            )  # some files write a discount as -5.00
             said = (total / quantity).quantize(FINEST, ROUND_HALF_UP)
         if refusal := self._line_refusal(product_id, quantity, said):
             return refusal
@@ -94,18 +96,18 @@ class RowParser:
         return Line(product_id, name or NO_DESCRIPTION, quantity, said, total)
 
     def is_cancelled(self, row: Row) -> bool:
-        """Whether its parcel is."""
+        """Whether the state of its shipment cancels the line."""
         shipments = self._mapping.shipments
         return shipments is not None and shipments.becomes.get(row.values[shipments.column].strip()) == "cancelled"
 
     def numbers(self, row: Row) -> str:
-        """What stands where a line's numbers must."""
+        """The fields of a line's numbers as they are in the file, for the report."""
         lines = self._mapping.lines
         columns = filter(None, (lines.quantity, lines.unit_price, lines.line_total, lines.discount))
         return ", ".join(f"{column} {row.values[column]!r}" for column in columns)
 
     def order(self, invoice: str, rows: Sequence[Row], at: datetime, lines: tuple[Line, ...]) -> ParsedOrder:
-        """The order of an invoice, whose first row says who and where."""
+        """The order of an invoice; customer and address come from its first row."""
         mapping, row = self._mapping, rows[0]
         customer = self.customer_id(row)
         known = {**row.values, **self._parts(row), "customer": customer, "order": invoice}
@@ -136,11 +138,11 @@ class RowParser:
         if said != email:
             notes.append((Note.EMAIL, said))
         if (total := _said_total(order)) != order.total:
-            notes.append((Note.TOTAL, f"{total:f} there, {order.total:f} here"))
+            notes.append((Note.TOTAL, f"{total:f} in the file, {order.total:f} here"))
         return ParsedOrder(order, notes=tuple(notes))
 
     def _currency(self, rows: Sequence[Row]) -> str:
-        """Of the order; several, if its lines name several."""
+        """The currency of the order; several, joined, if its lines have several."""
         column = self._mapping.lines.currency
         found = dict.fromkeys(row.values[column].strip() for row in rows) if column else {}
         return ", ".join(filter(None, found)) or self._mapping.currency
@@ -153,7 +155,7 @@ class RowParser:
         return number if number.adjusted() < DIGITS_MAX and len(number.as_tuple().digits) <= DIGITS_MAX else None
 
     def _bare(self, text: str) -> str:
-        """A number as Python writes it, without what is around it and between its thousands; empty if it is none."""
+        """A number as Python writes it, without currency signs and grouping; empty if it is none."""
         code, mark = self._mapping.currency, self._mapping.decimal_mark
         bare = text.strip(AROUND_NUMBERS).removeprefix(code).removesuffix(code).strip(AROUND_NUMBERS)
         if GROUPED[mark].fullmatch(bare):
@@ -193,7 +195,7 @@ class RowParser:
         )
 
     def _becomes(self, rows: Sequence[Row]) -> tuple[End | None, Note | None, str]:
-        """How far the order is taken (None if that is not said), what is odd about it, and the words for it."""
+        """The state that the order is to reach (None if the mapping has none), a note, and the words of the file."""
         states, shipments = self._mapping.states, self._mapping.shipments
         state = rows[0].values[states.column].strip() if states else ""
         end: End | None = states.becomes.get(state) if states else "confirmed"
@@ -205,7 +207,7 @@ class RowParser:
         if any(word and word not in shipments.becomes for word in words):
             return end, Note.TRACKING, said
         sent = [shipments.becomes[word] if word else "confirmed" for word in words]
-        least = PARCELS[min(map(PARCELS.index, sent))]  # an order is where the last of its parcels is
+        least = PARCELS[min(map(PARCELS.index, sent))]  # the least advanced parcel decides
         if end == "confirmed":
             return least, None, said
         return end, Note.GIVEN_BACK if least in ("dispatched", "delivered") else None, said
@@ -224,7 +226,7 @@ def _said_total(order: Order) -> Decimal:
 
 
 def _filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:
-    """The first template whose placeholders all stand for something and that is of use."""
+    """The first template whose placeholders are all filled and whose text is usable."""
     for template in templates:
         if all(known.get(name, "").strip() for name in placeholders(template)):
             text = _plain(PLACEHOLDER.sub(lambda found: known[found[1]].strip(), template))
@@ -242,5 +244,5 @@ def _is_email(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    """On one line, with single blanks, no longer than a text may be."""
+    """The text on one line, with single blanks, at most TEXT_CHARS_MAX long."""
     return " ".join(text.split())[:TEXT_CHARS_MAX].rstrip()

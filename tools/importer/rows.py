@@ -39,7 +39,7 @@ class Row:
 
 @contextmanager
 def read_file(file: Path, meaning: Meaning) -> Generator[tuple[list[str], Iterator[Row]]]:
-    """Header and rows of a CSV file, plain or gzipped, as they are read; BadFileError if it cannot be."""
+    """Header and rows of a CSV file, plain or gzipped, as a stream; BadFileError if it cannot be read."""
     csv.field_size_limit(FIELD_CHARS_MAX)
     try:
         text = _opened(file, meaning.encoding)
@@ -53,12 +53,14 @@ def read_file(file: Path, meaning: Meaning) -> Generator[tuple[list[str], Iterat
 
 
 def must_have(file: str, header: list[str], columns: Mapping[str, str]) -> None:
-    """BadFileError, which names the column and the key of the mapping that asks for it, if one is missing or twice."""
+    """Check that each column is there once; BadFileError names the column and its key in the mapping."""
     if twice := sorted({column for column in columns.values() if header.count(column) > 1}):
-        raise BadFileError(f"{file} has two columns {', '.join(twice)}")
+        raise BadFileError(f"{file} has the column {', '.join(twice)} twice: rename one")
     missing = [f"{column} ({key})" for key, column in columns.items() if column not in header]
     if missing:
-        raise BadFileError(f"{file} has no column {', '.join(missing)}; there are {', '.join(filter(None, header))}")
+        raise BadFileError(
+            f"{file} has no column {', '.join(missing)}; its columns are {', '.join(filter(None, header))}"
+        )
 
 
 def _opened(file: Path, encoding: str) -> TextIO:
@@ -68,7 +70,7 @@ def _opened(file: Path, encoding: str) -> TextIO:
 
 
 def _guarded(file: Path, rows: Iterator[list[str]], line: Callable[[], int]) -> Iterator[list[str]]:
-    """The rows, and BadFileError for what cannot be gone on from."""
+    """The rows; BadFileError where the file cannot be read any further."""
     while True:
         try:
             yield next(rows)
@@ -82,7 +84,9 @@ def _header(file: Path, header: list[str], meaning: Meaning) -> list[str]:
     if not header:
         raise BadFileError(f"{file.name} is empty")
     if any(_undecodable(name) or "\0" in name for name in header):
-        raise BadFileError(f"{file.name} is not in {meaning.encoding} (key encoding of the mapping)")
+        raise BadFileError(
+            f"{file.name} is not encoded in {meaning.encoding}: change the key `encoding` of the mapping"
+        )
     return [name.removeprefix(BYTE_ORDER_MARK).strip() for name in header]
 
 
@@ -91,7 +95,7 @@ def _rows(
 ) -> Iterator[Row]:
     for fields in found:
         if not fields:
-            continue  # an empty line is no row
+            continue  # an empty line is not a row
         while len(fields) > len(header) and not fields[-1]:
             fields.pop()  # spreadsheets end lines with separators
         if empty:

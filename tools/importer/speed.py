@@ -1,4 +1,4 @@
-"""The data's own time, so many times faster."""
+"""A clock that runs N times as fast as the times of the data."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ SPEED = re.compile(r"([0-9]{1,9}(\.[0-9]{1,3})?)x?")
 
 
 def speed(text: str) -> float:
-    """Of `1000x`; argparse.ArgumentTypeError if it is none."""
+    """The factor of `1000x`; argparse.ArgumentTypeError if the text is none."""
     found = SPEED.fullmatch(text)
     if not found or not float(found[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no speed such as 1000x")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a speed such as 1000x")
     return float(found[1])
 
 
 class ReplayClock:
-    """Begins with the first instant that it is asked to wait for; what comes late is not waited for."""
+    """Starts at the first instant that is waited for; an instant in its past is not waited for."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class ReplayClock:
         self._origin: tuple[datetime, float] | None = None
 
     async def until(self, at: datetime) -> None:
-        """Wait until it is this instant."""
+        """Wait until the clock shows this instant."""
         if self._origin is None:
             self._origin = (at, self._now())
         first, begun = self._origin

@@ -1,4 +1,4 @@
-"""The goods on their shelves before the first order, and the levels that a file may say."""
+"""Stock levels: those of a file, and setting them before the first order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEEDERS = 16
 
 @dataclass(frozen=True, slots=True)
 class StockLevel:
-    """How much of a product is there before the first order; its name if an order says it."""
+    """The units of a product before the first order; its name if an order has it."""
 
     product_id: str
     product_name: str | None
@@ -28,7 +28,7 @@ class StockLevel:
 
 
 def levels_of(folder: Path, mapping: Meaning) -> Mapping[str, int]:
-    """Units of each product in all places together, if a file says them; BadFileError if that cannot be read."""
+    """Units of each product in all places, empty without a file of levels; BadFileError if that is not readable."""
     stock, levels = mapping.stock, Counter[str]()
     if stock is None:
         return levels
@@ -37,7 +37,9 @@ def levels_of(folder: Path, mapping: Meaning) -> Mapping[str, int]:
         for row in rows:
             units = row.values.get(stock.units, "").strip()
             if row.refusal or not units.isdecimal():
-                raise BadFileError(f"{stock.file} line {row.line}: {row.refusal or f'{units!r} is no number of units'}")
+                raise BadFileError(
+                    f"{stock.file} line {row.line}: {row.refusal or f'{units!r} is not a number of units'}"
+                )
             levels[row.values[stock.product].strip()] += int(units)
     return levels
 
@@ -51,10 +53,9 @@ async def seed(
     *,
     lower: bool = False,
 ) -> None:
-    """Put the goods on their shelves; `run` tells this replay's keys from those of others.
+    """Set the stock levels; `run` is a part of the Idempotency-Keys.
 
-    What the journal says is there already is not put there again, and what came to be needed since is added; what is
-    no longer there is taken off only if `lower`.
+    A level that the journal has is not set again. It is raised if more is needed now, and lowered only if `lower`.
     """
     journal = journal or Journal()
     waiting = iter(shelves)

@@ -1,4 +1,4 @@
-"""What a replay came to, in words and for programs."""
+"""The summary of a replay, for people and for programs."""
 
 from __future__ import annotations
 
@@ -11,54 +11,54 @@ from tools.terminal import say
 __all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_tally", "summary"]
 
 NOT_TAKEN = {
-    "line": ("line refused", "lines refused"),
-    "order": ("order refused", "orders refused"),
+    "line": ("line not imported", "lines not imported"),
+    "order": ("order not imported", "orders not imported"),
     "cancellation": ("cancellation not done", "cancellations not done"),
     "note": ("noted", "noted"),
 }
 
 
 def counted(count: int, what: str) -> str:
-    """So many of them, in words."""
+    """A count with its noun."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def show_tally(tally: Tally) -> None:
-    """What was read, and why the rest was not taken."""
-    say(f"{counted(tally.lines, 'line')} read, {tally.lines_taken} taken in {counted(tally.orders, 'order')}")
+    """Print how much was read, how much imported, and why not the rest."""
+    say(f"{counted(tally.lines, 'line')} read, {tally.lines_taken} imported in {counted(tally.orders, 'order')}")
     for what, reason, count in refusals(tally):
         say(f"  {count:>6} {NOT_TAKEN[what][count != 1]}: {reason}")
 
 
 def show_pace(outcome: Outcome, edge: Edge) -> None:
-    """How fast it went."""
+    """Print the speed of a replay."""
     placing = max(outcome.place_seconds, 0.001)
     say(
         f"{counted(outcome.placed, 'order')} placed in {placing:.1f} s ({outcome.placed / placing:.0f}/s), "
-        f"all at rest {outcome.rest_seconds:.1f} s after the first; {counted(edge.retries, 'call')} repeated"
+        f"all settled {outcome.rest_seconds:.1f} s after the first; {counted(edge.retries, 'call')} repeated"
     )
 
 
 def show_brought(outcome: Outcome, edge: Edge) -> None:
-    """How fast finished orders came."""
+    """Print the speed of an import of finished orders."""
     seconds = max(outcome.place_seconds, 0.001)
     say(
-        f"{counted(outcome.placed, 'finished order')} brought and shown in {seconds:.1f} s "
+        f"{counted(outcome.placed, 'finished order')} imported and shown in {seconds:.1f} s "
         f"({outcome.placed / seconds:.0f}/s); {counted(edge.retries, 'call')} repeated"
     )
 
 
 def show_outcome(outcome: Outcome) -> None:
-    """What became of the orders."""
+    """Print the fate of the orders."""
     if outcome.placed_before:
         say(f"{counted(outcome.placed_before, 'order')} placed by an earlier run")
     say(f"{outcome.cancelled} cancelled, {counted(outcome.cancellations_refused, 'cancellation')} refused")
     if sent := outcome.dispatched + outcome.delivered:
-        say(f"{sent} sent, {outcome.delivered} of them delivered")
+        say(f"{sent} shipped, {outcome.delivered} of them delivered")
 
 
 def summary(tally: Tally, outcome: Outcome | None = None) -> dict[str, object]:
-    """The same for programs."""
+    """The summary as JSON."""
     read: dict[str, object] = {
         "lines": tally.lines,
         "lines_taken": tally.lines_taken,

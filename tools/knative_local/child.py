@@ -1,8 +1,8 @@
 """Starts a server as a child that cannot outlive its parent: `child.py SIGNAL PARENT [--not-root] COMMAND…`.
 
 The kernel sends SIGNAL when the parent dies, however it dies, so a killed local cluster leaves no orphan. With
---not-root a root user becomes another one inside a user namespace (files stay reachable), or nobody where the
-machine has no such namespaces: Postgres refuses to run as root.
+--not-root a root user becomes another user inside a user namespace, where files stay reachable, or nobody on a machine
+without user namespaces: Postgres refuses to run as root.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INSIDE_UID = 1000
 
 
 def main() -> None:
-    """Bind the signal, drop root if asked to, become the command."""
+    """Set the death signal, stop being root if told to, become the command."""
     death_signal, parent, *command = sys.argv[1:]
     libc = ctypes.CDLL(None, use_errno=True)
     if command[0] == "--not-root":
@@ -28,7 +28,7 @@ def main() -> None:
             _stop_being_root(libc)
     libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)  # after the change of user, which would clear it
     if os.getppid() != int(parent):
-        sys.exit("the parent died meanwhile")
+        sys.exit("the parent has died")
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execvp(command[0], command)  # noqa: S606 - becoming that program is the purpose
 

@@ -1,6 +1,6 @@
-"""The local cluster: servers, sockets, delivery, clock, edge and mail sink, started in order and looked after.
+"""The local cluster: servers, sockets, delivery, clock, edge and mail sink, started in order and kept running.
 
-Whatever it starts dies with it, however it dies (see `child.py`), and the next start goes on from the state folder.
+Every child ends with the cluster, however that ends (see `child.py`); the next start continues from the state folder.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from tools.knative_local.revision import TICK_SECONDS, Revision, listen
 from tools.knative_local.secrets import local_secrets
 from tools.knative_local.settings import folder, port, seconds
 from tools.knative_local.state import Running, State
+from tools.knative_local.view_build import ViewBuild
 
 __all__ = ["Cluster", "Options"]
 
@@ -44,17 +45,18 @@ SERVER_RESTART_SECONDS = 1.0
 EDGE_PORT = 8080
 EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES", "ZEROCART_CORS_ORIGINS")
 PASSED_ON = ("PATH", "HOME", "LANG", "LOG_LEVEL", "ZEROCART_CORS_ORIGINS", "ZEROCART_RATES")
-"""Settings of the services that are taken as this process has them."""
-"""What the edge may be told by whoever starts the cluster."""
+"""Variables that every service gets from this process."""
 EDGE_STOP_SECONDS_MAX = 10.0
 DELIVERY_STOP_SECONDS_MAX = 30.0
 PROJECT = Path(__file__).parent.parent.parent
 CLOCK_URL_ON_A_CLUSTER = "https://kubernetes.default.svc"
+JOB_SINKS_ON_A_CLUSTER = "http://job-sink.knative-eventing.svc.cluster.local"
+BUILD_STOP_SECONDS_MAX = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to run; empty addresses mean servers of our own."""
+    """How to run; an empty address means a server of the cluster's own."""
 
     state: State
     manifests: Path = PROJECT / "knative"
@@ -81,7 +83,7 @@ class Options:
 
 
 class Cluster:
-    """One running cluster; must be used from the main thread."""
+    """One running cluster; to be used from the main thread only."""
 
     def __init__(self, options: Options, say: Callable[[str], None]) -> None:
         self._options = options
@@ -96,6 +98,7 @@ class Cluster:
         self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
         self._ports: dict[str, int] = {}
         self._closing = False
+        self._builds: list[ViewBuild] = []
 
     async def run(self, ready: Callable[[Running], None]) -> None:
         """Start, call `ready`, stay up until SIGTERM or SIGINT, stop in order; either signal also ends the start."""
@@ -108,7 +111,7 @@ class Cluster:
             running = await self._start_unless(stopping)
             if running is not None:
                 ready(running)
-                await self._look_after(stopping)
+                await self._keep_running(stopping)
         finally:
             await self._stop()
             os.close(lock)
@@ -139,7 +142,7 @@ class Cluster:
         listeners = {service.name: listen(self._ports.get(service.name, 0)) for service in self._manifests.services}
         self._ports |= {name: listener.getsockname()[1] for name, listener in listeners.items()}
         base_urls = {name: f"http://127.0.0.1:{self._ports[name]}" for name in listeners}
-        control = ControlServer(self, self.mail.forget)
+        control = ControlServer(self, self.mail.forget, self.build_views)
         self._ports["control"] = await control.start(self._free(self._ports.get("control", 0)))
         secrets = self._secrets(passwords)
         for service in self._manifests.services:
@@ -147,6 +150,7 @@ class Cluster:
             local = replace(service, window_seconds=self._options.window_seconds)
             log = self._log(service.name)
             self.revisions[service.name] = Revision(local, listeners[service.name], environ, log)
+        self.build_views()
         identity = Identity(secrets["delivery-key"])
         sources = {source.name: source for source in self._manifests.ping_sources}
         self.clock = PingClock(sources, base_urls, identity=identity)
@@ -236,7 +240,7 @@ class Cluster:
         await migrate_read(self._dsn(READ_DATABASE), passwords)
 
     def _secrets(self, passwords: Mapping[str, str]) -> dict[str, str]:
-        """What the Secret `zerocart` and the Broker's ConfigMap hold on a cluster."""
+        """The content of the Secret `zerocart` and the Broker's ConfigMap on Kubernetes."""
         found = {
             **local_secrets(self._options.state),
             "bootstrap.servers": self._bootstrap,
@@ -255,16 +259,23 @@ class Cluster:
             environ[name] = self._local(value, base_urls)
         for name, reference in service.secret_env.items():
             environ[name] = secrets[reference.partition("/")[2]]
-        # the platform's part: on a cluster, Eventing's OIDC identity (docs/deploy.md)
+        # on Kubernetes this is Eventing's OIDC identity (docs/deploy.md)
         environ["ZEROCART_EVENTS_ISSUER"], environ["ZEROCART_EVENTS_SUBJECTS"] = ISSUER, SUBJECT
         environ["ZEROCART_EVENTS_KEYS"] = secrets["events-keys"]
         return environ
 
     def _local(self, value: str, base_urls: Mapping[str, str]) -> str:
-        value = value.replace(CLOCK_URL_ON_A_CLUSTER, f"http://127.0.0.1:{self._ports['control']}")
+        for url in (CLOCK_URL_ON_A_CLUSTER, JOB_SINKS_ON_A_CLUSTER):
+            value = value.replace(url, f"http://127.0.0.1:{self._ports['control']}")
         for name, url in base_urls.items():
             value = value.replace(f"http://{name}.zerocart.svc.cluster.local", url)
         return value
+
+    def build_views(self) -> None:
+        """Start the process that builds views, as a JobSink starts its Job."""
+        command = [sys.executable, "-m", "services.projection.build"]
+        environ, log = self.revisions["projection"].environ, self._home / "logs" / "build-views.log"
+        self._builds.append(ViewBuild(lambda: spawn(command, log=log, environ=environ)))
 
     def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
         import json
@@ -283,7 +294,7 @@ class Cluster:
         }
         command = [sys.executable, "-m", "tools.knative_local.delivery"]
         log = self._log("delivery")
-        # when the cluster dies so does Kafka: there is nowhere left to commit to, so there is nothing to wait for
+        # Kafka dies with the cluster, so delivery could not commit its offsets any more
         died = signal.SIGKILL
         self._keep("delivery", lambda: spawn(command, log=log, environ=environ, death_signal=died))
 
@@ -307,7 +318,7 @@ class Cluster:
     def _keep(self, name: str, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self._children[name] = (start, start())
 
-    async def _look_after(self, stopping: asyncio.Event) -> None:
+    async def _keep_running(self, stopping: asyncio.Event) -> None:
         checked_at = 0.0
         while not stopping.is_set():
             for revision in self.revisions.values():
@@ -321,10 +332,11 @@ class Cluster:
     def _restart_what_died(self) -> None:
         if not self._options.owner_dsn and not self.postgres.alive():
             self._say("Postgres died: starting it again")
-            self.postgres.begin()  # not waited for: whoever needs it tries again, and so do we if this one dies
+            self.postgres.begin()  # not waited for: its clients retry, and so do we if this one dies
         if not self._options.bootstrap_servers and not self.kafka.alive():
             self._say("Kafka died: starting it again")
             self.kafka.begin()
+        self._builds = [build for build in self._builds if build.goes_on()]
         for name, (start, process) in list(self._children.items()):
             if process.poll() is not None:
                 if name == "edge" and not is_free(self._options.edge_port):
@@ -336,6 +348,8 @@ class Cluster:
         self._options.state.forget_running()
         self._stop_child("edge", EDGE_STOP_SECONDS_MAX)
         self._stop_child("delivery", DELIVERY_STOP_SECONDS_MAX)
+        for build in self._builds:
+            stop(build.process, signal.SIGTERM, BUILD_STOP_SECONDS_MAX)
         if self.clock is not None:
             await self.clock.stop()
         await asyncio.gather(*(revision.close() for revision in self.revisions.values()))
@@ -348,7 +362,7 @@ class Cluster:
             stop(self._children[name][1], signal.SIGTERM, seconds_max)
 
     def _free(self, port: int) -> int:
-        """`port` if it can be listened on, else 0."""
+        """The port if it is free, else 0."""
         if not port:
             return 0
         probe = listen(port)
@@ -357,7 +371,7 @@ class Cluster:
         return port if bound == port else 0
 
     def status(self) -> dict[str, object]:
-        """What runs, for people and for the command."""
+        """The processes, queues and addresses of the cluster."""
         return {
             "edge_url": f"http://127.0.0.1:{self._options.edge_port}",
             "processes": sum(len(revision.pods) for revision in self.revisions.values()),
@@ -366,6 +380,7 @@ class Cluster:
                 "postgres": self.postgres.pid,
                 "kafka": self.kafka.pid,
                 **{name: process.pid for name, (_, process) in self._children.items()},
+                **{f"build-views-{build.process.pid}": build.process.pid for build in self._builds if build.runs},
             },
             "delivery_url": f"http://127.0.0.1:{self._ports.get('delivery', 0)}",
             "mails": {"kept": self.mail.count(), "repeats": self.mail.repeats},

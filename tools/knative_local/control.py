@@ -16,12 +16,16 @@ __all__ = ["ERASURES", "ControlServer", "Controlled"]
 REQUEST_SECONDS_MAX = 5.0
 BODY_BYTES_MAX = 65_536
 ERASURES = "/erasures"
-"""Hears of persons who were erased, for the mail sink."""
+"""Gets the events of erased persons, for the mail sink."""
 PINGSOURCES = "/apis/sources.knative.dev/v1/namespaces/"
 
 
+BUILD_VIEWS = "/build-views"
+"""The end of the path of the JobSink that builds views (charts/zerocart/templates/builds.yaml)."""
+
+
 class Controlled(Protocol):
-    """What it speaks for; `clock` is None while that comes up."""
+    """The cluster behind the API; `clock` is None while it starts."""
 
     @property
     def clock(self) -> PingClock | None:
@@ -29,19 +33,25 @@ class Controlled(Protocol):
         ...
 
     def status(self) -> Mapping[str, object]:
-        """What runs."""
+        """The status of the cluster."""
         ...
 
 
 class ControlServer:
-    """Answers for one cluster; `forget` is called with a person who was erased."""
+    """Answers for one cluster; `forget` is called with a person who was erased, `build_views` by the JobSink."""
 
-    def __init__(self, cluster: Controlled, forget: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Controlled,
+        forget: Callable[[str], object] | None = None,
+        build_views: Callable[[], object] | None = None,
+    ) -> None:
         self._cluster = cluster
         self._forget = forget
+        self._build_views = build_views
 
     async def start(self, port: int, host: str = "127.0.0.1") -> int:
-        """Listen, on loopback unless told otherwise; the port."""
+        """Listen on loopback or on `host`; the port."""
         server = await asyncio.start_server(self._serve, host, port)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
@@ -55,7 +65,7 @@ class ControlServer:
                 writer.write(f"{head}Content-Length: {len(body)}\r\nConnection: close\r\n\r\n".encode() + body)
                 await writer.drain()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, ValueError):
-            pass  # whoever asked so went away, or is not worth an answer
+            pass  # the client is gone, or did not speak HTTP
         finally:
             writer.close()
 
@@ -74,14 +84,17 @@ class ControlServer:
         if (method, path) == ("POST", ERASURES) and self._forget:
             self._forget(_person(body))
             return 204, None  # empty: a body would be taken for a reply
+        if method == "POST" and path.endswith(BUILD_VIEWS) and self._build_views:
+            self._build_views()
+            return 202, None
         if path.startswith(PINGSOURCES):
             return self._ping_source(method, path.rpartition("/")[2], body)
-        return 404, {"message": "there is nothing here"}
+        return 404, {"message": "not found"}
 
     def _ping_source(self, method: str, name: str, body: bytes) -> tuple[int, object]:
         clock = self._cluster.clock
         if clock is None:
-            return 503, {"message": "coming up"}
+            return 503, {"message": "starting"}
         try:
             if method == "PATCH":
                 clock.aim(name, str(json.loads(body)["spec"]["schedule"]))
@@ -93,10 +106,10 @@ class ControlServer:
 
 
 def _person(event: bytes) -> str:
-    """Who was erased; ValueError if the event does not say."""
-    said: object = json.loads(event)
-    match said:
+    """The id of the erased person; ValueError if the event has none."""
+    data: object = json.loads(event)
+    match data:
         case {"user_id": str(person)} | {"person_id": str(person)}:
             return person
         case _:
-            raise ValueError("nobody is named")
+            raise ValueError("the event names no person")

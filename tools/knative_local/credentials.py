@@ -21,12 +21,12 @@ REQUEST_SECONDS_MAX = 60.0
 
 
 class NoTokenError(Exception):
-    """The edge gave no token."""
+    """The edge gave no token; says why."""
 
 
 @dataclass(slots=True)
 class Credentials:
-    """A client that may ask for tokens; the last one is used until it is about to expire."""
+    """A client of the token endpoint; a token is reused until shortly before it expires."""
 
     edge_url: str
     client_id: str
@@ -36,7 +36,7 @@ class Credentials:
     _expires: float = 0.0
 
     def token(self) -> str:
-        """An access token; NoTokenError if there is none to be had."""
+        """An access token; NoTokenError if the edge gives none."""
         if self._expires - self.now() < RENEWED_SECONDS_BEFORE:
             answer = self._ask()
             self._token, self._expires = str(answer["access_token"]), self.now() + float(str(answer["expires_in"]))
@@ -54,7 +54,7 @@ class Credentials:
 
 
 def from_environment(edge_url: str, environ: Mapping[str, str] = os.environ) -> Credentials:
-    """The client that ZEROCART_OPERATOR_ID (the operator, if it is not said) and ZEROCART_OPERATOR_SECRET name."""
+    """The client of ZEROCART_OPERATOR_ID (default: the operator) and ZEROCART_OPERATOR_SECRET."""
     return Credentials(edge_url, environ.get("ZEROCART_OPERATOR_ID", OPERATOR), environ["ZEROCART_OPERATOR_SECRET"])
 
 

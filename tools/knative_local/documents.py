@@ -1,4 +1,4 @@
-"""Strict reading of YAML documents: every key is either understood or refused by name, with the file and the object."""
+"""Strict reading of YAML documents: an unknown key is an error with its file, object and name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNIT_SECONDS = (86_400, 3_600, 60, 1)
 
 
 class UnsupportedManifestError(Exception):
-    """Something in a manifest that the local cluster would not do as Knative does it."""
+    """A manifest has something that the local cluster cannot do as Knative does it."""
 
     def __init__(self, where: str, problem: str) -> None:
         super().__init__(f"{where}: {problem}")

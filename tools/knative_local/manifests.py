@@ -169,8 +169,8 @@ def read_manifests(folder: Path) -> Manifests:
                 pass  # there is nobody here who could do more
             case "networking.k8s.io/v1 NetworkPolicy":
                 pass  # everything here is on the loopback of one machine
-            case "batch/v1 Job":
-                pass  # schemas, roles and the topic, which the local cluster makes itself
+            case "batch/v1 Job" | "sinks.knative.dev/v1alpha1 JobSink":
+                pass  # the local cluster creates schemas and roles itself, and starts builds of views as children
             case unknown:
                 raise node.refuse(f"{unknown} is not supported locally")
     triggers = [_trigger(node, brokers) for node in trigger_nodes]

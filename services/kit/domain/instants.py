@@ -1,4 +1,4 @@
-"""Instants as clients write them."""
+"""Instants in requests: RFC 3339, with a time zone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]
 
 
 def _checked(text: object) -> object:
-    """Pydantic would take a number for seconds since 1970, and a date for its midnight."""
+    """Without this check Pydantic accepts a number as seconds since 1970 and a date as its midnight."""
     if not isinstance(text, str) or not _WRITTEN.fullmatch(text):
         raise ValueError("an instant is written as in 2026-11-23T12:00:00Z (RFC 3339)")
     return text
@@ -28,13 +28,13 @@ def _in_utc(instant: datetime) -> datetime:
 
 
 def _known(instant: datetime) -> datetime:
-    """The first day of the calendar is no date to whoever writes it, and its midnight is minus infinity to asyncpg."""
+    """Refuses 0001-01-01, which programs write for "no date" and whose midnight asyncpg stores as minus infinity."""
     if instant.date() == date.min:
-        raise ValueError("this is the beginning of the calendar, not an instant that anybody knows")
+        raise ValueError("0001-01-01 is no date: leave the field out if the instant is not known")
     return instant
 
 
 Rfc3339 = Annotated[datetime, BeforeValidator(_checked), AfterValidator(_in_utc)]
-"""An instant in JSON or in a query: with its zone, as RFC 3339 writes it; in UTC here."""
+"""An instant in a JSON body or a query parameter, by RFC 3339 with its zone; converted to UTC."""
 KnownInstant = Annotated[Rfc3339, AfterValidator(_known)]
-"""The same, of something that happened then and is kept."""
+"""The same for an instant that is stored."""

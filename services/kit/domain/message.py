@@ -1,7 +1,7 @@
-"""Value types from which the vocabulary in `services.contracts` is written.
+"""The base types of the messages in `services.contracts`.
 
-A message is a frozen model. It forbids unknown fields when we write it and ignores them when we read it, so that
-a newer producer may add a field (DESIGN section 3).
+A message is a frozen model. To write it with an unknown field is an error; a reader ignores unknown fields, so that a
+newer producer may add one.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ __all__ = [
 T = TypeVar("T")
 
 ERASED = "[erased]"
-"""Stands where a personal text must be whose person was erased."""
+"""The value of a required personal text after its person was erased."""
 
 REQUEST_EXPIRES_AFTER = timedelta(hours=24)
-"""How long a request may wait before its receiver answers that it failed instead of doing it late."""
+"""A receiver answers an older request as failed instead of carrying it out late."""
 
 MINOR_DIGITS = {
     "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
 }  # fmt: skip
-"""Decimals of the currencies that do not have two (ISO 4217)."""
+"""The decimals of currencies that do not have two (ISO 4217)."""
 
 
-class _SaidShortly:
-    """Marks an address: what is wrong with one is told by an example, not by the expression that it does not match."""
+class _EmailError:
+    """Replaces the error of the pattern, which is unreadable, by one with an example."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.custom_error_schema(
@@ -65,11 +65,11 @@ Email = Annotated[
         pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+)*"
         r"@[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9\-]*[A-Za-z0-9])?)*$",
     ),
-    _SaidShortly(),
+    _EmailError(),
 ]
-"""One plain address (RFC 5322 dot-atom): `a,b@c` would be two, and `<b@c` is `b@c` to a mail server."""
+"""One plain address (RFC 5322 dot-atom). A mail server reads `a,b@c` as two addresses and `<b@c` as `b@c`."""
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-$&-~]([ -$&-~]*[!-$&-~])?$")]
-"""Printable ASCII without `%`: it becomes a CloudEvents subject, and the Kafka broker mangles anything else."""
+"""Printable ASCII without `%`: it becomes a CloudEvents subject, and Knative's Kafka broker corrupts other text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ Personal = Annotated[T, PersonalMark()]
 
 
 class Value(BaseModel):
-    """A frozen value inside a message."""
+    """A frozen value in a message."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
@@ -93,7 +93,7 @@ class Value(BaseModel):
 
 
 class Money(Value):
-    """An exact amount in one currency; the number of decimals is kept as given."""
+    """An exact amount in one currency; it keeps its number of decimals."""
 
     amount: Decimal = Field(allow_inf_nan=False, max_digits=18, decimal_places=6)
     currency: Currency
@@ -112,16 +112,16 @@ class Money(Value):
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
-    """The amount, half up, in whole minor units of the currency."""
+    """The amount rounded half up to the minor unit of the currency."""
     return amount.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
 
 
 class Message(Value):
-    """A fact or request that is appended to the log and published as a CloudEvent.
+    """An event or a request; it is appended to the event store and published as a CloudEvent.
 
-    `type` is its CloudEvents type and never changes once stored. `key` names the field whose value is the subject and
-    the partition key. `person_in` names the fields that say, the first that is there, whom its personal data is about.
-    `expires_after` is set on requests only.
+    `type` is its CloudEvents type and never changes. `key` names the field that is the subject and the partition key.
+    `person_in` names the fields with the id of the person whom its personal data is about; the first one with a value
+    counts. `expires_after` is set on requests only.
     """
 
     type: ClassVar[str]
@@ -136,22 +136,22 @@ class Message(Value):
 
     @property
     def person(self) -> str:
-        """Whom its personal data is about; ValueError if nobody is named."""
+        """The id of the person whom its personal data is about; ValueError if no field names one."""
         for name in type(self).person_in:
             if person := getattr(self, name):
                 return str(person)
-        raise ValueError(f"{self.type} does not say whom it is about")
+        raise ValueError(f"{self.type} has personal data and names no person")
 
     @classmethod
     def read(cls, data: str | bytes) -> Self:
-        """The message written in `data`, unknown fields ignored; pydantic.ValidationError if it is none."""
+        """The message in this JSON, without its unknown fields; pydantic.ValidationError if it is invalid."""
         return cls.model_validate_json(data, extra="ignore")
 
     @classmethod
     def read_parsed(cls, content: Mapping[str, Any]) -> Self:
-        """The same of JSON that was parsed already."""
+        """The same from parsed JSON."""
         return cls.model_validate(content, extra="ignore")
 
     def write(self) -> str:
-        """This message as the JSON that is stored and published."""
+        """The JSON that is stored and published."""
         return self.model_dump_json(exclude_none=True)

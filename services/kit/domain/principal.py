@@ -1,6 +1,7 @@
-"""Who set something off, as the CloudEvents extension `authcontext` says it; it goes with everything that follows.
+"""The principal: the user or operator behind a request. All events that follow from the request carry it.
 
-Only an id is kept, never a name. What follows from a timer or a webhook alone was set off by nobody.
+It travels in the attributes of the CloudEvents extension `authcontext`: a kind and an id, never a name. Events that
+follow from a timer or a webhook have no principal.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Literal, get_args
 __all__ = ["ATTRIBUTES", "Principal", "PrincipalKind"]
 
 PrincipalKind = Literal["app_user", "user"]
-"""One who uses what we offer, within what is theirs; one who runs it, and may reach what is anybody's."""
+"""`app_user`: a customer, who reaches only their own data. `user`: an operator, who reaches the data of all."""
 KINDS: Mapping[str | None, PrincipalKind] = {kind: kind for kind in get_args(PrincipalKind)}
 ATTRIBUTES = ("authtype", "authid")
 ID_CHARS_MAX = 128
@@ -20,23 +21,23 @@ ID_CHARS_MAX = 128
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who it was; `id` is empty if the one that their token gave cannot travel as an attribute."""
+    """A user or operator; `id` is empty if the subject of their token cannot be a CloudEvents attribute."""
 
     kind: PrincipalKind
     id: str
 
     @classmethod
     def known(cls, kind: PrincipalKind, subject: str) -> Principal:
-        """The bearer of a token; an issuer outside may give subjects of any form."""
+        """The principal of a token; the subjects of an external issuer may have any form."""
         usable = subject.isascii() and subject.isprintable() and "%" not in subject and len(subject) <= ID_CHARS_MAX
-        return cls(kind, subject if usable and "@" not in subject else "")  # an e-mail address is no mere id
+        return cls(kind, subject if usable and "@" not in subject else "")  # an e-mail address is personal data
 
     @classmethod
     def of(cls, attributes: Mapping[str, str]) -> Principal | None:
-        """Whom an event's attributes name; None if they name nobody that we know."""
+        """The principal in an event's attributes; None without one of a known kind."""
         kind = KINDS.get(attributes.get("authtype"))
         return cls(kind, attributes.get("authid", "")) if kind else None
 
     def attributes(self) -> dict[str, str]:
-        """As attributes of an event."""
+        """The CloudEvents attributes of this principal."""
         return {"authtype": self.kind, **({"authid": self.id} if self.id else {})}

@@ -1,8 +1,8 @@
-"""Personal data is sealed in what is stored and published: one key a person, and with the key gone it is gone.
+"""Encrypts the personal data in messages with a key per person; to erase a person is to destroy the key.
 
-The fields that a contract marks `Personal` leave the message and travel as one ciphertext (AES-256-GCM, NIST SP
-800-38D) in its member `personal`, beside the name of the person whose key opens it. Who reads a message whose key was
-destroyed finds ERASED where text must stand and nothing where it may be absent.
+The fields that a contract marks `Personal` are stored and published as one ciphertext (AES-256-GCM, NIST SP 800-38D)
+in the member `personal`, beside the id of the person. After the key is destroyed, a required personal field reads as
+ERASED and an optional one as absent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from services.kit.privacy.vault import NONCE_BYTES, Vault
 __all__ = ["PERSONAL", "Fields", "decrypt", "encrypt", "erased", "personal_fields"]
 
 PERSONAL = "personal"
-"""The member of a stored message that holds the sealed part."""
+"""The member of a stored message that holds the ciphertext."""
 
 
 M = TypeVar("M", bound=Message)
@@ -33,7 +33,7 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """The personal fields of a model: whether each must be there, and those of the values inside it."""
+    """The personal fields of a model: `own` says whether each is required, `inner` are those of nested values."""
 
     own: Mapping[str, bool]
     inner: Mapping[str, Fields]
@@ -42,13 +42,13 @@ class Fields:
         return bool(self.own or self.inner)
 
     def paths(self) -> dict[str, Any]:
-        """As Pydantic's `include` and `exclude` want them."""
+        """The fields in the form of Pydantic's `include` and `exclude`."""
         return {**dict.fromkeys(self.own, True), **{name: fields.paths() for name, fields in self.inner.items()}}
 
 
 @cache
 def personal_fields(model: type[Value]) -> Fields:
-    """What is personal in a model; TypeError where a mark stands in a collection, which nothing here could seal."""
+    """The personal fields of a model; TypeError for one in a collection, which cannot be encrypted."""
     own: dict[str, bool] = {}
     inner: dict[str, Fields] = {}
     for name, field in model.model_fields.items():
@@ -80,46 +80,48 @@ def _paths(model: type[Message]) -> dict[str, Any]:
     return personal_fields(model).paths()
 
 
-async def encrypt(vault: Vault, messages: Sequence[Message], unit: Transaction | None = None) -> list[str]:
-    """Each message as the JSON that is stored and published; within the transaction `unit`, if one is open."""
-    return [await _sealed(vault, message, unit) for message in messages]
+async def encrypt(vault: Vault, messages: Sequence[Message], transaction: Transaction | None = None) -> list[str]:
+    """The JSON of each message as it is stored and published; `transaction` is the open one, if there is one."""
+    return [await _encrypted(vault, message, transaction) for message in messages]
 
 
-async def _sealed(vault: Vault, message: Message, unit: Transaction | None) -> str:
+async def _encrypted(vault: Vault, message: Message, transaction: Transaction | None) -> str:
     paths = _paths(type(message))
     personal = message.model_dump_json(exclude_none=True, include=paths) if paths else "{}"
     if personal == "{}":
         return message.write()
     person = message.person
     part: dict[str, str] = {"person": person}
-    if (key := await vault.key_for(person, unit)) is not None:  # nothing is kept of somebody who was erased
+    if (
+        key := await vault.key_for(person, transaction)
+    ) is not None:  # None: the person was erased, so their data is dropped
         part["sealed"] = _encrypt(key, personal, _about(type(message), person))
     clear = message.model_dump_json(exclude_none=True, exclude=paths)
     return f'{clear[:-1]},"{PERSONAL}":{json.dumps(part)}}}'
 
 
 async def decrypt(
-    vault: Vault, found: Sequence[tuple[type[Message], str | bytes]], unit: Transaction | None = None
+    vault: Vault, found: Sequence[tuple[type[Message], str | bytes]], transaction: Transaction | None = None
 ) -> list[Message]:
-    """The messages that stand in these texts; pydantic.ValidationError if one is none.
+    """The messages of these texts; pydantic.ValidationError if one is invalid.
 
-    Invalid if a sealed part was altered or belongs to another message.
+    Raises Invalid if a ciphertext was altered or belongs to another message.
     """
     parsed = [_parsed(model, data) for model, data in found]
     persons = {each.person for each in parsed if each.sealed}
-    keys: Mapping[str, bytes] = await vault.keys_of(persons, unit) if persons else {}
-    return [_opened(each, keys.get(each.person)) for each in parsed]
+    keys: Mapping[str, bytes] = await vault.keys_of(persons, transaction) if persons else {}
+    return [_decrypted(each, keys.get(each.person)) for each in parsed]
 
 
 def erased(message: M) -> M:
-    """The message as it is read when the key of its person is gone."""
+    """The message as it reads after the key of its person was destroyed."""
     model = type(message)
     clear = json.loads(message.model_dump_json(exclude_none=True, exclude=_paths(model)))
     return model.read_parsed(_joined(personal_fields(model), clear, None))
 
 
 class _Parsed(NamedTuple):
-    """A message as it was found: taken apart only if some of it belongs to a person."""
+    """A stored message; it is parsed only if it has a ciphertext."""
 
     model: type[Message]
     content: str | bytes | dict[str, Any]
@@ -136,13 +138,13 @@ def _parsed(model: type[Message], data: str | bytes) -> _Parsed:
         part: Any = content.pop(PERSONAL)
         person, sealed = part["person"], part.get("sealed", "")
     except (ValueError, LookupError, TypeError, AttributeError):
-        return whole  # reading it as it is will say what is wrong
+        return whole  # `Model.read` raises the error
     if not isinstance(person, str) or not isinstance(sealed, str):
         return whole
     return _Parsed(model, content, person, sealed)
 
 
-def _opened(found: _Parsed, key: bytes | None) -> Message:
+def _decrypted(found: _Parsed, key: bytes | None) -> Message:
     if not isinstance(found.content, dict):
         return found.model.read(found.content)
     personal: Any = None
@@ -160,13 +162,13 @@ def _joined(fields: Fields, clear: dict[str, Any], personal: dict[str, Any] | No
             whole.setdefault(name, ERASED)
     for name, inner in fields.inner.items():
         if isinstance(value := whole.get(name), dict):
-            part: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType] - it came from JSON
+            part: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType] - from JSON
             whole[name] = _joined(inner, part, None if personal is None else personal.get(name))
     return whole
 
 
 def _about(model: type[Message], person: str) -> bytes:
-    """What a ciphertext belongs to: it cannot be moved to another person or kind of message."""
+    """The associated data: a ciphertext cannot be moved to another person or message type."""
     return f"{model.type} {person}".encode()
 
 
@@ -185,4 +187,4 @@ def _decrypt(key: bytes, text: str, about: bytes) -> bytes:
         whole = base64.b64decode(text, validate=True)
         return AESGCM(key).decrypt(whole[:NONCE_BYTES], whole[NONCE_BYTES:], about)
     except (InvalidTag, ValueError) as error:
-        raise Invalid("bad-seal", "the sealed part of a message was altered or belongs to another one") from error
+        raise Invalid("bad-seal", "the personal data was altered, or belongs to another message") from error

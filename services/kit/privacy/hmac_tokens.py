@@ -1,4 +1,4 @@
-"""Tokens that are derived from a secret key instead of being kept: whoever has the key can make and check them."""
+"""Tokens that are derived from a secret key by HMAC, so that they are checked without being stored."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from services.kit.domain.errors import ZerocartError
 __all__ = ["KEY_CHARS_MIN", "derive", "derives", "several"]
 
 KEY_CHARS_MIN = 32
-"""A key is random: 32 characters of base64 or hexadecimal are more than anybody can guess."""
+"""32 random characters of base64 or hexadecimal cannot be guessed."""
 SEPARATOR = "\x1f"
 
 
 def several(text: str) -> list[str]:
-    """The keys in a secret that may hold more than one, separated by commas: the first makes tokens."""
+    """The keys in a comma-separated secret; the first makes tokens, all are accepted."""
     return [key.strip() for key in text.split(",")]
 
 
 def derive(key: str, *about: str) -> str:
-    """The token of 43 URL-safe characters for what it is about; ZerocartError if the key is missing or short."""
+    """The token of 43 URL-safe characters for `about`; ZerocartError if the key is missing or too short."""
     if len(key) < KEY_CHARS_MIN:
         raise ZerocartError("bad-key", f"a secret key is missing or has fewer than {KEY_CHARS_MIN} characters")
     digest = hmac.digest(key.encode(), SEPARATOR.join(about).encode(), "sha256")
@@ -29,7 +29,7 @@ def derive(key: str, *about: str) -> str:
 
 
 def derives(token: str, keys: Sequence[str], *about: str) -> bool:
-    """Whether one of the keys makes this token, in a time that does not depend on how wrong it is."""
+    """Whether one of the keys makes this token for `about`; compared in constant time."""
     given = token.encode()
     right = [hmac.compare_digest(given, derive(key, *about).encode()) for key in keys]
     return any(right)

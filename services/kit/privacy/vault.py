@@ -1,6 +1,6 @@
-"""The vault: one key for each person, wrapped by a key that the database never sees; erasing a person destroys it.
+"""The vault: a key for each person, wrapped by a secret that the database never sees; to erase a person destroys it.
 
-A person has a row for ever once they had one: of somebody erased it holds no key, so that nobody makes a new one.
+The row of a person is never removed. That of an erased person has no key, so that no process makes a new one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NONCE_BYTES = 12
 KEY_BYTES = 32
 CACHE_KEYS_MAX = 10_000
 CACHE_SECONDS = 60.0
-"""How long a process may still read what is about somebody who was erased elsewhere."""
+"""How long a process may still decrypt the data of a person who was erased by another one."""
 MAKE_ATTEMPTS_MAX = 5
 
 FIND = "SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])"
@@ -38,40 +38,40 @@ ERASE = """
 WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
 REWRAP_ROWS_MAX = 500
 REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 RETURNING person"
-"""Only what is still as it was read: an erasure that came in between must not be undone."""
+"""Only if the key is unchanged since it was read: an erasure in between must not be undone."""
 
 
 class Vault(Protocol):
-    """Where persons' keys are; `unit` is the caller's open transaction, if there is one."""
+    """The keys of persons; `transaction` is the caller's open transaction, if there is one."""
 
-    async def key_for(self, person: str, unit: Transaction | None = None) -> bytes | None:
-        """The person's key, made if there was none; None if they were erased."""
+    async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
+        """The person's key, made if there is none; None if the person was erased."""
         ...
 
-    async def keys_of(self, persons: Collection[str], unit: Transaction | None = None) -> Mapping[str, bytes]:
-        """The keys of those who have one."""
+    async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
+        """The keys of the persons who have one."""
         ...
 
-    async def erase(self, person: str, unit: Transaction) -> None:
-        """Destroy the person's key when the transaction commits, for ever."""
+    async def erase(self, person: str, transaction: Transaction) -> None:
+        """Destroy the person's key for ever when the transaction commits."""
         ...
 
 
 class Wrapping:
-    """Wraps persons' keys; several secrets may be given while one is being replaced, the first wraps."""
+    """Wraps the keys of persons; of several secrets the first wraps and all unwrap, so that one can be replaced."""
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
 
     def wrap(self, person: str, key: bytes) -> bytes:
-        """The key as it may be stored; ZerocartError if there is no secret."""
+        """The encrypted key, for storage; ZerocartError if there is no secret."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         nonce = os.urandom(NONCE_BYTES)
         return nonce + AESGCM(self._wrapping_keys()[0]).encrypt(nonce, key, person.encode())
 
     def unwrap(self, person: str, wrapped: bytes) -> bytes:
-        """The key; Unavailable if none of the secrets wrapped it: somebody has to give the right one first."""
+        """The key; Unavailable if none of the secrets unwraps it."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -80,10 +80,12 @@ class Wrapping:
                 return AESGCM(key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
             except InvalidTag:
                 continue
-        raise Unavailable("vault-locked", "none of the keys in ZEROCART_VAULT_KEYS opens this person's key")
+        raise Unavailable(
+            "vault-locked", "no key in ZEROCART_VAULT_KEYS unwraps this person's key: add the one that wrapped it"
+        )
 
     def newest_opens(self, person: str, wrapped: bytes) -> bool:
-        """Whether the key is wrapped by the first secret, which is the one that stays."""
+        """Whether the first secret unwraps the key."""
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -98,7 +100,7 @@ class Wrapping:
 
 
 class PostgresVault:
-    """The vault in the log database, with a bounded cache; with `cache_seconds` 0 every key is asked for anew."""
+    """The vault in the event store's database, with a bounded cache; with `cache_seconds` 0 without one."""
 
     def __init__(self, connections: Connections, secret: Secret, *, cache_seconds: float = CACHE_SECONDS) -> None:
         self._connections = connections
@@ -106,32 +108,32 @@ class PostgresVault:
         self._cache_seconds = cache_seconds
         self._known: OrderedDict[str, tuple[bytes | None, float]] = OrderedDict()
 
-    async def key_for(self, person: str, unit: Transaction | None = None) -> bytes | None:
-        """The person's key, made if there was none; None if they were erased."""
+    async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
+        """The person's key, made if there is none; None if the person was erased."""
         for _ in range(MAKE_ATTEMPTS_MAX):
-            found = await self._find([person], unit)
+            found = await self._find([person], transaction)
             if person in found:
                 return found[person]
             key = os.urandom(KEY_BYTES)
-            if await self._fetch(unit, MAKE, person, self._wrapping.wrap(person, key)):
-                self._remember(person, key, unit)
+            if await self._fetch(transaction, MAKE, person, self._wrapping.wrap(person, key)):
+                self._remember(person, key, transaction)
                 return key
-        raise Unavailable("contention", "a person's key is being made elsewhere")
+        raise Unavailable("contention", "other processes make this person's key at the same time: retry")
 
-    async def keys_of(self, persons: Collection[str], unit: Transaction | None = None) -> Mapping[str, bytes]:
-        """The keys of those who have one."""
-        found = await self._find(persons, unit)
+    async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
+        """The keys of the persons who have one."""
+        found = await self._find(persons, transaction)
         return {person: key for person, key in found.items() if key is not None}
 
-    async def erase(self, person: str, unit: Transaction) -> None:
+    async def erase(self, person: str, transaction: Transaction) -> None:
         """Destroy the person's key when the transaction commits."""
-        await unit.execute(ERASE, person)
+        await transaction.execute(ERASE, person)
         self._known.pop(person, None)
 
     async def rewrap(self) -> tuple[int, list[str]]:
-        """Wrap with the first secret what another one wrapped: how many keys, and the persons whose key none opens.
+        """Wrap with the first secret what others wrapped: the number of keys, and the persons whose key none unwraps.
 
-        May run while everything else does, and again: what is done is left alone, and who is erased meanwhile stays so.
+        It is safe to run it while services work, and to repeat it. A person who is erased meanwhile stays erased.
         """
         done, last = 0, ""
         locked: list[str] = []
@@ -149,24 +151,26 @@ class PostgresVault:
                 done += len(await self._fetch(None, REWRAP, last, wrapped, again))
         return done, locked
 
-    async def _find(self, persons: Collection[str], unit: Transaction | None) -> dict[str, bytes | None]:
+    async def _find(self, persons: Collection[str], transaction: Transaction | None) -> dict[str, bytes | None]:
         now = time.monotonic()
         found = {person: known[0] for person in persons if (known := self._known.get(person)) and known[1] > now}
         if missing := [person for person in persons if person not in found]:
-            for row in await self._fetch(unit, FIND, missing):
+            for row in await self._fetch(transaction, FIND, missing):
                 person, wrapped = str(row["person"]), row["wrapped"]
                 found[person] = self._wrapping.unwrap(person, wrapped) if isinstance(wrapped, bytes) else None
-                self._remember(person, found[person], unit)
+                self._remember(person, found[person], transaction)
         return found
 
-    async def _fetch(self, unit: Transaction | None, sql: str, *arguments: object) -> Collection[Mapping[str, object]]:
-        if unit is not None:
-            return await unit.fetch(sql, *arguments)
+    async def _fetch(
+        self, transaction: Transaction | None, sql: str, *arguments: object
+    ) -> Collection[Mapping[str, object]]:
+        if transaction is not None:
+            return await transaction.fetch(sql, *arguments)
         return [dict(row) for row in await self._connections.fetch(sql, *arguments)]
 
-    def _remember(self, person: str, key: bytes | None, unit: Transaction | None) -> None:
-        if unit is not None or not self._cache_seconds:
-            return  # the unit's transaction may roll back, and what is sealed with a key that was never kept is lost
+    def _remember(self, person: str, key: bytes | None, transaction: Transaction | None) -> None:
+        if transaction is not None or not self._cache_seconds:
+            return  # the transaction may roll back, and data encrypted with a key that is not stored is lost
         self._known[person] = (key, time.monotonic() + self._cache_seconds)
         self._known.move_to_end(person)
         if len(self._known) > CACHE_KEYS_MAX:
@@ -179,14 +183,14 @@ class MemoryVault:
     def __init__(self) -> None:
         self._keys: dict[str, bytes | None] = {}
 
-    async def key_for(self, person: str, unit: Transaction | None = None) -> bytes | None:
-        """The person's key, made if there was none."""
+    async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
+        """The person's key, made if there is none; None if the person was erased."""
         return self._keys.setdefault(person, os.urandom(KEY_BYTES))
 
-    async def keys_of(self, persons: Collection[str], unit: Transaction | None = None) -> Mapping[str, bytes]:
-        """The keys of those who have one."""
+    async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
+        """The keys of the persons who have one."""
         return {person: key for person in persons if (key := self._keys.get(person)) is not None}
 
-    async def erase(self, person: str, unit: Transaction | None = None) -> None:
+    async def erase(self, person: str, transaction: Transaction | None = None) -> None:
         """Destroy the person's key."""
         self._keys[person] = None

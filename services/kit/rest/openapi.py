@@ -53,10 +53,11 @@ class _Untitled(GenerateJsonSchema):
 
 def describe_answer(route: APIRoute, operation: dict[str, Any]) -> dict[str, Schema]:
     """Add the schema of a route's answer to its operation; the schemas to which it refers, by name."""
-    annotation = get_type_hints(route.endpoint, include_extras=True).get("return")
-    kind: object = get_origin(annotation)
-    if not (isinstance(kind, type) and issubclass(kind, Answer)):
+    found = get_type_hints(route.endpoint, include_extras=True).get("return")
+    annotation = next((part for part in (found, *get_args(found)) if _is_answer(part)), None)
+    if annotation is None:
         return {}
+    kind: Any = get_origin(annotation)
     (body,) = get_args(annotation)
     reference, named = schemas_of(body)
     headers: Mapping[str, Any] = {}
@@ -67,6 +68,11 @@ def describe_answer(route: APIRoute, operation: dict[str, Any]) -> dict[str, Sch
         if status.startswith("2"):
             _describe(answer, body, reference, headers)
     return named
+
+
+def _is_answer(annotation: object) -> bool:
+    kind: object = get_origin(annotation)
+    return isinstance(kind, type) and issubclass(kind, Answer)
 
 
 def _describe(answer: dict[str, Any], body: type, reference: Schema, headers: Mapping[str, Any]) -> None:
@@ -98,7 +104,11 @@ def inherited_docs(body: type) -> dict[str, str]:
 
 
 def _docs(body: type) -> dict[str, str]:
-    (declaration,) = ast.parse(dedent(inspect.getsource(body))).body
+    try:
+        source = inspect.getsource(body)
+    except OSError:  # made by calling TypedDict, because a class cannot have a field such as `from`
+        return {}
+    (declaration,) = ast.parse(dedent(source)).body
     assert isinstance(declaration, ast.ClassDef)
     pairs = zip(declaration.body, declaration.body[1:], strict=False)
     return {

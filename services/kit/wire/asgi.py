@@ -1,4 +1,4 @@
-"""The few ASGI moves that the event door needs without a framework."""
+"""The parts of ASGI that the event endpoint needs, without a framework."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 BODY_SECONDS_MAX = 30.0
-"""How long a client's body may take to come: whoever sends a byte now and then holds a place that others need."""
+"""A slow client must not occupy a connection that others need."""
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -34,23 +34,23 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class TooLarge(Unreadable):
-    """The body is longer than it may be."""
+    """The body is too long."""
 
 
 class TooSlow(Unreadable):
-    """The body did not come in time."""
+    """The body did not arrive in time."""
 
 
 class TooLong(Unreadable):
-    """The address is longer than it may be."""
+    """The URL is too long."""
 
 
 class TooManyHeaders(Unreadable):
-    """The headers are longer, together, than they may be."""
+    """The headers together are too long."""
 
 
 class UnsupportedType(Unreadable):
-    """The body is of a type that nobody here reads."""
+    """The Content-Type is not supported."""
 
 
 def header(scope: Scope, wanted: bytes) -> str:
@@ -59,12 +59,12 @@ def header(scope: Scope, wanted: bytes) -> str:
 
 
 async def read_body(receive: Receive, bytes_max: int, seconds_max: float | None = None) -> bytes:
-    """The whole request body; TooLarge above `bytes_max`, TooSlow if it takes longer, Unreadable if the client left."""
+    """The body; TooLarge above `bytes_max`, TooSlow after `seconds_max`, Unreadable if the client disconnects."""
     try:
         async with asyncio.timeout(seconds_max):
             return await _whole(receive, bytes_max)
     except TimeoutError as error:
-        raise TooSlow("too-slow", f"a body has to come within {seconds_max} s") from error
+        raise TooSlow("too-slow", f"the body did not arrive within {seconds_max} s") from error
 
 
 async def _whole(receive: Receive, bytes_max: int) -> bytes:
@@ -73,18 +73,18 @@ async def _whole(receive: Receive, bytes_max: int) -> bytes:
     while True:
         part = await receive()
         if part["type"] == "http.disconnect":
-            raise Unreadable("disconnected", "the client went away")
+            raise Unreadable("disconnected", "the client disconnected before the end of the body")
         chunk: bytes = part.get("body", b"")
         size += len(chunk)
         if size > bytes_max:
-            raise TooLarge("too-large", f"a body may have {bytes_max} bytes")
+            raise TooLarge("too-large", f"the body is larger than {bytes_max} bytes")
         chunks.append(chunk)
         if not part.get("more_body", False):
             return b"".join(chunks)
 
 
 async def send_empty(send: Send, status: int, retry_after_seconds: int | None = None) -> None:
-    """An answer without a body."""
+    """Send a response without a body."""
     headers = [] if status == 204 else [(b"content-length", b"0")]
     if retry_after_seconds is not None:
         headers.append((b"retry-after", str(retry_after_seconds).encode()))

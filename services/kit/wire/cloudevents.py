@@ -1,8 +1,8 @@
-"""CloudEvents 1.0 at the door and on the way out, stricter than the SDK where the Kafka broker would lose an event.
+"""Reads CloudEvents from HTTP requests and writes them as Kafka headers (CloudEvents 1.0.2, HTTP and Kafka bindings).
 
-Sources: CloudEvents 1.0.2 and its HTTP and Kafka bindings; what the broker mangles or skips is in the recorded
-delivery cases (tests/tools/data). Binary events are read here, without the SDK: its import would be a tenth of a
-cold start. Structured ones are rare and go through it.
+It is stricter than the SDK where Knative's Kafka broker would corrupt or skip an event (tests/tools/data has the
+recorded cases). Events in binary mode are read without the SDK, whose import is a tenth of a cold start. Structured
+mode is rare and uses it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _META = ("subject", "partitionkey", "correlationid", "causationid", "traceparent
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A CloudEvent as it was delivered; `attributes` holds every attribute as text, `data` the JSON bytes."""
+    """A delivered CloudEvent; `attributes` holds every attribute as text, `data` the JSON bytes."""
 
     id: str
     source: str
@@ -44,33 +44,33 @@ class Incoming:
 
     @property
     def key(self) -> str:
-        """What makes this event the same one when it is repeated (CloudEvents 1.0.2: source and id)."""
+        """The identity of the event, the same in every delivery (CloudEvents 1.0.2: source and id)."""
         return f"{self.source} {self.id}"
 
     @property
     def expired_at(self) -> datetime | None:
-        """When it is too late to do what a request asks for; None if never."""
+        """The time after which a request must not be carried out; None if it does not expire."""
         text = self.attributes.get("expirytime")
         return _instant("expirytime", text) if text else None
 
 
 def event_id(stream: str, version: int) -> str:
-    """The CloudEvents id of an event in the log, the same on every publication."""
+    """The CloudEvents id of a recorded event, the same in every publication."""
     return f"{stream}:{version}"
 
 
 def source_of(service: str) -> str:
-    """The CloudEvents source of everything that a service says."""
+    """The CloudEvents source of a service's events."""
     return f"/zerocart/{service}"
 
 
 def is_clean(value: str) -> bool:
-    """Whether the Kafka broker passes this attribute value on unharmed: printable ASCII without `%`, not empty."""
+    """Whether Knative's Kafka broker delivers this value unchanged: printable ASCII without `%`, not empty."""
     return _CLEAN.fullmatch(value) is not None and len(value) <= ATTRIBUTE_CHARS_MAX
 
 
 def kafka_headers(event: RecordedEvent) -> tuple[str, list[tuple[str, bytes]]]:
-    """The Kafka key and the headers (binary content mode) of an event in the log."""
+    """The Kafka key and headers of a recorded event, in binary content mode."""
     meta: dict[str, str] = json.loads(event.meta)
     attributes = {
         "specversion": "1.0",
@@ -85,12 +85,12 @@ def kafka_headers(event: RecordedEvent) -> tuple[str, list[tuple[str, bytes]]]:
     headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
     headers.append(("content-type", JSON_TYPE.encode()))
     if trace := meta.get("traceparent"):
-        headers.append(("traceparent", trace.encode()))  # the only one that the broker continues a trace from
+        headers.append(("traceparent", trace.encode()))  # the broker continues a trace from this header only
     return meta["partitionkey"], headers
 
 
 def read_event(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Incoming:
-    """The one CloudEvent in an HTTP request, binary or structured; Unreadable or Invalid if there is none."""
+    """The CloudEvent in an HTTP request, in binary or structured mode; Unreadable or Invalid if there is none."""
     content_type = ""
     attributes: dict[str, str] = {}
     for name, value in headers:
@@ -106,7 +106,7 @@ def read_event(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Incoming:
 
 def _add(attributes: dict[str, str], name: str, value: str) -> None:
     if name in attributes:
-        raise Unreadable("repeated-attribute", f"the attribute {name} is there twice")
+        raise Unreadable("repeated-attribute", f"the attribute {name} occurs twice")
     attributes[name] = value
 
 
@@ -122,7 +122,9 @@ def _header_text(name: bytes, value: bytes) -> str:
 
 def _structured(media_type: str, outside: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes, str]:
     if media_type != STRUCTURED_TYPE:
-        raise Unreadable("unsupported-content-mode", f"{media_type} is not supported: send one event, as JSON")
+        raise Unreadable(
+            "unsupported-content-mode", f"{media_type} is not supported: send one event as {STRUCTURED_TYPE}"
+        )
     if set(outside) - {"knativekafkapartition", "knativekafkaoffset"}:
         raise Unreadable("mixed-content-modes", "attributes are in the headers and in the body")
     from cloudevents.core.bindings.http import HTTPMessage, from_structured_event
@@ -130,7 +132,7 @@ def _structured(media_type: str, outside: Mapping[str, str], body: bytes) -> tup
     _refuse_odd_members(body)
     try:
         event = from_structured_event(HTTPMessage(headers={"content-type": STRUCTURED_TYPE}, body=body))
-    except Exception as error:  # the SDK raises what its parsers raise; whatever it is, this is no event
+    except Exception as error:  # the SDK raises whatever its parsers raise
         raise Unreadable("unreadable-event", f"not a structured CloudEvent: {type(error).__name__}") from error
     attributes = {name: _attribute_text(name, value) for name, value in event.get_attributes().items()}
     data = event.get_data()
@@ -142,7 +144,7 @@ def _refuse_odd_members(body: bytes) -> None:
     try:
         members = json.loads(body, object_pairs_hook=_no_repeats)
     except (ValueError, RecursionError) as error:
-        raise Unreadable("unreadable-event", "the body is not JSON, or an attribute is there twice") from error
+        raise Unreadable("unreadable-event", "the body is not JSON, or an attribute occurs twice") from error
     if not isinstance(members, dict):
         raise Unreadable("unreadable-event", "the body is not a JSON object")
 
@@ -150,7 +152,7 @@ def _refuse_odd_members(body: bytes) -> None:
 def _no_repeats(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name is there twice")
+        raise ValueError("a name occurs twice")
     return members
 
 
@@ -189,7 +191,7 @@ def _checked(attributes: Mapping[str, str], media_type: str, body: bytes) -> Inc
 
 
 def _sound(name: str, value: str) -> bool:
-    # a replayed dead letter may carry an empty extension; the required ones are known to be there
+    # a replayed dead letter may carry an empty extension; the required attributes are checked before
     return _NAME.fullmatch(name) is not None and (value == "" or name == "knativeerrordata" or is_clean(value))
 
 
@@ -209,7 +211,7 @@ def _instant(name: str, text: str) -> datetime:
 
 
 def _microseconds(text: str) -> str:
-    # datetime keeps six digits of the nine that a nanosecond clock may send
+    # a nanosecond clock sends nine digits, of which datetime keeps six
     return re.sub(r"(\.\d{6})\d+", r"\1", text)
 
 

@@ -1,4 +1,4 @@
-"""JSON as it may come from outside: RFC 8259 and I-JSON (RFC 7493), read one way only, and bounded."""
+"""A strict JSON parser for requests: RFC 8259 and I-JSON (RFC 7493), unambiguous and bounded."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ __all__ = ["DEPTH_MAX", "read_json"]
 
 DEPTH_MAX = 32
 NAMES_MAX = 40_000
-"""Members of all objects together: each can become an error to be made and told; 2,000 order lines have 14,000."""
+"""Members of all objects together, because each may become an error in the answer; 2,000 order lines have 14,000."""
 NUMBER_CHARS_MAX = 64
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def read_json(body: bytes) -> object:
-    """The value that `body` holds.
+    """The value of a JSON body.
 
-    Unreadable for what is no JSON, could be read in two ways, or could not be stored: other encodings, a byte order
-    mark, NaN and Infinity, a number out of range, a name that is there twice, half a surrogate pair, NUL, deep nesting,
-    more names than anybody needs.
+    Unreadable if it is not JSON, is ambiguous, or cannot be stored: another encoding than UTF-8, a byte order mark, NaN
+    or Infinity, a number out of range, a name that occurs twice in an object, half a surrogate pair, NUL, more than
+    `DEPTH_MAX` levels, more than `NAMES_MAX` names.
     """
     if body.count(b":") > NAMES_MAX:
         raise _bad(f"it has more than {NAMES_MAX} names")
     if _NUL.search(body):
-        raise _bad("text may not contain NUL")
+        raise _bad("a text contains NUL")
     try:
         value: object = json.loads(
             body.decode("utf-8"),
@@ -56,14 +56,14 @@ def read_json(body: bytes) -> object:
 def _members(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        # in one pass: counting them one by one took minutes for one body
+        # in one pass: to count each name on its own took minutes for one body
         twice = next(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-        raise ValueError(f"the name {twice[:100]!r} is there twice")
+        raise ValueError(f"the name {twice[:100]!r} occurs twice in an object")
     return members
 
 
 def _constant(text: str) -> object:
-    raise ValueError(f"{text} is no JSON")
+    raise ValueError(f"{text} is not JSON")
 
 
 def _real(text: str) -> float:
@@ -79,7 +79,7 @@ def _whole(text: str) -> int:
 
 def _bounded(text: str) -> str:
     if len(text) > NUMBER_CHARS_MAX:
-        raise ValueError(f"a number may have {NUMBER_CHARS_MAX} characters")
+        raise ValueError(f"a number has more than {NUMBER_CHARS_MAX} characters")
     return text
 
 
@@ -106,8 +106,8 @@ def _refuse_half_characters(value: object) -> None:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
-        raise _bad("half a surrogate pair is no character") from error
+        raise _bad("it contains half a surrogate pair") from error
 
 
 def _bad(why: str) -> Unreadable:
-    return Unreadable("bad-json", f"the body is not JSON that can be used: {why}")
+    return Unreadable("bad-json", f"the body is not valid JSON: {why}")

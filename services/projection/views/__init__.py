@@ -1,4 +1,4 @@
-"""The views that there are."""
+"""All views of the read database."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from services.projection.views.orders import ORDERS_VIEW
 from services.projection.views.stock import STOCK_VIEW
 from services.projection.views.timeline import TIMELINE_VIEW
 
-__all__ = ["HEARD", "VIEWS"]
+__all__ = ["NUDGES", "VIEWS"]
 
 VIEWS: Mapping[str, View] = {
     view.name: view for view in (ORDERS_VIEW, TIMELINE_VIEW, STOCK_VIEW, CUSTOMERS_VIEW, ANALYTICS_VIEW)
 }
 
-HEARD: Mapping[str, type[Message]] = {type_: model for view in VIEWS.values() for type_, model in view.hears.items()}
-"""The events that change a row of any view; their types are what wakes the projection."""
+NUDGES: Mapping[str, type[Message]] = {type_: model for view in VIEWS.values() for type_, model in view.wakes.items()}
+"""The events that change a row of a view, by type; each of them nudges the projection."""

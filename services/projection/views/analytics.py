@@ -1,15 +1,16 @@
-"""The view `analytics`: sums over the orders by period, so that a question costs the same however many there are."""
+"""The view `analytics`: sums over the orders by day, and of products and customers by longer periods too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from operator import add, sub
 
 from services.contracts import fulfillment, orders, payments
 from services.kit.domain.message import Message
 from services.projection.rows import Rows
-from services.projection.view import Shown, View, heard
-from services.projection.views.counted import (
+from services.projection.view import DecodedEvent, View, changes_in
+from services.projection.views.order_figures import (
     Placed,
     basket_of,
     by_customer_of,
@@ -20,7 +21,7 @@ from services.projection.views.counted import (
     names_in,
     outcome_of,
 )
-from services.projection.views.sums import Changes
+from services.projection.views.period_sums import Changes
 from services.read_model.analytics import (
     BASKETS,
     BY_CUSTOMER,
@@ -33,16 +34,16 @@ from services.read_model.analytics import (
     Counted,
     ProductName,
 )
-from services.read_model.periods import days_to_decades, days_to_years, periods_of
+from services.read_model.periods import day_to_all_time, day_to_year
 
 __all__ = ["ANALYTICS_VIEW"]
 
-DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND period = ANY($1::text[])"
+DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND day = ANY($1::date[])"
 
 
-async def feed(rows: Rows, page: Sequence[Shown]) -> None:
-    """Change the sums that these events change."""
-    changes = list(heard(page, ANALYTICS_VIEW))
+async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
+    """Apply the events to the rows."""
+    changes = list(changes_in(page, ANALYTICS_VIEW))
     before = await rows.find(COUNTED, {message.key_value for _, message in changes})
     after, new = dict(before), dict[str, Basket]()
     for event, message in changes:
@@ -77,8 +78,8 @@ async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
 async def _increase(
     rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], baskets: Mapping[str, Basket]
 ) -> None:
-    by_status, by_product = Changes(BY_STATUS, periods_of), Changes(BY_PRODUCT, days_to_years)
-    by_customer, confirmations = Changes(BY_CUSTOMER, days_to_decades), Changes(CONFIRMATIONS, periods_of)
+    by_status, by_product = Changes(BY_STATUS, _day_alone), Changes(BY_PRODUCT, day_to_year)
+    by_customer, confirmations = Changes(BY_CUSTOMER, day_to_all_time), Changes(CONFIRMATIONS, _day_alone)
     steps = [(before.get(new.order_id), new) for new in changed]
     for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
         if row is None:
@@ -91,23 +92,27 @@ async def _increase(
                 by_product.count(how, row.placed_on, found)
     statuses = by_status.rows()
     await rows.increase(BY_STATUS, statuses)
-    if left := {each.period for each in statuses if each.orders < 0}:
+    if left := {each.day for each in statuses if each.orders < 0}:
         await rows.execute(DELETE_EMPTY, sorted(left))
     await rows.increase(BY_PRODUCT, by_product.rows())
     await rows.increase(BY_CUSTOMER, by_customer.rows())
     await rows.increase(CONFIRMATIONS, confirmations.rows())
 
 
-HEARS: Sequence[type[Message]] = (
+def _day_alone(day: date) -> tuple[date]:
+    return (day,)
+
+
+WAKES: Sequence[type[Message]] = (
     orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunStarted, payments.ProviderReported,
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
-    revision=3,
+    revision=4,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
-    hears={model.type: model for model in HEARS},
+    wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)
     also={payments.PaymentRefunded.type: payments.PaymentRefunded},
     feed=feed,

@@ -8,7 +8,7 @@ from datetime import datetime
 from services.contracts import orders, users
 from services.kit.domain.message import Message
 from services.projection.rows import Rows
-from services.projection.view import Shown, View, heard, person_erased
+from services.projection.view import DecodedEvent, View, changes_in, erased_person
 from services.read_model.customers import CUSTOMERS, Customer
 
 __all__ = ["CUSTOMERS_VIEW", "customer_after"]
@@ -25,16 +25,16 @@ def customer_after(row: Customer | None, event: Message, at: datetime) -> Custom
     return Customer(event.customer_id, name, email, (row.orders if row else 0) + 1, first, last)
 
 
-async def feed(rows: Rows, page: Sequence[Shown]) -> None:
-    """Change the rows that these events change."""
-    changes = list(heard(page, CUSTOMERS_VIEW))
+async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
+    """Apply the events to the rows."""
+    changes = list(changes_in(page, CUSTOMERS_VIEW))
     found = await rows.find(CUSTOMERS, {key for _, message in changes if (key := _customer_of(message))})
     for event, message in changes:
         customer_id = _customer_of(message)
         if customer_id and (customer := customer_after(found.get(customer_id), message, event.time)):
             found[customer_id] = customer
     await rows.put(CUSTOMERS, list(found.values()))
-    if erased := [person for _, message in changes if (person := person_erased(message))]:
+    if erased := [person for _, message in changes if (person := erased_person(message))]:
         await rows.erase(CUSTOMERS, "customer_id = ANY($1::text[])", erased)
 
 
@@ -42,11 +42,11 @@ def _customer_of(message: Message) -> str | None:
     return getattr(message, "customer_id", None)
 
 
-HEARS: Sequence[type[Message]] = (orders.OrderCreated, orders.OrderImported, users.UserDeleted, users.PersonErased)
+WAKES: Sequence[type[Message]] = (orders.OrderCreated, orders.OrderImported, users.UserDeleted, users.PersonErased)
 CUSTOMERS_VIEW = View(
     name="customers",
     revision=3,
     tables=(CUSTOMERS,),
-    hears={model.type: model for model in HEARS},
+    wakes={model.type: model for model in WAKES},
     feed=feed,
 )

@@ -1,4 +1,4 @@
-"""The view `orders`: every order as it is, and its lines."""
+"""The view `orders`: every order as it is now, its lines and its search document."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from services.contracts import fulfillment, orders, users
 from services.kit.domain.message import Message
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
-from services.projection.view import Shown, View, heard, person_erased
-from services.projection.views.texts import refresh
+from services.projection.view import DecodedEvent, View, changes_in, erased_person
+from services.projection.views.search_documents import refresh
 from services.read_model.orders import ORDER_LINES, ORDER_TEXTS, ORDERS, VOCABULARY, Order, OrderLine
 
 __all__ = ["ORDERS_VIEW", "lines_of", "order_after", "order_of"]
@@ -115,7 +115,7 @@ def _updated(row: Order, event: orders.OrderUpdated, at: datetime) -> Order:
 
 
 def lines_of(order: Order, event: Message) -> list[OrderLine] | None:
-    """All the lines that an order, as it is after an event, has then; None if the event does not change them."""
+    """All lines of the order after an event; None if the event does not change them."""
     if not isinstance(event, orders.OrderDetails):
         return None
     return [
@@ -130,12 +130,12 @@ WHOSE = "coalesce(customer_id, '') = ANY($1::text[]) OR customer_id IS NULL AND 
 """True of the orders of these people: customers, or guests, who are identified by their orders."""
 
 
-async def feed(rows: Rows, page: Sequence[Shown]) -> None:
-    """Change the rows that these events change."""
-    changes = list(heard(page, ORDERS_VIEW))
+async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
+    """Apply the events to the rows."""
+    changes = list(changes_in(page, ORDERS_VIEW))
     found = await rows.find(ORDERS, {key for _, message in changes if (key := order_of(message))})
     lines: dict[str, Sequence[OrderLine]] = {}
-    reworded: set[str] = set()
+    renamed: set[str] = set()
     for event, message in changes:
         order_id = order_of(message)
         if order_id and (order := order_after(found.get(order_id), message, event.time)):
@@ -143,17 +143,17 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
             if (written := lines_of(order, message)) is not None:
                 lines[order_id] = written
         if order_id and isinstance(message, orders.OrderUpdated):
-            reworded.add(order_id)
+            renamed.add(order_id)
     await rows.put(ORDERS, list(found.values()))
     await rows.remove(ORDER_LINES, list(lines))
     await rows.add(ORDER_LINES, [line for of_one in lines.values() for line in of_one])
-    if erased := [person for _, message in changes if (person := person_erased(message))]:
-        reworded.update(await rows.erase(ORDERS, WHOSE, erased))
+    if erased := [person for _, message in changes if (person := erased_person(message))]:
+        renamed.update(await rows.erase(ORDERS, WHOSE, erased))
     names = {order_id: [line.product_name for line in of_one] for order_id, of_one in lines.items()}
-    await refresh(rows, reworded | set(lines), names)
+    await refresh(rows, renamed | set(lines), names)
 
 
-HEARS: Sequence[type[Message]] = (
+WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed,
     orders.OrderShipped, orders.OrderDelivered,
@@ -164,6 +164,6 @@ ORDERS_VIEW = View(
     name="orders",
     revision=4,
     tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
-    hears={model.type: model for model in HEARS},
+    wakes={model.type: model for model in WAKES},
     feed=feed,
 )

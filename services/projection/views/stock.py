@@ -1,4 +1,4 @@
-"""The view `stock`: what is on the shelves, and how much of it is promised."""
+"""The view `stock`: the stock of each product, and how much of it is reserved."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from datetime import datetime
 from services.contracts import inventory
 from services.kit.domain.message import Message
 from services.projection.rows import Rows
-from services.projection.view import Shown, View, heard
+from services.projection.view import DecodedEvent, View, changes_in
 from services.read_model.stock import STOCK, StockLevel
 
 __all__ = ["STOCK_VIEW", "moved", "products_of", "stock_after"]
 
 
 def moved(event: Message) -> Iterator[tuple[str, int, int]]:
-    """By how much an event changes on_hand and reserved of each product."""
+    """The changes of an event: product, change of on_hand, change of reserved."""
     match event:
         case inventory.InventoryChecked(all_items_available=True, repeated=False):
             yield from ((item.product_id, 0, item.requested) for item in event.items)
@@ -40,24 +40,24 @@ def products_of(event: Message) -> set[str]:
 
 
 def stock_after(row: StockLevel | None, change: tuple[str, int, int], event: Message, at: datetime) -> StockLevel:
-    """A product's row after one of the changes that an event moves; a count replaces what is on hand.
+    """The row of a product after one change of an event; a count replaces the units on hand.
 
-    What is reserved is only ever summed: a reservation may stand before a count in the log and yet have come after it,
-    because it had waited for the product's row with the older transaction id.
+    Reserved units are only added up: a reservation may precede a count in the event store and yet have followed it in
+    time, because its older transaction waited for the product's row.
     """
     product_id, on_hand, reserved = change
     row = row or StockLevel(product_id, None, 0, 0, 0, at)
     if isinstance(event, inventory.StockSet):
         name = event.product_name or row.product_name
-        # a difference, because the log may hold a count and a reservation that raced in the order of their locks
+        # the difference, because a count and a reservation that raced may be stored in the order of their locks
         level = event.on_hand if event.delta is None else row.on_hand + on_hand
         return replace(row, product_name=name, on_hand=level, low_below=event.low_below, updated_at=at)
     return StockLevel(product_id, row.product_name, row.on_hand + on_hand, row.reserved + reserved, row.low_below, at)
 
 
-async def feed(rows: Rows, page: Sequence[Shown]) -> None:
-    """Change the rows that these events change."""
-    changes = list(heard(page, STOCK_VIEW))
+async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
+    """Apply the events to the rows."""
+    changes = list(changes_in(page, STOCK_VIEW))
     found = await rows.find(STOCK, {key for _, message in changes for key in products_of(message)})
     for event, message in changes:
         for change in moved(message):
@@ -65,7 +65,7 @@ async def feed(rows: Rows, page: Sequence[Shown]) -> None:
     await rows.put(STOCK, list(found.values()))
 
 
-HEARS: Sequence[type[Message]] = (
+WAKES: Sequence[type[Message]] = (
     inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
     inventory.ReservationCommitted, inventory.ReservationExpired,
 )  # fmt: skip
@@ -73,6 +73,6 @@ STOCK_VIEW = View(
     name="stock",
     revision=1,
     tables=(STOCK,),
-    hears={model.type: model for model in HEARS},
+    wakes={model.type: model for model in WAKES},
     feed=feed,
 )

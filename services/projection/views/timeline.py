@@ -1,4 +1,4 @@
-"""The view `timeline`: everything that happened to an order, who did it and why, in plain words."""
+"""The view `timeline`: what happened to an order, who did it and why."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from services.kit.domain.principal import Principal, PrincipalKind
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.wire.cloudevents import source_of
 from services.projection.rows import Rows
-from services.projection.view import Shown, View, heard
-from services.projection.views.words import TOLD, Words, words_of
+from services.projection.view import DecodedEvent, View, changes_in
+from services.projection.views.sentences import SENTENCES, Sentence, sentence_of
 from services.read_model.timeline import TIMELINE, TimelineEntry
 
 __all__ = ["TIMELINE_VIEW", "entry_of"]
@@ -22,17 +22,17 @@ __all__ = ["TIMELINE_VIEW", "entry_of"]
 PEOPLE: Mapping[PrincipalKind, str] = {"app_user": "customer", "user": "operator"}
 SOMEBODY = "somebody"
 ZEROCART = "zerocart"
-OF_THEIR_OWN = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderReported)
-"""What somebody outside did without anybody's asking."""
+BY_OUTSIDERS = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderReported)
+"""Events that outsiders caused without a request from us."""
 
 
 def entry_of(event: RecordedEvent, message: Message) -> TimelineEntry:
-    """What the timeline says of an event."""
-    told = words_of(message)
+    """The entry for an event."""
+    sentence = sentence_of(message)
     meta: Mapping[str, str] = from_json(event.meta)
     principal = Principal.of(meta)
-    who, wish = _doers(event, message, told, meta, principal and PEOPLE[principal.kind])
-    by = principal.id if principal and not isinstance(message, OF_THEIR_OWN) else ""
+    who, on_behalf_of = _doers(event, message, sentence, meta, principal and PEOPLE[principal.kind])
+    by = principal.id if principal and not isinstance(message, BY_OUTSIDERS) else ""
     return TimelineEntry(
         order_id=message.key_value,
         position=str(event.position),
@@ -40,36 +40,36 @@ def entry_of(event: RecordedEvent, message: Message) -> TimelineEntry:
         service=event.service,
         type=event.type,
         who=who,
-        on_behalf_of=wish,
+        on_behalf_of=on_behalf_of,
         by=by or None,
-        words=told.text,
-        why=told.why,
+        words=sentence.text,
+        why=sentence.why,
     )
 
 
 def _doers(
-    event: RecordedEvent, message: Message, told: Words, meta: Mapping[str, str], person: str | None
+    event: RecordedEvent, message: Message, sentence: Sentence, meta: Mapping[str, str], person: str | None
 ) -> tuple[str, str | None]:
-    """Who did it, and on whose behalf."""
-    if isinstance(message, OF_THEIR_OWN):
-        return told.doer or SOMEBODY, None
-    if meta.get("causationid") == source_of(event.service):  # a request, not a message, led to it
-        return told.doer or person or SOMEBODY, None
-    return told.doer or ZEROCART, person
+    """Who acted, and on whose behalf."""
+    if isinstance(message, BY_OUTSIDERS):
+        return sentence.doer or SOMEBODY, None
+    if meta.get("causationid") == source_of(event.service):  # a REST request, not a message, caused it
+        return sentence.doer or person or SOMEBODY, None
+    return sentence.doer or ZEROCART, person
 
 
-async def feed(rows: Rows, page: Sequence[Shown]) -> None:
-    """Add what happened."""
-    await rows.add(TIMELINE, [entry_of(event, message) for event, message in heard(page, TIMELINE_VIEW)])
+async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
+    """Add an entry for each event."""
+    await rows.add(TIMELINE, [entry_of(event, message) for event, message in changes_in(page, TIMELINE_VIEW)])
 
 
-HEARS: Sequence[type[Message]] = (
-    # where an order can come to rest
+WAKES: Sequence[type[Message]] = (
+    # the events with which an order may come to rest
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent,
     inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
-    # what may come after that, because it was late; rare enough to cost nothing
+    # events that may come late, after that; they are rare
     inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
     shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
 )  # fmt: skip
@@ -77,7 +77,7 @@ TIMELINE_VIEW = View(
     name="timeline",
     revision=2,
     tables=(TIMELINE,),
-    hears={model.type: model for model in HEARS},
-    also={model.type: model for model in TOLD if model not in HEARS},
+    wakes={model.type: model for model in WAKES},
+    also={model.type: model for model in SENTENCES if model not in WAKES},
     feed=feed,
 )

@@ -1,6 +1,6 @@
-"""Programs with rights of their own: their ids, what their secrets are checked against, and what they may ask for.
+"""API clients: their ids, the digests of their secrets, and their scopes.
 
-A plain SHA-256 is enough for a secret that is random and long; a person's password is another matter.
+A plain SHA-256 is enough for a long random secret, unlike for a password.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NO_DIGEST = "0" * 64
 
 
 class Client(BaseModel):
-    """One program; `secret_sha256` is the digest of its secret in hexadecimal."""
+    """An API client; `secret_sha256` is the digest of its secret in hexadecimal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     secret_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -28,14 +28,14 @@ class Client(BaseModel):
 
 
 class Clients:
-    """Those that `text`, a JSON object by id, names."""
+    """The clients in `text`, a JSON object by id."""
 
     def __init__(self, text: str | Secret) -> None:
         self._text = plain(text)
         self._read: tuple[str, Mapping[str, Client]] = ("", {})
 
     def authenticate(self, client_id: str, secret: str) -> Client | None:
-        """The client whose id and secret these are."""
+        """The client with this id and secret."""
         client = self._known().get(client_id)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         right = hmac.compare_digest(digest, client.secret_sha256 if client else NO_DIGEST)
@@ -54,7 +54,7 @@ def _clients(text: str) -> Mapping[str, Client]:
         known = TypeAdapter(dict[str, Client]).validate_json(text)
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, part["loc"])) or "JSON" for part in error.errors(include_input=False))
-        raise ZerocartError("bad-setting", f"ZEROCART_CLIENTS: {wrong}") from None  # the cause would show what it is
+        raise ZerocartError("bad-setting", f"ZEROCART_CLIENTS: {wrong}") from None  # the cause would show the secret
     if any(name.startswith("usr_") for name in known):
         raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user")
     return known

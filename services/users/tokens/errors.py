@@ -1,4 +1,4 @@
-"""How a token is refused."""
+"""The error of a refused token request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets a token for what: the grants of RFC 6749 that are supported, and its errors (section 5.2)."""
+"""The supported grants of RFC 6749, with its errors (section 5.2)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["CUSTOMER_SCOPES", "Grants", "TokenRequest"]
 CUSTOMER_SCOPES = (
     "users:read", "users:write", "orders:read", "orders:write", "stock:read", "fulfillments:read",
 )  # fmt: skip
-"""What a user may ask for; each covers what is their own and no more."""
+"""The scopes that a user may request; each covers the user's own data only."""
 NOT_GRANTED = "unknown, wrong, used or expired, or the account is not active"
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRequest:
-    """A request as it was sent: its parameters, and who says to be sending it."""
+    """A token request: its parameters and the client credentials in it."""
 
     parameters: Mapping[str, str]
     at: datetime
@@ -34,14 +34,14 @@ class TokenRequest:
     by_header: bool = False
 
     def needed(self, name: str) -> str:
-        """A parameter that the grant cannot do without."""
+        """The value of a required parameter; TokenError without it."""
         if not (value := self.parameters.get(name, "")):
             raise TokenError("invalid_request", f"{name} is missing")
         return value
 
 
 class Grants:
-    """Gives out tokens."""
+    """Issues tokens."""
 
     def __init__(self, proofs: Proofs, sessions: Sessions, clients: Clients, keys: SigningKeys, times: Times) -> None:
         self._proofs = proofs
@@ -56,7 +56,7 @@ class Grants:
         }
 
     async def answer(self, request: TokenRequest) -> Token:
-        """The body of the answer; TokenError if there is nothing to be had, RateLimited after too many guesses."""
+        """The body of the answer; TokenError if refused, RateLimited after too many wrong passwords."""
         grant = self._by_type.get(request.needed("grant_type"))
         if grant is None:
             raise TokenError("unsupported_grant_type", f"supported are {', '.join(self._by_type)}")
@@ -108,7 +108,7 @@ class Grants:
 
 
 def _scopes(request: TokenRequest, allowed: Sequence[str]) -> Sequence[str]:
-    """What is asked for, in our order, or all there is; TokenError if it is more than that."""
+    """The requested scopes, or all allowed ones if none is requested; TokenError if one is not allowed."""
     wanted = set(request.parameters.get("scope", "").split(" ")) - {""}
     if more := wanted - set(allowed):
         raise TokenError("invalid_scope", f"not to be had: {len(more)} of the scopes asked for")

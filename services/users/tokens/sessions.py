@@ -1,4 +1,4 @@
-"""Refresh tokens: random, kept as digests, each used once. One that comes back used was stolen: its login ends."""
+"""Refresh tokens: random, stored as digests, each used once. If a used token is sent again, its login ends."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FORGET = """
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Whose login it is, what it may do, and by which token it goes on."""
+    """A login: its user, its scopes and its next refresh token."""
 
     user_id: str
     scopes: Sequence[str]
@@ -50,7 +50,7 @@ class Session:
 
 
 class Sessions:
-    """Logins of users; one lasts `lasts` from when its password was given, however often it is refreshed."""
+    """The logins of users; each ends after `lasts`, however often it is refreshed."""
 
     def __init__(self, handler: CommandHandler, lasts: timedelta) -> None:
         self._handler = handler
@@ -58,65 +58,67 @@ class Sessions:
         self._lasts = lasts
 
     async def start(self, found: Credentials, scopes: Sequence[str], now: datetime) -> Session | None:
-        """A login; None if the account is not active, or its password was changed a moment ago."""
+        """A new login; None if the account is not active or its password was changed since `found` was read."""
 
-        async def work(unit: Transaction) -> Session | None:
-            rows = await unit.fetch(LOCK, found.user_id)
+        async def work(transaction: Transaction) -> Session | None:
+            rows = await transaction.fetch(LOCK, found.user_id)
             if not rows or rows[0]["password_hash"] != found.password_hash:
                 return None
-            if not await self._active(unit, found.user_id):
+            if not await self._active(transaction, found.user_id):
                 return None
-            await unit.execute(FORGET, now, FORGET_ROWS_MAX)
-            return await _issue(unit, found.user_id, new_id("ses"), scopes, now + self._lasts)
+            await transaction.execute(FORGET, now, FORGET_ROWS_MAX)
+            return await _issue(transaction, found.user_id, new_id("ses"), scopes, now + self._lasts)
 
         return await in_transaction(self._store, work)
 
     async def refresh(self, token: str, wanted: Sequence[str], now: datetime) -> Session | None:
-        """The next token of a login; None if this one is unknown, expired or used, which ends the login.
+        """The login with its next token; None if `token` is unknown, expired or used. A used token ends the login.
 
-        TokenError, and nothing is done, if the login was not given all that is wanted.
+        Raises TokenError, and does not use the token, if the login lacks a scope in `wanted`.
         """
         digest = _digest(token)
 
-        async def work(unit: Transaction) -> Session | None:
-            owners = await unit.fetch(OWNER, digest)
+        async def work(transaction: Transaction) -> Session | None:
+            owners = await transaction.fetch(OWNER, digest)
             if not owners:
                 return None
             user_id = str(owners[0]["user_id"])
-            await unit.fetch(LOCK, user_id)  # before the token's own row, as everywhere
-            rows = await unit.fetch(LOOK, digest)
+            await transaction.fetch(LOCK, user_id)  # before the token's row, as in every transaction
+            rows = await transaction.fetch(LOOK, digest)
             if not rows:
                 return None
             family, scope, expires_at, used = rows[0].values()
             if used:
-                await unit.execute(END, family)
+                await transaction.execute(END, family)
                 _report(user_id)
                 return None
             assert isinstance(expires_at, datetime)
-            if expires_at <= now or not await self._active(unit, user_id):
+            if expires_at <= now or not await self._active(transaction, user_id):
                 return None
             scopes = str(scope).split()
             if set(wanted) - set(scopes):
-                raise TokenError("invalid_scope", "the login was not given all of these scopes")
-            await unit.execute(USE, digest)
-            return await _issue(unit, user_id, str(family), scopes, expires_at)
+                raise TokenError("invalid_scope", "the login does not have all of these scopes")
+            await transaction.execute(USE, digest)
+            return await _issue(transaction, user_id, str(family), scopes, expires_at)
 
         return await in_transaction(self._store, work)
 
-    async def _active(self, unit: Transaction, user_id: str) -> bool:
-        user = await self._handler.load_in(unit, USER, user_id)
+    async def _active(self, transaction: Transaction, user_id: str) -> bool:
+        user = await self._handler.load_in(transaction, USER, user_id)
         return isinstance(user.state, Active)
 
 
-async def _issue(unit: Transaction, user_id: str, family: str, scopes: Sequence[str], expires_at: datetime) -> Session:
+async def _issue(
+    transaction: Transaction, user_id: str, family: str, scopes: Sequence[str], expires_at: datetime
+) -> Session:
     token = token_urlsafe(TOKEN_BYTES)
-    await unit.execute(START, _digest(token), family, user_id, " ".join(scopes), expires_at)
+    await transaction.execute(START, _digest(token), family, user_id, " ".join(scopes), expires_at)
     return Session(user_id, scopes, token)
 
 
 def _report(user_id: str) -> None:
     METRICS.count("refresh_tokens_reused")
-    log("a used refresh token came back: its login was ended", level=logging.WARNING, user_id=user_id)
+    log("used refresh token sent again: login ended", level=logging.WARNING, user_id=user_id)
 
 
 def _digest(token: str) -> bytes:

@@ -3,8 +3,8 @@
 Every option can be given as an environment variable: ZEROCART_MANIFESTS, KAFKA_BOOTSTRAP_SERVERS,
 ZEROCART_SERVICE_URLS (a JSON object: service -> base URL), ZEROCART_NAMESPACE, ZEROCART_STATUS_PORT or
 ZEROCART_STATUS_FD (an inherited listening socket).
-ZEROCART_ERASURES_URL is told of erased persons. With ZEROCART_DELIVERY_KEY, an Ed25519 key in PEM, it shows
-subscribers who it is.
+ZEROCART_ERASURES_URL gets the events of erased persons. With ZEROCART_DELIVERY_KEY, an Ed25519 key in PEM, requests
+carry an identity token.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def _options() -> argparse.Namespace:
 
 def _dispatchers(options: argparse.Namespace) -> dict[str, Dispatcher]:
     base_urls = cast("Mapping[str, str]", json.loads(options.service_urls))
-    key = os.environ.get("ZEROCART_DELIVERY_KEY", "")  # not an option: those can be seen by everybody
+    key = os.environ.get("ZEROCART_DELIVERY_KEY", "")  # not an option: command lines are visible to every user
     identity = Identity(key) if key else None
     manifests = read_manifests(options.manifests)
     if url := os.environ.get("ZEROCART_ERASURES_URL"):

@@ -1,7 +1,7 @@
 """A lean HTTP/1.1 client: keep-alive connections to one address, one request at a time on each.
 
-It follows the real dispatcher where clients differ: a status below 200 other than 100 and 103 is a final answer, the
-timeout runs until the headers are there, and an answer without a length ends with the connection.
+Where clients differ it behaves as the real dispatcher: a status below 200 other than 100 and 103 is a final answer,
+the timeout ends with the headers, and an answer without a length ends with the connection.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():
-            self._keep_alive = False  # bytes that nobody asked for: what follows them cannot be trusted
+            self._keep_alive = False  # unexpected bytes: the connection cannot be trusted any more
             return
         try:
             self._parser.feed_data(data)

@@ -1,7 +1,7 @@
 """The dispatcher: one shared reading of the topic for all Triggers, offsets committed per Trigger.
 
-A Trigger that cannot keep up leaves the shared reading and reads for itself, at its own pace, until it is level
-again: so it neither stops its neighbours nor makes the dispatcher's memory grow.
+A Trigger that cannot keep up leaves the shared reader and reads alone until it has caught up: it neither delays the
+others nor makes the dispatcher's memory grow.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ COMMIT_SECONDS = 5.0
 DRAIN_SECONDS_MAX = 20.0
 WATCH_SECONDS = 5.0
 PATIENCE_SECONDS = 0.1
-"""How long one Trigger may hold up the others before it leaves the shared reading."""
-AGAIN_SECONDS = 1.0
-"""Pause after the topic could not be read or offsets could not be committed."""
+"""How long one Trigger may delay the others before it leaves the shared reader."""
+RETRY_SECONDS = 1.0
+"""Pause after a failure to read the topic or to commit offsets."""
 
 log = logging.getLogger("zerocart.delivery")
 
@@ -46,7 +46,7 @@ class Dispatcher:
         self._commit_seconds = commit_seconds
         self._drain_seconds_max = drain_seconds_max
         self._watch_seconds = watch_seconds
-        self._lanes: list[TriggerWorker] = []
+        self._workers: list[TriggerWorker] = []
         self._shared: set[TriggerWorker] = set()
         self._positions: dict[int, int] = {}
         self._rewound: set[int] = set()
@@ -56,44 +56,44 @@ class Dispatcher:
         self._readings: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Connect and begin to deliver, each Trigger from where it was."""
+        """Connect and deliver, each Trigger from its committed offsets."""
         await self._topic.start([route.group for route in self._routes])
         for route in self._routes:
             positions = await self._topic.positions(route.group)
-            lane = TriggerWorker(route, positions, self._produce)
-            self._lanes.append(lane)
-            self._committed[lane] = lane.low_water()
+            worker = TriggerWorker(route, positions, self._produce)
+            self._workers.append(worker)
+            self._committed[worker] = worker.low_water()
         self._read_on()
         self._spawn(self._commit_regularly, self._tasks)
         self._spawn(self._watch_topic, self._tasks)
 
     async def stop(self) -> None:
-        """Finish what is being sent, commit, disconnect."""
+        """Finish the requests under way, commit, disconnect."""
         await _cancelled(self._tasks | self._readings)
-        await asyncio.gather(*(lane.stop(self._drain_seconds_max) for lane in self._lanes))
+        await asyncio.gather(*(worker.stop(self._drain_seconds_max) for worker in self._workers))
         try:
             await self.commit()
         finally:
             await self._topic.stop()
 
     async def commit(self) -> None:
-        """Commit what is finished, where that is more than before."""
-        for lane in self._lanes:
-            offsets = lane.low_water()
-            if offsets != self._committed[lane]:
-                await self._topic.commit(lane.route.group, offsets)
-                self._committed[lane] = offsets
+        """Commit the offsets that have changed."""
+        for worker in self._workers:
+            offsets = worker.low_water()
+            if offsets != self._committed[worker]:
+                await self._topic.commit(worker.route.group, offsets)
+                self._committed[worker] = offsets
 
     def status(self) -> dict[str, dict[str, int]]:
-        """Per Trigger: in flight, waiting, lag, and what became of events since the start."""
-        return {lane.route.name: {**lane.status(), "lag": self._lag(lane)} for lane in self._lanes}
+        """Per Trigger: events in flight and waiting, lag, and counts since the start."""
+        return {worker.route.name: {**worker.status(), "lag": self._lag(worker)} for worker in self._workers}
 
     def losses(self) -> list[dict[str, object]]:
         """The latest events that were dropped or discarded, with the reason."""
-        return [asdict(loss) for lane in self._lanes for loss in _latest(lane)]
+        return [asdict(loss) for worker in self._workers for loss in _latest(worker)]
 
-    def _lag(self, lane: TriggerWorker) -> int:
-        low = lane.low_water()
+    def _lag(self, worker: TriggerWorker) -> int:
+        low = worker.low_water()
         return sum(max(0, end - low.get(partition, end)) for partition, end in self._topic.ends().items())
 
     async def _produce(self, event: Event) -> None:
@@ -108,16 +108,18 @@ class Dispatcher:
         while True:
             try:
                 await work()
-            except Exception:  # Kafka may be away for any reason and for any time; then it goes on where it was
-                log.exception("delivery is interrupted, trying again")
-                await asyncio.sleep(AGAIN_SECONDS)
+            except (
+                Exception
+            ):  # Kafka may be unavailable for any reason and any time; reading then goes on from the same place
+                log.exception("delivery is interrupted and will be retried")
+                await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
 
     def _read_on(self) -> None:
         """Let all Triggers share one reader, from the lowest of their positions."""
-        self._shared = set(self._lanes)
-        self._positions = _lowest(self._lanes)
+        self._shared = set(self._workers)
+        self._positions = _lowest(self._workers)
         self._spawn(self._read_shared, self._readings)
 
     async def _watch_topic(self) -> None:
@@ -130,7 +132,7 @@ class Dispatcher:
 
     async def _look_at_topic(self) -> None:
         """Follow a topic that got new partitions, or was deleted and made again."""
-        before = [lane.positions() for lane in self._lanes]  # asked first: they grow while the topic is asked
+        before = [worker.positions() for worker in self._workers]  # asked first: they grow while the topic is asked
         bounds = await self._topic.bounds()
         if not bounds:
             return  # deleted, and not made again yet
@@ -143,9 +145,9 @@ class Dispatcher:
             return
         log.warning("the topic has changed: partitions %s, replaced %s", sorted(bounds), sorted(replaced))
         await _cancelled(self._readings)
-        for lane in self._lanes:
-            known = {number: place for number, place in lane.positions().items() if number not in replaced}
-            lane.follow({number: known.get(number, first) for number, (first, _) in bounds.items()})
+        for worker in self._workers:
+            known = {number: place for number, place in worker.positions().items() if number not in replaced}
+            worker.follow({number: known.get(number, first) for number, (first, _) in bounds.items()})
         self._rewound.clear()
         self._topic.follow(bounds)
         self._read_on()
@@ -165,47 +167,47 @@ class Dispatcher:
                 self._look.set()
                 continue
             taken = read(record)
-            for lane in tuple(self._shared):
-                lane.take(taken)
+            for worker in tuple(self._shared):
+                worker.take(taken)
             self._positions[record.partition] = record.offset + 1
-            for lane in [lane for lane in self._shared if not lane.room.is_set()]:
-                await self._wait_or_part(lane)
+            for worker in [worker for worker in self._shared if not worker.room.is_set()]:
+                await self._wait_or_separate(worker)
 
-    async def _wait_or_part(self, lane: TriggerWorker) -> None:
-        """Wait a moment for a Trigger that is merely busy; while there are no others, as long as it takes."""
-        while not lane.room.is_set():
+    async def _wait_or_separate(self, worker: TriggerWorker) -> None:
+        """Wait a moment for a Trigger that is merely busy; without other Triggers, as long as it takes."""
+        while not worker.room.is_set():
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    await lane.room.wait()
+                    await worker.room.wait()
             except TimeoutError:
-                if len(self._shared) > 1:  # asked each time: one that left before may have come back meanwhile
-                    self._part(lane)
+                if len(self._shared) > 1:  # checked each time: another may have come back meanwhile
+                    self._separate(worker)
                     return
 
-    def _part(self, lane: TriggerWorker) -> None:
-        self._shared.discard(lane)
+    def _separate(self, worker: TriggerWorker) -> None:
+        self._shared.discard(worker)
 
         async def read_alone() -> None:
-            await self._read_alone(lane)
+            await self._read_alone(worker)
 
         self._spawn(read_alone, self._readings)
 
-    async def _read_alone(self, lane: TriggerWorker) -> None:
-        await lane.room.wait()
-        reader = await self._topic.reader(lane.positions())
+    async def _read_alone(self, worker: TriggerWorker) -> None:
+        await worker.room.wait()
+        reader = await self._topic.reader(worker.positions())
         try:
-            while not self._is_level(lane):
+            while not self._has_caught_up(worker):
                 for record in await reader.read():
-                    await lane.room.wait()
-                    lane.take(read(record))
+                    await worker.room.wait()
+                    worker.take(read(record))
         finally:
             await reader.close()
 
-    def _is_level(self, lane: TriggerWorker) -> bool:
-        """Whether a lane is where the shared reading is; then it belongs to it again at once, with no gap between."""
-        level = all(lane.offsets[number].position >= at for number, at in self._positions.items())
-        if level and lane.room.is_set():
-            self._shared.add(lane)
+    def _has_caught_up(self, worker: TriggerWorker) -> bool:
+        """Whether a Trigger has caught up with the shared reader; if so, it belongs to it again at once."""
+        caught_up = all(worker.offsets[number].position >= at for number, at in self._positions.items())
+        if caught_up and worker.room.is_set():
+            self._shared.add(worker)
             return True
         return False
 
@@ -222,13 +224,13 @@ async def _cancelled(tasks: set[asyncio.Task[None]]) -> None:
     await asyncio.gather(*found, return_exceptions=True)
 
 
-def _lowest(lanes: Sequence[TriggerWorker]) -> dict[int, int]:
+def _lowest(workers: Sequence[TriggerWorker]) -> dict[int, int]:
     lowest: dict[int, int] = {}
-    for lane in lanes:
-        for partition, offsets in lane.offsets.items():
+    for worker in workers:
+        for partition, offsets in worker.offsets.items():
             lowest[partition] = min(offsets.position, lowest.get(partition, offsets.position))
     return lowest
 
 
-def _latest(lane: TriggerWorker) -> Sequence[Loss]:
-    return tuple(lane.losses)
+def _latest(worker: TriggerWorker) -> Sequence[Loss]:
+    return tuple(worker.losses)

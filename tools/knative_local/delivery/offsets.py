@@ -6,19 +6,19 @@ __all__ = ["Offsets"]
 
 
 class Offsets:
-    """One partition of one group: everything below `low_water` is finished, everything below `position` was taken."""
+    """One partition of one group: all below `low_water` is finished, all below `position` was accepted."""
 
     def __init__(self, position: int) -> None:
         self.position = position
-        self._open: dict[int, None] = {}  # in the order of the offsets, since they are taken in that order
+        self._open: dict[int, None] = {}  # in the order of the offsets
 
     def take(self, offset: int) -> None:
-        """Begin with a record; offsets only grow, gaps are nobody's."""
+        """Accept a record; offsets only grow, and may have gaps."""
         self._open[offset] = None
         self.position = offset + 1
 
     def finish(self, offset: int) -> None:
-        """The record needs nothing more."""
+        """Mark a record as finished."""
         del self._open[offset]
 
     @property

@@ -13,7 +13,7 @@ REQUEST_SECONDS_MAX = 5.0
 
 
 class StatusServer:
-    """Answers with whatever `state` returns."""
+    """Answers every GET with the result of `state`."""
 
     def __init__(self, state: Callable[[], Mapping[str, object]]) -> None:
         self._state = state
@@ -43,6 +43,6 @@ class StatusServer:
                 writer.write(head % len(body) + b"\r\n\r\n" + body)
                 await writer.drain()
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return  # whoever asked has gone, or did not speak HTTP
+            return  # the client is gone, or did not speak HTTP
         finally:
             writer.close()

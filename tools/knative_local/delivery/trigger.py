@@ -1,4 +1,4 @@
-"""One Trigger at work: what it takes from the topic, what is under way, what became of it."""
+"""The delivery of one Trigger: records from the topic, requests under way, and their outcomes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Counts", "Loss", "Route", "Taken", "TriggerWorker", "read"]
 
 IN_FLIGHT_MAX = 50
 WAITING_EVENTS_MAX = 500
-"""How far a Trigger may fall behind the reader that all share before it must read for itself."""
+"""How many events may wait before a Trigger must leave the shared reader."""
 LOSSES_KEPT_MAX = 200
 REASON_CHARS_MAX = 300
 
@@ -51,7 +51,7 @@ class Route:
 
 @dataclass(slots=True)
 class Counts:
-    """What became of events since the start."""
+    """Outcomes of events since the start."""
 
     delivered: int = 0
     retried: int = 0
@@ -75,7 +75,7 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A record as all Triggers see it: parsed once."""
+    """A record, parsed once for all Triggers."""
 
     record: Record
     event: Event | None
@@ -131,7 +131,7 @@ class TriggerWorker:
             del self.offsets[partition]
 
     def take(self, taken: Taken) -> None:
-        """Begin with a record, unless it is one that was taken before."""
+        """Accept a record, unless it was accepted before."""
         record = taken.record
         offsets = self.offsets.get(record.partition)
         if offsets is None or record.offset < offsets.position:
@@ -149,7 +149,7 @@ class TriggerWorker:
             self.room.clear()
 
     async def stop(self, drain_seconds_max: float) -> None:
-        """Finish what is being sent; what waits for a retry or its turn is left to the next start."""
+        """Finish the requests under way; waiting events and retries are left to the next start."""
         self._stopping.set()
         self._waiting.clear()
         if self._workers:
@@ -162,7 +162,7 @@ class TriggerWorker:
             self._sink.close()
 
     def status(self) -> dict[str, int]:
-        """Counts for people."""
+        """Counts of events."""
         return {"in_flight": self.in_flight, "waiting": len(self._waiting), **asdict(self.counts)}
 
     def _target(self, url: str, identify: Lines) -> Target:
@@ -188,8 +188,7 @@ class TriggerWorker:
         try:
             await self._work_off()
         finally:
-            # at once, not by a callback of the task: a record taken in between would find no worker missing, and wait
-            # for one that has ended
+            # at once, not in a callback of the task: a record accepted in between would wait for a task that has ended
             self._workers.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     async def _work_off(self) -> None:
@@ -202,9 +201,9 @@ class TriggerWorker:
             except AbandonedError:
                 return
             except Exception:
-                # never leave an offset open for a fault of ours: that is how the real one wedges
+                # an offset left open by a fault of ours would block the Trigger for ever
                 log.exception("delivery failed", extra={"trigger": self.route.name, "event_id": event.attributes["id"]})
-                self._lost("dropped", "a fault of the dispatcher, see its log", record, event)
+                self._lost("dropped", "an error of the dispatcher: see its log", record, event)
             offsets.finish(record.offset)
 
     async def _settle(self, record: Record, event: Event) -> None:

@@ -1,6 +1,6 @@
-"""Feeding versions of views: a page of what comes after their checkpoint, rows and checkpoint in one transaction.
+"""Feeds versions of views a page of events at a time; rows and checkpoint change in one transaction.
 
-An event that a view cannot show stops that view and no other, and somebody may skip it
+An event that a view cannot show stops this view and no other until an operator skips the event
 (docs/decisions/0012-view-versions.md).
 """
 
@@ -16,9 +16,9 @@ from services.kit.eventstore.port import EventReader, Page, Position
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
-from services.projection.reading import read
+from services.projection.decoding import decode
 from services.projection.versions import ReadDatabase, Session, Version
-from services.projection.view import Shown, View
+from services.projection.view import DecodedEvent, View
 
 __all__ = ["Pages"]
 
@@ -26,12 +26,12 @@ PAGE_EVENTS_MAX = 1_000
 BUILD_EVENTS_MAX = 4_000
 
 
-class Poisoned(Exception):
-    """A view cannot show an event that it must."""
+class CannotShow(Exception):
+    """The view cannot show an event."""
 
 
 class Pages:
-    """Moves versions forward, a page at a time."""
+    """Reads pages of events and applies them to versions."""
 
     def __init__(self, log: EventReader, vault: Vault, database: ReadDatabase, views: Mapping[str, View]) -> None:
         self.database = database
@@ -41,44 +41,48 @@ class Pages:
         self._reads = {type_: model for view in views.values() for type_, model in view.reads.items()}
 
     def feeds(self, version: Version) -> bool:
-        """Whether this code knows what the rows of a version are; another release may have defined it."""
+        """Whether this release can feed the version: it has the revision of the view that this release defines."""
         view = self.views.get(version.view)
         return view is not None and view.revision == version.revision
 
     async def serve(self) -> tuple[Sequence[Version], bool]:
-        """Feed those that serve and stand furthest back; all that serve, as they are then, and whether any moved."""
+        """Feed a page to the serving versions that are furthest behind; all serving versions, and whether one moved."""
         try:
             async with self.database.serving() as session:
                 return await self._advance(session)
-        except Poisoned:
+        except CannotShow:
             return await self._serve_apart()
 
+    async def end(self) -> Position:
+        """The position of the last event that is final."""
+        return await self._store.end()
+
     async def behind(self, checkpoint: Position, events_max: int) -> int:
-        """How many events come after a checkpoint, at most `events_max`."""
+        """The number of events after a checkpoint, counted up to `events_max`."""
         return await self._store.behind(checkpoint, events_max)
 
     async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, bool]:
-        """Feed one version a page; as it is then, and whether more follows. None if it is gone or stopped."""
+        """Feed a page to one version; the version (None if it was dropped or has stopped) and whether more follows."""
         async with self.database.version(view.name, number) as session:
             version = _running(session.versions)
             if version is None:
                 return None, False
             page = await self._store.read_types(version.checkpoint, await self._store.end(), view.reads, events_max)
         try:
-            shown = await read(self._vault, view.reads, page.events)
+            shown = await decode(self._vault, view.reads, page.events)
             await self._carefully(view, version, shown, page.end)
-        except _Overtaken:
+        except _Moved:
             return version, page.full
         return replace(version, checkpoint=page.end), page.full
 
     async def catch_up(self, session: Session, version: Version, to: Position) -> Version:
-        """Feed a version, which the session holds, exactly up to `to`."""
+        """Feed a version, whose row the session has locked, exactly up to `to`."""
         view = self.views[version.view]
         if version.checkpoint >= to:
             return version
         while version.checkpoint < to:
             page = await self._store.read_types(version.checkpoint, to, view.reads, PAGE_EVENTS_MAX)
-            await _feed(session, version, view, await read(self._vault, view.reads, page.events))
+            await _feed(session, version, view, await decode(self._vault, view.reads, page.events))
             version = replace(version, checkpoint=page.end)
         await session.move([version], version.checkpoint)
         return version
@@ -94,7 +98,7 @@ class Pages:
             page = _cut(page, min(ahead))
         if page.end == at:
             return session.versions, False
-        shown = await read(self._vault, self._reads, page.events)
+        shown = await decode(self._vault, self._reads, page.events)
         group = [each for each in running if each.checkpoint == at]
         for version in group:
             await _feed(session, version, self.views[version.view], shown)
@@ -104,21 +108,21 @@ class Pages:
         return [moved.get(each.view, each) for each in session.versions], True
 
     async def _serve_apart(self) -> tuple[Sequence[Version], bool]:
-        """Each on its own, so that what one cannot show keeps no other back."""
+        """Feed each version on its own, so that an event that one view cannot show delays no other view."""
         serving = [each for each in await self.database.versions() if each.state == "serving"]
         for each in serving:
             if self.feeds(each):
                 await self.build(self.views[each.view], each.version)
         return [each for each in await self.database.versions() if each.state == "serving"], True
 
-    async def _carefully(self, view: View, version: Version, shown: Sequence[Shown], end: Position) -> Version:
-        """Feed these events in ever smaller pieces, as far as they can be shown; the version as it is then."""
+    async def _carefully(self, view: View, version: Version, shown: Sequence[DecodedEvent], end: Position) -> Version:
+        """Feed these events, in ever smaller pieces if the view cannot show one of them; the version then."""
         try:
             async with self.database.version(view.name, version.version) as session:
-                _not_overtaken(session, version)
+                _check_not_moved(session, version)
                 await _feed(session, version, view, shown)
                 await session.move([version], end)
-        except Poisoned as poison:
+        except CannotShow as poison:
             if len(shown) == 1:
                 await self._skip_or_stop(version, shown[0], end, str(poison))
                 return replace(version, checkpoint=end)
@@ -128,27 +132,27 @@ class Pages:
             return await self._carefully(view, version, shown[half:], end)
         return replace(version, checkpoint=end)
 
-    async def _skip_or_stop(self, version: Version, shown: Shown, end: Position, why: str) -> None:
+    async def _skip_or_stop(self, version: Version, shown: DecodedEvent, end: Position, why: str) -> None:
         event = shown.event
         async with self.database.version(version.view, version.version) as session:
-            _not_overtaken(session, version)
+            _check_not_moved(session, version)
             if await session.is_skipped(version.view, event.position):
                 await session.move([version], end)
                 return
             await session.stop(version, event.position, f"{event.type}: {why}")
         METRICS.count("views_stopped", view=version.view)
         log("view stopped", level=logging.ERROR, view=version.view, stream=event.stream, version=event.version, why=why)
-        raise _Overtaken
+        raise _Moved
 
 
-class _Overtaken(Exception):
-    """The version is not where it was: another process feeds it too, or it has stopped."""
+class _Moved(Exception):
+    """The version has moved meanwhile: another process has fed it, or it has stopped."""
 
 
-def _not_overtaken(session: Session, version: Version) -> None:
+def _check_not_moved(session: Session, version: Version) -> None:
     now = _running(session.versions)
     if now is None or now.checkpoint != version.checkpoint:
-        raise _Overtaken
+        raise _Moved
 
 
 def _running(versions: Sequence[Version]) -> Version | None:
@@ -156,19 +160,19 @@ def _running(versions: Sequence[Version]) -> Version | None:
 
 
 def _cut(page: Page, end: Position) -> Page:
-    """As much of the page as is not after `end`; it ends there if the page reached that far."""
+    """The page without events after `end`."""
     if page.end < end:
         return page
     return Page([event for event in page.events if event.position <= end], end, full=True)
 
 
-async def _feed(session: Session, version: Version, view: View, shown: Sequence[Shown]) -> None:
+async def _feed(session: Session, version: Version, view: View, shown: Sequence[DecodedEvent]) -> None:
     if fault := next((each.fault for each in shown if each.fault and each.event.type in view.reads), ""):
-        raise Poisoned(fault)
+        raise CannotShow(fault)
     try:
         with translated():
             await view.feed(session.rows(version), shown)
     except Unavailable:
         raise
-    except Exception as error:  # whatever it is: the other views must go on
-        raise Poisoned(type(error).__name__) from error
+    except Exception as error:  # an error of one view must not stop the others
+        raise CannotShow(type(error).__name__) from error

@@ -1,4 +1,4 @@
-"""The tables of the view `analytics`, and what is to be added to its sums."""
+"""Collects what a page of events adds to the sums of a table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import repeat
 from operator import add
 from typing import Any, Generic, TypeVar
 
-from services.projection.views.counted import Numbers
+from services.projection.views.order_figures import Numbers
 from services.read_model.table import Table
 
 __all__ = ["Changes"]
@@ -17,26 +17,26 @@ __all__ = ["Changes"]
 R = TypeVar("R")
 Key = tuple[Any, ...]
 How = Callable[[Any, Any], Any]
-"""How a number changes another: `operator.add` or `operator.sub`."""
+"""`operator.add` or `operator.sub`."""
 NOTHING: Iterable[Any] = repeat(0)
 
 
 class Changes(Generic[R]):
-    """What is to be added to a table of sums."""
+    """The changes of a table of sums; each changes the sums of every period that contains its day."""
 
-    def __init__(self, table: Table[R], periods: Callable[[date], Iterable[str]]) -> None:
+    def __init__(self, table: Table[R], periods: Callable[[date], Iterable[object]]) -> None:
         self.table = table
         self._periods = periods
         self._sums: dict[tuple[date, Key], list[int | Decimal]] = {}
 
     def count(self, how: How, day: date, found: tuple[Key, Numbers] | None) -> None:
-        """Add what an order contributes, or subtract it."""
+        """Add the numbers of an order, or subtract them."""
         if found is not None:
             key, numbers = found
             self._sums[day, key] = list(map(how, self._sums.get((day, key), NOTHING), numbers))
 
     def rows(self) -> list[R]:
-        """The changes that are not nothing, by key."""
+        """The changes that are not all zero, sorted by key."""
         periods: dict[Key, list[int | Decimal]] = {}
         for (day, key), numbers in self._sums.items():
             if not any(numbers):

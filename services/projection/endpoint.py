@@ -1,4 +1,4 @@
-"""The projection's event door: a nudge is acknowledged when its position has been projected, often from memory."""
+"""The event endpoint of the projection: it acknowledges a nudge when the read side has reached the nudge's position."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import span
 from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty
 from services.kit.wire.cloudevents import read_event
-from services.projection.nudging import Feeder
+from services.projection.feeder import Feeder
 from services.projection.reactions import TYPES
 
-__all__ = ["NudgeDoor"]
+__all__ = ["NudgeEndpoint"]
 
 
-class NudgeDoor:
-    """Hears nudges."""
+class NudgeEndpoint:
+    """Receives nudges: events that tell the projection to read on."""
 
     def __init__(self, feeder: Feeder) -> None:
         self._feeder = feeder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take one nudge."""
+        """Answer one nudge: 204 when its event is shown, 400 if no view shows such events, 503 if it is too early."""
         status = await self._nudge(scope, receive)
         METRICS.count("nudges", status=str(status))
         await send_empty(send, status, retry_after_seconds=1 if status == 503 else None)
@@ -34,7 +34,7 @@ class NudgeDoor:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             if event.type not in TYPES:
-                raise Invalid("unknown-type", f"nothing here shows {event.type}")
+                raise Invalid("unknown-type", f"no view shows {event.type}")
             position = _position(event.attributes.get("position", ""))
         except Invalid as error:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
@@ -43,7 +43,7 @@ class NudgeDoor:
             with span(f"project {event.type}", "consumer", parent=event.attributes.get("traceparent", "")):
                 await self._feeder.reach(position)
         except Unavailable as error:
-            log("nudge must come again", level=logging.WARNING, code=error.code)
+            log("nudge has to be repeated", level=logging.WARNING, code=error.code)
             return 503
         return 204
 
@@ -52,4 +52,4 @@ def _position(token: str) -> Position:
     try:
         return Position.parse(token)
     except ValueError as error:
-        raise Invalid("bad-position", "the attribute position is missing or is none of ours") from error
+        raise Invalid("bad-position", "the attribute `position` is missing, or zerocart did not write it") from error

@@ -1,7 +1,6 @@
-"""What was known of an order at an instant: its events up to then, read from the log and folded as the views fold them.
+"""An order as it was known at an instant: its events until then, folded as the views fold them.
 
-Nothing is kept for it. What belongs to somebody who was erased since is gone from the past, too: the vault remembers no
-key.
+Nothing is stored for this. Personal data that was erased later is missing in the past, too, because its key is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import EventReader, Position, RecordedEvent
 from services.kit.privacy.vault import Vault
-from services.projection.reading import read
+from services.projection.decoding import decode
 from services.projection.versions import ReadDatabase
 from services.projection.views.orders import ORDERS_VIEW, lines_of, order_after, order_of
 from services.projection.views.timeline import TIMELINE_VIEW, entry_of
@@ -24,7 +23,7 @@ from services.read_model.answers import shown
 from services.read_model.orders import ORDER_LINES, ORDERS, Order, OrderLine
 from services.read_model.timeline import TIMELINE, TimelineEntry
 
-__all__ = ["STREAMS", "Past", "Then", "order_then"]
+__all__ = ["STREAMS", "OrderAtInstant", "OrderHistory", "order_at"]
 
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.05
@@ -32,47 +31,47 @@ STREAMS = (
     "order-{}", "fulfillment-{}", "reservation-{}", "payment-{}", "shipment-{}",
     "mail-confirmation-{}", "mail-cancellation-{}", "mail-order_failed-{}", "mail-order_cancelled-{}",
 )  # fmt: skip
-"""Where the events of an order are, by its id: so they are found by a key however long the log is."""
+"""The names of an order's streams. Streams are found by an index, so the length of the event store does not matter."""
 READS: Mapping[str, type[Message]] = {**ORDERS_VIEW.reads, **TIMELINE_VIEW.reads}
-Then = tuple[str | None, dict[str, Any]]
-"""Whose order it was, and the order as it is shown."""
+OrderAtInstant = tuple[str | None, dict[str, Any]]
+"""The customer of the order, and the order as it is answered."""
 
 
-class Past:
-    """Answers from the log."""
+class OrderHistory:
+    """Reads orders as they were, from the event store."""
 
-    def __init__(self, log: EventReader, vault: Vault, database: ReadDatabase) -> None:
-        self._store = log
+    def __init__(self, store: EventReader, vault: Vault, database: ReadDatabase) -> None:
+        self._store = store
         self._vault = vault
         self._database = database
 
-    async def order(self, order_id: str, at: datetime) -> tuple[Then | None, Then | None]:
-        """The order as it was known at `at`, and as it is now; None before there was one."""
+    async def order(self, order_id: str, at: datetime) -> tuple[OrderAtInstant | None, OrderAtInstant | None]:
+        """The order at `at`, and as it is now; None where the order did not exist."""
         found = await self._store.read_streams([stream.format(order_id) for stream in STREAMS])
         history = await self._history(order_id, found)
-        # by their own time, as everybody outside saw it; their order is that of the log
+        # selected by their time, as clients saw them; applied in the order of the event store
         before = [(event, message) for event, message in history if event.time <= at]
-        return order_then(before), order_then(history)
+        return order_at(before), order_at(history)
 
     async def wait_for(self, position: Position) -> None:
-        """Return when everything up to `position` can be seen; Unavailable if that is not so in time."""
+        """Return when all events up to `position` are final; Unavailable if that takes too long."""
         deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
         while await self._store.end() < position:
             if asyncio.get_running_loop().time() > deadline:
-                raise Unavailable("read-side-behind", "the log has not reached this position yet")
+                raise Unavailable("read-side-behind", "the event store has not reached this position yet")
             await asyncio.sleep(POSITION_POLL_SECONDS)
 
     async def _history(self, order_id: str, found: Sequence[RecordedEvent]) -> list[tuple[RecordedEvent, Message]]:
-        history = await read(self._vault, READS, [event for event in found if event.type in READS])
+        history = await decode(self._vault, READS, [event for event in found if event.type in READS])
         if any(each.fault for each in history):
             skipped = {each["position"] for each in await self._database.skips()}
             if any(each.fault and str(each.event.position) not in skipped for each in history):
-                raise Unavailable("event-unreadable", f"an event of {order_id} cannot be read", 60)
+                raise Unavailable("event-unreadable", f"an event of order {order_id} cannot be read", 60)
         return [(each.event, each.message) for each in history if each.message is not None]
 
 
-def order_then(history: Sequence[tuple[RecordedEvent, Message]]) -> Then | None:
-    """The order that these events make, as GET /orders/{id} shows it."""
+def order_at(history: Sequence[tuple[RecordedEvent, Message]]) -> OrderAtInstant | None:
+    """The order after these events, as GET /orders/{id} answers it; None if they hold no order."""
     row: Order | None = None
     lines: Sequence[OrderLine] = ()
     entries: list[TimelineEntry] = []

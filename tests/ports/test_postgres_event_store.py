@@ -1,4 +1,4 @@
-"""What only a real database can do to the log: races between processes, lost connections, walls between roles."""
+"""The event store on Postgres: races between processes, lost connections, grants of roles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.ports.harness import AT, append, event
 PROCESSES = 3
 
 
-async def test_processes_fighting_for_streams_and_marks_never_deadlock(database, postgres):
+async def test_processes_that_compete_for_streams_and_marks_do_not_deadlock(database, postgres):
     command = (sys.executable, "-m", "tests.ports.racer", database.dsn("orders"), "2")
     racers = [await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE) for _ in range(PROCESSES)]
     outcomes = [json.loads((await racer.communicate())[0]) for racer in racers]
@@ -42,10 +42,10 @@ async def deadlocks(database) -> int:
 
 async def test_the_same_marks_in_opposite_order_do_not_deadlock(database, postgres):
     async def batch(side: str, turn: int, order: Sequence[int]) -> None:
-        async with sides[side].transaction() as unit:
-            await unit.append(*(append(f"{side}-{turn}-{i}", 0, mark=f"{turn}-{i:03}") for i in order))
+        async with sides[side].transaction() as transaction:
+            await transaction.append(*(append(f"{side}-{turn}-{i}", 0, mark=f"{turn}-{i:03}") for i in order))
 
-    sides = {"left": postgres.log(), "right": postgres.log()}
+    sides = {"left": postgres.store(), "right": postgres.store()}
     for turn in range(15):
         numbers = range(300)
         batches = batch("left", turn, numbers), batch("right", turn, numbers[::-1])
@@ -56,8 +56,8 @@ async def test_the_same_marks_in_opposite_order_do_not_deadlock(database, postgr
     assert await deadlocks(database) == 0
 
 
-async def test_retrying_through_lost_connections_takes_effect_once(database, postgres):
-    store = postgres.log()
+async def test_retries_over_lost_connections_take_effect_once(database, postgres):
+    store = postgres.store()
     owner = await asyncpg.connect(database.owner_dsn)
     lost = 0
 
@@ -90,7 +90,7 @@ async def test_retrying_through_lost_connections_takes_effect_once(database, pos
     assert len((await postgres.reader().read_all(START, 10_000)).events) == 2_000
 
 
-async def test_a_database_that_is_away_is_said_to_be(unused_tcp_port):
+async def test_a_database_that_is_away_raises_unavailable(unused_tcp_port):
     store = PostgresEventStore(f"postgresql://nobody@127.0.0.1:{unused_tcp_port}/nothing", "orders")
     with pytest.raises(Unavailable, match="database-away"):
         await store.append(append("a", 0))
@@ -112,8 +112,8 @@ async def test_a_database_that_is_away_is_said_to_be(unused_tcp_port):
         Append("bad", 0, [NewEvent("t", AT, "{}", '{"a": 1}\x1f{"a": 1}')]),
     ],
 )
-async def test_what_cannot_be_stored_does_not_touch_its_neighbours(postgres, bad):
-    store = postgres.log()
+async def test_text_that_cannot_be_stored_does_not_affect_other_appends(postgres, bad):
+    store = postgres.store()
     results = await asyncio.gather(*map(store.append, [append("a", 0), bad, append("b", 0)]), return_exceptions=True)
     assert isinstance(results[0], Appended) and isinstance(results[2], Appended)
     assert isinstance(results[1], asyncpg.DataError | ZerocartError)
@@ -121,14 +121,14 @@ async def test_what_cannot_be_stored_does_not_touch_its_neighbours(postgres, bad
 
 
 async def test_empty_texts_are_kept(postgres):
-    store = postgres.log()
+    store = postgres.store()
     await store.append(Append("a", 0, [event()], Mark("m", "", "")))
     assert (await store.find_mark("m")).mark == Mark("m", "", "")
     assert isinstance(await store.append(Append("a", 1, [event()], Mark("m"))), Duplicate)
 
 
-async def test_a_transaction_beside_a_batch_may_lose_and_is_repeated(postgres):
-    store, other = postgres.log(), postgres.log()
+async def test_a_transaction_that_loses_against_a_batch_is_retried(postgres):
+    store, other = postgres.store(), postgres.store()
     for name in ("a", "b"):
         await store.append(append(name, 0))
     barrier = asyncio.Barrier(2)
@@ -136,11 +136,11 @@ async def test_a_transaction_beside_a_batch_may_lose_and_is_repeated(postgres):
     async def both(first: str, second: str, owner: PostgresEventStore) -> int:
         tries = 0
 
-        async def work(unit) -> None:
+        async def work(transaction) -> None:
             nonlocal tries
             tries += 1
             for name in (first, second):
-                [result] = await unit.append(append(name, len(await unit.read(name))))
+                [result] = await transaction.append(append(name, len(await transaction.read(name))))
                 if result == Conflict():
                     raise Contention("conflict", "again")
                 if tries == 1 and name == first:
@@ -154,21 +154,21 @@ async def test_a_transaction_beside_a_batch_may_lose_and_is_repeated(postgres):
     assert len(await store.read("a")) == len(await store.read("b")) == 3
 
 
-async def test_contention_surfaces_when_it_does_not_end(postgres):
-    async def work(unit) -> None:
+async def test_lasting_contention_is_raised(postgres):
+    async def work(transaction) -> None:
         raise Contention("conflict", "again")
 
     with pytest.raises(Unavailable):
-        await in_transaction(postgres.log(), work, attempts_max=3)
+        await in_transaction(postgres.store(), work, attempts_max=3)
 
 
-async def test_callers_that_are_cancelled_leave_no_connection_behind(postgres):
-    store = postgres.log()
+async def test_cancelled_callers_leave_no_connection_open(postgres):
+    store = postgres.store()
 
     async def slow() -> None:
-        async with store.transaction() as unit:
-            await unit.append(append("a", 0))
-            await unit.execute("SELECT pg_sleep(60)")
+        async with store.transaction() as transaction:
+            await transaction.append(append("a", 0))
+            await transaction.execute("SELECT pg_sleep(60)")
 
     for _ in range(10):  # more than there are connections
         task = asyncio.create_task(slow())
@@ -223,7 +223,7 @@ WALLS = {
 
 
 @pytest.mark.parametrize("service", list(WALLS))
-async def test_a_role_reaches_no_further_than_it_must(database, service):
+async def test_a_role_has_no_other_grants_than_it_needs(database, service):
     connection = await asyncpg.connect(database.dsn(service))
     for forbidden in WALLS[service]:
         try:
@@ -234,7 +234,7 @@ async def test_a_role_reaches_no_further_than_it_must(database, service):
     await connection.close()
 
 
-async def test_of_the_read_database_operations_sees_how_far_it_is_and_nothing_else(database):
+async def test_operations_reads_only_the_state_of_the_views_in_the_read_database(database):
     connection = await asyncpg.connect(database.read_dsn("operations"), server_settings={"search_path": "public"})
     assert await connection.fetch("SELECT view FROM view_versions") == []
     for forbidden in ("SELECT * FROM skipped_events", "UPDATE view_versions SET position = 0", "CREATE SCHEMA mine"):
@@ -243,7 +243,7 @@ async def test_of_the_read_database_operations_sees_how_far_it_is_and_nothing_el
     await connection.close()
 
 
-async def test_operations_sees_and_clears_the_failures_of_all(postgres):
+async def test_operations_reads_and_removes_the_failed_messages_of_all_services(postgres):
     from services.kit.events.parked import PostgresFailedMessages
 
     for service in ("orders", "payments"):
@@ -256,7 +256,7 @@ async def test_operations_sees_and_clears_the_failures_of_all(postgres):
     assert left.service == "payments"  # what another service failed on is another matter
 
 
-async def test_a_document_is_kept_byte_for_byte(postgres):
-    store = postgres.log()
+async def test_data_is_stored_byte_for_byte(postgres):
+    store = postgres.store()
     await store.append(append("a", 0, 'ü \\u0000 \\"quoted\\" 😀'))
     assert (await store.read("a"))[0].data == event('ü \\u0000 \\"quoted\\" 😀').data

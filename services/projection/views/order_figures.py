@@ -1,7 +1,7 @@
-"""An order as analytics counts it: what each becomes after an event, and what it adds to which sums.
+"""An order as analytics counts it: its row after an event, and the numbers that it adds to the sums.
 
-An order counts from the moment it is placed; a draft does not. It is sold while it is confirmed, shipped or delivered,
-and its revenue is then its total less what was given back for it. Each order counts once, whatever is said again.
+An order counts from the moment it is placed; drafts do not count. It is sold while it is confirmed, shipped or
+delivered; its revenue is then its total less the refunds. Each order counts once, however often an event is repeated.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ BUCKETS = (
     1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400, 259_200, 604_800, 2_592_000,
     31_536_000,
 )  # fmt: skip
-"""Up to how many seconds the buckets of the histogram reach; the last one holds whatever took longer, too."""
+"""The upper bounds of the buckets in seconds; the last bucket also holds longer times."""
 NOTHING = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
 
 Placed = orders.OrderCreated | orders.OrderImported
-"""With which an order begins to count."""
+"""The events with which an order begins to count."""
 
 Numbers = tuple[int | Decimal, ...]
-"""What one order adds to a row of sums, column by column."""
+"""The numbers that one order adds to a row of sums, by column."""
 
 
 def outcome_of(order: Counted) -> tuple[int, int, int, int]:
@@ -105,9 +105,9 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             seconds = _seconds(row.created_at, at) if row.seconds is None else row.seconds
             return replace(row, status="confirmed", seconds=seconds)
         case payments.PaymentRefunded(amount=amount) if amount is not None:
-            return _given_back(row, amount)
+            return _refunded(row, amount)
         case payments.ProviderReported(what="refunded" | "partly_refunded", amount=amount):
-            return _given_back(row, amount or Money(amount=row.total, currency=row.currency))
+            return _refunded(row, amount or Money(amount=row.total, currency=row.currency))
         case _:
             status = STATUS_AFTER.get(type(event))
             return replace(row, status=status) if status else row
@@ -128,20 +128,20 @@ def _placed(event: Placed, status: str, at: datetime) -> Counted:
     )
 
 
-def _given_back(row: Counted, amount: Money) -> Counted:
-    """Answers and reports name what went back in all, so that the greatest is the newest; never more than was due."""
+def _refunded(row: Counted, amount: Money) -> Counted:
+    """The order after a refund. Events name the sum of all refunds, at most the total."""
     if amount.currency != row.currency:
         return row
     return replace(row, refunded=max(row.refunded, min(amount.amount, row.total)))
 
 
 def _seconds(start: datetime, end: datetime) -> Decimal:
-    """How long; nothing where the clocks of two machines disagree."""
+    """The seconds between two instants; 0 if the clocks of two machines disagree."""
     return max(Decimal((end - start) // MICROSECOND).scaleb(-6), NOTHING)
 
 
 def basket_of(event: Placed) -> Basket:
-    """What was ordered, each product once."""
+    """The goods of an order, each product once."""
     goods: dict[str, tuple[int, Decimal]] = {}
     for line in event.lines:
         units, value = goods.get(line.product_id, (0, NOTHING))
@@ -157,6 +157,6 @@ def goods_in(basket: Basket) -> Iterator[tuple[str, int, Decimal]]:
 
 
 def names_in(events: Sequence[Message]) -> dict[str, str]:
-    """What these events call their products last."""
+    """The names of the products in the newest of these events."""
     placed = (event for event in events if isinstance(event, Placed))
     return {line.product_id: line.product_name for event in placed for line in event.lines}

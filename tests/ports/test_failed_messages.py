@@ -1,9 +1,9 @@
-"""Failed messages are counted, kept whole, parked and forgotten."""
+"""Failed messages are counted, stored whole, parked and removed."""
 
 from __future__ import annotations
 
 
-async def test_the_life_of_a_failure(harness):
+async def test_a_failed_message_is_counted_parked_and_forgotten(harness):
     failures = harness.failures()
     assert await failures.record("m", "first", {"id": "1", "source": "/x"}, b"\x00{}") == 1
     assert await failures.record("m", "second\0", {"id": "1", "source": "/x"}, b"\x00{}") == 2

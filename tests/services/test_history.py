@@ -19,7 +19,7 @@ from services.kit.eventstore.connections import SETTINGS, statement
 from services.kit.eventstore.port import Append, Appended, NewEvent
 from services.kit.privacy.vault import PostgresVault
 from services.kit.wire.cloudevents import source_of
-from services.projection.past import READS, STREAMS
+from services.projection.history import READS, STREAMS
 from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
 from tests.services.read_side import AT, VAULT_KEY, ReadSide, created, imported, running
 from tests.tokens import authorization, customer

@@ -1,9 +1,8 @@
-"""What an order is found by: the terms of its customer's name, its goods, its city and its number in another system.
+"""The search documents of orders: terms of the customer's name, the goods, the city and the number in another system.
 
-A document is a tsvector whose terms are ours (`services.read_model.terms`), so that no dictionary of the server has a
-say in it: weight A is the name, B the goods, C the city and the number. Goods stand apart, so that two words in one
-name rank
-higher. The vocabulary says how many orders have each term.
+A document is a tsvector of our own terms (`services.read_model.terms`), so no dictionary of the server changes it.
+Weight A is the name, B the goods, C the city and the number. Gaps between goods make two words of one name rank
+higher. The vocabulary holds the number of orders that have each term.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["refresh"]
 GAP_POSITIONS = 8
 POSITION_MAX = 16_383
 DOCUMENT_BYTES_MAX = 500_000
-"""Postgres takes one megabyte, and an order that it did not take would stop the view; what comes after is not found."""
+"""Postgres refuses a tsvector of one megabyte, which would stop the view; searches do not find terms beyond this."""
 POSITION_BYTES = 2
 TERM_BYTES = 8
 NAMES_REMEMBERED_MAX = 20_000
@@ -38,7 +37,7 @@ FORGET = "DELETE FROM {schema}.vocabulary WHERE orders = 0 AND term = ANY($1::te
 
 
 async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequence[str]]) -> None:
-    """Make the texts of these orders again; `names` has the names of goods of those whose lines were just written."""
+    """Write the documents of these orders; `names` holds the goods of orders whose lines were just written."""
     wanted = list(order_ids)
     if not wanted:
         return
@@ -57,7 +56,7 @@ async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequ
 def _document(
     customer_name: str | None, city: str, number: str | None, product_names: Iterable[str]
 ) -> Mapping[str, Sequence[str]]:
-    """The terms, each with its places."""
+    """The terms, each with its positions."""
     places: dict[str, list[str]] = defaultdict(list)
     at, room = 1, DOCUMENT_BYTES_MAX
     own = [("A", customer_name or ""), ("C", "" if city == ERASED else city), ("C", number or "")]
@@ -77,7 +76,8 @@ def _words(text: str) -> Sequence[str]:
     return [term.word for term in terms(text)]
 
 
-_words_of_goods = lru_cache(NAMES_REMEMBERED_MAX)(_words)  # never of people: what is erased is not to be remembered
+# goods only: names of people must not stay in a cache after an erasure
+_words_of_goods = lru_cache(NAMES_REMEMBERED_MAX)(_words)
 
 
 def _written(document: Mapping[str, Sequence[str]]) -> str:

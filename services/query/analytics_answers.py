@@ -1,0 +1,220 @@
+"""What analytics answers, and how figures follow from rows of sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated, Any, NotRequired, cast
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from services.kit.rest.answers import Money
+from services.kit.rest.params import amount_of
+from services.query.analytics import AnalyticsQuery
+from services.query.snapshots import Row
+
+__all__ = [
+    "CONFIRMATION_COLUMNS", "Confirmations", "Figures", "Report", "confirmation_times", "csv_columns", "csv_row",
+    "figures_of",
+]  # fmt: skip
+
+CENT = Decimal("0.01")
+SHARE = Decimal("0.0001")
+MILLISECOND = Decimal("0.001")
+AMOUNTS = ("ordered", "revenue", "refunded", "average")
+PERCENTILES = (50, 90, 99)
+
+Date = Annotated[str, Field(json_schema_extra={"format": "date"})]
+Seconds = Annotated[str, Field(examples=["2.604"])]
+Share = Annotated[str, Field(examples=["0.0625"])]
+
+
+class Figures(TypedDict):
+    """Figures of the orders placed in a period, in one currency. Drafts are not placed and do not count."""
+
+    period: NotRequired[Annotated[str, Field(examples=["2026-11"])]]
+    """With `interval`: a day, an ISO week or a month."""
+    status: NotRequired[Annotated[str, Field(examples=["confirmed"])]]
+    """With group_by=status: the status that the orders have now."""
+    country: NotRequired[Annotated[str, Field(examples=["GB"])]]
+    """With group_by=country: the country of delivery."""
+    product_id: NotRequired[Annotated[str, Field(examples=["MUG"])]]
+    """With group_by=product or `product_id`."""
+    product_name: NotRequired[Annotated[str, Field(examples=["Mug"])]]
+    """The name of the product in the newest order that has it."""
+    customer_id: NotRequired[Annotated[str, Field(examples=["usr_01KB5Z3N8W9Q4R7T2V6X0Y1ZAB"])]]
+    """With group_by=customer or `customer_id`. Orders of guests belong to no customer."""
+    orders: int
+    """Placed orders, whatever their status is now; for a product, those that contain it."""
+    open: int
+    """Orders that are pending, processing or cancelling."""
+    sold: int
+    """Orders that are confirmed, shipped or delivered."""
+    cancelled: int
+    """Cancelled orders."""
+    failed: int
+    """Failed orders, such as those with a declined card."""
+    refunds: int
+    """Orders for which all or some of the money was refunded."""
+    units: NotRequired[int]
+    """For a product: units ordered."""
+    units_sold: NotRequired[int]
+    """For a product: units in orders that are sold."""
+    ordered: Money
+    """The sum of the totals of all placed orders; for a product, of its lines."""
+    revenue: Money
+    """The sum of the totals of sold orders less their refunds. For a product: the sum of its lines in sold orders
+    without refunds, because a refund belongs to an order and not to a line."""
+    refunded: NotRequired[Money]
+    """The sum of refunds of all these orders, each order counted once; absent for a product."""
+    average: NotRequired[Money]
+    """`revenue` divided by `sold`, rounded half up to two decimals; absent if no order is sold."""
+    cancelled_share: Share
+    """`cancelled` divided by `orders`, from 0 to 1."""
+    failed_share: Share
+    """`failed` divided by `orders`."""
+    refunded_share: Share
+    """`refunds` divided by `orders`."""
+
+
+_Range = TypedDict(
+    "_Range",
+    {
+        "from": Annotated[Date, Field(description="The first day, in UTC.")],
+        "to": Annotated[Date, Field(description="The day after the last.")],
+    },
+)  # a class cannot have a field `from`
+
+
+class Report(_Range):
+    """Figures for each period and group that has an order."""
+
+    figures: list[Figures]
+
+
+class Bucket(TypedDict):
+    """A bucket of the histogram. Counts of the same bucket in several periods can be added up."""
+
+    over_seconds: Annotated[int, Field(examples=[2])]
+    """The orders took longer than this."""
+    up_to_seconds: Annotated[int, Field(examples=[5])]
+    """The orders took at most this; the last bucket, up to one year, also has those that took longer."""
+    orders: int
+
+
+class ConfirmationTimes(TypedDict):
+    """How long the orders placed in a period took from their arrival to their confirmation.
+
+    Percentiles assume that the orders of a bucket are spread evenly over it.
+    """
+
+    period: NotRequired[Annotated[str, Field(examples=["2026-W48"])]]
+    """With `interval`: a day, an ISO week or a month."""
+    orders: int
+    """Orders that were confirmed."""
+    average_seconds: Seconds
+    p50_seconds: Seconds
+    p90_seconds: Seconds
+    p99_seconds: Seconds
+    histogram: list[Bucket]
+
+
+class Confirmations(_Range):
+    """Times to confirm for each period that has a confirmed order."""
+
+    times: list[ConfirmationTimes]
+
+
+KEYS = ("period", "status", "country", "product_id", "product_name", "customer_id")
+CONFIRMATION_COLUMNS = ("period", "orders", "average_seconds", *(f"p{each}_seconds" for each in PERCENTILES))
+
+
+def csv_columns(query: AnalyticsQuery) -> list[str]:
+    """The columns of the CSV answer to a query."""
+    period = ("period",) if query.interval else ()
+    units, refunded, keys = (), ("refunded",), (query.group,) if query.group else ()
+    if query.about == "product":
+        units, refunded, keys = ("units", "units_sold"), (), ("product_id", "product_name")
+    elif query.about == "customer":
+        keys = ("customer_id",)
+    return [
+        *period, *keys, "currency",
+        "orders", "open", "sold", "cancelled", "failed", "refunds", *units,
+        "ordered", "revenue", *refunded, "average", "cancelled_share", "failed_share", "refunded_share",
+    ]  # fmt: skip
+
+
+def csv_row(row: Row) -> dict[str, Any]:
+    """The figures of one row of sums with plain amounts, and their currency in a column of its own."""
+    counts = {name: int(row[name]) for name in ("orders", "sold", "cancelled", "failed", "refunds")}
+    ended = counts["sold"] + counts["cancelled"] + counts["failed"]
+    average = _rounded(row["revenue"] / counts["sold"], CENT) if counts["sold"] else None
+    return {
+        **{name: row[name] for name in KEYS if row.get(name)},
+        **({"period": row["point"]} if row["point"] else {}),
+        "currency": row["currency"],
+        **counts,
+        "open": counts["orders"] - ended,
+        **{name: int(row[name]) for name in ("units", "units_sold") if name in row},
+        **{name: amount_of(Decimal(row[name])) for name in ("ordered", "revenue", "refunded") if name in row},
+        "average": None if average is None else amount_of(average),
+        "cancelled_share": _share(counts["cancelled"], counts["orders"]),
+        "failed_share": _share(counts["failed"], counts["orders"]),
+        "refunded_share": _share(counts["refunds"], counts["orders"]),
+    }
+
+
+def figures_of(row: Row) -> Figures:
+    """The figures of one row of sums."""
+    figures = csv_row(row)
+    currency = figures.pop("currency")
+    shown = {
+        name: {"amount": value, "currency": currency} if name in AMOUNTS else value
+        for name, value in figures.items()
+        if value is not None
+    }
+    return cast("Figures", shown)
+
+
+def confirmation_times(rows: Sequence[Row]) -> list[ConfirmationTimes]:
+    """The times of each point of a series, from its buckets."""
+    points: dict[str, list[Row]] = {}
+    for row in rows:
+        points.setdefault(row["point"], []).append(row)
+    return [_times(point, buckets) for point, buckets in points.items()]
+
+
+def _times(point: str, buckets: Sequence[Row]) -> ConfirmationTimes:
+    orders = sum(int(row["orders"]) for row in buckets)
+    average = sum((row["seconds"] for row in buckets), Decimal(0)) / orders
+    times: Mapping[str, Any] = {
+        **({"period": point} if point else {}),
+        "orders": orders,
+        "average_seconds": str(_rounded(average, MILLISECOND)),
+        **{f"p{each}_seconds": str(_percentile(buckets, orders, each)) for each in PERCENTILES},
+        "histogram": [
+            Bucket(over_seconds=row["over"], up_to_seconds=row["up_to"], orders=int(row["orders"])) for row in buckets
+        ],
+    }
+    return cast("ConfirmationTimes", times)
+
+
+def _percentile(buckets: Sequence[Row], orders: int, percent: int) -> Decimal:
+    """Interpolated as if the orders of a bucket were spread evenly over it."""
+    rank, below = Decimal(orders * percent) / 100, 0
+    for row in buckets:
+        count = int(row["orders"])
+        if below + count >= rank:
+            share = (rank - below) / count
+            return _rounded(row["over"] + share * (row["up_to"] - row["over"]), MILLISECOND)
+        below += count
+    raise AssertionError("a rank is never beyond the last order")
+
+
+def _share(part: int, whole: int) -> str:
+    return str(_rounded(Decimal(part) / whole, SHARE)) if whole else "0.0000"
+
+
+def _rounded(number: Decimal, unit: Decimal) -> Decimal:
+    return number.quantize(unit, ROUND_HALF_UP)

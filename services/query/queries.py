@@ -1,0 +1,115 @@
+"""Queries for orders and stock levels; each answers from one snapshot of the read database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, select
+
+from services.kit.config.secrets import Secret
+from services.kit.domain.errors import NotFound
+from services.query.lists import OrderFilter, customer_or_guest, list_of, page_of_orders
+from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
+from services.query.search import every_match, page_of_matches
+from services.query.snapshots import Row, Snapshot, Snapshots
+from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
+from services.read_model import orders, stock, timeline
+from services.read_model.answers import shown
+
+__all__ = ["Queries", "StockFilter"]
+
+_LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
+
+
+@dataclass(frozen=True, slots=True)
+class StockFilter:
+    """Which products a list has: those that run low, and those with every word of `text` in name or id."""
+
+    low_only: bool = False
+    text: str | None = None
+
+
+class Queries:
+    """Reads orders and stock levels; connects when the first query comes."""
+
+    def __init__(self, dsn: str | Secret) -> None:
+        self._snapshots = Snapshots(dsn)
+        self.wait_for = self._snapshots.wait_for
+        self.close = self._snapshots.close
+
+    async def order(self, order_id: str, owner: str | None) -> dict[str, Any]:
+        """One order with lines and timeline; NotFound if it does not exist or is not `owner`'s (None: anybody's)."""
+        reach = () if owner is None else (customer_or_guest == owner,)
+
+        async def read(at: Snapshot) -> dict[str, Any]:
+            found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
+            if not found:
+                raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
+            of_order = select(*_LINE_COLUMNS).where(LINES.c.order_id == order_id)
+            lines = await at.rows(of_order.order_by(LINES.c.line))
+            return {
+                **shown(orders.ORDERS, found[0]),
+                "items": [shown(orders.ORDER_LINES, line, found[0]["currency"]) for line in lines],
+                "timeline": await _timeline(at, order_id),
+            }
+
+        return await self._snapshots.read(read)
+
+    async def orders(self, wanted: OrderFilter, sort: str, request: PageRequest) -> Page:
+        """One page of orders; Invalid if text or cursor cannot be used."""
+        if (text := wanted.text) is not None:
+            return await self._snapshots.read(lambda at: page_of_matches(text, at, wanted, sort, request))
+        return await self._snapshots.read(lambda at: page_of_orders(at, wanted, sort, request))
+
+    def every_order(self, wanted: OrderFilter, sort: str) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
+        """All orders of a list from one snapshot, in parts that are read as the caller takes them."""
+
+        async def query(at: Snapshot) -> Select[Any]:
+            if wanted.text is not None:
+                return await every_match(wanted.text, at, wanted, sort)
+            return list_of(wanted, sort).sorted()
+
+        return self._snapshots.stream(query)
+
+    async def stock(self, wanted: StockFilter, request: PageRequest) -> Page:
+        """One page of stock levels, sorted by product."""
+        sorting = Sorting({"product_id": STOCK.c.product_id}, descending=False, digest=digest_of(wanted, "product_id"))
+        matching = select(STOCK).where(*_stock_conditions(wanted))
+
+        async def read(at: Snapshot) -> Page:
+            levels, cursor = await page_of(at, ListQuery(matching, matching, sorting), request)
+            total = await total_of(at, matching, COUNTED_MAX) if request.cursor is None else None
+            return Page([_stock_level(row) for row in levels], cursor, total)
+
+        return await self._snapshots.read(read)
+
+    async def stock_level(self, product_id: str) -> dict[str, Any]:
+        """The stock level of one product; NotFound if its stock was never set."""
+        query = select(STOCK).where(STOCK.c.product_id == product_id)
+        rows = await self._snapshots.read(lambda at: at.rows(query))
+        if not rows:
+            raise NotFound("product-not-found", f"product {product_id} has no stock level: set one first")
+        return _stock_level(rows[0])
+
+
+async def _timeline(at: Snapshot, order_id: str) -> list[dict[str, Any]]:
+    if "timeline" not in at.serving:  # a release that adds the view serves before the view is built
+        return []
+    query = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
+    return [shown(timeline.TIMELINE, row) for row in await at.rows(query)]
+
+
+def _stock_level(row: Row) -> dict[str, Any]:
+    return {**shown(stock.STOCK, row), "available": row["on_hand"] - row["reserved"]}
+
+
+def _stock_conditions(wanted: StockFilter) -> list[ColumnElement[bool]]:
+    """Conditions without an index: a shop has few products, and reading all of them is fast."""
+    found = [STOCK.c.on_hand - STOCK.c.reserved < STOCK.c.low_below] if wanted.low_only else []
+    for word in (wanted.text or "").split():
+        name, id_ = (each.icontains(word, autoescape=True) for each in (STOCK.c.product_name, STOCK.c.product_id))
+        found.append(name | id_)
+    return found
