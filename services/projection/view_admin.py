@@ -90,10 +90,15 @@ class ViewAdmin:
         await self.prepare()
         await self.ensure_build()
         deadline = asyncio.get_running_loop().time() + seconds
-        while any(each.view == name for each in await self._builder.unfinished()):
+        while await self._is_busy(name):
             if asyncio.get_running_loop().time() > deadline:
                 return
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _is_busy(self, name: str) -> bool:
+        """Whether a version of the view is being built, or a switch has not yet dropped the version kept before."""
+        kept = [each for each in await self._database.versions() if each.view == name and each.state == "kept"]
+        return len(kept) > 1 or any(each.view == name for each in await self._builder.unfinished())
 
     async def switch(self, name: str, number: int) -> None:
         """Let a version serve once it is level with the one that does; RuleViolation if this code cannot feed it."""
