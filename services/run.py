@@ -12,7 +12,7 @@ __all__ = ["main", "settle"]
 
 GRACE_SECONDS = 25
 GARBAGE_OBJECTS = (20_000, 50, 100)
-"""When the collector looks: what a request leaves behind has no cycles to speak of, and looking often cost 4 %."""
+"""Thresholds of the garbage collector: requests leave few cycles, and the usual thresholds cost 4 % of the CPU."""
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     service = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("SERVICE", "")
     if service not in SERVICES:
         sys.exit(f"usage: python -m services.run SERVICE, one of {', '.join(SERVICES)} (not {service!r})")
-    gc.disable()  # imports make no garbage worth looking for, and looking is a tenth of a cold start
+    gc.disable()  # imports make little garbage, and collecting it takes a tenth of a cold start
     from importlib import import_module
 
     import uvicorn
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def settle() -> None:
-    """Let the collector look seldom, and never through what was made so far: that lives as long as the process."""
+    """Collect garbage seldom, and never among the objects made so far, which live as long as the process."""
     gc.enable()
     gc.freeze()
     gc.set_threshold(*GARBAGE_OBJECTS)

@@ -1,4 +1,4 @@
-"""Makes what services need before they start: databases, schemas, roles and the topic; may be repeated at any time.
+"""Makes what services need before they start: databases, schemas, roles and the topic. Safe to repeat at any time.
 
 `python -m services.setup` reads
 - ZEROCART_OWNER_DATABASE_URL and ZEROCART_READ_OWNER_DATABASE_URL: the two databases as their owner; a database that
@@ -41,7 +41,7 @@ MAINTENANCE_DATABASE = "postgres"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be there afterwards; an empty address leaves that part alone."""
+    """What setup makes; an empty address leaves its part out."""
 
     owner_dsn: str = field(default="", repr=False)
     read_owner_dsn: str = field(default="", repr=False)
@@ -56,7 +56,7 @@ class Plan:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Plan:
-        """The plan that the environment tells; ZerocartError names what is wrong with it."""
+        """The plan in the environment; ZerocartError names the variable that is wrong."""
         secrets = Secrets(environ)
         given = _given(secrets.find("ZEROCART_ROLE_PASSWORDS"))
         folder = environ.get("ZEROCART_SECRETS", "")
@@ -144,7 +144,7 @@ def _in_urls(folder: str, services: Iterable[str], key: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Set up and say so; exits with 1 and the reason if it cannot."""
+    """Set up and print what was made; exits with 1 and the reason if that fails."""
     try:
         plan = Plan.from_environment()
         asyncio.run(set_up(plan))

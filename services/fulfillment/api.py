@@ -61,7 +61,6 @@ async def resume_fulfillment(
     # jitter 0.0: resuming waits for no delay, so there is nothing to draw at random
     command = Resume(at=cause.at, jitter=0.0, saga_id=order_id, by=(body or ResumeBody()).by)
     return await respond(
-        handler.relay,
         cause,
         lambda marked: handler.handle(FULFILLMENT, order_id, command, marked),
         status=202,

@@ -64,7 +64,6 @@ async def set_stock_level(
         reason=body.reason,
     )
     return await respond(
-        handler.relay,
         cause,
         lambda marked: room.count(command, marked),
         status=200,
@@ -83,7 +82,6 @@ async def adjust_stock_level(
     """
     command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
     return await respond(
-        handler.relay,
         cause,
         lambda marked: room.count(command, marked),
         status=201,

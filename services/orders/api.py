@@ -137,7 +137,6 @@ async def _answer(
 ) -> CommandAnswer[Body]:
     order_id = command.order_id
     return await respond(
-        handler.relay,
         cause,
         lambda marked: handler.handle(ORDER, order_id, command, marked, version),
         status=status,

@@ -153,7 +153,6 @@ async def import_orders(
     """
     if caller.own is not None:
         raise Forbidden(ORDERS_ADMIN)
-    await handler.relay.publisher.ensure_available()
     given = cast("list[ImportedOrderBody | InvalidOrder]", body.orders)
     results = await asyncio.gather(*(_imported(handler, body.source, one, cause) for one in given))
     positions = [outcome.position for outcome, _ in results if outcome]
@@ -171,7 +170,7 @@ async def _imported(
         command = _command(source, given, cause)
         outcome = await handler.handle(ORDER, command.order_id, command, cause)
         if not outcome.events:  # the process that recorded it may have died before it published
-            await handler.relay.publish_pending(ORDER.stream(command.order_id))
+            await handler.publish_pending(ORDER.stream(command.order_id), cause)
     except Unavailable:
         raise
     except ZerocartError as error:

@@ -35,14 +35,25 @@ def create_app(
 
         if not isinstance(provider, Stripe):
             return (routes,)
-        from services.payments.webhook import Webhook
-        from services.payments.webhook import router as webhooks
+        from services.payments import webhook
 
-        return webhooks(Webhook(host.handler, provider, own.stripe_webhook_secrets)), routes
+        return webhook.routes, routes
+
+    def provides() -> Sequence[object]:
+        if not isinstance(provider, Stripe):
+            return ()
+        from services.payments.webhook import Webhook
+
+        return (Webhook(host.handler, provider, own.stripe_webhook_secrets),)
 
     on_stop = [provider.close] if isinstance(provider, Stripe) else []
     return Service(
-        host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler, provider), routers=routers, on_stop=on_stop
+        host,
+        admin_scope=ORDERS_ADMIN,
+        reactions=reactions(host.handler, provider),
+        routers=routers,
+        provides=provides,
+        on_stop=on_stop,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.kit.auth.access import PUBLIC
@@ -24,14 +24,14 @@ from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Invalid, Unauthenticated, Unavailable
 from services.kit.eventstore.port import Mark
 from services.kit.privacy.hmac_tokens import several
-from services.kit.rest.app import UnmarkedCause, json_router
+from services.kit.rest.app import UnmarkedCause, json_router, provided
 from services.kit.saga.participant import Failure
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT, Change, Report, accepts_money
 from services.payments.stripe import Stripe, of_minor_units
 
-__all__ = ["TOLERANCE_SECONDS", "router", "verify"]
+__all__ = ["TOLERANCE_SECONDS", "routes", "verify"]
 
 TOLERANCE_SECONDS = 300.0
 """How old an event may be: an older one may be a replay."""
@@ -170,15 +170,21 @@ def _what(event: Event) -> Change | None:
             return None
 
 
-def router(webhook: Webhook) -> APIRouter:
-    """The route that Stripe calls; its signature is what lets it in."""
-    routes = json_router()
+routes = json_router()
 
-    @routes.post("/payments/webhooks/stripe", status_code=204, dependencies=[PUBLIC])
-    async def hear_stripe(request: Request, cause: UnmarkedCause, stripe_signature: Signature = "") -> Response:
-        """Hear from Stripe about a payment; refused if Stripe did not sign it a moment ago."""
-        outcome = await webhook.hear(await request.body(), stripe_signature, cause)
-        METRICS.count("webhooks", outcome=outcome.replace(" ", "-"))
-        return Response(status_code=204)
 
-    return routes
+@routes.post("/payments/webhooks/stripe", status_code=204, dependencies=[PUBLIC])
+async def hear_stripe(
+    request: Request,
+    cause: UnmarkedCause,
+    webhook: Annotated[Webhook, provided(Webhook)],
+    stripe_signature: Signature = "",
+) -> Response:
+    """Receive a Stripe event.
+
+    Records a refund, a dispute or the release of a payment that happened at Stripe. Refused if the signature is not
+    Stripe's, or is older than a few minutes; Stripe then sends the event again.
+    """
+    outcome = await webhook.hear(await request.body(), stripe_signature, cause)
+    METRICS.count("webhooks", outcome=outcome.replace(" ", "-"))
+    return Response(status_code=204)

@@ -57,7 +57,6 @@ async def track_shipment(
     """
     command = Track(at=cause.at, order_id=order_id, status=body.status)
     return await respond(
-        handler.relay,
         cause,
         lambda marked: handler.handle(SHIPMENT, order_id, command, marked),
         status=202,

@@ -45,10 +45,6 @@ class Accounts:
         self._store = handler.store
         self.keys = keys
 
-    async def ready(self) -> None:
-        """Unavailable if publishing is known not to work now."""
-        await self._handler.relay.publisher.ensure_available()
-
     async def look(self, user_id: str) -> Loaded[User]:
         """The user from the database."""
         return await self._handler.reload(USER, user_id)
@@ -68,7 +64,6 @@ class Accounts:
 
         Raises RuleViolation, NotFound, VersionMismatch, or IdempotencyKeyReused if the mark belongs to another request.
         """
-        await self.ready()
 
         async def work(attempt: TransactionAttempt[UserCommand, User]) -> None:
             await attempt.transaction.fetch(LOCK, command.user_id)

@@ -51,5 +51,4 @@ class Persons:
             await attempt.carry_out(command)
             await self._handler.vault.erase(command.person_id, attempt.transaction)
 
-        await self._handler.relay.publisher.ensure_available()
         await self._handler.transact(PERSON, command.person_id, work, cause)

@@ -65,7 +65,6 @@ class Proofs:
     async def whether_known_or_not(self, email: str, act: Callable[[str], Awaitable[None]]) -> None:
         """Act for the user with this address, if there is one; it takes the same time if there is none."""
         started = time.monotonic()
-        await self._accounts.ready()
         try:
             if found := await self._attempts.credentials(self._accounts.keys.address(email)):
                 await act(found.user_id)

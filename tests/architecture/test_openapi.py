@@ -87,6 +87,9 @@ def test_each_operation_says_what_it_does_and_what_it_needs():
         assert operation.get("security") == ([{"token": [scope]}] if scope else None), name
         assert needs == (f"Scope: `{scope}`." if scope else "No token is needed."), name
         assert scope or name in PUBLIC_ROUTES
+        if operation["tags"][0] != "query":
+            assert 3 <= len(operation["summary"].split()) <= 6, name
+            assert not operation["summary"].istitle(), f"{name}: its summary is not written but made of its name"
         assert operation["tags"][0] in {tag["name"] for tag in document()["tags"]}
 
 

@@ -81,6 +81,7 @@ class World:
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen(64)
         self._processes: list[subprocess.Popen[bytes]] = []
+        self.first: subprocess.Popen[bytes] | None = None
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def start(self, service: str, point: str = "") -> subprocess.Popen[bytes]:
@@ -103,7 +104,9 @@ class World:
     async def until_killed(self, service: str, point: str, request) -> None:
         process = self.start(service, point)
         with pytest.raises(httpx.TransportError):
-            await request()
+            for _ in range(30):  # while Kafka is slow to answer, what is committed is accepted and published later
+                await request()
+                await asyncio.sleep(0.5)
         assert process.wait(10) == -9
 
     async def hear(self, event: Message, type_: str = "", id_: str = "cause:1") -> httpx.Response:

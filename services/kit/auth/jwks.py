@@ -1,4 +1,4 @@
-"""Public keys by which tokens are checked: a JWK set (RFC 7517) from a setting, or from an address."""
+"""The public keys that verify tokens: a JWK set (RFC 7517) from a setting or from an address."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["GivenKeys", "KeySet", "RemoteKeys", "keys_of"]
 KEYS_MAX = 20
 KEY_SET_BYTES_MAX = 65_536
 KEYS_TRUSTED_SECONDS = 300.0
-"""How long fetched keys are used without asking again: a key that is taken out is believed so long."""
+"""How long fetched keys are used before the next fetch; a removed key is trusted so long."""
 KEYS_STALE_SECONDS_MAX = 3600.0
-"""How long they are used when they cannot be asked for."""
+"""How long fetched keys are used while the address does not answer."""
 FETCH_PAUSE_SECONDS = 10.0
-"""Between two fetches for unknown keys: anybody can make up a key's name."""
+"""The time between two fetches for unknown keys, because any token can name one."""
 FIRST_FETCH_PAUSE_SECONDS = 0.5
 FETCH_TIMEOUT_SECONDS = 3.0
 FETCH_ATTEMPTS_MAX = 2
@@ -41,7 +41,7 @@ class KeySet:
             found: object = json.loads(text)["keys"]
             keys = {str(jwk["kid"]): key for jwk in _members(found) if (key := _usable(jwk)) is not None}
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ZerocartError("bad-setting", "the key set is no JWK set") from error
+            raise ZerocartError("bad-setting", "the key set is not a JWK set (RFC 7517)") from error
         if not keys:
             raise ZerocartError("bad-setting", "the key set has no usable key")
         return cls(keys)
@@ -101,7 +101,7 @@ class RemoteKeys:
                 if self._should_fetch(key_id):
                     await self._fetch()
         if self._keys is None or self._now() - self._fetched_at > KEYS_STALE_SECONDS_MAX:
-            raise Unavailable("keys-away", "the keys that check tokens cannot be fetched now")
+            raise Unavailable("keys-away", "the keys that verify tokens cannot be fetched now: send the request again")
         return self._keys
 
     def _should_fetch(self, key_id: str) -> bool:

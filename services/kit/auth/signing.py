@@ -1,4 +1,4 @@
-"""Access tokens: JWT (RFC 9068) signed with Ed25519, and the public keys by which anybody can check them."""
+"""Access tokens: JWTs (RFC 9068) signed with Ed25519, and the public keys that verify them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PEM = re.compile(r"-----BEGIN [A-Z ]+-----.+?-----END [A-Z ]+-----", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a token says: who may do what until when; `client` if it is a program of its own and no user."""
+    """What a token grants: subject, scopes and time; `client` if the subject is a program, not a user."""
 
     subject: str
     scopes: Sequence[str]

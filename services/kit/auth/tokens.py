@@ -38,9 +38,9 @@ LIFETIME_SECONDS_MAX = 24 * 3600
 """A token that lives longer was made by mistake, and cannot be taken back."""
 TOKENS_REMEMBERED_MAX = 1_024
 SUBJECT_CHARS_MAX = 64
-"""As long as the id of a customer may be: a subject becomes one, in addresses, mails and events."""
+"""The maximum length of a subject, which becomes the id of a customer in paths, mails and events."""
 ACCOUNT_CHARS_MAX = 255
-"""Service accounts that deliver events have longer names, and become nothing."""
+"""The maximum for deliveries: service accounts have longer names, which are not stored."""
 _SUBJECT = re.compile(r"[!-$&-~]+")
 OWN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
 """RFC 9068: what is signed for another purpose cannot pass for an access token."""
@@ -49,7 +49,7 @@ ANY_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says about its bearer."""
+    """The claims of a verified token."""
 
     issuer: str
     subject: str
@@ -58,7 +58,7 @@ class Claims:
 
 
 class Keys(Protocol):
-    """Where public keys come from."""
+    """A source of public keys."""
 
     async def current(self, key_id: str) -> KeySet:
         """The keys now, looked for anew if they do not hold `key_id`; Unavailable if there are none to be had."""
@@ -67,7 +67,7 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """One issuer that is believed, about whom (`subjects`, all if empty), and for which audience."""
+    """One trusted issuer, its audience, and the `subjects` that it may name (all if empty)."""
 
     issuer: str
     audience: str
@@ -79,7 +79,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A token that was checked, and the keys that it was checked with."""
+    """A verified token, and the keys that verified it."""
 
     claims: Claims
     key_id: str
@@ -87,7 +87,7 @@ class _Known:
 
 
 class Verifier:
-    """Checks tokens; believes nobody but its trusts."""
+    """Verifies tokens of the trusted issuers."""
 
     def __init__(self, trusts: Sequence[Trust], now: Callable[[], float] = time.time) -> None:
         self._trusts = {trust.issuer: trust for trust in trusts}
@@ -95,7 +95,7 @@ class Verifier:
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
-        """What the token says; Unauthenticated if it cannot be believed, Unavailable if the keys cannot be had."""
+        """The claims of a token; Unauthenticated if it is not valid, Unavailable if the keys cannot be fetched."""
         known = self._known.get(token)
         if known is not None and await self._still_holds(known):
             return known.claims
@@ -174,7 +174,7 @@ def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _bad(why: str) -> Unauthenticated:
-    return Unauthenticated("invalid-token", f"the token cannot be believed: {why}")
+    return Unauthenticated("invalid-token", f"the token is not valid: {why}")
 
 
 def bearer(scope: Scope) -> str:
@@ -189,7 +189,7 @@ def bearer(scope: Scope) -> str:
 
 
 def verifier(settings: Settings) -> Verifier:
-    """Who is believed at the REST routes of a service."""
+    """The verifier of the tokens at a service's REST routes."""
     from services.kit.auth.jwks import keys_of
 
     trusts = [Trust(settings.issuer, settings.token_audience, keys_of(settings.token_keys, settings.token_keys_url))]
@@ -200,7 +200,7 @@ def verifier(settings: Settings) -> Verifier:
 
 
 def delivery_verifier(settings: Settings) -> Verifier | None:
-    """Who may deliver events to a service; None if that is not configured."""
+    """The verifier of the tokens of deliveries; None if deliveries need no token."""
     from services.kit.auth.jwks import keys_of
 
     if not settings.events_issuer:

@@ -173,9 +173,16 @@ class CommandHandler:
         return await self._repeat(found, cause) if found else None
 
     async def publish(self, events: Sequence[RecordedEvent], appended: Appended, cause: Cause) -> None:
-        """Publish what has just been appended; Unavailable only if the cause is a message."""
+        """Publish events that were just appended; Unavailable only if the cause is a message."""
+        await self._publish(self.relay.publish(events, backlog=appended.backlog), cause)
+
+    async def publish_pending(self, stream: str, cause: Cause) -> None:
+        """Publish the events of a stream that a process may have left unpublished; Unavailable as for `publish`."""
+        await self._publish(self.relay.publish_pending(stream), cause)
+
+    async def _publish(self, publication: Awaitable[None], cause: Cause) -> None:
         try:
-            await self.relay.publish(events, backlog=appended.backlog)
+            await publication
         except Unavailable:
             if cause.message_id:
                 raise  # the broker delivers the message again, and that finds the mark and publishes
@@ -225,8 +232,10 @@ class CommandHandler:
 
     async def _repeat(self, first: Duplicate, cause: Cause) -> Outcome[None]:
         if cause.mark and cause.mark.fingerprint != first.mark.fingerprint:
-            raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
-        await self.relay.publish_pending(first.stream)
+            raise IdempotencyKeyReused(
+                "idempotency-key-reused", "another request used this Idempotency-Key: choose a new one"
+            )
+        await self.publish_pending(first.stream, cause)
         return Outcome(None, first.version, first.position, (), first)
 
     async def _decrypted(

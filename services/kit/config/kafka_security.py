@@ -1,4 +1,4 @@
-"""How a Kafka is to be spoken to that asks for TLS or a password; the names are those of Kafka's own clients."""
+"""TLS and passwords for Kafka, by the names of the settings of Kafka's own clients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 class KafkaOptions(TypedDict, total=False):
-    """What a client is made with, besides where the servers are."""
+    """The security options of a Kafka client."""
 
     security_protocol: str
     ssl_context: SSLContext
@@ -29,11 +29,11 @@ class KafkaOptions(TypedDict, total=False):
 
 
 KafkaSecurity = Callable[[], KafkaOptions]
-"""The options as they are now: asked for at every connection, so that a rotated password is picked up."""
+"""Returns the options at every connection, so that a rotated password takes effect."""
 
 
 def plaintext() -> KafkaOptions:
-    """Neither TLS nor a password."""
+    """The options without TLS and password."""
     return {}
 
 
@@ -60,7 +60,7 @@ def _one_of(name: str, secrets: Secrets, known: tuple[str, ...]) -> str:
     """The setting, or the first of the known if there is none."""
     value = secrets.find(name).strip() or known[0]
     if value not in known:
-        raise ZerocartError("bad-setting", f"{name} is none of {', '.join(known)}")
+        raise ZerocartError("bad-setting", f"{name} must be one of {', '.join(known)}")
     return value
 
 
@@ -71,4 +71,4 @@ def _context(authority: str) -> SSLContext:
     try:
         return ssl.create_default_context(cadata=authority or None)
     except ssl.SSLError as error:
-        raise ZerocartError("bad-setting", "KAFKA_CA is no certificate in PEM") from error
+        raise ZerocartError("bad-setting", "KAFKA_CA is not a certificate in PEM") from error

@@ -1,4 +1,4 @@
-"""The event door: one CloudEvent in, its whole effect, an EMPTY 2xx out.
+"""The event endpoint: it receives one CloudEvent, has its whole effect, and answers 2xx with an EMPTY body.
 
 The statuses follow from what the Kafka broker does with them (knative.md section 10): 400 goes to the dead letters at
 once, 503 is tried again, and a body in a 2xx, a 1xx, a 3xx or a 404 would each be taken for something else.
@@ -29,12 +29,12 @@ __all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "EventEndpoint"]
 
 EVENT_BYTES_MAX = 1_048_576
 ATTEMPTS_MAX = 5
-"""FailedMessages of one message after which it is parked here instead of being held by the broker."""
+"""Failures of one message after which the service parks it, so that the broker does not hold it back."""
 BUSY_RETRY_SECONDS = 1
 
 
 class EventEndpoint:
-    """Hears CloudEvents for one service."""
+    """Receives the CloudEvents of one service."""
 
     def __init__(self, reactions: Reactions, failures: FailedMessages, vault: Vault) -> None:
         self._reactions = reactions
@@ -78,7 +78,7 @@ class EventEndpoint:
             return _refused(error)
         except Unavailable as error:  # nobody can read it without the vault
             METRICS.count("errors", type=error.code)
-            log("message must come again", level=logging.WARNING, code=error.code)
+            log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code)
             return 503, "unreadable"
         CORRELATION.set(event.attributes.get("correlationid", ""))
         with span(f"process {event.type}", "consumer", parent=parent) as hearing:
@@ -115,7 +115,7 @@ class EventEndpoint:
             log("message decided nothing", code=error.code, type=event.type)
         except Unavailable as error:
             METRICS.count("errors", type=error.code)
-            log("message must come again", level=logging.WARNING, code=error.code, type=event.type)
+            log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code, type=event.type)
             return 503
         except Exception as error:  # unforeseen: counted, so that it cannot be delivered for ever
             return await self._failed(event, error)

@@ -26,7 +26,7 @@ CONNECT_TIMEOUT_SECONDS = 3.0
 PUBLISH_TIMEOUT_SECONDS = 5.0
 PROBE_TIMEOUT_SECONDS = 1.0
 TRUSTED_SECONDS = 2.0
-"""How long after an acknowledgement the broker is taken to be there without asking."""
+"""How long after an acknowledgement the broker counts as available without a check."""
 MESSAGE_BYTES_MAX = 1_000_000
 
 
@@ -42,7 +42,7 @@ class KafkaPublisher:
         self._acknowledged_at = -TRUSTED_SECONDS
 
     async def ensure_available(self) -> None:
-        """Return if the broker acknowledged something lately or answers now."""
+        """Return if the broker acknowledged a message lately or answers now; else Unavailable."""
         producer = await self._started()
         if time.monotonic() - self._acknowledged_at < TRUSTED_SECONDS:
             return
@@ -139,4 +139,4 @@ class KafkaPublisher:
 
 
 def _away() -> Unavailable:
-    return Unavailable("broker-away", "Kafka cannot be reached", retry_after_seconds=2)
+    return Unavailable("broker-away", "Kafka cannot be reached: send the request again", retry_after_seconds=2)

@@ -1,4 +1,4 @@
-"""Messages that a handler failed on: counted here, because the broker forgets its count on a rebalance.
+"""Failed messages: the service counts the failures, because the broker forgets its count on a rebalance.
 
 After a number of attempts a message is parked: the broker is told that it was taken, and it waits here, whole, for
 somebody to look at it and hand it in again.
@@ -39,18 +39,18 @@ class FailedMessage:
 
 
 class FailedMessages(Protocol):
-    """The failures of one service, or of all of them for a reader that may see them."""
+    """The failed messages of one service, or of all services for a reader with the privilege."""
 
     async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
-        """Count one more failure of a message; how many there are."""
+        """Count one more failure of a message; the number of its failures."""
         ...
 
     async def park(self, key: str) -> None:
-        """Keep the message here until somebody decides; unknown ones are no error."""
+        """Park the message until an operator replays it; an unknown message is no error."""
         ...
 
     async def clear(self, key: str, service: str) -> None:
-        """Forget what `service` failed on: it is being handed in again; unknown ones are no error."""
+        """Forget the failures of a message that is published again; an unknown message is no error."""
         ...
 
     async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
@@ -59,24 +59,24 @@ class FailedMessages(Protocol):
 
 
 class PostgresFailedMessages:
-    """FailedMessages in the log database, in transactions of their own: what failed was rolled back."""
+    """FailedMessages in Postgres, each in a transaction of its own: the failed one was rolled back."""
 
     def __init__(self, source: PostgresEventStore | PostgresEventReader) -> None:
         self._connections: Connections = source.connections
 
     async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
-        """Count one more failure of a message; how many there are."""
+        """Count one more failure of a message; the number of its failures."""
         text = error[:ERROR_CHARS_MAX].replace("\0", "�")  # Postgres cannot store NUL in a text
         rows = await self._connections.fetch(statement("failure_record"), key, text, json.dumps(dict(attributes)), data)
         attempts: int = rows[0]["attempts"]
         return attempts
 
     async def park(self, key: str) -> None:
-        """Keep the message here until somebody decides."""
+        """Park the message until an operator replays it."""
         await self._connections.fetch("UPDATE failures SET parked = true WHERE key = $1", key)
 
     async def clear(self, key: str, service: str) -> None:
-        """Forget what `service` failed on."""
+        """Forget the failures of a message."""
         await self._connections.fetch("DELETE FROM failures WHERE key = $1 AND service = $2", key, service)
 
     async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
@@ -93,7 +93,7 @@ class MemoryFailedMessages:
         self._failures: dict[str, FailedMessage] = {}
 
     async def record(self, key: str, error: str, attributes: Mapping[str, str], data: bytes) -> int:
-        """Count one more failure of a message; how many there are."""
+        """Count one more failure of a message; the number of its failures."""
         now = datetime.now(UTC)
         known = self._failures.get(key) or FailedMessage(
             self._service, key, 0, "", now, now, False, dict(attributes), data
@@ -105,12 +105,12 @@ class MemoryFailedMessages:
         return failure.attempts
 
     async def park(self, key: str) -> None:
-        """Keep the message here until somebody decides."""
+        """Park the message until an operator replays it."""
         if failure := self._failures.get(key):
             self._failures[key] = replace(failure, parked=True)
 
     async def clear(self, key: str, service: str) -> None:
-        """Forget what `service` failed on."""
+        """Forget the failures of a message."""
         if service == self._service:
             self._failures.pop(key, None)
 

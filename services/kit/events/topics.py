@@ -1,4 +1,4 @@
-"""Making the topic that everything is said on."""
+"""Creates the topic of all events."""
 
 from __future__ import annotations
 

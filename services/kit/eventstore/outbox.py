@@ -24,6 +24,7 @@ DRAIN_ROWS_MAX = 200
 REMOVAL_ROWS_MAX = 500
 REMOVAL_DELAY_SECONDS = 0.1
 RETRY_SECONDS = 1.0
+RETRY_AFTER_SECONDS = 2
 LEVELS_STREAMS_MAX = 8_192
 UNREMOVED_ROWS_MAX = 10_000
 
@@ -59,9 +60,17 @@ class Relay:
         self._published: list[OutboxRow] = []
         self._remover: asyncio.Task[None] | None = None
         self._retrier: asyncio.Task[None] | None = None
+        self._is_away = False
 
     async def publish(self, events: Sequence[RecordedEvent], *, backlog: bool) -> None:
-        """Publish the events of one append; `backlog` says that earlier events of the stream may not be published."""
+        """Publish the events of one append; `backlog` tells that earlier ones may be waiting.
+
+        Unavailable at once while the broker is known to be away, so that no caller waits for one timeout after another.
+        """
+        if self._is_away:
+            raise Unavailable(
+                "broker-away", "Kafka cannot be reached: the events wait in the outbox", RETRY_AFTER_SECONDS
+            )
         first, last = events[0], events[-1]
         async with self._turn(first.stream):
             if backlog and self._levels.get(first.stream, 0) < first.version - 1:
@@ -86,7 +95,8 @@ class Relay:
         return total
 
     def retry_later(self) -> None:
-        """Drain in the background as soon as publishing works."""
+        """Take the broker for away, and drain in the background as soon as it is back."""
+        self._is_away = True
         if self._retrier is None or self._retrier.done():
             self._retrier = asyncio.create_task(self._retry())
 
@@ -137,14 +147,14 @@ class Relay:
         return True
 
     async def _retry(self) -> None:
-        while True:
+        while self._is_away:
             await asyncio.sleep(RETRY_SECONDS)
             try:
                 await self.publisher.ensure_available()
+                self._is_away = False
                 await self.drain()
             except Unavailable:
-                continue
-            return
+                self._is_away = True
 
     def _turn(self, stream: str) -> asyncio.Lock:
         turn = self._turns.get(stream)

@@ -1,4 +1,4 @@
-"""Calls to whoever is not ours: a timeout, retries, a circuit breaker and a bulkhead for each target.
+"""Calls to other parties: a timeout, retries, a circuit breaker and a bulkhead for each target.
 
 Retries are tenacity's, with exponential backoff and full jitter (Brooker, "Exponential Backoff And Jitter") and never
 before what `Retry-After` asks for. The breaker (Nygard, "Release It!") is ours: the libraries at hand let every waiting
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class CallFailed(Exception):
-    """The target did not do it; `transient` if asking again may help, not before `retry_after_seconds`."""
+    """The target failed; `transient` if a retry may help, not before `retry_after_seconds`."""
 
     def __init__(self, code: str, detail: str, *, transient: bool, retry_after_seconds: float = 0.0) -> None:
         super().__init__(f"{code}: {detail}")
@@ -38,19 +38,19 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a target is treated; `name` is a label of metrics, so there are few of them."""
+    """The limits of calls to a target; `name` is a label of metrics, so there are few names."""
 
     name: str
     timeout_seconds: float = 10.0
-    """For one attempt."""
+    """The time for one attempt."""
     attempts_max: int = 3
     first_delay_seconds: float = 0.2
     delay_seconds_max: float = 3.0
-    """Who asks us to wait longer is not waited for: the caller's own timer is."""
+    """The longest Retry-After that a call waits for; beyond it the caller sets a timer."""
     failures_max: int = 5
     """Failures in a row that open the circuit."""
     open_seconds: float = 10.0
-    """How long nothing is asked then, before one call probes."""
+    """How long the circuit stays open before one call probes."""
     in_flight_max: int = 20
     turn_seconds_max: float = 5.0
     """For a turn among our own calls: a burst of ours is no failure of the target's, and costs a step no attempt."""
@@ -75,7 +75,7 @@ class Breaker:
 
     @property
     def seconds_left(self) -> float:
-        """How long until a probe may go."""
+        """The time until the next probe."""
         return self._opened_at + self._policy.open_seconds - self._now()
 
     def admit(self) -> bool:
@@ -90,25 +90,25 @@ class Breaker:
                 return False
 
     def succeeded(self) -> None:
-        """The target answered: close."""
+        """The target answered: close the circuit."""
         self._failures = 0
         self._probing = False
 
     def failed(self, *, probe: bool = False) -> None:
-        """It did not: count, and open if that was one too many."""
+        """The target failed: count the failure, and open the circuit at the limit."""
         self._failures += 1
         if self._failures >= self._policy.failures_max:
             self._opened_at = self._now()
         self.gave_up(probe=probe)
 
     def gave_up(self, *, probe: bool = False) -> None:
-        """Nothing was learnt: the caller went away."""
+        """The caller cancelled the call: count nothing."""
         if probe:  # a call that is older than the opened circuit says nothing about the probe on its way
             self._probing = False
 
 
 class Target:
-    """One party that is called; share it between all calls to that party."""
+    """One party that is called; all calls to it share this object."""
 
     def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
         self.policy = policy

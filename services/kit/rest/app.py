@@ -27,7 +27,6 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import FieldError, IdempotencyKeyReused, Invalid, Unavailable, ZerocartError
-from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
 from services.kit.rest.limits import Limits, rates_of
@@ -72,16 +71,16 @@ async def _expected_version(request: Request) -> int | None:
         return None
     match = ENTITY_TAG.fullmatch(text)
     if match is None:
-        raise Invalid("bad-if-match", 'If-Match must be an ETag that we gave, such as "3"')
+        raise Invalid("bad-if-match", 'If-Match must be the ETag of an earlier answer, such as "3"')
     return int(match[1])
 
 
 RestCause = Annotated[Cause, Depends(_rest_cause)]
-"""Parameter of a command's route: when it came, and the mark of its Idempotency-Key."""
+"""Parameter of a command's route: the time, the principal, and the mark of the Idempotency-Key."""
 
 UnmarkedCause = Annotated[Cause, Depends(_unmarked_cause)]
-"""The same for a command that looks at no Idempotency-Key: done twice it is done once, but a password reset is mailed
-again (nothing may be kept that tells whether there is an account)."""
+"""The same without an Idempotency-Key: for a command that is safe to repeat, and for the request of a password reset,
+where a stored answer would tell whether the address has an account."""
 
 ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
 """Parameter of a command's route: the version that If-Match names, if any."""
@@ -90,24 +89,23 @@ HEADERS: Mapping[object, Mapping[str, Any]] = {
     _rest_cause: {
         "name": "Idempotency-Key",
         "description": (
-            "A text of the client's choice for this one request, such as a UUID. Sent again with the same key, the "
-            "request is done once and gets the first answer again; the key of another request is refused (422)."
+            "A text that the client chooses for this one request, such as a UUID. A repeat with the same key changes "
+            "nothing and gets the first answer again. Refused (422) if another request used the key."
         ),
         "schema": {"type": "string", "pattern": f"^{IDEMPOTENCY_KEY.pattern}$"},
         "example": "5f0c2f6e-58a5-4c0e-9a55-0d7e5c1f2b6d",
     },
     _expected_version: {
         "name": "If-Match",
-        "description": "The `ETag` of an earlier answer: refused (412) if the version is another one by now.",
+        "description": "The `ETag` of an earlier answer. Refused (412) if there is a later version: read it again.",
         "schema": {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG.pattern})$"},
         "example": '"3"',
     },
 }
-"""As OpenAPI describes what these dependencies read: a parameter of FastAPI would be built anew for every route."""
+"""The headers that these dependencies read, for OpenAPI: FastAPI would build a parameter anew for every route."""
 
 
 async def respond(
-    relay: Relay,
     cause: Cause,
     act: Callable[[Cause], Awaitable[Outcome[Any]]],
     *,
@@ -117,12 +115,11 @@ async def respond(
 ) -> CommandAnswer[Body]:
     """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
 
-    Kafka is asked for before anything is recorded, so that nothing is accepted while it is known to be away.
+    While Kafka is away the events wait in the outbox: what Postgres has recorded is accepted.
     """
     if cause.mark is not None:
         answer = json.dumps({"status": status, "body": body, "headers": dict(headers or {})})
         cause = replace(cause, mark=replace(cause.mark, answer=answer))
-    await relay.publisher.ensure_available()
     outcome = await act(cause)
     if outcome.repeated is not None:
         return replay(outcome, cause)
@@ -130,10 +127,12 @@ async def respond(
 
 
 def replay(outcome: Outcome[Any], cause: Cause) -> CommandAnswer[Any]:
-    """The first answer to a repeated Idempotency-Key; IdempotencyKeyReused if it was given for another request."""
+    """The first answer to a repeated Idempotency-Key; IdempotencyKeyReused if another request used the key."""
     first = outcome.repeated.mark if outcome.repeated else None
     if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:
-        raise IdempotencyKeyReused("idempotency-key-reused", "this Idempotency-Key was used for another request")
+        raise IdempotencyKeyReused(
+            "idempotency-key-reused", "another request used this Idempotency-Key: choose a new one"
+        )
     answer: dict[str, Any] = json.loads(first.answer)
     return command_answer(answer["status"], answer["body"], outcome, answer["headers"])
 
@@ -150,7 +149,7 @@ def rest_app(
     Routes get what is in `provides` by its class; a token with `admin_scope` reaches everybody's things; `refusal`
     returns the error of a request that is not even routed.
     """
-    # no document of each service: scripts/openapi.py makes one of all, which the edge serves without waking anybody
+    # no document for each service: scripts/openapi.py makes one of all, and the edge serves it without waking a service
     app = FastAPI(
         title=f"zerocart {settings.service}",
         redirect_slashes=False,
@@ -178,9 +177,9 @@ def rest_app(
 
 
 class _Traced:
-    """Continues the caller's trace and counts the answer, which there is whatever breaks.
+    """Continues the caller's trace and counts the answer; an unexpected error becomes a 500.
 
-    An error that went on to the server would close the connection on which the edge sends the next one's request.
+    An error that reached the server would close the connection on which the edge sends other clients' requests.
     """
 
     def __init__(self, app: App, refusal: Callable[[Scope], ZerocartError | None]) -> None:
@@ -214,7 +213,7 @@ class _Traced:
 
 
 def _describe(serving: Span, scope: Scope, status: int) -> None:
-    """By the route, never by the address: that may hold anything."""
+    """Name the span by the route, not by the path, which may hold personal data."""
     route = getattr(scope.get("route"), "path", "")
     serving.rename(f"{scope['method']} {route}".strip())
     serving.set("http.request.method", scope["method"])
@@ -229,7 +228,7 @@ async def _on_error(_: Request, error: Exception) -> Response:
 
 def _refused(error: ZerocartError) -> Response:
     if isinstance(error, Unavailable):
-        log("request must come again", level=logging.WARNING, code=error.code)
+        log("request not handled, client to retry", level=logging.WARNING, code=error.code)
     METRICS.count("errors", type=error.code)
     fields = error.fields if isinstance(error, Invalid) else ()
     return problem(status_of(error), error.code, error.detail, fields, headers_of(error))
@@ -243,8 +242,10 @@ async def _on_validation(_: Request, error: Exception) -> Response:
 
 
 def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
-    """What Pydantic found wrong."""
-    return Invalid("invalid", "some fields are not valid", tuple(_field_error(part) for part in found))
+    """The error for what Pydantic found."""
+    return Invalid(
+        "invalid", "some fields are not valid: `errors` names them", tuple(_field_error(part) for part in found)
+    )
 
 
 def _field_error(part: Mapping[str, Any]) -> FieldError:
@@ -271,4 +272,4 @@ def _methods(request: Request) -> set[str]:
 def _broken(error: Exception) -> Response:
     METRICS.count("errors", type=type(error).__name__)
     log("request failed", level=logging.ERROR, error=error)
-    return problem(500, "internal", "something broke here; it has been logged")
+    return problem(500, "internal", "an unexpected error occurred and was logged: try again later")

@@ -1,4 +1,4 @@
-"""What questions over REST have in common: parameters that are known, positions that are reached, exact money."""
+"""Query parameters that several services share: the position to wait for, ids in paths, exact money."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.kit.eventstore.port import POSITION_PATTERN, Position
 __all__ = ["PRINTABLE", "amount_of", "at_position", "id_in_path", "level_with", "shown_money", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
-"""What ids are made of; Postgres cannot even be asked for some of the rest."""
+"""The characters of ids; Postgres does not accept some others, such as NUL."""
 
 _Token = Annotated[
     str | None,
@@ -30,12 +30,12 @@ _Token = Annotated[
 
 
 def id_in_path(description: str, example: str) -> Any:
-    """The parameter of a path that is an id."""
+    """A path parameter that is an id."""
     return Path(max_length=64, pattern=PRINTABLE, description=description, examples=[example])
 
 
 def level_with(reach: Callable[[Position], Awaitable[None]]) -> Any:
-    """A dependency that refuses unknown parameters and waits until what is read is where the caller has been."""
+    """A dependency that refuses unknown parameters, and waits until the views have reached the caller's `position`."""
 
     async def level(request: Request, token: _Token = None) -> None:
         _known_only(request)
@@ -69,17 +69,17 @@ def at_position(kind: type[Waits], *views: str) -> Any:
 
 
 def wrong(field: str, detail: str) -> Invalid:
-    """What is wrong with a parameter."""
+    """The error for one parameter."""
     return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))
 
 
 def shown_money(amount: Decimal, currency: str) -> dict[str, str]:
-    """An amount as it is answered."""
+    """An amount as answers show it."""
     return {"amount": amount_of(amount), "currency": currency}
 
 
 def amount_of(amount: Decimal) -> str:
-    """Exact, with at least two decimals and no zeros beyond them."""
+    """An exact amount with at least two decimals and no zeros beyond them."""
     digits = max(-int(amount.normalize().as_tuple().exponent), 2)
     return f"{amount:.{digits}f}"
 
@@ -87,7 +87,7 @@ def amount_of(amount: Decimal) -> str:
 def _known_only(request: Request) -> None:
     unknown = sorted(set(request.query_params).difference(_parameters(request.scope["route"].dependant)))
     if unknown:
-        fields = tuple(FieldError(name, "unknown", "there is no such parameter") for name in unknown)
+        fields = tuple(FieldError(name, "unknown", "this route has no such parameter") for name in unknown)
         raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
 
 
@@ -101,4 +101,4 @@ def _position(token: str) -> Position:
     try:
         return Position.parse(token)
     except ValueError as error:
-        raise wrong("position", "this is not a position that we gave") from error
+        raise wrong("position", "this is not the `position` of an answer: send it unchanged") from error

@@ -1,4 +1,4 @@
-"""Errors as application/problem+json (RFC 9457): the one place where our error tree meets HTTP statuses."""
+"""Errors as application/problem+json (RFC 9457): the one place that maps the error tree to HTTP statuses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from services.kit.wire.asgi import TooLarge, TooLong, TooManyHeaders, TooSlow, U
 __all__ = ["RESPONSES", "described", "headers_of", "problem", "status_of"]
 
 ERRORS_MAX = 100
-"""Fields of which an answer says what is wrong with them; there may be more."""
+"""The maximum number of fields that an answer names."""
 FIELD_CHARS_MAX = 200
 CHALLENGE = 'Bearer realm="zerocart"'
 
@@ -40,11 +40,11 @@ _SCHEMA: Mapping[str, object] = {
         "type": {"type": "string", "format": "uri"},
         "title": {"type": "string"},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "code": {"type": "string", "description": "For programs; it does not change."},
+        "code": {"type": "string", "description": "Stable; for programs."},
         "detail": {"type": "string", "description": "For people."},
         "errors": {
             "type": "array",
-            "description": "What is wrong, field by field.",
+            "description": "The errors by field.",
             "items": {
                 "type": "object",
                 "required": ["field", "code", "detail"],
@@ -55,11 +55,14 @@ _SCHEMA: Mapping[str, object] = {
 }
 RESPONSES: dict[int | str, dict[str, Any]] = {
     status: {"description": description, "content": {"application/problem+json": {"schema": _SCHEMA}}}
-    for status, description in (("4XX", "The request is refused."), ("5XX", "It cannot be done now; ask again."))
+    for status, description in (
+        ("4XX", "The request is refused."),
+        ("5XX", "The service cannot do it now: send the request again after Retry-After."),
+    )
 }
-"""What every route may answer beside its own, as OpenAPI describes it."""
+"""The errors that every route may answer, for OpenAPI."""
 
-_STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # the most particular first
+_STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # subclasses first
     (TooSlow, 408),
     (TooLarge, 413),
     (TooLong, 414),
@@ -91,7 +94,7 @@ def headers_of(error: ZerocartError) -> Mapping[str, str]:
         case Unauthenticated():
             return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"' if error.asked else CHALLENGE}
         case TooSlow():
-            return {"Connection": "close"}  # what is still to come of the body is nobody's next request
+            return {"Connection": "close"}  # the rest of the body must not be read as the next request
         case Forbidden():
             return {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope", scope="{error.needed}"'}
         case _:
@@ -105,7 +108,7 @@ def problem(
     fields: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A problem+json answer; `errors` has one entry per field that is wrong."""
+    """A problem+json answer; `errors` has one entry for each wrong field."""
     body = json.dumps(described(status, code, detail, fields))
     return Response(body, status_code=status, headers=dict(headers or {}), media_type="application/problem+json")
 
@@ -119,7 +122,7 @@ def described(status: int, code: str, detail: str, fields: Sequence[FieldError] 
         "code": code,
         "detail": detail,
     }
-    if fields:  # an answer is not to be many times as long as what it answers
+    if fields:  # bounded, so that a small request cannot get a huge answer
         told = [{"field": f.field[:FIELD_CHARS_MAX], "code": f.code, "detail": f.detail} for f in fields[:ERRORS_MAX]]
         content["errors"] = told
     return content

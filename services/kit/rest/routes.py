@@ -1,4 +1,4 @@
-"""Routes that read JSON: bounded in size and time, strict, and only from whom a route lets in as often as it does."""
+"""Routes that read JSON: strict, bounded in size and time, after the access rule and the rate limit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
 
 
 class JsonRequest(Request):
-    """A bounded request, whose JSON is strict, and that is free of NUL (which Postgres cannot store in text)."""
+    """A request with a bounded body of strict JSON and without NUL, which Postgres cannot store in text."""
 
     bytes_max = BODY_BYTES_MAX
 
@@ -37,14 +37,14 @@ class JsonRequest(Request):
     async def check(self) -> None:
         """Read the body, if there is one; TooLarge, UnsupportedType or Unreadable if it cannot be used."""
         if "\0" in self.scope["path"] or b"%00" in self.scope["query_string"]:
-            raise Unreadable("bad-address", "an address may not contain NUL")
+            raise Unreadable("bad-address", "the path and the query must not contain NUL")
         if not await self.body():
             return
         media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
         if media_type.strip() != "application/json" or parameters.strip() not in UTF_8:
             raise UnsupportedType("unsupported-media-type", "send application/json, in UTF-8")
         if self.headers.get("content-encoding", "identity") != "identity":
-            raise UnsupportedType("unsupported-encoding", "send the body as it is, without Content-Encoding")
+            raise UnsupportedType("unsupported-encoding", "send the body without Content-Encoding")
         self._json = read_json(self._body)
 
     async def json(self) -> Any:
@@ -70,25 +70,25 @@ class JsonRoute(TypedRoute):
     request_class = JsonRequest
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler on our request."""
+        """FastAPI's handler, called with a JsonRequest."""
         handle = super().get_route_handler()
         rule, limit = rule_of(self), limit_of(self)
 
         async def bounded(request: Request) -> Response:
             checked = self.request_class(request.scope, request.receive)
-            # before a byte of the body is read for somebody whom we do not know, or who has been here too often
+            # first the rule and the limit: no body is read of a caller who is refused
             if isinstance(rule, Access):
                 await rule(checked)
             if limit is not None:
                 await limit(checked)
-            await checked.check()  # here, because FastAPI would make one vague error of whatever this raises
+            await checked.check()  # here, because FastAPI would turn each of these errors into one vague 400
             return await handle(checked)
 
         return bounded
 
 
 class SmallJsonRequest(JsonRequest):
-    """A request with little to say, as from whom we do not know."""
+    """A request with a small body, for routes that need no token."""
 
     bytes_max = SMALL_BODY_BYTES_MAX
 
@@ -100,7 +100,7 @@ class SmallJsonRoute(JsonRoute):
 
 
 def json_router(*, small: bool = False) -> APIRouter:
-    """A router whose routes are JsonRoutes, for bodies of at most SMALL_BODY_BYTES_MAX if they are `small`."""
+    """A router of JsonRoutes; with `small` a body may have SMALL_BODY_BYTES_MAX."""
     return APIRouter(route_class=SmallJsonRoute if small else JsonRoute)
 
 

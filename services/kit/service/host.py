@@ -1,4 +1,4 @@
-"""What one service process holds: log, relay, failures and command handler; nothing is opened before it is used."""
+"""The adapters of one service process: event store, relay, failed messages, command handler. They connect when used."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Host:
 
     @classmethod
     def connect(cls, service: str) -> Host:
-        """The host of a deployed service: Postgres and Kafka, as the environment says."""
+        """The host of a deployed service, on the Postgres and the Kafka that the environment names."""
         from services.kit.events.kafka import KafkaPublisher
         from services.kit.events.parked import PostgresFailedMessages
         from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
@@ -55,7 +55,7 @@ class Host:
             ZEROCART_DATABASE_URL=settings.database_url(), KAFKA_BOOTSTRAP_SERVERS=settings.kafka_bootstrap_servers
         )
         store = PostgresEventStore(settings.database_url, service)
-        settings.kafka_security()  # what makes no sense stops the start, not the first publication
+        settings.kafka_security()  # a wrong setting stops the start, not the first publication
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic, settings.kafka_security)
         vault = PostgresVault(store.connections, settings.vault_keys)
         host = cls.of(settings, store, publisher, PostgresFailedMessages(store), vault)
@@ -67,7 +67,7 @@ class Host:
         )
 
     async def close(self) -> None:
-        """Finish what is half said, and disconnect."""
+        """Publish what is committed, and disconnect."""
         await self.relay.close()
         if self.keeper is not None:
             await self.keeper.close()

@@ -1,4 +1,4 @@
-"""A service as an ASGI application: event door, health, metrics, and the REST part, loaded when first asked for.
+"""A service as an ASGI application: event endpoint, health, metrics, and the REST part, which the first request loads.
 
 FastAPI is most of a cold start. A service that is woken by an event does not need it, so it does not pay for it.
 """
@@ -50,7 +50,7 @@ Hook = Callable[[], Awaitable[None]]
 
 
 class Service:
-    """One service of zerocart, on a host or, if it writes nothing, with settings alone.
+    """One service of zerocart, on a host, or with settings alone if it has no history.
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that a command
@@ -130,13 +130,13 @@ class Service:
         METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
 
     def _refusal(self, scope: Scope) -> ZerocartError | None:
-        """Why a request is not even looked at."""
+        """The error of a request that is refused before it is routed; None if it is not."""
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
             return TooLong("address-too-long", f"an address may have {URL_BYTES_MAX} bytes")
         if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES_MAX:
             return TooManyHeaders("headers-too-long", f"headers may have {HEADERS_BYTES_MAX} bytes")
         if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
-            return Unavailable("overloaded", "there is too much to do: try again shortly", 1)
+            return Unavailable("overloaded", "too many requests are in progress: send the request again in a second", 1)
         return None
 
     async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,7 +146,7 @@ class Service:
             await send_empty(send, 503 if busy else 400, retry_after_seconds=1 if busy else None)
             return
         if self._door is None or scope["method"] != "POST":
-            # not tried again by Knative; an event for a service that hears nothing is a wrong Trigger
+            # Knative does not retry a 405; an event for a service that handles none comes from a wrong Trigger
             await send_empty(send, 405)
             return
         try:
@@ -156,13 +156,13 @@ class Service:
             log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
             await send_empty(send, 401)
         except Unavailable as error:
-            log("event must come again", level=logging.WARNING, code=error.code)
+            log("event not accepted yet, to be redelivered", level=logging.WARNING, code=error.code)
             await send_empty(send, 503, retry_after_seconds=1)
         else:
             await self._door(scope, receive, send)
 
     def rest(self) -> FastAPI:
-        """The REST part, made when first asked for."""
+        """The REST part; the first call makes it."""
         if self._rest is None:
             from services.kit.rest.app import rest_app
 
@@ -224,9 +224,9 @@ class Service:
 
 
 async def _publish_what_is_left(relay: Relay) -> None:
-    """Publish what a crashed predecessor committed and did not say."""
+    """Publish the outbox rows that a crashed process committed and did not publish."""
     try:
         if rows := await relay.drain():
-            log("published what was left", rows=rows)
+            log("published outbox rows of an earlier process", rows=rows)
     except Unavailable:
         relay.retry_later()

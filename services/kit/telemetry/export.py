@@ -25,7 +25,7 @@ from services.kit.telemetry.tracing import Kind
 __all__ = ["CLOSE_SECONDS_MAX", "OtlpExporter"]
 
 CLOSE_SECONDS_MAX = 5.0
-"""How long the end of a process waits for a collector."""
+"""How long a process that ends waits for the collector."""
 KINDS: Mapping[Kind, SpanKind] = {
     "internal": SpanKind.INTERNAL,
     "server": SpanKind.SERVER,
@@ -77,15 +77,15 @@ class OtlpSpan:
         self.traceparent = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
 
     def set(self, name: str, value: str | int) -> None:
-        """Give it an attribute."""
+        """Set an attribute."""
         self._span.set_attribute(name, value)
 
     def rename(self, name: str) -> None:
-        """Give it a better name."""
+        """Rename the span."""
         self._span.update_name(name)
 
     def end(self, error: BaseException | None) -> None:
-        """It is over; of an error only the type is told, its words may be personal."""
+        """End the span; of an error only the type is recorded, because its text may be personal."""
         if error is not None:
             self._span.set_attribute("error.type", type(error).__name__)
             self._span.set_status(StatusCode.ERROR)

@@ -31,7 +31,7 @@ class Cell(NamedTuple):
 
 
 class Metrics:
-    """What a process has counted since it started; labels never hold an id."""
+    """The metrics of a process since its start; labels never hold an id."""
 
     def __init__(self) -> None:
         self._cells: dict[tuple[str, Labels, int], float] = defaultdict(float)
@@ -54,18 +54,18 @@ class Metrics:
         self._gauges[name] = read
 
     def value(self, name: str, **labels: str) -> float:
-        """What the counter `name` stands at."""
+        """The value of the counter `name`."""
         return self._cells.get((name, tuple(sorted(labels.items())), COUNTER), 0.0)
 
     def take(self) -> list[Cell]:
-        """What has been counted since this was last asked for."""
+        """What was counted since the last call."""
         now = dict(self._cells)
         grown = [(key, value - self._taken.get(key, 0.0)) for key, value in now.items()]
         self._taken = now
         return [Cell(name, _json(labels), slot, by) for (name, labels, slot), by in grown if by]
 
     def render(self) -> bytes:
-        """All of it in the Prometheus text format."""
+        """All metrics in the Prometheus text format."""
         return text([*families(Cell(name, _json(key), slot, v) for (name, key, slot), v in self._cells.items()),
                      *self._read_gauges()])  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""W3C trace context (www.w3.org/TR/trace-context), carried through REST, the log and CloudEvents.
+"""W3C trace context (www.w3.org/TR/trace-context), carried through REST, the event store and CloudEvents.
 
 The context is carried always. Spans are made only where they are exported (`kit/telemetry/export.py`): elsewhere
 `span` costs a look at a variable, and OpenTelemetry is not imported.
@@ -30,13 +30,13 @@ __all__ = [
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
 
 TRACE: ContextVar[str] = ContextVar("traceparent", default="")
-"""The traceparent of what this task is doing; empty outside a request."""
+"""The traceparent of this task; empty outside a request."""
 
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 
 
 class Span(Protocol):
-    """What is being done; attributes hold no personal data."""
+    """One operation of a trace; attributes hold no personal data."""
 
     @property
     def traceparent(self) -> str:
@@ -44,27 +44,27 @@ class Span(Protocol):
         ...
 
     def set(self, name: str, value: str | int) -> None:
-        """Give it an attribute."""
+        """Set an attribute."""
         ...
 
     def rename(self, name: str) -> None:
-        """Give it a better name."""
+        """Rename the span."""
         ...
 
     def end(self, error: BaseException | None) -> None:
-        """It is over."""
+        """End the span."""
         ...
 
 
 class Exporter(Protocol):
-    """Where spans go."""
+    """Receives finished spans."""
 
     def start(self, name: str, kind: Kind, parent: str) -> Span:
         """Begin a span in the trace of `parent`, or in a new one if that is not a traceparent."""
         ...
 
     async def close(self) -> None:
-        """Hand over what has not been handed over, and stop."""
+        """Export the rest and stop."""
         ...
 
 
@@ -83,12 +83,12 @@ _exporters: list[Exporter] = []
 
 
 def export_to(exporter: Exporter) -> None:
-    """Make spans from now on."""
+    """Start making spans, for this exporter."""
     _exporters[:] = [exporter]
 
 
 async def close() -> None:
-    """Hand over what there is, and make no more spans."""
+    """Export the finished spans and stop making spans."""
     while _exporters:
         await _exporters.pop().close()
 
