@@ -38,11 +38,7 @@ class Controlled(Protocol):
 
 
 class ControlServer:
-<<<<<<< HEAD
     """Serves the API of one cluster; `forget` is called with an erased person, `build_views` by the JobSink."""
-=======
-    """Answers for one cluster; `forget` is called with a person who was erased, `build_views` by the JobSink."""
->>>>>>> main
 
     def __init__(
         self,
@@ -87,11 +83,7 @@ class ControlServer:
             return 200, self._cluster.status()
         if (method, path) == ("POST", ERASURES) and self._forget:
             self._forget(_person(body))
-<<<<<<< HEAD
             return 204, None  # a body would be a reply event
-=======
-            return 204, None  # empty: a body would be taken for a reply
->>>>>>> main
         if method == "POST" and path.endswith(BUILD_VIEWS) and self._build_views:
             self._build_views()
             return 202, None
