@@ -142,7 +142,11 @@ async def test_if_match_does_not_reveal_an_order_of_somebody_else(database):
                     for path in (mine, none)
                 ]
                 assert answers[0].status_code == 404, (method, version, answers[0].text)
-                assert answers[0].content == answers[1].content
+                mine_text, none_text = (
+                    answer.text.replace(path.rpartition("/")[2], "")
+                    for answer, path in zip(answers, (mine, none), strict=True)
+                )
+                assert mine_text == none_text
         stale = await system.orders.patch(mine, json={"notes": "x"}, headers=customer(ANN) | {"If-Match": '"7"'})
         assert (stale.status_code, stale.json()["detail"]) == (412, "the version is 1 now")
 

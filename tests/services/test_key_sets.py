@@ -158,7 +158,7 @@ async def test_an_issuer_that_is_away_is_believed_for_an_hour(status, body, head
     [
         ({"ZEROCART_OUTSIDE_ISSUER": OUTSIDE}, "ZEROCART_OUTSIDE_AUDIENCE, ZEROCART_OUTSIDE_KEYS"),
         ({"ZEROCART_OUTSIDE_ISSUER": OUTSIDE, "ZEROCART_OUTSIDE_AUDIENCE": "x"}, "ZEROCART_OUTSIDE_KEYS"),
-        ({"ZEROCART_OUTSIDE_ISSUER": "https://zerocart.example"}, "our own issuer"),
+        ({"ZEROCART_OUTSIDE_ISSUER": "https://zerocart.example"}, "name another issuer"),
         ({"ZEROCART_EVENTS_ISSUER": OUTSIDE}, "ZEROCART_EVENTS_KEYS"),
     ],
 )

@@ -54,9 +54,9 @@ class Namespace:
         self.secrets: dict[str, Mapping[str, str]] = {"zerocart": made, "zerocart-owner": owners}
         self.config_maps = {"zerocart-broker": {"bootstrap.servers": bootstrap}}
 
-    def mounted(self, template: Document) -> Path:
-        """The volume of secrets as the kubelet would fill it."""
-        (volume,) = template["spec"]["volumes"]
+    def mounted(self, template: Document, name: str) -> Path:
+        """A volume of secrets as the kubelet would fill it."""
+        (volume,) = [each for each in template["spec"]["volumes"] if each["name"] == name]
         folder = self.folder / f"mounted{next(_numbers)}"
         folder.mkdir()
         for source in volume["projected"]["sources"]:
@@ -66,12 +66,13 @@ class Namespace:
                 (folder / item["path"]).write_text(secret[item["key"]])
         return folder
 
-    def environ(self, template: Document) -> dict[str, str]:
-        """The environment of the container, with the mounted folder where it is here."""
-        (container,) = template["spec"]["containers"]
+    def environ(self, template: Document, container: Document | None = None) -> dict[str, str]:
+        """The environment of a container, or of the only one, with the mounted folder where it is here."""
+        if container is None:
+            (container,) = template["spec"]["containers"]
         (mount,) = container["volumeMounts"]
         assert mount["mountPath"] == MOUNT
-        folder = str(self.mounted(template))
+        folder = str(self.mounted(template, mount["name"]))
         found = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/proc"}
         for each in container["env"]:
             if "value" in each:
@@ -83,14 +84,24 @@ class Namespace:
 
 
 def set_up(namespace: Namespace) -> subprocess.CompletedProcess[str]:
+    """Run the containers of the setup Job one after the other, as the kubelet would, until one fails."""
     (job,) = documents("setup.yaml")
     template = job["spec"]["template"]
-    (container,) = template["spec"]["containers"]
     there = {"ZEROCART_TOPIC": namespace.store, "KAFKA_BOOTSTRAP_SERVERS": namespace.bootstrap}
-    environ = {**namespace.environ(template), **there}
-    program, *arguments = container["command"]
-    assert program == "python"
-    return subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True, timeout=120)
+    output, done = "", None
+    for container in (*template["spec"]["initContainers"], *template["spec"]["containers"]):
+        environ = {**namespace.environ(template, container), **there}
+        program, *arguments = container["command"]
+        assert program == "python"
+        done = subprocess.run(
+            [sys.executable, *arguments], env=environ, capture_output=True, text=True, timeout=120, check=False
+        )
+        output += done.stdout
+        if done.returncode:
+            break
+    assert done is not None
+    done.stdout = output
+    return done
 
 
 @pytest.fixture(scope="module")
