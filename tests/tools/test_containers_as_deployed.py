@@ -177,7 +177,9 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> N
 def test_a_service_gets_no_secret_of_another(namespace):
     for document in documents("services.yaml"):
         name, template = document["metadata"]["name"], document["spec"]["template"]
-        mounted = {file.read_text() for file in namespace.mounted(template, template["spec"]["volumes"][0]["name"]).iterdir()}
+        mounted = {
+            file.read_text() for file in namespace.mounted(template, template["spec"]["volumes"][0]["name"]).iterdir()
+        }
         urls = {key: value for key, value in namespace.secrets["zerocart"].items() if key.endswith("database-url")}
         assert not [key for key, url in urls.items() if url in mounted and not key.startswith(f"{name}-")]
         assert not mounted & set(namespace.secrets["zerocart-owner"].values())
