@@ -68,13 +68,12 @@ class Namespace:
 
     def environ(self, template: Document, container: Document | None = None) -> dict[str, str]:
         """The environment of a container, or of the only one, with the mounted folder where it is here."""
-        if container is None:
-            (container,) = template["spec"]["containers"]
-        (mount,) = container["volumeMounts"]
+        (found_container,) = [container] if container else template["spec"]["containers"]
+        (mount,) = found_container["volumeMounts"]
         assert mount["mountPath"] == MOUNT
         folder = str(self.mounted(template, mount["name"]))
         found = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/proc"}
-        for each in container["env"]:
+        for each in found_container["env"]:
             if "value" in each:
                 found[each["name"]] = each["value"].replace(MOUNT, folder)
             else:
