@@ -13,13 +13,13 @@ import pytest
 
 from services.contracts import orders
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import Append, NewEvent, Position, RecordedEvent
+from services.kit.eventstore.port import START, Append, NewEvent, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.operations.counts import Counts
 from services.projection.build import NoJobs, build
 from services.projection.building import Builder
 from services.projection.feeder import Feeder
-from services.projection.pages import Pages
+from services.projection.pages import BUILD_EVENTS_MAX, Pages
 from services.projection.rows import Rows
 from services.projection.versions import Version
 from services.projection.view import DecodedEvent, View
@@ -184,6 +184,36 @@ async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of
     assert (await side.get("/orders"))["total"] == 7
     await new.database.close()
     await reader.close()
+
+
+class HeldPages(Pages):
+    """Builds wait for `go`, outside of any transaction: an open one would hide newer events from the feeder as well."""
+
+    go: asyncio.Event
+
+    async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, bool]:
+        await self.go.wait()
+        return await super().build(view, number, events_max)
+
+
+async def test_a_nudge_does_not_wait_for_a_build_which_reads_its_event_itself(side, database) -> None:
+    await side.show(await some_orders(side))
+    reader = PostgresEventReader(database.dsn("projection"))
+    new = pages_of(database, reader, revised("orders"), HeldPages)
+    new.go = asyncio.Event()
+    feeder = Feeder(new, admin_of(new))
+    job = asyncio.create_task(Builder(new).build_all())
+    while not await new.database.is_being_built():
+        await asyncio.sleep(0.01)
+    (event,) = await some_orders(side, 5, 1)
+    await feeder.reach(event.position)
+    assert (await newest(new)).checkpoint == START
+    new.go.set()
+    await job
+    assert (await newest(new)).checkpoint >= event.position
+    assert (await side.get(f"/orders?position={event.position}"))["total"] == 6
+    for one in (feeder, new.database, reader):
+        await one.close()
 
 
 async def newest(pages: Pages, view: str = "orders") -> Version:
