@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 from services.contracts.scheduler import TimerRequested
-from services.kit.events.missed import DELIVERY_SECONDS_MAX, Receipts, message_key
-from services.kit.eventstore.port import EventStore, Position, RecordedEvent
+from services.kit.events.missed import DELIVERY_SECONDS_MAX, Receipts
+from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.keepalive import wake
+from services.kit.wire.cloudevents import message_key
 
-__all__ = ["OtherServices", "PostgresServices", "TimerReceipts", "wake_those_behind"]
+__all__ = ["TimerReceipts", "services_behind", "wake_services_behind"]
 
 KNOWN = """
     SELECT timer_id FROM timers WHERE timer_id = ANY($1::text[])
@@ -31,56 +32,27 @@ BEHIND = """
 """
 
 
-class TimerReceipts:
-    """Receipts of the scheduler, which keeps a timer without an inbox mark: its row, or its firing, is the trace."""
-
-    def __init__(self, receipts: Receipts, store: EventStore) -> None:
-        self._receipts = receipts
-        self._store = store
-
-    async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:
-        """As the port says."""
-        return await self._receipts.claim(types, every_seconds)
+class TimerReceipts(Receipts):
+    """Receipts of the scheduler, which stores a timer without an inbox mark: its row, or its firing, is the trace."""
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
-        """As the port says; a cancellation leaves no trace, and cancelling twice is harmless."""
+        """As for every service, and the timers. A cancellation leaves no trace, and cancelling twice is harmless."""
         asked = {_timer_id(event): message_key(event) for event in events if event.type == TimerRequested.type}
-        async with self._store.transaction() as transaction:
-            known = await transaction.fetch(KNOWN, list(asked))
-        return {asked[str(row["timer_id"])] for row in known} | await self._receipts.traces(events)
-
-    async def advance(self, position: Position) -> None:
-        """As the port says."""
-        await self._receipts.advance(position)
+        known = await self.connections.fetch(KNOWN, list(asked))
+        return {asked[row["timer_id"]] for row in known} | await super().traces(events)
 
 
 def _timer_id(event: RecordedEvent) -> str:
     return str(json.loads(event.data)["timer_id"])
 
 
-class OtherServices(Protocol):
-    """What the event store shows of the services that receive events."""
-
-    async def behind(self) -> Sequence[str]:
-        """The services with events that they may have missed."""
-        ...
+async def services_behind(reader: PostgresEventReader) -> Sequence[str]:
+    """The services with events that they may have missed."""
+    return [row["service"] for row in await reader.connections.fetch(BEHIND, float(DELIVERY_SECONDS_MAX))]
 
 
-class PostgresServices:
-    """The receipts of all services."""
-
-    def __init__(self, reader: PostgresEventReader) -> None:
-        self._connections = reader.connections
-
-    async def behind(self) -> Sequence[str]:
-        """As the port says."""
-        return [row["service"] for row in await self._connections.fetch(BEHIND, float(DELIVERY_SECONDS_MAX))]
-
-
-async def wake_those_behind(services: OtherServices, urls: Mapping[str, str]) -> Sequence[str]:
-    """Wake the services that may have missed events, each of which looks for its own; their names."""
-    behind = await services.behind()
-    for service in behind:
-        if url := urls.get(service):
-            await wake(url)
-    return behind
+async def wake_services_behind(reader: PostgresEventReader, urls: Mapping[str, str]) -> bool:
+    """Wake the services that may have missed events, each of which looks for its own; whether there are any."""
+    behind = await services_behind(reader)
+    await asyncio.gather(*(wake(urls[service]) for service in behind if service in urls))
+    return bool(behind)

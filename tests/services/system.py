@@ -18,7 +18,7 @@ from services.fulfillment.app import create_app as fulfillment
 from services.inventory.app import create_app as inventory
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
-from services.kit.events.missed import PostgresReceipts
+from services.kit.events.missed import Receipts
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
@@ -224,8 +224,8 @@ async def running(
         vault = PostgresVault(log.connections, VAULT_KEY)
         shared = own(Settings, service=service)
         one = Host.of(shared, log, bus, PostgresFailedMessages(log), vault)
-        receipts, dsn = PostgresReceipts(log), database.dsn(service)
-        hosts.append(replace(one, receipts=receipts, reader=lambda: PostgresEventReader(dsn)))
+        dsn = database.dsn(service)
+        hosts.append(replace(one, receipts=Receipts(log.connections, lambda: PostgresEventReader(dsn))))
         return hosts[-1]
 
     apps: dict[str, Service] = {

@@ -15,12 +15,12 @@ from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
 from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
 from services.kit.events.handlers import Reactions, Received
-from services.kit.events.missed import CHECK_SECONDS, MissedEvents, PostgresReceipts
+from services.kit.events.missed import CHECK_SECONDS, MissedEvents, Receipts
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.port import Append, Mark, NewEvent, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
-from services.scheduler.receipts import PostgresServices
+from services.scheduler.receipts import services_behind
 from tests.services.read_side import VAULT_KEY
 from tests.services.system import IN_MOTION, Bus, order, running
 
@@ -39,14 +39,12 @@ class Receiver:
         self.received: list[str] = []
         self.store = PostgresEventStore(database.dsn("payments"), "payments")
         self.failures = PostgresFailedMessages(self.store)
-        self.receipts = PostgresReceipts(self.store)
         self._handle = handle
         reactions = Reactions()
         reactions.on(TimerRequested, self._on_timer)
         endpoint = EventEndpoint(reactions, self.failures, PostgresVault(self.store.connections, VAULT_KEY))
-        self.missed = MissedEvents(
-            self.receipts, lambda: PostgresEventReader(database.dsn("payments")), endpoint, reactions.types
-        )
+        receipts = Receipts(self.store.connections, lambda: PostgresEventReader(database.dsn("payments")))
+        self.missed = MissedEvents(receipts, endpoint, reactions.types)
 
     async def _on_timer(self, message: TimerRequested, received: Received) -> None:
         if self._handle is not None:
@@ -188,16 +186,15 @@ async def test_however_many_were_missed_all_are_handled(database, events):
 
 async def test_the_scheduler_sees_which_services_may_have_missed_events(database):
     reader = PostgresEventReader(database.dsn("scheduler"))
-    services = PostgresServices(reader)
     async with receiver(database) as it:
         await it.check()
-        assert await services.behind() == []
+        assert await services_behind(reader) == []
         await say(database, TIMER, soon())
-        assert await services.behind() == []
+        assert await services_behind(reader) == []
         await say(database, TIMER)
-        assert await services.behind() == ["payments"]
+        assert await services_behind(reader) == ["payments"]
         await it.missed.check(soon() + timedelta(minutes=2), 0)
-        assert await services.behind() == []
+        assert await services_behind(reader) == []
     await reader.close()
 
 

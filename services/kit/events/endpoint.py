@@ -52,15 +52,9 @@ class EventEndpoint:
     async def handle_missed(self, event: Incoming) -> int:
         """Handle an event that delivery gave up; no dead letter will tell of one that is refused, so it is parked."""
         status, _ = await self._handle(event, event.attributes.get("traceparent", ""))
-        if status != 400:
-            return status
-        try:
-            await self._failures.record(event.key, "refused when it was found missed", event.attributes, event.data)
-            await self._failures.park(event.key)
-        except Unavailable:
-            return 503
-        METRICS.count("messages_parked", type=event.type)
-        return 202
+        if status == 400:
+            return await self._record(event, "refused when it was found missed", attempts_max=1)
+        return status
 
     async def _receive(self, scope: Scope, receive: Receive) -> tuple[int, str]:
         try:
@@ -124,10 +118,12 @@ class EventEndpoint:
     async def _failed(self, event: Incoming, error: Exception) -> int:
         METRICS.count("errors", type=type(error).__name__)
         log("message failed", level=logging.ERROR, error=error, type=event.type, id=event.id)
-        cause = f"{type(error).__name__}: {error}"
+        return await self._record(event, f"{type(error).__name__}: {error}", ATTEMPTS_MAX)
+
+    async def _record(self, event: Incoming, cause: str, attempts_max: int) -> int:
+        """Record a failed attempt, and park the message if there were `attempts_max`."""
         try:
-            attempts = await self._failures.record(event.key, cause, event.attributes, event.data)
-            if attempts < ATTEMPTS_MAX:
+            if await self._failures.record(event.key, cause, event.attributes, event.data) < attempts_max:
                 return 503
             await self._failures.park(event.key)
         except Unavailable:

@@ -14,19 +14,19 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import EventReader, Position, RecordedEvent
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
-from services.kit.wire.cloudevents import Incoming, event_id, kafka_headers, read_event, source_of
+from services.kit.wire.cloudevents import Incoming, as_delivered, message_key
 
 if TYPE_CHECKING:
     from services.kit.events.endpoint import EventEndpoint
-    from services.kit.eventstore.postgres import PostgresEventStore
+    from services.kit.eventstore.connections import Connections
 
-__all__ = ["CHECK_SECONDS", "DELIVERY_SECONDS_MAX", "MissedEvents", "PostgresReceipts", "Receipts", "message_key"]
+__all__ = ["CHECK_SECONDS", "DELIVERY_SECONDS_MAX", "MissedEvents", "Receipts"]
 
 DELIVERY_SECONDS_MAX = 60
 """An event that is older and left no trace here counts as missed; a late delivery of it is then a repeat."""
@@ -52,58 +52,36 @@ ADVANCE = """
 """
 
 
-class Receipts(Protocol):
-    """What one service knows of the events that it has handled."""
+class Receipts:
+    """How far one service has handled the events that it receives, in its own tables.
+
+    `reader` makes a reader of all services' events.
+    """
+
+    def __init__(self, connections: Connections, reader: Callable[[], EventReader]) -> None:
+        self.connections = connections
+        self.reader = reader
 
     async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:
         """The position up to which all events of `types` were handled; None if a check began within `every_seconds`."""
-        ...
-
-    async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
-        """The message keys of those of these events that left an inbox mark or a parked message."""
-        ...
-
-    async def advance(self, position: Position) -> None:
-        """Record that everything up to `position` was handled; never goes back."""
-        ...
-
-
-class PostgresReceipts:
-    """Receipts in the tables of one service."""
-
-    def __init__(self, store: PostgresEventStore) -> None:
-        self._connections = store.connections
-
-    async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:
-        """As the port says."""
-        rows = await self._connections.fetch(CLAIM, sorted(types), every_seconds)
+        rows = await self.connections.fetch(CLAIM, sorted(types), every_seconds)
         return Position(*rows[0]) if rows else None
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
-        """As the port says."""
-        rows = await self._connections.fetch(TRACES, [message_key(event) for event in events])
+        """The message keys of those of these events that left an inbox mark or a parked message."""
+        rows = await self.connections.fetch(TRACES, [message_key(event) for event in events])
         return {row["key"] for row in rows}
 
     async def advance(self, position: Position) -> None:
-        """As the port says."""
-        await self._connections.fetch(ADVANCE, *position)
+        """Record that everything up to `position` was handled; never goes back."""
+        await self.connections.fetch(ADVANCE, *position)
 
 
 class MissedEvents:
-    """Checks for missed events of `types` and hands them to `endpoint`.
+    """Checks for missed events of `types` and hands them to `endpoint`."""
 
-    `reader` makes a reader of all services' events; it is closed after each check, so that no connection stays open.
-    """
-
-    def __init__(
-        self,
-        receipts: Receipts,
-        reader: Callable[[], EventReader],
-        endpoint: EventEndpoint,
-        types: Collection[str],
-    ) -> None:
+    def __init__(self, receipts: Receipts, endpoint: EventEndpoint, types: Collection[str]) -> None:
         self._receipts = receipts
-        self._reader = reader
         self._endpoint = endpoint
         self._types = frozenset(types)
         self._stopping = asyncio.Event()
@@ -132,29 +110,30 @@ class MissedEvents:
         after = await self._receipts.claim(self._types, every_seconds)
         if after is None:
             return 0
-        reader = self._reader()
+        reader = self._receipts.reader()
         try:
             return await self._check(reader, after, now - timedelta(seconds=DELIVERY_SECONDS_MAX))
         finally:
-            await reader.close()
+            await reader.close()  # checks are rare: no connection stays open for them
 
     async def _check(self, reader: EventReader, after: Position, before: datetime) -> int:
         until, handled, more = await reader.end(), 0, True
         while more and after < until and not self._stopping.is_set():
             page = await reader.read_types(after, until, self._types, PAGE_EVENTS_MAX)
             due = _older(page.events, before)
+            is_whole = len(due) == len(page.events)
             statuses = [await self._handle(event) for event in await self._without_trace(due)]
             handled += sum(status < 300 for status in statuses)
             if any(status >= 300 for status in statuses):
                 break  # tried again at the next check: the position stays in front of this page
-            more = page.full and len(due) == len(page.events)
-            after = page.end if len(due) == len(page.events) else due[-1].position if due else after
+            more = page.full and is_whole
+            after = page.end if is_whole else due[-1].position if due else after
             await self._receipts.advance(after)
         return handled
 
     async def _without_trace(self, events: Sequence[RecordedEvent]) -> list[Incoming]:
         traces = await self._receipts.traces(events) if events else set[str]()
-        return [_as_delivered(event) for event in events if message_key(event) not in traces]
+        return [as_delivered(event) for event in events if message_key(event) not in traces]
 
     async def _handle(self, event: Incoming) -> int:
         status = await self._endpoint.handle_missed(event)
@@ -163,18 +142,7 @@ class MissedEvents:
         return status
 
 
-def message_key(event: RecordedEvent) -> str:
-    """The key under which the delivered event leaves its trace."""
-    return f"{source_of(event.service)} {event_id(event.stream, event.version)}"
-
-
 def _older(events: Sequence[RecordedEvent], before: datetime) -> Sequence[RecordedEvent]:
     """The events ahead of the first one that may still be on its way."""
     young = next((n for n, event in enumerate(events) if event.time > before), len(events))
     return events[:young]
-
-
-def _as_delivered(event: RecordedEvent) -> Incoming:
-    """The event as the broker delivers it."""
-    _, headers = kafka_headers(event)
-    return read_event([(name.replace("ce_", "ce-", 1).encode(), value) for name, value in headers], event.data.encode())

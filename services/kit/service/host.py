@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.settings import Settings
-from services.kit.events.missed import PostgresReceipts, Receipts
+from services.kit.events.missed import Receipts
 from services.kit.events.parked import FailedMessages
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.eventstore.outbox import Publisher, Relay
-from services.kit.eventstore.port import EventReader, EventStore
+from services.kit.eventstore.port import EventStore
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import configure
 
@@ -29,7 +28,6 @@ class Host:
     handler: CommandHandler
     receipts: Receipts | None = None
     """Without them nobody looks for events that delivery gave up."""
-    reader: Callable[[], EventReader] | None = None
     keeper: MetricsStore | None = None
     """Keeps what the process counts; a process with several services has none."""
 
@@ -61,8 +59,7 @@ class Host:
         host = cls.of(settings, store, publisher, PostgresFailedMessages(store), vault)
         return replace(
             host,
-            receipts=PostgresReceipts(store),
-            reader=lambda: PostgresEventReader(settings.database_url),
+            receipts=Receipts(store.connections, lambda: PostgresEventReader(settings.database_url)),
             keeper=MetricsStore(store.connections, service),
         )
 

@@ -79,8 +79,8 @@ class Service:
         self.missed: MissedEvents | None = None
         if reactions and self._host:
             self._door = endpoint = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
-            if self._host.receipts and self._host.reader and reactions.types:
-                self.missed = MissedEvents(self._host.receipts, self._host.reader, endpoint, reactions.types)
+            if self._host.receipts and reactions.types:
+                self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types)
         self._door_verifier = delivery_verifier(self._settings)
         self._routers = routers
         self._admin_scope = admin_scope
@@ -196,10 +196,10 @@ class Service:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _close(self) -> None:
-        for hook in self._on_stop:
-            await hook()
         if self.missed is not None:
             self.missed.stop()
+        for hook in self._on_stop:
+            await hook()
         if self._background:
             await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         if self._host is not None:

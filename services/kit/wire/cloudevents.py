@@ -17,7 +17,16 @@ from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.principal import ATTRIBUTES as PRINCIPAL
 from services.kit.eventstore.port import RecordedEvent
 
-__all__ = ["Incoming", "event_id", "is_clean", "kafka_headers", "read_event", "source_of"]
+__all__ = [
+    "Incoming",
+    "as_delivered",
+    "event_id",
+    "is_clean",
+    "kafka_headers",
+    "message_key",
+    "read_event",
+    "source_of",
+]
 
 JSON_TYPE = "application/json"
 STRUCTURED_TYPE = "application/cloudevents+json"
@@ -45,7 +54,7 @@ class Incoming:
     @property
     def key(self) -> str:
         """The identity of the event, the same in every delivery (CloudEvents 1.0.2: source and id)."""
-        return f"{self.source} {self.id}"
+        return _key(self.source, self.id)
 
     @property
     def expired_at(self) -> datetime | None:
@@ -69,10 +78,29 @@ def is_clean(value: str) -> bool:
     return _CLEAN.fullmatch(value) is not None and len(value) <= ATTRIBUTE_CHARS_MAX
 
 
+def message_key(event: RecordedEvent) -> str:
+    """The key that a recorded event has when it is delivered (Incoming.key)."""
+    return _key(source_of(event.service), event_id(event.stream, event.version))
+
+
 def kafka_headers(event: RecordedEvent) -> tuple[str, list[tuple[str, bytes]]]:
     """The Kafka key and headers of a recorded event, in binary content mode."""
     meta: dict[str, str] = json.loads(event.meta)
-    attributes = {
+    attributes = _attributes_of(event, meta)
+    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+    headers.append(("content-type", JSON_TYPE.encode()))
+    if trace := meta.get("traceparent"):
+        headers.append(("traceparent", trace.encode()))  # the broker continues a trace from this header only
+    return meta["partitionkey"], headers
+
+
+def as_delivered(event: RecordedEvent) -> Incoming:
+    """A recorded event as the broker delivers it."""
+    return _checked(_attributes_of(event, json.loads(event.meta)), JSON_TYPE, event.data.encode())
+
+
+def _attributes_of(event: RecordedEvent, meta: Mapping[str, str]) -> dict[str, str]:
+    return {
         "specversion": "1.0",
         "id": event_id(event.stream, event.version),
         "source": source_of(event.service),
@@ -82,11 +110,10 @@ def kafka_headers(event: RecordedEvent) -> tuple[str, list[tuple[str, bytes]]]:
         "position": str(event.position),
         **{name: meta[name] for name in _META if meta.get(name)},
     }
-    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
-    headers.append(("content-type", JSON_TYPE.encode()))
-    if trace := meta.get("traceparent"):
-        headers.append(("traceparent", trace.encode()))  # the broker continues a trace from this header only
-    return meta["partitionkey"], headers
+
+
+def _key(source: str, id_: str) -> str:
+    return f"{source} {id_}"
 
 
 def read_event(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Incoming:
