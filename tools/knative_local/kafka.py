@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tools.knative_local.kafka_jars import kafka_folder, prepare
 from tools.knative_local.ports import kept_or_free
-from tools.knative_local.process import Say, ServerFailedError, end_of_log, spawn, stop, wait_for_port
+from tools.knative_local.process import Say, ServerFailedError, end_of_log, spawn, wait_for_port
+from tools.knative_local.server import Server
 
 __all__ = ["KafkaServer"]
 
-STOP_SECONDS_MAX = 20.0
 CLUSTER_ID = "emVyb2NhcnQtbG9jYWwtMQ"
 HEAP = ("-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=96m", "-Xss512k")
 MAIN = "kafka.Kafka"
@@ -49,29 +48,16 @@ broker.heartbeat.interval.ms=500
 """
 
 
-class KafkaServer:
-    """One broker; its data and ports are kept in `folder` for the next start."""
+class KafkaServer(Server):
+    """One broker."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._log = folder / "kafka.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
+        super().__init__(folder, "kafka.log")
 
     @property
     def bootstrap_servers(self) -> str:
         """The address for clients."""
         return f"127.0.0.1:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The process id of the JVM; 0 if it does not run."""
-        return self._process.pid if self._process else 0
-
-    def start(self) -> None:
-        """Start and wait until it listens; ServerFailedError if it does not come up."""
-        self.begin()
-        self.wait()
 
     def wait(self, say: Say = lambda _: None) -> None:
         """Wait until it listens, as long as it makes progress; ServerFailedError if it ends or stands still."""
@@ -88,23 +74,6 @@ class KafkaServer:
             self._format(java, properties)
         self._process = spawn([*java, MAIN, str(properties)], log=self._log, environ=_environ())
         return self._process
-
-    def stop(self) -> None:
-        """Stop in order."""
-        if self._process is not None:
-            stop(self._process, signal.SIGTERM, STOP_SECONDS_MAX)
-            self._process = None
-
-    def kill(self) -> None:
-        """Kill it."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.poll() is None
 
     def _configured(self) -> Path:
         ports = self._folder / "ports"

@@ -17,14 +17,13 @@ from tools.knative_local.process import (
     ServerFailedError,
     end_of_log,
     spawn,
-    stop,
     wait_for_port,
     wait_until,
 )
+from tools.knative_local.server import STOP_SECONDS_MAX, Server
 
 __all__ = ["PostgresServer"]
 
-STOP_SECONDS_MAX = 20.0
 SUPERUSER = "postgres"
 SETTINGS = {
     "max_connections": "200",
@@ -37,30 +36,19 @@ SETTINGS = {
 }
 
 
-class PostgresServer:
-    """One server; its data, password and port are kept in `folder` for the next start."""
+class PostgresServer(Server):
+    """One server; its password is kept in the folder as well."""
+
+    stop_signal = signal.SIGINT  # as `pg_ctl stop -m fast` does
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        super().__init__(folder, "postgres.log")
         self._data = folder / "data"
-        self._log = folder / "postgres.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.port = 0
         self.password = ""
-
-    @property
-    def pid(self) -> int:
-        """The process id of the postmaster; 0 if it does not run."""
-        return self._process.pid if self._process else 0
 
     def dsn(self, database: str = SUPERUSER, user: str = SUPERUSER, password: str | None = None) -> str:
         """The URL of `database`, as superuser unless another user is given."""
         return f"postgresql://{user}:{password or self.password}@127.0.0.1:{self.port}/{database}"
-
-    def start(self) -> None:
-        """Start and wait until it answers; ServerFailedError if it does not come up."""
-        self.begin()
-        self.wait()
 
     def wait(self, say: Say = lambda _: None) -> None:
         """Wait until it answers, as long as it makes progress; ServerFailedError if it ends or stands still."""
@@ -83,23 +71,6 @@ class PostgresServer:
         command = [str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
         self._process = spawn(command, log=self._log, death_signal=signal.SIGINT, not_root=True)
         return self._process
-
-    def stop(self) -> None:
-        """Stop as `pg_ctl stop -m fast` does."""
-        if self._process is not None:
-            stop(self._process, signal.SIGINT, STOP_SECONDS_MAX)
-            self._process = None
-
-    def kill(self) -> None:
-        """Kill it, as a power cut would."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-    def alive(self) -> bool:
-        """Whether it runs."""
-        return self._process is not None and self._process.poll() is None
 
     def _remembered(self, name: str, fresh: str) -> str:
         file = self._folder / name
