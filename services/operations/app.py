@@ -8,7 +8,7 @@ from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.events.parked import FailedMessages, PostgresFailedMessages
 from services.kit.service.host import Host
 from services.kit.service.service import Hook, Service
-from services.operations.door import DeadLetterDoor
+from services.operations.dead_letter_endpoint import DeadLetterEndpoint
 from services.operations.letters import Letters
 from services.operations.replays import Replays
 
@@ -42,6 +42,6 @@ def create_app(host: Host | None = None, parked: FailedMessages | None = None) -
         admin_scope=ORDERS_ADMIN,
         routers=routers,
         provides=(letters, Replays(letters, parked, host.relay.publisher)),
-        door=DeadLetterDoor(letters),
+        endpoint=DeadLetterEndpoint(letters),
         on_stop=on_stop,
     )

@@ -33,12 +33,12 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     from services.kit.eventstore.postgres import PostgresEventReader
     from services.kit.privacy.vault import PostgresVault
 
-    keeper = None
+    metrics_store = None
     if settings is None:
         settings = Settings.from_environment("projection")
         configure(settings.service, settings.log_level)
         settings.require(ZEROCART_VAULT_KEYS=settings.vault_keys())
-        keeper = MetricsStore.apart(settings.read_database_url, settings.service)
+        metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
     reader = PostgresEventReader(settings.database_url)
     # no cache: a row that is decrypted with a key that was destroyed a moment ago would stay in the read database
     vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)
@@ -59,10 +59,10 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
         settings,
         admin_scope=ORDERS_ADMIN,
         routers=routers,
-        door=NudgeEndpoint(feeder),
+        endpoint=NudgeEndpoint(feeder),
         on_start=(admin.start,),
         on_stop=(feeder.close, admin.close, database.close, reader.close),
-        keeper=keeper,
+        metrics_store=metrics_store,
     )
 
 

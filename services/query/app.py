@@ -45,5 +45,10 @@ def create_app(settings: Settings | None = None) -> Service:
             await each()
 
     return Service(
-        settings, admin_scope=ORDERS_ADMIN, routers=routers, provides=provides, on_stop=(close,), keeper=metrics_store
+        settings,
+        admin_scope=ORDERS_ADMIN,
+        routers=routers,
+        provides=provides,
+        on_stop=(close,),
+        metrics_store=metrics_store,
     )

@@ -85,22 +85,22 @@ def reactions(
     and answers whether there are any: then the clock comes back soon, in case they did not get to the end.
     """
 
-    async def requested(message: TimerRequested, heard: Received) -> None:
-        await timers.ask(message, heard.cause)
-        await alarm.notice(message.due_at, heard.now)
+    async def requested(message: TimerRequested, received: Received) -> None:
+        await timers.ask(message, received.cause)
+        await alarm.notice(message.due_at, received.now)
 
-    async def cancelled(message: TimerCancelled, heard: Received) -> None:
-        await timers.cancel(message, heard.now)
+    async def cancelled(message: TimerCancelled, received: Received) -> None:
+        await timers.cancel(message, received.now)
 
-    async def tick(_: Tick, heard: Received) -> None:
+    async def tick(_: Tick, received: Received) -> None:
         if others is not None and (rows := await others.drain()):
             log("published the outboxes of other services", rows=rows)
-        await timers.forget(heard.now)
+        await timers.forget(received.now)
         behind = await wake_others()
-        await alarm.look(heard.now, heard.now + LOOK_AGAIN if behind else None)
+        await alarm.look(received.now, received.now + LOOK_AGAIN if behind else None)
 
-    hears = Reactions()
-    hears.on(TimerRequested, requested)
-    hears.on(TimerCancelled, cancelled)
-    hears.on(Tick, tick, routed=False)
-    return hears
+    handlers = Reactions()
+    handlers.on(TimerRequested, requested)
+    handlers.on(TimerCancelled, cancelled)
+    handlers.on(Tick, tick, routed=False)
+    return handlers

@@ -175,7 +175,7 @@ def test_the_commands_of_the_operator(local):
     assert local.command("open", "--print").strip() == local.running.edge_url
     assert local.command("parked").strip() == "0 parked"
     assert "migrating the databases" in local.command("logs", "cluster")
-    assert "there is no such run" in local.command("resume", "ord_none", check=False)
+    assert "there is no run with this id" in local.command("resume", "ord_none", check=False)
 
 
 def test_the_edge_shows_little_and_tells_clients_apart_itself(local):

@@ -178,10 +178,10 @@ def test_status_names_a_view_that_an_event_has_stopped(local):
 
     mark("0001.0000000000000001.0000000000000001")
     try:
-        assert "an event has stopped the view stock (version 1, serving): zerocart views" in local.command("status")
+        assert "an event stopped the view stock (version 1, serving): zerocart views" in local.command("status")
     finally:
         mark(None)
-    assert "has stopped" not in local.command("status")
+    assert "an event stopped" not in local.command("status")
 
 
 def test_every_number_that_dashboard_and_alerts_ask_for_is_there(local):

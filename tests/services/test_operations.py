@@ -134,7 +134,7 @@ async def test_a_message_that_always_fails_is_parked_and_handed_in_again(databas
     hears.on(Said, broken)
     store = PostgresEventStore(database.dsn("orders"), "orders")
     host = Host.of(Settings(service="orders", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault())
-    app = Service(host, door=EventEndpoint(hears, host.failures, MemoryVault()))
+    app = Service(host, endpoint=EventEndpoint(hears, host.failures, MemoryVault()))
     headers = LETTER | {"ce-type": Said.type}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://orders", headers=authorization()

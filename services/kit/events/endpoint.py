@@ -75,12 +75,12 @@ class EventEndpoint:
             log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code)
             return 503, "unreadable"
         CORRELATION.set(event.attributes.get("correlationid", ""))
-        with span(f"process {event.type}", "consumer", parent=parent) as hearing:
-            hearing.set("messaging.system", "kafka")
-            hearing.set("messaging.message.id", event.id)
-            hearing.set("zerocart.correlation_id", CORRELATION.get())
+        with span(f"process {event.type}", "consumer", parent=parent) as process_span:
+            process_span.set("messaging.system", "kafka")
+            process_span.set("messaging.message.id", event.id)
+            process_span.set("zerocart.correlation_id", CORRELATION.get())
             status = await self._react(event, message, reaction)
-            hearing.set("http.response.status_code", status)
+            process_span.set("http.response.status_code", status)
         return status, event.type
 
     async def _understand(self, event: Incoming) -> tuple[Message, Reaction]:
@@ -98,9 +98,9 @@ class EventEndpoint:
     async def _react(self, event: Incoming, message: Message, reaction: Reaction) -> int:
         now = datetime.now(UTC)
         expiry = event.expired_at
-        heard = Received(Cause.of(event, now), now, expired=expiry is not None and expiry <= now)
+        received = Received(Cause.of(event, now), now, expired=expiry is not None and expiry <= now)
         try:
-            await reaction(message, heard)
+            await reaction(message, received)
         except Invalid as error:
             METRICS.count("errors", type=error.code)
             log("message refused", level=logging.WARNING, code=error.code, detail=error.detail, type=event.type)

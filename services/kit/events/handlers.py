@@ -1,4 +1,4 @@
-"""What a service does about each message it hears: one message in, one command for its own decider out."""
+"""The reactions of a service: each takes one message and carries out one command of the service's own decider."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ M = TypeVar("M", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What came with a message: `cause` for what follows from it, `now`, and whether it came too late."""
+    """The circumstances of a message: the cause of what follows from it, the time, and whether it expired."""
 
     cause: Cause
     now: datetime
@@ -28,10 +28,7 @@ Reaction = Callable[[Message, Received], Awaitable[None]]
 
 
 class Reactions:
-    """The messages a service handles; the same types as its Triggers name, which a test holds.
-
-    `unrouted` types are handled without a Trigger, because a source sends them straight to the service.
-    """
+    """The messages that a service handles. A test holds that its Triggers name the same types."""
 
     def __init__(self) -> None:
         self._by_type: dict[str, tuple[type[Message], Reaction]] = {}
@@ -39,11 +36,14 @@ class Reactions:
 
     @property
     def types(self) -> frozenset[str]:
-        """The CloudEvents types that Triggers must bring here."""
+        """The CloudEvents types that the service's Triggers must name."""
         return frozenset(self._by_type) - self._unrouted
 
     def on(self, message: type[M], reaction: Callable[[M, Received], Awaitable[None]], *, routed: bool = True) -> None:
-        """Handle `message` by `reaction`, which must have had its whole effect when it returns."""
+        """Handle `message` by `reaction`, whose effect is complete when it returns.
+
+        A message that is not `routed` needs no Trigger: a source sends it straight to the service.
+        """
         if message.type in self._by_type:
             raise ValueError(f"{message.type} is handled twice")
         self._by_type[message.type] = (message, reaction)  # pyright: ignore[reportArgumentType]
@@ -51,5 +51,5 @@ class Reactions:
             self._unrouted.add(message.type)
 
     def find(self, cloudevents_type: str) -> tuple[type[Message], Reaction] | None:
-        """The model and the reaction for a type; None if it is not ours."""
+        """The model and the reaction for a type; None if the service does not handle it."""
         return self._by_type.get(cloudevents_type)

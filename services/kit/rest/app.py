@@ -26,7 +26,7 @@ from services.kit.auth.tokens import verifier
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
-from services.kit.domain.errors import FieldError, IdempotencyKeyReused, Invalid, Unavailable, ZerocartError
+from services.kit.domain.errors import FieldError, Invalid, Unavailable, ZerocartError
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
 from services.kit.rest.limits import Limits, rates_of
@@ -121,20 +121,10 @@ async def respond(
         answer = json.dumps({"status": status, "body": body, "headers": dict(headers or {})})
         cause = replace(cause, mark=replace(cause.mark, answer=answer))
     outcome = await act(cause)
-    if outcome.repeated is not None:
-        return replay(outcome, cause)
+    if (first := outcome.repeated) is not None:
+        answered: dict[str, Any] = json.loads(first.mark.answer)
+        return command_answer(answered["status"], answered["body"], outcome, answered["headers"])
     return command_answer(status, body, outcome, headers)
-
-
-def replay(outcome: Outcome[Any], cause: Cause) -> CommandAnswer[Any]:
-    """The first answer to a repeated Idempotency-Key; IdempotencyKeyReused if another request used the key."""
-    first = outcome.repeated.mark if outcome.repeated else None
-    if first is None or cause.mark is None or first.fingerprint != cause.mark.fingerprint:
-        raise IdempotencyKeyReused(
-            "idempotency-key-reused", "another request used this Idempotency-Key: choose a new one"
-        )
-    answer: dict[str, Any] = json.loads(first.answer)
-    return command_answer(answer["status"], answer["body"], outcome, answer["headers"])
 
 
 def rest_app(

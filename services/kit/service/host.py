@@ -28,7 +28,7 @@ class Host:
     handler: CommandHandler
     receipts: Receipts | None = None
     """Without them nobody looks for events that delivery gave up."""
-    keeper: MetricsStore | None = None
+    metrics_store: MetricsStore | None = None
     """Keeps what the process counts; a process with several services has none."""
 
     @classmethod
@@ -60,12 +60,12 @@ class Host:
         return replace(
             host,
             receipts=Receipts(store.connections, lambda: PostgresEventReader(settings.database_url)),
-            keeper=MetricsStore(store.connections, service),
+            metrics_store=MetricsStore(store.connections, service),
         )
 
     async def close(self) -> None:
         """Publish what is committed, and disconnect."""
         await self.relay.close()
-        if self.keeper is not None:
-            await self.keeper.close()
+        if self.metrics_store is not None:
+            await self.metrics_store.close()
         await self.store.close()

@@ -54,8 +54,8 @@ class Service:
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that a command
-    taken here will reach, but for those whose paths are `alone`. `door` replaces the event door (for a service
-    that does not handle events one by one).
+    taken here will reach, but for those whose paths are `alone`. `endpoint` replaces the event endpoint, for a
+    service that does not handle events one by one.
     """
 
     def __init__(
@@ -68,20 +68,20 @@ class Service:
         admin_scope: str = "",
         warms: Sequence[str] = (),
         alone: Collection[str] = (),
-        door: App | None = None,
+        endpoint: App | None = None,
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
-        keeper: MetricsStore | None = None,
+        metrics_store: MetricsStore | None = None,
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
-        self._door = door
+        self._endpoint = endpoint
         self.missed: MissedEvents | None = None
         if reactions and self._host:
-            self._door = endpoint = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
+            self._endpoint = endpoint = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
             if self._host.receipts and reactions.types:
                 self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types)
-        self._door_verifier = delivery_verifier(self._settings)
+        self._delivery_verifier = delivery_verifier(self._settings)
         self._routers = routers
         self._admin_scope = admin_scope
         self._provides = provides
@@ -91,7 +91,7 @@ class Service:
         self._warmed_at = -WARM_AGAIN_SECONDS
         self._on_start = on_start
         self._on_stop = on_stop
-        self._keeper = keeper or (self._host.keeper if self._host else None)
+        self._metrics_store = metrics_store or (self._host.metrics_store if self._host else None)
         self._background: set[asyncio.Future[object]] = set()
         self._in_flight = 0
 
@@ -114,8 +114,8 @@ class Service:
                 await self._dispatch(path, scope, receive, send)
             finally:
                 self._in_flight -= 1
-                if self._keeper is not None:
-                    self._keeper.touch()
+                if self._metrics_store is not None:
+                    self._metrics_store.touch()
 
     async def _dispatch(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         if path == "/events":
@@ -145,13 +145,13 @@ class Service:
             busy = isinstance(refusal, Unavailable)
             await send_empty(send, 503 if busy else 400, retry_after_seconds=1 if busy else None)
             return
-        if self._door is None or scope["method"] != "POST":
+        if self._endpoint is None or scope["method"] != "POST":
             # Knative does not retry a 405; an event for a service that handles none comes from a wrong Trigger
             await send_empty(send, 405)
             return
         try:
-            if self._door_verifier is not None:
-                await self._door_verifier.verify(bearer(scope))
+            if self._delivery_verifier is not None:
+                await self._delivery_verifier.verify(bearer(scope))
         except Unauthenticated as error:
             log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
             await send_empty(send, 401)
@@ -159,7 +159,7 @@ class Service:
             log("event not accepted yet, to be redelivered", level=logging.WARNING, code=error.code)
             await send_empty(send, 503, retry_after_seconds=1)
         else:
-            await self._door(scope, receive, send)
+            await self._endpoint(scope, receive, send)
 
     def rest(self) -> FastAPI:
         """The REST part; the first call makes it."""
@@ -204,8 +204,8 @@ class Service:
             await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         if self._host is not None:
             await self._host.close()
-        elif self._keeper is not None:
-            await self._keeper.close()
+        elif self._metrics_store is not None:
+            await self._metrics_store.close()
         await tracing.close()
 
     async def _metrics(self, send: Send) -> None:

@@ -1,6 +1,6 @@
-"""The dead letter door: takes whatever the broker gave up on, 202 and an empty body, or the letter would be gone.
+"""The endpoint for dead letters: it stores the events that the broker gave up, and answers 202 with an empty body.
 
-It is lenient on purpose: a letter may be dead because it is malformed.
+The broker drops a dead letter that is refused, so a malformed event is stored as well.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty
 from services.kit.wire.cloudevents import Incoming
 from services.operations.letters import Letters
 
-__all__ = ["LETTER_BYTES_MAX", "DeadLetterDoor"]
+__all__ = ["LETTER_BYTES_MAX", "DeadLetterEndpoint"]
 
 LETTER_BYTES_MAX = 8_388_608
 
 
-class DeadLetterDoor:
-    """Hears dead letters."""
+class DeadLetterEndpoint:
+    """Receives dead letters."""
 
     def __init__(self, letters: Letters) -> None:
         self._letters = letters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Keep one letter."""
+        """Store one dead letter."""
         try:
             letter = _as_it_is(scope["headers"], await read_body(receive, LETTER_BYTES_MAX))
             await self._letters.store(letter)
         except Unavailable as error:
-            log("dead letter must come again", level=logging.ERROR, code=error.code)
+            log("dead letter not stored yet, to be redelivered", level=logging.ERROR, code=error.code)
             await send_empty(send, 503, error.retry_after_seconds)
         except Unreadable as error:
             log("dead letter refused", level=logging.ERROR, code=error.code)
             await send_empty(send, 413)
         else:
             METRICS.count("dead_letters", type=letter.type)
-            log("dead letter kept", level=logging.WARNING, type=letter.type, id=letter.id)
+            log("dead letter stored", level=logging.WARNING, type=letter.type, id=letter.id)
             await send_empty(send, 202)
 
 
