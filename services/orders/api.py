@@ -141,7 +141,7 @@ async def _answer(
         lambda marked: handler.handle(ORDER, order_id, command, marked, version),
         status=status,
         body=body,
-        headers={"Location": f"/orders/{order_id}"},
+        location=f"/orders/{order_id}",
     )
 
 
