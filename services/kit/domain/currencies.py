@@ -1,7 +1,7 @@
 """The currencies of ISO 4217 with the decimals of their minor units.
 
 Amounts are never charged in metals, funds and codes for tests, for which ISO 4217 names no minor unit, so they are
-absent. Currencies that were withdrawn since 1999 are present, because shops import orders of past years.
+absent. Currencies that were withdrawn since 1999 are present, because data of past years is imported.
 """
 
 from __future__ import annotations
