@@ -281,7 +281,9 @@ def test_the_final_address_and_contact_are_the_last_that_were_accepted():
     moved = ADDRESS.model_copy(update={"line1": "2 New Road"})
     changes = AmendedFields(email="new@b.c", shipping_address=moved, notes="ring twice")
     amend = replace(AMEND, changes=changes)
-    (final,) = ORDER.decide(FINALIZE, after(PLACE, amend))
+    decision = ORDER.decide(FINALIZE, after(PLACE, amend))
+    assert not isinstance(decision, Rejected)
+    (final,) = decision
     assert RecipientFields.of(final) == RecipientFields(customer_id="cus_1", email="new@b.c", shipping_address=moved)
     assert final.person == "cus_1"
     refused = ORDER.decide(amend, after(PLACE, amend, FINALIZE))
