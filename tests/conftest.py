@@ -64,7 +64,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serve
         with containers().container_postgres() as server:
             yield server
         return
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    # no test of this server pulls the plug, and dropping a database waits for the disk more than a second
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), {"fsync": "off"})
     server.start()
     yield server
     server.stop()
