@@ -30,6 +30,11 @@ PASSWORDS = {service: f"test-{service}" for service in {*DATABASE_ROLES, *READ_R
 _numbers = count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the whole systems: their files take longest, and a worker should not be left alone with one."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 class Server(Protocol):
     """A Postgres that runs."""
 
