@@ -107,7 +107,8 @@ def _kit_migrations(writers: Sequence[str]) -> list[Migration]:
     shared = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
     sql = (KIT / "0002_service.sql").read_text()
     each = [Migration(f"kit/0002_service/{service}", sql.replace("{service}", service)) for service in writers]
-    return [shared, *each]
+    revocations = Migration("kit/0003_revocations", (KIT / "0003_revocations.sql").read_text())
+    return [shared, *each, revocations]
 
 
 def _service_migrations(services: Sequence[str]) -> list[Migration]:

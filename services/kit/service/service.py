@@ -72,6 +72,7 @@ class Service:
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
         metrics_store: MetricsStore | None = None,
+        vault: Vault | None = None,
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
@@ -82,6 +83,7 @@ class Service:
             if self._host.receipts and reactions.types:
                 self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types)
         self._delivery_verifier = delivery_verifier(self._settings)
+        self._vault = vault
         self._routers = routers
         self._admin_scope = admin_scope
         self._provides = provides
@@ -167,7 +169,8 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            self._rest = rest_app(self._settings, routers, self._provided(), self._admin_scope, self._refusal)
+            provided, revocations = self._provided(), self._host.handler.vault if self._host else self._vault
+            self._rest = rest_app(self._settings, routers, provided, self._admin_scope, self._refusal, revocations)
         return self._rest
 
     def _provided(self) -> Sequence[object]:
