@@ -23,6 +23,7 @@ from services.kit.commands.outcome import Loaded, Outcome
 from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Transaction
+from services.kit.eventstore.transactions import in_transaction
 from services.kit.privacy.encryption import Contact, set_contact
 from services.users.account import Active, Deleted, NoUser, Pending, Suspended, User, UserCommand
 from services.users.domain import USER, no_such_user
@@ -83,6 +84,16 @@ class Accounts:
         outcome = await self._handler.transact(USER, command.user_id, work, self._keyed(cause))
         return await self._with_state(outcome)
 
+    async def revoke_tokens(self, subject: str, at: datetime) -> None:
+        """Void the access tokens that a user or an API client got before this time, and end the user's logins."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.fetch(LOCK, subject)
+            await transaction.execute(LOG_OUT, subject)
+            await self._handler.vault.revoke(subject, at, transaction)
+
+        await in_transaction(self._store, work)
+
     async def repeated(self, cause: Cause) -> Outcome[User] | None:
         """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request."""
         outcome = await self._handler.repeated(self._keyed(cause))
@@ -119,7 +130,7 @@ class Accounts:
                 await transaction.execute(LOG_OUT, user_id)
                 await vault.revoke(user_id, None, transaction)
             case UserReinstated(user_id=user_id):
-                await vault.revoke(user_id, at, transaction)
+                await vault.readmit(user_id, at, transaction)
             case UserDeleted(user_id=user_id):
                 await transaction.execute(FORGET_ATTEMPTS, user_id)
                 await transaction.execute(CLOSE, user_id)

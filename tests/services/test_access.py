@@ -335,6 +335,7 @@ SCOPES = {
     "POST /users/{user_id}/password": "users:write",
     "POST /users/{user_id}/suspend": "users:admin",
     "POST /users/{user_id}/reinstate": "users:admin",
+    "DELETE /tokens/{subject}": "users:admin",
     "POST /orders": "orders:write",
     "POST /orders/imports": "orders:import",
     "PUT /orders/{order_id}": "orders:write",

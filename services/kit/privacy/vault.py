@@ -14,7 +14,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from services.kit.config.secrets import Secret
@@ -44,8 +44,9 @@ CONTACT = "SELECT contact FROM vault.keys WHERE person = $1 AND contact IS NOT N
 SET_CONTACT = "UPDATE vault.keys SET contact = $2 WHERE person = $1 AND wrapped IS NOT NULL"
 REVOKE = """
     INSERT INTO vault.revocations (subject, issued_before) VALUES ($1, coalesce($2::timestamptz, 'infinity'))
-    ON CONFLICT (subject) DO UPDATE SET issued_before = excluded.issued_before
+    ON CONFLICT (subject) DO UPDATE SET issued_before = greatest(revocations.issued_before, excluded.issued_before)
 """
+READMIT = "UPDATE vault.revocations SET issued_before = $2 WHERE subject = $1"
 IS_REVOKED = "SELECT 1 FROM vault.revocations WHERE subject = $1 AND issued_before > $2"
 WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
 REWRAP_ROWS_MAX = 500
@@ -70,6 +71,10 @@ class Vault(Protocol):
 
     async def revoke(self, subject: str, issued_before: datetime | None, transaction: Transaction) -> None:
         """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        ...
+
+    async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction) -> None:
+        """Accept the access tokens that the subject gets from this time on, after all were void."""
         ...
 
     async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
@@ -163,6 +168,10 @@ class PostgresVault:
         """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
         await transaction.execute(REVOKE, subject, issued_before)
 
+    async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction) -> None:
+        """Accept the access tokens that the subject gets from this time on, after all were void."""
+        await transaction.execute(READMIT, subject, issued_before)
+
     async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
         """Whether a token that the subject got at this time is void; never from memory, so that it holds at once."""
         return bool(await self._connections.fetch(IS_REVOKED, subject, issued_at))
@@ -229,7 +238,7 @@ class MemoryVault:
     def __init__(self) -> None:
         self._keys: dict[str, bytes | None] = {}
         self._contacts: dict[str, bytes] = {}
-        self._revoked: dict[str, datetime | None] = {}
+        self._revoked: dict[str, datetime] = {}
 
     async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
         """The person's key, made if there is none; None if the person was erased."""
@@ -249,12 +258,16 @@ class MemoryVault:
         self, subject: str, issued_before: datetime | None, transaction: Transaction | None = None
     ) -> None:
         """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        before = issued_before or datetime.max.replace(tzinfo=UTC)
+        self._revoked[subject] = max(self._revoked.get(subject, before), before)
+
+    async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction | None = None) -> None:
+        """Accept the access tokens that the subject gets from this time on, after all were void."""
         self._revoked[subject] = issued_before
 
     async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
         """Whether a token that the subject got at this time is void."""
-        before = self._revoked.get(subject, issued_at)
-        return before is None or before > issued_at
+        return self._revoked.get(subject, issued_at) > issued_at
 
     async def set_contact(self, person: str, sealed: bytes, transaction: Transaction | None = None) -> None:
         """Replace the person's contact, unless the person was erased."""

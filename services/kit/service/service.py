@@ -19,6 +19,7 @@ from services.kit.events.handlers import Reactions
 from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
+from services.kit.privacy.vault import Vault
 from services.kit.service.host import Host
 from services.kit.service.keepalive import wake
 from services.kit.telemetry import tracing
