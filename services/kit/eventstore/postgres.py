@@ -1,4 +1,4 @@
-"""The event store on Postgres: `sql/append.sql` appends a batch, `sql/read_all.sql` reads without skipping an event."""
+"""The event store on Postgres: `sql/append.sql` appends a batch, `sql/read_page.sql` reads without skipping an event."""
 
 from __future__ import annotations
 
@@ -36,6 +36,10 @@ SPARE_CONNECTIONS = 2
 """For reads and transactions, beside the lanes of group commit."""
 READER_CONNECTIONS_MAX = 2
 LOG_SCHEMA = "log"
+LAST = Position(2**15 - 1, 2**64 - 1, 2**63 - 1)
+"""A position after every event: the largest values of the three columns."""
+ALL_STREAMS = ("", "\U0010ffff")
+"""The first and the last name of a stream, in the order of the collation C."""
 
 
 class PostgresEventStore:
@@ -150,10 +154,9 @@ class PostgresOutbox:
         self._connections = connections
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
-        """Rows with their events, per stream in version order."""
-        if stream is None:
-            return outbox_rows(await self._connections.fetch(statement("outbox_pending"), rows_max))
-        return outbox_rows(await self._connections.fetch(statement("outbox_of_stream"), rows_max, stream))
+        """Rows with their events, per stream in version order; only those of `stream` if it is given."""
+        first, last = ALL_STREAMS if stream is None else (stream, stream)
+        return outbox_rows(await self._connections.fetch(statement("outbox"), first, last, rows_max))
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:
         """Remove published rows; unknown rows are no error."""
@@ -180,8 +183,7 @@ class PostgresEventReader:
 
     async def read_all(self, after: Position, events_max: int) -> Page:
         """A page of the final events after `after`: no running transaction can still append before them."""
-        rows = await self.connections.fetch(statement("read_all"), *after, events_max, self._page_bytes_max)
-        events = recorded(rows)
+        events = await self._page(after, LAST, None, events_max)
         return Page(events, events[-1].position if events else after, self._full(events, events_max))
 
     async def end(self) -> Position:
@@ -191,10 +193,7 @@ class PostgresEventReader:
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""
-        rows = await self.connections.fetch(
-            statement("read_types"), *after, *until, list(types), events_max, self._page_bytes_max
-        )
-        events = recorded(rows)
+        events = await self._page(after, until, list(types), events_max)
         full = self._full(events, events_max)
         return Page(events, events[-1].position if full else max(after, until), full)
 
@@ -209,14 +208,17 @@ class PostgresEventReader:
         )
         return int(rows[0]["events"])
 
-    def _full(self, events: list[RecordedEvent], events_max: int) -> bool:
-        return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
-
-    async def horizon(self) -> Position:
-        """The position below which all events are final."""
-        row = (await self.connections.fetch(statement("horizon")))[0]
-        return Position(row["epoch"], row["transaction_id"], 0)
-
     async def close(self) -> None:
         """Disconnect."""
         await self.connections.close()
+
+    async def _page(
+        self, after: Position, until: Position, types: list[str] | None, events_max: int
+    ) -> list[RecordedEvent]:
+        rows = await self.connections.fetch(
+            statement("read_page"), *after, *until, types, events_max, self._page_bytes_max
+        )
+        return recorded(rows)
+
+    def _full(self, events: list[RecordedEvent], events_max: int) -> bool:
+        return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
