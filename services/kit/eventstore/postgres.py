@@ -1,4 +1,4 @@
-"""The event store on Postgres: `sql/append.sql` appends a batch, `sql/read_page.sql` reads without skipping an event."""
+"""The event store on Postgres: `sql/append.sql` appends batches, `sql/read_page.sql` reads without skipping events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ __all__ = ["PostgresEventReader", "PostgresEventStore", "PostgresOutbox", "Postg
 
 BATCH_ATTEMPTS_MAX = 5
 SPARE_CONNECTIONS = 2
-"""For reads and transactions, beside the lanes of group commit."""
+"""Connections for reads and transactions, besides one for each lane of group commit."""
 READER_CONNECTIONS_MAX = 2
 LOG_SCHEMA = "log"
 LAST = Position(2**15 - 1, 2**64 - 1, 2**63 - 1)
@@ -73,7 +73,7 @@ class PostgresEventStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
-        """A transaction that commits on exit and rolls back on an exception; Contention if another was in the way."""
+        """A transaction that commits on exit and rolls back on an exception; Contention if it met another one."""
         async with self.connections.use() as connection:
             transaction = connection.transaction()
             with translated():
@@ -81,7 +81,7 @@ class PostgresEventStore:
             try:
                 yield PostgresTransaction(connection)
             except BaseException:
-                with suppress(Exception):  # the pool gives up a connection whose rollback failed
+                with suppress(Exception):  # the pool closes a connection whose rollback failed
                     await transaction.rollback()
                 raise
             with translated():
@@ -99,15 +99,17 @@ class PostgresEventStore:
                     with translated():
                         return await append_once(connection, appends)
             except Contention:
-                continue  # rolled back; the marks that were in the way are visible now
+                continue  # it was rolled back; the marks that it conflicted with are visible now
             except Unavailable:
                 raise
             except Exception:
                 if len(appends) == 1:
                     raise
-                break  # one append is bad, for example with a character that Postgres cannot store: run each alone
+                break  # Postgres refuses one append, for example a character in it: run each append alone
         else:
-            raise Unavailable("contention", f"{BATCH_ATTEMPTS_MAX} attempts to append met other transactions: retry")
+            raise Unavailable(
+                "contention", f"{BATCH_ATTEMPTS_MAX} attempts to append conflicted with other transactions: retry"
+            )
         return [await self._append_alone(append) for append in appends]
 
     async def _append_alone(self, append: Append) -> Result | Exception:
@@ -182,7 +184,7 @@ class PostgresEventReader:
         return PostgresOutbox(self.connections)
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of the final events after `after`: no running transaction can still append before them."""
+        """A page of the final events after `after`."""
         events = await self._page(after, LAST, None, events_max)
         return Page(events, events[-1].position if events else after, self._full(events, events_max))
 
