@@ -57,7 +57,7 @@ class Handling:
 
 @dataclass(slots=True)
 class Participants:
-    """The participants of all steps; `handling` decides how they handle a request such as `ship #1` or `undo ship #2`."""
+    """The participants of all steps; `handling` tells how they handle a request such as `ship #1` or `undo ship #2`."""
 
     handling: Callable[[str], Handling]
     done: set[str] = field(default_factory=set[str])
