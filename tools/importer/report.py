@@ -14,7 +14,7 @@ from tools.importer.rows import BadFileError
 __all__ = ["refusals", "reporting"]
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail")
+COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail", "amount", "currency")
 
 
 @contextmanager
@@ -40,6 +40,7 @@ def reporting(file: Path | None) -> Generator[Callable[[ReportRow], None] | None
 
 
 def _row(refused: ReportRow) -> dict[str, object]:
+    amount = refused.amount
     return {
         "file": refused.file,
         "line": refused.line,
@@ -48,6 +49,8 @@ def _row(refused: ReportRow) -> dict[str, object]:
         "reason": str(refused.reason),
         "code": refused.reason.name.lower(),
         "detail": refused.detail,
+        "amount": f"{amount.money:f}" if amount else "",
+        "currency": amount.currency if amount else "",
     }
 
 
