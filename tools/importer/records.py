@@ -250,6 +250,11 @@ class Tally:
         if amount is not None:
             self.money[what, reason, amount.currency] += amount.money
 
+    def money_of(self, what: str, reason: str) -> dict[str, Decimal]:
+        """The money of one kind and reason by currency."""
+        found = self.money.items()
+        return {currency: amount for (kind, why, currency), amount in found if (kind, why) == (what, reason)}
+
     def refused_for(self, reason: Reason) -> int:
         """The count of one reason."""
         return sum(count for (_, why), count in self.refused.items() if why is reason)

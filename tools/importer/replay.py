@@ -251,7 +251,8 @@ class Replay:
         self._report("order" if placement else "cancellation", step, reason, detail)
 
     def _report(self, what: str, step: Placement | Cancellation, reason: Reason, detail: str) -> None:
-        amount = None if what == "note" else step.amount
+        credit_or_order = what == "order" or isinstance(step, Cancellation)
+        amount = step.amount if credit_or_order and what != "note" else None
         self.tally.refuse(what, reason, amount)
         if self._manner.report:
             row = ReportRow(self._plan.lines_file, step.line, what, step.invoice, reason, detail, amount)
