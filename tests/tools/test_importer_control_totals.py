@@ -59,7 +59,7 @@ def test_the_money_of_the_sample_is_what_duckdb_computes(orders_max: int | None)
     assert read == sum(parts.values())
     if orders_max is None:
         query = f"SELECT sum(CAST(Quantity AS BIGINT) * CAST(UnitPrice AS DECIMAL(18, 6))) FROM read_csv('{SLICE}')"
-        assert duckdb.sql(query).fetchall() == [(read,)]
+        assert duckdb.connect().execute(query).fetchall() == [(read,)]
 
 
 def test_reports_and_summaries_name_the_money(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

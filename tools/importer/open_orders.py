@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import NamedTuple
 
-from services.kit.domain.message import rounded
+from services.kit.domain.currencies import rounded
 from tools.importer.records import CreditNote, Order
 
 __all__ = ["Credit", "Credited", "Sales"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from services.kit.domain.message import rounded
+from services.kit.domain.currencies import rounded
 from tools.importer.edge import Edge
 from tools.importer.records import Tally
 from tools.importer.replay import Outcome
