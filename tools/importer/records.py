@@ -54,6 +54,7 @@ class OrderRefusal(StrEnum):
     ADDRESS = "it has no address"
     STATE = "the mapping has no entry for its state"
     SYSTEM = "the system refuses it"
+    OTHER_CONTENT = "a run of this name placed an order of this number with other content: name another --run"
 
 
 class CancellationRefusal(StrEnum):
