@@ -83,7 +83,7 @@ def _start(state: State) -> Running:
     start = time.monotonic()
     running = detach(Options.from_environment())
     say(
-        f"the local cluster is up at {running.edge_url}, with 0 processes of services ({time.monotonic() - start:.1f} s)"
+        f"the local cluster is up at {running.edge_url}, without a service process ({time.monotonic() - start:.1f} s)"
     )
     return running
 
