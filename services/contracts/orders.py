@@ -98,7 +98,7 @@ class RecipientFields(Value):
 
 
 class OrderFields(RecipientFields):
-    """Who orders, where the parcel goes, and what the customer asks for."""
+    """The recipient of an order, and the wishes of the customer."""
 
     priority: Priority = "standard"
     notes: Personal[str] | None = None

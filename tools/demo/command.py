@@ -82,9 +82,7 @@ def _start(state: State) -> Running:
     os.environ["EDGE_TRUSTED_PROXIES"] = "127.0.0.1/32"  # each customer of the demo has an address
     start = time.monotonic()
     running = detach(Options.from_environment())
-    say(
-        f"the local cluster is up at {running.edge_url}, without a service process ({time.monotonic() - start:.1f} s)"
-    )
+    say(f"the local cluster is up at {running.edge_url}, without a service process ({time.monotonic() - start:.1f} s)")
     return running
 
 
