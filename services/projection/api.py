@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import FieldError, Invalid, NotFound
+from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 from services.kit.rest.app import json_router
 from services.projection.pages import Pages
@@ -51,7 +52,7 @@ class Skip(_Body):
     """The event that a view is to do without, as `stopped_at` names it, and why."""
 
     position: str = Field(pattern=POSITION_PATTERN)
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, pattern=ONE_LINE)
 
 
 def router(pages: Pages, admin: ViewAdmin) -> APIRouter:
