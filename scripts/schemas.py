@@ -1,7 +1,7 @@
 """Makes strict JSON schemas, by which a test checks the manifests, from the sources of Kubernetes and its extensions.
 
 `python -m scripts.schemas KUBERNETES SERVING EVENTING GATEWAY-API` reads their unpacked sources (Go modules) and writes
-tests/architecture/data/schemas.json: the kinds that we use, without descriptions and status. They refuse unknown fields.
+tests/architecture/data/schemas.json: the kinds we use, without descriptions and status. Unknown fields are refused.
 """
 
 from __future__ import annotations
