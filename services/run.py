@@ -26,6 +26,7 @@ def main() -> None:
     import uvicorn
 
     from services.kit.domain.errors import ZerocartError
+    from services.kit.service.protocol import BoundedProtocol
     from services.kit.service.reporting import reported
 
     try:
@@ -41,7 +42,7 @@ def main() -> None:
         host="0.0.0.0",  # noqa: S104 - in a container, where the platform decides who can reach it
         port=int(os.environ.get("PORT", "8080")),
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
