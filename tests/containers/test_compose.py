@@ -109,7 +109,7 @@ def test_books_balance_whatever_is_killed(compose):
             breaker.join()
     print(*said, flowing, sep="")
     assert breaker.ident is not None, "the replay did not say that its customers are in"
-    assert f"books balance: {ORDERS} orders" in "".join(said)
+    assert f"all totals agree: {ORDERS} orders" in "".join(said)
     assert flowing == ["while orders flowed", *STEPS]
 
 

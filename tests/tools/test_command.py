@@ -139,7 +139,7 @@ def test_logs_shows_the_end_and_names_the_others(tmp_path: Path) -> None:
     log = State(tmp_path).folder("logs") / "orders.log"
     log.write_text("".join(f"{number}\n" for number in range(100)))
     assert zerocart(tmp_path, "logs", "orders", "--lines", "2").stdout == "98\n99\n"
-    assert_told(zerocart(tmp_path, "logs", "odrers"), "There are: orders")
+    assert_told(zerocart(tmp_path, "logs", "odrers"), "It has: orders")
 
 
 def test_colours_only_at_a_terminal(tmp_path: Path) -> None:

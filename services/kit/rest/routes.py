@@ -14,7 +14,7 @@ from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
-from services.kit.wire.strict_json import may_have_odd_texts, read_json
+from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
     "BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TypedRoute", "json_router", "provided", "refuse_odd_texts",
@@ -23,7 +23,6 @@ __all__ = [
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
 Provided = TypeVar("Provided")
-UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
 
 
 class JsonRequest(Request):
