@@ -32,6 +32,7 @@ class PaymentProcess(saga.StepRequest):
     """Request to authorize `amount`, so that the provider holds it on the customer's card."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.process.v1"
+    customer_id: str | None = None
     amount: Money
     payment_method: PaymentMethod
 
@@ -62,6 +63,7 @@ class PaymentAuthorized(saga.StepReply):
     """The provider holds `amount` on the customer's card."""
 
     type: ClassVar[str] = "zerocart.payments.payment.authorized.v1"
+    customer_id: str | None = None
     transaction_id: str
     amount: Money
 
@@ -70,6 +72,7 @@ class PaymentDeclined(saga.StepReply):
     """The provider refused to authorize or to capture; another attempt would be refused too."""
 
     type: ClassVar[str] = "zerocart.payments.payment.declined.v1"
+    customer_id: str | None = None
     amount: Money
 
 
@@ -80,6 +83,7 @@ class PaymentFailed(saga.StepReply):
     """
 
     type: ClassVar[str] = "zerocart.payments.payment.failed.v1"
+    customer_id: str | None = None
 
 
 class PaymentCaptured(saga.StepReply):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Path
 
-from services.kit.auth.access import needs
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.domain.message import Money
@@ -26,17 +26,20 @@ OrderId = Annotated[
 Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
-@routes.get("/payments/{order_id}", dependencies=[needs("payments:read")])
-async def read_payment(order_id: OrderId, handler: Handler) -> Answer[PaymentShown]:
+@routes.get("/payments/{order_id}")
+async def read_payment(
+    order_id: OrderId, caller: Annotated[Caller, needs("payments:read")], handler: Handler
+) -> Answer[PaymentShown]:
     """Read an order's payment.
 
     Shows whether the money for an order is authorized, captured, declined, voided or refunded. Refused (404) if no
-    payment was requested for the order yet.
+    payment was requested for the order yet, or the order belongs to another customer.
     """
-    loaded = await handler.reload(PAYMENT, order_id)
-    if loaded.version == 0:
+    messages = [message for _, message in await handler.history(PAYMENT, order_id)]
+    customer_id = next((found for each in messages if (found := getattr(each, "customer_id", None))), None)
+    if not messages or not caller.may_reach(customer_id):
         raise NotFound("payment-not-found", "no payment was requested for this order")
-    return Answer(_shown(order_id, loaded.state))
+    return Answer(_shown(order_id, PAYMENT.fold(messages)))
 
 
 def _shown(order_id: str, payment: Payment) -> PaymentShown:

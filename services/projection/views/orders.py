@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.contracts import fulfillment, orders, users
+from services.contracts import fulfillment, orders, shipping, users
 from services.kit.domain.message import Message
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
@@ -27,6 +27,8 @@ def order_of(event: Message) -> str | None:
         case saga.RunStarted(saga_id=order_id) | fulfillment.RunStuck(saga_id=order_id):
             return order_id
         case fulfillment.RunCompensating(saga_id=order_id) | fulfillment.RunResumed(saga_id=order_id):
+            return order_id
+        case shipping.ShipmentCreated(saga_id=order_id) | shipping.ShipmentCancelled(saga_id=order_id):
             return order_id
         case _:
             return None
@@ -72,6 +74,10 @@ def _moved_on(row: Order, event: Message, at: datetime) -> Order:
             return replace(row, status="shipped", tracking_number=number, updated_at=at)
         case orders.OrderDelivered():
             return replace(row, status="delivered", updated_at=at)
+        case shipping.ShipmentCreated(tracking_number=number):
+            return replace(row, tracking_number=number, updated_at=at)
+        case shipping.ShipmentCancelled():
+            return replace(row, tracking_number=None, updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
@@ -162,8 +168,9 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=4,
+    revision=5,
     tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
+    also={model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled)},
     feed=feed,
 )
