@@ -68,9 +68,7 @@ async def services_behind(
     return [row["service"] for row in await reader.connections.fetch(BEHIND, delivery_seconds, list(services))]
 
 
-async def wake_services_behind(
-    reader: PostgresEventReader, urls: Mapping[str, str], delivery_seconds: float
-) -> bool:
+async def wake_services_behind(reader: PostgresEventReader, urls: Mapping[str, str], delivery_seconds: float) -> bool:
     """Wake the services that may have missed events, each of which looks for its own; whether there are any."""
     behind = await services_behind(reader, urls, delivery_seconds)
     await asyncio.gather(*(wake(urls[service]) for service in behind))

@@ -53,9 +53,7 @@ class Receipts:
     `reader` makes a reader of all services' events.
     """
 
-    def __init__(
-        self, connections: Connections, reader: Callable[[], EventReader], table: str = "receipts"
-    ) -> None:
+    def __init__(self, connections: Connections, reader: Callable[[], EventReader], table: str = "receipts") -> None:
         self.connections = connections
         self.reader = reader
         self._claim, self._advance = CLAIM.format(table=table), ADVANCE.format(table=table)
@@ -107,7 +105,7 @@ class MissedEvents:
 
     async def keep_checking(self) -> None:
         """Check soon and then every `check_seconds`, until `stop`."""
-        delay = FIRST_CHECK_SECONDS
+        delay = min(FIRST_CHECK_SECONDS, self._check_seconds)
         while not await self._stops_within(delay):
             delay = self._check_seconds
             try:

@@ -200,10 +200,10 @@ class Service:
     async def _close(self) -> None:
         if self.missed is not None:
             self.missed.stop()
+        if self._background:  # before the hooks, which close what this work needs
+            await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         for hook in self._on_stop:
             await hook()
-        if self._background:
-            await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         if self._host is not None:
             await self._host.close()
         elif self._metrics_store is not None:
