@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import Query, Request
 from pydantic import StringConstraints
 
+from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.instants import Rfc3339
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.params import PRINTABLE, id_in_path, wrong
@@ -86,7 +87,7 @@ TotalMax = Annotated[
     ),
 ]
 Currency = Annotated[
-    str | None, Query(pattern="^[A-Z]{3}$", description="Returns orders in this currency (ISO 4217).", examples=["GBP"])
+    KnownCurrency | None, Query(description="Returns orders in this currency (ISO 4217).", examples=["GBP"])
 ]
 Country = Annotated[
     str | None,

@@ -15,7 +15,6 @@ import signal
 import uuid
 from collections.abc import Generator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -72,7 +71,7 @@ class Shop:
         """Each order is confirmed, is shown as confirmed, and its goods and money were taken once."""
         self.local.until(lambda: self._confirmed() == len(self.orders), SETTLED_SECONDS_MAX)
         self.local.until(self._is_shown, SETTLED_SECONDS_MAX)
-        stock = f"SELECT on_hand, reserved FROM inventory.stock WHERE product_id = '{self.product}'"  # noqa: S608
+        stock = f"SELECT on_hand, reserved FROM inventory.stock WHERE product_id = '{self.product}'"
         assert rows(self.local, stock) == [(100 - len(self.orders), 0)]
         taken = [order_id for (order_id,) in rows(self.local, CAPTURES) if order_id in self.orders]
         assert sorted(taken) == sorted(self.orders)
