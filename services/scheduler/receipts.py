@@ -20,7 +20,7 @@ KNOWN = """
     UNION ALL
     SELECT substr(key, 7) FROM inbox WHERE key = ANY(SELECT 'timer ' || id FROM unnest($1::text[]) AS id)
 """
-PASS_OVER = """
+ADVANCE_IDLE = """
     UPDATE receipts AS r SET epoch = $1, transaction_id = $2, position = $3
     WHERE
         r.types <> '{}'
@@ -64,7 +64,7 @@ async def services_behind(
     reader: PostgresEventReader, services: Collection[str], delivery_seconds: float
 ) -> Sequence[str]:
     """Those of `services` with events that they may have missed, because these are older than a delivery takes."""
-    await reader.connections.fetch(PASS_OVER, *await reader.end())
+    await reader.connections.fetch(ADVANCE_IDLE, *await reader.end())
     return [row["service"] for row in await reader.connections.fetch(BEHIND, delivery_seconds, list(services))]
 
 
