@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -13,7 +14,7 @@ from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Sku
-from services.kit.rest.answers import CommandAnswer
+from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import RestCause, json_router, provided, respond
 
 __all__ = ["routes"]
@@ -46,7 +47,7 @@ class AdjustmentBody(BaseModel):
     reason: Text
 
 
-@routes.put("/stock/{product_id}", dependencies=[needs("stock:write")])
+@routes.put("/stock/{product_id}", responses=location(200, "the stock level"), dependencies=[needs("stock:write")])
 async def set_stock_level(
     product_id: ProductId, body: StockBody, cause: RestCause, handler: Handler, room: Room
 ) -> CommandAnswer[Counted]:
@@ -68,10 +69,16 @@ async def set_stock_level(
         lambda marked: room.count(command, marked),
         status=200,
         body=Counted(product_id=product_id, on_hand=body.on_hand),
+        location=_location(product_id),
     )
 
 
-@routes.post("/stock/{product_id}/adjustments", status_code=201, dependencies=[needs("stock:write")])
+@routes.post(
+    "/stock/{product_id}/adjustments",
+    status_code=201,
+    responses=location(201, "the stock level"),
+    dependencies=[needs("stock:write")],
+)
 async def adjust_stock_level(
     product_id: ProductId, body: AdjustmentBody, cause: RestCause, handler: Handler, room: Room
 ) -> CommandAnswer[Adjusted]:
@@ -86,4 +93,9 @@ async def adjust_stock_level(
         lambda marked: room.count(command, marked),
         status=201,
         body=Adjusted(product_id=product_id, delta=body.delta),
+        location=_location(product_id),
     )
+
+
+def _location(product_id: str) -> str:
+    return f"/stock/{quote(product_id, safe='')}"

@@ -41,6 +41,10 @@ class _Sale:
     total: Decimal
     units: Counter[str]
     uncredited: Counter[str]
+    money: Decimal
+    """What no credit note gave back."""
+    cheapest: Mapping[str, Decimal]
+    untouched: bool = True
     status: str = "confirmed"
     given_back: bool = False
 
@@ -91,13 +95,19 @@ def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
         for row in rows
         if re.fullmatch(GOODS, row["StockCode"]) and int(row["Quantity"]) > 0 and Decimal(row["UnitPrice"]) > 0
     ]
-    units: Counter[str] = Counter()
+    units, cheapest = Counter[str](), dict[str, Decimal]()
     exact = Decimal(0)
     for row in good:
         units[row["StockCode"]] += int(row["Quantity"])
-        exact += int(row["Quantity"]) * Decimal(row["UnitPrice"])
-    total = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return _Sale(number, total, units, units.copy()) if total else None
+        price = Decimal(row["UnitPrice"])
+        exact += int(row["Quantity"]) * price
+        cheapest[row["StockCode"]] = min(price, cheapest.get(row["StockCode"], price))
+    total = _pennies(exact)
+    return _Sale(number, total, units, units.copy(), exact, cheapest) if total else None
+
+
+def _pennies(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
 def _go_wrong(sale: _Sale) -> None:
@@ -109,20 +119,29 @@ def _go_wrong(sale: _Sale) -> None:
 
 
 def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> None:
-    credited: Counter[str] = Counter()
+    """Credit a note to the likeliest order, which is cancelled when all of its money is given back."""
+    units, money = Counter[str](), dict[str, Decimal]()
     for row in rows:
         if re.fullmatch(GOODS, row["StockCode"]):
-            credited[row["StockCode"]] -= int(row["Quantity"])
-    if min(credited.values(), default=0) < 0 or not +credited:
+            code, quantity = row["StockCode"], int(row["Quantity"])
+            units[code] -= quantity
+            money[code] = money.get(code, Decimal(0)) - quantity * Decimal(row["UnitPrice"])
+    given_back = sum(money.values(), Decimal(0))
+    if min(units.values(), default=0) < 0 or not +units or given_back <= 0:
         return
+    units = +units
     newest_first = [account.sales[number] for number in reversed(earlier)]
-    whole = [sale for sale in newest_first if sale.units == sale.uncredited == credited]
-    rest = [sale for sale in newest_first if sale.uncredited == credited]
-    more = [sale for sale in newest_first if sale.uncredited >= credited]
-    for sale in [*whole, *rest, *more][:1]:
-        sale.uncredited -= credited
-        if sale.uncredited:
+    alike = [sale for sale in newest_first if +sale.uncredited == units]
+    exact = [sale for sale in alike if _pennies(sale.money - given_back) == 0]
+    untouched = [sale for sale in exact if sale.untouched]
+    more = [sale for sale in newest_first if sale.uncredited >= units and _pennies(sale.money - given_back) >= 0]
+    for sale in [*untouched, *exact, *alike, *more][:1]:
+        sale.money, sale.untouched = sale.money - given_back, False
+        if _pennies(sale.money) > 0:
+            full = [code for code in units if _pennies(money[code]) >= _pennies(units[code] * sale.cheapest[code])]
+            sale.uncredited.subtract({code: units[code] for code in full})
             continue
+        sale.uncredited.clear()
         if sale.status == "confirmed":
             sale.status, sale.given_back = "cancelled", True
         else:

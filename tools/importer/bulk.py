@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from tools.importer.edge import Edge, RefusedError
 from tools.importer.journal import Journal
 from tools.importer.mapping import End
 from tools.importer.order_source import OrderSource, Placement, Report, order_body
-from tools.importer.records import Cancellation, CancellationRefusal, OrderRefusal, Reason, ReportRow, Tally
+from tools.importer.records import Amount, Cancellation, CancellationRefusal, OrderRefusal, Reason, ReportRow, Tally
 from tools.importer.replay import Outcome
 from tools.importer.stock import StockLevel, levels_of
 
@@ -37,10 +38,11 @@ STATUSES: Mapping[End, str] = {
 
 
 class Credit(NamedTuple):
-    """A credit note: its number and its first line in the file."""
+    """A credit note: its number, its first line in the file and its money."""
 
     invoice: str
     line: int
+    amount: Amount
 
 
 class CreditNotes:
@@ -49,7 +51,8 @@ class CreditNotes:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)  # a file without a name, deleted by itself
         self._database.execute(
-            "CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT, line INTEGER) WITHOUT ROWID"
+            "CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT, line INTEGER, money TEXT, currency TEXT) "
+            "WITHOUT ROWID"
         )
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("BEGIN")
@@ -57,13 +60,15 @@ class CreditNotes:
 
     def add(self, cancellation: Cancellation) -> None:
         """Record the credit note of an order."""
-        row = (cancellation.cancels, cancellation.invoice, cancellation.line)
-        self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?)", row)
+        money, currency = cancellation.amount
+        row = (cancellation.cancels, cancellation.invoice, cancellation.line, str(money), currency)
+        self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?, ?, ?)", row)
 
     def credit_of(self, invoice: str) -> Credit | None:
         """The credit note that cancels an order, if there is one."""
-        row = self._database.execute("SELECT invoice, line FROM credit WHERE cancels = ?", (invoice,)).fetchone()
-        return Credit(*row) if row else None
+        query = "SELECT invoice, line, money, currency FROM credit WHERE cancels = ?"
+        row = self._database.execute(query, (invoice,)).fetchone()
+        return Credit(row[0], row[1], Amount(Decimal(row[2]), row[3])) if row else None
 
 
 def credit_notes_of(plan: OrderSource) -> CreditNotes:
@@ -227,25 +232,25 @@ class BulkImport:
 
     def _refuse(self, one: _Finished, why: str) -> None:
         if one.again:  # the earlier version stays
-            self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
+            self._report("order", one.step, OrderRefusal.SYSTEM, why)
             return
         self.journal.refused(one.step.invoice, why, one.digest)
         self._say_refused(one, why)
 
     def _say_refused(self, one: _Finished, why: str) -> None:
         self.outcome.refused += 1
-        self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
+        self._report("order", one.step, OrderRefusal.SYSTEM, why)
         if one.credit:
             self._say_not_cancelled(one.credit, CancellationRefusal.NOT_PLACED, one.step.invoice)
 
     def _say_not_cancelled(self, credit: Credit, reason: CancellationRefusal, detail: str) -> None:
         self.outcome.cancellations_refused += 1
-        self._report("cancellation", credit.invoice, credit.line, reason, detail)
+        self._report("cancellation", credit, reason, detail)
 
-    def _report(self, what: str, invoice: str, line: int, reason: Reason, detail: str) -> None:
-        self.tally.refused[what, reason] += 1
+    def _report(self, what: str, of: Placement | Credit, reason: Reason, detail: str) -> None:
+        self.tally.refuse(what, reason, of.amount)
         if self._report_to:
-            self._report_to(ReportRow(self._plan.lines_file, line, what, invoice, reason, detail))
+            self._report_to(ReportRow(self._plan.lines_file, of.line, what, of.invoice, reason, detail, of.amount))
 
 
 def _finished(step: Placement, credit: Credit | None) -> _Finished:

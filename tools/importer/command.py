@@ -10,6 +10,7 @@ import re
 import sqlite3
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from hashlib import sha256
@@ -22,14 +23,14 @@ from tools.importer.in_flight import NotSettledError
 from tools.importer.journal import Journal
 from tools.importer.mailbox import Mailbox, MailFolder, Mailpit
 from tools.importer.mapping import DEFAULT, BadMappingError, built_in, load
-from tools.importer.order_source import SLICE, OrderSource, Scan, survey
+from tools.importer.order_source import SLICE, OrderSource, Placement, Scan, survey
 from tools.importer.records import ReportRow, Tally
 from tools.importer.replay import Replay, ReplayOptions, first_error
 from tools.importer.report import reporting
 from tools.importer.rows import BadFileError
 from tools.importer.speed import ReplayClock, speed
 from tools.importer.stock import seed
-from tools.importer.summary import show_brought, show_outcome, show_pace, show_tally, summary
+from tools.importer.summary import show_brought, show_outcome, show_pace, show_states, show_tally, summary
 from tools.knative_local.credentials import Credentials, from_environment, operator_of
 from tools.knative_local.state import State, StateFolderError
 from tools.terminal import progress
@@ -246,11 +247,13 @@ def _has_begun(file: Path) -> bool:
 
 
 def _read(plan: OrderSource, report: Callable[[ReportRow], None] | None) -> dict[str, object]:
-    tally = Tally()
-    for _ in plan.steps(tally, report):
-        pass
+    tally, ends = Tally(), Counter[str]()
+    for step in plan.steps(tally, report):
+        if isinstance(step, Placement):
+            ends[step.order.becomes] += 1
     show_tally(tally)
-    return summary(tally)
+    show_states(ends, tally.cancellations)
+    return {**summary(tally), "states": dict(ends)}
 
 
 async def _replay(

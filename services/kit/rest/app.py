@@ -111,19 +111,23 @@ async def respond(
     *,
     status: int,
     body: Body,
-    headers: Mapping[str, str] | None = None,
+    location: str = "",
 ) -> CommandAnswer[Body]:
     """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
+
+    `location` is where the read side shows the result. The header Location has the position too, so that whoever
+    follows it reads what the command wrote.
 
     While Kafka is away the events wait in the outbox: what Postgres has recorded is accepted.
     """
     if cause.mark is not None:
-        answer = json.dumps({"status": status, "body": body, "headers": dict(headers or {})})
+        answer = json.dumps({"status": status, "body": body, "location": location})
         cause = replace(cause, mark=replace(cause.mark, answer=answer))
     outcome = await act(cause)
     if (first := outcome.repeated) is not None:
         answered: dict[str, Any] = json.loads(first.mark.answer)
-        return command_answer(answered["status"], answered["body"], outcome, answered["headers"])
+        status, body, location = answered["status"], answered["body"], answered["location"]
+    headers = {"Location": f"{location}?position={outcome.position}"} if location else {}
     return command_answer(status, body, outcome, headers)
 
 
