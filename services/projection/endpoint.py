@@ -40,7 +40,7 @@ class NudgeEndpoint:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return 400
         try:
-            with span(f"project {event.type}", "consumer", parent=event.attributes.get("traceparent", "")):
+            with span(f"project {event.type}", "consumer", *event.trace):
                 await self._feeder.reach(position)
         except Unavailable as error:
             log("nudge has to be repeated", level=logging.WARNING, code=error.code)
