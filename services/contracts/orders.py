@@ -1,8 +1,8 @@
 """The events of orders: the life of an order as its customer sees it.
 
-A `...Fields` class declares what a REST request carries and what the events repeat unchanged. `services.orders.bodies`
-derives the request bodies from it, so a new field is declared here once. Its type must read every event that was ever
-stored; a body may narrow it for new requests.
+A `...Fields` class declares fields that a REST request contains and that the events repeat unchanged.
+`services.orders.bodies` derives the request bodies from it, so a new field is declared once, here. Its type must read
+every event that was ever stored; a body may declare a narrower type for new requests.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
 class LineFields(Value):
-    """What is ordered and how many of it."""
+    """The product and the quantity of an order line."""
 
     product_id: Sku
     product_name: Text
@@ -89,7 +89,7 @@ class PaymentMethod(Value):
 
 
 class RecipientFields(Value):
-    """Who orders, and where the parcel and the mails go; `customer_id` is None for a guest."""
+    """The customer, and the addresses of the parcel and of the mails; `customer_id` is None for a guest."""
 
     customer_id: str | None = None
     email: Personal[str] | None = None
@@ -98,7 +98,7 @@ class RecipientFields(Value):
 
 
 class OrderFields(RecipientFields):
-    """Who orders, where the parcel goes, and what the customer asks for."""
+    """The recipient of an order, and the wishes of the customer."""
 
     priority: Priority = "standard"
     notes: Personal[str] | None = None
@@ -112,7 +112,7 @@ class PlacedFields(OrderFields):
 
 
 class ImportedFields(OrderFields):
-    """An order that another system fulfilled: `number` is its name there, `reason` why it was cancelled."""
+    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled."""
 
     number: str
     placed_at: Instant
@@ -122,7 +122,7 @@ class ImportedFields(OrderFields):
 
 
 class AmendedFields(Value):
-    """What a customer can change before the order is final; None leaves a field as it is."""
+    """The fields that a customer can change before the order is final; None leaves a field as it is."""
 
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None

@@ -12,7 +12,6 @@ from services.inventory.answers import Adjusted, Counted
 from services.inventory.domain import Adjust, SetStock
 from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
-from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Sku
 from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import RestCause, json_router, provided, respond
@@ -25,12 +24,12 @@ UNITS_MAX = 1_000_000_000
 Units = Annotated[int, Field(ge=0, le=UNITS_MAX, strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 ProductId = Annotated[Sku, Path(description="The id of the product.", examples=["85123A"])]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
+
 Room = Annotated[StockRoom, provided(StockRoom)]
 
 
 class StockBody(BaseModel):
-    """A stock count."""
+    """A stock count: the quantity on hand, and the quantity below which the stock is low."""
 
     model_config = ConfigDict(extra="forbid")
     product_name: Text | None = None
@@ -49,12 +48,12 @@ class AdjustmentBody(BaseModel):
 
 @routes.put("/stock/{product_id}", responses=location(200, "the stock level"), dependencies=[needs("stock:write")])
 async def set_stock_level(
-    product_id: ProductId, body: StockBody, cause: RestCause, handler: Handler, room: Room
+    product_id: ProductId, body: StockBody, cause: RestCause, room: Room
 ) -> CommandAnswer[Counted]:
     """Record a stock count.
 
-    Replaces the quantity on hand of a product by the counted one; the first count makes the product known. Refused
-    (409) if orders hold more than was counted: cancel orders, or count again.
+    Sets the quantity on hand of a product to the counted quantity; the first count makes the product known. Refused
+    (409) if orders hold more than the counted quantity: cancel orders, or count again.
     """
     command = SetStock(
         at=cause.at,
@@ -80,12 +79,12 @@ async def set_stock_level(
     dependencies=[needs("stock:write")],
 )
 async def adjust_stock_level(
-    product_id: ProductId, body: AdjustmentBody, cause: RestCause, handler: Handler, room: Room
+    product_id: ProductId, body: AdjustmentBody, cause: RestCause, room: Room
 ) -> CommandAnswer[Adjusted]:
     """Adjust a stock level.
 
-    Adds `delta` to the quantity on hand of a product; a negative one takes away. A product that was never counted
-    starts at 0. Refused (409) if less would be left than orders hold: cancel orders first.
+    Adds `delta` to the quantity on hand of a product; a negative `delta` reduces it. A product that was never counted
+    starts at 0. Refused (409) if orders hold more than the new quantity: cancel orders first.
     """
     command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
     return await respond(

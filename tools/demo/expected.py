@@ -1,6 +1,6 @@
-"""The expected totals of a replay, computed from the file and the faults alone, without the importer.
+"""Computes the expected totals of a replay from the file and the faults alone.
 
-The file, in the columns of UCI Online Retail, is read at once by code of its own, so that a mistake in the importer, a
+It reads the file (in the columns of UCI Online Retail) with code of its own, so that a mistake in the importer, a
 service or the read side shows as a difference.
 """
 
@@ -23,13 +23,13 @@ Amount = int | Decimal
 _Row = Mapping[str, str]
 
 GOODS = r"[0-9]{5}[A-Za-z]{0,2}"
-NOTHING_TAKEN = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED}
-GIVEN_BACK = {Fault.CARRIER_REFUSES}
+NOT_CHARGED = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED}
+REFUNDED = {Fault.CARRIER_REFUSES}
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Totals by name, and the units of each product that are left."""
+    """The totals by name, and the remaining quantity of each product."""
 
     totals: Mapping[str, Amount]
     on_hand: Mapping[str, int]
@@ -46,7 +46,7 @@ class _Sale:
     cheapest: Mapping[str, Decimal]
     untouched: bool = True
     status: str = "confirmed"
-    given_back: bool = False
+    refunded: bool = False
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ def expected_totals(file: Path, orders_max: int | None, *, faults: bool = True, 
             account.sales[number] = sale
             by_customer.setdefault(customer, []).append(number)
             if faults:
-                _go_wrong(sale)
+                _apply_fault(sale)
     accounts = len(set(filter(None, by_customer))) if people else 0
     return Expected({**_totals(account), **_accounts(accounts)}, _left(account, faults=faults))
 
@@ -110,12 +110,12 @@ def _pennies(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
-def _go_wrong(sale: _Sale) -> None:
+def _apply_fault(sale: _Sale) -> None:
     fault = fault_of(sale.number)
-    if fault in NOTHING_TAKEN or any(is_short(product) for product in sale.units):
+    if fault in NOT_CHARGED or any(is_short(product) for product in sale.units):
         sale.status = "failed"
-    elif fault in GIVEN_BACK:
-        sale.status, sale.given_back = "failed", True
+    elif fault in REFUNDED:
+        sale.status, sale.refunded = "failed", True
 
 
 def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> None:
@@ -143,7 +143,7 @@ def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> 
             continue
         sale.uncredited.clear()
         if sale.status == "confirmed":
-            sale.status, sale.given_back = "cancelled", True
+            sale.status, sale.refunded = "cancelled", True
         else:
             account.refused_cancellations += 1
 
@@ -151,13 +151,13 @@ def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> 
 def _totals(account: _Account) -> dict[str, Amount]:
     by_status = Counter(sale.status for sale in account.sales.values())
     kept = sum((sale.total for sale in account.sales.values() if sale.status == "confirmed"), Decimal(0))
-    refunded = sum((sale.total for sale in account.sales.values() if sale.given_back), Decimal(0))
+    refunded = sum((sale.total for sale in account.sales.values() if sale.refunded), Decimal(0))
     return {
         "orders placed": len(account.sales),
         "orders confirmed": by_status["confirmed"],
         "orders cancelled": by_status["cancelled"],
         "orders failed": by_status["failed"],
-        "orders not at rest": 0,
+        "orders unfinished": 0,
         "cancellations refused": account.refused_cancellations,
         "value ordered": sum((sale.total for sale in account.sales.values()), Decimal(0)),
         "value confirmed": kept,

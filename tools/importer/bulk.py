@@ -20,7 +20,16 @@ from tools.importer.edge import Edge, RefusedError
 from tools.importer.journal import Journal
 from tools.importer.mapping import End
 from tools.importer.order_source import OrderSource, Placement, Report, order_body
-from tools.importer.records import Amount, Cancellation, CancellationRefusal, OrderRefusal, Reason, ReportRow, Tally
+from tools.importer.records import (
+    Amount,
+    Cancellation,
+    CancellationRefusal,
+    Order,
+    OrderRefusal,
+    Reason,
+    ReportRow,
+    Tally,
+)
 from tools.importer.replay import Outcome
 from tools.importer.stock import StockLevel, levels_of
 
@@ -71,14 +80,15 @@ class CreditNotes:
         return Credit(row[0], row[1], Amount(Decimal(row[2]), row[3])) if row else None
 
 
-def credit_notes_of(plan: OrderSource) -> CreditNotes:
-    """The credit notes of a file, by a first reading."""
+def credit_notes_of(plan: OrderSource, look: Callable[[Order], None] = lambda _: None) -> CreditNotes:
+    """The credit notes of a file, by a first reading; `look` gets each order."""
     ends = CreditNotes()
     for step in plan.steps():
         if isinstance(step, Cancellation):
             ends.add(step)
         else:
             ends.orders += 1
+            look(step.order)
     return ends
 
 
@@ -123,7 +133,7 @@ class BulkImport:
         """Import every order; `done` gets the count of those that the read side shows."""
         start = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
-            for batch in self._batches(ends):
+            for batch in self._batches(ends, done):
                 await self._lanes.acquire()
                 tasks.create_task(self._carry(batch, done))
         done(self.outcome.placed + self.outcome.placed_before)
@@ -146,7 +156,7 @@ class BulkImport:
         left, before = max(level - self._taken[product_id], 0), self.journal.shelf(product_id)
         return left if before is None else min(left, before)  # an earlier run with more orders took units, too
 
-    def _batches(self, ends: CreditNotes) -> Iterator[Sequence[_Finished]]:
+    def _batches(self, ends: CreditNotes, done: Callable[[int], None]) -> Iterator[Sequence[_Finished]]:
         batch: list[_Finished] = []
         chars = 0
         for step in self._plan.steps(self.tally, self._report_to):
@@ -155,6 +165,7 @@ class BulkImport:
             one = _finished(step, ends.credit_of(step.invoice))
             self._count(one)
             if (one := self._to_send(one)) is None:
+                done(self.outcome.placed + self.outcome.placed_before)
                 continue
             if batch and (len(batch) == BATCH_ORDERS_MAX or chars + one.chars > BATCH_CHARS_MAX):
                 yield batch
@@ -222,7 +233,7 @@ class BulkImport:
     def _brought(self, one: _Finished, order_id: str) -> None:
         if one.credit:
             self.journal.credited(one.credit.invoice)  # before its order, or it would count as added too late
-        self.journal.brought(one.step.invoice, order_id, one.digest)
+        self.journal.placed(one.step.order, order_id, one.digest, ended=True)
         if one.again:
             return
         self.outcome.placed += 1

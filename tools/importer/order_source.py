@@ -104,13 +104,17 @@ class Scan:
     customers: tuple[Customer, ...]
 
 
-def survey(plan: OrderSource, *, customers: bool = False) -> Scan:
-    """Read the file once. Stock is exactly what all orders need, and too little of a product that is to be short."""
+def survey(plan: OrderSource, look: Callable[[Order], None] = lambda _: None, *, customers: bool = False) -> Scan:
+    """Read the file once; `look` gets each order.
+
+    Stock is exactly what all orders need, and too little of a product that is to be short.
+    """
     needs, found, orders = _Needs(), dict[str, Customer](), 0
     for step in plan.steps():
         if isinstance(step, Cancellation):
             continue
         orders += 1
+        look(step.order)
         needs.add(step.order)
         if customers and step.order.customer.id:
             found.setdefault(step.order.customer.id, step.order.customer)

@@ -24,7 +24,6 @@ class LineRefusal(StrEnum):
 
     UNREADABLE = "a number or the date cannot be read"
     RAGGED = "it has more or fewer fields than the header"
-    ENCODING = "it is not in the encoding of the mapping"
     CONTROL = "it has a NUL character"
     NO_ORDER = "it names no order"
     UNJOINED = "a joined file has no row for its key"
@@ -55,6 +54,7 @@ class OrderRefusal(StrEnum):
     ADDRESS = "it has no address"
     STATE = "the mapping has no entry for its state"
     SYSTEM = "the system refuses it"
+    OTHER_CONTENT = "a run of this name placed an order of this number with other content: name another --run"
 
 
 class CancellationRefusal(StrEnum):

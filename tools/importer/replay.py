@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -142,6 +143,9 @@ class Replay:
                 return
             known = None  # the file or the mapping was corrected
         if known:
+            if isinstance(step, Placement) and self.journal.said(invoice) not in ("", _digest(step)):
+                self._say_refused(step, OrderRefusal.OTHER_CONTENT, known.order_id)
+                return
             self.outcome.placed_before += isinstance(step, Placement)
             done(self.outcome.placed + self.outcome.placed_before)
             if known.ended:
@@ -191,7 +195,7 @@ class Replay:
             self.journal.refused(order.invoice, str(error), _digest(step))
             self._say_refused(step, OrderRefusal.SYSTEM, str(error))
             return None
-        self.journal.placed(order.invoice, placed.order_id, ended=order.becomes == "confirmed")
+        self.journal.placed(order, placed.order_id, _digest(step), ended=order.becomes == "confirmed")
         self._motion.placed(placed.position)
         self.outcome.placed += 1
         return placed.order_id
@@ -267,8 +271,10 @@ class Replay:
 
 
 def _digest(step: Placement | Cancellation) -> str:
-    """The digest of an order; a credit note is identified by its number alone."""
-    return sha256(repr(step.order).encode()).hexdigest() if isinstance(step, Placement) else ""
+    """The digest of what is sent for an order; a credit note is identified by its number alone."""
+    if not isinstance(step, Placement):
+        return ""
+    return sha256(json.dumps(order_body(step, dated=True)).encode()).hexdigest()
 
 
 def _reason_of(step: Placement | Cancellation) -> Reason:

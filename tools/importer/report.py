@@ -37,7 +37,7 @@ def reporting(file: Path | None) -> Generator[Callable[[ReportRow], None] | None
             return
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        yield lambda refused: writer.writerow(map(_storable, _row(refused).values()))
+        yield lambda refused: writer.writerow(_row(refused).values())
 
 
 def _row(refused: ReportRow) -> dict[str, object]:
@@ -53,11 +53,6 @@ def _row(refused: ReportRow) -> dict[str, object]:
         "amount": f"{amount.money:f}" if amount else "",
         "currency": amount.currency if amount else "",
     }
-
-
-def _storable(value: object) -> object:
-    """Text whose undecodable bytes are written as escapes."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def refusals(tally: Tally) -> list[tuple[str, str, int]]:

@@ -29,7 +29,7 @@ from services.kit.config.settings import Settings
 from services.kit.domain.errors import FieldError, Invalid, Unavailable, ZerocartError
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
-from services.kit.rest.limits import Limits, rates_of
+from services.kit.rest.limits import Limits, rates_of, within_rate
 from services.kit.rest.problems import RESPONSES, headers_of, problem, status_of
 from services.kit.rest.routes import JsonRoute, json_router, provided
 from services.kit.telemetry.logging import log
@@ -215,9 +215,9 @@ def _describe(serving: Span, scope: Scope, status: int) -> None:
     serving.set("http.response.status_code", status)
 
 
-async def _on_error(_: Request, error: Exception) -> Response:
+async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ZerocartError)
-    return _refused(error)
+    return _refused(within_rate(request, error))
 
 
 def _refused(error: ZerocartError) -> Response:
