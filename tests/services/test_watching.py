@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
+from services.contracts.payments import ProviderReported
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.metrics_store import MetricsStore
-from services.kit.eventstore.postgres import PostgresEventReader
+from services.kit.eventstore.port import Append, NewEvent
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.telemetry.metrics import Metrics, text
 from services.operations.counts import Counts
 from services.projection.building import Builder
 from tests.services.read_side import pages_of
 from tests.services.system import order, running
+from tools.knative_local.queue_depths import queue_depths
+from tools.knative_local.state import Running
 
 HIDDEN = "SELECT count(*) FROM log.events WHERE transaction_id >= pg_snapshot_xmin(pg_current_snapshot())"
 
@@ -39,7 +44,7 @@ def keeper(database, metrics: Metrics, service: str = "orders") -> MetricsStore:
     return MetricsStore(Connections(database.dsn(service), service, 1), service, metrics)
 
 
-async def test_a_known_load_raises_the_numbers_by_exactly_that_load(database, counts):
+async def test_metrics_rise_by_exactly_the_load(database, counts):
     await projected(database)
     before = await numbers(counts)
     async with running(database) as system:
@@ -69,6 +74,43 @@ async def test_a_known_load_raises_the_numbers_by_exactly_that_load(database, co
     assert changed == {"process_seconds", "cpu_seconds", "transactions"}
 
 
+async def test_an_event_that_no_view_shows_leaves_no_view_behind(database, counts):
+    await projected(database)
+    async with running(database) as system:
+        person = {"email": "bea@example.com", "name": "Bea", "password": "correct horse"}
+        assert (await system.users.post("/users", json=person)).status_code == 201
+        await system.bus.quiet()
+    await notify(database)
+    after = await numbers(counts)
+    assert after['log_events_total{producer="users",type="zerocart.users.user.registered.v1"}'] == 1
+    assert {name: lag for name, lag in after.items() if name.startswith("projection_lag_events") and lag} == {}
+    here = Running(
+        0, "", "", database.owner_dsn, database.read_owner_dsn, database.owner_dsn, bootstrap_servers="", topic=""
+    )
+    assert (await queue_depths(here))["projection_lag"] == 0
+
+
+async def test_an_event_that_a_view_shows_leaves_it_behind(database, counts):
+    await projected(database)
+    async with running(database) as system:
+        await system.stock("P", 5)
+    await notify(database)
+    after = await numbers(counts)
+    assert after['projection_lag_events{view="stock"}'] == 1
+    assert after['projection_lag_events{view="orders"}'] == 0
+
+
+async def test_a_dispute_is_counted_from_the_first(database, counts):
+    what = 'provider_reports_total{what="disputed"}'
+    assert (await numbers(counts))[what] == 0
+    report = ProviderReported(order_id="ord_1", transaction_id="t", what="disputed")
+    store = PostgresEventStore(database.dsn("payments"), "payments")
+    await store.append(Append("payment-1", 0, [NewEvent(report.type, datetime.now(UTC), report.write(), "{}")], None))
+    await store.close()
+    await notify(database)
+    assert (await numbers(counts))[what] == 1
+
+
 async def projected(database) -> None:
     """The projection has been there once, before anything happened."""
     reader = PostgresEventReader(database.dsn("projection"))
@@ -89,7 +131,7 @@ async def notify(database) -> None:
     await connection.close()
 
 
-async def test_what_two_processes_counted_is_the_sum_of_both(database, counts):
+async def test_the_counts_of_two_processes_are_added(database, counts):
     for number in (1, 2):
         metrics = Metrics()
         one = keeper(database, metrics)
@@ -121,7 +163,7 @@ async def test_a_flush_whose_outcome_is_unknown_is_repeated_and_counts_once(data
     assert (await numbers(counts))['requests_total{service="orders"}'] == 7
 
 
-async def test_what_could_not_be_written_is_written_later(database, counts):
+async def test_counts_that_could_not_be_written_are_written_later(database, counts):
     metrics = Metrics()
     metrics.count("requests", 3)
     away = MetricsStore(Connections("postgresql://nobody@127.0.0.1:1/none", "orders", 1), "orders", metrics)
@@ -134,7 +176,7 @@ async def test_what_could_not_be_written_is_written_later(database, counts):
     assert (await numbers(counts))['requests_total{service="orders"}'] == 5
 
 
-async def test_query_and_projection_keep_theirs_in_the_read_database(database, counts):
+async def test_query_and_projection_store_metrics_in_the_read_database(database, counts):
     for service in ("query", "projection"):
         metrics = Metrics()
         metrics.count("requests", 2)
@@ -145,7 +187,7 @@ async def test_query_and_projection_keep_theirs_in_the_read_database(database, c
     assert found['requests_total{service="query"}'] == found['requests_total{service="projection"}'] == 2
 
 
-async def test_looking_at_a_system_that_sleeps_asks_no_database(database, counts):
+async def test_a_scrape_of_a_sleeping_system_reads_no_database(database, counts):
     await notify(database)
     for _ in range(2):
         await counts.refresh()
