@@ -23,14 +23,11 @@ __all__ = [
     "PaymentRefunded",
     "PaymentVoid",
     "PaymentVoided",
+    "ProviderFact",
     "ProviderReported",
+    "ProviderUpdated",
     "ReportedChange",
 ]
-
-ReportedChange = Literal[
-    "authorized", "captured", "canceled", "expired", "refunded", "partly_refunded",
-    "refund_pending", "refund_succeeded", "refund_failed", "inquiry", "disputed", "dispute_won", "dispute_lost",
-]  # fmt: skip
 
 # Requests of the saga
 
@@ -130,22 +127,46 @@ class PaymentRefundPending(saga.StepReply):
     refund_amount: Money | None = None
 
 
-class ProviderReported(Message):
-    """The provider reported a fact about the payment that payments did not know.
+class ProviderFact(Message):
+    """A fact about the payment that the provider told and payments did not know.
 
     Somebody caused it there (a refund in the dashboard), or the customer's bank (a dispute), or payments itself by a
-    call whose answer was lost. `reference` is the provider's id of the refund or dispute that `amount` is about; the
-    amount of "refunded" and "partly_refunded" is the sum of all refunds. `refunded` is the money that the customer has
-    back by refunds after this. `unpaid` says that the order is not paid any more: goods that were not shipped must not
-    be shipped.
+    call whose answer was lost. `reference` is the provider's id of the refund or dispute that `amount` is about.
+    `refunded` is the money that the customer has back by refunds after this. `unpaid` says that the order is not paid
+    any more: goods that were not shipped must not be shipped.
     """
 
-    type: ClassVar[str] = "zerocart.payments.provider.reported.v1"
     key: ClassVar[str] = "order_id"
     order_id: str
     transaction_id: str
-    what: ReportedChange
     amount: Money | None = None
     reference: str | None = None
     refunded: Money | None = None
     unpaid: bool = False
+
+
+class ProviderReported(ProviderFact):
+    """The provider reported a refund, the end of a hold, or a dispute that payments did not request.
+
+    The amount of "refunded" and "partly_refunded" is the sum of all refunds.
+    """
+
+    type: ClassVar[str] = "zerocart.payments.provider.reported.v1"
+    what: Literal["refunded", "partly_refunded", "canceled", "disputed"]
+
+
+class ProviderUpdated(ProviderFact):
+    """The provider reported how a hold, a refund or a dispute went on."""
+
+    type: ClassVar[str] = "zerocart.payments.provider.updated.v1"
+    what: Literal[
+        "authorized", "captured", "expired", "refund_pending", "refund_succeeded", "refund_failed", "inquiry",
+        "dispute_won", "dispute_lost",
+    ]  # fmt: skip
+
+
+ReportedChange = Literal[
+    "authorized", "captured", "canceled", "expired", "refunded", "partly_refunded",
+    "refund_pending", "refund_succeeded", "refund_failed", "inquiry", "disputed", "dispute_won", "dispute_lost",
+]  # fmt: skip
+"""What a ProviderReported or a ProviderUpdated can be about."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
-from services.contracts.payments import ProviderReported, ReportedChange
+from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.commands.handler import CommandHandler
@@ -46,11 +46,11 @@ def reactions(handler: CommandHandler) -> Reactions:
         command = Cancel(at=received.now, jitter=_jitter(), saga_id=order.order_id, reason=order.reason)
         await tell(order.order_id, command, received)
 
-    async def unpaid(reported: ProviderReported, received: Received) -> None:
-        if reported.unpaid:
-            reason = WHY_UNPAID.get(reported.what, "the payment was refunded at the payment provider")
-            command = Cancel(at=received.now, jitter=_jitter(), saga_id=reported.order_id, reason=reason)
-            await tell(reported.order_id, command, received)
+    async def reported(fact: ProviderReported | ProviderUpdated, received: Received) -> None:
+        if fact.unpaid:
+            reason = WHY_UNPAID.get(fact.what, "the payment was refunded at the payment provider")
+            command = Cancel(at=received.now, jitter=_jitter(), saga_id=fact.order_id, reason=reason)
+            await tell(fact.order_id, command, received)
 
     async def dispatched(shipment: ShipmentDispatched, received: Received) -> None:
         await tell(shipment.order_id, Close(at=received.now, jitter=_jitter(), saga_id=shipment.order_id), received)
@@ -65,7 +65,8 @@ def reactions(handler: CommandHandler) -> Reactions:
     handled.on(OrderCreated, created)
     handled.on(OrderUpdated, updated)
     handled.on(OrderCancellationRequested, cancelled)
-    handled.on(ProviderReported, unpaid)
+    handled.on(ProviderReported, reported)
+    handled.on(ProviderUpdated, reported)
     handled.on(ShipmentDispatched, dispatched)
     for reply in ORDER_SAGA.replies:
         handled.on(reply, replied)

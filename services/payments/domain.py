@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 from services.contracts.orders import PaymentMethod
 from services.contracts.payments import (
@@ -26,6 +26,7 @@ from services.contracts.payments import (
     PaymentVoid,
     PaymentVoided,
     ProviderReported,
+    ProviderUpdated,
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
@@ -334,18 +335,24 @@ def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Me
     return events
 
 
-def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> ProviderReported:
+def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
     is_refund = fact.what.startswith("refund") or fact.what == "partly_refunded"
     returned = after.transactions[fact.transaction_id].returned
-    return ProviderReported(
-        order_id=order_id,
-        transaction_id=fact.transaction_id,
-        what=fact.what,
-        amount=fact.amount,
-        reference=fact.reference or None,
-        refunded=fact.amount.model_copy(update={"amount": returned}) if is_refund and fact.amount else None,
-        unpaid=not after.closed and _is_paid(before) and not _is_paid(after),
+    kind = ProviderReported if fact.what in REPORTED else ProviderUpdated
+    return kind.model_validate(
+        {
+            "order_id": order_id,
+            "transaction_id": fact.transaction_id,
+            "what": fact.what,
+            "amount": fact.amount,
+            "reference": fact.reference or None,
+            "refunded": Money(amount=returned, currency=fact.amount.currency) if is_refund and fact.amount else None,
+            "unpaid": not after.closed and _is_paid(before) and not _is_paid(after),
+        }
     )
+
+
+REPORTED = frozenset(get_args(ProviderReported.model_fields["what"].annotation))
 
 
 def _late_reply(payment: Payment) -> Sequence[StepReply]:
@@ -390,7 +397,10 @@ def call_to_settle(payment: Payment) -> Call | None:
 def evolve(payment: Payment, event: Message) -> Payment:
     """The payment after an event; facts and replies may repeat earlier ones."""
     match event:
-        case ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference):
+        case (
+            ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference)
+            | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference)
+        ):
             return _with_facts(payment, (Fact(what, name, amount, reference or ""),))
         case PaymentAuthorized(transaction_id=name, amount=amount):
             return _with_facts(payment, (Fact("authorized", name, amount),))
@@ -438,6 +448,6 @@ PAYMENT: Decider[PaymentCommand, Payment] = Decider(
     "payment", Payment(), decide, evolve,
     (
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
-        PaymentVoided, ProviderReported,
+        PaymentVoided, ProviderReported, ProviderUpdated,
     ),
 )  # fmt: skip

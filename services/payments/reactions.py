@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from services.contracts.payments import ProviderReported
+from services.contracts.payments import ProviderFact, ProviderReported, ProviderUpdated
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
@@ -22,11 +22,12 @@ __all__ = ["reactions", "settle"]
 def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     """The messages that payments handles."""
 
-    async def reported(report: ProviderReported, received: Received) -> None:
+    async def reported(report: ProviderFact, received: Received) -> None:
         await settle(handler, provider, report.order_id, received.cause)
 
     handled = participant_reactions(handler, PAYMENT, PARTICIPANT, partial(call_or_ask, provider))
     handled.on(ProviderReported, reported)
+    handled.on(ProviderUpdated, reported)
     return handled
 
 
