@@ -329,10 +329,8 @@ def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Me
         if after == payment:
             continue
         events.append(_report(order_id, fact, payment, after))
-        late = _late_reply(after)
-        events += late
-        payment = PAYMENT.fold(late, after)
-    return events
+        payment = after
+    return [*events, *_late_reply(payment)] if events else []
 
 
 def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:

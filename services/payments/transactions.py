@@ -97,8 +97,8 @@ class Transaction:
 
     @property
     def has_failed_refund(self) -> bool:
-        """Whether a refund failed and no later refund replaced it."""
-        return self.left > 0 and self._sum("refund_failed") > 0
+        """Whether a refund failed and the customer did not get the money in another way."""
+        return self.left > 0 and self._sum("refund_failed") > 0 and not self.is_charged_back
 
     def _sum(self, status: ReportedChange) -> Decimal:
         return sum((refund.amount for refund in self.refunds.values() if refund.status == status), NOTHING)
