@@ -105,6 +105,14 @@ def waits(values: Values) -> Lines:
 def routes(values: Values) -> Lines:
     """The matchers and handlers of the edge, in the order in which Caddy tries them."""
     named = [(_matcher(index, values), route) for index, route in enumerate(values["edge"]["routes"])]
+    yield "\t@anonymous {"
+    yield "\t\tnot header Authorization *"
+    for public in values["edge"]["public"]:
+        yield "\t\tnot {"
+        yield f"\t\t\tmethod {' '.join(public['methods'])}"
+        yield f"\t\t\tpath {' '.join(public['paths'])}"
+        yield "\t\t}"
+    yield "\t}"
     for name, route in named:
         yield from _matching(name, route)
     yield ""

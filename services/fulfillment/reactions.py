@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping
 
 from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
-from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
+from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderFinalized, OrderUpdated
 from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
@@ -56,7 +56,10 @@ def reactions(handler: CommandHandler) -> Reactions:
         await tell(shipment.order_id, Close(at=received.now, jitter=_jitter(), saga_id=shipment.order_id), received)
 
     async def replied(reply: StepReply, received: Received) -> None:
-        await tell(reply.saga_id, HandleReply(at=received.now, jitter=_jitter(), reply=reply), received)
+        final = isinstance(reply, OrderFinalized)
+        amendment = RunAmended.model_validate(_facts(reply, received, RunAmended)) if final else None
+        command = HandleReply(at=received.now, jitter=_jitter(), reply=reply, amendment=amendment)
+        await tell(reply.saga_id, command, received)
 
     async def fired(timer: StepTimer, received: Received) -> None:
         await tell(timer.saga_id, HandleTimer(at=received.now, jitter=_jitter(), timer=timer), received)
@@ -78,13 +81,15 @@ def _jitter() -> float:
     return random.random()  # noqa: S311 - spreads retries; no secret depends on it
 
 
-def _facts(order: OrderCreated | OrderUpdated, received: Received, facts: type[Message]) -> dict[str, object]:
+def _facts(
+    order: OrderCreated | OrderUpdated | OrderFinalized, received: Received, facts: type[Message]
+) -> dict[str, object]:
     """The fields that the order and the facts of a run have in common, as of this version of the order."""
     common = type(order).model_fields.keys() & facts.model_fields.keys()
     return {
-        "saga_id": order.order_id,
-        "facts_version": _version(received),
         **{name: getattr(order, name) for name in common},
+        "saga_id": order.key_value,
+        "facts_version": _version(received),
     }
 
 

@@ -7,10 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
+import yaml
+
 from scripts.helm import CHART
+from scripts.openapi import every_service, routes_of
 from services.folders import SERVICES
+from services.kit.auth.access import Public, rule_of
 from tests.architecture.rendered import documents
 from tests.architecture.rules import ROOT
 
@@ -84,6 +89,15 @@ def test_a_rule_has_no_more_matches_than_a_gateway_allows():
 
 def test_event_doors_are_not_routed():
     assert not [path for _, _, path, _ in of_the_caddyfile() if path.startswith(("/events", "/metrics", "/*"))]
+
+
+def test_the_edge_demands_a_token_where_the_routes_do():
+    edge = yaml.safe_load((CHART / "values.yaml").read_text())["edge"]
+    allowed = [(method, path) for each in edge["public"] for method in each["methods"] for path in each["paths"]]
+    for route in (route for service in every_service().values() for route in routes_of(service)):
+        for method in route.methods or ():
+            public = any(method == m and fnmatch(re.sub(r"{\w+}", "x", route.path), path) for m, path in allowed)
+            assert public == isinstance(rule_of(route), Public), f"{method} {route.path}"
 
 
 def test_the_edge_knows_every_upstream_that_the_caddyfile_asks_for():

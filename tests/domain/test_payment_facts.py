@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import permutations
 
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import Phase, event, given, settings
 from hypothesis import strategies as st
 
 from services.contracts.orders import PaymentMethod
@@ -290,7 +290,7 @@ class Saga:
 WORLD = ["expire", "refund a part", "refund all", "dispute", "win", "lose", "arrive", "fail"]
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None, phases=(Phase.explicit, Phase.generate))
 @given(st.data())
 def test_no_money_is_kept_for_an_order_that_is_given_up(data: st.DataObject) -> None:
     provider = Provider()
