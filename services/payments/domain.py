@@ -6,7 +6,7 @@ order, and of the replies that payments gave. `standing` says where the money is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -32,6 +32,19 @@ from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
+from services.payments.standing import (
+    Authorized,
+    Captured,
+    Declined,
+    NoPayment,
+    Payment,
+    Refunding,
+    Released,
+    Returned,
+    Standing,
+    is_paid,
+    standing,
+)
 from services.payments.transactions import Fact, Transaction, with_fact
 
 __all__ = [
@@ -44,111 +57,6 @@ Request = PaymentProcess | PaymentCapture | PaymentVoid | PaymentRefund
 
 REFUND_WAIT = timedelta(days=1)
 """How long the saga waits for a pending refund before it asks again; refunds to banks take days."""
-
-# State
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """The transactions of the order at the provider by id, and what payments replied.
-
-    `closed` says that an undo was answered, so that nothing may be authorized or captured any more. `waiting` is the
-    reply to an undo whose refund is pending, `settled` the reply that the refund arrived.
-    """
-
-    transactions: Mapping[str, Transaction] = field(default_factory=dict[str, Transaction])
-    declined: PaymentDeclined | None = None
-    closed: bool = False
-    waiting: PaymentRefundPending | None = None
-    settled: PaymentRefunded | None = None
-
-
-# Where the money is
-
-
-@dataclass(frozen=True, slots=True)
-class NoPayment:
-    """No money is known to be held or captured."""
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """The provider declined the authorization."""
-
-    reply: PaymentDeclined
-
-
-@dataclass(frozen=True, slots=True)
-class Authorized:
-    """The provider holds `amount`."""
-
-    transaction_id: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """The provider charged `amount`, and not all of it was refunded."""
-
-    transaction_id: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True)
-class Refunding:
-    """All of `amount` is refunded, and a part of it is still on its way."""
-
-    transaction_id: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True)
-class Returned:
-    """The customer has `amount` back, by refunds or because the bank took it (`charged_back`)."""
-
-    transaction_id: str
-    amount: Money
-    charged_back: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Released:
-    """The hold ended and nothing was captured; `transaction_id` is None if the provider never held money."""
-
-    transaction_id: str | None
-
-
-Standing = NoPayment | Declined | Authorized | Captured | Refunding | Returned | Released
-
-
-def standing(payment: Payment) -> Standing:
-    """Where the money of the order is."""
-    if payment.declined:
-        return Declined(payment.declined)
-    known = {name: each for name, each in payment.transactions.items() if each.charged or each.released}
-    if not known:
-        return Released(None) if payment.closed else NoPayment()
-    # one order has one transaction; of several, all but this one are settled
-    name = min(known, key=lambda each: (known[each].captured is None, not known[each].is_held, each))
-    return _standing_of(name, known[name])
-
-
-def _standing_of(name: str, transaction: Transaction) -> Standing:
-    charged = transaction.charged
-    if transaction.is_held and charged:
-        return Authorized(name, charged)
-    if charged is None or (transaction.released and not transaction.is_captured):
-        return Released(name)
-    if transaction.is_charged_back or transaction.left + transaction.pending == 0:
-        return Returned(name, charged, transaction.is_charged_back)
-    return Captured(name, charged) if transaction.left else Refunding(name, charged)
-
-
-def _is_paid(payment: Payment) -> bool:
-    """Whether nothing is known that speaks against shipping the goods."""
-    doubted = any(each.is_doubted for each in payment.transactions.values())
-    return not doubted and isinstance(standing(payment), NoPayment | Authorized | Captured)
-
 
 # Commands
 
@@ -345,7 +253,7 @@ def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Messa
             "amount": fact.amount,
             "reference": fact.reference or None,
             "refunded": Money(amount=returned, currency=fact.amount.currency) if is_refund and fact.amount else None,
-            "unpaid": not after.closed and _is_paid(before) and not _is_paid(after),
+            "unpaid": not after.closed and is_paid(before) and not is_paid(after),
         }
     )
 

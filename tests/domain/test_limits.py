@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from services.kit.config.rates import Rate
+from services.kit.config.settings import Settings
 from services.kit.domain.errors import RateLimited, ZerocartError
-from services.kit.rest.limits import CLIENTS_MAX, Limits, Rate
+from services.kit.rest.limits import CLIENTS_MAX, Limits
+from services.rates import require_known
 
 
 class Clock:
@@ -28,7 +31,7 @@ def allowed(limits: Limits, client: str, times: int, what: str = "place") -> int
     return taken
 
 
-def test_a_burst_and_then_one_at_a_time():
+def test_after_a_burst_requests_are_accepted_at_the_rate():
     clock = Clock()
     limits = Limits({"place": Rate(5, 2)}, now=clock)
     assert allowed(limits, "ann", 20) == 5
@@ -39,7 +42,7 @@ def test_a_burst_and_then_one_at_a_time():
     assert allowed(limits, "ann", 20) == 5  # no more than a burst is saved up
 
 
-def test_whoever_waits_as_told_gets_through():
+def test_a_caller_who_waits_for_retry_after_is_accepted():
     clock = Clock()
     limits = Limits({"place": Rate(2, 3)}, now=clock)
     for _ in range(50):
@@ -51,7 +54,7 @@ def test_whoever_waits_as_told_gets_through():
     assert clock.now - 1_000 < 50 * 3 + 3
 
 
-def test_what_is_counted_is_bounded():
+def test_the_number_of_counted_callers_is_bounded():
     limits = Limits({"place": Rate(1, 60)}, now=Clock())
     for number in range(CLIENTS_MAX + 10):
         limits.take("place", str(number))
@@ -59,20 +62,24 @@ def test_what_is_counted_is_bounded():
 
 
 @pytest.mark.parametrize("text", ["", "5", "x/1", "0/1", "5/0", "5/-1", "5/nan", "-1/1", "5/inf"])
-def test_what_is_no_rate_is_refused(text):
+def test_an_invalid_rate_is_refused(text):
     with pytest.raises(ZerocartError, match="ZEROCART_RATES"):
         Rate.parse(text)
 
 
-def test_another_rate_replaces_the_default_of_its_limit_only():
-    limits = Limits({"place": Rate(5, 1), "token": Rate(5, 1)}, {"place": "1/60", "limit of another service": "9/9"})
-    limits.take("place", "ann")
-    with pytest.raises(RateLimited):
-        limits.take("place", "ann")
-    for _ in range(5):
-        limits.take("token", "ann")
-
-
-def test_a_bad_rate_is_refused_when_the_service_starts():
+@pytest.mark.parametrize("rates", ['{"place": "often"}', '{"place": 5}', "[]", "place=5/1"])
+def test_a_service_with_a_bad_rate_does_not_start(rates):
     with pytest.raises(ZerocartError, match="ZEROCART_RATES"):
-        Limits({"place": Rate(5, 1)}, {"place": "often"})
+        Settings.from_environment("orders", {"ZEROCART_RATES": rates})
+
+
+def test_a_setting_replaces_one_rate_and_keeps_the_others():
+    settings = Settings.from_environment("orders", {"ZEROCART_RATES": '{"place": "1/60"}'})
+    limits = Limits({"place": Rate(5, 1), "token": Rate(5, 1), **settings.rates})
+    assert (allowed(limits, "ann", 9), allowed(limits, "ann", 9, "token")) == (1, 5)
+
+
+def test_a_rate_of_no_limit_is_refused_with_the_names_of_all_limits():
+    require_known(["place", "register", "token", "mail-token", "failed-authentication"])
+    with pytest.raises(ZerocartError, match=r"no limit is called plaec; the limits are .*, place, "):
+        require_known(["place", "plaec"])

@@ -13,7 +13,7 @@ from services.kit.eventstore.port import APPEND_EVENTS_MAX, START, Append, Appen
 from tests.ports.harness import AT, append, event
 
 
-async def test_an_append_is_read_back_as_it_was(store):
+async def test_an_append_is_read_back_unchanged(store):
     done = await store.append(append("a", 0, "one", "two"))
     first, second = await store.read("a")
     assert isinstance(done, Appended)

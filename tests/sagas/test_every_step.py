@@ -114,7 +114,7 @@ def test_repeated_replies_count_once(step: str) -> None:
 
 @every_step
 @pytest.mark.parametrize("late", [130.0, 400.0, 5_000.0])
-def test_late_replies(step: str, late: float) -> None:
+def test_a_late_reply_is_accepted_or_undone(step: str, late: float) -> None:
     """The reply arrives before that of another attempt, during the undo, or long after the end."""
     script = {f"{step} #{n}": Handling(replies=(seconds(late),)) for n in range(1, LAST_ATTEMPT[step] + 1)}
     simulator = run(script)

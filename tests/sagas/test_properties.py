@@ -58,7 +58,7 @@ class Watched(SagaSimulator[RunStarted]):
 
 @EXAMPLES
 @given(data=st.data(), sent=interruptions, quiet=st.booleans())
-def test_every_run_ends_and_leaves_nothing_half_done(
+def test_every_run_ends_with_all_steps_done_or_undone(
     data: st.DataObject, sent: list[tuple[timedelta, SagaCommand]], quiet: bool
 ) -> None:
     script: dict[str, Handling] = {}

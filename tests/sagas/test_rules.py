@@ -75,7 +75,7 @@ def test_unknown_steps_and_attempts_change_nothing() -> None:
         assert decided(HandleTimer(at=EPOCH, jitter=0.0, timer=timer), run) == []
 
 
-def test_newest_facts_win_in_whatever_order_they_arrive() -> None:
+def test_the_newest_facts_win_in_any_order_of_arrival() -> None:
     def change(version: int, email: str) -> Amend:
         amendment = RunAmended(saga_id=ORDER_ID, facts_version=version, email=email)
         return Amend(at=EPOCH, jitter=0.0, amendment=amendment)

@@ -98,7 +98,7 @@ def played(scenario: Scenario) -> str:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_trace(scenario: Scenario) -> None:
+def test_the_run_equals_the_recorded_trace(scenario: Scenario) -> None:
     path = TRACES / f"{scenario.name}.txt"
     text = played(scenario)
     if os.environ.get("UPDATE_TRACES"):

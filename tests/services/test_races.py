@@ -55,7 +55,7 @@ async def test_orders_with_the_same_products_in_different_order_do_not_deadlock(
         assert system.bus.dead == []
 
 
-async def test_an_address_that_was_accepted_is_on_the_parcel_and_in_the_mail(database):
+async def test_an_accepted_address_is_that_of_the_parcel_and_the_mail(database):
     """PATCHes race the making of the parcel, and the news of them come late: what is answered 202 is what is done."""
     chance = random.Random(9)
     bus = Late("zerocart.orders.order.updated.v1")
@@ -106,7 +106,7 @@ class Late(Bus):
         await self.publish(self._kept)
 
 
-async def test_the_same_key_20_times_at_once(database):
+async def test_20_concurrent_requests_with_one_key_place_one_order(database):
     async with running(database) as system:
         await system.stock("P", 50)
         answers = await asyncio.gather(*(system.place(order(("P", 1)), "same") for _ in range(20)))

@@ -38,7 +38,7 @@ def ahead(position: Position) -> Position:
     return position._replace(transaction=position.transaction + 1_000_000)
 
 
-async def test_every_route_waits_for_a_position_and_says_when_to_come_again(side: ReadSide) -> None:
+async def test_every_query_waits_for_its_position_and_then_answers_503(side: ReadSide) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     await side.show([event])
     assert len(paths()) >= 5
@@ -54,7 +54,7 @@ async def test_every_route_waits_for_a_position_and_says_when_to_come_again(side
         assert found == (503, "1", "read-side-behind"), path
 
 
-async def test_every_view_of_an_answer_is_waited_for(side: ReadSide, database) -> None:
+async def test_a_query_waits_for_every_view_that_it_reads(side: ReadSide, database) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     await side.show([event])
     for view in ("orders", "timeline"):
@@ -65,7 +65,7 @@ async def test_every_view_of_an_answer_is_waited_for(side: ReadSide, database) -
     assert (await side.query.get("/orders/ord_1", params={"position": str(event.position)})).status_code == 200
 
 
-async def test_a_write_is_read_from_its_position_on_while_versions_come_and_go(side: ReadSide) -> None:
+async def test_a_position_holds_while_versions_are_switched(side: ReadSide) -> None:
     placed = 0
     done = asyncio.Event()
 
@@ -103,7 +103,7 @@ async def test_a_write_is_read_from_its_position_on_while_versions_come_and_go(s
     assert placed >= TURNS
 
 
-async def test_the_location_of_what_a_command_wrote_is_read_at_once(side: ReadSide, database) -> None:
+async def test_the_location_of_a_command_can_be_read_at_once(side: ReadSide, database) -> None:
     async with system.running(database) as writers:
         writers.bus.clients["projection"] = side.projection
         stock = writers.bus.clients["inventory"]

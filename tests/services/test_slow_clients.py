@@ -86,7 +86,7 @@ def dropped(port: int, head: str, part: str) -> tuple[float, bytes]:
     return time.monotonic() - began, answer
 
 
-def test_a_request_that_does_not_arrive_loses_its_connection():
+def test_a_connection_without_a_complete_request_is_closed():
     with ExitStack() as stack, ThreadPoolExecutor(len(STALLED)) as pool:
         ports = {service: stack.enter_context(started(service)) for service in ("orders", "users")}
         tries = {name: pool.submit(dropped, ports[each[0]], *each[1:3]) for name, each in STALLED.items()}

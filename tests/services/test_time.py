@@ -14,6 +14,7 @@ from tests.services.test_users import active, time_machine
 from tests.tools.scripted_server import ScriptedServer
 from tools.knative_local.clock import PingClock
 from tools.knative_local.manifests import Destination, PingSource
+from tools.knative_local.ports import free_port
 
 SECONDS_MAX = 10.0
 YEAR = timedelta(days=365)
@@ -43,7 +44,7 @@ async def letters(system: System) -> int:
     return sum([len(await system.said(kind)) for kind in said])
 
 
-async def test_a_clock_that_jumps_makes_nobody_forgotten_or_told_twice(database):
+async def test_timers_fire_once_although_the_clock_is_set(database):
     async with running(database) as system, time_machine(database, system) as timers:
         await active(system, newsletter=True)
         start, aims = datetime.now(UTC), Aims()
@@ -63,7 +64,7 @@ async def test_a_clock_that_jumps_makes_nobody_forgotten_or_told_twice(database)
         assert system.bus.dead == []
 
 
-async def test_an_alarm_that_rings_too_early_rings_again(database):
+async def test_an_alarm_that_fires_too_early_fires_again(database):
     async with running(database) as system, time_machine(database, system) as timers:
         await active(system, newsletter=True)
         aims = Aims()
@@ -99,15 +100,32 @@ async def test_a_ping_source_is_patched_when_its_minute_changes_and_again_after_
         headers = api.requests[0].headers
         assert headers["content-type"] == "application/merge-patch+json"
         assert "authorization" not in headers  # the token of the account is for https alone
-    away = PingSourceClock("http://127.0.0.1:1", "shop", "scheduler-clock")
-    await away.aim(soon)  # logged; the safety tick still comes
-    async with ScriptedServer({}, 1.0) as api:
-        away._url = clock._url.replace(clock._url.partition("/apis")[0], api.url)
-        await away.aim(soon)
+
+
+async def test_a_ping_source_that_could_not_be_patched_is_patched_later():
+    due, port = datetime.now(UTC) + timedelta(minutes=20), free_port()
+    clock = PingSourceClock(f"http://127.0.0.1:{port}", "shop", "scheduler-clock", again_seconds=0.05)
+    await clock.aim(due)  # logged; the safety tick still comes
+    async with ScriptedServer({}, 1.0, port=port) as api, asyncio.timeout(SECONDS_MAX):
+        while not api.requests:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
         assert len(api.requests) == 1
 
 
-async def test_a_ping_source_here_notices_that_the_clock_was_set():
+async def test_the_latest_of_several_failed_patches_is_repeated():
+    due, port = datetime.now(UTC) + timedelta(minutes=20), free_port()
+    clock = PingSourceClock(f"http://127.0.0.1:{port}", "shop", "scheduler-clock", again_seconds=0.05)
+    await clock.aim(due)
+    await clock.aim(None)
+    async with ScriptedServer({}, 1.0, port=port) as api, asyncio.timeout(SECONDS_MAX):
+        while not api.requests:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert [json.loads(request.body) for request in api.requests] == [{"spec": {"schedule": SAFETY_SCHEDULE}}]
+
+
+async def test_the_local_ping_source_notices_that_the_clock_was_set():
     """A laptop that slept: timers of the loop stood still, and the clock went on."""
     clock = Jumping(datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC))
     async with ScriptedServer({}, 1.0) as sink:

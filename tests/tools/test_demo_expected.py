@@ -145,7 +145,7 @@ def test_the_body_of_an_order_carries_its_fault_and_an_invented_address() -> Non
     assert "@example.com" in text
 
 
-async def test_the_audit_finds_differences(database: Database, tmp_path: Path) -> None:
+async def test_the_audit_reports_a_difference(database: Database, tmp_path: Path) -> None:
     empty = expected_totals(file_of(tmp_path), None)
     sources = Sources(database.owner_dsn, database.read_owner_dsn, MailFolder(tmp_path))
     assert all(entry.balanced for entry in await audit(empty, sources))

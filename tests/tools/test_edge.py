@@ -157,7 +157,7 @@ def test_a_request_without_a_token_starts_no_service_unless_its_route_is_public(
     assert answer.headers["access-control-allow-origin"] == ORIGINS[0]
 
 
-def test_what_is_public_is_so_by_method_and_whole_path(edge: Edge, client: httpx.Client):
+def test_a_public_route_is_matched_by_method_and_whole_path(edge: Edge, client: httpx.Client):
     del client.headers["Authorization"]
     for method, path in (
         ("PUT", "/token"), ("OPTIONS", "/users"), ("POST", "/users/x/y/activate"), ("POST", "/users/x/suspend"),
@@ -184,7 +184,7 @@ def test_a_preflight_is_answered_for_every_route_and_starts_no_service(edge: Edg
         assert "access-control-allow-origin" not in answer.headers, stranger
 
 
-def test_refusals_of_the_edge_are_readable_across_origins_and_show_little(client: httpx.Client):
+def test_refusals_of_the_edge_are_readable_across_origins_without_its_version(client: httpx.Client):
     refusals = [
         (404, client.build_request("GET", "/nothing")),
         (413, client.build_request("POST", "/orders", content=b"x" * 1_100_000)),
@@ -325,7 +325,7 @@ def test_a_body_that_is_announced_too_large_starts_no_service(edge: Edge, client
     assert client.post("/orders", content=b"x" * 1_000_000).status_code == 200
 
 
-def test_only_http_1_is_spoken(edge: Edge):
+def test_the_edge_accepts_only_http_1(edge: Edge):
     assert edge.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", QUIET_SECONDS) == b""
     upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"
     answer = edge.raw(f"GET /healthz HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n".encode(), QUIET_SECONDS)
@@ -348,7 +348,7 @@ def test_the_method_cannot_be_overridden(edge: Edge, client: httpx.Client):
     assert edge.reached.lines == ["GET /stock/mug?_method=DELETE"] * 3
 
 
-def test_long_headers_and_addresses_end_at_the_edge(edge: Edge, client: httpx.Client):
+def test_the_edge_refuses_long_headers_and_addresses(edge: Edge, client: httpx.Client):
     for head in (
         f"GET /orders?{'x' * 40_000} HTTP/1.1\r\nHost: x\r\n",
         f"GET /orders HTTP/1.1\r\nHost: x\r\nX: {'y' * 40_000}\r\n",

@@ -60,7 +60,7 @@ async def test_orders_that_were_placed_are_found_too(tmp_path: Path) -> None:
         await checked(repeats)
 
 
-async def test_a_run_that_goes_on_and_other_orders_of_the_same_number_are_not_repeats(tmp_path: Path) -> None:
+async def test_a_resumed_run_and_other_orders_with_the_same_number_are_no_repeats(tmp_path: Path) -> None:
     mine, plan = Journal(), plan_of(tmp_path / "a", *many(9))
     await brought(plan, Elsewhere(), mine)
     others = {"shop-b": Journal()}
@@ -84,7 +84,7 @@ async def test_orders_that_another_machine_imported_are_found_in_the_system(tmp_
             await checked(repeats, {**here, **other})
 
 
-async def test_another_file_of_the_same_name_is_not_taken_for_placed(tmp_path: Path) -> None:
+async def test_another_file_with_the_same_name_is_placed_again(tmp_path: Path) -> None:
     shop, journal, report = TrackingShop(), Journal(), list[ReportRow]()
     await carried_out(plan_of(tmp_path / "a", sold("1"), sold("2", minute=1)), shop, journal)
     other = plan_of(tmp_path / "b", sold("1"), sold("2", price="7.00", minute=1))
@@ -107,7 +107,7 @@ async def test_another_file_of_the_same_name_is_not_taken_for_placed(tmp_path: P
         ),
     ],
 )
-async def test_an_edge_that_is_given_up_says_what_is_away(answer: httpx.Response | Exception, said: str) -> None:
+async def test_the_error_after_the_last_attempt_names_the_edge(answer: httpx.Response | Exception, said: str) -> None:
     def answered(_: httpx.Request) -> httpx.Response:
         if isinstance(answer, Exception):
             raise answer
