@@ -19,9 +19,9 @@ from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
 from services.read_model import orders, stock, timeline
 from services.read_model.answers import shown
 
-__all__ = ["Queries", "StockFilter"]
+__all__ = ["LINE_COLUMNS", "Queries", "StockFilter"]
 
-_LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
+LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Queries:
             found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
             if not found:
                 raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
-            of_order = select(*_LINE_COLUMNS).where(LINES.c.order_id == order_id)
+            of_order = select(*LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(of_order.order_by(LINES.c.line))
             return {
                 **shown(orders.ORDERS, found[0]),
@@ -64,13 +64,20 @@ class Queries:
             return await self._snapshots.read(lambda at: page_of_matches(text, at, wanted, sort, request))
         return await self._snapshots.read(lambda at: page_of_orders(at, wanted, sort, request))
 
-    def every_order(self, wanted: OrderFilter, sort: str) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
-        """All orders of a list from one snapshot, in parts that are read as the caller takes them."""
+    def every_order(
+        self, wanted: OrderFilter, sort: str, *, lines: bool = False
+    ) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
+        """All orders of a list from one snapshot, in parts; with `lines`, a row for each of their lines."""
 
         async def query(at: Snapshot) -> Select[Any]:
             if wanted.text is not None:
-                return await every_match(wanted.text, at, wanted, sort)
-            return list_of(wanted, sort).sorted()
+                found = await every_match(wanted.text, at, wanted, sort)
+            else:
+                found = list_of(wanted, sort).sorted()
+            if not lines:
+                return found
+            each = found.join(LINES, LINES.c.order_id == ORDERS.c.order_id).add_columns(*LINE_COLUMNS)
+            return each.order_by(LINES.c.line)
 
         return self._snapshots.stream(query)
 

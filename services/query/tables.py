@@ -12,11 +12,11 @@ from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Nu
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine
 
-from services.read_model import analytics, orders, stock, table, timeline
+from services.read_model import analytics, customers, orders, stock, table, timeline
 
 __all__ = [
-    "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "LINES", "ORDERS", "PRODUCT_NAMES", "SINCE", "STOCK",
-    "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
+    "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "ORDERS",
+    "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -46,6 +46,9 @@ TEXTS = _core(orders.ORDER_TEXTS)
 VOCABULARY = _core(orders.VOCABULARY)
 TIMELINE = _core(timeline.TIMELINE)
 STOCK = _core(stock.STOCK)
+CUSTOMERS = _core(customers.CUSTOMERS)
+COUNTED = _core(analytics.COUNTED)
+BASKETS = _core(analytics.BASKETS)
 BY_STATUS = _core(analytics.BY_STATUS)
 BY_PRODUCT = _core(analytics.BY_PRODUCT)
 BY_CUSTOMER = _core(analytics.BY_CUSTOMER)

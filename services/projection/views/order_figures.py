@@ -16,11 +16,11 @@ from decimal import Decimal
 from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
-from services.read_model.analytics import Basket, Counted
-from services.read_model.periods import day_of
+from services.read_model.analytics import BUCKETS, Basket, Counted
+from services.read_model.periods import in_utc
 
 __all__ = [
-    "BUCKETS", "Numbers", "Placed", "basket_of", "by_customer_of", "by_product_of", "by_status_of", "confirmation_of",
+    "Numbers", "Placed", "basket_of", "by_customer_of", "by_product_of", "by_status_of", "confirmation_of",
     "counted_after", "goods_in", "names_in", "outcome_of",
 ]  # fmt: skip
 
@@ -33,11 +33,6 @@ STATUS_AFTER: Mapping[type[Message], str] = {
     orders.OrderShipped: "shipped",
     orders.OrderDelivered: "delivered",
 }
-BUCKETS = (
-    1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400, 259_200, 604_800, 2_592_000,
-    31_536_000,
-)  # fmt: skip
-"""The upper bounds of the buckets in seconds; the last bucket also holds longer times."""
 NOTHING = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -60,7 +55,8 @@ def outcome_of(order: Counted) -> tuple[int, int, int, int]:
 
 def by_status_of(order: Counted) -> tuple[tuple[str, ...], Numbers]:
     """The key and the numbers that an order adds to the sums by status."""
-    return (order.currency, order.country, order.status), (1, int(order.refunded > 0), order.total, order.refunded)
+    key = (order.currency, order.country, order.status, order.source)
+    return key, (1, int(order.refunded > 0), order.total, order.refunded)
 
 
 def by_customer_of(order: Counted) -> tuple[tuple[str, ...], Numbers] | None:
@@ -92,9 +88,9 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
     """The order's row after an event."""
     match event:
         case orders.OrderCreated() if row is None:
-            return _placed(event, "pending", at)
+            return _placed(event, "pending", "", at)
         case orders.OrderImported() if row is None:
-            return _placed(event, event.status, at)
+            return _placed(event, event.status, event.source, at)
         case _ if row is None:
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
@@ -113,16 +109,17 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return replace(row, status=status) if status else row
 
 
-def _placed(event: Placed, status: str, at: datetime) -> Counted:
+def _placed(event: Placed, status: str, source: str, at: datetime) -> Counted:
     return Counted(
         order_id=event.order_id,
         customer_id=event.customer_id,
         country=event.shipping_address.country,
         currency=event.total.currency,
         status=status,
+        source=source,
         total=event.total.amount,
         refunded=NOTHING,
-        placed_on=day_of(event.placed_at or at),
+        placed_at=in_utc(event.placed_at or at),
         created_at=at,
         seconds=None,
     )

@@ -162,7 +162,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=4,
+    revision=5,
     tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     feed=feed,
