@@ -219,8 +219,8 @@ class Session:
         """Whether an operator decided that the view does without this event."""
         return bool(await self._connection.fetchval(SKIPPED, view, str(position)))
 
-    async def pass_over(self, view: str, position: str, reason: str, who: str) -> None:
-        """Do without an event, and go on."""
+    async def skip(self, view: str, position: str, reason: str, who: str) -> None:
+        """Leave out an event, and go on."""
         await self._connection.execute(SKIP, view, position, reason, who)
         await self.go_on(view)
 

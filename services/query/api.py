@@ -14,7 +14,7 @@ from services.kit.domain.errors import Forbidden, NotFound
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
 from services.kit.rest.params import at_position, wrong
-from services.query.answers import Order, OrderPage, StockLevel, StockPage
+from services.query.answers import OrderPage, StockLevel, StockPage
 from services.query.csv_export import CSV, VARY, CsvExport, csv_wanted
 from services.query.lists import NEWEST_FIRST, OrderFilter
 from services.query.paging import Page, PageRequest
@@ -33,6 +33,7 @@ from services.query.parameters import (
 )
 from services.query.queries import LINE_COLUMNS, Queries, StockFilter
 from services.query.search import RELEVANCE
+from services.read_model.order_answers import Order
 from services.read_model.orders import ORDERS
 
 __all__ = ["routes"]
@@ -89,10 +90,7 @@ async def read_order(order_id: OrderId, caller: ReadsOrders, queries: ReadModel)
     Returns an order with its lines and its timeline. Refused (404) if the order does not exist, or if it belongs to
     another customer and the caller does not have the scope `orders:admin`.
     """
-    order = await queries.order(order_id, caller.own)
-    if caller.own is not None:  # customers do not see which member of staff acted
-        order["timeline"] = [{**entry, "by": None} for entry in order["timeline"]]
-    return Answer(cast("Order", order))
+    return Answer(await queries.order(order_id, caller.own))
 
 
 @routes.get("/customers/{customer_id}/orders", **LISTS)

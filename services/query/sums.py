@@ -268,7 +268,13 @@ def _confirmed(query: AnalyticsQuery) -> Select[Any]:
         (of.seconds > bucket.c.over) | (bucket.c.over == 0),
         (of.seconds <= bucket.c.up_to) | (bucket.c.up_to == last),
     )
-    columns: list[ColumnElement[Any]] = [piece.c.point, bucket.c.over, bucket.c.up_to, piece.c.sign, piece.c.sign * of.seconds]
+    columns: list[ColumnElement[Any]] = [
+        piece.c.point,
+        bucket.c.over,
+        bucket.c.up_to,
+        piece.c.sign,
+        piece.c.sign * of.seconds,
+    ]
     return select(*columns).select_from(_placed_in(piece).join(bucket, and_(*inside))).where(of.seconds.is_not(None))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,6 +16,7 @@ from decimal import Decimal
 from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
+from services.projection.views.statuses import STATUS_AFTER
 from services.read_model.analytics import BUCKETS, Basket, Counted
 from services.read_model.periods import in_utc
 
@@ -25,14 +26,6 @@ __all__ = [
 ]  # fmt: skip
 
 SOLD = frozenset({"confirmed", "shipped", "delivered"})
-STATUS_AFTER: Mapping[type[Message], str] = {
-    orders.OrderCancellationRequested: "cancelling",
-    orders.OrderCancelled: "cancelled",
-    orders.OrderConfirmed: "confirmed",
-    orders.OrderFailed: "failed",
-    orders.OrderShipped: "shipped",
-    orders.OrderDelivered: "delivered",
-}
 NOTHING = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -87,10 +80,8 @@ def confirmation_of(order: Counted) -> tuple[tuple[int, ...], Numbers] | None:
 def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted | None:
     """The order's row after an event."""
     match event:
-        case orders.OrderCreated() if row is None:
-            return _placed(event, "pending", "", at)
-        case orders.OrderImported() if row is None:
-            return _placed(event, event.status, event.source, at)
+        case orders.OrderDetails():
+            return _placed(event, at) if row is None and isinstance(event, Placed) else row
         case _ if row is None:
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
@@ -104,12 +95,14 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return _refunded(row, amount)
         case payments.ProviderReported(what="refunded" | "partly_refunded", amount=amount):
             return _refunded(row, amount or Money(amount=row.total, currency=row.currency))
+        case _ if type(event) in STATUS_AFTER:
+            return replace(row, status=STATUS_AFTER[type(event)])
         case _:
-            status = STATUS_AFTER.get(type(event))
-            return replace(row, status=status) if status else row
+            return row
 
 
-def _placed(event: Placed, status: str, source: str, at: datetime) -> Counted:
+def _placed(event: Placed, at: datetime) -> Counted:
+    status, source = ("pending", "") if isinstance(event, orders.OrderCreated) else (event.status, event.source)
     return Counted(
         order_id=event.order_id,
         customer_id=event.customer_id,
