@@ -23,6 +23,7 @@ from services.projection.ddl import ddl
 from services.projection.rows import Rows
 from services.projection.view import View
 from services.read_model.table import Table
+from services.read_model.versions import VERSIONS
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -45,11 +46,7 @@ DROP_SCHEMA = "SELECT drop_version_schema($1)"
 State = Literal["building", "serving", "kept"]
 Then = Literal["switch", "switch_if_equal", "wait"]
 
-SELECT = """
-    SELECT view, version, revision, state, next, epoch, transaction_id, position, made_at, switched_at,
-           stopped_at, stopped_by, stopped_since, compared
-    FROM view_versions
-"""
+SELECT = f"SELECT {', '.join(VERSIONS.names)} FROM view_versions"  # noqa: S608
 ALL = f"{SELECT} ORDER BY view, version"
 LOCK_SERVING = f"{SELECT} WHERE state = 'serving' ORDER BY view, version FOR UPDATE"
 LOCK_VIEW = f"{SELECT} WHERE view = $1 ORDER BY version FOR UPDATE"

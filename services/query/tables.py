@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Nu
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine
 
-from services.read_model import analytics, customers, orders, stock, table, timeline
+from services.read_model import analytics, customers, orders, stock, table, timeline, versions
 
 __all__ = [
     "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "ORDERS",
@@ -37,7 +37,7 @@ _metadata = MetaData()
 
 def _core(declared: table.Table[Any]) -> Table:
     columns = [Column(each.name, TYPES[each.type], info={SINCE: each.about.since}) for each in declared.columns]
-    return Table(declared.name, _metadata, *columns, schema=declared.view)
+    return Table(declared.name, _metadata, *columns, schema=declared.view or None)
 
 
 ORDERS = _core(orders.ORDERS)
@@ -54,8 +54,4 @@ BY_PRODUCT = _core(analytics.BY_PRODUCT)
 BY_CUSTOMER = _core(analytics.BY_CUSTOMER)
 PRODUCT_NAMES = _core(analytics.PRODUCT_NAMES)
 CONFIRMATIONS = _core(analytics.CONFIRMATIONS)
-VERSIONS = Table(
-    "view_versions", _metadata, Column("view", Text), Column("version", Integer), Column("state", Text),
-    Column("stopped_at", Text), Column("epoch", Integer), Column("transaction_id", Integer),
-    Column("position", Integer), Column("revision", Integer),
-)  # fmt: skip
+VERSIONS = _core(versions.VERSIONS)

@@ -64,7 +64,7 @@ QUERIES: Sequence[Mapping[str, Any]] = (
     {"group_by": ("country", "product"), "sort": "-units"},
     {"group_by": "product", "interval": "month", "sort": "-orders"},
     {"group_by": "product", "status": "delivered"},
-    {"group_by": "product", "customer_id": "cus_1", "interval": "week"},
+    {"group_by": "product", "customer_id": "cus_1", "interval": "month"},
     {"group_by": ("status", "customer")},
     {"group_by": "customer", "interval": "month"},
     {"group_by": ("status", "country"), "customer_id": "cus_2"},
