@@ -246,6 +246,8 @@ def _of_orders(query: AnalyticsQuery, pieces: Sequence[Piece]) -> Select[Any]:
     keys: dict[str, ColumnElement[Any]] = {name: of[name] for name in (*GROUPS.values(), "currency") if name in of}
     numbers, source = _order_numbers(), _placed_in(piece)
     conditions = query.filters(COUNTED)
+    if "customer" in query.groups:  # a guest is no customer
+        conditions.append(of.customer_id.is_not(None))
     if query.numbers is OF_PRODUCTS:
         good = func.json_array_elements(cast(BASKETS.c.lines, JSON)).table_valued(column("value", JSON), name="goods")
         value = good.render_derived().c.value
