@@ -36,8 +36,9 @@ format: setup ## format and mend what can be mended
 	$(BIN)/ruff check --fix services tools tests scripts typings
 	$(BIN)/ruff format services tools tests scripts typings
 
+# three workers on two cores, because many tests wait; in the order of tests/conftest.py
 test: setup ## every test, on real Postgres and Kafka
-	$(BIN)/pytest -n 2 --dist loadfile -m "not chaos and not containers"
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not chaos and not containers"
 
 test-fast: setup ## the pure tests (domain and sagas), in seconds
 	$(BIN)/pytest -n 2 tests/domain tests/sagas

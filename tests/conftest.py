@@ -30,6 +30,11 @@ PASSWORDS = {service: f"test-{service}" for service in {*DATABASE_ROLES, *READ_R
 _numbers = count(1)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the whole systems: their files take longest, and a worker should not be left alone with one."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 class Server(Protocol):
     """A Postgres that runs."""
 
@@ -64,7 +69,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serve
         with containers().container_postgres() as server:
             yield server
         return
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"))
+    # no test of this server pulls the plug, and dropping a database waits for the disk more than a second
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), {"fsync": "off"})
     server.start()
     yield server
     server.stop()

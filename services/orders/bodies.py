@@ -24,6 +24,7 @@ from services.contracts.orders import (
     OrderLine,
     PlacedFields,
 )
+from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
 from services.kit.domain.message import Email, Money
@@ -79,12 +80,14 @@ class Price(Money):
     """The price of one unit, within the limits of the contract's order line."""
 
     amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
+    currency: KnownCurrency
 
 
 class Total(Money):
     """The price of a whole order."""
 
     amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)
+    currency: KnownCurrency
 
 
 class Item(LineFields):

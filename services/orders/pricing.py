@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from services.contracts.orders import OrderLine
+from services.kit.domain.currencies import rounded
 from services.kit.domain.decider import Rejected
-from services.kit.domain.message import Money, rounded
+from services.kit.domain.message import Money
 
 __all__ = ["TOTAL_BELOW", "Basket", "price_problem", "total_of"]
 

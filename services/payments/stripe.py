@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from services.contracts.orders import PaymentMethod
 from services.kit.config.secrets import Secret
+from services.kit.domain.currencies import MINOR_DIGITS
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Money
 from services.kit.resilience.outgoing import CallFailed, Policy, Target
@@ -30,32 +31,37 @@ IDLE_SECONDS = 5.0
 """How long an idle connection is kept open."""
 DETAIL_CHARS_MAX = 200
 
-ZERO_DECIMAL = frozenset(
-    {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF"}
-)
-THREE_DECIMAL = frozenset({"BHD", "JOD", "KWD", "OMR", "TND"})
-"""Currencies whose minor unit is not a hundredth at Stripe (docs.stripe.com/currencies)."""
+STRIPE_DIGITS = {"ISK": 2, "MGA": 0, "UGX": 2}
+"""The decimals that Stripe counts where ISO 4217 names others (docs.stripe.com/currencies#special-cases)."""
+WHOLE_ONLY = frozenset({"ISK", "UGX"})
+"""Currencies that Stripe counts in hundredths and takes in whole units only: 5 UGX are sent as 500."""
 NOTHING = Money(amount=Decimal(0), currency="XXX")
 
 Answer = Mapping[str, Any]
 
 
 def minor_units(amount: Money) -> int:
-    """The amount in minor units of its currency; ValueError if that is not a whole number."""
-    units = amount.amount.scaleb(_decimals(amount.currency))
-    if units != units.to_integral_value():
-        raise ValueError(f"{amount.amount} {amount.currency} is no whole number of minor units")
+    """The amount in the minor units that Stripe counts; ValueError if Stripe does not take such an amount."""
+    digits = _digits(amount.currency)
+    step = 100 if amount.currency in WHOLE_ONLY else 10 if digits == 3 else 1
+    units = amount.amount.scaleb(digits)
+    if units % step:
+        least = Decimal(step).scaleb(-digits)
+        raise ValueError(
+            f"Stripe takes {amount.currency} in steps of {least:f}, so {amount.amount:f} cannot be charged: set prices"
+            " whose total is such a step"
+        )
     return int(units)
 
 
 def of_minor_units(units: int, currency: str) -> Money:
     """Minor units as money."""
     upper = currency.upper()
-    return Money(amount=Decimal(units).scaleb(-_decimals(upper)), currency=upper)
+    return Money(amount=Decimal(units).scaleb(-_digits(upper)), currency=upper)
 
 
-def _decimals(currency: str) -> int:
-    return 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
+def _digits(currency: str) -> int:
+    return STRIPE_DIGITS.get(currency, MINOR_DIGITS.get(currency, 2))
 
 
 class Stripe:

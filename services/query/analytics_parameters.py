@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Query
 from pydantic import BeforeValidator
 
+from services.kit.domain.currencies import KnownCurrency
 from services.kit.rest.params import PRINTABLE, wrong
 from services.query.analytics import POINTS_MAX, POINTS_OF_GROUPS_MAX, RANGE_DAYS_MAX
 from services.query.parameters import Source, Zone
@@ -72,8 +73,8 @@ GroupBy = Annotated[
     ),
 ]
 Currency = Annotated[
-    str | None,
-    Query(pattern="^[A-Z]{3}$", description="Counts only orders in this currency (ISO 4217).", examples=["GBP"]),
+    KnownCurrency | None,
+    Query(description="Counts only orders in this currency (ISO 4217).", examples=["GBP"]),
 ]
 Country = Annotated[
     str | None,

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Query, Request
 from pydantic import StringConstraints, TypeAdapter
 
+from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.instants import Rfc3339
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.params import PRINTABLE, id_in_path, wrong
@@ -108,7 +109,7 @@ TotalMax = Annotated[
     ),
 ]
 Currency = Annotated[
-    str | None, Query(pattern="^[A-Z]{3}$", description="Returns orders in this currency (ISO 4217).", examples=["GBP"])
+    KnownCurrency | None, Query(description="Returns orders in this currency (ISO 4217).", examples=["GBP"])
 ]
 Country = Annotated[
     str | None,

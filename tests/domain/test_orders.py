@@ -198,6 +198,8 @@ def test_a_command_is_refused(before, command, code):
         ([line("0.001", 4)], "GBP", "0.00"),
         ([line("1.255"), line("1.255")], "GBP", "2.51"),  # the sum is rounded, not the lines
         ([line("10.5")], "JPY", "11"),
+        ([line("10.5")], "XAF", "11"),
+        ([line("0.00005")], "CLF", "0.0001"),
         ([line("0.0015")], "KWD", "0.002"),
     ],
 )

@@ -75,7 +75,10 @@ class Local:
     def until(self, condition: Callable[[], Any], seconds: float = 40.0) -> Any:
         deadline = time.monotonic() + seconds
         while not (found := condition()):
-            assert time.monotonic() < deadline, "it did not happen in time"
+            if time.monotonic() >= deadline:
+                raise AssertionError(
+                    f"it did not happen within {seconds} s; status: {self.command('status', check=False)}"
+                )
             time.sleep(0.1)
         return found
 

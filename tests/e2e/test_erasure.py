@@ -151,7 +151,7 @@ def test_of_somebody_who_is_gone_nothing_is_found_and_the_books_still_balance(lo
         assert client.delete(f"/persons/{guest}").status_code == 204
     with local.stranger() as client:
         assert client.delete(f"/users/{user_id}", headers=token).status_code == 204
-    local.until(lambda: not tables(local, everybody), 60)
+    local.until(lambda: not tables(local, everybody), 120)
     local.until(lambda: local.quick_status()["processes"] == 0, 90)
     assert tables(local, everybody) == set()
     assert in_files(local.state.home, everybody) == []

@@ -40,6 +40,9 @@ CHANGES = {
     "quantity as text": {"items": [ITEM | {"quantity": "1"}]},
     "negative price": {"items": [ITEM | {"unit_price": {"amount": "-1", "currency": "GBP"}}]},
     "infinite price": {"items": [ITEM | {"unit_price": {"amount": "Infinity", "currency": "GBP"}}]},
+    "unknown currency": {"items": [ITEM | {"unit_price": {"amount": "1", "currency": "ZZZ"}}]},
+    "currency of the total unknown": {"total": {"amount": "5.00", "currency": "ZZZ"}},
+    "no currency": {"items": [ITEM | {"unit_price": {"amount": "1", "currency": "XXX"}}]},
     "mixed currencies": {"items": [ITEM, ITEM | {"unit_price": {"amount": "1", "currency": "USD"}}]},
     "nothing to pay": {"items": [ITEM | {"unit_price": {"amount": "0", "currency": "GBP"}}]},
     "wrong total": {"total": {"amount": "9.99", "currency": "GBP"}},
@@ -61,6 +64,8 @@ async def test_malformed_orders_are_refused(database):
             answer = await system.place(GOOD | change)
             assert answer.status_code == 422, (name, answer.text)
             assert answer.json()["errors"], name
+        draft = await system.orders.put("/orders/ord_none", json=GOOD | CHANGES["unknown currency"])
+        assert (draft.status_code, "ISO 4217" in draft.text) == (422, True)
         huge = await system.orders.post("/orders", content=b" " * 1_000_001)
         assert huge.status_code == 413
         text = await system.orders.post("/orders", content=b"{}", headers={"content-type": "text/plain"})

@@ -142,6 +142,9 @@ BAD: dict[str, tuple[Any, str]] = {
     "a price as a number": (finished("1", items=[ITEM | {"unit_price": PRICE | {"amount": 2.5}}]), "invalid"),
     "no items": (finished("1", items=[]), "invalid"),
     "too many items": (finished("1", items=[ITEM] * 2_001), "invalid"),
+    "an unknown currency": (
+        finished("1", items=[ITEM | {"unit_price": PRICE | {"currency": "ZZZ"}}]), "invalid"
+    ),
     "mixed currencies": (
         finished("1", items=[ITEM, ITEM | {"unit_price": PRICE | {"currency": "USD"}}]), "mixed-currencies"
     ),

@@ -225,6 +225,7 @@ BAD = (
     ("total_max=1.0000001", "total_max"),
     ("total_min=2&total_max=1", "total_min"),
     ("currency=gbp", "currency"),
+    ("currency=ZZZ", "currency"),
     ("country=England", "country"),
     ("product_id=", "product_id"),
     ("product_id=%01", "product_id"),

@@ -181,7 +181,16 @@ async def test_unreachable_stripe_is_a_transient_failure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "units"), [("10.5", "GBP", 1050), ("500", "JPY", 500), ("1.005", "KWD", 1005)]
+    ("amount", "currency", "units"),
+    [
+        ("10.5", "GBP", 1050),
+        ("500", "JPY", 500),
+        ("11", "XAF", 11),
+        ("1.05", "KWD", 1050),
+        ("1000", "UGX", 100_000),
+        ("5", "ISK", 500),
+        ("7", "MGA", 7),
+    ],
 )
 def test_amounts_in_minor_units(amount: str, currency: str, units: int) -> None:
     money = Money(amount=Decimal(amount), currency=currency)
@@ -189,10 +198,17 @@ def test_amounts_in_minor_units(amount: str, currency: str, units: int) -> None:
     assert of_minor_units(units, currency.lower()).amount == money.amount
 
 
-async def test_fraction_of_a_minor_unit_is_refused_without_a_call(stripe: Stripe, double: StripeDouble) -> None:
-    answer = await stripe.authorize("k", Money(amount=Decimal("0.125"), currency="GBP"), card("pm_card_visa"))
+@pytest.mark.parametrize(
+    ("amount", "currency", "step"),
+    [("0.125", "GBP", "0.01"), ("1.005", "KWD", "0.010"), ("10.5", "UGX", "1.00"), ("1.5", "JPY", "1")],
+)
+async def test_amount_that_stripe_does_not_take_is_refused_with_the_reason_and_without_a_call(
+    stripe: Stripe, double: StripeDouble, amount: str, currency: str, step: str
+) -> None:
+    answer = await stripe.authorize("k", Money(amount=Decimal(amount), currency=currency), card("pm_card_visa"))
     assert isinstance(answer, Failure)
     assert (answer.code, double.calls) == ("bad-amount", [])
+    assert f"in steps of {step}, so {amount} " in answer.detail
 
 
 # The webhook

@@ -143,11 +143,19 @@ def test_a_discount_reduces_the_price(tmp_path: Path, means: str, off: str, tota
 
 
 def test_the_currency_of_an_order_is_that_of_its_lines(tmp_path: Path) -> None:
-    rows = (f"{ROW},USD", f"{ROW},", f"2{ROW[1:]},", f"3{ROW[1:]},USD", f"3{ROW[1:]},JPY", f"4{ROW[1:]},Euro")
+    rows = (
+        f"{ROW},USD",
+        f"{ROW},",
+        f"2{ROW[1:]},",
+        f"3{ROW[1:]},USD",
+        f"3{ROW[1:]},JPY",
+        f"4{ROW[1:]},Euro",
+        f"5{ROW[1:]},ZZZ",
+    )
     meaning = mapping(tmp_path, price='unit_price = "price"\ncurrency = "in"')
     orders, report = read(tmp_path, "\n".join((f"{HEADER},in", *rows)), meaning)
     assert [(order.invoice, order.currency, len(order.lines)) for order in orders] == [("1", "USD", 2), ("2", "EUR", 1)]
-    assert told(report) == [(OrderRefusal.CURRENCY, "USD, JPY"), (OrderRefusal.CURRENCY, "Euro")]
+    assert told(report) == [(OrderRefusal.CURRENCY, found) for found in ("USD, JPY", "Euro", "ZZZ")]
 
 
 def test_a_default_country_replaces_a_column(tmp_path: Path) -> None:

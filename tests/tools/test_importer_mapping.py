@@ -58,6 +58,7 @@ def test_every_column_is_listed_with_its_key(tmp_path: Path) -> None:
         ("Europe/Berlin", "Europe/Bielefeld", "zone: there is no time zone 'Europe/Bielefeld'"),
         ("Europe/Berlin", "../etc/passwd", "zone: there is no time zone"),
         ('"EUR"', '"Euro"', "currency: String should match"),
+        ('"EUR"', '"ZZZ"', "ZZZ is no currency of ISO 4217"),
         ("[lines]", 'encoding = "latin-17"\n[lines]', "encoding: there is no encoding"),
         ("[lines]", 'delimiter = "||"\n[lines]', "delimiter: String should have at most 1 character"),
         ("[lines]", "[lines]\ngoods = '['", "lines.goods: Input should be a valid regular expression"),

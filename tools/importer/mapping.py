@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from services.kit.domain.currencies import KnownCurrency
+
 __all__ = ["DEFAULT", "BadMappingError", "End", "Join", "Mapping", "built_in", "load", "placeholders"]
 
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -176,7 +178,7 @@ class Mapping(Part):
     """The meaning of a file, or of a folder of files, of sales."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,40}$")]
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    currency: KnownCurrency
     zone: Zone
     time_format: TimeFormat
     """A format of strptime, `iso` for ISO 8601 with any number of decimals, `excel` for spreadsheets' day numbers."""

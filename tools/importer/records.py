@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from services.kit.domain.message import rounded
+from services.kit.domain.currencies import rounded
 from tools.importer.mapping import End
 
 __all__ = [
@@ -49,7 +49,7 @@ class OrderRefusal(StrEnum):
     NOTHING_TO_PAY = "its total rounds to nothing"
     TOO_MANY_LINES = "it has more lines than an order may have"
     COUNTRY = "its country is not known"
-    CURRENCY = "its lines do not have one currency of three capital letters"
+    CURRENCY = "its lines do not have one currency of ISO 4217"
     CUSTOMER = "it has neither a customer id (at most 60 letters, digits, '_' and '-') nor an e-mail address"
     ADDRESS = "it has no address"
     STATE = "the mapping has no entry for its state"

@@ -11,7 +11,8 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from pydantic import TypeAdapter, ValidationError
 
-from services.kit.domain.message import Email, rounded
+from services.kit.domain.currencies import MINOR_DIGITS, rounded
+from services.kit.domain.message import Email
 from tools.importer.mapping import PLACEHOLDER, End, Mapping, Templates, placeholders
 from tools.importer.records import Customer, Line, LineRefusal, Note, Order, OrderRefusal, Place
 from tools.importer.rows import Row
@@ -31,7 +32,6 @@ PRODUCT_ID = re.compile(r"[!-$&-~]([ -$&-~]{0,62}[!-$&-~])?")
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-]{1,60}")
 COUNTRY = re.compile(r"[A-Z]{2}")
 EMAIL = TypeAdapter[str](Email)
-CURRENCY = re.compile(r"[A-Z]{3}")
 FINEST = Decimal(1).scaleb(-PRICE_DECIMALS_MAX)
 GROUPED = {
     mark: re.compile(rf"[+-]?[0-9]{{1,3}}(?:[{others}][0-9]{{2,3}})*[{others}][0-9]{{3}}({re.escape(mark)}[0-9]*)?")
@@ -122,7 +122,7 @@ class RowParser:
             return ParsedOrder(OrderRefusal.CUSTOMER, customer or said)
         if not place.country:
             return ParsedOrder(OrderRefusal.COUNTRY, known.get(mapping.address.country or "", "").strip())
-        if not CURRENCY.fullmatch(currency):
+        if currency not in MINOR_DIGITS:
             return ParsedOrder(OrderRefusal.CURRENCY, currency)
         if not place.line1 or not place.city:
             return ParsedOrder(OrderRefusal.ADDRESS)

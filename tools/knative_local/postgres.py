@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from tools.knative_local.ports import kept_or_free
@@ -37,12 +38,13 @@ SETTINGS = {
 
 
 class PostgresServer(Server):
-    """One server; its password is kept in the folder as well."""
+    """One server; the folder keeps its password too. `settings` of postgresql.conf replace the defaults."""
 
     stop_signal = signal.SIGINT  # as `pg_ctl stop -m fast` does
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str] | None = None) -> None:
         super().__init__(folder, "postgres.log")
+        self._settings = {**SETTINGS, **(settings or {})}
         self._data = folder / "data"
         self.password = ""
 
@@ -67,7 +69,7 @@ class PostgresServer(Server):
         self._wait_for_predecessor()
         self.port = kept_or_free(int(self._remembered("port", "0")))
         (self._folder / "port").write_text(str(self.port))
-        options = [option for name, value in SETTINGS.items() for option in ("-c", f"{name}={value}")]
+        options = [option for name, value in self._settings.items() for option in ("-c", f"{name}={value}")]
         command = [str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
         self._process = spawn(command, log=self._log, death_signal=signal.SIGINT, not_root=True)
         return self._process

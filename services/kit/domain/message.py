@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
@@ -27,7 +27,6 @@ __all__ = [
     "PersonalMark",
     "Sku",
     "Value",
-    "rounded",
 ]
 
 T = TypeVar("T")
@@ -37,11 +36,6 @@ ERASED = "[erased]"
 
 REQUEST_EXPIRES_AFTER = timedelta(hours=24)
 """A receiver answers an older request as failed instead of carrying it out late."""
-
-MINOR_DIGITS = {
-    "BHD": 3, "CLP": 0, "ISK": 0, "JPY": 0, "JOD": 3, "KRW": 0, "KWD": 3, "OMR": 3, "TND": 3, "UGX": 0, "VND": 0,
-}  # fmt: skip
-"""The decimals of currencies that do not have two (ISO 4217)."""
 
 
 class _EmailError:
@@ -109,11 +103,6 @@ class Money(Value):
     def _same_currency(self, other: Money) -> None:
         if self.currency != other.currency:
             raise ValueError(f"cannot combine {self.currency} with {other.currency}")
-
-
-def rounded(amount: Decimal, currency: str) -> Decimal:
-    """The amount rounded half up to the minor unit of the currency."""
-    return amount.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
 
 
 class Message(Value):

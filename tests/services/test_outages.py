@@ -1,4 +1,6 @@
-"""Kafka away: orders are accepted and published later. Postgres away: they are refused with 503 and Retry-After."""
+"""While Kafka is down, orders are accepted and their events are published later. While Postgres is down, orders are
+refused with 503 and Retry-After.
+"""
 
 from __future__ import annotations
 
@@ -45,13 +47,13 @@ async def place(world: World, key: str) -> httpx.Response:
         return await client.post(f"{world.url}/orders", json=BODY, headers={"Idempotency-Key": key})
 
 
-async def until_taken(world: World, key: str) -> None:
+async def until_accepted(world: World, key: str) -> None:
     for _ in range(40):
         answer = await place(world, key)
         if answer.status_code == 202:
             return
         assert answer.status_code == 503, answer.text
-    raise AssertionError("it does not go on although everything is back")
+    raise AssertionError("orders refuses commands although Postgres is back")
 
 
 def is_refused(answer: httpx.Response) -> bool:
@@ -64,10 +66,10 @@ async def until_published(world: World) -> None:
         if await world.published() == await world.logged():
             return
         await asyncio.sleep(0.2)
-    raise AssertionError("what was accepted while Kafka was away was not published")
+    raise AssertionError("events of accepted orders were not published although Kafka is back")
 
 
-async def test_orders_are_accepted_while_kafka_is_away(world, servers):
+async def test_orders_are_accepted_while_kafka_is_down(world, servers):
     _, kafka = servers
     assert (await place(world, "before")).status_code == 202
     kafka.kill()
@@ -82,10 +84,10 @@ async def test_orders_are_accepted_while_kafka_is_away(world, servers):
     assert (await world.counts())["orders.order.created"] == 8
 
 
-async def test_orders_accepted_while_kafka_was_away_outlive_their_process(world, servers):
+async def test_an_order_accepted_while_kafka_is_down_is_published_by_the_next_process(world, servers):
     _, kafka = servers
     kafka.kill()
-    process = world.start("orders")  # which never saw Kafka
+    process = world.start("orders")  # this process has never been connected to Kafka
     world.first.kill()
     world.first.wait()
     assert (await place(world, "while")).status_code == 202
@@ -96,13 +98,13 @@ async def test_orders_accepted_while_kafka_was_away_outlive_their_process(world,
     await until_published(world)
 
 
-async def test_postgres_away(world, servers):
+async def test_orders_are_refused_while_postgres_is_down_and_accepted_afterwards(world, servers):
     postgres, _ = servers
     assert (await place(world, "before")).status_code == 202
     postgres.kill()
     for number in range(3):
         assert is_refused(await place(world, f"while-{number}"))
     postgres.start()
-    await until_taken(world, "while-0")
+    await until_accepted(world, "while-0")
     assert (await world.counts())["orders.order.created"] == 2
     assert await world.published() == await world.logged()
