@@ -26,7 +26,7 @@ from tests.conftest import Database, execute
 from tests.services import recount
 from tests.services.read_side import ADDRESS, AT, CARD, ReadSide, pages_of, running, started
 
-EXAMPLES = 15
+EXAMPLES = 10
 STEPS_MAX = 200
 LATE, EARLY = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
 PLACED = (
