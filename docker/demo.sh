@@ -1,5 +1,5 @@
 #!/bin/sh
-# The replay and its books in a compose project of its own, from nothing, beside whatever else runs: `demo.sh [--orders N]`.
+# `demo.sh [--orders N]`: starts a new compose project beside the others, replays real orders in it, checks the totals.
 set -eu
 cd "$(dirname "$0")/.."
 export COMPOSE_PROJECT_NAME="${ZEROCART_DEMO_PROJECT:-zerocart-demo}" ZEROCART_EDGE_PORT=0

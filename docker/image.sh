@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the image of the services: `image.sh NAME VERSION`. The same commit gives the same layers whoever builds it, and when, as
-# long as the base image is the same.
+# `image.sh NAME VERSION`: builds the image of the services. The same commit on the same base image gives the same layers,
+# on every machine and at any time.
 set -eu
 cd "$(dirname "$0")/.."
 epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)

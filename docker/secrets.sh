@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes the secrets that compose.yaml asks for into .env, which git ignores; those that are there stay as they are.
+# Adds the secrets that compose.yaml needs to .env, which git ignores; it does not change secrets that .env has.
 set -eu
 cd "$(dirname "$0")/.."
 umask 077
@@ -9,7 +9,7 @@ random() { # 32 bytes in hexadecimal
     od -An -N 32 -tx1 /dev/urandom | tr -d ' \n'
 }
 
-keep() { # NAME COMMAND: what the command says, unless the name is there
+keep() { # NAME COMMAND: adds the output of the command under the name, unless .env has the name
     if ! grep -q "^ZEROCART_$1=" .env; then
         value=$("$2")
         printf 'ZEROCART_%s=%s\n' "$1" "$value" >>.env
@@ -21,7 +21,7 @@ signing_key() { # Ed25519 in PEM: the fixed head of PKCS 8, then 32 random bytes
     printf '"-----BEGIN PRIVATE KEY-----\\n%s\\n-----END PRIVATE KEY-----\\n"' "$key"
 }
 
-clients() { # the operator may everything; only the digest of its secret goes to the service
+clients() { # the operator has all scopes; the service gets only the digest of its secret
     secret=$(sed -n 's/^ZEROCART_OPERATOR_SECRET=//p' .env)
     digest=$(printf %s "$secret" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d ' ' -f 1)
     scopes=$(

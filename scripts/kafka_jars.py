@@ -13,7 +13,7 @@ SLF4J_VERSION = "1.7.36"
 
 
 def main() -> None:
-    """Write the list, by coordinates."""
+    """Write the list, sorted by coordinates."""
     wanted = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:{SLF4J_VERSION}"
     lines: dict[str, str] = {}
     for artifact in jgo.resolve(wanted):

@@ -1,7 +1,7 @@
-"""What must not change once it is released: the shapes of messages, and the migrations that databases have applied.
+"""Records the shapes of messages and the checksums of migrations, which must not change after a release.
 
-`python -m scripts.keep` writes both to tests/architecture/data/kept.json, and refuses if something kept would change:
-old and new code work side by side on one log and one topic, so a message may only get a field that may be absent
+`python -m scripts.keep` writes both to tests/architecture/data/kept.json. It refuses to change a recorded one: old and
+new code run at the same time on one event store and one topic, so a message may only get optional fields
 (docs/upgrading.md).
 """
 
@@ -25,20 +25,20 @@ __all__ = ["KEPT", "changes", "example_of", "kept", "models", "shape_changes"]
 
 KEPT = Path(__file__).parent.parent / "tests" / "architecture" / "data" / "kept.json"
 WORDS = ("title", "description", "default")
-"""Members of a schema that say nothing about what is sent."""
+"""Members of a schema that do not change the JSON of a message."""
 
 Kept = dict[str, dict[str, Any]]
 
 
 def kept() -> Kept:
-    """As the code has it now: by type the shape of a message, by name the checksum of a migration."""
+    """The shape of each message by its type and the checksum of each migration by its name, as the code has them."""
     messages = {model.type: _message(model) for model in models()}
     migrations = {migration.name: migration.checksum for migration in all_migrations()}
     return {"messages": dict(sorted(messages.items())), "migrations": dict(sorted(migrations.items()))}
 
 
 def models() -> Iterator[type[Message]]:
-    """Every message that there is."""
+    """The classes of all messages."""
     for found in iter_modules(services.contracts.__path__):
         module = import_module(f"services.contracts.{found.name}")
         for each in vars(module).values():
@@ -47,14 +47,14 @@ def models() -> Iterator[type[Message]]:
 
 
 def example_of(model: type[Message]) -> dict[str, Any]:
-    """A message with every field that it has, the same each time for the same shape."""
+    """The JSON of an example with every field; equal shapes give equal examples."""
     schema = model.model_json_schema()
     content = _example(schema, schema.get("$defs", {}))
     return json.loads(model.model_validate_json(json.dumps(content)).write())
 
 
 def _example(schema: Mapping[str, Any], named: Mapping[str, Any]) -> Any:
-    """Something that a schema describes: no more of JSON Schema than Pydantic writes for messages."""
+    """A value that a schema describes; it knows only the parts of JSON Schema that Pydantic writes for messages."""
     if "$ref" in schema:
         return _example(named[schema["$ref"].rpartition("/")[2]], named)
     if "anyOf" in schema:
@@ -85,9 +85,9 @@ def _text(schema: Mapping[str, Any]) -> str:
 
 
 def with_examples(now: Kept, before: Kept) -> Kept:
-    """The same, and for each message the example that was kept; for a new one an example that it has now.
+    """`now` with an example of each message: the recorded one, or for a new message an example by its present shape.
 
-    Raises KeyError for a kept message whose example was taken away: no new one would say what was said then.
+    Raises KeyError if a recorded message has no recorded example, because a new one would not show its old shape.
     """
     known = {model.type: model for model in models()}
     new = {type_: example_of(known[type_]) for type_ in now["messages"] if type_ not in before["messages"]}
@@ -110,7 +110,7 @@ def _paths(fields: Fields, before: str = "") -> Iterator[str]:
 
 
 def _bare(schema: Any, named: bool = False) -> Any:
-    """Without words for people; `named` says that the members are names of fields, which may be any word."""
+    """The schema without WORDS; `named` tells that the members are names of fields, which may equal one of WORDS."""
     if isinstance(schema, dict):
         members: dict[str, Any] = schema  # pyright: ignore[reportUnknownVariableType] - it came from JSON
         return {
@@ -122,7 +122,7 @@ def _bare(schema: Any, named: bool = False) -> Any:
 
 
 def changes(before: Kept, now: Kept) -> list[str]:
-    """What was kept and is not as it was, in words."""
+    """The changes that are not allowed, one sentence each."""
     found = [f"{name}: an applied migration changed" for name in _differing(before, now, "migrations")]
     for type_, old in before["messages"].items():
         new = now["messages"].get(type_)
@@ -140,9 +140,11 @@ def _differing(before: Kept, now: Kept, what: str) -> Iterator[str]:
 
 
 def shape_changes(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "") -> Iterator[str]:
-    """What a reader or a writer of the old shape could not live with: everything but a field that may be absent."""
+    """The changes that would break old readers or writers: all except a new optional field."""
     for name, old_definition in old.get("$defs", {}).items():
-        if name in new.get("$defs", {}):  # one that is not used any more shows where it was used
+        if name in new.get(
+            "$defs", {}
+        ):  # if a definition is not used any more, the field that used it has another shape
             yield from shape_changes(old_definition, new["$defs"][name], f"{name}.")
     before, after = old.get("properties", {}), new.get("properties", {})
     must, now_must = set(old.get("required", ())), set(new.get("required", ()))
@@ -152,19 +154,22 @@ def shape_changes(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "
         elif after[name] != schema:
             yield f"{where}{name} has another shape"
         elif (name in must) != (name in now_must):
-            yield f"{where}{name} {'need not be' if name in must else 'must be'} there any more"
-    yield from (f"{where}{name} is new and must be there" for name in sorted(now_must - set(before)))
+            yield f"{where}{name} is {'optional' if name in must else 'required'} now"
+    yield from (f"{where}{name} is new and required" for name in sorted(now_must - set(before)))
     rest = ("$defs", "properties", "required")
     if {k: v for k, v in old.items() if k not in rest} != {k: v for k, v in new.items() if k not in rest}:
         yield f"{where or 'it '}is another kind of value"
 
 
 def main() -> None:
-    """Keep what is new; exits with the list of what would change."""
+    """Record the new messages and migrations; exits with the list of changes that are not allowed."""
     now = kept()
     before: Kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"messages": {}, "migrations": {}}
     if found := changes(before, now):
-        sys.exit("released, so it must stay as it is (docs/upgrading.md):\n  " + "\n  ".join(found))
+        sys.exit(
+            "these were recorded and must not change; make a new version instead (docs/upgrading.md):\n  "
+            + "\n  ".join(found)
+        )
     KEPT.write_text(json.dumps(with_examples(now, before), indent=1, sort_keys=True) + "\n")
 
 

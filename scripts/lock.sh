@@ -1,6 +1,6 @@
 #!/bin/sh
-# Pins every dependency with its hashes, for every Python and platform; no registry is named in the files.
-# Pins that still fit are kept, unless --upgrade is given.
+# Pins every dependency with its hashes, for every Python and platform. The files name no registry.
+# It keeps existing pins that still fit, except with --upgrade.
 set -eu
 . scripts/uv.sh
 compile() {

@@ -24,7 +24,7 @@ SOURCE = re.compile(r"^# Source: zerocart/templates/(\S+)\n", re.M)
 
 
 def manifests(values: Sequence[Path] = ()) -> Mapping[str, str]:
-    """The text of each file by its name, with files of values over those for kubectl."""
+    """The text of each file by its name; `values` (files) override the values for kubectl."""
     found: dict[str, list[str]] = {}
     for document in re.split(r"^---\n", render([PLAIN, *values]), flags=re.M):
         if match := SOURCE.match(document):
@@ -33,7 +33,7 @@ def manifests(values: Sequence[Path] = ()) -> Mapping[str, str]:
 
 
 def write(folder: Path, values: Sequence[Path] = ()) -> None:
-    """Make the folder hold these manifests and no other."""
+    """Write the manifests into the folder, and remove other manifests from it."""
     files = manifests(values)
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("*.yaml"):
@@ -44,7 +44,7 @@ def write(folder: Path, values: Sequence[Path] = ()) -> None:
 
 
 def main() -> None:
-    """Render as the command line says; exits with helm's words if it refuses."""
+    """Render by the arguments of the command line; exits with the output of helm if it fails."""
     parser = argparse.ArgumentParser(prog="python -m scripts.manifests", description="Render the chart for kubectl.")
     parser.add_argument("--values", type=Path, action="append", default=[], help="a file of values, over the chart's")
     parser.add_argument("--out", type=Path, default=KNATIVE, help="the folder to write, knative/ if not given")

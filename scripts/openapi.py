@@ -1,7 +1,7 @@
-"""Makes the OpenAPI document of all routes that the edge leads to, from the code of all services.
+"""Makes the OpenAPI document of all routes that clients can reach through the edge, from the code of the services.
 
-`python -m scripts.openapi` writes docker/edge/openapi.json, which the edge serves. Of the
-projection it has only `GET /orders/{order_id}?at=`: the edge leads to no other of its routes.
+`python -m scripts.openapi` writes docker/edge/openapi.json, which the edge serves. The only route of the projection in
+it is `GET /orders/{order_id}?at=`, because the edge does not route to the others.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ OWN: Mapping[str, object] = {
     "payments": PaymentsSettings(provider="stripe", stripe_key=plain("-"), stripe_webhook_secrets=plain("-")),
     "users": UsersSettings(signing_keys=plain(signing_key())),
 }
-"""Settings with which a service has all the routes that it can have."""
+"""Settings that give each service all routes that it can have."""
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docker" / "edge" / "openapi.json"
 INTERNAL = "/projection/"
 SUMMARY = "Order management: accounts, orders, stock, payments, shipments, fulfillment and analytics."
 ABOUT = """\
 - **Errors** are `application/problem+json` (RFC 9457). `code` is stable and for programs; `errors` names the wrong \
-fields. 429 and 503 have a `Retry-After`: send the request again after it.
-- **Commands** accept an `Idempotency-Key`: repeats with the same key change nothing and get the first answer again. \
-The answer has a `position`; a query with this `position` waits until it sees the command.
+fields. 429 and 503 have a `Retry-After`: wait for this time, then send the request again.
+- **Commands** accept an `Idempotency-Key`: a repeat with the same key changes nothing and gets the first answer. \
+The answer has a `position`; a query with this `position` waits until its data contains the command.
 - **Money** is exact: `{"amount": "12.50", "currency": "GBP"}`, the amount as text. **Instants** are RFC 3339 with zone.
 - Unknown query parameters and unknown fields of bodies are refused (422), bodies above 1 MB too (413; accounts: 16 kB).
 """
@@ -58,7 +58,7 @@ Document = dict[str, Any]
 
 
 def every_service() -> dict[str, Service]:
-    """All services by name, with every route that configuration can open, connected to nothing."""
+    """All services by name, with every optional route, and without a connection."""
     return {name: _service(name) for name in SERVICES}
 
 
@@ -67,13 +67,13 @@ def _service(name: str) -> Service:
     create_app = import_module(f"services.{name}.app").create_app
     if not GRANTS[name].history:
         return create_app(settings)
-    publisher = KafkaPublisher("", settings.topic)  # it connects at the first publication, and there is none
+    publisher = KafkaPublisher("", settings.topic)  # it never publishes, so it never connects
     host = Host.of(settings, MemoryEventStore(name), publisher, MemoryFailedMessages(name), MemoryVault())
     return create_app(host, **({"settings": OWN[name]} if name in OWN else {}))
 
 
 def routes_of(service: Service) -> list[APIRoute]:
-    """Its routes."""
+    """The routes of a service."""
     return [route for route in service.rest().state.routes if isinstance(route, APIRoute)]
 
 
@@ -106,7 +106,7 @@ def _dependencies(dependant: Dependant) -> Iterator[object]:
 
 
 def _without_repetition(parameter: Mapping[str, Any]) -> dict[str, Any]:
-    """What FastAPI says of a parameter, it says of its schema, too."""
+    """The parameter without the title and description that FastAPI repeats in its schema."""
     schema = {name: value for name, value in parameter["schema"].items() if name not in ("title", "description")}
     return {**parameter, "schema": schema}
 
@@ -118,9 +118,9 @@ def _described(operation: Mapping[str, Any]) -> str:
 
 
 def merged(documents: Mapping[str, Document]) -> Document:
-    """One document of several; ValueError if two use a name for different things.
+    """One document made of several; ValueError if two use a name for different schemas.
 
-    An operation that two have is that of the one that has fewer needs; what the other needs may be given.
+    If two have the same operation, the result has the one that requires fewer parameters, and the others are optional.
     """
     paths: dict[str, dict[str, Any]] = {}
     components: dict[str, dict[str, Any]] = {}
@@ -145,8 +145,8 @@ def merged(documents: Mapping[str, Document]) -> Document:
 
 TOKENS = """\
 An access token, from `POST /token` or from an issuer that this installation trusts. Each operation names the scope \
-that the token needs. A scope covers the caller's own things; with `users:admin` the token reaches the accounts of all \
-users, with `orders:admin` everything else."""
+that the token needs. A scope permits access to the caller's own data. With `users:admin` it permits access to the \
+accounts of all users, with `orders:admin` to all other data."""
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
@@ -166,7 +166,7 @@ def _either(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_name(part: Any, schemas: dict[str, Any]) -> Any:
-    """The same, with a reference for every object that has a name, which is put into `schemas`."""
+    """The part with a reference in the place of every named object, whose schema is added to `schemas`."""
     if isinstance(part, list):
         return [_by_name(each, schemas) for each in cast("list[Any]", part)]
     if not isinstance(part, dict):
@@ -181,11 +181,11 @@ def _by_name(part: Any, schemas: dict[str, Any]) -> Any:
 
 def _put(named: dict[str, Any], name: str, thing: Any) -> None:
     if named.setdefault(name, thing) != thing:
-        raise ValueError(f"two things are called {name}")
+        raise ValueError(f"two schemas have the name {name}: rename one of the classes")
 
 
 def public(document: Document) -> Document:
-    """What the edge leads to."""
+    """The document without the routes that only services call."""
     paths = {path: document["paths"][path] for path in sorted(document["paths"]) if not path.startswith(INTERNAL)}
     used = {tag for operations in paths.values() for operation in operations.values() for tag in operation["tags"]}
     tags = [tag for tag in document["tags"] if tag["name"] in used]
@@ -209,7 +209,7 @@ def _references(part: object) -> set[str]:
 
 
 def written() -> str:
-    """The public document as the file has it."""
+    """The text of the file: the public document."""
     document = public(merged({name: document_of(name, service) for name, service in every_service().items()}))
     return json.dumps(document, indent=1, ensure_ascii=False) + "\n"
 

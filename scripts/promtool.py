@@ -1,6 +1,7 @@
-"""The promtool that checks the alert rules: built once from its Go module into the user's cache.
+"""Builds and runs promtool, which checks the alert rules. The build goes into the user's cache.
 
-`python -m scripts.promtool` builds it, which takes some minutes. Tests take what is there, or what PROMTOOL names.
+`python -m scripts.promtool` builds it from its Go module in some minutes. Tests use this one, one on the PATH, or the
+one that PROMTOOL names, and build none.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SECONDS_MAX = 60
 
 
 def found() -> Path | None:
-    """Where it is, if it is anywhere: PROMTOOL, the cache, the PATH."""
+    """The path of promtool: that in PROMTOOL, in the cache, or on the PATH; None if there is none."""
     if given := os.environ.get("PROMTOOL"):
         return Path(given)
     if _cached().exists():
@@ -31,17 +32,17 @@ def found() -> Path | None:
 
 
 def promtool(program: Path, *arguments: str) -> tuple[int, str]:
-    """Its exit status and what it says."""
+    """The exit status and the output of promtool."""
     done = subprocess.run([str(program), *arguments], capture_output=True, text=True, timeout=SECONDS_MAX, check=False)
     return done.returncode, f"{done.stdout}{done.stderr}"
 
 
 def build() -> Path:
-    """Build it if it is not there; needs Go."""
+    """Build promtool unless the cache has it; needs Go."""
     if _cached().exists():
         return _cached()
     _cached().parent.mkdir(parents=True, exist_ok=True)
-    # its own go.mod forbids `go install`; without the discovery of clouds it is a third of its size
+    # its `replace` lines make `go install` fail; without service discovery the program is a third as large
     with tempfile.TemporaryDirectory(dir=_cached().parent) as folder:
         (Path(folder) / "go.mod").write_text("module promtool\n")
         built = Path(folder) / "promtool"

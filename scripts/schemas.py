@@ -1,7 +1,7 @@
-"""Makes the strict JSON schemas that the manifests are held to, from the sources of Kubernetes and its extensions.
+"""Makes strict JSON schemas, by which a test checks the manifests, from the sources of Kubernetes and its extensions.
 
-`python -m scripts.schemas KUBERNETES SERVING EVENTING GATEWAY-API` takes their unpacked sources (as Go modules) and
-writes tests/architecture/data/schemas.json: the kinds we use, without descriptions and status, unknown fields refused.
+`python -m scripts.schemas KUBERNETES SERVING EVENTING GATEWAY-API` reads their unpacked sources (Go modules) and writes
+tests/architecture/data/schemas.json: the kinds we use, without descriptions and status. Unknown fields are refused.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ JOB: dict[str, object] = {
     "required": ["spec"],
     "properties": {"metadata": {"$ref": f"#/$defs/{META}"}, "spec": {"$ref": "#/$defs/io.k8s.api.batch.v1.JobSpec"}},
 }
-"""The Job within a JobSink, of which Knative's definition only says that it is an object."""
+"""The schema of the Job in a JobSink; Knative's own definition of it permits any object."""
 
 Schema = dict[str, object]
 
 
 def strict(schema: Mapping[str, object]) -> Schema:
-    """The schema with what validates kept, and every object that names its fields closed to others."""
+    """The schema without the parts that do not validate; an object that declares fields refuses all others."""
     kept: Schema = {}
     for key, value in schema.items():
         if key == "properties":
@@ -111,7 +111,7 @@ def _with_job(job_sink: Schema) -> Schema:
 
 
 def _definitions(schema: object, components: Mapping[str, Schema], found: dict[str, object]) -> None:
-    """Put what the schema refers to into `found`, and what that refers to."""
+    """Add the schemas that this schema refers to, directly or through others, to `found`."""
     if isinstance(schema, list):
         for inner in cast("list[object]", schema):
             _definitions(inner, components, found)

@@ -1,7 +1,7 @@
 """Writes the Secret `zerocart` of a cluster as a folder of files, one for each key: `kubectl create secret` takes it.
 
-`python -m scripts.secrets FOLDER --log HOST:PORT/DATABASE --read HOST:PORT/DATABASE --smtp URL`. What stands after the
-database (`?sslmode=verify-full`, say) goes into the URLs. Passwords and keys are made once: what is there stays.
+`python -m scripts.secrets FOLDER --log HOST:PORT/DATABASE --read HOST:PORT/DATABASE --smtp URL`. Parameters
+after the database (such as `?sslmode=verify-full`) go into the URLs. Existing passwords and keys are kept.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tools.knative_local.state import State
 __all__ = ["secret", "write"]
 
 APART = ("operator-secret", "delivery-key", "events-keys")
-"""Of the first the services have only the digest; the others are for the delivery of the local cluster."""
+"""Secrets that a cluster does not need: services have only a digest of the first; the local cluster uses the others."""
 
 
 def secret(folder: Path, log: str, read: str, smtp: str) -> Mapping[str, str]:
-    """What each key of the Secret holds."""
+    """The value of each key of the Secret."""
     state = State(folder)
     passwords = state.passwords({*DATABASE_ROLES, *READ_ROLES})
     keys = {key: value for key, value in local_secrets(state).items() if key not in APART}
@@ -33,7 +33,7 @@ def secret(folder: Path, log: str, read: str, smtp: str) -> Mapping[str, str]:
 
 
 def write(folder: Path, found: Mapping[str, str]) -> None:
-    """One file for each key in FOLDER/zerocart, for its owner's eyes only."""
+    """Write one file for each key into FOLDER/zerocart; only the owner of the files can read them."""
     place = folder / "zerocart"
     place.mkdir(mode=0o700, exist_ok=True)
     for key, value in found.items():
@@ -47,7 +47,7 @@ def _url(name: str, passwords: Mapping[str, str], place: str) -> str:
 
 
 def main() -> None:
-    """Write the folder as the command line says."""
+    """Write the folder by the arguments of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.secrets", description="Write the Secret zerocart as files."
     )

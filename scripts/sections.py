@@ -1,4 +1,4 @@
-"""Renders what names services in compose.yaml, the Caddyfile and the chart's schema, from charts/zerocart/values.yaml.
+"""Renders the parts of compose.yaml, the Caddyfile and the chart's schema that name services, from the chart's values.
 
 `make manifests` writes it. Each part of a file stands between two comments, `rendered: NAME` and `end of NAME`; in the
 schema of the values the names have places of their own.
@@ -26,14 +26,14 @@ HERE: Mapping[str, str] = {
     "ZEROCART_SMTP_URL": "smtp://mailpit:1025",
     "ZEROCART_CLOCK_URL": "http://clock:8080",
 }
-"""Settings that have another value in compose; all other secrets come from .env under the same name."""
+"""Settings with a value of their own in compose; all other secrets come from .env, under the same name."""
 
 Values = Mapping[str, Any]
 Lines = Iterator[str]
 
 
 class SectionError(Exception):
-    """A file lacks one of the parts, or has it twice."""
+    """A file does not have one of the parts exactly once."""
 
 
 def urls(values: Values) -> Lines:
@@ -59,13 +59,13 @@ def services(values: Values) -> Lines:
         if service.get("readDatabase"):
             yield "    depends_on: {build-views: {condition: service_completed_successfully}}"
         if service.get("database") and service.get("readDatabase"):
-            yield "    mem_limit: 512m # a build that a request has started is its child process"
+            yield "    mem_limit: 512m # for the build that a request starts as a child process"
         yield "    environment:"
         yield "      <<: *settings"
         yield f"      SERVICE: {name}"
         yield from _settings(name, service)
         yield ""
-    yield "  # builds the views that are missing or whose definition has changed, and ends; runs at every `up`"
+    yield "  # builds the views that are missing or have changed, then ends; it runs at every `up`"
     yield "  build-views:"
     yield "    <<: *hardened"
     yield "    image: ${ZEROCART_IMAGE:-zerocart:dev}"
@@ -97,7 +97,7 @@ def upstreams(values: Values) -> Lines:
 
 
 def waits(values: Values) -> Lines:
-    """The edge waits until every service is healthy: the first request finds all that it needs."""
+    """The edge starts when every service is healthy, so that the first request finds all services ready."""
     for name in values["services"]:
         yield f"      {name}: {{condition: service_healthy}}"
 
@@ -105,6 +105,14 @@ def waits(values: Values) -> Lines:
 def routes(values: Values) -> Lines:
     """The matchers and handlers of the edge, in the order in which Caddy tries them."""
     named = [(_matcher(index, values), route) for index, route in enumerate(values["edge"]["routes"])]
+    yield "\t@anonymous {"
+    yield "\t\tnot header Authorization *"
+    for public in values["edge"]["public"]:
+        yield "\t\tnot {"
+        yield f"\t\t\tmethod {' '.join(public['methods'])}"
+        yield f"\t\t\tpath {' '.join(public['paths'])}"
+        yield "\t\t}"
+    yield "\t}"
     for name, route in named:
         yield from _matching(name, route)
     yield ""
@@ -123,7 +131,7 @@ FILES: Mapping[Path, Sequence[Part]] = {
 
 
 def rendered(file: Path) -> str:
-    """The text of a file with its parts rendered anew; SectionError if a part is not there once."""
+    """The text of a file with its parts rendered anew; SectionError if it does not have each part once."""
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     text = file.read_text()
     if file == SCHEMA:
@@ -172,7 +180,7 @@ def _matcher(index: int, values: Values) -> str:
 
 
 def _urls_of(service: Values) -> dict[str, str]:
-    """The settings that hold the URLs of a service's databases, with the names of the databases."""
+    """The settings with the URLs of a service's databases, and the names of these databases."""
     found: dict[str, str] = {}
     if service.get("database"):
         found["ZEROCART_DATABASE_URL"] = "zerocart"

@@ -27,14 +27,14 @@ TOP = {
 }
 METHODS = ("get", "post", "put", "patch", "delete")
 FIELDS = "\n    options:\n      show_if_no_docstring: true\n"
-"""A contract's fields have names that need no docstring."""
+"""Options that also show fields without a docstring, because the names of a contract's fields explain them."""
 LINK = re.compile(r"(!?\[[^\]]*\]\()([^)#\s]+)")
 
 Document = Mapping[str, Any]
 
 
 def pages() -> Iterator[tuple[str, str]]:
-    """The path within the site and the text of every page that is not copied from docs/."""
+    """The path within the site and the text of every page that is made here, not copied from docs/."""
     for source, target in TOP.items():
         yield target, moved((ROOT / source).read_text(), source)
     yield "reference/contracts.md", reference("Contracts", "services.contracts", FIELDS)
@@ -44,7 +44,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 
 def write(target: Path = PAGES) -> None:
-    """Write all pages into `target`, which is emptied first."""
+    """Empty `target`, and write all pages into it."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(ROOT / "docs", target)
     for page in target.rglob("*.md"):
@@ -57,7 +57,7 @@ def write(target: Path = PAGES) -> None:
 
 
 def moved(text: str, source: str) -> str:
-    """`text` of the page `source`, a path of the repository, with its links as they are within the site."""
+    """`text` of the page at `source` in the repository, with its links changed to the paths of the site."""
 
     def one(found: re.Match[str]) -> str:
         if "://" in found[2]:
@@ -74,7 +74,7 @@ def within(path: str) -> str:
 
 
 def rooms() -> list[str]:
-    """The packages of the kit, and its modules that are in none."""
+    """The packages of the kit, and its modules outside of packages."""
     kit = ROOT / "services" / "kit"
     return sorted(path.stem for path in kit.iterdir() if (path / "__init__.py").exists() or _is_module(path))
 
@@ -84,7 +84,7 @@ def _is_module(path: Path) -> bool:
 
 
 def reference(title: str, package: str, options: str = "") -> str:
-    """The page of a package: each of its modules, from the docstrings."""
+    """The page of a package, made from the docstrings of its modules."""
     folder = ROOT.joinpath(*package.split("."))
     names = [package]
     if folder.is_dir():
@@ -108,7 +108,7 @@ def rest(document: Document) -> Iterator[str]:
 
 
 def operation(title: str, described: Document) -> Iterator[str]:
-    """One operation: what it does, its parameters, its body, its answers."""
+    """The section of an operation: its description, parameters, body and answers."""
     yield f"### `{title}`\n\n**{described['summary']}.** {described.get('description', '')}\n"
     parameters = [
         f"| `{each['name']}` | {each['in']} | {kind(each['schema'])} | {cell(each.get('description', ''))} |"
@@ -126,7 +126,7 @@ def operation(title: str, described: Document) -> Iterator[str]:
 
 
 def component(name: str, schema: Document) -> Iterator[str]:
-    """One schema: its fields, or what it is made of."""
+    """The section of a schema: its fields, or the schemas that it is composed of."""
     yield f'### {name} {{ #schema-{name.lower()} data-toc-label="{name}" }}\n'
     if "description" in schema:
         yield f"{schema['description']}\n"
@@ -168,7 +168,7 @@ def kind(schema: Document) -> str:
 
 
 def cell(text: str) -> str:
-    """`text` within one cell of a table."""
+    """`text` in a form that fits into a cell of a table."""
     return " ".join(text.split()).replace("|", "\\|")
 
 

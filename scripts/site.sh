@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the documentation site into build/site, strictly: a broken link or a missing module fails. The pinned requirements of
-# the site are installed into .venv once. After that the build needs no network.
+# Builds the documentation site into build/site; a broken link or a missing module fails. It installs the pinned requirements
+# of the site into .venv once. After that a build needs no network.
 set -eu
 stamp=.venv/.docs-ready
 wanted=$(cksum requirements-docs.txt requirements-dev.txt)

@@ -1,5 +1,5 @@
-# Sourced by setup.sh and lock.sh. Sets $uv, a uv of the pinned version and hash, kept in the user's cache for all
-# clones, and hands it pip's configuration (index, certificate), which uv does not read by itself.
+# setup.sh and lock.sh source this file. It sets $uv to a uv of the pinned version and hash in the user's cache, which all
+# clones share, and gives it pip's configuration (index, certificate), which uv does not read by itself.
 
 find_python() {
     for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
@@ -13,7 +13,7 @@ find_python() {
     exit 1
 }
 
-# The same rule as tools/knative_local/cache.py: a home that cannot be written to is no obstacle.
+# The same rule as in tools/knative_local/cache.py: if the home folder is not writable, use a folder of the clone.
 cache_folder() {
     for folder in "${ZEROCART_CACHE:-}" "${XDG_CACHE_HOME:-${HOME:-/nonexistent}/.cache}/zerocart" "$PWD/.zerocart/cache"; do
         if [ -n "$folder" ] && mkdir -p "$folder" 2>/dev/null && [ -w "$folder" ]; then
@@ -21,11 +21,11 @@ cache_folder() {
             return
         fi
     done
-    echo "No cache folder can be written: set ZEROCART_CACHE to one that can." >&2
+    echo "No cache folder is writable: set ZEROCART_CACHE to a writable folder." >&2
     exit 1
 }
 
-# A command that runs pip: Python's own, or one in a virtual environment of ours.
+# Sets $pip to a command that runs pip: Python's own, or one in a virtual environment in the cache.
 find_pip() {
     if "$python" -m pip --version >/dev/null 2>&1; then
         pip="$python -m pip"
@@ -80,7 +80,7 @@ hand_over UV_INDEX "$(pip_setting extra-index-url)"
 hand_over UV_FIND_LINKS "$(pip_setting find-links)"
 hand_over SSL_CERT_FILE "$(pip_setting cert)"
 hand_over UV_HTTP_TIMEOUT "$(pip_setting default-timeout)"
-hand_over UV_HTTP_TIMEOUT 180 # seconds without an answer; uv's own 30 are few for a slow line
+hand_over UV_HTTP_TIMEOUT 180 # seconds without an answer; the default of 30 is short for a slow line
 hand_over UV_PYTHON_DOWNLOADS never
 case "$cache" in
 "$PWD"/*) hand_over UV_CACHE_DIR "$cache/uv" ;;

@@ -1,4 +1,4 @@
-"""Both databases of this release: the grants that the services declare, and the migrations that all of them need."""
+"""The grants and migrations of all services, for the databases of this release."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["DATABASE_ROLES", "GRANTS", "READ_ROLES", "WRITERS", "all_migrations"
 
 GRANTS: Mapping[str, Grants] = {name: import_module(f"services.{name}.grants").GRANTS for name in SERVICES}
 WRITERS: Sequence[str] = tuple(name for name, grants in GRANTS.items() if grants.history)
-"""Services with a history of their own."""
+"""Services that append events."""
 DATABASE_ROLES: Sequence[str] = tuple(name for name, grants in GRANTS.items() if grants.in_event_store)
 """Services that need a password for the database of the event store."""
 READ_ROLES: Sequence[str] = tuple(name for name, grants in GRANTS.items() if grants.read)
@@ -21,7 +21,7 @@ READ_ROLES: Sequence[str] = tuple(name for name, grants in GRANTS.items() if gra
 
 
 async def migrate(owner_dsn: str, passwords: Mapping[str, str]) -> None:
-    """Bring the database of the event store up to date, with the roles of the services that have a password.
+    """Migrate the database of the event store, and make the roles of the services that have a password.
 
     Raises ZerocartError if the database is newer than this code, or an applied migration was changed.
     """
@@ -29,7 +29,7 @@ async def migrate(owner_dsn: str, passwords: Mapping[str, str]) -> None:
 
 
 async def migrate_read(owner_dsn: str, passwords: Mapping[str, str]) -> None:
-    """Bring the read database up to date; raises as `migrate` does."""
+    """Migrate the read database; raises as `migrate` does."""
     await migrations.migrate_read(owner_dsn, passwords, GRANTS)
 
 

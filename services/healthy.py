@@ -1,6 +1,6 @@
-"""`python services/healthy.py`: exits 0 if the service in this container is ready; the image has no curl.
+"""`python services/healthy.py`: exits with 0 if the service in this container is ready. The image has no curl.
 
-Sockets only, because it runs every few seconds: anything more would cost more than the service does while it rests.
+It imports nothing but sockets, because it runs every few seconds and must cost less than the idle service.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ REQUEST = b"GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 def main() -> None:
-    """Ask the path of the first argument, `/healthz/ready` if there is none, on PORT."""
+    """Request the path in the first argument, or `/healthz/ready`, on PORT; exits with the status line if it fails."""
     path = sys.argv[1] if len(sys.argv) > 1 else "/healthz/ready"
     try:
         with socket.create_connection(("127.0.0.1", int(os.environ.get("PORT", "8080"))), SECONDS_MAX) as connection:

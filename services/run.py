@@ -1,4 +1,4 @@
-"""Start one service: `python -m services.run orders`, or with its name in SERVICE."""
+"""Starts one service: `python -m services.run orders`, or without an argument the one that SERVICE names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["main", "settle"]
 
 GRACE_SECONDS = 25
 GARBAGE_OBJECTS = (20_000, 50, 100)
-"""Thresholds of the garbage collector: requests leave few cycles, and the usual thresholds cost 4 % of the CPU."""
+"""Thresholds of the garbage collector. Requests leave few cycles, and the default thresholds cost 4 % of the CPU."""
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
     import uvicorn
 
     from services.kit.domain.errors import ZerocartError
+    from services.kit.service.protocol import BoundedProtocol
     from services.kit.service.reporting import reported
 
     try:
@@ -41,13 +42,13 @@ def main() -> None:
         host="0.0.0.0",  # noqa: S104 - in a container, where the platform decides who can reach it
         port=int(os.environ.get("PORT", "8080")),
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # on a cluster its trusted address is never that of the proxy
+        proxy_headers=False,  # uvicorn trusts one address, and on a cluster the proxies have many
         timeout_keep_alive=75,
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=2048,
@@ -55,7 +56,7 @@ def main() -> None:
 
 
 def settle() -> None:
-    """Collect garbage seldom, and never among the objects made so far, which live as long as the process."""
+    """Collect garbage rarely, and exclude the objects made so far, which live as long as the process."""
     gc.enable()
     gc.freeze()
     gc.set_threshold(*GARBAGE_OBJECTS)

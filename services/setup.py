@@ -1,15 +1,16 @@
-"""Makes what services need before they start: databases, schemas, roles and the topic. Safe to repeat at any time.
+"""Makes the databases, schemas, roles and the topic that services need. You can repeat it at any time.
 
 `python -m services.setup` reads
-- ZEROCART_OWNER_DATABASE_URL and ZEROCART_READ_OWNER_DATABASE_URL: the two databases as their owner; a database that
-  is not there is created, if the owner may;
+- ZEROCART_OWNER_DATABASE_URL and ZEROCART_READ_OWNER_DATABASE_URL: the two databases, with their owner's password. It
+  creates a missing database if the owner has the right to;
 - the passwords of the services' roles: from ZEROCART_ROLE_PASSWORDS (a JSON object, service to password) and from the
   URLs `<service>-database-url` and `<service>-read-database-url` in the folder ZEROCART_SECRETS, where the
-  services' Secret is mounted; a service has one role, so both must have the same password if they are on one server;
-- KAFKA_BOOTSTRAP_SERVERS, ZEROCART_TOPIC, ZEROCART_TOPIC_PARTITIONS, ZEROCART_TOPIC_REPLICAS, and what
-  `kit/kafka_security.py` reads; without servers no topic is made.
-What is secret may also be in a file, see `kit/secrets.py`.
-It waits ZEROCART_SETUP_SECONDS for servers that are still coming up.
+  services' Secret is mounted. A service has one role, so if both databases are on one server, both URLs must have the
+  same password;
+- KAFKA_BOOTSTRAP_SERVERS, ZEROCART_TOPIC, ZEROCART_TOPIC_PARTITIONS, ZEROCART_TOPIC_REPLICAS, and the settings that
+  `services/kit/config/kafka_security.py` names. Without servers it makes no topic.
+Secrets can also be in files (`services/kit/config/secrets.py`).
+It waits up to ZEROCART_SETUP_SECONDS for servers that do not answer yet.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ MAINTENANCE_DATABASE = "postgres"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What setup makes; an empty address leaves its part out."""
+    """The databases, roles and topic that setup makes; it leaves out a part whose address is empty."""
 
     owner_dsn: str = field(default="", repr=False)
     read_owner_dsn: str = field(default="", repr=False)
@@ -58,7 +59,7 @@ class Plan:
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Plan:
         """The plan in the environment; ZerocartError names the variable that is wrong."""
         secrets = Secrets(environ)
-        given = _given(secrets.find("ZEROCART_ROLE_PASSWORDS"))
+        given = _passwords(secrets.find("ZEROCART_ROLE_PASSWORDS"))
         folder = environ.get("ZEROCART_SECRETS", "")
         return cls(
             owner_dsn=secrets.find("ZEROCART_OWNER_DATABASE_URL"),
@@ -75,13 +76,13 @@ class Plan:
 
 
 async def set_up(plan: Plan) -> None:
-    """Bring databases and topic to what the plan says; ZerocartError if they belong to a newer version."""
+    """Make or migrate the databases, and make the topic; ZerocartError if a newer version migrated a database."""
     deadline = time.monotonic() + plan.wait_seconds
     if plan.owner_dsn:
-        await _patiently(lambda: _ensure_database(plan.owner_dsn), deadline)
+        await _until_connected(lambda: _ensure_database(plan.owner_dsn), deadline)
         await migrate(plan.owner_dsn, plan.passwords)
     if plan.read_owner_dsn:
-        await _patiently(lambda: _ensure_database(plan.read_owner_dsn), deadline)
+        await _until_connected(lambda: _ensure_database(plan.read_owner_dsn), deadline)
         await migrate_read(plan.read_owner_dsn, plan.read_passwords)
     if plan.bootstrap_servers:
         left = max(0.0, deadline - time.monotonic())
@@ -90,7 +91,7 @@ async def set_up(plan: Plan) -> None:
         )
 
 
-async def _patiently(attempt: Callable[[], Awaitable[None]], deadline: float) -> None:
+async def _until_connected(attempt: Callable[[], Awaitable[None]], deadline: float) -> None:
     import asyncpg
 
     while True:
@@ -129,7 +130,7 @@ async def _create_database(dsn: str) -> None:
         await connection.close()
 
 
-def _given(text: str) -> dict[str, str]:
+def _passwords(text: str) -> dict[str, str]:
     try:
         return json.loads(text) if text else {}
     except ValueError as error:
@@ -137,14 +138,14 @@ def _given(text: str) -> dict[str, str]:
 
 
 def _in_urls(folder: str, services: Iterable[str], key: str) -> dict[str, str]:
-    """The passwords in the services' own URLs, as the mounted Secret has them."""
+    """The passwords in the URLs of the services that the mounted Secret has, by service."""
     files = {service: Path(folder, f"{service}-{key}") for service in services} if folder else {}
     urls = {service: urlsplit(file.read_text().strip()) for service, file in files.items() if file.is_file()}
     return {service: unquote(url.password) for service, url in urls.items() if url.password}
 
 
 def main() -> None:
-    """Set up and print what was made; exits with 1 and the reason if that fails."""
+    """Set up and print the result; exits with 1 and the reason if that fails."""
     try:
         plan = Plan.from_environment()
         asyncio.run(set_up(plan))

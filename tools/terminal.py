@@ -64,8 +64,11 @@ class Bar(Protocol):
 
 
 @contextmanager
-def progress(what: str, total: int) -> Generator[Bar]:
-    """A bar at a terminal, a line now and then elsewhere; it is complete when the block ends without an error."""
+def progress(what: str, total: int | None = None) -> Generator[Bar]:
+    """A bar at a terminal, a line now and then elsewhere; it is complete when the block ends without an error.
+
+    Without a total only the count is shown.
+    """
     if sys.stdout.isatty():
         with _terminal(what, total) as bar:
             yield bar
@@ -76,7 +79,7 @@ def progress(what: str, total: int) -> Generator[Bar]:
 
 
 @contextmanager
-def _terminal(what: str, total: int) -> Generator[Bar]:
+def _terminal(what: str, total: int | None) -> Generator[Bar]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn(f"{what:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -91,7 +94,7 @@ def _terminal(what: str, total: int) -> Generator[Bar]:
 
 
 class _Lines:
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str, total: int | None) -> None:
         self._what, self._total, self._done = what, total, 0
         self._start = self._last = time.monotonic()
 
@@ -105,4 +108,5 @@ class _Lines:
         self._say()
 
     def _say(self) -> None:
-        say(f"{self._what:<34} {self._done:>6} of {self._total}  {time.monotonic() - self._start:5.1f} s")
+        of_all = "" if self._total is None else f" of {self._total}"
+        say(f"{self._what:<34} {self._done:>6}{of_all}  {time.monotonic() - self._start:5.1f} s")

@@ -1,1 +1,1 @@
-"""Vocabulary without mechanism: every message that is said in zerocart, one file per producer."""
+"""Every message of zerocart, one module per producer. Contracts declare data and contain no mechanism."""

@@ -1,7 +1,7 @@
 """Messages about the fulfillment of an order: the life of a saga run, whose id is the order's.
 
-The requests that a run makes stand with the services that handle them: `inventory`, `payments`, `shipping`,
-`notifications`.
+The requests that a run sends are declared in the modules of the services that handle them: `inventory`, `payments`,
+`shipping`, `notifications`.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ __all__ = [
 
 
 PERSON_IN = ("customer_id", "saga_id")
-"""The fields that name the person: a guest has no customer id, so a guest's key is named by the order (the run)."""
+"""The fields that name the person: the customer, or, for a guest without a customer id, the order (the run)."""
 
 
 class WantedItem(Value):
-    """The units of one product that an order wants, all its lines together."""
+    """The total quantity of one product in the lines of an order."""
 
     product_id: Sku
     quantity: int
 
 
 class RunStarted(saga.RunStarted):
-    """Fulfillment of the order began; the fields are the facts from which the requests are made."""
+    """Fulfillment of the order began; the fields are the facts from which a run makes its requests."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.started.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
@@ -92,25 +92,25 @@ class RunCompleted(saga.RunCompleted):
 
 
 class RunCompensating(saga.RunCompensating):
-    """The run undoes what was done for the order."""
+    """The run began to undo the steps that were done for the order."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.compensating.v1"
 
 
 class RunCompensated(saga.RunCompensated):
-    """Everything done for the order was undone."""
+    """Every step that was done for the order is undone."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.compensated.v1"
 
 
 class RunFailed(saga.RunFailed):
-    """A step failed before anything was done for the order."""
+    """A step failed before any other step was done for the order."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.failed.v1"
 
 
 class RunStuck(saga.RunStuck):
-    """An undo failed for good: an operator has to look, and to resume the run."""
+    """An undo failed for good: an operator must find the cause and resume the run."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.stuck.v1"
 

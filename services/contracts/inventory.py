@@ -1,6 +1,6 @@
-"""Messages about inventory: what the saga requests of the inventory service, and what inventory publishes.
+"""Messages about inventory: the requests of the saga to the inventory service, and the messages of inventory.
 
-A request is a command: its model stands here, with the service that handles it, although fulfillment publishes it.
+A request is a command. Fulfillment publishes it, but its class is here, with the service that handles it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Reason = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_wh
 
 
 class CheckedItem(Value):
-    """The stock of one product of an order; `available` is the number of units that were free before the check."""
+    """The stock of one product of an order; `available` is the quantity that no order held before the check."""
 
     product_id: Sku
     requested: int
@@ -42,7 +42,7 @@ class CheckedItem(Value):
 
 
 class ReservedItem(Value):
-    """Units of one product that are reserved for an order, or were."""
+    """The quantity of one product that is or was reserved for an order."""
 
     product_id: Sku
     quantity: int
@@ -52,14 +52,14 @@ class ReservedItem(Value):
 
 
 class InventoryCheck(saga.StepRequest):
-    """Reserve all of `items`, or none."""
+    """Request to reserve all of `items`, or none."""
 
     type: ClassVar[str] = "zerocart.fulfillment.inventory.check.v1"
     items: tuple[WantedItem, ...]
 
 
 class InventoryRelease(saga.StepRequest):
-    """Release what is reserved for the order, if anything."""
+    """Request to release the reservation of the order; it succeeds if there is none."""
 
     type: ClassVar[str] = "zerocart.fulfillment.inventory.release.v1"
 
@@ -68,9 +68,9 @@ class InventoryRelease(saga.StepRequest):
 
 
 class InventoryChecked(saga.StepReply):
-    """All items are reserved, or (`all_items_available` false) none is.
+    """Inventory reserved all items, or none of them if `all_items_available` is false.
 
-    `repeated`: an earlier attempt had reserved them already.
+    `repeated` tells that an earlier attempt had reserved them.
     """
 
     type: ClassVar[str] = "zerocart.inventory.checked.v1"
@@ -82,15 +82,15 @@ class InventoryChecked(saga.StepReply):
 
 
 class InventoryCheckFailed(saga.StepReply):
-    """The stock was not checked: the request came too late, or the reservation of the order is closed."""
+    """Inventory did not check the stock: the request came too late, or the reservation of the order is closed."""
 
     type: ClassVar[str] = "zerocart.inventory.check.failed.v1"
 
 
 class InventoryReleased(saga.StepReply):
-    """Nothing is reserved for the order now; `items` were.
+    """The order has no reservation any more; `items` are those that inventory released.
 
-    `restocked`: they had left the shelf already, and count as on the shelf again.
+    `restocked` tells that they were subtracted from the quantity on hand before, and are added to it again.
     """
 
     type: ClassVar[str] = "zerocart.inventory.released.v1"
@@ -102,7 +102,7 @@ class InventoryReleased(saga.StepReply):
 
 
 class ReservationCommitted(Message):
-    """The reserved goods have left the shelf."""
+    """Inventory subtracted the reserved items from the quantity on hand, because they are shipped."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.committed.v1"
     key: ClassVar[str] = "order_id"
@@ -111,7 +111,7 @@ class ReservationCommitted(Message):
 
 
 class ReservationExpired(Message):
-    """The reservation was neither committed nor released in time: its goods are free again."""
+    """Inventory released the items, because the reservation was neither committed nor released in time."""
 
     type: ClassVar[str] = "zerocart.inventory.reservation.expired.v1"
     key: ClassVar[str] = "order_id"
@@ -132,7 +132,7 @@ class ReservationExpiryDue(Message):
 
 
 class StockSet(Message):
-    """Somebody counted `on_hand` units on the shelf, `delta` more than were known; `reserved` of them are reserved."""
+    """Staff counted `on_hand` units, `delta` more than the stock level before; orders hold `reserved` of them."""
 
     type: ClassVar[str] = "zerocart.inventory.stock.set.v1"
     key: ClassVar[str] = "product_id"
@@ -146,7 +146,7 @@ class StockSet(Message):
 
 
 class StockAdjusted(Message):
-    """`delta` units were added to the shelf (taken from it, if negative), for `reason`."""
+    """Staff added `delta` units to the quantity on hand (or subtracted them, if negative), for `reason`."""
 
     type: ClassVar[str] = "zerocart.inventory.stock.adjusted.v1"
     key: ClassVar[str] = "product_id"

@@ -1,4 +1,4 @@
-"""The messages of notifications: the saga's requests for mails, and the mails that were sent."""
+"""Messages about mails: the requests of the saga to notifications, and the messages of notifications."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ class CancellationSend(saga.StepRequest):
 
 
 class ConfirmationSent(saga.StepReply):
-    """The confirmation was sent (`mailed` false: the order has no address to send it to)."""
+    """Notifications sent the confirmation; `mailed` is false if the order has no e-mail address."""
 
     type: ClassVar[str] = "zerocart.notifications.confirmation.sent.v1"
     mailed: bool
 
 
 class CancellationSent(saga.StepReply):
-    """The cancellation was sent (`mailed` false: the order has no address to send it to)."""
+    """Notifications sent the cancellation; `mailed` is false if the order has no e-mail address."""
 
     type: ClassVar[str] = "zerocart.notifications.cancellation.sent.v1"
     mailed: bool
@@ -69,7 +69,7 @@ class MailFailed(saga.StepReply):
 
 
 class OrderMailSent(Message):
-    """A mail about an order that no saga requested was sent."""
+    """Notifications sent a mail about an order without a request of the saga."""
 
     type: ClassVar[str] = "zerocart.notifications.order_mail.sent.v1"
     key: ClassVar[str] = "order_id"
@@ -79,7 +79,7 @@ class OrderMailSent(Message):
 
 
 class UserMailSent(Message):
-    """A mail to a user was sent (`mailed` false: it was too late, or the mail server refused the address)."""
+    """Notifications mailed a user; `mailed` is false if it was too late or the mail server refused the address."""
 
     type: ClassVar[str] = "zerocart.notifications.user_mail.sent.v1"
     key: ClassVar[str] = "user_id"

@@ -1,8 +1,8 @@
 """The events of orders: the life of an order as its customer sees it.
 
-A `...Fields` class declares what a REST request carries and what the events repeat unchanged. `services.orders.bodies`
-derives the request bodies from it, so a new field is declared here once. Its type must read every event that was ever
-stored; a body may narrow it for new requests.
+A `...Fields` class declares fields that a REST request contains and that the events repeat unchanged.
+`services.orders.bodies` derives the request bodies from it, so a new field is declared once, here. Its type must read
+every event that was ever stored; a body may declare a narrower type for new requests.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, StringConstraints
 
 from services.kit.domain.message import Instant, Message, Money, Personal, Sku, Value
+from services.kit.saga import messages as saga
 
 __all__ = [
     "ORDER_LINES_MAX",
@@ -32,14 +33,18 @@ __all__ = [
     "OrderDrafted",
     "OrderFailed",
     "OrderFields",
+    "OrderFinalize",
+    "OrderFinalized",
     "OrderImported",
     "OrderLine",
     "OrderMessage",
+    "OrderNotFinalized",
     "OrderShipped",
     "OrderUpdated",
     "PaymentMethod",
     "PlacedFields",
     "Priority",
+    "RecipientFields",
 ]
 
 ORDER_LINES_MAX = 2_000
@@ -51,7 +56,7 @@ ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
 class LineFields(Value):
-    """What is ordered and how many of it."""
+    """The product and the quantity of an order line."""
 
     product_id: Sku
     product_name: Text
@@ -83,13 +88,18 @@ class PaymentMethod(Value):
     token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,128}$")]
 
 
-class OrderFields(Value):
-    """Who orders, where the parcel goes, and what the customer asks for; `customer_id` is None for a guest."""
+class RecipientFields(Value):
+    """The customer, and the addresses of the parcel and of the mails; `customer_id` is None for a guest."""
 
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     shipping_address: Address
+
+
+class OrderFields(RecipientFields):
+    """The recipient of an order, and the wishes of the customer."""
+
     priority: Priority = "standard"
     notes: Personal[str] | None = None
 
@@ -102,7 +112,7 @@ class PlacedFields(OrderFields):
 
 
 class ImportedFields(OrderFields):
-    """An order that another system fulfilled: `number` is its name there, `reason` why it was cancelled."""
+    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled."""
 
     number: str
     placed_at: Instant
@@ -112,7 +122,7 @@ class ImportedFields(OrderFields):
 
 
 class AmendedFields(Value):
-    """What a customer can change before the shipment exists; None leaves a field as it is."""
+    """The fields that a customer can change before the order is final; None leaves a field as it is."""
 
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
@@ -165,7 +175,7 @@ class OrderImported(OrderDetails, ImportedFields):
 
 
 class OrderUpdated(OrderMessage, AmendedFields):
-    """A customer changed the order before the shipment existed; an absent field did not change."""
+    """A customer changed the order before it was final; an absent field did not change."""
 
     type: ClassVar[str] = "zerocart.orders.order.updated.v1"
     customer_id: str | None = None
@@ -202,6 +212,25 @@ class OrderFailed(OrderMessage):
     code: str
     reason: str
     email: Personal[str] | None = None
+
+
+class OrderFinalize(saga.StepRequest):
+    """Accept no change of the order from now on, and say where its parcel and its mails go."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.order.finalize.v1"
+
+
+class OrderFinalized(saga.StepReply, RecipientFields):
+    """The order accepts no change any more: fulfillment makes the parcel and the mails with these fields."""
+
+    type: ClassVar[str] = "zerocart.orders.order.finalized.v1"
+    person_in: ClassVar[tuple[str, ...]] = ("customer_id", "saga_id")
+
+
+class OrderNotFinalized(saga.StepReply):
+    """The order is cancelled or has failed, so that no parcel may be made for it."""
+
+    type: ClassVar[str] = "zerocart.orders.order.not_finalized.v1"
 
 
 class OrderShipped(OrderMessage):

@@ -1,6 +1,6 @@
-"""Messages about payments: what the saga requests of the payments service, and what payments publishes.
+"""Messages about payments: the requests of the saga to the payments service, and the messages of payments.
 
-A request is a command: its model stands here, with the service that handles it, although fulfillment publishes it.
+A request is a command. Fulfillment publishes it, but its class is here, with the service that handles it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = [
 
 
 class PaymentProcess(saga.StepRequest):
-    """Authorize `amount`: hold it on the customer's card."""
+    """Request to authorize `amount`, so that the provider holds it on the customer's card."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.process.v1"
     amount: Money
@@ -37,20 +37,20 @@ class PaymentProcess(saga.StepRequest):
 
 
 class PaymentVoid(saga.StepRequest):
-    """Void the authorization, if there is one."""
+    """Request to void the authorization; it succeeds if there is none."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.void.v1"
 
 
 class PaymentCapture(saga.StepRequest):
-    """Capture the authorized money."""
+    """Request to capture the authorized amount, so that the provider charges the card."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.capture.v1"
     amount: Money
 
 
 class PaymentRefund(saga.StepRequest):
-    """Refund all that was captured, if anything."""
+    """Request to refund the captured amount; it succeeds if nothing was captured."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.refund.v1"
 
@@ -59,7 +59,7 @@ class PaymentRefund(saga.StepRequest):
 
 
 class PaymentAuthorized(saga.StepReply):
-    """The provider holds `amount`."""
+    """The provider holds `amount` on the customer's card."""
 
     type: ClassVar[str] = "zerocart.payments.payment.authorized.v1"
     transaction_id: str
@@ -74,7 +74,7 @@ class PaymentDeclined(saga.StepReply):
 
 
 class PaymentFailed(saga.StepReply):
-    """The request was not carried out: the provider could not be reached, or the request is not valid (any more).
+    """Payments did not carry out the request: the provider could not be reached, or the request is not valid now.
 
     The provider may have carried out an earlier attempt.
     """
@@ -91,14 +91,14 @@ class PaymentCaptured(saga.StepReply):
 
 
 class PaymentVoided(saga.StepReply):
-    """No money is held for the order; `transaction_id` is absent if none ever was."""
+    """The provider holds no money for the order; `transaction_id` is absent if it never did."""
 
     type: ClassVar[str] = "zerocart.payments.payment.voided.v1"
     transaction_id: str | None = None
 
 
 class PaymentRefunded(saga.StepReply):
-    """The customer has the captured money back; `amount` is absent if nothing had been captured."""
+    """The provider refunded the captured `amount`, which is absent if nothing was captured."""
 
     type: ClassVar[str] = "zerocart.payments.payment.refunded.v1"
     transaction_id: str | None = None
@@ -106,7 +106,7 @@ class PaymentRefunded(saga.StepReply):
 
 
 class ProviderReported(Message):
-    """The provider reported a change that payments did not request: somebody made it there, or the customer's bank did.
+    """The provider reported a change that payments did not request: staff made it there, or the customer's bank did.
 
     `amount` is the total refunded so far, or the disputed amount.
     """

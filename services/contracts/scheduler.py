@@ -11,19 +11,19 @@ __all__ = ["Tick", "TimerCancelled", "TimerRequested"]
 
 
 class TimerRequested(saga.TimerRequested):
-    """Publish a message at a later time, once."""
+    """Request to publish a message once, at a later time."""
 
     type: ClassVar[str] = "zerocart.scheduler.timer.requested.v1"
 
 
 class TimerCancelled(saga.TimerCancelled):
-    """Do not publish the message of this timer."""
+    """Request not to publish the message of this timer."""
 
     type: ClassVar[str] = "zerocart.scheduler.timer.cancelled.v1"
 
 
 class Tick(Message):
-    """Knative's PingSource sends this straight to the scheduler, without a Trigger: publish what is due."""
+    """The PingSource sends this to the scheduler, without a Trigger, so that it publishes the messages that are due."""
 
     type: ClassVar[str] = "dev.knative.sources.ping"
     key: ClassVar[str] = "tick"

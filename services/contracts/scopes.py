@@ -1,10 +1,10 @@
-"""Scopes of tokens that lift the limit to the caller's own things."""
+"""Scopes of tokens that permit access to the data of all customers; without them a token permits its subject's only."""
 
 from __future__ import annotations
 
 __all__ = ["ORDERS_ADMIN", "USERS_ADMIN"]
 
 USERS_ADMIN = "users:admin"
-"""Reaches the accounts of all users."""
+"""Permits access to the accounts of all users."""
 ORDERS_ADMIN = "orders:admin"
-"""Reaches the orders, payments and shipments of all customers, and everything else but accounts."""
+"""Permits access to the orders, payments and shipments of all customers, and to all other data except accounts."""

@@ -1,6 +1,6 @@
-"""Messages about shipping: what the saga requests of the shipping service, and what shipping publishes.
+"""Messages about shipping: the requests of the saga to the shipping service, and the messages of shipping.
 
-A request is a command: its model stands here, with the service that handles it, although fulfillment publishes it.
+A request is a command. Fulfillment publishes it, but its class is here, with the service that handles it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class FulfillmentPrepare(saga.StepRequest):
-    """Check the address and plan the parcels."""
+    """Request to check the address and to plan the parcels."""
 
     type: ClassVar[str] = "zerocart.fulfillment.fulfillment.prepare.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
@@ -42,13 +42,13 @@ class FulfillmentPrepare(saga.StepRequest):
 
 
 class FulfillmentDiscard(saga.StepRequest):
-    """Discard the plan, if there is one."""
+    """Request to discard the plan; it succeeds if there is none."""
 
     type: ClassVar[str] = "zerocart.fulfillment.fulfillment.discard.v1"
 
 
 class ShipmentCreate(saga.StepRequest):
-    """Order the transport of the planned parcels, to the address that the order has now."""
+    """Request to order the transport of the planned parcels to the current address of the order."""
 
     type: ClassVar[str] = "zerocart.fulfillment.shipment.create.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
@@ -57,7 +57,7 @@ class ShipmentCreate(saga.StepRequest):
 
 
 class ShipmentCancel(saga.StepRequest):
-    """Cancel the transport, if it was ordered."""
+    """Request to cancel the transport; it succeeds if none was ordered."""
 
     type: ClassVar[str] = "zerocart.fulfillment.shipment.cancel.v1"
 
@@ -73,7 +73,7 @@ class FulfillmentPrepared(saga.StepReply):
 
 
 class FulfillmentDiscarded(saga.StepReply):
-    """The order has no plan now."""
+    """The order has no plan any more."""
 
     type: ClassVar[str] = "zerocart.shipping.fulfillment.discarded.v1"
 
@@ -88,14 +88,14 @@ class ShipmentCreated(saga.StepReply):
 
 
 class ShipmentCancelled(saga.StepReply):
-    """No transport is ordered now; `shipment_id` is absent if none ever was."""
+    """No transport is ordered any more; `shipment_id` is absent if none ever was."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.cancelled.v1"
     shipment_id: str | None = None
 
 
 class ShippingRefused(saga.StepReply):
-    """The request was refused; another attempt would be refused too."""
+    """Shipping or the carrier refused the request, and would refuse another attempt."""
 
     type: ClassVar[str] = "zerocart.shipping.refused.v1"
 
@@ -110,7 +110,7 @@ class ShippingFailed(saga.StepReply):
 
 
 class ShipmentDispatched(Message):
-    """The carrier has the goods."""
+    """The carrier collected the parcels."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.dispatched.v1"
     key: ClassVar[str] = "order_id"
@@ -120,7 +120,7 @@ class ShipmentDispatched(Message):
 
 
 class ShipmentDelivered(Message):
-    """The goods arrived."""
+    """The carrier delivered the parcels."""
 
     type: ClassVar[str] = "zerocart.shipping.shipment.delivered.v1"
     key: ClassVar[str] = "order_id"

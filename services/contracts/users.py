@@ -1,4 +1,4 @@
-"""The events of users: the life of an account, and the mails to its user. None holds a password, a hash or a token."""
+"""The events of users: the life of an account and the mails to its user. No event has a password, a hash or a token."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class UserMessage(Message):
 
 
 class UserNotice(UserMessage):
-    """An event about which the user gets a mail; one mail for each `notice_id`."""
+    """An event about which notifications mails the user, once for each `notice_id`."""
 
     email: Personal[str]
     name: Personal[str]
@@ -70,7 +70,7 @@ class UserRegistered(ProfileContent):
 
 
 class VerificationRequested(TokenNotice):
-    """A token that verifies the address is to be mailed; earlier tokens are no longer valid."""
+    """Notifications shall mail a token that verifies the address; earlier tokens are no longer valid."""
 
     type: ClassVar[str] = "zerocart.users.user.verification_requested.v1"
 
@@ -102,7 +102,7 @@ class PasswordChanged(UserNotice):
 
 
 class PasswordResetRequested(TokenNotice):
-    """A token that allows setting a new password is to be mailed."""
+    """Notifications shall mail a token with which the user can set a new password."""
 
     type: ClassVar[str] = "zerocart.users.user.password_reset_requested.v1"
 
@@ -127,7 +127,7 @@ class UserDeleted(UserMessage):
 
 
 class PersonErased(Message):
-    """The personal data of somebody without an account is to be erased: a customer, or a guest by the order's id."""
+    """Services erase the personal data of a person without an account: a customer, or a guest by the order's id."""
 
     type: ClassVar[str] = "zerocart.users.person.erased.v1"
     key: ClassVar[str] = "person_id"
@@ -135,13 +135,13 @@ class PersonErased(Message):
 
 
 class WelcomeDue(UserMessage):
-    """The scheduler's message that the welcome tips are due."""
+    """The scheduler publishes this when the welcome tips are due."""
 
     type: ClassVar[str] = "zerocart.users.onboarding.welcome_due.v1"
 
 
 class FollowUpDue(UserMessage):
-    """The scheduler's message that the follow-up is due."""
+    """The scheduler publishes this when the follow-up mail is due."""
 
     type: ClassVar[str] = "zerocart.users.onboarding.follow_up_due.v1"
 
@@ -154,7 +154,7 @@ class WelcomeTipsSend(UserNotice):
 
 
 class FollowUpSend(UserNotice):
-    """Request to mail the follow-up."""
+    """Request to send the follow-up mail."""
 
     type: ClassVar[str] = "zerocart.users.onboarding.follow_up_send.v1"
     expires_after = REQUEST_EXPIRES_AFTER

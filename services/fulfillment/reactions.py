@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
-from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderUpdated
+from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderFinalized, OrderUpdated
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Message
@@ -35,7 +35,10 @@ def reactions(handler: CommandHandler) -> Reactions:
         await tell(order.order_id, command, received)
 
     async def replied(reply: StepReply, received: Received) -> None:
-        await tell(reply.saga_id, HandleReply(at=received.now, jitter=_jitter(), reply=reply), received)
+        final = isinstance(reply, OrderFinalized)
+        amendment = RunAmended.model_validate(_facts(reply, received, RunAmended)) if final else None
+        command = HandleReply(at=received.now, jitter=_jitter(), reply=reply, amendment=amendment)
+        await tell(reply.saga_id, command, received)
 
     async def fired(timer: StepTimer, received: Received) -> None:
         await tell(timer.saga_id, HandleTimer(at=received.now, jitter=_jitter(), timer=timer), received)
@@ -54,13 +57,15 @@ def _jitter() -> float:
     return random.random()  # noqa: S311 - spreads retries; no secret depends on it
 
 
-def _facts(order: OrderCreated | OrderUpdated, received: Received, facts: type[Message]) -> dict[str, object]:
+def _facts(
+    order: OrderCreated | OrderUpdated | OrderFinalized, received: Received, facts: type[Message]
+) -> dict[str, object]:
     """The fields that the order and the facts of a run have in common, as of this version of the order."""
     common = type(order).model_fields.keys() & facts.model_fields.keys()
     return {
-        "saga_id": order.order_id,
-        "facts_version": _version(received),
         **{name: getattr(order, name) for name in common},
+        "saga_id": order.key_value,
+        "facts_version": _version(received),
     }
 
 

@@ -1,9 +1,9 @@
 """How an order is fulfilled.
 
 The run first reserves the goods, authorizes the payment and plans the parcels, all three at once. When all three are
-done it captures the payment, then it orders the transport, then it mails the confirmation. If a step fails, the run
-undoes the earlier steps in reverse order: it refunds before it releases the goods. The shipment goes to the address
-that the order has when the transport is ordered.
+done it captures the payment, and orders makes the order final: from then on no change of the order is accepted. Then
+the run orders the transport to the final address, and mails the confirmation to the final contact. If a step fails, the
+run undoes the earlier steps in reverse order: it refunds before it releases the goods.
 
 A step names its requests and the replies to each; which messages fulfillment publishes and handles follows from the
 table. `services.kit.saga.interpreter` runs the table, and `tests/sagas/traces` shows what a run does.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from services.contracts import inventory, notifications, payments, shipping
+from services.contracts import inventory, notifications, orders, payments, shipping
 from services.contracts.fulfillment import RunStarted
 from services.fulfillment.domain import wanted_items
 from services.fulfillment.vocabulary import VOCABULARY
@@ -79,8 +79,15 @@ ORDER_SAGA = Saga(
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
+            name="finalize_order",
+            after=("reserve_inventory", "authorize_payment", "prepare_fulfillment"),
+            do=Request(orders.OrderFinalize, (orders.OrderFinalized, orders.OrderNotFinalized)),
+            undo=None,
+            deadline=ANSWER_DEADLINE,
+        ),
+        OrderStep(
             name="create_shipment",
-            after=("capture_payment",),
+            after=("capture_payment", "finalize_order"),
             do=Request(
                 shipping.ShipmentCreate,
                 (shipping.ShipmentCreated, shipping.ShippingRefused, shipping.ShippingFailed),

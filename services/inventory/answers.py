@@ -1,4 +1,4 @@
-"""What the commands of inventory answer."""
+"""The answers to the commands of inventory."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ __all__ = ["Adjusted", "Counted"]
 
 
 class Counted(TypedDict):
-    """The quantity on hand is the counted one."""
+    """The recorded stock count."""
 
     product_id: str
     on_hand: Count
 
 
 class Adjusted(TypedDict):
-    """The quantity on hand changed by `delta`."""
+    """The recorded change of the quantity on hand."""
 
     product_id: str
     delta: int

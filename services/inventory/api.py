@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -11,9 +12,8 @@ from services.inventory.answers import Adjusted, Counted
 from services.inventory.domain import Adjust, SetStock
 from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
-from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Sku
-from services.kit.rest.answers import CommandAnswer
+from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import RestCause, json_router, provided, respond
 
 __all__ = ["routes"]
@@ -24,12 +24,12 @@ UNITS_MAX = 1_000_000_000
 Units = Annotated[int, Field(ge=0, le=UNITS_MAX, strict=True)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 ProductId = Annotated[Sku, Path(description="The id of the product.", examples=["85123A"])]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
+
 Room = Annotated[StockRoom, provided(StockRoom)]
 
 
 class StockBody(BaseModel):
-    """A stock count."""
+    """A stock count: the quantity on hand, and the quantity below which the stock is low."""
 
     model_config = ConfigDict(extra="forbid")
     product_name: Text | None = None
@@ -46,14 +46,14 @@ class AdjustmentBody(BaseModel):
     reason: Text
 
 
-@routes.put("/stock/{product_id}", dependencies=[needs("stock:write")])
+@routes.put("/stock/{product_id}", responses=location(200, "the stock level"), dependencies=[needs("stock:write")])
 async def set_stock_level(
-    product_id: ProductId, body: StockBody, cause: RestCause, handler: Handler, room: Room
+    product_id: ProductId, body: StockBody, cause: RestCause, room: Room
 ) -> CommandAnswer[Counted]:
     """Record a stock count.
 
-    Replaces the quantity on hand of a product by the counted one; the first count makes the product known. Refused
-    (409) if orders hold more than was counted: cancel orders, or count again.
+    Sets the quantity on hand of a product to the counted quantity; the first count makes the product known. Refused
+    (409) if orders hold more than the counted quantity: cancel orders, or count again.
     """
     command = SetStock(
         at=cause.at,
@@ -68,17 +68,23 @@ async def set_stock_level(
         lambda marked: room.count(command, marked),
         status=200,
         body=Counted(product_id=product_id, on_hand=body.on_hand),
+        location=_location(product_id),
     )
 
 
-@routes.post("/stock/{product_id}/adjustments", status_code=201, dependencies=[needs("stock:write")])
+@routes.post(
+    "/stock/{product_id}/adjustments",
+    status_code=201,
+    responses=location(201, "the stock level"),
+    dependencies=[needs("stock:write")],
+)
 async def adjust_stock_level(
-    product_id: ProductId, body: AdjustmentBody, cause: RestCause, handler: Handler, room: Room
+    product_id: ProductId, body: AdjustmentBody, cause: RestCause, room: Room
 ) -> CommandAnswer[Adjusted]:
     """Adjust a stock level.
 
-    Adds `delta` to the quantity on hand of a product; a negative one takes away. A product that was never counted
-    starts at 0. Refused (409) if less would be left than orders hold: cancel orders first.
+    Adds `delta` to the quantity on hand of a product; a negative `delta` reduces it. A product that was never counted
+    starts at 0. Refused (409) if orders hold more than the new quantity: cancel orders first.
     """
     command = Adjust(at=cause.at, product_id=product_id, delta=body.delta, reason=body.reason)
     return await respond(
@@ -86,4 +92,9 @@ async def adjust_stock_level(
         lambda marked: room.count(command, marked),
         status=201,
         body=Adjusted(product_id=product_id, delta=body.delta),
+        location=_location(product_id),
     )
+
+
+def _location(product_id: str) -> str:
+    return f"/stock/{quote(product_id, safe='')}"

@@ -19,7 +19,7 @@ __all__ = ["create_app"]
 
 
 def create_app(host: Host | None = None) -> Service:
-    """The inventory service on `host`, or on what the environment names."""
+    """The inventory service on `host`; without one, on a host that the environment describes."""
     host = host or Host.connect("inventory")
     room = StockRoom(host.handler)
 

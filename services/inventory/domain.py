@@ -1,7 +1,7 @@
 """The rules of stock: a reservation holds all items of an order or none; a count or an adjustment sets a level.
 
-Many orders want the same product, so the level of a product is a database row. A command is decided while the rows of
-its products are locked. The reservation of an order is a stream of its own.
+The reservation of an order is a stream. The level of a product is a database row, because many orders want the same
+product: the stock room locks the rows of the products of a command while it decides.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Unfilled:
-    """Stock was insufficient, so nothing is held; a new attempt is decided again."""
+    """The stock was insufficient or the request came too late, so nothing is held; a new attempt is decided anew."""
 
     answer: InventoryChecked | InventoryCheckFailed
 
@@ -105,7 +105,7 @@ class Release(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit(Command):
-    """Take the held items off the stock: they are shipped."""
+    """Subtract the held items from the quantity on hand, because they are shipped."""
 
     order_id: str
 
@@ -121,7 +121,7 @@ ReservationCommand = Reserve | Release | Commit | Expire
 
 
 def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
-    """The events of a command; a repeated request with a new attempt is answered again and holds nothing twice."""
+    """The events of a command; a request that is repeated with a new attempt gets a reply and holds nothing twice."""
     match command:
         case Reserve():
             return _reserve(command, reservation)
@@ -201,7 +201,7 @@ def _release(command: Release, reservation: Reservation) -> Decision:
         case Held(answer=answer):
             return [_released(command, _items(answer))]
         case Closed(items=items, committed=True):
-            # the order was cancelled after the commit: its items return to the stock
+            # the order was cancelled after the commit, so its items return to the stock
             return [_released(command, items, restocked=True)]
         case NoReservation() | Unfilled() | Closed():
             return [_released(command, ())]
@@ -337,7 +337,7 @@ def _adjust(command: Adjust, level: Level) -> Decision:
 
 
 def evolve_stock(level: Level, event: Message) -> Level:
-    """The level after a count or an adjustment; what reservations hold is in streams of their own."""
+    """The level after a count or an adjustment; reservations change it as well, by events in their own streams."""
     match event:
         case StockSet(on_hand=on_hand, reserved=reserved) | StockAdjusted(on_hand=on_hand, reserved=reserved):
             return Level(on_hand, reserved)

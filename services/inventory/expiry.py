@@ -12,22 +12,22 @@ from services.kit.commands.handler import CommandHandler
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message
 
-__all__ = ["BUCKET", "ask_for_expiry"]
+__all__ = ["BUCKET", "request_expiry"]
 
 BUCKET = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AskForTimer(Command):
-    """Ask for the timer of a bucket, in which a reservation expires."""
+class RequestTimer(Command):
+    """Request the timer for the end of an hour (the bucket) in which a reservation expires."""
 
     bucket: str
     due_at: datetime
 
 
-def decide(command: AskForTimer, asked: bool) -> Decision:
-    """One timer for each bucket."""
-    if asked:
+def decide(command: RequestTimer, requested: bool) -> Decision:
+    """The request, unless the timer of the bucket is requested already."""
+    if requested:
         return []
     due = ReservationExpiryDue(bucket=command.bucket, due_at=command.due_at)
     return [
@@ -41,21 +41,21 @@ def decide(command: AskForTimer, asked: bool) -> Decision:
     ]
 
 
-def evolve(asked: bool, event: Message) -> bool:
-    """Whether the timer was asked for."""
-    return asked or isinstance(event, TimerRequested)
+def evolve(requested: bool, event: Message) -> bool:
+    """Whether the timer is requested."""
+    return requested or isinstance(event, TimerRequested)
 
 
-EXPIRY: Decider[AskForTimer, bool] = Decider("expiry", False, decide, evolve, (TimerRequested,))
+EXPIRY: Decider[RequestTimer, bool] = Decider("expiry", False, decide, evolve, (TimerRequested,))
 
 
-async def ask_for_expiry(handler: CommandHandler, expires_at: datetime, cause: Cause) -> None:
-    """Ask for a timer at the end of the bucket of `expires_at`, unless this process knows that it was asked for."""
+async def request_expiry(handler: CommandHandler, expires_at: datetime, cause: Cause) -> None:
+    """Request a timer for the end of the bucket of `expires_at`, unless this process knows that it is requested."""
     due_at = _end_of_bucket(expires_at)
     bucket = f"{due_at:%Y%m%dT%H}"
     if (await handler.load(EXPIRY, bucket)).state:
         return
-    command = AskForTimer(at=cause.at, bucket=bucket, due_at=due_at)
+    command = RequestTimer(at=cause.at, bucket=bucket, due_at=due_at)
     await handler.handle(EXPIRY, bucket, command, Cause(cause.at, cause.message_id, cause.correlation_id))
 
 

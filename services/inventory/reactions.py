@@ -1,4 +1,4 @@
-"""The messages that inventory receives, each with its command."""
+"""The messages that inventory receives, and the command that each causes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import timedelta
 from services.contracts.fulfillment import RunCompleted
 from services.contracts.inventory import InventoryCheck, InventoryRelease, ReservationExpiryDue
 from services.inventory.domain import Commit, Expire, Release, Reserve
-from services.inventory.expiry import ask_for_expiry
+from services.inventory.expiry import request_expiry
 from services.inventory.stock import StockRoom
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
@@ -16,11 +16,11 @@ from services.kit.events.handlers import Reactions, Received
 __all__ = ["RESERVATION_EXPIRES_AFTER", "reactions"]
 
 RESERVATION_EXPIRES_AFTER = timedelta(hours=24)
-"""A saga ends its reservation within minutes; this releases the items of a saga that never ends."""
+"""A saga commits or releases its reservation within minutes; the expiry is for a saga that never does."""
 
 
 def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
-    """The reactions of inventory."""
+    """The handlers of these messages."""
 
     async def check(message: InventoryCheck, received: Received) -> None:
         expires_at = received.now + RESERVATION_EXPIRES_AFTER
@@ -35,7 +35,7 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
             too_late=received.expired,
         )
         await room.reserve(message.saga_id, command, received.cause)
-        await ask_for_expiry(handler, expires_at, received.cause)
+        await request_expiry(handler, expires_at, received.cause)
 
     async def release(message: InventoryRelease, received: Received) -> None:
         command = Release(at=received.now, saga_id=message.saga_id, step=message.step, attempt=message.attempt)
@@ -48,7 +48,7 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
     async def expire(_: ReservationExpiryDue, received: Received) -> None:
         while orders := await room.expired(received.now):
             for order_id in orders:
-                # no mark, as one message expires many orders; the state of a reservation lets it expire once
+                # no mark, because one message expires many orders; its state lets a reservation expire only once
                 cause = Cause(received.now, received.cause.message_id, order_id)
                 command = Expire(at=received.now, order_id=order_id)
                 await room.reserve(order_id, command, cause)

@@ -42,7 +42,7 @@ HOLD = """
     INSERT INTO held (order_id, expires_at) VALUES ($1, $2)
     ON CONFLICT (order_id) DO UPDATE SET expires_at = excluded.expires_at
 """
-LET_GO = "DELETE FROM held WHERE order_id = $1"
+RELEASE = "DELETE FROM held WHERE order_id = $1"
 EXPIRED = "SELECT order_id FROM held WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2"
 ENSURE = "INSERT INTO stock (product_id, on_hand, reserved) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING"
 ONE = "SELECT on_hand, reserved, version, product_name, low_below FROM stock WHERE product_id = $1 FOR NO KEY UPDATE"
@@ -61,20 +61,20 @@ class StockRoom:
         self._handler = handler
 
     async def reserve(self, order_id: str, command: ReservationCommand, cause: Cause) -> None:
-        """Carry out a command on the reservation of an order, with the levels of its products locked."""
+        """Carry out a command on the reservation of an order while the levels of its products are locked."""
 
         async def work(attempt: TransactionAttempt[ReservationCommand, Reservation]) -> None:
             loaded = await attempt.load()
             levels = await _lock(attempt.transaction, _products(command, loaded.state))
-            # the events first: the version check notices if the same command was carried out elsewhere meanwhile, and
-            # then the levels have changed already and moving them again might take more than there is
+            # append before moving the levels: if another process carried out the same command meanwhile, it has moved
+            # them already, and this append conflicts
             events = await attempt.carry_out(_with_levels(command, levels), loaded)
             await _move(attempt.transaction, order_id, events)
 
         await self._handler.transact(RESERVATION, order_id, work, cause)
 
     async def count(self, command: StockCommand, cause: Cause) -> Outcome[Level | None]:
-        """Set or adjust the level of one product; RuleViolation if less would be left than orders hold."""
+        """Set or adjust the level of one product; RuleViolation if orders hold more than the new quantity."""
 
         async def work(attempt: TransactionAttempt[StockCommand, Level]) -> None:
             loaded = await _lock_one(attempt.transaction, command.product_id)
@@ -86,7 +86,7 @@ class StockRoom:
         return await self._handler.transact(STOCK, command.product_id, work, cause)
 
     async def expired(self, now: datetime) -> list[str]:
-        """Some of the orders whose reservation has expired by `now`, the oldest first."""
+        """Up to EXPIRED_ORDERS_MAX orders whose reservation has expired by `now`, the oldest first."""
         async with self._handler.store.transaction() as transaction:
             return [str(row["order_id"]) for row in await transaction.fetch(EXPIRED, now, EXPIRED_ORDERS_MAX)]
 
@@ -112,7 +112,7 @@ async def _move(transaction: Transaction, order_id: str, events: Sequence[Messag
         if isinstance(event, InventoryChecked) and event.all_items_available:
             await transaction.execute(HOLD, order_id, event.expires_at)
         else:
-            await transaction.execute(LET_GO, order_id)
+            await transaction.execute(RELEASE, order_id)
 
 
 def _products(command: ReservationCommand, reservation: Reservation) -> set[str]:

@@ -1,8 +1,8 @@
-"""For tests of deciders and sagas: a check that a repeated command emits nothing, and a simulator of whole runs.
+"""Tools for tests of deciders and sagas: a check that a repeated command emits nothing, and a simulator of saga runs.
 
-The simulator has a virtual clock, and plays the timers and the participants. Its participants keep their contract: they
-do a step once, and an undo always succeeds and closes the step. A script says which requests they refuse, fail, ignore,
-reply to late or reply to more than once.
+The simulator has a virtual clock and acts as the timers and the participants. A participant does a step once; an undo
+always succeeds and closes the step. A script names the requests that participants refuse, fail or ignore, and those to
+which they reply late or more than once.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def assert_idempotent(decider: Decider[C, S], command: C, state: S) -> S:
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """How a participant handles one request: after `delay`, with a reply after each of `replies`, none if it is empty.
+    """How a participant handles one request: it receives it after `delay`, and sends one reply after each of `replies`.
 
-    `doubt` does the step and then replies that it failed.
+    With `doubt` it does the step and then replies that the step failed.
     """
 
     how: Literal["do", "refuse", "fail", "doubt", "ignore"] = "do"
@@ -57,7 +57,7 @@ class Handling:
 
 @dataclass(slots=True)
 class Participants:
-    """The participants of all steps; `handling` says how they handle a request such as `ship #1` or `undo ship #2`."""
+    """The participants of all steps; `handling` tells how they handle a request such as `ship #1` or `undo ship #2`."""
 
     handling: Callable[[str], Handling]
     done: set[str] = field(default_factory=set[str])
@@ -114,7 +114,7 @@ class _Delivery:
 
 
 class SagaSimulator(Generic[F]):
-    """One run of a saga, played against participants and a virtual clock."""
+    """One run of a saga with simulated participants and a virtual clock."""
 
     def __init__(self, saga: Saga[F], participants: Participants, *, jitter: Callable[[], float] = lambda: 0.5) -> None:
         self.decider = saga_decider(saga)
@@ -130,11 +130,11 @@ class SagaSimulator(Generic[F]):
         self._cancelled: set[int] = set()
 
     def send(self, command: SagaCommand, after: timedelta = timedelta(0)) -> None:
-        """Send the run a command, `after` so long from now."""
+        """Send the run a command when the time `after` has passed."""
         self._later(after, command)
 
     def run_to_end(self) -> Run:
-        """Play until no message is under way and no timer is set; AssertionError if that never happens."""
+        """Simulate until no message is under way and no timer is set; AssertionError after EVENTS_MAX messages."""
         for _ in range(EVENTS_MAX):
             if not self._queue:
                 return self.run

@@ -65,6 +65,8 @@ def main() -> None:
     """Serve until SIGTERM."""
     import uvicorn
 
+    from services.kit.service.protocol import BoundedProtocol
+
     try:
         settings = Settings.from_environment("operations")
         configure("watch", settings.log_level)
@@ -77,7 +79,7 @@ def main() -> None:
         Watch(Counts(settings.database_url, settings.read_database_url)),
         host="0.0.0.0",  # noqa: S104 - in a container, where the platform decides who can reach it
         port=int(os.environ.get("PORT", "8080")),
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

@@ -102,7 +102,8 @@ async def amend_order(
     """Amend an order.
 
     Changes the address, the contact or the notes of a draft or a pending order; a field that is absent or null does not
-    change. Refused (409) once the order is confirmed, because its shipment exists, and for an imported order.
+    change. What is accepted is on the parcel and in the mails. Refused (409) once the parcel is being made: cancel the
+    order and place another. Refused (409) for an imported order, too.
     """
     if not body.model_fields_set:
         raise Invalid(
@@ -141,7 +142,7 @@ async def _answer(
         lambda marked: handler.handle(ORDER, order_id, command, marked, version),
         status=status,
         body=body,
-        headers={"Location": f"/orders/{order_id}"},
+        location=f"/orders/{order_id}",
     )
 
 

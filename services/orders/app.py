@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "scheduler", "projection")
-"""The services that an order reaches within a second; a request to orders wakes them."""
+"""The services that an order reaches within a second; an accepted command wakes them."""
 ALONE = ("/orders/imports",)
 """Routes that wake no other service: an import reaches nobody but the projection."""
 

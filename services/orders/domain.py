@@ -23,9 +23,12 @@ from services.contracts.orders import (
     OrderDrafted,
     OrderDraftUpdated,
     OrderFailed,
+    OrderFinalized,
     OrderImported,
+    OrderNotFinalized,
     OrderShipped,
     OrderUpdated,
+    RecipientFields,
 )
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
@@ -46,6 +49,7 @@ from services.orders.order import (
     Draft,
     Fail,
     Failed,
+    Finalize,
     Import,
     Imported,
     NoOrder,
@@ -80,6 +84,8 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             return cancel(command, order)
         case Import():
             return import_finished(command, order)
+        case Finalize():
+            return finalize(command, order)
         case Confirm() | Fail() | CompleteCancellation():
             return conclude(command, order)
         case Ship() | Deliver():
@@ -140,10 +146,13 @@ def submit(command: Submit, order: Order) -> Decision:
 
 
 def amend(command: Amend, order: Order) -> Decision:
-    """Change address, contact or notes until fulfillment has made the shipment."""
+    """Change address, contact or notes until fulfillment makes the parcel with them."""
     match order:
         case NoOrder():
             return _not_found(command)
+        case Pending(is_final=True):
+            detail = f"Order {command.order_id} cannot be changed: its parcel is being made. Cancel it and order again."
+            return Rejected("order-not-changeable", detail)
         case Draft() | Pending():
             return [OrderUpdated.of(command.changes, order_id=command.order_id, customer_id=order.customer_id)]
         case Imported():
@@ -173,6 +182,20 @@ def cancel(command: Cancel, order: Order) -> Decision:
             return Rejected("order-not-cancellable", detail)
         case _:
             assert_never(order)
+
+
+def finalize(command: Finalize, order: Order) -> Decision:
+    """Accept no change any more, and reply to each attempt with the address and the contact that are final."""
+    to = {"saga_id": command.order_id, "step": command.step, "attempt": command.attempt}
+    match order:
+        case Pending(recipient=recipient):
+            return [OrderFinalized.of(recipient, **to)]
+        case Cancelling() | Cancelled() | Failed():
+            error = f"the status of the order is {_name(order)}"
+            why = {"success": False, "error_code": f"order-{_name(order)}", "error": error}
+            return [OrderNotFinalized.model_validate({**to, **why})]
+        case _:
+            return []  # an attempt that comes after the end of the run
 
 
 def conclude(command: Confirm | Fail | CompleteCancellation, order: Order) -> Decision:
@@ -271,11 +294,13 @@ def evolve(order: Order, event: Message) -> Order:
         case OrderDrafted() | OrderDraftUpdated():
             return Draft(event)
         case OrderCreated():
-            return Pending(event.total, event.email, event.customer_id)
+            return Pending(event.total, RecipientFields.of(event))
         case OrderImported():
             return Imported(event.source, event.customer_id, _fingerprint(event))
         case OrderUpdated():
             return _amended(order, event)
+        case OrderFinalized() if isinstance(order, Pending):
+            return replace(order, is_final=True)
         case OrderConfirmed():
             return Confirmed(order.email if isinstance(order, Pending) else None, customer_id)
         case OrderCancellationRequested(reason=reason):
@@ -293,12 +318,13 @@ def evolve(order: Order, event: Message) -> Order:
 
 
 def _amended(order: Order, event: OrderUpdated) -> Order:
+    changes = {name: value for name, value in AmendedFields.of(event) if value is not None}
     match order:
         case Draft(content=content):
-            changes = {name: value for name, value in AmendedFields.of(event) if value is not None}
             return Draft(content.model_copy(update=changes))
-        case Pending():
-            return replace(order, email=event.email or order.email)
+        case Pending(recipient=recipient):
+            known = {name: value for name, value in changes.items() if name in RecipientFields.model_fields}
+            return replace(order, recipient=recipient.model_copy(update=known))
         case _:
             return order
 
@@ -310,7 +336,8 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     evolve,
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderCancellationRequested,
-        OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered, OrderImported,
+        OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
+        OrderImported,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

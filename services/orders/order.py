@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.contracts.orders import AmendedFields, ImportedFields, OrderContent, PlacedFields
+from services.contracts.orders import AmendedFields, ImportedFields, OrderContent, PlacedFields, RecipientFields
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.orders.pricing import Basket
@@ -25,6 +25,7 @@ __all__ = [
     "Draft",
     "Fail",
     "Failed",
+    "Finalize",
     "Import",
     "Imported",
     "NoOrder",
@@ -63,11 +64,21 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The customer placed it, and fulfillment works on it."""
+    """The customer placed it, and fulfillment works on it; once it is final, nothing in it can be changed."""
 
     total: Money
-    email: str | None
-    customer_id: str | None
+    recipient: RecipientFields
+    is_final: bool = False
+
+    @property
+    def email(self) -> str | None:
+        """The address of its mails; None if it has none."""
+        return self.recipient.email
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer whose order it is; None for a guest."""
+        return self.recipient.customer_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +228,14 @@ class CompleteCancellation(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finalize(OrderIntent):
+    """Accept no change any more: the step `step` of fulfillment asks for it before the parcel is made."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ship(OrderIntent):
     """The carrier collected the parcel."""
 
@@ -230,5 +249,5 @@ class Deliver(OrderIntent):
 
 OrderCommand = (
     Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import
-    | Confirm | Fail | CompleteCancellation | Ship | Deliver
+    | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver
 )  # fmt: skip

@@ -6,15 +6,16 @@ from datetime import datetime
 from typing import assert_never
 
 from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFailed
+from services.contracts.orders import OrderFinalize
 from services.contracts.shipping import ShipmentDelivered, ShipmentDispatched
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.orders.domain import ORDER
-from services.orders.order import CompleteCancellation, Confirm, Deliver, Fail, OrderCommand, Ship
+from services.orders.order import CompleteCancellation, Confirm, Deliver, Fail, Finalize, OrderCommand, Ship
 
 __all__ = ["reactions"]
 
-Handled = RunCompleted | RunCompensated | RunFailed | ShipmentDispatched | ShipmentDelivered
+Handled = OrderFinalize | RunCompleted | RunCompensated | RunFailed | ShipmentDispatched | ShipmentDelivered
 
 
 def reactions(handler: CommandHandler) -> Reactions:
@@ -25,7 +26,7 @@ def reactions(handler: CommandHandler) -> Reactions:
         await handler.handle(ORDER, command.order_id, command, received.cause)
 
     handlers = Reactions()
-    for kind in (RunCompleted, RunCompensated, RunFailed, ShipmentDispatched, ShipmentDelivered):
+    for kind in (OrderFinalize, RunCompleted, RunCompensated, RunFailed, ShipmentDispatched, ShipmentDelivered):
         handlers.on(kind, handle)
     return handlers
 
@@ -33,6 +34,8 @@ def reactions(handler: CommandHandler) -> Reactions:
 def command_of(message: Handled, at: datetime) -> OrderCommand:
     """The command that a message becomes; the run of an order has the order's id."""
     match message:
+        case OrderFinalize(saga_id=order_id, step=step, attempt=attempt):
+            return Finalize(at=at, order_id=order_id, step=step, attempt=attempt)
         case RunCompleted(saga_id=order_id):
             return Confirm(at=at, order_id=order_id)
         case RunCompensated(saga_id=order_id, cause="cancelled", error=reason):

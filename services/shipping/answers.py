@@ -12,7 +12,7 @@ __all__ = ["Shipment", "Tracked"]
 
 
 class Shipment(TypedDict):
-    """The shipment of the order."""
+    """The shipment of an order."""
 
     order_id: str
     status: Literal["prepared", "created", "dispatched", "delivered", "cancelled"]
@@ -24,7 +24,7 @@ class Shipment(TypedDict):
 
 
 class Tracked(TypedDict):
-    """The status is recorded."""
+    """The recorded tracking status."""
 
     order_id: str
     status: Literal["dispatched", "delivered"]

@@ -52,8 +52,8 @@ async def track_shipment(
 ) -> CommandAnswer[Tracked]:
     """Record a tracking status.
 
-    Records that the carrier dispatched or delivered a shipment; the order and its customer learn of it. Refused (409)
-    if the shipment was not created yet, or was cancelled.
+    Records that the carrier dispatched or delivered a shipment; the status of the order follows. Refused (404) if no
+    shipment was created for the order, or it was cancelled.
     """
     command = Track(at=cause.at, order_id=order_id, status=body.status)
     return await respond(

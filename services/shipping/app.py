@@ -19,7 +19,7 @@ __all__ = ["create_app"]
 
 
 def create_app(host: Host | None = None, carrier: Carrier | None = None) -> Service:
-    """The shipping service on `host`, or on what the environment names."""
+    """The shipping service on `host`; without one, on a host that the environment describes."""
     if host is None:
         host = Host.connect("shipping")
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())

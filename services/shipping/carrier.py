@@ -1,4 +1,4 @@
-"""The port to the carrier, and a sandbox that behaves by the address.
+"""The port to the carrier, and a sandbox whose answers depend on the address.
 
 The sandbox refuses to plan for country ZZ. It refuses an order of transport whose first address line contains
 `CARRIER-REFUSE`, and fails once if that line contains `CARRIER-FAIL-ONCE`. The id of a shipment follows from the order,
@@ -46,7 +46,7 @@ class Carrier(Protocol):
 async def call_carrier(
     target: Target, carrier: Carrier, order_id: str, key: str, call: Call, /
 ) -> CarrierResult | Failure:
-    """Carry out a call once, as the saga retries it later; raises CallFailed if the carrier does not answer."""
+    """Call the carrier once, because the saga retries the step later; CallFailed if the carrier does not answer."""
     return await target.call(lambda: _call(carrier, order_id, key, call), attempts_max=1)
 
 
@@ -69,19 +69,19 @@ class SandboxCarrier:
         self._store = store
 
     async def prepare(self, order_id: str, key: str, address: Address) -> CarrierResult | Failure:
-        """Serve every country but ZZ."""
+        """Accept every country except ZZ."""
         if address.country == "ZZ":
-            return Failure("address-not-served", "we do not ship there", transient=False)
+            return Failure("address-not-served", "the carrier does not serve this country", transient=False)
         return CarrierResult()
 
     async def create(self, order_id: str, key: str, address: Address) -> CarrierResult | Failure:
-        """Accept the order of transport, unless the address says otherwise."""
+        """Accept the order of transport, unless the address asks for a refusal or a fault."""
         if "CARRIER-REFUSE" in address.line1:
-            return Failure("carrier-refused", "the carrier does not take this parcel", transient=False)
+            return Failure("carrier-refused", "the carrier refuses this parcel", transient=False)
         shipment_id = f"shp_{order_id}"
         async with self._store.transaction() as transaction:
             if "CARRIER-FAIL-ONCE" in address.line1 and await transaction.fetch(FIRST_TIME, order_id):
-                return Failure("carrier-error", "the carrier could not do it now", transient=True)
+                return Failure("carrier-error", "the carrier had an internal error", transient=True)
             await transaction.execute(CREATE, order_id, shipment_id)
         return CarrierResult(shipment_id, "sandbox", f"ZC{order_id[-12:].upper()}")
 

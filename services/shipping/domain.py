@@ -1,4 +1,4 @@
-"""The shipment of one order: which request is allowed in which state, and when the carrier has to be called first."""
+"""The rules of a shipment: what shipping replies to each request in each state, and when it calls the carrier first."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ class Dispatched:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The transport was cancelled and cannot be ordered again; the plan stands until it is discarded."""
+    """The transport was cancelled and cannot be ordered again; the plan remains until it is discarded."""
 
     shipment_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Discarded: nothing may be planned or ordered for this order again."""
+    """The plan was discarded: nothing can be planned or ordered for this order again."""
 
 
 Shipment = NoShipment | Prepared | Created | Dispatched | Cancelled | Closed
@@ -117,18 +117,18 @@ ShipmentCommand = HandleRequest[Request, Call, CarrierResult] | Track
 
 
 def answer(request: Request, shipment: Shipment) -> StepReply | Refusal | CallFirst[Call, CarrierResult]:
-    """What a request means in each state."""
+    """The reply to a request, the reason to refuse it, or the call to the carrier that must come first."""
     to = reply_to(request)
     match request, shipment:
         case (FulfillmentPrepare(), NoShipment()) | (ShipmentCreate(), Prepared()) if _is_erased(request):
-            return Refusal("address-erased", "the customer's data was erased: the address is not known any more")
+            return Refusal("address-erased", "the address is unknown, because the customer's data was erased")
         case FulfillmentPrepare(shipping_address=address, items=items), NoShipment():
             planned = FulfillmentPrepared(**to, parcels=_parcels(items))
             return CallFirst(Call("prepare", address), lambda _: planned)
         case FulfillmentPrepare(), Prepared(parcels) | Created(parcels) | Dispatched(Created(parcels)):
             return FulfillmentPrepared(**to, parcels=parcels)
         case FulfillmentPrepare(), Cancelled() | Closed():
-            return Refusal("shipment-closed", "shipping of this order is closed")
+            return Refusal("shipment-closed", "the shipment of this order was cancelled or discarded")
         case FulfillmentDiscard(), _:
             return FulfillmentDiscarded(**to)
         case ShipmentCreate(shipping_address=address), Prepared():
@@ -144,13 +144,16 @@ def answer(request: Request, shipment: Shipment) -> StepReply | Refusal | CallFi
             return ShipmentCreated(**to, shipment_id=shipment_id, carrier=carrier, tracking_number=number)
         case ShipmentCreate(), NoShipment() | Cancelled() | Closed():
             return Refusal("not-prepared", "no parcels are planned for this order")
-        case ShipmentCancel(), NoShipment() | Prepared():  # the reply to a creation may have been lost
+        case (
+            ShipmentCancel(),
+            NoShipment() | Prepared(),
+        ):  # a shipment may exist: the carrier's reply may have been lost
             return CallFirst(Call("cancel"), lambda done: ShipmentCancelled(**to, shipment_id=done.shipment_id or None))
         case ShipmentCancel(), Created(shipment_id=shipment_id):
             cancelled = ShipmentCancelled(**to, shipment_id=shipment_id)
             return CallFirst(Call("cancel"), lambda _: cancelled)
         case ShipmentCancel(), Dispatched():
-            return Refusal("already-dispatched", "the carrier has the goods")
+            return Refusal("already-dispatched", "the carrier has the goods already")
         case ShipmentCancel(), Cancelled(shipment_id):
             return ShipmentCancelled(**to, shipment_id=shipment_id)
         case ShipmentCancel(), Closed():
@@ -194,7 +197,7 @@ def decide(command: ShipmentCommand, shipment: Shipment) -> Decision:
         case _, Dispatched():
             return []
         case _:
-            return Rejected("shipment-not-found", "there is no such shipment", missing=True)
+            return Rejected("shipment-not-found", "no shipment exists for this order", missing=True)
 
 
 def _dispatched(order_id: str, created: Created) -> ShipmentDispatched:

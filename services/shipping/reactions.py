@@ -1,4 +1,4 @@
-"""How shipping reacts to the requests of the saga."""
+"""The handlers of the requests that the saga sends to shipping."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ __all__ = ["reactions"]
 
 
 def reactions(handler: CommandHandler, carrier: Carrier) -> Reactions:
-    """The messages that shipping handles."""
+    """One handler for each request of PARTICIPANT."""
     port = partial(call_carrier, Target(CARRIER), carrier)
     return participant_reactions(handler, SHIPMENT, PARTICIPANT, port)

@@ -107,7 +107,12 @@ AllProofs = Annotated[Proofs, provided(Proofs)]
 AllTimes = Annotated[Times, provided(Times)]
 
 
-@routes.post("/users", status_code=201, responses=location(201, "the account"), dependencies=[PUBLIC, REGISTRATIONS])
+@routes.post(
+    "/users",
+    status_code=201,
+    responses=location(201, "the account", read_side=False),
+    dependencies=[PUBLIC, REGISTRATIONS],
+)
 async def register_user(
     body: RegistrationBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs, times: AllTimes
 ) -> CommandAnswer[UserNow]:

@@ -25,8 +25,8 @@ __all__ = ["create_app"]
 
 WARMS = ("notifications", "scheduler")
 """The services that a registration reaches within a second."""
-ALONE = ("/token",)
-"""A login reaches no other service, and logins are most of the requests to users."""
+ALONE = ("/token", "/password-reset")
+"""A login reaches no other service. A reset is accepted for every address, also for one without an account."""
 
 
 def create_app(host: Host | None = None, settings: UsersSettings | None = None) -> Service:

@@ -37,13 +37,13 @@ def test_knative_is_what_the_chart_renders():
         assert (KNATIVE / name).read_text() == text, f"run make manifests: {name}"
 
 
-def test_kubectl_meets_the_namespace_first():
+def test_the_namespace_is_the_first_manifest():
     first = min(KNATIVE.glob("*.yaml"))
     assert next(yaml.safe_load_all(first.read_text()))["kind"] == "Namespace"
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_every_document_is_what_its_kind_allows(way):
+def test_every_manifest_matches_the_schema_of_its_kind(way):
     assert documents(way)
     assert [fault for document in documents(way) for fault in faults(document)] == []
 
@@ -59,7 +59,7 @@ def test_every_document_is_what_its_kind_allows(way):
         ("PodDisruptionBudget", lambda spec: spec.update(maxUnvailable=1)),
     ],
 )
-def test_a_field_that_the_kind_does_not_know_is_seen(kind, spoil):
+def test_the_schemas_refuse_an_unknown_field(kind, spoil):
     document = copy.deepcopy(next(each for each in documents("everything") if each["kind"] == kind))
     assert not list(faults(document))
     spoil(document["spec"])
@@ -67,7 +67,7 @@ def test_a_field_that_the_kind_does_not_know_is_seen(kind, spoil):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_runs_as_root_or_without_bounds(way):
+def test_every_container_runs_without_root_and_with_limits(way):
     for document, template in pods(way):
         (container,) = template["spec"]["containers"]
         assert container["securityContext"] == {
@@ -102,7 +102,7 @@ def test_only_the_scheduler_has_a_token_and_only_for_its_clock(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_knative_refuses_is_not_asked_of_it(way):
+def test_services_use_no_pod_field_that_knative_refuses(way):
     """Serving's own validation: fields that its schema has and a cluster as shipped does not allow."""
     for document, template in pods(way):
         if document["kind"] != "Service":
@@ -125,7 +125,7 @@ def test_what_knative_refuses_is_not_asked_of_it(way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_only_the_edge_is_reached_from_outside(way):
+def test_only_the_edge_is_reachable_from_outside(way):
     services = [document for document in documents(way) if document["kind"] == "Service"]
     inside = {
         each["metadata"]["name"]: each["metadata"]["labels"].get("networking.knative.dev/visibility")
@@ -151,7 +151,7 @@ def test_no_trigger_can_lose_an_event(way):
             assert document["spec"]["subscriber"]["uri"] == "/events"
 
 
-def test_a_guarded_kafka_is_told_to_everybody_who_speaks_to_it():
+def test_every_client_of_a_protected_kafka_gets_its_credentials():
     names = {"KAFKA_SECURITY_PROTOCOL", "KAFKA_SASL_MECHANISM", "KAFKA_SASL_USER", "KAFKA_SASL_PASSWORD", "KAFKA_CA"}
     assert names == set(re.findall(r'"(KAFKA_[A-Z_]+)"', inspect.getsource(kafka_security)))
     broker = next(d for d in documents("everything") if d["metadata"]["name"] == "zerocart-broker")
@@ -163,7 +163,7 @@ def test_a_guarded_kafka_is_told_to_everybody_who_speaks_to_it():
         assert {name for name in names if f"'{name}'" in text} == (names if speaks else set()), document["metadata"]
 
 
-def test_who_delivers_is_asked_for_the_audience_that_its_service_expects():
+def test_triggers_send_tokens_with_the_audience_of_their_service():
     found = documents("everything")
     services = {d["metadata"]["name"]: d for d in found if d["kind"] == "Service"}
     senders = [d for d in found if d["kind"] in ("Trigger", "PingSource")]
@@ -187,7 +187,7 @@ def environment(document):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_always_has_several_pods_loses_one_at_a_time(way):
+def test_deployments_with_several_pods_lose_one_at_a_time(way):
     budgets = {d["metadata"]["name"]: d["spec"] for d in documents(way) if d["kind"] == "PodDisruptionBudget"}
     several = {}
     for document, template in pods(way):
@@ -212,13 +212,13 @@ def test_what_always_has_several_pods_loses_one_at_a_time(way):
         ("http://collector/v1", [], [80]),
     ],
 )
-def test_the_collector_of_traces_is_reached_on_the_port_in_its_url(endpoint, settings, ports):
+def test_network_policies_permit_the_port_of_the_trace_collector(endpoint, settings, ports):
     text = render(settings=[f"env.OTEL_EXPORTER_OTLP_ENDPOINT={endpoint}", *settings])
     policy = next(d for d in yaml.safe_load_all(text) if d and d["metadata"]["name"] == "zerocart-traces")
     (egress,) = policy["spec"]["egress"]
     assert [each["port"] for each in egress["ports"]] == ports
 
 
-def test_what_helm_refuses_is_an_error():
+def test_an_error_of_helm_is_raised():
     with pytest.raises(HelmError, match="nowhere"):
         render([CHART / "nowhere.yaml"])

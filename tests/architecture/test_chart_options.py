@@ -36,12 +36,12 @@ def setup_name(*settings: str, values: str = PLAIN.name) -> str:
         "defaults.resources.limits.memory=300Mi",
     ],
 )
-def test_what_a_job_cannot_be_changed_to_is_another_job(setting):
+def test_a_changed_setup_job_has_another_name(setting):
     assert setup_name() == setup_name() == setup_name("clock.schedule=5 * * * *")
     assert setup_name(setting) != setup_name()
 
 
-def test_helm_takes_its_job_away_before_it_makes_it_again():
+def test_the_setup_job_of_a_helm_hook_keeps_its_name():
     hooked = [
         setup_name(setting, values="values-production.yaml") for setting in ("image.tag=0.1.1", "image.tag=0.1.2")
     ]
@@ -72,14 +72,14 @@ def test_setup_gets_urls_and_no_key():
     assert set(of_the_services) - {"postgres-ca.crt"} == used
 
 
-def test_no_client_says_whose_request_it_is_where_the_caddyfile_does_not():
+def test_an_http_route_removes_the_client_address_header_of_clients():
     (route,) = [each for each in documents("route") if each["kind"] == "HTTPRoute"]
     for rule in route["spec"]["rules"]:
         removed = [name for each in rule["filters"] for name in each.get("requestHeaderModifier", {}).get("remove", ())]
         assert removed == ["X-Client-Ip"]
 
 
-def test_who_says_whom_a_request_is_from_can_be_told():
+def test_the_trusted_proxies_of_the_edge_can_be_set():
     (edge,) = [
         each
         for each in rendered("Service", "edge.trustedProxies=10.0.0.0/8 100.64.0.0/10")
@@ -96,7 +96,7 @@ def test_hosts_may_have_a_certificate():
     assert with_tls == [{"secretName": "shop-tls"}] * 2
 
 
-def test_images_that_are_only_on_the_node_are_not_asked_of_a_registry():
+def test_images_on_the_node_are_not_pulled():
     for each in rendered("Service", values="values-development.yaml"):
         (container,) = each["spec"]["template"]["spec"]["containers"]
         assert container["imagePullPolicy"] == "Never"
@@ -104,7 +104,7 @@ def test_images_that_are_only_on_the_node_are_not_asked_of_a_registry():
 
 
 @pytest.mark.parametrize("name", ["services.query", "edge", "services.scheduler"])
-def test_no_fewer_may_be_allowed_than_are_asked_for(name):
+def test_a_minimum_scale_above_the_maximum_is_refused(name):
     with pytest.raises(HelmError, match=r"scale\.min is 30"):
         render(settings=[f"{name}.scale.min=30"])
 
@@ -124,6 +124,6 @@ def test_no_fewer_may_be_allowed_than_are_asked_for(name):
         "unknown=1",
     ],
 )
-def test_values_that_mean_nothing_are_refused(setting):
+def test_unknown_values_are_refused(setting):
     with pytest.raises(HelmError, match="schema"):
         render(settings=[setting])

@@ -19,7 +19,7 @@ IN_A_PROFILE = {"grafana", "demo"}
 SECRET = re.compile(r"(PASSWORD|SECRET|KEYS?|DATABASE_URL)\b")
 
 
-def test_every_service_runs_and_is_waited_for():
+def test_every_service_runs_and_the_edge_waits_for_it():
     assert set(SERVICES) <= COMPOSE.keys()
     for name in SERVICES:
         assert COMPOSE[name]["environment"]["SERVICE"] == name
@@ -29,12 +29,12 @@ def test_every_service_runs_and_is_waited_for():
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_what_names_services_is_rendered_from_the_values(file):
+def test_the_parts_that_name_services_are_rendered_from_the_values(file):
     assert file.read_text() == rendered(file), "run `make manifests`"
 
 
 @pytest.mark.parametrize("name", COMPOSE)
-def test_each_container_may_do_little(name):
+def test_each_container_has_few_rights(name):
     container = COMPOSE[name]
     assert container["cap_drop"] == ["ALL"]
     assert container["security_opt"] == ["no-new-privileges:true"]
@@ -54,13 +54,13 @@ def test_the_edge_has_the_files_that_it_reads_and_can_change_none():
     assert all(f"COPY {name} {place}\n" in image for name, place in files.items())
 
 
-def test_no_secret_stands_in_it():
+def test_compose_yaml_contains_no_secret():
     for container in COMPOSE.values():
         for name, value in container.get("environment", {}).items():
             assert not SECRET.search(name) or "${" in str(value), name
 
 
-def test_what_it_asks_for_is_what_is_made():
+def test_secrets_sh_makes_every_variable_that_compose_needs():
     asked = set(
         re.findall(r"\$\{(ZEROCART_\w*?(?:PASSWORD|SECRET|KEYS?|CLIENTS))\b", (ROOT / "compose.yaml").read_text())
     )
@@ -71,7 +71,7 @@ def test_what_it_asks_for_is_what_is_made():
     assert asked == made
 
 
-def test_prometheus_asks_the_one_place_that_knows():
+def test_prometheus_scrapes_only_watch():
     config = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["watch:8080"]}]

@@ -63,6 +63,6 @@ def test_references_name_the_file_of_a_decision():
         "# 1. Title\n\n**Context.** Why.\n",
     ],
 )
-def test_another_form_is_seen(bad):
+def test_a_decision_in_another_form_is_reported(bad):
     with pytest.raises(AssertionError):
         form_of(bad)

@@ -16,14 +16,14 @@ VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 ROOTS = "identity|image|edge|kafka|networkPolicy|monitoring|secrets|services|env|setup|clock"
 
 
-def test_the_files_that_it_names_are_there():
+def test_the_files_that_the_guide_names_exist():
     named = re.findall(r"(?<![\w/.])(?:charts/zerocart|docker|scripts|knative|docs)/[\w./-]*\w", GUIDE)
     assert len(named) > 3
     assert not [name for name in named if not (ROOT / name).exists()]
     assert not [name for name in re.findall(r"build/knative/([\w-]+\.yaml)", GUIDE) if not (KNATIVE / name).exists()]
 
 
-def test_the_values_that_it_names_are_there():
+def test_the_values_that_the_guide_names_exist():
     named = [
         name
         for name in re.findall(rf"`((?:{ROOTS})(?:\.\w+)+)", GUIDE)
@@ -37,7 +37,7 @@ def test_the_values_that_it_names_are_there():
             found = found[step]
 
 
-def test_the_values_of_its_example_are_accepted(tmp_path):
+def test_the_chart_accepts_the_example_values(tmp_path):
     (example,) = re.findall(r"```yaml\n(.*?)```", GUIDE, re.S)
     file = tmp_path / "my-values.yaml"
     file.write_text(example)
@@ -47,5 +47,5 @@ def test_the_values_of_its_example_are_accepted(tmp_path):
 
 
 @pytest.mark.parametrize("verb", sorted(set(re.findall(r"^make ([\w-]+)", GUIDE, re.M))))
-def test_the_verbs_that_it_uses_are_there(verb):
+def test_the_make_verbs_that_the_guide_uses_exist(verb):
     assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.M)

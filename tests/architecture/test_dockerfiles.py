@@ -27,7 +27,7 @@ def test_hadolint_finds_nothing(path):
     assert not list(ROOT.glob(".hadolint*"))
 
 
-def test_hadolint_sees_what_is_wrong(tmp_path):
+def test_hadolint_reports_a_bad_dockerfile(tmp_path):
     wrong = tmp_path / "Dockerfile"
     wrong.write_text("FROM python\nRUN cd /app && pip install fastapi\n")
     done = hadolint(wrong)

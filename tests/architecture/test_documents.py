@@ -50,7 +50,7 @@ def test_the_documents_that_code_names_exist():
     assert not [(file, path) for file, path in named if not (ROOT / path).exists()]
 
 
-def test_a_missing_path_is_seen():
+def test_a_missing_path_is_reported():
     found = paths("`services/gone/` and `docs/*.md`, but `a/b`, `POST /orders`\n```\n`services/fenced`\n```\n")
     assert found == ["services/gone", "docs/*.md"]
     assert [exists(path) for path in found] == [False, True]

@@ -7,10 +7,15 @@ import os
 import re
 import subprocess
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
+import yaml
+
 from scripts.helm import CHART
+from scripts.openapi import every_service, routes_of
 from services.folders import SERVICES
+from services.kit.auth.access import Public, rule_of
 from tests.architecture.rendered import documents
 from tests.architecture.rules import ROOT
 
@@ -64,12 +69,12 @@ def of_the_chart() -> set[Match]:
     return found
 
 
-def test_the_route_and_the_caddyfile_say_the_same():
+def test_the_http_route_and_the_caddyfile_route_alike():
     assert of_the_chart() == of_the_caddyfile()
     assert len(of_the_chart()) > len(SERVICES)
 
 
-def test_a_question_about_the_past_goes_to_the_projection_and_nothing_else_does():
+def test_only_requests_about_the_past_go_to_the_projection():
     reads = {("projection", method, "/orders/*", ("at",)) for method in ("GET", "HEAD", "OPTIONS")}
     assert {match for match in of_the_caddyfile() if match[0] == "projection"} == reads
     first = next(upstream(route) for route in servers_routes() if upstream(route))
@@ -82,11 +87,20 @@ def test_a_rule_has_no_more_matches_than_a_gateway_allows():
     assert all(len(rule["matches"]) <= 64 for rule in route["spec"]["rules"])
 
 
-def test_event_doors_are_not_routed():
+def test_event_endpoints_are_not_routed():
     assert not [path for _, _, path, _ in of_the_caddyfile() if path.startswith(("/events", "/metrics", "/*"))]
 
 
-def test_the_edge_knows_every_upstream_that_the_caddyfile_asks_for():
+def test_the_edge_demands_a_token_where_the_routes_do():
+    edge = yaml.safe_load((CHART / "values.yaml").read_text())["edge"]
+    allowed = [(method, path) for each in edge["public"] for method in each["methods"] for path in each["paths"]]
+    for route in (route for service in every_service().values() for route in routes_of(service)):
+        for method in route.methods or ():
+            public = any(method == m and fnmatch(re.sub(r"{\w+}", "x", route.path), path) for m, path in allowed)
+            assert public == isinstance(rule_of(route), Public), f"{method} {route.path}"
+
+
+def test_the_edge_has_every_upstream_that_the_caddyfile_uses():
     (edge,) = [d for d in documents("none") if d["kind"] == "Service" and d["metadata"]["name"] == "edge"]
     (container,) = edge["spec"]["template"]["spec"]["containers"]
     given = {each["name"] for each in container["env"]}
@@ -95,7 +109,7 @@ def test_the_edge_knows_every_upstream_that_the_caddyfile_asks_for():
     assert asked <= given
 
 
-def test_there_is_one_caddyfile():
+def test_the_caddyfile_exists_once():
     assert (CHART / "files" / "Caddyfile").resolve() == CADDYFILE
     (config,) = [d for d in documents("none") if d["kind"] == "ConfigMap" and d["metadata"]["name"] == "zerocart-edge"]
     assert config["data"]["Caddyfile"].strip() == CADDYFILE.read_text().strip()

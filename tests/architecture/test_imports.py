@@ -29,7 +29,7 @@ def test_services_do_not_import_each_other():
 
 
 @pytest.mark.parametrize("package", SHARED)
-def test_what_services_share_imports_no_service(package):
+def test_shared_modules_import_no_service(package):
     assert not [chain for name in SERVICES for chain in chains(package, f"services.{name}")]
 
 
@@ -38,6 +38,6 @@ def test_only_projection_and_query_import_the_read_model():
     assert not [chain for name in others for chain in chains(f"services.{name}", "services.read_model")]
 
 
-def test_the_rules_see_an_import_that_breaks_them():
+def test_the_rules_find_a_forbidden_import():
     assert chains("services.orders", "services.contracts")
     assert chains("services.query", "services.read_model")

@@ -13,7 +13,7 @@ from scripts.keep import KEPT, changes, kept, models, with_examples
 ORDER = "zerocart.orders.order.created.v1"
 
 
-def test_nothing_released_has_changed_and_everything_new_is_kept() -> None:
+def test_recorded_messages_are_unchanged_and_new_ones_are_recorded() -> None:
     before = json.loads(KEPT.read_text())
     assert changes(before, kept()) == []
     assert {name: before[name] for name in kept()} == kept(), "run `make keep`"
@@ -23,7 +23,7 @@ MODELS = {model.type: model for model in models()}
 
 
 @pytest.mark.parametrize("type_", MODELS)
-def test_what_was_once_said_is_understood_as_it_was_meant(type_: str) -> None:
+def test_recorded_examples_are_read_and_written_unchanged(type_: str) -> None:
     """One example of each message, with every field, as it was written when the message was new."""
     example = json.loads(KEPT.read_text())["examples"][type_]
     assert holds(json.loads(MODELS[type_].read(json.dumps(example)).write()), example)
@@ -66,7 +66,7 @@ def test_every_breaking_change_is_found(name: str) -> None:
     assert len(changes(kept(), now)) == 1
 
 
-def test_a_new_field_that_may_be_absent_and_a_new_message_break_nothing() -> None:
+def test_an_optional_field_and_a_new_message_are_allowed() -> None:
     now = copy.deepcopy(kept())
     _shape(now)["properties"]["gift"] = {"anyOf": [{"type": "string"}, {"type": "null"}]}
     now["messages"]["zerocart.orders.order.wrapped.v1"] = now["messages"][ORDER]
@@ -74,7 +74,7 @@ def test_a_new_field_that_may_be_absent_and_a_new_message_break_nothing() -> Non
     assert changes(kept(), now) == []
 
 
-def test_an_example_may_lack_what_came_later_and_nothing_that_it_has_may_change() -> None:
+def test_an_example_may_lack_later_fields_but_keeps_its_own() -> None:
     then = {"order_id": "1", "lines": [{"quantity": 2}]}
     later = {"order_id": "1", "lines": [{"quantity": 2, "gift": False}], "channel": "web"}
     assert holds(later, then)
@@ -83,7 +83,7 @@ def test_an_example_may_lack_what_came_later_and_nothing_that_it_has_may_change(
     assert not holds({**later, "lines": []}, then)
 
 
-def test_an_example_stays_as_it_was_written_and_cannot_be_made_again() -> None:
+def test_a_recorded_example_stays_and_is_not_made_again() -> None:
     before = json.loads(KEPT.read_text())
     before["examples"][ORDER]["order_id"] = "written then"
     assert with_examples(kept(), before)["examples"][ORDER]["order_id"] == "written then"

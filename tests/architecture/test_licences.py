@@ -26,13 +26,13 @@ def licence(metadata) -> str:
     return " ".join([metadata.get("License-Expression") or "", text, *classifiers])
 
 
-def test_nothing_is_copyleft():
+def test_no_dependency_is_copyleft():
     found = {each.metadata["Name"]: licence(each.metadata) for each in distributions()}
     assert len(found) > 40
     assert {name for name, text in found.items() if COPYLEFT.search(text)} <= set(RUN_APART)
 
 
-def test_what_is_run_apart_is_no_part_of_a_service():
+def test_the_jvm_is_no_dependency_of_a_service():
     pinned = re.findall(r"^([^=\s]+)==", (ROOT / "requirements.txt").read_text(), re.M)
     assert pinned
     assert not set(RUN_APART) & set(pinned)
@@ -47,7 +47,7 @@ def test_what_is_run_apart_is_no_part_of_a_service():
         ("Classifier", "License :: OSI Approved :: GNU General Public License v2 (GPLv2)"),
     ],
 )
-def test_the_gnu_family_is_caught(field, value):
+def test_licences_of_the_gnu_family_are_found(field, value):
     metadata = Message()
     metadata[field] = value
     assert COPYLEFT.search(licence(metadata))

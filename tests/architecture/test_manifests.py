@@ -46,11 +46,11 @@ def named(trigger) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("service", [name for name in SERVICES if name not in WITHOUT])
-def test_a_service_handles_what_its_trigger_names(service):
+def test_a_service_handles_the_types_in_its_trigger(service):
     assert set(named(TRIGGERS[service])) == handled(service)
 
 
-def test_the_values_name_the_services_that_there_are_folders_of():
+def test_the_values_name_every_service_folder():
     assert set(VALUES["services"]) == set(SERVICES)
 
 
@@ -60,12 +60,12 @@ def test_the_values_give_a_database_to_the_services_that_have_grants():
         assert not service.get("readDatabase") or GRANTS[name].read, name
 
 
-def test_there_is_no_other_trigger():
+def test_every_trigger_belongs_to_a_service():
     assert set(TRIGGERS) == set(SERVICES) - WITHOUT
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_service_is_deployed_asleep_and_out_of_reach(service):
+def test_every_service_scales_to_zero_and_is_cluster_local(service):
     (found,) = [s for s in MANIFESTS.services if s.name == service]
     assert (found.min_scale, found.env["SERVICE"]) == (0, service)
     documents = yaml.safe_load_all((ROOT / "knative" / "services.yaml").read_text())
@@ -73,7 +73,7 @@ def test_every_service_is_deployed_asleep_and_out_of_reach(service):
     assert labels[service]["networking.knative.dev/visibility"] == "cluster-local"
 
 
-def test_every_trigger_carries_its_own_complete_delivery():
+def test_every_trigger_has_a_complete_delivery_of_its_own():
     for document in yaml.safe_load_all((ROOT / "knative" / "triggers.yaml").read_text()):
         delivery = document["spec"]["delivery"]
         assert set(delivery) == {"retry", "backoffPolicy", "backoffDelay", "timeout", "deadLetterSink"}

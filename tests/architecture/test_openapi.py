@@ -54,11 +54,11 @@ def led_to(method: str, path: str, query: set[str]) -> str | None:
     return None
 
 
-def test_the_document_is_as_the_code_is():
+def test_the_document_is_made_from_the_present_code():
     assert DOCUMENT.read_text() == written(), "run `make openapi`"
 
 
-def test_the_document_has_the_routes_that_the_edge_leads_to():
+def test_the_document_has_the_routes_of_the_edge():
     led: set[str] = set()
     for service, app in every_service().items():
         for route in routes_of(app):
@@ -70,12 +70,12 @@ def test_the_document_has_the_routes_that_the_edge_leads_to():
     assert {name for name, _ in operations()} == led
 
 
-def test_the_edge_leads_nowhere_but_to_routes():
+def test_the_edge_routes_only_to_existing_routes():
     paths = [re.sub(r"\{\w+\}", "x", path) for path in document()["paths"]]
     assert not [match for match in of_the_caddyfile() if not any(fnmatchcase(path, match[2]) for path in paths)]
 
 
-def test_each_operation_says_what_it_does_and_what_it_needs():
+def test_each_operation_has_a_summary_a_description_and_a_scope():
     found = {name: operation["operationId"] for name, operation in operations()}
     assert len(set(found.values())) == len(found)
     for name, operation in operations():
@@ -90,7 +90,7 @@ def test_each_operation_says_what_it_does_and_what_it_needs():
         assert operation["tags"][0] in {tag["name"] for tag in document()["tags"]}
 
 
-def test_each_parameter_says_what_it_is_and_shows_one():
+def test_each_parameter_has_a_description_and_an_example():
     parameters = [(name, each) for name, operation in operations() for each in operation["parameters"]]
     for name, each in parameters:
         about = f"{name}: {each['name']}"
@@ -100,7 +100,7 @@ def test_each_parameter_says_what_it_is_and_shows_one():
     assert any(each["name"] == "at" and not each["required"] for name, each in parameters if "{order_id}" in name)
 
 
-def test_each_command_says_which_headers_it_reads():
+def test_each_command_declares_the_headers_that_it_reads():
     headers = {
         name: {each["name"] for each in operation["parameters"] if each["in"] == "header"}
         for name, operation in operations()
@@ -115,7 +115,7 @@ def test_each_command_says_which_headers_it_reads():
     )
 
 
-def test_each_answer_has_a_schema_and_knows_all_its_members():
+def test_each_answer_has_a_closed_schema():
     for name, operation in operations():
         assert {"4XX", "5XX"} <= operation["responses"].keys()
         for status, answer in operation["responses"].items():
@@ -135,7 +135,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
     return document()["components"]["schemas"][schema["$ref"].removeprefix("#/components/schemas/")]
 
 
-def test_each_schema_is_one_and_each_reference_leads_somewhere():
+def test_schemas_have_unique_names_and_references_resolve():
     schemas = document()["components"]["schemas"]
     for schema in schemas.values():
         Draft202012Validator.check_schema(schema)
@@ -143,7 +143,7 @@ def test_each_schema_is_one_and_each_reference_leads_somewhere():
     assert referred == schemas.keys()
 
 
-def test_a_name_stands_for_one_thing():
+def test_a_name_for_two_schemas_is_refused():
     one, other = ({"paths": {}, "components": {"schemas": {"A": {"type": kind}}}} for kind in ("string", "integer"))
     assert merged({"orders": one, "query": one})
     with pytest.raises(ValueError, match="A"):

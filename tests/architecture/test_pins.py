@@ -35,7 +35,7 @@ def pins(text: str) -> dict[str, tuple[str, int]]:
 
 
 @pytest.mark.parametrize("file", ASKED)
-def test_everything_asked_for_is_pinned_by_hash(file):
+def test_every_requirement_is_pinned_by_hash(file):
     pinned = pins((ROOT / file).read_text())
     assert not [name for name, (_, hashes) in pinned.items() if not hashes]
     for requirement in map(Requirement, ASKED[file]):
@@ -54,5 +54,5 @@ def test_the_site_changes_no_version_that_the_tests_use():
     assert {name: site[name] for name in common} == {name: development[name] for name in common}
 
 
-def test_a_pin_without_a_hash_is_seen():
+def test_a_pin_without_a_hash_is_reported():
     assert pins("fastapi==1.0 \\\n    --hash=sha256:00\nrich==2.0\n") == {"fastapi": ("1.0", 1), "rich": ("2.0", 0)}

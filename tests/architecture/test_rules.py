@@ -31,7 +31,7 @@ def test_a_domain_is_pure(file):
 
 
 @pytest.mark.parametrize("file", CONTRACTS, ids=name)
-def test_contracts_are_vocabulary_only(file):
+def test_contracts_contain_no_mechanism(file):
     assert not list(rules.contract_faults(file.read_text()))
 
 
@@ -45,7 +45,7 @@ def test_money_is_never_a_float(file):
     assert not list(rules.money_faults(file.read_text()))
 
 
-def test_every_module_says_what_it_is_for():
+def test_every_module_has_a_docstring():
     assert not [name(file) for file in CODE if not ast.get_docstring(ast.parse(file.read_text()))]
 
 
@@ -58,7 +58,7 @@ def test_files_and_functions_stay_readable():
 
 
 @pytest.mark.parametrize("rule", [rules.swallowed_faults, rules.mocking_faults, rules.unfinished_faults])
-def test_nothing_is_swallowed_mocked_or_left_undone(rule):
+def test_no_exception_is_swallowed_nothing_is_mocked_no_test_is_skipped(rule):
     faults = {(name(file), fault) for file in ALL for fault in rule(file.read_text())}
     assert not faults - MAY_BE_MISSING
 
@@ -104,7 +104,7 @@ def test_no_file_is_tied_to_one_machine_or_registry():
         (rules.naming_faults, "https://py" + "pi.org/simple"),
     ],
 )
-def test_each_rule_catches_what_it_is_for(rule, bad):
+def test_each_rule_finds_its_bad_example(rule, bad):
     assert list(rule(bad))
 
 
@@ -120,10 +120,10 @@ def test_each_rule_catches_what_it_is_for(rule, bad):
         (rules.naming_faults, "https://example.org/work/1"),
     ],
 )
-def test_no_rule_catches_what_is_right(rule, good):
+def test_no_rule_reports_the_good_examples(rule, good):
     assert not list(rule(good))
 
 
-def test_a_nested_function_counts_for_itself():
+def test_a_nested_function_counts_on_its_own():
     source = "def outer():\n    def inner():\n        return 1\n    return inner\n"
     assert dict(rules.function_lengths(source)) == {"outer": 2, "inner": 2}

@@ -52,7 +52,7 @@ def deployed(way: str) -> dict[str, dict]:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_nothing_is_set_that_nobody_reads(way):
+def test_every_variable_that_is_set_is_read(way):
     for name, template in deployed(way).items():
         known = read_by_the_code(name)
         files = {path for path in mounted(template) if path.isupper()}
@@ -60,14 +60,14 @@ def test_nothing_is_set_that_nobody_reads(way):
         assert files | told <= known, name
 
 
-def test_who_publishes_is_told_where_and_nobody_else():
+def test_only_services_that_publish_get_the_address_of_kafka():
     for name, template in deployed("everything").items():
         publishes = "Host.connect(" in source(name)
         assert ("KAFKA_BOOTSTRAP_SERVERS" in environ(template)) is publishes, name
         assert ("KAFKA_SASL_PASSWORD" in mounted(template)) is publishes, name
 
 
-def test_a_service_is_told_the_addresses_that_it_asks_for():
+def test_a_service_gets_the_addresses_of_the_services_that_it_calls():
     """The services that its commands will reach, which it wakes."""
     for name, template in deployed("none").items():
         text = source(name)
@@ -81,7 +81,7 @@ def test_a_service_is_told_the_addresses_that_it_asks_for():
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_a_nudge_is_waited_for_even_if_it_wakes(way):
+def test_the_timeout_of_a_nudge_includes_a_cold_start(way):
     waits = feeder.WAIT_SECONDS_MAX + COLD_START_SECONDS_MAX
     template = deployed(way)["projection"]
     (trigger,) = [d for d in documents(way) if d["kind"] == "Trigger" and d["metadata"]["name"] == "projection"]
@@ -96,13 +96,13 @@ def test_an_export_ends_before_the_platform_ends_it(way):
         assert found[name]["spec"]["timeoutSeconds"] > EXPORT_SECONDS_MAX
 
 
-def test_the_edge_waits_as_long_as_a_question_may_take():
+def test_the_edge_waits_as_long_as_a_query_may_take():
     (seconds,) = re.findall(r"response_header_timeout (\d+)s", CADDYFILE)
     reads = POSITION_WAIT_SECONDS + CONNECT_SECONDS_MAX + STATEMENT_SECONDS_MAX
     assert max(reads, api.WAIT_SECONDS_MAX) + COLD_START_SECONDS_MAX <= int(seconds)
 
 
-def test_what_the_edge_lets_through_is_taken_and_what_is_taken_is_heard():
+def test_the_edge_and_the_services_have_the_same_body_limits():
     assert set(re.findall(r"(?:max_size|request_buffers) (\w+)", CADDYFILE)) == {"1MB"}
     assert BODY_BYTES_MAX == 1_000_000  # what Caddy takes 1MB for
     assert MESSAGE_BYTES_MAX <= EVENT_BYTES_MAX

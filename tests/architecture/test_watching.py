@@ -30,7 +30,7 @@ def the_program():
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_promtool_finds_nothing_wrong(check):
+def test_promtool_accepts_the_rules_and_their_tests_pass(check):
     status, said = promtool(the_program(), *CHECKS[check])
     assert status == 0, said
 
@@ -49,14 +49,14 @@ def test_promtool_understands_every_query_of_the_dashboard(tmp_path):
     assert f"{len(queries)} rules found" in said
 
 
-def test_promtool_sees_a_rule_that_is_wrong(tmp_path):
+def test_promtool_reports_a_wrong_rule(tmp_path):
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(RULES.read_text().replace("> 0", "> > 0", 1))
     status, _ = promtool(the_program(), "check", "rules", str(wrong))
     assert status != 0
 
 
-def test_the_chart_brings_the_same_rules_and_dashboard():
+def test_the_chart_has_the_same_rules_and_dashboard():
     everything = documents("everything")
     (rules,) = [each for each in everything if each["kind"] == "PrometheusRule"]
     assert rules["spec"] == yaml.safe_load(RULES.read_text())
@@ -64,7 +64,7 @@ def test_the_chart_brings_the_same_rules_and_dashboard():
     assert json.loads(config["data"]["zerocart.json"]) == json.loads(DASHBOARD.read_text())
 
 
-def test_only_what_never_sleeps_is_asked_by_prometheus():
+def test_prometheus_scrapes_no_service_that_sleeps():
     everything = documents("everything")
     (monitor,) = [each for each in everything if each["kind"] == "PodMonitor"]
     wanted = monitor["spec"]["selector"]["matchLabels"].items()
@@ -78,7 +78,7 @@ def test_only_what_never_sleeps_is_asked_by_prometheus():
     assert scaling["autoscaling.knative.dev/min-scale"] == "1"
 
 
-def test_every_panel_asks_the_prometheus_that_grafana_is_given():
+def test_every_panel_uses_the_configured_prometheus():
     dashboard = json.loads(DASHBOARD.read_text())
     (source,) = dashboard["templating"]["list"]
     assert (source["name"], source["type"], source["query"]) == ("source", "datasource", "prometheus")
@@ -93,7 +93,7 @@ def test_every_panel_asks_the_prometheus_that_grafana_is_given():
     assert f"./docker/grafana/dashboards:{provider['options']['path']}:ro" in compose["grafana"]["volumes"]
 
 
-def test_every_panel_has_its_place_and_says_what_it_shows():
+def test_every_panel_has_a_place_and_a_description():
     panels = json.loads(DASHBOARD.read_text())["panels"]
     shown = [panel for panel in panels if panel["type"] != "row"]
     assert len({panel["id"] for panel in panels}) == len(panels)

@@ -133,7 +133,7 @@ async def measure_append(owner: str, callers: int, events: int, follow: bool, la
 
 async def _end(reader: PostgresEventReader) -> Position:
     await asyncio.sleep(0.1)
-    return await reader.horizon()
+    return await reader.end()
 
 
 async def measure_read(owner: str) -> float:

@@ -59,7 +59,7 @@ async def monkey(local: Local, chance: random.Random, stopping: asyncio.Event, k
 
 
 @pytest.mark.parametrize("number", range(ROUNDS))
-def test_books_balance_whatever_dies(tmp_path, number):
+def test_totals_agree_after_servers_and_services_are_killed(tmp_path, number):
     seed = int(os.environ.get("CHAOS_SEED", time.time_ns() % 1_000_000)) + number
     killed: Counter[str] = Counter()
     with cluster(tmp_path / "state") as local:

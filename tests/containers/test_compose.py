@@ -91,7 +91,7 @@ def breaking(compose: Compose, broken: list[str]) -> None:
         time.sleep(BREAK_PAUSE_SECONDS)
 
 
-def test_books_balance_whatever_is_killed(compose):
+def test_totals_agree_after_containers_are_killed(compose):
     broken, flowing = list[str](), list[str]()
     breaker = threading.Thread(target=breaking, args=(compose, broken))
     said: list[str] = []
@@ -109,11 +109,11 @@ def test_books_balance_whatever_is_killed(compose):
             breaker.join()
     print(*said, flowing, sep="")
     assert breaker.ident is not None, "the replay did not say that its customers are in"
-    assert f"books balance: {ORDERS} orders" in "".join(said)
+    assert f"all totals agree: {ORDERS} orders" in "".join(said)
     assert flowing == ["while orders flowed", *STEPS]
 
 
-def test_only_the_edge_is_reached_from_outside(compose):
+def test_only_the_edge_is_reachable_from_outside(compose):
     states = [json.loads(line) for line in compose("ps", "--all", "--format", "json").splitlines()]
     published = {s["Service"] for s in states for p in s["Publishers"] or () if p["PublishedPort"]}
     assert published == {"edge"}
@@ -122,7 +122,7 @@ def test_only_the_edge_is_reached_from_outside(compose):
         assert httpx.get(f"{compose.edge}{path}").status_code == 404
 
 
-def test_prometheus_sees_every_service_and_has_loaded_every_rule(compose):
+def test_prometheus_has_metrics_of_every_service_and_every_rule(compose):
     def asked(what: str) -> Any:
         url = f"http://127.0.0.1:9090/api/v1/{what}"
         return json.loads(compose("exec", "-T", "prometheus", "wget", "-qO-", url))["data"]
@@ -159,7 +159,7 @@ def _status(client: httpx.Client, order_id: str) -> str:
     return str(answer.json()["status"]) if answer.status_code == 200 else ""
 
 
-def test_without_secrets_it_says_what_to_do(engine, tmp_path):
+def test_compose_without_secrets_names_the_next_step(engine, tmp_path):
     empty = tmp_path / "empty"
     empty.touch()
     command = ["docker", "compose", "--env-file", str(empty), "config", "--quiet"]

@@ -31,7 +31,7 @@ def edge(edge_image) -> Generator[str]:
         yield name
 
 
-def test_it_starts_where_it_may_do_nothing_and_ends_when_told(edge):
+def test_the_edge_starts_without_rights_and_ends_at_sigterm(edge):
     base_url = f"http://127.0.0.1:{port_of(edge)}"
     until(lambda: _answers(base_url), START_SECONDS_MAX)
     away = httpx.get(f"{base_url}/orders", timeout=30)

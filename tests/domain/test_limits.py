@@ -28,7 +28,7 @@ def allowed(limits: Limits, client: str, times: int, what: str = "place") -> int
     return taken
 
 
-def test_a_burst_and_then_one_at_a_time():
+def test_after_a_burst_requests_are_accepted_at_the_rate():
     clock = Clock()
     limits = Limits({"place": Rate(5, 2)}, now=clock)
     assert allowed(limits, "ann", 20) == 5
@@ -39,7 +39,7 @@ def test_a_burst_and_then_one_at_a_time():
     assert allowed(limits, "ann", 20) == 5  # no more than a burst is saved up
 
 
-def test_whoever_waits_as_told_gets_through():
+def test_a_caller_who_waits_for_retry_after_is_accepted():
     clock = Clock()
     limits = Limits({"place": Rate(2, 3)}, now=clock)
     for _ in range(50):
@@ -51,7 +51,7 @@ def test_whoever_waits_as_told_gets_through():
     assert clock.now - 1_000 < 50 * 3 + 3
 
 
-def test_what_is_counted_is_bounded():
+def test_the_number_of_counted_callers_is_bounded():
     limits = Limits({"place": Rate(1, 60)}, now=Clock())
     for number in range(CLIENTS_MAX + 10):
         limits.take("place", str(number))
@@ -59,7 +59,7 @@ def test_what_is_counted_is_bounded():
 
 
 @pytest.mark.parametrize("text", ["", "5", "x/1", "0/1", "5/0", "5/-1", "5/nan", "-1/1", "5/inf"])
-def test_what_is_no_rate_is_refused(text):
+def test_an_invalid_rate_is_refused(text):
     with pytest.raises(ZerocartError, match="ZEROCART_RATES"):
         Rate.parse(text)
 

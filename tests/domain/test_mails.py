@@ -197,7 +197,7 @@ async def test_a_mail_without_a_saga_is_retried_if_the_mail_server_may_accept_it
     assert len(await notifications.receive(MESSAGES[kind])) == 1
 
 
-async def test_nothing_is_sent_to_nobody_or_too_late() -> None:
+async def test_no_mail_is_sent_without_an_address_or_too_late() -> None:
     notifications = Notifications()
     await notifications.receive(CONFIRMATION.model_copy(update={"email": None}))
     await notifications.receive(UserActivated(**{**USER, "email": ERASED}))

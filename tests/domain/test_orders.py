@@ -24,12 +24,15 @@ from services.contracts.orders import (
     OrderDrafted,
     OrderDraftUpdated,
     OrderFailed,
+    OrderFinalized,
     OrderImported,
     OrderLine,
+    OrderNotFinalized,
     OrderShipped,
     OrderUpdated,
     PaymentMethod,
     PlacedFields,
+    RecipientFields,
 )
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
@@ -44,6 +47,7 @@ from services.orders.order import (
     Confirm,
     Deliver,
     Fail,
+    Finalize,
     Import,
     NoOrder,
     Place,
@@ -89,13 +93,14 @@ REWRITE = RewriteDraft(at=AT, order_id=ID, fields=FIELDS, basket=basket(line("3.
 SUBMIT = Submit(at=AT, order_id=ID)
 AMEND = Amend(at=AT, order_id=ID, changes=AmendedFields(email="new@b.c"))
 CANCEL = Cancel(at=AT, order_id=ID, reason="changed my mind")
+FINALIZE = Finalize(at=AT, order_id=ID, step="finalize_order", attempt=1)
 CONFIRM = Confirm(at=AT, order_id=ID)
 FAIL = Fail(at=AT, order_id=ID, code="card-declined", reason="the card was declined")
 UNDONE = CompleteCancellation(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
 IMPORT = imported()
-COMMANDS = [PLACE, DRAFT, REWRITE, IMPORT, SUBMIT, AMEND, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
+COMMANDS = [PLACE, DRAFT, REWRITE, IMPORT, SUBMIT, AMEND, CANCEL, FINALIZE, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
 
 
 def after(*commands):
@@ -124,6 +129,13 @@ def kinds(decision):
         ([DRAFT], CANCEL, [OrderCancelled]),
         ([PLACE], AMEND, [OrderUpdated]),
         ([PLACE], CANCEL, [OrderCancellationRequested]),
+        ([PLACE], FINALIZE, [OrderFinalized]),
+        ([PLACE, FINALIZE], FINALIZE, [OrderFinalized]),  # each attempt gets its reply
+        ([PLACE, FINALIZE], CANCEL, [OrderCancellationRequested]),
+        ([PLACE, FINALIZE], CONFIRM, [OrderConfirmed]),
+        ([PLACE, CANCEL], FINALIZE, [OrderNotFinalized]),
+        ([PLACE, FAIL], FINALIZE, [OrderNotFinalized]),
+        ([PLACE, CONFIRM], FINALIZE, []),
         ([PLACE], CONFIRM, [OrderConfirmed]),
         ([PLACE], FAIL, [OrderFailed]),
         ([PLACE], SHIP, [OrderShipped]),
@@ -263,3 +275,17 @@ def test_an_order_begins_and_ends_once_in_any_sequence_of_commands(commands):
     assert sum(isinstance(e, OrderCreated | OrderImported) for e in events) <= 1
     assert len(events) == 1 or not any(isinstance(e, OrderImported) for e in events)
     assert isinstance(state, NoOrder) == (not events)
+
+
+def test_the_final_address_and_contact_are_the_last_that_were_accepted():
+    moved = ADDRESS.model_copy(update={"line1": "2 New Road"})
+    changes = AmendedFields(email="new@b.c", shipping_address=moved, notes="ring twice")
+    amend = replace(AMEND, changes=changes)
+    decision = ORDER.decide(FINALIZE, after(PLACE, amend))
+    assert not isinstance(decision, Rejected)
+    (final,) = decision
+    assert RecipientFields.of(final) == RecipientFields(customer_id="cus_1", email="new@b.c", shipping_address=moved)
+    assert final.person == "cus_1"
+    refused = ORDER.decide(amend, after(PLACE, amend, FINALIZE))
+    assert isinstance(refused, Rejected)
+    assert (refused.code, "parcel is being made" in refused.detail) == ("order-not-changeable", True)

@@ -109,14 +109,14 @@ def handled(provider: Bookkeeping, *verbs: str):
         (["refund"], PaymentRefunded, True),
     ],
 )
-def test_replies(verbs, last, success):
+def test_a_sequence_of_requests_ends_with_this_reply(verbs, last, success):
     _, events = handled(Bookkeeping(), *verbs)
     assert isinstance(events[-1], last)
     assert events[-1].success is success
 
 
 @pytest.mark.parametrize("verbs", [["void", "authorize"], ["authorize", "void", "capture"], ["capture"]])
-def test_refusals(verbs):
+def test_a_sequence_of_requests_ends_with_a_refusal(verbs):
     _, events = handled(Bookkeeping(), *verbs)
     assert (events[-1].success, events[-1].transient) == (False, False)
 

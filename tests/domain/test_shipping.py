@@ -82,7 +82,7 @@ def after(*verbs):
         (["prepare", "create", "cancel", "discard"], FulfillmentDiscarded, True),
     ],
 )
-def test_replies(verbs, last, success):
+def test_a_sequence_of_requests_ends_with_this_reply(verbs, last, success):
     _, events = after(*verbs)
     assert isinstance(events[-1], last)
     assert events[-1].success is success
@@ -97,7 +97,7 @@ def test_replies(verbs, last, success):
         ["prepare", "create", "dispatched", "cancel"],
     ],
 )
-def test_refusals(verbs):
+def test_a_sequence_of_requests_ends_with_a_refusal(verbs):
     _, events = after(*verbs)
     assert (events[-1].success, events[-1].transient) == (False, False)
 

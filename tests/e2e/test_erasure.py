@@ -130,7 +130,7 @@ def person_with_orders(local: Local) -> tuple[str, dict[str, str], list[str]]:
     return user_id, token, ids
 
 
-def test_of_somebody_who_is_gone_nothing_is_found_and_the_books_still_balance(local: Local) -> None:
+def test_an_erased_person_is_found_nowhere_and_the_totals_still_agree(local: Local) -> None:
     local.stock("ROPE", 100)
     user_id, token, (kept, declined) = person_with_orders(local)
     guest = local.place(an_order(GUEST, email="w.yarrow@example.org", customer_name=GUEST["name"]))

@@ -52,7 +52,7 @@ def differences(database: duckdb.DuckDBPyConnection, local: Local) -> list[str]:
     return [f"{each.table}: {', '.join(each.examples)}" for each in found if not each.same]
 
 
-def test_a_replay_that_is_killed_again_and_again_places_everything_once(local, tmp_path):
+def test_a_replay_that_is_killed_repeatedly_places_every_order_once(local, tmp_path):
     words = ["replay", str(SLICE), "--orders", str(ORDERS)]
     program = [sys.executable, "-c", "from tools.zerocart.cli import main; main()", *words, "--speed", SPEED]
     for number in range(1, KILLS + 1):
@@ -82,7 +82,7 @@ def answered(local: Local) -> int:
     return 0
 
 
-def test_every_row_is_as_it_must_be_and_stays_so_when_views_are_rebuilt_and_the_topic_comes_again(local, tmp_path):
+def test_every_row_equals_duckdbs_also_after_rebuilds_and_redelivery_of_the_topic(local, tmp_path):
     database, report = second_opinion(ORACLE, ORACLE_SLICE), tmp_path / "report.csv"
     words = ["replay", str(ORACLE_SLICE), "--mapping", ORACLE, "--accounts", "--report", str(report), "--json"]
     done = json.loads(local.command(*words))
@@ -103,7 +103,7 @@ def test_every_row_is_as_it_must_be_and_stays_so_when_views_are_rebuilt_and_the_
     assert differences(database, local) == []
 
 
-def test_finished_orders_are_shown_as_they_ended_and_nothing_is_done_for_them(local):
+def test_finished_orders_have_their_final_status_and_start_no_fulfillment(local):
     retail, oracle = ["replay", str(SLICE), "--orders", "300"], ["replay", str(ORACLE_SLICE), "--mapping", ORACLE]
     done = json.loads(local.command(*retail, "--finished", "--run", "old-shop", "--json"))
     assert (done["placed"], done["refused"], done["cancellations_refused"]) == (300, 0, 0)

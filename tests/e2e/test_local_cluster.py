@@ -40,7 +40,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_an_order_from_zero_to_zero(local):
+def test_an_order_wakes_the_services_and_all_sleep_again(local):
     assert asleep(local)
     local.stock("P", 10)
     order_id = local.place(order(("P", 2)))
@@ -56,7 +56,7 @@ def test_an_order_from_zero_to_zero(local):
     assert status["mails"]["kept"] >= 1
 
 
-def test_event_doors_and_metrics_are_not_reached_from_outside(local):
+def test_event_endpoints_and_metrics_are_not_reachable_from_outside(local):
     with local.client() as client:
         for path in ("/events", "/metrics", "/healthz/ready", "/projection/views/orders/rebuild", "/nothing"):
             answer = client.post(path, json={})
@@ -65,7 +65,7 @@ def test_event_doors_and_metrics_are_not_reached_from_outside(local):
         assert answer.status_code == 413
 
 
-def test_read_your_writes(local):
+def test_a_query_with_a_position_shows_the_command(local):
     local.stock("RYW", 5)
     with local.client() as client:
         answer = client.put("/stock/RYW", json={"on_hand": 7}).json()
@@ -74,7 +74,7 @@ def test_read_your_writes(local):
         assert client.get("/orders", params={"colour": "red"}).status_code == 422
 
 
-def test_services_killed_on_the_way(local):
+def test_an_order_is_confirmed_although_services_are_killed(local):
     local.stock("K", 100)
     order_ids = [local.place(order(("K", 1))) for _ in range(10)]
     for service in ("fulfillment", "payments", "inventory", "orders", "projection"):
@@ -87,7 +87,7 @@ def test_services_killed_on_the_way(local):
     assert (level["on_hand"], level["reserved"]) == (90, 0)
 
 
-def test_cancelled_orders_give_everything_back(local):
+def test_cancelled_orders_return_stock_and_money(local):
     local.stock("C", 5)
     order_id = local.place(order(("C", 2)))
     local.until(lambda: local.state_of(order_id) == "confirmed")
@@ -115,7 +115,7 @@ def test_an_order_is_shipped_and_delivered(local):
     local.until(lambda: local.state_of(order_id) == "delivered")
 
 
-def test_a_killed_cluster_leaves_no_orphan_and_goes_on(tmp_path):
+def test_a_killed_cluster_leaves_no_process_and_starts_again(tmp_path):
     with cluster(tmp_path / "state") as local:
         local.stock("P", 10)
         order_id = local.place(order(("P", 1)))
@@ -131,7 +131,7 @@ def test_a_killed_cluster_leaves_no_orphan_and_goes_on(tmp_path):
         local.until(lambda: local.state_of(order_id) == "confirmed", 90)
 
 
-def test_two_clusters_side_by_side(local, tmp_path):
+def test_two_clusters_run_side_by_side(local, tmp_path):
     with cluster(tmp_path / "other") as other:
         other.stock("ONLY-THERE", 1)
         with local.client() as client:
@@ -149,7 +149,7 @@ def test_two_clusters_cannot_share_a_port(local, tmp_path):
     assert local.state_of("ord_none") is None  # and the first one serves
 
 
-def test_the_state_folder_is_closed_to_others(local):
+def test_the_state_folder_is_readable_by_its_owner_only(local):
     assert local.state.home.stat().st_mode & 0o777 == 0o700
     local.stock("M", 1)
     local.until(lambda: list((local.state.home / "logs").glob("inventory.log")))
@@ -157,7 +157,7 @@ def test_the_state_folder_is_closed_to_others(local):
     assert open_files == []
 
 
-def test_status_and_doctor_tell_what_is_missing(local):
+def test_status_and_doctor_report_a_read_database_without_views(local):
     owner = local.running.read_owner_dsn
     asyncio.run(execute(owner, "ALTER TABLE view_versions RENAME TO hidden"))
     try:
@@ -171,14 +171,14 @@ def test_status_and_doctor_tell_what_is_missing(local):
     assert local.status()["problems"] == []
 
 
-def test_the_commands_of_the_operator(local):
+def test_open_parked_logs_and_resume_answer_the_operator(local):
     assert local.command("open", "--print").strip() == local.running.edge_url
     assert local.command("parked").strip() == "0 parked"
     assert "migrating the databases" in local.command("logs", "cluster")
     assert "there is no run with this id" in local.command("resume", "ord_none", check=False)
 
 
-def test_the_edge_shows_little_and_tells_clients_apart_itself(local):
+def test_the_edge_sets_security_headers_and_ignores_addresses_sent_by_clients(local):
     form = {"grant_type": "password", "username": "ann@example.com", "password": "guess"}
     with local.stranger() as client:
         assert client.get("/openapi.json").json()["info"]["title"] == "zerocart"
@@ -195,7 +195,7 @@ def test_the_edge_shows_little_and_tells_clients_apart_itself(local):
     assert int(answers[-1].headers["retry-after"]) >= 1
 
 
-def test_a_busy_service_gets_another_process_and_gives_it_back(local):
+def test_a_busy_service_gets_a_second_process_which_ends_later(local):
     headers = {"Authorization": f"Bearer {local.credentials.token()}"}
     url = f"{local.quick_status()['services']['orders']['url']}/orders?draft=true"
     stopping = threading.Event()

@@ -125,7 +125,7 @@ def builds(local: Local) -> list[int]:
     return [pid for name, pid in local.quick_status()["pids"].items() if name.startswith("build-views")]
 
 
-def test_a_client_that_polls_sees_nothing_of_a_rebuild_under_load(local: Local) -> None:
+def test_a_rebuild_under_load_is_invisible_to_clients(local: Local) -> None:
     local.stock("R", 10_000)
     for _ in range(ORDERS_BEFORE):
         local.place(order(("R", 1)))

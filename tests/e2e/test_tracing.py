@@ -20,7 +20,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 OF_AN_ORDER = {"orders", "inventory", "payments", "shipping", "fulfillment", "notifications"}
 
 
-def test_one_trace_from_post_to_mail(tmp_path):
+def test_an_order_is_one_trace_from_the_request_to_the_mail(tmp_path):
     with collecting() as collector, cluster(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url) as local:
         local.stock("P", 5)
         with local.client() as client:
@@ -52,7 +52,7 @@ def test_one_trace_from_post_to_mail(tmp_path):
         assert personal not in said
 
 
-def test_who_does_not_export_does_not_pay():
+def test_a_service_that_does_not_export_does_not_import_opentelemetry():
     """The libraries are not even imported."""
     program = (
         "import sys\n"

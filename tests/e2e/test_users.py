@@ -86,7 +86,7 @@ def login(local: Local, email: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def test_onboarding_from_zero_to_zero_and_back_in_time(local):
+def test_a_new_customer_gets_the_onboarding_mails_when_they_are_due(local):
     local.until(lambda: local.quick_status()["processes"] == 0)
     user_id = register(local, "ann@example.com", newsletter=True)
     silent_id = register(local, "bob@example.com")
@@ -117,7 +117,7 @@ def test_onboarding_from_zero_to_zero_and_back_in_time(local):
     assert status["outbox_depth"] == status["dead_letters"] == 0
 
 
-def test_tokens_through_the_edge_outlive_the_process_that_gave_them(local):
+def test_a_token_is_valid_after_the_process_that_issued_it_ended(local):
     activate(local, register(local, "eve@example.com"))
     form = {"grant_type": "password", "username": "eve@example.com", "password": PASSWORD}
     with local.stranger() as client:
@@ -146,7 +146,7 @@ async def order_by_themselves(local, tmp_path: Path) -> tuple[Replay, list[str]]
     return replay, [person.user_id for person in found if person]
 
 
-def test_everybody_of_a_replay_orders_with_their_own_token_from_their_own_address(local, tmp_path):
+def test_each_customer_of_a_replay_places_orders_with_a_token_of_their_own(local, tmp_path):
     assert REGISTRATIONS.dependency.rate.burst < PEOPLE  # from one address, this many would have to wait for minutes
     replay, user_ids = asyncio.run(order_by_themselves(local, tmp_path))
     assert len(set(user_ids)) == replay.outcome.placed == PEOPLE

@@ -64,7 +64,7 @@ async def execute(dsn: str, sql: str, *values: object) -> None:
         await connection.close()
 
 
-def test_numbers_rise_by_exactly_the_load_though_every_process_is_gone(local):
+def test_metrics_rise_by_exactly_the_load_after_every_process_ended(local):
     local.stock("P", 100)
     local.until(lambda: asleep(local))
     before, starts = numbers(local), starts_of(local)
@@ -93,7 +93,7 @@ def starts_of(local: Local) -> dict[str, int]:
     return {name: services[name]["starts"] for name in SERVICES}
 
 
-def test_prometheus_may_ask_while_all_sleep_and_nothing_stirs(local, tmp_path):
+def test_a_scrape_while_all_sleep_wakes_no_service_and_opens_no_transaction(local, tmp_path):
     local.until(lambda: asleep(local))
     port = free_port()
     environ = {
@@ -143,7 +143,7 @@ async def transactions(local: Local) -> int:
         await connection.close()
 
 
-def test_what_it_cost(local):
+def test_costs_are_shown_per_service_day_and_order(local):
     local.until(lambda: asleep(local))
     found = json.loads(local.command("costs", "--json"))
     (today,) = found["days"][-1:]
@@ -155,7 +155,7 @@ def test_what_it_cost(local):
     assert "per order" in local.command("costs")
 
 
-def test_what_was_imported_is_counted_and_named(local):
+def test_costs_count_imported_orders_separately(local):
     with local.client() as client:
         body = order(("P", 1))
         del body["payment_method"]
@@ -166,7 +166,7 @@ def test_what_was_imported_is_counted_and_named(local):
     assert f"{ORDERS + 1} orders, 1 of them imported" in local.command("costs")
 
 
-def test_status_names_a_view_that_an_event_has_stopped(local):
+def test_status_names_a_view_that_an_event_stopped(local):
     def mark(stopped_at: str | None) -> None:
         asyncio.run(
             execute(
@@ -184,7 +184,7 @@ def test_status_names_a_view_that_an_event_has_stopped(local):
     assert "an event stopped" not in local.command("status")
 
 
-def test_every_number_that_dashboard_and_alerts_ask_for_is_there(local):
+def test_every_metric_of_dashboard_and_alerts_exists(local):
     with local.client() as client:
         assert client.get("/orders/ord_nobody").status_code == 404
         person = {"email": "bea@example.com", "name": "Bea", "password": "correct horse"}

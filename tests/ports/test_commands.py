@@ -122,7 +122,7 @@ async def test_a_command_is_appended_and_published(teller):
     assert (event.stream, event.version, event.position) == ("account-a", 1, outcome.position)
 
 
-async def test_a_repeated_mark_changes_nothing_and_tells_the_first_append(teller):
+async def test_a_repeated_mark_changes_nothing_and_returns_the_first_append(teller):
     one, other = teller(), teller()
     first = await one.deposit(5, "m")
     await one.deposit(2)
@@ -133,7 +133,7 @@ async def test_a_repeated_mark_changes_nothing_and_tells_the_first_append(teller
     assert await one.balance() == 7
 
 
-async def test_a_repeat_that_the_state_refuses_by_now_is_still_a_repeat(teller):
+async def test_a_repeat_that_the_new_state_would_refuse_returns_the_first_append(teller):
     one = teller()
     await one.deposit(5)
     first = await one.deposit(-5, "m")
@@ -149,7 +149,7 @@ async def test_the_mark_of_another_request_is_refused(teller):
     assert await one.balance() == 5
 
 
-async def test_a_repeat_publishes_what_the_first_time_left_in_the_outbox(teller):
+async def test_a_repeat_publishes_the_events_left_in_the_outbox(teller):
     one, other = teller(), teller()
     one.published.away = True
     await one.deposit(5, "m")
@@ -173,7 +173,7 @@ async def test_a_command_that_changes_nothing_has_no_events(teller):
     assert (outcome.state, outcome.version, outcome.events, outcome.repeated) == (5, 1, (), None)
 
 
-async def test_another_version_than_expected_is_a_mismatch(teller):
+async def test_a_version_other_than_expected_is_a_mismatch(teller):
     one = teller()
     await one.deposit(5)
     with pytest.raises(VersionMismatch, match="the version is 1 now"):
@@ -181,12 +181,12 @@ async def test_another_version_than_expected_is_a_mismatch(teller):
     assert (await one.deposit(5, expected=1)).version == 2
 
 
-async def test_what_does_not_exist_for_the_caller_has_no_version(teller):
+async def test_a_mismatch_does_not_reveal_an_aggregate_of_another_caller(teller):
     with pytest.raises(NotFound):
         await teller().deposit(-1, expected=3)
 
 
-async def test_another_process_is_noticed(teller):
+async def test_an_append_of_another_process_is_noticed(teller):
     one, other = teller(), teller()
     await one.deposit(5)
     await other.deposit(-5)
@@ -196,13 +196,13 @@ async def test_another_process_is_noticed(teller):
     assert (await one.deposit(-7, expected=3)).state == 0
 
 
-async def test_commands_at_once_from_two_processes_all_take_effect(teller):
+async def test_concurrent_commands_of_two_processes_all_take_effect(teller):
     tellers = [teller(), teller()]
     await asyncio.gather(*(tellers[n % 2].deposit(1) for n in range(40)))
     assert await tellers[0].balance() == 40
 
 
-async def test_a_mark_used_at_once_takes_effect_once(teller):
+async def test_concurrent_commands_with_one_mark_take_effect_once(teller):
     tellers = [teller(), teller()]
     outcomes = await asyncio.gather(*(tellers[n % 2].deposit(1, "m") for n in range(20)))
     assert sum(outcome.repeated is None for outcome in outcomes) == 1

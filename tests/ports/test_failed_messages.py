@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-async def test_a_failed_message_is_counted_parked_and_forgotten(harness):
+async def test_a_failed_message_is_counted_then_parked_and_removed_after_success(harness):
     failures = harness.failures()
     assert await failures.record("m", "first", {"id": "1", "source": "/x"}, b"\x00{}") == 1
     assert await failures.record("m", "second\0", {"id": "1", "source": "/x"}, b"\x00{}") == 2

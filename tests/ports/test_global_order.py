@@ -56,9 +56,9 @@ async def test_a_transaction_older_than_the_last_append_conflicts(postgres):
     assert [(event.stream, event.version) for event in events] == [("a", 1), ("b", 1), ("b", 2)]
 
 
-async def test_the_horizon_is_below_uncommitted_events(postgres):
+async def test_the_end_is_before_uncommitted_events(postgres):
     store, reader = postgres.store(), postgres.reader()
     async with store.transaction() as transaction:
         [done] = await transaction.append(append("a", 0))
-        assert await reader.horizon() < done.position
-    assert done.position < await reader.horizon()
+        assert await reader.end() == START
+    assert await reader.end() == done.position

@@ -110,7 +110,7 @@ async def test_the_authority_and_the_password_give_access(guarded):
 @pytest.mark.parametrize(
     "other", [{"KAFKA_SASL_PASSWORD": "wrong"}, {"KAFKA_CA": ""}, {"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}]
 )
-async def test_without_one_of_them_nothing_is_published(guarded, other):
+async def test_without_the_authority_or_the_password_nothing_is_published(guarded, other):
     security = kafka_security(settings(guarded, **other))
     publisher = KafkaPublisher(guarded.bootstrap_servers, TOPIC, security)
     with pytest.raises(Unavailable):

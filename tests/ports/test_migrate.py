@@ -42,7 +42,7 @@ async def fetch(dsn: str, statement: str) -> list[asyncpg.Record]:
     return rows
 
 
-async def test_eight_migrations_at_once_and_again_apply_each_file_once(empty):
+async def test_concurrent_and_repeated_migrations_apply_each_file_once(empty):
     await asyncio.gather(*(migrate(empty, PASSWORDS) for _ in range(8)))
     before = await fetch(empty, "SELECT name, checksum, at FROM public.zerocart_migrations ORDER BY name")
     await migrate(empty, PASSWORDS)

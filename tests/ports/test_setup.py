@@ -43,7 +43,7 @@ async def partitions(bootstrap: str, topic: str) -> int:
         await consumer.stop()
 
 
-async def test_setup_from_nothing_and_again(plan, postgres_server, kafka_bootstrap):
+async def test_setup_makes_everything_and_a_repeat_changes_nothing(plan, postgres_server, kafka_bootstrap):
     for _ in range(2):
         await set_up(plan)
         orders = await asyncpg.connect(postgres_server.dsn("set-up", role_of("orders"), PASSWORDS["orders"]))

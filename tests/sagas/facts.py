@@ -33,6 +33,7 @@ CANCEL = Cancel(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, reason="changed my mind"
 RESUME = Resume(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, by="ops")
 RETRY_OVERDUE = RetryOverdue(at=EPOCH, jitter=0.0, saga_id=ORDER_ID)
 STEPS = [step.name for step in ORDER_SAGA.steps]
+UNDOABLE = {step.name for step in ORDER_SAGA.steps if step.undo is not None}
 
 
 def seconds(number: float) -> timedelta:

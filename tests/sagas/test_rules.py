@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.contracts.fulfillment import RunAmended, RunStarted, StepTimedOut, StepTimer
+from services.contracts.fulfillment import RunAmended, RunStarted, StepSucceeded, StepTimedOut, StepTimer
+from services.contracts.orders import OrderFinalized
 from services.contracts.payments import PaymentVoid
 from services.contracts.scheduler import TimerRequested
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, OrderStep
@@ -19,7 +20,7 @@ from services.kit.saga.messages import StepReply, StepRequest, TimerKind
 from services.kit.saga.run import Compensated, Run, Running
 from services.kit.saga.table import Saga
 from services.kit.testing import EPOCH, Participants, assert_idempotent
-from tests.sagas.facts import CANCEL, ORDER_ID, RESUME, RETRY_OVERDUE, START, STEPS, decided, simulate
+from tests.sagas.facts import CANCEL, FACTS, ORDER_ID, RESUME, RETRY_OVERDUE, START, STEPS, decided, simulate
 
 HOUR = timedelta(hours=1)
 
@@ -74,7 +75,7 @@ def test_unknown_steps_and_attempts_change_nothing() -> None:
         assert decided(HandleTimer(at=EPOCH, jitter=0.0, timer=timer), run) == []
 
 
-def test_newest_facts_win_in_whatever_order_they_arrive() -> None:
+def test_the_newest_facts_win_in_any_order_of_arrival() -> None:
     def change(version: int, email: str) -> Amend:
         amendment = RunAmended(saga_id=ORDER_ID, facts_version=version, email=email)
         return Amend(at=EPOCH, jitter=0.0, amendment=amendment)
@@ -87,6 +88,31 @@ def test_newest_facts_win_in_whatever_order_they_arrive() -> None:
         assert isinstance(run, Running)
         assert isinstance(run.progress.facts, RunStarted)
         assert run.progress.facts.email == "new@example.org"
+
+
+def test_facts_that_come_with_a_reply_are_taken_only_if_an_amendment_was_missed() -> None:
+    def final(version: int) -> HandleReply:
+        amendment = RunAmended(saga_id=ORDER_ID, facts_version=version, email="final@example.org")
+        return HandleReply(
+            at=EPOCH, jitter=0.0, reply=StepReply(saga_id=ORDER_ID, step="finalize_order"), amendment=amendment
+        )
+
+    run = after(START, *(answer(step) for step in STEPS[:3]))
+    assert [type(event) for event in decided(final(2), run)] == [StepSucceeded]
+    assert [type(event) for event in decided(final(3), run)] == [RunAmended, StepSucceeded]
+    late = Amend(
+        at=EPOCH, jitter=0.0, amendment=RunAmended(saga_id=ORDER_ID, facts_version=2, email="late@example.org")
+    )
+    assert decided(late, after(START, *(answer(step) for step in STEPS[:3]), final(3))) == []
+
+
+def test_the_record_of_a_reply_repeats_no_fact_of_the_run() -> None:
+    address = FACTS.shipping_address
+    reply = OrderFinalized(saga_id=ORDER_ID, step="finalize_order", email="ann@example.org", shipping_address=address)
+    events = decided(
+        HandleReply(at=EPOCH, jitter=0.0, reply=reply), after(START, *(answer(step) for step in STEPS[:3]))
+    )
+    assert [event.data for event in events if isinstance(event, StepSucceeded)] == [{}]
 
 
 def test_timer_counts_as_its_due_time_even_if_the_clock_is_behind() -> None:

@@ -147,7 +147,7 @@ async def test_order_is_fulfilled_step_by_step(fulfillment: Fulfillment) -> None
     assert shown["steps"][0]["data"] == {"reservation_id": "res_1", "all_items_available": True, "repeated": False}
 
 
-async def test_out_of_stock_is_shown_with_what_was_undone(fulfillment: Fulfillment) -> None:
+async def test_a_run_that_failed_for_lack_of_stock_shows_the_undone_steps(fulfillment: Fulfillment) -> None:
     await fulfillment.hear(CREATED, version=1)
     short = {"success": False, "error_code": "insufficient-stock", "error": "not enough of 85123A (2 of 8)"}
     await fulfillment.answer(InventoryChecked, STEPS[0], items=[], all_items_available=False, **short)
@@ -162,7 +162,7 @@ async def test_out_of_stock_is_shown_with_what_was_undone(fulfillment: Fulfillme
     assert shown["steps"][0]["compensation"] is None
 
 
-async def test_cancellation_that_arrives_before_the_order(fulfillment: Fulfillment) -> None:
+async def test_a_cancellation_may_arrive_before_the_order(fulfillment: Fulfillment) -> None:
     await fulfillment.hear(OrderCancellationRequested(order_id=ORDER_ID, reason="too dear"), version=2)
     assert (await fulfillment.look())["status"] == "not_started"
     await fulfillment.hear(CREATED, version=1)
@@ -171,7 +171,7 @@ async def test_cancellation_that_arrives_before_the_order(fulfillment: Fulfillme
     assert not [name for name in fulfillment.asked() if not name.startswith("fulfillment.run.")]
 
 
-async def test_newest_change_of_the_order_wins_in_whatever_order_it_arrives(fulfillment: Fulfillment) -> None:
+async def test_the_newest_change_of_an_order_wins_in_any_order_of_arrival(fulfillment: Fulfillment) -> None:
     for version, mail in ((3, "new@example.org"), (2, "old@example.org")):
         await fulfillment.hear(OrderUpdated(order_id=ORDER_ID, email=mail), version=version)
     await fulfillment.hear(CREATED, version=1)

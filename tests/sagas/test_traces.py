@@ -66,7 +66,7 @@ SCENARIOS = (
     Scenario("stuck-and-resumed", "The refund is refused: the run is stuck until an operator resumes it.",
              {"create_shipment #1": REFUSE, "undo capture_payment #1": REFUSE}, ((60, RESUME),)),
     Scenario("address-changed", "The address changes before the run requests the shipment.",
-             {"capture_payment #1": Handling(replies=(seconds(2),))}, ((1, AMEND),)),
+             {"authorize_payment #1": Handling(replies=(seconds(2),))}, ((1, AMEND),)),
 )  # fmt: skip
 
 
@@ -83,7 +83,7 @@ def played(scenario: Scenario) -> str:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_trace(scenario: Scenario) -> None:
+def test_the_run_equals_the_recorded_trace(scenario: Scenario) -> None:
     path = TRACES / f"{scenario.name}.txt"
     text = played(scenario)
     if os.environ.get("UPDATE_TRACES"):

@@ -10,7 +10,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from hashlib import sha256
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -18,11 +18,13 @@ from services.fulfillment.app import create_app as fulfillment
 from services.inventory.app import create_app as inventory
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
+from services.kit.domain.message import Message
 from services.kit.events.missed import Receipts
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
-from services.kit.privacy.vault import PostgresVault
+from services.kit.privacy.encryption import decrypt
+from services.kit.privacy.vault import PostgresVault, Vault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.kit.wire.cloudevents import kafka_headers
@@ -60,6 +62,7 @@ SECRETS: Any = {"rates": RATES,
     "account_key": plain("a" * 32), "mail_token_keys": plain("m" * 32), "signing_keys": plain(signing_key()),
     "clients": plain(json.dumps(CLIENTS)),
 }  # fmt: skip
+M = TypeVar("M", bound=Message)
 ADDRESS = {"name": "Ann", "line1": "1 Road", "city": "Leeds", "country": "GB"}
 
 
@@ -138,13 +141,14 @@ class Bus:
 class System:
     """What a test talks to."""
 
-    def __init__(self, bus: Bus, mails: Mails, database: Any, apps: Mapping[str, Service]) -> None:
+    def __init__(self, bus: Bus, mails: Mails, database: Any, apps: Mapping[str, Service], vault: Vault) -> None:
         self.bus = bus
         self.mails = mails
         self.orders = bus.clients["orders"]
         self.users = bus.clients["users"]
         self._database = database
         self._apps = apps
+        self._vault = vault
 
     async def check_for_missed_events(self) -> int:
         """What every service does at its start and on the safety tick, as if two minutes had passed since."""
@@ -179,6 +183,12 @@ class System:
     async def said(self, type_: str) -> list[dict[str, Any]]:
         rows = await self.rows(f"SELECT data FROM log.events WHERE type = 'zerocart.{type_}.v1'")
         return [json.loads(row["data"]) for row in rows]
+
+    async def messages(self, kind: type[M]) -> list[M]:
+        """The messages of this type, decrypted."""
+        rows = await self.rows(f"SELECT data FROM log.events WHERE type = '{kind.type}' ORDER BY position")
+        found = await decrypt(self._vault, [(kind, row["data"]) for row in rows])
+        return [message for message in found if isinstance(message, kind)]
 
     async def level(self, product: str) -> tuple[int, int]:
         (row,) = await self.rows(f"SELECT on_hand, reserved FROM inventory.stock WHERE product_id = '{product}'")
@@ -247,7 +257,7 @@ async def running(
             headers=authorization(),
             event_hooks={"response": [held]},
         )
-    yield System(bus, mails, database, apps)
+    yield System(bus, mails, database, apps, hosts[0].handler.vault)
     await bus.quiet()
     for client in bus.clients.values():
         await client.aclose()

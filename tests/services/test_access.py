@@ -122,7 +122,7 @@ FORGERIES = {
 }
 
 
-async def test_an_honest_token_is_believed_the_first_time_and_the_next():
+async def test_a_valid_token_is_accepted_the_first_time_and_from_the_cache():
     trusting = believer()
     token = signed(claims(ANN, "orders:read orders:write"))
     for _ in range(3):
@@ -131,7 +131,7 @@ async def test_an_honest_token_is_believed_the_first_time_and_the_next():
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-async def test_a_forgery_is_not_believed(name):
+async def test_a_forged_token_is_refused(name):
     with pytest.raises(Unauthenticated):
         await believer().verify(FORGERIES[name])
 
@@ -146,13 +146,13 @@ TIMES: dict[str, dict[str, int]] = {
 
 
 @pytest.mark.parametrize("name", TIMES)
-async def test_a_token_of_another_time_is_not_believed(name):
+async def test_an_expired_or_future_token_is_refused(name):
     now = int(time.time())
     with pytest.raises(Unauthenticated):
         await believer().verify(signed(claims() | {claim: now + away for claim, away in TIMES[name].items()}))
 
 
-async def test_a_token_that_was_believed_is_not_after_it_expired():
+async def test_a_cached_token_is_refused_after_it_expired():
     start = int(time.time())
     now = [float(start)]
     trusting = Verifier([Trust(ISSUER, AUDIENCE, GivenKeys(TRUST["token_keys"]))], lambda: now[0])
@@ -179,7 +179,7 @@ def ec_jwk() -> dict[str, str]:
     }
 
 
-async def test_every_algorithm_is_checked_as_a_library_signs_it():
+async def test_tokens_that_pyjwt_signs_are_verified_for_every_algorithm():
     numbers = RSA.public_key().public_numbers()
     rsa_jwk = {"kty": "RSA", "n": segment(numbers.n.to_bytes(256)), "e": "AQAB", "kid": "rsa", "alg": "RS256"}
     trusting = believer(token_keys=plain(key_set(jwk(KEY), ec_jwk(), rsa_jwk)))
@@ -203,7 +203,7 @@ async def test_every_algorithm_is_checked_as_a_library_signs_it():
 
 
 @given(st.text(max_size=200) | st.binary(max_size=200).map(lambda raw: raw.decode("latin-1")))
-def test_any_text_is_a_token_or_none(text):
+def test_any_text_is_parsed_or_refused(text):
     try:
         Jws.parse(text)
     except UnsignedError:
@@ -211,7 +211,7 @@ def test_any_text_is_a_token_or_none(text):
 
 
 @given(st.integers(0, 10_000), st.integers(1, 255))
-def test_no_changed_character_leaves_a_token_good(place, by):
+def test_a_token_with_any_changed_character_is_refused(place, by):
     token = GOOD_TOKEN
     at = place % len(token)
     changed = token[:at] + chr((ord(token[at]) + by) % 128) + token[at + 1 :]
@@ -222,7 +222,7 @@ def test_no_changed_character_leaves_a_token_good(place, by):
         jws.verify(public_key(jwk(KEY)))
 
 
-async def test_a_key_that_is_rotated_out_is_not_believed_any_more():
+async def test_tokens_of_a_removed_key_are_refused():
     keys = [key_set(jwk(KEY), jwk(OTHER, "next"))]
     trusting = believer(token_keys=lambda: keys[0])
     old, new = signed(claims()), signed(claims(), OTHER, kid="next")
@@ -234,7 +234,7 @@ async def test_a_key_that_is_rotated_out_is_not_believed_any_more():
         await trusting.verify(old)
 
 
-async def test_an_outside_issuer_is_believed_with_its_own_keys_only():
+async def test_tokens_of_an_outside_issuer_need_its_own_keys():
     numbers = RSA.public_key().public_numbers()
     n, e = (segment(i.to_bytes((i.bit_length() + 7) // 8)) for i in (numbers.n, numbers.e))
     outside = key_set({"kty": "RSA", "n": n, "e": e, "kid": "rsa", "use": "sig"})
@@ -263,12 +263,12 @@ async def test_an_outside_issuer_is_believed_with_its_own_keys_only():
         {name: value for name, value in jwk(KEY).items() if name != "kid"},
     ],
 )
-def test_keys_that_cannot_be_trusted_are_not_taken(bad):
+def test_untrustworthy_keys_are_refused(bad):
     with pytest.raises(ZerocartError):
         KeySet.read(key_set(bad))
 
 
-def test_short_keys_and_odd_curves_are_not_taken():
+def test_short_keys_and_other_curves_are_refused():
     numbers = rsa.generate_private_key(65537, 1024).public_key().public_numbers()
     short = {"kty": "RSA", "n": segment(numbers.n.to_bytes(128)), "e": "AQAB", "kid": "r"}
     point = ec.generate_private_key(ec.SECP384R1()).public_key().public_numbers()
@@ -284,13 +284,13 @@ def test_short_keys_and_odd_curves_are_not_taken():
             KeySet.read(key_set(key))
 
 
-async def test_without_keys_nobody_is_believed_and_nothing_breaks(database):
+async def test_without_keys_a_request_with_a_token_gets_503(database):
     async with running(database, token_keys=plain("")) as system:
         answer = await system.place(order(("mug", 1)))
         assert (answer.status_code, answer.json()["code"]) == (503, "no-keys")
 
 
-async def test_the_answers_of_the_door(database):
+async def test_a_refused_token_gets_401_or_403_with_the_reason(database):
     async with running(database) as system:
         body = order(("mug", 1))
         del system.orders.headers["Authorization"]
@@ -372,7 +372,7 @@ SCOPES = {
 }
 
 
-def test_every_route_has_the_rule_that_is_written_down_here():
+def test_every_route_has_the_scope_in_this_table():
     found: dict[str, str] = {}
     for route in (route for service in every_service().values() for route in routes_of(service)):
         rule = rule_of(route)
@@ -382,7 +382,7 @@ def test_every_route_has_the_rule_that_is_written_down_here():
     assert found == {**SCOPES, **dict.fromkeys(PUBLIC_ROUTES, "public")}
 
 
-def test_a_route_without_a_rule_cannot_be_served():
+def test_a_route_without_a_rule_is_refused_when_the_service_is_built():
     routes = json_router()
 
     @routes.get("/secrets")
@@ -392,7 +392,7 @@ def test_a_route_without_a_rule_cannot_be_served():
         check_rules(routes.routes)
 
 
-async def test_nobody_reaches_an_order_of_somebody_else(database):
+async def test_a_customer_cannot_read_or_change_the_order_of_another(database):
     async with running(database) as system:
         body = order(("mug", 1))
         placed = await system.orders.post("/orders?draft=true", json=body, headers=customer(ANN))
@@ -418,7 +418,7 @@ async def test_nobody_reaches_an_order_of_somebody_else(database):
             assert answer.status_code in (200, 202), (method, url, answer.text)
 
 
-async def test_nobody_orders_in_the_name_of_somebody_else(database):
+async def test_a_customer_cannot_place_an_order_for_another(database):
     async with running(database) as system:
         body = order(("mug", 1)) | {"customer_id": ANN}
         assert (await system.orders.post("/orders", json=body, headers=customer(BOB))).status_code == 403
@@ -428,7 +428,7 @@ async def test_nobody_orders_in_the_name_of_somebody_else(database):
         assert (await system.orders.post("/orders?draft=true", json=body)).status_code == 201  # staff may
 
 
-async def test_only_staff_bring_orders_that_were_placed_elsewhere(database):
+async def test_only_staff_may_set_placed_at(database):
     async with running(database) as system:
         body = order(("mug", 1)) | {"placed_at": "2011-12-09T12:50:00Z"}
         assert (await system.orders.post("/orders", json=body, headers=customer(BOB))).status_code == 403
@@ -443,7 +443,7 @@ async def test_only_staff_bring_orders_that_were_placed_elsewhere(database):
             assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "placed_at"), wrong
 
 
-async def test_an_idempotency_key_means_something_to_its_own_caller_only(database):
+async def test_an_idempotency_key_belongs_to_its_caller(database):
     async with running(database) as system:
         body, key = order(("mug", 1)), {"Idempotency-Key": "same"}
         answers = [
@@ -455,7 +455,7 @@ async def test_an_idempotency_key_means_something_to_its_own_caller_only(databas
         assert "Idempotent-Replayed" not in answers[1].headers
 
 
-async def test_nobody_reads_what_is_somebody_elses(database):
+async def test_a_customer_cannot_read_the_data_of_another(database):
     async with read_side.running(database) as side:
         for order_id, owner in (("1", ANN), ("2", BOB), ("3", None)):
             await side.show(await side.order(order_id, read_side.created(order_id, owner)))
@@ -468,7 +468,7 @@ async def test_nobody_reads_what_is_somebody_elses(database):
         assert (await side.query.get("/orders")).json()["total"] == 3  # staff
 
 
-async def test_an_account_is_its_owners(database):
+async def test_an_account_is_reachable_by_its_owner_and_staff_only(database):
     async with running(database) as system:
         body = {"email": "ann@example.com", "name": "Ann", "password": "correct horse"}
         user_id = (await system.users.post("/users", json=body)).json()["id"]
@@ -486,7 +486,7 @@ async def test_an_account_is_its_owners(database):
         assert (await system.users.get(path, headers=customer(user_id))).status_code == 200
 
 
-async def test_a_run_is_shown_to_whose_order_it_is(database):
+async def test_a_run_is_shown_to_the_customer_of_its_order(database):
     async with running(database) as system:
         await system.stock("mug", 5)
         placed = await system.orders.post("/orders", json=order(("mug", 1)), headers=customer(ANN))
@@ -497,7 +497,7 @@ async def test_a_run_is_shown_to_whose_order_it_is(database):
         assert (await client.post(f"{path}/resume", headers=customer(ANN))).status_code == 403
 
 
-async def test_an_event_door_that_asks_lets_in_only_who_delivers(database):
+async def test_an_event_endpoint_with_an_issuer_accepts_only_the_dispatcher(database):
     events: dict[str, Any] = {
         "events_issuer": "https://delivery.example",
         "events_keys": plain(key_set(jwk(OTHER, "delivery"))),

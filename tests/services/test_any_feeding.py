@@ -307,7 +307,7 @@ def test_any_feeding_gives_the_fold_of_the_log(
     databases.play(turns, pages, steps)
 
 
-def test_one_that_has_everything(databases: Databases) -> None:
+def test_a_sequence_with_every_kind_of_step_gives_the_fold(databases: Databases) -> None:
     """So that no run depends on what is drawn."""
     steps: list[Step] = [("say", 6), ("nudge", 0, 5), ("nudge", 1, 3), ("pause", 0.003), ("kill", 0, 2)]
     for turn, view in enumerate(VIEWS):

@@ -61,7 +61,7 @@ async def test_nul_in_an_address_is_refused_on_every_route(database):
 UNKNOWN = {f"name-{number}": 1 for number in range(500)}
 
 
-async def test_an_answer_about_errors_is_not_many_times_the_request(database):
+async def test_an_answer_about_errors_is_bounded(database):
     async with running(database) as system:
         answer = await system.orders.post("/orders", json=GOOD | UNKNOWN | {"x" * 100_000: 1})
         errors = answer.json()["errors"]
@@ -161,7 +161,7 @@ async def test_the_same_key_for_another_query_is_another_request(database):
         assert (other.status_code, other.json()["code"]) == (422, "idempotency-key-reused")
 
 
-async def test_who_floods_is_stopped_before_anything_of_them_is_read(database):
+async def test_a_rate_limit_counts_before_the_body_is_read(database):
     async with running(database, rates={"register": "3/60"}) as system:
         del system.users.headers["Authorization"]
         flood = [await system.users.post("/users", content=b"[" * 10_000, headers=JSON) for _ in range(5)]
@@ -169,7 +169,7 @@ async def test_who_floods_is_stopped_before_anything_of_them_is_read(database):
         assert int(flood[-1].headers["retry-after"]) > 50
 
 
-async def test_a_client_is_one_whatever_of_its_network_it_uses(database):
+async def test_addresses_of_one_ipv6_network_count_as_one_client(database):
     async with running(database, rates={"token": "2/60"}) as system:
         form = {"grant_type": "client_credentials"}
         del system.users.headers["Authorization"]
@@ -192,11 +192,11 @@ async def test_a_client_is_one_whatever_of_its_network_it_uses(database):
         ("203.0.113.9, 10.0.0.1", ""), ("203.0.113.9:80", ""), ("01.2.3.4", ""),
     ],
 )  # fmt: skip
-def test_what_stands_for_an_address(address, network):
+def test_an_address_counts_as_this_network(address, network):
     assert network_of(address) == network
 
 
-async def test_a_body_that_does_not_come_is_given_up():
+async def test_a_body_that_arrives_too_slowly_gets_408():
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(0.02)
         return {"type": "http.request", "body": b" ", "more_body": True}
@@ -216,7 +216,7 @@ def breaking() -> FastAPI:
     return rest_app(Settings(service="orders", cors_origins=("https://shop.example",), **TRUST), [routes])
 
 
-async def test_a_bug_is_answered_and_breaks_nothing_else():
+async def test_an_unexpected_error_is_answered_and_closes_no_connection():
     transport = httpx.ASGITransport(breaking())  # which raises what the server would get to see
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         answer = await client.get("/broken", headers={"Origin": "https://shop.example"})
@@ -225,7 +225,7 @@ async def test_a_bug_is_answered_and_breaks_nothing_else():
         assert "ann@" not in answer.text
 
 
-async def test_a_page_of_a_known_origin_reads_every_answer(database):
+async def test_a_page_of_a_configured_origin_can_read_every_answer(database):
     origins = ("https://shop.example", "http://localhost:3000")
     async with running(database, cors_origins=origins) as system:
 
@@ -246,7 +246,7 @@ async def test_a_page_of_a_known_origin_reads_every_answer(database):
             assert await allowed(stranger, "POST", "/orders", json={}) == (422, None)
 
 
-async def test_a_reset_takes_as_long_for_nobody_as_for_somebody(database):
+async def test_a_password_reset_takes_equally_long_for_an_unknown_address(database):
     async with running(database) as system:
         known = [f"ann{number}@example.com" for number in range(6)]
         for email in known:
@@ -264,7 +264,7 @@ async def test_a_reset_takes_as_long_for_nobody_as_for_somebody(database):
         assert abs(medians[0] - medians[1]) < RESET_ANSWER_SECONDS / 3
 
 
-async def test_a_user_gives_themselves_no_right(database):
+async def test_a_user_cannot_change_their_own_scopes_or_status(database):
     async with running(database) as system:
         user_id = await active(system)
         for more in ("id", "user_id", "status", "email", "password", "password_hash", "scope", "scopes", "__proto__"):
@@ -280,7 +280,7 @@ async def test_a_user_gives_themselves_no_right(database):
             assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
 
 
-async def test_a_body_with_no_end_does_not_count_as_read():
+async def test_a_body_without_a_length_is_read_up_to_the_limit_only():
     parts = [{"type": "http.request", "body": b"x" * 600, "more_body": True}] * 2
 
     def receiving() -> Receive:

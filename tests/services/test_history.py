@@ -57,7 +57,7 @@ async def then(side: ReadSide, order_id: str, at: datetime) -> dict[str, Any]:
     return answer.json()
 
 
-async def test_every_moment_of_the_past_is_answered_as_it_was_answered_then(side: ReadSide) -> None:
+async def test_each_past_time_shows_the_order_as_it_was_then(side: ReadSide) -> None:
     lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3", customer_id=None), brought("ord_4")]
     orders = ("ord_1", "ord_2", "ord_3", "ord_4")
     answers: list[tuple[datetime, str, dict[str, Any] | None]] = []
@@ -108,17 +108,17 @@ async def test_a_bad_instant_is_refused_by_name(side: ReadSide, query: str, name
     assert name in str(answer.json()["errors"])
 
 
-async def test_a_moment_from_now_is_the_future(side: ReadSide) -> None:
+async def test_a_future_time_is_refused(side: ReadSide) -> None:
     assert (await asked(side, "ord_1", datetime.now(UTC) + timedelta(seconds=30))).status_code == 422
     assert (await asked(side, "ord_1", datetime.now(UTC))).status_code == 404
 
 
-async def test_bad_ids(side: ReadSide) -> None:
+async def test_an_invalid_order_id_is_refused(side: ReadSide) -> None:
     for order_id in ("%01", "x" * 65, "a%0Ab"):
         assert (await side.projection.get(f"/orders/{order_id}?at=2026-03-01T12:00:00Z")).status_code == 422
 
 
-async def test_whose_it_is(side: ReadSide) -> None:
+async def test_a_customer_sees_the_past_of_own_orders_only(side: ReadSide) -> None:
     said = await say(side, smooth("ord_1"))
     at = said[-1].time
     assert (await asked(side, "ord_1", at, headers={"Authorization": ""})).status_code == 401
@@ -131,7 +131,7 @@ async def test_whose_it_is(side: ReadSide) -> None:
     assert [moment["text"] for moment in own["timeline"]] == [moment["text"] for moment in everything["timeline"]]
 
 
-async def test_query_hides_who_runs_the_shop_just_so(side: ReadSide) -> None:
+async def test_query_and_projection_hide_ids_of_staff_alike(side: ReadSide) -> None:
     await side.show_all((await say(side, smooth("ord_1")))[-1])
     own = (await side.query.get("/orders/ord_1", headers=customer("cus_1"))).json()
     assert {moment["by"] for moment in own["timeline"]} == {None}
@@ -140,7 +140,7 @@ async def test_query_hides_who_runs_the_shop_just_so(side: ReadSide) -> None:
     assert {moment["by"] for moment in every["timeline"]} == {"cus_1", "ann", None}
 
 
-async def test_a_draft_that_changed_hands_is_nobodys_of_before(side: ReadSide) -> None:
+async def test_a_former_owner_of_a_draft_cannot_read_its_past(side: ReadSide) -> None:
     said = await say(side, [smooth("ord_1", "cus_1")[0], smooth("ord_1", "cus_2")[1]])
     for who in ("cus_1", "cus_2"):
         assert (await asked(side, "ord_1", said[0].time, headers=customer(who))).status_code == 404
@@ -156,7 +156,7 @@ async def erase(side: ReadSide, person: str, said: Said | None = None) -> None:
         await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)
 
 
-async def test_who_is_erased_is_erased_from_the_past_at_once(side: ReadSide) -> None:
+async def test_an_erasure_removes_a_person_from_the_past_at_once(side: ReadSide) -> None:
     said = await say(side, smooth("ord_1"))
     await side.show_all(said[-1])
     before = await then(side, "ord_1", said[5].time)  # and its key is known to this process now
@@ -170,7 +170,7 @@ async def test_who_is_erased_is_erased_from_the_past_at_once(side: ReadSide) -> 
     assert await then(side, "ord_1", datetime.now(UTC)) == await side.get("/orders/ord_1")
 
 
-async def test_what_comes_in_for_somebody_erased_a_moment_ago_is_nobodys(side: ReadSide) -> None:
+async def test_an_event_that_arrives_after_an_erasure_shows_no_personal_data(side: ReadSide) -> None:
     """Orders may know a key for a while that is gone, and so might the projection, which would show it for ever."""
     await side.show(await side.order("ord_1", created("ord_1")))
     log = side.logs["orders"]
@@ -194,7 +194,7 @@ async def rows_of(side: ReadSide, sql: str) -> list[tuple[Any, ...]]:
         await connection.close()
 
 
-async def test_a_position_is_waited_for(side: ReadSide, database) -> None:
+async def test_a_request_about_the_past_waits_for_its_position(side: ReadSide, database) -> None:
     older = await asyncpg.connect(database.owner_dsn)
     transaction = older.transaction()
     await transaction.start()
@@ -208,7 +208,7 @@ async def test_a_position_is_waited_for(side: ReadSide, database) -> None:
     assert (await waiting).status_code == 200
 
 
-async def test_a_position_that_is_not_reached_in_time(side: ReadSide) -> None:
+async def test_a_position_that_is_not_reached_in_time_gets_503(side: ReadSide) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
     answer = await asked(side, "ord_1", event.time, position=str(ahead))
@@ -216,7 +216,7 @@ async def test_a_position_that_is_not_reached_in_time(side: ReadSide) -> None:
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_an_event_that_cannot_be_read_is_never_left_out_in_silence(side: ReadSide) -> None:
+async def test_an_unreadable_event_gets_503_unless_it_is_skipped(side: ReadSide) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     odd = NewEvent(CREATED, AT + timedelta(seconds=9), '{"odd": "secret"}', '{"partitionkey": "ord_1"}')
     await side.logs["orders"].append(Append("order-ord_1", 1, [odd]))
@@ -231,7 +231,7 @@ async def test_an_event_that_cannot_be_read_is_never_left_out_in_silence(side: R
     assert (await asked(side, "ord_1", event.time)).status_code == 200
 
 
-async def test_one_order_is_found_by_keys_however_long_the_log_is(side: ReadSide, database) -> None:
+async def test_the_past_of_an_order_is_read_by_index(side: ReadSide, database) -> None:
     await say(side, [*smooth("ord_1"), *failed("ord_2")])
     owner = await asyncpg.connect(database.owner_dsn)
     fill = """
@@ -252,7 +252,7 @@ async def test_one_order_is_found_by_keys_however_long_the_log_is(side: ReadSide
         assert slow not in plan, plan
 
 
-def test_every_stream_that_tells_of_an_order_is_looked_into() -> None:
+def test_every_stream_with_events_of_an_order_is_read() -> None:
     """By the deciders, which know what their streams may hold."""
     from services.fulfillment.saga import FULFILLMENT
     from services.inventory.domain import RESERVATION

@@ -77,7 +77,7 @@ def outside(key: Any = KEY, **more: Any) -> str:
     return signed(claims("usr_ann", "orders:write", iss=OUTSIDE, **more), key, typ="JWT", **header)
 
 
-async def test_a_customer_of_an_outside_issuer_orders(database):
+async def test_a_customer_of_an_outside_issuer_can_place_an_order(database):
     async with issuing(jwk(KEY)) as issuer:
         settings: dict[str, Any] = {
             "outside_issuer": OUTSIDE,
@@ -98,7 +98,7 @@ async def test_a_customer_of_an_outside_issuer_orders(database):
             assert issuer.asked == 1
 
 
-async def test_a_new_key_is_fetched_when_it_is_seen_and_an_old_one_fades():
+async def test_a_new_key_is_fetched_when_a_token_names_it_and_old_keys_expire():
     time = Time()
     async with issuing(jwk(KEY)) as issuer:
         trusting = believer(issuer, time)
@@ -115,7 +115,7 @@ async def test_a_new_key_is_fetched_when_it_is_seen_and_an_old_one_fades():
             await trusting.verify(outside())
 
 
-async def test_made_up_keys_ask_the_issuer_now_and_then_only():
+async def test_unknown_key_ids_cause_few_requests_to_the_issuer():
     time = Time()
     async with issuing(jwk(KEY)) as issuer:
         trusting = believer(issuer, time)
@@ -138,7 +138,7 @@ async def test_made_up_keys_ask_the_issuer_now_and_then_only():
         (200, b"[" * 50_000, ""), (200, b" " * (KEY_SET_BYTES_MAX + 1), ""), (200, b'{"keys":[1]}', ""), (200, b"\xff", ""),
     ],
 )  # fmt: skip
-async def test_an_issuer_that_is_away_is_believed_for_an_hour(status, body, headers):
+async def test_keys_are_valid_for_an_hour_while_the_issuer_is_down(status, body, headers):
     time = Time()
     async with issuing(jwk(KEY)) as issuer:
         trusting = believer(issuer, time)
@@ -162,6 +162,6 @@ async def test_an_issuer_that_is_away_is_believed_for_an_hour(status, body, head
         ({"ZEROCART_EVENTS_ISSUER": OUTSIDE}, "ZEROCART_EVENTS_KEYS"),
     ],
 )
-def test_who_is_to_be_believed_without_keys_is_no_start(environ, missing):
+def test_a_trusted_issuer_without_keys_stops_the_start(environ, missing):
     with pytest.raises(ZerocartError, match=missing):
         Settings.from_environment("orders", environ)

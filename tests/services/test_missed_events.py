@@ -83,14 +83,14 @@ async def test_a_missed_event_is_handled_once(database):
         assert await it.check() == 0
 
 
-async def test_an_event_that_may_still_be_on_its_way_is_left_alone(database):
+async def test_an_event_that_may_still_be_delivered_is_not_handled(database):
     await say(database, TIMER, soon())
     async with receiver(database) as it:
         assert await it.check() == 0
         assert await it.missed.check(soon() + timedelta(minutes=2), 0) == 1
 
 
-async def test_an_older_event_behind_a_younger_one_waits_for_it_and_is_not_skipped(database):
+async def test_an_old_event_after_a_young_one_is_handled_later_and_not_skipped(database):
     await say(database, TIMER, soon())
     await say(database, TIMER.model_copy(update={"timer_id": "t2"}))
     async with receiver(database) as it:
@@ -98,7 +98,7 @@ async def test_an_older_event_behind_a_younger_one_waits_for_it_and_is_not_skipp
         assert await it.missed.check(soon() + timedelta(minutes=2), 0) == 2
 
 
-async def test_an_event_of_another_type_is_passed_over(database):
+async def test_an_event_of_another_type_is_ignored(database):
     await say(database, TimerCancelled(timer_id="t1", timer_key="k"))
     async with receiver(database) as it:
         assert await it.check() == 0
@@ -113,7 +113,7 @@ async def test_an_event_with_an_inbox_mark_is_not_handled_again(database):
         assert it.received == []
 
 
-async def test_a_parked_event_waits_for_a_person(database):
+async def test_a_parked_event_is_not_handled_again(database):
     key = await say(database, TIMER)
     async with receiver(database) as it:
         await it.failures.record(key, "broken", {}, b"")
@@ -121,7 +121,7 @@ async def test_a_parked_event_waits_for_a_person(database):
         assert await it.check() == 0
 
 
-async def test_nothing_is_passed_over_while_the_service_cannot_handle_it(database):
+async def test_no_event_is_skipped_while_the_service_is_unavailable(database):
     away = True
 
     async def handle(_: Message, __: Received) -> None:
@@ -135,7 +135,7 @@ async def test_nothing_is_passed_over_while_the_service_cannot_handle_it(databas
         assert await it.check() == 1
 
 
-async def test_an_event_that_always_fails_is_parked_and_holds_nobody_up(database):
+async def test_an_event_that_always_fails_is_parked_and_delays_no_other(database):
     async def handle(message: Any, _: Received) -> None:
         if message.timer_id == "t1":
             raise ValueError("broken")
@@ -167,7 +167,7 @@ async def test_one_check_stands_for_all_processes_of_a_service(database):
 
 
 @pytest.mark.parametrize("events", [0, 1, 7, 1200])
-async def test_however_many_were_missed_all_are_handled(database, events):
+async def test_all_missed_events_are_handled_over_many_pages(database, events):
     store = PostgresEventStore(database.dsn("orders"), "orders")
     said = [
         NewEvent(

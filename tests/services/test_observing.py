@@ -16,7 +16,7 @@ from tests.services.system import order, running
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
-async def test_one_trace_from_post_to_mail(database):
+async def test_an_order_is_one_trace_from_the_request_to_the_mail(database):
     async with running(database) as system:
         await system.stock("P", 5)
         headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
@@ -29,7 +29,7 @@ async def test_one_trace_from_post_to_mail(database):
         assert any(e.type.endswith("confirmation.sent.v1") for e in events)
 
 
-async def test_what_the_broker_needs_is_there(database):
+async def test_a_published_event_has_the_headers_that_the_broker_needs(database):
     async with running(database) as system:
         await system.stock("P", 5)
         await system.place(order(("P", 1)))
@@ -58,7 +58,7 @@ def _is_request(event) -> bool:
     }
 
 
-async def test_metrics(database):
+async def test_metrics_count_each_handled_event(database):
     async with running(database) as system:
         before = await counted(system)
         await system.stock("P", 5)
@@ -75,14 +75,14 @@ async def counted(system) -> float:
     return next((float(line.removeprefix(wanted)) for line in text.splitlines() if line.startswith(wanted)), 0.0)
 
 
-async def test_health(database):
+async def test_every_service_is_live_and_ready(database):
     async with running(database) as system:
         for name, client in system.bus.clients.items():
             for path in ("/healthz/live", "/healthz/ready"):
                 assert (await client.get(path)).status_code == 200, name
 
 
-async def test_a_collector_that_is_away_holds_nobody_up(database, monkeypatch):
+async def test_an_unreachable_collector_delays_no_request(database, monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
     tracing.export_to(OtlpExporter("orders"))
     try:

@@ -49,7 +49,7 @@ def without_conditions(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("who", ["staff", "customer"])
-def test_every_route_does_what_its_document_says(database, tmp_path, who: str) -> None:
+def test_every_route_answers_as_documented(database, tmp_path, who: str) -> None:
     headers = authorization() if who == "staff" else customer("usr_fuzz")
     phases = "examples,coverage,fuzzing,stateful" if who == "staff" else "coverage,stateful"
     with served(database) as (url, document):

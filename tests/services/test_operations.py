@@ -71,7 +71,7 @@ async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
     await reader.close()
 
 
-async def test_a_letter_is_kept_once_and_handed_in_as_it_was(world):
+async def test_a_dead_letter_is_stored_once_and_replayed_unchanged(world):
     client, published = world
     for _ in range(3):
         answer = await client.post("/events", content=b'{"a": 1}', headers=LETTER)
@@ -90,14 +90,14 @@ async def test_a_letter_is_kept_once_and_handed_in_as_it_was(world):
     assert (await client.get("/dead-letters")).json()["dead_letters"] == []
 
 
-async def test_letters_for_two_destinations_are_two(world):
+async def test_dead_letters_for_two_destinations_are_two(world):
     client, _ = world
     for destination in ("http://a/events", "http://b/events"):
         await client.post("/events", content=b"{}", headers=LETTER | {"ce-knativeerrordest": destination})
     assert len((await client.get("/dead-letters")).json()["dead_letters"]) == 2
 
 
-async def test_a_letter_is_discarded_with_a_reason(world):
+async def test_a_dead_letter_is_discarded_with_a_reason(world):
     client, published = world
     await client.post("/events", content=b"{}", headers=LETTER)
     (letter,) = (await client.get("/dead-letters")).json()["dead_letters"]
@@ -109,7 +109,7 @@ async def test_a_letter_is_discarded_with_a_reason(world):
     assert (await client.get("/dead-letters/dl_none")).status_code == 404
 
 
-async def test_even_a_malformed_letter_is_kept(world):
+async def test_a_malformed_dead_letter_is_stored(world):
     client, _ = world
     odd = {"ce-type": "x", "ce-bad-name": "é\x01".encode("latin-1"), "content-type": "text/plain"}
     answer = await client.post("/events", content=b"\xff\x00", headers=odd)
@@ -124,7 +124,7 @@ class Said(Message):
     id: str
 
 
-async def test_a_message_that_always_fails_is_parked_and_handed_in_again(database, world):
+async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(database, world):
     client, published = world
 
     async def broken(_: Said, __: Received) -> None:

@@ -34,20 +34,20 @@ def passing(code: str = "busy", after: float = 0.0) -> CallFailed:
     return CallFailed(code, "not now", transient=True, retry_after_seconds=after)
 
 
-async def test_what_may_pass_is_tried_again() -> None:
+async def test_a_transient_failure_is_retried() -> None:
     other = Other(passing(), passing())
     assert await Target(QUICK).call(other.ask) == "yes"
     assert other.calls == 3
 
 
-async def test_not_for_ever() -> None:
+async def test_retries_are_bounded() -> None:
     other = Other(*[passing()] * 9)
     with pytest.raises(CallFailed, match="busy"):
         await Target(QUICK).call(other.ask)
     assert other.calls == QUICK.attempts_max
 
 
-async def test_a_no_is_not_asked_again_and_what_must_not_be_repeated_is_not() -> None:
+async def test_a_refusal_and_an_unsafe_call_are_not_retried() -> None:
     for target_attempts, failure in ((None, CallFailed("declined", "no", transient=False)), (1, passing())):
         other = Other(failure)
         with pytest.raises(CallFailed):
@@ -55,7 +55,7 @@ async def test_a_no_is_not_asked_again_and_what_must_not_be_repeated_is_not() ->
         assert other.calls == 1
 
 
-async def test_retry_after_is_honoured_and_one_that_is_too_long_is_the_callers_affair() -> None:
+async def test_a_short_retry_after_is_waited_for_and_a_long_one_fails_the_call() -> None:
     other, started = Other(passing(after=0.15)), time.monotonic()
     assert await Target(QUICK).call(other.ask) == "yes"
     assert time.monotonic() - started >= 0.15
@@ -65,12 +65,12 @@ async def test_retry_after_is_honoured_and_one_that_is_too_long_is_the_callers_a
     assert (patient.calls, caught.value.retry_after_seconds) == (1, 60)
 
 
-async def test_who_does_not_answer_is_given_up() -> None:
+async def test_a_call_without_an_answer_times_out() -> None:
     with pytest.raises(CallFailed, match="timed-out"):
         await Target(QUICK).call(lambda: asyncio.sleep(60), attempts_max=1)
 
 
-async def test_an_open_circuit_asks_nobody_until_one_probe_went_well() -> None:
+async def test_an_open_circuit_refuses_calls_until_a_probe_succeeds() -> None:
     now = [0.0]
     target, other = Target(QUICK, lambda: now[0]), Other(*[passing()] * QUICK.failures_max)
     for _ in range(QUICK.failures_max):
@@ -97,7 +97,7 @@ async def test_refusals_keep_the_circuit_closed() -> None:
     assert target.breaker.state == "closed"
 
 
-async def test_a_caller_who_goes_away_during_the_probe_leaves_the_next_one_a_probe() -> None:
+async def test_a_cancelled_probe_lets_the_next_call_probe() -> None:
     now = [0.0]
     target = Target(QUICK, lambda: now[0])
     for _ in range(QUICK.failures_max):
@@ -111,7 +111,7 @@ async def test_a_caller_who_goes_away_during_the_probe_leaves_the_next_one_a_pro
     assert await target.call(Other().ask) == "yes"
 
 
-async def test_the_bulkhead_keeps_one_slow_target_from_taking_everything() -> None:
+async def test_a_full_bulkhead_refuses_further_calls() -> None:
     target = Target(Policy(name="slow", in_flight_max=2, attempts_max=1, turn_seconds_max=0.05))
     gate = asyncio.Event()
     waiting = [asyncio.create_task(target.call(gate.wait)) for _ in range(2)]
@@ -122,7 +122,7 @@ async def test_the_bulkhead_keeps_one_slow_target_from_taking_everything() -> No
     assert await asyncio.gather(*waiting) == [True, True]
 
 
-async def test_a_burst_takes_turns_and_costs_nobody_an_attempt() -> None:
+async def test_a_burst_of_calls_takes_turns_without_failed_attempts() -> None:
     target, most, running = Target(Policy(name="burst", in_flight_max=2, attempts_max=1)), 0, 0
 
     async def work() -> str:
@@ -145,7 +145,7 @@ async def test_a_burst_takes_turns_and_costs_nobody_an_attempt() -> None:
     assert await asyncio.gather(*(target.call(work) for _ in range(4))) == ["yes"] * 4
 
 
-async def test_what_came_of_each_attempt_is_counted() -> None:
+async def test_the_outcome_of_each_attempt_is_counted() -> None:
     before = {
         outcome: METRICS.value("outgoing_calls", target="test", outcome=outcome) for outcome in ("done", "failed")
     }

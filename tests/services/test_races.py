@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
+from itertools import count
 
 import asyncpg
 
 from services.contracts.fulfillment import WantedItem
+from services.contracts.shipping import ShipmentCreate
 from services.inventory.domain import Commit, Reserve
 from services.inventory.stock import StockRoom
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.eventstore.outbox import Relay
-from services.kit.eventstore.port import Mark
+from services.kit.eventstore.port import Mark, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.testing import EPOCH
 from tests.sagas.test_service import Published
-from tests.services.system import order, running
+from tests.services.system import ADDRESS, Bus, order, running
 
 
 async def test_200_orders_for_50_units_confirm_50(database):
@@ -52,7 +55,58 @@ async def test_orders_with_the_same_products_in_different_order_do_not_deadlock(
         assert system.bus.dead == []
 
 
-async def test_the_same_key_20_times_at_once(database):
+async def test_an_accepted_address_is_that_of_the_parcel_and_the_mail(database):
+    """PATCHes race the making of the parcel, and the news of them come late: what is answered 202 is what is done."""
+    chance = random.Random(9)
+    bus = Late("zerocart.orders.order.updated.v1")
+    async with running(database, bus) as system:
+        await system.stock("P", 50)
+        placed = await asyncio.gather(*(system.place(order(("P", 1), customer_id=f"cus_{n}")) for n in range(12)))
+        accepted: dict[str, int] = {}
+
+        async def move(order_id: str) -> None:
+            """Change the address and the contact again and again until that is refused."""
+            for number in count(1):
+                address = {**ADDRESS, "line1": f"{number} New Road"}
+                body = {"shipping_address": address, "email": f"{number}@example.com"}
+                answer = await system.orders.patch(f"/orders/{order_id}", json=body)
+                if answer.status_code != 202:
+                    assert (answer.status_code, answer.json()["code"]) == (409, "order-not-changeable")
+                    return
+                accepted[order_id] = number
+                await asyncio.sleep(chance.uniform(0, 0.3))
+
+        ids = [answer.json()["order_id"] for answer in placed]
+        async with asyncio.timeout(240):
+            await asyncio.gather(*(move(order_id) for order_id in ids))
+        await system.at_rest()
+        await bus.deliver_late()
+        await system.at_rest()
+        assert accepted
+        labels = {each.saga_id: each.shipping_address.line1 for each in await system.messages(ShipmentCreate)}
+        assert labels == {each: f"{accepted[each]} New Road" if each in accepted else "1 Road" for each in ids}
+        sent = {mail["X-Zerocart-Order"]: mail["To"] for mail in system.mails.sent}
+        assert sent == {each: f"{accepted.get(each, 'ann')}@example.com" for each in ids}
+
+
+class Late(Bus):
+    """A bus that keeps the events of one type back."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self._kind = kind
+        self._kept: list[RecordedEvent] = []
+
+    async def publish(self, events: Sequence[RecordedEvent]) -> None:
+        self._kept += [event for event in events if event.type == self._kind]
+        await super().publish([event for event in events if event.type != self._kind])
+
+    async def deliver_late(self) -> None:
+        self._kind = ""
+        await self.publish(self._kept)
+
+
+async def test_20_concurrent_requests_with_one_key_place_one_order(database):
     async with running(database) as system:
         await system.stock("P", 50)
         answers = await asyncio.gather(*(system.place(order(("P", 1)), "same") for _ in range(20)))

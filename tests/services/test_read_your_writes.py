@@ -13,7 +13,9 @@ from services.kit.config.settings import Settings
 from services.kit.eventstore.port import Position
 from services.projection.views import VIEWS
 from services.query.app import create_app
+from tests.services import system
 from tests.services.read_side import ReadSide, created, running
+from tests.services.system import order
 from tests.tokens import TRUST
 
 TURNS = 2
@@ -36,7 +38,7 @@ def ahead(position: Position) -> Position:
     return position._replace(transaction=position.transaction + 1_000_000)
 
 
-async def test_every_route_waits_for_a_position_and_says_when_to_come_again(side: ReadSide) -> None:
+async def test_every_query_waits_for_its_position_and_then_answers_503(side: ReadSide) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     await side.show([event])
     assert len(paths()) >= 5
@@ -52,7 +54,7 @@ async def test_every_route_waits_for_a_position_and_says_when_to_come_again(side
         assert found == (503, "1", "read-side-behind"), path
 
 
-async def test_every_view_of_an_answer_is_waited_for(side: ReadSide, database) -> None:
+async def test_a_query_waits_for_every_view_that_it_reads(side: ReadSide, database) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
     await side.show([event])
     for view in ("orders", "timeline"):
@@ -63,7 +65,7 @@ async def test_every_view_of_an_answer_is_waited_for(side: ReadSide, database) -
     assert (await side.query.get("/orders/ord_1", params={"position": str(event.position)})).status_code == 200
 
 
-async def test_a_write_is_read_from_its_position_on_while_versions_come_and_go(side: ReadSide) -> None:
+async def test_a_position_holds_while_versions_are_switched(side: ReadSide) -> None:
     placed = 0
     done = asyncio.Event()
 
@@ -99,3 +101,33 @@ async def test_a_write_is_read_from_its_position_on_while_versions_come_and_go(s
     await working
     assert switches == 2 * TURNS * len(VIEWS)
     assert placed >= TURNS
+
+
+async def test_the_location_of_a_command_can_be_read_at_once(side: ReadSide, database) -> None:
+    async with system.running(database) as writers:
+        writers.bus.clients["projection"] = side.projection
+        stock = writers.bus.clients["inventory"]
+        draft = await writers.orders.post("/orders?draft=true", json=order(("mug", 1)))
+        order_id = draft.json()["order_id"]
+        key = {"Idempotency-Key": "once"}
+        answers = [
+            draft,
+            await writers.orders.put(f"/orders/{order_id}", json=order(("mug", 2))),
+            await writers.orders.patch(f"/orders/{order_id}", json={"notes": "ring twice"}),
+            await writers.orders.post(f"/orders/{order_id}/submit"),
+            await writers.orders.post("/orders", json=order(("mug", 1)), headers=key),
+            await writers.orders.post("/orders", json=order(("mug", 1)), headers=key),
+            await stock.put("/stock/a b#c", json={"on_hand": 7}),
+            await stock.put("/stock/a%20b%23c", json={"on_hand": 7}),
+            await stock.post("/stock/mug/adjustments", json={"delta": 2, "reason": "found"}),
+        ]
+        for answer in answers:
+            shown = await side.query.get(answer.headers["location"])
+            assert shown.status_code == 200, (answer.request.url, answer.headers, shown.text)
+        assert answers[4].headers["location"] == answers[5].headers["location"]
+        assert answers[7].headers["location"].startswith("/stock/a%20b%23c?position=")
+        registered = await writers.users.post(
+            "/users", json={"email": "ann@example.com", "name": "Ann", "password": "long enough"}
+        )
+        assert (await writers.users.get(registered.headers["location"])).status_code == 200
+        await writers.bus.quiet()

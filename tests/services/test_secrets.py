@@ -49,7 +49,7 @@ def test_a_file_of_the_mounted_directory_wins_over_the_environment(tmp_path):
     assert secrets.find("ZEROCART_SMTP_URL") == ""
 
 
-def test_a_rotated_file_is_picked_up_and_looked_at_only_now_and_then(tmp_path):
+def test_a_rotated_file_is_read_again_and_checked_once_a_second(tmp_path):
     clock = Clock()
     mounted(tmp_path, "first-value", "first")
     read = Secrets({"ZEROCART_SECRETS_DIR": str(tmp_path)}, clock).reading(NAME)
@@ -60,7 +60,7 @@ def test_a_rotated_file_is_picked_up_and_looked_at_only_now_and_then(tmp_path):
     assert read() == "second-value"
 
 
-def test_a_file_that_is_away_in_the_middle_of_a_rotation_is_no_harm(tmp_path):
+def test_a_file_that_is_missing_during_a_rotation_keeps_its_value(tmp_path):
     clock = Clock()
     file = tmp_path / "password"
     file.write_text("the-value")
@@ -71,7 +71,7 @@ def test_a_file_that_is_away_in_the_middle_of_a_rotation_is_no_harm(tmp_path):
     assert read() == "the-value"
 
 
-def test_a_field_of_a_json_secret(tmp_path):
+def test_a_secret_can_be_a_field_of_a_json_file(tmp_path):
     file = tmp_path / "database"
     file.write_text(json.dumps({"username": "ann", "url": "postgresql://ann:pw@db/zerocart"}))
     assert Secrets({f"{NAME}_FILE": f"{file}#url"}).find(NAME) == "postgresql://ann:pw@db/zerocart"
@@ -88,7 +88,7 @@ def test_a_secret_that_cannot_be_read_is_named_and_not_shown(tmp_path, content):
     assert "very-secret" not in str(caught.value)
 
 
-def test_a_secret_is_bounded(tmp_path):
+def test_a_secret_above_its_limit_is_refused(tmp_path):
     file = tmp_path / "database"
     file.write_text("x" * (SECRET_BYTES_MAX + 1))
     with pytest.raises(ZerocartError, match="65536"):
@@ -97,7 +97,7 @@ def test_a_secret_is_bounded(tmp_path):
         Secrets({f"{NAME}_FILE": str(tmp_path / "nowhere")}).find(NAME)
 
 
-def test_what_was_read_is_cut_out_of_the_logs(capsys):
+def test_values_of_secrets_are_removed_from_logs(capsys):
     keep_out("postgresql://ann:pa%22ss-w%C3%B6rd@db/zerocart")
     configure("orders")
     try:
@@ -110,7 +110,7 @@ def test_what_was_read_is_cut_out_of_the_logs(capsys):
     assert "ss-w" not in printed
 
 
-def test_a_service_without_its_settings_says_which_and_does_not_start():
+def test_a_service_without_a_required_setting_names_it_and_does_not_start():
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     done = subprocess.run(
         [sys.executable, "-m", "services.run", "orders"], env=environ, capture_output=True, text=True, check=False

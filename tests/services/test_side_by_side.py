@@ -77,7 +77,7 @@ async def statuses(system: System) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("first", [FIRST_HALF, frozenset(WRITERS) - FIRST_HALF], ids=["orders newer", "saga newer"])
-async def test_orders_flow_through_both_and_the_books_balance(database, first: frozenset[str]) -> None:
+async def test_old_and_new_releases_together_fulfill_every_order(database, first: frozenset[str]) -> None:
     placed: list[str] = []
     for newer in (first, frozenset(WRITERS) - first, frozenset(WRITERS), frozenset[str]()):
         async with mixed(database, newer) as system:

@@ -43,7 +43,7 @@ async def letters(system: System) -> int:
     return sum([len(await system.said(kind)) for kind in said])
 
 
-async def test_a_clock_that_jumps_makes_nobody_forgotten_or_told_twice(database):
+async def test_timers_fire_once_although_the_clock_is_set(database):
     async with running(database) as system, time_machine(database, system) as timers:
         await active(system, newsletter=True)
         start, aims = datetime.now(UTC), Aims()
@@ -63,7 +63,7 @@ async def test_a_clock_that_jumps_makes_nobody_forgotten_or_told_twice(database)
         assert system.bus.dead == []
 
 
-async def test_an_alarm_that_rings_too_early_rings_again(database):
+async def test_an_alarm_that_fires_too_early_fires_again(database):
     async with running(database) as system, time_machine(database, system) as timers:
         await active(system, newsletter=True)
         aims = Aims()
@@ -107,7 +107,7 @@ async def test_a_ping_source_is_patched_when_its_minute_changes_and_again_after_
         assert len(api.requests) == 1
 
 
-async def test_a_ping_source_here_notices_that_the_clock_was_set():
+async def test_the_local_ping_source_notices_that_the_clock_was_set():
     """A laptop that slept: timers of the loop stood still, and the clock went on."""
     clock = Jumping(datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC))
     async with ScriptedServer({}, 1.0) as sink:

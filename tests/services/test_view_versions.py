@@ -65,7 +65,7 @@ async def owner(database) -> asyncpg.Connection:
     return await asyncpg.connect(database.read_owner_dsn)
 
 
-async def test_the_next_version_is_built_compared_and_switched_to_and_the_old_one_kept(side: ReadSide) -> None:
+async def test_the_next_version_is_built_compared_and_serves_and_the_old_one_is_kept(side: ReadSide) -> None:
     await side.show(await some_orders(side))
     version = await rebuilt(side)
     assert (version["state"], version["version"]) == ("serving", 2)
@@ -75,7 +75,7 @@ async def test_the_next_version_is_built_compared_and_switched_to_and_the_old_on
     assert (await side.get("/orders"))["total"] == 5
 
 
-async def test_there_and_back_and_what_was_kept_catches_up_first(side: ReadSide) -> None:
+async def test_a_kept_version_catches_up_before_it_serves_again(side: ReadSide) -> None:
     await side.show(await some_orders(side))
     await rebuilt(side)
     await side.show(await some_orders(side, 5))
@@ -87,7 +87,7 @@ async def test_there_and_back_and_what_was_kept_catches_up_first(side: ReadSide)
     assert (await side.get("/orders"))["total"] == 11
 
 
-async def test_what_was_kept_before_makes_room(side: ReadSide, database) -> None:
+async def test_a_switch_drops_the_version_kept_before(side: ReadSide, database) -> None:
     await side.show(await some_orders(side))
     await rebuilt(side)
     await rebuilt(side)
@@ -97,7 +97,7 @@ async def test_what_was_kept_before_makes_room(side: ReadSide, database) -> None
     await connection.close()
 
 
-async def test_a_difference_is_shown_and_keeps_the_old_one_serving_until_somebody_decides(side, database) -> None:
+async def test_a_version_with_different_rows_serves_only_after_an_operator_switches(side, database) -> None:
     await side.show(await some_orders(side))
     connection = await owner(database)
     await connection.execute("UPDATE orders_1.orders SET status = 'failed' WHERE order_id = 'ord_0001'")
@@ -112,7 +112,7 @@ async def test_a_difference_is_shown_and_keeps_the_old_one_serving_until_somebod
     assert (await side.get("/orders"))["total"] == 5
 
 
-async def test_a_version_that_does_not_serve_can_be_dropped_and_the_one_that_does_cannot(side: ReadSide) -> None:
+async def test_any_version_but_the_serving_one_can_be_dropped(side: ReadSide) -> None:
     await side.show(await some_orders(side))
     await rebuilt(side)
     answer = await side.projection.delete("/projection/views/orders/versions/1")
@@ -166,7 +166,7 @@ def revised(name: str, **changes: Any) -> dict[str, View]:
     return {**VIEWS, name: replace(VIEWS[name], revision=VIEWS[name].revision + 1, **changes)}
 
 
-async def test_a_changed_definition_is_built_by_itself_and_old_code_stays_out_of_its_way(side, database) -> None:
+async def test_a_changed_definition_is_built_and_old_code_does_not_write_to_it(side, database) -> None:
     await side.show(await some_orders(side))
     reader = PostgresEventReader(database.dsn("projection"))
     new = pages_of(database, reader, revised("orders"))
@@ -233,7 +233,7 @@ def held(go: asyncio.Event, *names: str) -> dict[str, View]:
     return {name: of(view) if name in names else view for name, view in VIEWS.items()}
 
 
-async def test_a_view_that_has_much_to_read_serves_when_it_has_been_built(side, database) -> None:
+async def test_a_new_view_of_a_long_event_store_serves_after_its_build(side, database) -> None:
     (event,) = await some_orders(side)
     reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     before = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "analytics"})
@@ -256,7 +256,7 @@ async def test_a_view_that_has_much_to_read_serves_when_it_has_been_built(side, 
         await one.close()
 
 
-async def test_a_lost_read_database_is_not_shown_empty_while_it_is_made_again(side, database) -> None:
+async def test_a_lost_read_database_gets_503_until_it_is_built_again(side, database) -> None:
     (event,) = await some_orders(side)
     reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     pages = pages_of(database, reader, held(go, *VIEWS))
@@ -276,7 +276,7 @@ async def test_a_lost_read_database_is_not_shown_empty_while_it_is_made_again(si
         await one.close()
 
 
-async def test_a_read_database_that_is_lost_under_a_process_is_made_again_by_it(side: ReadSide, database) -> None:
+async def test_a_running_process_builds_a_lost_read_database_again(side: ReadSide, database) -> None:
     (event,) = await some_orders(side)
     assert (await side.nudge(event)).status_code == 204
     connection = await owner(database)
@@ -289,7 +289,7 @@ async def test_a_read_database_that_is_lost_under_a_process_is_made_again_by_it(
     assert (await side.get("/orders"))["total"] == 6
 
 
-async def test_a_killed_build_goes_on_where_it_stood(side: ReadSide, database) -> None:
+async def test_a_killed_build_continues_after_its_last_page(side: ReadSide, database) -> None:
     await side.show(await some_orders(side, 0, 40))
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
@@ -306,7 +306,7 @@ async def test_a_killed_build_goes_on_where_it_stood(side: ReadSide, database) -
     await reader.close()
 
 
-async def test_no_query_fails_or_goes_back_in_time_while_versions_come_and_go(side: ReadSide, database) -> None:
+async def test_queries_never_fail_or_show_older_data_during_switches(side: ReadSide, database) -> None:
     await side.show(await some_orders(side, 0, 20))
     placed = 20
     done = asyncio.Event()
@@ -381,9 +381,7 @@ async def views_stopped(database) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("page_bytes_max", [1, 1_000_000])
-async def test_a_first_version_that_an_event_stops_is_told_of_and_serves_when_that_is_skipped(
-    side, database, page_bytes_max
-) -> None:
+async def test_a_stopped_first_version_is_reported_and_serves_after_a_skip(side, database, page_bytes_max) -> None:
     """Whether the event is on the last page or on an earlier one."""
     await some_orders(side)
     await poisoned(side, "ord_odd")
@@ -405,7 +403,7 @@ async def test_a_first_version_that_an_event_stops_is_told_of_and_serves_when_th
         await one.close()
 
 
-async def test_a_first_version_that_this_release_cannot_build_is_dropped_and_made_again(side, database) -> None:
+async def test_an_unfinished_version_of_another_release_is_dropped_and_built_again(side, database) -> None:
     """As after the release that began it was taken back."""
     await some_orders(side)
     reader = PostgresEventReader(database.dsn("projection"))
@@ -435,7 +433,7 @@ class Interrupted(Pages):
         return built
 
 
-async def test_a_build_whose_version_is_dropped_meanwhile_ends_and_says_so(side, database, caplog) -> None:
+async def test_a_build_whose_version_is_dropped_ends_with_that_reason(side, database, caplog) -> None:
     await some_orders(side)
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader, {"orders": VIEWS["orders"]}, Interrupted)
@@ -447,7 +445,7 @@ async def test_a_build_whose_version_is_dropped_meanwhile_ends_and_says_so(side,
         await one.close()
 
 
-async def test_what_an_older_release_acknowledged_while_a_first_version_was_built_is_shown_by_it(side, database):
+async def test_a_first_version_shows_events_acknowledged_by_an_older_release(side, database):
     """That release does not wait for a view that it does not know."""
     await some_orders(side)
     reader = PostgresEventReader(database.dsn("projection"))
@@ -499,7 +497,7 @@ async def test_two_builds_exclude_each_other_and_the_second_finds_nothing_left(s
         await one.close()
 
 
-async def test_a_request_that_is_recorded_while_a_build_runs_needs_no_second_process(side, database) -> None:
+async def test_a_running_build_also_builds_a_version_requested_meanwhile(side, database) -> None:
     await side.show(await some_orders(side))
     reader, go = PostgresEventReader(database.dsn("projection")), asyncio.Event()
     pages = pages_of(database, reader, held(go, "orders"))
@@ -515,7 +513,7 @@ async def test_a_request_that_is_recorded_while_a_build_runs_needs_no_second_pro
         await one.close()
 
 
-async def test_the_build_process_says_why_a_view_is_not_served_and_goes_on_when_it_is_started_again(database) -> None:
+async def test_the_build_process_names_the_reason_of_a_failure_and_continues_at_its_next_start(database) -> None:
     async with running(database) as side:
         await side.show(await some_orders(side))
         await poisoned(side, "ord_odd")

@@ -39,7 +39,7 @@ def keeper(database, metrics: Metrics, service: str = "orders") -> MetricsStore:
     return MetricsStore(Connections(database.dsn(service), service, 1), service, metrics)
 
 
-async def test_a_known_load_raises_the_numbers_by_exactly_that_load(database, counts):
+async def test_metrics_rise_by_exactly_the_load(database, counts):
     await projected(database)
     before = await numbers(counts)
     async with running(database) as system:
@@ -89,7 +89,7 @@ async def notify(database) -> None:
     await connection.close()
 
 
-async def test_what_two_processes_counted_is_the_sum_of_both(database, counts):
+async def test_the_counts_of_two_processes_are_added(database, counts):
     for number in (1, 2):
         metrics = Metrics()
         one = keeper(database, metrics)
@@ -121,7 +121,7 @@ async def test_a_flush_whose_outcome_is_unknown_is_repeated_and_counts_once(data
     assert (await numbers(counts))['requests_total{service="orders"}'] == 7
 
 
-async def test_what_could_not_be_written_is_written_later(database, counts):
+async def test_counts_that_could_not_be_written_are_written_later(database, counts):
     metrics = Metrics()
     metrics.count("requests", 3)
     away = MetricsStore(Connections("postgresql://nobody@127.0.0.1:1/none", "orders", 1), "orders", metrics)
@@ -134,7 +134,7 @@ async def test_what_could_not_be_written_is_written_later(database, counts):
     assert (await numbers(counts))['requests_total{service="orders"}'] == 5
 
 
-async def test_query_and_projection_keep_theirs_in_the_read_database(database, counts):
+async def test_query_and_projection_store_metrics_in_the_read_database(database, counts):
     for service in ("query", "projection"):
         metrics = Metrics()
         metrics.count("requests", 2)
@@ -145,7 +145,7 @@ async def test_query_and_projection_keep_theirs_in_the_read_database(database, c
     assert found['requests_total{service="query"}'] == found['requests_total{service="projection"}'] == 2
 
 
-async def test_looking_at_a_system_that_sleeps_asks_no_database(database, counts):
+async def test_a_scrape_of_a_sleeping_system_reads_no_database(database, counts):
     await notify(database)
     for _ in range(2):
         await counts.refresh()

@@ -23,7 +23,7 @@ def source() -> PingSource:
     return PingSource("tick", "ns", "17 * * * *", "UTC", "application/json", b'{"tick": "clock"}', sink)
 
 
-async def test_a_schedule_outlives_the_process(tmp_path: Path) -> None:
+async def test_a_schedule_is_kept_when_the_process_ends(tmp_path: Path) -> None:
     kept = tmp_path / "schedules.json"
     clock = PingClock({"tick": source()}, {}, kept)
     clock.aim("tick", FAR)

@@ -48,7 +48,7 @@ def test_a_command_without_a_cluster_says_how_to_start_one(tmp_path: Path, words
     assert_told(zerocart(tmp_path, *words), "zerocart up")
 
 
-def test_every_command_is_tried_without_a_cluster() -> None:
+def test_every_command_is_in_the_test_without_a_cluster() -> None:
     assert {words[0] for words in NEEDING_A_CLUSTER} == set(COMMANDS) - {"up", "down", "demo", "logs", "doctor"}
 
 
@@ -70,7 +70,7 @@ def test_a_state_folder_that_cannot_be_used_is_named(tmp_path: Path, words: list
 
 
 @pytest.mark.parametrize("size", ["12m", "16k"])
-def test_a_full_disk_is_the_reason_that_is_given(tmp_path: Path, size: str) -> None:
+def test_a_full_disk_is_named_as_the_reason(tmp_path: Path, size: str) -> None:
     mount = f"mount -t tmpfs -o size={size} none {tmp_path}"
     up = f"ZEROCART_HOME={tmp_path}/home ZEROCART_EDGE_PORT={free_port()} exec {' '.join(PROGRAM)} up --detach"
     alone = next((way for way in ("-m", "-Urm") if run_alone(way, mount).returncode == 0), None)
@@ -94,7 +94,7 @@ def test_down_without_a_cluster_is_no_error(tmp_path: Path) -> None:
     assert json.loads(zerocart(tmp_path, "down", "--json").stdout) == {"stopped": False}
 
 
-def test_version_and_help() -> None:
+def test_version_and_help_are_printed() -> None:
     done = zerocart(Path("/nowhere"), "--version")
     assert done.stdout.startswith("zerocart ")
     assert "unknown" not in done.stdout
@@ -120,7 +120,7 @@ def test_every_variable_is_in_the_help() -> None:
     assert named - internal == {setting.name for setting in SETTINGS if setting.name.startswith("ZEROCART_")}
 
 
-def test_doctor_finds_a_taken_port_and_a_bad_folder(tmp_path: Path) -> None:
+def test_doctor_reports_a_port_in_use_and_an_unwritable_folder(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -135,14 +135,14 @@ def test_doctor_finds_a_taken_port_and_a_bad_folder(tmp_path: Path) -> None:
     assert next(check for check in bad if check["name"] == "settings")["next_step"]
 
 
-def test_logs_shows_the_end_and_names_the_others(tmp_path: Path) -> None:
+def test_logs_prints_the_last_lines_and_lists_the_logs_for_an_unknown_name(tmp_path: Path) -> None:
     log = State(tmp_path).folder("logs") / "orders.log"
     log.write_text("".join(f"{number}\n" for number in range(100)))
     assert zerocart(tmp_path, "logs", "orders", "--lines", "2").stdout == "98\n99\n"
-    assert_told(zerocart(tmp_path, "logs", "odrers"), "There are: orders")
+    assert_told(zerocart(tmp_path, "logs", "odrers"), "It has: orders")
 
 
-def test_colours_only_at_a_terminal(tmp_path: Path) -> None:
+def test_colours_are_used_only_at_a_terminal(tmp_path: Path) -> None:
     assert "\x1b[" not in zerocart(tmp_path, "doctor").stdout
     assert "\x1b[32mok" in at_terminal(tmp_path, "doctor")
     assert "\x1b[32m" not in at_terminal(tmp_path, "doctor", NO_COLOR="1")
@@ -167,7 +167,7 @@ def at_terminal(home: Path, *words: str, **environ: str) -> str:
     return found.decode()
 
 
-def test_settings_are_checked() -> None:
+def test_an_invalid_setting_is_refused() -> None:
     assert port("P", 8080, {}) == port("P", 1, {"P": "8080"}) == 8080
     assert seconds("S", 2, {"S": "0.5"}) == 0.5
     for text in ("", "8080"):

@@ -140,7 +140,7 @@ def status(url: str, method: str = "GET") -> int:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_service_becomes_ready_and_promises_knative_no_404(service, namespace, tmp_path):
+def test_a_service_becomes_ready_and_answers_no_404_to_knative(service, namespace, tmp_path):
     (document,) = [each for each in documents("services.yaml") if each["metadata"]["name"] == service]
     template = document["spec"]["template"]
     (container,) = template["spec"]["containers"]

@@ -165,7 +165,7 @@ async def test_a_topic_that_is_made_again_is_delivered_from_its_start(kafka_boot
     assert sorted(ids(server)) == sorted({*ids(server)}), "nothing is delivered twice"
 
 
-async def test_offsets_above_the_end_mean_the_start(kafka_bootstrap: str, topic: str) -> None:
+async def test_delivery_with_offsets_above_the_end_begins_at_the_start(kafka_bootstrap: str, topic: str) -> None:
     """The topic was made again while nothing delivered."""
     schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=30.0)
     async with ScriptedServer({}, 1.0) as server:

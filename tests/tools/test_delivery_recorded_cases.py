@@ -46,7 +46,7 @@ class Run:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
-async def test_recorded_case(case: dict[str, Any]) -> None:
+async def test_delivery_behaves_as_in_the_recorded_case(case: dict[str, Any]) -> None:
     differing = await differences(case)
     departure = DEPARTURES.get(case["name"])
     if departure is None:
@@ -204,7 +204,7 @@ def test_every_known_difference_is_a_recorded_case() -> None:
 
 
 @pytest.mark.parametrize("entry", FILTERS["filters"], ids=[entry["name"] for entry in FILTERS["filters"]])
-def test_recorded_filter(entry: dict[str, Any]) -> None:
+def test_a_filter_selects_as_in_the_recorded_case(entry: dict[str, Any]) -> None:
     passes = compile_filters(read_filters(Node(entry["trigger"], entry["name"])))
     delivered, thrown = [], []
     for taken in filtered_events():
@@ -224,7 +224,7 @@ def filtered_events() -> Sequence[Any]:
     return [read(record) for record in topic.records]
 
 
-def test_schedule_is_scaled_as_a_whole() -> None:
+def test_all_waits_of_a_schedule_are_scaled() -> None:
     schedule = Schedule(3, exponential=False, backoff_seconds=0.2, timeout_seconds=1.0)
     assert [schedule.wait_seconds(k) for k in (1, 2, 3)] == pytest.approx([0.2, 0.4, 0.6])
     assert replace(schedule, exponential=True, scale=0.5).wait_seconds(3) == pytest.approx(0.8)

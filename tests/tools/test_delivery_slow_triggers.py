@@ -27,7 +27,7 @@ def filled() -> MemoryTopic:
 
 
 @pytest.mark.parametrize("trial", range(TRIALS))
-async def test_two_slow_triggers_each_go_on_alone(trial: int) -> None:
+async def test_a_slow_trigger_continues_while_another_is_stuck(trial: int) -> None:
     schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=60.0)
     async with ScriptedServer({}, 1.0) as busy, ScriptedServer({}, 1.0) as stuck:
         busy.gate, stuck.gate = asyncio.Event(), asyncio.Event()

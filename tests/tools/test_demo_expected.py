@@ -43,7 +43,7 @@ def test_confirmed_orders_are_charged_shipped_and_mailed(tmp_path: Path) -> None
 
 
 def test_cancelled_orders_return_money_and_goods(tmp_path: Path) -> None:
-    file = file_of(tmp_path, sold("1", quantity=3, price="2.50"), sold("C2", quantity=-3, minute=1))
+    file = file_of(tmp_path, sold("1", quantity=3, price="2.50"), sold("C2", quantity=-3, price="2.50", minute=1))
     books = expected_totals(file, None)
     assert (books.totals["orders cancelled"], books.totals["orders confirmed"]) == (1, 0)
     assert books.totals["money captured"] == books.totals["money refunded"] == Decimal("7.50")
@@ -51,8 +51,18 @@ def test_cancelled_orders_return_money_and_goods(tmp_path: Path) -> None:
     assert books.on_hand == {"22000": 3}
 
 
+def test_a_credit_note_of_less_money_than_the_order_does_not_cancel_it(tmp_path: Path) -> None:
+    file = file_of(tmp_path, sold("1", price="100.00"), sold("C2", quantity=-1, price="1.00", minute=1))
+    totals = expected_totals(file, None).totals
+    assert (totals["orders cancelled"], totals["value confirmed"]) == (0, Decimal("100.00"))
+
+
 def test_the_last_partial_credit_note_cancels_the_order(tmp_path: Path) -> None:
-    parts = [sold("C3", quantity=-2, minute=2), sold("C4", quantity=-1, minute=3), sold("C5", quantity=-1, minute=4)]
+    parts = [
+        sold("C3", quantity=-2, price="2.50", minute=2),
+        sold("C4", quantity=-1, price="2.50", minute=3),
+        sold("C5", quantity=-1, minute=4),
+    ]
     for number, cancelled in ((1, 0), (2, 1), (3, 1)):
         rows = [sold("1", quantity=9), sold("2", quantity=3, price="2.50", minute=1), *parts[:number]]
         books = expected_totals(file_of(tmp_path, *rows), None)
@@ -135,7 +145,7 @@ def test_the_body_of_an_order_carries_its_fault_and_an_invented_address() -> Non
     assert "@example.com" in text
 
 
-async def test_the_audit_finds_differences(database: Database, tmp_path: Path) -> None:
+async def test_the_audit_reports_a_difference(database: Database, tmp_path: Path) -> None:
     empty = expected_totals(file_of(tmp_path), None)
     sources = Sources(database.owner_dsn, database.read_owner_dsn, MailFolder(tmp_path))
     assert all(entry.balanced for entry in await audit(empty, sources))

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -133,11 +134,37 @@ def edge(tmp_path_factory) -> Generator[Edge]:
 def client(edge: Edge) -> Generator[httpx.Client]:
     edge.reached.lines.clear()
     edge.reached.headers.clear()
-    with httpx.Client(base_url=edge.url, timeout=30) as client:
+    with httpx.Client(base_url=edge.url, timeout=30, headers={"Authorization": "Bearer x"}) as client:
         yield client
 
 
 ROUTES = sorted(route for route in PUBLIC_ROUTES | set(SCOPES) if "/projection/" not in route)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_request_without_a_token_starts_no_service_unless_its_route_is_public(
+    edge: Edge, client: httpx.Client, route: str
+):
+    del client.headers["Authorization"]
+    method, _, path = route.partition(" ")
+    answer = client.request(method, path.replace("{", "x").replace("}", "y"), headers={"Origin": ORIGINS[0]})
+    if route in PUBLIC_ROUTES:
+        assert len(edge.reached.lines) == 1
+        return
+    assert edge.reached.lines == []
+    assert (answer.status_code, answer.json()["code"]) == (401, "no-token")
+    assert answer.headers["www-authenticate"] == 'Bearer realm="zerocart"'
+    assert answer.headers["access-control-allow-origin"] == ORIGINS[0]
+
+
+def test_a_public_route_is_matched_by_method_and_whole_path(edge: Edge, client: httpx.Client):
+    del client.headers["Authorization"]
+    for method, path in (
+        ("PUT", "/token"), ("OPTIONS", "/users"), ("POST", "/users/x/y/activate"), ("POST", "/users/x/suspend"),
+        ("POST", "/users/x%2Fy/activate"), ("POST", "/token/x"), ("POST", "/.well-known/jwks.json"), ("POST", "/orders/x/activate"),
+    ):  # fmt: skip
+        assert client.request(method, path).status_code in (401, 404), (method, path)
+    assert edge.reached.lines == []
 
 
 def test_a_preflight_is_answered_for_every_route_and_starts_no_service(edge: Edge, client: httpx.Client):
@@ -157,7 +184,7 @@ def test_a_preflight_is_answered_for_every_route_and_starts_no_service(edge: Edg
         assert "access-control-allow-origin" not in answer.headers, stranger
 
 
-def test_refusals_of_the_edge_are_readable_across_origins_and_show_little(client: httpx.Client):
+def test_refusals_of_the_edge_are_readable_across_origins_without_its_version(client: httpx.Client):
     refusals = [
         (404, client.build_request("GET", "/nothing")),
         (413, client.build_request("POST", "/orders", content=b"x" * 1_100_000)),
@@ -222,7 +249,7 @@ def test_encoded_paths_reach_no_unnamed_route(edge: Edge, client: httpx.Client, 
     assert edge.reached.lines == []
 
 
-HEAD = "POST /orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = "POST /orders HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer x\r\nContent-Type: application/json\r\n"
 SMUGGLED = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 AMBIGUOUS = {
     "two lengths": f"{HEAD}Content-Length: 2\r\nContent-Length: {2 + len(SMUGGLED)}\r\n\r\n{{}}{SMUGGLED}",
@@ -247,13 +274,62 @@ def test_ambiguous_requests_are_refused(edge: Edge, client: httpx.Client, name: 
     assert client.get("/orders").status_code == 200
 
 
-def test_a_length_beside_chunks_ends_where_the_chunks_do(edge: Edge, client: httpx.Client):
-    body = f"2\r\n{{}}\r\n0\r\n\r\n{SMUGGLED}"
+def test_a_length_beside_chunks_ends_with_the_chunks_and_the_connection(edge: Edge, client: httpx.Client):
+    body = f"2\r\n{{}}\r\n0\r\n\r\n{HEAD}Content-Length: 2\r\n\r\n{{}}"
     answer = edge.raw(f"{HEAD}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{body}".encode(), QUIET_SECONDS)
     assert edge.reached.lines == ["POST /orders"]
-    assert b"/metrics" not in answer
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b"connection: close" in answer.lower()
     sent = dict(edge.reached.headers[0])
     assert ("content-length" in sent) != ("transfer-encoding" in sent)
+
+
+CHUNKS = {
+    "no number": "z\r\n{}\r\n0\r\n\r\n",
+    "no number after a good one": "2\r\n{}\r\nz\r\n{}\r\n0\r\n\r\n",
+    "below zero": "-2\r\n{}\r\n0\r\n\r\n",
+    "a prefix": "0x2\r\n{}\r\n0\r\n\r\n",
+    "nothing": "\r\n{}\r\n0\r\n\r\n",
+    "a huge number": "fffffffffffffffff\r\n{}\r\n0\r\n\r\n",
+    "too few bytes": "3\r\n{}\r\n0\r\n\r\n",
+    "too many bytes": "2\r\n{}}}\r\n0\r\n\r\n",
+    "no end of line": "2\r\n{}0\r\n\r\n",
+    "bare line feeds": "2\n{}\n0\n\n",
+    "an extension with a line feed": "2;a\nb\r\n{}\r\n0\r\n\r\n",
+    "an endless extension": "2;" + "a" * 9_000 + "\r\n{}\r\n0\r\n\r\n",
+    "a trailer that is none": "2\r\n{}\r\n0\r\nx y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_broken_chunks_are_the_fault_of_the_client(edge: Edge, client: httpx.Client, name: str):
+    answer = edge.raw(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n{CHUNKS[name]}".encode(), QUIET_SECONDS)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer[:200]
+    assert b"connection: close" in answer.lower()
+    assert b"retry-after" not in answer.lower()
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "bad-chunks"
+
+
+@pytest.mark.parametrize("chunks", ["2\r\n{}\r\n0\r\n\r\n", "2;a=b\r\n{}\r\n0\r\nX: y\r\n\r\n", "0\r\n\r\n"])
+def test_sound_chunks_are_accepted(edge: Edge, client: httpx.Client, chunks: str):
+    answer = edge.raw(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n{chunks}".encode(), QUIET_SECONDS)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert edge.reached.lines == ["POST /orders"]
+
+
+def test_a_body_that_is_announced_too_large_starts_no_service(edge: Edge, client: httpx.Client):
+    for length in ("1000001", "99999999999999999"):
+        answer = edge.raw(f"{HEAD}Content-Length: {length}\r\nExpect: 100-continue\r\n\r\n".encode(), QUIET_SECONDS)
+        assert answer.startswith(b"HTTP/1.1 413 "), answer[:100]
+    assert edge.reached.lines == []
+    assert client.post("/orders", content=b"x" * 1_000_000).status_code == 200
+
+
+def test_the_edge_accepts_only_http_1(edge: Edge):
+    assert edge.raw(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", QUIET_SECONDS) == b""
+    upgrade = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA"
+    answer = edge.raw(f"GET /healthz HTTP/1.1\r\nHost: x\r\n{upgrade}\r\n\r\n".encode(), QUIET_SECONDS)
+    assert answer.startswith(b"HTTP/1.1 200 ")
 
 
 def test_only_the_edge_sets_the_client_address(edge: Edge, client: httpx.Client):
@@ -272,7 +348,7 @@ def test_the_method_cannot_be_overridden(edge: Edge, client: httpx.Client):
     assert edge.reached.lines == ["GET /stock/mug?_method=DELETE"] * 3
 
 
-def test_long_headers_and_addresses_end_at_the_edge(edge: Edge, client: httpx.Client):
+def test_the_edge_refuses_long_headers_and_addresses(edge: Edge, client: httpx.Client):
     for head in (
         f"GET /orders?{'x' * 40_000} HTTP/1.1\r\nHost: x\r\n",
         f"GET /orders HTTP/1.1\r\nHost: x\r\nX: {'y' * 40_000}\r\n",
@@ -281,11 +357,47 @@ def test_long_headers_and_addresses_end_at_the_edge(edge: Edge, client: httpx.Cl
     assert edge.reached.lines == []
 
 
-def test_a_body_that_never_arrives_starts_no_service(edge: Edge, client: httpx.Client):
-    with socket.create_connection(("127.0.0.1", edge.port)) as slow:
-        slow.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n{{".encode())
+BODY_SECONDS_MAX = 30.0
+STALLED: dict[str, tuple[str, str]] = {
+    "announced, nothing comes": (f"{HEAD}Content-Length: 1000\r\n\r\n", ""),
+    "announced, it stops": (f"{HEAD}Content-Length: 1000\r\n\r\n{{", ""),
+    "announced, it trickles": (f"{HEAD}Content-Length: 1000\r\n\r\n{{", " "),
+    "announced, a large one trickles": (f"{HEAD}Content-Length: 900000\r\n\r\n{' ' * 500_000}", " "),
+    "chunked, it stops": (f"{HEAD}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n", ""),
+    "chunked, it trickles": (f"{HEAD}Transfer-Encoding: chunked\r\n\r\n1\r\n{{\r\n", "1\r\n \r\n"),
+    "a public route": ("POST /token HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", " "),
+    "no token": ("POST /orders HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", " "),
+    "no route": ("POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{", " "),
+}
+
+
+def stalled(port: int, head: str, part: str) -> tuple[float, bytes]:
+    """Seconds until the connection is closed, and what was answered, if a client sends `part` every second."""
+    answer, started = b"", time.monotonic()
+    with socket.create_connection(("127.0.0.1", port)) as slow:
+        slow.sendall(head.encode())
+        slow.settimeout(1)
+        while time.monotonic() - started < 2 * BODY_SECONDS_MAX:
+            try:
+                if not (got := slow.recv(65_536)):
+                    break
+                answer += got
+                slow.sendall(part.encode())
+            except TimeoutError:
+                slow.sendall(part.encode())
+            except OSError:
+                break
+    return time.monotonic() - started, answer
+
+
+def test_a_body_that_does_not_arrive_is_dropped_and_starts_no_service(edge: Edge, client: httpx.Client):
+    with ThreadPoolExecutor(len(STALLED)) as pool:
+        tries = {name: pool.submit(stalled, edge.port, *request) for name, request in STALLED.items()}
         time.sleep(QUIET_SECONDS)
-        assert edge.reached.lines == []
         assert json.loads(client.get("/orders").content) == {}
-    time.sleep(QUIET_SECONDS)
+    for name, tried in tries.items():
+        seconds, answer = tried.result()
+        assert BODY_SECONDS_MAX - 1 < seconds < BODY_SECONDS_MAX + 5, name
+        status = {"no token": b"401", "no route": b"404"}.get(name, b"408")
+        assert answer.startswith(b"HTTP/1.1 " + status), (name, answer[:100])
     assert edge.reached.lines == ["GET /orders"]

@@ -276,7 +276,9 @@ def test_a_run_cannot_change_between_placing_and_importing(
     for manner, other in ((["--finished"], ""), ([], ".finished")):
         file = tmp_path / "replay" / f"mine-online-retail-59b7003c{other}.sqlite"
         with Journal(file) as journal:
-            journal.placed("1", "ord_1", ended=True)
+            (step,) = plan_of(tmp_path, sold("1")).steps()
+            assert isinstance(step, Placement)
+            journal.placed(step.order, "ord_1", "", ended=True)
         assert said_by([*words, *manner]) == 1
         assert "The run mine began with" in capsys.readouterr().err
         file.unlink()
@@ -298,7 +300,7 @@ def test_a_run_that_imports_no_order_fails(tmp_path: Path, capsys: pytest.Captur
     assert said_by([str(file), "--dry-run"]) == 1
     printed = capsys.readouterr()
     assert "1 line read, 0 imported in 0 orders" in printed.out
-    assert "1 line not imported: the code is not a product" in printed.out
+    assert "1 line not imported, 1.00 GBP: the code is not a product" in printed.out
     assert "No order was imported" in printed.err
     assert said_by([str(file_of(tmp_path)), "--dry-run"]) == 0
     assert said_by([str(file_of(tmp_path, sold("1"))), "--dry-run"]) == 0

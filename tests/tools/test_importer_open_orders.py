@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -17,7 +19,20 @@ from tests.year.expected import RETAIL, expected
 from tools.demo.expected import expected_totals
 from tools.importer.open_orders import Credit, Sales
 from tools.importer.order_source import SLICE, OrderSource, Placement
-from tools.importer.records import Cancellation, CancellationRefusal, Note, ReportRow, Tally
+from tools.importer.records import (
+    Amount,
+    Cancellation,
+    CancellationRefusal,
+    CreditNote,
+    Customer,
+    Goods,
+    Line,
+    Note,
+    Order,
+    Place,
+    ReportRow,
+    Tally,
+)
 
 Verdict = tuple[str, str, str | None]
 Step = tuple[str, str, dict[str, int]]
@@ -35,16 +50,26 @@ BEGINNING = st.lists(SALE, min_size=1, max_size=3)
 SEQUENCE = st.lists(SALE | CREDIT | CREDIT, min_size=4, max_size=12)
 
 
-def sales_of(*orders: dict[str, int]) -> Sales:
+def sales_of(*orders: dict[str, int], price: str = "1.00") -> Sales:
     """Orders of one customer, called 1, 2 and so on."""
     sales = Sales()
+    place = Place("1 High Street", "Leeds", "", "", "GB")
     for number, units in enumerate(orders, 1):
-        sales.add("c", str(number), units)
+        lines = tuple(Line(product, product, n, Decimal(price)) for product, n in units.items())
+        customer = Customer("c", "Ann", "")
+        sales.add(Order(str(number), number, datetime(2011, 10, 10, tzinfo=UTC), customer, place, "GBP", lines))
     return sales
 
 
-def credit(sales: Sales, **credited: int) -> tuple[str, Credit] | None:
-    return sales.credit("c", credited)
+def note_of(credited: dict[str, int], price: str = "1.00", currency: str = "GBP") -> CreditNote:
+    goods = {product: Goods(n, n * Decimal(price)) for product, n in credited.items()}
+    money = sum((each.money for each in goods.values()), Decimal(0))
+    return CreditNote(goods, money, Amount(money, currency))
+
+
+def credit(sales: Sales, price: str = "1.00", currency: str = "GBP", **credited: int) -> tuple[str, Credit] | None:
+    found = sales.credit("c", note_of(credited, price, currency))
+    return found and (found.invoice, found.credit)
 
 
 def test_partial_credits_that_add_up_credit_the_whole_order() -> None:
@@ -59,7 +84,7 @@ def test_credited_units_cannot_be_credited_again() -> None:
     sales = sales_of({"a": 5, "b": 2})
     assert credit(sales, a=3) == ("1", Credit.PART)
     assert credit(sales, a=3) is None
-    assert not sales.have("c", {"a": 3})
+    assert not sales.have("c", note_of({"a": 3}))
     assert credit(sales, a=5, b=2) is None
     assert credit(sales, a=2, b=2) == ("1", Credit.REST)
 
@@ -88,15 +113,92 @@ def test_of_two_rests_the_newer_is_credited() -> None:
 def test_goods_of_several_orders_stay_open() -> None:
     sales = sales_of({"a": 2}, {"b": 2})
     assert credit(sales, a=1, b=1) is None
-    assert sales.have("c", {"a": 1, "b": 1})
+    assert sales.have("c", note_of({"a": 1, "b": 1}))
+    assert not sales.have("c", note_of({"a": 1, "b": 1}, "3.00"))
     assert [credit(sales, a=2), credit(sales, b=2)] == [("1", Credit.WHOLE), ("2", Credit.WHOLE)]
 
 
 def test_negative_credits_match_no_order() -> None:
     sales = sales_of({"a": 2, "b": 2})
     assert credit(sales, a=1, b=-1) is None
-    assert not sales.have("c", {"a": 1, "b": -1})
+    assert not sales.have("c", note_of({"a": 1, "b": -1}))
     assert credit(sales, a=2, b=2) == ("1", Credit.WHOLE)
+
+
+def test_a_credit_of_less_money_than_the_order_is_a_part() -> None:
+    sales = sales_of({"a": 1}, price="100.00")
+    assert credit(sales, "1.00", a=1) == ("1", Credit.PART)
+    assert credit(sales, "98.99", a=1) == ("1", Credit.PART)
+
+
+def test_the_rest_of_the_money_cancels_the_order() -> None:
+    sales = sales_of({"a": 2}, price="10.00")
+    assert credit(sales, "1.00", a=1) == ("1", Credit.PART)
+    assert credit(sales, "9.50", a=2) == ("1", Credit.REST)
+    assert credit(sales, "0.01", a=1) is None
+
+
+def test_the_order_with_the_same_goods_and_money_is_credited_first() -> None:
+    sales = sales_of({"a": 1}, price="2.00")
+    cheap = sales_of({"a": 1}, price="2.00")
+    place = Place("1 High Street", "Leeds", "", "", "GB")
+    newer = Order(
+        "2", 2, datetime(2011, 10, 11, tzinfo=UTC), Customer("c", "Ann", ""), place, "GBP",
+        (Line("a", "a", 1, Decimal("3.00")),),
+    )  # fmt: skip
+    for each in (sales, cheap):
+        each.add(newer)
+    assert credit(sales, "2.00", a=1) == ("1", Credit.WHOLE)
+    assert credit(cheap, "3.00", a=1) == ("2", Credit.WHOLE)
+
+
+def test_a_credit_of_all_goods_for_more_money_cancels_and_says_how_much_more() -> None:
+    sales = sales_of({"a": 2}, price="1.00")
+    found = sales.credit("c", note_of({"a": 2}, "1.10"))
+    assert found and (found.credit, found.beyond) == (Credit.WHOLE, Decimal("0.20"))
+
+
+def test_a_credit_in_another_currency_matches_no_order() -> None:
+    sales = sales_of({"a": 2})
+    assert credit(sales, currency="EUR", a=2) is None
+    assert credit(sales, a=2) == ("1", Credit.WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("credited", "cancelled"),
+    [
+        ([(-1, "100.00")], True),
+        ([(-1, "1.00")], False),
+        ([(-1, "99.99")], False),
+        ([(-1, "0.00")], False),
+        ([(-1, "1.00"), (-1, "99.00")], True),
+        ([(-1, "40.00"), (-1, "40.00")], False),
+        ([(-1, "-100.00")], True),
+        ([(1, "-100.00")], True),
+        ([(1, "-1.00")], False),
+    ],
+)
+def test_an_order_is_cancelled_only_when_all_of_its_money_is_credited(
+    tmp_path: Path, credited: list[tuple[int, str]], cancelled: bool
+) -> None:
+    rows = [sold("1", price="100.00")]
+    rows += [sold(f"C{n}", quantity=units, price=price, minute=n) for n, (units, price) in enumerate(credited, 1)]
+    report, tally = list[ReportRow](), Tally()
+    steps = list(OrderSource(file_of(tmp_path, *rows), faults=False).steps(tally, report.append))
+    assert len(steps) == 1 + cancelled
+    given_back = [each.amount for each in report if each.what == "cancellation" and each.amount]
+    assert all(each.currency == "GBP" for each in given_back)
+    money = sum((abs(Decimal(price)) for _, price in credited), Decimal(0))
+    done = sum((step.amount.money for step in steps if isinstance(step, Cancellation)), Decimal(0))
+    assert sum((each.money for each in given_back), done) == money
+
+
+def test_a_credit_note_of_postage_too_is_compared_by_its_goods(tmp_path: Path) -> None:
+    rows = [sold("1", price="100.00"), sold("1", "POST", price="18.00")]
+    rows += [sold("C2", quantity=-1, price="100.00", minute=1), sold("C2", "POST", -1, "18.00", minute=1)]
+    _, cancellation = OrderSource(file_of(tmp_path, *rows), faults=False).steps()
+    assert isinstance(cancellation, Cancellation)
+    assert cancellation.amount == (Decimal("118.00"), "GBP")
 
 
 def test_the_last_partial_credit_note_cancels_and_all_are_reported(tmp_path: Path) -> None:
@@ -158,6 +260,32 @@ def test_no_unit_is_credited_twice_and_an_order_is_cancelled_exactly_when_all_ar
         if not uncredited[sale]:
             cancelled.add(sale)
     assert totals["orders cancelled"] == len(cancelled)
+
+
+PRICED = st.tuples(st.sampled_from([1, 1, 2]), st.sampled_from(["1.00", "0.40", "0.60", "1.25"]))
+
+
+@settings(max_examples=200)
+@given(BEGINNING, st.lists(PRICED, min_size=1, max_size=8))
+def test_an_order_is_cancelled_exactly_when_its_credits_come_to_its_total(
+    beginning: list[Step], credited: list[tuple[int, str]]
+) -> None:
+    rows, totals, money = list[tuple[str, ...]](), dict[str, Decimal](), dict[str, Decimal]()
+    for number, (_, customer, units) in enumerate(beginning, 1):
+        totals[str(number)] = Decimal(sum(units.values()))
+        rows += [sold(str(number), product, n, customer=customer, minute=number) for product, n in units.items()]
+    for number, (units, price) in enumerate(credited, 1):
+        money[f"C{number}"] = units * Decimal(price)
+        rows.append(sold(f"C{number}", quantity=-units, price=price, customer="1.0", minute=10 + number))
+    with tempfile.TemporaryDirectory() as folder:
+        file = file_of(Path(folder), *rows)
+        verdicts = verdicts_of(file)
+        cancelled = {sale for _, verdict, sale in verdicts if verdict in ("whole", "rest")}
+        assert expected_totals(file, None, faults=False).totals["orders cancelled"] == len(cancelled)
+    given_back: dict[str | None, Decimal] = {}
+    for invoice, _, sale in verdicts:
+        given_back[sale] = given_back.get(sale, Decimal(0)) + money[invoice]
+    assert {sale for sale, total in totals.items() if given_back.get(sale, 0) >= total} == cancelled
 
 
 def test_credit_notes_of_the_sample_agree_with_an_independent_computation() -> None:

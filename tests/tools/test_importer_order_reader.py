@@ -245,7 +245,6 @@ def test_times_are_in_the_time_zone_of_the_mapping(tmp_path: Path, local: str, i
     [
         (b"1,22000,A,1", LineRefusal.RAGGED),
         (b"1,22000,A,1,2011-10-10 09:00:00,1.00,17850.0,France,more", LineRefusal.RAGGED),
-        (b"1,22000,Caf\xe9,1,2011-10-10 09:00:00,1.00,17850.0,France", LineRefusal.ENCODING),
         (b"1,22000,A\0B,1,2011-10-10 09:00:00,1.00,17850.0,France", LineRefusal.CONTROL),
         (b",22000,A,1,2011-10-10 09:00:00,1.00,17850.0,France", LineRefusal.NO_ORDER),
     ],
@@ -263,7 +262,11 @@ def test_a_malformed_row_is_refused_and_the_next_is_imported(tmp_path: Path, lin
     [
         ("gone.csv", None, "cannot be read: No such file"),
         ("empty.csv", b"", "is empty"),
-        ("utf16.csv", "InvoiceNo,StockCode".encode("utf-16"), "is not encoded in utf-8"),
+        (
+            "utf16.csv",
+            "InvoiceNo,StockCode".encode("utf-16"),
+            "is not in utf-8, .* line 1 has the byte 0xFF, number 1 of the file, .* likely utf-16",
+        ),
         ("no.csv.gz", b"InvoiceNo", "cannot be read after line 0: Not a gzipped file"),
         ("short.csv.gz", SLICE.read_bytes()[:5_000], "cannot be read after line .*: Compressed file ended"),
         ("twice.csv", b"InvoiceNo,InvoiceNo\n", "has the column InvoiceNo twice"),

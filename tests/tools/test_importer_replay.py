@@ -106,13 +106,13 @@ async def test_every_order_is_placed_once_and_cancelled_when_settled(tmp_path: P
     assert min(shop.looks.values()) >= 3
 
 
-async def test_an_edge_that_never_answers_is_given_up(tmp_path: Path) -> None:
+async def test_a_replay_ends_if_the_edge_never_answers(tmp_path: Path) -> None:
     with pytest.raises(ExceptionGroup) as caught:
         await replayed(OrderSource(file_of(tmp_path, sold("1"))), Shop(away=True), patience_seconds=0.5)
     assert isinstance(first_error(caught.value), EdgeError)
 
 
-async def test_a_refused_order_is_counted_and_the_replay_goes_on(tmp_path: Path) -> None:
+async def test_a_refused_order_is_counted_and_the_replay_continues(tmp_path: Path) -> None:
     file = file_of(tmp_path, sold("1"), sold("2", minute=1), sold("3", minute=2), sold("C4", quantity=-1, minute=3))
     replay = await replayed(OrderSource(file), Shop(refuses=frozenset({"invoice 3"})))
     assert (replay.outcome.placed, replay.outcome.refused, replay.outcome.cancellations_refused) == (2, 1, 1)

@@ -63,7 +63,7 @@ def test_a_jar_is_downloaded_with_progress(tmp_path: Path) -> None:
     assert seen == sorted(seen) and seen[-1] == len(CONTENT) and len(seen) > 1
 
 
-def test_a_broken_download_is_tried_again(tmp_path: Path) -> None:
+def test_an_interrupted_download_is_retried(tmp_path: Path) -> None:
     def answer(handler: BaseHTTPRequestHandler, number: int) -> None:
         if number == 1:
             send(handler, CONTENT[:1000], len(CONTENT))
@@ -88,7 +88,7 @@ def test_a_wrong_checksum_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_silent_server_is_given_up_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_sends_nothing_fails_with_the_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ZEROCART_FETCH_SECONDS", "0.2")
     ended = threading.Event()
     with repository(lambda _handler, _number: ended.wait(10)) as url:
@@ -97,7 +97,7 @@ def test_a_silent_server_is_given_up_with_the_next_step(tmp_path: Path, monkeypa
         ended.set()
 
 
-def test_mavens_own_copy_is_used_if_it_is_right(tmp_path: Path) -> None:
+def test_a_jar_in_mavens_cache_is_used_if_its_checksum_matches(tmp_path: Path) -> None:
     copy = tmp_path / "m2" / JAR.path
     copy.parent.mkdir(parents=True)
     folder = tmp_path / "jars"
@@ -119,7 +119,7 @@ def test_the_list_names_kafka_and_no_address() -> None:
     assert "://" not in LIST.read_text()
 
 
-def test_the_cache_is_where_it_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_the_first_writable_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "file"
     file.touch()

@@ -78,7 +78,7 @@ def test_every_field_of_the_manifests_is_read(tmp_path: Path) -> None:
     assert route.schedule.backoff_seconds == 1.0
 
 
-def test_a_triggers_delivery_replaces_the_brokers_whole(tmp_path: Path) -> None:
+def test_the_delivery_of_a_trigger_replaces_that_of_the_broker_completely(tmp_path: Path) -> None:
     found = read_manifests(write(tmp_path, BROKER, trigger(more="  delivery: {retry: 1}")))
     delivery = found.triggers[0].delivery
     assert (delivery.retry, delivery.backoff_seconds, delivery.dead_letter_sink) == (1, 0.2, None)

@@ -23,7 +23,7 @@ class Time:
         return self.now
 
 
-def test_progress_restarts_the_wait_and_is_told() -> None:
+def test_progress_restarts_the_wait_and_is_printed() -> None:
     time, told = Time(), list[str]()
     patience = Patience("the moon", 30, told.append, time)
     for step in range(20):
@@ -34,7 +34,7 @@ def test_progress_restarts_the_wait_and_is_told() -> None:
     assert patience.is_over(19)
 
 
-def test_nothing_is_told_of_a_short_wait() -> None:
+def test_a_short_wait_prints_nothing() -> None:
     time, told = Time(), list[str]()
     patience = Patience("it", 30, told.append, time)
     time.now = TELL_SECONDS / 2
@@ -66,7 +66,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.importer.in_flight.asyncio.sleep", no_sleep)
 
 
-async def test_an_order_is_waited_for_while_others_settle(quick) -> None:
+async def test_the_wait_for_an_order_continues_while_others_end(quick) -> None:
     time = Time()
     edge = SlowOrders(time)
     orders = OrdersInFlight(edge, now=time)  # type: ignore[arg-type]
@@ -78,7 +78,9 @@ async def test_an_order_is_waited_for_while_others_settle(quick) -> None:
         await orders.until("stuck", lambda state: state.at_rest)
 
 
-async def test_the_totals_are_waited_for_while_they_move(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+async def test_the_wait_for_the_totals_continues_while_they_change(
+    tmp_path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
     looks = 0
 
     async def audit(expected: Expected, sources: Sources) -> list[balance.Comparison]:

@@ -21,7 +21,7 @@ def shell(script: str, folder: Path, environ: dict[str, str]) -> subprocess.Comp
 
 
 @pytest.mark.parametrize("unusable", [(), ("ZEROCART_CACHE",), ("ZEROCART_CACHE", "XDG_CACHE_HOME"), ("HOME",)])
-def test_shell_and_python_agree_on_the_cache(tmp_path: Path, unusable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shell_and_python_choose_the_same_cache(tmp_path: Path, unusable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     names = unusable if unusable == ("HOME",) else ("ZEROCART_CACHE", "XDG_CACHE_HOME")
@@ -30,7 +30,7 @@ def test_shell_and_python_agree_on_the_cache(tmp_path: Path, unusable, monkeypat
     assert found.stdout.strip() == str(cache_folder(environ)), found.stderr
 
 
-def test_pips_settings_are_handed_over_and_the_users_own_win(tmp_path: Path) -> None:
+def test_uv_gets_the_settings_of_pip_unless_the_user_sets_its_own(tmp_path: Path) -> None:
     settings = "global.index-url='https://one.example/simple'\nglobal.cert='/one.pem'\n:env:.cert='/two.pem'"
     script = f"""{FUNCTIONS}
 pip_settings=$SETTINGS
@@ -44,7 +44,7 @@ echo "$UV_DEFAULT_INDEX $SSL_CERT_FILE ${{UV_FIND_LINKS:-none}}"
     assert own.stdout == "https://one.example/simple /mine.pem none\n"
 
 
-def test_no_python_says_how_to_name_one(tmp_path: Path) -> None:
+def test_without_a_python_setup_names_the_next_step(tmp_path: Path) -> None:
     failed = shell(f"{FUNCTIONS}\nfind_python", tmp_path, {"PYTHON": "no-such-python"})
     assert failed.returncode == 1
     assert "make setup PYTHON=" in failed.stderr

@@ -48,7 +48,7 @@ def until(condition) -> None:
         time.sleep(0.02)
 
 
-def test_a_start_that_works_is_waited_for_beyond_the_limit(tmp_path: Path, start, monkeypatch) -> None:
+def test_a_start_with_progress_may_take_longer_than_the_limit(tmp_path: Path, start, monkeypatch) -> None:
     monkeypatch.setenv("ZEROCART_START_SECONDS", "1")
     port = free_port()
     told: list[str] = []
@@ -59,27 +59,27 @@ def test_a_start_that_works_is_waited_for_beyond_the_limit(tmp_path: Path, start
     assert told and told[0].startswith("the server is still starting")
 
 
-def test_processor_time_is_progress_too(tmp_path: Path, start, monkeypatch) -> None:
+def test_processor_time_counts_as_progress(tmp_path: Path, start, monkeypatch) -> None:
     monkeypatch.setenv("ZEROCART_START_SECONDS", "1.5")
     port = free_port()
     busy = "import time\nend = time.process_time() + 2.5\nwhile time.process_time() < end: pass\n"
     wait_for_port("the server", start(busy + LISTEN.format(port=port)), port, tmp_path / "log")
 
 
-def test_a_start_that_stands_still_is_given_up_with_the_end_of_its_log(tmp_path: Path, start, monkeypatch) -> None:
+def test_a_start_without_progress_fails_with_the_end_of_its_log(tmp_path: Path, start, monkeypatch) -> None:
     monkeypatch.setenv("ZEROCART_START_SECONDS", "1")
     process = start("import time; print('waiting for the moon'); time.sleep(60)")
     with pytest.raises(ServerFailedError, match=r"(?s)no progress for 1 s.*ZEROCART_START_SECONDS.*the moon"):
         wait_for_port("the server", process, free_port(), tmp_path / "log")
 
 
-def test_a_server_that_ends_says_why(tmp_path: Path, start) -> None:
+def test_a_server_that_ends_is_reported_with_its_last_lines(tmp_path: Path, start) -> None:
     process = start("raise SystemExit('No space left on device')")
     with pytest.raises(ServerFailedError, match=r"(?s)ended with status 1.*No space left on device"):
         wait_for_port("the server", process, free_port(), tmp_path / "log")
 
 
-def test_work_is_seen_in_the_log(tmp_path: Path) -> None:
+def test_new_log_lines_count_as_progress(tmp_path: Path) -> None:
     now = 0.0
     work = Work(2**22 + 1, tmp_path / "log", lambda: now)  # no process has this number
     now = 5.0
@@ -88,7 +88,7 @@ def test_work_is_seen_in_the_log(tmp_path: Path) -> None:
     assert work.idle_seconds() == 0.0
 
 
-def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path: Path, start) -> None:
+def test_another_program_on_the_port_is_not_mistaken_for_the_server(tmp_path: Path, start) -> None:
     with socket.socket() as stranger:
         stranger.bind(("127.0.0.1", 0))
         stranger.listen()
@@ -98,7 +98,7 @@ def test_a_stranger_on_the_port_is_not_taken_for_the_server(tmp_path: Path, star
             wait_for_port("the server", process, port, tmp_path / "log")
 
 
-def test_a_shared_port_is_not_ones_own(start) -> None:
+def test_a_port_shared_with_another_program_is_in_use(start) -> None:
     port = free_port()
     one = start(SHARE.format(port=port))
     until(lambda: listens(one.pid, port))
@@ -111,7 +111,7 @@ def test_a_shared_port_is_not_ones_own(start) -> None:
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_a_port_is_taken_on_every_address_that_loopback_reaches(address: str) -> None:
+def test_a_port_is_in_use_if_any_loopback_address_has_it(address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family) as holder:
         holder.bind((address, 0))
@@ -123,7 +123,7 @@ def test_a_port_is_taken_on_every_address_that_loopback_reaches(address: str) ->
     assert holder_of(port) is None
 
 
-def test_a_kept_port_that_is_taken_is_exchanged(monkeypatch) -> None:
+def test_a_recorded_port_that_is_in_use_is_replaced(monkeypatch) -> None:
     monkeypatch.setattr("tools.knative_local.ports.KEPT_SECONDS_MAX", 0.3)
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))

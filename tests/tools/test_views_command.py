@@ -80,7 +80,7 @@ def test_a_rebuild_is_followed_to_its_end(projection: RestClient, capsys: pytest
     assert out.count("the same, row by row") == 2
 
 
-def test_a_rebuild_outlives_the_death_of_the_projection(projection: RestClient) -> None:
+def test_a_rebuild_is_followed_although_the_projection_dies(projection: RestClient) -> None:
     Answers.script = [
         None,
         (503, {"detail": "try again shortly"}),
@@ -99,7 +99,7 @@ def test_different_rows_are_shown_and_the_command_fails(projection: RestClient, 
     assert "has read every event and waits; version 2" in out
 
 
-def test_a_stopped_version_comes_with_the_next_step(projection: RestClient, capsys) -> None:
+def test_a_stopped_version_is_printed_with_the_next_step(projection: RestClient, capsys) -> None:
     Answers.script = [shown(version(stopped_at="0001.2.3", stopped_by="x: not readable"))]
     assert follow(projection) == 1
     out = capsys.readouterr().out
@@ -107,7 +107,7 @@ def test_a_stopped_version_comes_with_the_next_step(projection: RestClient, caps
     assert "zerocart views orders --skip 0001.2.3 --reason WHY" in out
 
 
-def test_a_refusal_has_words_for_people_and_the_problem_for_programs(projection: RestClient) -> None:
+def test_a_refusal_is_a_text_or_with_json_the_problem(projection: RestClient) -> None:
     problem = {"detail": "bad", "code": "invalid", "errors": [{"field": "reason", "detail": "too short"}]}
     Answers.script = [(422, problem)]
     with pytest.raises(RefusedError) as refused:

@@ -6,6 +6,7 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import duckdb
@@ -59,11 +60,13 @@ FINISHED = """
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Sale:
     invoice: str
-    sold: Counter[str]
     uncredited: Counter[str]
+    cheapest: dict[str, Decimal]
+    left: Decimal
+    whole: bool = True
 
 
 def expected(
@@ -96,26 +99,45 @@ def expected(
 def _verdicts(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, str | None]]:
     """Each credit note, what it is, and of which order: what one has given back, another cannot."""
     newest_first: dict[str, list[_Sale]] = defaultdict(list)
-    rows = database.execute("SELECT kind, invoice, customer, units FROM candidate ORDER BY line").fetchall()
-    for kind, invoice, customer, content in rows:
-        units = Counter({product: int(number) for product, number in map(str.split, content.split(","))})
+    rows = database.execute("SELECT kind, invoice, customer, goods, money FROM candidate ORDER BY line").fetchall()
+    for kind, invoice, customer, goods, money in rows:
+        units = Counter({product: int(number) for product, number, _, _ in goods})
         if kind == "sale":
-            newest_first[customer].insert(0, _Sale(invoice, units, units.copy()))
+            cheapest = {product: price for product, _, _, price in goods}
+            newest_first[customer].insert(0, _Sale(invoice, units, cheapest, money))
         else:
-            yield invoice, *_verdict(newest_first[customer], units)
+            values = {product: value for product, _, value, _ in goods}
+            yield invoice, *_verdict(newest_first[customer], units, values, money)
 
 
-def _verdict(newest_first: list[_Sale], credited: Counter[str]) -> tuple[str, str | None]:
+def _verdict(
+    newest_first: list[_Sale], credited: Counter[str], values: dict[str, Decimal], money: Decimal
+) -> tuple[str, str | None]:
     if min(credited.values()) < 0:
         return "unmatched", None
-    tests: dict[str, Callable[[_Sale], bool]] = {
-        "whole": lambda sale: sale.sold == sale.uncredited == credited,
-        "rest": lambda sale: sale.uncredited == credited,
-        "part": lambda sale: sale.uncredited >= credited,
-    }
-    for verdict, test in tests.items():
-        for sale in filter(test, newest_first):
-            sale.uncredited.subtract(credited)
+    if money <= 0:
+        return "no money", None
+    tests: list[Callable[[_Sale], bool]] = [
+        lambda sale: sale.whole and sale.uncredited == credited and _cents(sale.left - money) == 0,
+        lambda sale: sale.uncredited == credited and _cents(sale.left - money) == 0,
+        lambda sale: sale.uncredited == credited,
+        lambda sale: sale.uncredited >= credited and _cents(sale.left - money) >= 0,
+    ]
+    for sale in (sale for test in tests for sale in newest_first if test(sale)):
+        verdict = "whole" if sale.whole else "rest"
+        sale.left, sale.whole = sale.left - money, False
+        if _cents(sale.left) <= 0:
+            sale.left, sale.uncredited = Decimal(0), Counter()
             return verdict, sale.invoice
+        for product, units in credited.items():
+            if _cents(values[product]) >= _cents(units * sale.cheapest[product]):
+                sale.uncredited[product] -= units
+        sale.uncredited = +sale.uncredited
+        return "part", sale.invoice
     everything = sum((sale.uncredited for sale in newest_first), Counter[str]())
-    return ("several" if everything >= credited else "unmatched"), None
+    enough = everything >= credited and sum((sale.left for sale in newest_first), Decimal(0)) >= money
+    return ("several" if enough else "unmatched"), None
+
+
+def _cents(money: Decimal) -> Decimal:
+    return money.quantize(Decimal("0.01"), ROUND_HALF_UP)

@@ -34,19 +34,29 @@ WHERE starts_with(invoice, 'C')
     AND line < coalesce((SELECT line FROM sale WHERE number = $orders_max + 1), 9000000000000000);
 DELETE FROM sale WHERE number > $orders_max;
 
+-- of each product: units, what they cost together, and the lowest price of one
 CREATE TABLE content AS
-SELECT invoice, string_agg(product || ' ' || units, ',' ORDER BY product) AS units FROM (
-    SELECT invoice, product, sum(quantity) AS units FROM sold JOIN sale USING (invoice) GROUP BY ALL
+SELECT
+    invoice, list((product, units, value, cheapest)) FILTER (WHERE units <> 0) AS goods,
+    CAST(sum(value) AS DECIMAL(18, 6)) AS money
+FROM (
+    SELECT
+        invoice, product, sum(quantity) AS units, CAST(sum(quantity * price) AS DECIMAL(18, 6)) AS value,
+        min(price) AS cheapest
+    FROM sold JOIN sale USING (invoice) GROUP BY ALL
     UNION ALL
-    SELECT invoice, product, -sum(quantity) FROM raw JOIN credit USING (invoice)
+    SELECT invoice, product, -sum(quantity), -CAST(sum(quantity * price) AS DECIMAL(18, 6)), min(price)
+    FROM raw JOIN credit USING (invoice)
     WHERE regexp_full_match(product, '[0-9]{5}[A-Za-z]{0,2}') GROUP BY ALL
-) WHERE units <> 0 GROUP BY invoice;
+) GROUP BY invoice HAVING count(*) FILTER (WHERE units <> 0) > 0;
 
 -- what a credit note of a customer can be held against: the goods of orders and credit notes as they come
 CREATE TABLE candidate AS
-SELECT 'sale' AS kind, invoice, line, customer, units FROM sale JOIN content USING (invoice) WHERE customer <> ''
+SELECT 'sale' AS kind, invoice, line, customer, goods, money FROM sale JOIN content USING (invoice)
+WHERE customer <> ''
 UNION ALL
-SELECT 'credit', invoice, line, customer, units FROM credit JOIN content USING (invoice) WHERE customer <> '';
+SELECT 'credit', invoice, line, customer, goods, money FROM credit JOIN content USING (invoice)
+WHERE customer <> '';
 
 CREATE TABLE expected_state AS SELECT invoice, 'confirmed' AS status FROM sale;
 

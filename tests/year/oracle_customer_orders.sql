@@ -30,7 +30,9 @@ SELECT invoice, CASE
 END AS status
 FROM sale JOIN item USING (invoice) GROUP BY invoice, order_status;
 
-CREATE TABLE candidate (kind VARCHAR, invoice VARCHAR, line BIGINT, customer VARCHAR, units VARCHAR);
+CREATE TABLE candidate (
+    kind VARCHAR, invoice VARCHAR, line BIGINT, customer VARCHAR, goods VARCHAR[], money DECIMAL(18, 6)
+);
 
 CREATE TABLE who AS
 SELECT

@@ -1,1 +1,1 @@
-"""`zerocart demo`: real orders through every service, compared with totals computed from the file alone."""
+"""`zerocart demo`: places real orders, and compares the totals with those that it computes from the file alone."""

@@ -1,4 +1,4 @@
-"""The actual totals of a replay, read from every place that has them, beside the expected ones."""
+"""Reads the totals after a replay from every place that has them, and compares them with the expected ones."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Comparison", "Sources", "audit"]
 
-LOG = "log"
+EVENT_STORE = "event store"
 READ_SIDE = "read side"
 PROVIDER = "provider"
-SHELVES = "shelves"
+STOCK = "stock"
 MAILBOX = "mailbox"
 OPERATIONS = "operations"
 
-ORDERS_SAID = """
+ORDERS_RECORDED = """
     SELECT
         count(DISTINCT stream) FILTER (WHERE type = 'zerocart.orders.order.created.v1') AS placed,
         count(DISTINCT stream) FILTER (WHERE type = 'zerocart.orders.order.cancelled.v1') AS cancelled,
@@ -31,8 +31,8 @@ ORDERS_SAID = """
         sum((data->'total'->>'amount')::numeric) FILTER (WHERE type = 'zerocart.orders.order.created.v1') AS ordered
     FROM orders.events
 """
-# a service may answer a repeated attempt with the same fact: one for each order counts
-MONEY_SAID = """
+# a service replies to a repeated attempt with the same event, so only one of each order counts
+MONEY_RECORDED = """
     SELECT coalesce(sum(amount), 0) FROM (
         SELECT DISTINCT ON (stream) (data->'amount'->>'amount')::numeric AS amount
         FROM payments.events WHERE type = $1 AND data->'amount' IS NOT NULL
@@ -46,7 +46,7 @@ SHIPPED = """
         - (SELECT sum(on_hand) FROM inventory.stock) AS shipped,
         (SELECT sum(reserved) FROM inventory.stock) AS held
 """
-MAILS_SAID = """
+MAILS_RECORDED = """
     SELECT
         count(DISTINCT stream) FILTER (WHERE type = 'zerocart.notifications.confirmation.sent.v1') AS confirmations,
         count(DISTINCT stream) FILTER (WHERE type = 'zerocart.notifications.cancellation.sent.v1') AS cancellations,
@@ -59,18 +59,18 @@ MAILS_SAID = """
 ACTIVATED = "SELECT count(DISTINCT stream) FROM users.events WHERE type = 'zerocart.users.user.activated.v1'"
 KINDS = ("confirmation", "cancellation", "order_failed", "verification", "activated")
 TIMED_KINDS = ("welcome_tips", "follow_up")
-"""Whether these mails are sent depends on how long the replay takes."""
+"""The duration of the replay decides whether these mails are sent, so they are not counted."""
 LEVELS = "SELECT product_id, on_hand FROM inventory.stock"
 SERVING = "SELECT view || '_' || version FROM view_versions WHERE view = $1 AND state = 'serving'"
 READ_LEVELS = "SELECT product_id, on_hand FROM {serving}.stock"
 READ_ORDERS = "SELECT status, count(*) AS orders, sum(total) AS value FROM {serving}.orders GROUP BY status"
 DEAD_LETTERS = "SELECT count(*) FROM operations.dead_letters WHERE status = 'waiting'"
-AT_REST = ("confirmed", "cancelled", "failed")
+FINAL = ("confirmed", "cancelled", "failed")
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where the totals are: both databases, as their owner, and the mails."""
+    """The places that have totals: both databases, with their owners' passwords, and the mails."""
 
     owner_dsn: str
     read_owner_dsn: str
@@ -79,7 +79,7 @@ class Sources:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One total at one place, beside the expected one."""
+    """One total at one place, and the expected one."""
 
     what: str
     where: str
@@ -93,19 +93,19 @@ class Comparison:
 
 
 async def audit(expected: Expected, sources: Sources) -> list[Comparison]:
-    """Compare every total at every place that has it."""
+    """Compare every total at every place that has it with the expected one."""
     import asyncpg
 
-    log = await asyncpg.connect(sources.owner_dsn)
+    store = await asyncpg.connect(sources.owner_dsn)
     try:
         read = await asyncpg.connect(sources.read_owner_dsn)
         try:
-            found = [*await _orders(log, read), *await _money(log), *await _stock(log, read, expected)]
+            found = [*await _orders(store, read), *await _money(store), *await _stock(store, read, expected)]
         finally:
             await read.close()
-        found += [*await _mails(log, sources.mails), ("dead letters", OPERATIONS, await log.fetchval(DEAD_LETTERS))]
+        found += [*await _mails(store, sources.mails), ("dead letters", OPERATIONS, await store.fetchval(DEAD_LETTERS))]
     finally:
-        await log.close()
+        await store.close()
     return [
         Comparison(what, where, expected.totals[what], 0 if value is None else value) for what, where, value in found
     ]
@@ -120,47 +120,47 @@ async def _shown(read: Connection, view: str, sql: str) -> list[Record]:
 _Found = Sequence[tuple[str, str, Amount | None]]
 
 
-async def _orders(log: Connection, read: Connection) -> _Found:
-    (said,) = await log.fetch(ORDERS_SAID)
+async def _orders(store: Connection, read: Connection) -> _Found:
+    (recorded,) = await store.fetch(ORDERS_RECORDED)
     rows = {row["status"]: row for row in await _shown(read, "orders", READ_ORDERS)}
     counts = Counter({status: int(row["orders"]) for status, row in rows.items()})
     values = {status: Decimal(row["value"]) for status, row in rows.items()}
     return [
-        ("orders placed", LOG, said["placed"]),
+        ("orders placed", EVENT_STORE, recorded["placed"]),
         ("orders placed", READ_SIDE, counts.total()),
         ("orders confirmed", READ_SIDE, counts["confirmed"]),
-        ("orders cancelled", LOG, said["cancelled"]),
+        ("orders cancelled", EVENT_STORE, recorded["cancelled"]),
         ("orders cancelled", READ_SIDE, counts["cancelled"]),
-        ("orders failed", LOG, said["failed"]),
+        ("orders failed", EVENT_STORE, recorded["failed"]),
         ("orders failed", READ_SIDE, counts["failed"]),
-        ("orders not at rest", READ_SIDE, sum(n for status, n in counts.items() if status not in AT_REST)),
-        ("value ordered", LOG, said["ordered"]),
+        ("orders unfinished", READ_SIDE, sum(n for status, n in counts.items() if status not in FINAL)),
+        ("value ordered", EVENT_STORE, recorded["ordered"]),
         ("value ordered", READ_SIDE, sum(values.values(), Decimal(0))),
         ("value confirmed", READ_SIDE, values.get("confirmed")),
     ]
 
 
-async def _money(log: Connection) -> _Found:
-    moved = {row["kind"]: Decimal(row["amount"]) for row in await log.fetch(MONEY_MOVED)}
+async def _money(store: Connection) -> _Found:
+    moved = {row["kind"]: Decimal(row["amount"]) for row in await store.fetch(MONEY_MOVED)}
     authorized, captured, voided, refunded = (
         moved.get(kind, Decimal(0)) for kind in ("authorize", "capture", "void", "refund")
     )
     return [
-        ("money captured", LOG, await log.fetchval(MONEY_SAID, "zerocart.payments.payment.captured.v1")),
+        ("money captured", EVENT_STORE, await store.fetchval(MONEY_RECORDED, "zerocart.payments.payment.captured.v1")),
         ("money captured", PROVIDER, captured),
-        ("money refunded", LOG, await log.fetchval(MONEY_SAID, "zerocart.payments.payment.refunded.v1")),
+        ("money refunded", EVENT_STORE, await store.fetchval(MONEY_RECORDED, "zerocart.payments.payment.refunded.v1")),
         ("money refunded", PROVIDER, refunded),
         ("money still held", PROVIDER, authorized - captured - voided),
     ]
 
 
-async def _stock(log: Connection, read: Connection, expected: Expected) -> _Found:
-    (moved,) = await log.fetch(SHIPPED)
+async def _stock(store: Connection, read: Connection, expected: Expected) -> _Found:
+    (moved,) = await store.fetch(SHIPPED)
     found: list[tuple[str, str, Amount | None]] = [
-        ("units shipped", SHELVES, int(moved["shipped"] or 0)),
-        ("units still held", SHELVES, int(moved["held"] or 0)),
+        ("units shipped", STOCK, int(moved["shipped"] or 0)),
+        ("units still held", STOCK, int(moved["held"] or 0)),
     ]
-    for where, connection, query in ((SHELVES, log, LEVELS), (READ_SIDE, read, READ_LEVELS)):
+    for where, connection, query in ((STOCK, store, LEVELS), (READ_SIDE, read, READ_LEVELS)):
         rows = await (_shown(read, "stock", query) if connection is read else connection.fetch(query))
         levels = {row["product_id"]: row["on_hand"] for row in rows}
         wrong = sum(levels.get(product_id) != on_hand for product_id, on_hand in expected.on_hand.items())
@@ -168,18 +168,18 @@ async def _stock(log: Connection, read: Connection, expected: Expected) -> _Foun
     return found
 
 
-async def _mails(log: Connection, mailbox: Mailbox) -> _Found:
-    (said,) = await log.fetch(MAILS_SAID)
+async def _mails(store: Connection, mailbox: Mailbox) -> _Found:
+    (recorded,) = await store.fetch(MAILS_RECORDED)
     kinds = Counter(message_id.partition(".")[0] for message_id in await mailbox.message_ids())
     others = kinds.total() - sum(kinds[kind] for kind in (*KINDS, *TIMED_KINDS))
     return [
-        ("confirmation mails", LOG, said["confirmations"]),
+        ("confirmation mails", EVENT_STORE, recorded["confirmations"]),
         ("confirmation mails", MAILBOX, kinds["confirmation"]),
-        ("cancellation mails", LOG, said["cancellations"]),
+        ("cancellation mails", EVENT_STORE, recorded["cancellations"]),
         ("cancellation mails", MAILBOX, kinds["cancellation"]),
-        ("failure mails", LOG, said["failures"]),
+        ("failure mails", EVENT_STORE, recorded["failures"]),
         ("failure mails", MAILBOX, kinds["order_failed"]),
-        ("accounts activated", LOG, await log.fetchval(ACTIVATED)),
+        ("accounts activated", EVENT_STORE, await store.fetchval(ACTIVATED)),
         ("verification mails", MAILBOX, kinds["verification"]),
         ("activation mails", MAILBOX, kinds["activated"]),
         ("other mails", MAILBOX, others),

@@ -1,4 +1,4 @@
-"""The totals after a replay beside the expected ones: waiting until they agree, and showing them."""
+"""Waits until the totals after a replay are the expected ones, and prints both."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from tools.demo.expected import Expected
 from tools.patience import Patience
 from tools.terminal import say
 
-__all__ = ["settled", "show_books", "verdict"]
+__all__ = ["settled", "show_totals", "verdict"]
 
 SETTLE_SECONDS_MAX = 30.0
-"""How long no total may change while some are not as expected yet."""
+"""The wait ends if no total has changed for this time, even if some differ."""
 SETTLE_POLL_SECONDS = 0.5
 
 
 async def settled(
     expected: Expected, sources: Sources, refused: int, seconds_max: float = SETTLE_SECONDS_MAX
 ) -> list[Comparison]:
-    """The totals as soon as all are as expected, or as they are when none has changed for `seconds_max`."""
+    """The totals when all are as expected, or when none has changed for `seconds_max`."""
     patience = Patience("the totals to settle", seconds_max, say)
     while True:
-        at_the_edge = Comparison("cancellations refused", "edge", expected.totals["cancellations refused"], refused)
-        entries = [*await audit(expected, sources), at_the_edge]
+        at_edge = Comparison("cancellations refused", "edge", expected.totals["cancellations refused"], refused)
+        entries = [*await audit(expected, sources), at_edge]
         if all(entry.balanced for entry in entries) or patience.is_over([entry.actual for entry in entries]):
             return entries
         await asyncio.sleep(SETTLE_POLL_SECONDS)
 
 
-def show_books(entries: list[Comparison]) -> None:
-    """Show every total beside the expected one."""
+def show_totals(entries: list[Comparison]) -> None:
+    """Print every total and the expected one."""
     say()
-    say(f"{'the books':<30}{'kept by':<14}{'must be':>14}{'is':>14}")
+    say(f"{'total':<30}{'source':<14}{'expected':>14}{'actual':>14}")
     for entry in entries:
         mark = "" if entry.balanced else "   <- differs"
         say(f"{entry.what:<30}{entry.where:<14}{_shown(entry.expected):>14}{_shown(entry.actual):>14}{mark}")
@@ -45,14 +45,14 @@ def _shown(amount: int | Decimal) -> str:
 
 
 def verdict(entries: list[Comparison]) -> bool:
-    """Tell whether all totals are as expected."""
+    """Whether all totals are as expected; prints the result."""
     wrong = [f"{entry.what} ({entry.where})" for entry in entries if not entry.balanced]
     if wrong:
-        say(f"books do not balance: {', '.join(wrong)}")
+        say(f"these totals differ: {', '.join(wrong)}")
         return False
     totals = {entry.what: entry.expected for entry in entries}
     say(
-        f"books balance: {totals['orders placed']:,} orders, GBP {totals['money captured']:,.2f} captured, "
+        f"all totals agree: {totals['orders placed']:,} orders, GBP {totals['money captured']:,.2f} captured, "
         f"{totals['money refunded']:,.2f} refunded, {totals['units shipped']:,} units shipped"
     )
     return True

@@ -1,4 +1,4 @@
-"""`zerocart demo`: real orders through every service, a check of all totals, then scale to zero and one more order."""
+"""`zerocart demo`: places real orders, checks all totals, waits for scale to zero, and places one more order."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from tools.demo import scale_to_zero as sleep
+from tools.demo import scale_to_zero
 from tools.demo.audit import Sources
-from tools.demo.balance import settled, show_books, verdict
+from tools.demo.balance import settled, show_totals, verdict
 from tools.demo.expected import expected_totals
 from tools.importer.accounts import CustomerLogins
 from tools.importer.command import carry_out, number_of_orders
@@ -56,25 +56,25 @@ def run(options: argparse.Namespace) -> int:
         if asyncio.run(_demo(running, state, options.orders)):
             return 0
     except (asyncio.CancelledError, KeyboardInterrupt):
-        print("the demo is stopped", file=sys.stderr)
+        print("the demo was stopped", file=sys.stderr)
         return 128 + signal.SIGINT
     except ExceptionGroup as group:
         print(f"the demo failed: {first_error(group)}", file=sys.stderr)
-    except (AlreadyRunningError, EdgeError, NotSettledError, ServerFailedError, sleep.StillAwakeError) as error:
+    except (AlreadyRunningError, EdgeError, NotSettledError, ServerFailedError, scale_to_zero.StillAwakeError) as error:
         print(f"the demo failed: {error}", file=sys.stderr)
     finally:
         _finish(state, keep=options.keep)
-    print(f"the logs of its parts: {state.home / 'logs'}", file=sys.stderr)
+    print(f"see the logs in {state.home / 'logs'}", file=sys.stderr)
     return 1
 
 
 def _stop(number: int, _: object) -> None:
-    sys.exit(128 + number)  # through the code that stops the cluster
+    sys.exit(128 + number)  # SystemExit runs the `finally` that stops the cluster
 
 
 def _start(state: State) -> Running:
     if state.locked():
-        say("stopping the demo that was left running")
+        say("stopping the cluster of an earlier demo")
         take_down(state)
     shutil.rmtree(state.home, ignore_errors=True)
     os.environ["ZEROCART_HOME"] = str(state.home)
@@ -82,7 +82,7 @@ def _start(state: State) -> Running:
     os.environ["EDGE_TRUSTED_PROXIES"] = "127.0.0.1/32"  # each customer of the demo has an address
     start = time.monotonic()
     running = detach(Options.from_environment())
-    say(f"the local cluster is up at {running.edge_url}, with nothing running in it ({time.monotonic() - start:.1f} s)")
+    say(f"the local cluster is up at {running.edge_url}, without a service process ({time.monotonic() - start:.1f} s)")
     return running
 
 
@@ -95,7 +95,7 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
     async with Edge(running.edge_url, operator.token) as edge:
         people = CustomerLogins(edge, mails, operator.secret, "demo")
         replay = Replay(edge, plan, "demo", people)
-        await seed(edge, [sleep.WAKING_SHELF], "demo", lambda _: None)
+        await seed(edge, [scale_to_zero.WAKING_STOCK], "demo", lambda _: None)
         await carry_out(replay, found, edge, "demo", people)
         show_tally(replay.tally)
         outcome = replay.outcome
@@ -103,9 +103,9 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
         sources = Sources(running.owner_dsn, running.read_owner_dsn, mails)
         expected = expected_totals(SLICE, orders_max, people=True)
         entries = await settled(expected, sources, outcome.cancellations_refused)
-        show_books(entries)
-        await sleep.fall_asleep(running)
-        await sleep.wake(running, edge)
+        show_totals(entries)
+        await scale_to_zero.fall_asleep(running)
+        await scale_to_zero.wake(running, edge)
     order_id = replay.journal.any_order()
     _show_next(state.home, order_id)
     return verdict(entries)
@@ -114,10 +114,10 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
 def _show_next(home: Path, order_id: str | None) -> None:
     here = Path(os.path.relpath(home))
     say()
-    say("look next, with this demo's cluster up again:")
+    say("to look at the orders, start this demo's cluster again:")
     say(f"  export ZEROCART_HOME={here}; .venv/bin/zerocart up --detach")
     say(f"  .venv/bin/zerocart status; .venv/bin/zerocart trace {order_id}")
-    say(f"  the mails that went out: {here / 'mail'}")
+    say(f"  the sent mails are in {here / 'mail'}")
     say()
 
 

@@ -1,6 +1,6 @@
-"""The expected totals of a replay, computed from the file and the faults alone, without the importer.
+"""Computes the expected totals of a replay from the file and the faults alone.
 
-The file, in the columns of UCI Online Retail, is read at once by code of its own, so that a mistake in the importer, a
+It reads the file (in the columns of UCI Online Retail) with code of its own, so that a mistake in the importer, a
 service or the read side shows as a difference.
 """
 
@@ -23,13 +23,13 @@ Amount = int | Decimal
 _Row = Mapping[str, str]
 
 GOODS = r"[0-9]{5}[A-Za-z]{0,2}"
-NOTHING_TAKEN = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED}
-GIVEN_BACK = {Fault.CARRIER_REFUSES}
+NOT_CHARGED = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED}
+REFUNDED = {Fault.CARRIER_REFUSES}
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Totals by name, and the units of each product that are left."""
+    """The totals by name, and the remaining quantity of each product."""
 
     totals: Mapping[str, Amount]
     on_hand: Mapping[str, int]
@@ -41,8 +41,12 @@ class _Sale:
     total: Decimal
     units: Counter[str]
     uncredited: Counter[str]
+    money: Decimal
+    """What no credit note gave back."""
+    cheapest: Mapping[str, Decimal]
+    untouched: bool = True
     status: str = "confirmed"
-    given_back: bool = False
+    refunded: bool = False
 
 
 @dataclass(slots=True)
@@ -71,7 +75,7 @@ def expected_totals(file: Path, orders_max: int | None, *, faults: bool = True, 
             account.sales[number] = sale
             by_customer.setdefault(customer, []).append(number)
             if faults:
-                _go_wrong(sale)
+                _apply_fault(sale)
     accounts = len(set(filter(None, by_customer))) if people else 0
     return Expected({**_totals(account), **_accounts(accounts)}, _left(account, faults=faults))
 
@@ -91,40 +95,55 @@ def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
         for row in rows
         if re.fullmatch(GOODS, row["StockCode"]) and int(row["Quantity"]) > 0 and Decimal(row["UnitPrice"]) > 0
     ]
-    units: Counter[str] = Counter()
+    units, cheapest = Counter[str](), dict[str, Decimal]()
     exact = Decimal(0)
     for row in good:
         units[row["StockCode"]] += int(row["Quantity"])
-        exact += int(row["Quantity"]) * Decimal(row["UnitPrice"])
-    total = exact.quantize(Decimal("0.01"), ROUND_HALF_UP)
-    return _Sale(number, total, units, units.copy()) if total else None
+        price = Decimal(row["UnitPrice"])
+        exact += int(row["Quantity"]) * price
+        cheapest[row["StockCode"]] = min(price, cheapest.get(row["StockCode"], price))
+    total = _pennies(exact)
+    return _Sale(number, total, units, units.copy(), exact, cheapest) if total else None
 
 
-def _go_wrong(sale: _Sale) -> None:
+def _pennies(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+
+def _apply_fault(sale: _Sale) -> None:
     fault = fault_of(sale.number)
-    if fault in NOTHING_TAKEN or any(is_short(product) for product in sale.units):
+    if fault in NOT_CHARGED or any(is_short(product) for product in sale.units):
         sale.status = "failed"
-    elif fault in GIVEN_BACK:
-        sale.status, sale.given_back = "failed", True
+    elif fault in REFUNDED:
+        sale.status, sale.refunded = "failed", True
 
 
 def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> None:
-    credited: Counter[str] = Counter()
+    """Credit a note to the likeliest order, which is cancelled when all of its money is given back."""
+    units, money = Counter[str](), dict[str, Decimal]()
     for row in rows:
         if re.fullmatch(GOODS, row["StockCode"]):
-            credited[row["StockCode"]] -= int(row["Quantity"])
-    if min(credited.values(), default=0) < 0 or not +credited:
+            code, quantity = row["StockCode"], int(row["Quantity"])
+            units[code] -= quantity
+            money[code] = money.get(code, Decimal(0)) - quantity * Decimal(row["UnitPrice"])
+    given_back = sum(money.values(), Decimal(0))
+    if min(units.values(), default=0) < 0 or not +units or given_back <= 0:
         return
+    units = +units
     newest_first = [account.sales[number] for number in reversed(earlier)]
-    whole = [sale for sale in newest_first if sale.units == sale.uncredited == credited]
-    rest = [sale for sale in newest_first if sale.uncredited == credited]
-    more = [sale for sale in newest_first if sale.uncredited >= credited]
-    for sale in [*whole, *rest, *more][:1]:
-        sale.uncredited -= credited
-        if sale.uncredited:
+    alike = [sale for sale in newest_first if +sale.uncredited == units]
+    exact = [sale for sale in alike if _pennies(sale.money - given_back) == 0]
+    untouched = [sale for sale in exact if sale.untouched]
+    more = [sale for sale in newest_first if sale.uncredited >= units and _pennies(sale.money - given_back) >= 0]
+    for sale in [*untouched, *exact, *alike, *more][:1]:
+        sale.money, sale.untouched = sale.money - given_back, False
+        if _pennies(sale.money) > 0:
+            full = [code for code in units if _pennies(money[code]) >= _pennies(units[code] * sale.cheapest[code])]
+            sale.uncredited.subtract({code: units[code] for code in full})
             continue
+        sale.uncredited.clear()
         if sale.status == "confirmed":
-            sale.status, sale.given_back = "cancelled", True
+            sale.status, sale.refunded = "cancelled", True
         else:
             account.refused_cancellations += 1
 
@@ -132,13 +151,13 @@ def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> 
 def _totals(account: _Account) -> dict[str, Amount]:
     by_status = Counter(sale.status for sale in account.sales.values())
     kept = sum((sale.total for sale in account.sales.values() if sale.status == "confirmed"), Decimal(0))
-    refunded = sum((sale.total for sale in account.sales.values() if sale.given_back), Decimal(0))
+    refunded = sum((sale.total for sale in account.sales.values() if sale.refunded), Decimal(0))
     return {
         "orders placed": len(account.sales),
         "orders confirmed": by_status["confirmed"],
         "orders cancelled": by_status["cancelled"],
         "orders failed": by_status["failed"],
-        "orders not at rest": 0,
+        "orders unfinished": 0,
         "cancellations refused": account.refused_cancellations,
         "value ordered": sum((sale.total for sale in account.sales.values()), Decimal(0)),
         "value confirmed": kept,

@@ -1,7 +1,7 @@
-"""`python -m tools.demo.remote`: the replay and the check of its totals on another system, such as compose.
+"""`python -m tools.demo.remote`: replays orders on another system, such as compose, and checks the totals.
 
 Reads ZEROCART_EDGE_URL, ZEROCART_MAILS_URL (a Mailpit), ZEROCART_OWNER_DATABASE_URL and
-ZEROCART_READ_OWNER_DATABASE_URL. The totals cover everything in the system, so it must be new.
+ZEROCART_READ_OWNER_DATABASE_URL. The totals cover all orders of the system, so it must be new.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import sys
 
 from tools.demo.audit import Sources
-from tools.demo.balance import settled, show_books, verdict
+from tools.demo.balance import settled, show_totals, verdict
 from tools.demo.expected import expected_totals
 from tools.importer.accounts import CustomerLogins
 from tools.importer.command import carry_out, number_of_orders
@@ -70,7 +70,7 @@ async def _demo(url: str, sources: Sources, orders_max: int, settle_seconds: flo
         show_pace(replay.outcome, edge)
         refused = replay.outcome.cancellations_refused
     entries = await settled(expected_totals(SLICE, orders_max, people=True), sources, refused, settle_seconds)
-    show_books(entries)
+    show_totals(entries)
     return verdict(entries)
 
 
@@ -80,7 +80,9 @@ async def _must_be_new(sources: Sources) -> None:
     connection = await asyncpg.connect(sources.owner_dsn)
     try:
         if await connection.fetchval("SELECT EXISTS (SELECT FROM log.events)"):
-            raise NotNewError("The system has events already: the check of totals needs a new system.")
+            raise NotNewError(
+                "The system has events already. The check of totals needs a new system: empty its databases."
+            )
     finally:
         await connection.close()
 

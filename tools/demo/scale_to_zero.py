@@ -1,4 +1,4 @@
-"""Scale to zero and back: no process of a service, no database transaction, and one order that wakes what it needs."""
+"""Checks that no service runs and no transaction happens, then places one order that wakes the services it needs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tools.knative_local.state import Running
 from tools.patience import Patience
 from tools.terminal import say
 
-__all__ = ["WAKING_SHELF", "StillAwakeError", "fall_asleep", "wake"]
+__all__ = ["WAKING_STOCK", "StillAwakeError", "fall_asleep", "wake"]
 
 ASLEEP_SECONDS_MAX = 120.0
 QUIET_SECONDS = 5.0
 QUIET_TRIES_MAX = 12
-"""Postgres counts the vacuuming of new rows as transactions: it ends after a while."""
+"""Postgres vacuums new rows for a while and counts that as transactions, so several tries are needed."""
 WAKE_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.05
-WAKING_SHELF = StockLevel("WAKE", "One more order", 1)
+WAKING_STOCK = StockLevel("WAKE", "One more order", 1)
 
 TRANSACTIONS = """
     SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = ANY($1::text[])
@@ -35,12 +35,12 @@ CONFIRMED = "SELECT 1 FROM orders.events WHERE stream = 'order-' || $1 AND type 
 
 
 class StillAwakeError(Exception):
-    """A process or a database is busy that should not be, or an order does not go on."""
+    """A process still runs, a database is busy, or an order makes no progress."""
 
 
 async def fall_asleep(running: Running) -> None:
-    """Wait until no service has a process and both databases have no transaction for some seconds, and print that."""
-    say("waiting until everything sleeps")
+    """Return when no service has a process and both databases had no transaction for QUIET_SECONDS."""
+    say("waiting until all services sleep")
     start, patience = time.monotonic(), Patience("the last processes to end", ASLEEP_SECONDS_MAX, say)
     while processes := await _processes(running):
         if patience.is_over(processes):
@@ -63,8 +63,8 @@ async def fall_asleep(running: Running) -> None:
 
 
 async def wake(running: Running, edge: Edge) -> None:
-    """Place one order while no process runs, and print when it is confirmed and when the read side shows that."""
-    line = Line(WAKING_SHELF.product_id, "One more order", 1, Decimal("12.50"))
+    """Place one order while no process runs; print when it is confirmed and when the read side shows that."""
+    line = Line(WAKING_STOCK.product_id, "One more order", 1, Decimal("12.50"))
     guest, place = Customer("", "Guest", "guest-wake@example.com"), Place("1 Mill Lane", "Exampleton", "", "", "GB")
     order = Order("wake", 1, datetime.now(UTC), guest, place, "GBP", (line,))
     start = time.monotonic()
@@ -97,7 +97,7 @@ async def _until_confirmed(running: Running, order_id: str) -> float:
             if patience.is_over(await connection.fetchval(EVENTS)):
                 raise StillAwakeError(
                     f"{order_id} is not confirmed, and no event has come for {WAKE_SECONDS_MAX:.0f} s: "
-                    f"zerocart trace {order_id} shows how far it is"
+                    f"zerocart trace {order_id} shows its events"
                 )
             await asyncio.sleep(POLL_SECONDS)
         return time.monotonic()
@@ -111,7 +111,7 @@ async def _processes(running: Running) -> int:
 
 
 async def _transactions(running: Running) -> int:
-    """Transactions of both databases so far, read in a third one so that this query does not count."""
+    """The number of transactions of both databases, read through a third one so that this query does not count."""
     import asyncpg
 
     databases = [dsn.rpartition("/")[2].partition("?")[0] for dsn in (running.owner_dsn, running.read_owner_dsn)]

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -19,7 +20,16 @@ from tools.importer.edge import Edge, RefusedError
 from tools.importer.journal import Journal
 from tools.importer.mapping import End
 from tools.importer.order_source import OrderSource, Placement, Report, order_body
-from tools.importer.records import Cancellation, CancellationRefusal, OrderRefusal, Reason, ReportRow, Tally
+from tools.importer.records import (
+    Amount,
+    Cancellation,
+    CancellationRefusal,
+    Order,
+    OrderRefusal,
+    Reason,
+    ReportRow,
+    Tally,
+)
 from tools.importer.replay import Outcome
 from tools.importer.stock import StockLevel, levels_of
 
@@ -37,10 +47,11 @@ STATUSES: Mapping[End, str] = {
 
 
 class Credit(NamedTuple):
-    """A credit note: its number and its first line in the file."""
+    """A credit note: its number, its first line in the file and its money."""
 
     invoice: str
     line: int
+    amount: Amount
 
 
 class CreditNotes:
@@ -49,7 +60,8 @@ class CreditNotes:
     def __init__(self) -> None:
         self._database = sqlite3.connect("", isolation_level=None)  # a file without a name, deleted by itself
         self._database.execute(
-            "CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT, line INTEGER) WITHOUT ROWID"
+            "CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT, line INTEGER, money TEXT, currency TEXT) "
+            "WITHOUT ROWID"
         )
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("BEGIN")
@@ -57,23 +69,26 @@ class CreditNotes:
 
     def add(self, cancellation: Cancellation) -> None:
         """Record the credit note of an order."""
-        row = (cancellation.cancels, cancellation.invoice, cancellation.line)
-        self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?)", row)
+        money, currency = cancellation.amount
+        row = (cancellation.cancels, cancellation.invoice, cancellation.line, str(money), currency)
+        self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?, ?, ?)", row)
 
     def credit_of(self, invoice: str) -> Credit | None:
         """The credit note that cancels an order, if there is one."""
-        row = self._database.execute("SELECT invoice, line FROM credit WHERE cancels = ?", (invoice,)).fetchone()
-        return Credit(*row) if row else None
+        query = "SELECT invoice, line, money, currency FROM credit WHERE cancels = ?"
+        row = self._database.execute(query, (invoice,)).fetchone()
+        return Credit(row[0], row[1], Amount(Decimal(row[2]), row[3])) if row else None
 
 
-def credit_notes_of(plan: OrderSource) -> CreditNotes:
-    """The credit notes of a file, by a first reading."""
+def credit_notes_of(plan: OrderSource, look: Callable[[Order], None] = lambda _: None) -> CreditNotes:
+    """The credit notes of a file, by a first reading; `look` gets each order."""
     ends = CreditNotes()
     for step in plan.steps():
         if isinstance(step, Cancellation):
             ends.add(step)
         else:
             ends.orders += 1
+            look(step.order)
     return ends
 
 
@@ -118,7 +133,7 @@ class BulkImport:
         """Import every order; `done` gets the count of those that the read side shows."""
         start = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
-            for batch in self._batches(ends):
+            for batch in self._batches(ends, done):
                 await self._lanes.acquire()
                 tasks.create_task(self._carry(batch, done))
         done(self.outcome.placed + self.outcome.placed_before)
@@ -141,7 +156,7 @@ class BulkImport:
         left, before = max(level - self._taken[product_id], 0), self.journal.shelf(product_id)
         return left if before is None else min(left, before)  # an earlier run with more orders took units, too
 
-    def _batches(self, ends: CreditNotes) -> Iterator[Sequence[_Finished]]:
+    def _batches(self, ends: CreditNotes, done: Callable[[int], None]) -> Iterator[Sequence[_Finished]]:
         batch: list[_Finished] = []
         chars = 0
         for step in self._plan.steps(self.tally, self._report_to):
@@ -150,6 +165,7 @@ class BulkImport:
             one = _finished(step, ends.credit_of(step.invoice))
             self._count(one)
             if (one := self._to_send(one)) is None:
+                done(self.outcome.placed + self.outcome.placed_before)
                 continue
             if batch and (len(batch) == BATCH_ORDERS_MAX or chars + one.chars > BATCH_CHARS_MAX):
                 yield batch
@@ -217,7 +233,7 @@ class BulkImport:
     def _brought(self, one: _Finished, order_id: str) -> None:
         if one.credit:
             self.journal.credited(one.credit.invoice)  # before its order, or it would count as added too late
-        self.journal.brought(one.step.invoice, order_id, one.digest)
+        self.journal.placed(one.step.order, order_id, one.digest, ended=True)
         if one.again:
             return
         self.outcome.placed += 1
@@ -227,25 +243,25 @@ class BulkImport:
 
     def _refuse(self, one: _Finished, why: str) -> None:
         if one.again:  # the earlier version stays
-            self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
+            self._report("order", one.step, OrderRefusal.SYSTEM, why)
             return
         self.journal.refused(one.step.invoice, why, one.digest)
         self._say_refused(one, why)
 
     def _say_refused(self, one: _Finished, why: str) -> None:
         self.outcome.refused += 1
-        self._report("order", one.step.invoice, one.step.line, OrderRefusal.SYSTEM, why)
+        self._report("order", one.step, OrderRefusal.SYSTEM, why)
         if one.credit:
             self._say_not_cancelled(one.credit, CancellationRefusal.NOT_PLACED, one.step.invoice)
 
     def _say_not_cancelled(self, credit: Credit, reason: CancellationRefusal, detail: str) -> None:
         self.outcome.cancellations_refused += 1
-        self._report("cancellation", credit.invoice, credit.line, reason, detail)
+        self._report("cancellation", credit, reason, detail)
 
-    def _report(self, what: str, invoice: str, line: int, reason: Reason, detail: str) -> None:
-        self.tally.refused[what, reason] += 1
+    def _report(self, what: str, of: Placement | Credit, reason: Reason, detail: str) -> None:
+        self.tally.refuse(what, reason, of.amount)
         if self._report_to:
-            self._report_to(ReportRow(self._plan.lines_file, line, what, invoice, reason, detail))
+            self._report_to(ReportRow(self._plan.lines_file, of.line, what, of.invoice, reason, detail, of.amount))
 
 
 def _finished(step: Placement, credit: Credit | None) -> _Finished:

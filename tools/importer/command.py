@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import re
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections import Counter
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,14 +25,15 @@ from tools.importer.in_flight import NotSettledError
 from tools.importer.journal import Journal
 from tools.importer.mailbox import Mailbox, MailFolder, Mailpit
 from tools.importer.mapping import DEFAULT, BadMappingError, built_in, load
-from tools.importer.order_source import SLICE, OrderSource, Scan, survey
-from tools.importer.records import ReportRow, Tally
+from tools.importer.order_source import SLICE, OrderSource, Placement, Scan, survey
+from tools.importer.records import Order, ReportRow, Tally
+from tools.importer.repeats import RepeatedOrdersError, Repeats
 from tools.importer.replay import Replay, ReplayOptions, first_error
 from tools.importer.report import reporting
 from tools.importer.rows import BadFileError
 from tools.importer.speed import ReplayClock, speed
 from tools.importer.stock import seed
-from tools.importer.summary import show_brought, show_outcome, show_pace, show_tally, summary
+from tools.importer.summary import show_brought, show_outcome, show_pace, show_states, show_tally, summary
 from tools.knative_local.credentials import Credentials, from_environment, operator_of
 from tools.knative_local.state import State, StateFolderError
 from tools.terminal import progress
@@ -86,11 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--dry-run", action="store_true", help="only read the file and report")
     add("--json", action="store_true", help="print the summary as JSON")
+    add("--again", action="store_true", help="import orders that another run has imported already a second time")
     add("--faults", action="store_true", help="add declined cards, refusing carriers and short products")
     add(
         "--run",
         dest="name",
-        help="the name of this run; a new name imports the same orders again (default: the file's name)",
+        help="the name of this run; the same name goes on with it (default: the file's name)",
     )
 
 
@@ -120,6 +125,7 @@ def run(options: argparse.Namespace) -> int:
         NotRunningError,
         NotSettledError,
         OSError,
+        RepeatedOrdersError,
         StateFolderError,
         sqlite3.Error,
     ) as error:
@@ -143,12 +149,12 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
         if options.dry_run:
             return _read(plan, report)
         credentials, mails = _system(options)
-        if options.finished:
-            return _finished(options, credentials, plan, name, report)
-        pace = ReplayClock(options.speed) if options.speed else None
-        with Journal(_journal_file(options, plan, name)) as journal:
+        with _run_of(options, plan, name) as this_run:
+            if options.finished:
+                return asyncio.run(_bring(credentials, plan, this_run, report, stock=not options.no_stock))
+            pace = ReplayClock(options.speed) if options.speed else None
             manner = ReplayOptions(dated=True, pace=pace, report=report)
-            return asyncio.run(_replay(credentials, plan, name, journal, manner, mails, stock=not options.no_stock))
+            return asyncio.run(_replay(credentials, plan, this_run, manner, mails, stock=not options.no_stock))
 
 
 def _must_go_together(options: argparse.Namespace) -> None:
@@ -164,29 +170,60 @@ def _must_go_together(options: argparse.Namespace) -> None:
         )
 
 
-def _finished(
-    options: argparse.Namespace,
-    credentials: Credentials,
-    plan: OrderSource,
-    name: str,
-    report: Callable[[ReportRow], None] | None,
-) -> dict[str, object]:
-    with Journal(_journal_file(options, plan, name)) as journal:
-        return asyncio.run(_bring(credentials, plan, name, journal, report, stock=not options.no_stock))
+@dataclass(frozen=True, slots=True)
+class _Run:
+    name: str
+    journal: Journal
+    repeats: Repeats | None
+    """None if orders of other runs may come in a second time."""
+
+    @contextmanager
+    def reading(self) -> Generator[Callable[[Order], None]]:
+        """A function for each order of the first reading; it shows the progress and finds repeated orders."""
+        with progress("orders read") as bar:
+            count = itertools.count(1)
+
+            def look(order: Order) -> None:
+                bar.set(next(count))
+                if self.repeats:
+                    self.repeats.look(order)
+
+            yield look
+
+
+@contextmanager
+def _run_of(options: argparse.Namespace, plan: OrderSource, name: str) -> Generator[_Run]:
+    file = _journal_file(options, plan, name)
+    with ExitStack() as opened:
+        journal = opened.enter_context(Journal(file))
+        journal.begun(name)
+        others = {} if options.again else _other_runs(file, _system_mark(options), opened)
+        run = _source(name) if options.finished else name
+        yield _Run(name, journal, None if options.again else Repeats(run, journal, others))
+
+
+def _other_runs(mine: Path, system: str, opened: ExitStack) -> dict[str, Journal]:
+    """The journals of the other runs on the same system, by the name of the run."""
+    files = sorted(file for file in mine.parent.glob(f"*-{system}*.sqlite") if file != mine)
+    journals = [(file, opened.enter_context(Journal(file))) for file in files]
+    return {journal.name() or file.stem: journal for file, journal in journals}
 
 
 async def _bring(
     credentials: Credentials,
     plan: OrderSource,
-    name: str,
-    journal: Journal,
+    this_run: _Run,
     report: Callable[[ReportRow], None] | None,
     *,
     stock: bool,
 ) -> dict[str, object]:
+    name, journal = this_run.name, this_run.journal
     async with Edge(credentials.edge_url, credentials.token) as edge:
         await _must_be_the_same_system(edge, journal)
-        ends = credit_notes_of(plan)
+        with this_run.reading() as look:
+            ends = credit_notes_of(plan, look)
+        if this_run.repeats:
+            await this_run.repeats.must_be_none(edge)
         bulk = BulkImport(edge, plan, _source(name), journal, report)
         with progress("orders imported and shown", ends.orders) as bar:
             await bulk.bring(ends, bar.set)
@@ -226,8 +263,7 @@ def _system(options: argparse.Namespace) -> tuple[Credentials, Mailbox | None]:
 
 def _journal_file(options: argparse.Namespace, plan: OrderSource, name: str) -> Path:
     """The journal of this system, mapping and run; CannotBeginError if it began in the other mode of --finished."""
-    system = sha256(options.edge.encode()).hexdigest()[:8] if options.edge else "here"
-    begun = f"{name}-{plan.mapping.name}-{system}"
+    begun = f"{name}-{plan.mapping.name}-{_system_mark(options)}"
     folder = State.from_environment().folder(JOURNALS)
     placed, finished = folder / f"{begun}.sqlite", folder / f"{begun}.finished.sqlite"
     file, other = (finished, placed) if options.finished else (placed, finished)
@@ -235,6 +271,10 @@ def _journal_file(options: argparse.Namespace, plan: OrderSource, name: str) -> 
         how = "without" if options.finished else "with"
         raise CannotBeginError(f"The run {name} began {how} --finished: go on like that, or name another --run.")
     return file
+
+
+def _system_mark(options: argparse.Namespace) -> str:
+    return sha256(options.edge.encode()).hexdigest()[:8] if options.edge else "here"
 
 
 def _has_begun(file: Path) -> bool:
@@ -246,26 +286,31 @@ def _has_begun(file: Path) -> bool:
 
 
 def _read(plan: OrderSource, report: Callable[[ReportRow], None] | None) -> dict[str, object]:
-    tally = Tally()
-    for _ in plan.steps(tally, report):
-        pass
+    tally, ends = Tally(), Counter[str]()
+    for step in plan.steps(tally, report):
+        if isinstance(step, Placement):
+            ends[step.order.becomes] += 1
     show_tally(tally)
-    return summary(tally)
+    show_states(ends, tally.cancellations)
+    return {**summary(tally), "states": dict(ends)}
 
 
 async def _replay(
     credentials: Credentials,
     plan: OrderSource,
-    name: str,
-    journal: Journal,
+    this_run: _Run,
     manner: ReplayOptions,
     mails: Mailbox | None,
     *,
     stock: bool,
 ) -> dict[str, object]:
+    name, journal = this_run.name, this_run.journal
     async with Edge(credentials.edge_url, credentials.token) as edge:
         await _must_be_the_same_system(edge, journal)
-        found = survey(plan, customers=mails is not None)
+        with this_run.reading() as look:
+            found = survey(plan, look, customers=mails is not None)
+        if this_run.repeats:
+            await this_run.repeats.must_be_none(edge)
         accounts = Accounts(edge, mails, credentials.secret, name, journal) if mails else None
         replay = Replay(edge, plan, name, accounts, journal, manner)
         await carry_out(replay, found, edge, name, accounts, stock=stock)

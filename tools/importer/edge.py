@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import quote
 
 from tools.knative_local.credentials import NoTokenError
@@ -23,6 +25,8 @@ RETRY_FIRST_SECONDS = 0.2
 RETRY_SECONDS_MAX = 5.0
 PATIENCE_SECONDS = 120.0
 """How long one request is retried."""
+TEXT_CHARS_MAX = 2_000
+"""Of a refusal."""
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 ABOUT_THE_CONTENT = frozenset({400, 409, 413, 422})
 
@@ -173,6 +177,12 @@ class Edge:
         status, answer = await self._ask(_Call("GET", f"/orders/{order_id}"), {200, 404})
         return OrderState(str(answer["status"]), str(answer.get("reason") or "")) if status == 200 else None
 
+    async def imported(self, number: str) -> list[tuple[str, datetime]]:
+        """The sources and times of the imported orders with this number."""
+        _, answer = await self._ask(_Call("GET", f"/orders?number={quote(number, safe='')}&count=none"), {200})
+        orders = answer.get("orders", [])
+        return [(str(order["source"]), datetime.fromisoformat(order["created_at"])) for order in orders]
+
     async def count(self, status: str, position: str) -> int:
         """The number of orders in this status, as of `position` or later."""
         path = f"/orders?status={status}&page_size=1&count=exact{f'&position={position}' if position else ''}"
@@ -192,12 +202,20 @@ class Edge:
                 raise EdgeError(f"{call.method} {call.path}: {status} {text}")
             if time.monotonic() + pause > deadline:
                 raise EdgeError(
-                    f"{call.method} {call.path}: the edge or a service behind it has not answered for "
-                    f"{self._patience:.0f} s ({status or text}). Run the same command again: it goes on where it was."
+                    f"{self._away(call, status, text)} It was tried for {self._patience:.0f} s. "
+                    "Run the same command again: it goes on where it was."
                 )
             self.retries += 1
             await asyncio.sleep(max(pause, wait))
             pause = min(pause * 2, RETRY_SECONDS_MAX)
+
+    def _away(self, call: _Call, status: int, text: str) -> str:
+        """What does not answer."""
+        if not status:
+            return f"The edge {self._base_url} cannot be reached for {call.method} {call.path}: {text}."
+        if "detail" in (problem := _problem(text)):
+            return f"{call.method} {call.path} is answered with {status} {problem.get('code', '')}: {problem['detail']}"
+        return f"The edge {self._base_url} is there, but no service answers {call.method} {call.path} ({status})."
 
     async def _once(self, call: _Call) -> tuple[int, str, float, Mapping[str, Any]]:
         """Status (0 without an answer), text of a refusal, seconds to wait, and the answer."""
@@ -220,4 +238,13 @@ class Edge:
         wait = min(float(after), RETRY_SECONDS_MAX) if after.isdecimal() else 0.0
         if response.status_code in (200, 201, 202):
             return response.status_code, "", wait, response.json()
-        return response.status_code, response.text[:500], wait, {}
+        return response.status_code, response.text[:TEXT_CHARS_MAX], wait, {}
+
+
+def _problem(text: str) -> Mapping[str, Any]:
+    """The members of a problem (RFC 9457); none if the text is something else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return cast("Mapping[str, Any]", found) if isinstance(found, dict) else {}

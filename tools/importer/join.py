@@ -86,7 +86,7 @@ class _Joined:
         insert = f"INSERT OR IGNORE INTO t{number} VALUES ({marks})"  # noqa: S608 - the names are ours
         for row in rows:
             refusal = row.refusal
-            fields = [_storable(row.values.get(column, "")) for column in header]
+            fields = [row.values.get(column, "") for column in header]
             if join is None or refusal is None:
                 found = self._database.execute(insert, (row.line, refusal and refusal.name, *fields))
                 refusal = None if join is None or found.rowcount else LineRefusal.REPEATED_KEY
@@ -134,8 +134,3 @@ class _Joined:
 
 def _stem(name: str) -> str:
     return name.split(".")[0]
-
-
-def _storable(text: str) -> str:
-    """The text without lone surrogates, which SQLite rejects; such a row is refused anyway."""
-    return text.encode("utf-8", "replace").decode("utf-8")

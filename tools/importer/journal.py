@@ -5,9 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tools.importer.records import Order
 
 __all__ = ["Done", "Journal"]
 
@@ -20,6 +23,8 @@ SCHEMA = """
         customer TEXT PRIMARY KEY, user_id TEXT NOT NULL, refusal TEXT NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS said (invoice TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS at (invoice TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -59,19 +64,30 @@ class Journal:
         row = self._database.execute(query, (invoice,)).fetchone()
         return Done(row[0], row[1], bool(row[2])) if row else None
 
-    def placed(self, invoice: str, order_id: str, *, ended: bool) -> None:
-        """Record an accepted order."""
-        self._write("INSERT OR REPLACE INTO step VALUES (?, ?, '', ?)", invoice, order_id, ended)
+    def begun(self, name: str) -> None:
+        """Record the name of the run."""
+        self._write("INSERT OR IGNORE INTO run VALUES (?)", name)
+
+    def name(self) -> str:
+        """The name of the run; empty if none was recorded."""
+        row = self._database.execute("SELECT name FROM run").fetchone()
+        return row[0] if row else ""
+
+    def placed(self, order: Order, order_id: str, digest: str, *, ended: bool) -> None:
+        """Record an accepted order with its time and its digest."""
+        self._write("INSERT OR REPLACE INTO said VALUES (?, ?)", order.invoice, digest)
+        self._write("INSERT OR REPLACE INTO at VALUES (?, ?)", order.invoice, order.at.isoformat())
+        self._write("INSERT OR REPLACE INTO step VALUES (?, ?, '', ?)", order.invoice, order_id, ended)
+
+    def placed_at(self, invoice: str) -> datetime | None:
+        """The time of an accepted order; None if there is none."""
+        row = self._database.execute("SELECT at FROM at WHERE invoice = ?", (invoice,)).fetchone()
+        return datetime.fromisoformat(row[0]) if row else None
 
     def said(self, invoice: str) -> str:
         """The digest of an order when it was sent; empty if none was recorded."""
         row = self._database.execute("SELECT digest FROM said WHERE invoice = ?", (invoice,)).fetchone()
         return row[0] if row else ""
-
-    def brought(self, invoice: str, order_id: str, digest: str) -> None:
-        """Record an imported order and its digest."""
-        self._write("INSERT OR REPLACE INTO said VALUES (?, ?)", invoice, digest)
-        self.placed(invoice, order_id, ended=True)
 
     def refused(self, invoice: str, refusal: str, digest: str = "") -> None:
         """Record a refused order or cancellation."""

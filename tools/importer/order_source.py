@@ -13,7 +13,7 @@ from tools.importer.join import read_joined
 from tools.importer.mapping import Mapping as Meaning
 from tools.importer.mapping import load
 from tools.importer.order_reader import OrderReader
-from tools.importer.records import Cancellation, Customer, Order, ReportRow, Tally
+from tools.importer.records import Amount, Cancellation, Customer, Order, ReportRow, Tally
 from tools.importer.rows import BadFileError, Row, must_have, read_file
 from tools.importer.stock import StockLevel, levels_of
 
@@ -41,6 +41,11 @@ class Placement:
     def line(self) -> int:
         """The first line in the file."""
         return self.order.line
+
+    @property
+    def amount(self) -> Amount:
+        """The total of the order."""
+        return Amount(self.order.total, self.order.currency)
 
     @property
     def at(self) -> datetime:
@@ -72,8 +77,7 @@ class OrderSource:
                     yield found
                     continue
                 if number == self.orders_max:
-                    importer.tally.orders -= 1  # read, but beyond `orders_max`
-                    importer.tally.lines_taken -= len(found.lines)
+                    importer.uncount(found)
                     return
                 number += 1
                 yield Placement(number, found, fault_of(number) if self.faults else Fault.NONE)
@@ -100,13 +104,17 @@ class Scan:
     customers: tuple[Customer, ...]
 
 
-def survey(plan: OrderSource, *, customers: bool = False) -> Scan:
-    """Read the file once. Stock is exactly what all orders need, and too little of a product that is to be short."""
+def survey(plan: OrderSource, look: Callable[[Order], None] = lambda _: None, *, customers: bool = False) -> Scan:
+    """Read the file once; `look` gets each order.
+
+    Stock is exactly what all orders need, and too little of a product that is to be short.
+    """
     needs, found, orders = _Needs(), dict[str, Customer](), 0
     for step in plan.steps():
         if isinstance(step, Cancellation):
             continue
         orders += 1
+        look(step.order)
         needs.add(step.order)
         if customers and step.order.customer.id:
             found.setdefault(step.order.customer.id, step.order.customer)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from services.kit.domain.currencies import rounded
 from tools.importer.mapping import End
 
 __all__ = [
-    "Cancellation", "CancellationRefusal", "Customer", "Line", "LineRefusal", "Note", "Order", "OrderRefusal",
-    "Place", "Reason", "ReportRow", "Tally",
+    "Amount", "Cancellation", "CancellationRefusal", "CreditNote", "Customer", "Goods", "Line", "LineRefusal", "Note",
+    "Order", "OrderRefusal", "Part", "Place", "Reason", "ReportRow", "Tally",
 ]  # fmt: skip
 
 
@@ -23,7 +24,6 @@ class LineRefusal(StrEnum):
 
     UNREADABLE = "a number or the date cannot be read"
     RAGGED = "it has more or fewer fields than the header"
-    ENCODING = "it is not in the encoding of the mapping"
     CONTROL = "it has a NUL character"
     NO_ORDER = "it names no order"
     UNJOINED = "a joined file has no row for its key"
@@ -54,16 +54,18 @@ class OrderRefusal(StrEnum):
     ADDRESS = "it has no address"
     STATE = "the mapping has no entry for its state"
     SYSTEM = "the system refuses it"
+    OTHER_CONTENT = "a run of this name placed an order of this number with other content: name another --run"
 
 
 class CancellationRefusal(StrEnum):
     """Why a credit note, or the state of an order, does not cancel an order."""
 
     NO_GOODS = "it credits no goods"
+    NO_MONEY = "it credits no money"
     GUEST = "it names no customer, so its order cannot be found"
-    PARTIAL = "it credits a part of an order; an order is cancelled only when all of it is credited"
+    PARTIAL = "it refunds a part of an order, which an order cannot hold yet: the order keeps its full amount"
     SEVERAL = "it credits goods of several orders without naming them, so it counts against none"
-    UNMATCHED = "no earlier order of this customer has, or still has, the goods that it credits"
+    UNMATCHED = "no earlier order of this customer has, or still has, the goods and the money that it credits"
     NOT_PLACED = "its order was not placed"
     SYSTEM = "the system refuses the cancellation"
 
@@ -74,6 +76,7 @@ class Note(StrEnum):
     TIME_MISSING = "its local time did not exist, as the clocks went forward: the time an hour later is used"
     TIME_TWICE = "its local time occurred twice: the first is used"
     ADDED_UP = "with earlier credit notes it credits all of an order"
+    BEYOND = "it credits more than its order came to: the order is cancelled, the rest is not recorded"
     GIVEN_BACK = "it was shipped and returned: here it is only cancelled"
     EMAIL = "its e-mail address is not valid: the next one of the mapping is used, or none"
     TOTAL = "its total differs a little, as unit prices have at most six decimals"
@@ -85,9 +88,28 @@ class Note(StrEnum):
 Reason = LineRefusal | OrderRefusal | CancellationRefusal | Note
 
 
+class Part(StrEnum):
+    """A part of the control totals that is not a reason for a refusal."""
+
+    READ = "read"
+    ORDERS = "orders"
+    """The totals of the orders that are imported."""
+    ROUNDING = "rounding"
+    """What orders lose (above zero) or gain when their totals are rounded."""
+    CANCELLED = "cancelled"
+    """Credit notes that cancel an order."""
+
+
+class Amount(NamedTuple):
+    """Money of the file; `currency` is what the file says, or the currency of the mapping."""
+
+    money: Decimal
+    currency: str
+
+
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A row of the report; `line` is the first line of the file that it concerns."""
+    """A row of the report; `line` is the first line of the file that it concerns, `amount` its money if it has any."""
 
     file: str
     line: int
@@ -95,6 +117,7 @@ class ReportRow:
     invoice: str
     reason: Reason
     detail: str = ""
+    amount: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +130,11 @@ class Line:
     unit_price: Decimal
     total: Decimal | None = None
     """The price of all units, if the file has that and the unit price is computed from it."""
+
+    @property
+    def value(self) -> Decimal:
+        """The exact price of all units."""
+        return self.unit_price * self.quantity if self.total is None else self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +176,11 @@ class Order:
         return rounded(sum((line.unit_price * line.quantity for line in self.lines), Decimal(0)), self.currency)
 
     @property
+    def exact(self) -> Decimal:
+        """The sum of the lines as the file has them."""
+        return sum((line.value for line in self.lines), Decimal(0))
+
+    @property
     def wanted(self) -> Mapping[str, int]:
         """Units of each product in all lines together."""
         wanted: Counter[str] = Counter()
@@ -156,20 +189,42 @@ class Order:
         return wanted
 
 
+class Goods(NamedTuple):
+    """Units of one product and their money."""
+
+    units: int
+    money: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CreditNote:
+    """What a credit note gives back: goods and their money; `amount` has everything else too, such as postage."""
+
+    goods: Mapping[str, Goods]
+    money: Decimal
+    amount: Amount
+
+    @property
+    def currency(self) -> str:
+        """The currency of the note."""
+        return self.amount.currency
+
+
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """A credit note that cancels an earlier order: it credits all units, or all that are left."""
+    """A credit note that cancels an earlier order: it credits all of its money, or all that is left."""
 
     invoice: str
     line: int
     at: datetime
     customer: str
     cancels: str
+    amount: Amount
 
 
 @dataclass(slots=True)
 class Tally:
-    """How many lines and orders were read, imported and not imported."""
+    """How many lines and orders were read, imported and not imported, and their money."""
 
     lines: int = 0
     """All lines: imported, not imported, credited, or of orders that are not imported."""
@@ -180,6 +235,25 @@ class Tally:
     cancellations: int = 0
     refused: Counter[tuple[str, Reason]] = field(default_factory=lambda: Counter[tuple[str, Reason]]())
     """Counts by kind (line, order, cancellation, note) and reason."""
+    money: defaultdict[tuple[str, str, str], Decimal] = field(
+        default_factory=lambda: defaultdict[tuple[str, str, str], Decimal](Decimal)
+    )
+    """Money by kind (or part), reason (empty for a part) and currency."""
+
+    def add(self, part: Part, amount: Amount, sign: int = 1) -> None:
+        """Add money to a part of the control totals."""
+        self.money[part, "", amount.currency] += sign * amount.money
+
+    def refuse(self, what: str, reason: Reason, amount: Amount | None) -> None:
+        """Count something that is not imported, and its money."""
+        self.refused[what, reason] += 1
+        if amount is not None:
+            self.money[what, reason, amount.currency] += amount.money
+
+    def money_of(self, what: str, reason: str) -> dict[str, Decimal]:
+        """The money of one kind and reason by currency."""
+        found = self.money.items()
+        return {currency: amount for (kind, why, currency), amount in found if (kind, why) == (what, reason)}
 
     def refused_for(self, reason: Reason) -> int:
         """The count of one reason."""

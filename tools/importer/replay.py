@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from tools.importer.records import (
     Cancellation,
     CancellationRefusal,
     Note,
-    Order,
     OrderRefusal,
     Reason,
     ReportRow,
@@ -143,6 +143,9 @@ class Replay:
                 return
             known = None  # the file or the mapping was corrected
         if known:
+            if isinstance(step, Placement) and self.journal.said(invoice) not in ("", _digest(step)):
+                self._say_refused(step, OrderRefusal.OTHER_CONTENT, known.order_id)
+                return
             self.outcome.placed_before += isinstance(step, Placement)
             done(self.outcome.placed + self.outcome.placed_before)
             if known.ended:
@@ -173,7 +176,7 @@ class Replay:
             self._callers.release()
         if follow and order_id:
             try:
-                await self._take_on(step.order, order_id)
+                await self._take_on(step, order_id)
             finally:
                 self._followers.release()
         if follow:
@@ -184,7 +187,7 @@ class Replay:
         order = step.order
         who = await self._member(order.customer.id)
         if self._members and order.customer.id and who is None:
-            self._report("note", order.line, order.invoice, Note.NO_ACCOUNT, order.customer.id)
+            self._report("note", step, Note.NO_ACCOUNT, order.customer.id)
         body = order_body(step, who.user_id if who else None, dated=self._manner.dated)
         try:
             placed = await self._edge.place(body, self._key(order.invoice), who.token if who else None)
@@ -192,17 +195,18 @@ class Replay:
             self.journal.refused(order.invoice, str(error), _digest(step))
             self._say_refused(step, OrderRefusal.SYSTEM, str(error))
             return None
-        self.journal.placed(order.invoice, placed.order_id, ended=order.becomes == "confirmed")
+        self.journal.placed(order, placed.order_id, _digest(step), ended=order.becomes == "confirmed")
         self._motion.placed(placed.position)
         self.outcome.placed += 1
         return placed.order_id
 
-    async def _take_on(self, order: Order, order_id: str) -> None:
+    async def _take_on(self, step: Placement, order_id: str) -> None:
+        order = step.order
         state = await self._motion.until(order_id, lambda state: state.at_rest)
         if order.becomes == "cancelled":
-            await self._cancel(order.invoice, order.customer.id, order_id, "cancelled in the file", order.line)
+            await self._cancel(step, order.customer.id, order_id, "cancelled in the file")
         elif state.status == "failed":
-            self._report("note", order.line, order.invoice, Note.NOT_SENT, state.reason)
+            self._report("note", step, Note.NOT_SENT, state.reason)
         else:
             await self._edge.track(order_id, order.becomes, self._key(f"{order.invoice} {order.becomes}"))
             self.outcome.dispatched += order.becomes == "dispatched"
@@ -225,7 +229,7 @@ class Replay:
             else:
                 await self._motion.until(order.order_id, lambda state: state.at_rest)
                 reason = f"credit note {step.invoice}"
-                if await self._cancel(step.invoice, step.customer, order.order_id, reason, step.line):
+                if await self._cancel(step, step.customer, order.order_id, reason):
                     self.journal.credited(step.invoice)
                 else:
                     self.journal.refused(step.invoice, order.order_id)
@@ -233,27 +237,30 @@ class Replay:
             self._followers.release()
         self._busy -= 1
 
-    async def _cancel(self, invoice: str, customer: str, order_id: str, reason: str, line: int) -> bool:
+    async def _cancel(self, step: Placement | Cancellation, customer: str, order_id: str, reason: str) -> bool:
         who = await self._member(customer)
-        if await self._edge.cancel(order_id, reason, self._key(f"{invoice} cancel"), who.token if who else None):
+        if await self._edge.cancel(order_id, reason, self._key(f"{step.invoice} cancel"), who.token if who else None):
             state = await self._motion.until(order_id, lambda state: state.status in ENDED)
             if state.status == "cancelled":
                 self.outcome.cancelled += 1
                 return True
         self.outcome.cancellations_refused += 1
-        self._report("cancellation", line, invoice, CancellationRefusal.SYSTEM, order_id)
+        self._report("cancellation", step, CancellationRefusal.SYSTEM, order_id)
         return False
 
     def _say_refused(self, step: Placement | Cancellation, reason: Reason, detail: str) -> None:
         placement = isinstance(step, Placement)
         self.outcome.refused += placement
         self.outcome.cancellations_refused += not placement
-        self._report("order" if placement else "cancellation", step.line, step.invoice, reason, detail)
+        self._report("order" if placement else "cancellation", step, reason, detail)
 
-    def _report(self, what: str, line: int, invoice: str, reason: Reason, detail: str) -> None:
-        self.tally.refused[what, reason] += 1
+    def _report(self, what: str, step: Placement | Cancellation, reason: Reason, detail: str) -> None:
+        credit_or_order = what == "order" or isinstance(step, Cancellation)
+        amount = step.amount if credit_or_order and what != "note" else None
+        self.tally.refuse(what, reason, amount)
         if self._manner.report:
-            self._manner.report(ReportRow(self._plan.lines_file, line, what, invoice, reason, detail))
+            row = ReportRow(self._plan.lines_file, step.line, what, step.invoice, reason, detail, amount)
+            self._manner.report(row)
 
     async def _member(self, customer: str) -> CustomerAccount | None:
         return await self._members.of(customer) if self._members and customer else None
@@ -264,8 +271,10 @@ class Replay:
 
 
 def _digest(step: Placement | Cancellation) -> str:
-    """The digest of an order; a credit note is identified by its number alone."""
-    return sha256(repr(step.order).encode()).hexdigest() if isinstance(step, Placement) else ""
+    """The digest of what is sent for an order; a credit note is identified by its number alone."""
+    if not isinstance(step, Placement):
+        return ""
+    return sha256(json.dumps(order_body(step, dated=True)).encode()).hexdigest()
 
 
 def _reason_of(step: Placement | Cancellation) -> Reason:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
-from tools.importer.records import ReportRow, Tally
+from tools.importer.records import CancellationRefusal, OrderRefusal, Part, ReportRow, Tally
 from tools.importer.rows import BadFileError
 
-__all__ = ["refusals", "reporting"]
+__all__ = ["control_totals", "refusals", "reporting"]
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail")
+COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail", "amount", "currency")
 
 
 @contextmanager
@@ -36,10 +37,11 @@ def reporting(file: Path | None) -> Generator[Callable[[ReportRow], None] | None
             return
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(COLUMNS)
-        yield lambda refused: writer.writerow(map(_storable, _row(refused).values()))
+        yield lambda refused: writer.writerow(_row(refused).values())
 
 
 def _row(refused: ReportRow) -> dict[str, object]:
+    amount = refused.amount
     return {
         "file": refused.file,
         "line": refused.line,
@@ -48,12 +50,9 @@ def _row(refused: ReportRow) -> dict[str, object]:
         "reason": str(refused.reason),
         "code": refused.reason.name.lower(),
         "detail": refused.detail,
+        "amount": f"{amount.money:f}" if amount else "",
+        "currency": amount.currency if amount else "",
     }
-
-
-def _storable(value: object) -> object:
-    """Text whose undecodable bytes are written as escapes."""
-    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def refusals(tally: Tally) -> list[tuple[str, str, int]]:
@@ -61,3 +60,37 @@ def refusals(tally: Tally) -> list[tuple[str, str, int]]:
     order = ("line", "order", "cancellation", "note")
     found = [(what, str(reason), count) for (what, reason), count in tally.refused.items()]
     return sorted(found, key=lambda row: (order.index(row[0]), -row[2], row[1]))
+
+
+def control_totals(tally: Tally) -> Mapping[str, Mapping[str, Decimal]]:
+    """The money of a file by currency: `read` is the sum of the other parts. Refusals by the system are taken out."""
+    found: dict[str, Mapping[str, Decimal]] = {}
+    for currency in sorted({currency for _, _, currency in tally.money}):
+        refused = _sum(tally, currency, "order", OrderRefusal.SYSTEM)
+        undone = sum(
+            _sum(tally, currency, "cancellation", reason)
+            for reason in (CancellationRefusal.SYSTEM, CancellationRefusal.NOT_PLACED)
+        )
+        parts = {
+            "read": _sum(tally, currency, Part.READ),
+            "orders": _sum(tally, currency, Part.ORDERS) - refused,
+            "rounding": _sum(tally, currency, Part.ROUNDING),
+            "lines_not_imported": _sum(tally, currency, "line"),
+            "orders_not_imported": _sum(tally, currency, "order"),
+            "credits_that_cancel": undone - _sum(tally, currency, Part.CANCELLED),
+            "credits_not_done": -_sum(tally, currency, "cancellation"),
+        }
+        if any(parts.values()):
+            found[currency] = parts
+    return found
+
+
+def _sum(tally: Tally, currency: str, what: str, reason: str | None = None) -> Decimal:
+    return sum(
+        (
+            amount
+            for (kind, why, of), amount in tally.money.items()
+            if (kind, of) == (what, currency) and reason in (None, why)
+        ),
+        Decimal(0),
+    )

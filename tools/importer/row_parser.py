@@ -72,28 +72,46 @@ class RowParser:
 
     def units(self, row: Row) -> int | None:
         """The quantity; None if it is not a whole number."""
-        quantity = self._number(row.values[self._mapping.lines.quantity])
-        return int(quantity) if quantity is not None and quantity == quantity.to_integral_value() else None
+        return _whole(self._number(row.values[self._mapping.lines.quantity]))
+
+    def value(self, row: Row) -> Decimal | None:
+        """The price of all units after the discount; None if a number cannot be read."""
+        quantity, said, off = self._figures(row)
+        if quantity is None or said is None or off is None:
+            return None
+        gross = said if self._mapping.lines.line_total else said * quantity
+        if self._mapping.lines.discount_is == "share":
+            return gross * (1 - abs(off))
+        return gross - abs(off).copy_sign(gross)  # some files write a discount as -5.00
+
+    def _figures(self, row: Row) -> tuple[Decimal | None, Decimal | None, Decimal | None]:
+        """Quantity, price (of a unit or of all, as the mapping says) and discount; None for what cannot be read."""
+        lines = self._mapping.lines
+        said = row.values.get(lines.unit_price or lines.line_total or "", "")
+        off = self._number(row.values.get(lines.discount, "").strip() or "0") if lines.discount else Decimal(0)
+        return self._number(row.values.get(lines.quantity, "")), self._number(said), off
 
     def line(self, row: Row) -> Line | LineRefusal:
         """A line of an order, or the reason why it is none."""
         lines = self._mapping.lines
-        product_id, quantity = row.values[lines.product].strip(), self.units(row)
-        said = self._number(row.values[lines.unit_price or lines.line_total or ""])
-        off = self._number(row.values[lines.discount].strip() or "0") if lines.discount else Decimal(0)
+        product_id = row.values[lines.product].strip()
+        number, said, off = self._figures(row)
+        quantity = _whole(number)
         if quantity is None or said is None or off is None:
             return LineRefusal.UNREADABLE
         total = None
-        if quantity and (off or lines.line_total):
-            total = said if lines.line_total else said * quantity
-            total -= (
-                total * abs(off) if lines.discount_is == "share" else abs(off)
-            )  # some files write a discount as -5.00
+        if quantity and (off or lines.line_total) and (total := self.value(row)) is not None:
             said = (total / quantity).quantize(FINEST, ROUND_HALF_UP)
         if refusal := self._line_refusal(product_id, quantity, said):
             return refusal
         name = _plain(row.values[lines.product_name]) if lines.product_name else product_id
         return Line(product_id, name or NO_DESCRIPTION, quantity, said, total)
+
+    def currency(self, rows: Sequence[Row]) -> str:
+        """The currency of an order; several, joined, if its lines have several."""
+        column = self._mapping.lines.currency
+        found = dict.fromkeys(row.values.get(column, "").strip() for row in rows) if column else {}
+        return ", ".join(filter(None, found)) or self._mapping.currency
 
     def is_cancelled(self, row: Row) -> bool:
         """Whether the state of its shipment cancels the line."""
@@ -113,7 +131,7 @@ class RowParser:
         known = {**row.values, **self._parts(row), "customer": customer, "order": invoice}
         said, email = _filled(mapping.customers.email, known), _filled(mapping.customers.email, known, _is_email)
         name = _filled(mapping.customers.name, known)[:TEXT_CHARS_MAX] or (customer and f"Customer {customer}")
-        place, currency = self._place(known), self._currency(rows)
+        place, currency = self._place(known), self.currency(rows)
         if not lines:
             return ParsedOrder(OrderRefusal.NO_LINES)
         if len(lines) > LINES_MAX:
@@ -137,15 +155,9 @@ class RowParser:
         notes = [(note, detail)] if note else []
         if said != email:
             notes.append((Note.EMAIL, said))
-        if (total := _said_total(order)) != order.total:
+        if (total := rounded(order.exact, currency)) != order.total:
             notes.append((Note.TOTAL, f"{total:f} in the file, {order.total:f} here"))
         return ParsedOrder(order, notes=tuple(notes))
-
-    def _currency(self, rows: Sequence[Row]) -> str:
-        """The currency of the order; several, joined, if its lines have several."""
-        column = self._mapping.lines.currency
-        found = dict.fromkeys(row.values[column].strip() for row in rows) if column else {}
-        return ", ".join(filter(None, found)) or self._mapping.currency
 
     def _number(self, text: str) -> Decimal | None:
         plain = _decimal(text) if self._mapping.decimal_mark == "." else None  # most are, and it is the shortest way
@@ -213,16 +225,15 @@ class RowParser:
         return end, Note.GIVEN_BACK if least in ("dispatched", "delivered") else None, said
 
 
+def _whole(number: Decimal | None) -> int | None:
+    return int(number) if number is not None and number == number.to_integral_value() else None
+
+
 def _decimal(text: str) -> Decimal | None:
     try:
         return Decimal(text)
     except InvalidOperation:
         return None
-
-
-def _said_total(order: Order) -> Decimal:
-    exact = (line.unit_price * line.quantity if line.total is None else line.total for line in order.lines)
-    return rounded(sum(exact, Decimal(0)), order.currency)
 
 
 def _filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:

@@ -8,9 +8,11 @@ import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO, TextIO, cast
 
+from tools.importer.encodings import encoding_fault
 from tools.importer.mapping import Mapping as Meaning
 from tools.importer.records import LineRefusal
 
@@ -19,8 +21,6 @@ __all__ = ["BadFileError", "Row", "must_have", "read_file"]
 FIELD_CHARS_MAX = 1_000_000
 BYTE_ORDER_MARK = "\ufeff"
 """It is left where an encoding says its byte order, as utf-16-le does."""
-UNDECODABLE = ("\udc80", "\udcff")
-"""How Python keeps bytes that are not in the encoding (PEP 383): from, to."""
 
 
 class BadFileError(Exception):
@@ -43,9 +43,12 @@ def read_file(file: Path, meaning: Meaning) -> Generator[tuple[list[str], Iterat
     csv.field_size_limit(FIELD_CHARS_MAX)
     try:
         text = _opened(file, meaning.encoding)
+        about = file.stat()
     except OSError as error:
         raise BadFileError(f"{file} cannot be read: {error.strerror or error}") from error
     with text:
+        if fault := _fault(file, meaning.encoding, about.st_mtime_ns, about.st_size):
+            raise BadFileError(f"{file.name} {fault}")
         reader = csv.reader(text, delimiter=meaning.delimiter)
         found = _guarded(file, reader, lambda: reader.line_num)
         header = _header(file, next(found, list[str]()), meaning)
@@ -66,7 +69,17 @@ def must_have(file: str, header: list[str], columns: Mapping[str, str]) -> None:
 def _opened(file: Path, encoding: str) -> TextIO:
     codec = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     opened = gzip.open if file.suffix == ".gz" else open
-    return opened(file, "rt", encoding=codec, errors="surrogateescape", newline="")
+    return opened(file, "rt", encoding=codec, newline="")
+
+
+@lru_cache(maxsize=64)
+def _fault(file: Path, encoding: str, changed: int, size: int) -> str | None:
+    """Why a file is not in this encoding. It is looked through once, although it is read several times."""
+    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+        try:
+            return encoding_fault(cast("BinaryIO", stream), encoding)
+        except (OSError, EOFError, zlib.error):
+            return None  # whoever reads the rows finds the same, and can name the line
 
 
 def _guarded(file: Path, rows: Iterator[list[str]], line: Callable[[], int]) -> Iterator[list[str]]:
@@ -83,9 +96,9 @@ def _guarded(file: Path, rows: Iterator[list[str]], line: Callable[[], int]) -> 
 def _header(file: Path, header: list[str], meaning: Meaning) -> list[str]:
     if not header:
         raise BadFileError(f"{file.name} is empty")
-    if any(_undecodable(name) or "\0" in name for name in header):
+    if any("\0" in name for name in header):
         raise BadFileError(
-            f"{file.name} is not encoded in {meaning.encoding}: change the key `encoding` of the mapping"
+            f"{file.name} has a NUL character in its header: it is not a text file in {meaning.encoding}"
         )
     return [name.removeprefix(BYTE_ORDER_MARK).strip() for name in header]
 
@@ -100,17 +113,6 @@ def _rows(
             fields.pop()  # spreadsheets end lines with separators
         if empty:
             fields = ["" if field.strip() in empty else field for field in fields]
-        refusal = LineRefusal.RAGGED if len(fields) != len(header) else _refusal(fields)
+        control = LineRefusal.CONTROL if any("\0" in field for field in fields) else None
+        refusal = LineRefusal.RAGGED if len(fields) != len(header) else control
         yield Row(file.name, line(), dict(zip(header, fields, strict=False)), refusal)
-
-
-def _refusal(fields: list[str]) -> LineRefusal | None:
-    text = "".join(fields)
-    if text.isascii():
-        return LineRefusal.CONTROL if "\0" in text else None
-    return LineRefusal.ENCODING if _undecodable(text) else LineRefusal.CONTROL if "\0" in text else None
-
-
-def _undecodable(text: str) -> bool:
-    first, last = UNDECODABLE
-    return any(first <= char <= last for char in text)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from decimal import Decimal
+
+from services.kit.domain.currencies import rounded
 from tools.importer.edge import Edge
 from tools.importer.records import Tally
 from tools.importer.replay import Outcome
-from tools.importer.report import refusals
+from tools.importer.report import control_totals, refusals
 from tools.terminal import say
 
-__all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_tally", "summary"]
+__all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_states", "show_tally", "summary"]
 
+PARTS = {
+    "orders": "in the orders that are imported",
+    "rounding": "lost or gained by rounding the totals of orders",
+    "lines_not_imported": "in lines that are not imported",
+    "orders_not_imported": "in orders that are not imported",
+    "credits_that_cancel": "credited by notes that cancel an order",
+    "credits_not_done": "credited by notes that cancel no order: the orders keep this money",
+}
+"""The parts into which all money of a file is split."""
 NOT_TAKEN = {
     "line": ("line not imported", "lines not imported"),
     "order": ("order not imported", "orders not imported"),
@@ -24,10 +37,32 @@ def counted(count: int, what: str) -> str:
 
 
 def show_tally(tally: Tally) -> None:
-    """Print how much was read, how much imported, and why not the rest."""
+    """Print how much was read, how much imported, and why not the rest, with the money of each part."""
     say(f"{counted(tally.lines, 'line')} read, {tally.lines_taken} imported in {counted(tally.orders, 'order')}")
     for what, reason, count in refusals(tally):
-        say(f"  {count:>6} {NOT_TAKEN[what][count != 1]}: {reason}")
+        money = tally.money_of(what, reason)
+        worth = "".join(f", {_shown(amount, currency)}" for currency, amount in money.items() if amount)
+        say(f"  {count:>6} {NOT_TAKEN[what][count != 1]}{worth}: {reason}")
+    for currency, parts in control_totals(tally).items():
+        say(f"Control totals in {currency}: {_shown(parts['read'], currency)} read is")
+        for name, amount in parts.items():
+            if name != "read" and (amount or name == "orders"):
+                say(f"  {_shown(amount, currency):>22} {PARTS[name]}")
+
+
+def _shown(amount: Decimal, currency: str) -> str:
+    return f"{rounded(amount, currency):,} {currency}"
+
+
+def show_states(ends: Mapping[str, int], cancelled_by_credit_notes: int) -> None:
+    """Print which states the orders of a file would reach."""
+    kept = {end: count for end, count in ends.items() if count and end != "cancelled"}
+    cancelled = ends.get("cancelled", 0)
+    by_credit = f"{counted(cancelled_by_credit_notes, 'order')} would be cancelled by credit notes"
+    by_state = f", {cancelled} by their state" if cancelled else ""
+    say(f"{by_credit}{by_state}")
+    if set(kept) - {"confirmed"}:
+        say("others before credit notes: " + ", ".join(f"{count} {end}" for end, count in kept.items()))
 
 
 def show_pace(outcome: Outcome, edge: Edge) -> None:
@@ -66,9 +101,18 @@ def summary(tally: Tally, outcome: Outcome | None = None) -> dict[str, object]:
         "lines_of_refused_orders": tally.lines_of_refused_orders,
         "orders": tally.orders,
         "cancellations": tally.cancellations,
-        "not_taken": [{"what": what, "reason": reason, "count": count} for what, reason, count in refusals(tally)],
+        "control_totals": {
+            currency: {name: f"{amount:f}" for name, amount in parts.items()}
+            for currency, parts in control_totals(tally).items()
+        },
+        "not_taken": [_not_taken(tally, *row) for row in refusals(tally)],
     }
     if outcome is None:
         return read
     done = {name: getattr(outcome, name) for name in outcome.__slots__}
     return {**read, **{name: round(value, 3) if isinstance(value, float) else value for name, value in done.items()}}
+
+
+def _not_taken(tally: Tally, what: str, reason: str, count: int) -> dict[str, object]:
+    money = {currency: f"{amount:f}" for currency, amount in tally.money_of(what, reason).items()}
+    return {"what": what, "reason": reason, "count": count, **({"amounts": money} if money else {})}

@@ -1,4 +1,4 @@
-"""The `zerocart` command: each subcommand is a module with `add_arguments` and `run`, imported when it is called."""
+"""The `zerocart` command. Each subcommand is a module with `add_arguments` and `run`, which is imported when called."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "up": ("tools.zerocart.up", "start the local cluster"),
     "down": ("tools.zerocart.down", "stop the local cluster"),
     "status": ("tools.zerocart.status", "show the processes and the queues"),
-    "doctor": ("tools.zerocart.doctor", "check this machine and the cluster, and say what to do"),
-    "open": ("tools.zerocart.open", "show the address of the edge, and open it where there is a desktop"),
+    "doctor": ("tools.zerocart.doctor", "check this machine and the cluster, and show the next step for each problem"),
+    "open": ("tools.zerocart.open", "print the address of the edge, and open it in a browser if there is a desktop"),
     "logs": ("tools.zerocart.logs", "show the log of a service or of a part of the cluster"),
     "events": ("tools.zerocart.events", "show the events on the topic"),
     "trace": ("tools.zerocart.trace", "show every event of an order"),
     "costs": ("tools.zerocart.costs", "show process seconds and transactions per service, day and order"),
-    "resume": ("tools.zerocart.resume", "resume the fulfillment of an order that is stuck"),
+    "resume": ("tools.zerocart.resume", "resume the fulfillment of a stuck order"),
     "dead-letters": ("tools.zerocart.dead_letters", "list, replay or discard events that could not be delivered"),
-    "parked": ("tools.zerocart.parked", "list or replay messages that a service put aside"),
-    "views": ("tools.zerocart.views", "show the versions of the views, and switch, drop, skip or retry one"),
-    "rebuild": ("tools.zerocart.rebuild", "build a view again beside the version that serves"),
+    "parked": ("tools.zerocart.parked", "list or replay messages that a service failed to handle"),
+    "views": (
+        "tools.zerocart.views",
+        "list the versions of the views; switch to one, drop one, skip or retry an event",
+    ),
+    "rebuild": ("tools.zerocart.rebuild", "build a new version of a view beside the version that serves"),
     "token": ("tools.zerocart.token", "print an access token of the operator"),
     "replay": ("tools.importer.command", "place the orders of a file through REST"),
     "demo": ("tools.demo.command", "place real orders and check the totals"),
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print("stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush fails, too
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # otherwise Python's flush at exit fails, too
         sys.exit(0)
     except Exception as error:
         if os.environ.get("ZEROCART_DEBUG"):
@@ -61,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="zerocart", description="zerocart on this machine", epilog=_variables(), formatter_class=_Formatter
+        prog="zerocart",
+        description="run zerocart on this machine",
+        epilog=_variables(),
+        formatter_class=_Formatter,
     )
     parser.add_argument("--version", action="version", version=f"zerocart {_version()}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -97,7 +103,7 @@ def _version() -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """An error as one sentence: ours says all itself; another one is named by its kind."""
+    """The message of an error; an error of another library is preceded by the name of its class."""
     if isinstance(error, BaseExceptionGroup):
         return _reason(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
     if isinstance(error, OSError) and error.strerror:

@@ -1,4 +1,4 @@
-"""The cluster that a subcommand is about: the one on the state folder that ZEROCART_HOME names."""
+"""Finds the local cluster whose state folder ZEROCART_HOME names."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["NotRunningError", "running_cluster"]
 
 
 class NotRunningError(Exception):
-    """No cluster is up on the state folder."""
+    """No cluster runs on the state folder."""
 
 
 def running_cluster(state: State | None = None) -> Running:
-    """Its addresses; NotRunningError with the next step if none is up."""
+    """The addresses of the cluster; NotRunningError with the next step if none runs."""
     state = state or State.from_environment()
     running = state.running()
     if running is not None:

@@ -35,7 +35,7 @@ ORDERS = """
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--days", type=int, default=DAYS_SHOWN, help=f"how many days back (default {DAYS_SHOWN})")
 
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def costs_of(running: Running, days: int) -> dict[str, Any]:
-    """The costs that processes have recorded, by day and service, and per order."""
+    """The recorded costs by day and service, and per order."""
     import asyncpg
 
     store = await asyncpg.connect(running.owner_dsn)
@@ -89,10 +89,10 @@ def _print(costs: dict[str, Any]) -> None:
         for name, recorded in sorted(day["services"].items()):
             process, processor, transactions = (recorded.get(cost, 0) for cost in COSTS)
             out(f"  {name:<15}{process:>12.1f}{processor:>13.1f}{transactions:>14.0f}\n")
-    out(f"A process records its costs {FLUSH_SECONDS:.0f} s after it worked, and when it ends.\n")
+    out(f"A working process records its costs every {FLUSH_SECONDS:.0f} s, and when it ends.\n")
     if each := costs["per_order"]:
         process, processor, transactions = (each[cost] for cost in COSTS)
         out(
-            f"per order: {process:.2f} s of processes, {processor:.2f} s of processor,"
+            f"per order: {process:.2f} process seconds, {processor:.2f} processor seconds,"
             f" {transactions:.1f} transactions\n"
         )

@@ -1,4 +1,4 @@
-"""`zerocart dead-letters`: events that could not be delivered, as the operations service keeps them."""
+"""`zerocart dead-letters`: lists, replays or discards the events that operations stored as undeliverable."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--replay", metavar="ID", help="publish the event again")
-    which.add_argument("--discard", metavar="ID", help="give the event up")
-    parser.add_argument("--reason", default="discarded by hand", help="why it is given up")
+    which.add_argument("--discard", metavar="ID", help="mark the event as discarded, so that it is not listed any more")
+    parser.add_argument("--reason", default="discarded by hand", help="why it is discarded")
 
 
 def run(options: argparse.Namespace) -> int:

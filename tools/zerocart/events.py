@@ -1,6 +1,6 @@
-"""`zerocart events`: the events on the topic, one line each."""
+"""`zerocart events`: prints the events on the topic, one line each."""
 
-# aiokafka has no types: what enters this module is typed by hand.
+# aiokafka has no types, so this module declares them by hand.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false
 
@@ -22,8 +22,8 @@ IDLE_SECONDS = 1.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("--follow", action="store_true", help="go on with new events until Ctrl-C")
-    parser.add_argument("--json", action="store_true", help="whole events, one JSON object a line")
+    parser.add_argument("--follow", action="store_true", help="wait for new events until Ctrl-C")
+    parser.add_argument("--json", action="store_true", help="print whole events, one JSON object a line")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`zerocart logs NAME`: the end of a log of the cluster, and with --follow what comes after."""
+"""`zerocart logs NAME`: prints the last lines of a log of the cluster, and with --follow the new ones."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ POLL_SECONDS = 0.2
 
 
 class NoLogError(Exception):
-    """There is no such log."""
+    """No log has this name."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("name", metavar="NAME", help="a service, or cluster, delivery, edge, postgres or kafka")
     parser.add_argument("--lines", type=int, default=LINES, metavar="N", help=f"the last N lines (default {LINES})")
-    parser.add_argument("--follow", action="store_true", help="go on with new lines until Ctrl-C")
+    parser.add_argument("--follow", action="store_true", help="wait for new lines until Ctrl-C")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the log; NoLogError names the logs that there are."""
+    """Print the log; NoLogError lists the existing logs."""
     state = State.from_environment()
     known = _logs(state)
     if options.name not in known:
-        names = f"There are: {', '.join(sorted(known))}" if known else "No cluster has run there yet: zerocart up"
+        names = f"It has: {', '.join(sorted(known))}" if known else "No cluster has run there yet: zerocart up"
         raise NoLogError(f"{state.home} has no log of {options.name}. {names}")
     for line in _lines(known[options.name], options.lines, follow=options.follow):
         sys.stdout.write(line)

@@ -1,4 +1,4 @@
-"""`zerocart open`: the address of the edge, opened in a browser where there is a desktop."""
+"""`zerocart open`: prints the address of the edge, and opens it in a browser if there is a desktop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("--print", action="store_true", dest="only_print", help="do not open a browser")
+    parser.add_argument("--print", action="store_true", dest="only_print", help="only print the address")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the address, and open it if somebody can see it."""
+    """Print the address, and open it in a browser if there is a desktop."""
     url = running_cluster().edge_url
     print(url)
     if not options.only_print and (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):

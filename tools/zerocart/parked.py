@@ -1,4 +1,4 @@
-"""`zerocart parked`: messages that a service tried too often and put aside."""
+"""`zerocart parked`: lists or replays the messages that services parked after too many failed attempts."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("--json", action="store_true", help="the answer as JSON")
-    parser.add_argument("--replay", nargs=2, metavar=("SERVICE", "KEY"), help="hand one message in again")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--replay", nargs=2, metavar=("SERVICE", "KEY"), help="let the service handle one again")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if options.replay:
         service, key = options.replay
         edge.call("/operations/parked/replay", {"service": service, "key": key})
-        print(json.dumps({"replayed": True}) if options.json else f"{service} gets {key} again")
+        print(json.dumps({"replayed": True}) if options.json else f"{service} handles {key} again")
         return 0
     answer = edge.call("/operations/parked")
     if options.json:

@@ -1,4 +1,4 @@
-"""`zerocart rebuild`: builds a view again beside the version that serves, compares the two and switches."""
+"""`zerocart rebuild`: builds a new version of a view beside the one that serves, compares the two and switches."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ WAIT_SECONDS = 1
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("view", metavar="VIEW", help="orders, stock, customers ...: `zerocart views` lists them")
-    parser.add_argument("--json", action="store_true", help="the new version as JSON")
+    parser.add_argument("view", metavar="VIEW", help="the name of the view, such as orders (see `zerocart views`)")
+    parser.add_argument("--json", action="store_true", help="print the new version as JSON")
     when = parser.add_mutually_exclusive_group()
     when.add_argument("--always", action="store_true", help="switch even if the new rows differ from those that serve")
-    when.add_argument("--wait", action="store_true", help="do not switch: `zerocart views VIEW --switch N` does")
+    when.add_argument("--wait", action="store_true", help="do not switch; `zerocart views VIEW --switch N` does that")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -68,7 +68,7 @@ def _newest(shown: dict[str, Any]) -> dict[str, Any]:
 def _numbered(shown: dict[str, Any], number: int) -> dict[str, Any]:
     found = next((each for each in shown["versions"] if each["version"] == number), None)
     if found is None:
-        raise RefusedError(f"Version {number} was dropped meanwhile.")
+        raise RefusedError(f"Version {number} was dropped during the build.")
     return found
 
 
@@ -94,7 +94,7 @@ def _ended(version: dict[str, Any], then: str, *, quiet: bool) -> int:
 def skip_hint(version: dict[str, Any]) -> str:
     """The next step after an event stopped a version."""
     where = f"zerocart views {version['view']}"
-    return f"`{where} --retry` after a mended release, or `{where} --skip {version['stopped_at']} --reason WHY`"
+    return f"`{where} --retry` after a corrected release, or `{where} --skip {version['stopped_at']} --reason WHY`"
 
 
 def _is_same(found: Any) -> bool:

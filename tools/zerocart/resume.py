@@ -1,4 +1,4 @@
-"""`zerocart resume ORDER`: the fulfillment of an order that is stuck goes on undoing."""
+"""`zerocart resume ORDER`: lets the stuck fulfillment of an order try its failed undo again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("order", metavar="ORDER", help="the id of the order")
-    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,5 +28,5 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(answer, indent=2))
     else:
-        print(f"{answer['order_id']} is {answer['status']}: zerocart trace {answer['order_id']} shows how far it is")
+        print(f"{answer['order_id']} is {answer['status']}. To follow it: zerocart trace {answer['order_id']}")
     return 0

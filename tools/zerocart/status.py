@@ -1,4 +1,4 @@
-"""`zerocart status`: the processes of the services, and how many events and messages wait."""
+"""`zerocart status`: prints the processes of the services, and the numbers of waiting events and messages."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TO_LOOK_AT = {"dead_letters": "zerocart dead-letters", "parked": "zerocart parke
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
-    parser.add_argument("--json", action="store_true", help="the same as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the status; what a database does not tell is left out with the reason."""
+    """Print the status; if a database does not answer, print the reason instead of its numbers."""
     running = running_cluster()
     status = {**cluster_status(running), **asyncio.run(queue_depths(running))}
     if options.json:

@@ -1,4 +1,4 @@
-"""`zerocart token`: an access token of the operator, for use with curl."""
+"""`zerocart token`: prints an access token of the operator, for use with curl."""
 
 from __future__ import annotations
 

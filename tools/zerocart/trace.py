@@ -1,4 +1,4 @@
-"""`zerocart trace ORDER`: every event that an order caused, in the order of the event store."""
+"""`zerocart trace ORDER`: prints every event that an order caused, by position."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class TracedEvent:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("order", help="the id of the order")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the events; 1 if there are none."""
+    """Print the events; 1 if the order has none."""
     traced = asyncio.run(_read(running_cluster(), options.order))
     if not traced:
-        print(f"There is no event of {options.order}.", file=sys.stderr)
+        print(f"No event belongs to {options.order}. Check the id: GET /orders lists it.", file=sys.stderr)
         return 1
     for line in _as_json(traced) if options.json else map(fit, as_text(options.order, traced)):
         print(line)
@@ -84,8 +84,16 @@ def _traced(row: Any) -> TracedEvent:
 
 def _as_json(traced: Sequence[TracedEvent]) -> list[str]:
     return [
-        json.dumps({"id": h.id, "service": h.service, "type": h.type, "time": h.time.isoformat(), "data": h.data})
-        for h in traced
+        json.dumps(
+            {
+                "id": event.id,
+                "service": event.service,
+                "type": event.type,
+                "time": event.time.isoformat(),
+                "data": event.data,
+            }
+        )
+        for event in traced
     ]
 
 

@@ -1,4 +1,4 @@
-"""`zerocart up`: in the foreground until Ctrl-C, or with --detach in the background."""
+"""`zerocart up`: runs the local cluster in the foreground until Ctrl-C, or with --detach in the background."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STOP_SECONDS_MAX = 90.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("--detach", action="store_true", help="return when it is up, and leave it running")
-    parser.add_argument("--json", action="store_true", help="with --detach: the addresses as JSON")
+    parser.add_argument("--json", action="store_true", help="print the addresses as JSON")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:
-    """Start a cluster in the background and wait until it is up, showing what it does.
+    """Start a cluster in the background and wait until it is up; `tell` gets the lines of its log.
 
     ServerFailedError if it does not start. On Ctrl-C the cluster is stopped before this returns.
     """
@@ -68,7 +68,7 @@ def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:
         return _wait(settings, process, _Tail(log, start, tell), limit)
     except BaseException:  # on Ctrl-C, too: nobody waits for the cluster any more
         if process.poll() is None:
-            tell("stopping what was started")
+            tell("stopping the cluster")
             process.terminate()
             process.wait(STOP_SECONDS_MAX)
         raise
@@ -88,7 +88,7 @@ def _wait(settings: Options, process: subprocess.Popen[bytes], tail: _Tail, limi
 
 
 class _Tail:
-    """Shows what a starting cluster writes to its log."""
+    """Passes on the new lines in the log of a starting cluster."""
 
     def __init__(self, log: Path, start: int, tell: Callable[[str], None]) -> None:
         self.log = log
@@ -97,17 +97,17 @@ class _Tail:
         self._last = time.monotonic()
 
     def show(self) -> None:
-        """Tell the new lines."""
+        """Pass on the new lines."""
         for line in self._new():
             self._tell(f"  {line}")
 
     def reason(self) -> str:
-        """Why the cluster ended: the last line that it wrote, and the path of its log."""
+        """Pass on the last lines; an error text that refers to them."""
         self.show()
-        return f"The cluster did not start: the reason is above, and in {self.log}."
+        return f"The cluster did not start: see the lines above and {self.log}."
 
     def idle_seconds(self) -> float:
-        """How long nothing was written."""
+        """The time since the last line was written."""
         return time.monotonic() - self._last
 
     def _new(self) -> list[str]:

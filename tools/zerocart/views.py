@@ -1,4 +1,4 @@
-"""`zerocart views`: the versions of the views, how many events each is behind, and the event that stopped one."""
+"""`zerocart views`: lists the versions of the views with the events that each is behind, and changes one version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["add_arguments", "run"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("view", metavar="VIEW", nargs="?", help="only this view")
-    parser.add_argument("--json", action="store_true", help="the answer as JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--switch", metavar="N", type=int, help="let version N serve when it has read every event")
     what.add_argument("--drop", metavar="N", type=int, help="drop version N, which must not be the one that serves")
@@ -48,7 +48,7 @@ def _answer(projection: RestClient, options: argparse.Namespace) -> dict[str, An
     if not view and (options.switch or options.drop or options.skip or options.retry):
         raise RefusedError("Name the view: zerocart views VIEW --switch N")
     if options.skip and not options.reason.strip():
-        raise RefusedError("Give a reason: --reason WHY is kept with your name.")
+        raise RefusedError("Give a reason with --reason WHY: it is recorded with your name.")
     if options.switch:
         return projection.call(f"{view}/switch", {"version": options.switch})
     if options.drop:

@@ -109,9 +109,10 @@ class Verifier:
         trust = self._trusts.get(issuer) if isinstance(issuer, str) else None
         if trust is None:
             raise _bad("its issuer is unknown")
+        claims = self._claimed(jws, trust)  # before the keys, because fetching them may wake a service
         key_id = str(jws.header.get("kid", ""))
         keys = await trust.keys.current(key_id)
-        claims = self._checked(jws, trust, keys)
+        _check_signature(jws, keys)
         self._known[token] = _Known(claims, key_id, keys)
         if len(self._known) > TOKENS_REMEMBERED_MAX:
             self._known.popitem(last=False)
@@ -121,21 +122,12 @@ class Verifier:
         keys = self._trusts[known.claims.issuer].keys
         return known.claims.expires_at > self._now() and await keys.current(known.key_id) is known.keys
 
-    def _checked(self, jws: Jws, trust: Trust, keys: KeySet) -> Claims:
-        key = keys.find(jws.header.get("kid"))
-        if key is None:
-            raise _bad("it is not signed by a key that is trusted here")
-        try:
-            jws.verify(key)
-        except UnsignedError as error:
-            raise _bad(str(error)) from error
+    def _claimed(self, jws: Jws, trust: Trust) -> Claims:
+        """The claims of a token whose signature is not verified yet."""
         kind = jws.header.get("typ", "")
         if not isinstance(kind, str) or kind.lower() not in trust.types:
             raise _bad("it is no access token")
-        return self._claims(jws.payload, trust)
-
-    def _claims(self, claims: Mapping[str, Any], trust: Trust) -> Claims:
-        now = self._now()
+        claims, now = jws.payload, self._now()
         expires, issued = _instant(claims, "exp"), _instant(claims, "iat")
         if expires + CLOCK_SKEW_SECONDS <= now:
             raise _bad("it has expired")
@@ -151,6 +143,16 @@ class Verifier:
         if not _SUBJECT.fullmatch(subject) or len(subject) > trust.subject_chars_max:
             raise _bad("its subject cannot be the id of anybody here")
         return Claims(trust.issuer, subject, _scopes(claims), expires)
+
+
+def _check_signature(jws: Jws, keys: KeySet) -> None:
+    key = keys.find(jws.header.get("kid"))
+    if key is None:
+        raise _bad("it is not signed by a key that is trusted here")
+    try:
+        jws.verify(key)
+    except UnsignedError as error:
+        raise _bad(str(error)) from error
 
 
 def _instant(claims: Mapping[str, Any], name: str, otherwise: float | None = None) -> float:

@@ -1,1 +1,1 @@
-"""Handling a command: load, decide, append, publish, at most once."""
+"""The command path: load an aggregate, decide, append the events once, publish them."""

@@ -1,4 +1,4 @@
-"""Why a command is carried out: the message or request behind it, its inbox mark and its principal."""
+"""The cause of a command: the message or request that leads to it, its inbox mark and its principal."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ __all__ = ["Cause"]
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """The origin of a command.
+    """The message or REST request that leads to a command; a request has no `message_id`.
 
-    `at` becomes the time of the events. `mark` makes the command take effect once. `message_id` is empty if the cause
-    is a REST request.
+    `at` becomes the time of the events. `mark` makes the command take effect once.
     """
 
     at: datetime

@@ -1,8 +1,8 @@
-"""The one way of carrying out a command: load, decide, append with the inbox mark, publish, answer repeats.
+"""The command path: load an aggregate, decide, append the events with the inbox mark, publish them, answer repeats.
 
-A version conflict means that another command came first: the handler loads and decides again. `handle` decides from
-recently used aggregates in memory and appends through group commit. `transact` is for a service that reads and writes
-tables of its own together with the events: all of it happens in one transaction.
+A version conflict means that another command appended first: the handler loads and decides again. `handle` decides from
+recently used aggregates in memory and appends through group commit. `transact` is for a command that also reads or
+writes the service's own tables: both happen in one transaction.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class CommandHandler:
         """Carry out a command once per mark; its events are published when this returns.
 
         Raises the error of a rejection, VersionMismatch if the aggregate is not at `expected_version`,
-        IdempotencyKeyReused if the mark belongs to another request, Unavailable if it cannot be done now.
+        IdempotencyKeyReused if the mark belongs to another request, Unavailable if a dependency is away.
         """
         stream = decider.stream(identity)
         async with self._turn(stream):
@@ -118,8 +118,8 @@ class CommandHandler:
     ) -> Outcome[S | None]:
         """As `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
 
-        `work` takes its locks, calls `carry_out` once, and writes what follows from the events. It runs again in a new
-        transaction after a conflict, so it must have no effect outside of the transaction.
+        `work` takes its locks, calls `carry_out` once, and writes the rows that follow from the events. After a
+        conflict it runs again in a new transaction, so it must have no effect outside of the transaction.
         """
         stream = decider.stream(identity)
 
@@ -167,7 +167,7 @@ class CommandHandler:
     async def repeated(self, cause: Cause) -> Outcome[None] | None:
         """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request.
 
-        Publishes what the first time left in the outbox: it may have died between commit and publication.
+        Publishes the events of that time that are still in the outbox: its process may have died before it did.
         """
         found = await self.store.find_mark(cause.mark.key) if cause.mark else None
         return await self._repeat(found, cause) if found else None
@@ -185,15 +185,15 @@ class CommandHandler:
             await publication
         except Unavailable:
             if cause.message_id:
-                raise  # the broker delivers the message again, and that finds the mark and publishes
-            # nobody delivers a request again, and it is durable already: the outbox is published when Kafka is back
+                raise  # the broker delivers the message again, and the handler then finds the mark and publishes
+            # a request is accepted, because its events are stored: the relay publishes them when Kafka is back
             self.relay.retry_later()
 
     async def _attempts(
         self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None
     ) -> Concluded[S]:
         stream = decider.stream(identity)
-        loaded = self._begun(decider, command, stream) or await self.load(decider, identity)
+        loaded = self._if_new(decider, command, stream) or await self.load(decider, identity)
         fresh = False
         for _ in range(CONFLICT_RETRIES_MAX):
             attempted = await self.attempt(decider, stream, command, loaded, cause, expected_version)
@@ -210,8 +210,8 @@ class CommandHandler:
                     loaded, fresh = await self.reload(decider, identity), True
         raise _too_many_conflicts(stream)
 
-    def _begun(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
-        # these commands usually find no stream, so it is not read; if there is one, the version check finds out
+    def _if_new(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
+        # such a command usually begins its stream, so a read would find nothing; if the stream exists, append conflicts
         if isinstance(command, decider.opens) and stream not in self._cache:
             return Loaded(decider.initial, 0)
         return None
@@ -225,7 +225,7 @@ class CommandHandler:
         if isinstance(attempted, Duplicate):
             return await self._repeat(attempted, cause)
         if repeated := await self.repeated(cause):
-            return repeated  # a command often leaves a state that refuses its repeat
+            return repeated  # after a command took effect, the new state often refuses the same command
         if attempted.error:
             raise attempted.error
         return Outcome(attempted.loaded.state, attempted.loaded.version, attempted.loaded.position, ())
@@ -245,7 +245,7 @@ class CommandHandler:
         return await decrypt(self.vault, [(models[event.type], event.data) for event in recorded], transaction)
 
     def _turn(self, stream: str) -> asyncio.Lock:
-        # two commands at once on one aggregate would only make a conflict for one of them
+        # without turns, one of two simultaneous commands on an aggregate would conflict and decide again
         return self._turns.setdefault(stream, asyncio.Lock())
 
     def _remember(self, stream: str, loaded: Loaded[S]) -> None:
@@ -283,7 +283,7 @@ class TransactionAttempt(Generic[C, S]):
     ) -> Sequence[Message]:
         """Decide from `loaded`, or load first, and append; the decision's events.
 
-        Does not return if nothing is appended: the transaction is rolled back, and `transact` retries or concludes.
+        Raises if nothing is appended: the transaction is rolled back, and `transact` retries or ends the command.
         """
         loaded = loaded or await self.load()
         stream = self._decider.stream(self._identity)

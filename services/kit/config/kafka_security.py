@@ -38,7 +38,7 @@ def plaintext() -> KafkaOptions:
 
 
 def kafka_security(secrets: Secrets) -> KafkaSecurity:
-    """What KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, _USER and _PASSWORD, and KAFKA_CA (in PEM) say."""
+    """The options by KAFKA_SECURITY_PROTOCOL, KAFKA_SASL_MECHANISM, _USER and _PASSWORD, and KAFKA_CA (in PEM)."""
     return lambda: _options(secrets)
 
 
@@ -57,7 +57,7 @@ def _options(secrets: Secrets) -> KafkaOptions:
 
 
 def _one_of(name: str, secrets: Secrets, known: tuple[str, ...]) -> str:
-    """The setting, or the first of the known if there is none."""
+    """The value of the setting, or the first of `known` if it is not set."""
     value = secrets.find(name).strip() or known[0]
     if value not in known:
         raise ZerocartError("bad-setting", f"{name} must be one of {', '.join(known)}")
@@ -65,7 +65,7 @@ def _one_of(name: str, secrets: Secrets, known: tuple[str, ...]) -> str:
 
 
 def _context(authority: str) -> SSLContext:
-    """Trusts that authority alone, or those of the system if none is given."""
+    """A context that trusts `authority` alone, or the authorities of the system if it is empty."""
     import ssl
 
     try:

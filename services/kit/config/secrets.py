@@ -1,7 +1,7 @@
-"""Where secrets are read: a file in a mounted directory, or a file named by `<NAME>_FILE`, or the environment.
+"""Reads secrets: from the file that `<NAME>_FILE` names, from a file in a mounted directory, or from the environment.
 
-A file is looked at again at most every CHECK_SECONDS, so a rotated one (Kubernetes swaps the directory's link) is
-picked up without a restart. Whatever was read is kept out of the logs.
+A process checks a file again after CHECK_SECONDS, so it uses a rotated secret (Kubernetes swaps the directory's link)
+without a restart. The logger removes the value of every secret that was read.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ CHECK_SECONDS = 1.0
 SECRET_BYTES_MAX = 65_536
 
 Secret = Callable[[], str]
-"""The value as it is now; empty if there is none."""
+"""Returns the current value; an empty text if the secret is not set."""
 
 
 def plain(value: str | Secret) -> Secret:
-    """A secret of either form."""
+    """A Secret that returns this value, or the Secret itself."""
     return value if callable(value) else lambda: value
 
 
 @dataclass(slots=True)
 class _Read:
-    """What a file held when it was last looked at."""
+    """The content of a file at the last check."""
 
     value: str
     stamp: tuple[int, int, int]
-    looked_at: float
+    checked_at: float
 
 
 class Secrets:
@@ -49,7 +49,7 @@ class Secrets:
         self._read: dict[str, _Read] = {}
 
     def find(self, name: str) -> str:
-        """The value now, empty if there is none; ZerocartError names what is there and cannot be read."""
+        """The current value, empty if the secret is not set; ZerocartError if its file cannot be read."""
         place = self._environ.get(f"{name}_FILE")
         if place:
             return self._from_file(name, *_split(place))
@@ -61,12 +61,12 @@ class Secrets:
         return value
 
     def reading(self, name: str) -> Secret:
-        """A secret that is looked up whenever it is asked for."""
+        """A Secret that calls `find` each time."""
         return lambda: self.find(name)
 
     def _from_file(self, name: str, path: Path, field: str) -> str:
         known = self._read.get(name)
-        if known is not None and self._now() - known.looked_at < CHECK_SECONDS:
+        if known is not None and self._now() - known.checked_at < CHECK_SECONDS:
             return known.value
         try:
             status = path.stat()
@@ -77,14 +77,14 @@ class Secrets:
         except OSError as error:
             if known is None:
                 raise ZerocartError("bad-setting", f"{name}: its file cannot be read ({error.strerror})") from error
-            # in the middle of a rotation: what was read last still holds
-        known.looked_at = self._now()
+            # the file is being rotated: the last value is still valid
+        known.checked_at = self._now()
         self._read[name] = known
         return known.value
 
 
 def _split(place: str) -> tuple[Path, str]:
-    """A path, and after `#` a field of the JSON object in it."""
+    """The path, and the field of the JSON object in that file (after `#`)."""
     path, _, field = place.partition("#")
     return Path(path), field
 
@@ -93,7 +93,7 @@ def _content(name: str, path: Path, field: str) -> str:
     with path.open("rb") as file:
         raw = file.read(SECRET_BYTES_MAX + 1)
     if len(raw) > SECRET_BYTES_MAX:
-        raise ZerocartError("bad-setting", f"{name}: a secret may have {SECRET_BYTES_MAX} bytes")
+        raise ZerocartError("bad-setting", f"{name}: its file has more than {SECRET_BYTES_MAX} bytes")
     try:
         text = raw.decode().rstrip("\r\n")
         return _field(text, field) if field else text

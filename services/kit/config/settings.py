@@ -86,20 +86,22 @@ class Settings:
         """ZerocartError if an issuer of tokens is trusted and its keys are missing."""
         if self.outside_issuer:
             if self.outside_issuer == self.issuer:
-                raise ZerocartError("bad-setting", "ZEROCART_OUTSIDE_ISSUER is ZEROCART_ISSUER: name another issuer")
+                raise ZerocartError(
+                    "bad-setting", "ZEROCART_OUTSIDE_ISSUER equals ZEROCART_ISSUER: name another issuer"
+                )
             keys = self.outside_keys() or self.outside_keys_url
             self.require(ZEROCART_OUTSIDE_AUDIENCE=self.outside_audience, ZEROCART_OUTSIDE_KEYS=keys)
         if self.events_issuer:
             self.require(ZEROCART_EVENTS_KEYS=self.events_keys() or self.events_keys_url)
 
     def require(self, **found: str) -> None:
-        """ZerocartError naming every setting in `found` (by its variable) that is empty."""
+        """ZerocartError that names every variable in `found` with an empty value."""
         missing = [name for name, value in found.items() if not value]
         if missing:
             raise ZerocartError(
                 "missing-settings",
                 f"{self.service} cannot start without {', '.join(missing)}:"
-                f" set it, or put a file of that name into the directory {DIRECTORY}",
+                f" set it, or put a file of that name into the directory that {DIRECTORY} names",
             )
 
 
@@ -112,7 +114,7 @@ def _texts(name: str, text: str) -> Mapping[str, str]:
 
 
 def whole_numbers(variable: str, text: str) -> Mapping[str, int]:
-    """The whole numbers of a JSON object by name; ZerocartError if another value is in it."""
+    """The values of a JSON object by name; ZerocartError if one is not a whole number."""
     found = _object(variable, text)
     wrong = [name for name, value in found.items() if not isinstance(value, int)]
     if wrong:

@@ -1,1 +1,1 @@
-"""Messages, deciders, errors and value types: what the pure parts of every service are made of."""
+"""Messages, deciders, errors and value types for the pure parts of every service."""

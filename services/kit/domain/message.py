@@ -1,7 +1,7 @@
 """The base types of the messages in `services.contracts`.
 
-A message is a frozen model. To write it with an unknown field is an error; a reader ignores unknown fields, so that a
-newer producer may add one.
+A message is a frozen model. Making one with an unknown field is an error. Reading one ignores unknown fields, because a
+newer producer may have added them.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ ERASED = "[erased]"
 """The value of a required personal text after its person was erased."""
 
 REQUEST_EXPIRES_AFTER = timedelta(hours=24)
-"""A receiver answers an older request as failed instead of carrying it out late."""
+"""A receiver answers that an older request failed, instead of carrying it out late."""
 
 
 class _EmailError:
-    """Replaces the error of the pattern, which is unreadable, by one with an example."""
+    """Replaces the error text of the pattern, which is unreadable, by one with an example."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.custom_error_schema(
@@ -109,8 +109,8 @@ class Message(Value):
     """An event or a request; it is appended to the event store and published as a CloudEvent.
 
     `type` is its CloudEvents type and never changes. `key` names the field that is the subject and the partition key.
-    `person_in` names the fields with the id of the person whom its personal data is about; the first one with a value
-    counts. `expires_after` is set on requests only.
+    `person_in` names the fields with the id of the person whom its personal data is about; the first of these fields
+    that has a value names the person. Only requests have `expires_after`.
     """
 
     type: ClassVar[str]
@@ -129,7 +129,7 @@ class Message(Value):
         for name in type(self).person_in:
             if person := getattr(self, name):
                 return str(person)
-        raise ValueError(f"{self.type} has personal data and names no person")
+        raise ValueError(f"{self.type} has personal data, but none of the fields {type(self).person_in} names a person")
 
     @classmethod
     def read(cls, data: str | bytes) -> Self:

@@ -1,7 +1,7 @@
-"""The principal: the user or operator behind a request. All events that follow from the request carry it.
+"""The principal: the user or operator who sent a request. All events that follow from the request name the principal.
 
-It travels in the attributes of the CloudEvents extension `authcontext`: a kind and an id, never a name. Events that
-follow from a timer or a webhook have no principal.
+They do so in the attributes of the CloudEvents extension `authcontext`: a kind and an id, never a name. Events that
+follow from no request, such as those of a provider's webhook, have no principal.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One-line texts that people enter: they are shown in mails, lists and logs and must not pretend to be other text."""
+"""One-line texts that people enter. Mails, lists and logs show them, so they must not be able to imitate other text."""
 
 from __future__ import annotations
 

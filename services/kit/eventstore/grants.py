@@ -1,4 +1,4 @@
-"""The privileges of a service's role in the databases; each service declares its own in its grants.py."""
+"""The privileges that a service's role has in the databases; each service declares them in its grants.py."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class Grants:
     """The privileges of one service."""
 
     history: bool = False
-    """Whether it appends events: then it has a schema, a partition of the event store and a role that appends there."""
+    """Whether it appends events. If so, it has a schema, and a role that appends to its partition of the events."""
     log: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Privileges on the tables of all services together (`log.events`, `log.outbox`, ...), by table."""
+    """Privileges on the tables that contain the rows of all services (`log.events`, `log.outbox`, ...), by table."""
     vault: str = ""
     """Privileges on the keys of persons: READS_KEYS, MAKES_KEYS or ERASES_KEYS; empty if it reads no personal data."""
     read: Sequence[str] = ()
     """Statements for the read database, where {schema} and {role} stand for its schema and the service's role."""
     owns_read_schema: bool = False
-    """Whether its migrations make the tables of the read database instead of a schema in the event store."""
+    """Whether its migrations make tables in the read database instead of in the event store."""
 
     @property
     def in_event_store(self) -> bool:
@@ -40,7 +40,7 @@ READ_METRICS = "GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}.metrics, {schem
 
 
 def read_tables(privileges: str) -> tuple[str, ...]:
-    """Statements for a service that has these privileges on all tables of the read database and keeps metrics there."""
+    """Statements that grant these privileges on all tables of the read database, and the use of its metrics store."""
     return (
         "GRANT USAGE ON SCHEMA {schema} TO {role}",
         f"GRANT {privileges} ON ALL TABLES IN SCHEMA {{schema}} TO {{role}}",

@@ -1,8 +1,8 @@
 """Group commit: concurrent appends share a round trip and a flush to disk.
 
-A lane runs one batch at a time. A free lane takes all waiting appends at once, so no append waits for others to fill a
-batch. Two appends with the same stream or mark never run at the same time: in one batch the second would not see the
-first, and in two lanes one would wait for the locks of the other.
+A lane runs one batch at a time. A free lane takes the waiting appends at once, so none waits until a batch is full.
+Two appends with the same stream or mark never run at the same time: in one batch the second would not see the first,
+and in two lanes one would wait for the locks of the other.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._open_lanes = 0
         self._tasks: set[asyncio.Task[None]] = set()  # the event loop holds no strong reference to a task
-        self._streams: set[str] = set()  # under way
-        self._marks: set[str] = set()  # under way
+        self._streams: set[str] = set()  # the streams of the running batches
+        self._marks: set[str] = set()  # the marks of the running batches
 
     async def append(self, append: Append) -> Result:
         """The result of one append; cancelling the caller does not affect other appends."""
@@ -71,8 +71,8 @@ class GroupCommit:
                 self._marks.difference_update(append.mark.key for append in appends if append.mark)
             for waiting, result in zip(batch, results, strict=True):
                 _answer(waiting.result, result)
-        # no await between the last look at the queue and this line: an append that arrived in between would wait for a
-        # lane that does not look at the queue any more
+        # no await between the last `_next_batch` and this line: an append that arrived in between would count this lane
+        # as open and wait for it for ever
         self._open_lanes -= 1
 
     def _next_batch(self) -> list[_Waiting]:
@@ -93,7 +93,7 @@ class GroupCommit:
         return batch
 
     def _share(self) -> int:
-        # with all appends in one batch, the other lanes would be idle, and so would this process while the batch runs
+        # if one batch took all appends, the other lanes would be idle, and so would this process while the batch runs
         share = -(-(len(self._queue) + len(self._streams)) // self._lanes)
         return min(max(share, BATCH_APPENDS_MIN), BATCH_APPENDS_MAX)
 

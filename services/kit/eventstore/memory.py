@@ -230,9 +230,5 @@ class MemoryEventReader:
                 return Page(events[:number], event.position, full=True)
         return Page(events, events[-1].position if events else after, full=False)
 
-    async def horizon(self) -> Position:
-        """The position below which all events are final."""
-        return Position(EPOCH, self._database.transactions + 1, 0)
-
     async def close(self) -> None:
         """Does nothing: there is no connection."""

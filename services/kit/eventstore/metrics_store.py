@@ -1,7 +1,7 @@
-"""The metrics store: adds what a process counts to the totals of its service in Postgres, so that they outlive it.
+"""The metrics store: adds the counts of a process to the totals of its service in Postgres, so that they outlive it.
 
-A process flushes while it works and when it ends. Each flush has a number: a flush whose outcome is unknown is repeated
-without being added twice. An idle process writes nothing.
+A process flushes while it works and when it ends. Each flush has a number, so that a flush whose outcome is unknown can
+be repeated and is added once. An idle process writes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STAT = Path("/proc/self/stat")
 IMPORTED_AT = time.monotonic()
 UNDATED = date(1970, 1, 1)
 BY_DAY = frozenset({"process_seconds", "cpu_seconds", "transactions"})
-"""Metrics with a total for each day: the cost of a service."""
+"""The metrics that tell what a service costs; they have a total for each day."""
 
 
 class MetricsStore:
@@ -50,7 +50,7 @@ class MetricsStore:
             self._soon = asyncio.create_task(self._flush_soon())
 
     async def flush(self) -> None:
-        """Write the counts since the last flush; Unavailable, and they stay for the next flush, if that fails."""
+        """Write the counts since the last flush; Unavailable if that fails, and the next flush writes them, too."""
         if not self._unflushed:
             self._unflushed = self._take()
             self._number += 1
@@ -77,7 +77,7 @@ class MetricsStore:
         for attempt in range(LAST_ATTEMPTS_MAX):
             try:
                 if self._unflushed:
-                    await self.flush()  # interrupted: its outcome is unknown, so it is repeated first
+                    await self.flush()  # the outcome of the last flush is unknown, so it is repeated first
                 await self.flush()
                 break
             except Unavailable as error:
@@ -96,7 +96,7 @@ class MetricsStore:
         lived, worked = age_seconds(), time.process_time()
         self._metrics.count("process_seconds", lived - self._lived)
         self._metrics.count("cpu_seconds", worked - self._worked)
-        self._metrics.count("transactions")  # that of this flush
+        self._metrics.count("transactions")  # the transaction of this flush
         self._lived, self._worked = lived, worked
         today = datetime.now(UTC).date()
         return [(today if cell.name in BY_DAY else UNDATED, cell) for cell in self._metrics.take()]

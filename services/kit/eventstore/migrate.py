@@ -1,8 +1,8 @@
-"""Brings the databases to the state that this code expects: schema, roles, grants, epoch.
+"""Migrates the databases to the state that this code expects: schema, roles, grants, epoch.
 
-Each SQL file is applied once, in a transaction of its own. An advisory lock lets any number of processes start at once.
-An applied file must not change. A database with files that this code does not have belongs to a newer version:
-`migrate` refuses it. The caller passes the services and their grants (services/databases.py).
+It applies each SQL file once, in a transaction of its own. An advisory lock makes processes that start at the same time
+take turns. An applied file must not change. If a database records files that this code does not have, a newer version
+migrated it, and `migrate` refuses it. The caller passes the services and their grants (services/databases.py).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ AllGrants = Mapping[str, Grants]
 
 
 async def migrate(owner_dsn: str, passwords: Mapping[str, str], services: AllGrants) -> None:
-    """Bring the database of the event store up to date; a service with a password in `passwords` gets its role.
+    """Migrate the database of the event store, and make the role of each service with a password in `passwords`.
 
     Raises ZerocartError if the database is newer than this code, or if an applied migration was changed.
     """
@@ -67,7 +67,7 @@ async def migrate(owner_dsn: str, passwords: Mapping[str, str], services: AllGra
 
 
 async def migrate_read(owner_dsn: str, passwords: Mapping[str, str], services: AllGrants) -> None:
-    """Bring the read database up to date; raises as `migrate` does."""
+    """Migrate the read database; raises as `migrate` does."""
     async with _alone(owner_dsn) as connection:
         await _apply(connection, _read_migrations(services))
         for service, grants in services.items():
@@ -129,12 +129,18 @@ async def _apply(connection: Connection, migrations: Sequence[Migration]) -> Non
     rows = await connection.fetch("SELECT name, checksum FROM public.zerocart_migrations")
     applied: dict[str, str] = {row["name"]: row["checksum"] for row in rows}
     if unknown := sorted(set(applied) - {migration.name for migration in migrations}):
-        raise ZerocartError("newer-database", f"a newer version migrated this database: it has {', '.join(unknown)}")
+        raise ZerocartError(
+            "newer-database",
+            f"a newer version migrated this database (it has {', '.join(unknown)}): run the setup of that version",
+        )
     for migration in migrations:
         if migration.name not in applied:
             await _apply_one(connection, migration)
         elif applied[migration.name] != migration.checksum:
-            raise ZerocartError("changed-migration", f"{migration.name} was changed after it was applied: undo that")
+            raise ZerocartError(
+                "changed-migration",
+                f"{migration.name} changed after it was applied: restore the file and add a new migration",
+            )
 
 
 async def _apply_one(connection: Connection, migration: Migration) -> None:
@@ -150,7 +156,7 @@ async def _apply_one(connection: Connection, migration: Migration) -> None:
 
 
 async def _new_epoch_if_restored(connection: Connection, writers: Sequence[str]) -> None:
-    """Begin a new epoch if the tables were restored into another cluster, which counts its transaction ids anew."""
+    """Begin a new epoch if the database was restored into another cluster, where transaction ids start anew."""
     here: int = await connection.fetchval("SELECT system_identifier FROM pg_control_system()")
     known = await connection.fetchrow("SELECT epoch, system_identifier FROM log.cluster")
     if known is not None and known["system_identifier"] == here:
@@ -161,12 +167,12 @@ async def _new_epoch_if_restored(connection: Connection, writers: Sequence[str])
         await connection.execute("INSERT INTO log.cluster (epoch, system_identifier) VALUES ($1, $2)", epoch, here)
         for service in writers:
             await connection.execute(f"ALTER TABLE {service}.events ALTER COLUMN epoch SET DEFAULT {epoch}")
-            # a stream's transaction id is that of the old cluster; those of the new one may be lower
+            # a stream has a transaction id of the old cluster, and an append with a lower id would conflict
             await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")  # noqa: S608 - our own names
 
 
 async def ensure_role(connection: Connection, service: str, password: str, search_path: str = "") -> None:
-    """Create or update a role; it retries, because a migration of another database may do the same at the same time."""
+    """Create or update a role; it retries, because the migration of another database may do the same at this moment."""
     import asyncpg
 
     role = role_of(service)

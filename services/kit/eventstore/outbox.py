@@ -1,7 +1,7 @@
 """The relay: publishes the events of the outbox, at least once, and per stream in version order.
 
-To keep that order, version n of a stream is published after all its unpublished predecessors. An event may be published
-twice; its receivers ignore the repeat.
+Before it publishes an event, it publishes all unpublished events of the stream with a lower version. It may publish an
+event twice; receivers ignore the repeat.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Publisher(Protocol):
     """Publishes events: to Kafka, or in tests to memory."""
 
     async def ensure_available(self) -> None:
-        """Return if publishing is expected to work now; Unavailable if not."""
+        """Return if the broker can be reached; Unavailable if not."""
         ...
 
     async def publish(self, events: Sequence[RecordedEvent]) -> None:
@@ -63,9 +63,9 @@ class Relay:
         self._is_away = False
 
     async def publish(self, events: Sequence[RecordedEvent], *, backlog: bool) -> None:
-        """Publish the events of one append; `backlog` tells that earlier ones may be waiting.
+        """Publish the events of one append; `backlog` tells that earlier events of the stream may be unpublished.
 
-        Unavailable at once while the broker is known to be away, so that no caller waits for one timeout after another.
+        After `retry_later` it raises Unavailable at once until the broker is back, so that callers need not wait.
         """
         if self._is_away:
             raise Unavailable(
@@ -95,7 +95,7 @@ class Relay:
         return total
 
     def retry_later(self) -> None:
-        """Take the broker for away, and drain in the background as soon as it is back."""
+        """Raise Unavailable in `publish` until the broker is back, then drain the outbox in the background."""
         self._is_away = True
         if self._retrier is None or self._retrier.done():
             self._retrier = asyncio.create_task(self._retry())
@@ -140,7 +140,7 @@ class Relay:
             if rows:
                 await self._outbox.remove(rows)
         except Unavailable:
-            # removed later: a row that stays is published again
+            # they are removed later; until then another process may publish their events again
             self._published = [*rows, *self._published][-UNREMOVED_ROWS_MAX:]
             log("outbox rows not removed, the database is away: retrying", level=logging.WARNING, rows=len(rows))
             return False

@@ -1,7 +1,7 @@
-"""The event store as a port: events in streams and in one global order, inbox marks, an outbox.
+"""The port of the event store: events in streams and in one global order, inbox marks, an outbox.
 
-Adapters: `services.kit.eventstore.postgres`, and `services.kit.eventstore.memory` for tests. One test suite, in
-tests/ports, runs on both.
+Its adapters are `services.kit.eventstore.postgres` and, for tests, `services.kit.eventstore.memory`. The test suite in
+tests/ports runs on both.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ __all__ = [
 APPEND_EVENTS_MAX = 5_000
 """Events in one append."""
 PAGE_BYTES_MAX = 2_000_000
-"""A page ends with the event that reaches this size of data; parsed, it takes about 25 times as much memory."""
+"""A page ends with the event that reaches this size of data. A parsed page takes about 25 times as much memory."""
 
 
 class Position(NamedTuple):
     """A place in the global order: (epoch, transaction id, number).
 
-    Transaction ids start anew when a dump is restored into another cluster. The epoch counts these restorations, so
-    that positions from before and after one compare correctly (docs/decisions/0002-epochs.md).
+    When a dump is restored into another cluster, transaction ids start anew. The epoch counts these restores, so that
+    positions from before and after a restore compare correctly (docs/decisions/0002-epochs.md).
     """
 
     epoch: int
@@ -60,7 +60,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, token: str) -> Position:
-        """The position that a token names; ValueError if it is no position."""
+        """The position in this form; ValueError if the text is no position."""
         parts = token.split(".")
         if [len(part) for part in parts] != [4, 16, 16]:
             raise ValueError(f"not a position: {token!r}")
@@ -88,7 +88,7 @@ class NewEvent:
 class RecordedEvent(NamedTuple):
     """An event in the store; `(service, stream, version)` is its identity, `position` its place in the global order.
 
-    It is a tuple, as its position is, because readers make hundreds of thousands a second.
+    Both are named tuples, which are cheap to make: readers make hundreds of thousands a second.
     """
 
     service: str
@@ -126,10 +126,10 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The append is done: `version` is that of its last event, `positions` are those of its events, in order.
+    """The events are appended. `version` is that of the last one; `positions` has the position of each, in order.
 
-    The positions of one append may have gaps: other appends draw from the same sequence. `backlog` says that earlier
-    events of the stream may not be published yet.
+    Positions may have gaps, because other appends draw from the same sequence. `backlog` tells that earlier events of
+    the stream may be unpublished.
     """
 
     version: int
@@ -171,19 +171,19 @@ def validated(append: Append) -> Append:
 
 def split_at_repeats(appends: Sequence[Append]) -> Iterator[list[Append]]:
     """The appends in order, in batches in which no stream and no mark occurs twice."""
-    piece: list[Append] = []
+    batch: list[Append] = []
     seen: set[tuple[str, str]] = set()
     for append in appends:
         keys = {("stream", append.stream)}
         if append.mark:
             keys.add(("mark", append.mark.key))
         if keys & seen:
-            yield piece
-            piece, seen = [], set()
-        piece.append(append)
+            yield batch
+            batch, seen = [], set()
+        batch.append(append)
         seen |= keys
-    if piece:
-        yield piece
+    if batch:
+        yield batch
 
 
 class Transaction(Protocol):
@@ -227,7 +227,7 @@ class EventStore(Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """The events that are not known to be published."""
+        """The outbox of the service."""
         ...
 
     async def close(self) -> None:
@@ -246,7 +246,7 @@ class OutboxRow:
 
 
 class Outbox(Protocol):
-    """The rows of events that must be published."""
+    """The rows that name unpublished events."""
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
         """Rows with their events, per stream in version order; only those of `stream` if it is given."""
@@ -270,10 +270,13 @@ class Page:
 
 
 class EventReader(Protocol):
-    """Reads all services' events in the global order; never skips an event, however late it commits."""
+    """Reads the events of all services in the global order; it never skips an event, however late that commits.
+
+    An event is final if no running transaction can still append an event before it.
+    """
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of the final events after `after`: no running transaction can still append before them."""
+        """A page of the final events after `after`."""
         ...
 
     async def end(self) -> Position:

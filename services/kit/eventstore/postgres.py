@@ -1,4 +1,4 @@
-"""The event store on Postgres: `sql/append.sql` appends a batch, `sql/read_all.sql` reads without skipping an event."""
+"""The event store on Postgres: `sql/append.sql` appends batches, `sql/read_page.sql` reads without skipping events."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ __all__ = ["PostgresEventReader", "PostgresEventStore", "PostgresOutbox", "Postg
 
 BATCH_ATTEMPTS_MAX = 5
 SPARE_CONNECTIONS = 2
-"""For reads and transactions, beside the lanes of group commit."""
+"""Connections for reads and transactions, besides one for each lane of group commit."""
 READER_CONNECTIONS_MAX = 2
 LOG_SCHEMA = "log"
+LAST = Position(2**15 - 1, 2**64 - 1, 2**63 - 1)
+"""A position after every event: the largest values of the three columns."""
+ALL_STREAMS = ("", "\U0010ffff")
+"""The first and the last name of a stream, in the order of the collation C."""
 
 
 class PostgresEventStore:
@@ -69,7 +73,7 @@ class PostgresEventStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
-        """A transaction that commits on exit and rolls back on an exception; Contention if another was in the way."""
+        """A transaction that commits on exit and rolls back on an exception; Contention if it met another one."""
         async with self.connections.use() as connection:
             transaction = connection.transaction()
             with translated():
@@ -77,7 +81,7 @@ class PostgresEventStore:
             try:
                 yield PostgresTransaction(connection)
             except BaseException:
-                with suppress(Exception):  # the pool gives up a connection whose rollback failed
+                with suppress(Exception):  # the pool closes a connection whose rollback failed
                     await transaction.rollback()
                 raise
             with translated():
@@ -95,15 +99,17 @@ class PostgresEventStore:
                     with translated():
                         return await append_once(connection, appends)
             except Contention:
-                continue  # rolled back; the marks that were in the way are visible now
+                continue  # it was rolled back; the marks that it conflicted with are visible now
             except Unavailable:
                 raise
             except Exception:
                 if len(appends) == 1:
                     raise
-                break  # one append is bad, for example with a character that Postgres cannot store: run each alone
+                break  # Postgres refuses one append, for example a character in it: run each append alone
         else:
-            raise Unavailable("contention", f"{BATCH_ATTEMPTS_MAX} attempts to append met other transactions: retry")
+            raise Unavailable(
+                "contention", f"{BATCH_ATTEMPTS_MAX} attempts to append conflicted with other transactions: retry"
+            )
         return [await self._append_alone(append) for append in appends]
 
     async def _append_alone(self, append: Append) -> Result | Exception:
@@ -150,10 +156,9 @@ class PostgresOutbox:
         self._connections = connections
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
-        """Rows with their events, per stream in version order."""
-        if stream is None:
-            return outbox_rows(await self._connections.fetch(statement("outbox_pending"), rows_max))
-        return outbox_rows(await self._connections.fetch(statement("outbox_of_stream"), rows_max, stream))
+        """Rows with their events, per stream in version order; only those of `stream` if it is given."""
+        first, last = ALL_STREAMS if stream is None else (stream, stream)
+        return outbox_rows(await self._connections.fetch(statement("outbox"), first, last, rows_max))
 
     async def remove(self, rows: Sequence[OutboxRow]) -> None:
         """Remove published rows; unknown rows are no error."""
@@ -179,9 +184,8 @@ class PostgresEventReader:
         return PostgresOutbox(self.connections)
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of the final events after `after`: no running transaction can still append before them."""
-        rows = await self.connections.fetch(statement("read_all"), *after, events_max, self._page_bytes_max)
-        events = recorded(rows)
+        """A page of the final events after `after`."""
+        events = await self._page(after, LAST, None, events_max)
         return Page(events, events[-1].position if events else after, self._full(events, events_max))
 
     async def end(self) -> Position:
@@ -191,10 +195,7 @@ class PostgresEventReader:
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""
-        rows = await self.connections.fetch(
-            statement("read_types"), *after, *until, list(types), events_max, self._page_bytes_max
-        )
-        events = recorded(rows)
+        events = await self._page(after, until, list(types), events_max)
         full = self._full(events, events_max)
         return Page(events, events[-1].position if full else max(after, until), full)
 
@@ -209,14 +210,17 @@ class PostgresEventReader:
         )
         return int(rows[0]["events"])
 
-    def _full(self, events: list[RecordedEvent], events_max: int) -> bool:
-        return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
-
-    async def horizon(self) -> Position:
-        """The position below which all events are final."""
-        row = (await self.connections.fetch(statement("horizon")))[0]
-        return Position(row["epoch"], row["transaction_id"], 0)
-
     async def close(self) -> None:
         """Disconnect."""
         await self.connections.close()
+
+    async def _page(
+        self, after: Position, until: Position, types: list[str] | None, events_max: int
+    ) -> list[RecordedEvent]:
+        rows = await self.connections.fetch(
+            statement("read_page"), *after, *until, types, events_max, self._page_bytes_max
+        )
+        return recorded(rows)
+
+    def _full(self, events: list[RecordedEvent], events_max: int) -> bool:
+        return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max

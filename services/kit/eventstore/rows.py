@@ -62,7 +62,7 @@ def recorded(rows: Iterable[Iterable[Any]]) -> list[RecordedEvent]:
 
 
 def outbox_rows(rows: Sequence[Record]) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
-    """The rows of `outbox_pending.sql`, grouped by outbox row."""
+    """The rows of `outbox.sql`, grouped by outbox row."""
     return [
         (OutboxRow(service, stream, first, last), recorded([row[2:] for row in events]))
         for (service, stream, first, last), events in groupby(rows, _outbox_row)

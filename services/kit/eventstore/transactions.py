@@ -1,4 +1,4 @@
-"""Transactions that are retried when another one was in the way."""
+"""Transactions that are retried when they conflict with another one."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ T = TypeVar("T")
 async def in_transaction(
     store: EventStore, work: Callable[[Transaction], Awaitable[T]], attempts_max: int = ATTEMPTS_MAX
 ) -> T:
-    """The result of `work`, run in one transaction that is committed.
+    """The result of `work` in a committed transaction; Contention if every attempt conflicts.
 
     `work` runs again, in a new transaction, after a deadlock, a serialization failure or a race for an inbox mark. It
-    may raise Contention itself to be run again, after a Conflict for example. The last attempt's Contention is raised.
+    can raise Contention to be run again, for example after a Conflict.
     """
     for attempt in range(1, attempts_max + 1):
         try:

@@ -1,8 +1,8 @@
-"""Encrypts the personal data in messages with a key per person; to erase a person is to destroy the key.
+"""Encrypts the personal data in messages with one key per person; an erasure destroys the key.
 
 The fields that a contract marks `Personal` are stored and published as one ciphertext (AES-256-GCM, NIST SP 800-38D)
-in the member `personal`, beside the id of the person. After the key is destroyed, a required personal field reads as
-ERASED and an optional one as absent.
+in the member `personal`, beside the id of the person. After the key is destroyed, a required personal field reads
+ERASED and an optional one is absent.
 """
 
 from __future__ import annotations
@@ -92,9 +92,8 @@ async def _encrypted(vault: Vault, message: Message, transaction: Transaction | 
         return message.write()
     person = message.person
     part: dict[str, str] = {"person": person}
-    if (
-        key := await vault.key_for(person, transaction)
-    ) is not None:  # None: the person was erased, so their data is dropped
+    key = await vault.key_for(person, transaction)
+    if key is not None:  # without a key the person was erased, and the personal part is not stored
         part["sealed"] = _encrypt(key, personal, _about(type(message), person))
     clear = message.model_dump_json(exclude_none=True, exclude=paths)
     return f'{clear[:-1]},"{PERSONAL}":{json.dumps(part)}}}'

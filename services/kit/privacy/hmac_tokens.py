@@ -1,4 +1,4 @@
-"""Tokens that are derived from a secret key by HMAC, so that they are checked without being stored."""
+"""Tokens that are derived from a secret key by HMAC, so that a service can check them without storing them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from services.kit.domain.errors import ZerocartError
 __all__ = ["KEY_CHARS_MIN", "derive", "derives", "several"]
 
 KEY_CHARS_MIN = 32
-"""32 random characters of base64 or hexadecimal cannot be guessed."""
+"""Nobody can guess 32 random characters of base64 or hexadecimal."""
 SEPARATOR = "\x1f"
 
 
 def several(text: str) -> list[str]:
-    """The keys in a comma-separated secret; the first makes tokens, all are accepted."""
+    """The keys in a comma-separated secret; new tokens are made with the first, tokens of every key are accepted."""
     return [key.strip() for key in text.split(",")]
 
 
@@ -31,5 +31,5 @@ def derive(key: str, *about: str) -> str:
 def derives(token: str, keys: Sequence[str], *about: str) -> bool:
     """Whether one of the keys makes this token for `about`; compared in constant time."""
     given = token.encode()
-    right = [hmac.compare_digest(given, derive(key, *about).encode()) for key in keys]
-    return any(right)
+    equal = [hmac.compare_digest(given, derive(key, *about).encode()) for key in keys]
+    return any(equal)

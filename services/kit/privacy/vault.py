@@ -1,6 +1,6 @@
-"""The vault: a key for each person, wrapped by a secret that the database never sees; to erase a person destroys it.
+"""The vault: a key for each person, encrypted (wrapped) with a secret that no database holds; an erasure destroys it.
 
-The row of a person is never removed. That of an erased person has no key, so that no process makes a new one.
+The row of an erased person remains without a key, so that no process makes a new key for the person.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ NONCE_BYTES = 12
 KEY_BYTES = 32
 CACHE_KEYS_MAX = 10_000
 CACHE_SECONDS = 60.0
-"""How long a process may still decrypt the data of a person who was erased by another one."""
+"""How long a process can decrypt the data of a person after another process erased the person."""
 MAKE_ATTEMPTS_MAX = 5
 
 FIND = "SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])"
@@ -38,7 +38,7 @@ ERASE = """
 WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
 REWRAP_ROWS_MAX = 500
 REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 RETURNING person"
-"""Only if the key is unchanged since it was read: an erasure in between must not be undone."""
+"""It changes only a key that is as it was read, so that it does not undo an erasure in between."""
 
 
 class Vault(Protocol):
@@ -58,7 +58,7 @@ class Vault(Protocol):
 
 
 class Wrapping:
-    """Wraps the keys of persons; of several secrets the first wraps and all unwrap, so that one can be replaced."""
+    """Wraps the keys of persons with the first of several secrets, and unwraps with any of them."""
 
     def __init__(self, secret: Secret) -> None:
         self._secret = secret
@@ -72,35 +72,33 @@ class Wrapping:
 
     def unwrap(self, person: str, wrapped: bytes) -> bytes:
         """The key; Unavailable if none of the secrets unwraps it."""
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        for key in self._wrapping_keys():
-            try:
-                return AESGCM(key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
-            except InvalidTag:
-                continue
+        for wrapping_key in self._wrapping_keys():
+            if key := _unwrapped(wrapping_key, person, wrapped):
+                return key
         raise Unavailable(
             "vault-locked", "no key in ZEROCART_VAULT_KEYS unwraps this person's key: add the one that wrapped it"
         )
 
-    def newest_opens(self, person: str, wrapped: bytes) -> bool:
+    def is_wrapped_by_first(self, person: str, wrapped: bytes) -> bool:
         """Whether the first secret unwraps the key."""
-        from cryptography.exceptions import InvalidTag
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        try:
-            AESGCM(self._wrapping_keys()[0]).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
-        except InvalidTag:
-            return False
-        return True
+        return _unwrapped(self._wrapping_keys()[0], person, wrapped) is not None
 
     def _wrapping_keys(self) -> list[bytes]:
         return [base64.urlsafe_b64decode(derive(secret, "vault") + "=") for secret in several(self._secret())]
 
 
+def _unwrapped(wrapping_key: bytes, person: str, wrapped: bytes) -> bytes | None:
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    try:
+        return AESGCM(wrapping_key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
+    except InvalidTag:
+        return None
+
+
 class PostgresVault:
-    """The vault in the event store's database, with a bounded cache; with `cache_seconds` 0 without one."""
+    """The vault in the event store's database, with a bounded cache; without a cache if `cache_seconds` is 0."""
 
     def __init__(self, connections: Connections, secret: Secret, *, cache_seconds: float = CACHE_SECONDS) -> None:
         self._connections = connections
@@ -131,9 +129,10 @@ class PostgresVault:
         self._known.pop(person, None)
 
     async def rewrap(self) -> tuple[int, list[str]]:
-        """Wrap with the first secret what others wrapped: the number of keys, and the persons whose key none unwraps.
+        """Wrap with the first secret every key that another one wrapped.
 
-        It is safe to run it while services work, and to repeat it. A person who is erased meanwhile stays erased.
+        Returns the number of these keys, and the persons whose key no secret unwraps. It is safe to run this while
+        services work, and to repeat it. A person who is erased meanwhile stays erased.
         """
         done, last = 0, ""
         locked: list[str] = []
@@ -141,7 +140,7 @@ class PostgresVault:
             for row in rows:
                 last, wrapped = str(row["person"]), row["wrapped"]
                 assert isinstance(wrapped, bytes)
-                if self._wrapping.newest_opens(last, wrapped):
+                if self._wrapping.is_wrapped_by_first(last, wrapped):
                     continue
                 try:
                     again = self._wrapping.wrap(last, self._wrapping.unwrap(last, wrapped))

@@ -1,8 +1,8 @@
 """Calls to other parties: a timeout, retries, a circuit breaker and a bulkhead for each target.
 
-Retries are tenacity's, with exponential backoff and full jitter (Brooker, "Exponential Backoff And Jitter") and never
-before what `Retry-After` asks for. The breaker (Nygard, "Release It!") is ours: the libraries at hand let every waiting
-call through at once as the half-open probe (docs/decisions/0009-outgoing-calls.md).
+tenacity retries, with exponential backoff and full jitter (Brooker, "Exponential Backoff And Jitter"), and not before
+the time that a `Retry-After` names. The breaker (Nygard, "Release It!") is ours, because the breakers that we found let
+every waiting call through at once when they are half open (docs/decisions/0009-outgoing-calls.md).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class CallFailed(Exception):
-    """The target failed; `transient` if a retry may help, not before `retry_after_seconds`."""
+    """The target failed. If `transient`, a retry may help, but not before `retry_after_seconds`."""
 
     def __init__(self, code: str, detail: str, *, transient: bool, retry_after_seconds: float = 0.0) -> None:
         super().__init__(f"{code}: {detail}")
@@ -46,18 +46,18 @@ class Policy:
     attempts_max: int = 3
     first_delay_seconds: float = 0.2
     delay_seconds_max: float = 3.0
-    """The longest Retry-After that a call waits for; beyond it the caller sets a timer."""
+    """The longest Retry-After that a call waits for; a call that must wait longer fails at once."""
     failures_max: int = 5
     """Failures in a row that open the circuit."""
     open_seconds: float = 10.0
-    """How long the circuit stays open before one call probes."""
+    """How long the circuit stays open before it lets one call through as a probe."""
     in_flight_max: int = 20
     turn_seconds_max: float = 5.0
-    """For a turn among our own calls: a burst of ours is no failure of the target's, and costs a step no attempt."""
+    """How long a call waits while `in_flight_max` others are under way, before it fails."""
 
 
 class Breaker:
-    """Closed, open, or half open with exactly one probe on its way."""
+    """A circuit that is closed, open, or half open; while it is half open, exactly one call (the probe) may go."""
 
     def __init__(self, policy: Policy, now: Callable[[], float] = time.monotonic) -> None:
         self._policy = policy
@@ -79,7 +79,7 @@ class Breaker:
         return self._opened_at + self._policy.open_seconds - self._now()
 
     def admit(self) -> bool:
-        """Whether a call may go now, as the probe if the state was half-open; what came of it must be said."""
+        """Whether a call may go now; if so, the caller must then report its end by one of the methods below."""
         match self.state:
             case "closed":
                 return True
@@ -103,7 +103,7 @@ class Breaker:
 
     def gave_up(self, *, probe: bool = False) -> None:
         """The caller cancelled the call: count nothing."""
-        if probe:  # a call that is older than the opened circuit says nothing about the probe on its way
+        if probe:  # the end of a call that began before the circuit opened does not end the probe
             self._probing = False
 
 
@@ -116,9 +116,9 @@ class Target:
         self._turns = asyncio.Semaphore(policy.in_flight_max)
 
     async def call(self, work: Callable[[], Awaitable[T]], *, attempts_max: int | None = None) -> T:
-        """What `work` answers, tried again while that may help and is safe (the caller says so by `attempts_max`).
+        """The answer of `work`, called again after a transient failure; pass `attempts_max=1` if that is unsafe.
 
-        Raises CallFailed; whatever else `work` raises goes to the caller as it is.
+        Raises CallFailed for the last failure, and lets every other error of `work` pass.
         """
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
@@ -167,7 +167,7 @@ class Target:
             return await self._tried(work, probe=before == "half-open")
         finally:
             METRICS.observe_seconds("outgoing_call", time.perf_counter() - started, target=self.policy.name)
-            self._tell_of_change(before)
+            self._report_change(before)
 
     async def _tried(self, work: Callable[[], Awaitable[T]], *, probe: bool) -> T:
         try:
@@ -180,7 +180,7 @@ class Target:
             if error.transient:
                 self._failed("failed", error, probe=probe)
             else:
-                self.breaker.succeeded()  # it is there, and says no
+                self.breaker.succeeded()  # a target that refuses a call is up
                 self._report("refused", None)
             raise
         except BaseException:
@@ -196,11 +196,11 @@ class Target:
 
     def _report(self, outcome: str, error: Exception | None) -> None:
         METRICS.count("outgoing_calls", target=self.policy.name, outcome=outcome)
-        if error is not None:  # its detail is the target's own words: those may be about a person
+        if error is not None:  # its detail is not logged: it comes from the target and may contain personal data
             code = error.code if isinstance(error, CallFailed) else type(error).__name__
             log("outgoing call failed", level=logging.WARNING, target=self.policy.name, outcome=outcome, code=code)
 
-    def _tell_of_change(self, before: str) -> None:
+    def _report_change(self, before: str) -> None:
         state = self.breaker.state
         if (before == "closed") != (state == "closed"):
             METRICS.count("outgoing_circuit_changes", target=self.policy.name, state=state)

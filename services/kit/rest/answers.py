@@ -87,7 +87,8 @@ ETAG: Mapping[str, Any] = {
 """The header of answers that carry a version; `responses={200: {"headers": ETAG}}` adds it to a query's answer."""
 
 
-def location(status: int, of: str) -> dict[int | str, dict[str, Any]]:
+def location(status: int, of: str, *, read_side: bool = True) -> dict[int | str, dict[str, Any]]:
     """The header Location of a route's answer, for its `responses`."""
-    header = {"description": f"The address of {of}.", "required": True, "schema": {"type": "string"}}
+    waits = " with the position of the command: a GET waits until it sees what the command did" if read_side else ""
+    header = {"description": f"The address of {of}{waits}.", "required": True, "schema": {"type": "string"}}
     return {status: {"headers": {"Location": header}}}

@@ -29,7 +29,7 @@ from services.kit.config.settings import Settings
 from services.kit.domain.errors import FieldError, Invalid, Unavailable, ZerocartError
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
-from services.kit.rest.limits import Limits, rates_of
+from services.kit.rest.limits import Limits, rates_of, within_rate
 from services.kit.rest.problems import RESPONSES, headers_of, problem, status_of
 from services.kit.rest.routes import JsonRoute, json_router, provided
 from services.kit.telemetry.logging import log
@@ -111,19 +111,23 @@ async def respond(
     *,
     status: int,
     body: Body,
-    headers: Mapping[str, str] | None = None,
+    location: str = "",
 ) -> CommandAnswer[Body]:
     """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
+
+    `location` is where the read side shows the result. The header Location has the position too, so that whoever
+    follows it reads what the command wrote.
 
     While Kafka is away the events wait in the outbox: what Postgres has recorded is accepted.
     """
     if cause.mark is not None:
-        answer = json.dumps({"status": status, "body": body, "headers": dict(headers or {})})
+        answer = json.dumps({"status": status, "body": body, "location": location})
         cause = replace(cause, mark=replace(cause.mark, answer=answer))
     outcome = await act(cause)
     if (first := outcome.repeated) is not None:
         answered: dict[str, Any] = json.loads(first.mark.answer)
-        return command_answer(answered["status"], answered["body"], outcome, answered["headers"])
+        status, body, location = answered["status"], answered["body"], answered["location"]
+    headers = {"Location": f"{location}?position={outcome.position}"} if location else {}
     return command_answer(status, body, outcome, headers)
 
 
@@ -211,9 +215,9 @@ def _describe(serving: Span, scope: Scope, status: int) -> None:
     serving.set("http.response.status_code", status)
 
 
-async def _on_error(_: Request, error: Exception) -> Response:
+async def _on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ZerocartError)
-    return _refused(error)
+    return _refused(within_rate(request, error))
 
 
 def _refused(error: ZerocartError) -> Response:

@@ -17,14 +17,19 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Caller
-from services.kit.domain.errors import RateLimited, ZerocartError
+from services.kit.domain.errors import RateLimited, Unauthenticated, ZerocartError
 
-__all__ = ["CLIENTS_MAX", "Limit", "Limits", "Rate", "limit_of", "limited", "network_of", "rates_of"]
+__all__ = [
+    "CLIENTS_MAX", "FAILED_AUTHENTICATION", "Limit", "Limits", "Rate", "limit_of", "limited", "network_of", "rates_of",
+    "within_rate",
+]  # fmt: skip
 
 CLIENTS_MAX = 20_000
 CLIENT_HEADER = "x-client-ip"
 """The edge sets it and replaces what a client sent under this name."""
 HOST_BITS = 64
+FAILED_AUTHENTICATION = "failed-authentication"
+"""The rate of requests without a valid token; a client that exceeds it can still send a valid one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +107,26 @@ def limited(name: str, *, burst: int, seconds: float) -> Any:
 
 
 def rates_of(routes: Iterable[object]) -> dict[str, Rate]:
-    """The default rates that routes declare, by name."""
+    """The default rates by name: those that routes declare, and that of failed authentication."""
     limits = [limit_of(route) for route in routes if isinstance(route, APIRoute)]
-    return {limit.name: limit.rate for limit in limits if limit is not None}
+    declared = {limit.name: limit.rate for limit in limits if limit is not None}
+    return {FAILED_AUTHENTICATION: Rate(20, 3), **declared}
 
 
 def limit_of(route: APIRoute) -> Limit | None:
     """The limit of a route, if it has one."""
     return next((one.call for one in route.dependant.dependencies if isinstance(one.call, Limit)), None)
+
+
+def within_rate(request: Request, error: ZerocartError) -> ZerocartError:
+    """The error, or RateLimited if it is a failed authentication and the client exceeds the rate of those."""
+    if isinstance(error, Unauthenticated):
+        limits: Limits = request.app.state.limits
+        try:
+            limits.take(FAILED_AUTHENTICATION, _address(request))
+        except RateLimited as limited:
+            return limited
+    return error
 
 
 def _address(request: Request) -> str:

@@ -37,9 +37,10 @@ class Start(_RunCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandleReply(_RunCommand):
-    """Handle the reply of a participant."""
+    """Handle the reply of a participant; `amendment` has facts that came with the reply."""
 
     reply: messages.StepReply
+    amendment: messages.RunAmended | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -188,6 +188,11 @@ def newer(progress: Progress, event: messages.RunAmended) -> dict[str, object]:
     }
 
 
+def facts_version(progress: Progress) -> int:
+    """The version up to which the run knows the facts, if no amendment is still on its way."""
+    return max((progress.facts.facts_version, *progress.versions.values()))
+
+
 def _amended(progress: Progress, event: messages.RunAmended) -> Progress:
     changes = newer(progress, event)
     versions = {**progress.versions, **dict.fromkeys(changes, event.facts_version)}

@@ -52,7 +52,7 @@ from services.kit.saga.decision import (
     retry_overdue,
     update_timers,
 )
-from services.kit.saga.evolve import evolve, newer
+from services.kit.saga.evolve import evolve, facts_version, newer
 from services.kit.saga.next_events import next_events
 from services.kit.saga.run import (
     Compensating,
@@ -107,7 +107,9 @@ def _apply(decision: DecisionBuilder[F], command: SagaCommand) -> None:
         case Start(facts=facts):
             if isinstance(run, NotStarted):
                 decision.emit(facts)
-        case HandleReply(reply=reply):
+        case HandleReply(reply=reply, amendment=amendment):
+            if amendment is not None and _is_missed(run, amendment):
+                decision.emit(amendment)
             _reply_received(decision, reply)
         case HandleTimer(timer=timer):
             _timer_fired(decision, timer)
@@ -142,6 +144,11 @@ def _is_news(run: Run, amendment: messages.RunAmended) -> bool:
             return False
 
 
+def _is_missed(run: Run, amendment: messages.RunAmended) -> bool:
+    """Whether facts changed since the run last heard of them; if not, the amendment repeats what the run knows."""
+    return isinstance(run, Running) and amendment.facts_version > facts_version(run.progress) + 1
+
+
 def _reply_received(decision: DecisionBuilder[F], reply: messages.StepReply) -> None:
     run = decision.run
     step = decision.saga.by_name.get(reply.step)
@@ -174,10 +181,12 @@ _REPLY_FIELDS = frozenset(messages.StepReply.model_fields)
 
 def _success(decision: DecisionBuilder[F], reply: messages.StepReply) -> messages.StepSucceeded:
     data: dict[str, JsonValue] = {}
+    run = decision.run
+    facts = set[str]() if isinstance(run, NotStarted) else type(run.progress.facts).model_fields.keys()
     for name in type(reply).model_fields:
         value = getattr(reply, name)
-        # no lists: they can be long, and stand in the reply itself
-        if name not in _REPLY_FIELDS and value is not None and not isinstance(value, tuple | list):
+        # no lists: they can be long, and stand in the reply itself; no facts: they can be personal data
+        if name not in _REPLY_FIELDS | facts and value is not None and not isinstance(value, tuple | list):
             data[name] = to_jsonable_python(value)
     return decision.saga.vocabulary.succeeded(
         saga_id=decision.saga_id, step=reply.step, undo=reply.undo, attempt=reply.attempt, data=data

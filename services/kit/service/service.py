@@ -53,9 +53,9 @@ class Service:
     """One service of zerocart, on a host, or with settings alone if it has no history.
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
-    and the host's command handler, by class. `warms` names the services that a command
-    taken here will reach, but for those whose paths are `alone`. `endpoint` replaces the event endpoint, for a
-    service that does not handle events one by one.
+    and the host's command handler, by class. `warms` names the services that an accepted command will reach, except
+    commands at the paths in `alone`. `endpoint` replaces the event endpoint, for a service that does not handle events
+    one by one.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class Service:
         if path == "/events":
             await self._hear(scope, receive, send)
             return
-        if scope["method"] in COMMAND_METHODS and path not in self._alone:
-            self._warm_others()
+        if self._warms and scope["method"] in COMMAND_METHODS and path not in self._alone:
+            send = self._warming(send)
         started = time.perf_counter()
         if scope["method"] == "HEAD":  # it is answered like GET, and the server keeps the body (RFC 9110, 9.3.2)
             scope = {**scope, "method": "GET"}
@@ -174,9 +174,19 @@ class Service:
         provided = self._provides() if callable(self._provides) else self._provides
         return (*provided, self._host.handler) if self._host else provided
 
+    def _warming(self, send: Send) -> Send:
+        """`send`, which wakes the others if the command is accepted: a refused one must not start any of them."""
+
+        async def watched(message: Scope) -> None:
+            if message["type"] == "http.response.start" and message["status"] < 300:
+                self._warm_others()
+            await send(message)
+
+        return watched
+
     def _warm_others(self) -> None:
         now = time.monotonic()
-        if self._warms and now - self._warmed_at > WARM_AGAIN_SECONDS:
+        if now - self._warmed_at > WARM_AGAIN_SECONDS:
             self._warmed_at = now
             for url in self._warms:
                 self._in_background(wake(url))

@@ -34,6 +34,7 @@ STEPS: Mapping[str, tuple[str, str]] = {
     "authorize_payment": ("holding the money", "letting go of the money"),
     "prepare_fulfillment": ("planning the parcels", "dropping the plan of the parcels"),
     "capture_payment": ("taking the money", "giving the money back"),
+    "finalize_order": ("closing the order to changes", "opening the order to changes"),
     "create_shipment": ("handing the goods to the carrier", "taking the goods back from the carrier"),
     "send_confirmation": ("mailing the confirmation", "mailing that the confirmation no longer holds"),
 }
@@ -246,7 +247,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
 }
 SENTENCES: Mapping[type[Message], Callable[[Any], Sentence]] = {
     **_OWN_WORDS,
-    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in _OWN_WORDS},
+    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in (*_OWN_WORDS, orders.OrderFinalized)},
 }
 """The events that the timeline shows, each with the function that words it."""
 _BY_TYPE: Mapping[str, Callable[[Any], Sentence]] = {model.type: tell for model, tell in SENTENCES.items()}
@@ -261,6 +262,7 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     fulfillment.RunCompleted: "the timeline shows that the order is confirmed",
     fulfillment.RunFailed: "the timeline shows that the order failed",
     fulfillment.StepTimer: "a timer: the timeline shows what follows from it",
+    orders.OrderFinalized: "the timeline shows that the shipment is announced, which follows from it",
     shipping.ShipmentDispatched: "the timeline shows that the order was shipped",
     shipping.ShipmentDelivered: "the timeline shows that the order was delivered",
     scheduler.TimerRequested: "a mechanism: it says nothing about the order",

@@ -1,7 +1,7 @@
--- Appends a batch and returns a row for each append that was done; one without a row is a conflict or a repeat.
--- $1..$6: a value for each append, $7..$12: a value for each event. Each parameter is one text with its values
--- separated by U+001F, which no JSON text contains: to encode arrays costs the client more than all else it does.
--- Scalar subqueries instead of joins: Postgres looks them up by index whatever sizes the planner assumes.
+-- Appends a batch and returns a row for each append that took effect. An append without a row conflicts or repeats.
+-- $1..$6 have a value for each append, $7..$12 a value for each event. Each parameter is one text in which U+001F
+-- separates the values, because no JSON text contains it, and encoding arrays would be most of the client's work.
+-- Scalar subqueries instead of joins, because Postgres looks these up by index whatever sizes the planner assumes.
 WITH request AS MATERIALIZED (
     SELECT
         r.stream,
@@ -51,7 +51,7 @@ waiting AS (
 ),
 
 marked AS (
-    -- Sorted for the same reason.
+    -- Sorted, for the same reason as in `head`.
     INSERT INTO inbox (key, stream, version, fingerprint, answer)
     SELECT mark, stream, expected + events, fingerprint, answer
     FROM request
@@ -64,7 +64,7 @@ SELECT
     e.epoch,
     e.transaction_id,
     e.positions,
-    -- this statement does not see its own row, so a row that it sees is older
+    -- the statement does not see the row that it inserts, so a row that it sees is from an earlier append
     coalesce((SELECT true FROM outbox AS o WHERE o.stream = e.stream LIMIT 1), false) AS backlog
 FROM (
     SELECT stream, epoch, transaction_id, array_agg(position) AS positions

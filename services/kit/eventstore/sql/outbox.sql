@@ -1,13 +1,14 @@
--- Up to $1 rows of the outbox of the stream $2, with their events.
+-- Up to $3 rows of the outbox of the streams $1 to $2, with their events. Ordered by stream, which an index provides,
+-- and not by age.
 SELECT
     o.first_version, o.last_version,
     e.service, e.stream, e.version, e.epoch, e.transaction_id, e.position, e.type, e.time, e.data, e.meta
 FROM (
     SELECT service, stream, first_version, last_version
     FROM outbox
-    WHERE stream = $2
+    WHERE stream BETWEEN $1 AND $2
     ORDER BY stream, first_version
-    LIMIT $1
+    LIMIT $3
 ) AS o
 CROSS JOIN LATERAL (
     SELECT *

@@ -1,1 +1,0 @@
-SELECT epoch, pg_snapshot_xmin(pg_current_snapshot()) AS transaction_id FROM cluster
