@@ -89,7 +89,7 @@ async def skip_event(
     view: Name, body: Skip, caller: Annotated[Caller, Operator], pages: Read, admin: Admin
 ) -> Answer[Views]:
     """Leave out the event at which a view has stopped."""
-    await admin.skip(view, position_of(body.position), body.reason, caller.subject)
+    await admin.leave_out(view, position_of(body.position), body.reason, caller.subject)
     return await _views(pages, view)
 
 

@@ -216,7 +216,7 @@ class Session:
         """Whether an operator decided that the view does without this event."""
         return bool(await self._connection.fetchval(SKIPPED, view, str(position)))
 
-    async def skip(self, view: str, position: str, reason: str, who: str) -> None:
+    async def leave_out(self, view: str, position: str, reason: str, who: str) -> None:
         """Leave out an event, and go on."""
         await self._connection.execute(SKIP, view, position, reason, who)
         await self.go_on(view)
