@@ -17,6 +17,9 @@ from services.kit.domain.errors import ZerocartError
 
 __all__ = ["Settings", "whole_numbers"]
 
+DELIVERY_SECONDS = 60.0
+MISSED_CHECK_SECONDS = 300.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
@@ -46,6 +49,10 @@ class Settings:
     events_keys: Secret = field(default=plain(""), repr=False)
     events_keys_url: str = ""
     rates: Mapping[str, str] = field(default_factory=dict[str, str])
+    delivery_seconds: float = DELIVERY_SECONDS
+    """An event that was not handled so long after it was appended counts as missed."""
+    missed_check_seconds: float = MISSED_CHECK_SECONDS
+    """How often a service that is awake looks for missed events."""
     log_level: str = "INFO"
 
     @classmethod
@@ -77,6 +84,8 @@ class Settings:
             events_keys=secrets.reading("ZEROCART_EVENTS_KEYS"),
             events_keys_url=environ.get("ZEROCART_EVENTS_KEYS_URL", ""),
             rates=_texts("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")),
+            delivery_seconds=_seconds("ZEROCART_DELIVERY_SECONDS", environ, DELIVERY_SECONDS),
+            missed_check_seconds=_seconds("ZEROCART_MISSED_CHECK_SECONDS", environ, MISSED_CHECK_SECONDS),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
         found.require_keys()
@@ -103,6 +112,17 @@ class Settings:
                 f"{self.service} cannot start without {', '.join(missing)}:"
                 f" set it, or put a file of that name into the directory that {DIRECTORY} names",
             )
+
+
+def _seconds(name: str, environ: Mapping[str, str], default: float) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ZerocartError("bad-setting", f"{name} must be a number of seconds above 0, and is {text!r}")
+    return found
 
 
 def _several(text: str) -> tuple[str, ...]:
