@@ -23,7 +23,7 @@ class ViewVersion(TypedDict):
     checkpoint: str
     """The position up to which it shows all events."""
     events_behind: int
-    """Events of the event store after that position, counted up to a million."""
+    """Events after that position that the view shows, counted up to a million."""
     made_at: datetime
     switched_at: datetime | None
     stopped_at: str | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine
 
@@ -24,6 +24,7 @@ SINCE = "since"
 TYPES: Mapping[str, TypeEngine[Any]] = {
     'text COLLATE "C"': Text(),
     "text": Text(),
+    "text[]": ARRAY(Text),
     "integer": Integer(),
     "bigint": BigInteger(),
     "numeric(18, 6)": Numeric(18, 6),

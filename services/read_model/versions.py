@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.read_model.table import BigCount, Count, Id, Instant, Number, Table, Text
+from services.read_model.table import BigCount, Count, Id, Instant, Number, Table, Text, Texts
 
 __all__ = ["VERSIONS", "VersionRow"]
 
@@ -27,6 +27,7 @@ class VersionRow:
     stopped_by: Text | None
     stopped_since: Instant | None
     compared: Text | None
+    wakes: Texts | None
 
 
 VERSIONS = Table("", "view_versions", VersionRow, ("view", "version"))

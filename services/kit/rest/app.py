@@ -35,7 +35,7 @@ from services.kit.rest.routes import JsonRoute, json_router, provided
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import Span, span
-from services.kit.wire.asgi import App, Receive, Scope, Send, header
+from services.kit.wire.asgi import App, Receive, Scope, Send, trace_of
 
 __all__ = [
     "HEADERS", "ExpectedVersion", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid", "provided",
@@ -154,7 +154,7 @@ def rest_app(
     app.state.provided = {type(each): each for each in provides}
     app.state.admin_scope = admin_scope
     app.state.routes = [route for router in routers for route in router.routes]
-    app.state.limits = Limits(rates_of(app.state.routes), settings.rates)
+    app.state.limits = Limits({**rates_of(app.state.routes), **settings.rates})
     check_rules(app.state.routes)
     for router in routers:
         app.include_router(router, responses=RESPONSES)
@@ -184,7 +184,7 @@ class _Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with span(scope["method"], "server", parent=header(scope, b"traceparent")) as serving:
+        with span(scope["method"], "server", *trace_of(scope)) as serving:
             begun = False
 
             async def counted(message: Scope) -> None:

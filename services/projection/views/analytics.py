@@ -107,7 +107,7 @@ def _day_alone(day: date) -> tuple[date]:
 WAKES: Sequence[type[Message]] = (
     orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
-    fulfillment.RunStarted, payments.ProviderReported,
+    fulfillment.RunStarted, payments.ProviderReported, payments.ProviderUpdated,
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
