@@ -1,4 +1,4 @@
-"""Tokens as `users` signs them, for tests that are about something else, and keys to forge others with."""
+"""Tokens as `users` signs them, for tests of other matters, and keys with which tests forge tokens."""
 
 from __future__ import annotations
 

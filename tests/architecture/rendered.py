@@ -1,4 +1,4 @@
-"""The chart's documents in the ways it is rendered, and what is wrong with one of them."""
+"""Renders the chart with several sets of values, and checks a document by the schema of its kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules of DESIGN section 12 and STYLE, as functions from source text to what is wrong with it."""
+"""The rules for the code as functions: each takes the text of a file and yields its faults."""
 
 from __future__ import annotations
 

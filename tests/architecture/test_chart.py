@@ -1,4 +1,4 @@
-"""The chart is the one source of the manifests: it is sound in every way it is rendered, and knative/ is what it renders."""
+"""The manifests are rendered from the chart, are valid with every set of values, and match the files in knative/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge is the same everywhere: one Caddyfile, whose routes are those of the chart."""
+"""There is one Caddyfile, and its routes are those of the chart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old and new code work side by side: what was released stays as it is."""
+"""Recorded messages and migrations do not change, so that old and new releases can run side by side."""
 
 from __future__ import annotations
 

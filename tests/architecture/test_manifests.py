@@ -1,4 +1,4 @@
-"""What a service handles is what its Trigger names, and no Trigger can lose an event."""
+"""Each service handles the types in its Trigger, and no Trigger can lose an event."""
 
 from __future__ import annotations
 

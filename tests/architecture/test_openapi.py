@@ -1,4 +1,4 @@
-"""The document of the REST interface: it is current, it has what the edge leads to, and nothing in it is unsaid."""
+"""The document of the REST interface is current, has every route of the edge, and describes each part."""
 
 from __future__ import annotations
 

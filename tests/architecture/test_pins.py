@@ -1,4 +1,4 @@
-"""What pyproject.toml asks for is pinned, by hash, and the files agree."""
+"""Every requirement in pyproject.toml is pinned by hash, and the requirement files agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A container engine, Postgres and Kafka on it as testcontainers, and compose as a person would type it."""
+"""A container engine, Postgres and Kafka on it by testcontainers, and compose through its command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mails: what each says, in text and in HTML, and that each is sent once."""
+"""Mails: their text and HTML, and that each is sent once."""
 
 from __future__ import annotations
 

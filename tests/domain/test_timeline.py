@@ -1,4 +1,4 @@
-"""The timeline of an order: every event of its life has words or is silent on purpose; who did it, and why."""
+"""The timeline of an order: each event type has a sentence or a reason to have none, and names who acted and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of the read side: what each becomes after an event, whatever the order that is allowed."""
+"""The rows of the read side after each event, in every order of events that is allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody is forgotten: every table, the topic, the mails and the logs are searched for what was known about them."""
+"""After an erasure no table, topic, mail or log contains the data of the person."""
 
 from __future__ import annotations
 

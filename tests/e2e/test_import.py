@@ -1,4 +1,4 @@
-"""Small slices of real orders through everything, killed and gone on with, and every row beside a second opinion."""
+"""Slices of real orders through the whole system with a killed importer; every row equals that of an independent program."""
 
 from __future__ import annotations
 

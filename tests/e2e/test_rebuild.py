@@ -1,6 +1,6 @@
-"""A rebuild under load: its process is killed half way, it switches and switches back, and no client sees any of it.
+"""A rebuild under load, whose process is killed half way, is invisible to clients.
 
-And the build of a changed definition, which goes on while the projection sleeps.
+A changed definition is built while the projection sleeps.
 """
 
 from __future__ import annotations

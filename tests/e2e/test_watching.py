@@ -1,4 +1,4 @@
-"""The numbers of a whole system that has gone to sleep: exactly the load that it had, and what that cost."""
+"""Metrics of a whole system that has gone to sleep: exactly the load that it had, and its costs."""
 
 from __future__ import annotations
 

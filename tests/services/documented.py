@@ -1,6 +1,6 @@
-"""Holds real answers to the document of the REST interface, which nothing does while a service runs.
+"""Compares real answers with the OpenAPI document of the REST interface.
 
-Clients of tests have `held` as a hook, so that whatever a test asks for is an example.
+The HTTP clients of tests call `held` for each response, so every request of every test is an example.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whole lives of orders, event by event, as the services would say them: for tests of what is shown of them."""
+"""The events of whole lives of orders, as the services append them, for tests of the read side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A log to write into, and the projection and query services over it, called through their HTTP doors."""
+"""An event store to write to, and the projection and query services on it, called through their endpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Counts orders by walking through everything that was said about them: slow, plain, and not the way the view does it."""
+"""Computes analytics from all events of each order: slowly, simply, and not by the code of the view."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All services on loopback, in a thread of their own, behind one address: what the edge is in front of them."""
+"""All services on loopback, in a thread, behind one address as behind the edge."""
 
 from __future__ import annotations
 

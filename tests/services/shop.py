@@ -1,4 +1,4 @@
-"""Orders with any text, of anybody, as questions to the read side need them."""
+"""Orders of any customer with any text, for queries to the read side."""
 
 from __future__ import annotations
 

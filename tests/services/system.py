@@ -1,4 +1,4 @@
-"""All writing services in one process, on a real Postgres, joined by a bus that delivers as the Triggers say."""
+"""All writing services in one process on a real Postgres; a bus delivers their events by the Triggers."""
 
 from __future__ import annotations
 

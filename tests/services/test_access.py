@@ -1,4 +1,4 @@
-"""Who is let in: tokens under attack, the rule of every route, and that nobody reaches what is somebody else's."""
+"""Access: forged tokens are refused, every route has its scope, and no customer reaches the data of another."""
 
 from __future__ import annotations
 

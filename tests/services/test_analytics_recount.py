@@ -85,13 +85,13 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
     )
     currency = draw(st.sampled_from(("GBP", "JPY")))
     exact = sum((line.quantity * line.unit_price for line in lines), Decimal(0))
-    unit = Decimal("0.01") if currency == "GBP" else Decimal(1)
+    minor_unit = Decimal("0.01") if currency == "GBP" else Decimal(1)
     country = draw(st.sampled_from(("GB", "JP", "DE")))
     return {
         "customer_id": draw(st.sampled_from((None, "cus_1", "cus_2"))),
         "email": "ann@example.com",
         "lines": tuple(lines),
-        "total": Money(amount=max(exact, unit).quantize(unit, ROUND_HALF_UP), currency=currency),
+        "total": Money(amount=max(exact, minor_unit).quantize(minor_unit, ROUND_HALF_UP), currency=currency),
         "shipping_address": ADDRESS.model_copy(update={"country": country}),
         "payment_method": CARD,
         "placed_at": draw(st.sampled_from(PLACED)),

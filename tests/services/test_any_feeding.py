@@ -1,7 +1,7 @@
-"""However the log is fed into the views, their rows are a fold of it.
+"""In whatever way the event store is fed into the views, their rows are the fold of its events.
 
-Hypothesis draws what happens: several processes at once, nudges in any order and again, pages of any size, rebuilds,
-switches back, and processes that are killed in the middle, while the log grows and somebody is erased.
+Hypothesis draws what happens: several processes at once, nudges in any order and repeated, pages of any size, rebuilds,
+switches back, and processes that are killed, while the event store grows and persons are erased.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ class World:
             self.said += await self.side.append(each.service, each.stream, each.message)
             if person := erased_person(each.message):
                 log = self.side.logs["users"]
-                async with log.transaction() as unit:
-                    await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)
+                async with log.transaction() as transaction:
+                    await PostgresVault(log.connections, VAULT_KEY).erase(person, transaction)
         self.left = self.left[number:]
 
     async def finish(self) -> None:

@@ -1,4 +1,4 @@
-"""What was tried on the running system by somebody who means it harm, and must not work again."""
+"""Attacks on the running system that succeeded once and must fail now."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`GET /orders/{id}?at=`: what was known then, folded from the log; nothing of the future, of others, or of who is erased."""
+"""`GET /orders/{id}?at=` shows the order as it was then, and nothing of the future, of others, or of erased persons."""
 
 from __future__ import annotations
 
@@ -152,8 +152,8 @@ async def erase(side: ReadSide, person: str, said: Said | None = None) -> None:
     if said:
         await side.show_all((await say(side, [said]))[-1])
     log = side.logs.get("users") or side.logs["orders"]
-    async with log.transaction() as unit:
-        await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)
+    async with log.transaction() as transaction:
+        await PostgresVault(log.connections, VAULT_KEY).erase(person, transaction)
 
 
 async def test_an_erasure_removes_a_person_from_the_past_at_once(side: ReadSide) -> None:

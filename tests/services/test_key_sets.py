@@ -1,4 +1,4 @@
-"""Keys that are fetched: from the JWKS of `users` or of an outside OpenID issuer, over a real socket."""
+"""Public keys that are fetched from `users` or from an outside OpenID issuer, over a real socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No accepted order is left behind by a delivery that gave its events up (DESIGN promise 1)."""
+"""Every accepted order ends although delivery forgets events of it."""
 
 from __future__ import annotations
 

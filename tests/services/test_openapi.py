@@ -1,6 +1,6 @@
-"""Every route against its own document: generated requests, good, bad and in sequences, with schemathesis's checks.
+"""schemathesis sends generated requests, good, bad and in sequences, to every route, and checks answers by the document.
 
-ZEROCART_FUZZ_EXAMPLES makes it look deeper, and at other cases each time (`make fuzz`).
+With ZEROCART_FUZZ_EXAMPLES it sends more, and others each time (`make fuzz`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Calls to others: what is tried again and when, when the circuit opens, and that nobody waits for who is away."""
+"""Outgoing calls: what is retried and when, when the circuit opens, and that no caller waits for a target that is down."""
 
 from __future__ import annotations
 

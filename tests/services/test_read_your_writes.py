@@ -1,4 +1,4 @@
-"""A caller that brings a position reads what it wrote, from every route and while versions come and go, or is told to wait."""
+"""A query with a position shows what its command wrote, on every route and during switches, or gets 503."""
 
 from __future__ import annotations
 

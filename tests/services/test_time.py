@@ -1,4 +1,4 @@
-"""Clocks that jump, and the PingSource that wakes the scheduler, by which nothing is lost or said twice."""
+"""Clocks that jump: no timer is lost or fires twice, and the PingSource still wakes the scheduler."""
 
 from __future__ import annotations
 

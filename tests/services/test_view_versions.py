@@ -1,4 +1,4 @@
-"""Views as versions: built beside the one that serves, compared, switched to and back, stopped by one event alone."""
+"""Versions of views: built beside the one that serves, compared, switched to and back, and stopped by an event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers that survive the processes that counted them: exactly once each, whatever ends or repeats."""
+"""Metrics outlive the processes that counted them, and each count is added once, whatever ends or repeats."""
 
 from __future__ import annotations
 

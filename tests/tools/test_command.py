@@ -1,4 +1,4 @@
-"""The `zerocart` command: every error is a sentence with a next step, never a traceback; its help, its version, its parts."""
+"""The `zerocart` command: every error is a sentence with a next step and never a traceback; its help and its version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every recorded case of the real dispatcher, through ours: same requests, waits, dead letters, replies, outcomes."""
+"""Our delivery makes the same requests, waits, dead letters, replies and outcomes as the recorded real dispatcher."""
 
 from __future__ import annotations
 

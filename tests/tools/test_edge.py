@@ -1,4 +1,4 @@
-"""The edge as it runs: Caddy with our file, in front of something that says what reached it."""
+"""The running edge: Caddy with our Caddyfile, in front of a server that records what reached it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is slow is waited for as long as it moves; what stands still is given up."""
+"""A wait continues while there is progress, and ends when there is none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the system shows, copied out of its databases and compared row by row with what it must show."""
+"""Copies the rows that the system shows out of its databases, and compares them with the expected ones."""
 
 from __future__ import annotations
 

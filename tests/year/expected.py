@@ -1,4 +1,4 @@
-"""What an import must come to, row by row, as DuckDB computes it from the raw files: nothing of the importer is used."""
+"""Computes the expected rows of an import from the raw files with DuckDB, without the code of the importer."""
 
 from __future__ import annotations
 

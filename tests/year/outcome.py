@@ -1,4 +1,4 @@
-"""What must not change when everything is said again: what every service decided, money, goods and dead letters."""
+"""The decisions, money, goods and dead letters that must not change when every event is delivered again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The topic from its start: the Triggers' groups are set back while the cluster is down, and followed to the end."""
+"""Delivers the topic again from its start: it sets back the consumer groups of the Triggers while the cluster is down."""
 
 from __future__ import annotations
 
