@@ -31,6 +31,7 @@ def main() -> None:
 
     try:
         _export_spans(service)
+        _check_rates()
         app = reported(import_module(f"services.{service}.app").create_app())
     except ZerocartError as error:
         sys.exit(str(error))
@@ -68,6 +69,14 @@ def _export_spans(service: str) -> None:
         from services.kit.telemetry.tracing import export_to
 
         export_to(OtlpExporter(service))
+
+
+def _check_rates() -> None:
+    if rates := os.environ.get("ZEROCART_RATES"):
+        from services.kit.config.settings import texts
+        from services.rates import require_known
+
+        require_known(texts("ZEROCART_RATES", rates))
 
 
 if __name__ == "__main__":

@@ -28,15 +28,21 @@ CHANNEL = "zerocart_metrics"
 """As in services/kit/eventstore/sql/metrics_add.sql."""
 PAGE_EVENTS = 20_000
 VIEWS = """
-    SELECT DISTINCT ON (view) view, epoch, transaction_id, position, stopped_at
+    SELECT DISTINCT ON (view) view, epoch, transaction_id, position, stopped_at, wakes
     FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
 """
-"""Of each view the version that serves, or the one that is to be the first to."""
+"""Of each view the version that serves, or the first one, which is still being built."""
 LAG_EVENTS_MAX = 100_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS = 1
-OF_THE_LOG = frozenset({"log_events", "orders_placed", "money", "stock_refusals"})
+OF_THE_LOG = frozenset({"log_events", "orders_placed", "money", "stock_refusals", "provider_reports"})
 """Counted here for the whole system."""
+FROM_THE_START: Sequence[tuple[str, Mapping[str, str]]] = (
+    ("stock_refusals", {}),
+    ("provider_reports", {"what": "disputed"}),
+    ("missed_events", {}),
+)
+"""Exported with 0 before there is one, so that Prometheus sees the first one as an increase."""
 GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "outbox_depth": ("service", ()),
     "messages_waiting_parked": ("service", ()),
@@ -125,7 +131,7 @@ class Counts:
             self._listeners[0].again()  # until there is nothing new: what was still being committed comes next time
         kept = await self._store.fetch(_sql("kept").replace("FROM metrics", "FROM log.metrics"))
         kept += await self._read.fetch(_sql("kept"))
-        never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in (*SAID.values(), ("stock_refusals", {}))]
+        never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in (*SAID.values(), *FROM_THE_START)]
         self._cells = [*never, *(cell for row in kept for cell in _cells(row))]
         self._gauges = await self._waiting()
 
@@ -158,7 +164,7 @@ class Counts:
             found[row["name"]][row["label"]] = row["value"]
         for row in await self._read.fetch(VIEWS):
             place = (row["epoch"], row["transaction_id"], row["position"])
-            lag = await self._store.fetch(statement("behind"), *place, LAG_EVENTS_MAX)
+            lag = await self._store.fetch(statement("behind"), *place, LAG_EVENTS_MAX, row["wakes"])
             found["projection_lag_events"][row["view"]] = lag[0]["events"]
             found["views_stopped"][row["view"]] = float(row["stopped_at"] is not None)
         return found

@@ -20,6 +20,7 @@ from services.kit.rest.limits import limited
 from services.orders.answers import Amended, CancellationStarted, Drafted, Placed, PlacedOrDrafted
 from services.orders.bodies import AmendBody, CancelBody, OrderBody
 from services.orders.domain import ORDER
+from services.orders.limits import RATES
 from services.orders.order import Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
 
 __all__ = ["routes"]
@@ -46,7 +47,7 @@ Handler = Annotated[CommandHandler, provided(CommandHandler)]
         **location(202, "the order"),
         201: {**location(201, "the order")[201], "description": "The draft is stored; submit it to place the order."},
     },
-    dependencies=[limited("place", burst=60, seconds=1)],
+    dependencies=[limited("place", RATES)],
 )
 async def place_order(
     body: OrderBody, caller: Writer, cause: RestCause, handler: Handler, as_draft: AsDraft = False

@@ -66,8 +66,9 @@ def router(pages: Pages, admin: ViewAdmin) -> APIRouter:
         return jsonable_encoder({"versions": [await described(each) for each in versions], "skipped": skips})
 
     async def described(version: Version) -> dict[str, Any]:
-        behind = await pages.behind(version.checkpoint, LAG_EVENTS_MAX)
-        return {**asdict(version), "checkpoint": str(version.checkpoint), "events_behind": behind}
+        behind = await pages.behind(version.checkpoint, LAG_EVENTS_MAX, version.wakes)
+        row = {name: value for name, value in asdict(version).items() if name != "wakes"}
+        return {**row, "checkpoint": str(version.checkpoint), "events_behind": behind}
 
     @routes.get("/projection/views", dependencies=[needs("operations:read")])
     async def list_views() -> Any:

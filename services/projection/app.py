@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.config.secrets import Secrets
 from services.kit.config.settings import Settings
+from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
@@ -16,6 +17,8 @@ from services.projection.endpoint import NudgeEndpoint
 from services.projection.feeder import Feeder
 from services.projection.jobs import BuildJobs, BuildSink, ChildProcesses
 from services.projection.pages import Pages
+from services.projection.reactions import TYPES
+from services.projection.receipts import ShownReceipts
 from services.projection.versions import ReadDatabase
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
@@ -46,6 +49,8 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     pages = Pages(reader, vault, database, VIEWS)
     admin = ViewAdmin(pages, Builder(pages), jobs or _jobs(os.environ))
     feeder = Feeder(pages, admin)
+    endpoint = NudgeEndpoint(feeder)
+    limits = settings.delivery_seconds, settings.missed_check_seconds
 
     def routers() -> Sequence[APIRouter]:
         from services.projection.api import router
@@ -59,7 +64,8 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
         settings,
         admin_scope=ORDERS_ADMIN,
         routers=routers,
-        endpoint=NudgeEndpoint(feeder),
+        endpoint=endpoint,
+        missed=MissedEvents(ShownReceipts(reader, feeder), endpoint, TYPES, *limits),
         on_start=(admin.start,),
         on_stop=(feeder.close, admin.close, database.close, reader.close),
         metrics_store=metrics_store,

@@ -11,7 +11,7 @@ from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import span
 from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty
-from services.kit.wire.cloudevents import read_event
+from services.kit.wire.cloudevents import Incoming, read_event
 from services.projection.feeder import Feeder
 from services.projection.reactions import TYPES
 
@@ -39,6 +39,13 @@ class NudgeEndpoint:
         except Invalid as error:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
             return 400
+        return await self._reach(event, position)
+
+    async def handle_missed(self, event: Incoming) -> int:
+        """Read on to an event whose nudge delivery gave up."""
+        return await self._reach(event, _position(event.attributes["position"]))
+
+    async def _reach(self, event: Incoming, position: Position) -> int:
         try:
             with span(f"project {event.type}", "consumer", parent=event.attributes.get("traceparent", "")):
                 await self._feeder.reach(position)

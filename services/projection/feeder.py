@@ -56,6 +56,10 @@ class Feeder:
         if position > self.checkpoint:
             self._raise_why()
 
+    async def shown(self) -> Position:
+        """The position that all serving versions in the read database have reached."""
+        return _least(self._awaited(await self._pages.database.versions()), START)
+
     async def close(self) -> None:
         """Stop feeding; a page that is being written is rolled back and read again."""
         if self._running is not None:

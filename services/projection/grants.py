@@ -15,6 +15,7 @@ MAKES_VERSIONS = """
 
 GRANTS = Grants(
     log={"events": "SELECT"},
+    receipts=True,
     vault=READS_KEYS,
     read=(*read_tables("SELECT, INSERT, UPDATE, DELETE"), MAKES_VERSIONS),
     owns_read_schema=True,

@@ -7,7 +7,7 @@ An event that a view cannot show stops this view and no other until an operator 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from services.kit.domain.errors import Unavailable
@@ -57,9 +57,9 @@ class Pages:
         """The position of the last event that is final."""
         return await self._store.end()
 
-    async def behind(self, checkpoint: Position, events_max: int) -> int:
-        """The number of events after a checkpoint, counted up to `events_max`."""
-        return await self._store.behind(checkpoint, events_max)
+    async def behind(self, checkpoint: Position, events_max: int, types: Collection[str] | None = None) -> int:
+        """The number of events of `types` (None: of all) among the next `events_max` events after a checkpoint."""
+        return await self._store.behind(checkpoint, events_max, types)
 
     async def build(self, view: View, number: int, events_max: int = BUILD_EVENTS_MAX) -> tuple[Version | None, bool]:
         """Feed a page to one version; the version (None if it was dropped or has stopped) and whether more follows."""

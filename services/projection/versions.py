@@ -47,14 +47,16 @@ Then = Literal["switch", "switch_if_equal", "wait"]
 
 SELECT = """
     SELECT view, version, revision, state, next, epoch, transaction_id, position, made_at, switched_at,
-           stopped_at, stopped_by, stopped_since, compared
+           stopped_at, stopped_by, stopped_since, compared, wakes
     FROM view_versions
 """
 ALL = f"{SELECT} ORDER BY view, version"
 LOCK_SERVING = f"{SELECT} WHERE state = 'serving' ORDER BY view, version FOR UPDATE"
 LOCK_VIEW = f"{SELECT} WHERE view = $1 ORDER BY version FOR UPDATE"
 LOCK_VERSION = f"{SELECT} WHERE view = $1 AND version = $2 FOR UPDATE"
-MAKE = "INSERT INTO view_versions (view, version, revision, state, next) VALUES ($1, $2, $3, $4, $5)"
+MAKE = """
+    INSERT INTO view_versions (view, version, revision, state, next, wakes) VALUES ($1, $2, $3, $4, $5, $6::text[])
+"""
 MOVE = """
     UPDATE view_versions SET epoch = $3, transaction_id = $4, position = $5
     WHERE (view, version) IN (SELECT * FROM unnest($1::text[], $2::integer[]))
@@ -92,6 +94,8 @@ class Version:
     stopped_by: str | None
     stopped_since: datetime | None
     compared: Mapping[str, Any] | None
+    wakes: Sequence[str] | None
+    """The types of the events that change its rows; None if an earlier release made it, which did not record them."""
 
     @property
     def schema(self) -> str:
@@ -192,7 +196,7 @@ class Session:
     async def make(self, view: View, number: int, state: State, then: Then) -> None:
         """Create a version with empty tables, which query may read."""
         schema = f"{view.name}_{number}"
-        await self._connection.execute(MAKE, view.name, number, view.revision, state, then)
+        await self._connection.execute(MAKE, view.name, number, view.revision, state, then, sorted(view.wakes))
         await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
         await self._connection.execute(f"SET LOCAL search_path = {schema}, public")
         await self._connection.execute(ddl(view.tables))

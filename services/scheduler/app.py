@@ -43,7 +43,9 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
     alarm = Alarm(timers, clock)
 
     async def wake_others() -> bool:
-        return reader is not None and await wake_services_behind(reader, host.settings.service_urls)
+        return reader is not None and await wake_services_behind(
+            reader, host.settings.service_urls, host.settings.delivery_seconds
+        )
 
     async def stop() -> None:
         alarm.stop()

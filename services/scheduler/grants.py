@@ -6,5 +6,12 @@ from services.kit.eventstore.grants import Grants
 
 __all__ = ["GRANTS"]
 
-GRANTS = Grants(history=True, log={"events": "SELECT", "outbox": "SELECT, DELETE", "receipts": "SELECT"})
+GRANTS = Grants(
+    history=True,
+    log={
+        "events": "SELECT",
+        "outbox": "SELECT, DELETE",
+        "receipts": "SELECT, UPDATE (epoch, transaction_id, position)",
+    },
+)
 """It publishes the outbox rows of services that died between commit and publication and were not called again."""

@@ -22,6 +22,8 @@ ALARM_WITHIN = timedelta(seconds=90)
 LOOK_AGAIN = timedelta(minutes=6)
 """When the next check of a service is possible, whoever began the last one."""
 TOO_LATE_TO_AIM = timedelta(seconds=1)
+CANCELLED_SECONDS = 1.0
+"""One look at the timers is for all cancellations of so long a time: an order cancels several."""
 
 
 def utc_now() -> datetime:
@@ -38,12 +40,22 @@ class Alarm:
         self._now = now
         self._next: datetime | None = None
         self._waiting: asyncio.Task[None] | None = None
+        self._cancelled: asyncio.Task[None] | None = None
 
     async def notice(self, due: datetime, now: datetime) -> None:
         """Take a new timer into account. An earlier timer may be in the table, stored by another process."""
         if self._next is not None and self._next <= due and self._next > now:
             return
         await self._set(await self._timers.next_due(), now)
+
+    def notice_cancelled(self) -> None:
+        """Set the clock anew soon, because the timer that it is set to may be cancelled."""
+        if self._cancelled is None or self._cancelled.done():
+            self._cancelled = asyncio.create_task(self._set_after_cancellations())
+
+    async def look_again(self, now: datetime) -> None:
+        """Have the next tick come soon."""
+        await self._clock.aim(now + LOOK_AGAIN)
 
     async def look(self, now: datetime, at_latest: datetime | None = None) -> None:
         """Publish what is due, and set the clock to the next timer, or to `at_latest` if that is earlier."""
@@ -55,6 +67,13 @@ class Alarm:
         """Leave the next timers to the clock."""
         if self._waiting is not None:
             self._waiting.cancel()
+
+    async def _set_after_cancellations(self) -> None:
+        await asyncio.sleep(CANCELLED_SECONDS)
+        try:
+            await self._set(await self._timers.next_due(), self._now())
+        except Unavailable as error:
+            log("the clock keeps its time although timers are cancelled", level=logging.WARNING, code=error.code)
 
     async def _set(self, due: datetime | None, now: datetime) -> None:
         self._next = due
@@ -91,13 +110,18 @@ def reactions(
 
     async def cancelled(message: TimerCancelled, received: Received) -> None:
         await timers.cancel(message, received.now)
+        alarm.notice_cancelled()
 
     async def tick(_: Tick, received: Received) -> None:
-        if others is not None and (rows := await others.drain()):
-            log("published the outboxes of other services", rows=rows)
-        await timers.forget(received.now)
-        behind = await wake_others()
-        await alarm.look(received.now, received.now + LOOK_AGAIN if behind else None)
+        try:
+            if others is not None and (rows := await others.drain()):
+                log("published the outboxes of other services", rows=rows)
+            await timers.forget(received.now)
+            behind = await wake_others()
+            await alarm.look(received.now, received.now + LOOK_AGAIN if behind else None)
+        except Unavailable:
+            await alarm.look_again(received.now)  # a tick that is refused is not repeated
+            raise
 
     handlers = Reactions()
     handlers.on(TimerRequested, requested)

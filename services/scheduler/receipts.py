@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from services.contracts.scheduler import TimerRequested
-from services.kit.events.missed import DELIVERY_SECONDS_MAX, Receipts
+from services.kit.events.missed import Receipts
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.keepalive import wake
@@ -20,16 +20,30 @@ KNOWN = """
     UNION ALL
     SELECT substr(key, 7) FROM inbox WHERE key = ANY(SELECT 'timer ' || id FROM unnest($1::text[]) AS id)
 """
+ADVANCE_IDLE = """
+    UPDATE receipts AS r SET epoch = $1, transaction_id = $2, position = $3
+    WHERE
+        r.types <> '{}'
+        AND (r.epoch, r.transaction_id, r.position) < ($1::smallint, $2::xid8, $3::bigint)
+        AND NOT EXISTS (
+            SELECT FROM events AS e
+            WHERE
+                (e.epoch, e.transaction_id, e.position) > (r.epoch, r.transaction_id, r.position)
+                AND e.type = ANY(r.types)
+        )
+"""
+"""A service for which nothing was appended is level, so that the next look begins here and not at its last check."""
 BEHIND = """
     SELECT service FROM receipts AS r
-    WHERE EXISTS (
+    WHERE service = ANY($2) AND EXISTS (
         SELECT FROM events AS e
         WHERE
             (e.epoch, e.transaction_id, e.position) > (r.epoch, r.transaction_id, r.position)
             AND e.time < now() - make_interval(secs => $1)
-            AND e.type = ANY(r.types)
+            AND (e.type = ANY(r.types) OR r.types = '{}')
     )
 """
+"""A service records its types at its first start, which an event that it missed may have been to cause."""
 
 
 class TimerReceipts(Receipts):
@@ -46,13 +60,16 @@ def _timer_id(event: RecordedEvent) -> str:
     return str(json.loads(event.data)["timer_id"])
 
 
-async def services_behind(reader: PostgresEventReader) -> Sequence[str]:
-    """The services with events that they may have missed."""
-    return [row["service"] for row in await reader.connections.fetch(BEHIND, float(DELIVERY_SECONDS_MAX))]
+async def services_behind(
+    reader: PostgresEventReader, services: Collection[str], delivery_seconds: float
+) -> Sequence[str]:
+    """Those of `services` with events that they may have missed, because these are older than a delivery takes."""
+    await reader.connections.fetch(ADVANCE_IDLE, *await reader.end())
+    return [row["service"] for row in await reader.connections.fetch(BEHIND, delivery_seconds, list(services))]
 
 
-async def wake_services_behind(reader: PostgresEventReader, urls: Mapping[str, str]) -> bool:
+async def wake_services_behind(reader: PostgresEventReader, urls: Mapping[str, str], delivery_seconds: float) -> bool:
     """Wake the services that may have missed events, each of which looks for its own; whether there are any."""
-    behind = await services_behind(reader)
-    await asyncio.gather(*(wake(urls[service]) for service in behind if service in urls))
+    behind = await services_behind(reader, urls, delivery_seconds)
+    await asyncio.gather(*(wake(urls[service]) for service in behind))
     return bool(behind)

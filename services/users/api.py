@@ -15,6 +15,7 @@ from services.kit.domain.errors import FieldError, Invalid, NotFound
 from services.kit.domain.ids import new_id
 from services.kit.rest.answers import ETAG, Answer, CommandAnswer, command_answer, location
 from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided
+from services.kit.rest.limits import limited
 from services.kit.telemetry.metrics import METRICS
 from services.users.account import (
     Activate,
@@ -58,7 +59,7 @@ from services.users.bodies import (
     SuspensionBody,
     TokenBody,
 )
-from services.users.limits import MAILED_TOKENS, REGISTRATIONS, TOKENS
+from services.users.limits import RATES
 from services.users.persons import Erase, Persons
 from services.users.proofs import Proofs
 from services.users.times import Times
@@ -111,7 +112,7 @@ AllTimes = Annotated[Times, provided(Times)]
     "/users",
     status_code=201,
     responses=location(201, "the account", read_side=False),
-    dependencies=[PUBLIC, REGISTRATIONS],
+    dependencies=[PUBLIC, limited("register", RATES)],
 )
 async def register_user(
     body: RegistrationBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs, times: AllTimes
@@ -222,7 +223,7 @@ async def amend_preferences(
     return command_answer(200, _preferences(outcome.state), outcome)
 
 
-@routes.post("/users/{user_id}/verification", status_code=202, dependencies=[PUBLIC, MAILED_TOKENS])
+@routes.post("/users/{user_id}/verification", status_code=202, dependencies=[PUBLIC, limited("mail-token", RATES)])
 async def request_verification(
     user_id: UserId, cause: RestCause, accounts: AllAccounts, times: AllTimes
 ) -> CommandAnswer[VerificationRequested]:
@@ -237,7 +238,7 @@ async def request_verification(
     return command_answer(202, _status_of(user_id, outcome.state), outcome)
 
 
-@routes.post("/users/{user_id}/activate", dependencies=[PUBLIC, TOKENS])
+@routes.post("/users/{user_id}/activate", dependencies=[PUBLIC, limited("token", RATES)])
 async def activate_user(
     user_id: UserId, body: TokenBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs
 ) -> CommandAnswer[UserStatus]:
@@ -271,7 +272,7 @@ async def change_password(
     return _done(outcome)
 
 
-@routes.post("/password-reset", status_code=202, dependencies=[PUBLIC, MAILED_TOKENS])
+@routes.post("/password-reset", status_code=202, dependencies=[PUBLIC, limited("mail-token", RATES)])
 async def request_password_reset(
     body: ResetBody, cause: UnmarkedCause, accounts: AllAccounts, proofs: AllProofs, times: AllTimes
 ) -> Answer[MailRequested]:
@@ -290,7 +291,7 @@ async def request_password_reset(
     return Answer(MailRequested(), 202)
 
 
-@routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, TOKENS])
+@routes.post("/password-reset/confirm", status_code=204, dependencies=[PUBLIC, limited("token", RATES)])
 async def reset_password(
     body: ResetConfirmBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs
 ) -> Response:

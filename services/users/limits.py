@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from services.kit.rest.limits import limited
+from collections.abc import Mapping
 
-__all__ = ["MAILED_TOKENS", "REGISTRATIONS", "TOKENS"]
+from services.kit.config.rates import Rate
 
-REGISTRATIONS = limited("register", burst=10, seconds=30)
-TOKENS = limited("token", burst=20, seconds=3)
-MAILED_TOKENS = limited("mail-token", burst=10, seconds=10)
+__all__ = ["RATES"]
+
+RATES: Mapping[str, Rate] = {"register": Rate(10, 30), "token": Rate(20, 3), "mail-token": Rate(10, 10)}

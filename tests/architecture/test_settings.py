@@ -75,7 +75,10 @@ def test_a_service_gets_the_addresses_of_the_services_that_it_calls():
         for names in re.findall(r"(?:warms|WARMS) ?= ?\(([^)]*)\)", text):
             asked |= set(re.findall(r'"(\w+)"', names))
         if "wake_services_behind" in text:  # everybody who receives events and records how far
-            asked |= {each for each in SERVICES if "reactions=" in source(each)} - {name, "operations"}
+            asked |= {each for each in SERVICES if re.search("(reactions|missed)=", source(each))} - {
+                name,
+                "operations",
+            }
         told = json.loads(environ(template).get("ZEROCART_SERVICE_URLS", "{}"))
         assert told == {each: f"http://{each}.zerocart.svc.cluster.local" for each in asked}, name
 

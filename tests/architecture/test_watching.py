@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ import yaml
 from scripts.promtool import found, promtool
 from tests.architecture.rendered import documents
 from tests.architecture.rules import ROOT
+from tools.zerocart.cli import COMMANDS
 
 PROMETHEUS = ROOT / "docker" / "prometheus"
 RULES = PROMETHEUS / "rules" / "zerocart.yaml"
@@ -105,3 +107,57 @@ def test_every_panel_has_a_place_and_a_description():
         for y in range(place["y"], place["y"] + place["h"])
     ]
     assert len(cells) == len(set(cells))
+
+
+RUNBOOK = ROOT / "docs" / "operating.md"
+ALERTS = {rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]}
+FROM_EXPORTERS = {
+    "up", "kafka_consumergroup_lag", "kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes",
+    "certmanager_certificate_expiration_timestamp_seconds",
+}  # fmt: skip
+"""Of Prometheus itself, kafka_exporter, the kubelet and cert-manager."""
+
+
+def test_each_alert_has_its_section_in_the_runbook():
+    sections = re.split(r"^### ", RUNBOOK.read_text().partition("\n## Alerts")[2].partition("\n## ")[0], flags=re.M)
+    assert [section.partition("\n")[0] for section in sections[1:]] == list(ALERTS)
+    for section in sections[1:]:
+        name = section.partition("\n")[0]
+        assert re.findall(r"^\*\*(Meaning\.|Look at|Do\.)\*\*", section, flags=re.M) == [
+            "Meaning.",
+            "Look at",
+            "Do.",
+        ], name
+        assert ALERTS[name]["annotations"]["runbook_url"].endswith(f"/docs/operating.md#{name.lower()}")
+
+
+def test_each_alert_has_a_case_in_the_tests_of_the_rules():
+    cases = yaml.safe_load((PROMETHEUS / "tests" / "zerocart.yaml").read_text())["tests"]
+    fired = {case["alertname"] for each in cases for case in each["alert_rule_test"] if case["exp_alerts"]}
+    assert fired == set(ALERTS)
+
+
+def test_alerts_and_runbook_name_only_routes_of_the_edge():
+    paths = json.loads((ROOT / "docker" / "edge" / "openapi.json").read_text())["paths"]
+    for file in (RULES, RUNBOOK):
+        named = re.findall(r"\b(GET|POST|PUT|PATCH|DELETE) (/[a-z_{}/-]*)", file.read_text())
+        assert named
+        assert [(method, path) for method, path in named if method.lower() not in paths.get(path, {})] == []
+
+
+def test_the_runbook_names_only_commands_that_exist():
+    named = set(re.findall(r"`zerocart ([a-z-]+)", RUNBOOK.read_text()))
+    assert named and named <= set(COMMANDS)
+
+
+def test_rules_ask_for_no_metric_of_an_unknown_origin():
+    """That each `zerocart_` metric exists is shown by tests/e2e/test_watching.py."""
+    asked = {
+        name
+        for rule in ALERTS.values()
+        for name in re.findall(
+            r"\b([a-z]+_[a-z_]+|up)\b(?=[{\[) ])", re.sub(r'"[^"]*"|by \([^)]*\)', '""', rule["expr"])
+        )
+    }
+    assert {name for name in asked if not name.startswith("zerocart_")} - {"histogram_quantile"} <= FROM_EXPORTERS
+    assert len([name for name in asked if name.startswith("zerocart_")]) > 10

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from services.kit.config.rates import Rate
+from services.kit.config.settings import Settings
 from services.kit.domain.errors import RateLimited, ZerocartError
-from services.kit.rest.limits import CLIENTS_MAX, Limits, Rate
+from services.kit.rest.limits import CLIENTS_MAX, Limits
+from services.rates import require_known
 
 
 class Clock:
@@ -64,15 +67,19 @@ def test_an_invalid_rate_is_refused(text):
         Rate.parse(text)
 
 
-def test_another_rate_replaces_the_default_of_its_limit_only():
-    limits = Limits({"place": Rate(5, 1), "token": Rate(5, 1)}, {"place": "1/60", "limit of another service": "9/9"})
-    limits.take("place", "ann")
-    with pytest.raises(RateLimited):
-        limits.take("place", "ann")
-    for _ in range(5):
-        limits.take("token", "ann")
-
-
-def test_a_bad_rate_is_refused_when_the_service_starts():
+@pytest.mark.parametrize("rates", ['{"place": "often"}', '{"place": 5}', "[]", "place=5/1"])
+def test_a_service_with_a_bad_rate_does_not_start(rates):
     with pytest.raises(ZerocartError, match="ZEROCART_RATES"):
-        Limits({"place": Rate(5, 1)}, {"place": "often"})
+        Settings.from_environment("orders", {"ZEROCART_RATES": rates})
+
+
+def test_a_setting_replaces_one_rate_and_keeps_the_others():
+    settings = Settings.from_environment("orders", {"ZEROCART_RATES": '{"place": "1/60"}'})
+    limits = Limits({"place": Rate(5, 1), "token": Rate(5, 1), **settings.rates})
+    assert (allowed(limits, "ann", 9), allowed(limits, "ann", 9, "token")) == (1, 5)
+
+
+def test_a_rate_of_no_limit_is_refused_with_the_names_of_all_limits():
+    require_known(["place", "register", "token", "mail-token", "failed-authentication"])
+    with pytest.raises(ZerocartError, match=r"no limit is called plaec; the limits are .*, place, "):
+        require_known(["place", "plaec"])

@@ -16,7 +16,7 @@ import jwt
 import pytest
 import yaml
 
-from services.users.limits import REGISTRATIONS
+from services.users.limits import RATES
 from tests.architecture.rules import ROOT
 from tests.e2e.local import Local, cluster
 from tests.tools.order_files import file_of, sold
@@ -147,7 +147,7 @@ async def order_by_themselves(local, tmp_path: Path) -> tuple[Replay, list[str]]
 
 
 def test_each_customer_of_a_replay_places_orders_with_a_token_of_their_own(local, tmp_path):
-    assert REGISTRATIONS.dependency.rate.burst < PEOPLE  # from one address, this many would have to wait for minutes
+    assert RATES["register"].burst < PEOPLE  # from one address, this many would have to wait for minutes
     replay, user_ids = asyncio.run(order_by_themselves(local, tmp_path))
     assert len(set(user_ids)) == replay.outcome.placed == PEOPLE
     with local.client() as client:

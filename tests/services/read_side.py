@@ -21,6 +21,7 @@ from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
 from services.kit.domain.principal import Principal
+from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.port import Append, Appended, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
@@ -115,6 +116,7 @@ class ReadSide:
     projection: httpx.AsyncClient
     query: httpx.AsyncClient
     projection_settings: Settings
+    missed: MissedEvents
     logs: dict[str, PostgresEventStore] = field(default_factory=dict)
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
     said: int = 0
@@ -223,7 +225,8 @@ async def running(database) -> AsyncGenerator[ReadSide]:
         )
         for app in apps
     ]
-    side = ReadSide(database, clients[0], clients[1], projection)
+    assert apps[0].missed is not None
+    side = ReadSide(database, clients[0], clients[1], projection, apps[0].missed)
     yield side
     for log in side.logs.values():
         await log.close()

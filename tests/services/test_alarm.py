@@ -47,6 +47,28 @@ async def test_later_timer_does_not_delay_one_that_an_earlier_process_stored() -
     alarm.stop()
 
 
+async def test_clock_is_set_anew_once_for_the_timers_that_are_cancelled() -> None:
+    now = datetime.now(UTC)
+    first, second = now + timedelta(minutes=5), now + timedelta(minutes=9)
+    timers, clock = Kept(first, second), Aims()
+    alarm = Alarm(timers, clock)
+    await alarm.notice(first, now)
+    for _ in range(3):
+        timers.due = [second]
+        alarm.notice_cancelled()
+    await until_aimed(clock, 2)
+    timers.due = []
+    alarm.notice_cancelled()
+    await until_aimed(clock, 3)
+    assert clock.at == [first, second, None]
+
+
+async def until_aimed(clock: Aims, times: int) -> None:
+    async with asyncio.timeout(20):
+        while len(clock.at) < times:
+            await asyncio.sleep(0.01)
+
+
 async def test_clock_is_set_to_the_first_of_timers_in_any_order() -> None:
     now = datetime.now(UTC)
     first, second = now + timedelta(minutes=5), now + timedelta(minutes=9)

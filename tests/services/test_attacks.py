@@ -14,6 +14,7 @@ from fastapi import FastAPI
 
 from scripts.openapi import routes_of
 from services.kit.auth.access import PUBLIC
+from services.kit.config.rates import Rate
 from services.kit.config.settings import Settings
 from services.kit.rest.app import json_router, rest_app
 from services.kit.rest.limits import network_of
@@ -162,7 +163,7 @@ async def test_the_same_key_for_another_query_is_another_request(database):
 
 
 async def test_a_rate_limit_counts_before_the_body_is_read(database):
-    async with running(database, rates={"register": "3/60"}) as system:
+    async with running(database, rates={"register": Rate(3, 60)}) as system:
         del system.users.headers["Authorization"]
         flood = [await system.users.post("/users", content=b"[" * 10_000, headers=JSON) for _ in range(5)]
         assert [answer.status_code for answer in flood] == [400, 400, 400, 429, 429]
@@ -170,7 +171,7 @@ async def test_a_rate_limit_counts_before_the_body_is_read(database):
 
 
 async def test_addresses_of_one_ipv6_network_count_as_one_client(database):
-    async with running(database, rates={"token": "2/60"}) as system:
+    async with running(database, rates={"token": Rate(2, 60)}) as system:
         form = {"grant_type": "client_credentials"}
         del system.users.headers["Authorization"]
 

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from services.kit.config.rates import Rate
 from tests.services import read_side
 from tests.services.system import ADDRESS, order, running
 from tests.tokens import customer
@@ -160,7 +161,7 @@ async def test_other_media_types_and_encodings_and_long_addresses_and_headers_ar
 
 
 async def test_a_client_that_exceeds_its_rate_gets_429_with_retry_after(database):
-    rates = {"place": "3/2", "token": "2/5", "register": "1/60"}
+    rates = {"place": Rate(3, 2), "token": Rate(2, 5), "register": Rate(1, 60)}
     async with running(database, rates=rates) as system:
 
         async def place(who: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,13 +15,15 @@ from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
 from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
 from services.kit.events.handlers import Reactions, Received
-from services.kit.events.missed import CHECK_SECONDS, MissedEvents, Receipts
+from services.kit.events.missed import MissedEvents, Receipts
 from services.kit.events.parked import PostgresFailedMessages
-from services.kit.eventstore.port import Append, Mark, NewEvent, RecordedEvent
+from services.kit.eventstore.port import START, Append, Mark, NewEvent, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.scheduler.receipts import services_behind
-from tests.services.read_side import VAULT_KEY
+from tests.away import database_away
+from tests.services import read_side
+from tests.services.read_side import VAULT_KEY, created
 from tests.services.system import IN_MOTION, Bus, order, running
 
 LONG_AGO = datetime.now(UTC) - timedelta(minutes=10)
@@ -43,8 +45,9 @@ class Receiver:
         reactions = Reactions()
         reactions.on(TimerRequested, self._on_timer)
         endpoint = EventEndpoint(reactions, self.failures, PostgresVault(self.store.connections, VAULT_KEY))
-        receipts = Receipts(self.store.connections, lambda: PostgresEventReader(database.dsn("payments")))
-        self.missed = MissedEvents(receipts, endpoint, reactions.types)
+        self.receipts = Receipts(self.store.connections, lambda: PostgresEventReader(database.dsn("payments")))
+        self.types = reactions.types
+        self.missed = MissedEvents(self.receipts, endpoint, self.types, 60, 300)
 
     async def _on_timer(self, message: TimerRequested, received: Received) -> None:
         if self._handle is not None:
@@ -161,9 +164,9 @@ async def test_an_event_that_is_refused_is_parked(database):
 async def test_one_check_stands_for_all_processes_of_a_service(database):
     await say(database, TIMER)
     async with receiver(database) as one, receiver(database) as other:
-        assert await one.missed.check(soon(), CHECK_SECONDS) == 1
+        assert await one.missed.check(soon(), 300) == 1
         await say(database, TIMER)
-        assert await other.missed.check(soon(), CHECK_SECONDS) == 0
+        assert await other.missed.check(soon(), 300) == 0
 
 
 @pytest.mark.parametrize("events", [0, 1, 7, 1200])
@@ -184,18 +187,79 @@ async def test_all_missed_events_are_handled_over_many_pages(database, events):
         assert it.received == [str(n) for n in range(events)]
 
 
-async def test_the_scheduler_sees_which_services_may_have_missed_events(database):
+HEARING = ("payments", "projection")
+
+
+@asynccontextmanager
+async def scheduler_view(database: Any) -> AsyncGenerator[Callable[[], Awaitable[Sequence[str]]]]:
+    """Tells which services may have missed events."""
     reader = PostgresEventReader(database.dsn("scheduler"))
-    async with receiver(database) as it:
+    try:
+        yield lambda: services_behind(reader, HEARING, 60)
+    finally:
+        await reader.close()
+
+
+async def test_the_scheduler_sees_which_services_may_have_missed_events(database):
+    async with receiver(database) as it, scheduler_view(database) as behind:
         await it.check()
-        assert await services_behind(reader) == []
+        assert await behind() == []
         await say(database, TIMER, soon())
-        assert await services_behind(reader) == []
+        assert await behind() == []
         await say(database, TIMER)
-        assert await services_behind(reader) == ["payments"]
+        assert set(await behind()) == {"payments", "projection"}
         await it.missed.check(soon() + timedelta(minutes=2), 0)
-        assert await services_behind(reader) == []
-    await reader.close()
+        assert await behind() == ["projection"]  # which has not started yet and told what it receives
+
+
+async def test_a_service_that_never_started_is_woken_for_its_first_event(database):
+    async with scheduler_view(database) as behind:
+        await say(database, TIMER, soon())
+        assert await behind() == []
+        await say(database, TIMER)
+        assert set(await behind()) == set(HEARING)
+
+
+async def test_the_scheduler_passes_over_what_a_service_does_not_receive(database):
+    async with receiver(database) as it, scheduler_view(database) as behind:
+        await it.check()
+        await say(database, TimerCancelled(timer_id="t1", timer_key="k"))
+        assert "payments" not in await behind()
+        assert await it.missed.check(soon(), 0) == 0
+        position = await it.receipts.claim(it.types, 0)
+        assert position is not None and position > START
+        await say(database, TIMER)
+        assert "payments" in await behind()
+        assert await it.check() == 1
+
+
+async def test_the_projection_finds_a_nudge_that_delivery_gave_up(database):
+    async with read_side.running(database) as side, scheduler_view(database) as behind:
+        await side.order("ord_1", created("ord_1"))
+        await side.order("ord_2", created("ord_2"))
+        assert "projection" in await behind()
+        assert await side.missed.check(soon(), 0) == 1  # the nudge of the second order stands for both
+        assert (await side.get("/orders"))["total"] == 2
+        assert "projection" not in await behind()
+        assert await side.missed.check(soon(), 0) == 0
+
+
+async def test_what_the_projection_has_read_was_not_missed(database):
+    async with read_side.running(database) as side, scheduler_view(database) as behind:
+        await side.show(await side.order("ord_1", created("ord_1")))
+        assert await side.missed.check(soon(), 0) == 0
+        assert "projection" not in await behind()
+
+
+async def test_a_nudge_is_found_when_the_read_database_is_back(database):
+    async with read_side.running(database) as side:
+        await side.show(await side.order("ord_1", created("ord_1")))
+        await side.order("ord_2", created("ord_2"))
+        async with database_away(database.server.dsn(), f"{database.name}_read"):
+            with pytest.raises(Unavailable):
+                await side.missed.check(soon(), 300)
+        assert await side.missed.check(soon(), 300) == 1
+        assert (await side.get("/orders"))["total"] == 2
 
 
 class Forgetful(Bus):

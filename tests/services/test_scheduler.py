@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,8 +14,11 @@ import pytest
 from services.contracts.orders import OrderDelivered
 from services.contracts.scheduler import Tick, TimerCancelled, TimerRequested
 from services.kit.config.settings import Settings
+from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
 from services.kit.events.parked import PostgresFailedMessages
+from services.kit.eventstore.memory import MemoryEventStore
+from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
 from services.kit.service.host import Host
@@ -38,25 +42,29 @@ class Aims:
 
 
 @asynccontextmanager
-async def process(database: Any, clock: Aims) -> AsyncGenerator[httpx.AsyncClient]:
+async def process(database: Any, clock: Aims, others: Relay | None = None) -> AsyncGenerator[httpx.AsyncClient]:
     """One life of the scheduler, from its first message to its sleep."""
     store = PostgresEventStore(database.dsn("scheduler"), "scheduler")
     settings = Settings(service="scheduler", rates=SECRETS["rates"], **TRUST)
     host = Host.of(settings, store, Bus(), PostgresFailedMessages(store), PostgresVault(store.connections, VAULT_KEY))
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(create_app(host, clock)), base_url="http://it"
+        transport=httpx.ASGITransport(create_app(host, clock, others)), base_url="http://it"
     ) as client:
         yield client
     await host.close()
 
 
 async def tell(client: httpx.AsyncClient, message: Message, message_id: str) -> None:
+    answer = await post(client, message, message_id)
+    assert answer.status_code == 204, answer.text
+
+
+async def post(client: httpx.AsyncClient, message: Message, message_id: str) -> httpx.Response:
     headers = {
         "ce-specversion": "1.0", "ce-id": message_id, "ce-source": "test", "ce-type": message.type,
         "ce-time": datetime.now(UTC).isoformat(), "content-type": "application/json",
     }  # fmt: skip
-    answer = await client.post("/events", content=message.model_dump_json(), headers=headers)
-    assert answer.status_code == 204, answer.text
+    return await client.post("/events", content=message.model_dump_json(), headers=headers)
 
 
 def timer(name: str, due: datetime) -> TimerRequested:
@@ -93,7 +101,32 @@ async def test_tick_sets_the_clock_to_the_next_timer_or_to_none(database):
         await tell(client, Tick(tick="clock"), "2")
         await tell(client, TimerCancelled(timer_id="t", timer_key="k"), "3")
         await tell(client, Tick(tick="clock"), "4")
-    assert clock.aimed == [due, due, None]
+    assert clock.aimed[:3] == [due, due, None]
+
+
+async def test_a_cancelled_timer_no_longer_wakes_the_scheduler(database):
+    due, clock = later(minutes=20), Aims()
+    async with process(database, clock) as client:
+        await tell(client, timer("t", due), "1")
+        await tell(client, TimerCancelled(timer_id="t", timer_key="k"), "2")
+        async with asyncio.timeout(20):
+            while len(clock.aimed) < 2:
+                await asyncio.sleep(0.01)
+    assert clock.aimed == [due, None]
+
+
+class KafkaAway(Relay):
+    async def drain(self) -> int:
+        raise Unavailable("broker-away", "Kafka cannot be reached")
+
+
+async def test_a_tick_that_is_refused_comes_again_soon(database):
+    clock, bus = Aims(), Bus()
+    async with process(database, clock, KafkaAway(MemoryEventStore("x").outbox, bus)) as client:
+        answer = await post(client, Tick(tick="clock"), "1")
+        assert answer.status_code == 503
+    (aimed,) = clock.aimed
+    assert aimed is not None and timedelta(minutes=5) < aimed - datetime.now(UTC) < timedelta(minutes=7)
 
 
 @pytest.mark.parametrize(

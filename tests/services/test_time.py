@@ -14,6 +14,7 @@ from tests.services.test_users import active, time_machine
 from tests.tools.scripted_server import ScriptedServer
 from tools.knative_local.clock import PingClock
 from tools.knative_local.manifests import Destination, PingSource
+from tools.knative_local.ports import free_port
 
 SECONDS_MAX = 10.0
 YEAR = timedelta(days=365)
@@ -99,12 +100,29 @@ async def test_a_ping_source_is_patched_when_its_minute_changes_and_again_after_
         headers = api.requests[0].headers
         assert headers["content-type"] == "application/merge-patch+json"
         assert "authorization" not in headers  # the token of the account is for https alone
-    away = PingSourceClock("http://127.0.0.1:1", "shop", "scheduler-clock")
-    await away.aim(soon)  # logged; the safety tick still comes
-    async with ScriptedServer({}, 1.0) as api:
-        away._url = clock._url.replace(clock._url.partition("/apis")[0], api.url)
-        await away.aim(soon)
+
+
+async def test_a_ping_source_that_could_not_be_patched_is_patched_later():
+    due, port = datetime.now(UTC) + timedelta(minutes=20), free_port()
+    clock = PingSourceClock(f"http://127.0.0.1:{port}", "shop", "scheduler-clock", again_seconds=0.05)
+    await clock.aim(due)  # logged; the safety tick still comes
+    async with ScriptedServer({}, 1.0, port=port) as api, asyncio.timeout(SECONDS_MAX):
+        while not api.requests:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
         assert len(api.requests) == 1
+
+
+async def test_the_latest_of_several_failed_patches_is_repeated():
+    due, port = datetime.now(UTC) + timedelta(minutes=20), free_port()
+    clock = PingSourceClock(f"http://127.0.0.1:{port}", "shop", "scheduler-clock", again_seconds=0.05)
+    await clock.aim(due)
+    await clock.aim(None)
+    async with ScriptedServer({}, 1.0, port=port) as api, asyncio.timeout(SECONDS_MAX):
+        while not api.requests:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert [json.loads(request.body) for request in api.requests] == [{"spec": {"schedule": SAFETY_SCHEDULE}}]
 
 
 async def test_the_local_ping_source_notices_that_the_clock_was_set():

@@ -135,7 +135,7 @@ async def test_an_event_that_cannot_be_shown_stops_its_view_alone_and_can_be_ski
     (version,) = (await side.projection.get("/projection/views/orders")).json()["versions"]
     assert version["stopped_by"].startswith(f"{CREATED}: not readable: ")
     assert "secret" not in version["stopped_by"]
-    assert version["events_behind"] == 3
+    assert version["events_behind"] == 2  # the level of the mug is for another view
     where = {"position": str(event.position), "reason": "not this one"}
     assert (await side.projection.post("/projection/views/orders/skip", json=where)).status_code == 409
     await post(side, "orders/retry", {})

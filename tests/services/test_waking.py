@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from services.kit.config.rates import Rate
 from services.kit.config.secrets import plain
 from services.kit.service.keepalive import wake
 from services.orders.app import WARMS
@@ -102,7 +103,7 @@ async def test_a_refused_command_wakes_no_other_service(database, reason):
 
 
 async def test_a_command_beyond_the_rate_wakes_no_other_service(database):
-    async with woken_by(database, rates={"place": "1/60"}) as (system, woken):
+    async with woken_by(database, rates={"place": Rate(1, 60)}) as (system, woken):
         ann = customer("usr_ann")
         refused = [await system.orders.post("/orders", json={}, headers=ann) for _ in range(3)]
         assert [answer.status_code for answer in refused] == [422, 429, 429]
@@ -131,7 +132,7 @@ async def test_an_accepted_order_wakes_the_services_that_it_reaches(database):
 
 
 async def test_failed_authentications_have_a_rate_of_their_own(database):
-    async with running(database, rates={"failed-authentication": "3/60"}) as system:
+    async with running(database, rates={"failed-authentication": Rate(3, 60)}) as system:
         bad, good = {"Authorization": "Bearer x"}, authorization()
         answers = [await system.orders.post("/orders", json={}, headers=bad) for _ in range(5)]
         assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]

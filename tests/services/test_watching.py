@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
+from services.contracts.payments import ProviderReported
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.metrics_store import MetricsStore
-from services.kit.eventstore.postgres import PostgresEventReader
+from services.kit.eventstore.port import Append, NewEvent
+from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.telemetry.metrics import Metrics, text
 from services.operations.counts import Counts
 from services.projection.building import Builder
 from tests.services.read_side import pages_of
 from tests.services.system import order, running
+from tools.knative_local.queue_depths import queue_depths
+from tools.knative_local.state import Running
 
 HIDDEN = "SELECT count(*) FROM log.events WHERE transaction_id >= pg_snapshot_xmin(pg_current_snapshot())"
 
@@ -67,6 +72,43 @@ async def test_metrics_rise_by_exactly_the_load(database, counts):
     again = await numbers(counts)
     changed = {name.partition("_total")[0] for name, value in again.items() if value != after[name]}
     assert changed == {"process_seconds", "cpu_seconds", "transactions"}
+
+
+async def test_an_event_that_no_view_shows_leaves_no_view_behind(database, counts):
+    await projected(database)
+    async with running(database) as system:
+        person = {"email": "bea@example.com", "name": "Bea", "password": "correct horse"}
+        assert (await system.users.post("/users", json=person)).status_code == 201
+        await system.bus.quiet()
+    await notify(database)
+    after = await numbers(counts)
+    assert after['log_events_total{producer="users",type="zerocart.users.user.registered.v1"}'] == 1
+    assert {name: lag for name, lag in after.items() if name.startswith("projection_lag_events") and lag} == {}
+    here = Running(
+        0, "", "", database.owner_dsn, database.read_owner_dsn, database.owner_dsn, bootstrap_servers="", topic=""
+    )
+    assert (await queue_depths(here))["projection_lag"] == 0
+
+
+async def test_an_event_that_a_view_shows_leaves_it_behind(database, counts):
+    await projected(database)
+    async with running(database) as system:
+        await system.stock("P", 5)
+    await notify(database)
+    after = await numbers(counts)
+    assert after['projection_lag_events{view="stock"}'] == 1
+    assert after['projection_lag_events{view="orders"}'] == 0
+
+
+async def test_a_dispute_is_counted_from_the_first(database, counts):
+    what = 'provider_reports_total{what="disputed"}'
+    assert (await numbers(counts))[what] == 0
+    report = ProviderReported(order_id="ord_1", transaction_id="t", what="disputed")
+    store = PostgresEventStore(database.dsn("payments"), "payments")
+    await store.append(Append("payment-1", 0, [NewEvent(report.type, datetime.now(UTC), report.write(), "{}")], None))
+    await store.close()
+    await notify(database)
+    assert (await numbers(counts))[what] == 1
 
 
 async def projected(database) -> None:

@@ -34,7 +34,8 @@ class Request:
 class ScriptedServer:
     """Answers the record at offset 0 by the script of its path, everything else with 204."""
 
-    def __init__(self, scripts: Mapping[str, Sequence[Mapping[str, Any]]], scale: float) -> None:
+    def __init__(self, scripts: Mapping[str, Sequence[Mapping[str, Any]]], scale: float, port: int = 0) -> None:
+        self._port = port
         self.requests: list[Request] = []
         self.answered: dict[str, list[float]] = {path: [] for path in scripts}
         self._scripts = scripts
@@ -44,7 +45,7 @@ class ScriptedServer:
         self.gate: asyncio.Event | None = None
 
     async def __aenter__(self) -> ScriptedServer:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**22)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=2**22)
         self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 

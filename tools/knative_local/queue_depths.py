@@ -25,7 +25,7 @@ DEPTHS: Mapping[str, str] = {
     "events": "SELECT count(*) FROM log.events",
 }
 CHECKPOINTS = """
-    SELECT DISTINCT ON (view) epoch, transaction_id::text AS transaction_id, position
+    SELECT DISTINCT ON (view) epoch, transaction_id::text AS transaction_id, position, wakes
     FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
 """
 STOPPED = """
@@ -35,13 +35,14 @@ STOPPED = """
 LAG = """
     SELECT count(*) FROM log.events
     WHERE (epoch, transaction_id, position) > ($1::integer, ($2::text)::xid8, $3::bigint)
+        AND ($4::text[] IS NULL OR type = ANY($4))
 """
 
 
 async def queue_depths(running: Running) -> dict[str, int | list[str] | None]:
     """Each depth by its name, None if a database does not tell it; `problems` says why.
 
-    projection_lag is in events; stopped_views has names.
+    projection_lag is the number of events that the view furthest behind has yet to show; stopped_views has names.
     """
     problems: list[str] = []
     async with _connected("event store", running.owner_dsn, problems) as store:
@@ -93,5 +94,4 @@ async def _lag(store: Connection, read: Connection) -> int:
     checkpoints = await read.fetch(CHECKPOINTS)
     if not checkpoints:
         return int(await store.fetchval("SELECT count(*) FROM log.events"))
-    lags = [int(await store.fetchval(LAG, row["epoch"], row["transaction_id"], row["position"])) for row in checkpoints]
-    return max(lags)
+    return max([int(await store.fetchval(LAG, *row)) for row in checkpoints])

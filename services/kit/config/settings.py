@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from services.kit.config.kafka_security import KafkaSecurity, kafka_security, plaintext
+from services.kit.config.rates import Rate
 from services.kit.config.secrets import DIRECTORY, Secret, Secrets, plain
 from services.kit.domain.errors import ZerocartError
 
-__all__ = ["Settings", "whole_numbers"]
+__all__ = ["Settings", "texts", "whole_numbers"]
+
+DELIVERY_SECONDS = 60.0
+MISSED_CHECK_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +49,11 @@ class Settings:
     events_subjects: tuple[str, ...] = ()
     events_keys: Secret = field(default=plain(""), repr=False)
     events_keys_url: str = ""
-    rates: Mapping[str, str] = field(default_factory=dict[str, str])
+    rates: Mapping[str, Rate] = field(default_factory=dict[str, Rate])
+    delivery_seconds: float = DELIVERY_SECONDS
+    """An event that was not handled so long after it was appended counts as missed."""
+    missed_check_seconds: float = MISSED_CHECK_SECONDS
+    """How often a service that is awake looks for missed events."""
     log_level: str = "INFO"
 
     @classmethod
@@ -59,7 +67,7 @@ class Settings:
             kafka_bootstrap_servers=environ.get("KAFKA_BOOTSTRAP_SERVERS", ""),
             kafka_security=kafka_security(secrets),
             topic=environ.get("ZEROCART_TOPIC", "zerocart.events"),
-            service_urls=_texts("ZEROCART_SERVICE_URLS", environ.get("ZEROCART_SERVICE_URLS", "")),
+            service_urls=texts("ZEROCART_SERVICE_URLS", environ.get("ZEROCART_SERVICE_URLS", "")),
             namespace=environ.get("ZEROCART_NAMESPACE", "zerocart"),
             cors_origins=_several(environ.get("ZEROCART_CORS_ORIGINS", "")),
             vault_keys=secrets.reading("ZEROCART_VAULT_KEYS"),
@@ -76,7 +84,9 @@ class Settings:
             events_subjects=_several(environ.get("ZEROCART_EVENTS_SUBJECTS", "")),
             events_keys=secrets.reading("ZEROCART_EVENTS_KEYS"),
             events_keys_url=environ.get("ZEROCART_EVENTS_KEYS_URL", ""),
-            rates=_texts("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")),
+            rates=_rates("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")),
+            delivery_seconds=_seconds("ZEROCART_DELIVERY_SECONDS", environ, DELIVERY_SECONDS),
+            missed_check_seconds=_seconds("ZEROCART_MISSED_CHECK_SECONDS", environ, MISSED_CHECK_SECONDS),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
         found.require_keys()
@@ -105,12 +115,28 @@ class Settings:
             )
 
 
+def _seconds(name: str, environ: Mapping[str, str], default: float) -> float:
+    text = environ.get(name) or str(default)
+    try:
+        found = float(text)
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise ZerocartError("bad-setting", f"{name} must be a number of seconds above 0, and is {text!r}")
+    return found
+
+
 def _several(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(",")))
 
 
-def _texts(name: str, text: str) -> Mapping[str, str]:
+def texts(name: str, text: str) -> Mapping[str, str]:
+    """The values of a JSON object by name, as texts; ZerocartError if `text` is no JSON object."""
     return {key: str(value) for key, value in _object(name, text).items()}
+
+
+def _rates(name: str, text: str) -> Mapping[str, Rate]:
+    return {key: Rate.parse(rate) for key, rate in texts(name, text).items()}
 
 
 def whole_numbers(variable: str, text: str) -> Mapping[str, int]:

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import EventReader, Position, RecordedEvent
@@ -23,21 +23,16 @@ from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.cloudevents import Incoming, as_delivered, message_key
 
 if TYPE_CHECKING:
-    from services.kit.events.endpoint import EventEndpoint
     from services.kit.eventstore.connections import Connections
 
-__all__ = ["CHECK_SECONDS", "DELIVERY_SECONDS_MAX", "MissedEvents", "Receipts"]
+__all__ = ["MissedEvents", "Receipts"]
 
-DELIVERY_SECONDS_MAX = 60
-"""An event that is older and left no trace here counts as missed; a late delivery of it is then a repeat."""
 FIRST_CHECK_SECONDS = 2.0
 """The first message of a cold start goes first."""
-CHECK_SECONDS = 300.0
-"""How long one check, of any process of the service, stands for all of them."""
 PAGE_EVENTS_MAX = 500
 
 CLAIM = """
-    UPDATE receipts SET checked_at = now(), types = $1
+    UPDATE {table} SET checked_at = now(), types = $1
     WHERE checked_at <= now() - make_interval(secs => $2) OR types <> $1
     RETURNING epoch, transaction_id, position
 """
@@ -47,24 +42,25 @@ TRACES = """
     SELECT key FROM failures WHERE key = ANY($1::text[]) AND parked
 """
 ADVANCE = """
-    UPDATE receipts SET epoch = $1, transaction_id = $2, position = $3
+    UPDATE {table} SET epoch = $1, transaction_id = $2, position = $3
     WHERE (epoch, transaction_id, position) < ($1, $2, $3)
 """
 
 
 class Receipts:
-    """How far one service has handled the events that it receives, in its own tables.
+    """How far one service has handled the events that it receives, in a `table` of its own.
 
     `reader` makes a reader of all services' events.
     """
 
-    def __init__(self, connections: Connections, reader: Callable[[], EventReader]) -> None:
+    def __init__(self, connections: Connections, reader: Callable[[], EventReader], table: str = "receipts") -> None:
         self.connections = connections
         self.reader = reader
+        self._claim, self._advance = CLAIM.format(table=table), ADVANCE.format(table=table)
 
     async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:
         """The position up to which all events of `types` were handled; None if a check began within `every_seconds`."""
-        rows = await self.connections.fetch(CLAIM, sorted(types), every_seconds)
+        rows = await self.connections.fetch(self._claim, sorted(types), every_seconds)
         return Position(*rows[0]) if rows else None
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
@@ -74,25 +70,46 @@ class Receipts:
 
     async def advance(self, position: Position) -> None:
         """Record that everything up to `position` was handled; never goes back."""
-        await self.connections.fetch(ADVANCE, *position)
+        await self.connections.fetch(self._advance, *position)
+
+
+class Endpoint(Protocol):
+    """Handles events that delivery gave up."""
+
+    async def handle_missed(self, event: Incoming) -> int:
+        """The status with which a delivery of the event would be answered; below 300 if it is handled."""
+        ...
 
 
 class MissedEvents:
-    """Checks for missed events of `types` and hands them to `endpoint`."""
+    """Checks for missed events of `types` and hands them to `endpoint`.
 
-    def __init__(self, receipts: Receipts, endpoint: EventEndpoint, types: Collection[str]) -> None:
+    An event that is older than `delivery_seconds` and left no trace counts as missed; a late delivery of it is then a
+    repeat. One check, of any process of the service, stands for all of them for `check_seconds`.
+    """
+
+    def __init__(
+        self,
+        receipts: Receipts,
+        endpoint: Endpoint,
+        types: Collection[str],
+        delivery_seconds: float,
+        check_seconds: float,
+    ) -> None:
         self._receipts = receipts
         self._endpoint = endpoint
         self._types = frozenset(types)
+        self._delivery = timedelta(seconds=delivery_seconds)
+        self._check_seconds = check_seconds
         self._stopping = asyncio.Event()
 
     async def keep_checking(self) -> None:
-        """Check soon and every CHECK_SECONDS, until `stop`."""
-        delay = FIRST_CHECK_SECONDS
+        """Check soon and then every `check_seconds`, until `stop`."""
+        delay = min(FIRST_CHECK_SECONDS, self._check_seconds)
         while not await self._stops_within(delay):
-            delay = CHECK_SECONDS
+            delay = self._check_seconds
             try:
-                await self.check(datetime.now(UTC))
+                await self.check(datetime.now(UTC), self._check_seconds)
             except Unavailable as error:
                 log("missed events cannot be looked for yet", level=logging.WARNING, code=error.code)
 
@@ -105,14 +122,17 @@ class MissedEvents:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
 
-    async def check(self, now: datetime, every_seconds: float = CHECK_SECONDS) -> int:
-        """Handle what was missed before `now`; how many events that were. Unavailable if it cannot be known yet."""
+    async def check(self, now: datetime, every_seconds: float) -> int:
+        """Handle what was missed before `now`; how many events that were. Unavailable if it cannot be known yet.
+
+        0 if a check began within `every_seconds`.
+        """
         after = await self._receipts.claim(self._types, every_seconds)
         if after is None:
             return 0
         reader = self._receipts.reader()
         try:
-            return await self._check(reader, after, now - timedelta(seconds=DELIVERY_SECONDS_MAX))
+            return await self._check(reader, after, now - self._delivery)
         finally:
             await reader.close()  # checks are rare: no connection stays open for them
 

@@ -23,6 +23,8 @@ class Grants:
     """Whether it appends events. If so, it has a schema, and a role that appends to its partition of the events."""
     log: Mapping[str, str] = field(default_factory=dict[str, str])
     """Privileges on the tables that contain the rows of all services (`log.events`, `log.outbox`, ...), by table."""
+    receipts: bool = False
+    """Whether it records, although it has no history, up to which position it has handled the events it receives."""
     vault: str = ""
     """Privileges on the keys of persons: READS_KEYS, MAKES_KEYS or ERASES_KEYS; empty if it reads no personal data."""
     read: Sequence[str] = ()
@@ -69,6 +71,8 @@ def log_grants(service: str, grants: Grants) -> list[str]:
     """The statements that grant a service its rights on the tables of all services."""
     role = role_of(service)
     rights = {**grants.log, "cluster": "SELECT"}
+    if grants.receipts:
+        rights[f"receipts_{service}"] = "SELECT, UPDATE (epoch, transaction_id, position, checked_at, types)"
     return [
         f"GRANT USAGE ON SCHEMA log TO {role}",
         *(f"GRANT {privileges} ON log.{table} TO {role}" for table, privileges in rights.items()),

@@ -215,9 +215,9 @@ class MemoryEventReader:
         """Every event of these streams, in the global order."""
         return [event for event in self._database.events if event.stream in streams]
 
-    async def behind(self, after: Position, events_max: int) -> int:
-        """The number of events after `after`, counted up to `events_max`."""
-        return len(self._after(after)[:events_max])
+    async def behind(self, after: Position, events_max: int, types: Collection[str] | None = None) -> int:
+        """The number of events of `types` (None: of all) among the next `events_max` events after `after`."""
+        return sum(types is None or event.type in types for event in self._after(after)[:events_max])
 
     def _after(self, after: Position) -> list[RecordedEvent]:
         return self._database.events[bisect_right(self._database.events, after, key=lambda event: event.position) :]

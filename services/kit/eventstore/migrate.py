@@ -57,7 +57,7 @@ async def migrate(owner_dsn: str, passwords: Mapping[str, str], services: AllGra
     """
     writers = _writers(services)
     async with _alone(owner_dsn) as connection:
-        await _apply(connection, [*_kit_migrations(writers), *_service_migrations(writers)])
+        await _apply(connection, [*_kit_migrations(services), *_service_migrations(writers)])
         await _new_epoch_if_restored(connection, writers)
         for service, grants in services.items():
             if grants.in_event_store and service in passwords:
@@ -95,7 +95,7 @@ async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
 def all_migrations(services: AllGrants) -> list[Migration]:
     """Every migration of both databases, in the order in which they are applied."""
     writers = _writers(services)
-    return [*_kit_migrations(writers), *_service_migrations(writers), *_read_migrations(services)]
+    return [*_kit_migrations(services), *_service_migrations(writers), *_read_migrations(services)]
 
 
 def _read_migrations(services: AllGrants) -> list[Migration]:
@@ -103,11 +103,15 @@ def _read_migrations(services: AllGrants) -> list[Migration]:
     return [migration for service in owners for migration in _own_migrations(service, READ_SCHEMA)]
 
 
-def _kit_migrations(writers: Sequence[str]) -> list[Migration]:
+def _kit_migrations(services: AllGrants) -> list[Migration]:
+    receivers = [service for service, grants in services.items() if grants.receipts]
     shared = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
-    sql = (KIT / "0002_service.sql").read_text()
-    each = [Migration(f"kit/0002_service/{service}", sql.replace("{service}", service)) for service in writers]
-    return [shared, *each]
+    return [shared, *_for_each("0002_service", _writers(services)), *_for_each("0003_receipts", receivers)]
+
+
+def _for_each(name: str, services: Sequence[str]) -> list[Migration]:
+    sql = (KIT / f"{name}.sql").read_text()
+    return [Migration(f"kit/{name}/{service}", sql.replace("{service}", service)) for service in services]
 
 
 def _service_migrations(services: Sequence[str]) -> list[Migration]:

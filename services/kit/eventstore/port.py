@@ -291,8 +291,8 @@ class EventReader(Protocol):
         """Every event of these streams, of any service, in the global order; it includes events that are not final."""
         ...
 
-    async def behind(self, after: Position, events_max: int) -> int:
-        """The number of events after `after`, counted up to `events_max`."""
+    async def behind(self, after: Position, events_max: int, types: Collection[str] | None = None) -> int:
+        """The number of events of `types` (None: of all) among the next `events_max` events after `after`."""
         ...
 
     async def close(self) -> None:

@@ -203,10 +203,10 @@ class PostgresEventReader:
         """Every event of these streams, of any service, in the global order; it includes events that are not final."""
         return recorded(await self.connections.fetch(statement("read_streams"), list(streams)))
 
-    async def behind(self, after: Position, events_max: int) -> int:
-        """The number of events after `after`, counted up to `events_max`."""
+    async def behind(self, after: Position, events_max: int, types: Collection[str] | None = None) -> int:
+        """The number of events of `types` (None: of all) among the next `events_max` events after `after`."""
         rows = await self.connections.fetch(
-            statement("behind"), after.epoch, after.transaction, after.number, events_max
+            statement("behind"), *after, events_max, None if types is None else list(types)
         )
         return int(rows[0]["events"])
 

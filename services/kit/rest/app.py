@@ -154,7 +154,7 @@ def rest_app(
     app.state.provided = {type(each): each for each in provides}
     app.state.admin_scope = admin_scope
     app.state.routes = [route for router in routers for route in router.routes]
-    app.state.limits = Limits(rates_of(app.state.routes), settings.rates)
+    app.state.limits = Limits({**rates_of(app.state.routes), **settings.rates})
     check_rules(app.state.routes)
     for router in routers:
         app.include_router(router, responses=RESPONSES)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
@@ -17,55 +16,22 @@ from fastapi import Depends, Request
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Caller
+from services.kit.config.rates import FAILED_AUTHENTICATION, KIT_RATES, Rate
 from services.kit.domain.errors import RateLimited, Unauthenticated, ZerocartError
 
-__all__ = [
-    "CLIENTS_MAX", "FAILED_AUTHENTICATION", "Limit", "Limits", "Rate", "limit_of", "limited", "network_of", "rates_of",
-    "within_rate",
-]  # fmt: skip
+__all__ = ["CLIENTS_MAX", "Limit", "Limits", "limit_of", "limited", "network_of", "rates_of", "within_rate"]
 
 CLIENTS_MAX = 20_000
 CLIENT_HEADER = "x-client-ip"
 """The edge sets it and replaces what a client sent under this name."""
 HOST_BITS = 64
-FAILED_AUTHENTICATION = "failed-authentication"
-"""The rate of requests without a valid token; a client that exceeds it can still send a valid one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A rate: `burst` requests at once, and after them one every `seconds`."""
-
-    burst: int
-    seconds: float
-
-    @classmethod
-    def parse(cls, text: str) -> Rate:
-        """The rate in a text: `20/1.5` is 20 at once and one every 1.5 s; ZerocartError if it is no rate."""
-        burst, _, seconds = text.partition("/")
-        try:
-            rate = cls(int(burst), float(seconds))
-        except ValueError as error:
-            raise ZerocartError("bad-setting", f"ZEROCART_RATES: {text!r} is no rate such as 20/1.5") from error
-        if rate.burst < 1 or not 0 < rate.seconds < 1e6:
-            raise ZerocartError(
-                "bad-setting", f"ZEROCART_RATES: {text!r} must have a burst of at least 1 and a positive time"
-            )
-        return rate
 
 
 class Limits:
-    """Counts the requests of clients, by `rates`; `changed` has the texts of rates that replace some of them."""
+    """Counts the requests of clients, by `rates`."""
 
-    def __init__(
-        self,
-        rates: Mapping[str, Rate],
-        changed: Mapping[str, str] | None = None,
-        now: Callable[[], float] = time.monotonic,
-    ) -> None:
-        # ZEROCART_RATES is the same for all services, so it may name limits of others
-        parsed = {name: Rate.parse(text) for name, text in (changed or {}).items()}
-        self._rates = {name: parsed.get(name, rate) for name, rate in rates.items()}
+    def __init__(self, rates: Mapping[str, Rate], now: Callable[[], float] = time.monotonic) -> None:
+        self._rates = rates
         self._now = now
         self._full_at: OrderedDict[tuple[str, str], float] = OrderedDict()
 
@@ -101,16 +67,16 @@ class Limit:
         request.state.counted = True
 
 
-def limited(name: str, *, burst: int, seconds: float) -> Any:
-    """A dependency that limits the rate of each client; ZEROCART_RATES can name another rate for `name`."""
-    return Depends(Limit(name, Rate(burst, seconds)))
+def limited(name: str, rates: Mapping[str, Rate]) -> Any:
+    """A dependency that limits the rate of each client; ZEROCART_RATES can have another rate for `name`."""
+    return Depends(Limit(name, rates[name]))
 
 
 def rates_of(routes: Iterable[object]) -> dict[str, Rate]:
     """The default rates by name: those that routes declare, and that of failed authentication."""
     limits = [limit_of(route) for route in routes if isinstance(route, APIRoute)]
     declared = {limit.name: limit.rate for limit in limits if limit is not None}
-    return {FAILED_AUTHENTICATION: Rate(20, 3), **declared}
+    return {**KIT_RATES, **declared}
 
 
 def limit_of(route: APIRoute) -> Limit | None:

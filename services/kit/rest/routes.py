@@ -13,14 +13,13 @@ from services.kit.auth.access import Access, rule_of
 from services.kit.domain.errors import Unreadable
 from services.kit.rest.limits import limit_of
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
-from services.kit.wire.strict_json import read_json
+from services.kit.wire.strict_json import UTF_8, read_json
 
 __all__ = ["BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TypedRoute", "json_router", "provided"]
 
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
 Provided = TypeVar("Provided")
-UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
 
 
 class JsonRequest(Request):

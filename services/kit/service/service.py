@@ -54,8 +54,8 @@ class Service:
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that an accepted command will reach, except
-    commands at the paths in `alone`. `endpoint` replaces the event endpoint, for a service that does not handle events
-    one by one.
+    commands at the paths in `alone`. `endpoint` replaces the event endpoint, and `missed` the check for missed events,
+    for a service that does not handle events one by one.
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class Service:
         warms: Sequence[str] = (),
         alone: Collection[str] = (),
         endpoint: App | None = None,
+        missed: MissedEvents | None = None,
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
         metrics_store: MetricsStore | None = None,
@@ -76,11 +77,12 @@ class Service:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
         self._endpoint = endpoint
-        self.missed: MissedEvents | None = None
+        self.missed = missed
         if reactions and self._host:
             self._endpoint = endpoint = EventEndpoint(reactions, self._host.failures, self._host.handler.vault)
             if self._host.receipts and reactions.types:
-                self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types)
+                limits = self._settings.delivery_seconds, self._settings.missed_check_seconds
+                self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types, *limits)
         self._delivery_verifier = delivery_verifier(self._settings)
         self._routers = routers
         self._admin_scope = admin_scope
@@ -208,10 +210,10 @@ class Service:
     async def _close(self) -> None:
         if self.missed is not None:
             self.missed.stop()
+        if self._background:  # before the hooks, which close what this work needs
+            await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         for hook in self._on_stop:
             await hook()
-        if self._background:
-            await asyncio.wait(self._background, timeout=SHUTDOWN_SECONDS)
         if self._host is not None:
             await self._host.close()
         elif self._metrics_store is not None:

@@ -11,9 +11,11 @@ from typing import cast
 
 from services.kit.domain.errors import Unreadable
 
-__all__ = ["DEPTH_MAX", "read_json"]
+__all__ = ["DEPTH_MAX", "UTF_8", "read_json"]
 
 DEPTH_MAX = 32
+UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
+"""The parameters, in lower case, that the media type of a body may have."""
 NAMES_MAX = 40_000
 """Members of all objects together, because each may become an error in the answer; 2,000 order lines have 14,000."""
 NUMBER_CHARS_MAX = 64

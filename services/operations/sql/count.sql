@@ -30,6 +30,9 @@ WITH here AS (
     UNION ALL
     SELECT date '1970-01-01', 'stock_refusals', '{}', count(*)
     FROM page WHERE type = 'zerocart.inventory.checked.v1' AND data ->> 'all_items_available' = 'false' GROUP BY 1
+    UNION ALL
+    SELECT date '1970-01-01', 'provider_reports', json_build_object('what', data ->> 'what')::text, count(*)
+    FROM page WHERE type = 'zerocart.payments.provider.reported.v1' GROUP BY 3
 ), added AS (
     INSERT INTO metrics AS known (service, day, name, labels, slot, value)
     SELECT 'operations', day, name, labels, -1, value FROM said

@@ -15,11 +15,12 @@ from services.kit.auth.access import PUBLIC
 from services.kit.auth.signing import SigningKeys
 from services.kit.domain.errors import RateLimited
 from services.kit.rest.answers import Answer
+from services.kit.rest.limits import limited
 from services.kit.rest.routes import TypedRoute, provided
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
 from services.users.answers import KeySet, Token
-from services.users.limits import TOKENS
+from services.users.limits import RATES
 from services.users.tokens.errors import TokenError
 from services.users.tokens.grants import Grants, TokenRequest
 
@@ -64,7 +65,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@routes.post("/token", openapi_extra=FORM, responses=REFUSALS, dependencies=[PUBLIC, TOKENS])
+@routes.post("/token", openapi_extra=FORM, responses=REFUSALS, dependencies=[PUBLIC, limited("token", RATES)])
 async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
     """Issue an access token.
 

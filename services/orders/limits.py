@@ -1,0 +1,11 @@
+"""The rate limits of orders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.kit.config.rates import Rate
+
+__all__ = ["RATES"]
+
+RATES: Mapping[str, Rate] = {"place": Rate(60, 1)}
