@@ -103,7 +103,7 @@ def test_only_the_scheduler_has_a_token_and_only_for_its_clock(way):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_services_use_no_pod_field_that_knative_refuses(way):
-    """Serving's own validation: fields that its schema has and a cluster as shipped does not allow."""
+    """Knative Serving has fields in its schema that a cluster with the default features refuses."""
     for document, template in pods(way):
         if document["kind"] != "Service":
             continue

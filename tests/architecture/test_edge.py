@@ -26,7 +26,7 @@ Match = tuple[str | None, str | None, str, tuple[str, ...]]
 
 
 def adapted() -> dict:
-    """The Caddyfile as Caddy understands it, with the name of its service for every upstream."""
+    """The Caddyfile as JSON by Caddy, with the name of the service in the place of each upstream."""
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": "/proc",

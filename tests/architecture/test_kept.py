@@ -30,7 +30,7 @@ def test_recorded_examples_are_read_and_written_unchanged(type_: str) -> None:
 
 
 def holds(now: Any, then: Any) -> bool:
-    """Whether all that was there is there, as it was; a field that came later may have a default."""
+    """Whether `now` has every value of `then` unchanged; it may have more fields."""
     if isinstance(then, dict):
         return all(name in now and holds(now[name], value) for name, value in then.items())
     if isinstance(then, list):

@@ -34,7 +34,7 @@ def handled(service: str) -> set[str]:
 
 
 class _Anything:
-    """Stands for adapters that are only kept while reactions are put together."""
+    """Stands for adapters that are stored and not called while reactions are composed."""
 
 
 def named(trigger) -> Iterator[str]:

@@ -75,7 +75,7 @@ def test_a_replay_that_is_killed_repeatedly_places_every_order_once(local, tmp_p
 
 
 def answered(local: Local) -> int:
-    """How many invoices the journal knows an answer to."""
+    """The number of invoices with an answer in the journal."""
     for file in (local.state.home / "replay").glob("*.sqlite"):
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as journal, suppress(sqlite3.OperationalError):
             return journal.execute("SELECT count(*) FROM step").fetchone()[0]

@@ -110,7 +110,7 @@ def reserved_items(*items: tuple[str, int]) -> tuple[inventory.ReservedItem, ...
 
 @dataclass
 class ReadSide:
-    """The two services; `append` writes to the log as their neighbours would."""
+    """Projection and query; `append` writes to the event store as the other services would."""
 
     database: Any
     projection: httpx.AsyncClient
@@ -172,7 +172,7 @@ class ReadSide:
 
 
 class BuildTasks:
-    """Runs what the Job that builds views runs, as a task of this process."""
+    """Runs the program of the Job that builds views as a task of this process."""
 
     def __init__(self, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._run = run

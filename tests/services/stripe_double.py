@@ -20,7 +20,7 @@ def error(status: int, **members: str) -> Answer:
 
 
 class StripeDouble(ThreadingHTTPServer):
-    """Keeps PaymentIntents; `failures` are answered first, and `calls` tells what came."""
+    """Stores PaymentIntents; it first answers with `failures`, and records the requests in `calls`."""
 
     daemon_threads = True
 

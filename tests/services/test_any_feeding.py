@@ -55,7 +55,7 @@ Rows = dict[str, list[dict[str, Any]]]
 
 @dataclass
 class Folded:
-    """The rows of all views, by nothing but the folds."""
+    """The rows of all views, computed by the folds alone."""
 
     orders: dict[str, Order] = field(default_factory=dict)
     lines: dict[str, Sequence[OrderLine]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ class Folded:
 
 
 async def folded(reader: PostgresEventReader) -> Rows:
-    """With the keys that there are now: what was erased is erased."""
+    """The fold of all events with the present keys, so that erased persons are erased."""
     events = (await reader.read_all(START, 10_000)).events
     state = Folded()
     for each in await decode(PostgresVault(reader.connections, VAULT_KEY), READS, events):
@@ -132,7 +132,7 @@ async def rows_of(database: Database, state: str = "serving") -> Rows:
 
 
 class SmallPages(PostgresEventReader):
-    """The log in pages that are smaller than asked for."""
+    """The event store in pages that are smaller than requested."""
 
     def __init__(self, dsn: str, events_max: int) -> None:
         super().__init__(dsn)
@@ -162,7 +162,7 @@ class Process:
         self._asked.append(asyncio.ensure_future(work))
 
     async def kill(self) -> None:
-        """Cancels whatever it does, wherever that is; what it had open is rolled back."""
+        """Cancel the tasks of the process at any point; its open transactions are rolled back."""
         for task in self._asked:
             task.cancel()
         for outcome in await asyncio.gather(*self._asked, return_exceptions=True):
@@ -187,7 +187,7 @@ STEPS = st.one_of(
 
 @dataclass
 class World:
-    """Some processes, a log that grows, and what is under way."""
+    """Several processes, a growing event store, and the tasks under way."""
 
     database: Database
     side: ReadSide
@@ -230,7 +230,7 @@ class World:
         self.left = self.left[number:]
 
     async def finish(self) -> None:
-        """Everything is said, every process but one is gone, and that one comes to the end."""
+        """End all processes but one, and let this one read to the end of the event store."""
         await self.say(len(self.left))
         for process in self.processes:
             await process.kill()
@@ -247,7 +247,7 @@ class World:
             await last.kill()
 
     async def check(self, last: Process) -> None:
-        """The tables with a fold of their own here are that fold; all of them are what one process makes at once."""
+        """Tables equal the folds of this test if it has one; all tables equal those that a single process builds."""
         shown, expected = await rows_of(self.database), await folded(last.reader)
         assert {table: shown[table] for table in expected} == expected
         for view in VIEWS:
@@ -258,7 +258,7 @@ class World:
 
 
 async def play(database: Database, turns: Sequence[int], pages: Sequence[int], steps: Sequence[Step]) -> None:
-    # whoever is erased places nothing afterwards, but something may be brought; the erased one's order is under way
+    # an erased person places no further orders, but an import may name the person, and an earlier order may be under way
     lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3"), smooth("ord_4", None), [*failed("ord_5", "cus_5")]]
     lives += [brought("ord_6"), brought("ord_7", None), brought("ord_8", "cus_2")]
     left = [stocked(), *woven([*lives, [gone("cus_2")]], turns), stocked(60)]
@@ -308,7 +308,7 @@ def test_any_feeding_gives_the_fold_of_the_log(
 
 
 def test_a_sequence_with_every_kind_of_step_gives_the_fold(databases: Databases) -> None:
-    """So that no run depends on what is drawn."""
+    """It runs every kind of step in any case, whatever Hypothesis draws."""
     steps: list[Step] = [("say", 6), ("nudge", 0, 5), ("nudge", 1, 3), ("pause", 0.003), ("kill", 0, 2)]
     for turn, view in enumerate(VIEWS):
         steps += [

@@ -39,7 +39,7 @@ LETTER = {
 
 
 class Handing(Published):
-    """Keeps what is handed in again."""
+    """Stores the replayed messages."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ QUIET_SECONDS = 1.0
 
 @dataclass
 class Reached:
-    """What came through."""
+    """The requests that reached the server behind the edge."""
 
     lines: list[str] = field(default_factory=list[str])
     headers: list[list[tuple[str, str]]] = field(default_factory=list[list[tuple[str, str]]])
