@@ -19,10 +19,15 @@ def lives_of(said: Iterable[tuple[Message, datetime]]) -> list[dict[str, Any]]:
     lives: dict[str, dict[str, Any]] = {}
     for message, at in said:
         order_id = getattr(message, "order_id", None) or getattr(message, "saga_id", "")
-        if isinstance(message, orders.OrderCreated | orders.OrderImported) and order_id not in lives:
+        if isinstance(message, orders.OrderImportUndone):
+            lives.pop(order_id, None)
+        elif isinstance(message, orders.OrderCreated | orders.OrderImported) and (
+            order_id not in lives or isinstance(message, orders.OrderImportCorrected)
+        ):
             finished = isinstance(message, orders.OrderImported)
             lives[order_id] = {
-                "placed": _day(message.placed_at or at), "came": at, "confirmed": None,
+                "placed": _day(message.placed_at or at), "confirmed": None,
+                "came": lives[order_id]["came"] if order_id in lives else at,
                 "customer_id": message.customer_id, "country": message.shipping_address.country,
                 "currency": message.total.currency, "total": message.total.amount, "lines": message.lines,
                 "status": message.status if finished else "pending", "back": Decimal(0),

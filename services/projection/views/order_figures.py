@@ -91,6 +91,10 @@ def confirmation_of(order: Counted) -> tuple[tuple[int, ...], Numbers] | None:
 def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted | None:
     """The order's row after an event."""
     match event:
+        case orders.OrderImportUndone():
+            return None
+        case orders.OrderImportCorrected() if row is not None:
+            return replace(_placed(event, event.status, at), created_at=row.created_at)
         case orders.OrderCreated() if row is None:
             return _placed(event, "pending", at)
         case orders.OrderImported() if row is None:
