@@ -104,6 +104,23 @@ def brought(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
     ]
 
 
+def corrected(order_id: str, customer_id: str | None = "cus_1", other: str | None = "cus_2") -> list[Said]:
+    """Finished elsewhere, and sent again as the order of somebody else."""
+    better = orders.OrderImportCorrected.of(imported(order_id, other, "delivered", number="8"))
+    return [*brought(order_id, customer_id), Said("orders", f"order-{order_id}", better, OPERATOR)]
+
+
+def undone(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
+    """Finished elsewhere, taken back, and imported again by somebody who had forgotten it."""
+    back = orders.OrderImportUndone(order_id=order_id, source="old-shop", customer_id=customer_id)
+    return [
+        *brought(order_id, customer_id),
+        Said("orders", f"order-{order_id}", back, OPERATOR),
+        *brought(order_id, customer_id),
+        Said("orders", f"order-{order_id}", back, OPERATOR),
+    ]
+
+
 def stocked(on_hand: int = 50) -> Said:
     """A stock count of mugs."""
     return Said("inventory", "stock-mug", counted("mug", on_hand, low_below=5))

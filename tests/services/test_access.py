@@ -337,6 +337,7 @@ SCOPES = {
     "POST /users/{user_id}/reinstate": "users:admin",
     "POST /orders": "orders:write",
     "POST /orders/imports": "orders:import",
+    "POST /orders/imports/undo": "orders:import",
     "PUT /orders/{order_id}": "orders:write",
     "POST /orders/{order_id}/submit": "orders:write",
     "PATCH /orders/{order_id}": "orders:write",

@@ -152,6 +152,16 @@ def imported(order_id: str, content: Mapping[str, Any], status: str) -> Message:
     )
 
 
+REVISIONS = ("corrected", "corrected as cancelled", "undone", "again")
+
+
+def revised(order_id: str, content: Mapping[str, Any], how: str) -> Message:
+    if how == "undone":
+        return orders.OrderImportUndone(order_id=order_id, source="old-shop", customer_id=content["customer_id"])
+    message = imported(order_id, content, "cancelled" if how == "corrected as cancelled" else "delivered")
+    return message if how == "again" else orders.OrderImportCorrected.of(message)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Message]:
     """Interleaved events of a few orders; events may be repeated and may make no sense."""
@@ -164,6 +174,7 @@ def histories(draw: st.DrawFn) -> list[Message]:
         if draw(st.booleans()):
             status = draw(st.sampled_from(("confirmed", "shipped", "delivered", "cancelled")))
             said = [imported(order_id, content, status), *said[:-1]]
+            said += [revised(order_id, draw(contents()), each) for each in draw(st.lists(st.sampled_from(REVISIONS)))]
         lives.append(iter(said))
     events: list[Message] = []
     while lives:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from services.contracts.orders import OrderCreated, OrderImportCorrected, OrderImported, OrderImportUndone
 from services.kit.domain.errors import ZerocartError
 from services.kit.domain.message import ERASED
 from services.kit.eventstore.port import START, Page, Position, RecordedEvent
@@ -35,11 +37,22 @@ from services.projection.views.orders import lines_of, order_after, order_of
 from services.projection.views.sentences import SENTENCES
 from services.projection.views.stock import moved, stock_after
 from services.projection.views.timeline import entry_of
-from services.read_model.customers import Customer
+from services.read_model.customers import Customer, CustomerOrder
 from services.read_model.orders import Order, OrderLine
 from services.read_model.stock import StockLevel
 from tests.conftest import Database, Server, execute
-from tests.services.lives import Said, brought, cancelled, failed, gone, smooth, stocked, woven
+from tests.services.lives import (
+    Said,
+    brought,
+    cancelled,
+    corrected,
+    failed,
+    gone,
+    smooth,
+    stocked,
+    undone,
+    woven,
+)
 from tests.services.read_side import VAULT_KEY, BuildTasks, ReadSide, running
 
 PROCESSES = 3
@@ -62,6 +75,7 @@ class Folded:
     timeline: list[Any] = field(default_factory=list)
     stock: dict[str, StockLevel] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
+    placed: dict[str, CustomerOrder] = field(default_factory=dict)
 
     def take(self, event: RecordedEvent, message: Any) -> None:
         key = order_of(message)
@@ -69,6 +83,9 @@ class Folded:
             self.orders[key] = order
             if (lines := lines_of(order, message)) is not None:
                 self.lines[key] = lines
+        elif isinstance(message, OrderImportUndone):
+            self.orders.pop(message.order_id, None)
+            self.lines.pop(message.order_id, None)
         if type(message) in SENTENCES:
             self.timeline.append(entry_of(event, message))
         for change in moved(message):
@@ -76,8 +93,25 @@ class Folded:
         customer_id = getattr(message, "customer_id", None)
         if customer_id and (customer := customer_after(self.customers.get(customer_id), message, event.time)):
             self.customers[customer_id] = customer
+        self.count(message, event.time)
         if person := erased_person(message):
             self.forget(person)
+
+    def count(self, message: Any, at: datetime) -> None:
+        """The figures of customers, from all of their orders."""
+        if isinstance(message, OrderImportUndone | OrderImportCorrected):
+            self.placed.pop(message.order_id, None)
+        if isinstance(message, OrderCreated | OrderImported) and message.customer_id:
+            self.placed[message.order_id] = CustomerOrder(
+                message.order_id, message.customer_id, message.placed_at or at
+            )
+        for customer_id, customer in [*self.customers.items()]:
+            times = [each.placed_at for each in self.placed.values() if each.customer_id == customer_id]
+            if times:
+                figures = {"orders": len(times), "first_order_at": min(times), "last_order_at": max(times)}
+                self.customers[customer_id] = replace(customer, **figures)
+            else:
+                del self.customers[customer_id]
 
     def forget(self, person: str) -> None:
         nobody = {"email": None, "customer_name": None}
@@ -97,6 +131,7 @@ class Folded:
             "timeline": of(sorted(self.timeline, key=lambda row: (row.order_id, row.position))),
             "stock": of(row for _, row in sorted(self.stock.items())),
             "customers": of(row for _, row in sorted(self.customers.items())),
+            "customer_orders": of(row for _, row in sorted(self.placed.items())),
         }
 
 
@@ -261,6 +296,7 @@ async def play(database: Database, turns: Sequence[int], pages: Sequence[int], s
     # an erased person places no further orders, but an import may name the person, and an earlier order may be under way
     lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3"), smooth("ord_4", None), [*failed("ord_5", "cus_5")]]
     lives += [brought("ord_6"), brought("ord_7", None), brought("ord_8", "cus_2")]
+    lives += [corrected("ord_9"), corrected("ord_10", "cus_8", None), undone("ord_11"), undone("ord_12", "cus_9")]
     left = [stocked(), *woven([*lives, [gone("cus_2")]], turns), stocked(60)]
     async with running(database) as side:
         world = World(database, side, left, [Process(database, size) for size in pages])
