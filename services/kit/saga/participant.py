@@ -140,8 +140,9 @@ class Participant(Generic[Req, S, C, R]):
 
 
 def _with_shared_fields(reply: StepReply, request: StepRequest) -> StepReply:
-    """The reply with the fields of the request that its type has too and that the answer left out."""
-    names = type(reply).model_fields.keys() & type(request).model_fields.keys() - reply.model_fields_set
+    """The reply with the own fields of the request that its type has too and that the answer left out."""
+    own = type(request).model_fields.keys() - StepRequest.model_fields.keys()
+    names = type(reply).model_fields.keys() & own - reply.model_fields_set
     return reply.model_copy(update={name: getattr(request, name) for name in names}) if names else reply
 
 
