@@ -218,14 +218,14 @@ FORGED = "\r\nERROR zerocart.delivery all is lost\n\x1b[31m\u2028"
 async def test_nothing_in_a_record_makes_a_line_of_the_log(tmp_path: Path, kafka_bootstrap: str, topic: str) -> None:
     (tmp_path / "broker.yaml").write_text(MANIFESTS.format(topic=topic))
     sound: dict[str, str] = {"ce_specversion": "1.0", "ce_id": "e", "ce_source": "/s", "ce_type": "t.one"}
-    strange: list[dict[str, Any]] = [
+    strange: list[dict[str, str | None]] = [
         {f"x{FORGED}": None}, {f"ce_x{FORGED}": "x"}, {"ce_specversion": FORGED}, {"ce_source": FORGED}, {"content-type": f"application/cloudevents{FORGED}"},
         {"ce_id": FORGED}, {"ce_subject": FORGED},
     ]  # fmt: skip
     producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, acks="all")
     await producer.start()
     for more in strange:
-        headers = [(name, value and value.encode()) for name, value in {**sound, **more}.items()]
+        headers = [(name, None if value is None else value.encode()) for name, value in {**sound, **more}.items()]
         await producer.send(topic, b"{}", headers=headers)
     await producer.stop()
     async with ScriptedServer({}, 1.0) as server:
