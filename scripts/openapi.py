@@ -26,7 +26,7 @@ from services.kit.events.parked import MemoryFailedMessages
 from services.kit.eventstore.memory import MemoryEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.rest.app import HEADERS
-from services.kit.rest.openapi import describe_answer, summary_and_description
+from services.kit.rest.openapi import JSON, describe_answer, summary_and_description
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.payments.settings import PaymentsSettings
@@ -96,6 +96,7 @@ def document_of(name: str, service: Service) -> Document:
                 operation["summary"], operation["description"] = summary, description
             operation["parameters"] = [*map(_without_repetition, operation.get("parameters", ())), *headers]
             operation["description"] = _described(operation)
+            operation.setdefault("security", [])  # else clients cannot tell that no token is needed
     return document
 
 
@@ -140,7 +141,17 @@ def merged(documents: Mapping[str, Document]) -> Document:
             operation["responses"] = _by_name(operation["responses"], schemas)
     tags = [{"name": name, "description": import_module(f"services.{name}").__doc__} for name in documents]
     info = {"title": "zerocart", "version": _version(), "summary": SUMMARY, "description": ABOUT, "license": LICENSE}
-    return {"openapi": "3.1.0", "info": info, "tags": tags, "paths": paths, "components": components}
+    return {
+        "openapi": "3.1.0",
+        "info": info,
+        "servers": SERVERS,
+        "tags": tags,
+        "paths": paths,
+        "components": components,
+    }
+
+
+SERVERS = [{"url": "/", "description": "The edge that serves this document."}]
 
 
 TOKENS = """\
@@ -190,8 +201,18 @@ def public(document: Document) -> Document:
     used = {tag for operations in paths.values() for operation in operations.values() for tag in operation["tags"]}
     tags = [tag for tag in document["tags"] if tag["name"] in used]
     schemas: dict[str, Any] = document["components"]["schemas"]
+    for operations in paths.values():
+        for operation in operations.values():
+            _answer_in_one_type(operation)
     named = {name: schemas[name] for name in sorted(_named_in(paths, schemas))}
     return {**document, "tags": tags, "paths": paths, "components": {**document["components"], "schemas": named}}
+
+
+def _answer_in_one_type(operation: Mapping[str, Any]) -> None:
+    """Leave to the description that an answer in JSON also comes as CSV: a client made of both has a vague type."""
+    for answer in operation["responses"].values():
+        if JSON in answer.get("content", {}):
+            answer["content"] = {JSON: answer["content"][JSON]}
 
 
 def _named_in(part: object, schemas: Mapping[str, Any]) -> set[str]:

@@ -11,14 +11,22 @@ from typing_extensions import TypedDict
 from services.kit.rest.answers import Count
 
 __all__ = [
-    "KeySet", "MailRequested", "Preferences", "PreferencesNow", "Status", "Token", "User", "UserNow", "UserStatus",
+    "KeySet",
+    "MailRequested",
+    "Preferences",
+    "PreferencesNow",
+    "Status",
+    "Token",
+    "User",
+    "UserAndStatus",
+    "UserNow",
     "VerificationRequested",
 ]  # fmt: skip
 
 Status = Literal["pending_verification", "active", "suspended"]
 
 
-class UserStatus(TypedDict):
+class UserAndStatus(TypedDict):
     """The status of the account."""
 
     id: Annotated[str, Field(examples=["usr_01jd8xk3v5e6s7t8w9x0y1z2a3"])]
@@ -33,7 +41,7 @@ class Preferences(TypedDict):
     newsletter: bool
 
 
-class User(UserStatus):
+class User(UserAndStatus):
     """The account."""
 
     email: Annotated[str, Field(examples=["ann@example.com"])]
@@ -53,7 +61,7 @@ class PreferencesNow(Preferences):
     """The preferences after the command."""
 
 
-class VerificationRequested(UserStatus):
+class VerificationRequested(UserAndStatus):
     """A mail with a new token is on its way."""
 
 

@@ -44,8 +44,8 @@ from services.users.answers import (
     PreferencesNow,
     Status,
     User,
+    UserAndStatus,
     UserNow,
-    UserStatus,
     VerificationRequested,
 )
 from services.users.bodies import (
@@ -241,7 +241,7 @@ async def request_verification(
 @routes.post("/users/{user_id}/activate", dependencies=[PUBLIC, limited("token", RATES)])
 async def activate_user(
     user_id: UserId, body: TokenBody, cause: RestCause, accounts: AllAccounts, proofs: AllProofs
-) -> CommandAnswer[UserStatus]:
+) -> CommandAnswer[UserAndStatus]:
     """Activate an account.
 
     Activates the account with the token that was mailed to its address. Refused (409) if the token is wrong, replaced
@@ -312,7 +312,7 @@ async def reset_password(
 @routes.post("/users/{user_id}/suspend", dependencies=[needs(USERS_ADMIN)])
 async def suspend_user(
     user_id: UserId, body: SuspensionBody, cause: RestCause, accounts: AllAccounts
-) -> CommandAnswer[UserStatus]:
+) -> CommandAnswer[UserAndStatus]:
     """Suspend an account.
 
     Suspends an account for a reason and ends its sessions; its user cannot sign in. Refused (409) if the address was
@@ -323,7 +323,7 @@ async def suspend_user(
 
 
 @routes.post("/users/{user_id}/reinstate", dependencies=[needs(USERS_ADMIN)])
-async def reinstate_user(user_id: UserId, cause: RestCause, accounts: AllAccounts) -> CommandAnswer[UserStatus]:
+async def reinstate_user(user_id: UserId, cause: RestCause, accounts: AllAccounts) -> CommandAnswer[UserAndStatus]:
     """Reinstate a suspended account.
 
     Activates a suspended account again. Refused (409) if the address was never verified.

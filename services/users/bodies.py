@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic.config import JsonDict
 
 from services.kit.domain.message import Email
 from services.kit.domain.texts import ONE_LINE, Line
@@ -53,11 +54,16 @@ class RegistrationBody(ProfileBody):
     newsletter: bool = Field(default=False, strict=True)
 
 
+def _without_default(schema: JsonDict) -> None:
+    """Describe a field that may be missing and has no value then."""
+    del schema["default"]
+
+
 class ProfilePatch(Strict):
     """The fields of a profile to change; null removes a field."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"minProperties": 1})
-    name: Name = ""
+    name: Name = Field(default="", json_schema_extra=_without_default)
     company: Line | None = None
     role: Line | None = None
     phone: Phone | None = None

@@ -1,4 +1,4 @@
-"""A log to write into, and the projection and query services over it, called through their HTTP doors."""
+"""An event store to write to, and the projection and query services on it, called through their endpoints."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from services.projection.view import View
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from services.query.app import create_app as create_query
+from services.query.settings import QuerySettings
 from tests.services.documented import held
 from tests.tokens import TRUST, authorization
 
@@ -110,7 +111,7 @@ def reserved_items(*items: tuple[str, int]) -> tuple[inventory.ReservedItem, ...
 
 @dataclass
 class ReadSide:
-    """The two services; `append` writes to the log as their neighbours would."""
+    """Projection and query; `append` writes to the event store as the other services would."""
 
     database: Any
     projection: httpx.AsyncClient
@@ -172,7 +173,7 @@ class ReadSide:
 
 
 class BuildTasks:
-    """Runs what the Job that builds views runs, as a task of this process."""
+    """Runs the program of the Job that builds views as a task of this process."""
 
     def __init__(self, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._run = run
@@ -203,7 +204,7 @@ def pages_of(database, reader: PostgresEventReader, views: Mapping[str, View] = 
 
 
 @asynccontextmanager
-async def running(database) -> AsyncGenerator[ReadSide]:
+async def running(database, own: QuerySettings = QuerySettings()) -> AsyncGenerator[ReadSide]:  # noqa: B008
     projection, query = (
         Settings(
             service=name,
@@ -215,7 +216,7 @@ async def running(database) -> AsyncGenerator[ReadSide]:
         for name, event_store in (("projection", database.dsn("projection")), ("query", ""))
     )
     builds = BuildTasks(partial(build, projection))
-    apps = [create_projection(projection, builds), create_query(query)]
+    apps = [create_projection(projection, builds), create_query(query, own)]
     clients = [
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),

@@ -208,7 +208,16 @@ BAD = (
     ("status=lost", "status"),
     ("status=pending&status=lost", "status"),
     ("status=pending,shipped", "status"),
-    ("from=2026-03-01", "from"),
+    ("from=2026-02-30", "from"),
+    ("from=2026-3-1", "from"),
+    ("from=1700000000", "from"),
+    ("from=2026-03-01T00:00:00", "from"),
+    ("from=2026-03-01&to=2026-03-01", "from"),
+    ("to=tomorrow", "to"),
+    ("time_zone=Mars/Olympus", "time_zone"),
+    ("time_zone=", "time_zone"),
+    ("email=ann", "email"),
+    ("email=", "email"),
     ("from=2026-03-02T00:00:00Z&to=2026-03-02T00:00:00Z", "from"),
     ("total_min=-1", "total_min"),
     ("total_min=1e3", "total_min"),
@@ -299,7 +308,7 @@ PARAMETERS = st.fixed_dictionaries(
 
 
 class Reach:
-    """Sends queries as Ann, with cursors that others got for the same query."""
+    """Sends queries as Ann, with cursors that other customers got for the same query."""
 
     def __init__(self, database: Any) -> None:
         self._database = database

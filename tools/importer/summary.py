@@ -9,7 +9,7 @@ from services.kit.domain.currencies import rounded
 from tools.importer.edge import Edge
 from tools.importer.records import Tally
 from tools.importer.replay import Outcome
-from tools.importer.report import control_totals, refusals
+from tools.importer.report import control_totals, refusals, unheld
 from tools.terminal import say
 
 __all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_states", "show_tally", "summary"]
@@ -49,6 +49,12 @@ def show_tally(tally: Tally) -> None:
             if name != "read" and (amount or name == "orders"):
                 say(f"  {_shown(amount, currency):>22} {PARTS[name]}")
 
+    for name, currency, amount in unheld(tally):
+        say(f"Orders cannot hold {name} yet: {_shown(amount, currency)} is not imported.")
+    for name, amounts in tally.columns.items():
+        held = ", ".join(_shown(amount, currency) for amount, currency in amounts)
+        say(f"The mapping does not name the column {name}, which looks like money: {held} is not imported.")
+
 
 def _shown(amount: Decimal, currency: str) -> str:
     return f"{rounded(amount, currency):,} {currency}"
@@ -87,6 +93,8 @@ def show_outcome(outcome: Outcome) -> None:
     """Print the fate of the orders."""
     if outcome.placed_before:
         say(f"{counted(outcome.placed_before, 'order')} placed by an earlier run")
+    if outcome.corrected:
+        say(f"{counted(outcome.corrected, 'order')} corrected")
     say(f"{outcome.cancelled} cancelled, {counted(outcome.cancellations_refused, 'cancellation')} refused")
     if sent := outcome.dispatched + outcome.delivered:
         say(f"{sent} shipped, {outcome.delivered} of them delivered")
@@ -105,6 +113,12 @@ def summary(tally: Tally, outcome: Outcome | None = None) -> dict[str, object]:
             currency: {name: f"{amount:f}" for name, amount in parts.items()}
             for currency, parts in control_totals(tally).items()
         },
+        "not_held": [{"name": name, "currency": of, "amount": f"{amount:f}"} for name, of, amount in unheld(tally)],
+        "unmapped": [
+            {"column": name, "currency": currency, "amount": f"{amount:f}"}
+            for name, amounts in tally.columns.items()
+            for amount, currency in amounts
+        ],
         "not_taken": [_not_taken(tally, *row) for row in refusals(tally)],
     }
     if outcome is None:

@@ -26,7 +26,7 @@ from typing_extensions import get_original_bases
 
 from services.kit.rest.answers import ETAG, Answer, CommandAnswer, PositionText
 
-__all__ = ["describe_answer", "summary_and_description"]
+__all__ = ["JSON", "describe_answer", "summary_and_description"]
 
 REFERENCES = "#/components/schemas/{model}"
 CLOSED = ConfigDict(extra="forbid", use_attribute_docstrings=True)
