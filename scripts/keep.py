@@ -1,7 +1,7 @@
 """Records the shapes of messages and the checksums of migrations, which must not change after a release.
 
-`python -m scripts.keep` writes both to tests/architecture/data/kept.json. It refuses to change a recorded one: old and
-new code run at the same time on one event store and one topic, so a message may only get optional fields
+`python -m scripts.keep` writes both to tests/architecture/data/kept.json. It refuses to change one that is committed:
+old and new code run at the same time on one event store and one topic, so a message may only get optional fields
 (docs/upgrading.md).
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -21,7 +22,7 @@ from services.databases import all_migrations
 from services.kit.domain.message import Message
 from services.kit.privacy.encryption import Fields, personal_fields
 
-__all__ = ["KEPT", "changes", "example_of", "kept", "models", "shape_changes"]
+__all__ = ["KEPT", "changes", "example_of", "kept", "models", "recorded", "shape_changes"]
 
 KEPT = Path(__file__).parent.parent / "tests" / "architecture" / "data" / "kept.json"
 WORDS = ("title", "description", "default")
@@ -161,13 +162,22 @@ def shape_changes(old: Mapping[str, Any], new: Mapping[str, Any], where: str = "
         yield f"{where or 'it '}is another kind of value"
 
 
+def recorded(file: Path = KEPT) -> Kept:
+    """The record of the last commit, so that a shape can change until it is committed; without git, the file's."""
+    command = ("git", "-C", str(file.parent), "show", f"HEAD:./{file.name}")
+    try:
+        shown = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        shown = file.read_text()
+    return json.loads(shown)
+
+
 def main() -> None:
     """Record the new messages and migrations; exits with the list of changes that are not allowed."""
-    now = kept()
-    before: Kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"messages": {}, "migrations": {}}
+    now, before = kept(), recorded()
     if found := changes(before, now):
         sys.exit(
-            "these were recorded and must not change; make a new version instead (docs/upgrading.md):\n  "
+            "these are in the last commit and must not change; make a new version instead (docs/upgrading.md):\n  "
             + "\n  ".join(found)
         )
     KEPT.write_text(json.dumps(with_examples(now, before), indent=1, sort_keys=True) + "\n")

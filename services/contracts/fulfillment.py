@@ -15,6 +15,7 @@ from services.kit.saga import messages as saga
 __all__ = [
     "PERSON_IN",
     "RunAmended",
+    "RunClosed",
     "RunCompensated",
     "RunCompensating",
     "RunCompleted",
@@ -23,6 +24,7 @@ __all__ = [
     "RunStarted",
     "RunStuck",
     "StepFailed",
+    "StepPending",
     "StepSucceeded",
     "StepTimedOut",
     "StepTimer",
@@ -85,6 +87,12 @@ class StepTimedOut(saga.StepTimedOut):
     type: ClassVar[str] = "zerocart.fulfillment.step.timed_out.v1"
 
 
+class StepPending(saga.StepPending):
+    """The participant has begun and needs until `answer_by`, such as a bank for a refund."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.step.pending.v1"
+
+
 class RunCompleted(saga.RunCompleted):
     """The order is fulfilled."""
 
@@ -119,6 +127,12 @@ class RunResumed(saga.RunResumed):
     """An operator resumed a stuck run."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.resumed.v1"
+
+
+class RunClosed(saga.RunClosed):
+    """The carrier has the goods, so that the run cannot be cancelled any more."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.run.closed.v1"
 
 
 class StepTimer(saga.StepTimer):

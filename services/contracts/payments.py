@@ -19,10 +19,14 @@ __all__ = [
     "PaymentFailed",
     "PaymentProcess",
     "PaymentRefund",
+    "PaymentRefundPending",
     "PaymentRefunded",
     "PaymentVoid",
     "PaymentVoided",
+    "ProviderFact",
     "ProviderReported",
+    "ProviderUpdated",
+    "ReportedChange",
 ]
 
 # Requests of the saga
@@ -98,22 +102,71 @@ class PaymentVoided(saga.StepReply):
 
 
 class PaymentRefunded(saga.StepReply):
-    """The provider refunded the captured `amount`, which is absent if nothing was captured."""
+    """The customer has the captured money back; `amount` is absent if nothing had been captured.
+
+    `refund_id` and `refund_amount` are of the refund that payments made for this request, if it made one.
+    `charged_back` says that the customer's bank took the money by a dispute.
+    """
 
     type: ClassVar[str] = "zerocart.payments.payment.refunded.v1"
     transaction_id: str | None = None
     amount: Money | None = None
+    refund_id: str | None = None
+    refund_amount: Money | None = None
+    charged_back: bool = False
 
 
-class ProviderReported(Message):
-    """The provider reported a change that payments did not request: staff made it there, or the customer's bank did.
+class PaymentRefundPending(saga.StepReply):
+    """The refund of `amount` has begun; payments replies again when it arrives or fails."""
 
-    `amount` is the total refunded so far, or the disputed amount.
+    type: ClassVar[str] = "zerocart.payments.payment.refund_pending.v1"
+    success: bool = False
+    transaction_id: str | None = None
+    amount: Money
+    refund_id: str | None = None
+    refund_amount: Money | None = None
+
+
+class ProviderFact(Message):
+    """A fact about the payment that the provider told and payments did not know.
+
+    Somebody caused it there (a refund in the dashboard), or the customer's bank (a dispute), or payments itself by a
+    call whose answer was lost. `reference` is the provider's id of the refund or dispute that `amount` is about.
+    `refunded` is the money that the customer has back by refunds after this. `unpaid` says that the order is not paid
+    any more: goods that were not shipped must not be shipped.
     """
 
-    type: ClassVar[str] = "zerocart.payments.provider.reported.v1"
     key: ClassVar[str] = "order_id"
     order_id: str
     transaction_id: str
-    what: Literal["refunded", "partly_refunded", "canceled", "disputed"]
     amount: Money | None = None
+    reference: str | None = None
+    refunded: Money | None = None
+    unpaid: bool = False
+
+
+class ProviderReported(ProviderFact):
+    """The provider reported a refund, the end of a hold, or a dispute that payments did not request.
+
+    The amount of "refunded" and "partly_refunded" is the sum of all refunds.
+    """
+
+    type: ClassVar[str] = "zerocart.payments.provider.reported.v1"
+    what: Literal["refunded", "partly_refunded", "canceled", "disputed"]
+
+
+class ProviderUpdated(ProviderFact):
+    """The provider reported how a hold, a refund or a dispute went on."""
+
+    type: ClassVar[str] = "zerocart.payments.provider.updated.v1"
+    what: Literal[
+        "authorized", "captured", "expired", "refund_pending", "refund_succeeded", "refund_failed", "inquiry",
+        "dispute_won", "dispute_lost",
+    ]  # fmt: skip
+
+
+ReportedChange = Literal[
+    "authorized", "captured", "canceled", "expired", "refunded", "partly_refunded",
+    "refund_pending", "refund_succeeded", "refund_failed", "inquiry", "disputed", "dispute_won", "dispute_lost",
+]  # fmt: skip
+"""What a ProviderReported or a ProviderUpdated can be about."""

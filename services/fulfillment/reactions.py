@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderFinalized, OrderUpdated
+from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
+from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
-from services.kit.saga.commands import Amend, Cancel, HandleReply, HandleTimer, SagaCommand, Start
+from services.kit.saga.commands import Amend, Cancel, Close, HandleReply, HandleTimer, SagaCommand, Start
 from services.kit.saga.messages import StepReply
 
 __all__ = ["reactions"]
+
+
+WHY_UNPAID: Mapping[ReportedChange, str] = {
+    "canceled": "the payment was cancelled at the payment provider",
+    "expired": "the authorization of the payment expired",
+    "inquiry": "the customer's bank asks about the payment",
+    "disputed": "the customer's bank disputes the payment",
+    "dispute_lost": "the customer's bank disputed the payment",
+}
 
 
 def reactions(handler: CommandHandler) -> Reactions:
@@ -34,6 +46,15 @@ def reactions(handler: CommandHandler) -> Reactions:
         command = Cancel(at=received.now, jitter=_jitter(), saga_id=order.order_id, reason=order.reason)
         await tell(order.order_id, command, received)
 
+    async def reported(fact: ProviderReported | ProviderUpdated, received: Received) -> None:
+        if fact.unpaid:
+            reason = WHY_UNPAID.get(fact.what, "the payment was refunded at the payment provider")
+            command = Cancel(at=received.now, jitter=_jitter(), saga_id=fact.order_id, reason=reason)
+            await tell(fact.order_id, command, received)
+
+    async def dispatched(shipment: ShipmentDispatched, received: Received) -> None:
+        await tell(shipment.order_id, Close(at=received.now, jitter=_jitter(), saga_id=shipment.order_id), received)
+
     async def replied(reply: StepReply, received: Received) -> None:
         final = isinstance(reply, OrderFinalized)
         amendment = RunAmended.model_validate(_facts(reply, received, RunAmended)) if final else None
@@ -47,6 +68,9 @@ def reactions(handler: CommandHandler) -> Reactions:
     handled.on(OrderCreated, created)
     handled.on(OrderUpdated, updated)
     handled.on(OrderCancellationRequested, cancelled)
+    handled.on(ProviderReported, reported)
+    handled.on(ProviderUpdated, reported)
+    handled.on(ShipmentDispatched, dispatched)
     for reply in ORDER_SAGA.replies:
         handled.on(reply, replied)
     handled.on(StepTimer, fired)

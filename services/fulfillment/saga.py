@@ -53,7 +53,13 @@ ORDER_SAGA = Saga(
                 {"amount": lambda run: run.total},
             ),
             undo=Request(
-                payments.PaymentVoid, (payments.PaymentVoided, payments.PaymentRefunded, payments.PaymentFailed)
+                payments.PaymentVoid,
+                (
+                    payments.PaymentVoided,
+                    payments.PaymentRefunded,
+                    payments.PaymentRefundPending,
+                    payments.PaymentFailed,
+                ),
             ),
             deadline=ANSWER_DEADLINE,
         ),
@@ -75,7 +81,10 @@ ORDER_SAGA = Saga(
                 (payments.PaymentCaptured, payments.PaymentDeclined, payments.PaymentFailed),
                 {"amount": lambda run: run.total},
             ),
-            undo=Request(payments.PaymentRefund, (payments.PaymentRefunded, payments.PaymentFailed)),
+            undo=Request(
+                payments.PaymentRefund,
+                (payments.PaymentRefunded, payments.PaymentRefundPending, payments.PaymentFailed),
+            ),
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(

@@ -165,7 +165,10 @@ def amend(command: Amend, order: Order) -> Decision:
 
 
 def cancel(command: Cancel, order: Order) -> Decision:
-    """Cancel a draft at once, and a placed order by undoing its fulfillment, until the carrier has the parcel."""
+    """Cancel a draft at once, and a placed order by undoing its fulfillment, until the carrier has the parcel.
+
+    A failed or an imported order cannot be cancelled; to cancel a cancelled order changes nothing.
+    """
     match order:
         case NoOrder():
             return _not_found(command)

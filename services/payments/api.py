@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, assert_never
 
 from fastapi import Path
 
+from services.contracts.payments import ReportedChange
 from services.kit.auth.access import needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.domain.message import Money
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
-from services.payments.answers import PaidAmount
+from services.payments.answers import Dispute, PaidAmount, Status
 from services.payments.answers import Payment as PaymentShown
-from services.payments.domain import PAYMENT, Authorized, Captured, Closed, Declined, Payment
+from services.payments.domain import (
+    PAYMENT,
+    Authorized,
+    Captured,
+    Declined,
+    NoPayment,
+    Payment,
+    Refunding,
+    Released,
+    Returned,
+    standing,
+)
+from services.payments.transactions import Transaction
 
-__all__ = ["routes"]
+__all__ = ["Handler", "OrderId", "routes", "shown"]
 
 routes = json_router()
 
@@ -30,29 +44,68 @@ Handler = Annotated[CommandHandler, provided(CommandHandler)]
 async def read_payment(order_id: OrderId, handler: Handler) -> Answer[PaymentShown]:
     """Read an order's payment.
 
-    Shows whether the money for an order is authorized, captured, declined, voided or refunded. Refused (404) if no
-    payment was requested for the order yet.
+    Shows where the money for an order is: authorized, captured, declined, voided, refunded, or disputed by the
+    customer's bank. A refund is pending until it arrives, and may fail. Refused (404) if no payment was requested for
+    the order yet.
     """
     loaded = await handler.reload(PAYMENT, order_id)
     if loaded.version == 0:
         raise NotFound("payment-not-found", "no payment was requested for this order")
-    return Answer(_shown(order_id, loaded.state))
+    return Answer(shown(order_id, loaded.state))
 
 
-def _shown(order_id: str, payment: Payment) -> PaymentShown:
-    match payment:
-        case Authorized(transaction_id=held, amount=amount):
-            return PaymentShown(order_id=order_id, status="authorized", transaction_id=held, amount=_amount(amount))
-        case Captured(transaction_id=taken, amount=amount):
-            return PaymentShown(order_id=order_id, status="captured", transaction_id=taken, amount=_amount(amount))
+def shown(order_id: str, payment: Payment) -> PaymentShown:
+    """The payment as REST answers it."""
+    match money := standing(payment):
+        case NoPayment():
+            return PaymentShown(order_id=order_id, status="none")
         case Declined(reply=reply):
             return PaymentShown(order_id=order_id, status="declined", reason=reply.error)
-        case Closed(transaction_id=closed, refunded=back) if back:
-            return PaymentShown(order_id=order_id, status="refunded", transaction_id=closed, refunded=_amount(back))
-        case Closed(transaction_id=closed):
-            return PaymentShown(order_id=order_id, status="voided", transaction_id=closed, refunded=None)
+        case Released(transaction_id=released):
+            return PaymentShown(order_id=order_id, status="voided", transaction_id=released, refunded=None)
+        case Authorized(name, amount) | Captured(name, amount) | Refunding(name, amount) | Returned(name, amount):
+            known = payment.transactions[name]
+            back = Money(amount=known.returned, currency=amount.currency) if known.returned else None
+            return PaymentShown(
+                order_id=order_id,
+                status=_status(money, known),
+                transaction_id=name,
+                amount=_amount(amount),
+                refunded=back and _amount(back),
+                dispute=_dispute(known),
+            )
         case _:
-            return PaymentShown(order_id=order_id, status="none")
+            assert_never(money)
+
+
+def _status(money: Authorized | Captured | Refunding | Returned, known: Transaction) -> Status:
+    match money:
+        case Authorized():
+            return "authorized"
+        case Refunding():
+            return "refund_pending"
+        case Captured() | Returned() if known.is_doubted:
+            return "disputed"
+        case Returned():
+            return "refunded"
+        case Captured():
+            return "refund_failed" if known.has_failed_refund else "captured"
+
+
+def _dispute(known: Transaction) -> Dispute | None:
+    for status, name in DISPUTES.items():
+        if status in known.disputes.values():
+            return name
+    return None
+
+
+DISPUTES: Mapping[ReportedChange, Dispute] = {
+    "disputed": "open",
+    "inquiry": "inquiry",
+    "dispute_lost": "lost",
+    "dispute_won": "won",
+}
+"""The open ones first."""
 
 
 def _amount(money: Money) -> PaidAmount:

@@ -33,6 +33,10 @@ def create_app(
     def routers() -> Sequence[APIRouter]:
         from services.payments.api import routes
 
+        if isinstance(provider, Sandbox):
+            from services.payments import sandbox_api
+
+            return sandbox_api.routes, routes
         if not isinstance(provider, Stripe):
             return (routes,)
         from services.payments import webhook
@@ -40,6 +44,8 @@ def create_app(
         return webhook.routes, routes
 
     def provides() -> Sequence[object]:
+        if isinstance(provider, Sandbox):
+            return (provider,)
         if not isinstance(provider, Stripe):
             return ()
         from services.payments.webhook import Webhook

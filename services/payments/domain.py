@@ -1,9 +1,16 @@
-"""The payment of one order: which request is allowed in which state, and when the provider has to be called first."""
+"""The payment of one order: which request is allowed in which state, and when the provider has to be called first.
+
+The state is made of facts about transactions at the provider (`services.payments.transactions`), which arrive in any
+order, and of the replies that payments gave. `standing` says where the money is; the rules follow from that.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, assert_never
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal, assert_never, get_args
 
 from services.contracts.orders import PaymentMethod
 from services.contracts.payments import (
@@ -15,64 +22,41 @@ from services.contracts.payments import (
     PaymentProcess,
     PaymentRefund,
     PaymentRefunded,
+    PaymentRefundPending,
     PaymentVoid,
     PaymentVoided,
     ProviderReported,
+    ProviderUpdated,
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
+from services.payments.standing import (
+    Authorized,
+    Captured,
+    Declined,
+    NoPayment,
+    Payment,
+    Refunding,
+    Released,
+    Returned,
+    Standing,
+    is_paid,
+    standing,
+)
+from services.payments.transactions import Fact, Transaction, with_fact
 
 __all__ = [
-    "PARTICIPANT", "PAYMENT", "Authorized", "Call", "Captured", "Change", "Closed", "Declined", "Payment",
-    "ProviderResult", "Report", "Request", "accepts_money",
+    "NOTHING", "PARTICIPANT", "PAYMENT", "Authorized", "Call", "Captured", "Declined", "NoPayment", "Payment",
+    "ProviderResult", "Refunding", "Released", "Report", "Request", "Returned", "call_to_settle", "standing",
 ]  # fmt: skip
 
 Verb = Literal["authorize", "capture", "void", "refund"]
-Change = Literal["refunded", "partly_refunded", "canceled", "disputed"]
 Request = PaymentProcess | PaymentCapture | PaymentVoid | PaymentRefund
 
-# States
-
-
-@dataclass(frozen=True, slots=True)
-class NoPayment:
-    """No authorization was requested yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Authorized:
-    """The provider holds `amount`."""
-
-    transaction_id: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True)
-class Captured:
-    """The provider charged `amount`."""
-
-    transaction_id: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """The provider declined the authorization."""
-
-    reply: PaymentDeclined
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Voided or refunded: no money may be authorized or captured for this order again."""
-
-    transaction_id: str | None
-    refunded: Money | None
-
-
-Payment = NoPayment | Authorized | Captured | Declined | Closed
+REFUND_WAIT = timedelta(days=1)
+"""How long the saga waits for a pending refund before it asks again; refunds to banks take days."""
 
 # Commands
 
@@ -89,29 +73,63 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ProviderResult:
-    """The provider carried out a call, for `amount`."""
+    """The answer of the provider to a call: what it did, for which amount, and the facts that it told.
+
+    `refund_id` names the refund that the call made. `refused` is set if the provider refused the call and was asked for
+    the facts instead.
+    """
 
     transaction_id: str
     amount: Money
+    facts: tuple[Fact, ...] = field(default=(), compare=False)
+    refund_id: str = field(default="", compare=False)
+    refused: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report(Command):
-    """The provider reports a change of the payment that payments did not request."""
+    """The provider tells facts about the order's payment."""
 
     order_id: str
-    transaction_id: str
-    change: Change
-    amount: Money | None = None
+    facts: tuple[Fact, ...]
 
 
 PaymentCommand = HandleRequest[Request, Call, ProviderResult] | Report
 
+NOTHING = Money(amount=Decimal(0), currency="XXX")
+
+# Replies to the saga
+
 
 def answer(request: Request, payment: Payment) -> StepReply | Refusal | CallFirst[Call, ProviderResult]:
     """What a request means in each state."""
+    match request:
+        case PaymentProcess() | PaymentCapture():
+            return _answer_to_do(request, payment)
+        case PaymentVoid() | PaymentRefund():
+            return _answer_to_undo(request, standing(payment))
+        case _:
+            assert_never(request)
+
+
+CLOSED = Refusal("payment-closed", "the payment of this order is closed")
+NOT_HELD = Refusal("nothing-held", "no money is held for this order")
+RETURNED = Refusal("payment-returned", "the money was refunded, or the customer's bank disputes the payment")
+
+
+def _answer_to_do(
+    request: PaymentProcess | PaymentCapture, payment: Payment
+) -> StepReply | Refusal | CallFirst[Call, ProviderResult]:
     to = reply_to(request)
-    match request, payment:
+    match request, standing(payment):
+        case PaymentProcess(), Declined(reply):
+            return reply.model_copy(update={"attempt": request.attempt})
+        case PaymentProcess(), Released(None):
+            # an authorization whose answer was lost may have left a hold
+            closed = failed(PaymentFailed, request, Failure(CLOSED.code, CLOSED.detail, transient=False))
+            return CallFirst(Call("void"), lambda _: closed)
+        case _ if payment.closed:
+            return CLOSED
         case PaymentProcess(amount=amount, payment_method=method), NoPayment():
             return CallFirst(
                 Call("authorize", amount=amount, method=method),
@@ -119,10 +137,6 @@ def answer(request: Request, payment: Payment) -> StepReply | Refusal | CallFirs
             )
         case PaymentProcess(), Authorized(transaction_id, amount) | Captured(transaction_id, amount):
             return PaymentAuthorized(**to, transaction_id=transaction_id, amount=amount)
-        case PaymentProcess(), Declined(reply):
-            return reply.model_copy(update={"attempt": request.attempt})
-        case PaymentProcess(), Closed():
-            return Refusal("payment-closed", "the payment of this order is closed")
         case PaymentCapture(), Authorized(transaction_id, amount):
             return CallFirst(
                 Call("capture", transaction_id, amount),
@@ -130,31 +144,47 @@ def answer(request: Request, payment: Payment) -> StepReply | Refusal | CallFirs
             )
         case PaymentCapture(), Captured(transaction_id, amount):
             return PaymentCaptured(**to, transaction_id=transaction_id, amount=amount)
-        case PaymentCapture(), NoPayment() | Declined() | Closed():
-            return Refusal("nothing-held", "no money is held for this order")
-        case ((PaymentVoid() | PaymentRefund()), Captured(transaction_id, amount)):
+        case _, Refunding() | Returned():
+            return RETURNED
+        case _, Released() | NoPayment() | Declined():
+            return NOT_HELD
+        case _ as never:
+            assert_never(never)
+
+
+def _answer_to_undo(
+    request: PaymentVoid | PaymentRefund, money: Standing
+) -> StepReply | CallFirst[Call, ProviderResult]:
+    to = reply_to(request)
+    match request, money:
+        case _, Captured(transaction_id, amount):
             refunded = PaymentRefunded(**to, transaction_id=transaction_id, amount=amount)
-            return CallFirst(Call("refund", transaction_id, amount), lambda _: refunded)
+            return CallFirst(Call("refund", transaction_id), lambda _: refunded)
+        case _, Refunding(transaction_id, amount):
+            pending = PaymentRefundPending(**to, transaction_id=transaction_id, amount=amount)
+            return CallFirst(Call("refund", transaction_id), lambda _: pending)
+        case _, Returned(transaction_id, amount, charged_back):
+            return PaymentRefunded(**to, transaction_id=transaction_id, amount=amount, charged_back=charged_back)
         case PaymentVoid(), NoPayment():  # the reply to an authorization may have been lost on its way to us
             return CallFirst(Call("void"), lambda done: PaymentVoided(**to, transaction_id=done.transaction_id or None))
         case PaymentVoid(), Authorized(transaction_id):
             voided = PaymentVoided(**to, transaction_id=transaction_id)
             return CallFirst(Call("void", transaction_id), lambda _: voided)
+        case PaymentVoid(), Released(transaction_id):
+            return PaymentVoided(**to, transaction_id=transaction_id)
         case PaymentVoid(), Declined():
             return PaymentVoided(**to)
-        case PaymentVoid(), Closed(transaction_id):
-            return PaymentVoided(**to, transaction_id=transaction_id)
         case PaymentRefund(), Authorized(transaction_id):  # the reply to a capture may have been lost
             return CallFirst(
                 Call("refund", transaction_id),
                 lambda done: PaymentRefunded(**to, transaction_id=transaction_id, amount=_unless_zero(done.amount)),
             )
+        case PaymentRefund(), Released(transaction_id):
+            return PaymentRefunded(**to, transaction_id=transaction_id)
         case PaymentRefund(), NoPayment() | Declined():
             return PaymentRefunded(**to)
-        case PaymentRefund(), Closed(transaction_id, refunded):
-            return PaymentRefunded(**to, transaction_id=transaction_id, amount=refunded)
         case _:
-            assert_never((request, payment))
+            assert_never((request, money))
 
 
 def _unless_zero(amount: Money) -> Money | None:
@@ -171,68 +201,159 @@ PARTICIPANT = Participant(
     (PaymentProcess, PaymentCapture, PaymentVoid, PaymentRefund), answer, refused=PaymentFailed, failed=_not_done
 )
 
+# Decisions
+
 
 def decide(command: PaymentCommand, payment: Payment) -> Decision:
-    """The reply to a request, or the event for a report that is news."""
-    if not isinstance(command, Report):
+    """The reply to a request, and an event for each fact that is news."""
+    if isinstance(command, Report):
+        return _reported(command.order_id, command.facts, payment)
+    result = command.called.result if command.called else None
+    if not isinstance(result, ProviderResult):
         return PARTICIPANT.decide(command, payment)
-    if not _is_news(command, payment):
-        return []
-    return [
-        ProviderReported(
-            order_id=command.order_id,
-            transaction_id=command.transaction_id,
-            what=command.change,
-            amount=command.amount,
-        )
-    ]
+    if command.called and result.refused:
+        command = replace(command, called=replace(command.called, result=result.refused))
+    known = _with_facts(payment, result.facts)
+    replies = [_completed(reply, result, command) for reply in PARTICIPANT.decide(command, known)]
+    return [*replies, *_reported(command.request.saga_id, result.facts, PAYMENT.fold(replies, payment))]
 
 
-def _is_news(report: Report, payment: Payment) -> bool:
-    """Whether the report is about this order's transaction, and about a change that payments did not make itself."""
-    match report.change, payment:
-        case "refunded", Captured(transaction_id):
-            return transaction_id == report.transaction_id
-        case "canceled", Authorized(transaction_id):
-            return transaction_id == report.transaction_id
-        case (("partly_refunded" | "disputed"), Captured(transaction_id) | Closed(transaction_id)):
-            return transaction_id == report.transaction_id
-        case _:
-            return False
+def _completed(
+    reply: StepReply, result: ProviderResult, command: HandleRequest[Request, Call, ProviderResult]
+) -> StepReply:
+    """The reply with the refund that the call made, and with the time when the saga asks again for a pending one."""
+    if isinstance(reply, PaymentRefundPending):
+        reply = reply.model_copy(update={"answer_by": command.at + REFUND_WAIT})
+    made = [fact for fact in result.facts if fact.reference and fact.reference == result.refund_id]
+    if made and isinstance(reply, PaymentRefundPending | PaymentRefunded):
+        return reply.model_copy(update={"refund_id": made[0].reference, "refund_amount": made[0].amount})
+    return reply
 
 
-def accepts_money(payment: Payment) -> bool:
-    """Whether money may still be held for the order; if not, an authorization that turns up has to be voided."""
-    return not isinstance(payment, Closed | Declined)
+def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Message]:
+    events: list[Message] = []
+    for fact in facts:
+        after = _with_facts(payment, (fact,))
+        if after == payment:
+            continue
+        events.append(_report(order_id, fact, payment, after))
+        payment = after
+    return [*events, *_late_reply(payment)] if events else []
+
+
+def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
+    is_refund = fact.what.startswith("refund") or fact.what == "partly_refunded"
+    returned = after.transactions[fact.transaction_id].returned
+    kind = ProviderReported if fact.what in REPORTED else ProviderUpdated
+    return kind.model_validate(
+        {
+            "order_id": order_id,
+            "transaction_id": fact.transaction_id,
+            "what": fact.what,
+            "amount": fact.amount,
+            "reference": fact.reference or None,
+            "refunded": Money(amount=returned, currency=fact.amount.currency) if is_refund and fact.amount else None,
+            "unpaid": not after.closed and is_paid(before) and not is_paid(after),
+        }
+    )
+
+
+REPORTED = frozenset(get_args(ProviderReported.model_fields["what"].annotation))
+
+
+def _late_reply(payment: Payment) -> Sequence[StepReply]:
+    """The reply that ends the wait for a refund, or that takes back the reply that a refund arrived."""
+    undo = payment.waiting or payment.settled
+    if undo is None:
+        return ()
+    if any(each.has_failed_refund for each in payment.transactions.values()):
+        return (failed(PaymentFailed, undo, REFUND_FAILED, revokes=payment.waiting is None),)
+    money = standing(payment)
+    if payment.waiting and isinstance(money, Returned):
+        back = {"transaction_id": money.transaction_id, "amount": money.amount, "charged_back": money.charged_back}
+        return (PaymentRefunded.model_validate({**reply_to(undo), **back}),)
+    return ()
+
+
+REFUND_FAILED = Failure(
+    "refund-failed",
+    "the provider could not deliver the refund: pay the customer in another way, or resume the run to refund again",
+    transient=False,
+)
+
+
+def call_to_settle(payment: Payment) -> Call | None:
+    """The call that gives back money of an order that was given up; None if the provider has none.
+
+    A refund that failed is left to an operator: another would fail too.
+    """
+    if not (payment.closed or payment.declined):
+        return None
+    for name, each in sorted(payment.transactions.items()):
+        if each.is_held:
+            return Call("void", name)
+        if each.is_captured and each.left and not (each.is_charged_back or each.has_failed_refund):
+            return Call("refund", name)
+    return None
+
+
+# Evolution
 
 
 def evolve(payment: Payment, event: Message) -> Payment:
-    """The payment after an event; a reply that repeats an earlier one changes nothing."""
-    match event, payment:
-        case PaymentAuthorized(transaction_id=transaction_id, amount=amount), NoPayment():
-            return Authorized(transaction_id, amount)
-        case PaymentCaptured(transaction_id=transaction_id, amount=amount), Authorized():
-            return Captured(transaction_id, amount)
-        case PaymentDeclined(), NoPayment():
-            return Declined(event)
-        case ProviderReported(what="refunded", transaction_id=transaction_id, amount=amount), _:
-            return Closed(transaction_id, amount)
-        case ProviderReported(what="canceled", transaction_id=transaction_id), _:
-            return Closed(transaction_id, None)
-        case PaymentVoided(transaction_id=transaction_id), NoPayment() | Authorized() | Captured() | Declined():
-            return Closed(transaction_id, None)
-        case PaymentRefunded(transaction_id=transaction_id, amount=amount), Captured():
-            return Closed(transaction_id, amount)
-        case PaymentRefunded(transaction_id=transaction_id, amount=Money() as amount), Authorized():
-            return Closed(transaction_id, amount)  # without an amount the authorization is still to be voided
+    """The payment after an event; facts and replies may repeat earlier ones."""
+    match event:
+        case (
+            ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference)
+            | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference)
+        ):
+            return _with_facts(payment, (Fact(what, name, amount, reference or ""),))
+        case PaymentAuthorized(transaction_id=name, amount=amount):
+            return _with_facts(payment, (Fact("authorized", name, amount),))
+        case PaymentCaptured(transaction_id=name, amount=amount):
+            return _with_facts(payment, (Fact("captured", name, amount),))
+        case PaymentDeclined() if isinstance(standing(payment), NoPayment):
+            return replace(payment, declined=event)
+        case PaymentVoided(transaction_id=name):
+            return replace(_with_facts(payment, (Fact("canceled", name),) if name else ()), closed=True)
+        case PaymentRefundPending():
+            return replace(_with_facts(payment, _facts_of(event, "refund_pending")), closed=True, waiting=event)
+        case PaymentRefunded(amount=Money()):
+            known = _with_facts(payment, _facts_of(event, "refund_succeeded"))
+            return replace(known, closed=True, waiting=None, settled=event)
+        case PaymentFailed(undo=True, transient=False):
+            waiting, settled = payment.waiting, payment.settled
+            return replace(
+                payment,
+                waiting=None if waiting and reply_to(waiting) == reply_to(event) else waiting,
+                settled=None if settled and reply_to(settled) == reply_to(event) else settled,
+            )
         case _:
             return payment
 
 
+def _facts_of(
+    reply: PaymentRefunded | PaymentRefundPending, status: Literal["refund_pending", "refund_succeeded"]
+) -> list[Fact]:
+    name, facts = reply.transaction_id or "", list[Fact]()
+    if reply.refund_id:
+        facts.append(Fact(status, name, reply.refund_amount, reply.refund_id))
+    if isinstance(reply, PaymentRefunded) and not reply.charged_back:
+        facts.append(Fact("refunded", name, reply.amount))
+    return facts
+
+
+def _with_facts(payment: Payment, facts: Iterable[Fact]) -> Payment:
+    transactions = dict(payment.transactions)
+    for fact in facts:
+        transactions[fact.transaction_id] = with_fact(transactions.get(fact.transaction_id, Transaction()), fact)
+    return replace(payment, transactions=transactions)
+
+
 PAYMENT: Decider[PaymentCommand, Payment] = Decider(
-    "payment", NoPayment(), decide, evolve,
+    "payment", Payment(), decide, evolve,
     (
-        PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentVoided,
-        ProviderReported,
+        PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
+        PaymentVoided, ProviderReported, ProviderUpdated,
     ),
 )  # fmt: skip

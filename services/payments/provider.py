@@ -7,9 +7,10 @@ from typing import Protocol
 from services.contracts.orders import PaymentMethod
 from services.kit.domain.message import Money
 from services.kit.saga.participant import Failure
-from services.payments.domain import Call, ProviderResult
+from services.payments.domain import NOTHING, Call, ProviderResult
+from services.payments.transactions import Fact
 
-__all__ = ["Provider", "call_provider"]
+__all__ = ["Provider", "call_or_ask", "call_provider"]
 
 
 class Provider(Protocol):
@@ -37,6 +38,21 @@ class Provider(Protocol):
     async def find(self, order_id: str) -> str:
         """The transaction that holds or took money for this order; empty if there is none."""
         ...
+
+    async def look(self, transaction_id: str) -> tuple[Fact, ...]:
+        """All that the provider knows about a transaction."""
+        ...
+
+
+async def call_or_ask(provider: Provider, order_id: str, key: str, call: Call, /) -> ProviderResult | Failure:
+    """Carry out a call, and ask for the facts if the provider refuses it: they may be other than we know."""
+    result = await call_provider(provider, order_id, key, call)
+    if not isinstance(result, Failure) or result.transient or call.verb == "authorize":
+        return result
+    if not (transaction_id := call.transaction_id or await provider.find(order_id)):
+        return result
+    facts = await provider.look(transaction_id)
+    return ProviderResult(transaction_id, NOTHING, facts, refused=result)
 
 
 async def call_provider(provider: Provider, order_id: str, key: str, call: Call, /) -> ProviderResult | Failure:

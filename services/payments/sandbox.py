@@ -1,34 +1,55 @@
 """A payment provider for development that behaves by the card's token, and stores its transactions in Postgres.
 
 `tok_approve` succeeds. `tok_decline` declines the authorization, `tok_decline_capture` the capture. `tok_fail_once`
-fails the first authorization with a transient error. `tok_timeout_once` authorizes, and loses the first reply. Any
-other token is declined as unknown.
+fails the first authorization with a transient error. `tok_timeout_once` authorizes, and loses the first reply.
+`tok_lose_replies` captures and refunds, and loses every reply to a capture and the first reply to a refund.
+`tok_refund_pending` leaves a refund pending. Any other token is declined as unknown.
+
+`cause` makes happen what happens at a real provider without a call: `services.payments.sandbox_api` offers it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import reduce
+from typing import Any
 
 from services.contracts.orders import PaymentMethod
+from services.contracts.payments import ReportedChange
 from services.kit.domain.message import Money
 from services.kit.eventstore.port import EventStore, Transaction
 from services.kit.saga.participant import Failure
-from services.payments.domain import ProviderResult
+from services.payments import transactions
+from services.payments.domain import NOTHING, ProviderResult
+from services.payments.transactions import Fact
 
 __all__ = ["Sandbox"]
 
-BY_TRANSACTION = "SELECT kind, amount, currency, token, order_id FROM sandbox_ledger WHERE transaction_id = $1"
+LEDGER = "SELECT key, kind, amount, currency, token FROM sandbox_ledger WHERE transaction_id = $1"
+FACTS = "SELECT what, reference, amount, currency FROM sandbox_facts WHERE transaction_id = $1"
 OF_ORDER = "SELECT transaction_id FROM sandbox_ledger WHERE order_id = $1 AND kind = 'authorize'"
 WRITE = """
     INSERT INTO sandbox_ledger (key, order_id, kind, transaction_id, amount, currency, token)
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
 """
+CAUSE = """
+    INSERT INTO sandbox_facts (transaction_id, what, reference, amount, currency)
+    VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
+"""
 FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key"
 
+APPROVED = (
+    "tok_approve", "tok_decline_capture", "tok_fail_once", "tok_timeout_once", "tok_lose_replies", "tok_refund_pending",
+)  # fmt: skip
 DECLINED = Failure("card-declined", "the card was declined", transient=False)
 UNKNOWN = Failure("unknown-card", "there is no such card", transient=False)
 BUSY = Failure("provider-error", "the provider is busy: try again later", transient=True)
 LOST = Failure("provider-timeout", "the provider did not answer in time", transient=True)
+CHARGED_BACK = Failure("charge-disputed", "the customer's bank took the money back", transient=False)
+KINDS: Mapping[str, ReportedChange] = {"authorize": "authorized", "capture": "captured", "void": "canceled"}
+
+Row = Mapping[str, Any]
 
 
 class Sandbox:
@@ -41,16 +62,14 @@ class Sandbox:
         """Hold the amount, if the token approves."""
         if method.token == "tok_decline":  # noqa: S105 - names a behaviour, is no secret
             return DECLINED
-        if not method.token.startswith(("tok_approve", "tok_decline_capture", "tok_fail_once", "tok_timeout_once")):
+        if not method.token.startswith(APPROVED):
             return UNKNOWN
         order_id = key.partition(":")[0]
         async with self._store.transaction() as transaction:
             first = await self._first_time(transaction, key)
             if method.token == "tok_fail_once" and first:  # noqa: S105
                 return BUSY
-            await transaction.execute(
-                WRITE, key, order_id, "authorize", f"txn_{order_id}", amount.amount, amount.currency, method.token
-            )
+            await _write(transaction, key, "authorize", f"txn_{order_id}", amount, method.token)
         if method.token == "tok_timeout_once" and first:  # noqa: S105
             return LOST
         return ProviderResult(f"txn_{order_id}", amount)
@@ -58,48 +77,43 @@ class Sandbox:
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, unless it was voided or the token declines captures."""
         async with self._store.transaction() as transaction:
-            kinds, token, held = await self._transaction(transaction, transaction_id)
-            if "authorize" not in kinds or "void" in kinds or held is None or amount.amount > held.amount:
+            known, token, facts = await _known(transaction, transaction_id)
+            if known.held is None or known.released or amount.amount > known.held.amount:
                 return Failure("nothing-held", "this amount is not held", transient=False)
             if token == "tok_decline_capture":  # noqa: S105
                 return Failure("capture-declined", "the capture was declined", transient=False)
-            await transaction.execute(
-                WRITE, key, key.partition(":")[0], "capture", transaction_id, amount.amount, amount.currency, token
-            )
-        return ProviderResult(transaction_id, amount)
+            await _write(transaction, key, "capture", transaction_id, amount, token)
+        return LOST if token == "tok_lose_replies" else ProviderResult(transaction_id, amount, facts)  # noqa: S105
 
     async def void(self, key: str, transaction_id: str) -> ProviderResult | Failure:
         """Void the authorization, if there is one; a captured payment has to be refunded instead."""
-        if not transaction_id:
-            return ProviderResult("", Money(amount=Decimal(0), currency="XXX"))
         async with self._store.transaction() as transaction:
-            kinds, token, held = await self._transaction(transaction, transaction_id)
-            if held is None:
-                return ProviderResult("", Money(amount=Decimal(0), currency="XXX"))
-            if "capture" in kinds and "refund" not in kinds:
+            known, token, _ = await _known(transaction, transaction_id)
+            if known.held is None:
+                return ProviderResult("", NOTHING)
+            if known.is_captured:
                 return Failure("already-captured", "the money was captured: refund it instead", transient=False)
-            if "capture" not in kinds:
-                await transaction.execute(
-                    WRITE, key, key.partition(":")[0], "void", transaction_id, held.amount, held.currency, token
-                )
-        return ProviderResult(transaction_id, held)
+            await _write(transaction, key, "void", transaction_id, known.held, token)
+        return ProviderResult(transaction_id, known.held, (Fact("canceled", transaction_id),))
 
     async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
-        """Refund what was captured, once."""
+        """Refund what was captured and is not refunded, once."""
         async with self._store.transaction() as transaction:
-            kinds, token, held = await self._transaction(transaction, transaction_id)
-            taken = kinds.get("capture")
-            if held is None or taken is None:
-                return ProviderResult(
-                    transaction_id, Money(amount=Decimal(0), currency=held.currency if held else "XXX")
-                )
-            back = amount or taken
-            if back.amount > taken.amount:
+            known, token, facts = await _known(transaction, transaction_id)
+            if known.captured is None or known.left == 0:
+                return ProviderResult(transaction_id, NOTHING, facts)
+            if known.is_charged_back:
+                return CHARGED_BACK
+            if amount and amount.amount > known.left:
                 return Failure("refund-too-large", "the refund is larger than what was captured", transient=False)
-            await transaction.execute(
-                WRITE, key, key.partition(":")[0], "refund", transaction_id, back.amount, back.currency, token
-            )
-        return ProviderResult(transaction_id, back)
+            back = amount or Money(amount=known.left, currency=known.captured.currency)
+            name = f"{key}:{len(known.refunds)}"
+            await _write(transaction, name, "refund", transaction_id, back, token)
+            _, _, facts = await _known(transaction, transaction_id)
+            first = await self._first_time(transaction, key)
+        if token == "tok_lose_replies" and first:  # noqa: S105
+            return LOST
+        return ProviderResult(transaction_id, back, facts, refund_id=name)
 
     async def find(self, order_id: str) -> str:
         """The transaction of the order, also if the reply to its authorization was lost."""
@@ -107,12 +121,55 @@ class Sandbox:
             rows = await transaction.fetch(OF_ORDER, order_id)
         return str(rows[0]["transaction_id"]) if rows else ""
 
-    async def _transaction(
-        self, transaction: Transaction, transaction_id: str
-    ) -> tuple[dict[str, Money], str, Money | None]:
-        rows = await transaction.fetch(BY_TRANSACTION, transaction_id)
-        kinds = {str(r["kind"]): Money(amount=Decimal(str(r["amount"])), currency=str(r["currency"])) for r in rows}
-        return kinds, str(rows[0]["token"]) if rows else "", kinds.get("authorize")
+    async def look(self, transaction_id: str) -> tuple[Fact, ...]:
+        """All that happened to a transaction."""
+        async with self._store.transaction() as transaction:
+            return (await _known(transaction, transaction_id))[2]
+
+    async def cause(self, fact: Fact) -> None:
+        """Let something happen to a transaction without a call of payments."""
+        amount = fact.amount
+        async with self._store.transaction() as transaction:
+            await transaction.execute(
+                CAUSE,
+                fact.transaction_id,
+                fact.what,
+                fact.reference,
+                amount and amount.amount,
+                amount and amount.currency,
+            )
 
     async def _first_time(self, transaction: Transaction, key: str) -> bool:
         return bool(await transaction.fetch(FIRST_TIME, key))
+
+
+async def _known(
+    transaction: Transaction, transaction_id: str
+) -> tuple[transactions.Transaction, str, tuple[Fact, ...]]:
+    """A transaction with the token of its card, and the facts of which it consists."""
+    ledger = await transaction.fetch(LEDGER, transaction_id)
+    caused = await transaction.fetch(FACTS, transaction_id)
+    facts = (*_ledger_facts(transaction_id, ledger), *(_fact(transaction_id, row) for row in caused))
+    token = str(ledger[0]["token"]) if ledger else ""
+    return reduce(transactions.with_fact, facts, transactions.Transaction()), token, facts
+
+
+def _ledger_facts(transaction_id: str, ledger: Sequence[Row]) -> Iterator[Fact]:
+    for row in ledger:
+        amount = Money(amount=Decimal(str(row["amount"])), currency=str(row["currency"]))
+        if row["kind"] == "refund":
+            pending = row["token"] == "tok_refund_pending"  # noqa: S105
+            yield Fact("refund_pending" if pending else "refund_succeeded", transaction_id, amount, str(row["key"]))
+        else:
+            yield Fact(KINDS[row["kind"]], transaction_id, amount)
+
+
+def _fact(transaction_id: str, row: Row) -> Fact:
+    amount = row["amount"]
+    money = None if amount is None else Money(amount=Decimal(str(amount)), currency=str(row["currency"]))
+    return Fact(row["what"], transaction_id, money, str(row["reference"]))
+
+
+async def _write(transaction: Transaction, key: str, kind: str, transaction_id: str, amount: Money, token: str) -> None:
+    order_id = key.partition(":")[0]
+    await transaction.execute(WRITE, key, order_id, kind, transaction_id, amount.amount, amount.currency, token)

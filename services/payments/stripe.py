@@ -6,23 +6,26 @@ Stripe stores the response to a key, also if it is a failure of Stripe's own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from services.contracts.orders import PaymentMethod
+from services.contracts.payments import ReportedChange
 from services.kit.config.secrets import Secret
 from services.kit.domain.currencies import MINOR_DIGITS
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Money
 from services.kit.resilience.outgoing import CallFailed, Policy, Target
 from services.kit.saga.participant import Failure
-from services.payments.domain import ProviderResult
+from services.payments.domain import NOTHING, ProviderResult
+from services.payments.transactions import Fact, Transaction, with_fact
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["API_URL", "API_VERSION", "Stripe", "minor_units", "of_minor_units"]
+__all__ = ["API_URL", "API_VERSION", "Stripe", "dispute_fact", "minor_units", "of_minor_units", "refund_fact"]
 
 API_URL = "https://api.stripe.com"
 API_VERSION = "2024-06-20"
@@ -35,8 +38,6 @@ STRIPE_DIGITS = {"ISK": 2, "MGA": 0, "UGX": 2}
 """The decimals that Stripe counts where ISO 4217 names others (docs.stripe.com/currencies#special-cases)."""
 WHOLE_ONLY = frozenset({"ISK", "UGX"})
 """Currencies that Stripe counts in hundredths and takes in whole units only: 5 UGX are sent as 500."""
-NOTHING = Money(amount=Decimal(0), currency="XXX")
-
 Answer = Mapping[str, Any]
 
 
@@ -99,14 +100,17 @@ class Stripe:
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, or less than what is held."""
         form = {"amount_to_capture": str(minor_units(amount))}
-        intent = await self._ask("POST", f"/v1/payment_intents/{transaction_id}/capture", form, key)
+        intent, facts = await self._ask("POST", f"/v1/payment_intents/{transaction_id}/capture", form, key), ()
         if isinstance(intent, Failure) and intent.code == UNEXPECTED_STATE:
             intent = await self._look(transaction_id)  # captured by a call whose response was lost, or voided
-            if not isinstance(intent, Failure) and intent["status"] != "succeeded":
-                return Failure("nothing-held", f"the payment is {intent['status']}", transient=False)
+            if not isinstance(intent, Failure):
+                facts = await self._facts(intent)
+                if intent["status"] != "succeeded":
+                    return Failure("nothing-held", f"the payment is {intent['status']}", transient=False)
         if isinstance(intent, Failure):
             return intent
-        return ProviderResult(transaction_id, of_minor_units(int(intent["amount_received"]), str(intent["currency"])))
+        taken = of_minor_units(int(intent["amount_received"]), str(intent["currency"]))
+        return ProviderResult(transaction_id, taken, facts)
 
     async def void(self, key: str, transaction_id: str) -> ProviderResult | Failure:
         """Void the authorization, if there is one; a captured payment has to be refunded instead."""
@@ -120,24 +124,32 @@ class Stripe:
                 return Failure("already-captured", "the money was captured: refund it instead", transient=False)
         if isinstance(intent, Failure):
             return intent
-        return ProviderResult(transaction_id, of_minor_units(int(intent["amount"]), str(intent["currency"])))
+        held = of_minor_units(int(intent["amount"]), str(intent["currency"]))
+        return ProviderResult(transaction_id, held, (Fact("canceled", transaction_id),))
 
     async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
         """Refund the amount, or (None) what was captured and not refunded yet."""
         intent = await self._look(transaction_id)
         if isinstance(intent, Failure):
             return intent
-        currency, left = str(intent["currency"]), _not_refunded_yet(intent)
-        if left == 0:
-            return ProviderResult(transaction_id, of_minor_units(0, currency))
-        units = min(minor_units(amount), left) if amount else left
+        facts, currency = await self._facts(intent), str(intent["currency"])
+        units = _not_refunded_yet(facts)
+        if amount:
+            units = min(minor_units(amount), units)
+        if units == 0:
+            return ProviderResult(transaction_id, of_minor_units(0, currency), facts)
         form = {"payment_intent": transaction_id, "amount": str(units)}
-        refund = await self._ask("POST", "/v1/refunds", form, key)
+        # Stripe stores the response to a key: after a refund that failed, or of another amount, the next needs another
+        failed = sum(fact.what == "refund_failed" for fact in facts)
+        refund = await self._ask("POST", "/v1/refunds", form, f"{key}:{failed}:{units}")
         if isinstance(refund, Failure):
             return refund
-        if refund["status"] in ("failed", "canceled"):
-            return Failure("refund-failed", f"the refund is {refund['status']}", transient=True)
-        return ProviderResult(transaction_id, of_minor_units(int(refund["amount"]), currency))
+        made = refund_fact(refund, transaction_id)
+        if made.what == "refund_failed":
+            refused = Failure("refund-failed", f"the refund is {refund['status']}", transient=True)
+            return ProviderResult(transaction_id, NOTHING, (*facts, made), refused=refused)
+        back = of_minor_units(int(refund["amount"]), currency)
+        return ProviderResult(transaction_id, back, (*facts, made), refund_id=made.reference)
 
     async def find(self, order_id: str) -> str:
         """The PaymentIntent of an order. The search may miss one of the last minute, which the webhook reports."""
@@ -146,6 +158,15 @@ class Stripe:
         if isinstance(found, Failure):
             raise CallFailed(found.code, found.detail, transient=found.transient)
         return str(found["data"][0]["id"]) if found["data"] else ""
+
+    async def look(self, transaction_id: str) -> tuple[Fact, ...]:
+        """All that Stripe knows about a PaymentIntent; nothing if there is none."""
+        intent = await self._look(transaction_id)
+        if not isinstance(intent, Failure):
+            return await self._facts(intent)
+        if intent.transient:
+            raise CallFailed(intent.code, intent.detail, transient=True)
+        return ()
 
     async def order_of(self, transaction_id: str) -> str:
         """The id of the order of a PaymentIntent; empty if it is of another system."""
@@ -161,8 +182,19 @@ class Stripe:
             self._client = None
 
     async def _look(self, transaction_id: str) -> Answer | Failure:
-        form = {"expand[]": "latest_charge"}
+        form = {"expand[]": "latest_charge.refunds"}
         return await self._ask("GET", f"/v1/payment_intents/{transaction_id}", form, "")
+
+    async def _facts(self, intent: Answer) -> tuple[Fact, ...]:
+        charge, name = intent.get("latest_charge"), str(intent["id"])
+        facts = [*_intent_facts(intent), *_refund_facts(charge, name, str(intent["currency"]))]
+        if _member(charge, "disputed"):
+            disputes = await self._ask("GET", "/v1/disputes", {"payment_intent": name}, "")
+            if isinstance(disputes, Failure) and disputes.transient:
+                raise CallFailed(disputes.code, disputes.detail, transient=True)
+            if not isinstance(disputes, Failure):
+                facts += [dispute_fact(each, name) for each in disputes["data"]]
+        return tuple(facts)
 
     async def _ask(self, method: str, path: str, form: Mapping[str, str], key: str) -> Answer | Failure:
         try:
@@ -217,9 +249,57 @@ def _failure(status: int, body: object, retry_after: str) -> CallFailed:
     return CallFailed(code, detail, transient=False)
 
 
-def _not_refunded_yet(intent: Answer) -> int:
-    refunded = _member(intent.get("latest_charge"), "amount_refunded")
-    return max(int(intent.get("amount_received") or 0) - int(str(refunded or 0)), 0)
+def _intent_facts(intent: Answer) -> Iterator[Fact]:
+    name, currency = str(intent["id"]), str(intent["currency"])
+    if intent["status"] in ("requires_capture", "succeeded"):
+        yield Fact("authorized", name, of_minor_units(int(intent["amount"]), currency))
+    if intent["status"] == "succeeded":
+        yield Fact("captured", name, of_minor_units(int(intent["amount_received"]), currency))
+    if intent["status"] == "canceled":
+        yield Fact("canceled", name)
+
+
+def _refund_facts(charge: object, name: str, currency: str) -> Iterator[Fact]:
+    listed = _member(charge, "refunds")
+    refunds: list[Answer] = _member(listed, "data") or []  # pyright: ignore[reportAssignmentType] - parsed JSON
+    for refund in refunds:
+        yield refund_fact(refund, name)
+    total = int(str(_member(charge, "amount_refunded") or 0))
+    if total and (not refunds or _member(listed, "has_more")):
+        yield Fact("refunded", name, of_minor_units(total, currency))
+
+
+def refund_fact(refund: Answer, transaction_id: str) -> Fact:
+    """The fact in a Refund; one that needs the customer's action is pending (docs.stripe.com/api/refunds/object)."""
+    status = REFUND_STATUSES.get(str(refund.get("status")), "refund_pending")
+    amount = of_minor_units(int(refund["amount"]), str(refund["currency"]))
+    return Fact(status, transaction_id, amount, str(refund.get("id") or ""))
+
+
+def dispute_fact(dispute: Answer, transaction_id: str) -> Fact:
+    """The fact in a Dispute; before a dispute the bank may inquire (docs.stripe.com/api/disputes/object)."""
+    status = DISPUTE_STATUSES.get(str(dispute.get("status")), "disputed")
+    amount = of_minor_units(int(dispute["amount"]), str(dispute["currency"]))
+    return Fact(status, transaction_id, amount, str(dispute["id"]))
+
+
+REFUND_STATUSES: Mapping[str, ReportedChange] = {
+    "succeeded": "refund_succeeded",
+    "failed": "refund_failed",
+    "canceled": "refund_failed",
+}
+DISPUTE_STATUSES: Mapping[str, ReportedChange] = {
+    "warning_needs_response": "inquiry",
+    "warning_under_review": "inquiry",
+    "warning_closed": "dispute_won",
+    "won": "dispute_won",
+    "lost": "dispute_lost",
+}
+
+
+def _not_refunded_yet(facts: Iterable[Fact]) -> int:
+    known = reduce(with_fact, facts, Transaction())
+    return minor_units(Money(amount=known.left, currency=known.captured.currency)) if known.captured else 0
 
 
 def _member(found: object, name: str) -> object:

@@ -1,14 +1,13 @@
 """Stripe's webhook: verifies the signature of an event, handles it once, and ignores payments of other systems.
 
-Signature: docs.stripe.com/webhooks/signature. An authorization for an order whose payment
-is closed is voided.
+Signature: docs.stripe.com/webhooks/signature. Events: docs.stripe.com/api/events/types. Stripe delivers events in any
+order and before or after the response to a call, so an event is only a fact about the payment.
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,12 +24,13 @@ from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Invalid, Unauthenticated, Unavailable
 from services.kit.eventstore.port import Mark
 from services.kit.privacy.hmac_tokens import several
+from services.kit.resilience.outgoing import CallFailed
 from services.kit.rest.app import UnmarkedCause, json_router, provided
-from services.kit.saga.participant import Failure
-from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
-from services.payments.domain import PAYMENT, Change, Report, accepts_money
-from services.payments.stripe import Stripe, of_minor_units
+from services.payments.domain import PAYMENT, Report
+from services.payments.reactions import settle
+from services.payments.stripe import Stripe, dispute_fact, of_minor_units, refund_fact
+from services.payments.transactions import Fact, Transaction
 
 __all__ = ["TOLERANCE_SECONDS", "routes", "verify"]
 
@@ -61,11 +61,14 @@ class Metadata(Part):
 
 
 class Thing(Part):
-    """A PaymentIntent, a Charge or a Dispute: the members that are used of each."""
+    """A PaymentIntent, a Charge, a Refund or a Dispute: the members that are used of each."""
 
     id: str = Field(max_length=ID_CHARS_MAX)
     payment_intent: str | None = Field(default=None, max_length=ID_CHARS_MAX)
+    status: str | None = Field(default=None, max_length=ID_CHARS_MAX)
     amount: int = 0
+    amount_received: int = 0
+    amount_captured: int = 0
     amount_refunded: int = 0
     refunded: bool = False
     currency: str = Field(pattern=r"^[a-z]{3}$")
@@ -123,52 +126,59 @@ class Webhook:
         return await self._act(event, cause)
 
     async def _act(self, event: Event, cause: Cause) -> str:
-        thing = event.data.object
-        order_id = thing.metadata.order_id
-        if event.type == "payment_intent.amount_capturable_updated":
-            return await self._held(order_id, thing) if order_id else "not ours"
-        what = _what(event)
-        if what is None:
+        thing, fact = event.data.object, fact_of(event)
+        if fact is None:
             return "not heard"
-        order_id, transaction_id = order_id or await self._order_of(thing), thing.payment_intent or thing.id
+        order_id = thing.metadata.order_id or await self._order_of(thing)
         if not order_id:
             return "not ours"
-        amount = of_minor_units(thing.amount if what == "disputed" else thing.amount_refunded, thing.currency)
-        report = Report(
-            at=cause.at,
-            order_id=order_id,
-            transaction_id=transaction_id,
-            change=what,
-            amount=None if what == "canceled" else amount,
-        )
+        facts = (fact, *await self._more(order_id, fact))
         marked = Cause(at=cause.at, correlation_id=order_id, mark=Mark(f"stripe {event.id}"))
+        report = Report(at=cause.at, order_id=order_id, facts=facts)
         outcome = await self.handler.handle(PAYMENT, order_id, report, marked)
+        await settle(self.handler, self.stripe, order_id, Cause(at=cause.at, correlation_id=order_id))
         return "recorded" if outcome.events else "known"
 
-    async def _held(self, order_id: str, thing: Thing) -> str:
-        """Void an authorization that turned up after the payment was closed."""
-        payment = await self.handler.reload(PAYMENT, order_id)
-        if accepts_money(payment.state):
-            return "expected"
-        done = await self.stripe.void(f"{order_id}:void-found", thing.id)
-        if isinstance(done, Failure) and done.transient:
-            raise Unavailable("provider-away", "Stripe cannot be reached: the event is retried later")
-        log("voided an authorization of a closed payment", level=logging.WARNING, order_id=order_id)
-        return "let go"
+    async def _more(self, order_id: str, fact: Fact) -> tuple[Fact, ...]:
+        """What Stripe knows beside this event, if the event alone does not say how much is left of the payment."""
+        payment = (await self.handler.load(PAYMENT, order_id)).state
+        known = payment.transactions.get(fact.transaction_id, Transaction())
+        if fact.what in HOLDS or (fact.reference and known.captured):
+            return ()
+        try:
+            return await self.stripe.look(fact.transaction_id)
+        except CallFailed as error:
+            raise Unavailable("provider-away", "Stripe cannot be reached: the event is retried later") from error
 
     async def _order_of(self, thing: Thing) -> str:
         """The order of a dispute: only its PaymentIntent has the metadata."""
         return await self.stripe.order_of(thing.payment_intent) if thing.payment_intent else ""
 
 
-def _what(event: Event) -> Change | None:
+HOLDS = frozenset({"authorized", "captured", "canceled", "expired"})
+
+
+def fact_of(event: Event) -> Fact | None:
+    """The fact in an event; None if the event is about something else."""
+    thing, name = event.data.object, event.data.object.payment_intent or event.data.object.id
     match event.type:
-        case "charge.refunded":
-            return "refunded" if event.data.object.refunded else "partly_refunded"
+        case "payment_intent.amount_capturable_updated":
+            return Fact("authorized", name, of_minor_units(thing.amount, thing.currency))
+        case "payment_intent.succeeded" | "charge.captured":
+            taken = thing.amount_received or thing.amount_captured or thing.amount
+            return Fact("captured", name, of_minor_units(taken, thing.currency))
         case "payment_intent.canceled":
-            return "canceled"
-        case "charge.dispute.created":
-            return "disputed"
+            return Fact("canceled", name)
+        case "charge.expired":
+            return Fact("expired", name)
+        case "charge.refunded":
+            whole = "refunded" if thing.refunded else "partly_refunded"
+            return Fact(whole, name, of_minor_units(thing.amount_refunded, thing.currency))
+        case "refund.created" | "refund.updated" | "refund.failed" | "charge.refund.updated":
+            status = thing.status or ("failed" if event.type == "refund.failed" else None)
+            return refund_fact({**thing.model_dump(), "status": status}, name)
+        case _ if event.type.startswith("charge.dispute."):
+            return dispute_fact(thing.model_dump(), name)
         case _:
             return None
 
@@ -185,8 +195,9 @@ async def hear_stripe(
 ) -> Response:
     """Receive a Stripe event.
 
-    Records a refund, a dispute or the release of a payment that happened at Stripe. Refused if the signature is not
-    Stripe's, or is older than a few minutes; Stripe then sends the event again.
+    Records what happened to a payment at Stripe: an authorization, a capture, a release, a refund and how it ends, a
+    dispute and how it ends. An order that is not shipped is cancelled if it is not paid any more. Refused if the
+    signature is not Stripe's, or is older than a few minutes; Stripe then sends the event again.
     """
     outcome = await webhook.handle(await request.body(), stripe_signature, cause)
     METRICS.count("webhooks", outcome=outcome.replace(" ", "-"))

@@ -47,7 +47,7 @@ class NudgeEndpoint:
 
     async def _reach(self, event: Incoming, position: Position) -> int:
         try:
-            with span(f"project {event.type}", "consumer", parent=event.attributes.get("traceparent", "")):
+            with span(f"project {event.type}", "consumer", *event.trace):
                 await self._feeder.reach(position)
         except Unavailable as error:
             log("nudge has to be repeated", level=logging.WARNING, code=error.code)

@@ -10,9 +10,9 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.commands.stamping import record
 from services.kit.eventstore.port import Append, Appended, Mark, NewEvent
+from services.kit.telemetry import tracing
 from services.kit.telemetry.logging import CORRELATION
 from services.kit.telemetry.metrics import METRICS
-from services.kit.telemetry.tracing import current
 from services.kit.wire.cloudevents import source_of
 
 __all__ = ["CANCELLED_KEPT", "FIRE_BATCH_MAX", "Timers"]
@@ -52,7 +52,7 @@ class Timers:
             "partitionkey": timer.timer_key,
             "correlationid": CORRELATION.get() or timer.timer_key,
             "causationid": cause.message_id,
-            "traceparent": current(),
+            **tracing.attributes(),
             **(cause.principal.attributes() if cause.principal else {}),
         }
         data = json.dumps(timer.message)

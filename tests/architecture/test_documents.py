@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
+import textwrap
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,9 @@ FENCED = re.compile(r"^```.*?^```", re.S | re.M)
 SPAN = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"[\w.-]+(?:/[\w.*-]+)+/?|[\w-]+\.(?:md|toml|yaml|yml)")
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.S | re.M)
+EXAMPLES = {"PickupCancel", "PickupCancelled"}
+"""Classes that the guide says to declare, but does not show."""
 DOCUMENT = re.compile(r"(?<![\w/.-])docs/[\w./-]+\.md")
 
 
@@ -54,6 +61,42 @@ def test_a_missing_path_is_reported():
     found = paths("`services/gone/` and `docs/*.md`, but `a/b`, `POST /orders`\n```\n`services/fenced`\n```\n")
     assert found == ["services/gone", "docs/*.md"]
     assert [exists(path) for path in found] == [False, True]
+
+
+def names_in(code: str) -> tuple[set[str], set[str]]:
+    """The names that code uses, and those that it defines."""
+    used, defined = set[str](), set[str]()
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
+                used.add(name)
+            case ast.Name(id=name) | ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
+                defined.add(name)
+            case ast.AsyncFunctionDef(name=name) | ast.MatchAs(name=str(name)) | ast.alias(name=name):
+                defined.add(name)
+            case _:
+                pass
+    return used, defined
+
+
+def unknown_names(page: str, sources: Iterable[str]) -> set[str]:
+    """The names in the Python of a page that neither this Python defines nor the sources have."""
+    blocks = [textwrap.dedent(block) for block in PYTHON.findall(page)]
+    used, defined = names_in(
+        "\n".join(f"match 0:\n{textwrap.indent(b, '    ')}" if b.startswith("case") else b for b in blocks)
+    )
+    known = {name for source in sources for names in names_in(source) for name in names}
+    return used - defined - known - set(dir(builtins))
+
+
+def test_the_code_of_the_guide_uses_names_of_the_code():
+    sources = [file.read_text() for file in (ROOT / "services").rglob("*.py")]
+    assert unknown_names((ROOT / "docs" / "adding.md").read_text(), sources) == EXAMPLES
+
+
+def test_a_name_that_is_gone_is_reported():
+    page = "```python\ndef new(a: Gone) -> None:\n    known(a, gone=1)\n```\n```python\ncase New():\n    pass\n```\n"
+    assert unknown_names(page, ["known()"]) == {"Gone", "gone", "New"}
 
 
 def test_the_architecture_lists_the_rooms_of_the_kit_in_their_order():

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scripts.keep import KEPT, changes, kept, models, with_examples
+from scripts.keep import KEPT, changes, kept, models, recorded, with_examples
 
 ORDER = "zerocart.orders.order.created.v1"
 
@@ -90,3 +92,14 @@ def test_a_recorded_example_stays_and_is_not_made_again() -> None:
     del before["examples"][ORDER]
     with pytest.raises(KeyError, match=ORDER):
         with_examples(kept(), before)
+
+
+def test_a_shape_can_change_until_it_is_committed(tmp_path: Path) -> None:
+    file = tmp_path / "kept.json"
+    file.write_text('{"messages": {"old": 1}}')
+    assert recorded(file) == {"messages": {"old": 1}}
+    git = ("git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e")
+    for words in (("init", "-q"), ("add", "kept.json"), ("commit", "-q", "--no-verify", "-m", "shapes")):
+        subprocess.run((*git, *words), check=True)
+    file.write_text('{"messages": {"tried": 1}}')
+    assert recorded(file) == {"messages": {"old": 1}}

@@ -144,7 +144,7 @@ def events_of(model: type[Message]) -> list[Message]:
     fixed = FACTS.model_dump(mode="json") | {
         "saga_id": ORDER_ID, "items": [], "amount": {"amount": "1.00", "currency": "GBP"}, "transient": True,
         "error_code": "no", "error": "no", "by": "ops", "timer_id": "t", "timer_key": ORDER_ID,
-        "due_at": "2026-01-01T00:00:00Z", "message_type": "x",
+        "due_at": "2026-01-01T00:00:00Z", "answer_by": "2026-01-01T00:00:00Z", "message_type": "x",
     }  # fmt: skip
     varied: dict[str, list[object]] = {
         "step": [*STEPS, "unheard_of"],

@@ -14,7 +14,8 @@ import pytest
 
 from services.contracts.fulfillment import RunAmended
 from services.contracts.shipping import ShipmentCreate
-from services.kit.saga.commands import Amend, SagaCommand
+from services.kit.saga.commands import Amend, Close, HandleReply, SagaCommand
+from services.kit.saga.messages import StepReply
 from services.kit.saga.run import status_of
 from services.kit.testing import EPOCH, Handling, Participants
 from tests.sagas.facts import CANCEL, FACTS, ORDER_ID, RESUME, seconds, simulate
@@ -25,6 +26,13 @@ MOVED = FACTS.shipping_address.model_copy(update={"line1": "2 New Road"})
 AMEND = Amend(
     at=EPOCH, jitter=0.0, amendment=RunAmended(saga_id=ORDER_ID, facts_version=2, shipping_address=MOVED)
 )  # fmt: skip
+
+CLOSE = Close(at=EPOCH, jitter=0.0, saga_id=ORDER_ID)
+REFUND = StepReply(saga_id=ORDER_ID, step="capture_payment", undo=True, success=False)
+PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"answer_by": EPOCH + seconds(86_400)}))
+REVOKED = HandleReply(
+    at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"revokes": True, "error_code": "refund-failed"})
+)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,13 @@ SCENARIOS = (
              {"create_shipment #1": REFUSE, "undo capture_payment #1": FAIL, "undo capture_payment #2": FAIL}),
     Scenario("stuck-and-resumed", "The refund is refused: the run is stuck until an operator resumes it.",
              {"create_shipment #1": REFUSE, "undo capture_payment #1": REFUSE}, ((60, RESUME),)),
+    Scenario("refund-takes-a-day", "The refund is pending at the bank: the run waits for it, and requests it once.",
+             {"create_shipment #1": REFUSE, "undo capture_payment #1": Handling(replies=(seconds(72_000),))},
+             ((1, PENDING),)),
+    Scenario("refund-fails-after-the-end", "The refund fails after the run ended: the run is stuck until an operator resumes it.",
+             {"create_shipment #1": REFUSE}, ((86_400, REVOKED), (90_000, RESUME))),
+    Scenario("dispatched", "The carrier has the goods: a cancellation that comes later is ignored.",
+             commands=((1, CLOSE), (5, CANCEL))),
     Scenario("address-changed", "The address changes before the run requests the shipment.",
              {"authorize_payment #1": Handling(replies=(seconds(2),))}, ((1, AMEND),)),
 )  # fmt: skip

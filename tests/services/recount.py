@@ -46,6 +46,8 @@ def _happen(life: dict[str, Any], message: Message, at: datetime) -> None:
         life["status"] = "processing"
     elif isinstance(message, payments.PaymentRefunded) and message.amount:
         life["back"] = max(life["back"], message.amount.amount)
+    elif isinstance(message, payments.ProviderFact) and message.refunded:
+        life["back"] = message.refunded.amount
     elif isinstance(message, payments.ProviderReported) and message.what in ("refunded", "partly_refunded"):
         life["back"] = max(life["back"], message.amount.amount if message.amount else life["total"])
     for kind, status in (

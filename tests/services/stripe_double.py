@@ -20,7 +20,10 @@ def error(status: int, **members: str) -> Answer:
 
 
 class StripeDouble(ThreadingHTTPServer):
-    """Keeps PaymentIntents; `failures` are answered first, and `calls` tells what came."""
+    """Keeps PaymentIntents; `failures` are answered first, and `calls` tells what came.
+
+    A call whose path ends as one of `lost` is carried out, and its answer is lost.
+    """
 
     daemon_threads = True
 
@@ -29,6 +32,9 @@ class StripeDouble(ThreadingHTTPServer):
         self.intents: dict[str, dict[str, Any]] = {}
         self.answers: dict[str, tuple[dict[str, str], Answer]] = {}
         self.failures: list[Answer | float] = []
+        self.lost: list[str] = []
+        self.refund_status = "succeeded"
+        self.disputes: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str, dict[str, str], str]] = []
 
     @property
@@ -56,6 +62,9 @@ class StripeDouble(ThreadingHTTPServer):
                 return 200, {"object": "search_result", "data": found[: int(form["limit"])]}, {}
             case "POST", ["refunds"]:
                 return self.refund(form)
+            case "GET", ["disputes"]:
+                found = [each for each in self.disputes if each["payment_intent"] == form["payment_intent"]]
+                return 200, {"object": "list", "data": found}, {}
             case _, ["payment_intents", intent_id, *verb]:
                 if intent_id not in self.intents:
                     return error(404, type="invalid_request_error", code="resource_missing")
@@ -75,7 +84,7 @@ class StripeDouble(ThreadingHTTPServer):
             "amount_received": 0,
             "currency": form["currency"],
             "metadata": {"order_id": form["metadata[order_id]"]},
-            "latest_charge": {"object": "charge", "amount_refunded": 0},
+            "latest_charge": {"object": "charge", "amount_refunded": 0, "disputed": False, "refunds": {"data": []}},
         }
         self.intents[intent["id"]] = intent
         return 200, intent, {}
@@ -98,9 +107,22 @@ class StripeDouble(ThreadingHTTPServer):
         charge = intent["latest_charge"]
         if amount > intent["amount_received"] - charge["amount_refunded"]:
             return error(400, type="invalid_request_error", code="charge_already_refunded")
+        if charge["disputed"]:
+            return error(400, type="invalid_request_error", code="charge_disputed")
         charge["amount_refunded"] += amount
-        refund = {"object": "refund", "status": "succeeded", "amount": amount, "currency": intent["currency"]}
+        refunds = charge["refunds"]["data"]
+        refund = {
+            "id": f"re_{intent['id']}_{len(refunds) + 1}", "object": "refund", "status": self.refund_status,
+            "amount": amount, "currency": intent["currency"], "payment_intent": intent["id"],
+        }  # fmt: skip
+        refunds.append(refund)
         return 200, refund, {}
+
+    def end_refund(self, refund: dict[str, Any], status: str) -> None:
+        """A refund arrives or fails; what failed is not refunded any more."""
+        refund["status"] = status
+        if status == "failed":
+            self.intents[refund["payment_intent"]]["latest_charge"]["amount_refunded"] -= refund["amount"]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -116,6 +138,8 @@ class Handler(BaseHTTPRequestHandler):
         path, key = urlsplit(self.path).path, self.headers.get("Idempotency-Key", "")
         self.server.calls.append((self.command, path, form, key))
         status, body, headers = self._failure() or self.server.answer(self.command, path, form, key)
+        if path.rpartition("/")[2] in self.server.lost:
+            status, body, headers = error(500, type="api_error")
         content = json.dumps(body).encode()
         try:
             self.send_response(status)

@@ -62,7 +62,7 @@ QUERIES: Sequence[Mapping[str, str]] = (
 )
 KINDS = (
     "started", "moved", "confirmed", "given back", "half given back", "nothing to give back", "reported",
-    "partly reported", "disputed", "cancelling", "cancelled", "failed", "shipped", "delivered", "created",
+    "partly reported", "refund failed", "disputed", "cancelling", "cancelled", "failed", "shipped", "delivered", "created",
 )  # fmt: skip
 _numbers = count(1)
 
@@ -115,6 +115,13 @@ def event_of(kind: str, order_id: str, content: Mapping[str, Any]) -> Message:
         "nothing to give back": payments.PaymentRefunded(**reply),
         "reported": payments.ProviderReported(**report, what="refunded"),
         "partly reported": payments.ProviderReported(**report, what="partly_refunded", amount=half),
+        "refund failed": payments.ProviderUpdated(
+            **report,
+            what="refund_failed",
+            amount=half,
+            reference="re_1",
+            refunded=total.model_copy(update={"amount": Decimal(0)}),
+        ),
         "disputed": payments.ProviderReported(**report, what="disputed", amount=total),
         "cancelling": orders.OrderCancellationRequested(order_id=order_id, reason="no"),
         "cancelled": orders.OrderCancelled(order_id=order_id, reason="no"),

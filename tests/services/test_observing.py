@@ -19,13 +19,18 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 async def test_an_order_is_one_trace_from_the_request_to_the_mail(database):
     async with running(database) as system:
         await system.stock("P", 5)
-        headers = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}
+        headers = {"traceparent": f"cc-{TRACE}-00f067aa0ba902b7-01-more", "tracestate": "congo=t61rcWkgMzE"}
         answer = await system.orders.post("/orders", json=order(("P", 1)), headers=headers)
         order_id = answer.json()["order_id"]
         await system.bus.quiet()
         events = [e for e in system.bus.published if json.loads(e.meta)["correlationid"] == order_id]
         assert len(events) > 20
         assert {json.loads(e.meta)["traceparent"].split("-")[1] for e in events} == {TRACE}
+        assert {json.loads(e.meta)["tracestate"] for e in events} == {"congo=t61rcWkgMzE"}
+        for _, sent in map(kafka_headers, events):
+            assert {name: dict(sent)[name] for name in ("tracestate", "ce_tracestate")} == dict.fromkeys(
+                ("tracestate", "ce_tracestate"), b"congo=t61rcWkgMzE"
+            )
         assert any(e.type.endswith("confirmation.sent.v1") for e in events)
 
 
@@ -55,6 +60,7 @@ def _is_request(event) -> bool:
         "shipment",
         "confirmation",
         "cancellation",
+        "order",
     }
 
 

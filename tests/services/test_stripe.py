@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import socket
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from services.contracts.orders import PaymentMethod
+from services.contracts.payments import PaymentVoid
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Money
@@ -325,6 +327,135 @@ async def test_authorization_of_a_closed_payment_is_voided(shop: Shop) -> None:
     held = event("payment_intent.amount_capturable_updated", id=stray["id"], metadata={"order_id": order_id})
     assert await shop.hear(held) == 204
     assert stray["status"] == "canceled"
+
+
+async def test_answers_of_capture_and_refund_that_are_lost_end_well(shop: Shop) -> None:
+    shop.double.lost = ["capture"]
+    order_id = await shop.buy()
+    await shop.system.at_rest()
+    assert shop.double.intents["pi_1"]["latest_charge"]["amount_refunded"] == 500
+    assert (await shop.payment(order_id))["status"] == "refunded"
+    assert len(await shop.system.said("fulfillment.run.compensated")) == 1
+    assert await shop.system.said("fulfillment.run.stuck") == []
+
+
+async def test_lost_answers_of_a_refund_do_not_repeat_it(stripe: Stripe, double: StripeDouble) -> None:
+    held = await stripe.authorize("o:authorize", TEN, card("pm_card_visa"))
+    assert isinstance(held, ProviderResult)
+    double.lost = ["capture", "refunds"]
+    assert isinstance(await stripe.capture("o:capture", held.transaction_id, TEN), Failure)
+    assert isinstance(await stripe.refund("o:refund", held.transaction_id, None), Failure)
+    again = await stripe.refund("o:refund", held.transaction_id, None)
+    assert isinstance(again, ProviderResult)
+    assert {fact.what for fact in again.facts} == {"authorized", "captured", "refund_succeeded"}
+    assert len(double.intents["pi_1"]["latest_charge"]["refunds"]["data"]) == 1
+
+
+def refund_event(type_: str, status: str, event_id: str, amount: int = 500) -> bytes:
+    return event(type_, event_id, id="re_pi_1_1", payment_intent="pi_1", status=status, amount=amount, metadata={})
+
+
+@pytest.mark.parametrize("type_", ["refund.failed", "refund.updated", "charge.refund.updated"])
+async def test_refund_that_fails_later_is_heard_and_the_run_is_stuck(shop: Shop, type_: str) -> None:
+    order_id = await shop.buy()
+    await shop.system.orders.post(f"/orders/{order_id}/cancel", json={"reason": "no longer wanted"})
+    await shop.system.bus.quiet()
+    assert (await shop.payment(order_id))["status"] == "refunded"
+    shop.double.end_refund(shop.double.intents["pi_1"]["latest_charge"]["refunds"]["data"][0], "failed")
+    assert await shop.hear(refund_event(type_, "failed", "evt_2")) == 204
+    await shop.system.bus.quiet()
+    assert (await shop.payment(order_id))["status"] == "refund_failed"
+    (stuck,) = await shop.system.said("fulfillment.run.stuck")
+    assert stuck["error_code"] == "refund-failed"
+    answer = await shop.system.bus.clients["fulfillment"].post(f"/fulfillments/{order_id}/resume")
+    assert answer.status_code == 202
+    await shop.system.bus.quiet()
+    assert (await shop.payment(order_id))["status"] == "refunded"
+    assert len(await shop.system.said("fulfillment.run.compensated")) == 2
+
+
+@pytest.mark.parametrize(
+    ("end", "payment", "order"), [("succeeded", "refunded", "cancelled"), ("failed", "refund_failed", "stuck")]
+)
+async def test_pending_refund_is_done_when_it_arrives(shop: Shop, end: str, payment: str, order: str) -> None:
+    shop.double.refund_status = "pending"
+    order_id = await shop.buy()
+    await shop.system.orders.post(f"/orders/{order_id}/cancel", json={"reason": "no longer wanted"})
+    await shop.system.bus.quiet()
+    assert (await shop.payment(order_id))["status"] == "refund_pending"
+    assert len(await shop.system.said("fulfillment.step.pending")) == 1
+    assert await shop.system.said("orders.order.cancelled") == []
+    shop.double.end_refund(shop.double.intents["pi_1"]["latest_charge"]["refunds"]["data"][0], end)
+    for number in range(2):
+        assert await shop.hear(refund_event("refund.updated", end, f"evt_{number}")) == 204
+    await shop.system.bus.quiet()
+    assert (await shop.payment(order_id))["status"] == payment
+    said = {"cancelled": "orders.order.cancelled", "stuck": "fulfillment.run.stuck"}
+    assert [len(await shop.system.said(said[name])) for name in said] == [order == name for name in said]
+
+
+UNPAID = {
+    "refunded in full": event("charge.refunded", payment_intent="pi_1", refunded=True, amount_refunded=500),
+    "disputed": event("charge.dispute.created", id="dp_1", payment_intent="pi_1", status="needs_response"),
+    "asked about": event("charge.dispute.created", id="dp_1", payment_intent="pi_1", status="warning_needs_response"),
+    "withdrawn": event("charge.dispute.funds_withdrawn", id="dp_1", payment_intent="pi_1", status="needs_response"),
+    "lost": event("charge.dispute.closed", id="dp_1", payment_intent="pi_1", status="lost"),
+}
+
+
+def about(payload: bytes, order_id: str) -> bytes:
+    return payload.replace(f'"{ORDER}"'.encode(), f'"{order_id}"'.encode())
+
+
+@pytest.mark.parametrize("name", UNPAID)
+async def test_unshipped_order_that_is_not_paid_any_more_is_not_shipped(shop: Shop, name: str) -> None:
+    order_id = await shop.buy()
+    assert len(await shop.system.said("shipping.shipment.created")) == 1
+    assert await shop.hear(about(UNPAID[name], order_id)) == 204
+    await shop.system.bus.quiet()
+    assert len(await shop.system.said("shipping.shipment.cancelled")) == 1
+    assert len(await shop.system.said("orders.order.cancelled")) == 1
+    assert await shop.system.level("P") == (5, 0)
+
+
+async def test_shipped_order_and_partly_refunded_order_go_on(shop: Shop) -> None:
+    order_id = await shop.buy()
+    part = event("charge.refunded", "evt_part", payment_intent="pi_1", refunded=False, amount_refunded=100)
+    assert await shop.hear(about(part, order_id)) == 204
+    await shop.system.bus.quiet()
+    carrier = shop.system.bus.clients["shipping"]
+    answer = await carrier.post(f"/shipments/{order_id}/tracking", json={"status": "dispatched"})
+    assert answer.status_code == 202
+    await shop.system.bus.quiet()
+    assert await shop.hear(about(UNPAID["disputed"], order_id)) == 204
+    await shop.system.bus.quiet()
+    assert await shop.system.said("fulfillment.run.compensating") == []
+    assert (await shop.payment(order_id))["status"] == "disputed"
+    won = event("charge.dispute.closed", "evt_won", id="dp_1", payment_intent="pi_1", status="won")
+    assert await shop.hear(about(won, order_id)) == 204
+    shown = await shop.payment(order_id)
+    assert (shown["status"], shown["dispute"], shown["refunded"]["amount"]) == ("captured", "won", "1.00")
+
+
+async def test_authorization_whose_answer_arrives_after_the_order_ended_is_voided(shop: Shop) -> None:
+    system = shop.system
+    shop.double.failures = [
+        1.2
+    ]  # longer than the adapter waits: it answers an error, and Stripe authorized nothing yet
+    placing = asyncio.create_task(shop.buy())
+    while not await system.said("fulfillment.payment.process"):
+        await asyncio.sleep(0.02)
+    (order_id,) = [each["saga_id"] for each in await system.said("fulfillment.payment.process")]
+    void = PaymentVoid(saga_id=order_id, step="authorize_payment", undo=True)
+    headers = {
+        "ce-specversion": "1.0", "ce-id": "void:1", "ce-source": "/zerocart/fulfillment", "ce-type": void.type,
+        "ce-subject": order_id, "ce-time": "2026-01-01T00:00:00Z", "content-type": "application/json",
+    }  # fmt: skip
+    assert (await shop.client.post("/events", content=void.write(), headers=headers)).status_code == 204
+    await placing
+    await system.at_rest()
+    assert (await shop.payment(order_id))["status"] == "voided"
+    assert {intent["status"] for intent in shop.double.intents.values()} <= {"canceled"}
 
 
 async def test_events_without_a_recent_signature_of_stripe_are_refused(shop: Shop) -> None:

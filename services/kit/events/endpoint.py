@@ -22,7 +22,7 @@ from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import CORRELATION, log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import span
-from services.kit.wire.asgi import Receive, Scope, Send, header, read_body, send_empty
+from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty, trace_of
 from services.kit.wire.cloudevents import Incoming, read_event
 
 __all__ = ["ATTEMPTS_MAX", "EVENT_BYTES_MAX", "EventEndpoint"]
@@ -51,7 +51,7 @@ class EventEndpoint:
 
     async def handle_missed(self, event: Incoming) -> int:
         """Handle an event that delivery gave up; no dead letter will tell of one that is refused, so it is parked."""
-        status, _ = await self._handle(event, event.attributes.get("traceparent", ""))
+        status, _ = await self._handle(event, event.trace)
         if status == 400:
             return await self._record(event, "refused when it was found missed", attempts_max=1)
         return status
@@ -62,9 +62,9 @@ class EventEndpoint:
         except Invalid as error:
             return _refused(error)
         # what the producer wrote, before what the deliverer adds: its span is known wherever ours are
-        return await self._handle(event, event.attributes.get("traceparent") or header(scope, b"traceparent"))
+        return await self._handle(event, event.trace if event.trace[0] else trace_of(scope))
 
-    async def _handle(self, event: Incoming, parent: str) -> tuple[int, str]:
+    async def _handle(self, event: Incoming, trace: tuple[str, str]) -> tuple[int, str]:
         """The status and, as a bounded label, the type."""
         try:
             message, reaction = await self._understand(event)
@@ -75,7 +75,7 @@ class EventEndpoint:
             log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code)
             return 503, "unreadable"
         CORRELATION.set(event.attributes.get("correlationid", ""))
-        with span(f"process {event.type}", "consumer", parent=parent) as process_span:
+        with span(f"process {event.type}", "consumer", *trace) as process_span:
             process_span.set("messaging.system", "kafka")
             process_span.set("messaging.message.id", event.id)
             process_span.set("zerocart.correlation_id", CORRELATION.get())

@@ -11,7 +11,7 @@ from services.kit.resilience.outgoing import CallFailed
 from services.kit.saga.messages import StepRequest
 from services.kit.saga.participant import Called, Failure, HandleRequest, Participant, PortCall
 
-__all__ = ["Port", "participant_reactions"]
+__all__ = ["Port", "participant_reactions", "result_of"]
 
 Req = TypeVar("Req", bound=StepRequest)
 S = TypeVar("S")
@@ -41,7 +41,8 @@ def participant_reactions(
         saga_id = request.saga_id
         state = (await handler.reload(decider, saga_id)).state
         call = participant.call_for(request, received.expired, state)
-        called = None if call is None else Called(call, await _result(port, saga_id, call))
+        key = f"{saga_id}:{call.verb}" if call else ""
+        called = None if call is None else Called(call, await result_of(port, saga_id, key, call))
         command = HandleRequest(at=received.now, request=request, expired=received.expired, called=called)
         await handler.handle(decider, saga_id, command, received.cause)
 
@@ -51,8 +52,9 @@ def participant_reactions(
     return reactions
 
 
-async def _result(port: Port[C, R], saga_id: str, call: C) -> R | Failure:
+async def result_of(port: Port[C, R], saga_id: str, key: str, call: C) -> R | Failure:
+    """The result of a call, or the failure that it raised."""
     try:
-        return await port(saga_id, f"{saga_id}:{call.verb}", call)
+        return await port(saga_id, key, call)
     except CallFailed as error:
         return Failure(error.code, error.detail, transient=error.transient)

@@ -35,7 +35,7 @@ from services.kit.rest.routes import JsonRoute, json_router, provided
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import Span, span
-from services.kit.wire.asgi import App, Receive, Scope, Send, header
+from services.kit.wire.asgi import App, Receive, Scope, Send, trace_of
 
 __all__ = [
     "HEADERS", "ExpectedVersion", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid", "provided",
@@ -184,7 +184,7 @@ class _Traced:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        with span(scope["method"], "server", parent=header(scope, b"traceparent")) as serving:
+        with span(scope["method"], "server", *trace_of(scope)) as serving:
             begun = False
 
             async def counted(message: Scope) -> None:

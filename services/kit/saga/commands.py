@@ -11,6 +11,7 @@ from services.kit.saga import messages
 __all__ = [
     "Amend",
     "Cancel",
+    "Close",
     "HandleReply",
     "HandleTimer",
     "Resume",
@@ -59,6 +60,13 @@ class Cancel(_RunCommand):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Close(_RunCommand):
+    """Ignore later cancellations: what the run did cannot be undone any more."""
+
+    saga_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Amend(_RunCommand):
     """Change facts of the run. The command may arrive before the start, and changes in any order."""
 
@@ -80,7 +88,7 @@ class RetryOverdue(_RunCommand):
     saga_id: str
 
 
-SagaCommand = Start | HandleReply | HandleTimer | Cancel | Amend | Resume | RetryOverdue
+SagaCommand = Start | HandleReply | HandleTimer | Cancel | Close | Amend | Resume | RetryOverdue
 
 
 def saga_id_of(command: SagaCommand) -> str:
@@ -88,7 +96,7 @@ def saga_id_of(command: SagaCommand) -> str:
     match command:
         case Start(facts=about) | HandleReply(reply=about) | HandleTimer(timer=about) | Amend(amendment=about):
             return about.saga_id
-        case Cancel(saga_id=saga_id) | Resume(saga_id=saga_id) | RetryOverdue(saga_id=saga_id):
+        case Cancel(saga_id=saga_id) | Close(saga_id=saga_id) | Resume(saga_id=saga_id) | RetryOverdue(saga_id=saga_id):
             return saga_id
         case _:
             assert_never(command)

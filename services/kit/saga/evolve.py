@@ -41,10 +41,12 @@ def evolve(run: Run, event: Message) -> Run:
     if isinstance(run, NotStarted):
         return _before_start(run, event)
     match event:
-        case messages.StepRequest():
+        case messages.StepRequest() | messages.StepPending():
             return _with_state(run, event, Requested(event.attempt, event.answer_by))
         case messages.StepSucceeded():
             return _succeeded(run, event)
+        case messages.StepFailed(revokes=True):
+            return _with_step(run, event.step, _revoked(run.progress.step(event.step), event))
         case messages.StepFailed(attempt=attempt, error_code=code, error=error):
             return _with_state(
                 run, event, (OutcomeUnknown if event.transient else RefusedByParticipant)(attempt, code, error)
@@ -59,6 +61,8 @@ def evolve(run: Run, event: Message) -> Run:
             return _with(run, run.progress.with_timer(None)) if is_set else run
         case messages.RunAmended():
             return _with(run, _amended(run.progress, event))
+        case messages.RunClosed():
+            return _with(run, replace(run.progress, closed=True))
         case _:
             return _status_changed(run, event)
 
@@ -137,10 +141,20 @@ def _with_request(step: StepRun, undo: bool, state: RequestState) -> StepRun:
 
 
 def _with_state(
-    run: Started, event: messages.StepRequest | messages.StepFailed | messages.StepTimedOut, state: RequestState
+    run: Started,
+    event: messages.StepRequest | messages.StepPending | messages.StepFailed | messages.StepTimedOut,
+    state: RequestState,
 ) -> Started:
     step = run.progress.step(event.step)
     return _with_step(run, event.step, _with_request(step, event.undo, state))
+
+
+def _revoked(step: StepRun, event: messages.StepFailed) -> StepRun:
+    """The step after its undo was taken back; successes up to this attempt do not count any more."""
+    undoing = step.undoing
+    if isinstance(undoing, Succeeded) or (isinstance(undoing, Requested) and undoing.attempt == event.attempt):
+        undoing = RefusedByParticipant(undoing.attempt, event.error_code, event.error)
+    return StepRun(step.doing, undoing, max(step.undo_base, event.attempt), step.successes)
 
 
 def _succeeded(run: Started, event: messages.StepSucceeded) -> Started:
@@ -164,7 +178,7 @@ def _timer_set(run: Started, event: messages.TimerRequested) -> Started:
     name, undo, number = str(message.get("step")), message.get("undo") is True, message.get("attempt")
     attempt = number if isinstance(number, int) else 0
     old = run.progress
-    progress = Progress(old.facts, old.steps, old.timer, old.timers + 1, old.versions)
+    progress = Progress(old.facts, old.steps, old.timer, old.timers + 1, old.versions, old.closed)
     if message.get("kind") == "retry":
         waiting = RetryScheduled(attempt - 1, event.due_at, event.timer_id)
         return _with(run, progress.with_step(name, _with_request(old.step(name), undo, waiting)))

@@ -14,8 +14,12 @@ do the step. Of a step that was requested (D) and then undone (U), the participa
 So one undo is enough. Yet the run undoes a step once more if a success arrives after the reply to U, even when the run
 has ended: it cannot tell a late delivery from a participant that broke the contract; an undo too many costs two
 messages, an undo too few costs money. Each success counts once per attempt, so this ends.
+An undo that succeeded may be taken back later (a refund that fails days after it began): the reply that revokes it
+makes the run stuck, also when it had ended.
 All attempts at a step are one step to the participant: the first success counts. A refusal proves that nothing was done
 only if no other attempt was made; after every other failure the run undoes the step.
+
+A participant that has begun an undo or a step and needs days replies by when it will reply: until then the run waits.
 
 Timers. A run keeps one deadline timer, for the earliest deadline of all open requests. Later deadlines leave it alone;
 the run sets a new one when it fired, and cancels it at the end. So a run without trouble costs one timer request and
@@ -25,6 +29,7 @@ whatever the clock of this process says.
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import partial
 from typing import TypeVar, assert_never
 
@@ -36,6 +41,7 @@ from services.kit.saga import messages
 from services.kit.saga.commands import (
     Amend,
     Cancel,
+    Close,
     HandleReply,
     HandleTimer,
     Resume,
@@ -114,12 +120,15 @@ def _apply(decision: DecisionBuilder[F], command: SagaCommand) -> None:
         case HandleTimer(timer=timer):
             _timer_fired(decision, timer)
         case Cancel(reason=reason):
-            if isinstance(run, Running | Completed) or (isinstance(run, NotStarted) and run.cancelled is None):
+            if _is_cancellable(run):
                 decision.emit(
                     vocabulary.compensating(
                         saga_id=decision.saga_id, cause="cancelled", error_code="cancelled", error=reason
                     )
                 )
+        case Close():
+            if isinstance(run, Running | Completed) and not run.progress.closed:
+                decision.emit(vocabulary.closed(saga_id=decision.saga_id))
         case Amend(amendment=amendment):
             if _is_news(run, amendment):
                 decision.emit(amendment)
@@ -132,6 +141,12 @@ def _apply(decision: DecisionBuilder[F], command: SagaCommand) -> None:
             retry_overdue(decision)
         case _:
             assert_never(command)
+
+
+def _is_cancellable(run: Run) -> bool:
+    if isinstance(run, NotStarted):
+        return run.cancelled is None
+    return isinstance(run, Running | Completed) and not run.progress.closed
 
 
 def _is_news(run: Run, amendment: messages.RunAmended) -> bool:
@@ -161,8 +176,22 @@ def _reply_received(decision: DecisionBuilder[F], reply: messages.StepReply) -> 
             decision.emit(_success(decision, reply))
         return
     state = awaited(run, current, reply.undo)
-    if isinstance(state, Requested) and state.attempt == reply.attempt:
-        _failed(decision, step, current, reply)
+    if reply.revokes:
+        if reply.undo and current.undo_base < reply.attempt <= current.undoing.attempt:
+            decision.emit(_failure(decision, reply))
+    elif isinstance(state, Requested) and state.attempt == reply.attempt:
+        if reply.answer_by is None:
+            _failed(decision, step, current, reply)
+        elif state.answer_by is None or state.answer_by < reply.answer_by:
+            _pending(decision, reply, reply.answer_by)
+
+
+def _pending(decision: DecisionBuilder[F], reply: messages.StepReply, answer_by: datetime) -> None:
+    decision.emit(
+        decision.saga.vocabulary.pending(
+            saga_id=decision.saga_id, step=reply.step, undo=reply.undo, attempt=reply.attempt, answer_by=answer_by
+        )
+    )
 
 
 def _is_new_success(run: Run, step: StepRun, reply: messages.StepReply) -> bool:
@@ -193,18 +222,21 @@ def _success(decision: DecisionBuilder[F], reply: messages.StepReply) -> message
     )
 
 
-def _failed(decision: DecisionBuilder[F], step: Step[F], current: StepRun, reply: messages.StepReply) -> None:
-    decision.emit(
-        decision.saga.vocabulary.failed(
-            saga_id=decision.saga_id,
-            step=reply.step,
-            undo=reply.undo,
-            attempt=reply.attempt,
-            transient=reply.transient,
-            error_code=reply.error_code or "failed",
-            error=reply.error or "no reason was given",
-        )
+def _failure(decision: DecisionBuilder[F], reply: messages.StepReply) -> messages.StepFailed:
+    return decision.saga.vocabulary.failed(
+        saga_id=decision.saga_id,
+        step=reply.step,
+        undo=reply.undo,
+        attempt=reply.attempt,
+        transient=reply.transient,
+        error_code=reply.error_code or "failed",
+        error=reply.error or "no reason was given",
+        revokes=reply.revokes,
     )
+
+
+def _failed(decision: DecisionBuilder[F], step: Step[F], current: StepRun, reply: messages.StepReply) -> None:
+    decision.emit(_failure(decision, reply))
     failures = reply.attempt - (current.undo_base if reply.undo else 0)
     if reply.transient and failures < _attempts_max(step, reply.undo):
         due_at = decision.at + step.delay(failures, decision.jitter)

@@ -15,6 +15,7 @@ from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message
 __all__ = [
     "ReplyTo",
     "RunAmended",
+    "RunClosed",
     "RunCompensated",
     "RunCompensating",
     "RunCompleted",
@@ -23,6 +24,7 @@ __all__ = [
     "RunStarted",
     "RunStuck",
     "StepFailed",
+    "StepPending",
     "StepReply",
     "StepRequest",
     "StepSucceeded",
@@ -60,7 +62,8 @@ class StepReply(SagaMessage):
     """The reply to a StepRequest.
 
     A failure is `transient` if another attempt may succeed. Otherwise it is a refusal, and the run does not retry:
-    also an expected outcome, such as a declined card, is a refusal.
+    also an expected outcome, such as a declined card, is a refusal. With `answer_by` it is neither success nor failure:
+    the participant has begun, and replies again by then. A failure that `revokes` takes back the success of an undo.
     """
 
     step: str
@@ -70,6 +73,8 @@ class StepReply(SagaMessage):
     transient: bool = False
     error_code: str | None = None
     error: str | None = None
+    answer_by: Instant | None = None
+    revokes: bool = False
 
 
 class ReplyTo(TypedDict):
@@ -103,7 +108,10 @@ class StepSucceeded(SagaMessage):
 
 
 class StepFailed(SagaMessage):
-    """One attempt failed; a timer for a retry follows if the run tries again."""
+    """One attempt failed; a timer for a retry follows if the run tries again.
+
+    `revokes` says that the attempt was an undo that had succeeded and did not last.
+    """
 
     step: str
     undo: bool = False
@@ -111,6 +119,7 @@ class StepFailed(SagaMessage):
     transient: bool
     error_code: str
     error: str
+    revokes: bool = False
 
 
 class StepTimedOut(SagaMessage):
@@ -119,6 +128,15 @@ class StepTimedOut(SagaMessage):
     step: str
     undo: bool = False
     attempt: int
+
+
+class StepPending(SagaMessage):
+    """The participant has begun and needs until `answer_by`."""
+
+    step: str
+    undo: bool = False
+    attempt: int
+    answer_by: Instant
 
 
 class RunCompleted(SagaMessage):
@@ -164,6 +182,10 @@ class RunResumed(SagaMessage):
     """An operator resumed the stuck run."""
 
     by: str
+
+
+class RunClosed(SagaMessage):
+    """What the run did cannot be undone any more: a cancellation that comes later is ignored."""
 
 
 class StepTimer(SagaMessage):

@@ -8,18 +8,20 @@ stand here:
 - A port that fails turns into a reply that says whether another attempt may succeed.
 - The participant decides on the state after the call. If another request changed the state meanwhile, so that a
   different call is needed, the reply is a transient failure, and the saga requests again.
-- Each attempt gets one reply. A request for what was done before gets the same reply again.
+- Each attempt gets one reply that ends it. A request for what was done before gets the same reply again. Before that
+  reply a participant that needs long replies by when it will reply (`answer_by`). After it, a participant whose undo
+  turns out to be undone itself (a refund that fails later) replies once more, with a failure.
 
 `services.kit.events.participant` loads the state, calls the port and records the reply.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-from services.kit.domain.decider import Command, Decision
+from services.kit.domain.decider import Command
 from services.kit.saga.messages import ReplyTo, StepReply, StepRequest
 
 __all__ = [
@@ -114,7 +116,7 @@ class Participant(Generic[Req, S, C, R]):
         answer = self._answer(request, expired, state)
         return answer.call if isinstance(answer, CallFirst) else None
 
-    def decide(self, command: HandleRequest[Req, C, R], state: S) -> Decision:
+    def decide(self, command: HandleRequest[Req, C, R], state: S) -> Sequence[StepReply]:
         """The reply to a request."""
         request, called = command.request, command.called
         answer = self._answer(request, command.expired, state)
@@ -134,8 +136,8 @@ class Participant(Generic[Req, S, C, R]):
         return EXPIRED if expired and begins else answer
 
 
-def reply_to(request: StepRequest) -> ReplyTo:
-    """The fields by which the saga knows which request a reply answers."""
+def reply_to(request: StepRequest | StepReply) -> ReplyTo:
+    """The fields by which the saga knows which request a reply answers; of a reply, the request that it answered."""
     return {
         "saga_id": request.saga_id,
         "step": request.step,
@@ -144,7 +146,7 @@ def reply_to(request: StepRequest) -> ReplyTo:
     }
 
 
-def failed(reply: type[Rep], request: StepRequest, failure: Failure, **fields: object) -> Rep:
+def failed(reply: type[Rep], request: StepRequest | StepReply, failure: Failure, **fields: object) -> Rep:
     """A reply that says what failed; `fields` are those that this type of reply has beside those of every reply."""
     why = {"transient": failure.transient, "error_code": failure.code, "error": failure.detail}
     return reply.model_validate({**reply_to(request), "success": False, **why, **fields})

@@ -144,7 +144,8 @@ class Timer:
 class Progress:
     """What every started run has: its facts, its steps and its timers.
 
-    `versions` holds the version of each amended fact, `timers` counts the timers that the run requested.
+    `versions` holds the version of each amended fact, `timers` counts the timers that the run requested. A `closed` run
+    cannot be cancelled.
     """
 
     facts: messages.RunStarted
@@ -152,6 +153,7 @@ class Progress:
     timer: Timer | None = None
     timers: int = 0
     versions: Mapping[str, int] = field(default_factory=dict[str, int])
+    closed: bool = False
 
     def step(self, name: str) -> StepRun:
         """The state of a step."""
@@ -159,11 +161,12 @@ class Progress:
 
     def with_step(self, name: str, step: StepRun) -> Progress:
         """A copy with this state of a step."""
-        return Progress(self.facts, {**self.steps, name: step}, self.timer, self.timers, self.versions)
+        steps = {**self.steps, name: step}
+        return Progress(self.facts, steps, self.timer, self.timers, self.versions, self.closed)
 
     def with_timer(self, timer: Timer | None) -> Progress:
         """A copy with this deadline timer."""
-        return Progress(self.facts, self.steps, timer, self.timers, self.versions)
+        return Progress(self.facts, self.steps, timer, self.timers, self.versions, self.closed)
 
 
 _UNTOUCHED = StepRun()

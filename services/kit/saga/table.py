@@ -105,12 +105,14 @@ class Vocabulary(Generic[F]):
     succeeded: type[messages.StepSucceeded]
     failed: type[messages.StepFailed]
     timed_out: type[messages.StepTimedOut]
+    pending: type[messages.StepPending]
     completed: type[messages.RunCompleted]
     compensating: type[messages.RunCompensating]
     compensated: type[messages.RunCompensated]
     run_failed: type[messages.RunFailed]
     stuck: type[messages.RunStuck]
     resumed: type[messages.RunResumed]
+    closed: type[messages.RunClosed]
     step_timer: type[messages.StepTimer]
     timer_requested: type[messages.TimerRequested]
     timer_cancelled: type[messages.TimerCancelled]
@@ -120,7 +122,7 @@ class Vocabulary(Generic[F]):
         """The events of a run beside its requests."""
         return (
             self.started, self.amended, self.succeeded, self.failed, self.timed_out, self.completed,
-            self.compensating, self.compensated, self.run_failed, self.stuck, self.resumed,
+            self.compensating, self.compensated, self.run_failed, self.stuck, self.resumed, self.pending, self.closed,
             self.timer_requested, self.timer_cancelled,
         )  # fmt: skip
 

@@ -8,7 +8,17 @@ from typing import assert_never
 
 from services.kit.domain.message import Message
 from services.kit.saga import messages
-from services.kit.saga.commands import Amend, Cancel, HandleReply, HandleTimer, Resume, RetryOverdue, SagaCommand, Start
+from services.kit.saga.commands import (
+    Amend,
+    Cancel,
+    Close,
+    HandleReply,
+    HandleTimer,
+    Resume,
+    RetryOverdue,
+    SagaCommand,
+    Start,
+)
 
 __all__ = ["describe_command", "describe_event", "label"]
 
@@ -19,6 +29,7 @@ About = (
     | messages.StepSucceeded
     | messages.StepFailed
     | messages.StepTimedOut
+    | messages.StepPending
 )
 
 
@@ -38,6 +49,8 @@ def describe_command(command: SagaCommand) -> str:
             return f"timer: {timer.kind} of {label(timer)}"
         case Cancel(reason=reason):
             return f"cancel: {reason}"
+        case Close():
+            return "close: nothing can be undone any more"
         case Amend():
             return "amend the facts"
         case Resume(by=by):
@@ -51,6 +64,10 @@ def describe_command(command: SagaCommand) -> str:
 def _outcome(reply: messages.StepReply) -> str:
     if reply.success:
         return "succeeded"
+    if reply.answer_by:
+        return "has begun and needs longer"
+    if reply.revokes:
+        return f"did not last: {reply.error_code}"
     return (
         f"failed, another attempt may succeed: {reply.error_code}"
         if reply.transient
@@ -65,6 +82,10 @@ def describe_event(event: Message, when: Callable[[datetime], str]) -> str:
             return f"request   {label(event)}"
         case messages.StepSucceeded():
             return f"succeeded {label(event)}"
+        case messages.StepPending(answer_by=answer_by):
+            return f"pending   {label(event)} until {when(answer_by)}"
+        case messages.StepFailed(revokes=True, error_code=code):
+            return f"revoked   {label(event)}: {code}"
         case messages.StepFailed(transient=True, error_code=code):
             return f"failed    {label(event)}: {code}"
         case messages.StepFailed(error_code=code):
@@ -97,6 +118,8 @@ def _status(event: Message) -> str:
             return f"RUN FAILED  {code}: {error}"
         case messages.RunStuck(step=step, error_code=code):
             return f"RUN STUCK  undo {step}: {code}"
+        case messages.RunClosed():
+            return "RUN CLOSED"
         case messages.RunResumed(by=by):
             return f"RUN RESUMED  by {by}"
         case _:

@@ -45,9 +45,9 @@ class OtlpExporter:
         self._tracer = self._provider.get_tracer("zerocart")
         self._propagator = TraceContextTextMapPropagator()
 
-    def start(self, name: str, kind: Kind, parent: str) -> OtlpSpan:
-        """Begin a span in the trace of `parent`, or in a new one if that is not a traceparent."""
-        context = self._propagator.extract({"traceparent": parent})
+    def start(self, name: str, kind: Kind, parent: str, state: str) -> OtlpSpan:
+        """Begin a span in the trace of `parent`, with that tracestate, or in a new trace if `parent` is empty."""
+        context = self._propagator.extract({"traceparent": parent, "tracestate": state})
         return OtlpSpan(self._tracer.start_span(name, context, KINDS[kind]))
 
     async def close(self) -> None:

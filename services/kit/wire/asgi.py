@@ -19,9 +19,9 @@ __all__ = [
     "TooManyHeaders",
     "TooSlow",
     "UnsupportedType",
-    "header",
     "read_body",
     "send_empty",
+    "trace_of",
 ]
 
 BODY_SECONDS_MAX = 30.0
@@ -53,9 +53,11 @@ class UnsupportedType(Unreadable):
     """The Content-Type is not supported."""
 
 
-def header(scope: Scope, wanted: bytes) -> str:
-    """The first header of this (lower-case) name; empty if there is none."""
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+def trace_of(scope: Scope) -> tuple[str, str]:
+    """The traceparent and the tracestate of a request; both empty unless it has one traceparent."""
+    parents = [value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"]
+    states = [value.decode("latin-1") for name, value in scope["headers"] if name == b"tracestate"]
+    return (parents[0].strip(), ",".join(states)) if len(parents) == 1 else ("", "")
 
 
 async def read_body(receive: Receive, bytes_max: int, seconds_max: float | None = None) -> bytes:

@@ -47,7 +47,16 @@ _CORE = frozenset({"specversion", *_REQUIRED, "subject", "dataschema", "datacont
 """The attributes of the specification, which are texts and not empty."""
 _OF_THE_BROKER = frozenset({"knativekafkapartition", "knativekafkaoffset"})
 INTEGER_MAX = 2**31 - 1
-_META = ("subject", "partitionkey", "correlationid", "causationid", "traceparent", "expirytime", *PRINCIPAL)
+_META = (
+    "subject",
+    "partitionkey",
+    "correlationid",
+    "causationid",
+    "traceparent",
+    "tracestate",
+    "expirytime",
+    *PRINCIPAL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +75,11 @@ class Incoming:
     def key(self) -> str:
         """The identity of the event, the same in every delivery (CloudEvents 1.0.2: source and id)."""
         return _key(self.source, self.id)
+
+    @property
+    def trace(self) -> tuple[str, str]:
+        """The traceparent and the tracestate that the producer wrote; empty if there are none."""
+        return self.attributes.get("traceparent", ""), self.attributes.get("tracestate", "")
 
     @property
     def expired_at(self) -> datetime | None:
@@ -100,8 +114,8 @@ def kafka_headers(event: RecordedEvent) -> tuple[str, list[tuple[str, bytes]]]:
     attributes = _attributes_of(event, meta)
     headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
     headers.append(("content-type", JSON_TYPE.encode()))
-    if trace := meta.get("traceparent"):
-        headers.append(("traceparent", trace.encode()))  # the broker continues a trace from this header only
+    # the broker continues a trace from these headers only
+    headers.extend((name, meta[name].encode()) for name in ("traceparent", "tracestate") if meta.get(name))
     return meta["partitionkey"], headers
 
 

@@ -106,6 +106,8 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return replace(row, status="confirmed", seconds=seconds)
         case payments.PaymentRefunded(amount=amount) if amount is not None:
             return _refunded(row, amount)
+        case payments.ProviderFact(refunded=Money() as back):
+            return _refunded(replace(row, refunded=NOTHING), back)  # a refund that failed lowers the sum
         case payments.ProviderReported(what="refunded" | "partly_refunded", amount=amount):
             return _refunded(row, amount or Money(amount=row.total, currency=row.currency))
         case _:

@@ -66,13 +66,22 @@ def _updated(event: orders.OrderUpdated) -> Sentence:
     return Sentence(f"{what} changed")
 
 
-def _reported(event: payments.ProviderReported) -> Sentence:
+def _reported(event: payments.ProviderReported | payments.ProviderUpdated) -> Sentence:
     amount = _money(event.amount) if event.amount else "the money"
     text = {
+        "authorized": f"{amount} is held",
+        "captured": f"{amount} was taken",
+        "canceled": "the hold on the money was ended at the payment provider",
+        "expired": "the hold on the money expired",
         "refunded": f"{amount} was given back at the payment provider",
         "partly_refunded": f"{amount} in all was given back at the payment provider",
-        "canceled": "the hold on the money was ended at the payment provider",
+        "refund_pending": f"{amount} is on its way back",
+        "refund_succeeded": f"{amount} was given back",
+        "refund_failed": f"{amount} could not be given back",
+        "inquiry": f"the customer's bank asks about the payment of {amount}",
         "disputed": f"the payment of {amount} is disputed",
+        "dispute_won": f"the dispute about {amount} was won",
+        "dispute_lost": f"the dispute about {amount} was lost",
     }[event.what]
     return Sentence(text, None, "payment provider")
 
@@ -103,6 +112,8 @@ def _released(event: inventory.InventoryReleased) -> Sentence:
 
 def _refunded(event: payments.PaymentRefunded) -> Sentence:
     text = f"{_money(event.amount)} was given back" if event.amount else "no money had been taken"
+    if event.charged_back and event.amount:
+        text = f"the customer's bank took {_money(event.amount)} back"
     return Sentence(text + _again(event), None, "payment provider")
 
 
@@ -232,8 +243,10 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
         lambda event: "the money was let go" if event.transaction_id else "no money was held"
     ),
     payments.PaymentRefunded: _refunded,
+    payments.PaymentRefundPending: _by_provider(lambda event: f"{_money(event.amount)} is on its way back"),
     payments.PaymentFailed: _not_done,
     payments.ProviderReported: _reported,
+    payments.ProviderUpdated: _reported,
     shipping.FulfillmentPrepared: lambda event: Sentence(f"{_count(event.parcels, 'parcel')} planned{_again(event)}"),
     shipping.FulfillmentDiscarded: lambda event: Sentence(f"the plan of the parcels was dropped{_again(event)}"),
     shipping.ShipmentCreated: _handed_over,
@@ -258,6 +271,8 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     **dict.fromkeys(_in_contracts(StepRequest), REQUEST),
     fulfillment.StepSucceeded: REPLY,
     fulfillment.StepFailed: REPLY,
+    fulfillment.StepPending: REPLY,
+    fulfillment.RunClosed: "the timeline shows that the order was shipped",
     fulfillment.RunAmended: "the timeline shows the change of the order",
     fulfillment.RunCompleted: "the timeline shows that the order is confirmed",
     fulfillment.RunFailed: "the timeline shows that the order failed",

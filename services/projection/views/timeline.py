@@ -22,7 +22,7 @@ __all__ = ["TIMELINE_VIEW", "entry_of"]
 PEOPLE: Mapping[PrincipalKind, str] = {"app_user": "customer", "user": "operator"}
 SOMEBODY = "somebody"
 ZEROCART = "zerocart"
-BY_OUTSIDERS = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderReported)
+BY_OUTSIDERS = (orders.OrderShipped, orders.OrderDelivered, payments.ProviderFact)
 """Events that outsiders caused without a request from us."""
 
 
@@ -69,13 +69,14 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent,
     inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
+    payments.ProviderUpdated,
     # events that may come late, after that; they are rare
     inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
     shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
 )  # fmt: skip
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=2,
+    revision=3,
     tables=(TIMELINE,),
     wakes={model.type: model for model in WAKES},
     also={model.type: model for model in SENTENCES if model not in WAKES},

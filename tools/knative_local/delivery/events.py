@@ -30,7 +30,10 @@ JSON_TYPE = "application/json"
 _NAME = re.compile(r"[a-z0-9]+")
 _URI = re.compile(r"(?:[^\x00-\x20\x7f\"<>\\^`{|}%]|%[0-9A-Fa-f]{2})*")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d)(:\d\d)?(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_TRACEPARENT = re.compile(r"00-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})")
+# of every version but ff; only later versions than 00 may have more fields (W3C Trace Context, 4.3)
+_TRACEPARENT = re.compile(
+    r"(?:00(?!.{54})|(?!00|ff)[0-9a-f]{2})-((?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?"
+)
 _UNSENDABLE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _REQUIRED = ("specversion", "id", "source", "type")
 _CORE = ("subject", "time", "dataschema")

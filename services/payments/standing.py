@@ -1,0 +1,117 @@
+"""Where the money of an order is: the state of a payment, and what it comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from services.contracts.payments import PaymentDeclined, PaymentRefunded, PaymentRefundPending
+from services.kit.domain.message import Money
+from services.payments.transactions import Transaction
+
+__all__ = [
+    "Authorized", "Captured", "Declined", "NoPayment", "Payment", "Refunding", "Released", "Returned", "Standing",
+    "is_paid", "standing",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """The transactions of the order at the provider by id, and what payments replied.
+
+    `closed` says that an undo was answered, so that nothing may be authorized or captured any more. `waiting` is the
+    reply to an undo whose refund is pending, `settled` the reply that the refund arrived.
+    """
+
+    transactions: Mapping[str, Transaction] = field(default_factory=dict[str, Transaction])
+    declined: PaymentDeclined | None = None
+    closed: bool = False
+    waiting: PaymentRefundPending | None = None
+    settled: PaymentRefunded | None = None
+
+
+# Where the money is
+
+
+@dataclass(frozen=True, slots=True)
+class NoPayment:
+    """No money is known to be held or captured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The provider declined the authorization."""
+
+    reply: PaymentDeclined
+
+
+@dataclass(frozen=True, slots=True)
+class Authorized:
+    """The provider holds `amount`."""
+
+    transaction_id: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """The provider charged `amount`, and not all of it was refunded."""
+
+    transaction_id: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Refunding:
+    """All of `amount` is refunded, and a part of it is still on its way."""
+
+    transaction_id: str
+    amount: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The customer has `amount` back, by refunds or because the bank took it (`charged_back`)."""
+
+    transaction_id: str
+    amount: Money
+    charged_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The hold ended and nothing was captured; `transaction_id` is None if the provider never held money."""
+
+    transaction_id: str | None
+
+
+Standing = NoPayment | Declined | Authorized | Captured | Refunding | Returned | Released
+
+
+def standing(payment: Payment) -> Standing:
+    """Where the money of the order is."""
+    if payment.declined:
+        return Declined(payment.declined)
+    known = {name: each for name, each in payment.transactions.items() if each.charged or each.released}
+    if not known:
+        return Released(None) if payment.closed else NoPayment()
+    # one order has one transaction; of several, all but this one are settled
+    name = min(known, key=lambda each: (known[each].captured is None, not known[each].is_held, each))
+    return _standing_of(name, known[name])
+
+
+def _standing_of(name: str, transaction: Transaction) -> Standing:
+    charged = transaction.charged
+    if transaction.is_held and charged:
+        return Authorized(name, charged)
+    if charged is None or (transaction.released and not transaction.is_captured):
+        return Released(name)
+    if transaction.is_charged_back or transaction.left + transaction.pending == 0:
+        return Returned(name, charged, transaction.is_charged_back)
+    return Captured(name, charged) if transaction.left else Refunding(name, charged)
+
+
+def is_paid(payment: Payment) -> bool:
+    """Whether nothing is known that speaks against shipping the goods."""
+    doubted = any(each.is_doubted for each in payment.transactions.values())
+    return not doubted and isinstance(standing(payment), NoPayment | Authorized | Captured)

@@ -1,0 +1,136 @@
+"""A transaction at the payment provider, put together from facts that arrive in any order and more than once.
+
+Facts come from the answer to a call, from a webhook, and from a question to the provider. Each part of a transaction
+only moves forward: a refund from pending to succeeded to failed, a dispute from open to lost to won. So two sequences
+of the same facts lead to the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from services.contracts.payments import ReportedChange
+from services.kit.domain.message import Money
+
+__all__ = ["Fact", "Refund", "Transaction", "with_fact"]
+
+NOTHING = Decimal(0)
+REFUND_RANK: Mapping[ReportedChange, int] = {"refund_pending": 0, "refund_succeeded": 1, "refund_failed": 2}
+DISPUTE_RANK: Mapping[ReportedChange, int] = {"inquiry": 0, "disputed": 1, "dispute_lost": 2, "dispute_won": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that the provider says about a transaction; `reference` is its id of the refund or of the dispute.
+
+    `amount` is held, captured, disputed, or refunded by this refund; of "refunded" and "partly_refunded", which have no
+    reference, it is the sum of all refunds that were begun.
+    """
+
+    what: ReportedChange
+    transaction_id: str
+    amount: Money | None = None
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """One refund: its amount and how far it is."""
+
+    amount: Decimal
+    status: ReportedChange
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """What is known of a transaction; `refunded_in_all` counts refunds whose ids may be unknown."""
+
+    held: Money | None = None
+    captured: Money | None = None
+    released: bool = False
+    refunded_in_all: Decimal = NOTHING
+    refunds: Mapping[str, Refund] = field(default_factory=dict[str, Refund])
+    disputes: Mapping[str, ReportedChange] = field(default_factory=dict[str, ReportedChange])
+
+    @property
+    def charged(self) -> Money | None:
+        """The money that was captured; if that is not known yet, the money that was held."""
+        return self.captured or self.held
+
+    @property
+    def pending(self) -> Decimal:
+        """The sum of the refunds that the provider has begun and not finished."""
+        return self._sum("refund_pending")
+
+    @property
+    def returned(self) -> Decimal:
+        """The sum of the refunds that arrived."""
+        begun = max(self.refunded_in_all, sum((refund.amount for refund in self.refunds.values()), NOTHING))
+        return begun - self.pending - self._sum("refund_failed")
+
+    @property
+    def left(self) -> Decimal:
+        """The money that no refund returns."""
+        return max(self.charged.amount - self.returned - self.pending, NOTHING) if self.charged else NOTHING
+
+    @property
+    def is_captured(self) -> bool:
+        """Whether money was captured, which a refund or a dispute proves."""
+        return bool(self.captured or self.refunded_in_all or self.refunds or self.disputes)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the provider holds money that is neither captured nor released."""
+        return self.held is not None and not (self.is_captured or self.released)
+
+    @property
+    def is_charged_back(self) -> bool:
+        """Whether the customer's bank has the money: a dispute is open or lost."""
+        return any(status in ("disputed", "dispute_lost") for status in self.disputes.values())
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether the customer's bank has the money or asks about it."""
+        return self.is_charged_back or "inquiry" in self.disputes.values()
+
+    @property
+    def has_failed_refund(self) -> bool:
+        """Whether a refund failed and the customer did not get the money in another way."""
+        return self.left > 0 and self._sum("refund_failed") > 0 and not self.is_charged_back
+
+    def _sum(self, status: ReportedChange) -> Decimal:
+        return sum((refund.amount for refund in self.refunds.values() if refund.status == status), NOTHING)
+
+
+def with_fact(transaction: Transaction, fact: Fact) -> Transaction:
+    """The transaction after a fact; a fact that is older than what is known changes nothing."""
+    amount = NOTHING if fact.amount is None else fact.amount.amount
+    match fact.what:
+        case "authorized":
+            return replace(transaction, held=_larger(transaction.held, fact.amount))
+        case "captured":
+            return replace(transaction, captured=_larger(transaction.captured, fact.amount))
+        case "canceled" | "expired":
+            return replace(transaction, released=True)
+        case "refunded" | "partly_refunded":
+            return replace(transaction, refunded_in_all=max(transaction.refunded_in_all, amount))
+        case "refund_pending" | "refund_succeeded" | "refund_failed":
+            return _with_refund(transaction, fact.reference, Refund(amount, fact.what))
+        case "inquiry" | "disputed" | "dispute_lost" | "dispute_won":
+            known = transaction.disputes.get(fact.reference)
+            if known is not None and DISPUTE_RANK[known] >= DISPUTE_RANK[fact.what]:
+                return transaction
+            return replace(transaction, disputes={**transaction.disputes, fact.reference: fact.what})
+
+
+def _larger(known: Money | None, told: Money | None) -> Money | None:
+    return known if known and (told is None or known.amount >= told.amount) else told
+
+
+def _with_refund(transaction: Transaction, reference: str, refund: Refund) -> Transaction:
+    known = transaction.refunds.get(reference)
+    if known is not None and REFUND_RANK[known.status] >= REFUND_RANK[refund.status]:
+        return transaction
+    return replace(transaction, refunds={**transaction.refunds, reference: refund})
