@@ -95,7 +95,7 @@ keep: setup ## record the shapes of new messages and the checksums of new migrat
 	$(BIN)/python -m scripts.keep
 
 traces: setup ## write the recorded saga runs (tests/sagas/traces) anew; read the diff
-	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py
+	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py tests/sagas/test_versions.py
 
 lock: setup ## pin the dependencies in pyproject.toml (UPGRADE=1 for the newest versions)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -9,7 +9,7 @@ from datetime import datetime
 from pydantic import JsonValue
 
 from services.fulfillment.answers import Fulfillment, Step, StepWork, WorkStatus
-from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
+from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.saga import messages
@@ -26,6 +26,7 @@ from services.kit.saga.run import (
     Succeeded,
     status_of,
 )
+from services.kit.saga.table import table_of
 
 __all__ = ["History", "customer_of", "history_of"]
 
@@ -90,7 +91,8 @@ def history_of(order_id: str, history: History) -> Fulfillment:
     outcome = getattr(run, "outcome", None)
     if outcome is not None:
         shown["cause"], shown["error_code"], shown["error"] = outcome.cause, outcome.error_code, outcome.error
-    shown["steps"] = [_step(step.name, run.progress.step(step.name), records) for step in ORDER_SAGA.steps]
+    names = dict.fromkeys([*(step.name for step in table_of(ORDER_TABLES, run).steps), *run.progress.steps])
+    shown["steps"] = [_step(name, run.progress.step(name), records) for name in names]
     return {**shown, "started_at": history[0][0].time, "updated_at": history[-1][0].time}
 
 

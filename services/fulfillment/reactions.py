@@ -9,7 +9,7 @@ from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderFinalized, OrderUpdated
 from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
-from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA
+from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
@@ -71,7 +71,7 @@ def reactions(handler: CommandHandler) -> Reactions:
     handled.on(ProviderReported, reported)
     handled.on(ProviderUpdated, reported)
     handled.on(ShipmentDispatched, dispatched)
-    for reply in ORDER_SAGA.replies:
+    for reply in dict.fromkeys(reply for table in ORDER_TABLES for reply in table.replies):
         handled.on(reply, replied)
     handled.on(StepTimer, fired)
     return handled

@@ -20,7 +20,7 @@ from services.fulfillment.vocabulary import VOCABULARY
 from services.kit.saga.interpreter import saga_decider
 from services.kit.saga.table import Request, Saga, Step
 
-__all__ = ["FULFILLMENT", "ORDER_SAGA", "OrderStep"]
+__all__ = ["FULFILLMENT", "ORDER_SAGA", "ORDER_TABLES", "OrderStep"]
 
 ANSWER_DEADLINE = timedelta(minutes=2)
 """Longer than a burst of orders takes: messages are not lost, so a reply is missing only after a delivery gave up."""
@@ -119,4 +119,6 @@ ORDER_SAGA = Saga(
     ),
 )
 
-FULFILLMENT = saga_decider(ORDER_SAGA)
+ORDER_TABLES = (ORDER_SAGA,)
+"""The versions of the table, the newest last. An old table stays until no open run began under it."""
+FULFILLMENT = saga_decider(*ORDER_TABLES)

@@ -53,17 +53,20 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     limits = settings.delivery_seconds, settings.missed_check_seconds
 
     def routers() -> Sequence[APIRouter]:
-        from services.projection.api import router
-        from services.projection.history import OrderHistory
-        from services.projection.history_api import router as history_router
+        from services.projection import api, history_api
 
-        history = OrderHistory(reader, vault, database)
-        return router(pages, admin), history_router(history)
+        return (api.routes, history_api.routes)
+
+    def provides() -> Sequence[object]:
+        from services.projection.history import OrderHistory
+
+        return (pages, admin, OrderHistory(reader, vault, database))
 
     return Service(
         settings,
         admin_scope=ORDERS_ADMIN,
         routers=routers,
+        provides=provides,
         endpoint=endpoint,
         missed=MissedEvents(ShownReceipts(reader, feeder), endpoint, TYPES, *limits),
         on_start=(admin.start,),

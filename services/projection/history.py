@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
@@ -19,11 +19,11 @@ from services.projection.decoding import decode
 from services.projection.versions import ReadDatabase
 from services.projection.views.orders import ORDERS_VIEW, lines_of, order_after, order_of
 from services.projection.views.timeline import TIMELINE_VIEW, entry_of
-from services.read_model.answers import shown
-from services.read_model.orders import ORDER_LINES, ORDERS, Order, OrderLine
-from services.read_model.timeline import TIMELINE, TimelineEntry
+from services.read_model import order_answers
+from services.read_model.orders import Order, OrderLine
+from services.read_model.timeline import TimelineEntry
 
-__all__ = ["STREAMS", "OrderAtInstant", "OrderHistory", "order_at"]
+__all__ = ["STREAMS", "OrderAtInstant", "OrderHistory"]
 
 POSITION_WAIT_SECONDS = 5.0
 POSITION_POLL_SECONDS = 0.05
@@ -33,8 +33,24 @@ STREAMS = (
 )  # fmt: skip
 """The names of an order's streams. Streams are found by an index, so the length of the event store does not matter."""
 READS: Mapping[str, type[Message]] = {**ORDERS_VIEW.reads, **TIMELINE_VIEW.reads}
-OrderAtInstant = tuple[str | None, dict[str, Any]]
-"""The customer of the order, and the order as it is answered."""
+
+
+class OrderAtInstant(NamedTuple):
+    """The rows of an order after some of its events."""
+
+    row: Order
+    lines: Sequence[OrderLine]
+    entries: Sequence[TimelineEntry]
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer, None for a guest."""
+        return self.row.customer_id
+
+    def answer(self, *, for_staff: bool) -> order_answers.Order:
+        """The order as GET /orders/{id} answers it."""
+        lines, entries = map(asdict, self.lines), map(asdict, self.entries)
+        return order_answers.order_answer(asdict(self.row), lines, entries, for_staff=for_staff)
 
 
 class OrderHistory:
@@ -51,10 +67,10 @@ class OrderHistory:
         history = await self._history(order_id, found)
         # selected by their time, as clients saw them; applied in the order of the event store
         before = [(event, message) for event, message in history if event.time <= at]
-        return order_at(before), order_at(history)
+        return _order_after(before), _order_after(history)
 
-    async def wait_for(self, position: Position) -> None:
-        """Return when all events up to `position` are final; Unavailable if that takes too long."""
+    async def wait_for(self, position: Position, views: Sequence[str] = ()) -> None:
+        """Return when all events up to `position` are final; Unavailable if that takes too long. It reads no views."""
         deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
         while await self._store.end() < position:
             if asyncio.get_running_loop().time() > deadline:
@@ -70,8 +86,8 @@ class OrderHistory:
         return [(each.event, each.message) for each in history if each.message is not None]
 
 
-def order_at(history: Sequence[tuple[RecordedEvent, Message]]) -> OrderAtInstant | None:
-    """The order after these events, as GET /orders/{id} answers it; None if they hold no order."""
+def _order_after(history: Sequence[tuple[RecordedEvent, Message]]) -> OrderAtInstant | None:
+    """The order after these events; None if they hold no order."""
     row: Order | None = None
     lines: Sequence[OrderLine] = ()
     entries: list[TimelineEntry] = []
@@ -82,12 +98,4 @@ def order_at(history: Sequence[tuple[RecordedEvent, Message]]) -> OrderAtInstant
             lines = lines if written is None else written
         if event.type in TIMELINE_VIEW.reads:
             entries.append(entry_of(event, message))
-    return (row.customer_id, _shown(row, lines, entries)) if row else None
-
-
-def _shown(row: Order, lines: Sequence[OrderLine], entries: Sequence[TimelineEntry]) -> dict[str, Any]:
-    return {
-        **shown(ORDERS, asdict(row)),
-        "items": [shown(ORDER_LINES, asdict(line), row.currency) for line in lines],
-        "timeline": [shown(TIMELINE, asdict(entry)) for entry in entries],
-    }
+    return OrderAtInstant(row, lines, entries) if row else None

@@ -23,6 +23,7 @@ from services.projection.ddl import ddl
 from services.projection.rows import Rows
 from services.projection.view import View
 from services.read_model.table import Table
+from services.read_model.versions import VERSIONS
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -45,11 +46,7 @@ DROP_SCHEMA = "SELECT drop_version_schema($1)"
 State = Literal["building", "serving", "kept"]
 Then = Literal["switch", "switch_if_equal", "wait"]
 
-SELECT = """
-    SELECT view, version, revision, state, next, epoch, transaction_id, position, made_at, switched_at,
-           stopped_at, stopped_by, stopped_since, compared, wakes
-    FROM view_versions
-"""
+SELECT = f"SELECT {', '.join(VERSIONS.names)} FROM view_versions"  # noqa: S608
 ALL = f"{SELECT} ORDER BY view, version"
 LOCK_SERVING = f"{SELECT} WHERE state = 'serving' ORDER BY view, version FOR UPDATE"
 LOCK_VIEW = f"{SELECT} WHERE view = $1 ORDER BY version FOR UPDATE"
@@ -223,8 +220,8 @@ class Session:
         """Whether an operator decided that the view does without this event."""
         return bool(await self._connection.fetchval(SKIPPED, view, str(position)))
 
-    async def pass_over(self, view: str, position: str, reason: str, who: str) -> None:
-        """Do without an event, and go on."""
+    async def leave_out(self, view: str, position: str, reason: str, who: str) -> None:
+        """Leave out an event, and go on."""
         await self._connection.execute(SKIP, view, position, reason, who)
         await self.go_on(view)
 

@@ -121,13 +121,13 @@ class ViewAdmin:
                 raise RuleViolation("version-serves", f"version {number} of {name} serves: switch to another one first")
             await session.drop(version)
 
-    async def pass_over(self, name: str, position: Position, reason: str, who: str) -> None:
-        """Let a view do without the event that stopped it, and go on."""
+    async def leave_out(self, name: str, position: Position, reason: str, who: str) -> None:
+        """Leave out the event at which a view has stopped, and go on."""
         self._view(name)
         async with self._database.view(name) as session:
             if str(position) not in {each.stopped_at for each in session.versions}:
                 raise RuleViolation("not-stopped-there", f"no version of {name} has stopped at {position}")
-            await session.pass_over(name, str(position), reason, who)
+            await session.leave_out(name, str(position), reason, who)
         await self._resume(name)
 
     async def retry(self, name: str) -> None:

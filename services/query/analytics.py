@@ -1,79 +1,44 @@
-"""Queries over the view `analytics`: sums of a range of days, in total, as a series or by group.
-
-Figures by status, country and time to confirm are sums of days. Figures by product and customer add up whole years and
-months, and the days at both ends of the range.
-"""
+"""Answers figures of orders: resolves the range of a query, refuses what would take too long, and runs its sums."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from decimal import ROUND_DOWN, Decimal
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import (
-    ARRAY,
-    Column,
-    ColumnElement,
-    Executable,
-    Numeric,
-    Select,
-    Table,
-    Text,
-    any_,
-    bindparam,
-    column,
-    func,
-    literal,
-    select,
-    true,
-)
+from sqlalchemy import Executable, Numeric, Select, Text, func, literal, select, true
 
 from services.kit.domain.errors import Unavailable
+from services.kit.rest.params import wrong
 from services.query.snapshots import MOVING, Row, Snapshot, Snapshots
-from services.query.tables import BY_CUSTOMER, BY_PRODUCT, BY_STATUS, CONFIRMATIONS, PRODUCT_NAMES
-from services.read_model.periods import Interval, cover, enclosing, series
+from services.query.sums import AnalyticsQuery, confirmation_sums, keyed, sums, top, unnested
+from services.query.tables import BY_CUSTOMER, BY_STATUS, COUNTED
+from services.query.zones import day_in
+from services.read_model.periods import enclosing
 
-__all__ = ["SORTS", "Analytics", "AnalyticsQuery", "Group"]
+__all__ = ["RANGE_DAYS_MAX", "Analytics"]
 
-Group = Literal["status", "country", "product", "customer"]
-SORTS = ("revenue", "ordered", "orders", "sold", "cancelled")
-SOLD = ("confirmed", "shipped", "delivered")
-REVISION = 4
+REVISION = 5
 """The revision of the view that these queries need."""
-POINT_FORMATS: Mapping[Interval, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
+RANGE_DAYS_MAX = 36_525
+POINTS_MAX = 400
+POINTS_OF_GROUPS_MAX = 62
+DAYS_AT_LEAST = {"day": 1, "week": 7, "month": 28}
+SINGLE_ORDERS_MAX = 1_000_000
+"""Orders that are added up one by one in a second or two; for each of their goods that takes ten times as long."""
+SINGLE_ORDERS_WITH_GOODS_MAX = 100_000
 LEADERS_MORE = 100
 """How many more customers than wanted are read from the top of each enclosing period."""
 CANDIDATES_MAX = 10_000
 """Up to this many customers it is faster to add up candidates than to add up everybody."""
 SHARE_UNIT = Decimal("0.000001")
 
-
-@dataclass(frozen=True, slots=True)
-class AnalyticsQuery:
-    """The orders placed from `start` to the day before `end`, with the filters, grouping and sort of their figures."""
-
-    start: date
-    end: date
-    interval: Interval | None = None
-    group: Group | None = None
-    currency: str | None = None
-    country: str | None = None
-    status: str | None = None
-    product_id: str | None = None
-    customer_id: str | None = None
-    sort: str = "revenue"
-    descending: bool = True
-    limit: int = 10
-
-    @property
-    def about(self) -> Literal["orders", "product", "customer"]:
-        """The table of sums that answers it."""
-        if self.group == "product" or self.product_id is not None:
-            return "product"
-        return "customer" if self.group == "customer" or self.customer_id is not None else "orders"
+Answer = tuple[AnalyticsQuery, Sequence[Row]]
+"""The query with its resolved range, and the rows that answer it."""
+Parts = AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]
 
 
 class Analytics:
@@ -83,209 +48,184 @@ class Analytics:
         self._snapshots = snapshots
         self.wait_for = snapshots.wait_for
 
-    async def rows(self, query: AnalyticsQuery) -> Sequence[Row]:
-        """The sums from one snapshot; of products and customers the first `limit` in each currency."""
+    async def figures(self, query: AnalyticsQuery) -> Answer:
+        """The sums from one snapshot; of products and customers the first `limit` in each currency and other group."""
 
-        async def read(at: Snapshot) -> Sequence[Row]:
-            _check_revision(at)
-            if query.about == "orders":
-                return await at.rows(_by_status(query))
-            if query.group is None:
-                return await at.rows(_by_key(query))
-            currencies = [query.currency] if query.currency else await _currencies(at, query)
-            return [row for each in currencies for row in await _first(at, replace(query, currency=each))]
+        async def read(at: Snapshot) -> Answer:
+            known = await _resolved(at, query, _points_max(query))
+            return known, await _figures(at, known)
 
         return await self._snapshots.read(read)
 
-    def stream(self, query: AnalyticsQuery) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
+    def every_figure(self, query: AnalyticsQuery) -> Parts:
         """All sums from one snapshot, in parts."""
 
         async def statement(at: Snapshot) -> Select[Any]:
-            _check_revision(at)
-            return _by_status(query) if query.about == "orders" else _by_key(query)
+            return sums(await _resolved(at, query, POINTS_MAX))
 
         return self._snapshots.stream(statement)
 
-    async def confirmations(self, start: date, end: date, interval: Interval | None) -> Sequence[Row]:
+    async def confirmations(self, query: AnalyticsQuery) -> Answer:
         """The histogram of times to confirm, by point of the series and bucket."""
-        of = CONFIRMATIONS.c
-        by = (_point_of(of.day, interval), of.over, of.up_to)
-        query = (
-            select(*by, *(func.sum(of[name]).label(name) for name in ("orders", "seconds")))
-            .where(of.day >= start, of.day < end)
-            .group_by(*by)
-            .order_by(*by)
-        )
 
-        async def read(at: Snapshot) -> Sequence[Row]:
-            _check_revision(at)
-            return await at.rows(query)
+        async def read(at: Snapshot) -> Answer:
+            known = await _resolved(at, query, POINTS_MAX)
+            return known, await at.rows(confirmation_sums(known))
 
         return await self._snapshots.read(read)
 
 
-def _check_revision(at: Snapshot) -> None:
-    """Unavailable while an older version of the view serves, whose sums have other periods."""
-    if at.serving and not at.has("analytics", REVISION):
+def _points_max(query: AnalyticsQuery) -> int:
+    return POINTS_OF_GROUPS_MAX if query.groups and query.groups != ("status",) else POINTS_MAX
+
+
+async def _resolved(at: Snapshot, query: AnalyticsQuery, points_max: int) -> AnalyticsQuery:
+    """The query with both ends of its range; Invalid if it is too long, Unavailable while an older version serves."""
+    if at.serving and not at.has("analytics", REVISION):  # its tables are others
         raise Unavailable(*MOVING)
+    if query.named and "customers" not in at.serving:
+        query = replace(query, named=False)
+    days_max = min(RANGE_DAYS_MAX, points_max * DAYS_AT_LEAST[query.interval] if query.interval else RANGE_DAYS_MAX)
+    start, end = await _range(at, query, days_max)
+    if start >= end:
+        raise wrong("from", "from must be before to")
+    if (end - start).days > RANGE_DAYS_MAX:
+        raise wrong("from", f"the range has {(end - start).days} days; at most {RANGE_DAYS_MAX} are allowed")
+    if (end - start).days > days_max:
+        raise wrong("interval", f"at most {points_max} points are allowed: choose a shorter range or a longer interval")
+    known = replace(query, start=start, end=end)
+    await _check_effort(at, known)
+    return known
 
 
-async def _currencies(at: Snapshot, query: AnalyticsQuery) -> list[str]:
-    of = BY_STATUS.c
-    within = select(of.currency).where(of.day >= query.start, of.day < query.end)
-    return [row["currency"] for row in await at.rows(within.distinct().order_by(of.currency))]
+async def _range(at: Snapshot, query: AnalyticsQuery, days_max: int) -> tuple[date, date]:
+    """The range; an end that the query leaves open is the day of the first order, or the day after the newest."""
+    if query.start and query.end:
+        return query.start, query.end
+    placed_at = COUNTED.c.placed_at
+    rows = await at.rows(select(func.min(placed_at).label("first"), func.max(placed_at).label("newest")))
+    ends = rows[0] if rows else {"first": None, "newest": None}
+    first, newest = (day_in(query.zone, ends[name] or datetime.now(UTC)) for name in ("first", "newest"))
+    end = query.end or _later(max(newest, query.start or newest), 1)
+    earliest = max(first, _later(end, -days_max))
+    return query.start or min(earliest, _later(end, -1)), end
 
 
-def _by_status(query: AnalyticsQuery) -> Select[Any]:
-    of = BY_STATUS.c
-    sold = of.status.in_(SOLD)
-    sums: Mapping[str, ColumnElement[Any]] = {
-        "orders": func.sum(of.orders),
-        "sold": func.sum(of.orders).filter(sold),
-        "cancelled": func.sum(of.orders).filter(of.status == "cancelled"),
-        "failed": func.sum(of.orders).filter(of.status == "failed"),
-        "refunds": func.sum(of.refunds),
-        "ordered": func.sum(of.ordered),
-        "revenue": func.sum(of.ordered - of.refunded).filter(sold),
-        "refunded": func.sum(of.refunded),
-    }
-    group = [of[query.group]] if query.group else []
-    by = [_point_of(of.day, query.interval), *group, of.currency]
-    return _sums(query, BY_STATUS, by, sums).where(of.day >= query.start, of.day < query.end)
+def _later(day: date, days: int) -> date:
+    """A day so many days later, within the calendar."""
+    return date.fromordinal(min(max(day.toordinal() + days, 1), date.max.toordinal()))
 
 
-def _point_of(day: ColumnElement[Any], interval: Interval | None) -> ColumnElement[Any]:
-    """The point of a series that contains a day; empty if the range is one point."""
-    return (func.to_char(day, POINT_FORMATS[interval]) if interval else literal("")).label("point")
+async def _check_effort(at: Snapshot, query: AnalyticsQuery) -> None:
+    """Invalid if too many single orders would have to be added up."""
+    if query.table is not None or query.customer_id is not None:
+        return
+    start, end = query.days
+    days = (BY_STATUS.c.day >= _later(start, -1), BY_STATUS.c.day <= end)
+    rows = await at.rows(select(func.sum(BY_STATUS.c.orders).label("orders")).where(*days, *query.filters(BY_STATUS)))
+    orders = int(rows[0]["orders"] or 0) if rows else 0
+    goods = "product" in query.groups
+    most = SINGLE_ORDERS_WITH_GOODS_MAX if goods else SINGLE_ORDERS_MAX
+    if orders > most:
+        names = " and ".join(sorted(query.concerns))
+        detail = f"figures by {names} are added up order by order, and this range has {orders:,} of at most {most:,}"
+        raise wrong("from", f"{detail}: choose a shorter range")
 
 
-def _by_key(query: AnalyticsQuery) -> Select[Any]:
-    """The sums of each product or customer."""
-    table, key = _keyed(query)
-    numbers = (each.name for each in table.c if each.name not in ("period", "currency", key.name))
-    sums: Mapping[str, ColumnElement[Any]] = {name: func.sum(table.c[name]) for name in numbers}
-    if query.interval:
-        pieces = _table(series(query.start, query.end, query.interval))
-        found = _sums(query, table, [pieces.c.point, key, table.c.currency], sums)
-        found = found.join_from(pieces, table, pieces.c.piece == table.c.period)
-    else:
-        point = literal("").label("point")
-        found = _sums(query, table, [point, key, table.c.currency], sums).where(_within_range(query, table))
-    found = found.having(sums["orders"] > 0)
-    if query.about == "customer":
-        return found
-    name = select(PRODUCT_NAMES.c.product_name).where(PRODUCT_NAMES.c.product_id == table.c.product_id).correlate(table)
-    return found.add_columns(name.scalar_subquery().label("product_name"))
-
-
-def _sums(
-    query: AnalyticsQuery, table: Table, by: Sequence[ColumnElement[Any]], sums: Mapping[str, ColumnElement[Any]]
-) -> Select[Any]:
-    """The sums of the rows that pass the filters, grouped by `by`; groups are sorted within each currency."""
-    sort = func.coalesce(sums[query.sort], 0)
-    ranked = [table.c.currency, sort.desc() if query.descending else sort]
-    return (
-        select(*by, *(func.coalesce(each, 0).label(name) for name, each in sums.items()))
-        .where(*_filters(query, table))
-        .group_by(*by)
-        .order_by(*(ranked if query.group and not query.interval else ()), *by)
-    )
+async def _figures(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
+    key = keyed(query)
+    if not key:
+        return await at.rows(sums(query))
+    first = await _first(at, replace(query, interval=None))
+    if not query.interval:
+        return first
+    wanted = {(row["currency"], row[key]) for row in first}
+    rows = await at.rows(sums(query, among={key for _, key in wanted}))
+    return [row for row in rows if (row["currency"], row[key]) in wanted]
 
 
 async def _first(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
-    """The first products or customers in one currency.
+    """The first products or customers in each currency and other group."""
+    if query.table is not BY_CUSTOMER:
+        return await at.rows(top(query))
+    currencies = [query.currency] if query.currency else await _currencies(at, query)
+    return [row for each in currencies for row in await _first_customers(at, replace(query, currency=each))]
+
+
+async def _currencies(at: Snapshot, query: AnalyticsQuery) -> list[str]:
+    of, (start, end) = BY_STATUS.c, query.days
+    within = select(of.currency).where(of.day >= _later(start, -1), of.day <= end)
+    return [row["currency"] for row in await at.rows(within.distinct().order_by(of.currency))]
+
+
+async def _first_customers(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
+    """The first customers in one currency.
 
     Adding up 350,000 rows of customers takes a third of a second, so the greatest customers are found from the leaders
     of the few periods that enclose the range. No order adds a negative number to a sum: a customer who leads in no
     period has in total at most the sum of what the last leader of each period has. If the last wanted customer has
     more, the answer is proven. Otherwise all customers with a sufficient share in one of the periods are added up.
+
+    The periods are in UTC. Orders that another zone counts in addition can raise their own customers only, so these
+    customers are always among the candidates.
     """
-    if query.about == "product":  # few enough to add up all of them
-        return await at.rows(_by_key(query).limit(query.limit))
     if not query.descending:
-        return await _among(at, await at.rows(_ranked(query)), query)
-    periods = enclosing(query.start, query.end)
+        return await _ranked(at, query)
+    periods = enclosing(*query.days)
     leaders = await at.rows(_leaders(query, periods))
-    rows = await _among(at, leaders, query)
+    others = await _between_midnights(at, query)
+    rows = await _among(at, {*others, *(row["key"] for row in leaders)}, query)
     last = rows[-1][query.sort] if len(rows) == query.limit else Decimal(0)
     if last > _most_of_others(query, leaders):
         return rows
     candidates = await at.rows(_with_share(last / len(periods), query, periods)) if last else ()
     if not 0 < len(candidates) < CANDIDATES_MAX:
-        candidates = await at.rows(_ranked(query))
-    return await _among(at, candidates, query)
+        return await _ranked(at, query)
+    return await _among(at, {*others, *(row["key"] for row in candidates)}, query)
 
 
-async def _among(at: Snapshot, keys: Sequence[Row], query: AnalyticsQuery) -> Sequence[Row]:
-    """The first of these products or customers."""
-    _, key = _keyed(query)
-    return await at.rows(_by_key(query).where(key == _any_of({row["key"] for row in keys})).limit(query.limit))
+async def _ranked(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
+    """The first customers, found by adding up one number of each of them."""
+    rows = await at.rows(sums(query, ("orders", query.sort)).limit(query.limit))
+    return await _among(at, {row["customer_id"] for row in rows}, query)
 
 
-def _ranked(query: AnalyticsQuery) -> Select[Any]:
-    """The keys of the first products or customers, found by adding up one number of each."""
-    table, key = _keyed(query)
-    sort = func.sum(table.c[query.sort])
-    return (
-        select(key.label("key"))
-        .where(_within_range(query, table), *_filters(query, table))
-        .group_by(key)
-        .having(func.sum(table.c.orders) > 0)
-        .order_by(sort.desc() if query.descending else sort, key)
-        .limit(query.limit)
-    )
+async def _among(at: Snapshot, customers: Iterable[str], query: AnalyticsQuery) -> Sequence[Row]:
+    """The first of these customers."""
+    return await at.rows(sums(query, among=customers).limit(query.limit))
+
+
+async def _between_midnights(at: Snapshot, query: AnalyticsQuery) -> set[str]:
+    """The customers of the single orders that the zone counts in addition to the days in UTC."""
+    of, found = COUNTED.c, set[str]()
+    for piece in query.pieces:
+        placed = select(of.customer_id).where(of.placed_at >= piece.start, of.placed_at < piece.end)
+        rows = await at.rows(placed.where(of.customer_id.is_not(None), of.currency == query.currency).distinct())
+        found |= {row["customer_id"] for row in rows}
+    return found
 
 
 def _leaders(query: AnalyticsQuery, periods: Sequence[str]) -> Executable:
     """The greatest customers of each of these periods."""
-    table, key = _keyed(query)
-    of, sort = _table([(period, "") for period in periods]), table.c[query.sort]
-    within = (table.c.period == of.c.piece, *_filters(query, table))
-    top = select(key.label("key"), sort.label("value")).where(*within).order_by(sort.desc())
-    found = top.limit(query.limit + LEADERS_MORE).lateral()
-    return select(of.c.piece, found.c.key, found.c.value).join_from(of, found, true())
+    of, sort = unnested("periods", period=(Text(), periods)), BY_CUSTOMER.c[query.sort]
+    within = (BY_CUSTOMER.c.period == of.c.period, *query.filters(BY_CUSTOMER))
+    best = select(BY_CUSTOMER.c.customer_id.label("key"), sort.label("value")).where(*within).order_by(sort.desc())
+    found = best.limit(query.limit + LEADERS_MORE).lateral()
+    return select(of.c.period, found.c.key, found.c.value).join_from(of, found, true())
 
 
 def _most_of_others(query: AnalyticsQuery, leaders: Sequence[Row]) -> Decimal:
     """An upper bound of the total of every customer who is not among the leaders; negative if everybody is."""
     values: dict[str, list[Decimal]] = {}
     for row in leaders:
-        values.setdefault(row["piece"], []).append(row["value"])
+        values.setdefault(row["period"], []).append(row["value"])
     last = [min(each) for each in values.values() if len(each) == query.limit + LEADERS_MORE]
     return sum(last, Decimal(0)) if last else Decimal(-1)
 
 
 def _with_share(share: Decimal, query: AnalyticsQuery, periods: Sequence[str]) -> Select[Any]:
     """The customers with this share or more in one of the periods; nobody else can reach `share` times the periods."""
-    table, key = _keyed(query)
+    of = BY_CUSTOMER.c
     least = literal(share.quantize(SHARE_UNIT, ROUND_DOWN), Numeric)
-    some = (table.c.period.in_(periods), table.c[query.sort] >= least, *_filters(query, table))
-    return select(key.label("key")).where(*some).limit(CANDIDATES_MAX)
-
-
-def _within_range(query: AnalyticsQuery, table: Table) -> ColumnElement[bool]:
-    """The condition for the periods that make up the range; an array, because the planner estimates a join badly."""
-    return table.c.period == _any_of(cover(query.start, query.end))
-
-
-def _any_of(texts: Iterable[str]) -> ColumnElement[Any]:
-    return any_(bindparam(None, sorted(texts), ARRAY(Text), unique=True))
-
-
-def _table(pieces: Sequence[tuple[str, str]]) -> Any:
-    """Periods as a table; each has the point of the series that contains it."""
-    columns = (column("piece", Text), column("point", Text))
-    values = ([piece[place] for piece in pieces] for place in range(len(columns)))
-    arrays = [bindparam(None, each, ARRAY(Text), unique=True) for each in values]
-    return func.unnest(*arrays).table_valued(*columns, name="pieces").render_derived()
-
-
-def _keyed(query: AnalyticsQuery) -> tuple[Table, Column[Any]]:
-    if query.about == "product":
-        return BY_PRODUCT, BY_PRODUCT.c.product_id
-    return BY_CUSTOMER, BY_CUSTOMER.c.customer_id
-
-
-def _filters(query: AnalyticsQuery, table: Table) -> list[ColumnElement[bool]]:
-    names = ("currency", "country", "status", "product_id", "customer_id")
-    return [table.c[name] == value for name in names if (value := getattr(query, name)) is not None]
+    some = (of.period.in_(periods), of[query.sort] >= least, *query.filters(BY_CUSTOMER))
+    return select(of.customer_id.label("key")).where(*some).limit(CANDIDATES_MAX)

@@ -9,17 +9,17 @@ from typing import Annotated, Any, NotRequired, cast
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from services.kit.domain.currencies import rounded
 from services.kit.rest.answers import Money
 from services.kit.rest.params import amount_of
-from services.query.analytics import AnalyticsQuery
 from services.query.snapshots import Row
+from services.query.sums import OF_PRODUCTS, AnalyticsQuery
 
 __all__ = [
     "CONFIRMATION_COLUMNS", "Confirmations", "Figures", "Report", "confirmation_times", "csv_columns", "csv_row",
-    "figures_of",
+    "figures_of", "range_of",
 ]  # fmt: skip
 
-CENT = Decimal("0.01")
 SHARE = Decimal("0.0001")
 MILLISECOND = Decimal("0.001")
 AMOUNTS = ("ordered", "revenue", "refunded", "average")
@@ -39,12 +39,16 @@ class Figures(TypedDict):
     """With group_by=status: the status that the orders have now."""
     country: NotRequired[Annotated[str, Field(examples=["GB"])]]
     """With group_by=country: the country of delivery."""
+    source: NotRequired[Annotated[str, Field(examples=["old-shop"])]]
+    """With group_by=source: the system from which the orders were imported; absent for orders that zerocart took."""
     product_id: NotRequired[Annotated[str, Field(examples=["MUG"])]]
     """With group_by=product or `product_id`."""
     product_name: NotRequired[Annotated[str, Field(examples=["Mug"])]]
     """The name of the product in the newest order that has it."""
     customer_id: NotRequired[Annotated[str, Field(examples=["usr_01KB5Z3N8W9Q4R7T2V6X0Y1ZAB"])]]
     """With group_by=customer or `customer_id`. Orders of guests belong to no customer."""
+    customer_name: NotRequired[Annotated[str, Field(examples=["Ann Lee"])]]
+    """The name of the customer, for callers with the scope `orders:admin`; absent once the customer is erased."""
     orders: int
     """Placed orders, whatever their status is now; for a product, those that contain it."""
     open: int
@@ -62,14 +66,14 @@ class Figures(TypedDict):
     units_sold: NotRequired[int]
     """For a product: units in orders that are sold."""
     ordered: Money
-    """The sum of the totals of all placed orders; for a product, of its lines."""
+    """The sum of the totals of all placed orders; for a product, of its lines, rounded to the currency's decimals."""
     revenue: Money
     """The sum of the totals of sold orders less their refunds. For a product: the sum of its lines in sold orders
     without refunds, because a refund belongs to an order and not to a line."""
     refunded: NotRequired[Money]
     """The sum of refunds of all these orders, each order counted once; absent for a product."""
     average: NotRequired[Money]
-    """`revenue` divided by `sold`, rounded half up to two decimals; absent if no order is sold."""
+    """`revenue` divided by `sold`, rounded half up to the currency's decimals; absent if no order is sold."""
     cancelled_share: Share
     """`cancelled` divided by `orders`, from 0 to 1."""
     failed_share: Share
@@ -81,10 +85,17 @@ class Figures(TypedDict):
 _Range = TypedDict(
     "_Range",
     {
-        "from": Annotated[Date, Field(description="The first day, in UTC.")],
+        "from": Annotated[Date, Field(description="The first day.")],
         "to": Annotated[Date, Field(description="The day after the last.")],
+        "time_zone": Annotated[str, Field(description="The zone of all days, weeks and months.", examples=["UTC"])],
     },
 )  # a class cannot have a field `from`
+
+
+def range_of(query: AnalyticsQuery) -> Any:
+    """The range of an answer."""
+    start, end = query.days
+    return {"from": str(start), "to": str(end), "time_zone": query.zone.key}
 
 
 class Report(_Range):
@@ -126,18 +137,17 @@ class Confirmations(_Range):
     times: list[ConfirmationTimes]
 
 
-KEYS = ("period", "status", "country", "product_id", "product_name", "customer_id")
+KEYS = ("status", "country", "source", "product_id", "product_name", "customer_id", "customer_name")
 CONFIRMATION_COLUMNS = ("period", "orders", "average_seconds", *(f"p{each}_seconds" for each in PERCENTILES))
 
 
 def csv_columns(query: AnalyticsQuery) -> list[str]:
     """The columns of the CSV answer to a query."""
     period = ("period",) if query.interval else ()
-    units, refunded, keys = (), ("refunded",), (query.group,) if query.group else ()
-    if query.about == "product":
-        units, refunded, keys = ("units", "units_sold"), (), ("product_id", "product_name")
-    elif query.about == "customer":
-        keys = ("customer_id",)
+    keys = [name for name in KEYS if name in query.keys or (name == "product_name" and "product_id" in query.keys)]
+    if query.named and "customer_id" in query.keys:
+        keys.append("customer_name")
+    units, refunded = (("units", "units_sold"), ()) if query.numbers is OF_PRODUCTS else ((), ("refunded",))
     return [
         *period, *keys, "currency",
         "orders", "open", "sold", "cancelled", "failed", "refunds", *units,
@@ -149,16 +159,17 @@ def csv_row(row: Row) -> dict[str, Any]:
     """The figures of one row of sums with plain amounts, and their currency in a column of its own."""
     counts = {name: int(row[name]) for name in ("orders", "sold", "cancelled", "failed", "refunds")}
     ended = counts["sold"] + counts["cancelled"] + counts["failed"]
-    average = _rounded(row["revenue"] / counts["sold"], CENT) if counts["sold"] else None
+    currency = row["currency"]
+    amounts = {name: Decimal(row[name]) for name in ("ordered", "revenue", "refunded") if name in row}
+    average = {"average": amounts["revenue"] / counts["sold"]} if counts["sold"] else {}
     return {
         **{name: row[name] for name in KEYS if row.get(name)},
         **({"period": row["point"]} if row["point"] else {}),
-        "currency": row["currency"],
+        "currency": currency,
         **counts,
         "open": counts["orders"] - ended,
         **{name: int(row[name]) for name in ("units", "units_sold") if name in row},
-        **{name: amount_of(Decimal(row[name])) for name in ("ordered", "revenue", "refunded") if name in row},
-        "average": None if average is None else amount_of(average),
+        **{name: amount_of(rounded(amount, currency)) for name, amount in {**amounts, **average}.items()},
         "cancelled_share": _share(counts["cancelled"], counts["orders"]),
         "failed_share": _share(counts["failed"], counts["orders"]),
         "refunded_share": _share(counts["refunds"], counts["orders"]),
@@ -170,9 +181,7 @@ def figures_of(row: Row) -> Figures:
     figures = csv_row(row)
     currency = figures.pop("currency")
     shown = {
-        name: {"amount": value, "currency": currency} if name in AMOUNTS else value
-        for name, value in figures.items()
-        if value is not None
+        name: {"amount": value, "currency": currency} if name in AMOUNTS else value for name, value in figures.items()
     }
     return cast("Figures", shown)
 

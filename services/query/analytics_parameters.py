@@ -1,9 +1,10 @@
-"""The query parameters of analytics, and the combinations that are refused because no sums exist for them."""
+"""The query parameters of analytics."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import date
 from typing import Annotated, Literal
 
 from fastapi import Depends, Query
@@ -11,18 +12,18 @@ from pydantic import BeforeValidator
 
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.rest.params import PRINTABLE, wrong
-from services.query.analytics import SORTS, AnalyticsQuery, Group
+from services.query.analytics import POINTS_MAX, POINTS_OF_GROUPS_MAX, RANGE_DAYS_MAX
+from services.query.parameters import Source, Zone
+from services.query.sums import GROUPS, AnalyticsQuery, Group
 from services.read_model.periods import Interval
 
-__all__ = ["DateRange", "IntervalParameter", "analytics_query", "check_points"]
+__all__ = ["DateRange", "analytics_query"]
 
-DAYS_DEFAULT = 30
-RANGE_DAYS_MAX = 36_525
-POINTS_MAX = 400
-POINTS_BY_COUNTRY_MAX = 62
 LIMIT_DEFAULT = 10
 LIMIT_MAX = 1_000
-DAYS_AT_LEAST = {"day": 1, "week": 7, "month": 28}
+LIMIT_OF_TWO_MAX = 100
+GROUPS_MAX = 2
+SORTS = ("revenue", "ordered", "orders", "sold", "cancelled", "units")
 DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -38,30 +39,37 @@ From = Annotated[
     Day | None,
     Query(
         alias="from",
-        description=f"The first day, in UTC. Default: {DAYS_DEFAULT} days before `to`. A range of more than "
-        f"{RANGE_DAYS_MAX} days is refused.",
+        description="The first day. Default: the day of the first order, but with `interval` no more points than are "
+        f"allowed. A range of more than {RANGE_DAYS_MAX:,} days is refused.",
         examples=["2026-11-01"],
     ),
 ]
 To = Annotated[
     Day | None,
-    Query(alias="to", description="The day after the last, in UTC. Default: tomorrow.", examples=["2026-12-01"]),
+    Query(
+        alias="to",
+        description="The day after the last. Default: the day after that of the newest order.",
+        examples=["2026-12-01"],
+    ),
 ]
 IntervalParameter = Annotated[
     Interval | None,
     Query(
         alias="interval",
         description=f"Returns figures for each day, ISO week or month, at most {POINTS_MAX} of them "
-        f"({POINTS_BY_COUNTRY_MAX} with group_by=country). Default: one figure for the whole range.",
+        f"({POINTS_OF_GROUPS_MAX} with another group than status). Default: one figure for the whole range.",
         examples=["month"],
     ),
 ]
 GroupBy = Annotated[
-    Group | None,
+    list[Group] | None,
     Query(
-        description="Returns figures for each status, country, product or customer. Of products and customers it "
-        "returns the first `limit` by `sort` in each currency.",
-        examples=["product"],
+        min_length=1,
+        max_length=GROUPS_MAX,
+        description="Returns figures for each status, country, source, product or customer. Repeat it for two: "
+        "`group_by=country&group_by=product` returns the best products of each country. Of products and customers it "
+        "returns the first `limit` by `sort` in each currency and other group.",
+        examples=[["product"]],
     ),
 ]
 Currency = Annotated[
@@ -92,7 +100,8 @@ Sort = Annotated[
     str,
     Query(
         max_length=40,
-        description=f"Sorts groups by {', '.join(SORTS)}. `-` in front puts the greatest first.",
+        description=f"Sorts groups by {', '.join(SORTS)}; units only for products. `-` in front puts the greatest "
+        "first.",
         examples=["-orders"],
     ),
 ]
@@ -101,64 +110,49 @@ Limit = Annotated[
     Query(
         ge=1,
         le=LIMIT_MAX,
-        description="How many products or customers to return in each currency. CSV always has all of them.",
+        description="How many products or customers to return in each currency and other group; at most "
+        f"{LIMIT_OF_TWO_MAX} with two groups or with `interval`. CSV always has all of them.",
         examples=[LIMIT_DEFAULT],
     ),
 ]
 
 
-async def _range(start: From = None, end: To = None) -> tuple[date, date]:  # async: see parameters.py
-    end = end or datetime.now(UTC).date() + timedelta(days=1)
-    start = start or end - timedelta(days=min(DAYS_DEFAULT, end.toordinal() - 1))
-    if start >= end:
+async def date_range(
+    zone: Zone, start: From = None, end: To = None, interval: IntervalParameter = None
+) -> AnalyticsQuery:  # async: see parameters.py
+    """The query for all orders of a range; Invalid if it ends before it begins."""
+    if start and end and start >= end:
         raise wrong("from", "from must be before to")
-    if (end - start).days > RANGE_DAYS_MAX:
-        raise wrong("from", f"the range has {(end - start).days} days; at most {RANGE_DAYS_MAX} are allowed")
-    return start, end
+    return AnalyticsQuery(zone, start, end, interval)
 
 
-DateRange = Annotated[tuple[date, date], Depends(_range)]
+DateRange = Annotated[AnalyticsQuery, Depends(date_range)]
 
 
 async def analytics_query(
     days: DateRange,
-    interval: IntervalParameter = None,
     group_by: GroupBy = None,
     currency: Currency = None,
     country: Country = None,
     status: Status = None,
+    source: Source = None,
     product_id: ProductId = None,
     customer_id: CustomerId = None,
     sort: Sort = "-revenue",
     limit: Limit = LIMIT_DEFAULT,
 ) -> AnalyticsQuery:
-    """The query that the parameters describe; Invalid if no sums exist for their combination."""
-    name = sort.removeprefix("-")
-    if name not in SORTS:
-        raise wrong("sort", f"sort by one of {', '.join(SORTS)}, with - in front for descending")
-    query = AnalyticsQuery(
-        *days, interval, group_by, currency, country, status, product_id, customer_id,
-        name, sort.startswith("-"), limit,
+    """The query that the parameters describe; Invalid if they contradict each other."""
+    query = replace(
+        days, groups=tuple(sorted(set(group_by or ()), key=list(GROUPS).index)), currency=currency, country=country,
+        status=status, source=source, product_id=product_id, customer_id=customer_id, sort=sort.removeprefix("-"),
+        descending=sort.startswith("-"), limit=limit,
     )  # fmt: skip
-    if query.about != "orders":
-        _check_combination(query, query.about)
-    points_max = POINTS_BY_COUNTRY_MAX if group_by == "country" else POINTS_MAX
-    check_points(*days, interval, points_max)
+    if query.sort not in SORTS:
+        raise wrong("sort", f"sort by one of {', '.join(SORTS)}, with - in front for descending")
+    if query.sort not in query.numbers:
+        raise wrong("sort", f"only products have {query.sort}: add group_by=product or product_id")
+    if {"product", "customer"} <= set(query.groups):
+        raise wrong("group_by", "there are too many pairs of product and customer: name one by its id instead")
+    if limit > LIMIT_OF_TWO_MAX and (len(query.groups) > 1 or query.interval):
+        raise wrong("limit", f"with two groups or an interval at most {LIMIT_OF_TWO_MAX} are allowed")
     return query
-
-
-def _check_combination(query: AnalyticsQuery, about: str) -> None:
-    """Invalid if the query combines two of product, customer, and country with status: no sums exist for two."""
-    for name in ("country", "status", "customer_id" if about == "product" else "product_id"):
-        if getattr(query, name) is not None:
-            raise wrong(name, f"{name} cannot be combined with figures of a {about}")
-    if query.group not in (None, about):
-        raise wrong("group_by", f"group_by={query.group} cannot be combined with {about}_id")
-    if query.group and query.interval:
-        raise wrong("interval", f"interval cannot be combined with group_by={about}: name one by {about}_id instead")
-
-
-def check_points(start: date, end: date, interval: Interval | None, points_max: int = POINTS_MAX) -> None:
-    """Invalid if a series would have more than `points_max` points."""
-    if interval and (end - start).days > points_max * DAYS_AT_LEAST[interval]:
-        raise wrong("interval", f"at most {points_max} points are allowed: choose a shorter range or a longer interval")

@@ -1,4 +1,4 @@
-"""What query answers about orders and stock; the projection answers the same about an order's past."""
+"""What query answers about lists of orders and about stock."""
 
 from __future__ import annotations
 
@@ -7,31 +7,12 @@ from typing import Literal, NotRequired
 from typing_extensions import TypedDict
 
 from services.kit.rest.answers import Count, Positive
-from services.read_model import orders, stock, timeline
+from services.read_model import orders, stock
 from services.read_model.answers import columns_of
 
-__all__ = ["ListedOrder", "Order", "OrderPage", "StockLevel", "StockPage"]
+__all__ = ["ListedOrder", "OrderPage", "StockLevel", "StockPage"]
 
 HighlightedField = Literal["customer_name", "product_name", "city", "number"]
-
-
-@columns_of(orders.ORDER_LINES)
-class OrderLine(TypedDict):
-    """A line of an order."""
-
-
-@columns_of(timeline.TIMELINE)
-class TimelineEntry(TypedDict):
-    """What happened to an order."""
-
-
-@columns_of(orders.ORDERS)
-class Order(TypedDict):
-    """An order with its lines and its timeline."""
-
-    items: list[OrderLine]
-    timeline: list[TimelineEntry]
-    """What happened to the order, oldest first."""
 
 
 @columns_of(orders.ORDERS)

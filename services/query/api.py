@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, NamedTuple, cast
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query, Request
 
@@ -13,23 +14,26 @@ from services.kit.domain.errors import Forbidden, NotFound
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
 from services.kit.rest.params import at_position, wrong
-from services.query.answers import Order, OrderPage, StockLevel, StockPage
+from services.query.answers import OrderPage, StockLevel, StockPage
 from services.query.csv_export import CSV, VARY, CsvExport, csv_wanted
 from services.query.lists import NEWEST_FIRST, OrderFilter
 from services.query.paging import Page, PageRequest
 from services.query.parameters import (
     CustomerFilter,
     CustomerId,
+    LinesWanted,
     OrderId,
     ProductId,
     SortText,
     StockText,
+    Zone,
     order_filter,
     page_request,
     sort_of,
 )
-from services.query.queries import Queries, StockFilter
+from services.query.queries import LINE_COLUMNS, Queries, StockFilter
 from services.query.search import RELEVANCE
+from services.read_model.order_answers import Order
 from services.read_model.orders import ORDERS
 
 __all__ = ["routes"]
@@ -61,19 +65,22 @@ async def list_orders(
     queries: ReadModel,
     wanted: Filter,
     page: PageOf,
+    zone: Zone,
     customer_id: CustomerFilter = None,
     sort: SortText = None,
+    lines: LinesWanted = False,
 ) -> Answer[OrderPage] | CsvExport:
     """List and search orders.
 
     Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Refused
-    (403) if `customer_id` names another customer and the caller does not have that scope.
+    (403) if `customer_id` names another customer, or if there is an `email`, and the caller does not have that scope.
 
-    With `Accept: text/csv` the answer is the whole list; page parameters and sort=relevance are then refused (422). A
-    cell that a spreadsheet would take for a formula starts with an apostrophe.
+    With `Accept: text/csv` the answer is the whole list, with `lines=true` a row for each line of each order, and times
+    are those of `time_zone`; page parameters and sort=relevance are then refused (422). A cell that a spreadsheet would
+    take for a formula starts with an apostrophe.
     """
-    reach = _within_reach(caller, customer_id)
-    return await _list(request, queries, replace(wanted, customer_id=reach), sort, page)
+    found = replace(wanted, customer_id=_within_reach(caller, customer_id))
+    return await _list(request, caller, queries, found, Options(sort, lines, zone), page)
 
 
 @routes.get("/orders/{order_id}", dependencies=[at_position(Queries, *VIEWS, "timeline")])
@@ -83,10 +90,7 @@ async def read_order(order_id: OrderId, caller: ReadsOrders, queries: ReadModel)
     Returns an order with its lines and its timeline. Refused (404) if the order does not exist, or if it belongs to
     another customer and the caller does not have the scope `orders:admin`.
     """
-    order = await queries.order(order_id, caller.own)
-    if caller.own is not None:  # customers do not see which member of staff acted
-        order["timeline"] = [{**entry, "by": None} for entry in order["timeline"]]
-    return Answer(cast("Order", order))
+    return Answer(await queries.order(order_id, caller.own))
 
 
 @routes.get("/customers/{customer_id}/orders", **LISTS)
@@ -97,7 +101,9 @@ async def orders_of_customer(
     queries: ReadModel,
     wanted: Filter,
     page: PageOf,
+    zone: Zone,
     sort: SortText = None,
+    lines: LinesWanted = False,
 ) -> Answer[OrderPage] | CsvExport:
     """List a customer's orders.
 
@@ -106,7 +112,8 @@ async def orders_of_customer(
     """
     if not caller.may_reach(customer_id):
         raise NotFound("customer-not-found", "the customer does not exist, or their orders are not yours to read")
-    return await _list(request, queries, replace(wanted, customer_id=customer_id), sort, page)
+    found = replace(wanted, customer_id=customer_id)
+    return await _list(request, caller, queries, found, Options(sort, lines, zone), page)
 
 
 @routes.get("/stock", dependencies=[at_position(Queries, *VIEWS), needs("stock:read")])
@@ -131,13 +138,27 @@ async def read_level(product_id: ProductId, queries: ReadModel) -> Answer[StockL
     return Answer(cast("StockLevel", await queries.stock_level(product_id)))
 
 
+class Options(NamedTuple):
+    """How a list is sorted, and in CSV whether it has lines and in which zone its times are."""
+
+    sort: str | None
+    lines: bool
+    zone: ZoneInfo
+
+
 async def _list(
-    request: Request, queries: Queries, wanted: OrderFilter, sort: str | None, page: PageRequest
+    request: Request, caller: Caller, queries: Queries, wanted: OrderFilter, options: Options, page: PageRequest
 ) -> Answer[OrderPage] | CsvExport:
+    if wanted.email is not None and caller.own is not None:
+        raise Forbidden(ORDERS_ADMIN)
     if csv_wanted(request.headers.get("accept", "")):
-        rows = queries.every_order(wanted, _sort_in_csv(request, wanted, sort))
-        return await CsvExport.start(rows, ORDERS.names, filename="orders.csv")
-    found = await queries.orders(wanted, sort_of(sort, wanted), page)
+        columns = [*ORDERS.names, *(column.name for column in LINE_COLUMNS if options.lines)]
+        rows = queries.every_order(wanted, _sort_in_csv(request, wanted, options.sort), lines=options.lines)
+        name = "order-lines.csv" if options.lines else "orders.csv"
+        return await CsvExport.start(rows, columns, filename=name, zone=options.zone)
+    if options.lines:
+        raise wrong("lines", "only CSV has a row for each line: send Accept: text/csv, or read one order")
+    found = await queries.orders(wanted, sort_of(options.sort, wanted), page)
     body = _page("orders", found, page)
     if wanted.text is not None:
         body["instead"] = found.instead

@@ -9,6 +9,7 @@ from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
+from services.query.settings import QuerySettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 
-def create_app(settings: Settings | None = None) -> Service:
+def create_app(settings: Settings | None = None, own: QuerySettings | None = None) -> Service:
     """The query service with these settings, or with those of the environment."""
     metrics_store = None
+    own = own or QuerySettings.from_environment()
     if settings is None:
         settings = Settings.from_environment("query")
         configure(settings.service, settings.log_level)
         metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
-    provides: list[object] = []  # filled on the first REST request, so that SQLAlchemy is not imported before
+    provides: list[object] = [own]  # filled on the first REST request, so that SQLAlchemy is not imported before
     on_stop: list[Callable[[], Awaitable[None]]] = []
 
     def routers() -> Sequence[APIRouter]:

@@ -12,7 +12,7 @@ import io
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Any
 
@@ -52,21 +52,23 @@ def _quality(part: str) -> tuple[str, Decimal]:
     return name, Decimal(quality) if well_formed else Decimal(0)
 
 
-def csv_lines(columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, header: bool = False) -> str:
+def csv_lines(
+    columns: Sequence[str], rows: Iterable[Mapping[str, Any]], *, header: bool = False, zone: tzinfo = UTC
+) -> str:
     """Rows as CSV lines; a text that a spreadsheet would take for a formula gets an apostrophe in front."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     if header:
         writer.writerow(columns)
-    writer.writerows([_cell(row.get(name)) for name in columns] for row in rows)
+    writer.writerows([_cell(row.get(name), zone) for name in columns] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: object) -> object:
+def _cell(value: object, zone: tzinfo) -> object:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(FORMULA_STARTS) else value
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return value.astimezone(zone).isoformat().replace("+00:00", "Z")
     return amount_of(value) if isinstance(value, Decimal) else value
 
 
@@ -81,15 +83,22 @@ class CsvExport(StreamingResponse):
 
     @classmethod
     async def start(
-        cls, parts: Parts, columns: Sequence[str], *, render: Render = lambda row: row, filename: str | None = None
+        cls,
+        parts: Parts,
+        columns: Sequence[str],
+        *,
+        render: Render = lambda row: row,
+        filename: str | None = None,
+        zone: tzinfo = UTC,
     ) -> CsvExport:
         """Read the first part, so that a query that fails is answered with an error and not with half a file."""
         async with AsyncExitStack() as opened:
             rest = await opened.enter_async_context(parts)
             opened.push_async_callback(rest.aclose)
             first = await anext(rest, list[Row]())  # an empty tuple here makes Python 3.11 raise SystemError
-            head = csv_lines(columns, map(render, first), header=True)
-            return cls(_pieces(head, rest, columns, render), opened.pop_all(), filename)
+            head = csv_lines(columns, map(render, first), header=True, zone=zone)
+            pieces = (csv_lines(columns, map(render, part), zone=zone) async for part in rest)
+            return cls(_after(head, pieces), opened.pop_all(), filename)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file (ASGI 3); after EXPORT_SECONDS_MAX the server closes the connection."""
@@ -103,9 +112,7 @@ class CsvExport(StreamingResponse):
             await self._resources.aclose()
 
 
-async def _pieces(
-    head: str, rest: AsyncGenerator[Sequence[Row]], columns: Sequence[str], render: Render
-) -> AsyncGenerator[str]:
+async def _after(head: str, rest: AsyncGenerator[str]) -> AsyncGenerator[str]:
     yield head
-    async for part in rest:
-        yield csv_lines(columns, map(render, part))
+    async for piece in rest:
+        yield piece

@@ -63,6 +63,7 @@ class OrderFilter:
     text: str | None = None
     source: str | None = None
     number: str | None = None
+    email: str | None = None
 
 
 def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
@@ -74,6 +75,7 @@ def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
         column.country: wanted.country,
         column.source: wanted.source,
         column.number: wanted.number,
+        func.lower(column.email): wanted.email,
     }
     found = [each == value for each, value in values.items() if value is not None]
     if wanted.statuses:

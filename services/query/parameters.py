@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from fastapi import Query, Request
-from pydantic import StringConstraints
+from fastapi import Depends, Query, Request
+from pydantic import StringConstraints, TypeAdapter
 
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.instants import Rfc3339
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.params import PRINTABLE, id_in_path, wrong
+from services.kit.rest.routes import provided
 from services.query.lists import NEWEST_FIRST, SORTS, OrderFilter
 from services.query.paging import COUNTED_MAX, CountMode, PageRequest
 from services.query.search import RANKED_MAX, RELEVANCE
 from services.query.search_terms import TEXT_CHARS_MAX, WORDS_MAX
+from services.query.settings import QuerySettings
+from services.query.zones import midnight, zone_named
 from services.read_model.terms import terms
 
 __all__ = [
     "CustomerFilter",
     "CustomerId",
+    "LinesWanted",
     "OrderId",
     "ProductId",
     "SortText",
+    "Source",
     "StockText",
+    "Zone",
     "order_filter",
     "page_request",
     "sort_of",
@@ -38,6 +47,8 @@ CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 STOCK_TEXT_CHARS_MAX = 100
 NUMBER_CHARS_MAX = 100
 AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
+INSTANT = TypeAdapter[datetime](Rfc3339)
 
 Status = Literal[
     "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
@@ -58,19 +69,30 @@ Statuses = Annotated[
         examples=[["shipped", "delivered"]],
     ),
 ]
+TimeZone = Annotated[
+    str | None,
+    Query(
+        alias="time_zone",
+        max_length=64,
+        pattern="^[A-Za-z0-9_+/-]+$",
+        description="The zone of days, weeks and months, a name of the IANA database. Default: the zone of the shop "
+        "(`ZEROCART_TIME_ZONE`), or UTC.",
+        examples=["Europe/Berlin"],
+    ),
+]
 From = Annotated[
-    Rfc3339 | None,
+    str | None,
     Query(
         alias="from",
-        description="Returns orders placed at this instant or later (RFC 3339).",
-        examples=["2026-11-01T00:00:00Z"],
+        description="Returns orders placed on this day or later, or at this instant or later (RFC 3339).",
+        examples=["2026-11-01"],
     ),
 ]
 To = Annotated[
-    Rfc3339 | None,
+    str | None,
     Query(
         alias="to",
-        description="Returns orders placed before this instant (RFC 3339); it must be after `from`.",
+        description="Returns orders placed before this day or instant; it must be after `from`.",
         examples=["2026-12-01T00:00:00Z"],
     ),
 ]
@@ -109,6 +131,17 @@ Source = Annotated[
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$",
         description="Returns orders that were imported from this system.",
         examples=["old-shop"],
+    ),
+]
+EmailFilter = Annotated[
+    str | None,
+    Query(
+        min_length=3,
+        max_length=254,
+        pattern=r"^[!-~]+@[!-~]+$",
+        description="Returns orders with this e-mail address; capital letters do not matter. Needs the scope "
+        "`orders:admin`. Orders of erased persons have no address.",
+        examples=["ann@example.com"],
     ),
 ]
 Word = Annotated[
@@ -182,6 +215,10 @@ CountParameter = Annotated[
         examples=["exact"],
     ),
 ]
+LinesWanted = Annotated[
+    bool,
+    Query(alias="lines", description="Only for CSV: returns a row for each line of each order.", examples=[True]),
+]
 StockText = Annotated[
     str | None,
     Query(
@@ -194,11 +231,23 @@ StockText = Annotated[
 ]
 
 
+async def _zone(settings: Annotated[QuerySettings, provided(QuerySettings)], name: TimeZone = None) -> ZoneInfo:
+    """The zone that the request names, or that of the shop."""
+    try:
+        return settings.time_zone if name is None else zone_named(name)
+    except ValueError as error:
+        raise wrong("time_zone", str(error)) from error
+
+
+Zone = Annotated[ZoneInfo, Depends(_zone)]
+
+
 # dependencies are async because FastAPI runs others in a thread, which costs more than they do
 async def order_filter(
+    zone: Zone,
     status: Statuses = None,
-    created_from: From = None,
-    created_to: To = None,
+    placed_from: From = None,
+    placed_to: To = None,
     total_min: TotalMin = None,
     total_max: TotalMax = None,
     currency: Currency = None,
@@ -206,10 +255,12 @@ async def order_filter(
     product_id: Product = None,
     source: Source = None,
     number: Number = None,
+    email: EmailFilter = None,
     q: SearchText = None,
 ) -> OrderFilter:
     """The filter; Invalid if a range ends before it begins, or if `q` has no word."""
     least, most = (None if each is None else Decimal(each) for each in (total_min, total_max))
+    created_from, created_to = _instant("from", placed_from, zone), _instant("to", placed_to, zone)
     if created_from and created_to and created_from >= created_to:
         raise wrong("from", "from must be before to")
     if least is not None and most is not None and least > most:
@@ -218,8 +269,19 @@ async def order_filter(
         raise wrong("q", "q contains no word: write at least one letter, digit or symbol")
     statuses = tuple(sorted(set(status or ())))
     return OrderFilter(
-        None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number
-    )
+        None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number,
+        email and email.lower(),
+    )  # fmt: skip
+
+
+def _instant(name: str, text: str | None, zone: ZoneInfo) -> datetime | None:
+    """The instant that a parameter names, or at which the day begins that it names."""
+    if text is None:
+        return None
+    try:
+        return midnight(date.fromisoformat(text), zone) if DAY.fullmatch(text) else INSTANT.validate_python(text)
+    except ValueError as error:
+        raise wrong(name, "write a day as in 2026-11-23, or an instant as in 2026-11-23T12:00:00Z") from error
 
 
 async def page_request(
@@ -232,8 +294,8 @@ async def page_request(
     """The requested page; Invalid if its number is too high, or if both number and cursor are given."""
     if cursor is not None and "page" in request.query_params:
         raise wrong("page", "send either page or cursor")
-    if cursor is not None and count != "bounded":
-        raise wrong("count", "pages by cursor have no total: send count with page")
+    if cursor is not None and count == "exact":
+        raise wrong("count", "pages by cursor have no total: ask for it with the first page")
     if (page - 1) * page_size >= COUNTED_MAX:
         raise wrong("page", f"page numbers reach up to row {COUNTED_MAX:,}: continue with next_cursor")
     return PageRequest(page, page_size, cursor, count)

@@ -16,12 +16,13 @@ from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sor
 from services.query.search import every_match, page_of_matches
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
-from services.read_model import orders, stock, timeline
+from services.read_model import orders, stock
 from services.read_model.answers import shown
+from services.read_model.order_answers import Order, order_answer
 
-__all__ = ["Queries", "StockFilter"]
+__all__ = ["LINE_COLUMNS", "Queries", "StockFilter"]
 
-_LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
+LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +41,17 @@ class Queries:
         self.wait_for = self._snapshots.wait_for
         self.close = self._snapshots.close
 
-    async def order(self, order_id: str, owner: str | None) -> dict[str, Any]:
+    async def order(self, order_id: str, owner: str | None) -> Order:
         """One order with lines and timeline; NotFound if it does not exist or is not `owner`'s (None: anybody's)."""
         reach = () if owner is None else (customer_or_guest == owner,)
 
-        async def read(at: Snapshot) -> dict[str, Any]:
+        async def read(at: Snapshot) -> Order:
             found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
             if not found:
                 raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
-            of_order = select(*_LINE_COLUMNS).where(LINES.c.order_id == order_id)
+            of_order = select(*LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(of_order.order_by(LINES.c.line))
-            return {
-                **shown(orders.ORDERS, found[0]),
-                "items": [shown(orders.ORDER_LINES, line, found[0]["currency"]) for line in lines],
-                "timeline": await _timeline(at, order_id),
-            }
+            return order_answer(found[0], lines, await _timeline(at, order_id), for_staff=owner is None)
 
         return await self._snapshots.read(read)
 
@@ -64,13 +61,20 @@ class Queries:
             return await self._snapshots.read(lambda at: page_of_matches(text, at, wanted, sort, request))
         return await self._snapshots.read(lambda at: page_of_orders(at, wanted, sort, request))
 
-    def every_order(self, wanted: OrderFilter, sort: str) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
-        """All orders of a list from one snapshot, in parts that are read as the caller takes them."""
+    def every_order(
+        self, wanted: OrderFilter, sort: str, *, lines: bool = False
+    ) -> AbstractAsyncContextManager[AsyncGenerator[Sequence[Row]]]:
+        """All orders of a list from one snapshot, in parts; with `lines`, a row for each of their lines."""
 
         async def query(at: Snapshot) -> Select[Any]:
             if wanted.text is not None:
-                return await every_match(wanted.text, at, wanted, sort)
-            return list_of(wanted, sort).sorted()
+                found = await every_match(wanted.text, at, wanted, sort)
+            else:
+                found = list_of(wanted, sort).sorted()
+            if not lines:
+                return found
+            each = found.join(LINES, LINES.c.order_id == ORDERS.c.order_id).add_columns(*LINE_COLUMNS)
+            return each.order_by(LINES.c.line)
 
         return self._snapshots.stream(query)
 
@@ -95,11 +99,10 @@ class Queries:
         return _stock_level(rows[0])
 
 
-async def _timeline(at: Snapshot, order_id: str) -> list[dict[str, Any]]:
+async def _timeline(at: Snapshot, order_id: str) -> Sequence[Row]:
     if "timeline" not in at.serving:  # a release that adds the view serves before the view is built
         return []
-    query = select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position)
-    return [shown(timeline.TIMELINE, row) for row in await at.rows(query)]
+    return await at.rows(select(TIMELINE).where(TIMELINE.c.order_id == order_id).order_by(TIMELINE.c.position))
 
 
 def _stock_level(row: Row) -> dict[str, Any]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine
 
-from services.read_model import analytics, orders, stock, table, timeline
+from services.read_model import analytics, customers, orders, stock, table, timeline, versions
 
 __all__ = [
-    "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "LINES", "ORDERS", "PRODUCT_NAMES", "SINCE", "STOCK",
-    "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
+    "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "ORDERS",
+    "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -24,6 +24,7 @@ SINCE = "since"
 TYPES: Mapping[str, TypeEngine[Any]] = {
     'text COLLATE "C"': Text(),
     "text": Text(),
+    "text[]": ARRAY(Text),
     "integer": Integer(),
     "bigint": BigInteger(),
     "numeric(18, 6)": Numeric(18, 6),
@@ -37,7 +38,7 @@ _metadata = MetaData()
 
 def _core(declared: table.Table[Any]) -> Table:
     columns = [Column(each.name, TYPES[each.type], info={SINCE: each.about.since}) for each in declared.columns]
-    return Table(declared.name, _metadata, *columns, schema=declared.view)
+    return Table(declared.name, _metadata, *columns, schema=declared.view or None)
 
 
 ORDERS = _core(orders.ORDERS)
@@ -46,13 +47,12 @@ TEXTS = _core(orders.ORDER_TEXTS)
 VOCABULARY = _core(orders.VOCABULARY)
 TIMELINE = _core(timeline.TIMELINE)
 STOCK = _core(stock.STOCK)
+CUSTOMERS = _core(customers.CUSTOMERS)
+COUNTED = _core(analytics.COUNTED)
+BASKETS = _core(analytics.BASKETS)
 BY_STATUS = _core(analytics.BY_STATUS)
 BY_PRODUCT = _core(analytics.BY_PRODUCT)
 BY_CUSTOMER = _core(analytics.BY_CUSTOMER)
 PRODUCT_NAMES = _core(analytics.PRODUCT_NAMES)
 CONFIRMATIONS = _core(analytics.CONFIRMATIONS)
-VERSIONS = Table(
-    "view_versions", _metadata, Column("view", Text), Column("version", Integer), Column("state", Text),
-    Column("stopped_at", Text), Column("epoch", Integer), Column("transaction_id", Integer),
-    Column("position", Integer), Column("revision", Integer),
-)  # fmt: skip
+VERSIONS = _core(versions.VERSIONS)

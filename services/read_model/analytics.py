@@ -1,6 +1,7 @@
-"""The tables of the view `analytics`: each placed order as it counts, and sums over the orders by day.
+"""The tables of the view `analytics`: each placed order as it counts, and sums over the orders by day in UTC.
 
-Sums by product exist by month and year as well, sums by customer also over all time (`read_model/periods.py`).
+Sums by product exist by month and year as well, sums by customer also over all time (`read_model/periods.py`). For the
+days of another time zone query corrects the sums by the single orders between two midnights (`query/sums.py`).
 """
 
 from __future__ import annotations
@@ -10,23 +11,34 @@ from dataclasses import dataclass
 from services.read_model.table import Amount, BigCount, Count, Day, Id, Instant, Table, Text
 
 __all__ = [
-    "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "PRODUCT_NAMES", "Basket",
-    "ByCustomer", "ByProduct", "ByStatus", "Confirmations", "Counted", "ProductName",
+    "BASKETS", "BUCKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "PRODUCT_NAMES",
+    "Basket", "ByCustomer", "ByProduct", "ByStatus", "Confirmations", "Counted", "ProductName",
 ]  # fmt: skip
+
+BUCKETS = (
+    1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400, 259_200, 604_800, 2_592_000,
+    31_536_000,
+)  # fmt: skip
+"""The upper bounds of the buckets of times to confirm, in seconds; the last bucket also holds longer times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A placed order as the sums count it; `seconds` is the time from its arrival to its confirmation."""
+    """A placed order as the sums count it.
+
+    `source` is the system from which it was imported, or empty. It was placed at `placed_at` and arrived at
+    `created_at`; `seconds` is the time from its arrival to its confirmation.
+    """
 
     order_id: Id
     customer_id: Id | None
-    country: Text
-    currency: Text
-    status: Text
+    country: Id
+    currency: Id
+    status: Id
+    source: Id
     total: Amount
     refunded: Amount
-    placed_on: Day
+    placed_at: Instant
     created_at: Instant
     seconds: Amount | None
 
@@ -49,12 +61,13 @@ class ProductName:
 
 @dataclass(frozen=True, slots=True)
 class ByStatus:
-    """The sums of a day by currency, country and status."""
+    """The sums of a day by currency, country, status and source."""
 
     day: Day
     currency: Id
     country: Id
     status: Id
+    source: Id
     orders: BigCount
     refunds: BigCount
     ordered: Amount
@@ -107,10 +120,17 @@ class Confirmations:
     seconds: Amount
 
 
-COUNTED = Table("analytics", "counted", Counted, ("order_id",), storage="fillfactor = 85")
+COUNTED = Table(
+    "analytics", "counted", Counted, ("order_id",),
+    indexes={
+        "counted_by_time": "(placed_at)",
+        "counted_by_customer": "(customer_id, placed_at) WHERE customer_id IS NOT NULL",
+    },
+    storage="fillfactor = 85",
+)  # fmt: skip
 BASKETS = Table("analytics", "baskets", Basket, ("order_id",))
 PRODUCT_NAMES = Table("analytics", "product_names", ProductName, ("product_id",))
-BY_STATUS = Table("analytics", "by_status", ByStatus, ("day", "currency", "country", "status"))
+BY_STATUS = Table("analytics", "by_status", ByStatus, ("day", "currency", "country", "status", "source"))
 BY_PRODUCT = Table("analytics", "by_product", ByProduct, ("period", "currency", "product_id"))
 BY_CUSTOMER = Table("analytics", "by_customer", ByCustomer, ("period", "currency", "customer_id"))
 CONFIRMATIONS = Table("analytics", "confirmations", Confirmations, ("day", "over", "up_to"))

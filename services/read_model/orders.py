@@ -82,6 +82,7 @@ ORDERS = Table(
         "orders_by_currency": "(currency, created_at, order_id)",
         "orders_by_total": "(total, created_at, order_id)",
         "orders_by_source": "(source, created_at, order_id) WHERE source IS NOT NULL",
+        "orders_by_email": "(lower(email), created_at, order_id) WHERE email IS NOT NULL",
         "orders_by_number": "(number, created_at, order_id) WHERE number IS NOT NULL",
     },
 )  # fmt: skip

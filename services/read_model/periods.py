@@ -14,11 +14,11 @@ __all__ = [
     "ALL_TIME",
     "Interval",
     "cover",
-    "day_of",
     "day_to_all_time",
     "day_to_year",
     "enclosing",
-    "series",
+    "in_utc",
+    "points",
     "week_of",
 ]
 
@@ -31,12 +31,12 @@ ENCLOSING_MONTHS_MAX = 6
 ENCLOSING_YEARS_MAX = 2
 
 
-def day_of(at: datetime) -> date:
-    """The day of an instant in UTC; beyond the ends of the calendar, the day in the instant's own zone."""
+def in_utc(at: datetime) -> datetime:
+    """An instant in UTC; at the ends of the calendar, the same clock time in UTC."""
     try:
-        return at.astimezone(UTC).date()
+        return at.astimezone(UTC)
     except OverflowError:
-        return at.date()
+        return at.replace(tzinfo=UTC)
 
 
 def week_of(day: date) -> str:
@@ -82,13 +82,14 @@ def enclosing(start: date, end: date) -> list[str]:
     return [f"{year:04}" for year in years] if len(years) <= ENCLOSING_YEARS_MAX else [ALL_TIME]
 
 
-def series(start: date, end: date, interval: Interval) -> list[tuple[str, str]]:
-    """Each day or month of a range with the point of the series that contains it; the outer points may be cut."""
-    return [(piece, point) for point, first, after in _points(start, end, interval) for piece in cover(first, after)]
+def points(start: date, end: date, interval: Interval | None) -> Iterator[tuple[str, date, date]]:
+    """The points of a series, each with its first day and the day after its last one; the outer ones may be cut.
 
-
-def _points(start: date, end: date, interval: Interval) -> Iterator[tuple[str, date, date]]:
-    """The points of a series, each with its first day and the day after its last one."""
+    Without an interval the whole range is one point, whose name is empty.
+    """
+    if interval is None:
+        yield "", start, end
+        return
     while start < end:
         point, after = _point(start, interval)
         yield point, start, min(after, end)

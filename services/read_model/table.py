@@ -16,7 +16,7 @@ from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 __all__ = [
     "About", "Amount", "BigCount", "Column", "Count", "Day", "Document", "Id", "Instant", "Money", "Number", "Table",
-    "Text",
+    "Text", "Texts",
 ]  # fmt: skip
 
 R = TypeVar("R")
@@ -33,6 +33,7 @@ class Stored:
 Id = Annotated[str, Stored('text COLLATE "C"')]
 """A text that sorts byte by byte: an id, a status, a code."""
 Text = Annotated[str, Stored("text")]
+Texts = Annotated[tuple[str, ...], Stored("text[]")]
 Document = Annotated[str, Stored("tsvector")]
 Count = Annotated[int, Stored("integer", minimum=0)]
 Number = Annotated[int, Stored("integer", minimum=1)]

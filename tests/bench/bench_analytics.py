@@ -93,8 +93,8 @@ PERIODS = {"month": "left(period, 7)", "year": "left(period, 4)", "all": "'all'"
 COUNTED = """
     INSERT INTO {schema}.counted
     SELECT 'ord_' || upper(left(md5(order_id || '.' || copy || '.' || month), 26)),
-           customer_id || '_' || copy || '_' || month % {families}, country, currency, status, total, refunded,
-           placed_on + days, created_at + days * interval '1 day', seconds
+           customer_id || '_' || copy || '_' || month % {families}, country, currency, status, source, total, refunded,
+           placed_at + days * interval '1 day', created_at + days * interval '1 day', seconds
     FROM {schema}.counted CROSS JOIN spread CROSS JOIN generate_series(1, {copies}) AS copy
 """
 BASKETS = """
@@ -103,7 +103,7 @@ BASKETS = """
     FROM {schema}.baskets CROSS JOIN spread CROSS JOIN generate_series(1, {copies}) AS copy
 """
 DELETE_ORIGINALS = (
-    "DELETE FROM {schema}.counted WHERE placed_on < date '2024-01-01'",
+    "DELETE FROM {schema}.counted WHERE placed_at < timestamptz '2024-01-01'",
     "DELETE FROM {schema}.baskets AS basket WHERE NOT EXISTS"
     " (SELECT FROM {schema}.counted AS one WHERE one.order_id = basket.order_id)",
 )

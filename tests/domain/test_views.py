@@ -127,7 +127,7 @@ def test_an_imported_order_stands_as_it_ended(status: str) -> None:
     assert customer_after(None, imported(ID, customer_id=None), AT) is None
     sum_of = counted_after(None, brought, AT)
     assert sum_of is not None
-    assert (sum_of.status, sum_of.placed_on, sum_of.refunded) == (status, brought.placed_at.date(), 0)
+    assert (sum_of.status, sum_of.placed_at, sum_of.source) == (status, brought.placed_at, "old-shop")
     assert sum_of.seconds is None
 
 

@@ -30,7 +30,7 @@ from tests.sagas.facts import FACTS, ORDER_ID, STEPS
 from tests.tokens import TRUST, authorization
 
 TEN = Money.model_validate({"amount": "10.00", "currency": "GBP"})
-CONTENT = FACTS.model_dump(mode="json", exclude={"saga_id", "facts_version"}) | {"order_id": ORDER_ID}
+CONTENT = FACTS.model_dump(mode="json", exclude={"saga_id", "facts_version", "table_version"}) | {"order_id": ORDER_ID}
 CREATED = OrderCreated.model_validate(CONTENT)
 COMMON = frozenset(StepReply.model_fields)
 

@@ -36,6 +36,7 @@ from services.projection.view import View
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from services.query.app import create_app as create_query
+from services.query.settings import QuerySettings
 from tests.services.documented import held
 from tests.tokens import TRUST, authorization
 
@@ -203,7 +204,7 @@ def pages_of(database, reader: PostgresEventReader, views: Mapping[str, View] = 
 
 
 @asynccontextmanager
-async def running(database) -> AsyncGenerator[ReadSide]:
+async def running(database, own: QuerySettings = QuerySettings()) -> AsyncGenerator[ReadSide]:  # noqa: B008
     projection, query = (
         Settings(
             service=name,
@@ -215,7 +216,7 @@ async def running(database) -> AsyncGenerator[ReadSide]:
         for name, event_store in (("projection", database.dsn("projection")), ("query", ""))
     )
     builds = BuildTasks(partial(build, projection))
-    apps = [create_projection(projection, builds), create_query(query)]
+    apps = [create_projection(projection, builds), create_query(query, own)]
     clients = [
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app, raise_app_exceptions=False),

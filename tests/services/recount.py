@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from services.contracts import fulfillment, orders, payments
 from services.kit.domain.message import Message
 
-KEYS = ("period", "status", "country", "product_id", "customer_id")
+KEYS = ("period", "status", "country", "source", "product_id", "customer_id")
+NAMES = ("product_name", "customer_name")
+DIGITS = {"JPY": 0}
 POINTS = {"day": "%Y-%m-%d", "week": "%G-W%V", "month": "%Y-%m"}
 
 
@@ -22,7 +25,8 @@ def lives_of(said: Iterable[tuple[Message, datetime]]) -> list[dict[str, Any]]:
         if isinstance(message, orders.OrderCreated | orders.OrderImported) and order_id not in lives:
             finished = isinstance(message, orders.OrderImported)
             lives[order_id] = {
-                "placed": _day(message.placed_at or at), "came": at, "confirmed": None,
+                "placed_at": message.placed_at or at, "came": at,
+                "source": message.source if finished else "", "confirmed": None,
                 "customer_id": message.customer_id, "country": message.shipping_address.country,
                 "currency": message.total.currency, "total": message.total.amount, "lines": message.lines,
                 "status": message.status if finished else "pending", "back": Decimal(0),
@@ -32,9 +36,10 @@ def lives_of(said: Iterable[tuple[Message, datetime]]) -> list[dict[str, Any]]:
     return list(lives.values())
 
 
-def _day(at: datetime) -> date:
-    """In UTC, which begins after the first day of the calendar elsewhere."""
-    return at.date() if at.year == 1 else at.astimezone(UTC).date()
+def _day(at: datetime, zone: str) -> date:
+    """In a zone; UTC begins after the first day of the calendar elsewhere."""
+    in_utc = at.replace(tzinfo=UTC) if at.year == 1 else at
+    return in_utc.astimezone(ZoneInfo(zone)).date()
 
 
 def _happen(life: dict[str, Any], message: Message, at: datetime) -> None:
@@ -58,35 +63,40 @@ def _happen(life: dict[str, Any], message: Message, at: datetime) -> None:
             life["status"] = status
 
 
-def figures(lives: Sequence[Mapping[str, Any]], asked: Mapping[str, str]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """The figures that answer a question, by (period, status, country, product, customer, currency)."""
+def figures(lives: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
+    """The figures that answer a question, by (period, status, country, source, product, customer, currency)."""
     start, end = date.fromisoformat(asked["from"]), date.fromisoformat(asked["to"])
     found: dict[tuple[str, ...], dict[str, Any]] = {}
-    for life in lives:
+    for life in _placed(lives, asked.get("time_zone", "UTC")):
         if not start <= life["placed"] < end or any(life[name] != asked[name] for name in _filters(asked)):
             continue
         for key, units, value in _parts(life, asked):
             _count(found.setdefault(key, {}), life, units, value)
-    return {key: _finished(numbers) for key, numbers in found.items()}
+    return {key: _finished(numbers, key[-1]) for key, numbers in found.items()}
 
 
-def _filters(asked: Mapping[str, str]) -> list[str]:
-    return [name for name in ("currency", "country", "status", "customer_id") if name in asked]
+def _placed(lives: Sequence[Mapping[str, Any]], zone: str) -> list[dict[str, Any]]:
+    """The lives with the day on which each order was placed in a zone."""
+    return [{**life, "placed": _day(life["placed_at"], zone)} for life in lives]
 
 
-def _parts(life: Mapping[str, Any], asked: Mapping[str, str]) -> Iterable[tuple[tuple[str, ...], int | None, Decimal]]:
+def _filters(asked: Mapping[str, Any]) -> list[str]:
+    return [name for name in ("currency", "country", "status", "source", "customer_id") if name in asked]
+
+
+def _parts(life: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterable[tuple[tuple[str, ...], int | None, Decimal]]:
     """The groups that an order is part of, with its units and value there."""
     named = dict.fromkeys(KEYS, "")
     if "interval" in asked:
         named["period"] = life["placed"].strftime(POINTS[asked["interval"]])
-    group = asked.get("group_by")
-    if group in ("status", "country"):
-        named[group] = life[group]
-    if group == "customer" or "customer_id" in asked:
+    groups = asked.get("group_by", ())
+    for group in ("status", "country", "source"):
+        named[group] = life[group] if group in groups else ""
+    if "customer" in groups or "customer_id" in asked:
         if life["customer_id"] is None:
             return
         named["customer_id"] = life["customer_id"]
-    if group != "product" and "product_id" not in asked:
+    if "product" not in groups and "product_id" not in asked:
         yield (*named.values(), life["currency"]), None, life["total"]
         return
     for product in sorted({line.product_id for line in life["lines"]}):
@@ -118,10 +128,13 @@ def _count(numbers: dict[str, Any], life: Mapping[str, Any], units: int | None, 
         add("units_sold", units if sold else 0)
 
 
-def _finished(numbers: dict[str, Any]) -> dict[str, Any]:
+def _finished(numbers: dict[str, Any], currency: str) -> dict[str, Any]:
+    unit = Decimal(1).scaleb(-DIGITS.get(currency, 2))
     if numbers["sold"]:
-        average = Decimal(numbers["revenue"]) / numbers["sold"]
-        numbers["average"] = average.quantize(Decimal("0.01"), ROUND_HALF_UP)
+        numbers["average"] = Decimal(numbers["revenue"]) / numbers["sold"]
+    for name in ("ordered", "revenue", "refunded", "average"):
+        if name in numbers:
+            numbers[name] = Decimal(numbers[name]).quantize(unit, ROUND_HALF_UP)
     for name, part in (("cancelled_share", "cancelled"), ("failed_share", "failed"), ("refunded_share", "refunds")):
         share = Decimal(numbers[part]) / numbers["orders"]
         numbers[name] = share.quantize(Decimal("0.0001"), ROUND_HALF_UP)
@@ -134,7 +147,7 @@ def answered(answer: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]
     for row in answer["figures"]:
         key = (*(row.get(name, "") for name in KEYS), row["ordered"]["currency"])
         assert key not in found
-        found[key] = {name: _number(value) for name, value in row.items() if name not in (*KEYS, "product_name")}
+        found[key] = {name: _number(value) for name, value in row.items() if name not in (*KEYS, *NAMES)}
     return found
 
 
@@ -143,11 +156,11 @@ def _number(value: Any) -> int | Decimal:
 
 
 def confirmation_times(
-    lives: Sequence[Mapping[str, Any]], start: str, end: str, interval: str
+    lives: Sequence[Mapping[str, Any]], start: str, end: str, interval: str, zone: str
 ) -> dict[str, list[Decimal]]:
     """How long each order took, in seconds, by point."""
     found: dict[str, list[Decimal]] = {}
-    for life in lives:
+    for life in _placed(lives, zone):
         if life["confirmed"] and date.fromisoformat(start) <= life["placed"] < date.fromisoformat(end):
             took = (life["confirmed"] - life["came"]).total_seconds()
             found.setdefault(life["placed"].strftime(POINTS[interval]), []).append(Decimal(str(took)))

@@ -24,7 +24,7 @@ QUERIES = 60
 FIRST_DAY, DAYS = date(2018, 1, 1), 14 * 365
 OUTCOMES = ("pending", "confirmed", "confirmed", "confirmed", "cancelled", "failed", "half back", "all back")
 MONEY = ("revenue", "ordered")
-OLDER = "UPDATE view_versions SET revision = 3 WHERE view = 'analytics'"
+OLDER = "UPDATE view_versions SET revision = 4 WHERE view = 'analytics'"
 
 
 def life_of(number: int, chance: Random) -> list[Message]:
@@ -35,7 +35,7 @@ def life_of(number: int, chance: Random) -> list[Message]:
     line = orders.OrderLine(product_id=f"p{who:02}", product_name="p", quantity=units, unit_price=Decimal(6))
     placed = orders.OrderCreated(
         order_id=order_id, customer_id=f"c{who:02}", lines=(line,), total=total, shipping_address=ADDRESS,
-        payment_method=CARD, placed_at=datetime.combine(day, time(12), UTC),
+        payment_method=CARD, placed_at=datetime.combine(day, time(chance.randrange(24)), UTC),
     )  # fmt: skip
     outcome = chance.choice(OUTCOMES)
     given_back = Money(amount=total.amount / (2 if outcome == "half back" else 1), currency=currency)
@@ -60,6 +60,7 @@ def random_query(chance: Random) -> dict[str, str]:
         "group_by": chance.choice(("customer", "customer", "product")),
         "sort": chance.choice(("-", "-", "-", "")) + chance.choice((*MONEY, "orders", "sold", "cancelled")),
         "limit": str(chance.choice((1, 1, 2, 3, 7))),
+        "time_zone": chance.choice(("UTC", "UTC", "America/New_York", "Asia/Kathmandu")),
     }
 
 
@@ -69,7 +70,7 @@ def first(lives: Sequence[Mapping[str, Any]], params: Mapping[str, str]) -> list
     name, sign = params["sort"].removeprefix("-"), -1 if params["sort"].startswith("-") else 1
     keys = sorted(found, key=lambda key: (sign * found[key][name], key))
     each = [[key for key in keys if key[-1] == currency] for currency in ("GBP", "JPY")]
-    return [("".join(key[3:5]), found[key][name]) for some in each for key in some[: int(params["limit"])]]
+    return [("".join(key[4:6]), found[key][name]) for some in each for key in some[: int(params["limit"])]]
 
 
 def shown(answer: Mapping[str, Any], params: Mapping[str, str]) -> list[tuple[str, Any]]:

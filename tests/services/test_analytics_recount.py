@@ -26,7 +26,7 @@ from tests.conftest import Database, execute
 from tests.services import recount
 from tests.services.read_side import ADDRESS, AT, CARD, ReadSide, pages_of, running, started
 
-EXAMPLES = 15
+EXAMPLES = 10
 STEPS_MAX = 200
 LATE, EARLY = timezone(timedelta(hours=14)), timezone(timedelta(hours=-12))
 PLACED = (
@@ -46,7 +46,7 @@ RANGES = (
     {"from": "2025-12-31", "to": "2026-01-01"},
     {"from": "2026-02-10", "to": "2027-01-04"},
 )
-QUERIES: Sequence[Mapping[str, str]] = (
+QUERIES: Sequence[Mapping[str, Any]] = (
     {},
     {"interval": "month"},
     {"interval": "week"},
@@ -59,7 +59,19 @@ QUERIES: Sequence[Mapping[str, str]] = (
     {"country": "GB"},
     {"product_id": "=mug", "interval": "week"},
     {"customer_id": "cus_1", "interval": "month", "currency": "JPY"},
+    {"group_by": "source"},
+    {"source": "old-shop", "interval": "month", "group_by": "country"},
+    {"group_by": ("country", "product"), "sort": "-units"},
+    {"group_by": "product", "interval": "month", "sort": "-orders"},
+    {"group_by": "product", "status": "delivered"},
+    {"group_by": "product", "customer_id": "cus_1", "interval": "month"},
+    {"group_by": ("status", "customer")},
+    {"group_by": "customer", "interval": "month"},
+    {"group_by": ("status", "country"), "customer_id": "cus_2"},
+    {"group_by": "customer", "product_id": '"quoted"'},
+    {"product_id": "a,b", "country": "GB", "interval": "day", "from": "2025-12-01", "to": "2026-03-01"},
 )
+ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Pacific/Kiritimati")
 KINDS = (
     "started", "moved", "confirmed", "given back", "half given back", "nothing to give back", "reported",
     "partly reported", "refund failed", "disputed", "cancelling", "cancelled", "failed", "shipped", "delivered", "created",
@@ -226,11 +238,15 @@ async def tell(side: ReadSide, history: Sequence[Message]) -> Said:
 async def check(side: ReadSide, said: Said, checkpoint: Position, turns: Sequence[int]) -> None:
     lives = recount.lives_of((message, at) for position, message, at in said if position <= checkpoint)
     for turn in turns:
-        params = {**RANGES[turn % len(RANGES)], **QUERIES[turn // len(RANGES)]}
-        answer = await side.get(f"/analytics/orders?{urlencode(params)}")
+        zone = ZONES[turn % len(ZONES)]
+        params = {**RANGES[turn % len(RANGES)], **QUERIES[turn // len(RANGES)], "time_zone": zone}
+        answer = await side.get(f"/analytics/orders?{urlencode(params, doseq=True)}")
         assert recount.answered(answer) == recount.figures(lives, params), params
-    times = await side.get("/analytics/confirmation-times?from=2024-01-01&to=2028-01-01&interval=week")
-    found = recount.confirmation_times(lives, "2024-01-01", "2028-01-01", "week")
+    zone = ZONES[len(said) % len(ZONES)]
+    times = await side.get(
+        f"/analytics/confirmation-times?from=2024-01-01&to=2028-01-01&interval=week&time_zone={zone}"
+    )
+    found = recount.confirmation_times(lives, "2024-01-01", "2028-01-01", "week", zone)
     shown = {each["period"]: (each["orders"], Decimal(each["average_seconds"])) for each in times["times"]}
     third = Decimal("0.001")
     assert shown == {

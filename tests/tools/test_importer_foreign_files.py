@@ -132,6 +132,12 @@ def test_a_total_that_six_decimals_cannot_reach_is_noted(tmp_path: Path) -> None
     assert [order.total for order in orders] == [Decimal("10000.02")]
 
 
+def test_a_discount_reduces_the_total_of_a_line(tmp_path: Path) -> None:
+    meaning = mapping(tmp_path, price='line_total = "price"\ndiscount = "off"')
+    ((order,), report) = read(tmp_path, f"{HEADER},off\n{ROW},1.00\n", meaning)
+    assert (order.lines[0].unit_price, order.total, report) == (Decimal("1.75"), Decimal("3.50"), [])
+
+
 @pytest.mark.parametrize(
     ("means", "off", "total"),
     [("amount", "1.00", "8.00"), ("amount", "-1.00", "8.00"), ("amount", "", "9.00"), ("share", "0.15", "7.65")],
@@ -222,7 +228,6 @@ def test_an_invalid_email_does_not_lose_the_order(tmp_path: Path) -> None:
     [
         ({"price": ""}, "lines: set either unit_price or line_total"),
         ({"price": 'unit_price = "price"\nline_total = "price"'}, "lines: set either unit_price or line_total"),
-        ({"price": 'line_total = "price"\ndiscount = "off"'}, "lines: a discount belongs to a unit_price"),
         ({"country": ""}, "address: set country (a column) or default_country"),
         ({"country": 'default_country = "Germany"'}, "address.default_country: String should match"),
     ],

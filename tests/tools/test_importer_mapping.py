@@ -60,7 +60,7 @@ def test_every_column_is_listed_with_its_key(tmp_path: Path) -> None:
         ('"EUR"', '"Euro"', "currency: String should match"),
         ('"EUR"', '"ZZZ"', "ZZZ is no currency of ISO 4217"),
         ("[lines]", 'encoding = "latin-17"\n[lines]', "encoding: there is no encoding"),
-        ("[lines]", 'delimiter = "||"\n[lines]', "delimiter: String should have at most 1 character"),
+        ("[lines]", 'delimiter = "||"\n[lines]', "delimiter: String should match pattern"),
         ("[lines]", "[lines]\ngoods = '['", "lines.goods: Input should be a valid regular expression"),
         ('country = "land"', 'country = "land"\n[address.countries]\nDE = "Germany"', "address.countries.DE"),
         ("[customers]", '[states]\ncolumn = "s"\nbecomes = { PAID = "paid" }\n[customers]', "states.becomes.PAID"),

@@ -268,6 +268,8 @@ def _finished(step: Placement, credit: Credit | None) -> _Finished:
     body = dict(order_body(step, dated=True))
     del body["payment_method"]
     body |= {"number": step.invoice, "status": "cancelled" if credit else STATUSES[step.order.becomes]}
+    if step.order.tracking_number and body["status"] in ("shipped", "delivered"):
+        body["tracking_number"] = step.order.tracking_number
     if body["status"] == "cancelled":
         body["reason"] = f"credit note {credit.invoice}" if credit else "cancelled in the file"
     text = json.dumps(body)

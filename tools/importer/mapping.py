@@ -68,15 +68,25 @@ Templates = tuple[str, ...]
 """Texts with {column} in them: the first whose columns are all filled is used."""
 
 
+class Cell(Part):
+    """A column that holds several goods: each part is a line, and the pattern's named groups are columns of it."""
+
+    column: Column
+    separator: Annotated[str, Field(min_length=1)]
+    pattern: re.Pattern[str]
+
+
 class Lines(Part):
     """The columns of an order line."""
 
     order: Column
-    product: Column
-    quantity: Column
+    product: Column | tuple[Column, ...]
+    """The code of the product; of several columns the first that is filled."""
+    quantity: Column | None = None
+    """Without it each line is one unit."""
     unit_price: Column | None = None
     line_total: Column | None = None
-    """The price of all units, after discount, where the file has no unit price."""
+    """The price of all units where the file has no unit price; before the discount if that has a column."""
     discount: Column | None = None
     discount_is: Literal["share", "amount"] = "amount"
     """Whether the discount is a share of the price (0.15) or an amount off the whole line."""
@@ -88,13 +98,19 @@ class Lines(Part):
     """Matches the whole code of a product that is goods; without it every product is."""
     adjustment_prefix: str = ""
     """The prefix of invoices that are neither orders nor credit notes."""
+    gifts: bool = False
+    """Whether a line whose price is zero is imported."""
+    cell: Cell | None = None
+    check_total: Column | None = None
+    """The total of the order in the file: an order that comes to another one is reported. The first filled counts."""
+    tracking_number: Column | None = None
+    notes: Templates = ()
+    """Texts for the notes of the order, such as those of tags, channel and billing address."""
 
     @model_validator(mode="after")
     def _one_price(self) -> Self:
         if (self.unit_price is None) == (self.line_total is None):
             raise ValueError("set either unit_price or line_total")
-        if self.discount and self.line_total:
-            raise ValueError("a discount belongs to a unit_price; a line_total is after discount already")
         return self
 
 
@@ -104,6 +120,8 @@ class Customers(Part):
     id: Column | None = None
     id_suffix: str = ""
     """Removed from the end of an id, such as the .0 that spreadsheets add to numbers."""
+    id_key: Annotated[str, Field(min_length=16)] | None = None
+    """A secret text. With it the id is a hash of the column and of this text, so that the column may be an e-mail."""
     name: Templates = ()
     email: Templates = ()
 
@@ -149,6 +167,20 @@ class Becomes(Part):
     becomes: Table[str, End]
 
 
+class States(Part):
+    """The same for orders, or one state for all of them."""
+
+    column: Column | None = None
+    becomes: Table[str, End] = {}
+    all: End | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.column is None) == (self.all is None) or bool(self.column) != bool(self.becomes):
+            raise ValueError("set column and becomes, or all alone")
+        return self
+
+
 class Join(Part):
     """A file with more columns for a line, found by the value of a column that both have."""
 
@@ -184,14 +216,17 @@ class Mapping(Part):
     """A format of strptime, `iso` for ISO 8601 with any number of decimals, `excel` for spreadsheets' day numbers."""
     decimal_mark: Literal[".", ","] = "."
     encoding: Codec = "utf-8"
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    delimiter: Annotated[str, Field(pattern="^((?s:.)|blanks)$")] = ","
+    """One character, or `blanks` where any number of blanks and tabs stands between columns."""
     empty: tuple[str, ...] = ()
     """Texts that stand for an empty field, such as the NULL of databases."""
     lines: Lines
     customers: Customers = Customers()
     address: Address
     cancellations: Cancellations | None = None
-    states: Becomes | None = None
+    amounts: Table[str, Column] = {}
+    """Columns of amounts that an order cannot hold yet, by their names (postage, tax, discount, refunded)."""
+    states: States | None = None
     shipments: Becomes | None = None
     files: Files | None = None
     stock: Stock | None = None
@@ -201,7 +236,6 @@ class Mapping(Part):
         """Every column that a line must have, by its key in the mapping."""
         lines = (
             "order",
-            "product",
             "quantity",
             "unit_price",
             "line_total",
@@ -209,16 +243,30 @@ class Mapping(Part):
             "currency",
             "at",
             "product_name",
+            "check_total",
+            "tracking_number",
         )
+        products = {f"lines.product {column}": column for column in self.products}
         columns: dict[str, str | None] = {
             **{f"lines.{key}": getattr(self.lines, key) for key in lines},
+            **(products if len(products) > 1 else {"lines.product": self.products[0]}),
+            "lines.cell.column": self.lines.cell and self.lines.cell.column,
+            **{f"amounts.{name}": column for name, column in self.amounts.items()},
             "address.country": self.address.country,
             "customers.id": self.customers.id,
             "address.parts.column": self.address.parts and self.address.parts.column,
             "states.column": self.states and self.states.column,
             "shipments.column": self.shipments and self.shipments.column,
         }
-        return {**{key: column for key, column in columns.items() if column}, **self._in_templates()}
+        made = set(self.lines.cell.pattern.groupindex if self.lines.cell else ())
+        named = {**{key: column for key, column in columns.items() if column}, **self._in_templates()}
+        return {key: column for key, column in named.items() if column not in made}
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """The columns of the product, the preferred one first."""
+        product = self.lines.product
+        return (product,) if isinstance(product, str) else product
 
     def _in_templates(self) -> dict[str, str]:
         known = MADE | set(self.address.parts.pattern.groupindex if self.address.parts else ())
@@ -226,6 +274,7 @@ class Mapping(Part):
         templates = {
             "customers.name": customers.name,
             "customers.email": customers.email,
+            "lines.notes": self.lines.notes,
             **{f"address.{key}": getattr(address, key) for key in ("line1", "city", "region", "postal_code")},
         }
         return {

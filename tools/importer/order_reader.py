@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from tools.importer.columns import UnmappedColumns
 from tools.importer.instants import Clock
 from tools.importer.mapping import Mapping as Meaning
 from tools.importer.open_orders import Credit, Sales
@@ -73,6 +74,7 @@ class OrderReader:
         self._report = report
         self._clock = Clock(mapping)
         self._maker = RowParser(mapping)
+        self._unmapped = UnmappedColumns(mapping, self._maker.number)
         self._sales = Sales()
         self._cancels = mapping.cancellations.prefix if mapping.cancellations else None
 
@@ -80,6 +82,7 @@ class OrderReader:
         """Orders and cancellations in the order of their first lines."""
         for invoice in self._invoices(rows):
             invoice.currency = self._maker.currency(invoice.rows)
+            self._unmapped.look(invoice.rows, invoice.currency)
             if self._cancels is not None and invoice.number.startswith(self._cancels):
                 found = self._cancellation(invoice)
             elif self._is_adjustment(invoice.number):
@@ -91,6 +94,7 @@ class OrderReader:
                 found = self._order(invoice)
             if found is not None:
                 yield found
+        self.tally.columns = self._unmapped.found()
 
     def refuse(
         self,
@@ -184,9 +188,12 @@ class OrderReader:
             self._refuse_order(invoice, found, order, made.detail)
             return None
         at = invoice.first.values[self._mapping.lines.at]
-        for note, detail in ((invoice.odd, at), *made.notes):
-            if note is not None:
-                self.refuse(invoice.first, note, invoice.number, "note", detail)
+        if invoice.odd is not None:
+            self.refuse(invoice.first, invoice.odd, invoice.number, "note", at)
+        for note, detail, amount in made.notes:
+            if note is Note.UNHELD and amount:
+                self.tally.add(Part.UNHELD, amount, name=detail)
+            self.refuse(invoice.first, note, invoice.number, "note", detail, amount)
         self.tally.lines_taken += len(lines)
         self.tally.orders += 1
         self.tally.add(Part.ORDERS, Amount(order.total, order.currency))
@@ -213,7 +220,7 @@ class OrderReader:
 
     def _refuse_line(self, row: Row, reason: LineRefusal, invoice: _Invoice) -> None:
         unreadable = reason is LineRefusal.UNREADABLE
-        product_id = row.values[self._mapping.lines.product].strip()
+        product_id = self._maker.product(row)
         detail = self._maker.numbers(row) if unreadable else product_id
         self.refuse(row, reason, invoice.number, detail=detail, amount=self._amount(row, invoice.currency))
 
@@ -260,7 +267,7 @@ class OrderReader:
             self.tally.lines_credited += 1
             money = abs(value) if units < 0 else -value  # some files write the price of a credit below zero, too
             total += money
-            product_id = row.values[self._mapping.lines.product].strip()
+            product_id = self._maker.product(row)
             if self._maker.is_goods(product_id):
                 before = goods.get(product_id, Goods(0, Decimal(0)))
                 given_back = units if value < 0 < units else -units  # some write the price below zero, not the units

@@ -14,7 +14,7 @@ from tools.importer.mapping import Mapping as Meaning
 from tools.importer.mapping import load
 from tools.importer.order_reader import OrderReader
 from tools.importer.records import Amount, Cancellation, Customer, Order, ReportRow, Tally
-from tools.importer.rows import BadFileError, Row, must_have, read_file
+from tools.importer.rows import BadFileError, Row, must_have, read_file, split_cells
 from tools.importer.stock import StockLevel, levels_of
 
 __all__ = ["SLICE", "OrderSource", "Placement", "Scan", "order_body", "survey"]
@@ -86,13 +86,13 @@ class OrderSource:
     def _rows(self, importer: OrderReader) -> Generator[Iterator[Row]]:
         if self.mapping.files is not None:
             with read_joined(self.file, self.mapping, self.mapping.files, importer.refuse) as rows:
-                yield rows
+                yield split_cells(rows, self.mapping.lines.cell)
             return
         if self.file.is_dir():
             raise BadFileError(f"{self.file} is a folder, and the mapping {self.mapping.name} is for one file.")
         with read_file(self.file, self.mapping) as (header, rows):
             must_have(self.file.name, header, self.mapping.columns)
-            yield rows
+            yield split_cells(rows, self.mapping.lines.cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ def order_body(placement: Placement, user_id: str | None = None, *, dated: bool 
         ],
         "shipping_address": _address(order, fault),
         "payment_method": {"kind": "card", "token": fault.token},
-        "notes": f"invoice {order.invoice}",
+        "notes": order.notes or f"invoice {order.invoice}",
         "total": {"amount": f"{order.total:f}", "currency": order.currency},
         **({"placed_at": order.at.isoformat()} if dated else {}),
     }

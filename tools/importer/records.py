@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -36,6 +36,7 @@ class LineRefusal(StrEnum):
     PRICE_NEGATIVE = "the price is negative"
     PRICE_FINE = "the price has more than six decimals"
     ADJUSTMENT = "the invoice is a bad-debt adjustment"
+    CELL = "a part of its cell does not match the pattern of `lines.cell`"
     INVOICE_CLOSED = (
         "its time is more than five minutes from the other lines of this number, or 10,000 orders come between"
     )
@@ -79,6 +80,8 @@ class Note(StrEnum):
     BEYOND = "it credits more than its order came to: the order is cancelled, the rest is not recorded"
     GIVEN_BACK = "it was shipped and returned: here it is only cancelled"
     EMAIL = "its e-mail address is not valid: the next one of the mapping is used, or none"
+    CHECK_TOTAL = "it comes to another total than the file says"
+    UNHELD = "an order cannot hold this amount yet"
     TOTAL = "its total differs a little, as unit prices have at most six decimals"
     TRACKING = "the mapping has no entry for the state of its shipment"
     NO_ACCOUNT = "its customer has no account: the registration was refused"
@@ -98,6 +101,8 @@ class Part(StrEnum):
     """What orders lose (above zero) or gain when their totals are rounded."""
     CANCELLED = "cancelled"
     """Credit notes that cancel an order."""
+    UNHELD = "unheld"
+    """Amounts that an order cannot hold yet, by name; they are beside the money of the lines."""
 
 
 class Amount(NamedTuple):
@@ -169,6 +174,8 @@ class Order:
     currency: str
     lines: tuple[Line, ...]
     becomes: End = "confirmed"
+    tracking_number: str = ""
+    notes: str = ""
 
     @property
     def total(self) -> Decimal:
@@ -240,9 +247,12 @@ class Tally:
     )
     """Money by kind (or part), reason (empty for a part) and currency."""
 
-    def add(self, part: Part, amount: Amount, sign: int = 1) -> None:
-        """Add money to a part of the control totals."""
-        self.money[part, "", amount.currency] += sign * amount.money
+    columns: Mapping[str, Sequence[Amount]] = field(default_factory=dict[str, Sequence["Amount"]])
+    """What columns hold that the mapping does not name, if it looks like money."""
+
+    def add(self, part: Part, amount: Amount, name: str = "") -> None:
+        """Add money to a part of the control totals, under a name if the part has several."""
+        self.money[part, name, amount.currency] += amount.money
 
     def refuse(self, what: str, reason: Reason, amount: Amount | None) -> None:
         """Count something that is not imported, and its money."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.importer.records import CancellationRefusal, OrderRefusal, Part, ReportRow, Tally
 from tools.importer.rows import BadFileError
 
-__all__ = ["control_totals", "refusals", "reporting"]
+__all__ = ["control_totals", "refusals", "reporting", "unheld"]
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail", "amount", "currency")
@@ -83,6 +83,11 @@ def control_totals(tally: Tally) -> Mapping[str, Mapping[str, Decimal]]:
         if any(parts.values()):
             found[currency] = parts
     return found
+
+
+def unheld(tally: Tally) -> list[tuple[str, str, Decimal]]:
+    """Name, currency and sum of the amounts that orders cannot hold."""
+    return sorted((name, of, amount) for (part, name, of), amount in tally.money.items() if part == Part.UNHELD)
 
 
 def _sum(tally: Tally, currency: str, what: str, reason: str | None = None) -> Decimal:

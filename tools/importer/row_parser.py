@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Table
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from services.kit.domain.currencies import MINOR_DIGITS, rounded
 from services.kit.domain.message import Email
 from tools.importer.mapping import PLACEHOLDER, End, Mapping, Templates, placeholders
-from tools.importer.records import Customer, Line, LineRefusal, Note, Order, OrderRefusal, Place
+from tools.importer.records import (
+    Amount,
+    CancellationRefusal,
+    Customer,
+    Line,
+    LineRefusal,
+    Note,
+    Order,
+    OrderRefusal,
+    Place,
+)
 from tools.importer.rows import Row
 
 __all__ = ["LINES_MAX", "ParsedOrder", "RowParser"]
@@ -30,6 +42,9 @@ POSTAL_CODE_CHARS_MAX = 20
 NO_DESCRIPTION = "(no description)"
 PRODUCT_ID = re.compile(r"[!-$&-~]([ -$&-~]{0,62}[!-$&-~])?")
 CUSTOMER_ID = re.compile(r"[A-Za-z0-9_\-]{1,60}")
+ID_DIGITS = 32
+"""Of the hash that stands for a customer."""
+NUMBER_CHARS_MAX = 100
 COUNTRY = re.compile(r"[A-Z]{2}")
 EMAIL = TypeAdapter[str](Email)
 FINEST = Decimal(1).scaleb(-PRICE_DECIMALS_MAX)
@@ -44,6 +59,14 @@ AROUND_NUMBERS = " \t\xa0\u202f$¢£¤¥" + "".join(map(chr, range(0x20A0, 0x20D
 PARCELS: Sequence[End] = ("cancelled", "confirmed", "dispatched", "delivered")
 
 
+class Remark(NamedTuple):
+    """A note about an order, with its money if it has any."""
+
+    note: Note | CancellationRefusal
+    detail: str = ""
+    amount: Amount | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedOrder:
     """An order or the reason why it is none, and notes about it."""
@@ -51,7 +74,7 @@ class ParsedOrder:
     order: Order | OrderRefusal
     detail: str = ""
     """Belongs to the reason."""
-    notes: tuple[tuple[Note, str], ...] = ()
+    notes: tuple[Remark, ...] = ()
 
 
 class RowParser:
@@ -59,11 +82,19 @@ class RowParser:
 
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
+        self._products = mapping.products
 
     def customer_id(self, row: Row) -> str:
         """The id of the customer; empty for a guest."""
         customers = self._mapping.customers
-        return row.values[customers.id].strip().removesuffix(customers.id_suffix) if customers.id else ""
+        said = row.values[customers.id].strip().removesuffix(customers.id_suffix) if customers.id else ""
+        if customers.id_key is None or not said:
+            return said
+        return hmac.new(customers.id_key.encode(), said.lower().encode(), "sha256").hexdigest()[:ID_DIGITS]
+
+    def product(self, row: Row) -> str:
+        """The code of the product: the first of its columns that is filled."""
+        return next(filter(None, (row.values.get(column, "").strip() for column in self._products)), "")
 
     def is_goods(self, product_id: str) -> bool:
         """Whether a product code means goods that have a stock level."""
@@ -72,7 +103,7 @@ class RowParser:
 
     def units(self, row: Row) -> int | None:
         """The quantity; None if it is not a whole number."""
-        return _whole(self._number(row.values[self._mapping.lines.quantity]))
+        return _whole(self._figures(row)[0])
 
     def value(self, row: Row) -> Decimal | None:
         """The price of all units after the discount; None if a number cannot be read."""
@@ -88,13 +119,14 @@ class RowParser:
         """Quantity, price (of a unit or of all, as the mapping says) and discount; None for what cannot be read."""
         lines = self._mapping.lines
         said = row.values.get(lines.unit_price or lines.line_total or "", "")
-        off = self._number(row.values.get(lines.discount, "").strip() or "0") if lines.discount else Decimal(0)
-        return self._number(row.values.get(lines.quantity, "")), self._number(said), off
+        off = self.number(row.values.get(lines.discount, "").strip() or "0") if lines.discount else Decimal(0)
+        units = Decimal(1) if lines.quantity is None else self.number(row.values.get(lines.quantity, ""))
+        return units, self.number(said), off
 
     def line(self, row: Row) -> Line | LineRefusal:
         """A line of an order, or the reason why it is none."""
         lines = self._mapping.lines
-        product_id = row.values[lines.product].strip()
+        product_id = self.product(row)
         number, said, off = self._figures(row)
         quantity = _whole(number)
         if quantity is None or said is None or off is None:
@@ -148,18 +180,69 @@ class RowParser:
         if becomes is None:
             return ParsedOrder(OrderRefusal.STATE, detail)
         order = Order(
-            invoice, row.line, at, Customer(customer, name or "Guest", email), place, currency, lines, becomes
+            invoice,
+            row.line,
+            at,
+            Customer(customer, name or "Guest", email),
+            place,
+            currency,
+            lines,
+            becomes,
+            tracking_number=self._first(mapping.lines.tracking_number, rows)[:NUMBER_CHARS_MAX],
+            notes=_filled(mapping.lines.notes, known),
         )
         if not order.total:
             return ParsedOrder(OrderRefusal.NOTHING_TO_PAY)
-        notes = [(note, detail)] if note else []
+        notes = [Remark(note, detail)] if note else []
         if said != email:
-            notes.append((Note.EMAIL, said))
+            notes.append(Remark(Note.EMAIL, said))
         if (total := rounded(order.exact, currency)) != order.total:
-            notes.append((Note.TOTAL, f"{total:f} in the file, {order.total:f} here"))
+            notes.append(Remark(Note.TOTAL, f"{total:f} in the file, {order.total:f} here"))
+        return self._with_amounts(order, rows, notes)
+
+    def _with_amounts(self, order: Order, rows: Sequence[Row], notes: list[Remark]) -> ParsedOrder:
+        """The order with notes about the amounts that it cannot hold; all refunded, it is cancelled."""
+        amounts: dict[str, Decimal] = {}
+        for name, column in self._mapping.amounts.items():
+            text = self._first(column, rows)
+            if (number := self.number(text or "0")) is None:
+                notes.append(Remark(Note.UNHELD, f"{name} {text!r} cannot be read"))
+            elif number:
+                amounts[name] = abs(number)
+        check = self._first(self._mapping.lines.check_total, rows)
+        whole = self.number(check) if check else None
+        if check:
+            notes += self._checked(order, check, whole, amounts)
+        refunded = amounts.pop("refunded", Decimal(0))
+        notes += [Remark(Note.UNHELD, name, Amount(money, order.currency)) for name, money in amounts.items()]
+        if refunded and refunded >= (order.total if whole is None else whole):
+            order = replace(order, becomes="cancelled")
+        elif refunded:
+            notes.append(Remark(CancellationRefusal.PARTIAL, "refunded", Amount(refunded, order.currency)))
         return ParsedOrder(order, notes=tuple(notes))
 
-    def _number(self, text: str) -> Decimal | None:
+    def _checked(
+        self, order: Order, text: str, whole: Decimal | None, amounts: Table[str, Decimal]
+    ) -> Sequence[Remark]:
+        """A note if the file says another total, with or without the amounts that the order cannot hold."""
+        if whole is None:
+            return [Remark(Note.CHECK_TOTAL, f"{text!r} cannot be read")]
+        more = {name: -money if "discount" in name else money for name, money in amounts.items() if name != "refunded"}
+        on_top = sum(more.values(), order.total)
+        included = sum((money for name, money in more.items() if "tax" not in name), order.total)
+        if rounded(whole, order.currency) in (on_top, included, order.total):
+            return []
+        beside = f", {on_top:f} with {', '.join(more)}" if more else ""
+        detail = f"{whole:f} in the file, {order.total:f} here{beside}"
+        return [Remark(Note.CHECK_TOTAL, detail, Amount(whole - order.total, order.currency))]
+
+    def _first(self, column: str | None, rows: Sequence[Row]) -> str:
+        """The first filled field of a column; empty without one."""
+        texts = (row.values.get(column, "").strip() for row in rows) if column else ()
+        return next(filter(None, texts), "")
+
+    def number(self, text: str) -> Decimal | None:
+        """A number of the file; None if it is none."""
         plain = _decimal(text) if self._mapping.decimal_mark == "." else None  # most are, and it is the shortest way
         number = plain if plain is not None else _decimal(self._bare(text))
         if number is None or not number.is_finite():
@@ -181,7 +264,7 @@ class RowParser:
             return LineRefusal.NOT_GOODS
         if not 1 <= quantity <= QUANTITY_MAX:
             return LineRefusal.QUANTITY
-        if price == 0:
+        if price == 0 and not self._mapping.lines.gifts:
             return LineRefusal.PRICE_ZERO
         if price < 0:
             return LineRefusal.PRICE_NEGATIVE
@@ -209,8 +292,8 @@ class RowParser:
     def _becomes(self, rows: Sequence[Row]) -> tuple[End | None, Note | None, str]:
         """The state that the order is to reach (None if the mapping has none), a note, and the words of the file."""
         states, shipments = self._mapping.states, self._mapping.shipments
-        state = rows[0].values[states.column].strip() if states else ""
-        end: End | None = states.becomes.get(state) if states else "confirmed"
+        state = rows[0].values[states.column].strip() if states and states.column else ""
+        end: End | None = (states.all or states.becomes.get(state)) if states else "confirmed"
         if shipments is None or end is None:
             return end, None, state
         left = [row for row in rows if not self.is_cancelled(row)] or rows

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from tools.importer.encodings import encoding_fault
+from tools.importer.mapping import Cell
 from tools.importer.mapping import Mapping as Meaning
 from tools.importer.records import LineRefusal
 
-__all__ = ["BadFileError", "Row", "must_have", "read_file"]
+__all__ = ["BadFileError", "Row", "must_have", "read_file", "split_cells"]
 
 FIELD_CHARS_MAX = 1_000_000
+BLANK_SEPARATED = re.compile(r'"(?:[^"]|"")*"|\S+')
 BYTE_ORDER_MARK = "\ufeff"
 """It is left where an encoding says its byte order, as utf-16-le does."""
 
@@ -49,10 +52,30 @@ def read_file(file: Path, meaning: Meaning) -> Generator[tuple[list[str], Iterat
     with text:
         if fault := _fault(file, meaning.encoding, about.st_mtime_ns, about.st_size):
             raise BadFileError(f"{file.name} {fault}")
-        reader = csv.reader(text, delimiter=meaning.delimiter)
+        blanks = meaning.delimiter == "blanks"
+        reader = csv.reader(map(_tabbed, text) if blanks else text, delimiter="\t" if blanks else meaning.delimiter)
         found = _guarded(file, reader, lambda: reader.line_num)
         header = _header(file, next(found, list[str]()), meaning)
         yield header, _rows(file, found, header, frozenset(meaning.empty), lambda: reader.line_num)
+
+
+def split_cells(rows: Iterator[Row], cell: Cell | None) -> Iterator[Row]:
+    """A row for each part of the cell that holds several goods; a part that does not match is refused."""
+    if cell is None:
+        yield from rows
+        return
+    for row in rows:
+        parts = [part for each in row.values.get(cell.column, "").split(cell.separator) if (part := each.strip())]
+        for part in parts or [""]:
+            found = cell.pattern.fullmatch(part)
+            named = dict.fromkeys(cell.pattern.groupindex, "") | (found.groupdict("") if found else {})
+            refusal = row.refusal or (None if found else LineRefusal.CELL)
+            yield replace(row, values={**row.values, **named}, refusal=refusal)
+
+
+def _tabbed(line: str) -> str:
+    """A line with single tabs in the place of blanks, except those within quotes."""
+    return "\t".join(BLANK_SEPARATED.findall(line)) + "\n"
 
 
 def must_have(file: str, header: list[str], columns: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from services.kit.domain.currencies import rounded
 from tools.importer.edge import Edge
 from tools.importer.records import Tally
 from tools.importer.replay import Outcome
-from tools.importer.report import control_totals, refusals
+from tools.importer.report import control_totals, refusals, unheld
 from tools.terminal import say
 
 __all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_states", "show_tally", "summary"]
@@ -48,6 +48,12 @@ def show_tally(tally: Tally) -> None:
         for name, amount in parts.items():
             if name != "read" and (amount or name == "orders"):
                 say(f"  {_shown(amount, currency):>22} {PARTS[name]}")
+
+    for name, currency, amount in unheld(tally):
+        say(f"Orders cannot hold {name} yet: {_shown(amount, currency)} is not imported.")
+    for name, amounts in tally.columns.items():
+        held = ", ".join(_shown(amount, currency) for amount, currency in amounts)
+        say(f"The mapping does not name the column {name}, which looks like money: {held} is not imported.")
 
 
 def _shown(amount: Decimal, currency: str) -> str:
@@ -105,6 +111,12 @@ def summary(tally: Tally, outcome: Outcome | None = None) -> dict[str, object]:
             currency: {name: f"{amount:f}" for name, amount in parts.items()}
             for currency, parts in control_totals(tally).items()
         },
+        "not_held": [{"name": name, "currency": of, "amount": f"{amount:f}"} for name, of, amount in unheld(tally)],
+        "unmapped": [
+            {"column": name, "currency": currency, "amount": f"{amount:f}"}
+            for name, amounts in tally.columns.items()
+            for amount, currency in amounts
+        ],
         "not_taken": [_not_taken(tally, *row) for row in refusals(tally)],
     }
     if outcome is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Protocol
 
@@ -12,7 +12,7 @@ from fastapi.dependencies.models import Dependant
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 
-__all__ = ["PRINTABLE", "amount_of", "at_position", "id_in_path", "level_with", "shown_money", "wrong"]
+__all__ = ["PRINTABLE", "amount_of", "at_position", "id_in_path", "position_of", "shown_money", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """The characters of ids; Postgres does not accept some others, such as NUL."""
@@ -34,17 +34,6 @@ def id_in_path(description: str, example: str) -> Any:
     return Path(max_length=64, pattern=PRINTABLE, description=description, examples=[example])
 
 
-def level_with(reach: Callable[[Position], Awaitable[None]]) -> Any:
-    """A dependency that refuses unknown parameters, and waits until the views have reached the caller's `position`."""
-
-    async def level(request: Request, token: _Token = None) -> None:
-        _known_only(request)
-        if token is not None:
-            await reach(_position(token))
-
-    return Depends(level)
-
-
 class Waits(Protocol):
     """An object that can wait until views have reached a position."""
 
@@ -63,7 +52,7 @@ def at_position(kind: type[Waits], *views: str) -> Any:
         _known_only(request)
         if token is not None:
             reader: Waits = request.app.state.provided[kind]
-            await reader.wait_for(_position(token), views)
+            await reader.wait_for(position_of(token), views)
 
     return Depends(wait)
 
@@ -97,7 +86,8 @@ def _parameters(dependant: Dependant) -> Iterator[str]:
         yield from _parameters(one)
 
 
-def _position(token: str) -> Position:
+def position_of(token: str) -> Position:
+    """The position that a client sends; Invalid if no answer can have had it."""
     try:
         return Position.parse(token)
     except ValueError as error:

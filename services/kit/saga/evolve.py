@@ -93,6 +93,8 @@ def _status_changed(run: Started, event: Message) -> Run:
             return Compensated(run.progress, _outcome(event))
         case messages.RunFailed(step=step, error_code=code, error=error):
             return Failed(run.progress, Outcome("failed", step, code, error))
+        case messages.RunStuck(step=step, error_code=code, error=error) if isinstance(run, Running):
+            return Stuck(run.progress, Outcome("failed", step, code, error), frozenset({step}))
         case messages.RunStuck(step=step) if isinstance(run, Compensating | Stuck):
             others: frozenset[str] = run.steps if isinstance(run, Stuck) else frozenset()
             return Stuck(run.progress, run.outcome, others | {step})

@@ -29,6 +29,7 @@ whatever the clock of this process says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar, assert_never
@@ -74,20 +75,22 @@ from services.kit.saga.run import (
     Succeeded,
     status_of,
 )
-from services.kit.saga.table import Saga, Step
+from services.kit.saga.table import Saga, Step, table_of
 
 __all__ = ["saga_decider"]
 
 F = TypeVar("F", bound=messages.RunStarted)
 
 
-def saga_decider(saga: Saga[F]) -> Decider[SagaCommand, Run]:
-    """The decider whose aggregates are the runs of `saga`."""
-    return Decider(saga.category, NotStarted(), partial(decide, saga), evolve, saga.events, (Start,))
+def saga_decider(*tables: Saga[F]) -> Decider[SagaCommand, Run]:
+    """The decider whose aggregates are the runs of a saga; `tables` are its versions, the newest last."""
+    events = tuple(dict.fromkeys(event for table in tables for event in table.events))
+    return Decider(tables[-1].category, NotStarted(), partial(decide, tables), evolve, events, (Start,))
 
 
-def decide(saga: Saga[F], command: SagaCommand, run: Run) -> Decision:
-    """The events of a command; a repeated command emits none."""
+def decide(tables: Sequence[Saga[F]], command: SagaCommand, run: Run) -> Decision:
+    """The events of a command; a repeated command emits none. A run keeps to the table under which it began."""
+    saga = table_of(tables, run)
     decision = DecisionBuilder(saga, saga_id_of(command), run, command.at, command.jitter)
     if isinstance(command, Resume) and not isinstance(run, Stuck):
         return _not_stuck(run)
@@ -112,7 +115,7 @@ def _apply(decision: DecisionBuilder[F], command: SagaCommand) -> None:
     match command:
         case Start(facts=facts):
             if isinstance(run, NotStarted):
-                decision.emit(facts)
+                decision.emit(facts.model_copy(update={"table_version": decision.saga.version}))
         case HandleReply(reply=reply, amendment=amendment):
             if amendment is not None and _is_missed(run, amendment):
                 decision.emit(amendment)

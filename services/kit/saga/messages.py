@@ -87,9 +87,13 @@ class ReplyTo(TypedDict):
 
 
 class RunStarted(SagaMessage):
-    """A run started. A subclass adds the facts for its requests, as of version `facts_version` of their source."""
+    """A run started. A subclass adds the facts for its requests, as of version `facts_version` of their source.
+
+    The run keeps to the version of the table that was the newest at its start.
+    """
 
     facts_version: int = 0
+    table_version: int = 1
 
 
 class RunAmended(SagaMessage):

@@ -31,7 +31,13 @@ F = TypeVar("F", bound=messages.RunStarted)
 
 
 def next_events(saga: Saga[F], run: Run, saga_id: str, at: datetime) -> list[Message]:
-    """The events that follow from the state of a run; none if the run has to wait."""
+    """The events that follow from the state of a run; none if the run has to wait.
+
+    A run with a step that its table does not have is stuck: nobody knows how to undo the step, or what comes before it.
+    """
+    if isinstance(run, Running | Compensating | Stuck) and (unknown := _unknown_step(saga, run.progress)):
+        is_told = isinstance(run, Stuck) and unknown in run.steps
+        return [] if is_told else [_stuck_on_unknown(saga, run.progress, saga_id, unknown)]
     match run:
         case Running(progress=progress):
             return _forward(saga, progress, saga_id, at)
@@ -40,12 +46,30 @@ def next_events(saga: Saga[F], run: Run, saga_id: str, at: datetime) -> list[Mes
         case Stuck(progress=progress, outcome=outcome, steps=stuck):
             return _backward(saga, progress, outcome, stuck, saga_id, at)
         case Compensated(progress=progress, outcome=outcome) | Failed(progress=progress, outcome=outcome):
-            late = any(_needs_undo(step, progress) for step in saga.steps)
+            late = _unknown_step(saga, progress) or any(_needs_undo(step, progress) for step in saga.steps)
             return [_outcome_event(saga.vocabulary.compensating, saga_id, outcome)] if late else []
         case NotStarted() | Completed():
             return []
         case _:
             assert_never(run)
+
+
+def _unknown_step(saga: Saga[F], progress: Progress) -> str | None:
+    """A step that may be done and that the table does not have; every step, if the table of the run is gone."""
+    is_gone = progress.facts.table_version != saga.version
+    unknown = (name for name in progress.steps if is_gone or name not in saga.by_name)
+    return next((name for name in unknown if progress.step(name).needs_undo), None)
+
+
+def _stuck_on_unknown(saga: Saga[F], progress: Progress, saga_id: str, name: str) -> Message:
+    version = progress.facts.table_version
+    return saga.vocabulary.stuck(
+        saga_id=saga_id,
+        step=name,
+        attempt=progress.step(name).doing.attempt,
+        error_code="step-unknown",
+        error=f"version {version} of the table has no step {name} in this release: bring the table back, then resume",
+    )
 
 
 def _forward(saga: Saga[F], progress: Progress, saga_id: str, at: datetime) -> list[Message]:

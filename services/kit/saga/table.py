@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -10,6 +10,7 @@ from typing import Generic, TypedDict, TypeVar
 
 from services.kit.domain.message import Message
 from services.kit.saga import messages
+from services.kit.saga.run import NotStarted, Run
 
 __all__ = [
     "RETRY_DELAY",
@@ -21,6 +22,7 @@ __all__ = [
     "Saga",
     "Step",
     "Vocabulary",
+    "table_of",
 ]
 
 STEP_ATTEMPTS_MAX = 4
@@ -131,12 +133,14 @@ class Vocabulary(Generic[F]):
 class Saga(Generic[F]):
     """A table of steps. ValueError if a name is not unique, a step does not come after its predecessors, or the like.
 
-    As each step names only earlier rows in `after`, the table has no cycle.
+    As each step names only earlier rows in `after`, the table has no cycle. A table in which a step is renamed or
+    removed has a new `version`, and the old table stays beside it for the runs that began under it.
     """
 
     category: str
     vocabulary: Vocabulary[F]
     steps: tuple[Step[F], ...]
+    version: int = 1
     by_name: Mapping[str, Step[F]] = field(init=False, repr=False, compare=False)
     dependents: Mapping[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
@@ -167,6 +171,12 @@ class Saga(Generic[F]):
     def events(self) -> tuple[type[Message], ...]:
         """Everything that the stream of a run may hold."""
         return (*self.vocabulary.events, *self.requests)
+
+
+def table_of(tables: Sequence[Saga[F]], run: Run) -> Saga[F]:
+    """The table under which a run began; the newest, which is the last, if it has not begun or its table is gone."""
+    version = tables[-1].version if isinstance(run, NotStarted) else run.progress.facts.table_version
+    return next((table for table in tables if table.version == version), tables[-1])
 
 
 T = TypeVar("T")

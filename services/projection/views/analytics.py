@@ -84,12 +84,13 @@ async def _increase(
     for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
         if row is None:
             continue
-        by_status.count(how, row.placed_on, by_status_of(row))
-        by_customer.count(how, row.placed_on, by_customer_of(row))
-        confirmations.count(how, row.placed_on, confirmation_of(row))
+        day = row.placed_at.date()
+        by_status.count(how, day, by_status_of(row))
+        by_customer.count(how, day, by_customer_of(row))
+        confirmations.count(how, day, confirmation_of(row))
         if basket := baskets.get(row.order_id):
             for found in by_product_of(row, basket):
-                by_product.count(how, row.placed_on, found)
+                by_product.count(how, day, found)
     statuses = by_status.rows()
     await rows.increase(BY_STATUS, statuses)
     if left := {each.day for each in statuses if each.orders < 0}:

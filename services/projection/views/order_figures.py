@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,28 +16,16 @@ from decimal import Decimal
 from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
-from services.read_model.analytics import Basket, Counted
-from services.read_model.periods import day_of
+from services.projection.views.statuses import STATUS_AFTER
+from services.read_model.analytics import BUCKETS, Basket, Counted
+from services.read_model.periods import in_utc
 
 __all__ = [
-    "BUCKETS", "Numbers", "Placed", "basket_of", "by_customer_of", "by_product_of", "by_status_of", "confirmation_of",
+    "Numbers", "Placed", "basket_of", "by_customer_of", "by_product_of", "by_status_of", "confirmation_of",
     "counted_after", "goods_in", "names_in", "outcome_of",
 ]  # fmt: skip
 
 SOLD = frozenset({"confirmed", "shipped", "delivered"})
-STATUS_AFTER: Mapping[type[Message], str] = {
-    orders.OrderCancellationRequested: "cancelling",
-    orders.OrderCancelled: "cancelled",
-    orders.OrderConfirmed: "confirmed",
-    orders.OrderFailed: "failed",
-    orders.OrderShipped: "shipped",
-    orders.OrderDelivered: "delivered",
-}
-BUCKETS = (
-    1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 43_200, 86_400, 259_200, 604_800, 2_592_000,
-    31_536_000,
-)  # fmt: skip
-"""The upper bounds of the buckets in seconds; the last bucket also holds longer times."""
 NOTHING = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -60,7 +48,8 @@ def outcome_of(order: Counted) -> tuple[int, int, int, int]:
 
 def by_status_of(order: Counted) -> tuple[tuple[str, ...], Numbers]:
     """The key and the numbers that an order adds to the sums by status."""
-    return (order.currency, order.country, order.status), (1, int(order.refunded > 0), order.total, order.refunded)
+    key = (order.currency, order.country, order.status, order.source)
+    return key, (1, int(order.refunded > 0), order.total, order.refunded)
 
 
 def by_customer_of(order: Counted) -> tuple[tuple[str, ...], Numbers] | None:
@@ -91,10 +80,8 @@ def confirmation_of(order: Counted) -> tuple[tuple[int, ...], Numbers] | None:
 def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted | None:
     """The order's row after an event."""
     match event:
-        case orders.OrderCreated() if row is None:
-            return _placed(event, "pending", at)
-        case orders.OrderImported() if row is None:
-            return _placed(event, event.status, at)
+        case orders.OrderDetails():
+            return _placed(event, at) if row is None and isinstance(event, Placed) else row
         case _ if row is None:
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
@@ -110,21 +97,24 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return _refunded(replace(row, refunded=NOTHING), back)  # a refund that failed lowers the sum
         case payments.ProviderReported(what="refunded" | "partly_refunded", amount=amount):
             return _refunded(row, amount or Money(amount=row.total, currency=row.currency))
+        case _ if type(event) in STATUS_AFTER:
+            return replace(row, status=STATUS_AFTER[type(event)])
         case _:
-            status = STATUS_AFTER.get(type(event))
-            return replace(row, status=status) if status else row
+            return row
 
 
-def _placed(event: Placed, status: str, at: datetime) -> Counted:
+def _placed(event: Placed, at: datetime) -> Counted:
+    status, source = ("pending", "") if isinstance(event, orders.OrderCreated) else (event.status, event.source)
     return Counted(
         order_id=event.order_id,
         customer_id=event.customer_id,
         country=event.shipping_address.country,
         currency=event.total.currency,
         status=status,
+        source=source,
         total=event.total.amount,
         refunded=NOTHING,
-        placed_on=day_of(event.placed_at or at),
+        placed_at=in_utc(event.placed_at or at),
         created_at=at,
         seconds=None,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from services.contracts import fulfillment, orders, users
 from services.kit.domain.message import Message
@@ -12,6 +13,7 @@ from services.kit.saga import messages as saga
 from services.projection.rows import Rows
 from services.projection.view import DecodedEvent, View, changes_in, erased_person
 from services.projection.views.search_documents import refresh
+from services.projection.views.statuses import STATUS_AFTER
 from services.read_model.orders import ORDER_LINES, ORDER_TEXTS, ORDERS, VOCABULARY, Order, OrderLine
 
 __all__ = ["ORDERS_VIEW", "lines_of", "order_after", "order_of"]
@@ -35,83 +37,42 @@ def order_of(event: Message) -> str | None:
 def order_after(row: Order | None, event: Message, at: datetime) -> Order | None:
     """The order's row after an event."""
     match event:
-        case orders.OrderDrafted() | orders.OrderDraftUpdated():
-            return _written(row, event, "draft", at)
-        case orders.OrderCreated():
-            return _written(row, event, "pending", at)
-        case orders.OrderImported():
-            imported = _written(row, event, event.status, at)
-            return replace(
-                imported,
-                reason=event.reason,
-                tracking_number=event.tracking_number,
-                source=event.source,
-                number=event.number,
-            )
+        case orders.OrderDetails():
+            status = event.status if isinstance(event, orders.OrderImported) else STATUS_AFTER[type(event)]
+            return _written(row, event, status, at)
         case _ if row is None:
             return None
         case orders.OrderUpdated():
-            return _updated(row, event, at)
-        case _:
-            return _moved_on(row, event, at)
-
-
-def _moved_on(row: Order, event: Message, at: datetime) -> Order:
-    match event:
+            return replace(row, **_named(event), updated_at=at)
         case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing", updated_at=at)
-        case orders.OrderCancellationRequested(reason=reason):
-            return replace(row, status="cancelling", reason=reason, updated_at=at)
-        case orders.OrderCancelled(reason=reason):
-            return replace(row, status="cancelled", reason=reason, updated_at=at)
-        case orders.OrderFailed(reason=reason):
-            return replace(row, status="failed", reason=reason, updated_at=at)
-        case orders.OrderConfirmed():
-            return replace(row, status="confirmed", updated_at=at)
-        case orders.OrderShipped(tracking_number=number):
-            return replace(row, status="shipped", tracking_number=number, updated_at=at)
-        case orders.OrderDelivered():
-            return replace(row, status="delivered", updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
             return replace(row, reason=None, updated_at=at)
+        case _ if type(event) in STATUS_AFTER:
+            told = {name: value for name, value in _named(event).items() if name in ("reason", "tracking_number")}
+            return replace(row, status=STATUS_AFTER[type(event)], **told, updated_at=at)
         case _:
             return row
 
 
-def _written(row: Order | None, event: orders.OrderContent | orders.OrderImported, status: str, at: datetime) -> Order:
-    return Order(
-        order_id=event.order_id,
-        customer_id=event.customer_id,
-        email=event.email,
-        customer_name=event.customer_name,
-        status=status,
-        reason=None,
-        total=event.total.amount,
-        currency=event.total.currency,
-        city=event.shipping_address.city,
-        country=event.shipping_address.country,
-        priority=event.priority,
-        line_count=len(event.lines),
-        tracking_number=None,
-        created_at=event.placed_at or (row.created_at if row else at),
-        updated_at=at,
-        source=None,
-        number=None,
-    )
+def _written(row: Order | None, event: orders.OrderDetails, status: str, at: datetime) -> Order:
+    """The row of an order whose whole content the event carries."""
+    placed_at = getattr(event, "placed_at", None) or (row.created_at if row else at)
+    columns: dict[str, Any] = dict.fromkeys(ORDERS.names)
+    columns |= {**_named(event), "status": status, "created_at": placed_at, "updated_at": at}
+    return Order(**columns)
 
 
-def _updated(row: Order, event: orders.OrderUpdated, at: datetime) -> Order:
-    address = event.shipping_address
-    return replace(
-        row,
-        email=event.email or row.email,
-        customer_name=event.customer_name or row.customer_name,
-        city=address.city if address else row.city,
-        country=address.country if address else row.country,
-        updated_at=at,
-    )
+def _named(event: Message) -> dict[str, Any]:
+    """The columns whose values an event names: by their own names, but for its address, its total and its lines."""
+    named = {name: value for name in ORDERS.names if (value := getattr(event, name, None)) is not None}
+    if isinstance(event, orders.OrderDetails):
+        named |= {"total": event.total.amount, "currency": event.total.currency, "line_count": len(event.lines)}
+    if address := getattr(event, "shipping_address", None):
+        named |= {"city": address.city, "country": address.country}
+    return named
 
 
 def lines_of(order: Order, event: Message) -> list[OrderLine] | None:
@@ -162,7 +123,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=4,
+    revision=5,
     tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     feed=feed,
