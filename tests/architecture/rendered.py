@@ -42,6 +42,8 @@ WAYS: dict[str, tuple[list[str], list[str]]] = {
             "scheduling.topologySpreadConstraints[0].topologyKey=topology.kubernetes.io/zone",
             "scheduling.topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
             "scheduling.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1",
+            "scheduling.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].key=pool",
+            "scheduling.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].operator=Exists",
             "services.orders.scheduling.priorityClassName=orders",
         ],
     ),
