@@ -31,19 +31,19 @@ _numbers = count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the whole systems: their files take longest, and a worker should not be left alone with one."""
+    """Run the tests of whole systems first, because they take longest."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
 class Server(Protocol):
-    """A Postgres that runs."""
+    """A running Postgres."""
 
     def dsn(self, database: str = ..., user: str = ..., password: str | None = ...) -> str: ...
 
 
 @dataclass(frozen=True)
 class Database:
-    """An empty, migrated pair of databases: the log and the read side."""
+    """An empty, migrated pair of databases: event store and read database."""
 
     server: Server
     name: str
@@ -89,7 +89,7 @@ def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 
 
 def containers():
-    """The engine's own module, imported only where it is asked for; skips if there is no engine."""
+    """The module for the container engine, imported only if it is used; skips without an engine."""
     from tests.containers import engine
 
     if reason := engine.why_no_engine():

@@ -1,4 +1,4 @@
-"""Tokens as `users` signs them, for tests that are about something else, and keys to forge others with."""
+"""Tokens as `users` signs them, for tests of other matters, and keys with which tests forge tokens."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def signed(payload: dict[str, Any], key: Any = KEY, algorithm: str = "EdDSA", **
 
 
 def authorization(subject: str = "operator", scope: str = STAFF_SCOPES, **more: Any) -> dict[str, str]:
-    """The header of somebody with these rights; staff unless told otherwise."""
+    """The Authorization header of a caller with these scopes; by default those of staff."""
     return {"Authorization": f"Bearer {signed(claims(subject, scope, **more))}"}
 
 

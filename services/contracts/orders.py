@@ -35,6 +35,8 @@ __all__ = [
     "OrderFields",
     "OrderFinalize",
     "OrderFinalized",
+    "OrderImportCorrected",
+    "OrderImportUndone",
     "OrderImported",
     "OrderLine",
     "OrderMessage",
@@ -172,6 +174,20 @@ class OrderImported(OrderDetails, ImportedFields):
 
     type: ClassVar[str] = "zerocart.orders.order.imported.v1"
     source: str
+
+
+class OrderImportCorrected(OrderImported):
+    """The content of an imported order was sent again with changes; it replaces the earlier content as a whole."""
+
+    type: ClassVar[str] = "zerocart.orders.order.import_corrected.v1"
+
+
+class OrderImportUndone(OrderMessage):
+    """An import was taken back: the order counts as if it had never been imported, and may be imported again."""
+
+    type: ClassVar[str] = "zerocart.orders.order.import_undone.v1"
+    source: str
+    customer_id: str | None = None
 
 
 class OrderUpdated(OrderMessage, AmendedFields):

@@ -31,7 +31,7 @@ from services.kit.domain.message import Email, Money
 from services.kit.domain.texts import ONE_LINE, Line, is_one_line
 from services.orders.pricing import Basket
 
-__all__ = ["NUMBER_CHARS_MAX", "AmendBody", "CancelBody", "ImportedOrderBody", "OrderBody", "Source"]
+__all__ = ["NUMBER_CHARS_MAX", "AmendBody", "CancelBody", "ImportedOrderBody", "OrderBody", "ShortLine", "Source"]
 
 NUMBER_CHARS_MAX = 100
 AMOUNT = r"^[0-9]{1,15}(\.[0-9]{1,6})?$"

@@ -24,7 +24,9 @@ from services.contracts.orders import (
     OrderDraftUpdated,
     OrderFailed,
     OrderFinalized,
+    OrderImportCorrected,
     OrderImported,
+    OrderImportUndone,
     OrderNotFinalized,
     OrderShipped,
     OrderUpdated,
@@ -61,6 +63,7 @@ from services.orders.order import (
     Ship,
     Shipped,
     Submit,
+    UndoImport,
 )
 from services.orders.pricing import price_problem, total_of
 
@@ -84,6 +87,8 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             return cancel(command, order)
         case Import():
             return import_finished(command, order)
+        case UndoImport():
+            return undo_import(command, order)
         case Finalize():
             return finalize(command, order)
         case Confirm() | Fail() | CompleteCancellation():
@@ -233,7 +238,7 @@ def travel(command: Ship | Deliver, order: Order) -> Decision:
 
 
 def import_finished(command: Import, order: Order) -> Decision:
-    """Record an order that another system fulfilled, once; refuse another order under the same number."""
+    """Record an order that another system fulfilled, once; another order of its number has to be a correction."""
     fields = command.fields
     problem = (
         price_problem(command.basket) or _placed_in_future(fields.placed_at, command.at) or _status_problem(fields)
@@ -246,11 +251,25 @@ def import_finished(command: Import, order: Order) -> Decision:
             return [imported]
         case Imported(fingerprint=known) if known in (_fingerprint(imported), _fingerprint(erased(imported))):
             return []
+        case Imported() if command.corrects:
+            return [_with_content(OrderImportCorrected, command, source=command.source)]
         case _:
             detail = (
-                f"Order {fields.number} of {command.source} was imported before with other content. Nothing changed."
+                f"Order {fields.number} of {command.source} was imported before with other content. Nothing changed. "
+                "Send it with `correct: true` to replace that content."
             )
             return Rejected("import-differs", detail)
+
+
+def undo_import(command: UndoImport, order: Order) -> Decision:
+    """Take the import of an order back, so that it can be imported again."""
+    match order:
+        case NoOrder():
+            return []
+        case Imported(source=source, customer_id=customer_id):
+            return [OrderImportUndone(order_id=command.order_id, source=source, customer_id=customer_id)]
+        case _:
+            return Rejected("order-not-imported", f"Order {command.order_id} was placed here. Cancel it instead.")
 
 
 def _status_problem(fields: ImportedFields) -> Rejected | None:
@@ -264,7 +283,7 @@ def _status_problem(fields: ImportedFields) -> Rejected | None:
 
 
 def _fingerprint(event: OrderImported) -> str:
-    """A hash of the whole content, in which 2.5 and 2.50 are the same price."""
+    """A hash of the whole content, in which 2.5 and 2.50 are the same price; a correction hashes as an import does."""
     lines = tuple(line.model_copy(update={"unit_price": line.unit_price.normalize()}) for line in event.lines)
     return sha256(event.model_copy(update={"lines": lines}).write().encode()).hexdigest()
 
@@ -300,6 +319,8 @@ def evolve(order: Order, event: Message) -> Order:
             return Pending(event.total, RecipientFields.of(event))
         case OrderImported():
             return Imported(event.source, event.customer_id, _fingerprint(event))
+        case OrderImportUndone():
+            return NoOrder()
         case OrderUpdated():
             return _amended(order, event)
         case OrderFinalized() if isinstance(order, Pending):
@@ -340,7 +361,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
-        OrderImported,
+        OrderImported, OrderImportCorrected, OrderImportUndone,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

@@ -30,9 +30,9 @@ from services.kit.rest.answers import Answer
 from services.kit.rest.app import UnmarkedCause, json_router, not_valid, provided
 from services.kit.rest.problems import described, status_of
 from services.orders.answers import ImportResult, ImportResults
-from services.orders.bodies import NUMBER_CHARS_MAX, ImportedOrderBody, Source
+from services.orders.bodies import NUMBER_CHARS_MAX, ImportedOrderBody, ShortLine, Source
 from services.orders.domain import ORDER
-from services.orders.order import Import
+from services.orders.order import Import, UndoImport
 
 __all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "routes"]
 
@@ -84,6 +84,12 @@ RESULT: JsonDict = {
 }
 
 
+UNDONE: JsonDict = {
+    "orders": [{"number": "536365", "status": 201, "order_id": "ord_iwc61wrq2spsmypx929bhj947yw"}],
+    "position": "0001.00000000000002f1.0000000000000019",
+}
+
+
 class InvalidOrder:
     """An element of `orders` that is not valid, with the errors in it."""
 
@@ -130,9 +136,22 @@ class ImportBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     source: Source = Field(description="The system that fulfilled the orders. Source and number identify an order.")
+    correct: bool = Field(
+        default=False, description="Whether an order that was imported before with other content is replaced."
+    )
     orders: Annotated[list[Annotated[ImportedOrderBody, _ValidatedAlone()]], BeforeValidator(_with_few_lines)] = Field(
         min_length=1, max_length=BATCH_ORDERS_MAX, description=f"At most {BATCH_LINES_MAX:,} items together."
     )
+
+
+class UndoBody(BaseModel):
+    """Imported orders of one system, by their numbers there."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"source": "old-shop", "numbers": ["536365"]}]}
+    )
+    source: Source = Field(description="The `source` of the import.")
+    numbers: list[ShortLine] = Field(min_length=1, max_length=BATCH_ORDERS_MAX)
 
 
 @routes.post(
@@ -149,12 +168,38 @@ async def import_orders(
     imported or refused on its own. Needs the scope `orders:admin` as well.
 
     An import can be repeated without an Idempotency-Key: an order that was imported before gets status 200. A number
-    that was imported with other content gets 409 `import-differs`, and nothing changes.
+    that was imported with other content gets 409 `import-differs`, and nothing changes, unless the request has
+    `correct: true`: then the order gets the new content as a whole, and status 201.
     """
+    _require_admin(caller)
+    given = cast("list[ImportedOrderBody | InvalidOrder]", body.orders)
+    return _answer(await asyncio.gather(*(_imported(handler, body, one, cause) for one in given)))
+
+
+@routes.post("/orders/imports/undo", responses={200: {"content": {"application/json": {"example": UNDONE}}}})
+async def undo_imports(
+    body: UndoBody, caller: Importer, cause: UnmarkedCause, handler: Handler
+) -> Answer[ImportResults]:
+    """Take imports back.
+
+    The orders disappear from lists, searches and analytics as if they had never been imported, and can be imported
+    again. Their events stay in the event store. Needs the scope `orders:admin` as well.
+
+    It can be repeated without an Idempotency-Key: a number that is not imported gets status 200 and nothing changes.
+    """
+    _require_admin(caller)
+    return _answer(await asyncio.gather(*(_undone(handler, body.source, number, cause) for number in body.numbers)))
+
+
+def _require_admin(caller: Caller) -> None:
     if caller.own is not None:
         raise Forbidden(ORDERS_ADMIN)
-    given = cast("list[ImportedOrderBody | InvalidOrder]", body.orders)
-    results = await asyncio.gather(*(_imported(handler, body.source, one, cause) for one in given))
+
+
+Result = tuple[Outcome[object] | None, ImportResult]
+
+
+def _answer(results: Sequence[Result]) -> Answer[ImportResults]:
     positions = [outcome.position for outcome, _ in results if outcome]
     answer = ImportResults(orders=[result for _, result in results])
     if positions:
@@ -163,37 +208,53 @@ async def import_orders(
 
 
 async def _imported(
-    handler: CommandHandler, source: str, given: ImportedOrderBody | InvalidOrder, cause: Cause
-) -> tuple[Outcome[object] | None, ImportResult]:
+    handler: CommandHandler, body: ImportBody, given: ImportedOrderBody | InvalidOrder, cause: Cause
+) -> Result:
     """What became of one order, and its result for the client; Unavailable if the whole request must be repeated."""
+    number = given.number if isinstance(given, ImportedOrderBody) else _number_in(given.given)
     try:
-        command = _command(source, given, cause)
+        command = _command(body, given, cause)
+    except ZerocartError as error:
+        return None, _refused(number, error)
+    return await _handled(handler, command, command.fields.number, cause)
+
+
+async def _undone(handler: CommandHandler, source: str, number: str, cause: Cause) -> Result:
+    return await _handled(handler, UndoImport(at=cause.at, order_id=_order_id(source, number)), number, cause)
+
+
+async def _handled(handler: CommandHandler, command: Import | UndoImport, number: str, cause: Cause) -> Result:
+    try:
         outcome = await handler.handle(ORDER, command.order_id, command, cause)
         if not outcome.events:  # the process that recorded it may have died before it published
             await handler.publish_pending(ORDER.stream(command.order_id), cause)
     except Unavailable:
         raise
     except ZerocartError as error:
-        return None, _refused(given, error)
+        return None, _refused(number, error)
     status = 201 if outcome.events else 200
-    return outcome, ImportResult(number=command.fields.number, status=status, order_id=command.order_id)
+    return outcome, ImportResult(number=number, status=status, order_id=command.order_id)
 
 
-def _refused(given: ImportedOrderBody | InvalidOrder, error: ZerocartError) -> ImportResult:
-    number = given.number if isinstance(given, ImportedOrderBody) else _number_in(given.given)
+def _refused(number: str | None, error: ZerocartError) -> ImportResult:
     fields = error.fields if isinstance(error, Invalid) else ()
     named = {} if number is None else {"number": number}
     return cast("ImportResult", {**named, **described(status_of(error), error.code, error.detail, fields)})
 
 
-def _command(source: str, given: ImportedOrderBody | InvalidOrder, cause: Cause) -> Import:
+def _order_id(source: str, number: str) -> str:
+    return id_of("ord", source, number)
+
+
+def _command(body: ImportBody, given: ImportedOrderBody | InvalidOrder, cause: Cause) -> Import:
     if isinstance(given, InvalidOrder):
         raise given.error
     given.require_customer(given.customer_id)
     return Import(
         at=cause.at,
-        order_id=id_of("ord", source, given.number),
-        source=source,
+        order_id=_order_id(body.source, given.number),
+        source=body.source,
+        corrects=body.correct,
         fields=ImportedFields.of(given),
         basket=given.basket,
     )

@@ -37,6 +37,7 @@ __all__ = [
     "Ship",
     "Shipped",
     "Submit",
+    "UndoImport",
 ]
 
 
@@ -200,11 +201,17 @@ class Cancel(CustomerCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import(OrderIntent):
-    """Record an order that the system `source` fulfilled."""
+    """Record an order that the system `source` fulfilled; `corrects` replaces the content of an earlier import."""
 
     source: str
     fields: ImportedFields
     basket: Basket
+    corrects: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoImport(OrderIntent):
+    """Take the import of an order back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +255,6 @@ class Deliver(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import
+    Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import | UndoImport
     | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver
 )  # fmt: skip

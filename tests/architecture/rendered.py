@@ -1,4 +1,4 @@
-"""The chart's documents in the ways it is rendered, and what is wrong with one of them."""
+"""Renders the chart with several sets of values, and checks a document by the schema of its kind."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ PROMETHEUS_RULE: Document = {
 
 @cache
 def documents(way: str) -> list[Document]:
-    """What helm renders in one of WAYS."""
+    """The documents that helm renders with the values of `way`, one of WAYS."""
     profiles, settings = WAYS[way]
     text = render([CHART / profile for profile in profiles], settings)
     return [document for document in yaml.safe_load_all(text) if document]
@@ -106,7 +106,7 @@ def _validators() -> dict[str, Draft202012Validator]:
 
 
 def faults(document: Document) -> Iterator[str]:
-    """What the kind's own schema says against a document."""
+    """The faults of a document by the schema of its kind."""
     kind = f"{document.get('apiVersion')} {document.get('kind')}"
     if kind not in _validators():
         yield f"unknown kind {kind}"

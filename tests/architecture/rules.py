@@ -1,4 +1,4 @@
-"""The rules of DESIGN section 12 and STYLE, as functions from source text to what is wrong with it."""
+"""The rules for the code as functions: each takes the text of a file and yields its faults."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def text_files() -> Iterator[Path]:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The full names of what is imported: of `from a import b`, both `a` and `a.b` as `a.b`."""
+    """The full names of the imported modules and objects; `from a import b` gives `a.b`."""
     for node in ast.walk(tree):
         match node:
             case ast.Import(names=names):

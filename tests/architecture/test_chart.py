@@ -1,4 +1,4 @@
-"""The chart is the one source of the manifests: it is sound in every way it is rendered, and knative/ is what it renders."""
+"""The manifests are rendered from the chart, are valid with every set of values, and match the files in knative/."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ SCHEDULING = {"nodeSelector", "affinity", "tolerations", "topologySpreadConstrai
 
 @pytest.mark.parametrize("way", WAYS)
 def test_services_use_no_pod_field_that_knative_refuses(way):
-    """Serving's own validation: fields that its schema has and a cluster as shipped does not allow."""
+    """Knative Serving has fields in its schema that a cluster with the default features refuses."""
     for document, template in pods(way):
         if document["kind"] != "Service":
             continue

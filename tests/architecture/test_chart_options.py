@@ -1,4 +1,4 @@
-"""What the values choose: the Job of a version, addresses of one's own, images that no registry has."""
+"""The options of the chart: names of Jobs, own addresses and certificates, images that exist on the node only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""compose.yaml runs every service, hardened, with no secret in it and nothing open but the edge; no engine is needed."""
+"""compose.yaml runs every service with few rights, contains no secret, and publishes the edge only. No engine is needed."""
 
 from __future__ import annotations
 

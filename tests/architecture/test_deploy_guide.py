@@ -1,4 +1,4 @@
-"""docs/deploy.md speaks of what is there: files, values, keys, commands."""
+"""docs/deploy.md names files, values, keys and commands that exist."""
 
 from __future__ import annotations
 

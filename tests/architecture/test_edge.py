@@ -1,4 +1,4 @@
-"""The edge is the same everywhere: one Caddyfile, whose routes are those of the chart."""
+"""There is one Caddyfile, and its routes are those of the chart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Match = tuple[str | None, str | None, str, tuple[str, ...]]
 
 
 def adapted() -> dict:
-    """The Caddyfile as Caddy understands it, with the name of its service for every upstream."""
+    """The Caddyfile as JSON by Caddy, with the name of the service in the place of each upstream."""
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": "/proc",

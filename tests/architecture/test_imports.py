@@ -1,4 +1,4 @@
-"""The import rules that name every service, for the services that the folders hold; the others are in pyproject.toml."""
+"""The import rules that name every service, for the services that have a folder; pyproject.toml has the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Old and new code work side by side: what was released stays as it is."""
+"""Recorded messages and migrations do not change, so that old and new releases can run side by side."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_recorded_examples_are_read_and_written_unchanged(type_: str) -> None:
 
 
 def holds(now: Any, then: Any) -> bool:
-    """Whether all that was there is there, as it was; a field that came later may have a default."""
+    """Whether `now` has every value of `then` unchanged; it may have more fields."""
     if isinstance(then, dict):
         return all(name in now and holds(now[name], value) for name, value in then.items())
     if isinstance(then, list):

@@ -1,4 +1,4 @@
-"""What a service handles is what its Trigger names, and no Trigger can lose an event."""
+"""Each service handles the types in its Trigger, and no Trigger can lose an event."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def handled(service: str) -> set[str]:
 
 
 class _Anything:
-    """Stands for adapters that are only kept while reactions are put together."""
+    """Stands for adapters that are stored and not called while reactions are composed."""
 
 
 def named(trigger) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The document of the REST interface: it is current, it has what the edge leads to, and nothing in it is unsaid."""
+"""The document of the REST interface is current, has every route of the edge, and describes each part."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.services.test_access import PUBLIC_ROUTES, SCOPES
 WITHOUT_KEY = {
     # twice is as once, or the request has a name of its own
     "POST /orders/imports",
+    "POST /orders/imports/undo",
     "DELETE /persons/{person_id}",
     "POST /payments/webhooks/stripe",
     # what a key answered would tell whether there is an account

@@ -1,4 +1,4 @@
-"""What pyproject.toml asks for is pinned, by hash, and the files agree."""
+"""Every requirement in pyproject.toml is pinned by hash, and the requirement files agree."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ASKED = {
 
 
 def pins(text: str) -> dict[str, tuple[str, int]]:
-    """Version and number of hashes by package; one that is pinned differently by platform keeps its last."""
+    """The version and the number of hashes of each package; for several pins of a package, those of the last."""
     found: dict[str, tuple[str, int]] = {}
     for entry in re.split(r"\n(?=\S)", text.strip()):
         requirement = Requirement(entry.split("\\")[0].strip())

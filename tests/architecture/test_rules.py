@@ -1,4 +1,4 @@
-"""The structure holds, and each rule catches what it is for."""
+"""The code follows the rules, and each rule finds a fault in a bad example."""
 
 from __future__ import annotations
 

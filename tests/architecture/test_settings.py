@@ -1,4 +1,4 @@
-"""What the chart sets is what the code reads, and who waits for whom has the time for it."""
+"""The chart sets the variables that the code reads, and every timeout is longer than the work it waits for."""
 
 from __future__ import annotations
 

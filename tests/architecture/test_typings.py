@@ -1,4 +1,4 @@
-"""What typings/ says about a library is so in the library that is installed."""
+"""The stubs in typings/ agree with the installed libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Alert rules and dashboard are sound; that each number they ask for exists is shown by tests/e2e/test_watching.py."""
+"""Alert rules and dashboard are valid; tests/e2e/test_watching.py shows that their metrics exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every measurement, one after the other: `python -m tests.bench`, or the names of some (`log saga system …`)."""
+"""Runs all measurements, one after the other: `python -m tests.bench`, or the named ones (`log saga system …`)."""
 
 from __future__ import annotations
 

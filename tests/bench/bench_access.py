@@ -81,7 +81,7 @@ async def passwords() -> None:
 
 
 class Secured:
-    """Orders at one step, and a caller of it."""
+    """The orders service with the protections of one step, and a client of it."""
 
     def __init__(self, step: int, dsn: str) -> None:
         self.step = step
@@ -129,7 +129,7 @@ class Secured:
 
 @contextmanager
 def log_database() -> Generator[str]:
-    """The DSN of orders in a log of its own."""
+    """The DSN of orders in a new event store."""
     with tempfile.TemporaryDirectory() as folder:
         server = PostgresServer(Path(folder) / "postgres")
         server.start()

@@ -249,7 +249,7 @@ async def multiply(dsn: str) -> None:
 
 
 def processor_ms(server: PostgresServer) -> float:
-    """What this process and all of Postgres have used so far; workers of a query that have ended count, too."""
+    """The processor time of this process and of Postgres so far, including ended workers of queries."""
     postmaster = psutil.Process(server.pid)
     parts = [postmaster.cpu_times(), *(each.cpu_times() for each in postmaster.children(recursive=True))]
     ended = postmaster.cpu_times()

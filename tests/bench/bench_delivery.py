@@ -56,7 +56,7 @@ SETTINGS = (
 
 
 class _Instant(asyncio.Protocol):
-    """A subscriber that answers 204 as soon as a request is there."""
+    """A subscriber that answers each request with 204 at once."""
 
     def __init__(self, arrivals: list[tuple[float, float]]) -> None:
         self._arrivals = arrivals

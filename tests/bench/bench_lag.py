@@ -43,7 +43,7 @@ AIM_P99_MS = 250
 
 
 class Nudges:
-    """Delivers to the projection over connections that are kept."""
+    """Delivers nudges to the projection over open connections."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -73,7 +73,7 @@ class Nudges:
 
 
 class Load:
-    """The orders that come in, and how long each event took to be shown."""
+    """The placed orders, and the time until each event was shown."""
 
     def __init__(self, logs: dict[str, PostgresEventStore], nudges: Nudges) -> None:
         self._logs = logs
@@ -117,7 +117,7 @@ class Load:
 
 @asynccontextmanager
 async def projection(log_dsn: str, read_dsn: str) -> AsyncGenerator[int]:
-    """The service as it is deployed, awake; yields its port."""
+    """A running projection with the command of its image; yields its port."""
     port = free_port()
     environ = {
         **os.environ, "PORT": str(port), "ZEROCART_DATABASE_URL": log_dsn, "ZEROCART_READ_DATABASE_URL": read_dsn,

@@ -71,7 +71,7 @@ async def measure_floor(owner: str, connections: int) -> float:
 
 
 class Clock:
-    """Counts what happens between the warm-up and the end."""
+    """Counts the events between the warm-up and the end of a measurement."""
 
     def __init__(self) -> None:
         self.running = True

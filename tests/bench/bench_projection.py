@@ -44,7 +44,7 @@ PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
 
 @dataclass(frozen=True)
 class Prepared:
-    """The DSNs: as the projection connects to the log and to the read database, and of those who write to the log."""
+    """The DSNs of the projection for the event store and the read database, and those of the services that write events."""
 
     log: str
     read: str
@@ -52,7 +52,7 @@ class Prepared:
 
 
 def life_of_order(number: int) -> list[tuple[str, str, Sequence[Message]]]:
-    """What is appended for an order that goes well: by whom, to which stream, in the order of its life."""
+    """The events of a confirmed order in their order, each with its service and its stream."""
     order_id, customer_id = f"ord_{number:07}", f"cus_{number % 500}"
     goods = [(f"product-{(number + line) % 300}", 1) for line in range(LINES)]
     said = fulfillment.StepSucceeded(saga_id=order_id, step="reserve_inventory", attempt=1)

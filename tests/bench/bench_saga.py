@@ -57,14 +57,14 @@ def four_steps() -> Decider[SagaCommand, Run]:
 
 
 def commands(saga_id: str) -> Sequence[SagaCommand]:
-    """Everything one run is told."""
+    """All commands of one run."""
     facts = FACTS.model_copy(update={"saga_id": saga_id})
     answers = (HandleReply(at=EPOCH, jitter=0.0, reply=StepReply(saga_id=saga_id, step=name)) for name in NAMES)
     return (Start(at=EPOCH, jitter=0.0, facts=facts), *answers)
 
 
 def pure() -> float:
-    """Sagas a second, decided and folded; each run starts anew from its written events at every command."""
+    """Sagas per second, decided and folded; for each command the run is folded anew from its written events."""
     decider, done = four_steps(), 0
     models = {event.type: event for event in decider.events}
     began = time.perf_counter()
@@ -82,7 +82,7 @@ def pure() -> float:
 
 
 class Silent:
-    """A publisher to nowhere."""
+    """A publisher that drops all events."""
 
     async def ensure_available(self) -> None: ...
 
@@ -101,7 +101,7 @@ async def with_log(store: EventStore) -> float:
 
     async def caller() -> None:
         nonlocal done
-        TRACE.set(new_trace())  # as the door does
+        TRACE.set(new_trace())  # as the event endpoint does
         while time.perf_counter() - began < SECONDS:
             saga_id = f"ord_{next(numbers)}"
             for number, command in enumerate(commands(saga_id)):

@@ -107,7 +107,7 @@ async def _deep(owner: Connection) -> Queries:
 
 
 async def send(client: httpx.AsyncClient, wanted: Queries) -> list[float]:
-    """Send at a steady rate, however long answers take; the milliseconds of each from the time when it was due."""
+    """Send requests at a steady rate that does not depend on the answers; the milliseconds of each from its planned time."""
     start = time.perf_counter() + 1 / REQUESTS_PER_SECOND
 
     async def one(number: int) -> float:

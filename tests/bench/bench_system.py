@@ -123,7 +123,7 @@ def cold_starts(local: Local, folder: Path) -> None:
 
 
 async def many(url: str, path: str, count: int, callers: int, token: str = "") -> float:
-    """How many a second. By hand, because a client library costs more than what it measures."""
+    """Requests per second over raw sockets, because a client library would cost more than the service."""
     parts = urlsplit(url)
     left = iter(range(count))
     body = json.dumps(order((PRODUCT, 1))).encode()

@@ -65,7 +65,7 @@ INDEXES = """
 
 
 async def fill(read_dsn: str, owner: Connection, file: Path, orders_wanted: int) -> int:
-    """Create the views and fill `orders`; the number of orders."""
+    """Create the views and fill the view `orders`; returns the number of orders."""
     database = ReadDatabase(read_dsn)
     async with database.making() as session:
         for view in VIEWS.values():

@@ -1,6 +1,6 @@
-"""Services, Postgres and Kafka are killed at random while real orders flow; then the books must balance.
+"""Services, Postgres and Kafka are killed at random while real orders flow; afterwards all totals must agree.
 
-CHAOS_ROUNDS says how often (default 1), CHAOS_ORDERS how many orders a round.
+CHAOS_ROUNDS is the number of rounds (default 1), CHAOS_ORDERS the number of orders in a round.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Everything here needs a container engine, says so where there is none, and is run by `make test-containers` only."""
+"""These tests need a container engine and are skipped with that reason without one; `make test-containers` runs them."""
 
 from __future__ import annotations
 

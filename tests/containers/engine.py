@@ -1,4 +1,4 @@
-"""A container engine, Postgres and Kafka on it as testcontainers, and compose as a person would type it."""
+"""A container engine, Postgres and Kafka on it by testcontainers, and compose through its command line."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def why_no_engine() -> str:
 
 
 def run(*command: str, environ: Mapping[str, str] | None = None, check: bool = True) -> str:
-    """What a command writes to stdout; AssertionError with everything it wrote if it fails."""
+    """The output of a command; AssertionError with its output and errors if it fails."""
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **(environ or {})}, capture_output=True, text=True,
         timeout=COMMAND_SECONDS_MAX, check=False,
@@ -51,7 +51,7 @@ def run(*command: str, environ: Mapping[str, str] | None = None, check: bool = T
 
 
 def lines(*command: str, environ: Mapping[str, str]) -> Generator[str]:
-    """What a command writes, line by line as it comes; AssertionError if it fails in the end."""
+    """The lines of a command's output as they come; AssertionError if the command fails."""
     environment = {**os.environ, **environ}
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -75,7 +75,7 @@ def until(condition: Callable[[], Any], seconds: float) -> Any:
 
 
 class ContainerPostgres:
-    """A Postgres in a container, with the face of the local one."""
+    """A Postgres in a container, with the interface of the local one."""
 
     def __init__(self, container: PostgresContainer) -> None:
         self._container = container
@@ -94,7 +94,7 @@ def container_postgres() -> Generator[ContainerPostgres]:
 
 
 class ContainerKafka(DockerContainer):
-    """Apache's own image. A broker must say where it is reached, which is known once its port is: so it waits for that."""
+    """Apache's image of Kafka. The broker must announce its published port, which is known only when the container runs."""
 
     def __init__(self) -> None:
         super().__init__(KAFKA_IMAGE)
@@ -124,7 +124,7 @@ class ContainerKafka(DockerContainer):
         return f"{self.get_container_host_ip()}:{self.get_exposed_port(KAFKA_PORT)}"
 
     def begin(self) -> None:
-        """Start it, once it is known where it is reached."""
+        """Write the start script of the broker when its published port is known."""
         script = (
             f"export KAFKA_ADVERTISED_LISTENERS=HOST://{self.bootstrap_servers},BROKER://$(hostname -i):9092\n"
             "exec /etc/kafka/docker/run\n"

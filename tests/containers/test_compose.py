@@ -1,4 +1,4 @@
-"""compose.yaml from nothing: the first request works, the books balance whatever is killed, and the data outlives it."""
+"""compose.yaml from nothing: the first request succeeds, totals agree after containers are killed, and data is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The edge's image as Knative runs it: any user id, nothing writable, no capability, and it ends when told."""
+"""The image of the edge as Knative runs it: any user id, read-only, no capability, SIGTERM."""
 
 from __future__ import annotations
 

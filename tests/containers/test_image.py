@@ -1,4 +1,4 @@
-"""The image as Knative runs it: any user id, nothing writable, no capability, no shell in between, and SIGTERM under load."""
+"""The image as Knative runs it: any user id, read-only, no capability, no shell, SIGTERM under load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often one client may do a thing."""
+"""Rate limits: how many requests one client may send."""
 
 from __future__ import annotations
 

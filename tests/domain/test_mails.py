@@ -1,4 +1,4 @@
-"""Mails: what each says, in text and in HTML, and that each is sent once."""
+"""Mails: their text and HTML, and that each is sent once."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ MESSAGES: dict[str, Message] = {
 
 
 class Publisher:
-    """Keeps the events that it publishes."""
+    """Stores the events that it publishes."""
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []
@@ -82,7 +82,7 @@ class Publisher:
 
 
 class MailServer:
-    """Keeps the mails that it accepts; refuses them with `problem`, if it is set."""
+    """Stores the mails that it accepts; if `problem` is set, it refuses them with it."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -97,7 +97,7 @@ class MailServer:
 
 
 class Notifications:
-    """The handlers of notifications on a store in memory and a mail server that is ours."""
+    """The handlers of notifications on an event store in memory and a mail server of the test."""
 
     def __init__(self) -> None:
         self.server, self.publisher = MailServer(), Publisher()
@@ -107,7 +107,7 @@ class Notifications:
         self._received = 0
 
     async def receive(self, message: Message, expired: bool = False) -> list[EmailMessage]:
-        """Every mail that was sent until this message was handled; each call is a message of its own."""
+        """Handle a message and return all mails sent so far; each call delivers a new message."""
         self._received += 1
         _, handle = self._handlers.find(message.type) or pytest.fail(message.type)
         cause = Cause(AT, f"test/{self._received}", mark=Mark(f"test/{self._received}"))

@@ -25,7 +25,9 @@ from services.contracts.orders import (
     OrderDraftUpdated,
     OrderFailed,
     OrderFinalized,
+    OrderImportCorrected,
     OrderImported,
+    OrderImportUndone,
     OrderLine,
     OrderNotFinalized,
     OrderShipped,
@@ -54,6 +56,7 @@ from services.orders.order import (
     RewriteDraft,
     Ship,
     Submit,
+    UndoImport,
 )
 from services.orders.pricing import Basket, total_of
 
@@ -100,6 +103,8 @@ UNDONE = CompleteCancellation(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
 IMPORT = imported()
+CORRECT = replace(imported(status="shipped", tracking_number="T2"), corrects=True)
+UNDO_IMPORT = UndoImport(at=AT, order_id=ID)
 COMMANDS = [PLACE, DRAFT, REWRITE, IMPORT, SUBMIT, AMEND, CANCEL, FINALIZE, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
 
 
@@ -148,6 +153,15 @@ def kinds(decision):
         ([PLACE, CONFIRM, CANCEL, UNDONE], CANCEL, []),
         ([PLACE, SHIP], CONFIRM, []),
         ([], IMPORT, [OrderImported]),
+        ([IMPORT], CORRECT, [OrderImportCorrected]),
+        ([IMPORT, CORRECT], CORRECT, []),
+        ([IMPORT], replace(IMPORT, corrects=True), []),
+        ([], CORRECT, [OrderImported]),
+        ([IMPORT], UNDO_IMPORT, [OrderImportUndone]),
+        ([IMPORT, CORRECT], UNDO_IMPORT, [OrderImportUndone]),
+        ([], UNDO_IMPORT, []),
+        ([IMPORT, UNDO_IMPORT], UNDO_IMPORT, []),
+        ([IMPORT, UNDO_IMPORT], imported(status="shipped"), [OrderImported]),
         # messages of fulfillment and of the carrier do not change an imported order
         *(([IMPORT], command, []) for command in (IMPORT, CONFIRM, FAIL, UNDONE, SHIP, DELIVER, PLACE)),
     ],
@@ -158,7 +172,7 @@ def test_a_command_causes_these_events(before, command, events):
 
 
 @pytest.mark.parametrize("before", [[], [DRAFT], [PLACE], [PLACE, CONFIRM], [PLACE, CANCEL], [PLACE, FAIL], [IMPORT]])
-@pytest.mark.parametrize("command", [PLACE, IMPORT, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER])
+@pytest.mark.parametrize("command", [PLACE, IMPORT, CORRECT, UNDO_IMPORT, CANCEL, CONFIRM, FAIL, UNDONE, SHIP, DELIVER])
 def test_a_repeated_command_decides_nothing(before, command):
     state = after(*before)
     if not isinstance(ORDER.decide(command, state), Rejected):
@@ -188,6 +202,12 @@ def test_a_repeated_command_decides_nothing(before, command):
         ([IMPORT], imported(email="other@b.c"), "import-differs"),
         ([IMPORT], imported(basket(line("2.50"), line("2.50"))), "import-differs"),
         ([PLACE], IMPORT, "import-differs"),
+        ([PLACE], CORRECT, "import-differs"),
+        ([IMPORT, CORRECT], IMPORT, "import-differs"),
+        ([IMPORT], replace(imported(status="cancelled"), corrects=True), "reason-mismatch"),
+        ([PLACE], UNDO_IMPORT, "order-not-imported"),
+        ([DRAFT], UNDO_IMPORT, "order-not-imported"),
+        ([IMPORT, UNDO_IMPORT], CANCEL, "order-not-found"),
         ([], imported(placed_at=AT + timedelta(seconds=1)), "placed-in-future"),
         ([], imported(basket(line("0"))), "nothing-to-pay"),
         ([], imported(basket(total="9.99")), "total-mismatch"),

@@ -33,7 +33,7 @@ CARD = PaymentMethod(token="tok_1")
 
 
 class Bookkeeping:
-    """A provider that carries out every call at once and remembers where the money is."""
+    """A provider that carries out every call at once and records the state of the money."""
 
     def __init__(self) -> None:
         self.authorized = self.captured = self.refunded = self.voided = False
@@ -76,7 +76,7 @@ def request(verb: str, attempt: int = 1) -> Request:
 
 
 def decided(state, asked: Request, result: ProviderResult | Failure | None = None):
-    """The only event, when the provider, if it has to be called, returns `result`."""
+    """The only event of the decision; a needed call of the provider returns `result`."""
     call = PARTICIPANT.call_for(asked, False, state)
     called = Called(call, result) if call and result else None
     decision = PAYMENT.decide(HandleRequest(at=AT, request=asked, called=called), state)

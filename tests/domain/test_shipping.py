@@ -48,7 +48,7 @@ def request(verb: str, attempt: int = 1, address: Address = ADDRESS) -> Request:
 
 
 def decided(state, asked: Request, result: CarrierResult | Failure = MADE):
-    """The only event, when the carrier, if it has to be called, returns `result`."""
+    """The only event of the decision; a needed call of the carrier returns `result`."""
     call = PARTICIPANT.call_for(asked, False, state)
     called = Called(call, result) if call else None
     decision = SHIPMENT.decide(HandleRequest(at=AT, request=asked, called=called), state)

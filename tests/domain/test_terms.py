@@ -1,4 +1,4 @@
-"""Terms: the same for an index and for who looks into it, in any script."""
+"""Terms: the index and a search cut a text alike, in any script."""
 
 from __future__ import annotations
 

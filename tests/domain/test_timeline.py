@@ -1,4 +1,4 @@
-"""The timeline of an order: every event of its life has words or is silent on purpose; who did it, and why."""
+"""The timeline of an order: each event type has a sentence or a reason to have none, and names who acted and why."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GBP = Money(amount=Decimal("12.50"), currency="GBP")
 
 
 def said() -> Iterator[type[Message]]:
-    """Every message that there is."""
+    """The classes of all messages."""
     for module in pkgutil.iter_modules(services.contracts.__path__, "services.contracts."):
         for value in vars(importlib.import_module(module.name)).values():
             ours = isinstance(value, type) and issubclass(value, Message) and value.__module__ == module.name
@@ -142,7 +142,7 @@ def test_what_is_told(event: Message, text: str, why: str | None) -> None:
 
 
 def without_personal(event: Message) -> Message:
-    """As it is read once its person was erased."""
+    """The message as it is read after its person was erased."""
     fields = personal_fields(type(event))
     own = {name: ERASED if required else None for name, required in fields.own.items()}
     inner = {

@@ -191,7 +191,7 @@ def test_commands_on_a_deleted_user_are_rejected_as_unknown():
 
 
 class Life(RuleBasedStateMachine):
-    """Any commands in any order; the model knows the status, the open tokens and what was told."""
+    """Any commands in any order; the model has the status, the open tokens and the sent mails."""
 
     def __init__(self) -> None:
         super().__init__()

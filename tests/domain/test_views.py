@@ -1,4 +1,4 @@
-"""The rows of the read side: what each becomes after an event, whatever the order that is allowed."""
+"""The rows of the read side after each event, in every order of events that is allowed."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def test_goods_of_a_cancelled_order_go_back_on_the_shelf() -> None:
 
 
 def test_what_is_reserved_does_not_depend_on_where_a_count_or_an_adjustment_stands() -> None:
-    """A reservation that waited for the product's row is before the count in the log and came after it."""
+    """A reservation that waited for the row of the product has an earlier position than the count, but took effect after it."""
     events = (
         checked("ord_1", ("mug", 5)),
         counted("mug", 50, reserved=0),

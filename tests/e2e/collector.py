@@ -1,4 +1,4 @@
-"""A collector of a test's own: takes spans by OTLP over HTTP, and keeps them."""
+"""A collector that a test starts: it receives spans by OTLP over HTTP and stores them."""
 
 from __future__ import annotations
 

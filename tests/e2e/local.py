@@ -1,4 +1,4 @@
-"""A local cluster of a test's own, used as a person would: through the command and the edge."""
+"""A local cluster that a test starts and uses as a person would: through the command and the edge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Somebody is forgotten: every table, the topic, the mails and the logs are searched for what was known about them."""
+"""After an erasure no table, topic, mail or log contains the data of the person."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def local(tmp_path_factory) -> Iterator[Local]:
 
 
 async def in_tables(dsn: str, words: tuple[str, ...]) -> set[str]:
-    """The tables that hold one of the words, as text or inside bytes."""
+    """The tables that contain one of the words, as text or in bytes."""
     connection = await asyncpg.connect(dsn)
     try:
         names = [row["name"] for row in await connection.fetch(TABLES)]
@@ -76,7 +76,7 @@ async def in_tables(dsn: str, words: tuple[str, ...]) -> set[str]:
 
 
 async def in_topic(servers: str, topic: str, words: tuple[str, ...]) -> tuple[int, list[str]]:
-    """How many records the topic has, and those that hold one of the words."""
+    """The number of records on the topic, and the records that contain one of the words."""
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False
     )
@@ -97,7 +97,7 @@ async def in_topic(servers: str, topic: str, words: tuple[str, ...]) -> tuple[in
 
 
 def in_files(home: Path, words: tuple[str, ...]) -> list[str]:
-    """The files of the local cluster, without those of Postgres and Kafka, that hold one of the words."""
+    """The files of the local cluster that contain one of the words, except those of Postgres and Kafka."""
     files = [file for file in home.rglob("*") if file.is_file() and not {"postgres", "kafka"} & set(file.parts)]
     assert any(file.suffix == ".log" for file in files)
     return [str(file.relative_to(home)) for file in files if contains(file.read_text(errors="replace"), words)]

@@ -1,4 +1,4 @@
-"""Small slices of real orders through everything, killed and gone on with, and every row beside a second opinion."""
+"""Slices of real orders through the whole system with a killed importer; every row equals that of an independent program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from services.projection.views import VIEWS
 from tests.e2e.local import Local, cluster
-from tests.tools.order_files import ORACLE_SLICE
+from tests.tools.order_files import ORACLE_SLICE, file_of, sold
 from tests.year.compare import compare
 from tests.year.expected import ORACLE, RETAIL, expected
 from tests.year.outcome import still
@@ -75,7 +75,7 @@ def test_a_replay_that_is_killed_repeatedly_places_every_order_once(local, tmp_p
 
 
 def answered(local: Local) -> int:
-    """How many invoices the journal knows an answer to."""
+    """The number of invoices with an answer in the journal."""
     for file in (local.state.home / "replay").glob("*.sqlite"):
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as journal, suppress(sqlite3.OperationalError):
             return journal.execute("SELECT count(*) FROM step").fetchone()[0]
@@ -130,3 +130,38 @@ def levels_are_right(database: duckdb.DuckDBPyConnection, local: Local) -> bool:
     (stock,) = [each for each in asyncio.run(compare(database, local.running)) if each.table == "stock"]
     assert stock.expected > 10
     return stock.same
+
+
+def test_a_run_is_corrected_taken_back_and_imported_again(local, tmp_path):
+    rows = [sold(str(n), quantity=n, price="2.00", minute=n) for n in range(1, 31)]
+    file, words = file_of(tmp_path, *rows), ["--finished", "--no-stock", "--json"]
+    first = json.loads(local.command("replay", str(file), *words))
+    assert (first["placed"], first["control_totals"]["GBP"]["orders"]) == (30, "930.00")
+    local.until(lambda: revenue(local) == "930.00")
+    copy = tmp_path / "copy.csv"
+    copy.write_bytes(file.read_bytes())
+    local.command("replay", str(copy), *words, check=False)
+    assert revenue(local) == "930.00"
+    file_of(
+        tmp_path,
+        *rows[:-1],
+        sold("30", "22001", 1, "9.00", minute=30),
+        sold("C31", quantity=-29, price="2.00", minute=31),
+    )
+    corrected = json.loads(local.command("replay", str(file), *words, "--correct"))
+    assert (corrected["placed"], corrected["corrected"]) == (0, 2)
+    local.until(lambda: revenue(local) == "821.00")
+    undone = json.loads(local.command("replay", "--undo", file.name, "--json"))
+    assert undone["taken_back"] == 30
+    local.until(lambda: revenue(local) is None)
+    with local.client() as client:
+        assert client.get(f"/orders?source={file.name}&count=exact").json()["total"] == 0
+    assert json.loads(local.command("replay", str(file), *words))["placed"] == 30
+    local.until(lambda: revenue(local) == "821.00")
+
+
+def revenue(local: Local) -> str | None:
+    with local.client() as client:
+        answer = client.get("/analytics/orders?from=2011-01-01&to=2012-01-01&source=sales.csv").raise_for_status()
+    figures = answer.json()["figures"]
+    return figures[0]["revenue"]["amount"] if figures else None

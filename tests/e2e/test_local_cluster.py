@@ -1,4 +1,4 @@
-"""The whole system on the local cluster, from zero to zero, and what happens when parts of it die."""
+"""The whole system on the local cluster: it wakes, works, sleeps, and continues after parts of it die."""
 
 from __future__ import annotations
 

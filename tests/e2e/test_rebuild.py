@@ -1,6 +1,6 @@
-"""A rebuild under load: its process is killed half way, it switches and switches back, and no client sees any of it.
+"""A rebuild under load, whose process is killed half way, is invisible to clients.
 
-And the build of a changed definition, which goes on while the projection sleeps.
+A changed definition is built while the projection sleeps.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def local(tmp_path_factory) -> Iterator[Local]:
 
 
 class Clients:
-    """One that places orders and reads each from its position on, and one that polls the list: no query may fail, and
-    none may show less than before."""
+    """One client places orders and reads each with its position, another one polls the list. No query may fail or show
+    fewer orders than before."""
 
     def __init__(self, local: Local) -> None:
         self._local = local
@@ -65,7 +65,7 @@ class Clients:
                 self._read_own(client, placed)
 
     def _read_own(self, client: httpx.Client, placed: dict[str, str]) -> None:
-        """503 with Retry-After says `not yet`; whatever else is not the order is wrong."""
+        """The order; 503 with Retry-After is repeated, and every other answer is a fault."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             answer = client.get(f"/orders/{placed['order_id']}", params={"position": placed["position"]})
@@ -96,7 +96,7 @@ class Clients:
 
 
 async def killed_in_the_middle(local: Local, rebuild: Callable[[], object]) -> int:
-    """Begin a rebuild, hold it before anything is decided, and kill -9 its process; how many processes that were."""
+    """Begin a rebuild, stop its process before the switch and kill it with -9; returns the number of killed processes."""
     holding, looking = [await asyncpg.connect(local.running.read_owner_dsn) for _ in range(2)]
     try:
         rebuild()
@@ -163,7 +163,7 @@ def test_a_rebuild_under_load_is_invisible_to_clients(local: Local) -> None:
 
 
 async def projection_sleeps_over_a_build(local: Local) -> None:
-    """Start the projection of a release that defines `orders` anew, and keep the build from ending until it sleeps."""
+    """Start the projection of a release with a new definition of `orders`, and hold its build until the projection sleeps."""
     holding, looking = [await asyncpg.connect(local.running.read_owner_dsn) for _ in range(2)]
     try:
         await looking.execute("UPDATE view_versions SET revision = revision - 1 WHERE view = 'orders'")

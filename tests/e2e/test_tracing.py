@@ -1,4 +1,4 @@
-"""One trace from POST /orders to the mail, through real Kafka, as a collector gets it."""
+"""An order is one trace from POST /orders to the mail, through real Kafka, as a collector receives it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accounts on the local cluster, through the edge, with the mails as they arrive; and time that really passes."""
+"""Accounts on the local cluster, through the edge, with real mails and real time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of a whole system that has gone to sleep: exactly the load that it had, and what that cost."""
+"""Metrics of a whole system that has gone to sleep: exactly the load that it had, and its costs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def asleep(local: Local) -> bool:
 
 
 def numbers(local: Local) -> dict[str, float]:
-    """What Prometheus would be told."""
+    """The metrics that Prometheus would read."""
 
     async def look() -> bytes:
         counts = Counts(local.running.owner_dsn, local.running.read_owner_dsn)
@@ -117,7 +117,7 @@ def test_a_scrape_while_all_sleep_wakes_no_service_and_opens_no_transaction(loca
 
 
 def scraped(port: int) -> str:
-    """The page as Prometheus gets it, empty while nobody is there."""
+    """The page of metrics, empty while `watch` does not answer."""
     try:
         return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).raise_for_status().text
     except httpx.ConnectError:
@@ -125,7 +125,7 @@ def scraped(port: int) -> str:
 
 
 def stirs(local: Local, port: int) -> int:
-    """Transactions of both databases while Prometheus asks; their own vacuuming comes to an end after a while."""
+    """Whether both databases have transactions during scrapes; Postgres' own vacuum ends after a while."""
     before = asyncio.run(transactions(local))
     for _ in range(5):
         assert "zerocart_orders_total" in scraped(port)
@@ -134,7 +134,7 @@ def stirs(local: Local, port: int) -> int:
 
 
 async def transactions(local: Local) -> int:
-    """Asked in a third database, so that asking does not count."""
+    """The number of transactions, read through a third database, so that this query does not count."""
     databases = [dsn.rpartition("/")[2] for dsn in (local.running.owner_dsn, local.running.read_owner_dsn)]
     connection = await asyncpg.connect(local.running.admin_dsn)
     try:

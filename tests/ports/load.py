@@ -22,7 +22,7 @@ Identity = tuple[str, str, int]
 
 @dataclass
 class Load:
-    """The committed events, and whether the writers still run."""
+    """A load of writers; it knows the committed events, and whether the writers still run."""
 
     seconds: float
     committed: list[Identity] = field(default_factory=list)

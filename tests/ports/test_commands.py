@@ -51,7 +51,7 @@ ACCOUNT: Decider[Deposit, int] = Decider("account", 0, decide, evolve, (Deposite
 
 
 class Published:
-    """A publisher that keeps what it is given, or does not take it while `away`."""
+    """A publisher that stores the events, and raises Unavailable while `away`."""
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []

@@ -13,7 +13,7 @@ from tests.ports.harness import append
 
 
 class Recorder:
-    """Executes batches, and fails if what must not run at the same time does."""
+    """Executes batches, and fails if two appends run at the same time that must not."""
 
     def __init__(self) -> None:
         self.batches: list[list[Append]] = []

@@ -1,4 +1,4 @@
-"""Any number of processes may start the migrations at any time."""
+"""Any number of processes can start the migrations at any time."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ async def loaded(database) -> tuple[Load, list[RecordedEvent]]:
 
 @pytest.fixture
 async def other(tmp_path):
-    """An empty database in a cluster that has done nothing yet."""
+    """An empty database in a new cluster."""
     server = PostgresServer(tmp_path / "other")
     server.start()
     await execute(server.dsn(), "CREATE DATABASE restored")
@@ -64,7 +64,7 @@ async def other(tmp_path):
 
 @pytest.fixture
 async def restored(database, other, tmp_path):
-    """A database with a history, and what came of restoring it elsewhere: (load, history, the other database)."""
+    """A load, its history, and the database in another cluster into which it was restored."""
     await execute(database.owner_dsn, BURN)
     load, history = await loaded(database)
     dump = str(tmp_path / "dump")
@@ -101,7 +101,7 @@ async def read_from(database, after: Position) -> list[RecordedEvent]:
 
 
 async def test_an_operator_can_begin_another_epoch(database):
-    """After a point-in-time recovery, say: see docs/decisions/0002-epochs.md."""
+    """For example after a point-in-time recovery (docs/decisions/0002-epochs.md)."""
     log, reader = PostgresEventStore(database.dsn("orders"), "orders"), PostgresEventReader(database.dsn("projection"))
     await log.append(append("a", 0))
     await execute(database.owner_dsn, "UPDATE log.cluster SET system_identifier = 0")

@@ -1,4 +1,4 @@
-"""Every step of the table, failed in every way. The tests loop over the table, so they cover a new row too."""
+"""Every step of the table fails in every way. The tests loop over the table, so they cover a new row, too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever participants, timers and deaths of the process do: how every run ends, and what it has done by then."""
+"""Every run ends with all steps done or undone, whatever participants, timers and crashes do."""
 
 from __future__ import annotations
 

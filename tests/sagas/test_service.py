@@ -40,7 +40,7 @@ def short(type_: str) -> str:
 
 
 class Published:
-    """A publisher that keeps what it is given."""
+    """A publisher that stores the events."""
 
     def __init__(self) -> None:
         self.events: list[RecordedEvent] = []
@@ -70,7 +70,7 @@ class Fulfillment:
         return [name for name in names if not name.startswith(("fulfillment.step", "scheduler"))]
 
     async def said(self, model: type[Message]) -> Message:
-        """What was published last, which is of this kind."""
+        """The event that was published last, which must have this type."""
         last = self._published.events[-1]
         assert last.type == model.type
         (message,) = await decrypt(self._vault, [(model, last.data)])

@@ -1,4 +1,4 @@
-"""Stripe's own mock server, built once where there is a Go."""
+"""Builds Stripe's own mock server once, if Go is installed."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Holds real answers to the document of the REST interface, which nothing does while a service runs.
+"""Compares real answers with the OpenAPI document of the REST interface.
 
-Clients of tests have `held` as a hook, so that whatever a test asks for is an example.
+The HTTP clients of tests call `held` for each response, so every request of every test is an example.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SEEN: set[str] = set()
 
 
 async def held(answer: httpx.Response) -> None:
-    """AssertionError if the document has an operation for this request, and not this answer."""
+    """AssertionError if the document has the operation of this request, but not this answer."""
     if answer.is_success and (name := operation_of(answer.request.method, answer.request.url.path)):
         schema = schemas(name).get(answer.status_code)
         assert schema is not None, f"{name} answers {answer.status_code}, which the document does not say"
@@ -37,7 +37,7 @@ def document() -> dict[str, Any]:
 
 @cache
 def patterns() -> list[tuple[re.Pattern[str], str]]:
-    """By how much of a path is given, the most first."""
+    """The paths of the document, those with the fewest parameters first."""
     paths = sorted(document()["paths"], key=lambda path: path.count("{"))
     return [(re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), path) for path in paths]
 
@@ -49,7 +49,7 @@ def operation_of(method: str, path: str) -> str | None:
 
 @cache
 def schemas(name: str) -> dict[int, Draft202012Validator]:
-    """By status, what an answer in JSON must be."""
+    """The schemas of JSON answers, by status."""
     method, path = name.split()
     answers = document()["paths"][path][method.lower()]["responses"]
     return {

@@ -1,4 +1,4 @@
-"""Whole lives of orders, event by event, as the services would say them: for tests of what is shown of them."""
+"""The events of whole lives of orders, as the services append them, for tests of the read side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OPERATOR = Principal("user", "ann")
 
 
 class Said(NamedTuple):
-    """One event, where it stands, and who set it off if that is not the customer."""
+    """One event with its service and stream, and its principal if that is not the customer."""
 
     service: str
     stream: str
@@ -25,7 +25,7 @@ class Said(NamedTuple):
 
 
 def smooth(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
-    """From a draft to the door, changed on the way."""
+    """A draft that is submitted, changed, confirmed and delivered."""
     content = created(order_id, customer_id, lines=2).model_dump()
     order, run = f"order-{order_id}", f"fulfillment-{order_id}"
     moved = orders.OrderUpdated(
@@ -57,7 +57,7 @@ def smooth(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
 
 
 def failed(order_id: str, customer_id: str | None = "cus_2") -> list[Said]:
-    """The carrier does not answer, the money cannot be given back, somebody looks, and it ends."""
+    """The carrier does not answer and the refund fails; an operator resumes the stuck run, and it ends."""
     run = f"fulfillment-{order_id}"
     late = {"saga_id": order_id, "step": "create_shipment", "error_code": "step-timed-out", "error": "no answer"}
     away = {"success": False, "transient": True, "error_code": "away", "error": "the provider is away"}
@@ -86,7 +86,7 @@ def failed(order_id: str, customer_id: str | None = "cus_2") -> list[Said]:
 
 
 def cancelled(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
-    """The customer wants out at once."""
+    """The customer cancels the order at once."""
     order = f"order-{order_id}"
     return [
         Said("orders", order, created(order_id, customer_id)),
@@ -98,24 +98,41 @@ def cancelled(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
 
 
 def brought(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
-    """Finished elsewhere."""
+    """An order that another system fulfilled."""
     return [
         Said("orders", f"order-{order_id}", imported(order_id, customer_id, "shipped", tracking_number="T7"), OPERATOR)
     ]
 
 
+def corrected(order_id: str, customer_id: str | None = "cus_1", other: str | None = "cus_2") -> list[Said]:
+    """Finished elsewhere, and sent again as the order of somebody else."""
+    better = orders.OrderImportCorrected.of(imported(order_id, other, "delivered", number="8"))
+    return [*brought(order_id, customer_id), Said("orders", f"order-{order_id}", better, OPERATOR)]
+
+
+def undone(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
+    """Finished elsewhere, taken back, and imported again by somebody who had forgotten it."""
+    back = orders.OrderImportUndone(order_id=order_id, source="old-shop", customer_id=customer_id)
+    return [
+        *brought(order_id, customer_id),
+        Said("orders", f"order-{order_id}", back, OPERATOR),
+        *brought(order_id, customer_id),
+        Said("orders", f"order-{order_id}", back, OPERATOR),
+    ]
+
+
 def stocked(on_hand: int = 50) -> Said:
-    """Mugs on the shelf."""
+    """A stock count of mugs."""
     return Said("inventory", "stock-mug", counted("mug", on_hand, low_below=5))
 
 
 def gone(customer_id: str) -> Said:
-    """A customer who is erased."""
+    """The erasure of a customer."""
     return Said("users", f"user-{customer_id}", users.UserDeleted(user_id=customer_id))
 
 
 def woven(lives: Sequence[Sequence[Said]], turns: Sequence[int]) -> list[Said]:
-    """Several lives at the same time: `turns` say whose next event comes, and what is left follows."""
+    """The events of several lives, interleaved: each of `turns` names the life of the next event; the rest follows."""
     left = [list(life) for life in lives]
     said: list[Said] = []
     for turn in turns:

@@ -1,4 +1,4 @@
-"""A log to write into, and the projection and query services over it, called through their HTTP doors."""
+"""An event store to write to, and the projection and query services on it, called through their endpoints."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def reserved_items(*items: tuple[str, int]) -> tuple[inventory.ReservedItem, ...
 
 @dataclass
 class ReadSide:
-    """The two services; `append` writes to the log as their neighbours would."""
+    """Projection and query; `append` writes to the event store as the other services would."""
 
     database: Any
     projection: httpx.AsyncClient
@@ -173,7 +173,7 @@ class ReadSide:
 
 
 class BuildTasks:
-    """Runs what the Job that builds views runs, as a task of this process."""
+    """Runs the program of the Job that builds views as a task of this process."""
 
     def __init__(self, run: Callable[[], Coroutine[Any, Any, object]]) -> None:
         self._run = run

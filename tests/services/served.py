@@ -1,4 +1,4 @@
-"""All services on loopback, in a thread of their own, behind one address: what the edge is in front of them."""
+"""All services on loopback, in a thread, behind one address as behind the edge."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START_SECONDS_MAX = 20.0
 
 
 class Gateway:
-    """Hands a request to the service whose document has its path, reads to query first, or to the projection with `at`."""
+    """Sends a request to the service whose document has its path; reads go to query, or with `at` to the projection."""
 
     def __init__(self, apps: Mapping[str, App], documents: Mapping[str, dict[str, Any]]) -> None:
         self._apps = apps
@@ -87,7 +87,7 @@ def served(database: Any) -> Generator[tuple[str, dict[str, Any]]]:
 
 
 def service_behind(client: httpx.AsyncClient) -> Service:
-    """The service that a client of a test talks to."""
+    """The service behind a client of a test."""
     transport = client._transport
     assert isinstance(transport, httpx.ASGITransport)
     assert isinstance(transport.app, Service)

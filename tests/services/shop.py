@@ -1,4 +1,4 @@
-"""Orders with any text, of anybody, as questions to the read side need them."""
+"""Orders of any customer with any text, for queries to the read side."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def placed(
 
 
 async def show(side: ReadSide, *messages: Message) -> None:
-    """Say these, each in the stream of its order, and wait until they are shown."""
+    """Append these events, each to the stream of its order, and wait until the read side shows them."""
     said: list[RecordedEvent] = []
     for message in messages:
         said = await side.order(message.key_value, message)

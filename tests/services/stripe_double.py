@@ -20,9 +20,9 @@ def error(status: int, **members: str) -> Answer:
 
 
 class StripeDouble(ThreadingHTTPServer):
-    """Keeps PaymentIntents; `failures` are answered first, and `calls` tells what came.
+    """Stores PaymentIntents; it first answers with `failures`, and records the requests in `calls`.
 
-    A call whose path ends as one of `lost` is carried out, and its answer is lost.
+    A call whose path ends with one of `lost` is carried out, and its answer is lost.
     """
 
     daemon_threads = True

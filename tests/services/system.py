@@ -1,4 +1,4 @@
-"""All writing services in one process, on a real Postgres, joined by a bus that delivers as the Triggers say."""
+"""All writing services in one process on a real Postgres; a bus delivers their events by the Triggers."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def order(*items: tuple[str, int], token: str = "tok_approve", **more: Any) -> d
 
 
 class Mails:
-    """A mail server that keeps everything."""
+    """A mail server that stores all mails."""
 
     def __init__(self) -> None:
         self.sent: list[EmailMessage] = []
@@ -140,7 +140,7 @@ class Bus:
 
 
 class System:
-    """What a test talks to."""
+    """All writing services, and helpers to send requests and to read their events."""
 
     def __init__(self, bus: Bus, mails: Mails, database: Any, apps: Mapping[str, Service], vault: Vault) -> None:
         self.bus = bus
@@ -152,7 +152,7 @@ class System:
         self._vault = vault
 
     async def check_for_missed_events(self) -> int:
-        """What every service does at its start and on the safety tick, as if two minutes had passed since."""
+        """Let every service look for missed events, as if two minutes had passed."""
         later = datetime.now(UTC) + timedelta(minutes=2)
         return sum([await app.missed.check(later, 0) for app in self._apps.values() if app.missed])
 
@@ -164,7 +164,7 @@ class System:
         return await self.orders.post("/orders", json=body, headers={"Idempotency-Key": key} if key else {})
 
     async def at_rest(self) -> None:
-        """Return when every run has ended: a step may wait for a timer after a provider was too busy."""
+        """Return when every run has ended; a step may wait for a timer after a provider was too busy."""
         async with asyncio.timeout(REST_SECONDS_MAX):
             while True:
                 await self.bus.quiet()
@@ -202,7 +202,7 @@ class System:
 
 @asynccontextmanager
 async def woken() -> AsyncGenerator[tuple[str, asyncio.Event]]:
-    """The URL of something that may be woken, and whether anybody did."""
+    """The URL of a server that may be woken, and whether a request came."""
     heard = asyncio.Event()
 
     async def hear(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -225,7 +225,7 @@ async def running(
     everything = {**SECRETS, **TRUST, **settings}
 
     def own(kind: type[Any], **more: Any) -> Any:
-        """Settings of this kind, with those of `everything` that it has."""
+        """Settings of this class with those values of `everything` that it declares."""
         return kind(
             **{field.name: everything[field.name] for field in fields(kind) if field.name in everything}, **more
         )

@@ -1,4 +1,4 @@
-"""Who is let in: tokens under attack, the rule of every route, and that nobody reaches what is somebody else's."""
+"""Access: forged tokens are refused, every route has its scope, and no customer reaches the data of another."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def unsigned(header: dict[str, Any], payload: Any, signature: bytes = b"") -> st
 
 
 def hmac_signed(secret: bytes, algorithm: str = "HS256") -> str:
-    """The public key taken for a shared secret: the classic confusion of algorithms."""
+    """A token whose HMAC uses the public key as a shared secret: the classic confusion of algorithms."""
     head = f"{segment({'alg': algorithm, 'typ': 'at+jwt', 'kid': KEY_ID})}.{segment(claims())}"
     return f"{head}.{segment(hmac.new(secret, head.encode(), hashlib.sha256).digest())}"
 
@@ -337,6 +337,7 @@ SCOPES = {
     "POST /users/{user_id}/reinstate": "users:admin",
     "POST /orders": "orders:write",
     "POST /orders/imports": "orders:import",
+    "POST /orders/imports/undo": "orders:import",
     "PUT /orders/{order_id}": "orders:write",
     "POST /orders/{order_id}/submit": "orders:write",
     "PATCH /orders/{order_id}": "orders:write",
@@ -518,11 +519,11 @@ async def test_an_event_endpoint_with_an_issuer_accepts_only_the_dispatcher(data
         return {"Authorization": f"Bearer {signed(claims(**(base | more)), OTHER, kid='delivery', typ='JWT')}"}
 
     async with running(database, **events) as system:
-        door = system.bus.clients["payments"]
+        endpoint = system.bus.clients["payments"]
 
         async def status(headers: dict[str, str]) -> int:
-            door.headers.pop("Authorization", None)
-            answer = await door.post("/events", content=b"{}", headers={**event, **headers})
+            endpoint.headers.pop("Authorization", None)
+            answer = await endpoint.post("/events", content=b"{}", headers={**event, **headers})
             assert answer.content == b""
             return answer.status_code
 

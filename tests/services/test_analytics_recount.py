@@ -97,13 +97,13 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
     )
     currency = draw(st.sampled_from(("GBP", "JPY")))
     exact = sum((line.quantity * line.unit_price for line in lines), Decimal(0))
-    unit = Decimal("0.01") if currency == "GBP" else Decimal(1)
+    minor_unit = Decimal("0.01") if currency == "GBP" else Decimal(1)
     country = draw(st.sampled_from(("GB", "JP", "DE")))
     return {
         "customer_id": draw(st.sampled_from((None, "cus_1", "cus_2"))),
         "email": "ann@example.com",
         "lines": tuple(lines),
-        "total": Money(amount=max(exact, unit).quantize(unit, ROUND_HALF_UP), currency=currency),
+        "total": Money(amount=max(exact, minor_unit).quantize(minor_unit, ROUND_HALF_UP), currency=currency),
         "shipping_address": ADDRESS.model_copy(update={"country": country}),
         "payment_method": CARD,
         "placed_at": draw(st.sampled_from(PLACED)),
@@ -152,6 +152,16 @@ def imported(order_id: str, content: Mapping[str, Any], status: str) -> Message:
     )
 
 
+REVISIONS = ("corrected", "corrected as cancelled", "undone", "again")
+
+
+def revised(order_id: str, content: Mapping[str, Any], how: str) -> Message:
+    if how == "undone":
+        return orders.OrderImportUndone(order_id=order_id, source="old-shop", customer_id=content["customer_id"])
+    message = imported(order_id, content, "cancelled" if how == "corrected as cancelled" else "delivered")
+    return message if how == "again" else orders.OrderImportCorrected.of(message)
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Message]:
     """Interleaved events of a few orders; events may be repeated and may make no sense."""
@@ -164,6 +174,7 @@ def histories(draw: st.DrawFn) -> list[Message]:
         if draw(st.booleans()):
             status = draw(st.sampled_from(("confirmed", "shipped", "delivered", "cancelled")))
             said = [imported(order_id, content, status), *said[:-1]]
+            said += [revised(order_id, draw(contents()), each) for each in draw(st.lists(st.sampled_from(REVISIONS)))]
         lives.append(iter(said))
     events: list[Message] = []
     while lives:

@@ -1,4 +1,4 @@
-"""What was tried on the running system by somebody who means it harm, and must not work again."""
+"""Attacks on the running system that succeeded once and must fail now."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ async def test_addresses_of_one_ipv6_network_count_as_one_client(database):
 
         assert [await status(f"2001:db8:0:1::{number:x}") for number in range(4)] == [401, 401, 429, 429]
         assert await status("2001:db8:0:2::1") == 401
-        # what is no address is nobody's name: it counts for whoever is connected
+        # a header that is no address names no client: the request counts for the connected peer
         assert [await status(text) for text in ("x" * 8_000, "a", "b", "")] == [401, 401, 429, 429]
 
 

@@ -19,7 +19,7 @@ from tests.services.read_side import created, pages_of, running
 
 @asynccontextmanager
 async def sink(status: bytes) -> AsyncGenerator[tuple[str, list[bytes]]]:
-    """The address of a JobSink that answers with this status, and the heads of the requests that it has received."""
+    """The address of a JobSink that answers with this status, and the headers of its requests."""
     heads: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -70,7 +70,7 @@ CASES = [
 
 
 class World:
-    """One service's surroundings, and the service as often as it is started."""
+    """The servers around one service, and each process of the service."""
 
     def __init__(self, database: Any, bootstrap: str, topic: str, smtp_port: int) -> None:
         self._database = database

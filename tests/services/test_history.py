@@ -1,4 +1,4 @@
-"""`GET /orders/{id}?at=`: what was known then, folded from the log; nothing of the future, of others, or of who is erased."""
+"""`GET /orders/{id}?at=` shows the order as it was then, and nothing of the future, of others, or of erased persons."""
 
 from __future__ import annotations
 
@@ -148,12 +148,12 @@ async def test_a_former_owner_of_a_draft_cannot_read_its_past(side: ReadSide) ->
 
 
 async def erase(side: ReadSide, person: str, said: Said | None = None) -> None:
-    """As users does it: the key goes in the transaction that says so."""
+    """Erase a person as users does: destroy the key in the transaction that appends the event."""
     if said:
         await side.show_all((await say(side, [said]))[-1])
     log = side.logs.get("users") or side.logs["orders"]
-    async with log.transaction() as unit:
-        await PostgresVault(log.connections, VAULT_KEY).erase(person, unit)
+    async with log.transaction() as transaction:
+        await PostgresVault(log.connections, VAULT_KEY).erase(person, transaction)
 
 
 async def test_an_erasure_removes_a_person_from_the_past_at_once(side: ReadSide) -> None:
@@ -171,7 +171,7 @@ async def test_an_erasure_removes_a_person_from_the_past_at_once(side: ReadSide)
 
 
 async def test_an_event_that_arrives_after_an_erasure_shows_no_personal_data(side: ReadSide) -> None:
-    """Orders may know a key for a while that is gone, and so might the projection, which would show it for ever."""
+    """Orders may cache a destroyed key for a while. If the projection did, it would show the data for ever."""
     await side.show(await side.order("ord_1", created("ord_1")))
     log = side.logs["orders"]
     knowing = PostgresVault(log.connections, VAULT_KEY)
@@ -253,7 +253,7 @@ async def test_the_past_of_an_order_is_read_by_index(side: ReadSide, database) -
 
 
 def test_every_stream_with_events_of_an_order_is_read() -> None:
-    """By the deciders, which know what their streams may hold."""
+    """The deciders declare the event types of their streams."""
     from services.fulfillment.saga import FULFILLMENT
     from services.inventory.domain import RESERVATION
     from services.notifications.domain import ORDER_MAIL, OrderMailKind, order_mail_id

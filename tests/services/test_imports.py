@@ -251,3 +251,45 @@ def test_the_id_of_an_import_is_unique_for_source_and_number(one: tuple[str, str
     assert id_of("ord", *one) == id_of("ord", *one) != id_of("ord", *other)
     assert len(id_of("ord", *one)) == len("ord_i") + 26
     assert not new_id("ord").startswith("ord_i")
+
+
+async def undo(system: System, *numbers: str, source: str = "old-shop") -> httpx.Response:
+    return await system.orders.post("/orders/imports/undo", json={"source": source, "numbers": list(numbers)})
+
+
+async def test_a_correction_replaces_the_content_of_an_imported_order(database):
+    async with running(database) as system:
+        await import_orders(system, finished("1"), finished("2"))
+        body = {
+            "source": "old-shop",
+            "correct": True,
+            "orders": [finished("1", status="shipped"), finished("2"), finished("3")],
+        }
+        answers = [await system.orders.post("/orders/imports", json=body) for _ in range(2)]
+        assert [statuses(answer) for answer in answers] == [[(201, None), (200, None), (201, None)], [(200, None)] * 3]
+        (corrected,) = await system.said("orders.order.import_corrected")
+        assert (corrected["number"], corrected["status"], corrected["source"]) == ("1", "shipped", "old-shop")
+        assert statuses(await import_orders(system, finished("1"))) == [(409, "import-differs")]
+        assert "`correct: true`" in (await import_orders(system, finished("1"))).json()["orders"][0]["detail"]
+
+
+async def test_an_import_can_be_taken_back_and_repeated(database):
+    async with running(database) as system:
+        first = await import_orders(system, finished("1"), finished("2"))
+        answer = await undo(system, "1", "9")
+        assert statuses(answer) == [(201, None), (200, None)]
+        assert answer.json()["position"] > first.json()["position"]
+        assert statuses(await undo(system, "1")) == [(200, None)]
+        (undone,) = await system.said("orders.order.import_undone")
+        assert undone["source"] == "old-shop"
+        assert statuses(await import_orders(system, finished("1", status="shipped"), finished("2"))) == [
+            (201, None),
+            (200, None),
+        ]
+        for numbers in ((), [str(n) for n in range(BATCH_ORDERS_MAX + 1)]):
+            assert (await undo(system, *numbers)).status_code == 422
+        headers = authorization("shop", "orders:import")
+        refused = await system.orders.post(
+            "/orders/imports/undo", json={"source": "old-shop", "numbers": ["2"]}, headers=headers
+        )
+        assert refused.status_code == 403

@@ -1,4 +1,4 @@
-"""Keys that are fetched: from the JWKS of `users` or of an outside OpenID issuer, over a real socket."""
+"""Public keys that are fetched from `users` or from an outside OpenID issuer, over a real socket."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEXT = Ed25519PrivateKey.generate()
 
 
 class Issuer:
-    """Answers every GET with its key set, or as it is told."""
+    """Answers every GET with its key set, or with the answer that the test sets."""
 
     def __init__(self, *keys: dict[str, str]) -> None:
         self.body = key_set(*keys).encode()

@@ -308,7 +308,7 @@ PARAMETERS = st.fixed_dictionaries(
 
 
 class Reach:
-    """Sends queries as Ann, with cursors that others got for the same query."""
+    """Sends queries as Ann, with cursors that other customers got for the same query."""
 
     def __init__(self, database: Any) -> None:
         self._database = database

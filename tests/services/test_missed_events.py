@@ -1,4 +1,4 @@
-"""No accepted order is left behind by a delivery that gave its events up (DESIGN promise 1)."""
+"""Every accepted order ends although delivery forgets events of it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def receiver(database: Any, handle: Any = None) -> AsyncGenerator[Receiver
 
 
 async def say(database: Any, timer: Message, at: datetime = LONG_AGO, data: str = "") -> str:
-    """Append an event that nobody delivers; the key that its delivery would leave a mark under."""
+    """Append an event that is not delivered; returns the key of the inbox mark that its delivery would leave."""
     store = PostgresEventStore(database.dsn("orders"), "orders")
     stream = f"said-{timer.key_value}"
     version = len(await store.read(stream))

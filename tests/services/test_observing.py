@@ -1,4 +1,4 @@
-"""One trace from REST through log and topic, counters that count, and logs without personal data."""
+"""Traces from REST through event store and topic, metrics that count, and logs without personal data."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every route against its own document: generated requests, good, bad and in sequences, with schemathesis's checks.
+"""schemathesis sends generated requests, good, bad and in sequences, to every route, and checks answers by the document.
 
-ZEROCART_FUZZ_EXAMPLES makes it look deeper, and at other cases each time (`make fuzz`).
+With ZEROCART_FUZZ_EXAMPLES it sends more, and others each time (`make fuzz`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXCEPT = {
 
 
 def run(url: str, document: Path, headers: dict[str, str], *more: str) -> str:
-    """What is wrong, as schemathesis says it; empty if nothing is."""
+    """The faults that schemathesis reports; empty if there are none."""
     program = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIG), "run", str(document)]
     token = [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
     bounds = ["--url", url, "--max-examples", str(EXAMPLES), "--continue-on-failure", *SEED]
@@ -40,7 +40,7 @@ def run(url: str, document: Path, headers: dict[str, str], *more: str) -> str:
 
 
 def without_conditions(document: dict[str, Any]) -> dict[str, Any]:
-    """Without what makes most requests wrong that are right otherwise: a key used twice, a version that is not there."""
+    """The document without the headers that make most generated requests fail: a repeated key, an unknown version."""
     for operations in document["paths"].values():
         for operation in operations.values():
             parameters = operation["parameters"]

@@ -1,4 +1,4 @@
-"""Dead letters are kept once each, looked at, handed in again as they were, or given up; parked messages too."""
+"""Dead letters are stored once each, listed, replayed unchanged or discarded; parked messages are listed and replayed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LETTER = {
 
 
 class Handing(Published):
-    """Keeps what is handed in again."""
+    """Stores the replayed messages."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Calls to others: what is tried again and when, when the circuit opens, and that nobody waits for who is away."""
+"""Outgoing calls: what is retried and when, when the circuit opens, and that no caller waits for a target that is down."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ QUICK = Policy(name="test", first_delay_seconds=0.001, delay_seconds_max=0.2, ti
 
 
 class Other:
-    """Somebody who fails so often, then answers."""
+    """A target that fails with the given errors and then answers."""
 
     def __init__(self, *failures: Exception) -> None:
         self.failures = list(failures)
@@ -155,7 +155,7 @@ async def test_the_outcome_of_each_attempt_is_counted() -> None:
 
 
 class BreakerMachine(RuleBasedStateMachine):
-    """The breaker beside a list of what happened to it."""
+    """The breaker compared with a model that has the list of its calls."""
 
     def __init__(self) -> None:
         super().__init__()

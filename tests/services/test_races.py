@@ -56,7 +56,7 @@ async def test_orders_with_the_same_products_in_different_order_do_not_deadlock(
 
 
 async def test_an_accepted_address_is_that_of_the_parcel_and_the_mail(database):
-    """PATCHes race the making of the parcel, and the news of them come late: what is answered 202 is what is done."""
+    """PATCH requests race with the making of the parcel, and their events arrive late; the last accepted change must hold."""
     chance = random.Random(9)
     bus = Late("zerocart.orders.order.updated.v1")
     async with running(database, bus) as system:
@@ -90,7 +90,7 @@ async def test_an_accepted_address_is_that_of_the_parcel_and_the_mail(database):
 
 
 class Late(Bus):
-    """A bus that keeps the events of one type back."""
+    """A bus that delays the events of one type."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()

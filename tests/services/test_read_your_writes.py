@@ -1,4 +1,4 @@
-"""A caller that brings a position reads what it wrote, from every route and while versions come and go, or is told to wait."""
+"""A query with a position shows what its command wrote, on every route and during switches, or gets 503."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def side(database) -> AsyncGenerator[ReadSide]:
 
 
 def paths() -> list[str]:
-    """Every route of query, with ids that may be there."""
+    """Every route of query, with ids that may exist."""
     routes = routes_of(create_app(Settings(service="query", **TRUST)))
     known = {"order_id": "ord_1", "customer_id": "cus_1", "product_id": "mug"}
     return [route.path.format(**known) for route in routes]

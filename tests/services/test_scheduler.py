@@ -43,7 +43,7 @@ class Aims:
 
 @asynccontextmanager
 async def process(database: Any, clock: Aims, others: Relay | None = None) -> AsyncGenerator[httpx.AsyncClient]:
-    """One life of the scheduler, from its first message to its sleep."""
+    """One process of the scheduler, from its first message to its end."""
     store = PostgresEventStore(database.dsn("scheduler"), "scheduler")
     settings = Settings(service="scheduler", rates=SECRETS["rates"], **TRUST)
     host = Host.of(settings, store, Bus(), PostgresFailedMessages(store), PostgresVault(store.connections, VAULT_KEY))

@@ -31,7 +31,7 @@ class Clock:
 
 
 def mounted(folder: Path, content: str, link: str) -> None:
-    """As the kubelet does it: a new directory, then the link is swapped in one step."""
+    """Mount a secret as the kubelet does: write a new directory, then swap the link in one step."""
     inner = folder / link
     inner.mkdir()
     (inner / NAME).write_text(content)

@@ -1,7 +1,7 @@
-"""Old and new releases on one log and one topic, while orders flow: the new one's messages have a field more.
+"""Old and new releases run on one event store and one topic while orders flow; new messages have one more field.
 
-The services of one half are of the later release: what they append and publish carries what the others have never
-heard of, and they read what the others wrote without it. Then the halves are changed, on the same log.
+The services of one half are of the later release: they append and publish messages with a field that the other half
+does not know, and they read messages without it. Then the halves are exchanged on the same event store.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ def of_later_release(append: Append) -> Append:
     return replace(append, events=events)
 
 
-class LaterUnit(PostgresTransaction):
+class LaterTransaction(PostgresTransaction):
     async def append(self, *appends: Append) -> list[Result]:
         return await super().append(*map(of_later_release, appends))
 
 
-class LaterLog(PostgresEventStore):
+class LaterStore(PostgresEventStore):
     async def append(self, append: Append) -> Result:
         return await super().append(of_later_release(append))
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
-        async with super().transaction() as unit:
-            unit.__class__ = LaterUnit
-            yield unit
+        async with super().transaction() as transaction:
+            transaction.__class__ = LaterTransaction
+            yield transaction
 
 
 class MixedBus(Bus):
@@ -64,10 +64,10 @@ class MixedBus(Bus):
 
 @asynccontextmanager
 async def mixed(database: Any, newer: frozenset[str]) -> AsyncGenerator[System]:
-    def log_of(dsn: str, service: str) -> PostgresEventStore:
-        return (LaterLog if service in newer else PostgresEventStore)(dsn, service)
+    def store_of(dsn: str, service: str) -> PostgresEventStore:
+        return (LaterStore if service in newer else PostgresEventStore)(dsn, service)
 
-    async with running(database, bus=MixedBus(newer), log_of=log_of) as system:
+    async with running(database, bus=MixedBus(newer), log_of=store_of) as system:
         yield system
 
 

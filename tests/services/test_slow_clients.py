@@ -1,4 +1,4 @@
-"""What becomes of a request that does not arrive, at services as they are started."""
+"""A request that does not arrive completely is ended, by services that run as their process runs them."""
 
 from __future__ import annotations
 

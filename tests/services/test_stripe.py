@@ -228,7 +228,7 @@ def signed(payload: bytes, secret: str = SECRET, at: float | None = None) -> dic
 
 
 class Shop:
-    """All services, with payments on Stripe, and the webhook's door."""
+    """All services, with payments through Stripe, and a client of the webhook."""
 
     def __init__(self, system: Any, double: StripeDouble) -> None:
         self.system, self.double = system, double

@@ -1,4 +1,4 @@
-"""Clocks that jump, and the PingSource that wakes the scheduler, by which nothing is lost or said twice."""
+"""Clocks that jump: no timer is lost or fires twice, and the PingSource still wakes the scheduler."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Aims:
 
 
 class Jumping:
-    """A clock that is set."""
+    """A clock that the test sets."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -126,7 +126,7 @@ async def test_the_latest_of_several_failed_patches_is_repeated():
 
 
 async def test_the_local_ping_source_notices_that_the_clock_was_set():
-    """A laptop that slept: timers of the loop stood still, and the clock went on."""
+    """While a laptop sleeps, the timers of the event loop stand still and the clock goes on."""
     clock = Jumping(datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC))
     async with ScriptedServer({}, 1.0) as sink:
         destination = Destination("Service", "scheduler", "/events")

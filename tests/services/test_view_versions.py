@@ -1,4 +1,4 @@
-"""Views as versions: built beside the one that serves, compared, switched to and back, stopped by one event alone."""
+"""Versions of views: built beside the one that serves, compared, switched to and back, and stopped by an event."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ async def test_a_changed_definition_is_built_and_old_code_does_not_write_to_it(s
 
 
 class HeldPages(Pages):
-    """Builds wait for `go`, outside of any transaction: an open one would hide newer events from the feeder as well."""
+    """Pages whose builds wait for `go`, outside of a transaction, because an open one would hide newer events."""
 
     go: asyncio.Event
 
@@ -366,13 +366,13 @@ async def test_a_confirmed_order_is_confirmed_in_every_version(side: ReadSide) -
 
 
 async def poisoned(side: ReadSide, order_id: str) -> None:
-    """An order that no view of orders can show is in the log."""
+    """Append an event of an order that no view of orders can show."""
     odd = NewEvent(CREATED, AT, '{"odd": "secret"}', '{"partitionkey": "ord_odd"}')
     await side.logs["orders"].append(Append(f"order-{order_id}", 0, [odd]))
 
 
 async def views_stopped(database) -> dict[str, float]:
-    """As operations tells it."""
+    """The stopped views by the metrics of operations."""
     counts = Counts(database.dsn("operations"), database.read_dsn("operations"))
     await counts.refresh()
     (found,) = [each for each in counts.exported() if each.name == "zerocart_views_stopped"]
@@ -404,7 +404,7 @@ async def test_a_stopped_first_version_is_reported_and_serves_after_a_skip(side,
 
 
 async def test_an_unfinished_version_of_another_release_is_dropped_and_built_again(side, database) -> None:
-    """As after the release that began it was taken back."""
+    """This happens when the release that began the version is rolled back."""
     await some_orders(side)
     reader = PostgresEventReader(database.dsn("projection"))
     newer = pages_of(database, reader, revised("orders"))
@@ -421,7 +421,7 @@ async def test_an_unfinished_version_of_another_release_is_dropped_and_built_aga
 
 
 class Interrupted(Pages):
-    """Something happens once after a page that is built."""
+    """Pages after one of which `happens` runs once."""
 
     happens: Callable[[], Awaitable[None]] | None = None
 
@@ -446,7 +446,7 @@ async def test_a_build_whose_version_is_dropped_ends_with_that_reason(side, data
 
 
 async def test_a_first_version_shows_events_acknowledged_by_an_older_release(side, database):
-    """That release does not wait for a view that it does not know."""
+    """An older release does not wait for a view that it does not know."""
     await some_orders(side)
     reader = PostgresEventReader(database.dsn("projection"))
     old = pages_of(database, reader, {name: view for name, view in VIEWS.items() if name != "orders"})

@@ -1,4 +1,4 @@
-"""A service is woken by a request for its health; an accepted command wakes others, a refused request wakes nobody."""
+"""A request for its health wakes a service. An accepted command wakes other services, a refused request wakes none."""
 
 from __future__ import annotations
 

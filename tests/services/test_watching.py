@@ -1,4 +1,4 @@
-"""Numbers that survive the processes that counted them: exactly once each, whatever ends or repeats."""
+"""Metrics outlive the processes that counted them, and each count is added once, whatever ends or repeats."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def test_a_dispute_is_counted_from_the_first(database, counts):
 
 
 async def projected(database) -> None:
-    """The projection has been there once, before anything happened."""
+    """Let the projection make its views before anything else happens."""
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
     await Builder(pages).create_missing()
@@ -121,7 +121,7 @@ async def projected(database) -> None:
 
 
 async def notify(database) -> None:
-    """As a process does at its end, and then until all events are final: a transaction of the server's own hides some."""
+    """Notify as a process does at its end, then wait until all events are final."""
     one = keeper(database, Metrics())
     await one.flush()
     await one.close()

@@ -1,4 +1,4 @@
-"""Small files of sales: made by hand, and a few orders of Oracle's."""
+"""Small files of sales: some made by hand, and a few of Oracle's orders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clock of compose: a schedule outlives its process, and a missed one fires after the restart."""
+"""The clock of compose: it keeps a schedule when its process ends, and fires a missed one after the restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The `zerocart` command: every error is a sentence with a next step, never a traceback; its help, its version, its parts."""
+"""The `zerocart` command: every error is a sentence with a next step and never a traceback; its help and its version."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_version_and_help_are_printed() -> None:
 
 
 def test_every_variable_is_in_the_help() -> None:
-    """Only what one part of the cluster hands to another is not for people."""
+    """The help leaves out only variables that one part of the cluster sets for another."""
     internal = {
         "ZEROCART_LISTEN_FD", "ZEROCART_REPORT_FD", "ZEROCART_SERVICE_URLS", "ZEROCART_NAMESPACE", "ZEROCART_STATUS_PORT",
         "ZEROCART_STATUS_FD", "ZEROCART_STATUS_HOST", "ZEROCART_DELIVERY_KEY", "ZEROCART_ERASURES_URL",

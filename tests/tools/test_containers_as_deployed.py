@@ -41,7 +41,7 @@ def documents(file: str) -> list[Document]:
 
 
 class Namespace:
-    """What a namespace holds that the pods refer to."""
+    """The ConfigMaps and Secrets of a namespace to which pods refer."""
 
     def __init__(self, folder: Path, postgres, bootstrap: str) -> None:
         self.folder, self.bootstrap = folder, bootstrap

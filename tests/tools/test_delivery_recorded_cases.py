@@ -1,4 +1,4 @@
-"""Every recorded case of the real dispatcher, through ours: same requests, waits, dead letters, replies, outcomes."""
+"""Our delivery makes the same requests, waits, dead letters, replies and outcomes as the recorded real dispatcher."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def test_delivery_behaves_as_in_the_recorded_case(case: dict[str, Any]) ->
 
 
 async def differences(case: dict[str, Any]) -> dict[str, tuple[object, object]]:
-    """What was observed and what was recorded, where they differ."""
+    """The observed and the recorded values that differ."""
     scale = TIMEOUT_SCALE if case["group"] == "timeout" else SCALE
     scripts = {"/s": case["responses"], "/d": case.get("dead_letter_responses", [])}
     async with ScriptedServer(scripts, scale) as server:
@@ -134,7 +134,7 @@ def wanted(case: dict[str, Any], run: Run) -> dict[str, object]:
 
 
 def late_waits(case: dict[str, Any], run: Run, scale: float) -> list[float]:
-    """The waits in ms, brought back to the recorded scale, if any of them is too short or far too long."""
+    """The waits in ms on the recorded scale, if one of them is too short or far too long."""
     tries = run.server.seen("/s")
     nominal = [wait / 1000 * scale for wait in case["expected"]["waits_ms"]]
     if len(tries) != len(nominal) + 1:

@@ -1,4 +1,4 @@
-"""Triggers that fall behind together: a busy one goes on although another is stuck."""
+"""A busy Trigger continues although another one is stuck."""
 
 from __future__ import annotations
 

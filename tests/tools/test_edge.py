@@ -1,4 +1,4 @@
-"""The edge as it runs: Caddy with our file, in front of something that says what reached it."""
+"""The running edge: Caddy with our Caddyfile, in front of a server that records what reached it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ QUIET_SECONDS = 1.0
 
 @dataclass
 class Reached:
-    """What came through."""
+    """The requests that reached the server behind the edge."""
 
     lines: list[str] = field(default_factory=list[str])
     headers: list[list[tuple[str, str]]] = field(default_factory=list[list[tuple[str, str]]])

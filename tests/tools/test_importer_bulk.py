@@ -27,7 +27,7 @@ ORACLE = load("oracle-customer-orders")
 
 
 class Elsewhere(httpx.AsyncBaseTransport):
-    """An edge that takes finished orders in, is away each first time, and shows what it took when it is asked again."""
+    """An edge that accepts finished orders, fails each first request, and lists the accepted orders."""
 
     def __init__(self, refuses: frozenset[str] = frozenset(), poison: str = "") -> None:
         self.orders: dict[str, dict[str, Any]] = {}
@@ -75,7 +75,7 @@ class Elsewhere(httpx.AsyncBaseTransport):
 
 
 class KilledError(Exception):
-    """As if it were."""
+    """Stands for the death of the importer."""
 
 
 async def brought(
@@ -85,7 +85,7 @@ async def brought(
     report: list[ReportRow] | None = None,
     stop_after: int | None = None,
 ) -> BulkImport:
-    """With `stop_after`, the run dies once so many orders are here."""
+    """Import a file; with `stop_after` the run dies after so many orders."""
 
     def done(count: int) -> None:
         if stop_after is not None and count >= stop_after:

@@ -301,7 +301,7 @@ def test_credit_notes_of_the_sample_agree_with_an_independent_computation() -> N
 
 
 def verdicts_of(file: Path) -> list[Verdict]:
-    """What each credit note of goods of a customer is, and of which order, as the importer does and reports it."""
+    """The importer's decision about each credit note of a customer, and the order that it takes."""
     report = list[ReportRow]()
     steps = list(OrderSource(file, faults=False).steps(report=report.append))
     rests = {each.invoice for each in report if each.reason is Note.ADDED_UP}

@@ -20,7 +20,7 @@ from tools.importer.stock import seed
 
 
 class Shop(httpx.AsyncBaseTransport):
-    """An edge that answers every other call with 503, and takes an order in three looks to rest."""
+    """An edge that answers every other call with 503; an order ends at the third look at it."""
 
     def __init__(self, refuses: frozenset[str] = frozenset(), away: bool = False) -> None:
         self.calls: Counter[str] = Counter()

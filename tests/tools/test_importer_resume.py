@@ -28,7 +28,7 @@ ORACLE = load("oracle-customer-orders")
 
 
 class TrackingShop(Shop):
-    """It also takes what carriers say, and some of its orders fail."""
+    """An edge that also accepts tracking statuses, and at which some orders fail."""
 
     def __init__(self, fails: frozenset[str] = frozenset()) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ async def carried_out(
     stop_after: int | None = None,
     manner: ReplayOptions | None = None,
 ) -> Replay:
-    """With `stop_after`, the replay dies once so many orders are placed."""
+    """Replay a file; with `stop_after` the replay dies after so many placed orders."""
     async with Edge("http://shop", lambda: "token", 10.0, shop) as edge:
         replay = Replay(edge, plan, "t", journal=journal, manner=manner)
 
@@ -73,7 +73,7 @@ async def carried_out(
 
 
 class KilledError(Exception):
-    """As if it were."""
+    """Stands for the death of the replay."""
 
 
 def rows_of(number: int) -> list[tuple[str, ...]]:
@@ -208,7 +208,7 @@ async def test_a_failed_order_is_not_shipped_and_noted() -> None:
 
 async def test_placing_waits_while_too_many_orders_are_in_flight(tmp_path: Path) -> None:
     class Busy(TrackingShop):
-        """It holds three looks long that ten orders move, and then that none does."""
+        """An edge at which ten orders change at each of three looks, and none afterwards."""
 
         held = 3
         placed_when_looked: list[int]

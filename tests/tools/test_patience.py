@@ -1,4 +1,4 @@
-"""What is slow is waited for as long as it moves; what stands still is given up."""
+"""A wait continues while there is progress, and ends when there is none."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_short_wait_prints_nothing() -> None:
 
 
 class SlowOrders:
-    """An edge at which one order moves on with each look, and another never does."""
+    """An edge at which one order changes with each look, and another never does."""
 
     def __init__(self, time: Time) -> None:
         self.time = time

@@ -1,4 +1,4 @@
-"""How the parts of the local cluster start: for as long as they make progress, alone on their ports, for the owner only."""
+"""The parts of the local cluster start as long as they make progress, on their own ports, for the owner only."""
 
 from __future__ import annotations
 

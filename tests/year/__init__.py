@@ -1,1 +1,1 @@
-"""Whole data sets through the system, beside what DuckDB makes of the same files."""
+"""Imports whole data sets and compares the system with what DuckDB computes from the same files."""

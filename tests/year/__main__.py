@@ -1,7 +1,7 @@
-"""`make year DATA=path`: a whole data set through REST, then every row beside what DuckDB makes of the same files.
+"""`make year DATA=path`: imports a whole data set through REST, and compares every row with what DuckDB computes.
 
-Looks three times: after the import, after every view was built again, and after the topic was delivered again from
-its start. Started again, it goes on where it was. Looks at a cluster of its own, in ZEROCART_HOME.
+It compares after the import, after a rebuild of every view, and after the topic was delivered again from its start. If
+it is started again, it continues. It uses a cluster of its own, in ZEROCART_HOME.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the system shows, copied out of its databases and compared row by row with what it must show."""
+"""Copies the rows that the system shows out of its databases, and compares them with the expected ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ MONEY = """
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One table: rows as they must be and are, and how many are only on one side, with examples."""
+    """The result for one table: the numbers of expected and actual rows, and of rows on one side only, with examples."""
 
     table: str
     expected: int
@@ -51,12 +51,12 @@ class Compared:
 
     @property
     def same(self) -> bool:
-        """Row by row."""
+        """Whether both have the same rows."""
         return not self.missing and not self.surplus
 
 
 async def compare(database: duckdb.DuckDBPyConnection, running: Running) -> list[Compared]:
-    """Every table that `expected` filled, beside what the read side (of money, the provider) has."""
+    """Compare every table that `expected` filled with the read database, or for money with the provider."""
     with tempfile.TemporaryDirectory() as folder:
         read = await asyncpg.connect(running.read_owner_dsn)
         try:

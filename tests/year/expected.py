@@ -1,4 +1,4 @@
-"""What an import must come to, row by row, as DuckDB computes it from the raw files: nothing of the importer is used."""
+"""Computes the expected rows of an import from the raw files with DuckDB, without the code of the importer."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def expected(
 
 
 def _verdicts(database: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str, str | None]]:
-    """Each credit note, what it is, and of which order: what one has given back, another cannot."""
+    """The decision about each credit note, and its order; no unit is credited twice."""
     newest_first: dict[str, list[_Sale]] = defaultdict(list)
     rows = database.execute("SELECT kind, invoice, customer, goods, money FROM candidate ORDER BY line").fetchall()
     for kind, invoice, customer, goods, money in rows:

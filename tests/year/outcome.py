@@ -1,4 +1,4 @@
-"""What must not change when everything is said again: what every service decided, money, goods and dead letters."""
+"""The decisions, money, goods and dead letters that must not change when every event is delivered again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FACTS = {
 
 
 async def still(running: Running, seconds_max: float) -> dict[str, str]:
-    """The facts when they have stopped changing and no timer is overdue: some came due while the cluster was down."""
+    """The facts when they have stopped changing and no timer is overdue; timers may come due while the cluster is down."""
     deadline = time.monotonic() + seconds_max
     before = await facts(running)
     while True:
@@ -42,7 +42,7 @@ async def still(running: Running, seconds_max: float) -> dict[str, str]:
 
 
 async def facts(running: Running) -> dict[str, str]:
-    """Each by its name."""
+    """The facts by name."""
     connection = await asyncpg.connect(running.owner_dsn)
     try:
         found = {name: str(await connection.fetchval(query)) for name, query in FACTS.items()}

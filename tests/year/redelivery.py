@@ -1,4 +1,4 @@
-"""The topic from its start: the Triggers' groups are set back while the cluster is down, and followed to the end."""
+"""Delivers the topic again from its start: it sets back the consumer groups of the Triggers while the cluster is down."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def _rewind(servers: str, topic: str, groups: Iterable[str]) -> int:
 
 
 async def caught_up(running: Running, seconds_max: float) -> dict[str, int]:
-    """Wait until every group has everything; the committed events of each group."""
+    """Wait until every group has received all events; returns the number of events of each group."""
     deadline = time.monotonic() + seconds_max
     while True:
         behind, done = await _positions(running)
@@ -81,7 +81,7 @@ async def _groups(servers: str) -> Iterable[str]:
 
 
 async def _member(servers: str, topic: str, group: str) -> AIOKafkaConsumer:
-    """A consumer that is assigned by hand, as the delivery's own are, so that no group is rebalanced."""
+    """A consumer with assigned partitions, as those of the delivery, so that no group is rebalanced."""
     partitions = await _partitions(servers, topic)
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, group_id=group, enable_auto_commit=False)
     await consumer.start()

@@ -41,6 +41,7 @@ BATCH_CHARS_MAX = 800_000
 """Characters of ASCII JSON: a body may have 1 MB."""
 BATCHES_MAX = 4
 """Requests at a time; the next is sent when the read side shows an earlier one, so it is never far behind."""
+CREATED = 201
 STATUSES: Mapping[End, str] = {
     "confirmed": "confirmed", "cancelled": "cancelled", "dispatched": "shipped", "delivered": "delivered",
 }  # fmt: skip
@@ -110,14 +111,24 @@ class _Finished:
 
 
 class BulkImport:
-    """Imports orders under the name `source`; what the journal has is not sent again.
+    """Imports orders under the name `source`; what the journal has is not sent again, unless it changed.
+
+    An order that changed since is replaced with `correct`, else the orders service refuses it and the report says so.
 
     In memory are the orders that are being sent, and one count for each product.
     """
 
     def __init__(
-        self, edge: Edge, plan: OrderSource, source: str, journal: Journal | None = None, report: Report | None = None
+        self,
+        edge: Edge,
+        plan: OrderSource,
+        source: str,
+        journal: Journal | None = None,
+        report: Report | None = None,
+        *,
+        correct: bool = False,
     ) -> None:
+        self._correct = correct
         self._edge = edge
         self._plan = plan
         self._source = source
@@ -193,12 +204,16 @@ class BulkImport:
             self._say_refused(one, known.refusal)
             return None
         self.outcome.placed_before += 1
-        if one.credit and ((before := self.journal.step(one.credit.invoice)) is None or before.refusal):
-            # the credit note was added after its order was imported
+        if one.credit and not self._correct and self._is_late(one.credit):
             self.journal.refused(one.credit.invoice, known.order_id)
             self._say_not_cancelled(one.credit, CancellationRefusal.SYSTEM, known.order_id)
             return None
         return replace(one, again=True) if self.journal.said(one.step.invoice) not in ("", one.digest) else None
+
+    def _is_late(self, credit: Credit) -> bool:
+        """Whether a credit note was added after its order was imported."""
+        before = self.journal.step(credit.invoice)
+        return before is None or bool(before.refusal)
 
     async def _carry(self, batch: Sequence[_Finished], done: Callable[[int], None]) -> None:
         try:
@@ -212,7 +227,8 @@ class BulkImport:
     async def _send(self, batch: Sequence[_Finished]) -> tuple[str, str] | None:
         """The position of the last order, and the id of an imported one; None if all are refused."""
         try:
-            answers, position = await self._edge.bring(self._source, [one.body for one in batch])
+            bodies = [one.body for one in batch]
+            answers, position = await self._edge.bring(self._source, bodies, correct=self._correct)
         except RefusedError as error:
             if len(batch) > 1:  # for one of them, which then is refused alone
                 half = len(batch) // 2
@@ -224,17 +240,18 @@ class BulkImport:
         for one, answer in zip(batch, answers, strict=True):
             if "order_id" in answer:
                 here = str(answer["order_id"])
-                self._brought(one, here)
+                self._brought(one, here, new=answer["status"] == CREATED)
             else:
                 told = {name: answer[name] for name in ("code", "detail", "errors") if name in answer}
                 self._refuse(one, f"{answer['status']} {json.dumps(told)}")
         return (position, here) if here else None
 
-    def _brought(self, one: _Finished, order_id: str) -> None:
+    def _brought(self, one: _Finished, order_id: str, *, new: bool) -> None:
         if one.credit:
             self.journal.credited(one.credit.invoice)  # before its order, or it would count as added too late
         self.journal.placed(one.step.order, order_id, one.digest, ended=True)
         if one.again:
+            self.outcome.corrected += new
             return
         self.outcome.placed += 1
         self.outcome.cancelled += one.becomes == "cancelled"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import glob
 import itertools
 import json
 import os
@@ -33,10 +34,11 @@ from tools.importer.report import reporting
 from tools.importer.rows import BadFileError
 from tools.importer.speed import ReplayClock, speed
 from tools.importer.stock import seed
-from tools.importer.summary import show_brought, show_outcome, show_pace, show_states, show_tally, summary
+from tools.importer.summary import counted, show_brought, show_outcome, show_pace, show_states, show_tally, summary
+from tools.importer.undo import cancel_placed, take_back_imports
 from tools.knative_local.credentials import Credentials, from_environment, operator_of
 from tools.knative_local.state import State, StateFolderError
-from tools.terminal import progress
+from tools.terminal import progress, say
 from tools.zerocart.cluster import NotRunningError, running_cluster
 
 __all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
@@ -90,6 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--dry-run", action="store_true", help="only read the file and report")
     add("--json", action="store_true", help="print the summary as JSON")
+    add("--correct", action="store_true", help="with --finished: replace imported orders that have changed since")
+    add("--undo", metavar="RUN", help="take the run RUN back instead of importing a file")
     add("--again", action="store_true", help="import orders that another run has imported already a second time")
     add("--faults", action="store_true", help="add declined cards, refusing carriers and short products")
     add(
@@ -133,6 +137,8 @@ def run(options: argparse.Namespace) -> int:
         return 1
     if options.json:
         print(json.dumps(found, indent=2))
+    if options.undo:
+        return 0 if found["orders"] else 1
     if found["lines"] and not found.get("placed", found["orders"]) and not found.get("placed_before"):
         print(NOTHING_IMPORTED, file=sys.stderr)
         return 1
@@ -141,6 +147,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _run(options: argparse.Namespace) -> dict[str, object]:
     _must_go_together(options)
+    if options.undo:
+        return asyncio.run(_undo(options, *_system(options)))
     plan = OrderSource(options.file, options.orders, load(options.mapping), faults=options.faults)
     if options.report and options.report.resolve() == plan.file.resolve():
         raise CannotBeginError(f"--report {options.report} is the file with the orders: name another file.")
@@ -151,7 +159,7 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
         credentials, mails = _system(options)
         with _run_of(options, plan, name) as this_run:
             if options.finished:
-                return asyncio.run(_bring(credentials, plan, this_run, report, stock=not options.no_stock))
+                return asyncio.run(_bring(options, credentials, plan, this_run, report))
             pace = ReplayClock(options.speed) if options.speed else None
             manner = ReplayOptions(dated=True, pace=pace, report=report)
             return asyncio.run(_replay(credentials, plan, this_run, manner, mails, stock=not options.no_stock))
@@ -162,6 +170,10 @@ def _must_go_together(options: argparse.Namespace) -> None:
     if options.finished and others:
         raise CannotBeginError(
             f"{', '.join(others)} cannot be used with --finished: such orders are recorded, not placed."
+        )
+    if options.correct and not options.finished:
+        raise CannotBeginError(
+            "--correct needs --finished: an order that was placed here is changed by its own routes."
         )
     if options.finished and options.name is not None and not SOURCE.fullmatch(options.name):
         raise CannotBeginError(
@@ -209,13 +221,47 @@ def _other_runs(mine: Path, system: str, opened: ExitStack) -> dict[str, Journal
     return {journal.name() or file.stem: journal for file, journal in journals}
 
 
+async def _undo(options: argparse.Namespace, credentials: Credentials, _: Mailbox | None) -> dict[str, object]:
+    name, source = _plain(options.undo), _source(_plain(options.undo))
+    placed, finished = _journals_of(options, name)
+    async with Edge(credentials.edge_url, credentials.token) as edge:
+        with progress("imports taken back", await edge.count_of(source)) as bar:
+            taken_back = await take_back_imports(edge, source, bar.set)
+        for file in finished:
+            file.unlink()  # the run may begin again
+        cancelled = refused = 0
+        for file in placed:
+            with Journal(file) as journal, progress("orders cancelled") as bar:
+                done = await cancel_placed(edge, name, journal, bar.set)
+            cancelled, refused = cancelled + done[0], refused + done[1]
+    say(f"{counted(taken_back, 'import')} taken back, {counted(cancelled, 'order')} cancelled")
+    if refused:
+        say(f"{counted(refused, 'order')} cannot be cancelled any more: the carrier has them, or they failed.")
+    if not taken_back + cancelled + refused:
+        say(f"There is no order of the run {name}. GET /orders?source={source} lists imported orders.")
+    return {"run": name, "orders": taken_back + cancelled + refused, "taken_back": taken_back, "cancelled": cancelled}
+
+
+def _journals_of(options: argparse.Namespace, name: str) -> tuple[list[Path], list[Path]]:
+    """The journals of a run, by whatever mapping: those of placed orders, and those of finished ones."""
+    begun = f"{glob.escape(name)}-*-{_system_mark(options)}"
+    folder = State.from_environment().folder(JOURNALS)
+    found = [[*folder.glob(f"{begun}{kind}.sqlite")] for kind in ("", ".finished")]
+    placed, finished = ([file for file in files if _is_of(file, name)] for files in found)
+    return placed, finished
+
+
+def _is_of(file: Path, name: str) -> bool:
+    with Journal(file) as journal:
+        return journal.name() == name
+
+
 async def _bring(
+    options: argparse.Namespace,
     credentials: Credentials,
     plan: OrderSource,
     this_run: _Run,
     report: Callable[[ReportRow], None] | None,
-    *,
-    stock: bool,
 ) -> dict[str, object]:
     name, journal = this_run.name, this_run.journal
     async with Edge(credentials.edge_url, credentials.token) as edge:
@@ -224,10 +270,10 @@ async def _bring(
             ends = credit_notes_of(plan, look)
         if this_run.repeats:
             await this_run.repeats.must_be_none(edge)
-        bulk = BulkImport(edge, plan, _source(name), journal, report)
+        bulk = BulkImport(edge, plan, _source(name), journal, report, correct=options.correct)
         with progress("orders imported and shown", ends.orders) as bar:
             await bulk.bring(ends, bar.set)
-        shelves = list(bulk.shelves()) if stock else []
+        shelves = [] if options.no_stock else list(bulk.shelves())
         with progress("stock levels set", len(shelves)) as bar:
             await seed(edge, shelves, name, bar.set, journal, lower=bulk.takes_off)
     show_tally(bulk.tally)

@@ -27,6 +27,8 @@ PATIENCE_SECONDS = 120.0
 """How long one request is retried."""
 TEXT_CHARS_MAX = 2_000
 """Of a refusal."""
+NUMBERS_MAX = 100
+"""The limit of the orders service for one request."""
 TRY_AGAIN = frozenset({429, 502, 503, 504})
 ABOUT_THE_CONTENT = frozenset({400, 409, 413, 422})
 
@@ -152,11 +154,37 @@ class Edge:
         return Placed(str(answer["order_id"]), str(answer.get("position", "")))
 
     async def bring(
-        self, source: str, orders: Sequence[Mapping[str, object]]
+        self, source: str, orders: Sequence[Mapping[str, object]], *, correct: bool = False
     ) -> tuple[Sequence[Mapping[str, object]], str]:
-        """Import finished orders: an answer for each, and their position; RefusedError if all are refused."""
-        _, answer = await self._ask(_Call("POST", "/orders/imports", {"source": source, "orders": orders}), {200})
+        """Import finished orders: an answer for each, and their position; RefusedError if all are refused.
+
+        `correct` replaces the content of those that were imported before.
+        """
+        body = {"source": source, "orders": orders, **({"correct": True} if correct else {})}
+        _, answer = await self._ask(_Call("POST", "/orders/imports", body), {200})
         return answer["orders"], str(answer.get("position", ""))
+
+    async def count_of(self, source: str) -> int:
+        """The number of orders that were imported from a source."""
+        _, answer = await self._ask(_Call("GET", f"/orders?source={source}&page_size=1&count=exact"), {200})
+        return int(answer["total"])
+
+    async def numbers_of(self, source: str, position: str) -> list[str]:
+        """Numbers of orders that were imported from a source, at most a batch, as of `position` or later."""
+        path = (
+            f"/orders?source={source}&page_size={NUMBERS_MAX}&count=none{f'&position={position}' if position else ''}"
+        )
+        _, answer = await self._ask(_Call("GET", path), {200})
+        return [str(order["number"]) for order in answer["orders"]]
+
+    async def take_back(self, source: str, numbers: Sequence[str]) -> str:
+        """Take imports back; the position of the last one. EdgeError if none can be taken back."""
+        _, answer = await self._ask(
+            _Call("POST", "/orders/imports/undo", {"source": source, "numbers": list(numbers)}), {200}
+        )
+        if "position" not in answer:
+            raise EdgeError(f"None of the orders is taken back: {json.dumps(answer['orders'][0])}")
+        return str(answer["position"])
 
     async def shown(self, order_id: str, position: str) -> None:
         """Return when the read side shows an order of this position or an earlier one."""

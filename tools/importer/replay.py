@@ -64,6 +64,7 @@ class Outcome:
 
     placed: int = 0
     placed_before: int = 0
+    corrected: int = 0
     refused: int = 0
     cancelled: int = 0
     cancellations_refused: int = 0

@@ -93,6 +93,8 @@ def show_outcome(outcome: Outcome) -> None:
     """Print the fate of the orders."""
     if outcome.placed_before:
         say(f"{counted(outcome.placed_before, 'order')} placed by an earlier run")
+    if outcome.corrected:
+        say(f"{counted(outcome.corrected, 'order')} corrected")
     say(f"{outcome.cancelled} cancelled, {counted(outcome.cancellations_refused, 'cancellation')} refused")
     if sent := outcome.dispatched + outcome.delivered:
         say(f"{sent} shipped, {outcome.delivered} of them delivered")

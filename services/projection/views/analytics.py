@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date
 from operator import add, sub
+from typing import Any, NamedTuple
 
 from services.contracts import fulfillment, orders, payments
 from services.kit.domain.message import Message
@@ -38,35 +39,44 @@ from services.read_model.periods import day_to_all_time, day_to_year
 
 __all__ = ["ANALYTICS_VIEW"]
 
-DELETE_EMPTY = "DELETE FROM {schema}.by_status WHERE orders = 0 AND day = ANY($1::date[])"
-
 
 async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     """Apply the events to the rows."""
     changes = list(changes_in(page, ANALYTICS_VIEW))
     before = await rows.find(COUNTED, {message.key_value for _, message in changes})
-    after, new = dict(before), dict[str, Basket]()
+    after, written = dict(before), dict[str, Basket]()
     for event, message in changes:
         order_id = message.key_value
-        if isinstance(message, Placed) and order_id not in after:
-            new[order_id] = basket_of(message)
-        if row := counted_after(after.get(order_id), message, event.time):
-            after[order_id] = row
-    changed = [row for order_id, row in after.items() if row != before.get(order_id)]
-    baskets = await _baskets(rows, before, changed, new)
-    await rows.put(COUNTED, changed)
-    await rows.add(BASKETS, list(new.values()))
+        row = counted_after(after.get(order_id), message, event.time)
+        if row is None:
+            after.pop(order_id, None)
+            written.pop(order_id, None)
+            continue
+        if isinstance(message, Placed) and (order_id not in after or isinstance(message, orders.OrderImportCorrected)):
+            written[order_id] = basket_of(message)
+        after[order_id] = row
+    changed = [each for each in {**before, **after} if each in written or after.get(each) != before.get(each)]
+    steps = [Step(before.get(each), after.get(each), written.get(each)) for each in changed]
+    known = await rows.find(BASKETS, [step.old.order_id for step in steps if step.old and step.moves_goods])
+    await rows.remove(COUNTED, [step.old.order_id for step in steps if step.old and not step.new])
+    await rows.put(COUNTED, [step.new for step in steps if step.new])
+    await rows.remove(BASKETS, [step.old.order_id for step in steps if step.old and (step.basket or not step.new)])
+    await rows.add(BASKETS, list(written.values()))
     await _put_names(rows, names_in([message for _, message in changes]))
-    await _increase(rows, before, changed, baskets)
+    await _increase(rows, steps, known)
 
 
-async def _baskets(
-    rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], new: Mapping[str, Basket]
-) -> Mapping[str, Basket]:
-    """The baskets of the orders that change the sums of their products."""
-    known = [(before[row.order_id], row) for row in changed if row.order_id in before]
-    moved = [new.order_id for old, new in known if outcome_of(old) != outcome_of(new)]
-    return {**await rows.find(BASKETS, moved), **new}
+class Step(NamedTuple):
+    """An order before and after a page, and its basket if that is new."""
+
+    old: Counted | None
+    new: Counted | None
+    basket: Basket | None
+
+    @property
+    def moves_goods(self) -> bool:
+        """Whether the sums of the order's products change."""
+        return self.basket is not None or not self.old or not self.new or outcome_of(self.old) != outcome_of(self.new)
 
 
 async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
@@ -75,29 +85,31 @@ async def _put_names(rows: Rows, names: Mapping[str, str]) -> None:
     await rows.put(PRODUCT_NAMES, [each for each in named if known.get(each.product_id) != each])
 
 
-async def _increase(
-    rows: Rows, before: Mapping[str, Counted], changed: Sequence[Counted], baskets: Mapping[str, Basket]
-) -> None:
+async def _increase(rows: Rows, steps: Sequence[Step], known: Mapping[str, Basket]) -> None:
     by_status, by_product = Changes(BY_STATUS, _day_alone), Changes(BY_PRODUCT, day_to_year)
     by_customer, confirmations = Changes(BY_CUSTOMER, day_to_all_time), Changes(CONFIRMATIONS, _day_alone)
-    steps = [(before.get(new.order_id), new) for new in changed]
-    for row, how in [each for old, new in steps for each in ((old, sub), (new, add))]:
-        if row is None:
-            continue
-        day = row.placed_at.date()
-        by_status.count(how, day, by_status_of(row))
-        by_customer.count(how, day, by_customer_of(row))
-        confirmations.count(how, day, confirmation_of(row))
-        if basket := baskets.get(row.order_id):
-            for found in by_product_of(row, basket):
-                by_product.count(how, day, found)
-    statuses = by_status.rows()
-    await rows.increase(BY_STATUS, statuses)
-    if left := {each.day for each in statuses if each.orders < 0}:
-        await rows.execute(DELETE_EMPTY, sorted(left))
-    await rows.increase(BY_PRODUCT, by_product.rows())
-    await rows.increase(BY_CUSTOMER, by_customer.rows())
-    await rows.increase(CONFIRMATIONS, confirmations.rows())
+    for step in steps:
+        for row, how, written in ((step.old, sub, None), (step.new, add, step.basket)):
+            if row is None:
+                continue
+            day = row.placed_at.date()
+            by_status.count(how, day, by_status_of(row))
+            by_customer.count(how, day, by_customer_of(row))
+            confirmations.count(how, day, confirmation_of(row))
+            if basket := written or known.get(row.order_id):
+                for found in by_product_of(row, basket):
+                    by_product.count(how, day, found)
+    for changes in (by_status, by_product, by_customer, confirmations):
+        await _apply(rows, changes)
+
+
+async def _apply(rows: Rows, changes: Changes[Any]) -> None:
+    """Add changes to their sums, and remove the sums of which no order is left."""
+    table, found = changes.table, changes.rows()
+    await rows.increase(table, found)
+    if left := {getattr(each, table.key[0]) for each in found if each.orders < 0}:
+        sql = f"DELETE FROM {{schema}}.{table.name} WHERE orders = 0 AND {table.key[0]} = ANY($1)"  # noqa: S608
+        await rows.execute(sql, sorted(left))
 
 
 def _day_alone(day: date) -> tuple[date]:
@@ -107,11 +119,12 @@ def _day_alone(day: date) -> tuple[date]:
 WAKES: Sequence[type[Message]] = (
     orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
+    orders.OrderImportCorrected, orders.OrderImportUndone,
     fulfillment.RunStarted, payments.ProviderReported, payments.ProviderUpdated,
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
-    revision=5,
+    revision=6,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
     wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)

@@ -80,6 +80,10 @@ def confirmation_of(order: Counted) -> tuple[tuple[int, ...], Numbers] | None:
 def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted | None:
     """The order's row after an event."""
     match event:
+        case orders.OrderImportUndone():
+            return None
+        case orders.OrderImportCorrected() if row is not None:
+            return replace(_placed(event, at), created_at=row.created_at)
         case orders.OrderDetails():
             return _placed(event, at) if row is None and isinstance(event, Placed) else row
         case _ if row is None:

@@ -37,6 +37,8 @@ def order_of(event: Message) -> str | None:
 def order_after(row: Order | None, event: Message, at: datetime) -> Order | None:
     """The order's row after an event."""
     match event:
+        case orders.OrderImportUndone():
+            return None
         case orders.OrderDetails():
             status = event.status if isinstance(event, orders.OrderImported) else STATUS_AFTER[type(event)]
             return _written(row, event, status, at)
@@ -96,6 +98,7 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     changes = list(changes_in(page, ORDERS_VIEW))
     found = await rows.find(ORDERS, {key for _, message in changes if (key := order_of(message))})
     lines: dict[str, Sequence[OrderLine]] = {}
+    gone: set[str] = set()
     renamed: set[str] = set()
     for event, message in changes:
         order_id = order_of(message)
@@ -103,27 +106,32 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
             found[order_id] = order
             if (written := lines_of(order, message)) is not None:
                 lines[order_id] = written
+        elif order_id and isinstance(message, orders.OrderImportUndone):
+            gone.add(order_id)
+            found.pop(order_id, None)
+            lines.pop(order_id, None)
         if order_id and isinstance(message, orders.OrderUpdated):
             renamed.add(order_id)
+    await rows.remove(ORDERS, list(gone))
     await rows.put(ORDERS, list(found.values()))
-    await rows.remove(ORDER_LINES, list(lines))
+    await rows.remove(ORDER_LINES, [*gone, *lines])
     await rows.add(ORDER_LINES, [line for of_one in lines.values() for line in of_one])
     if erased := [person for _, message in changes if (person := erased_person(message))]:
         renamed.update(await rows.erase(ORDERS, WHOSE, erased))
     names = {order_id: [line.product_name for line in of_one] for order_id, of_one in lines.items()}
-    await refresh(rows, renamed | set(lines), names)
+    await refresh(rows, renamed | gone | set(lines), names)
 
 
 WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed,
-    orders.OrderShipped, orders.OrderDelivered,
+    orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected, orders.OrderImportUndone,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
     users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=5,
+    revision=6,
     tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     feed=feed,

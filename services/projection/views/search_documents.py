@@ -37,7 +37,10 @@ FORGET = "DELETE FROM {schema}.vocabulary WHERE orders = 0 AND term = ANY($1::te
 
 
 async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequence[str]]) -> None:
-    """Write the documents of these orders; `names` holds the goods of orders whose lines were just written."""
+    """Write the documents of these orders, and remove those of orders that are gone.
+
+    `names` holds the goods of orders whose lines were just written.
+    """
     wanted = list(order_ids)
     if not wanted:
         return
@@ -50,7 +53,8 @@ async def refresh(rows: Rows, order_ids: Iterable[str], names: Mapping[str, Sequ
     before = {row[0]: set(row[1]) for row in await rows.fetch(KNOWN, wanted)}
     texts = [OrderText(row["order_id"], row["created_at"], _written(documents[row["order_id"]])) for row in orders]
     await rows.put(ORDER_TEXTS, texts)
-    await _count(rows, [(before.get(each, set[str]()), set(document)) for each, document in documents.items()])
+    await rows.remove(ORDER_TEXTS, [each for each in wanted if each not in documents])
+    await _count(rows, [(before.get(each, set[str]()), set(documents.get(each, ()))) for each in wanted])
 
 
 def _document(

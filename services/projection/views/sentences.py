@@ -54,11 +54,17 @@ def _placed(event: orders.OrderCreated) -> Sentence:
 
 
 def _imported(event: orders.OrderImported) -> Sentence:
+    text = f"the order was brought from {event.source}, where it was number {event.number}: {_content(event)}"
+    return Sentence(text, event.reason)
+
+
+def _content(event: orders.OrderImported) -> str:
     end = f"{event.status}, tracking number {event.tracking_number}" if event.tracking_number else event.status
-    what = f"{_count(len(event.lines), 'line')}, {_money(event.total)}"
-    return Sentence(
-        f"the order was brought from {event.source}, where it was number {event.number}: {what}, {end}", event.reason
-    )
+    return f"{_count(len(event.lines), 'line')}, {_money(event.total)}, {end}"
+
+
+def _corrected(event: orders.OrderImportCorrected) -> Sentence:
+    return Sentence(f"{event.source} sent the order again with other content: {_content(event)}", event.reason)
 
 
 def _updated(event: orders.OrderUpdated) -> Sentence:
@@ -216,6 +222,8 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderDraftUpdated: _always("the draft was changed"),
     orders.OrderCreated: _placed,
     orders.OrderImported: _imported,
+    orders.OrderImportCorrected: _corrected,
+    orders.OrderImportUndone: lambda event: Sentence(f"the import from {event.source} was taken back"),
     orders.OrderUpdated: _updated,
     orders.OrderCancellationRequested: _because("a cancellation was asked for"),
     orders.OrderCancelled: _because("the order was cancelled"),

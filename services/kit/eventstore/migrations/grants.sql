@@ -9,6 +9,6 @@ GRANT SELECT, INSERT, DELETE ON {service}.outbox TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON {service}.failures TO {role};
 GRANT SELECT ON {service}.cluster TO {role};
 GRANT SELECT, UPDATE (epoch, transaction_id, position, checked_at, types) ON {service}.receipts TO {role};
--- Events that delivery gave up are read from the store, whoever appended them.
+-- A service reads the events of all services, to find those that delivery gave up.
 GRANT USAGE ON SCHEMA log TO {role};
 GRANT SELECT ON log.events, log.cluster TO {role};
