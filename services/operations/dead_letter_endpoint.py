@@ -18,6 +18,8 @@ from services.operations.letters import Letters
 __all__ = ["LETTER_BYTES_MAX", "DeadLetterEndpoint"]
 
 LETTER_BYTES_MAX = 8_388_608
+LABEL_CHARS_MAX = 200
+"""The maximum length of a type or id in metrics and logs."""
 
 
 class DeadLetterEndpoint:
@@ -38,8 +40,9 @@ class DeadLetterEndpoint:
             log("dead letter refused", level=logging.ERROR, code=error.code)
             await send_empty(send, 413)
         else:
-            METRICS.count("dead_letters", type=letter.type)
-            log("dead letter stored", level=logging.WARNING, type=letter.type, id=letter.id)
+            kind = letter.type[:LABEL_CHARS_MAX]
+            METRICS.count("dead_letters", type=kind)
+            log("dead letter stored", level=logging.WARNING, type=kind, id=letter.id[:LABEL_CHARS_MAX])
             await send_empty(send, 202)
 
 

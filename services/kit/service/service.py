@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
 
 __all__ = [
+    "EVENT_HEADERS_BYTES_MAX",
     "HEADERS_BYTES_MAX",
     "REQUESTS_IN_FLIGHT_MAX",
     "SHUTDOWN_SECONDS",
@@ -42,6 +43,8 @@ __all__ = [
 REQUESTS_IN_FLIGHT_MAX = 400
 URL_BYTES_MAX = 8_192
 HEADERS_BYTES_MAX = 32_768
+EVENT_HEADERS_BYTES_MAX = 2_097_152
+"""More than a record of Kafka can hold, so that an event with large attributes still arrives as a dead letter."""
 WARM_AGAIN_SECONDS = 20.0
 SHUTDOWN_SECONDS = 10.0
 COMMAND_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -131,18 +134,18 @@ class Service:
         await self.rest()(scope, receive, send)
         METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
 
-    def _refusal(self, scope: Scope) -> ZerocartError | None:
+    def _refusal(self, scope: Scope, headers_bytes_max: int = HEADERS_BYTES_MAX) -> ZerocartError | None:
         """The error of a request that is refused before it is routed; None if it is not."""
         if len(scope["raw_path"]) + len(scope["query_string"]) > URL_BYTES_MAX:
             return TooLong("address-too-long", f"an address may have {URL_BYTES_MAX} bytes")
-        if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS_BYTES_MAX:
-            return TooManyHeaders("headers-too-long", f"headers may have {HEADERS_BYTES_MAX} bytes")
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > headers_bytes_max:
+            return TooManyHeaders("headers-too-long", f"headers may have {headers_bytes_max} bytes")
         if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
             return Unavailable("overloaded", "too many requests are in progress: send the request again in a second", 1)
         return None
 
     async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if refusal := self._refusal(scope):
+        if refusal := self._refusal(scope, EVENT_HEADERS_BYTES_MAX):
             METRICS.count("errors", type=refusal.code)
             busy = isinstance(refusal, Unavailable)
             await send_empty(send, 503 if busy else 400, retry_after_seconds=1 if busy else None)

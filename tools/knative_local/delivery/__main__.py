@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
+from services.kit.telemetry.logging import configure
 from tools.knative_local.delivery.dispatch import Dispatcher
 from tools.knative_local.delivery.identity import Identity
 from tools.knative_local.delivery.kafka import KafkaTopic
@@ -33,7 +34,7 @@ log = logging.getLogger("zerocart.delivery")
 def main() -> None:
     """Read the manifests, deliver until told to stop."""
     options = _options()
-    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO").upper(), format="%(levelname)s %(name)s %(message)s")
+    configure("delivery", os.environ.get("LOG_LEVEL", "INFO"))
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     try:
         dispatchers = _dispatchers(options)
