@@ -55,6 +55,7 @@ AIM_MS = 100
 PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
 YEARS = "from=2024-01-01&to=2027-01-01"
 ODD_DAYS = "from=2024-02-02&to=2026-11-29"
+NEW_YORK = "time_zone=America/New_York"
 QUERIES: Sequence[tuple[str, str]] = (
     ("30 days", "orders?from=2026-10-30&to=2026-11-29"),
     ("three years", f"orders?{YEARS}"),
@@ -78,6 +79,17 @@ QUERIES: Sequence[tuple[str, str]] = (
     ("customers with most cancelled", f"orders?{ODD_DAYS}&group_by=customer&sort=-cancelled"),
     ("one customer by month", f"orders?{YEARS}&interval=month&customer_id=cus_14911_1_1"),
     ("time to confirm by week", f"confirmation-times?{YEARS}&interval=week"),
+    ("New York: 30 days", f"orders?from=2026-10-30&to=2026-11-29&{NEW_YORK}"),
+    ("New York: three years by month", f"orders?{YEARS}&interval=month&{NEW_YORK}"),
+    ("New York: 400 days by day", f"orders?from=2025-10-25&to=2026-11-29&interval=day&{NEW_YORK}"),
+    ("New York: top products, a month", f"orders?from=2026-10-01&to=2026-11-01&group_by=product&{NEW_YORK}"),
+    ("New York: top products, odd days", f"orders?{ODD_DAYS}&group_by=product&{NEW_YORK}"),
+    ("New York: one product by week", f"orders?{YEARS}&interval=week&product_id=22423&{NEW_YORK}"),
+    ("New York: top customers, a year", f"orders?from=2025-01-01&to=2026-01-01&group_by=customer&{NEW_YORK}"),
+    ("New York: time to confirm by week", f"confirmation-times?{YEARS}&interval=week&{NEW_YORK}"),
+    ("top products by country, a month", "orders?from=2026-10-01&to=2026-11-01&group_by=country&group_by=product"),
+    ("one customer by status", f"orders?{YEARS}&group_by=status&customer_id=cus_14911_1_1"),
+    ("top products by month, a year", "orders?from=2025-01-01&to=2026-01-01&group_by=product&interval=month"),
 )
 EXPORTS: Sequence[tuple[str, str]] = (
     ("all products as CSV", f"orders?{ODD_DAYS}&group_by=product"),
