@@ -21,7 +21,9 @@ STAFF_SCOPES = (
     " payments:read payments:write shipments:read shipments:write fulfillments:read fulfillments:write"
     " analytics:read operations:read operations:write"
 )
-CUSTOMER_SCOPES = "users:read users:write orders:read orders:write stock:read fulfillments:read"
+CUSTOMER_SCOPES = (
+    "users:read users:write orders:read orders:write stock:read fulfillments:read payments:read shipments:read"
+)
 
 
 def jwk(key: Ed25519PrivateKey, key_id: str = KEY_ID) -> dict[str, str]:

@@ -36,6 +36,7 @@ class PaymentProcess(saga.StepRequest):
     """Request to authorize `amount`, so that the provider holds it on the customer's card."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.process.v1"
+    customer_id: str | None = None
     amount: Money
     payment_method: PaymentMethod
 
@@ -66,6 +67,7 @@ class PaymentAuthorized(saga.StepReply):
     """The provider holds `amount` on the customer's card."""
 
     type: ClassVar[str] = "zerocart.payments.payment.authorized.v1"
+    customer_id: str | None = None
     transaction_id: str
     amount: Money
 
@@ -74,6 +76,7 @@ class PaymentDeclined(saga.StepReply):
     """The provider refused to authorize or to capture; another attempt would be refused too."""
 
     type: ClassVar[str] = "zerocart.payments.payment.declined.v1"
+    customer_id: str | None = None
     amount: Money
 
 
@@ -84,6 +87,7 @@ class PaymentFailed(saga.StepReply):
     """
 
     type: ClassVar[str] = "zerocart.payments.payment.failed.v1"
+    customer_id: str | None = None
 
 
 class PaymentCaptured(saga.StepReply):

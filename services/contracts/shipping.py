@@ -69,6 +69,7 @@ class FulfillmentPrepared(saga.StepReply):
     """The carrier serves the address, and the goods fit into `parcels` parcels."""
 
     type: ClassVar[str] = "zerocart.shipping.fulfillment.prepared.v1"
+    customer_id: str | None = None
     parcels: int
 
 
@@ -98,12 +99,14 @@ class ShippingRefused(saga.StepReply):
     """Shipping or the carrier refused the request, and would refuse another attempt."""
 
     type: ClassVar[str] = "zerocart.shipping.refused.v1"
+    customer_id: str | None = None
 
 
 class ShippingFailed(saga.StepReply):
     """The carrier could not be reached; it may have carried out an earlier attempt."""
 
     type: ClassVar[str] = "zerocart.shipping.failed.v1"
+    customer_id: str | None = None
 
 
 # Tracking

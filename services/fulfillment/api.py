@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict
 
 from services.fulfillment.answers import Fulfillment, Resumed
 from services.fulfillment.history import customer_of, history_of
@@ -13,6 +13,7 @@ from services.fulfillment.saga import FULFILLMENT
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
+from services.kit.domain.texts import Line
 from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import RestCause, json_router, provided, respond
 from services.kit.saga.commands import Resume
@@ -31,7 +32,7 @@ class ResumeBody(BaseModel):
     """The person who mended the cause."""
 
     model_config = ConfigDict(extra="forbid")
-    by: Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)] = "operator"
+    by: Line = "operator"
 
 
 @routes.get("/fulfillments/{order_id}")

@@ -6,13 +6,14 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.inventory.answers import Adjusted, Counted
 from services.inventory.domain import Adjust, SetStock
 from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
 from services.kit.domain.message import Sku
+from services.kit.domain.texts import Line
 from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import RestCause, json_router, provided, respond
 
@@ -22,7 +23,6 @@ routes = json_router()
 
 UNITS_MAX = 1_000_000_000
 Units = Annotated[int, Field(ge=0, le=UNITS_MAX, strict=True)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 ProductId = Annotated[Sku, Path(description="The id of the product.", examples=["85123A"])]
 
 Room = Annotated[StockRoom, provided(StockRoom)]
@@ -32,10 +32,10 @@ class StockBody(BaseModel):
     """A stock count: the quantity on hand, and the quantity below which the stock is low."""
 
     model_config = ConfigDict(extra="forbid")
-    product_name: Text | None = None
+    product_name: Line | None = None
     on_hand: Units
     low_below: Units = 0
-    reason: Text = "counted"
+    reason: Line = "counted"
 
 
 class AdjustmentBody(BaseModel):
@@ -43,7 +43,7 @@ class AdjustmentBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     delta: int = Field(ge=-UNITS_MAX, le=UNITS_MAX, strict=True)
-    reason: Text
+    reason: Line
 
 
 @routes.put("/stock/{product_id}", responses=location(200, "the stock level"), dependencies=[needs("stock:write")])

@@ -8,6 +8,7 @@ from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.kit.auth.access import needs
+from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
 from services.operations.answers import (
@@ -58,15 +59,15 @@ class DiscardBody(BaseModel):
     """The reason."""
 
     model_config = ConfigDict(extra="forbid")
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, pattern=ONE_LINE)
 
 
 class ParkedBody(BaseModel):
     """The parked message to replay."""
 
     model_config = ConfigDict(extra="forbid")
-    service: str = Field(max_length=64)
-    key: str = Field(max_length=4_096)
+    service: str = Field(max_length=64, pattern=ONE_LINE)
+    key: str = Field(max_length=4_096, pattern=ONE_LINE)
 
 
 @routes.get("/dead-letters", dependencies=[needs("operations:read")])

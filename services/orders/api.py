@@ -14,6 +14,8 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
+from services.kit.privacy.encryption import contact_of
+from services.kit.privacy.vault import Vault
 from services.kit.rest.answers import CommandAnswer, location
 from services.kit.rest.app import ExpectedVersion, RestCause, json_router, provided, respond
 from services.kit.rest.limits import limited
@@ -57,11 +59,13 @@ async def place_order(
     Places an order of the caller; with the scope `orders:admin` also of another customer, or of a guest. With
     `draft=true` the order is stored as a draft: nothing is reserved or charged before it is submitted.
 
+    An order of a customer with an account needs neither `email` nor `customer_name`: absent ones come from the account.
+
     Refused (422) if the prices have several currencies, if the items come to nothing or to another amount than `total`,
     or if a guest's order has no `email`.
     """
     order_id = new_id("ord")
-    fields = _fields(body, caller)
+    fields = await _fields(body, caller, handler.vault)
     if as_draft:
         draft = BeginDraft(at=cause.at, order_id=order_id, fields=fields, basket=body.basket)
         return await _answer(handler, draft, cause, 201, PlacedOrDrafted(order_id=order_id, status="draft"))
@@ -77,9 +81,8 @@ async def redraft_order(
 
     Replaces the whole content of a draft. Refused (409) once the draft is submitted: amend or cancel the order instead.
     """
-    command = RewriteDraft(
-        at=cause.at, order_id=order_id, fields=_fields(body, caller), basket=body.basket, restricted_to=caller.own
-    )
+    fields = await _fields(body, caller, handler.vault)
+    command = RewriteDraft(at=cause.at, order_id=order_id, fields=fields, basket=body.basket, restricted_to=caller.own)
     return await _answer(handler, command, cause, 200, Drafted(order_id=order_id, status="draft"), version)
 
 
@@ -151,10 +154,19 @@ def _placed(order_id: str) -> Placed:
     return Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
 
 
-def _fields(body: OrderBody, caller: Caller) -> PlacedFields:
-    """The fields of the contract; Forbidden if the caller may not order for this customer or set `placed_at`."""
+async def _fields(body: OrderBody, caller: Caller, vault: Vault) -> PlacedFields:
+    """The fields of the contract; e-mail and name that the body does not give come from the customer's account.
+
+    Forbidden if the caller may not order for this customer or set `placed_at`.
+    """
     customer_id = caller.own if body.customer_id is None else body.customer_id
     if not caller.may_reach(customer_id) or (body.placed_at is not None and caller.own is not None):
         raise Forbidden(ORDERS_ADMIN)
     body.require_customer(customer_id)
-    return PlacedFields.of(body, customer_id=customer_id)
+    if customer_id is None or (body.email and body.customer_name):
+        return PlacedFields.of(body, customer_id=customer_id)
+    known = await contact_of(vault, customer_id)
+    email, name = (
+        (body.email or known.email, body.customer_name or known.name) if known else (body.email, body.customer_name)
+    )
+    return PlacedFields.of(body, customer_id=customer_id, email=email, customer_name=name)

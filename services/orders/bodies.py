@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
@@ -28,7 +28,7 @@ from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
 from services.kit.domain.message import Email, Money
-from services.kit.domain.texts import ONE_LINE, Line, is_one_line
+from services.kit.domain.texts import ONE_LINE, Line
 from services.orders.pricing import Basket
 
 __all__ = ["NUMBER_CHARS_MAX", "AmendBody", "CancelBody", "ImportedOrderBody", "OrderBody", "ShortLine", "Source"]
@@ -42,13 +42,6 @@ def _exact(given: object) -> object:
     if not isinstance(given, str) or not re.fullmatch(AMOUNT, given):
         raise ValueError('an amount is a text such as "12.50"')
     return given
-
-
-def _on_lines(address: Address) -> Address:
-    odd = [name for name, text in address if isinstance(text, str) and not is_one_line(text)]
-    if odd:
-        raise ValueError(f"control characters in {', '.join(odd)}")
-    return address
 
 
 EXAMPLE: JsonDict = {
@@ -67,13 +60,29 @@ EXAMPLE: JsonDict = {
     "total": {"amount": "9.00", "currency": "GBP"},
 }
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
-Destination = Annotated[Address, AfterValidator(_on_lines)]
 Exact = BeforeValidator(_exact, json_schema_input_type=Annotated[str, Field(pattern=AMOUNT)])
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
 ShortLine = Annotated[
     str, StringConstraints(min_length=1, max_length=NUMBER_CHARS_MAX, strip_whitespace=True, pattern=ONE_LINE)
 ]
 Source = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._\-]{0,63}$")]
+
+
+class ShippingAddress(Address):
+    """The address of a parcel; `country` is an ISO 3166-1 alpha-2 code."""
+
+    name: Line
+    line1: Line
+    line2: Line | None = None
+    city: Line
+    region: Line | None = None
+    postal_code: Annotated[str, StringConstraints(max_length=20, pattern=ONE_LINE)] | None = None
+
+
+if TYPE_CHECKING:
+    Destination = Address  # what the validator returns
+else:
+    Destination = Annotated[ShippingAddress, AfterValidator(Address.of)]
 
 
 class Price(Money):

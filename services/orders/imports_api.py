@@ -29,6 +29,7 @@ from services.kit.domain.ids import id_of
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import UnmarkedCause, json_router, not_valid, provided
 from services.kit.rest.problems import described, status_of
+from services.kit.rest.routes import refuse_odd_texts
 from services.orders.answers import ImportResult, ImportResults
 from services.orders.bodies import NUMBER_CHARS_MAX, ImportedOrderBody, ShortLine, Source
 from services.orders.domain import ORDER
@@ -36,7 +37,7 @@ from services.orders.order import Import, UndoImport
 
 __all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "routes"]
 
-routes = json_router()
+routes = json_router(batch=True)
 
 BATCH_ORDERS_MAX = 100
 BATCH_LINES_MAX = 10_000
@@ -110,7 +111,10 @@ class _ValidatedAlone:
 
 def _validated_or_invalid(given: object, validate: core_schema.ValidatorFunctionWrapHandler) -> object:
     try:
+        refuse_odd_texts(given)
         return validate(given)
+    except Invalid as error:
+        return InvalidOrder(given, error)
     except ValidationError as error:
         return InvalidOrder(given, not_valid(cast("Sequence[dict[str, Any]]", error.errors(include_url=False))))
 

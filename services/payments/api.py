@@ -8,7 +8,7 @@ from typing import Annotated, assert_never
 from fastapi import Path
 
 from services.contracts.payments import ReportedChange
-from services.kit.auth.access import needs
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.domain.message import Money
@@ -40,18 +40,21 @@ OrderId = Annotated[
 Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
-@routes.get("/payments/{order_id}", dependencies=[needs("payments:read")])
-async def read_payment(order_id: OrderId, handler: Handler) -> Answer[PaymentShown]:
+@routes.get("/payments/{order_id}")
+async def read_payment(
+    order_id: OrderId, caller: Annotated[Caller, needs("payments:read")], handler: Handler
+) -> Answer[PaymentShown]:
     """Read an order's payment.
 
     Shows where the money for an order is: authorized, captured, declined, voided, refunded, or disputed by the
     customer's bank. A refund is pending until it arrives, and may fail. Refused (404) if no payment was requested for
-    the order yet.
+    the order yet, or the order belongs to another customer.
     """
-    loaded = await handler.reload(PAYMENT, order_id)
-    if loaded.version == 0:
+    messages = [message for _, message in await handler.history(PAYMENT, order_id)]
+    customer_id = next((found for each in messages if (found := getattr(each, "customer_id", None))), None)
+    if not messages or not caller.may_reach(customer_id):
         raise NotFound("payment-not-found", "no payment was requested for this order")
-    return Answer(shown(order_id, loaded.state))
+    return Answer(shown(order_id, PAYMENT.fold(messages)))
 
 
 def shown(order_id: str, payment: Payment) -> PaymentShown:

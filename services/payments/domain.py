@@ -6,7 +6,7 @@ order, and of the replies that payments gave. `standing` says where the money is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -27,6 +27,7 @@ from services.contracts.payments import (
     PaymentVoided,
     ProviderReported,
     ProviderUpdated,
+    ReportedChange,
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
@@ -213,9 +214,21 @@ def decide(command: PaymentCommand, payment: Payment) -> Decision:
         return PARTICIPANT.decide(command, payment)
     if command.called and result.refused:
         command = replace(command, called=replace(command.called, result=result.refused))
-    known = _with_facts(payment, result.facts)
+    facts = (*_done(command.called.call, result), *result.facts) if command.called else ()
+    known = _with_facts(payment, facts)
     replies = [_completed(reply, result, command) for reply in PARTICIPANT.decide(command, known)]
-    return [*replies, *_reported(command.request.saga_id, result.facts, PAYMENT.fold(replies, payment))]
+    return [*replies, *_reported(command.request.saga_id, facts, PAYMENT.fold(replies, payment))]
+
+
+def _done(call: Call, result: ProviderResult) -> tuple[Fact, ...]:
+    """The fact that the call itself is, which may come too late for the request that made it."""
+    what: ReportedChange | None = DONE.get(call.verb)
+    if what is None or result.refused or not result.transaction_id:
+        return ()
+    return (Fact(what, result.transaction_id, result.amount),)
+
+
+DONE: Mapping[Verb, ReportedChange] = {"authorize": "authorized", "capture": "captured"}
 
 
 def _completed(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import NotFound
+from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
@@ -54,7 +55,7 @@ class Skip(BaseModel, extra="forbid"):
     """The event that a view is to do without, as `stopped_at` names it, and why."""
 
     position: str = Field(pattern=POSITION_PATTERN)
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, pattern=ONE_LINE)
 
 
 @routes.get("/projection/views", dependencies=[Reader])

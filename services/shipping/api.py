@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import Path
 from pydantic import BaseModel, ConfigDict
 
-from services.kit.auth.access import needs
+from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.rest.answers import Answer, CommandAnswer
@@ -33,17 +33,20 @@ class TrackingBody(BaseModel):
     status: Literal["dispatched", "delivered"]
 
 
-@routes.get("/shipments/{order_id}", dependencies=[needs("shipments:read")])
-async def read_shipment(order_id: OrderId, handler: Handler) -> Answer[ShipmentShown]:
+@routes.get("/shipments/{order_id}")
+async def read_shipment(
+    order_id: OrderId, caller: Annotated[Caller, needs("shipments:read")], handler: Handler
+) -> Answer[ShipmentShown]:
     """Read an order's shipment.
 
     Shows the status of the shipment, its parcels and, once the carrier has it, its tracking number. Refused (404) if no
-    shipment was prepared for the order yet.
+    shipment was prepared for the order yet, or the order belongs to another customer.
     """
-    loaded = await handler.reload(SHIPMENT, order_id)
-    if loaded.version == 0:
+    messages = [message for _, message in await handler.history(SHIPMENT, order_id)]
+    customer_id = next((found for each in messages if (found := getattr(each, "customer_id", None))), None)
+    if not messages or not caller.may_reach(customer_id):
         raise NotFound("shipment-not-found", "no shipment was prepared for this order")
-    return Answer(_shown(order_id, loaded.state))
+    return Answer(_shown(order_id, SHIPMENT.fold(messages)))
 
 
 @routes.post("/shipments/{order_id}/tracking", status_code=202, dependencies=[needs("shipments:write")])

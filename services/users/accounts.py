@@ -7,14 +7,24 @@ the same time, and transactions cannot deadlock.
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
-from services.contracts.users import PasswordChanged, UserDeleted, UserRegistered, UserSuspended
+from services.contracts.users import (
+    PasswordChanged,
+    ProfileChanged,
+    UserDeleted,
+    UserRegistered,
+    UserReinstated,
+    UserSuspended,
+)
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
 from services.kit.commands.outcome import Loaded, Outcome
 from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Transaction
+from services.kit.eventstore.transactions import in_transaction
+from services.kit.privacy.encryption import Contact, set_contact
 from services.users.account import Active, Deleted, NoUser, Pending, Suspended, User, UserCommand
 from services.users.domain import USER, no_such_user
 from services.users.keys import Keys
@@ -68,10 +78,21 @@ class Accounts:
         async def work(attempt: TransactionAttempt[UserCommand, User]) -> None:
             await attempt.transaction.fetch(LOCK, command.user_id)
             for event in await attempt.carry_out(command, expected_version=expected_version):
-                await self._write(attempt.transaction, event, password_hash)
+                await self._write(attempt.transaction, event, command.at, password_hash)
+                await self._keep_contact(attempt.transaction, event, attempt.result.loaded.state)
 
         outcome = await self._handler.transact(USER, command.user_id, work, self._keyed(cause))
         return await self._with_state(outcome)
+
+    async def revoke_tokens(self, subject: str, at: datetime) -> None:
+        """Void the access tokens that a user or an API client got before this time, and end the user's logins."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.fetch(LOCK, subject)
+            await transaction.execute(LOG_OUT, subject)
+            await self._handler.vault.revoke(subject, at, transaction)
+
+        await in_transaction(self._store, work)
 
     async def repeated(self, cause: Cause) -> Outcome[User] | None:
         """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request."""
@@ -86,7 +107,14 @@ class Accounts:
         assert state is not None
         return Outcome(state, outcome.version, outcome.position, outcome.events, first)
 
-    async def _write(self, transaction: Transaction, event: Message, password_hash: str) -> None:
+    async def _keep_contact(self, transaction: Transaction, event: Message, user: User) -> None:
+        """Let the other services know the contact without asking."""
+        if isinstance(event, UserRegistered | ProfileChanged) and isinstance(user, Known):
+            contact = Contact(user.person.email, user.person.profile.name)
+            await set_contact(self._handler.vault, event.user_id, contact, transaction)
+
+    async def _write(self, transaction: Transaction, event: Message, at: datetime, password_hash: str) -> None:
+        vault = self._handler.vault
         match event:
             case UserRegistered(user_id=user_id, email=email):
                 if not await transaction.fetch(OPEN, user_id, self.keys.address(email), password_hash):
@@ -97,12 +125,16 @@ class Accounts:
                 await transaction.execute(SET_PASSWORD, user_id, password_hash)
                 await transaction.execute(FORGET_ATTEMPTS, user_id)
                 await transaction.execute(LOG_OUT, user_id)
+                await vault.revoke(user_id, at, transaction)
             case UserSuspended(user_id=user_id):
                 await transaction.execute(LOG_OUT, user_id)
+                await vault.revoke(user_id, None, transaction)
+            case UserReinstated(user_id=user_id):
+                await vault.readmit(user_id, at, transaction)
             case UserDeleted(user_id=user_id):
                 await transaction.execute(FORGET_ATTEMPTS, user_id)
                 await transaction.execute(CLOSE, user_id)
-                await self._handler.vault.erase(user_id, transaction)
+                await vault.erase(user_id, transaction)
             case _:
                 pass
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic.config import JsonDict
 
 from services.kit.domain.message import Email
-from services.kit.domain.texts import ONE_LINE, Line
+from services.kit.domain.texts import ONE_LINE, Line, is_one_line
 from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 
 __all__ = [
@@ -19,9 +19,18 @@ __all__ = [
 Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=ONE_LINE)]
 Phone = Annotated[str, StringConstraints(pattern=r"^\+?[0-9][0-9 ()./\-]{2,30}$", strip_whitespace=True)]
 Age = Annotated[int, Field(ge=18, le=120, strict=True)]
-Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX)]
-Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX)]
-Token = Annotated[SecretStr, Field(min_length=1, max_length=200)]
+
+
+def _one_line(secret: SecretStr) -> SecretStr:
+    if not is_one_line(secret.get_secret_value()):
+        raise ValueError("a line break cannot be part of this")
+    return secret
+
+
+OneLine = AfterValidator(_one_line)
+Password = Annotated[SecretStr, Field(min_length=PASSWORD_CHARS_MIN, max_length=PASSWORD_CHARS_MAX), OneLine]
+Given = Annotated[SecretStr, Field(min_length=1, max_length=PASSWORD_CHARS_MAX), OneLine]
+Token = Annotated[SecretStr, Field(min_length=1, max_length=200), OneLine]
 
 
 class Strict(BaseModel):

@@ -31,6 +31,22 @@ WAYS: dict[str, tuple[list[str], list[str]]] = {
             "networkPolicy.postgres.to[0].ipBlock.cidr=10.0.0.0/8",
         ],
     ),
+    "placed": (
+        [PLAIN.name],
+        [
+            "monitoring.podMonitor.enabled=true",
+            "scheduling.nodeSelector.pool=shop",
+            "scheduling.priorityClassName=shop",
+            "scheduling.tolerations[0].key=shop",
+            "scheduling.topologySpreadConstraints[0].maxSkew=1",
+            "scheduling.topologySpreadConstraints[0].topologyKey=topology.kubernetes.io/zone",
+            "scheduling.topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
+            "scheduling.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1",
+            "scheduling.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].key=pool",
+            "scheduling.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].operator=Exists",
+            "services.orders.scheduling.priorityClassName=orders",
+        ],
+    ),
     "route": ([], ["edge.kind=httpRoute", "edge.hosts={shop.example.com}"]),
     "without edge": ([], ["edge.kind=none", "networkPolicy.enabled=false"]),
 }

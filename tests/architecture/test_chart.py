@@ -101,6 +101,10 @@ def test_only_the_scheduler_has_a_token_and_only_for_its_clock(way):
     ]
 
 
+SCHEDULING = {"nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "priorityClassName"}
+"""Allowed where the operator has enabled Knative's flags for them."""
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_services_use_no_pod_field_that_knative_refuses(way):
     """Knative Serving has fields in its schema that a cluster with the default features refuses."""
@@ -109,7 +113,8 @@ def test_services_use_no_pod_field_that_knative_refuses(way):
             continue
         spec = template["spec"]
         assert spec.get("automountServiceAccountToken", False) is False  # to say true is refused
-        assert set(spec) <= {
+        asked = SCHEDULING if way == "placed" else set[str]()
+        assert set(spec) - asked <= {
             "serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "imagePullSecrets",
             "containerConcurrency", "timeoutSeconds", "containers", "volumes",
         }  # fmt: skip

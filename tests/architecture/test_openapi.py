@@ -21,6 +21,7 @@ WITHOUT_KEY = {
     "POST /orders/imports",
     "POST /orders/imports/undo",
     "DELETE /persons/{person_id}",
+    "DELETE /tokens/{subject}",
     "POST /payments/webhooks/stripe",
     # what a key answered would tell whether there is an account
     "POST /password-reset",

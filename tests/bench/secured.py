@@ -51,7 +51,7 @@ def leave_out(step: int) -> None:
 
         Limit.__call__ = free
     if step < TOKEN:
-        known = Claims("x", CUSTOMER, frozenset({"orders:write"}), 1e12)
+        known = Claims("x", CUSTOMER, frozenset({"orders:write"}), 1e12, 0)
 
         async def believe(self: Verifier, token: str) -> Claims:
             return known

@@ -40,7 +40,7 @@ def test_any_bytes_are_read_or_refused(body):
     [
         b"", b"{", b"nul", b"NaN", b"[Infinity]", b"-Infinity", b"[1e999]", b"-1e999", b"01", b"[1,]", b'{"a":1,}', b"'a'",
         b'{"a":1,"a":2}', b'{"a":{"b":1,"b":1}}', b'[{"a":1,"\\u0061":2}]', b'"\\ud800"', b'["\\udc00\\ud800"]', b'{"\\uD800":1}',
-        b'"\\u0000"', b'"a\x00b"', b'"\x01"', b'"\xff"', b"\xef\xbb\xbf{}", '"é"'.encode("latin-1"), '{"a":1}'.encode("utf-16"),
+        b'"a\x00b"', b'"\x01"', b'"\xff"', b"\xef\xbb\xbf{}", '"é"'.encode("latin-1"), '{"a":1}'.encode("utf-16"),
         b"9" * 65, b"[" * 100_000, b"[" * (DEPTH_MAX + 2) + b"]" * (DEPTH_MAX + 2), b'{"a":' * 500 + b"1" + b"}" * 500, b"{} {}",
     ],
 )  # fmt: skip

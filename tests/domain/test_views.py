@@ -11,7 +11,7 @@ from time import process_time
 
 import pytest
 
-from services.contracts import fulfillment, inventory, orders
+from services.contracts import fulfillment, inventory, orders, shipping
 from services.kit.domain.message import Message
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
@@ -46,6 +46,16 @@ def order_of(*events: Message) -> Order:
         row = order_after(row, event, AT + timedelta(seconds=second))
     assert row is not None
     return row
+
+
+def test_an_order_shows_the_tracking_number_of_its_shipment_until_that_is_cancelled() -> None:
+    announced = shipping.ShipmentCreated(
+        saga_id=ID, step="create_shipment", shipment_id="S1", carrier="sandbox", tracking_number="T1"
+    )
+    taken_back = shipping.ShipmentCancelled(saga_id=ID, step="create_shipment", undo=True, shipment_id="S1")
+    assert order_of(created(ID), announced).tracking_number == "T1"
+    assert order_of(created(ID), announced, confirmed(ID)).tracking_number == "T1"
+    assert order_of(created(ID), announced, taken_back).tracking_number is None
 
 
 def counted_of(*events: Message) -> Counted:

@@ -28,6 +28,7 @@ State = Literal["off", "on", "broken"]
 
 class SwitchOn(StepRequest):
     type: ClassVar[str] = "zerocart.test.lamp.switch_on.v1"
+    room: str = ""
 
 
 class SwitchOff(StepRequest):
@@ -37,6 +38,7 @@ class SwitchOff(StepRequest):
 class Switched(StepReply):
     type: ClassVar[str] = "zerocart.test.lamp.switched.v1"
     on: bool
+    room: str = ""
 
 
 class NotSwitched(StepReply):
@@ -97,6 +99,13 @@ def reply(state: State, request: SwitchOn | SwitchOff, *, expired: bool = False,
 def test_a_reply_that_follows_from_the_state_needs_no_call() -> None:
     assert LAMP.call_for(switch_on(2), False, "on") is None
     assert reply("on", switch_on(2)) == Switched(saga_id="lamp_1", step="light", attempt=2, on=True)
+
+
+def test_a_reply_repeats_the_fields_that_its_type_and_the_request_share() -> None:
+    request = SwitchOn(saga_id="lamp_1", step="light", room="hall")
+    assert getattr(reply("on", request), "room", None) == "hall"
+    assert getattr(reply("off", request, called=Called(Call("on"), True)), "room", None) == "hall"
+    assert "room" not in type(reply("broken", request)).model_fields
 
 
 def test_the_result_of_the_call_makes_the_reply() -> None:

@@ -33,6 +33,9 @@ class StripeDouble(ThreadingHTTPServer):
         self.answers: dict[str, tuple[dict[str, str], Answer]] = {}
         self.failures: list[Answer | float] = []
         self.lost: list[str] = []
+        self.slow_seconds = 0.0
+        """How long the answer to an authorization takes; the authorization itself happens at once."""
+        self.search_is_behind = False
         self.refund_status = "succeeded"
         self.disputes: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str, dict[str, str], str]] = []
@@ -58,7 +61,8 @@ class StripeDouble(ThreadingHTTPServer):
                 return self.create(form)
             case "GET", ["payment_intents", "search"]:
                 wanted = form["query"].split("'")[3]
-                found = [each for each in self.intents.values() if each["metadata"].get("order_id") == wanted]
+                every = [] if self.search_is_behind else self.intents.values()
+                found = [each for each in every if each["metadata"].get("order_id") == wanted]
                 return 200, {"object": "search_result", "data": found[: int(form["limit"])]}, {}
             case "POST", ["refunds"]:
                 return self.refund(form)
@@ -138,6 +142,8 @@ class Handler(BaseHTTPRequestHandler):
         path, key = urlsplit(self.path).path, self.headers.get("Idempotency-Key", "")
         self.server.calls.append((self.command, path, form, key))
         status, body, headers = self._failure() or self.server.answer(self.command, path, form, key)
+        if self.server.slow_seconds and path.endswith("/payment_intents"):
+            threading.Event().wait(self.server.slow_seconds)
         if path.rpartition("/")[2] in self.server.lost:
             status, body, headers = error(500, type="api_error")
         content = json.dumps(body).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -32,7 +33,7 @@ from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unauthenticated, ZerocartError
 from services.kit.rest.app import json_router
 from tests.services import read_side
-from tests.services.system import order, running
+from tests.services.system import ADDRESS, order, running
 from tests.tokens import AUDIENCE, ISSUER, KEY, KEY_ID, TRUST, authorization, claims, customer, jwk, key_set, signed
 
 ANN, BOB = "usr_ann", "usr_bob"
@@ -335,6 +336,7 @@ SCOPES = {
     "POST /users/{user_id}/password": "users:write",
     "POST /users/{user_id}/suspend": "users:admin",
     "POST /users/{user_id}/reinstate": "users:admin",
+    "DELETE /tokens/{subject}": "users:admin",
     "POST /orders": "orders:write",
     "POST /orders/imports": "orders:import",
     "POST /orders/imports/undo": "orders:import",
@@ -496,6 +498,27 @@ async def test_a_run_is_shown_to_the_customer_of_its_order(database):
         assert (await client.get(path, headers=customer(ANN))).status_code == 200
         assert (await client.get(path, headers=customer(BOB))).status_code == 404
         assert (await client.post(f"{path}/resume", headers=customer(ANN))).status_code == 403
+
+
+async def test_a_customer_reads_the_payment_and_the_shipment_of_an_own_order(database):
+    async with running(database) as system:
+        await system.stock("mug", 5)
+        placed = await asyncio.gather(
+            system.orders.post("/orders", json=order(("mug", 1)), headers=customer(ANN)),
+            system.place(order(("mug", 1), customer_id=ANN)),  # staff order for a customer
+            system.place(order(("mug", 1), customer_id=ANN, token="tok_decline")),
+            system.place(order(("mug", 1), customer_id=ANN, shipping_address={**ADDRESS, "country": "ZZ"})),
+            system.place(order(("mug", 1))),  # of a guest
+        )
+        await system.at_rest()
+        for number, answer in enumerate(placed):
+            for kind, service in (("payments", "payments"), ("shipments", "shipping")):
+                path, client = f"/{kind}/{answer.json()['order_id']}", system.bus.clients[service]
+                assert (await client.get(path)).status_code == 200, (number, kind)
+                found = await client.get(path, headers=customer(ANN))
+                assert found.status_code == (404 if number == 4 else 200), (number, kind)
+                assert (await client.get(path, headers=customer(BOB))).status_code == 404
+                assert (await client.get(path, headers=customer(ANN, "orders:read"))).status_code == 403
 
 
 async def test_an_event_endpoint_with_an_issuer_accepts_only_the_dispatcher(database):

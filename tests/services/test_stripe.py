@@ -439,11 +439,9 @@ async def test_shipped_order_and_partly_refunded_order_go_on(shop: Shop) -> None
 
 async def test_authorization_whose_answer_arrives_after_the_order_ended_is_voided(shop: Shop) -> None:
     system = shop.system
-    shop.double.failures = [
-        1.2
-    ]  # longer than the adapter waits: it answers an error, and Stripe authorized nothing yet
+    shop.double.slow_seconds, shop.double.search_is_behind = 3.0, True
     placing = asyncio.create_task(shop.buy())
-    while not await system.said("fulfillment.payment.process"):
+    while not shop.double.intents:
         await asyncio.sleep(0.02)
     (order_id,) = [each["saga_id"] for each in await system.said("fulfillment.payment.process")]
     void = PaymentVoid(saga_id=order_id, step="authorize_payment", undo=True)
@@ -455,7 +453,7 @@ async def test_authorization_whose_answer_arrives_after_the_order_ended_is_voide
     await placing
     await system.at_rest()
     assert (await shop.payment(order_id))["status"] == "voided"
-    assert {intent["status"] for intent in shop.double.intents.values()} <= {"canceled"}
+    assert [intent["status"] for intent in shop.double.intents.values()] == ["canceled"]
 
 
 async def test_events_without_a_recent_signature_of_stripe_are_refused(shop: Shop) -> None:
@@ -529,6 +527,9 @@ async def test_stripes_own_mock_understands_every_request(stripe_mock: str) -> N
         assert isinstance(await stripe.refund("k4", "pi_1", TEN), ProviderResult)
         assert isinstance(await stripe.find("ord_1"), str)
         assert isinstance(await stripe.order_of("pi_1"), str)
+        assert {fact.transaction_id for fact in await stripe.look("pi_1")} <= {"pi_1"}
+        disputes = await stripe._ask("GET", "/v1/disputes", {"payment_intent": "pi_1"}, "")
+        assert not isinstance(disputes, Failure), disputes
     finally:
         await stripe.close()
 

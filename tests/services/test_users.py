@@ -12,13 +12,15 @@ from typing import Any
 
 import httpx
 
+from services.contracts.orders import OrderCreated
 from services.kit.commands.handler import CommandHandler
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.scheduler.timers import Timers
 from services.users.domain import VERIFICATIONS_MAX
-from tests.services.system import System, running
+from tests.services.system import System, order, running
+from tests.tokens import customer
 
 ANN: dict[str, Any] = {"email": "Ann@Example.com", "name": "Ann Archer", "password": "correct horse"}
 TOKEN = re.compile(r"^(usr_[0-9a-z]{26}\.)?[A-Za-z0-9_-]{43}$", re.M)
@@ -288,3 +290,40 @@ async def test_a_user_who_accepts_news_after_the_mail_was_due_gets_none(database
         await timers.fire(datetime.now(UTC) + timedelta(days=5))
         await system.bus.quiet()
         assert mails(system, "welcome_tips") == mails(system, "follow_up") == []
+
+
+async def test_an_order_has_the_contact_of_the_account_unless_it_gives_another(database):
+    async with running(database) as system:
+        await system.stock("P", 9)
+        user_id = await active(system)
+        body = order(("P", 1))
+        del body["email"]
+        headers = customer(user_id)
+        placed = [
+            await system.orders.post("/orders", json=body, headers=headers),
+            await system.orders.post("/orders", json=body | {"email": "gift@example.com"}, headers=headers),
+            await system.orders.post("/orders", json=body | {"customer_name": "The Archers"}, headers=headers),
+            await system.place(body | {"customer_id": user_id}),  # staff order for the customer
+        ]
+        draft = await system.orders.post("/orders?draft=true", json=body, headers=headers)
+        path = f"/orders/{draft.json()['order_id']}"
+        assert (await system.orders.put(path, json=body | {"notes": "x"}, headers=headers)).status_code == 200
+        placed.append(await system.orders.post(f"{path}/submit", headers=headers))
+        assert {answer.status_code for answer in placed} == {202}
+        assert (await system.users.patch(f"/users/{user_id}", json={"name": "Ann Baker"})).status_code == 200
+        placed.append(await system.orders.post("/orders", json=body, headers=headers))
+        await system.at_rest()
+        orders = {each.order_id: (each.email, each.customer_name) for each in await system.messages(OrderCreated)}
+        ann, email = "Ann Archer", "Ann@Example.com"
+        given = [(email, ann), ("gift@example.com", ann), (email, "The Archers"), (email, ann), (email, ann)]
+        assert [orders[answer.json()["order_id"]] for answer in placed] == [*given, (email, "Ann Baker")]
+        to = {mail["X-Zerocart-Order"]: mail["To"] for mail in mails(system, "confirmation")}
+        assert to == {order_id: found for order_id, (found, _) in orders.items()}
+        (row,) = await system.rows(f"SELECT contact FROM vault.keys WHERE person = '{user_id}'")
+        assert b"xample" not in row["contact"]
+        await system.users.delete(f"/users/{user_id}")
+        (row,) = await system.rows(f"SELECT contact FROM vault.keys WHERE person = '{user_id}'")
+        assert row["contact"] is None
+        assert (await system.place(body | {"customer_id": user_id})).status_code == 202
+        await system.bus.quiet()
+        assert {each.email for each in await system.messages(OrderCreated)} == {None}

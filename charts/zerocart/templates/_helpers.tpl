@@ -17,6 +17,23 @@ autoscaling.knative.dev/max-scale: {{ .scale.max | quote }}
 autoscaling.knative.dev/window: {{ .scale.window }}
 {{- end }}
 
+{{/*
+Where the pods of one workload run. A spread constraint without a selector counts the pods of this workload.
+*/}}
+{{- define "zerocart.scheduling" -}}
+{{- $set := dict }}
+{{- range $field, $value := .scheduling }}
+{{- if $value }}{{ $_ := set $set $field $value }}{{ end }}
+{{- end }}
+{{- with $set.topologySpreadConstraints }}
+{{- $own := dict "labelSelector" (dict "matchLabels" (dict "app.kubernetes.io/name" $.name)) }}
+{{- $constraints := list }}
+{{- range . }}{{ $constraints = append $constraints (merge (deepCopy .) $own) }}{{ end }}
+{{- $_ := set $set "topologySpreadConstraints" $constraints }}
+{{- end }}
+{{- with $set }}{{ toYaml . }}{{ end }}
+{{- end }}
+
 {{/* Nothing of ours runs as root, gains rights or writes to its image. */}}
 {{- define "zerocart.securityContext" -}}
 securityContext:

@@ -61,7 +61,8 @@ class SigningKeys:
             "aud": self._audience,
             "sub": grant.subject,
             "scope": " ".join(grant.scopes),
-            "iat": issued,
+            # with its fraction: a password change voids the tokens before it, and not those of the same second after it
+            "iat": grant.at.timestamp(),
             "nbf": issued,
             "exp": issued + int(grant.lasts.total_seconds()),
             "jti": new_id("jti"),

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from services.kit.auth.jwks import KeySet
@@ -25,6 +26,7 @@ __all__ = [
     "CLOCK_SKEW_SECONDS",
     "TOKEN_CHARS_MAX",
     "Claims",
+    "Revocations",
     "Trust",
     "Verifier",
     "bearer",
@@ -55,6 +57,7 @@ class Claims:
     subject: str
     scopes: frozenset[str]
     expires_at: float
+    issued_at: float
 
 
 class Keys(Protocol):
@@ -86,16 +89,38 @@ class _Known:
     keys: KeySet
 
 
-class Verifier:
-    """Verifies tokens of the trusted issuers."""
+class Revocations(Protocol):
+    """The tokens that were revoked before they expire."""
 
-    def __init__(self, trusts: Sequence[Trust], now: Callable[[], float] = time.time) -> None:
+    async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
+        """Whether a token that the subject got at this time is void; Unavailable if that cannot be found out."""
+        ...
+
+
+class Verifier:
+    """Verifies tokens of the trusted issuers; with `revocations` it refuses revoked ones."""
+
+    def __init__(
+        self,
+        trusts: Sequence[Trust],
+        now: Callable[[], float] = time.time,
+        revocations: Revocations | None = None,
+    ) -> None:
         self._trusts = {trust.issuer: trust for trust in trusts}
         self._now = now
+        self._revocations = revocations
         self._known: OrderedDict[str, _Known] = OrderedDict()
 
     async def verify(self, token: str) -> Claims:
         """The claims of a token; Unauthenticated if it is not valid, Unavailable if the keys cannot be fetched."""
+        claims = await self._verified(token)
+        if self._revocations is not None:
+            issued_at = datetime.fromtimestamp(claims.issued_at, UTC)
+            if await self._revocations.is_revoked(claims.subject, issued_at):
+                raise _bad("it was revoked, or its account is suspended or deleted; sign in again")
+        return claims
+
+    async def _verified(self, token: str) -> Claims:
         known = self._known.get(token)
         if known is not None and await self._still_holds(known):
             return known.claims
@@ -142,7 +167,7 @@ class Verifier:
             raise _bad("its subject is not known here")
         if not _SUBJECT.fullmatch(subject) or len(subject) > trust.subject_chars_max:
             raise _bad("its subject cannot be the id of anybody here")
-        return Claims(trust.issuer, subject, _scopes(claims), expires)
+        return Claims(trust.issuer, subject, _scopes(claims), expires, issued)
 
 
 def _check_signature(jws: Jws, keys: KeySet) -> None:
@@ -190,7 +215,7 @@ def bearer(scope: Scope) -> str:
     return token.strip()
 
 
-def verifier(settings: Settings) -> Verifier:
+def verifier(settings: Settings, revocations: Revocations | None = None) -> Verifier:
     """The verifier of the tokens at a service's REST routes."""
     from services.kit.auth.jwks import keys_of
 
@@ -198,7 +223,7 @@ def verifier(settings: Settings) -> Verifier:
     if settings.outside_issuer:
         outside = keys_of(settings.outside_keys, settings.outside_keys_url)
         trusts.append(Trust(settings.outside_issuer, settings.outside_audience, outside, ANY_TYPES))
-    return Verifier(trusts)
+    return Verifier(trusts, revocations=revocations)
 
 
 def delivery_verifier(settings: Settings) -> Verifier | None:

@@ -12,7 +12,7 @@ __all__ = [
 
 READS_KEYS = "SELECT"
 MAKES_KEYS = "SELECT, INSERT (person, wrapped)"
-ERASES_KEYS = f"{MAKES_KEYS}, INSERT (erased_at), UPDATE (wrapped, erased_at)"
+ERASES_KEYS = f"{MAKES_KEYS}, INSERT (erased_at), UPDATE (wrapped, erased_at, contact)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,10 @@ class Grants:
     receipts: bool = False
     """Whether it records, although it has no history, up to which position it has handled the events it receives."""
     vault: str = ""
-    """Privileges on the keys of persons: READS_KEYS, MAKES_KEYS or ERASES_KEYS; empty if it reads no personal data."""
+    """Privileges on the keys of persons: READS_KEYS, MAKES_KEYS or ERASES_KEYS; empty if it reads no personal data.
+
+    Who erases keys also revokes tokens.
+    """
     read: Sequence[str] = ()
     """Statements for the read database, where {schema} and {role} stand for its schema and the service's role."""
     owns_read_schema: bool = False
@@ -59,7 +62,12 @@ def role_of(service: str) -> str:
 def vault_grants(service: str, grants: Grants) -> list[str]:
     """The statements that grant a service its rights on the vault."""
     role = role_of(service)
-    return [f"GRANT USAGE ON SCHEMA vault TO {role}", f"GRANT {grants.vault} ON vault.keys TO {role}"]
+    revocations = "SELECT, INSERT, UPDATE" if grants.vault == ERASES_KEYS else "SELECT"
+    return [
+        f"GRANT USAGE ON SCHEMA vault TO {role}",
+        f"GRANT {grants.vault} ON vault.keys TO {role}",
+        f"GRANT {revocations} ON vault.revocations TO {role}",
+    ]
 
 
 def read_grants(service: str, grants: Grants, schema: str) -> list[str]:

@@ -106,7 +106,9 @@ def _read_migrations(services: AllGrants) -> list[Migration]:
 def _kit_migrations(services: AllGrants) -> list[Migration]:
     receivers = [service for service, grants in services.items() if grants.receipts]
     shared = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
-    return [shared, *_for_each("0002_service", _writers(services)), *_for_each("0003_receipts", receivers)]
+    revocations = Migration("kit/0004_revocations", (KIT / "0004_revocations.sql").read_text())
+    services_tables = _for_each("0002_service", _writers(services))
+    return [shared, *services_tables, *_for_each("0003_receipts", receivers), revocations]
 
 
 def _for_each(name: str, services: Sequence[str]) -> list[Migration]:

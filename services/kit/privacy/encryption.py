@@ -22,7 +22,17 @@ from services.kit.domain.message import ERASED, Message, PersonalMark, Value
 from services.kit.eventstore.port import Transaction
 from services.kit.privacy.vault import NONCE_BYTES, Vault
 
-__all__ = ["PERSONAL", "Fields", "decrypt", "encrypt", "erased", "personal_fields"]
+__all__ = [
+    "PERSONAL",
+    "Contact",
+    "Fields",
+    "contact_of",
+    "decrypt",
+    "encrypt",
+    "erased",
+    "personal_fields",
+    "set_contact",
+]
 
 PERSONAL = "personal"
 """The member of a stored message that holds the ciphertext."""
@@ -97,6 +107,34 @@ async def _encrypted(vault: Vault, message: Message, transaction: Transaction | 
         part["sealed"] = _encrypt(key, personal, _about(type(message), person))
     clear = message.model_dump_json(exclude_none=True, exclude=paths)
     return f'{clear[:-1]},"{PERSONAL}":{json.dumps(part)}}}'
+
+
+class Contact(NamedTuple):
+    """How to address a person with an account."""
+
+    email: str
+    name: str
+
+
+async def set_contact(vault: Vault, person: str, contact: Contact, transaction: Transaction) -> None:
+    """Store the contact of a person, encrypted; nothing is stored of an erased person."""
+    key = await vault.key_for(person, transaction)
+    if key is not None:
+        sealed = _encrypt(key, json.dumps(contact), _about_contact(person))
+        await vault.set_contact(person, sealed.encode(), transaction)
+
+
+async def contact_of(vault: Vault, person: str) -> Contact | None:
+    """The contact of a person; None if the person has no account, or was erased."""
+    sealed = await vault.contact(person)
+    key = (await vault.keys_of([person])).get(person) if sealed else None
+    if sealed is None or key is None:
+        return None
+    return Contact(*json.loads(_decrypt(key, sealed.decode(), _about_contact(person))))
+
+
+def _about_contact(person: str) -> bytes:
+    return f"contact {person}".encode()
 
 
 async def decrypt(

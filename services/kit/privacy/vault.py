@@ -1,6 +1,10 @@
 """The vault: a key for each person, encrypted (wrapped) with a secret that no database holds; an erasure destroys it.
 
 The row of an erased person remains without a key, so that no process makes a new key for the person.
+
+The vault also holds what every service must know of an account at once, without asking the service of accounts: until
+when its access tokens are void, and its contact, encrypted with the key of the person. The service of accounts writes
+both in the transaction of its events (docs/decisions/0022-revoked-tokens.md).
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import os
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from services.kit.config.secrets import Secret
@@ -33,8 +38,16 @@ FIND = "SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])"
 MAKE = "INSERT INTO vault.keys (person, wrapped) VALUES ($1, $2) ON CONFLICT (person) DO NOTHING RETURNING person"
 ERASE = """
     INSERT INTO vault.keys (person, erased_at) VALUES ($1, now())
-    ON CONFLICT (person) DO UPDATE SET wrapped = NULL, erased_at = now() WHERE keys.wrapped IS NOT NULL
+    ON CONFLICT (person) DO UPDATE SET wrapped = NULL, erased_at = now(), contact = NULL WHERE keys.wrapped IS NOT NULL
 """
+CONTACT = "SELECT contact FROM vault.keys WHERE person = $1 AND contact IS NOT NULL"
+SET_CONTACT = "UPDATE vault.keys SET contact = $2 WHERE person = $1 AND wrapped IS NOT NULL"
+REVOKE = """
+    INSERT INTO vault.revocations (subject, issued_before) VALUES ($1, coalesce($2::timestamptz, 'infinity'))
+    ON CONFLICT (subject) DO UPDATE SET issued_before = greatest(revocations.issued_before, excluded.issued_before)
+"""
+READMIT = "UPDATE vault.revocations SET issued_before = $2 WHERE subject = $1"
+IS_REVOKED = "SELECT 1 FROM vault.revocations WHERE subject = $1 AND issued_before > $2"
 WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
 REWRAP_ROWS_MAX = 500
 REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 RETURNING person"
@@ -53,7 +66,27 @@ class Vault(Protocol):
         ...
 
     async def erase(self, person: str, transaction: Transaction) -> None:
-        """Destroy the person's key for ever when the transaction commits."""
+        """Destroy the person's key and revoke the person's tokens for ever when the transaction commits."""
+        ...
+
+    async def revoke(self, subject: str, issued_before: datetime | None, transaction: Transaction) -> None:
+        """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        ...
+
+    async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction) -> None:
+        """Accept the access tokens that the subject gets from this time on, after all were void."""
+        ...
+
+    async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
+        """Whether a token that the subject got at this time is void."""
+        ...
+
+    async def set_contact(self, person: str, sealed: bytes, transaction: Transaction) -> None:
+        """Replace the person's contact, unless the person was erased."""
+        ...
+
+    async def contact(self, person: str) -> bytes | None:
+        """The person's encrypted contact; None without one."""
         ...
 
 
@@ -124,9 +157,31 @@ class PostgresVault:
         return {person: key for person, key in found.items() if key is not None}
 
     async def erase(self, person: str, transaction: Transaction) -> None:
-        """Destroy the person's key when the transaction commits."""
+        """Destroy the person's key and revoke the person's tokens when the transaction commits."""
         await transaction.execute(ERASE, person)
+        await self.revoke(person, None, transaction)
         self._known.pop(person, None)
+
+    async def revoke(self, subject: str, issued_before: datetime | None, transaction: Transaction) -> None:
+        """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        await transaction.execute(REVOKE, subject, issued_before)
+
+    async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction) -> None:
+        """Accept the access tokens that the subject gets from this time on, after all were void."""
+        await transaction.execute(READMIT, subject, issued_before)
+
+    async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
+        """Whether a token that the subject got at this time is void; never from memory, so that it holds at once."""
+        return bool(await self._connections.fetch(IS_REVOKED, subject, issued_at))
+
+    async def set_contact(self, person: str, sealed: bytes, transaction: Transaction) -> None:
+        """Replace the person's contact, unless the person was erased."""
+        await transaction.execute(SET_CONTACT, person, sealed)
+
+    async def contact(self, person: str) -> bytes | None:
+        """The person's encrypted contact; None without one."""
+        rows = await self._connections.fetch(CONTACT, person)
+        return bytes(rows[0]["contact"]) if rows else None
 
     async def rewrap(self) -> tuple[int, list[str]]:
         """Wrap with the first secret every key that another one wrapped.
@@ -181,6 +236,8 @@ class MemoryVault:
 
     def __init__(self) -> None:
         self._keys: dict[str, bytes | None] = {}
+        self._contacts: dict[str, bytes] = {}
+        self._revoked: dict[str, datetime] = {}
 
     async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
         """The person's key, made if there is none; None if the person was erased."""
@@ -191,5 +248,31 @@ class MemoryVault:
         return {person: key for person in persons if (key := self._keys.get(person)) is not None}
 
     async def erase(self, person: str, transaction: Transaction | None = None) -> None:
-        """Destroy the person's key."""
+        """Destroy the person's key and revoke the person's tokens."""
         self._keys[person] = None
+        self._contacts.pop(person, None)
+        await self.revoke(person, None)
+
+    async def revoke(
+        self, subject: str, issued_before: datetime | None, transaction: Transaction | None = None
+    ) -> None:
+        """Void the access tokens that the subject got before this time; all, also later ones, without a time."""
+        before = issued_before or datetime.max.replace(tzinfo=UTC)
+        self._revoked[subject] = max(self._revoked.get(subject, before), before)
+
+    async def readmit(self, subject: str, issued_before: datetime, transaction: Transaction | None = None) -> None:
+        """Accept the access tokens that the subject gets from this time on, after all were void."""
+        self._revoked[subject] = issued_before
+
+    async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
+        """Whether a token that the subject got at this time is void."""
+        return self._revoked.get(subject, issued_at) > issued_at
+
+    async def set_contact(self, person: str, sealed: bytes, transaction: Transaction | None = None) -> None:
+        """Replace the person's contact, unless the person was erased."""
+        if self._keys.get(person) is not None:
+            self._contacts[person] = sealed
+
+    async def contact(self, person: str) -> bytes | None:
+        """The person's encrypted contact; None without one."""
+        return self._contacts.get(person)

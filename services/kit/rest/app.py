@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from services.kit.auth.access import Caller, check_rules
-from services.kit.auth.tokens import verifier
+from services.kit.auth.tokens import Revocations, verifier
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
@@ -137,11 +137,12 @@ def rest_app(
     provides: Sequence[object] = (),
     admin_scope: str = "",
     refusal: Callable[[Scope], ZerocartError | None] = lambda _: None,
+    revocations: Revocations | None = None,
 ) -> FastAPI:
     """A FastAPI application of these routers, with our errors.
 
     Routes get what is in `provides` by its class; a token with `admin_scope` reaches everybody's things; `refusal`
-    returns the error of a request that is not even routed.
+    returns the error of a request that is not even routed; tokens in `revocations` are refused.
     """
     # no document for each service: scripts/openapi.py makes one of all, and the edge serves it without waking a service
     app = FastAPI(
@@ -150,7 +151,7 @@ def rest_app(
         openapi_url=None,
         generate_unique_id_function=attrgetter("name"),
     )
-    app.state.verifier = verifier(settings)
+    app.state.verifier = verifier(settings, revocations)
     app.state.provided = {type(each): each for each in provides}
     app.state.admin_scope = admin_scope
     app.state.routes = [route for router in routers for route in router.routes]

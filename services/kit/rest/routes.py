@@ -10,12 +10,15 @@ from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Access, rule_of
-from services.kit.domain.errors import Unreadable
+from services.kit.domain.errors import FieldError, Invalid, Unreadable
+from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
-from services.kit.wire.strict_json import UTF_8, read_json
+from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
-__all__ = ["BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TypedRoute", "json_router", "provided"]
+__all__ = [
+    "BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TypedRoute", "json_router", "provided", "refuse_odd_texts",
+]  # fmt: skip
 
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
@@ -23,9 +26,10 @@ Provided = TypeVar("Provided")
 
 
 class JsonRequest(Request):
-    """A request with a bounded body of strict JSON and without NUL, which Postgres cannot store in text."""
+    """A request with a bounded body of strict JSON whose texts have no control characters."""
 
     bytes_max = BODY_BYTES_MAX
+    checks_texts = True
 
     async def body(self) -> bytes:
         """The whole body; TooLarge above `bytes_max`, TooSlow if it does not come."""
@@ -34,7 +38,7 @@ class JsonRequest(Request):
         return self._body
 
     async def check(self) -> None:
-        """Read the body, if there is one; TooLarge, UnsupportedType or Unreadable if it cannot be used."""
+        """Read the body, if there is one; TooLarge, UnsupportedType, Unreadable or Invalid if it cannot be used."""
         if "\0" in self.scope["path"] or b"%00" in self.scope["query_string"]:
             raise Unreadable("bad-address", "the path and the query must not contain NUL")
         if not await self.body():
@@ -45,12 +49,21 @@ class JsonRequest(Request):
         if self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedType("unsupported-encoding", "send the body without Content-Encoding")
         self._json = read_json(self._body)
+        if self.checks_texts and may_have_odd_texts(self._body):
+            refuse_odd_texts(self._json)
 
     async def json(self) -> Any:
         """The body as JSON; Unreadable if it is none."""
         if not hasattr(self, "_json"):
             self._json = read_json(await self.body())
         return self._json
+
+
+def refuse_odd_texts(value: object) -> None:
+    """Raise Invalid if a text in parsed JSON has a control character or one that changes the direction of text."""
+    detail = "this text has a control character, or one that changes the direction of text: remove it"
+    if faults := tuple(FieldError(place or "body", "control-character", detail) for place in odd_texts(value)):
+        raise Invalid("invalid", "some fields are not valid: `errors` names them", faults)
 
 
 class TypedRoute(APIRoute):
@@ -98,9 +111,21 @@ class SmallJsonRoute(JsonRoute):
     request_class = SmallJsonRequest
 
 
-def json_router(*, small: bool = False) -> APIRouter:
-    """A router of JsonRoutes; with `small` a body may have SMALL_BODY_BYTES_MAX."""
-    return APIRouter(route_class=SmallJsonRoute if small else JsonRoute)
+class BatchJsonRequest(JsonRequest):
+    """A request with many elements that are refused one by one: whoever reads them checks their texts."""
+
+    checks_texts = False
+
+
+class BatchJsonRoute(JsonRoute):
+    """A route that reads JSON by BatchJsonRequest."""
+
+    request_class = BatchJsonRequest
+
+
+def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
+    """A router of JsonRoutes; with `small` they read a SmallJsonRequest, with `batch` a BatchJsonRequest."""
+    return APIRouter(route_class=BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
 
 
 def provided(kind: type[Provided]) -> Any:

@@ -118,22 +118,32 @@ class Participant(Generic[Req, S, C, R]):
 
     def decide(self, command: HandleRequest[Req, C, R], state: S) -> Sequence[StepReply]:
         """The reply to a request."""
+        return [_with_shared_fields(self._reply(command, state), command.request)]
+
+    def _reply(self, command: HandleRequest[Req, C, R], state: S) -> StepReply:
         request, called = command.request, command.called
         answer = self._answer(request, command.expired, state)
         if isinstance(answer, StepReply):
-            return [answer]
+            return answer
         if isinstance(answer, Refusal):
-            return [failed(self.refused, request, Failure(answer.code, answer.detail, transient=False))]
+            return failed(self.refused, request, Failure(answer.code, answer.detail, transient=False))
         if called is None or called.call != answer.call:
-            return [self.failed(request, STATE_CHANGED)]
+            return self.failed(request, STATE_CHANGED)
         if isinstance(called.result, Failure):
-            return [self.failed(request, called.result)]
-        return [answer.reply(called.result)]
+            return self.failed(request, called.result)
+        return answer.reply(called.result)
 
     def _answer(self, request: Req, expired: bool, state: S) -> StepReply | Refusal | CallFirst[C, R]:
         answer = self.answer(request, state)
         begins = isinstance(answer, CallFirst) and not request.undo
         return EXPIRED if expired and begins else answer
+
+
+def _with_shared_fields(reply: StepReply, request: StepRequest) -> StepReply:
+    """The reply with the own fields of the request that its type has too and that the answer left out."""
+    own = type(request).model_fields.keys() - StepRequest.model_fields.keys()
+    names = type(reply).model_fields.keys() & own - reply.model_fields_set
+    return reply.model_copy(update={name: getattr(request, name) for name in names}) if names else reply
 
 
 def reply_to(request: StepRequest | StepReply) -> ReplyTo:

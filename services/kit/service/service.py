@@ -19,6 +19,7 @@ from services.kit.events.handlers import Reactions
 from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
+from services.kit.privacy.vault import Vault
 from services.kit.service.host import Host
 from services.kit.service.keepalive import wake
 from services.kit.telemetry import tracing
@@ -76,6 +77,7 @@ class Service:
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
         metrics_store: MetricsStore | None = None,
+        vault: Vault | None = None,
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
@@ -87,6 +89,7 @@ class Service:
                 limits = self._settings.delivery_seconds, self._settings.missed_check_seconds
                 self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types, *limits)
         self._delivery_verifier = delivery_verifier(self._settings)
+        self._vault = vault
         self._routers = routers
         self._admin_scope = admin_scope
         self._provides = provides
@@ -172,7 +175,8 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            self._rest = rest_app(self._settings, routers, self._provided(), self._admin_scope, self._refusal)
+            provided, revocations = self._provided(), self._host.handler.vault if self._host else self._vault
+            self._rest = rest_app(self._settings, routers, provided, self._admin_scope, self._refusal, revocations)
         return self._rest
 
     def _provided(self) -> Sequence[object]:

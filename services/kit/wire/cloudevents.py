@@ -19,7 +19,7 @@ from typing import cast
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.principal import ATTRIBUTES as PRINCIPAL
 from services.kit.eventstore.port import RecordedEvent
-from services.kit.wire.strict_json import UTF_8, read_json
+from services.kit.wire.strict_json import UTF_8, is_storable, read_json
 
 __all__ = [
     "Incoming",
@@ -235,6 +235,8 @@ def _checked(attributes: Mapping[str, str], media_type: str, body: bytes) -> Inc
     odd = tuple(_field(name, "bad-value") for name, value in attributes.items() if not _sound(name, value))
     if odd:
         raise Invalid("bad-attribute", "not usable: " + ", ".join(error.field for error in odd), odd)
+    if not is_storable(body):
+        raise Invalid("bad-data", "a text in the data has NUL or half a character", (_field("data", "not-storable"),))
     if media_type != JSON_TYPE:
         raise Invalid("bad-content-type", f"data must be {JSON_TYPE}", (_field("datacontenttype", "unsupported"),))
     return Incoming(

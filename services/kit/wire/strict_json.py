@@ -11,7 +11,7 @@ from typing import cast
 
 from services.kit.domain.errors import Unreadable
 
-__all__ = ["DEPTH_MAX", "UTF_8", "read_json"]
+__all__ = ["DEPTH_MAX", "UTF_8", "is_storable", "may_have_odd_texts", "read_json"]
 
 DEPTH_MAX = 32
 UTF_8 = ("", "charset=utf-8", 'charset="utf-8"')
@@ -21,19 +21,19 @@ NAMES_MAX = 40_000
 NUMBER_CHARS_MAX = 64
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_ESCAPED_OR_ODD = re.compile(rb"\\[bfrtu]|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
+"""What a body contains if one of its texts has a control character: unescaped ones below U+0020 are no JSON."""
 
 
 def read_json(body: bytes) -> object:
     """The value of a JSON body.
 
     Unreadable if it is not JSON, is ambiguous, or cannot be stored: another encoding than UTF-8, a byte order mark, NaN
-    or Infinity, a number out of range, a name that occurs twice in an object, half a surrogate pair, NUL, more than
+    or Infinity, a number out of range, a name that occurs twice in an object, half a surrogate pair, more than
     `DEPTH_MAX` levels, more than `NAMES_MAX` names.
     """
     if body.count(b":") > NAMES_MAX:
         raise _bad(f"it has more than {NAMES_MAX} names")
-    if _NUL.search(body):
-        raise _bad("a text contains NUL")
     try:
         value: object = json.loads(
             body.decode("utf-8"),
@@ -53,6 +53,23 @@ def read_json(body: bytes) -> object:
     if _SURROGATE.search(body):
         _refuse_half_characters(value)
     return value
+
+
+def may_have_odd_texts(body: bytes) -> bool:
+    """False if no text of a JSON body has a control character or one that changes the direction of text."""
+    return _ESCAPED_OR_ODD.search(body) is not None
+
+
+def is_storable(body: bytes) -> bool:
+    """Whether Postgres can store the texts of a JSON body: it refuses NUL and half a surrogate pair."""
+    if _NUL.search(body):
+        return False
+    try:
+        if _SURROGATE.search(body):
+            _refuse_half_characters(json.loads(body))
+    except (ValueError, RecursionError, Unreadable):
+        return False
+    return True
 
 
 def _members(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from services.contracts import fulfillment, orders, users
+from services.contracts import fulfillment, orders, shipping, users
 from services.kit.domain.message import Message
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
@@ -30,6 +30,8 @@ def order_of(event: Message) -> str | None:
             return order_id
         case fulfillment.RunCompensating(saga_id=order_id) | fulfillment.RunResumed(saga_id=order_id):
             return order_id
+        case shipping.ShipmentCreated(saga_id=order_id) | shipping.ShipmentCancelled(saga_id=order_id):
+            return order_id
         case _:
             return None
 
@@ -48,6 +50,10 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, **_named(event), updated_at=at)
         case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing", updated_at=at)
+        case shipping.ShipmentCreated(tracking_number=number):
+            return replace(row, tracking_number=number, updated_at=at)
+        case shipping.ShipmentCancelled():
+            return replace(row, tracking_number=None, updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
@@ -134,5 +140,6 @@ ORDERS_VIEW = View(
     revision=6,
     tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
+    also={model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled)},
     feed=feed,
 )

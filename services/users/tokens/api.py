@@ -1,4 +1,4 @@
-"""`POST /token` and the key set over HTTP."""
+"""`POST /token`, the revocation of tokens, and the key set over HTTP."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request, Response
 
-from services.kit.auth.access import PUBLIC
+from services.contracts.scopes import USERS_ADMIN
+from services.kit.auth.access import PUBLIC, needs
 from services.kit.auth.signing import SigningKeys
 from services.kit.domain.errors import RateLimited
 from services.kit.rest.answers import Answer
 from services.kit.rest.limits import limited
 from services.kit.rest.routes import TypedRoute, provided
+from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
+from services.users.accounts import Accounts
 from services.users.answers import KeySet, Token
 from services.users.limits import RATES
 from services.users.tokens.errors import TokenError
@@ -28,6 +31,14 @@ __all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "routes"]
 
 routes = APIRouter(route_class=TypedRoute)
 
+Subject = Annotated[
+    str,
+    Path(
+        pattern=r"^[!-$&-~]{1,64}$",
+        description="The id of a user or of a program.",
+        examples=["usr_01jd8xk3v5e6s7t8w9x0y1z2a3"],
+    ),
+]
 TokenGrants = Annotated[Grants, provided(Grants)]
 Keys = Annotated[SigningKeys, provided(SigningKeys)]
 FORM_TYPE = "application/x-www-form-urlencoded"
@@ -85,6 +96,19 @@ async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
         return _refused(429, "temporarily_unavailable", error.detail, wait)
     METRICS.count("tokens_issued", grant=asked.parameters["grant_type"])
     return Answer(body, headers=NOT_KEPT)
+
+
+@routes.delete("/tokens/{subject}", status_code=204, dependencies=[needs(USERS_ADMIN)])
+async def revoke_tokens(subject: Subject, accounts: Annotated[Accounts, provided(Accounts)]) -> Response:
+    """Revoke a subject's tokens.
+
+    Voids at once every access token that a user or a program got before, and ends the logins of a user. Use it when a
+    token, a client secret or a refresh token leaked, or when you have withdrawn a scope: first change the settings of
+    the program, because it can get new tokens.
+    """
+    await accounts.revoke_tokens(subject, datetime.now(UTC))
+    log("tokens revoked", subject=subject)
+    return Response(status_code=204)
 
 
 @routes.get("/.well-known/jwks.json", dependencies=[PUBLIC])

@@ -18,6 +18,7 @@ __all__ = ["CUSTOMER_SCOPES", "Grants", "TokenRequest"]
 
 CUSTOMER_SCOPES = (
     "users:read", "users:write", "orders:read", "orders:write", "stock:read", "fulfillments:read",
+    "payments:read", "shipments:read",
 )  # fmt: skip
 """The scopes that a user may request; each covers the user's own data only."""
 NOT_GRANTED = "unknown, wrong, used or expired, or the account is not active"

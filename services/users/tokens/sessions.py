@@ -90,6 +90,7 @@ class Sessions:
             family, scope, expires_at, used = rows[0].values()
             if used:
                 await transaction.execute(END, family)
+                await self._handler.vault.revoke(user_id, now, transaction)
                 _report(user_id)
                 return None
             assert isinstance(expires_at, datetime)

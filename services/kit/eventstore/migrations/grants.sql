@@ -12,3 +12,6 @@ GRANT SELECT, UPDATE (epoch, transaction_id, position, checked_at, types) ON {se
 -- A service reads the events of all services, to find those that delivery gave up.
 GRANT USAGE ON SCHEMA log TO {role};
 GRANT SELECT ON log.events, log.cluster TO {role};
+-- Every service refuses the tokens of subjects whose tokens were revoked.
+GRANT USAGE ON SCHEMA vault TO {role};
+GRANT SELECT ON vault.revocations TO {role};
