@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -249,13 +250,15 @@ def _of_orders(query: AnalyticsQuery, pieces: Sequence[Piece]) -> Select[Any]:
     if "customer" in query.groups:  # a guest is no customer
         conditions.append(of.customer_id.is_not(None))
     if query.numbers is OF_PRODUCTS:
-        good = func.json_array_elements(cast(BASKETS.c.lines, JSON)).table_valued(column("value", JSON), name="goods")
+        # OFFSET 0, because the planner would read all baskets for the few orders between two midnights
+        basket = select(BASKETS.c.lines).where(BASKETS.c.order_id == of.order_id).offset(0).lateral("basket")
+        good = func.json_array_elements(cast(basket.c.lines, JSON)).table_valued(column("value", JSON), name="goods")
         value = good.render_derived().c.value
         keys["product_id"] = collate(value[0].astext, "C")
         numbers = _goods_numbers(numbers, cast(value[1].astext, BigInteger), cast(value[2].astext, Numeric))
-        source = source.join(BASKETS, BASKETS.c.order_id == of.order_id).join(value.table, true())
+        source = source.join(basket, true()).join(value.table, true())
         if query.product_id is not None:  # comparing texts is faster than parsing the goods of every order
-            conditions.append(func.strpos(BASKETS.c.lines, json.dumps(query.product_id)) > 0)
+            conditions.append(func.strpos(basket.c.lines, json.dumps(query.product_id)) > 0)
             conditions.append(keys["product_id"] == query.product_id)
     signed = {name: piece.c.sign * number for name, number in numbers.items()}
     columns = [piece.c.point, *_labelled(keys, (*query.keys, "currency")), *_labelled(signed, query.numbers)]
@@ -264,20 +267,11 @@ def _of_orders(query: AnalyticsQuery, pieces: Sequence[Piece]) -> Select[Any]:
 
 def _confirmed(query: AnalyticsQuery) -> Select[Any]:
     """A row for each confirmed order of the pieces."""
-    piece, of, last = _pieces(query.pieces), COUNTED.c, BUCKETS[-1]
-    bucket = unnested("buckets", over=(Integer(), (0, *BUCKETS[:-1])), up_to=(Integer(), BUCKETS))
-    inside = (
-        (of.seconds > bucket.c.over) | (bucket.c.over == 0),
-        (of.seconds <= bucket.c.up_to) | (bucket.c.up_to == last),
-    )
-    columns: list[ColumnElement[Any]] = [
-        piece.c.point,
-        bucket.c.over,
-        bucket.c.up_to,
-        piece.c.sign,
-        piece.c.sign * of.seconds,
-    ]
-    return select(*columns).select_from(_placed_in(piece).join(bucket, and_(*inside))).where(of.seconds.is_not(None))
+    piece, of = _pieces(query.pieces), COUNTED.c
+    over = case(*((of.seconds <= most, least) for least, most in pairwise((0, *BUCKETS[:-1]))), else_=BUCKETS[-2])
+    up_to = case(*((of.seconds <= most, most) for most in BUCKETS[:-1]), else_=BUCKETS[-1])
+    columns: list[ColumnElement[Any]] = [piece.c.point, over, up_to, piece.c.sign, piece.c.sign * of.seconds]
+    return select(*columns).select_from(_placed_in(piece)).where(of.seconds.is_not(None))
 
 
 def _pieces(pieces: Sequence[Piece]) -> Any:

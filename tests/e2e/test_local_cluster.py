@@ -56,6 +56,21 @@ def test_an_order_wakes_the_services_and_all_sleep_again(local):
     assert status["mails"]["kept"] >= 1
 
 
+def test_a_refused_request_starts_no_service_but_the_one_that_refuses_it(local):
+    wrong = {"Authorization": "Bearer x.y.z"}
+    refused: list[tuple[dict[str, str], set[str]]] = [({}, set()), (wrong, {"orders"})]
+    for headers, starting in refused:
+        local.until(lambda: asleep(local))
+        before = {name: service["starts"] for name, service in local.quick_status()["services"].items()}
+        with local.stranger() as client:
+            for path in ("/orders", "/orders/ord_1/cancel", "/orders/ord_1/nothing"):
+                answer = client.post(path, json=order(("P", 1)), headers=headers)
+                assert answer.status_code in (401, 404), (path, answer.text)
+        local.until(lambda: asleep(local))
+        after = local.quick_status()["services"]
+        assert {name for name, starts in before.items() if after[name]["starts"] > starts} == starting
+
+
 def test_event_endpoints_and_metrics_are_not_reachable_from_outside(local):
     with local.client() as client:
         for path in ("/events", "/metrics", "/healthz/ready", "/projection/views/orders/rebuild", "/nothing"):

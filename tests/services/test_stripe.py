@@ -527,6 +527,9 @@ async def test_stripes_own_mock_understands_every_request(stripe_mock: str) -> N
         assert isinstance(await stripe.refund("k4", "pi_1", TEN), ProviderResult)
         assert isinstance(await stripe.find("ord_1"), str)
         assert isinstance(await stripe.order_of("pi_1"), str)
+        assert {fact.transaction_id for fact in await stripe.look("pi_1")} <= {"pi_1"}
+        disputes = await stripe._ask("GET", "/v1/disputes", {"payment_intent": "pi_1"}, "")
+        assert not isinstance(disputes, Failure), disputes
     finally:
         await stripe.close()
 
