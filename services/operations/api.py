@@ -45,7 +45,7 @@ class ReplayBody(BaseModel):
     """With `dry_run` the answer shows what would be replayed, and nothing is."""
 
     model_config = ConfigDict(extra="forbid")
-    dry_run: bool = False
+    dry_run: bool = Field(default=False, strict=True)
 
 
 class ReplayManyBody(ReplayBody):

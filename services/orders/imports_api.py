@@ -141,7 +141,9 @@ class ImportBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
     source: Source = Field(description="The system that fulfilled the orders. Source and number identify an order.")
     correct: bool = Field(
-        default=False, description="Whether an order that was imported before with other content is replaced."
+        default=False,
+        strict=True,
+        description="Whether an order that was imported before with other content is replaced.",
     )
     orders: Annotated[list[Annotated[ImportedOrderBody, _ValidatedAlone()]], BeforeValidator(_with_few_lines)] = Field(
         min_length=1, max_length=BATCH_ORDERS_MAX, description=f"At most {BATCH_LINES_MAX:,} items together."

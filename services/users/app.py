@@ -45,7 +45,7 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
         from services.users import api
         from services.users.tokens import api as tokens
 
-        return api.routes, tokens.routes
+        return api.routes, tokens.routes, tokens.json_routes
 
     def provides() -> Sequence[object]:
         from services.kit.auth.signing import SigningKeys

@@ -11,9 +11,11 @@ import asyncpg
 import pytest
 
 from services.kit.domain.errors import Unavailable, ZerocartError
+from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.port import START, Append, Appended, Conflict, Duplicate, Mark, NewEvent
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.kit.eventstore.transactions import Contention, in_transaction
+from tests.conftest import Database
 from tests.ports.harness import AT, append, event
 
 PROCESSES = 3
@@ -260,3 +262,11 @@ async def test_data_is_stored_byte_for_byte(postgres):
     store = postgres.store()
     await store.append(append("a", 0, 'ü \\u0000 \\"quoted\\" 😀'))
     assert (await store.read("a"))[0].data == event('ü \\u0000 \\"quoted\\" 😀').data
+
+
+async def test_a_connection_in_use_when_the_pool_closes_is_closed_with_its_transaction(database: Database) -> None:
+    connections = Connections(database.dsn("orders"), "orders", 1)
+    async with connections.use() as connection:
+        await connections.close()
+        assert await connection.fetchval("SELECT 1") == 1
+    assert connection.is_closed()

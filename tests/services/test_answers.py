@@ -62,6 +62,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     more = {"number": "7", "placed_at": "2020-01-01T00:00:00Z", "status": "delivered", "tracking_number": "JD2"}
     faulty = {"number": "8"}
     await done(await orders.post("/orders/imports", json={"source": "old-shop", "orders": [finished | more, faulty]}))
+    wrong = {"source": "old-shop", "orders": [finished | more | {"number": "9"}]}
+    await done(await orders.post("/orders/imports", json=wrong))
+    await done(await orders.post("/orders/imports/undo", json={"source": "old-shop", "numbers": ["9"]}))
     sent = (await done(await system.place(order(("mug", 2), customer_id="usr_1"))))["order_id"]
     draft = (await done(await orders.post("/orders?draft=true", json=order(("mug", 1)))))["order_id"]
     await done(await orders.put(f"/orders/{draft}", json=order(("mug", 3))))

@@ -16,6 +16,7 @@ import pytest
 from services.kit.service.protocol import ARRIVAL_SECONDS_MAX
 from services.kit.wire.asgi import BODY_SECONDS_MAX
 from tests.architecture.rules import ROOT
+from tests.conftest import Database
 from tests.tokens import KEY, authorization, jwk, key_set
 from tools.knative_local.ports import free_port
 from tools.knative_local.secrets import signing_key
@@ -25,7 +26,7 @@ PART_SECONDS = 1.0
 NOWHERE = "127.0.0.1:9"
 ENVIRON = {
     "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LOG_LEVEL": "ERROR", "KAFKA_BOOTSTRAP_SERVERS": NOWHERE,
-    "ZEROCART_DATABASE_URL": f"postgresql://nobody@{NOWHERE}/x", "ZEROCART_TOKEN_KEYS": key_set(jwk(KEY)),
+    "ZEROCART_TOKEN_KEYS": key_set(jwk(KEY)),
     "ZEROCART_VAULT_KEYS": "v" * 32, "ZEROCART_ACCOUNT_KEY": "a" * 32, "ZEROCART_MAIL_TOKEN_KEYS": "m" * 32,
     "ZEROCART_CLIENTS": "{}",
 }  # fmt: skip
@@ -52,10 +53,10 @@ STALLED = {
 
 
 @contextmanager
-def started(service: str) -> Generator[int]:
-    """The port of a service that reaches neither Postgres nor Kafka."""
+def started(service: str, dsn: str = f"postgresql://nobody@{NOWHERE}/x") -> Generator[int]:
+    """The port of a service that does not reach Kafka."""
     port = free_port()
-    environ = {**ENVIRON, "PORT": str(port), "ZEROCART_SIGNING_KEYS": signing_key()}
+    environ = {**ENVIRON, "PORT": str(port), "ZEROCART_SIGNING_KEYS": signing_key(), "ZEROCART_DATABASE_URL": dsn}
     process = subprocess.Popen([sys.executable, "-m", "services.run", service], env=environ, cwd=ROOT)
     try:
         deadline = time.monotonic() + START_SECONDS_MAX
@@ -86,9 +87,11 @@ def dropped(port: int, head: str, part: str) -> tuple[float, bytes]:
     return time.monotonic() - began, answer
 
 
-def test_a_connection_without_a_complete_request_is_closed():
+def test_a_connection_without_a_complete_request_is_closed(database: Database):
     with ExitStack() as stack, ThreadPoolExecutor(len(STALLED)) as pool:
-        ports = {service: stack.enter_context(started(service)) for service in ("orders", "users")}
+        ports = {
+            service: stack.enter_context(started(service, database.dsn(service))) for service in ("orders", "users")
+        }
         tries = {name: pool.submit(dropped, ports[each[0]], *each[1:3]) for name, each in STALLED.items()}
         for name, tried in tries.items():
             seconds, answer = tried.result()

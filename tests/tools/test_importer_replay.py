@@ -12,7 +12,7 @@ import pytest
 
 from tests.tools.order_files import HEADER, file_of, sold
 from tools.importer.edge import Edge, EdgeError
-from tools.importer.mapping import Becomes, load
+from tools.importer.mapping import States, load
 from tools.importer.order_source import OrderSource, survey
 from tools.importer.records import CancellationRefusal, OrderRefusal
 from tools.importer.replay import Replay, first_error
@@ -121,7 +121,7 @@ async def test_a_refused_order_is_counted_and_the_replay_continues(tmp_path: Pat
 
 
 async def test_a_credit_note_waits_for_the_shipment_and_is_then_refused(tmp_path: Path) -> None:
-    states = Becomes(column="State", becomes={"sent": "dispatched"})
+    states = States(column="State", becomes={"sent": "dispatched"})
     mapping = load("online-retail").model_copy(update={"states": states})
     rows = [(*sold(str(n), quantity=n, minute=n), "sent") for n in range(1, 41)]
     rows += [(*sold(f"C{n}", quantity=-n, minute=41), "") for n in range(1, 41)]

@@ -62,6 +62,7 @@ class Connections:
         self._check_cluster = check_cluster
         self._idle: list[Connection] = []
         self._slots = asyncio.Semaphore(connections_max)
+        self._is_closed = False
 
     @asynccontextmanager
     async def use(self, *, counted: bool = True) -> AsyncGenerator[Connection]:
@@ -87,7 +88,8 @@ class Connections:
                 return await connection.fetch(sql, *arguments)
 
     async def close(self) -> None:
-        """Close the idle connections."""
+        """Close the idle connections, and each other one when its transaction ends."""
+        self._is_closed = True
         while self._idle:
             with suppress(Exception):  # it is not used again, so its errors do not matter
                 await self._idle.pop().close(timeout=CONNECT_TIMEOUT_SECONDS)
@@ -95,8 +97,8 @@ class Connections:
     def _give_back(self, connection: Connection) -> None:
         if connection.is_closed():
             return
-        if connection.is_in_transaction():
-            connection.terminate()  # its rollback failed
+        if self._is_closed or connection.is_in_transaction():  # in a transaction: its rollback failed
+            connection.terminate()
         else:
             self._idle.append(connection)
 

@@ -17,7 +17,7 @@ from services.kit.auth.signing import SigningKeys
 from services.kit.domain.errors import RateLimited
 from services.kit.rest.answers import Answer
 from services.kit.rest.limits import limited
-from services.kit.rest.routes import TypedRoute, provided
+from services.kit.rest.routes import TypedRoute, json_router, provided
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
@@ -27,9 +27,10 @@ from services.users.limits import RATES
 from services.users.tokens.errors import TokenError
 from services.users.tokens.grants import Grants, TokenRequest
 
-__all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "routes"]
+__all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "json_routes", "routes"]
 
 routes = APIRouter(route_class=TypedRoute)
+json_routes = json_router(small=True)
 
 Subject = Annotated[
     str,
@@ -98,7 +99,7 @@ async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
     return Answer(body, headers=NOT_KEPT)
 
 
-@routes.delete("/tokens/{subject}", status_code=204, dependencies=[needs(USERS_ADMIN)])
+@json_routes.delete("/tokens/{subject}", status_code=204, dependencies=[needs(USERS_ADMIN)])
 async def revoke_tokens(subject: Subject, accounts: Annotated[Accounts, provided(Accounts)]) -> Response:
     """Revoke a subject's tokens.
 
