@@ -1,4 +1,4 @@
-"""What Prometheus asks, and nobody else: the numbers of all services at /metrics, while the services sleep.
+"""Serves the metrics of all services to Prometheus at /metrics, so that no service wakes for it.
 
 `python -m services.operations.watch`, with the settings of operations and ZEROCART_READ_DATABASE_URL.
 """
@@ -9,7 +9,6 @@ import asyncio
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unavailable, ZerocartError
@@ -17,9 +16,6 @@ from services.kit.telemetry.logging import configure, log
 from services.kit.telemetry.metrics import text
 from services.kit.wire.asgi import Receive, Scope, Send, send_empty
 from services.operations.counts import Counts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Watch", "main"]
 

@@ -10,7 +10,7 @@ from services.contracts.scheduler import TimerRequested
 from services.kit.events.missed import Receipts
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
-from services.kit.service.keepalive import wake
+from services.kit.service.waking import wake
 from services.kit.wire.cloudevents import message_key
 
 __all__ = ["TimerReceipts", "services_behind", "wake_services_behind"]

@@ -11,7 +11,7 @@ import pytest
 
 from services.kit.config.rates import Rate
 from services.kit.config.secrets import plain
-from services.kit.service.keepalive import wake
+from services.kit.service.waking import wake
 from services.orders.app import WARMS
 from services.users.app import WARMS as WARMED_BY_USERS
 from tests.services.system import order, running

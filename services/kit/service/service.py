@@ -21,7 +21,7 @@ from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
 from services.kit.privacy.vault import Vault
 from services.kit.service.host import Host
-from services.kit.service.keepalive import wake
+from services.kit.service.waking import wake
 from services.kit.telemetry import tracing
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS

@@ -1,4 +1,4 @@
--- Counts the next events of the log, in its order and below its horizon, and remembers how far: exactly once each.
+-- Counts each event exactly once: the next ones in the order of positions that are final, and stores how far it came.
 WITH here AS (
     SELECT epoch, transaction_id, position FROM counted FOR UPDATE
 ), page AS (

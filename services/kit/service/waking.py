@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
-__all__ = ["WARM_TIMEOUT_SECONDS", "wake"]
+__all__ = ["WAKE_TIMEOUT_SECONDS", "wake"]
 
-WARM_TIMEOUT_SECONDS = 20.0
+WAKE_TIMEOUT_SECONDS = 20.0
 
 
 async def wake(url: str) -> bool:
@@ -15,7 +15,7 @@ async def wake(url: str) -> bool:
     target = urlsplit(url)
     request = f"GET /healthz/ready HTTP/1.1\r\nHost: {target.netloc}\r\nConnection: close\r\n\r\n"
     try:
-        async with asyncio.timeout(WARM_TIMEOUT_SECONDS):
+        async with asyncio.timeout(WAKE_TIMEOUT_SECONDS):
             reader, writer = await asyncio.open_connection(target.hostname, target.port or 80)
             writer.write(request.encode())
             answer = await reader.read(64)
