@@ -57,11 +57,11 @@ async def test_the_timeline_is_complete_once_the_order_stops_changing(database) 
                 await system.bus.quiet()
             answer = await system.orders.post(f"/orders/{placed[name]}/cancel", json={"reason": "no more"})
             assert answer.status_code == 202, answer.text
-        await system.bus.quiet()
+        await system.at_rest()
         tracked = {"status": "delivered"}
         answer = await system.bus.clients["shipping"].post(f"/shipments/{placed['smooth']}/tracking", json=tracked)
         assert answer.status_code == 202, answer.text
-        await system.bus.quiet()
+        await system.at_rest()
         reader = PostgresEventReader(database.dsn("projection"))
         every = (await reader.read_all(START, 10_000)).events
         await reader.close()
