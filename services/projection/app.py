@@ -50,6 +50,8 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     admin = ViewAdmin(pages, Builder(pages), jobs or _jobs(os.environ))
     feeder = Feeder(pages, admin)
     endpoint = NudgeEndpoint(feeder)
+    # a check closes its reader, so it has one of its own
+    receipts = ShownReceipts(reader.connections, lambda: PostgresEventReader(settings.database_url), feeder)
     limits = settings.delivery_seconds, settings.missed_check_seconds
 
     def routers() -> Sequence[APIRouter]:
@@ -68,7 +70,7 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
         routers=routers,
         provides=provides,
         endpoint=endpoint,
-        missed=MissedEvents(ShownReceipts(reader, feeder), endpoint, TYPES, *limits),
+        missed=MissedEvents(receipts, endpoint, TYPES, *limits),
         on_start=(admin.start,),
         on_stop=(feeder.close, admin.close, database.close, reader.close),
         metrics_store=metrics_store,

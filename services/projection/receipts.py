@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING
 
 from services.kit.events.missed import Receipts
-from services.kit.eventstore.port import Position, RecordedEvent
-from services.kit.eventstore.postgres import PostgresEventReader
+from services.kit.eventstore.port import EventReader, Position, RecordedEvent
 from services.kit.wire.cloudevents import message_key
 from services.projection.feeder import Feeder
+
+if TYPE_CHECKING:
+    from services.kit.eventstore.connections import Connections
 
 __all__ = ["ShownReceipts"]
 
@@ -16,8 +19,8 @@ __all__ = ["ShownReceipts"]
 class ShownReceipts(Receipts):
     """Receipts of the projection, which has no inbox."""
 
-    def __init__(self, reader: PostgresEventReader, feeder: Feeder) -> None:
-        super().__init__(reader.connections, lambda: reader, "receipts_projection")
+    def __init__(self, connections: Connections, reader: Callable[[], EventReader], feeder: Feeder) -> None:
+        super().__init__(connections, reader, "receipts_projection")
         self._feeder = feeder
 
     async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:

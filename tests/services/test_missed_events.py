@@ -251,6 +251,18 @@ async def test_what_the_projection_has_read_was_not_missed(database):
         assert "projection" not in await behind()
 
 
+async def test_a_check_leaves_the_connections_of_the_projection_open(database):
+    async with read_side.running(database) as side:
+        await side.show(await side.order("ord_1", created("ord_1")))
+        connections = side.missed._receipts.connections
+        async with connections.use() as before:
+            pass
+        await side.order("ord_2", created("ord_2"))
+        assert await side.missed.check(soon(), 0) == 1
+        async with connections.use() as after:
+            assert after is before
+
+
 async def test_a_nudge_is_found_when_the_read_database_is_back(database):
     async with read_side.running(database) as side:
         await side.show(await side.order("ord_1", created("ord_1")))
