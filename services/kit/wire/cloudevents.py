@@ -151,8 +151,8 @@ def read_event(headers: Iterable[tuple[bytes, bytes]], body: bytes) -> Incoming:
             content_type = value.decode("latin-1").strip()
     media_type = _media_type(content_type)
     if media_type.startswith("application/cloudevents"):
-        attributes, body, media_type = _structured(content_type, attributes, body)
-    elif "datacontenttype" in attributes:
+        return _structured(content_type, attributes, body)
+    if "datacontenttype" in attributes:
         raise Invalid("bad-attribute", "Content-Type carries datacontenttype", (_field("datacontenttype", "repeated"),))
     return _checked(attributes, media_type, body)
 
@@ -173,7 +173,7 @@ def _header_text(name: bytes, value: bytes) -> str:
         ) from error
 
 
-def _structured(content_type: str, outside: Mapping[str, str], body: bytes) -> tuple[dict[str, str], bytes, str]:
+def _structured(content_type: str, outside: Mapping[str, str], body: bytes) -> Incoming:
     media_type, _, parameters = content_type.lower().partition(";")
     if media_type.strip() != STRUCTURED_TYPE or parameters.strip() not in UTF_8:
         raise Unreadable(
@@ -193,7 +193,7 @@ def _structured(content_type: str, outside: Mapping[str, str], body: bytes) -> t
     if any(attributes.get(name) != value for name, value in outside.items() if name not in _OF_THE_BROKER):
         raise Unreadable("mixed-content-modes", "an attribute in the headers differs from the one in the body")
     _check(attributes)
-    return attributes, _data(members), _media_type(attributes.get("datacontenttype", JSON_TYPE))
+    return _incoming(attributes, _media_type(attributes.get("datacontenttype", JSON_TYPE)), _data(members))
 
 
 def _data(members: Mapping[str, object]) -> bytes:
@@ -243,6 +243,11 @@ def _check(attributes: Mapping[str, str]) -> None:
 
 def _checked(attributes: Mapping[str, str], media_type: str, body: bytes) -> Incoming:
     _check(attributes)
+    return _incoming(attributes, media_type, body)
+
+
+def _incoming(attributes: Mapping[str, str], media_type: str, body: bytes) -> Incoming:
+    """The event with sound attributes."""
     if not is_storable(body):
         raise Invalid("bad-data", "a text in the data has NUL or half a character", (_field("data", "not-storable"),))
     if media_type != JSON_TYPE:
