@@ -54,7 +54,7 @@ from services.query.tables import (
     PRODUCT_NAMES,
 )
 from services.query.zones import Piece, between_midnights, whole
-from services.read_model.analytics import BUCKETS
+from services.read_model.analytics import BUCKETS, SOLD
 from services.read_model.periods import Interval, cover, points
 
 __all__ = [
@@ -66,7 +66,6 @@ GROUPS: Mapping[Group, str] = {
     "status": "status", "country": "country", "source": "source", "product": "product_id", "customer": "customer_id",
 }  # fmt: skip
 """The groups, each with its column."""
-SOLD = ("confirmed", "shipped", "delivered")
 POINT_FORMATS: Mapping[Interval, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
 COUNTS = ("orders", "sold", "cancelled", "failed", "refunds")
 OF_ORDERS = (*COUNTS, "ordered", "revenue", "refunded")

@@ -12,7 +12,7 @@ from services.read_model.table import Amount, BigCount, Count, Day, Id, Instant,
 
 __all__ = [
     "BASKETS", "BUCKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "PRODUCT_NAMES",
-    "Basket", "ByCustomer", "ByProduct", "ByStatus", "Confirmations", "Counted", "ProductName",
+    "SOLD", "Basket", "ByCustomer", "ByProduct", "ByStatus", "Confirmations", "Counted", "ProductName",
 ]  # fmt: skip
 
 BUCKETS = (
@@ -20,6 +20,10 @@ BUCKETS = (
     31_536_000,
 )  # fmt: skip
 """The upper bounds of the buckets of times to confirm, in seconds; the last bucket also holds longer times."""
+
+
+SOLD = ("confirmed", "shipped", "delivered")
+"""The statuses of an order whose amount is revenue."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
 from services.projection.views.statuses import STATUS_AFTER
-from services.read_model.analytics import BUCKETS, Basket, Counted
+from services.read_model.analytics import BUCKETS, SOLD, Basket, Counted
 from services.read_model.periods import in_utc
 
 __all__ = [
@@ -25,7 +25,6 @@ __all__ = [
     "counted_after", "goods_in", "names_in", "outcome_of",
 ]  # fmt: skip
 
-SOLD = frozenset({"confirmed", "shipped", "delivered"})
 NOTHING = Decimal(0)
 MICROSECOND = timedelta(microseconds=1)
 
