@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
-from sqlalchemy import Executable, Numeric, Select, Text, func, literal, select, true
+from sqlalchemy import ColumnElement, Executable, Numeric, Select, Text, func, literal, select, true
 
 from services.kit.domain.errors import Unavailable
 from services.kit.rest.params import wrong
@@ -120,9 +120,8 @@ async def _check_effort(at: Snapshot, query: AnalyticsQuery) -> None:
     """Invalid if too many single orders would have to be added up."""
     if query.table is not None or query.customer_id is not None:
         return
-    start, end = query.days
-    days = (BY_STATUS.c.day >= _later(start, -1), BY_STATUS.c.day <= end)
-    rows = await at.rows(select(func.sum(BY_STATUS.c.orders).label("orders")).where(*days, *query.filters(BY_STATUS)))
+    total = select(func.sum(BY_STATUS.c.orders).label("orders"))
+    rows = await at.rows(total.where(*_days_in_utc(query), *query.filters(BY_STATUS)))
     orders = int(rows[0]["orders"] or 0) if rows else 0
     goods = "product" in query.groups
     most = SINGLE_ORDERS_WITH_GOODS_MAX if goods else SINGLE_ORDERS_MAX
@@ -153,9 +152,15 @@ async def _first(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
 
 
 async def _currencies(at: Snapshot, query: AnalyticsQuery) -> list[str]:
-    of, (start, end) = BY_STATUS.c, query.days
-    within = select(of.currency).where(of.day >= _later(start, -1), of.day <= end)
-    return [row["currency"] for row in await at.rows(within.distinct().order_by(of.currency))]
+    currency = BY_STATUS.c.currency
+    within = select(currency).where(*_days_in_utc(query))
+    return [row["currency"] for row in await at.rows(within.distinct().order_by(currency))]
+
+
+def _days_in_utc(query: AnalyticsQuery) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """The sums by status of the days in UTC that contain the range in any zone."""
+    start, end = query.days
+    return BY_STATUS.c.day >= _later(start, -1), BY_STATUS.c.day <= end
 
 
 async def _first_customers(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
