@@ -14,6 +14,7 @@ from services.kit.domain.errors import NotFound
 from services.kit.domain.message import Money
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
+from services.kit.saga.participant import customer_of
 from services.payments.answers import Dispute, PaidAmount, Status
 from services.payments.answers import Payment as PaymentShown
 from services.payments.domain import (
@@ -51,8 +52,7 @@ async def read_payment(
     the order yet, or the order belongs to another customer.
     """
     messages = [message for _, message in await handler.history(PAYMENT, order_id)]
-    customer_id = next((found for each in messages if (found := getattr(each, "customer_id", None))), None)
-    if not messages or not caller.may_reach(customer_id):
+    if not messages or not caller.may_reach(customer_of(messages)):
         raise NotFound("payment-not-found", "no payment was requested for this order")
     return Answer(shown(order_id, PAYMENT.fold(messages)))
 

@@ -12,6 +12,7 @@ from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import RestCause, json_router, provided, respond
+from services.kit.saga.participant import customer_of
 from services.shipping.answers import Shipment as ShipmentShown
 from services.shipping.answers import Tracked
 from services.shipping.domain import SHIPMENT, Created, Dispatched, Prepared, Shipment, Track
@@ -43,8 +44,7 @@ async def read_shipment(
     shipment was prepared for the order yet, or the order belongs to another customer.
     """
     messages = [message for _, message in await handler.history(SHIPMENT, order_id)]
-    customer_id = next((found for each in messages if (found := getattr(each, "customer_id", None))), None)
-    if not messages or not caller.may_reach(customer_id):
+    if not messages or not caller.may_reach(customer_of(messages)):
         raise NotFound("shipment-not-found", "no shipment was prepared for this order")
     return Answer(_shown(order_id, SHIPMENT.fold(messages)))
 

@@ -17,11 +17,12 @@ stand here:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from services.kit.domain.decider import Command
+from services.kit.domain.message import Message
 from services.kit.saga.messages import ReplyTo, StepReply, StepRequest
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Participant",
     "PortCall",
     "Refusal",
+    "customer_of",
     "failed",
     "reply_to",
 ]
@@ -144,6 +146,11 @@ def _with_shared_fields(reply: StepReply, request: StepRequest) -> StepReply:
     own = type(request).model_fields.keys() - StepRequest.model_fields.keys()
     names = type(reply).model_fields.keys() & own - reply.model_fields_set
     return reply.model_copy(update={name: getattr(request, name) for name in names}) if names else reply
+
+
+def customer_of(messages: Iterable[Message]) -> str | None:
+    """The customer whose request the participant answered in these messages; None for a guest."""
+    return next((found for message in messages if (found := getattr(message, "customer_id", None))), None)
 
 
 def reply_to(request: StepRequest | StepReply) -> ReplyTo:
