@@ -173,4 +173,4 @@ ReportedChange = Literal[
     "authorized", "captured", "canceled", "expired", "refunded", "partly_refunded",
     "refund_pending", "refund_succeeded", "refund_failed", "inquiry", "disputed", "dispute_won", "dispute_lost",
 ]  # fmt: skip
-"""What a ProviderReported or a ProviderUpdated can be about."""
+"""The changes of a payment that ProviderReported and ProviderUpdated report."""

@@ -31,7 +31,7 @@ VIEWS = """
     SELECT DISTINCT ON (view) view, epoch, transaction_id, position, stopped_at, wakes
     FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
 """
-"""Of each view the version that serves, or the first one, which is still being built."""
+"""Selects the serving version of each view, or its first version while the projection still builds it."""
 LAG_EVENTS_MAX = 100_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS = 1

@@ -98,6 +98,7 @@ class Report(Command):
 PaymentCommand = HandleRequest[Request, Call, ProviderResult] | Report
 
 NOTHING = Money(amount=Decimal(0), currency="XXX")
+"""The amount of a call that moved no money; in ISO 4217 XXX stands for no currency."""
 
 # Replies to the saga
 

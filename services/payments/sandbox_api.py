@@ -35,7 +35,7 @@ class FactAmount(BaseModel):
 
 
 class FactBody(BaseModel):
-    """What happens at the provider; `reference` names the refund or the dispute, so that it can end later."""
+    """A change at the provider; `reference` names the refund or the dispute, so that it can end later."""
 
     model_config = ConfigDict(extra="forbid")
     what: ReportedChange

@@ -144,7 +144,7 @@ class StepPending(SagaMessage):
 
 
 class RunCompleted(SagaMessage):
-    """Every step is done."""
+    """Every step of the run has succeeded."""
 
 
 class RunCompensating(SagaMessage):
@@ -189,7 +189,7 @@ class RunResumed(SagaMessage):
 
 
 class RunClosed(SagaMessage):
-    """What the run did cannot be undone any more: a cancellation that comes later is ignored."""
+    """The effects of the run cannot be undone any more: the run ignores a later cancellation."""
 
 
 class StepTimer(SagaMessage):

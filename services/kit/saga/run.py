@@ -121,7 +121,7 @@ class StepRun:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Why a run compensates."""
+    """The reason for which a run undoes its steps."""
 
     cause: Literal["failed", "cancelled"]
     step: str | None
@@ -142,7 +142,7 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What every started run has: its facts, its steps and its timers.
+    """The facts, the steps and the timers of a started run.
 
     `versions` holds the version of each amended fact, `timers` counts the timers that the run requested. A `closed` run
     cannot be cancelled.

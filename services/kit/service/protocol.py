@@ -26,7 +26,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Cancel the timer of a connection that has ended."""
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -36,7 +36,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait()
 
     def on_message_complete(self) -> None:
-        """The request is here."""
+        """Cancel the timer of a request that has arrived."""
         super().on_message_complete()
         self._stop_waiting()
 

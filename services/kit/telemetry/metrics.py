@@ -58,7 +58,7 @@ class Metrics:
         return self._cells.get((name, tuple(sorted(labels.items())), COUNTER), 0.0)
 
     def take(self) -> list[Cell]:
-        """What was counted since the last call."""
+        """The counts since the last call."""
         now = dict(self._cells)
         grown = [(key, value - self._taken.get(key, 0.0)) for key, value in now.items()]
         self._taken = now

@@ -22,7 +22,7 @@ NUMBER_CHARS_MAX = 64
 _SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _ESCAPED_OR_ODD = re.compile(rb"\\[bfrtu]|\x7f|\xc2[\x80-\x9f]|\xe2\x80[\xa8-\xae]|\xe2\x81[\xa6-\xa9]")
-"""What a body contains if one of its texts has a control character: unescaped ones below U+0020 are no JSON."""
+"""A body whose texts have a control character contains one of these. JSON allows no unescaped one below U+0020."""
 
 
 def read_json(body: bytes) -> object:
