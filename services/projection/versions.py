@@ -55,7 +55,7 @@ MAKE = """
     INSERT INTO view_versions (view, version, revision, state, next, wakes) VALUES ($1, $2, $3, $4, $5, $6::text[])
 """
 MOVE = """
-    UPDATE view_versions SET epoch = $3, transaction_id = $4, position = $5
+    UPDATE view_versions SET position = $3
     WHERE (view, version) IN (SELECT * FROM unnest($1::text[], $2::integer[]))
 """
 STOP = """
@@ -210,7 +210,7 @@ class Session:
     async def move(self, versions: Sequence[Version], to: Position) -> None:
         """Set the checkpoint of these versions."""
         names, numbers = [each.view for each in versions], [each.version for each in versions]
-        await self._connection.execute(MOVE, names, numbers, to.epoch, to.transaction, to.number)
+        await self._connection.execute(MOVE, names, numbers, to)
 
     async def stop(self, version: Version, at: Position, why: str) -> None:
         """Stop the version at an event, until an operator skips the event or has it tried again."""
@@ -281,7 +281,7 @@ DIFFERENCES = """
 def _version(row: Record) -> Version:
     known = {field.name: row[field.name] for field in fields(Version) if field.name not in ("checkpoint", "compared")}
     compared = json.loads(row["compared"]) if row["compared"] else None
-    checkpoint = Position(row["epoch"], row["transaction_id"], row["position"])
+    checkpoint = Position(row["position"])
     return Version(checkpoint=checkpoint, compared=compared, **known)
 
 

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.read_model.table import BigCount, Count, Id, Instant, Number, Table, Text, Texts
+from services.read_model.table import BigCount, Id, Instant, Number, Table, Text, Texts
 
 __all__ = ["VERSIONS", "VersionRow"]
 
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A version of a view; its rows include all events up to the position of these three numbers."""
+    """A version of a view; its rows include all events up to `position`."""
 
     view: Id
     version: Number
     revision: Number
     state: Text
     next: Text
-    epoch: Count
-    transaction_id: BigCount
     position: BigCount
     made_at: Instant
     switched_at: Instant | None

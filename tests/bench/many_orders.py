@@ -111,7 +111,7 @@ def _life(step: Placement) -> Iterator[DecodedEvent]:
     said: Sequence[Message] = (created, orders.OrderConfirmed(order_id=order_id, total=total))
     for version, message in enumerate(said, 1):
         meta = f'{{"partitionkey": "{order_id}"}}'
-        place = Position(1, step.number + 1, version)
+        place = Position(2 * step.number + version)
         stream = f"order-{order_id}"
         yield DecodedEvent(
             RecordedEvent("orders", stream, version, place, message.type, at, message.write(), meta), message

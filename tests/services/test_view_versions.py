@@ -13,7 +13,7 @@ import pytest
 
 from services.contracts import orders
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import START, Append, NewEvent, Position, RecordedEvent
+from services.kit.eventstore.port import NUMBER_BITS, START, Append, NewEvent, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.operations.counts import Counts
 from services.projection.build import NoJobs, build
@@ -473,7 +473,7 @@ async def test_a_nudge_from_ahead_of_the_event_store_is_not_acknowledged_because
     feeder = Feeder(pages, admin_of(pages), wait_seconds_max=0.3)
     await Builder(pages).create_missing()
     with pytest.raises(Unavailable):
-        await feeder.reach(Position(9, 9, 9))
+        await feeder.reach(Position(9 << NUMBER_BITS))
     for one in (feeder, pages.database, reader):
         await one.close()
 

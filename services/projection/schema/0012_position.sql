@@ -1,0 +1,5 @@
+-- A position is one number. The events of an older log have new positions, so each view is built from the first event
+-- again: no release feeds revision 0, and its rows serve until then.
+UPDATE view_versions SET revision = 0, position = 0, stopped_at = NULL, stopped_by = NULL, stopped_since = NULL;
+ALTER TABLE view_versions DROP COLUMN epoch, DROP COLUMN transaction_id;
+DELETE FROM skipped_events;
