@@ -50,6 +50,7 @@ async def test_a_service_goes_on_in_a_new_epoch_with_the_connections_it_has(post
         after = await appended(store, "a", 1)
     else:
         [done] = await in_transaction(store, lambda transaction: transaction.append(append("a", 1)))
+        assert isinstance(done, Appended)
         after = done.position
     assert (after.epoch, await appended(other, "a", 1)) == (2, after + 1)
     assert [event.position for event in (await reader.read_all(START, 9)).events] == [*before, after, after + 1]

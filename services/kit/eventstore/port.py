@@ -48,7 +48,7 @@ PAGE_BYTES_MAX = 2_000_000
 
 
 class Position(int):
-    """A place in the global order: epoch * 2^48 + number (docs/decisions/0002-positions.md).
+    """A place in the global order: epoch * 2^48 + number (docs/decisions/0023-positions.md).
 
     As a text, the token in REST and CloudEvents, it has 16 hexadecimal digits, so that tokens sort like positions and
     JavaScript does not round them.

@@ -1,4 +1,4 @@
--- How writers and readers of the log agree which events are final (docs/decisions/0002-positions.md).
+-- How writers and readers of the log agree which events are final (docs/decisions/0023-positions.md).
 --
 -- A writer, in log.begin_append: it has locked the rows of its streams; it reads the last number b that any writer has
 -- drawn; it takes a shared advisory lock that stands for b; then it draws its numbers, which are all greater than b.
