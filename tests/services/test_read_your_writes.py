@@ -140,6 +140,6 @@ NO_POSITIONS = ["0001.00000000000002f1.0000000000000017", "", "1", "-00000000000
 async def test_what_is_no_position_is_refused_with_the_next_step(side: ReadSide, token: str) -> None:
     for path in paths():
         answer = await side.query.get(path, params={"position": token})
-        (fault,) = answer.json()["fields"]
+        (fault,) = answer.json()["errors"]
         assert (answer.status_code, fault["field"]) == (422, "position"), path
         assert "leave it out" in fault["detail"]
