@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from fastapi import APIRouter
 
+    from services.query.queries import Queries
+
 __all__ = ["create_app"]
 
 
@@ -27,6 +29,7 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         settings = Settings.from_environment("query")
         configure(settings.service, settings.log_level)
         metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
+    reads: list[Queries] = []
     provides: list[object] = [own]  # filled on the first REST request, so that SQLAlchemy is not imported before
     on_stop: list[Callable[[], Awaitable[None]]] = []
 
@@ -38,6 +41,7 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
 
         queries = Queries(settings.read_database_url)
         apart = Snapshots(settings.read_database_url)  # slow analytics must not take connections from lookups of orders
+        reads.append(queries)
         provides.extend((queries, Analytics(apart)))
         on_stop.extend((queries.close, apart.close))
         return (api.routes, analytics_api.routes)
@@ -53,4 +57,5 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         provides=provides,
         on_stop=(close,),
         metrics_store=metrics_store,
+        revocations=lambda: reads[0],
     )
