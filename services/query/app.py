@@ -9,14 +9,13 @@ from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
+from services.query.revocations import RevokedTokens
 from services.query.settings import QuerySettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from fastapi import APIRouter
-
-    from services.query.queries import Queries
 
 __all__ = ["create_app"]
 
@@ -29,9 +28,9 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         settings = Settings.from_environment("query")
         configure(settings.service, settings.log_level)
         metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
-    reads: list[Queries] = []
     provides: list[object] = [own]  # filled on the first REST request, so that SQLAlchemy is not imported before
-    on_stop: list[Callable[[], Awaitable[None]]] = []
+    revocations = RevokedTokens(settings.read_database_url)
+    on_stop: list[Callable[[], Awaitable[None]]] = [revocations.close]
 
     def routers() -> Sequence[APIRouter]:
         from services.query import analytics_api, api
@@ -41,7 +40,6 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
 
         queries = Queries(settings.read_database_url)
         apart = Snapshots(settings.read_database_url)  # slow analytics must not take connections from lookups of orders
-        reads.append(queries)
         provides.extend((queries, Analytics(apart)))
         on_stop.extend((queries.close, apart.close))
         return (api.routes, analytics_api.routes)
@@ -57,5 +55,5 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         provides=provides,
         on_stop=(close,),
         metrics_store=metrics_store,
-        revocations=lambda: reads[0],
+        revocations=revocations,
     )

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, or_, select
+from sqlalchemy import ColumnElement, Select, select
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import NotFound
@@ -16,7 +15,7 @@ from services.query.lists import OrderFilter, customer_or_guest, list_of, page_o
 from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
 from services.query.search import every_match, page_of_matches
 from services.query.snapshots import Row, Snapshot, Snapshots
-from services.query.tables import LINES, ORDERS, REVOCATIONS, STOCK, TIMELINE
+from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
 from services.read_model import orders, stock
 from services.read_model.answers import shown
 from services.read_model.order_answers import Order, order_answer
@@ -55,13 +54,6 @@ class Queries:
             return order_answer(found[0], lines, await _timeline(at, order_id), for_staff=owner is None)
 
         return await self._snapshots.read(read)
-
-    async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
-        """Whether a token that the subject got at this time is void, as far as the projection has read."""
-        before = REVOCATIONS.c.issued_before
-        of_subject = select(REVOCATIONS.c.subject).where(REVOCATIONS.c.subject == subject)
-        query = of_subject.where(or_(before.is_(None), before > issued_at))
-        return bool(await self._snapshots.read(lambda at: at.rows(query)))
 
     async def orders(self, wanted: OrderFilter, sort: str, request: PageRequest) -> Page:
         """One page of orders; Invalid if text or cursor cannot be used."""

@@ -12,11 +12,11 @@ from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Integer, MetaD
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine
 
-from services.read_model import analytics, customers, orders, revocations, stock, table, timeline, versions
+from services.read_model import analytics, customers, orders, stock, table, timeline, versions
 
 __all__ = [
     "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "ORDERS",
-    "PRODUCT_NAMES", "REVOCATIONS", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
+    "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -55,5 +55,4 @@ BY_PRODUCT = _core(analytics.BY_PRODUCT)
 BY_CUSTOMER = _core(analytics.BY_CUSTOMER)
 PRODUCT_NAMES = _core(analytics.PRODUCT_NAMES)
 CONFIRMATIONS = _core(analytics.CONFIRMATIONS)
-REVOCATIONS = _core(revocations.REVOCATIONS)
 VERSIONS = _core(versions.VERSIONS)

@@ -57,9 +57,9 @@ class Service:
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that an accepted command will reach, except
-    commands at the paths in `alone`. `revocations` makes, for a service without a host, what knows the revoked tokens,
-    after `routers` was called. `endpoint` replaces the event endpoint, and `missed` the check for missed events,
-    for a service that does not handle events one by one.
+    commands at the paths in `alone`. `revocations` knows the revoked tokens for a service without a host. `endpoint`
+    replaces the event endpoint, and `missed` the check for missed events, for a service that does not handle events one
+    by one.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Service:
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
         metrics_store: MetricsStore | None = None,
-        revocations: Callable[[], Revocations] | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
@@ -89,7 +89,7 @@ class Service:
                 limits = self._settings.delivery_seconds, self._settings.missed_check_seconds
                 self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types, *limits)
         self._delivery_verifier = delivery_verifier(self._settings)
-        self._revocations = revocations
+        self._revocations = self._host.handler.vault if self._host else revocations
         self._routers = routers
         self._admin_scope = admin_scope
         self._provides = provides
@@ -175,14 +175,10 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            provided, revocations = self._provided(), self._revoked()
-            self._rest = rest_app(self._settings, routers, provided, self._admin_scope, self._refusal, revocations)
+            self._rest = rest_app(
+                self._settings, routers, self._provided(), self._admin_scope, self._refusal, self._revocations
+            )
         return self._rest
-
-    def _revoked(self) -> Revocations | None:
-        if self._host is not None:
-            return self._host.handler.vault
-        return self._revocations() if self._revocations else None
 
     def _provided(self) -> Sequence[object]:
         provided = self._provides() if callable(self._provides) else self._provides
