@@ -6,11 +6,10 @@ less than what the store can hold. A field that needs no narrowing is declared i
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 
 from services.contracts.orders import (
@@ -24,6 +23,7 @@ from services.contracts.orders import (
     OrderLine,
     PlacedFields,
 )
+from services.kit.domain.amounts import Exact
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
@@ -34,14 +34,6 @@ from services.orders.pricing import Basket
 __all__ = ["NUMBER_CHARS_MAX", "AmendBody", "CancelBody", "ImportedOrderBody", "OrderBody", "ShortLine", "Source"]
 
 NUMBER_CHARS_MAX = 100
-AMOUNT = r"^[0-9]{1,15}(\.[0-9]{1,6})?$"
-
-
-def _exact(given: object) -> object:
-    """The text of an amount; Pydantic alone would accept JSON numbers, which lose digits, and non-ASCII digits."""
-    if not isinstance(given, str) or not re.fullmatch(AMOUNT, given):
-        raise ValueError('an amount is a text such as "12.50"')
-    return given
 
 
 EXAMPLE: JsonDict = {
@@ -60,7 +52,6 @@ EXAMPLE: JsonDict = {
     "total": {"amount": "9.00", "currency": "GBP"},
 }
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
-Exact = BeforeValidator(_exact, json_schema_input_type=Annotated[str, Field(pattern=AMOUNT)])
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
 ShortLine = Annotated[
     str, StringConstraints(min_length=1, max_length=NUMBER_CHARS_MAX, strip_whitespace=True, pattern=ONE_LINE)

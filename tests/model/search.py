@@ -63,7 +63,7 @@ class Search:
             *[self._readers.number(Reader())] * self._scenario.readers,
         )
         came_from: dict[State, State] = {start: start}
-        states = [start]
+        states: list[State] = [start]
         for state in states:  # which grows meanwhile
             if fault := self._fault(state):
                 return Found(len(came_from), fault, self._way(came_from, state))
