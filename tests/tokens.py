@@ -17,7 +17,8 @@ AUDIENCE = "zerocart"
 KEY_ID = "test-key"
 KEY = Ed25519PrivateKey.generate()
 STAFF_SCOPES = (
-    "users:read users:write users:admin orders:read orders:write orders:admin orders:import orders:price stock:read stock:write"
+    "users:read users:write users:admin orders:read orders:write orders:admin orders:import orders:price stock:read"
+    " stock:write catalogue:write"
     " payments:read payments:write shipments:read shipments:write fulfillments:read fulfillments:write"
     " analytics:read operations:read operations:write"
 )

@@ -7,13 +7,12 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from services.kit.rest.answers import Money, PositionText
+from services.kit.rest.answers import FieldProblem, Money, PositionText
 
 __all__ = [
     "Amended",
     "CancellationStarted",
     "Drafted",
-    "FieldProblem",
     "ImportResult",
     "ImportResults",
     "Placed",
@@ -103,14 +102,6 @@ class CancellationStarted(TypedDict):
 
     order_id: OrderId
     status: Literal["cancelling"]
-
-
-class FieldProblem(TypedDict):
-    """An error in one field of an order."""
-
-    field: str
-    code: str
-    detail: str
 
 
 class ImportResult(TypedDict):

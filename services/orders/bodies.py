@@ -6,13 +6,12 @@ less than what the store can hold. A field that needs no narrowing is declared i
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from services.contracts.orders import (
@@ -28,6 +27,7 @@ from services.contracts.orders import (
     Percent,
     PlacedFields,
 )
+from services.kit.domain.amounts import Exact
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
@@ -43,14 +43,6 @@ __all__ = [
 NUMBER_CHARS_MAX = 100
 DISCOUNTS_MAX = 10
 ITEM_PRICES = ("product_name", "unit_price", "discount", "tax_rate")
-AMOUNT = r"^[0-9]{1,15}(\.[0-9]{1,6})?$"
-
-
-def _exact(given: object) -> object:
-    """The text of an amount; Pydantic alone would accept JSON numbers, which lose digits, and non-ASCII digits."""
-    if not isinstance(given, str) or not re.fullmatch(AMOUNT, given):
-        raise ValueError('an amount is a text such as "12.50"')
-    return given
 
 
 EXAMPLE: JsonDict = {
@@ -62,7 +54,6 @@ EXAMPLE: JsonDict = {
     "expected_total": {"amount": "9.00", "currency": "GBP"},
 }
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
-Exact = BeforeValidator(_exact, json_schema_input_type=Annotated[str, Field(pattern=AMOUNT)])
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
 ShortLine = Annotated[
     str, StringConstraints(min_length=1, max_length=NUMBER_CHARS_MAX, strip_whitespace=True, pattern=ONE_LINE)
