@@ -46,10 +46,14 @@ SearchText = Annotated[
 ]
 Active = Annotated[
     bool | None,
-    Query(description="Returns active or inactive products only. `false` needs the scope `catalogue:write`."),
+    Query(
+        description="Returns active or inactive products only. `false` needs the scope `catalogue:write`.",
+        examples=[True],
+    ),
 ]
 AreWithdrawn = Annotated[
-    bool, Query(description="Returns the withdrawn products instead. Needs the scope `catalogue:write`.")
+    bool,
+    Query(description="Returns the withdrawn products instead. Needs the scope `catalogue:write`.", examples=[True]),
 ]
 SortText = Annotated[
     str | None,
@@ -99,7 +103,7 @@ async def read_product(sku: Sku, caller: Reader, products: ReadModel) -> Answer[
     return Answer(cast("Product", found), headers={"ETag": f'"{found["version"]}"'})
 
 
-@routes.get("/products/{sku}/prices", dependencies=[at_position(Queries, "products"), needs(WRITES)])
+@routes.get("/price-changes/{sku}", dependencies=[at_position(Queries, "products"), needs(WRITES)])
 async def read_past_prices(sku: Sku, products: ReadModel, page: PageOf) -> Answer[PriceHistory]:
     """Read past prices.
 

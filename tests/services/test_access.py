@@ -359,7 +359,7 @@ SCOPES = {
     "PATCH /products/{sku}": "catalogue:write",
     "DELETE /products/{sku}": "catalogue:write",
     "POST /products/imports": "catalogue:write",
-    "GET /products/{sku}/prices": "catalogue:write",
+    "GET /price-changes/{sku}": "catalogue:write",
     "GET /payments/{order_id}": "payments:read",
     "GET /shipments/{order_id}": "shipments:read",
     "POST /shipments/{order_id}/tracking": "shipments:write",

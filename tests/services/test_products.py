@@ -87,7 +87,7 @@ async def test_anybody_sees_active_products_with_the_prices_that_are_valid_now(d
                     assert (hidden.status_code, hidden.json()["code"]) == (404, "product-not-found")
                 for asked in ({"active": "false"}, {"withdrawn": "true"}):
                     assert (await client.get("/products", params=asked)).status_code == 403
-                assert (await client.get("/products/mug/prices")).status_code in (401, 403)
+                assert (await client.get("/price-changes/mug")).status_code in (401, 403)
         assert (await anybody(side, "/products", sort="price")).status_code == 422
         refused = await side.query.get("/products", headers={"Authorization": "Bearer nonsense"})
         assert refused.status_code == 401
@@ -114,14 +114,14 @@ async def test_staff_see_inactive_and_withdrawn_products_and_every_price(databas
         assert [each["amount"] for each in mug.json()["prices"]] == ["4.50", "9.00"]
         assert mug.json()["metadata"] == {}
         assert (await side.get("/products/old"))["withdrawn"] is True
-        first = await side.get("/products/mug/prices?page_size=1")
+        first = await side.get("/price-changes/mug?page_size=1")
         assert [(each["version"], len(each["prices"])) for each in first["changes"]] == [(3, 2)]
         assert first["total"] == 2
-        rest = await side.get(f"/products/mug/prices?page_size=1&cursor={first['next_cursor']}")
+        rest = await side.get(f"/price-changes/mug?page_size=1&cursor={first['next_cursor']}")
         assert [(each["version"], len(each["prices"])) for each in rest["changes"]] == [(1, 1)]
         assert rest["next_cursor"] is None
-        assert (await side.query.get("/products/none/prices")).status_code == 404
-        hidden = await side.query.get("/products/mug/prices", headers=authorization(scope="orders:admin"))
+        assert (await side.query.get("/price-changes/none")).status_code == 404
+        hidden = await side.query.get("/price-changes/mug", headers=authorization(scope="orders:admin"))
         assert hidden.status_code == 403
 
 
@@ -211,7 +211,7 @@ async def test_a_rebuilt_view_equals_the_one_that_served(database: Any) -> None:
         await side.rebuild_all()
         assert await side.get("/products/mug") == before
         assert (before["withdrawn"], before["created_at"] < before["updated_at"]) == (False, True)
-        assert [each["version"] for each in (await side.get("/products/mug/prices"))["changes"]] == [4, 2, 1]
+        assert [each["version"] for each in (await side.get("/price-changes/mug"))["changes"]] == [4, 2, 1]
 
 
 @given(st.permutations([1, 2, 3, 2, 1]))
