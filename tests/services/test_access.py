@@ -340,6 +340,7 @@ SCOPES = {
     "POST /users/{user_id}/reinstate": "users:admin",
     "DELETE /tokens/{subject}": "users:admin",
     "POST /orders": "orders:write",
+    "POST /quotes": "orders:write",
     "POST /orders/imports": "orders:import",
     "POST /orders/imports/undo": "orders:import",
     "PUT /orders/{order_id}": "orders:write",
