@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Numeric, cast, func, select
 from sqlalchemy.dialects.postgresql import TSQUERY
 
 from services.contracts.catalogue import Price
+from services.kit.domain.currencies import amount_of
 from services.kit.domain.errors import NotFound
 from services.kit.domain.validity import valid_at
-from services.kit.rest.params import amount_of
 from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
 from services.query.search_terms import STOP_WORDS, WORDS_MAX
 from services.query.snapshots import Row, Snapshot, Snapshots
