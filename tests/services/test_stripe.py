@@ -89,7 +89,7 @@ async def test_repeated_calls_authorize_capture_and_refund_once(provider) -> Non
     refused = await port.void("other", held.transaction_id)
     assert isinstance(refused, Failure)
     assert (refused.code, refused.transient) == ("already-captured", False)
-    assert await carried_out(port, Call("refund", held.transaction_id, TEN)) == held
+    assert await carried_out(port, Call("refund", held.transaction_id)) == held
 
 
 async def test_voided_payment_is_found_by_its_order_and_cannot_be_captured(provider) -> None:
@@ -120,7 +120,7 @@ async def test_refund_leaves_out_what_was_refunded_at_stripe(stripe: Stripe, dou
     assert isinstance(held, ProviderResult)
     await stripe.capture("o:capture", held.transaction_id, TEN)
     double.intents[held.transaction_id]["latest_charge"]["amount_refunded"] = 400  # by somebody in the dashboard
-    assert await stripe.refund("o:refund", held.transaction_id, TEN) == ProviderResult(
+    assert await stripe.refund("o:refund", held.transaction_id) == ProviderResult(
         held.transaction_id, Money(amount=Decimal("6.00"), currency="GBP")
     )
 
