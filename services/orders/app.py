@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.orders.price_book import PriceBookReceipts
 from services.orders.reactions import reactions
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ def create_app(host: Host | None = None) -> Service:
     if host is None:
         host = Host.connect("orders")
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
+
+    if host.receipts is not None:
+        host = replace(host, receipts=PriceBookReceipts(host.receipts.connections, host.receipts.reader))
 
     def routers() -> Sequence[APIRouter]:
         from services.orders import api, imports_api

@@ -9,6 +9,7 @@ from services.contracts.orders import OrderLine
 from services.kit.domain.currencies import rounded
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
+from services.orders.totals import PricedLine, Pricing, totals_of
 
 __all__ = ["TOTAL_BELOW", "Basket", "price_problem", "total_of"]
 
@@ -28,14 +29,16 @@ class Basket:
 def total_of(basket: Basket) -> Money:
     """The exact sum of the lines, rounded once, half up, to the minor unit of their one currency."""
     (currency,) = basket.currencies
-    return Money(amount=_rounded_sum(basket), currency=currency)
+    lines = [PricedLine(line.unit_price, line.quantity) for line in basket.lines]
+    return Money(amount=totals_of(Pricing(lines=lines, currency=currency)).total, currency=currency)
 
 
 def price_problem(basket: Basket) -> Rejected | None:
     """Why an order at this price is refused; None if it is not."""
     if len(basket.currencies) != 1:
         return Rejected("mixed-currencies", "All prices of an order must have the same currency.", field="items")
-    if _rounded_sum(basket) >= TOTAL_BELOW:
+    exact = sum((line.unit_price * line.quantity for line in basket.lines), Decimal(0))
+    if rounded(exact, *basket.currencies) >= TOTAL_BELOW:
         return Rejected("total-too-large", f"The total of an order must be below {TOTAL_BELOW:,f}.", field="items")
     total = total_of(basket)
     if total.amount <= 0:
@@ -44,8 +47,3 @@ def price_problem(basket: Basket) -> Rejected | None:
         detail = f"The items come to {total.amount} {total.currency}. Leave out `total` or send this amount."
         return Rejected("total-mismatch", detail, field="total")
     return None
-
-
-def _rounded_sum(basket: Basket) -> Decimal:
-    (currency,) = basket.currencies
-    return rounded(sum((line.unit_price * line.quantity for line in basket.lines), Decimal(0)), currency)

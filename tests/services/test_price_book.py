@@ -1,0 +1,60 @@
+"""The price book of orders: the events of the catalogue feed it in any order, and a product is looked up by its sku."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from itertools import permutations
+from typing import Any
+
+from services.contracts.catalogue import Price, ProductChanged, ProductDefined, ProductMessage, ProductWithdrawn
+from services.kit.eventstore.postgres import PostgresEventStore
+from services.orders import price_book
+
+EVENTS: tuple[type[ProductMessage], ...] = (ProductDefined, ProductChanged, ProductWithdrawn)
+
+
+def event(version: int, sku: str = "mug") -> ProductMessage:
+    price = Price(currency="GBP", amount=Decimal(version))
+    return EVENTS[version - 1](sku=sku, version=version, name=f"Mug {version}", active=version < 3, prices=(price,))
+
+
+@asynccontextmanager
+async def orders_store(database: Any) -> AsyncGenerator[PostgresEventStore]:
+    store = PostgresEventStore(database.dsn("orders"), "orders")
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def test_the_highest_version_wins_in_every_order_of_arrival(database: Any) -> None:
+    async with orders_store(database) as store:
+        for number, versions in enumerate(permutations([1, 2, 3, 1, 3])):
+            sku = f"mug {number}"
+            async with store.transaction() as transaction:
+                highest = 0
+                for version in versions:
+                    await price_book.record(transaction, event(version, sku))
+                    highest = max(highest, version)
+                    found = await price_book.look_up(transaction, [sku])
+                    assert found[sku].name == f"Mug {highest}", versions
+                assert not (await price_book.look_up(transaction, [sku]))[sku].active
+
+
+async def test_a_look_up_finds_known_products_only(database: Any) -> None:
+    async with orders_store(database) as store, store.transaction() as transaction:
+        skus = [f"P{number}" for number in range(2_000)]
+        for sku in skus:
+            await price_book.record(transaction, event(1, sku))
+        found = await price_book.look_up(transaction, [*skus[:1_999], "unknown", "p1", "mug' OR true --"])
+        assert sorted(found) == sorted(skus[:1_999])
+        assert found["P1"].prices == (Price(currency="GBP", amount=Decimal(1)),)
+        assert await price_book.look_up(transaction, []) == {}
+
+
+async def test_a_row_with_a_field_of_a_newer_release_is_read(database: Any) -> None:
+    async with orders_store(database) as store, store.transaction() as transaction:
+        await transaction.execute(price_book.RECORD, "mug", 1, '{"sku":"mug","name":"Mug","colour":"blue"}')
+        assert (await price_book.look_up(transaction, ["mug"]))["mug"].name == "Mug"
