@@ -173,7 +173,7 @@ class ProviderUpdated(ProviderFact):
 
 
 class RefundRequested(Message):
-    """Staff requested a refund of `amount`; payments asks the provider for it, and ProviderUpdated tells how it goes on."""
+    """Staff requested a refund of `amount`: payments asks the provider, and ProviderUpdated tells how it goes on."""
 
     type: ClassVar[str] = "zerocart.payments.refund.requested.v1"
     key: ClassVar[str] = "order_id"

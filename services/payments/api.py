@@ -148,14 +148,14 @@ def _refunds(payment: Payment, currency: str) -> list[RefundShown]:
 
 
 def _requested(refund_id: str, requested: RequestedRefund, made: tuple[str, Refund] | None) -> RefundShown:
-    status: RefundStatus = REFUNDS[made[1].status] if made else "refused" if requested.refused else "requested"
+    status: RefundStatus = REFUNDS[made[1].status] if made else "requested" if requested.refused is None else "refused"
     return RefundShown(
         refund_id=refund_id,
         status=status,
         amount=_amount(requested.amount),
         reference=made and made[0],
         reason=requested.reason,
-        error=requested.refused or None,
+        error=requested.refused,
     )
 
 

@@ -281,7 +281,8 @@ def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Me
 
 def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
     is_refund = fact.what.startswith("refund") or fact.what == "partly_refunded"
-    returned = after.transactions[fact.transaction_id].returned
+    transaction = after.transactions[fact.transaction_id]
+    returned, known = transaction.returned, transaction.refunds.get(fact.reference)
     kind = ProviderReported if fact.what in REPORTED else ProviderUpdated
     return kind.model_validate(
         {
@@ -292,7 +293,7 @@ def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Messa
             "reference": fact.reference or None,
             "refunded": Money(amount=returned, currency=fact.amount.currency) if is_refund and fact.amount else None,
             "unpaid": not after.closed and is_paid(before) and not is_paid(after),
-            "refund_id": fact.refund_id or None,
+            "refund_id": (known.refund_id if known else "") or None,
         }
     )
 

@@ -105,7 +105,7 @@ def refundable(payment: Payment) -> Decimal:
 def is_open(payment: Payment, refund_id: str) -> bool:
     """Whether the provider was not asked for the refund yet, or has not answered."""
     found = payment.requested.get(refund_id)
-    return bool(found and not found.refused and refund_at_provider(payment, refund_id) is None)
+    return found is not None and found.refused is None and refund_at_provider(payment, refund_id) is None
 
 
 def refund_at_provider(payment: Payment, refund_id: str) -> tuple[str, Refund] | None:

@@ -1,7 +1,8 @@
 """A payment provider for development that behaves by the card's token, and stores its transactions in Postgres.
 
 `tok_approve` succeeds. `tok_decline` declines the authorization, `tok_decline_capture` the capture. `tok_fail_once`
-fails the first authorization with a transient error. `tok_timeout_once` authorizes, and loses the first reply.
+fails the first authorization with a transient error. `tok_timeout_once` authorizes and refunds, and loses the first
+reply to each.
 `tok_lose_replies` captures and refunds, and loses every reply to a capture and the first reply to a refund.
 `tok_refund_pending` leaves a refund pending. `tok_refuse_refunds` refuses refunds that staff request. Any other token
 is declined as unknown.
@@ -18,6 +19,7 @@ from typing import Any
 
 from services.contracts.orders import PaymentMethod
 from services.contracts.payments import ReportedChange
+from services.kit.domain.currencies import rounded
 from services.kit.domain.message import Money
 from services.kit.eventstore.port import EventStore, Transaction
 from services.kit.saga.participant import Failure
@@ -137,7 +139,7 @@ class Sandbox:
     ) -> ProviderResult | Failure:
         _, token, facts = await _known(transaction, transaction_id)
         first = await self._first_time(transaction, key)
-        if token == "tok_lose_replies" and first:  # noqa: S105
+        if token in ("tok_lose_replies", "tok_timeout_once") and first:
             return LOST
         return ProviderResult(transaction_id, back, facts, refund_id=name)
 
@@ -182,7 +184,7 @@ async def _known(
 
 def _ledger_facts(transaction_id: str, ledger: Sequence[Row]) -> Iterator[Fact]:
     for row in ledger:
-        amount = Money(amount=Decimal(str(row["amount"])), currency=str(row["currency"]))
+        amount = _money(row["amount"], row["currency"])
         if row["kind"] == "refund":
             pending = row["token"] == "tok_refund_pending"  # noqa: S105
             what: ReportedChange = "refund_pending" if pending else "refund_succeeded"
@@ -192,9 +194,13 @@ def _ledger_facts(transaction_id: str, ledger: Sequence[Row]) -> Iterator[Fact]:
 
 
 def _fact(transaction_id: str, row: Row) -> Fact:
-    amount = row["amount"]
-    money = None if amount is None else Money(amount=Decimal(str(amount)), currency=str(row["currency"]))
-    return Fact(row["what"], transaction_id, money, str(row["reference"]))
+    amount = None if row["amount"] is None else _money(row["amount"], row["currency"])
+    return Fact(row["what"], transaction_id, amount, str(row["reference"]))
+
+
+def _money(amount: Decimal, currency: str) -> Money:
+    """The amount with the decimals of its currency: the column has more."""
+    return Money(amount=rounded(amount, currency), currency=currency)
 
 
 async def _write(

@@ -34,12 +34,12 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class RequestedRefund:
-    """A refund that staff requested; `refused` is why the provider refused it, empty if it did not."""
+    """A refund that staff requested; `refused` is why the provider refused it, None if it did not."""
 
     transaction_id: str
     amount: Money
     reason: str
-    refused: str = ""
+    refused: str | None = None
 
 
 # Where the money is

@@ -354,6 +354,7 @@ SCOPES = {
     "PUT /stock/{product_id}": "stock:write",
     "POST /stock/{product_id}/adjustments": "stock:write",
     "GET /payments/{order_id}": "payments:read",
+    "POST /payments/{order_id}/refunds": "payments:write",
     "GET /shipments/{order_id}": "shipments:read",
     "POST /shipments/{order_id}/tracking": "shipments:write",
     "GET /fulfillments/{order_id}": "fulfillments:read",
