@@ -31,10 +31,11 @@ from services.contracts.orders import (
     OrderRefunded,
     OrderShipped,
     OrderUpdated,
+    PricedFields,
     RecipientFields,
 )
 from services.kit.domain.decider import Decider, Decision, Rejected
-from services.kit.domain.message import Message
+from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import erased
 from services.orders.order import (
     Amend,
@@ -67,7 +68,7 @@ from services.orders.order import (
     Submit,
     UndoImport,
 )
-from services.orders.pricing import price_problem, total_of
+from services.orders.pricing import basket_of, price, totals_problem
 
 __all__ = ["ORDER"]
 
@@ -116,15 +117,19 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
     """Begin an order or its draft once; rewrite a draft until it is submitted."""
     if isinstance(command, RewriteDraft) and isinstance(order, NoOrder):
         return _not_found(command)  # before any other refusal: an order out of reach gets this answer, too
-    if problem := price_problem(command.basket) or _placed_in_future(command.fields.placed_at, command.at):
+    priced = price(command.basket, command.book, command.at)
+    if isinstance(priced, Rejected):
+        return priced
+    expected = command.basket.expected_total
+    if problem := totals_problem(priced, expected) or _placed_in_future(command.fields.placed_at, command.at):
         return problem
     match command, order:
         case Place(), NoOrder():
-            return [_with_content(OrderCreated, command)]
+            return [_with_content(OrderCreated, command, priced)]
         case BeginDraft(), NoOrder():
-            return [_with_content(OrderDrafted, command)]
+            return [_with_content(OrderDrafted, command, priced)]
         case RewriteDraft(), Draft(content=content):
-            rewritten = _with_content(OrderDraftUpdated, command)
+            rewritten = _with_content(OrderDraftUpdated, command, priced)
             return [] if rewritten.write() == content.write() else [rewritten]
         case RewriteDraft(order_id=order_id), _:
             detail = (
@@ -135,19 +140,21 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
             return []
 
 
-def _with_content(kind: type[D], command: ContentCommand | Import, **more: str) -> D:
+def _with_content(kind: type[D], command: ContentCommand | Import, priced: PricedFields, **more: str) -> D:
     """The event `kind` with every field that the command brings."""
-    basket = command.basket
-    return kind.of(command.fields, order_id=command.order_id, lines=basket.lines, total=total_of(basket), **more)
+    return kind.of(command.fields, order_id=command.order_id, **dict(priced), **more)
 
 
 def submit(command: Submit, order: Order) -> Decision:
-    """Place the order that a draft describes, once."""
+    """Place the order that a draft describes, once, at the prices of now."""
     match order:
         case NoOrder():
             return _not_found(command)
         case Draft(content=content):
-            return [OrderCreated.of(content)]
+            priced = price(basket_of(content), command.book, command.at)
+            if isinstance(priced, Rejected):
+                return priced
+            return totals_problem(priced, command.expected_total) or [OrderCreated.of(content, **dict(priced))]
         case Imported():
             return _fulfilled_elsewhere(command, order)
         case _:
@@ -253,19 +260,24 @@ def record_refund(command: RecordRefund, order: Order) -> Decision:
 def import_finished(command: Import, order: Order) -> Decision:
     """Record an order that another system fulfilled, once; another order of its number has to be a correction."""
     fields = command.fields
+    priced = price(command.basket, {}, command.at)
+    if isinstance(priced, Rejected):
+        return priced
     problem = (
-        price_problem(command.basket) or _placed_in_future(fields.placed_at, command.at) or _status_problem(fields)
+        _total_problem(priced, command.basket.expected_total)
+        or _placed_in_future(fields.placed_at, command.at)
+        or _status_problem(fields)
     )
     if problem:
         return problem
-    imported = _with_content(OrderImported, command, source=command.source)
+    imported = _with_content(OrderImported, command, priced, source=command.source)
     match order:
         case NoOrder():
             return [imported]
         case Imported(fingerprint=known) if known in (_fingerprint(imported), _fingerprint(erased(imported))):
             return []
         case Imported() if command.corrects:
-            return [_with_content(OrderImportCorrected, command, source=command.source)]
+            return [_with_content(OrderImportCorrected, command, priced, source=command.source)]
         case _:
             detail = (
                 f"Order {fields.number} of {command.source} was imported before with other content. Nothing changed. "
@@ -283,6 +295,14 @@ def undo_import(command: UndoImport, order: Order) -> Decision:
             return [OrderImportUndone(order_id=command.order_id, source=source, customer_id=customer_id)]
         case _:
             return Rejected("order-not-imported", f"Order {command.order_id} was placed here. Cancel it instead.")
+
+
+def _total_problem(priced: PricedFields, expected: Money | None) -> Rejected | None:
+    if expected in (None, priced.total):
+        return None
+    total = priced.total
+    detail = f"The items come to {total.amount} {total.currency}. Leave out `total` or send this amount."
+    return Rejected("total-mismatch", detail, field="total")
 
 
 def _status_problem(fields: ImportedFields) -> Rejected | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.contracts.catalogue import Product
 from services.contracts.orders import AmendedFields, ImportedFields, OrderContent, PlacedFields, RecipientFields
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
-from services.orders.pricing import Basket
+from services.orders.pricing import Basket, Book
 
 __all__ = [
     "Amend",
@@ -162,10 +163,11 @@ class CustomerCommand(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentCommand(CustomerCommand):
-    """A command that brings the whole content of an order."""
+    """A command that brings the whole content of an order; `book` has the products whose prices it needs."""
 
     fields: PlacedFields
     basket: Basket
+    book: Book = field(default_factory=dict[str, Product])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +187,10 @@ class RewriteDraft(ContentCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit(CustomerCommand):
-    """Place the order that a draft describes."""
+    """Place the order that a draft describes, at the prices of `book`."""
+
+    book: Book = field(default_factory=dict[str, Product])
+    expected_total: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

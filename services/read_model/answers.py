@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from services.kit.domain.currencies import shown_money
 from services.kit.rest import answers
-from services.kit.rest.params import shown_money
 from services.read_model.table import Column, Table
 
 __all__ = ["columns_of", "shown"]

@@ -66,6 +66,7 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await orders.post("/orders/imports", json=wrong))
     await done(await orders.post("/orders/imports/undo", json={"source": "old-shop", "numbers": ["9"]}))
     sent = (await done(await system.place(order(("mug", 2), customer_id="usr_1"))))["order_id"]
+    await done(await orders.post("/quotes", json={"items": order(("mug", 1))["items"]}))
     draft = (await done(await orders.post("/orders?draft=true", json=order(("mug", 1)))))["order_id"]
     await done(await orders.put(f"/orders/{draft}", json=order(("mug", 3))))
     await done(await orders.patch(f"/orders/{draft}", json={"notes": "quickly"}))

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import permutations
 from typing import Any
 
 from services.contracts.catalogue import Price, ProductChanged, ProductDefined, ProductMessage, ProductWithdrawn
+from services.kit.commands.cause import Cause
+from services.kit.commands.stamping import stamped
+from services.kit.eventstore.port import Append
 from services.kit.eventstore.postgres import PostgresEventStore
+from services.kit.privacy.vault import PostgresVault
 from services.orders import price_book
+from tests.services.read_side import VAULT_KEY
+from tests.services.system import running
 
 EVENTS: tuple[type[ProductMessage], ...] = (ProductDefined, ProductChanged, ProductWithdrawn)
 
@@ -58,3 +65,23 @@ async def test_a_row_with_a_field_of_a_newer_release_is_read(database: Any) -> N
     async with orders_store(database) as store, store.transaction() as transaction:
         await transaction.execute(price_book.RECORD, "mug", 1, '{"sku":"mug","name":"Mug","colour":"blue"}')
         assert (await price_book.look_up(transaction, ["mug"]))["mug"].name == "Mug"
+
+
+async def test_an_event_that_was_not_delivered_is_recorded_and_a_delivered_one_is_not_handled_again(
+    database: Any,
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=10)
+    store = PostgresEventStore(database.dsn("catalogue"), "catalogue")
+    vault = PostgresVault(store.connections, VAULT_KEY)
+    for sku in ("delivered", "lost"):
+        for version in (1, 2):
+            events = await stamped([event(version, sku)], Cause(long_ago), "/zerocart/catalogue", vault)
+            await store.append(Append(f"product-{sku}", version - 1, events))
+    await store.close()
+    async with running(database) as system:
+        async with orders_store(database) as orders, orders.transaction() as transaction:
+            await price_book.record(transaction, event(2, "delivered"))
+        assert await system.check_for_missed_events() == 2
+        assert await system.check_for_missed_events() == 0
+        rows = await system.rows("SELECT sku, version FROM orders.price_book ORDER BY sku")
+        assert [tuple(row.values()) for row in rows] == [("delivered", 2), ("lost", 2)]

@@ -108,7 +108,8 @@ def _kit_migrations(services: AllGrants) -> list[Migration]:
     shared = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
     revocations = Migration("kit/0004_revocations", (KIT / "0004_revocations.sql").read_text())
     services_tables = _for_each("0002_service", _writers(services))
-    return [shared, *services_tables, *_for_each("0003_receipts", receivers), revocations]
+    retention = _for_each("0005_retention", _writers(services))
+    return [shared, *services_tables, *_for_each("0003_receipts", receivers), revocations, *retention]
 
 
 def _for_each(name: str, services: Sequence[str]) -> list[Migration]:

@@ -102,6 +102,7 @@ class Service:
         self._metrics_store = metrics_store or (self._host.metrics_store if self._host else None)
         self._background: set[asyncio.Future[object]] = set()
         self._in_flight = 0
+        self._removing: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -208,13 +209,21 @@ class Service:
             self._in_background(_publish_what_is_left(self._host.relay))
         if self.missed is not None:
             self._in_background(self.missed.keep_checking())
+        if self._host is not None and self._host.retention is not None:
+            self._removing = asyncio.create_task(self._host.retention.keep_removing(self._has_missed_nothing))
         METRICS.observe_seconds("cold_start", age_seconds())
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await self._close()
         await send({"type": "lifespan.shutdown.complete"})
 
+    def _has_missed_nothing(self) -> bool:
+        """While an event is missed, the marks of the events after it are needed, however old they are."""
+        return self.missed is None or self.missed.is_level
+
     async def _close(self) -> None:
+        if self._removing is not None:
+            self._removing.cancel()  # the statement that it interrupts is rolled back
         if self.missed is not None:
             self.missed.stop()
         if self._background:  # before the hooks, which close what this work needs
