@@ -373,7 +373,7 @@ async def test_refund_by_staff_goes_to_stripe_and_its_webhook_adds_nothing(shop:
     await shop.system.bus.quiet()
     (refund,) = (await shop.payment(order_id))["refunds"]
     assert (refund["status"], refund["amount"], refund["reason"]) == ("succeeded", body["amount"], body["reason"])
-    ids = {"payment_intent": "pi_1", "metadata": {"order_id": order_id}}
+    ids: dict[str, Any] = {"payment_intent": "pi_1", "metadata": {"order_id": order_id}}
     told = event("charge.refunded", "evt_1", id="ch_1", amount_refunded=200, **ids)
     updated = event("refund.updated", "evt_2", id=refund["reference"], amount=200, status="succeeded", **ids)
     assert [await shop.hear(each) for each in (told, updated)] == [204, 204]
@@ -386,7 +386,7 @@ async def test_refund_by_staff_whose_answer_was_lost_is_known_from_the_webhook(s
     shop.double.lost = ["refunds"]
     body = {"amount": {"amount": "2.00", "currency": "GBP"}, "reason": "The mug arrived broken."}
     accepted = (await shop.client.post(f"/payments/{order_id}/refunds", json=body)).json()
-    ids = {"payment_intent": "pi_1", "metadata": {"order_id": order_id, "refund_id": accepted["refund_id"]}}
+    ids: Any = {"payment_intent": "pi_1", "metadata": {"order_id": order_id, "refund_id": accepted["refund_id"]}}
     updated = event("refund.updated", id="re_pi_1_1", amount=200, status="succeeded", **ids)
     assert await shop.hear(updated) == 204
     shop.double.lost = []
