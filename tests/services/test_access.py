@@ -362,6 +362,7 @@ SCOPES = {
     "POST /products/imports": "catalogue:write",
     "GET /price-changes/{sku}": "catalogue:write",
     "GET /payments/{order_id}": "payments:read",
+    "POST /payments/{order_id}/refunds": "payments:write",
     "GET /shipments/{order_id}": "shipments:read",
     "POST /shipments/{order_id}/tracking": "shipments:write",
     "GET /fulfillments/{order_id}": "fulfillments:read",

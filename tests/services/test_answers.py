@@ -97,6 +97,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     tracking = {"status": "delivered"}
     await done(await system.bus.clients["shipping"].post(f"/shipments/{sent}/tracking", json=tracking))
     await system.at_rest()
+    refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
+    await done(await system.bus.clients["payments"].post(f"/payments/{sent}/refunds", json=refund))
+    await system.bus.quiet()
     return sent, draft, declined, lacking
 
 
