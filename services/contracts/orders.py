@@ -43,6 +43,7 @@ __all__ = [
     "OrderLine",
     "OrderMessage",
     "OrderNotFinalized",
+    "OrderRefunded",
     "OrderShipped",
     "OrderUpdated",
     "PaymentMethod",
@@ -270,6 +271,17 @@ class OrderFailed(OrderMessage):
     customer_id: str | None = None
     code: str
     reason: str
+    email: Personal[str] | None = None
+
+
+class OrderRefunded(OrderMessage):
+    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds."""
+
+    type: ClassVar[str] = "zerocart.orders.order.refunded.v1"
+    customer_id: str | None = None
+    refund_id: str
+    amount: Money
+    refunded: Money
     email: Personal[str] | None = None
 
 

@@ -28,6 +28,7 @@ from services.contracts.orders import (
     OrderImported,
     OrderImportUndone,
     OrderNotFinalized,
+    OrderRefunded,
     OrderShipped,
     OrderUpdated,
     PricedFields,
@@ -60,6 +61,7 @@ from services.orders.order import (
     OrderCommand,
     Pending,
     Place,
+    RecordRefund,
     RewriteDraft,
     Ship,
     Shipped,
@@ -96,6 +98,8 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             return conclude(command, order)
         case Ship() | Deliver():
             return travel(command, order)
+        case RecordRefund():
+            return record_refund(command, order)
         case _:
             assert_never(command)
 
@@ -244,6 +248,15 @@ def travel(command: Ship | Deliver, order: Order) -> Decision:
             return []
 
 
+def record_refund(command: RecordRefund, order: Order) -> Decision:
+    """Record that money went back, with the address to which the customer is told so."""
+    if isinstance(order, NoOrder | Draft | Imported):
+        return []
+    email = None if isinstance(order, Cancelled | Failed) else order.email
+    fields = {name: getattr(command, name) for name in ("order_id", "refund_id", "amount", "refunded")}
+    return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
+
+
 def import_finished(command: Import, order: Order) -> Decision:
     """Record an order that another system fulfilled, once; another order of its number has to be a correction."""
     fields = command.fields
@@ -350,9 +363,9 @@ def evolve(order: Order, event: Message) -> Order:
         case OrderCancellationRequested(reason=reason):
             return Cancelling(reason, order.email if isinstance(order, Pending | Confirmed) else None, customer_id)
         case OrderShipped():
-            return Shipped(customer_id)
+            return Shipped(customer_id, getattr(order, "email", None))
         case OrderDelivered():
-            return Delivered(customer_id)
+            return Delivered(customer_id, getattr(order, "email", None))
         case OrderCancelled():
             return Cancelled(customer_id)
         case OrderFailed():
@@ -381,7 +394,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
-        OrderImported, OrderImportCorrected, OrderImportUndone,
+        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

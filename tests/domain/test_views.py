@@ -11,8 +11,8 @@ from time import process_time
 
 import pytest
 
-from services.contracts import fulfillment, inventory, orders, shipping, users
-from services.kit.domain.message import Message
+from services.contracts import fulfillment, inventory, orders, payments, shipping, users
+from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
 from services.projection.views.customers import customer_after
@@ -102,6 +102,21 @@ def test_each_event_of_an_order_has_its_status(event: Message, status: str) -> N
 @pytest.mark.parametrize(("event", "status"), ENDINGS)
 def test_a_late_start_does_not_set_an_order_back(event: Message, status: str) -> None:
     assert order_of(created(ID), event, started(ID)).status == status
+
+
+def test_an_order_shows_the_sum_of_its_refunds_and_less_if_one_fails() -> None:
+    def told(what: str, refunded: str) -> payments.ProviderUpdated:
+        money = Money(amount=Decimal(refunded), currency="GBP")
+        return payments.ProviderUpdated.model_validate(
+            {"order_id": ID, "transaction_id": "t", "what": what, "amount": money, "refunded": money}
+        )
+
+    assert order_of(created(ID)).refunded == 0
+    parts = [told("refund_succeeded", "4"), told("refund_succeeded", "6")]
+    assert order_of(created(ID), *parts).refunded == 6
+    assert order_of(created(ID), *parts, told("refund_failed", "2")).refunded == 2
+    whole = payments.PaymentRefunded(saga_id=ID, step="s", undo=True, amount=Money(amount=Decimal(12), currency="GBP"))
+    assert order_of(created(ID), *parts, whole).refunded == 12
 
 
 def test_a_draft_becomes_an_order_and_keeps_when_it_was_begun() -> None:
