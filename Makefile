@@ -40,8 +40,8 @@ format: setup ## format, and apply the corrections of the linter
 test: setup ## run every test, on real Postgres and Kafka
 	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not chaos and not containers"
 
-test-fast: setup ## run the pure tests (domain and sagas), without servers
-	$(BIN)/pytest -n 2 tests/domain tests/sagas
+test-fast: setup ## run the pure tests (domain, sagas, model), without servers
+	$(BIN)/pytest -n 2 tests/domain tests/sagas tests/model
 
 demo: $(if $(filter compose,$(STACK)),,setup-local) ## place real orders, check money and stock, then scale to zero and wake (ORDERS=n, STACK=compose)
 	$(if $(filter compose,$(STACK)),sh docker/demo.sh,$(BIN)/zerocart demo) $(if $(ORDERS),--orders $(ORDERS))
@@ -94,8 +94,8 @@ openapi: setup ## write docker/edge/openapi.json, the document of the REST inter
 keep: setup ## record the shapes of new messages and the checksums of new migrations
 	$(BIN)/python -m scripts.keep
 
-traces: setup ## write the recorded saga runs (tests/sagas/traces) anew; read the diff
-	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py tests/sagas/test_versions.py
+traces: setup ## write the recorded saga runs and counterexamples anew; read the diff
+	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py tests/sagas/test_versions.py tests/model
 
 lock: setup ## pin the dependencies in pyproject.toml (UPGRADE=1 for the newest versions)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -1,11 +1,18 @@
-"""Each mail is sent once: one of each kind for an order, one for each notice to a user."""
+"""Each mail is sent once: one of each kind for an order, one for each refund, one for each notice to a user."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
-from services.contracts.notifications import CancellationSent, ConfirmationSent, MailFailed, OrderMailSent, UserMailSent
+from services.contracts.notifications import (
+    CancellationSent,
+    ConfirmationSent,
+    MailFailed,
+    OrderMailSent,
+    OrderNoticeSent,
+    UserMailSent,
+)
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message
 from services.kit.saga.messages import ReplyTo
@@ -23,7 +30,7 @@ __all__ = [
     "user_mail_id",
 ]
 
-OrderMailKind = Literal["confirmation", "cancellation", "order_failed", "order_cancelled"]
+OrderMailKind = Literal["confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded"]
 UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 
 
@@ -51,6 +58,7 @@ class RecordOrderMail(Command):
 
     order_id: str
     kind: OrderMailKind
+    refund_id: str = ""
     step: str = ""
     attempt: int = 1
     undo: bool = False
@@ -59,9 +67,9 @@ class RecordOrderMail(Command):
     transient: bool = False
 
 
-def order_mail_id(kind: OrderMailKind, order_id: str) -> str:
-    """The id of a mail about an order: each has a stream of its own."""
-    return f"{kind}-{order_id}"
+def order_mail_id(kind: OrderMailKind, order_id: str, refund_id: str = "") -> str:
+    """The id of a mail about an order, or about a refund of it: each has a stream of its own."""
+    return f"{kind}-{order_id}-{refund_id}" if refund_id else f"{kind}-{order_id}"
 
 
 def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
@@ -87,13 +95,16 @@ def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
             return []
         case ("order_failed" | "order_cancelled") as template, Unsent():
             return [OrderMailSent(order_id=command.order_id, template=template, mailed=mailed)]
+        case template, Unsent():
+            refund_id = command.refund_id or None
+            return [OrderNoticeSent(order_id=command.order_id, template=template, refund_id=refund_id, mailed=mailed)]
 
 
 def evolve_order_mail(mail: MailState, event: Message) -> MailState:
     """The state of a mail about an order after `event`."""
     match event:
-        case ConfirmationSent(mailed=mailed) | CancellationSent(mailed=mailed) | OrderMailSent(mailed=mailed):
-            return Sent(mailed)
+        case ConfirmationSent() | CancellationSent() | OrderMailSent() | OrderNoticeSent():
+            return Sent(event.mailed)
         case _:
             return mail
 
@@ -103,7 +114,7 @@ ORDER_MAIL: Decider[RecordOrderMail, MailState] = Decider(
     Unsent(),
     decide_order_mail,
     evolve_order_mail,
-    (ConfirmationSent, CancellationSent, MailFailed, OrderMailSent),
+    (ConfirmationSent, CancellationSent, MailFailed, OrderMailSent, OrderNoticeSent),
 )
 
 

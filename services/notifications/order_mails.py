@@ -7,7 +7,7 @@ sent again, with the same Message-ID (docs/decisions/0006-repeated-mails.md).
 from __future__ import annotations
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine
+from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine, OrderRefunded
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Money
@@ -53,11 +53,22 @@ class OrderMails:
             mail = None
         await self._notify(message, received, "order_cancelled", mail)
 
+    async def refund(self, message: OrderRefunded, received: Received) -> None:
+        """Tell the customer that a part of the money went back."""
+        mail = _mail(
+            "order_refunded",
+            message,
+            amount=_amount(message.amount),
+            in_all=_more_than(message.amount, message.refunded),
+        )
+        await self._notify(message, received, "order_refunded", mail)
+
     async def _reply(
         self, message: ConfirmationSend | CancellationSend, received: Received, kind: OrderMailKind, mail: Mail | None
     ) -> None:
         """Send the mail that a saga requested, and reply even if it could not be sent."""
-        mailed, problem = await self._send(kind, mail, message.saga_id)
+        identity = order_mail_id(kind, message.saga_id)
+        mailed, problem = await self._send(kind, mail, identity)
         command = RecordOrderMail(
             at=received.now,
             order_id=message.saga_id,
@@ -69,21 +80,29 @@ class OrderMails:
             problem=str(problem or ""),
             transient=problem.transient if problem else False,
         )
-        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, message.saga_id), command, received.cause)
+        await self._handler.handle(ORDER_MAIL, identity, command, received.cause)
 
     async def _notify(
-        self, message: OrderFailed | OrderCancelled, received: Received, kind: OrderMailKind, mail: Mail | None
+        self,
+        message: OrderFailed | OrderCancelled | OrderRefunded,
+        received: Received,
+        kind: OrderMailKind,
+        mail: Mail | None,
     ) -> None:
         """Send a mail that no saga requested; Unavailable if it may succeed later."""
-        mailed, problem = await self._send(kind, mail, message.order_id)
+        refund_id = message.refund_id if isinstance(message, OrderRefunded) else ""
+        identity = order_mail_id(kind, message.order_id, refund_id)
+        mailed, problem = await self._send(kind, mail, identity)
         if problem is not None and problem.transient:
             raise Unavailable("mail-failed", str(problem))
-        command = RecordOrderMail(at=received.now, order_id=message.order_id, kind=kind, mailed=mailed)
-        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, message.order_id), command, received.cause)
+        command = RecordOrderMail(
+            at=received.now, order_id=message.order_id, kind=kind, refund_id=refund_id, mailed=mailed
+        )
+        await self._handler.handle(ORDER_MAIL, identity, command, received.cause)
 
-    async def _send(self, kind: OrderMailKind, mail: Mail | None, order_id: str) -> tuple[bool, NotSent | None]:
+    async def _send(self, kind: OrderMailKind, mail: Mail | None, identity: str) -> tuple[bool, NotSent | None]:
         """Whether the mail was sent just now, and why not if the mail server refused it."""
-        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
+        loaded = await self._handler.reload(ORDER_MAIL, identity)
         if mail is None or not isinstance(loaded.state, Unsent):
             return False, None
         try:
@@ -100,7 +119,7 @@ class OrderMails:
 
 def _mail(
     kind: OrderMailKind,
-    message: ConfirmationSend | CancellationSend | OrderFailed | OrderCancelled,
+    message: ConfirmationSend | CancellationSend | OrderFailed | OrderCancelled | OrderRefunded,
     items: list[str] | None = None,
     **values: str,
 ) -> Mail | None:
@@ -108,10 +127,10 @@ def _mail(
     if not message.email:
         return None
     order_id = message.key_value
-    name = None if isinstance(message, OrderFailed | OrderCancelled) else message.customer_name
+    name, refund_id = getattr(message, "customer_name", None), getattr(message, "refund_id", "")
     return Mail(
         kind=kind,
-        identity=order_id,
+        identity=f"{order_id}.{refund_id}" if refund_id else order_id,
         about=("X-Zerocart-Order", order_id),
         person=message.person,
         to=message.email,
@@ -122,6 +141,11 @@ def _mail(
 
 def _amount(total: Money) -> str:
     return f"{total.amount} {total.currency}"
+
+
+def _more_than(amount: Money, in_all: Money) -> str:
+    """The sum of all refunds if it is more than this one, or nothing."""
+    return _amount(in_all) if in_all.amount > amount.amount else ""
 
 
 def _items(lines: tuple[OrderLine, ...]) -> list[str]:

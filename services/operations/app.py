@@ -22,7 +22,7 @@ __all__ = ["create_app"]
 
 def create_app(host: Host | None = None, parked: FailedMessages | None = None) -> Service:
     """The operations service on `host`, or as the environment says; `parked` holds all services' failed messages."""
-    host = host or Host.connect("operations")
+    host = host or Host.connect("operations", {"dead_letters": "decided_at"})
     on_stop: list[Hook] = []
     if parked is None:
         from services.kit.eventstore.postgres import PostgresEventReader

@@ -34,7 +34,8 @@ STORE = """
     ON CONFLICT (id) DO UPDATE SET
         deliveries = dead_letters.deliveries + 1, last_at = now(), error_code = excluded.error_code,
         error_data = excluded.error_data, attributes = excluded.attributes, data = excluded.data,
-        status = CASE dead_letters.status WHEN 'discarded' THEN 'discarded' ELSE 'waiting' END
+        status = CASE dead_letters.status WHEN 'discarded' THEN 'discarded' ELSE 'waiting' END,
+        decided_at = CASE dead_letters.status WHEN 'discarded' THEN dead_letters.decided_at END
 """
 COLUMNS = """
     id, source, event_id, type, subject, destination, error_code, error_data, deliveries,

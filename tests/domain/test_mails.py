@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine
+from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine, OrderRefunded
 from services.contracts.users import (
     FollowUpSend,
     PasswordChanged,
@@ -56,6 +56,7 @@ MESSAGES: dict[str, Message] = {
     "cancellation": CANCELLATION,
     "order_failed": OrderFailed(order_id="ord_1", code="declined", reason="the card was declined", email="a@b.c"),
     "order_cancelled": OrderCancelled(order_id="ord_1", reason="too late", email="a@b.c"),
+    "order_refunded": OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c"),
     "verification": VerificationRequested(**USER, **TOKEN),
     "activated": UserActivated(**USER),
     "welcome_tips": WelcomeTipsSend(**USER),
@@ -136,12 +137,24 @@ async def test_a_mail_is_sent_once_with_the_same_paragraphs_in_both_parts(kind: 
     notifications = Notifications()
     (mail,) = await notifications.receive(MESSAGES[kind])
     text, html = parts(mail)
-    assert mail["Message-ID"] == f"<{kind}.{'ord_1' if 'X-Zerocart-Order' in mail else 'usr_1.n1'}@example.com>"
+    about = "usr_1.n1" if "X-Zerocart-User" in mail else "ord_1.rfd_1" if kind == "order_refunded" else "ord_1"
+    assert mail["Message-ID"] == f"<{kind}.{about}@example.com>"
     assert mail["Subject"]
     assert "{" not in text + html
     assert len(text.strip().split("\n\n")) == html.count("<p>") + html.count("<ul>")
     await notifications.receive(MESSAGES[kind])
     assert len(notifications.server.mails) == 1
+
+
+async def test_each_refund_of_an_order_has_a_mail_and_the_later_one_names_the_sum() -> None:
+    notifications = Notifications()
+    first = OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c")
+    ten = Money(amount=Decimal("10.00"), currency="GBP")
+    for message in (first, first.model_copy(update={"refund_id": "rfd_2", "refunded": ten})):
+        await notifications.receive(message)
+    texts = [parts(mail)[0] for mail in notifications.server.mails]
+    assert ["10.00 GBP" in text for text in texts] == [False, True]
+    assert notifications.published == ["order_notice.sent.v1"] * 2
 
 
 async def test_html_escapes_what_customers_typed() -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from services.catalogue.app import create_app as catalogue
 from services.fulfillment.app import create_app as fulfillment
 from services.inventory.app import create_app as inventory
 from services.kit.config.rates import Rate
@@ -241,6 +242,7 @@ async def running(
 
     apps: dict[str, Service] = {
         "users": users(host("users"), own(UsersSettings)),
+        "catalogue": catalogue(host("catalogue")),
         "orders": orders(host("orders")),
         "inventory": inventory(host("inventory")),
         "payments": payments(host("payments"), settings=own(PaymentsSettings)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, Mapping
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -13,7 +14,9 @@ from services.kit.domain.message import Message
 from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
 from services.kit.events.handlers import Reactions, Received
 from services.kit.events.parked import PostgresFailedMessages
+from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
+from services.kit.eventstore.retention import Retention
 from services.kit.privacy.vault import MemoryVault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
@@ -88,6 +91,19 @@ async def test_a_dead_letter_is_stored_once_and_replayed_unchanged(world):
     assert not [name for name in attributes if name.startswith("knative")]
     assert (attributes["id"], attributes["source"]) == ("order-1:1", "/zerocart/orders")
     assert (await client.get("/dead-letters")).json()["dead_letters"] == []
+
+
+async def test_a_replayed_letter_that_arrives_again_waits_again_for_any_time(world, database):
+    client, _ = world
+    await client.post("/events", content=b"{}", headers=LETTER)
+    (letter,) = (await client.get("/dead-letters")).json()["dead_letters"]
+    await client.post(f"/dead-letters/{letter['id']}/replay", json={})
+    await client.post("/events", content=b"{}", headers=LETTER)
+    connections = Connections(database.dsn("operations"), "operations", 1)
+    retention = Retention(connections, timedelta(days=30), {"dead_letters": "decided_at"})
+    assert await retention.remove_old(datetime.now(UTC) + timedelta(days=99)) == 0
+    await connections.close()
+    assert len((await client.get("/dead-letters")).json()["dead_letters"]) == 1
 
 
 async def test_dead_letters_for_two_destinations_are_two(world):

@@ -17,11 +17,11 @@ OLD, NEW, LOST = "o" * 32, "n" * 32, "l" * 32
 PERSONS = [f"usr_{number:03}" for number in range(7)]
 
 
-def rewrap(database, keys: str) -> subprocess.CompletedProcess[str]:
+def rewrap(database, keys: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As a Job runs it."""
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "ZEROCART_VAULT_KEYS": keys}
     environ["ZEROCART_DATABASE_URL"] = database.dsn("users")
-    program = [sys.executable, "-m", "services.users.rewrap"]
+    program = [sys.executable, "-m", "services.users.rewrap", *arguments]
     return subprocess.run(program, env=environ, capture_output=True, text=True, check=False)
 
 

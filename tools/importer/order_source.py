@@ -169,7 +169,7 @@ def order_body(placement: Placement, user_id: str | None = None, *, dated: bool 
         "shipping_address": _address(order, fault),
         "payment_method": {"kind": "card", "token": fault.token},
         "notes": order.notes or f"invoice {order.invoice}",
-        "total": {"amount": f"{order.total:f}", "currency": order.currency},
+        "expected_total": {"amount": f"{order.total:f}", "currency": order.currency},
         **({"placed_at": order.at.isoformat()} if dated else {}),
     }
 

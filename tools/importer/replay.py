@@ -191,7 +191,7 @@ class Replay:
             self._report("note", step, Note.NO_ACCOUNT, order.customer.id)
         body = order_body(step, who.user_id if who else None, dated=self._manner.dated)
         try:
-            placed = await self._edge.place(body, self._key(order.invoice), who.token if who else None)
+            placed = await self._edge.place(body, self._key(order.invoice))
         except RefusedError as error:
             self.journal.refused(order.invoice, str(error), _digest(step))
             self._say_refused(step, OrderRefusal.SYSTEM, str(error))

@@ -14,9 +14,10 @@ __all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
 OPERATOR = "operator"
 """The client id of the operator; its secret is `operator-secret` in `secrets.json`."""
 OPERATOR_SCOPES = (
-    "users:read", "users:write", "users:admin", "orders:read", "orders:write", "orders:admin", "orders:import",
-    "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read", "shipments:write",
-    "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read", "operations:write",
+    "users:read", "users:write", "users:admin", "catalogue:write", "orders:read", "orders:write", "orders:admin",
+    "orders:import", "orders:price", "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
+    "shipments:write", "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read",
+    "operations:write",
 )  # fmt: skip
 KEY_BYTES = 32
 

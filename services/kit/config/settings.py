@@ -20,6 +20,10 @@ __all__ = ["Settings", "texts", "whole_numbers"]
 
 DELIVERY_SECONDS = 60.0
 MISSED_CHECK_SECONDS = 300.0
+RETENTION_DAYS = 30
+RETENTION_DAYS_MIN = 8
+"""Kafka keeps records for 7 days by default; a mark must outlive every delivery of its event."""
+RETENTION_DAYS_MAX = 36_500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,8 @@ class Settings:
     """An event that was not handled so long after it was appended counts as missed."""
     missed_check_seconds: float = MISSED_CHECK_SECONDS
     """How often a service that is awake looks for missed events."""
+    retention_days: int = RETENTION_DAYS
+    """How long a service recognizes repeated messages and repeated requests with an `Idempotency-Key`."""
     log_level: str = "INFO"
 
     @classmethod
@@ -87,6 +93,7 @@ class Settings:
             rates=_rates("ZEROCART_RATES", environ.get("ZEROCART_RATES", "")),
             delivery_seconds=_seconds("ZEROCART_DELIVERY_SECONDS", environ, DELIVERY_SECONDS),
             missed_check_seconds=_seconds("ZEROCART_MISSED_CHECK_SECONDS", environ, MISSED_CHECK_SECONDS),
+            retention_days=_days("ZEROCART_RETENTION_DAYS", environ, RETENTION_DAYS),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
         found.require_keys()
@@ -124,6 +131,16 @@ def _seconds(name: str, environ: Mapping[str, str], default: float) -> float:
     if not 0 < found < float("inf"):
         raise ZerocartError("bad-setting", f"{name} must be a number of seconds above 0, and is {text!r}")
     return found
+
+
+def _days(name: str, environ: Mapping[str, str], default: int) -> int:
+    text = environ.get(name) or str(default)
+    if not text.isdecimal() or not RETENTION_DAYS_MIN <= int(text) <= RETENTION_DAYS_MAX:
+        raise ZerocartError(
+            "bad-setting",
+            f"{name} must be a whole number from {RETENTION_DAYS_MIN} to {RETENTION_DAYS_MAX}, and is {text!r}",
+        )
+    return int(text)
 
 
 def _several(text: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ __all__ = [
     "Email",
     "Instant",
     "Message",
+    "Metadata",
     "Money",
     "Personal",
     "PersonalMark",
@@ -64,6 +65,14 @@ Email = Annotated[
 """One plain address (RFC 5322 dot-atom). A mail server reads `a,b@c` as two addresses and `<b@c` as `b@c`."""
 Sku = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[!-$&-~]([ -$&-~]*[!-$&-~])?$")]
 """Printable ASCII without `%`: it becomes a CloudEvents subject, and Knative's Kafka broker corrupts other text."""
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9_.\-]+$")],
+        Annotated[str, StringConstraints(max_length=500)],
+    ],
+    Field(max_length=50),
+]
+"""Texts of other systems about a thing, by name; nothing here reads them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,8 @@ class MissedEvents:
         self._delivery = timedelta(seconds=delivery_seconds)
         self._check_seconds = check_seconds
         self._stopping = asyncio.Event()
+        self.is_level = False
+        """Whether the last check of this process found nothing that it could not handle."""
 
     async def keep_checking(self) -> None:
         """Check soon and then every `check_seconds`, until `stop`."""
@@ -137,6 +139,7 @@ class MissedEvents:
 
     async def _check(self, reader: EventReader, after: Position, before: datetime) -> int:
         until, handled, more = await reader.end(), 0, True
+        self.is_level = False
         while more and after < until and not self._stopping.is_set():
             page = await reader.read_types(after, until, self._types, PAGE_EVENTS_MAX)
             due = _older(page.events, before)
@@ -148,6 +151,8 @@ class MissedEvents:
             more = page.full and is_whole
             after = page.end if is_whole else due[-1].position if due else after
             await self._receipts.advance(after)
+        else:
+            self.is_level = not self._stopping.is_set()
         return handled
 
     async def _without_trace(self, events: Sequence[RecordedEvent]) -> list[Incoming]:

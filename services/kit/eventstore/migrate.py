@@ -107,8 +107,9 @@ def _read_migrations(services: AllGrants) -> list[Migration]:
 def _kit_migrations(services: AllGrants) -> list[Migration]:
     receivers = [service for service, grants in services.items() if grants.receipts]
     services_tables = _for_each("0002_service", _writers(services))
-    receipts = _for_each("0003_receipts", receivers)
-    return [_kit("0001_log"), *services_tables, *receipts, _kit("0004_revocations"), _kit("0005_positions")]
+    receipts, retention = _for_each("0003_receipts", receivers), _for_each("0005_retention", _writers(services))
+    revocations, positions = _kit("0004_revocations"), _kit("0006_positions")
+    return [_kit("0001_log"), *services_tables, *receipts, revocations, *retention, positions]
 
 
 def _kit(name: str) -> Migration:

@@ -40,6 +40,10 @@ ERASE = """
     INSERT INTO vault.keys (person, erased_at) VALUES ($1, now())
     ON CONFLICT (person) DO UPDATE SET wrapped = NULL, erased_at = now(), contact = NULL WHERE keys.wrapped IS NOT NULL
 """
+ERASE_LOCKED = """
+    UPDATE vault.keys SET wrapped = NULL, erased_at = now(), contact = NULL WHERE person = $1 AND wrapped = $2
+    RETURNING person
+"""
 CONTACT = "SELECT contact FROM vault.keys WHERE person = $1 AND contact IS NOT NULL"
 SET_CONTACT = "UPDATE vault.keys SET contact = $2 WHERE person = $1 AND wrapped IS NOT NULL"
 REVOKE = """
@@ -183,11 +187,12 @@ class PostgresVault:
         rows = await self._connections.fetch(CONTACT, person)
         return bytes(rows[0]["contact"]) if rows else None
 
-    async def rewrap(self) -> tuple[int, list[str]]:
+    async def rewrap(self, *, erase_locked: bool = False) -> tuple[int, list[str]]:
         """Wrap with the first secret every key that another one wrapped.
 
-        Returns the number of these keys, and the persons whose key no secret unwraps. It is safe to run this while
-        services work, and to repeat it. A person who is erased meanwhile stays erased.
+        Returns the number of these keys, and the persons whose key no secret unwraps. With `erase_locked` these persons
+        are erased. It is safe to run this while services work, and to repeat it. A person who is erased meanwhile stays
+        erased.
         """
         done, last = 0, ""
         locked: list[str] = []
@@ -201,6 +206,8 @@ class PostgresVault:
                     again = self._wrapping.wrap(last, self._wrapping.unwrap(last, wrapped))
                 except Unavailable:
                     locked.append(last)
+                    if erase_locked:
+                        await self._fetch(None, ERASE_LOCKED, last, wrapped)
                     continue
                 done += len(await self._fetch(None, REWRAP, last, wrapped, again))
         return done, locked

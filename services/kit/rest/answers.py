@@ -22,6 +22,7 @@ __all__ = [
     "Answer",
     "CommandAnswer",
     "Count",
+    "FieldProblem",
     "Instant",
     "Money",
     "PositionText",
@@ -51,6 +52,14 @@ class Money(TypedDict):
     """An exact decimal as text, with at least two decimals."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["GBP"])]
     """The ISO 4217 code."""
+
+
+class FieldProblem(TypedDict):
+    """The error of one field."""
+
+    field: str
+    code: str
+    detail: str
 
 
 class Answer(Response, Generic[Body]):

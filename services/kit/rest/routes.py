@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 
-from services.kit.auth.access import Access, rule_of
+from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
@@ -17,9 +17,11 @@ from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
-    "BODY_BYTES_MAX", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TypedRoute", "json_router", "provided", "refuse_odd_texts",
+    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TableRequest", "TypedRoute", "json_router",
+    "provided", "refuse_odd_texts", "table_router",
 ]  # fmt: skip
 
+JSON, CSV = "application/json", "text/csv"
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
 Provided = TypeVar("Provided")
@@ -30,6 +32,7 @@ class JsonRequest(Request):
 
     bytes_max = BODY_BYTES_MAX
     checks_texts = True
+    media_types = (JSON,)
 
     async def body(self) -> bytes:
         """The whole body; TooLarge above `bytes_max`, TooSlow if it does not come."""
@@ -44,10 +47,12 @@ class JsonRequest(Request):
         if not await self.body():
             return
         media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
-        if media_type.strip() != "application/json" or parameters.strip() not in UTF_8:
-            raise UnsupportedType("unsupported-media-type", "send application/json, in UTF-8")
+        if media_type.strip() not in self.media_types or parameters.strip() not in UTF_8:
+            raise UnsupportedType("unsupported-media-type", f"send {' or '.join(self.media_types)}, in UTF-8")
         if self.headers.get("content-encoding", "identity") != "identity":
             raise UnsupportedType("unsupported-encoding", "send the body without Content-Encoding")
+        if media_type.strip() != JSON:
+            return
         self._json = read_json(self._body)
         if self.checks_texts and may_have_odd_texts(self._body):
             refuse_odd_texts(self._json)
@@ -89,7 +94,7 @@ class JsonRoute(TypedRoute):
         async def bounded(request: Request) -> Response:
             checked = self.request_class(request.scope, request.receive)
             # first the rule and the limit: no body is read of a caller who is refused
-            if isinstance(rule, Access):
+            if isinstance(rule, Access | Anybody):
                 await rule(checked)
             if limit is not None:
                 await limit(checked)
@@ -123,9 +128,31 @@ class BatchJsonRoute(JsonRoute):
     request_class = BatchJsonRequest
 
 
+class TableRequest(BatchJsonRequest):
+    """A request with many elements as JSON or as CSV; the route reads the CSV."""
+
+    media_types = (JSON, CSV)
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether the body is CSV."""
+        return self.headers.get("content-type", "").lower().partition(";")[0].strip() == CSV
+
+
+class TableRoute(JsonRoute):
+    """A route that reads JSON or CSV by TableRequest."""
+
+    request_class = TableRequest
+
+
 def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
     """A router of JsonRoutes; with `small` they read a SmallJsonRequest, with `batch` a BatchJsonRequest."""
     return APIRouter(route_class=BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
+
+
+def table_router() -> APIRouter:
+    """A router of TableRoutes."""
+    return APIRouter(route_class=TableRoute)
 
 
 def provided(kind: type[Provided]) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.settings import Settings
@@ -11,6 +13,7 @@ from services.kit.events.parked import FailedMessages
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.eventstore.outbox import Publisher, Relay
 from services.kit.eventstore.port import EventStore
+from services.kit.eventstore.retention import Retention
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import configure
 
@@ -30,6 +33,8 @@ class Host:
     """Without them nobody looks for events that delivery gave up."""
     metrics_store: MetricsStore | None = None
     """Keeps what the process counts; a process with several services has none."""
+    retention: Retention | None = None
+    """Without it nothing is removed because of its age."""
 
     @classmethod
     def of(
@@ -40,8 +45,11 @@ class Host:
         return cls(settings, store, relay, failures, CommandHandler(settings.service, store, relay, vault))
 
     @classmethod
-    def connect(cls, service: str) -> Host:
-        """The host of a deployed service, on the Postgres and the Kafka that the environment names."""
+    def connect(cls, service: str, removed_by_age: Mapping[str, str] = {}) -> Host:
+        """The host of a deployed service, on the Postgres and the Kafka that the environment names.
+
+        `removed_by_age` names tables of the service and their columns of times, for `Retention`.
+        """
         from services.kit.events.kafka import KafkaPublisher
         from services.kit.events.parked import PostgresFailedMessages
         from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
@@ -61,6 +69,7 @@ class Host:
             host,
             receipts=Receipts(store.connections, lambda: PostgresEventReader(settings.database_url)),
             metrics_store=MetricsStore(store.connections, service),
+            retention=Retention(store.connections, timedelta(days=settings.retention_days), removed_by_age),
         )
 
     async def close(self) -> None:

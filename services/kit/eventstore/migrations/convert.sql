@@ -1,5 +1,5 @@
 -- Renumbers the events of a log whose positions were (epoch, transaction id, number), in their order, and gives its
--- tables the shape of 0001 to 0003. Runs once, before 0005. No service may run.
+-- tables the shape of 0001 to 0003. Runs once, before 0006. No service may run.
 LOCK TABLE log.cluster, log.events, log.receipts IN ACCESS EXCLUSIVE MODE;
 
 CREATE TEMPORARY TABLE renumbered ON COMMIT DROP AS

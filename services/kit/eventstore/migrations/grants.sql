@@ -4,7 +4,7 @@ GRANT USAGE ON SCHEMA {service} TO {role};
 GRANT USAGE, SELECT ON SEQUENCE log.position TO {role};
 GRANT SELECT, INSERT (stream, version, type, time, data, meta) ON {service}.events TO {role};
 GRANT SELECT, INSERT, UPDATE ON {service}.streams TO {role};
-GRANT SELECT, INSERT ON {service}.inbox TO {role};
+GRANT SELECT, INSERT, DELETE ON {service}.inbox TO {role};
 GRANT SELECT, INSERT, DELETE ON {service}.outbox TO {role};
 GRANT SELECT, INSERT, UPDATE, DELETE ON {service}.failures TO {role};
 GRANT SELECT, UPDATE (position, checked_at, types) ON {service}.receipts TO {role};

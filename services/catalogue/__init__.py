@@ -1,0 +1,1 @@
+"""Catalogue: the products of the shop and their prices."""

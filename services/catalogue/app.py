@@ -1,0 +1,31 @@
+"""The composition root of the catalogue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.service.host import Host
+from services.kit.service.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
+
+__all__ = ["create_app"]
+
+WARMS = ("orders", "projection")
+"""The services that receive the events of products; an accepted command wakes them."""
+
+
+def create_app(host: Host | None = None) -> Service:
+    """The catalogue on `host`; without one, on a host that the environment describes."""
+    host = host or Host.connect("catalogue")
+
+    def routers() -> Sequence[APIRouter]:
+        from services.catalogue import api, imports_api
+
+        return (imports_api.routes, api.routes)
+
+    return Service(host, admin_scope=ORDERS_ADMIN, routers=routers, warms=WARMS)
