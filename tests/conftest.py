@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.events.topics import create_topic
 from services.kit.eventstore.grants import role_of
+from tests.pooler import running_pooler, through
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.postgres import PostgresServer
 
@@ -126,6 +127,30 @@ async def database(postgres_server: Server, template: str) -> AsyncGenerator[Dat
     yield Database(postgres_server, name)
     for suffix in ("", "_read"):
         await execute(postgres_server.dsn(), f'DROP DATABASE "{name}{suffix}" WITH (FORCE)')
+
+
+@dataclass(frozen=True)
+class PooledDatabase(Database):
+    """The same databases through a pooler in transaction mode; the owner connects to Postgres itself."""
+
+    port: int
+
+    def dsn(self, service: str) -> str:
+        return through(super().dsn(service), self.port)
+
+    def read_dsn(self, service: str) -> str:
+        return through(super().read_dsn(service), self.port)
+
+
+@pytest.fixture(scope="session")
+def pooler_port(postgres_server: Server) -> Generator[int]:
+    with running_pooler(postgres_server.dsn(), PASSWORDS) as port:
+        yield port
+
+
+@pytest.fixture
+def pooled_database(database: Database, pooler_port: int) -> PooledDatabase:
+    return PooledDatabase(database.server, database.name, pooler_port)
 
 
 async def execute(dsn: str, sql: str) -> None:

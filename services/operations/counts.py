@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from services.contracts import fulfillment, orders, payments
 from services.kit.config.secrets import Secret, plain
 from services.kit.eventstore.connections import Connections, statement, translated
+from services.kit.eventstore.pooler import is_pooled
 from services.kit.eventstore.port import START
 from services.kit.telemetry.metrics import COUNTER, Cell, families
 
@@ -84,6 +85,8 @@ class Listener:
         """Whether something may have been counted since this was last asked; Unavailable if the database is away."""
         import asyncpg
 
+        if is_pooled(self._dsn()):
+            return True  # notifications need a session
         if self._connection is None or self._connection.is_closed():
             with translated():
                 connection = await asyncpg.connect(self._dsn(), timeout=CONNECT_TIMEOUT_SECONDS)

@@ -135,19 +135,17 @@ class ReadDatabase:
     @asynccontextmanager
     async def snapshot(self) -> AsyncGenerator[Session]:
         """A transaction that locks nothing and sees the read database as it is now, however long it takes."""
-        async with self._connections.use() as connection:
+        async with self._connections.transaction(isolation="repeatable_read", readonly=True) as connection:
             with translated():
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
+                yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
 
     @asynccontextmanager
     async def making(self) -> AsyncGenerator[Session]:
         """A transaction in which versions may be created: no other process creates one meanwhile."""
-        async with self._connections.use() as connection:
+        async with self._connections.transaction() as connection:
             with translated():
-                async with connection.transaction():
-                    await connection.execute(f"SELECT pg_advisory_xact_lock({MAKE_LOCK_KEY})")
-                    yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
+                await connection.execute(f"SELECT pg_advisory_xact_lock({MAKE_LOCK_KEY})")
+                yield Session(connection, [_version(row) for row in await connection.fetch(ALL)])
 
     @asynccontextmanager
     async def building_alone(self) -> AsyncGenerator[None]:
@@ -155,13 +153,12 @@ class ReadDatabase:
 
         A transaction holds the lock, so that it works behind a pooler; between statements it holds no snapshot.
         """
-        async with self._connections.use() as connection:
+        async with self._connections.transaction() as connection:
             with translated():
-                async with connection.transaction():
-                    await connection.execute(HOLD_WHILE_IDLE)
-                    while not await connection.fetchval(TRY_BUILD_LOCK):  # noqa: ASYNC110 - another process
-                        await asyncio.sleep(BUILD_LOCK_POLL_SECONDS)
-                    yield
+                await connection.execute(HOLD_WHILE_IDLE)
+                while not await connection.fetchval(TRY_BUILD_LOCK):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(BUILD_LOCK_POLL_SECONDS)
+                yield
 
     async def is_being_built(self) -> bool:
         """Whether a process builds at this moment."""
@@ -173,10 +170,9 @@ class ReadDatabase:
 
     @asynccontextmanager
     async def _transaction(self, lock: str, *arguments: object) -> AsyncGenerator[Session]:
-        async with self._connections.use() as connection:
+        async with self._connections.transaction() as connection:
             with translated():
-                async with connection.transaction():
-                    yield Session(connection, [_version(row) for row in await connection.fetch(lock, *arguments)])
+                yield Session(connection, [_version(row) for row in await connection.fetch(lock, *arguments)])
 
 
 class Session:

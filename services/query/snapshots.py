@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from services.kit.config.secrets import Secret, plain
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.connections import AWAY_STATES
+from services.kit.eventstore.pooler import connect_arguments, is_pooled, local_settings
 from services.kit.eventstore.port import Position
 from services.kit.telemetry.metrics import METRICS
 from services.query.tables import SINCE, VERSIONS
@@ -175,18 +176,29 @@ def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -
 
     async def connect() -> Connection:  # reads the password each time: it may have been rotated
         return await asyncpg.connect(
-            current(), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX, server_settings=SETTINGS
+            **connect_arguments(current(), SETTINGS), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX
         )
+
+    def adapted() -> object:
+        if not is_pooled(current()):
+            return engine.dialect.dbapi.connect(async_creator_fn=connect)
+        unprepared = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+        return engine.dialect.dbapi.connect(async_creator_fn=connect, **unprepared)
+
+    def begin(connection: Connection) -> None:
+        METRICS.count("transactions")
+        if is_pooled(current()):
+            connection.exec_driver_sql(local_settings(SETTINGS))
 
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,
+        creator=adapted,
         pool_size=connections_max,
         max_overflow=0,
         pool_timeout=wait_seconds,
         isolation_level="REPEATABLE READ",
     )
-    listen(engine.sync_engine, "begin", _count)
+    listen(engine.sync_engine, "begin", begin)
     return engine
 
 
@@ -228,7 +240,3 @@ def _state(error: DBAPIError) -> str:
 def _is_away(error: DBAPIError) -> bool:
     """Whether the server cannot be reached or refuses work for now."""
     return error.connection_invalidated or isinstance(error, InterfaceError) or _state(error).startswith(AWAY_STATES)
-
-
-def _count(_: object) -> None:
-    METRICS.count("transactions")

@@ -22,7 +22,14 @@ async def postgres(database) -> AsyncGenerator[PostgresHarness]:
     await harness.close()
 
 
-@pytest.fixture(params=["memory", "postgres"])
+@pytest.fixture
+async def pooler(pooled_database) -> AsyncGenerator[PostgresHarness]:
+    harness = PostgresHarness(pooled_database)
+    yield harness
+    await harness.close()
+
+
+@pytest.fixture(params=["memory", "postgres", "pooler"])
 def harness(request: pytest.FixtureRequest) -> MemoryHarness | PostgresHarness:
     return request.getfixturevalue(request.param)
 

@@ -12,10 +12,11 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from services.kit.config.secrets import Secret, plain
 from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.pooler import connect_arguments, is_pooled, local_settings
 from services.kit.telemetry.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ AWAY_STATES = ("08", "28", "3D", "53", "57", "25006")
 CONTENTION_STATES = ("40001", "40P01", "55P03")
 
 SETTINGS = {
-    "application_name": "zerocart",
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
     # Every statement looks up by key. A plan that is made while a table is small must not scan the table when it grows.
@@ -55,7 +55,7 @@ class NewEpoch(Contention):
 
 
 class Connections:
-    """Up to `connections_max` connections with `search_path` set to `schema`.
+    """Up to `connections_max` connections with `search_path` set to `schema`, also through a pooler.
 
     With `check_cluster`, for the database of the event store, a connection to a database that was restored or failed
     over begins a new epoch, and one to a database that is not migrated is refused.
@@ -63,15 +63,44 @@ class Connections:
 
     def __init__(self, dsn: str | Secret, schema: str, connections_max: int, *, check_cluster: bool = True) -> None:
         self._dsn = plain(dsn)
-        self._schema = schema
+        self._settings = {**SETTINGS, "search_path": schema}
         self._check_cluster = check_cluster
         self._idle: list[Connection] = []
         self._slots = asyncio.Semaphore(connections_max)
         self._is_closed = False
+        self._pooled: bool | None = None
 
     @asynccontextmanager
     async def use(self, *, counted: bool = True) -> AsyncGenerator[Connection]:
-        """A connection for one transaction; Unavailable if Postgres cannot be reached."""
+        """A connection for statements that need no common transaction; Unavailable if Postgres cannot be reached."""
+        # through a pooler the settings hold within a transaction only
+        use = self.transaction if self._is_pooled() else self._lent
+        async with use(counted=counted) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def transaction(
+        self, *, isolation: Literal["repeatable_read"] | None = None, readonly: bool = False, counted: bool = True
+    ) -> AsyncGenerator[Connection]:
+        """A connection with a transaction, which commits on exit and rolls back on an exception."""
+        async with self._lent(counted=counted) as connection:
+            transaction = connection.transaction(isolation=isolation, readonly=readonly)
+            with translated():
+                await transaction.start()
+            try:
+                if self._is_pooled():
+                    with translated():
+                        await connection.execute(local_settings(self._settings))
+                yield connection
+            except BaseException:
+                with suppress(Exception):  # `_give_back` closes a connection whose rollback failed
+                    await transaction.rollback()
+                raise
+            with translated():
+                await transaction.commit()
+
+    @asynccontextmanager
+    async def _lent(self, *, counted: bool) -> AsyncGenerator[Connection]:
         async with self._slots:
             if counted:
                 METRICS.count("transactions")
@@ -102,6 +131,11 @@ class Connections:
             with suppress(Exception):  # it is not used again, so its errors do not matter
                 await self._idle.pop().close(timeout=CONNECT_TIMEOUT_SECONDS)
 
+    def _is_pooled(self) -> bool:
+        if self._pooled is None:
+            self._pooled = is_pooled(self._dsn())
+        return self._pooled
+
     def _give_back(self, connection: Connection) -> None:
         if connection.is_closed():
             return
@@ -122,11 +156,11 @@ class Connections:
 
         with translated():
             connection = await asyncpg.connect(
-                self._dsn(),  # read each time: the password may have been rotated
+                # the address is read each time: the password may have been rotated
+                **connect_arguments(self._dsn(), {"application_name": "zerocart", **self._settings}),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 command_timeout=ANSWER_TIMEOUT_SECONDS,
                 max_cached_statement_lifetime=0,
-                server_settings={**SETTINGS, "search_path": self._schema},
             )
         try:
             if self._check_cluster:

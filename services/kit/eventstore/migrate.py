@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.grants import Grants, log_grants, read_grants, role_of, vault_grants
+from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.logging import log
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ def _writers(services: AllGrants) -> list[str]:
 async def _alone(owner_dsn: str) -> AsyncGenerator[Connection]:
     import asyncpg
 
+    if is_pooled(owner_dsn):
+        raise ZerocartError("bad-setting", "setup needs a session: give it the address of Postgres, not of the pooler")
     connection = await asyncpg.connect(owner_dsn, server_settings={"application_name": "zerocart migrate"})
     try:
         await connection.execute(f"SELECT pg_advisory_lock({LOCK_KEY})")

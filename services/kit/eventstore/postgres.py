@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from services.kit.config.secrets import Secret
@@ -73,18 +73,8 @@ class PostgresEventStore:
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
         """A transaction that commits on exit and rolls back on an exception; Contention if it met another one."""
-        async with self.connections.use() as connection:
-            transaction = connection.transaction()
-            with translated():
-                await transaction.start()
-            try:
-                yield PostgresTransaction(connection)
-            except BaseException:
-                with suppress(Exception):  # the pool closes a connection whose rollback failed
-                    await transaction.rollback()
-                raise
-            with translated():
-                await transaction.commit()
+        async with self.connections.transaction() as connection:
+            yield PostgresTransaction(connection)
 
     async def close(self) -> None:
         """Finish the running appends and disconnect."""
