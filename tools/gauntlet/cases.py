@@ -12,7 +12,7 @@ from tools.gauntlet.load import PAGE_EVENTS_MAX, Follower, Load
 from tools.gauntlet.store import Store
 from tools.gauntlet.strangers import STRANGERS_DO, stranger
 
-__all__ = ["CASES", "HOLD_UP_SECONDS_MAX", "Case", "Report", "run_case"]
+__all__ = ["CASES", "HOLD_UP_SECONDS_MAX", "Case", "Report", "judged", "run_case"]
 
 HOLD_UP_SECONDS_MAX = 2.0
 """A reader that gets an event later than this after the commit, and after the end of older writers, is held up."""
@@ -87,7 +87,7 @@ async def run_case(store: Store, case: Case, seconds: float) -> Report:
         if not in_time and not _loses(case):
             await follower.has_read(load.committed, CATCH_UP_SECONDS_MAX)
         await follower.is_idle(IDLE_SECONDS)
-    return _judged(case, load, follower, await _history(store))
+    return judged(case, load, follower, await _history(store))
 
 
 def _loses(case: Case) -> bool:
@@ -149,7 +149,8 @@ async def _history(store: Store) -> list[str]:
         texts += page
 
 
-def _judged(case: Case, load: Load, follower: Follower, history: list[str]) -> Report:
+def judged(case: Case, load: Load, follower: Follower, history: list[str]) -> Report:
+    """What the reader got, compared with the whole log as a reader sees it that starts when nothing else runs."""
     there, seen = set(history), Counter(follower.seen)
     report = Report(
         case.name,

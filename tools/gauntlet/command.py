@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     names: Sequence[str] = options.stores or ["zerocart"]
     results: dict[str, list[Report]] = {}
     for name in names:
-        store = new_store(name)
+        store = _store(name)
         label = f"{store.name} {store.version}"
         say(f"{label}:")
         results[label] = asyncio.run(run_gauntlet(store, cases, options.seconds))
@@ -43,6 +43,14 @@ def run(options: argparse.Namespace) -> int:
     return int(
         any(report.faults for label, reports in results.items() if label.startswith("zerocart") for report in reports)
     )
+
+
+def _store(name: str) -> Store:
+    try:
+        return new_store(name)
+    except ImportError as error:
+        hint = "its adapter says what it needs; the extra `gauntlet` has most of it"
+        raise SystemExit(f"zerocart gauntlet: {name} is not installed ({error}): {hint}") from error
 
 
 async def run_gauntlet(store: Store, cases: Sequence[Case], seconds: float) -> list[Report]:

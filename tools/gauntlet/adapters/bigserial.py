@@ -35,7 +35,7 @@ class BigserialStore(OnPostgres):
         import asyncpg
 
         await self.disconnect()
-        self._pool = await asyncpg.create_pool(self.ground.dsn(), min_size=1, max_size=POOL_CONNECTIONS_MAX)
+        self._pool = await asyncpg.create_pool(self.ground.dsn(), min_size=0, max_size=POOL_CONNECTIONS_MAX)
         await self._pool.execute("CREATE TABLE IF NOT EXISTS events (position bigserial PRIMARY KEY, text text)")
 
     async def disconnect(self) -> None:

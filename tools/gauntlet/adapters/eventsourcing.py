@@ -1,7 +1,7 @@
 """The package `eventsourcing`, with a table lock for each append (its default) and with its database functions.
 
-It needs `psycopg` and `psycopg-pool`, which are under the LGPL. No extra of this project names them: install them yourself
-to run this adapter.
+It needs `psycopg` and `psycopg-pool`. Their licence is the LGPL, so no extra of this project names them: install them
+yourself to run this adapter.
 """
 
 from __future__ import annotations
