@@ -67,7 +67,11 @@ async def test_a_store_that_polls_by_number_skips_events():
 
 
 async def test_our_event_store_passes_the_quick_cases():
-    reports = await run_gauntlet(new_store("zerocart"), [case for case in CASES if case.quick], QUICK_SECONDS)
+    reports = await run_gauntlet(
+        new_store("zerocart"),
+        [case for case in CASES if case.quick and case.needs != ("strangers",)],
+        QUICK_SECONDS,
+    )
     assert {report.case: report.verdict for report in reports if report.verdict != "passes"} == {}
 
 

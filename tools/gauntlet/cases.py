@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -23,32 +24,33 @@ LAG_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Case:
-    """What the writers do (a kind of `load.KINDS`), and what happens meanwhile. `needs` is a key of `Store.cannot`."""
+    """What the writers do (a kind of `load.KINDS`), and what happens meanwhile. `needs` are keys of `Store.cannot`."""
 
     name: str
     kind: str = "1 event"
     happens: str = "nothing"
-    needs: str = ""
+    needs: Sequence[str] = ()
     quick: bool = False
 
 
 CASES: Sequence[Case] = (
     Case("appends of 1 event", quick=True),
     Case("appends of 5 events", "5 events"),
-    Case("slow transactions", "slow", needs="transactions", quick=True),
-    Case("transactions rolled back", "rolled back", needs="transactions"),
-    Case("savepoints rolled back", "savepoint", needs="transactions", quick=True),
-    Case("two-phase commits", "prepared", needs="transactions", quick=True),
+    Case("slow transactions", "slow", needs=("transactions",), quick=True),
+    Case("transactions rolled back", "rolled back", needs=("transactions",)),
+    Case("savepoints rolled back", "savepoint", needs=("transactions",), quick=True),
+    Case("two-phase commits", "prepared", needs=("transactions",), quick=True),
     *(
-        Case(f"a stranger {does}", happens=does, needs="strangers", quick="another database" in does)
+        Case(f"a stranger {does}", happens=does, needs=("strangers",), quick="another database" in does)
         for does in STRANGERS_DO
     ),
     Case("the server is killed", happens="restart"),
-    Case("dump and restore", happens="restore", needs="postgres"),
-    Case("dump and restore, later events lost", happens="restore an older dump", needs="postgres"),
-    Case("failover to a standby that lags", happens="failover", needs="postgres"),
-    Case("numbers pass 2^32", happens="2^32", needs="sequence"),
-    Case("numbers pass the end of an epoch", happens="epoch", needs="epochs"),
+    Case("dump and restore", happens="restore", needs=("postgres",)),
+    Case("dump and restore, later events lost", happens="restore an older dump", needs=("postgres",)),
+    Case("failover to a standby that lags", happens="failover", needs=("postgres",)),
+    Case("failover loses an event before others", happens="failover in between", needs=("postgres", "transactions")),
+    Case("numbers pass 2^32", happens="2^32", needs=("sequence",)),
+    Case("numbers pass the end of an epoch", happens="epoch", needs=("epochs",)),
 )
 
 
@@ -77,11 +79,11 @@ class Report:
 
 async def run_case(store: Store, case: Case, seconds: float) -> Report:
     """Run one case on a started store, whose log may have events of earlier cases."""
-    if reason := store.cannot.get(case.needs):
+    if reason := next((store.cannot[need] for need in case.needs if need in store.cannot), ""):
         return Report(case.name, not_applicable=reason)
     load, follower = Load(store, case.kind), Follower(store)
     async with follower.following():
-        async with _happening(store, case, load, seconds):
+        async with _happening(store, case, load, follower, seconds):
             await load.run(seconds)
             in_time = await follower.has_read(load.committed, CATCH_UP_SECONDS_MAX)
         if not in_time and not _loses(case):
@@ -91,11 +93,11 @@ async def run_case(store: Store, case: Case, seconds: float) -> Report:
 
 
 def _loses(case: Case) -> bool:
-    return case.happens in ("restore an older dump", "failover")
+    return case.happens in ("restore an older dump", "failover", "failover in between")
 
 
 @asynccontextmanager
-async def _happening(store: Store, case: Case, load: Load, seconds: float) -> AsyncGenerator[None]:
+async def _happening(store: Store, case: Case, load: Load, follower: Follower, seconds: float) -> AsyncGenerator[None]:
     """What happens before and while the load of a case runs."""
     match case.happens:
         case "nothing":
@@ -107,6 +109,10 @@ async def _happening(store: Store, case: Case, load: Load, seconds: float) -> As
         case "restore" | "restore an older dump" | "failover":
             await load.run(seconds)
             await _cut(store, case, load)
+            yield
+        case "failover in between":
+            await load.run(seconds)
+            await _cut_in_between(store, load, follower)
             yield
         case "2^32" | "epoch":
             await store.draw_near(case.happens)
@@ -135,6 +141,23 @@ async def _cut(store: Store, case: Case, load: Load) -> None:
         if case.happens != "restore":
             await load.run(LAG_SECONDS)
         await ground.restore(dump)
+    await store.connect()
+
+
+async def _cut_in_between(store: Store, load: Load, follower: Follower) -> None:
+    """The standby has the last event, but not an event before it, which was committed after it."""
+    await store.ground.add_standby()
+    began = time.monotonic()
+    async with store.transaction("lost") as transaction:
+        await transaction.append("lost", ["lost"])
+        await store.append("last", ["last"])
+        await asyncio.sleep(LAG_SECONDS)  # until the standby has it
+        await store.ground.cut_off_standby()
+    now = time.monotonic()
+    load.committed |= {"lost": now, "last": now}
+    load.spans.append((began, now))
+    await follower.has_read(load.committed, CATCH_UP_SECONDS_MAX)
+    await store.ground.fail_over()
     await store.connect()
 
 

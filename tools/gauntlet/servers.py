@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +68,7 @@ class Ground:
         folder.mkdir()
         data = f"--pgdata={folder / 'data'}"
         await _run("pg_basebackup", f"--dbname={self.dsn('postgres')}", data, "-R", "--checkpoint=fast")
-        shutil.copy(self._folder / "first" / "password", folder / "password")
+        (folder / "password").write_text(self.server.password)
         self._standby = PostgresServer(folder, SETTINGS)
         await _start(self._standby)
         await self._wait("SELECT count(*) = 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'")
