@@ -30,7 +30,10 @@ __all__ = [
     "user_mail_id",
 ]
 
-OrderMailKind = Literal["confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded"]
+OrderMailKind = Literal[
+    "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded", "order_shipped",
+    "order_delivered",
+]  # fmt: skip
 UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 
 

@@ -6,11 +6,19 @@ sent again, with the same Message-ID (docs/decisions/0006-repeated-mails.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine, OrderRefunded
+from services.contracts.orders import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderLine,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
-from services.kit.domain.message import Money
 from services.kit.events.handlers import Received
 from services.kit.telemetry.metrics import METRICS
 from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, Unsent, order_mail_id
@@ -20,6 +28,8 @@ from services.notifications.smtp import MailServer, NotSent
 __all__ = ["LINES_SHOWN_MAX", "OrderMails"]
 
 LINES_SHOWN_MAX = 100
+Notice = OrderFailed | OrderCancelled | OrderRefunded | OrderShipped | OrderDelivered
+"""The events of which notifications tells the customer without a request of the saga."""
 
 
 class OrderMails:
@@ -32,14 +42,14 @@ class OrderMails:
 
     async def confirm(self, message: ConfirmationSend, received: Received) -> None:
         """Send the confirmation, unless the cancellation was handled first: then it would be wrong."""
-        mail = _mail("confirmation", message, total=_amount(message.total), items=_items(message.lines))
-        if await self._cancellation_sent(message.saga_id):
+        mail = _mail("confirmation", message, message.lines, total=message.total)
+        if await self._was_sent("cancellation", message.saga_id):
             mail = None
         await self._reply(message, received, "confirmation", mail)
 
     async def cancel(self, message: CancellationSend, received: Received) -> None:
         """Tell the customer that a confirmed order is cancelled."""
-        mail = _mail("cancellation", message, total=_amount(message.total))
+        mail = _mail("cancellation", message, total=message.total)
         await self._reply(message, received, "cancellation", mail)
 
     async def fail(self, message: OrderFailed, received: Received) -> None:
@@ -49,19 +59,26 @@ class OrderMails:
     async def cancel_unconfirmed(self, message: OrderCancelled, received: Received) -> None:
         """Tell the customer that the order is cancelled, unless the saga has had them told."""
         mail = _mail("order_cancelled", message)
-        if await self._cancellation_sent(message.order_id):
+        if await self._was_sent("cancellation", message.order_id):
             mail = None
         await self._notify(message, received, "order_cancelled", mail)
 
     async def refund(self, message: OrderRefunded, received: Received) -> None:
         """Tell the customer that a part of the money went back."""
-        mail = _mail(
-            "order_refunded",
-            message,
-            amount=_amount(message.amount),
-            in_all=_more_than(message.amount, message.refunded),
-        )
+        in_all = message.refunded if message.refunded.amount > message.amount.amount else None
+        mail = _mail("order_refunded", message, amount=message.amount, in_all=in_all)
         await self._notify(message, received, "order_refunded", mail)
+
+    async def ship(self, message: OrderShipped, received: Received) -> None:
+        """Tell the customer that the parcel is on its way, unless it was said before that it has arrived."""
+        mail = _mail("order_shipped", message, tracking_number=message.tracking_number)
+        if await self._was_sent("order_delivered", message.order_id):
+            mail = None
+        await self._notify(message, received, "order_shipped", mail)
+
+    async def deliver(self, message: OrderDelivered, received: Received) -> None:
+        """Tell the customer that the parcel has arrived."""
+        await self._notify(message, received, "order_delivered", _mail("order_delivered", message))
 
     async def _reply(
         self, message: ConfirmationSend | CancellationSend, received: Received, kind: OrderMailKind, mail: Mail | None
@@ -84,7 +101,7 @@ class OrderMails:
 
     async def _notify(
         self,
-        message: OrderFailed | OrderCancelled | OrderRefunded,
+        message: Notice,
         received: Received,
         kind: OrderMailKind,
         mail: Mail | None,
@@ -112,16 +129,16 @@ class OrderMails:
         METRICS.count("mails_sent", kind=kind)
         return True, None
 
-    async def _cancellation_sent(self, order_id: str) -> bool:
-        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id("cancellation", order_id))
+    async def _was_sent(self, kind: OrderMailKind, order_id: str) -> bool:
+        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
         return not isinstance(loaded.state, Unsent)
 
 
 def _mail(
     kind: OrderMailKind,
-    message: ConfirmationSend | CancellationSend | OrderFailed | OrderCancelled | OrderRefunded,
-    items: list[str] | None = None,
-    **values: str,
+    message: ConfirmationSend | CancellationSend | Notice,
+    lines: Sequence[OrderLine] = (),
+    **values: object,
 ) -> Mail | None:
     """The mail; None if there is no address to send it to."""
     if not message.email:
@@ -135,20 +152,6 @@ def _mail(
         person=message.person,
         to=message.email,
         values={"order_id": order_id, "name": name, **values},
-        items=items or (),
+        items=[f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]],
+        more=max(len(lines) - LINES_SHOWN_MAX, 0),
     )
-
-
-def _amount(total: Money) -> str:
-    return f"{total.amount} {total.currency}"
-
-
-def _more_than(amount: Money, in_all: Money) -> str:
-    """The sum of all refunds if it is more than this one, or nothing."""
-    return _amount(in_all) if in_all.amount > amount.amount else ""
-
-
-def _items(lines: tuple[OrderLine, ...]) -> list[str]:
-    shown = [f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]]
-    more = len(lines) - LINES_SHOWN_MAX
-    return [*shown, f"and {more} more"] if more > 0 else shown

@@ -11,7 +11,14 @@ from typing import Any, get_args
 import pytest
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine, OrderRefunded
+from services.contracts.orders import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderLine,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.contracts.users import (
     FollowUpSend,
     PasswordChanged,
@@ -57,6 +64,8 @@ MESSAGES: dict[str, Message] = {
     "order_failed": OrderFailed(order_id="ord_1", code="declined", reason="the card was declined", email="a@b.c"),
     "order_cancelled": OrderCancelled(order_id="ord_1", reason="too late", email="a@b.c"),
     "order_refunded": OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c"),
+    "order_shipped": OrderShipped(order_id="ord_1", tracking_number="T1", email="a@b.c"),
+    "order_delivered": OrderDelivered(order_id="ord_1", email="a@b.c"),
     "verification": VerificationRequested(**USER, **TOKEN),
     "activated": UserActivated(**USER),
     "welcome_tips": WelcomeTipsSend(**USER),
@@ -155,6 +164,13 @@ async def test_each_refund_of_an_order_has_a_mail_and_the_later_one_names_the_su
     texts = [parts(mail)[0] for mail in notifications.server.mails]
     assert ["10.00 GBP" in text for text in texts] == [False, True]
     assert notifications.published == ["order_notice.sent.v1"] * 2
+
+
+async def test_a_customer_is_not_told_of_the_way_of_a_parcel_that_has_arrived() -> None:
+    notifications = Notifications()
+    for kind in ("order_delivered", "order_shipped"):
+        await notifications.receive(MESSAGES[kind])
+    assert [mail["Subject"] for mail in notifications.server.mails] == ["Your order ord_1 has arrived"]
 
 
 async def test_html_escapes_what_customers_typed() -> None:
