@@ -21,7 +21,7 @@ from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
 from services.kit.events.handlers import Received
 from services.kit.telemetry.metrics import METRICS
-from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, Unsent, order_mail_id
+from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, is_sent, order_mail_id
 from services.notifications.mails import Mail, Shop, compose
 from services.notifications.smtp import MailServer, NotSent
 
@@ -84,8 +84,7 @@ class OrderMails:
         self, message: ConfirmationSend | CancellationSend, received: Received, kind: OrderMailKind, mail: Mail | None
     ) -> None:
         """Send the mail that a saga requested, and reply even if it could not be sent."""
-        identity = order_mail_id(kind, message.saga_id)
-        mailed, problem = await self._send(kind, mail, identity)
+        mailed, problem = await self._send(kind, mail, message.saga_id)
         command = RecordOrderMail(
             at=received.now,
             order_id=message.saga_id,
@@ -97,7 +96,7 @@ class OrderMails:
             problem=str(problem or ""),
             transient=problem.transient if problem else False,
         )
-        await self._handler.handle(ORDER_MAIL, identity, command, received.cause)
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
 
     async def _notify(
         self,
@@ -108,19 +107,20 @@ class OrderMails:
     ) -> None:
         """Send a mail that no saga requested; Unavailable if it may succeed later."""
         refund_id = message.refund_id if isinstance(message, OrderRefunded) else ""
-        identity = order_mail_id(kind, message.order_id, refund_id)
-        mailed, problem = await self._send(kind, mail, identity)
+        mailed, problem = await self._send(kind, mail, message.order_id, refund_id)
         if problem is not None and problem.transient:
             raise Unavailable("mail-failed", str(problem))
         command = RecordOrderMail(
             at=received.now, order_id=message.order_id, kind=kind, refund_id=refund_id, mailed=mailed
         )
-        await self._handler.handle(ORDER_MAIL, identity, command, received.cause)
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
 
-    async def _send(self, kind: OrderMailKind, mail: Mail | None, identity: str) -> tuple[bool, NotSent | None]:
+    async def _send(
+        self, kind: OrderMailKind, mail: Mail | None, order_id: str, refund_id: str = ""
+    ) -> tuple[bool, NotSent | None]:
         """Whether the mail was sent just now, and why not if the mail server refused it."""
-        loaded = await self._handler.reload(ORDER_MAIL, identity)
-        if mail is None or not isinstance(loaded.state, Unsent):
+        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
+        if mail is None or is_sent(loaded.state, refund_id):
             return False, None
         try:
             await self._server.send(compose(mail, self._shop))
@@ -130,8 +130,7 @@ class OrderMails:
         return True, None
 
     async def _was_sent(self, kind: OrderMailKind, order_id: str) -> bool:
-        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
-        return not isinstance(loaded.state, Unsent)
+        return is_sent((await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))).state)
 
 
 def _mail(

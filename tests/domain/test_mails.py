@@ -37,11 +37,12 @@ from services.kit.eventstore.memory import MemoryEventStore
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark, RecordedEvent
 from services.kit.privacy.vault import MemoryVault
-from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.domain import OrderMailKind, UserMailKind, order_mail_id
 from services.notifications.mails import Shop
 from services.notifications.order_mails import LINES_SHOWN_MAX
 from services.notifications.reactions import reactions
 from services.notifications.smtp import NotSent
+from services.projection.history import STREAMS
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TOTAL = Money(amount=Decimal("5.00"), currency="GBP")
@@ -141,6 +142,10 @@ def test_every_kind_of_mail_is_tested() -> None:
     assert set(MESSAGES) == {*get_args(OrderMailKind), *get_args(UserMailKind)}
 
 
+def test_the_past_of_an_order_has_every_mail_about_it() -> None:
+    assert {f"mail-{order_mail_id(kind, '{}')}" for kind in get_args(OrderMailKind)} < set(STREAMS)
+
+
 @pytest.mark.parametrize("kind", MESSAGES)
 async def test_a_mail_is_sent_once_with_the_same_paragraphs_in_both_parts(kind: str) -> None:
     notifications = Notifications()
@@ -159,7 +164,7 @@ async def test_each_refund_of_an_order_has_a_mail_and_the_later_one_names_the_su
     notifications = Notifications()
     first = OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c")
     ten = Money(amount=Decimal("10.00"), currency="GBP")
-    for message in (first, first.model_copy(update={"refund_id": "rfd_2", "refunded": ten})):
+    for message in (first, first.model_copy(update={"refund_id": "rfd_2", "refunded": ten}), first):
         await notifications.receive(message)
     texts = [parts(mail)[0] for mail in notifications.server.mails]
     assert ["10.00 GBP" in text for text in texts] == [False, True]
