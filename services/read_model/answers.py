@@ -66,6 +66,8 @@ def _type(column: Column) -> Any:
     match column.base_type:
         case "integer" | "bigint":
             return Annotated[int, Field(ge=column.minimum)]
+        case "boolean":
+            return bool
         case "numeric":
             return answers.Money
         case "timestamptz":
