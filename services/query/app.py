@@ -9,6 +9,7 @@ from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
+from services.query.revocations import RevokedTokens
 from services.query.settings import QuerySettings
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         configure(settings.service, settings.log_level)
         metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
     provides: list[object] = [own]  # filled on the first REST request, so that SQLAlchemy is not imported before
-    on_stop: list[Callable[[], Awaitable[None]]] = []
+    revocations = RevokedTokens(settings.read_database_url)
+    on_stop: list[Callable[[], Awaitable[None]]] = [revocations.close]
 
     def routers() -> Sequence[APIRouter]:
         from services.query import analytics_api, api, products_api
@@ -54,4 +56,5 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         provides=provides,
         on_stop=(close,),
         metrics_store=metrics_store,
+        revocations=revocations,
     )
