@@ -17,7 +17,8 @@ AUDIENCE = "zerocart"
 KEY_ID = "test-key"
 KEY = Ed25519PrivateKey.generate()
 STAFF_SCOPES = (
-    "users:read users:write users:admin orders:read orders:write orders:admin orders:import stock:read stock:write catalogue:write"
+    "users:read users:write users:admin orders:read orders:write orders:admin orders:import orders:price stock:read"
+    " stock:write catalogue:write"
     " payments:read payments:write shipments:read shipments:write fulfillments:read fulfillments:write"
     " analytics:read operations:read operations:write"
 )
@@ -54,6 +55,6 @@ def authorization(subject: str = "operator", scope: str = STAFF_SCOPES, **more: 
     return {"Authorization": f"Bearer {signed(claims(subject, scope, **more))}"}
 
 
-def customer(subject: str, scope: str = CUSTOMER_SCOPES) -> dict[str, str]:
-    """The header of a customer."""
+def customer(subject: str, scope: str = f"{CUSTOMER_SCOPES} orders:price") -> dict[str, str]:
+    """The header of a customer, who may name prices, so that tests of other matters need no catalogue."""
     return authorization(subject, scope)

@@ -19,6 +19,8 @@ __all__ = [
     "ORDER_LINES_MAX",
     "Address",
     "AmendedFields",
+    "Amount",
+    "Discount",
     "ImportedFields",
     "ImportedStatus",
     "LineFields",
@@ -41,10 +43,13 @@ __all__ = [
     "OrderLine",
     "OrderMessage",
     "OrderNotFinalized",
+    "OrderRefunded",
     "OrderShipped",
     "OrderUpdated",
     "PaymentMethod",
+    "Percent",
     "PlacedFields",
+    "PricedFields",
     "Priority",
     "RecipientFields",
 ]
@@ -54,6 +59,9 @@ ORDER_LINES_MAX = 2_000
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Priority = Literal["standard", "express"]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
+"""An amount in the currency of the order."""
+Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4, allow_inf_nan=False)]
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
@@ -61,14 +69,34 @@ class LineFields(Value):
     """The product and the quantity of an order line."""
 
     product_id: Sku
-    product_name: Text
     quantity: int = Field(ge=1, le=1_000_000)
 
 
-class OrderLine(LineFields):
-    """One line of an order; `unit_price` may have fractions of the minor unit, as real prices have."""
+class Discount(Value):
+    """A discount: `amount`, or else `percent` of what it is taken from. `reason` is for the customer."""
 
+    amount: Amount | None = None
+    percent: Percent | None = None
+    reason: Text | None = None
+
+
+class OrderLine(LineFields):
+    """One line of an order; `unit_price` may have fractions of the minor unit, as real prices have.
+
+    `price_from` tells whether the price is the catalogue's; else the request named it. `discount` is what
+    `line_discount` and the line's share of the discounts of the order come to; `tax_rate` is in percent; `total` is
+    what the customer pays for the line. Lines of old events have no amounts.
+    """
+
+    product_name: Text
     unit_price: Decimal = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
+    price_from: Literal["catalogue"] | None = None
+    line_discount: Discount | None = None
+    tax_rate: Percent | None = None
+    subtotal: Amount | None = None
+    discount: Amount | None = None
+    tax: Amount | None = None
+    total: Amount | None = None
 
 
 class Address(Value):
@@ -140,11 +168,27 @@ class OrderMessage(Message):
     order_id: str
 
 
-class OrderDetails(OrderMessage, OrderFields):
-    """An event that carries a whole order; `total` is the exact sum of the lines, rounded to the minor unit."""
+class PricedFields(Value):
+    """The lines of an order, and its amounts in the currency of `total` (`services.orders.totals` has the rules).
+
+    `total` is subtotal - discount_total + shipping_total, plus tax_total unless the prices include the tax. `tax_total`
+    includes `shipping_tax`. Old events have no subtotal; it is then the total.
+    """
 
     lines: tuple[OrderLine, ...]
+    discounts: tuple[Discount, ...] = ()
+    tax_included: bool = False
+    shipping_tax_rate: Percent = Decimal(0)
+    subtotal: Amount | None = None
+    discount_total: Amount = Decimal(0)
+    shipping_total: Amount = Decimal(0)
+    shipping_tax: Amount = Decimal(0)
+    tax_total: Amount = Decimal(0)
     total: Money
+
+
+class OrderDetails(OrderMessage, OrderFields, PricedFields):
+    """An event that carries a whole order."""
 
 
 class OrderContent(OrderDetails, PlacedFields):
@@ -230,6 +274,17 @@ class OrderFailed(OrderMessage):
     email: Personal[str] | None = None
 
 
+class OrderRefunded(OrderMessage):
+    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds."""
+
+    type: ClassVar[str] = "zerocart.orders.order.refunded.v1"
+    customer_id: str | None = None
+    refund_id: str
+    amount: Money
+    refunded: Money
+    email: Personal[str] | None = None
+
+
 class OrderFinalize(saga.StepRequest):
     """Accept no change of the order from now on, and say where its parcel and its mails go."""
 
@@ -253,10 +308,14 @@ class OrderShipped(OrderMessage):
     """The carrier collected the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.shipped.v1"
+    customer_id: str | None = None
     tracking_number: str
+    email: Personal[str] | None = None
 
 
 class OrderDelivered(OrderMessage):
     """The carrier delivered the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.delivered.v1"
+    customer_id: str | None = None
+    email: Personal[str] | None = None

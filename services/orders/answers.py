@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from services.kit.rest.answers import FieldProblem, PositionText
+from services.kit.rest.answers import FieldProblem, Money, PositionText
 
 __all__ = [
     "Amended",
@@ -17,20 +17,63 @@ __all__ = [
     "ImportResults",
     "Placed",
     "PlacedOrDrafted",
+    "Quote",
+    "QuotedLine",
+    "Totals",
+    "WithTotals",
 ]
 
 OrderId = Annotated[str, Field(examples=["ord_iwc61wrq2spsmypx929bhj947yw"])]
 Duration = Annotated[str, Field(json_schema_extra={"format": "duration"}, examples=["PT1M"])]
 
 
-class Drafted(TypedDict):
+class Totals(TypedDict):
+    """The amounts of an order: total is subtotal - discount_total + shipping_total, plus a tax that is added."""
+
+    subtotal: Money
+    discount_total: Money
+    shipping_total: Money
+    tax_total: Money
+    """The tax, whether it is added to the prices or included in them."""
+    total: Money
+    tax_included: bool
+    """Whether the prices include the tax."""
+
+
+class WithTotals(TypedDict):
+    """The amounts of an order, if the command set them."""
+
+    totals: NotRequired[Totals]
+
+
+class QuotedLine(TypedDict):
+    """A line with its share of the amounts; `total` is what the customer pays for it."""
+
+    product_id: str
+    product_name: str
+    quantity: int
+    unit_price: Money
+    subtotal: Money
+    discount: Money
+    tax: Money
+    total: Money
+
+
+class Quote(TypedDict):
+    """The amounts that an order would have if it were placed now."""
+
+    totals: Totals
+    lines: list[QuotedLine]
+
+
+class Drafted(WithTotals):
     """The draft is stored as it was sent; submit it to place the order."""
 
     order_id: OrderId
     status: Literal["draft"]
 
 
-class Placed(TypedDict):
+class Placed(WithTotals):
     """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
 
     order_id: OrderId
@@ -39,7 +82,7 @@ class Placed(TypedDict):
     """An ISO 8601 duration. An estimate, not a limit."""
 
 
-class PlacedOrDrafted(TypedDict):
+class PlacedOrDrafted(WithTotals):
     """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
 
     order_id: OrderId

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, TypeVar, cast
 
 from fastapi import Path, Query
 
-from services.contracts.orders import AmendedFields, PlacedFields
-from services.contracts.scopes import ORDERS_ADMIN
+from services.contracts.orders import AmendedFields, OrderContent, OrderLine, PlacedFields
+from services.contracts.scopes import ORDERS_ADMIN, ORDERS_PRICE
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
+from services.kit.domain.currencies import shown_money
 from services.kit.domain.errors import FieldError, Forbidden, Invalid
 from services.kit.domain.ids import new_id
+from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import contact_of
 from services.kit.privacy.vault import Vault
-from services.kit.rest.answers import CommandAnswer, location
-from services.kit.rest.app import ExpectedVersion, RestCause, json_router, provided, respond
+from services.kit.rest.answers import Answer, CommandAnswer, location
+from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided, respond
 from services.kit.rest.limits import limited
-from services.orders.answers import Amended, CancellationStarted, Drafted, Placed, PlacedOrDrafted
-from services.orders.bodies import AmendBody, CancelBody, OrderBody
+from services.orders.answers import (
+    Amended,
+    CancellationStarted,
+    Drafted,
+    Placed,
+    PlacedOrDrafted,
+    Quote,
+    QuotedLine,
+    Totals,
+    WithTotals,
+)
+from services.orders.bodies import AmendBody, BasketBody, CancelBody, OrderBody, QuoteBody, SubmitBody
 from services.orders.domain import ORDER
 from services.orders.limits import RATES
 from services.orders.order import Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
+from services.orders.placing import PricedCommand, carry_out, quote
+from services.orders.pricing import Basket, shown_totals
+from services.orders.settings import OrdersSettings
 
 __all__ = ["routes"]
 
@@ -40,6 +55,7 @@ AsDraft = Annotated[
 ]
 Writer = Annotated[Caller, needs("orders:write")]
 Handler = Annotated[CommandHandler, provided(CommandHandler)]
+Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
 
 
 @routes.post(
@@ -52,7 +68,7 @@ Handler = Annotated[CommandHandler, provided(CommandHandler)]
     dependencies=[limited("place", RATES)],
 )
 async def place_order(
-    body: OrderBody, caller: Writer, cause: RestCause, handler: Handler, as_draft: AsDraft = False
+    body: OrderBody, caller: Writer, cause: RestCause, handler: Handler, settings: Shop, as_draft: AsDraft = False
 ) -> CommandAnswer[PlacedOrDrafted]:
     """Place an order.
 
@@ -61,42 +77,76 @@ async def place_order(
 
     An order of a customer with an account needs neither `email` nor `customer_name`: absent ones come from the account.
 
-    Refused (422) if the prices have several currencies, if the items come to nothing or to another amount than `total`,
-    or if a guest's order has no `email`.
+    The items have the names and prices of the catalogue at this moment. Only with the scope `orders:price` may the
+    request name prices, product names, discounts, taxes or the shipping cost; without it they are refused (403).
+
+    Refused (422) if a product is not sold or has no price in the currency, if amounts have several currencies, if the
+    order comes to nothing, or if a guest's order has no `email`. Refused (409 `price-changed`, with the new `totals`)
+    if the order comes to another total than `expected_total`.
     """
     order_id = new_id("ord")
-    fields = await _fields(body, caller, handler.vault)
+    fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
     if as_draft:
-        draft = BeginDraft(at=cause.at, order_id=order_id, fields=fields, basket=body.basket)
-        return await _answer(handler, draft, cause, 201, PlacedOrDrafted(order_id=order_id, status="draft"))
-    command = Place(at=cause.at, order_id=order_id, fields=fields, basket=body.basket)
-    return await _answer(handler, command, cause, 202, PlacedOrDrafted(**_placed(order_id)))
+        draft = BeginDraft(at=cause.at, order_id=order_id, fields=fields, basket=basket)
+        answer = PlacedOrDrafted(order_id=order_id, status="draft")
+        return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_totals(events)}))
+    command = Place(at=cause.at, order_id=order_id, fields=fields, basket=basket)
+    return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
+
+
+@routes.post("/quotes", dependencies=[limited("quote", RATES)])
+async def quote_order(
+    body: QuoteBody, caller: Writer, cause: UnmarkedCause, handler: Handler, settings: Shop
+) -> Answer[Quote]:
+    """Quote an order.
+
+    Returns the amounts that an order would have if it were placed now, and changes nothing. Needs only the items; takes
+    every field of `POST /orders`, and refuses what that would refuse because of prices.
+    """
+    priced = await quote(handler, _basket(body, caller, settings), cause)
+    lines = [_quoted(line, priced.total.currency) for line in priced.lines]
+    return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
 
 @routes.put("/orders/{order_id}", responses=location(200, "the order"))
 async def redraft_order(
-    order_id: OrderId, body: OrderBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+    order_id: OrderId,
+    body: OrderBody,
+    caller: Writer,
+    cause: RestCause,
+    version: ExpectedVersion,
+    handler: Handler,
+    settings: Shop,
 ) -> CommandAnswer[Drafted]:
     """Replace a draft.
 
-    Replaces the whole content of a draft. Refused (409) once the draft is submitted: amend or cancel the order instead.
+    Replaces the whole content of a draft; prices as for `POST /orders`. Refused (409) once the draft is submitted:
+    amend or cancel the order instead.
     """
-    fields = await _fields(body, caller, handler.vault)
-    command = RewriteDraft(at=cause.at, order_id=order_id, fields=fields, basket=body.basket, restricted_to=caller.own)
-    return await _answer(handler, command, cause, 200, Drafted(order_id=order_id, status="draft"), version)
+    fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
+    command = RewriteDraft(at=cause.at, order_id=order_id, fields=fields, basket=basket, restricted_to=caller.own)
+    draft = Drafted(order_id=order_id, status="draft")
+    return await _priced(handler, command, cause, 200, lambda events: Drafted({**draft, **_totals(events)}), version)
 
 
 @routes.post("/orders/{order_id}/submit", status_code=202, responses=location(202, "the order"))
 async def submit_order(
-    order_id: OrderId, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+    order_id: OrderId,
+    caller: Writer,
+    cause: RestCause,
+    version: ExpectedVersion,
+    handler: Handler,
+    body: SubmitBody | None = None,
 ) -> CommandAnswer[Placed]:
     """Submit a draft.
 
-    Places the order that a draft describes; fulfillment starts. Submitting again changes nothing. Refused (409) for an
-    imported order.
+    Places the order that a draft describes, at the prices of the catalogue at this moment; prices that the draft names
+    stay. Fulfillment starts. Submitting again changes nothing. Refused (422) if a product is not sold any more,
+    (409 `price-changed`) if the order comes to another total than `expected_total`, and (409) for an imported order.
     """
-    command = Submit(at=cause.at, order_id=order_id, restricted_to=caller.own)
-    return await _answer(handler, command, cause, 202, _placed(order_id), version)
+    expected = Money.of(body.expected_total) if body and body.expected_total else None
+    command = Submit(at=cause.at, order_id=order_id, restricted_to=caller.own, expected_total=expected)
+    return await _priced(handler, command, cause, 202, lambda events: _placed(order_id, events), version)
 
 
 @routes.patch("/orders/{order_id}", status_code=202, responses=location(202, "the order"))
@@ -150,8 +200,46 @@ async def _answer(
     )
 
 
-def _placed(order_id: str) -> Placed:
-    return Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
+def _quoted(line: OrderLine, currency: str) -> QuotedLine:
+    amounts = ("unit_price", "subtotal", "discount", "tax", "total")
+    shown = {name: shown_money(getattr(line, name), currency) for name in amounts}
+    of_line = {"product_id": line.product_id, "product_name": line.product_name, "quantity": line.quantity}
+    return cast("QuotedLine", of_line | shown)
+
+
+async def _priced(
+    handler: CommandHandler,
+    command: PricedCommand,
+    cause: Cause,
+    status: int,
+    body: Callable[[Sequence[Message]], Body],
+    version: int | None = None,
+) -> CommandAnswer[Body]:
+    return await respond(
+        cause,
+        lambda marked: carry_out(handler, command, marked, version),
+        status=status,
+        body=body,
+        location=f"/orders/{command.order_id}",
+    )
+
+
+def _placed(order_id: str, events: Sequence[Message]) -> Placed:
+    answer = Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
+    return Placed({**answer, **_totals(events)})
+
+
+def _totals(events: Sequence[Message]) -> WithTotals:
+    """The amounts of the order that an event carries; none if nothing changed."""
+    found = (event for event in events if isinstance(event, OrderContent))
+    return next((WithTotals(totals=cast("Totals", shown_totals(event))) for event in found), WithTotals())
+
+
+def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Basket:
+    """What the caller asks for; Forbidden if the body names prices and the caller may not."""
+    if ORDERS_PRICE not in caller.scopes and (named := body.named_prices):
+        raise Forbidden(ORDERS_PRICE, named)
+    return body.basket(settings.currency)
 
 
 async def _fields(body: OrderBody, caller: Caller, vault: Vault) -> PlacedFields:

@@ -10,6 +10,7 @@ from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.orders.price_book import PriceBookReceipts
 from services.orders.reactions import reactions
+from services.orders.settings import OrdersSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +21,13 @@ __all__ = ["create_app"]
 
 WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "scheduler", "projection")
 """The services that an order reaches within a second; an accepted command wakes them."""
-ALONE = ("/orders/imports",)
-"""Routes that wake no other service: an import reaches nobody but the projection."""
+ALONE = ("/orders/imports", "/quotes")
+"""Routes that wake no other service: an import reaches nobody but the projection, a quote nobody at all."""
 
 
-def create_app(host: Host | None = None) -> Service:
-    """The orders service on `host`, or on the host that the environment describes."""
+def create_app(host: Host | None = None, settings: OrdersSettings | None = None) -> Service:
+    """The orders service on `host` with `settings`, or with those that the environment describes."""
+    own = settings or OrdersSettings.from_environment()
     if host is None:
         host = Host.connect("orders")
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
@@ -39,5 +41,11 @@ def create_app(host: Host | None = None) -> Service:
         return (imports_api.routes, api.routes)
 
     return Service(
-        host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler), routers=routers, warms=WARMS, alone=ALONE
+        host,
+        admin_scope=ORDERS_ADMIN,
+        reactions=reactions(host.handler),
+        routers=routers,
+        provides=(own,),
+        warms=WARMS,
+        alone=ALONE,
     )

@@ -6,50 +6,52 @@ less than what the store can hold. A field that needs no narrowing is declared i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 
 from services.contracts.orders import (
     ORDER_LINES_MAX,
     Address,
     AmendedFields,
+    Discount,
     ImportedFields,
     ImportedStatus,
     LineFields,
     OrderFields,
-    OrderLine,
+    PaymentMethod,
+    Percent,
     PlacedFields,
 )
 from services.kit.domain.amounts import Exact
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.instants import KnownInstant
-from services.kit.domain.message import Email, Money
+from services.kit.domain.message import Email, Money, Value
 from services.kit.domain.texts import ONE_LINE, Line
-from services.orders.pricing import Basket
+from services.orders.pricing import Basket, WantedLine
 
-__all__ = ["NUMBER_CHARS_MAX", "AmendBody", "CancelBody", "ImportedOrderBody", "OrderBody", "ShortLine", "Source"]
+__all__ = [
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "OrderBody", "QuoteBody",
+    "ShortLine", "Source", "SubmitBody",
+]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100
+DISCOUNTS_MAX = 10
+ITEM_PRICES = ("product_name", "unit_price", "discount", "tax_rate")
 
 
 EXAMPLE: JsonDict = {
     "email": "ann@example.com",
     "customer_name": "Ann Archer",
-    "items": [
-        {
-            "product_id": "MUG",
-            "product_name": "Mug",
-            "quantity": 2,
-            "unit_price": {"amount": "4.50", "currency": "GBP"},
-        }
-    ],
+    "items": [{"product_id": "MUG", "quantity": 2}],
     "shipping_address": {"name": "Ann Archer", "line1": "1 High Street", "city": "Leeds", "country": "GB"},
     "payment_method": {"kind": "card", "token": "tok_approve"},
-    "total": {"amount": "9.00", "currency": "GBP"},
+    "expected_total": {"amount": "9.00", "currency": "GBP"},
 }
 CustomerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,64}$")]
 Notes = Annotated[str, StringConstraints(max_length=2_000)]
@@ -83,19 +85,120 @@ class Price(Money):
     currency: KnownCurrency
 
 
-class Total(Money):
-    """The price of a whole order."""
+class OrderAmount(Money):
+    """An amount of a whole order, in whole minor units."""
 
-    amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)
+    amount: Annotated[Decimal, Exact] = Field(ge=0, max_digits=15, decimal_places=4, allow_inf_nan=False)
     currency: KnownCurrency
 
 
-class Item(LineFields):
-    """One line of an order."""
+class Off(Value):
+    """A discount of an amount, or else in percent; `reason` is for the customer."""
+
+    amount: OrderAmount | None = None
+    percent: Annotated[Percent, Exact] | None = Field(default=None, gt=0, examples=["10"])
+    reason: Line | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.amount is None) == (self.percent is None):
+            raise ValueError("a discount has either an amount or a percentage")
+        return self
+
+
+class ItemFields(LineFields):
+    """One line of an order, with a discount and a tax rate of its own."""
+
+    quantity: int = Field(ge=1, le=1_000_000, strict=True)
+    discount: Off | None = None
+    tax_rate: Annotated[Percent, Exact] | None = Field(default=None, description="In percent.", examples=["20"])
+
+
+class Item(ItemFields):
+    """One line of an order, at the price of the catalogue. All fields but product and quantity need `orders:price`."""
+
+    product_name: Line | None = Field(default=None, description="Instead of the name in the catalogue.")
+    unit_price: Price | None = Field(default=None, description="Instead of the price in the catalogue.")
+
+
+class ImportedItem(ItemFields):
+    """One line of an order that another system fulfilled."""
 
     product_name: Line
-    quantity: int = Field(ge=1, le=1_000_000, strict=True)
     unit_price: Price
+
+
+class PriceBody(Value):
+    """What changes the price of an order, beside its items."""
+
+    discounts: list[Off] = Field(default_factory=list[Off], max_length=DISCOUNTS_MAX)
+    shipping_cost: OrderAmount | None = None
+    shipping_tax_rate: Annotated[Percent, Exact] | None = Field(
+        default=None, description="In percent.", examples=["20"]
+    )
+    tax_included: bool | None = Field(
+        default=None, description="Whether the prices include the tax; by default it is added to them.", strict=True
+    )
+
+    def basket_of(self, items: Sequence[Item | ImportedItem], expected: Money | None, currency: str = "") -> Basket:
+        """The items with these prices; `currency` is that of an order without an amount."""
+        offs = [*self.discounts, *(item.discount for item in items if item.discount)]
+        prices = [item.unit_price for item in items if item.unit_price]
+        amounts = [*prices, *(off.amount for off in offs)]
+        currencies = {amount.currency for amount in (*amounts, self.shipping_cost, expected) if amount}
+        return Basket(
+            lines=tuple(map(_wanted, items)),
+            currencies=frozenset(currencies or {currency}),
+            discounts=tuple(map(_discount, self.discounts)),
+            shipping_cost=self.shipping_cost.amount if self.shipping_cost else Decimal(0),
+            shipping_tax_rate=self.shipping_tax_rate or Decimal(0),
+            tax_included=bool(self.tax_included),
+            expected_total=expected and Money.of(expected),
+        )
+
+
+def _wanted(item: Item | ImportedItem) -> WantedLine:
+    return WantedLine(
+        product_id=item.product_id,
+        quantity=item.quantity,
+        product_name=item.product_name,
+        unit_price=item.unit_price.amount if item.unit_price else None,
+        discount=item.discount and _discount(item.discount),
+        tax_rate=item.tax_rate,
+    )
+
+
+def _discount(off: Off) -> Discount:
+    return Discount(amount=off.amount and off.amount.amount, percent=off.percent, reason=off.reason)
+
+
+class BasketBody(PriceBody):
+    """The items of an order, and what its client expects to pay."""
+
+    items: list[Item] = Field(min_length=1, max_length=ORDER_LINES_MAX)
+    currency: KnownCurrency | None = Field(
+        default=None, description="The currency of the prices; by default that of the amounts here, or of the shop."
+    )
+    expected_total: OrderAmount | None = Field(
+        default=None, description="The total that the client expects; refused (409) if the order comes to another."
+    )
+
+    def basket(self, shop_currency: str) -> Basket:
+        """What decides the price; `shop_currency` is that of an order that names none."""
+        basket = self.basket_of(self.items, self.expected_total, self.currency or shop_currency)
+        return replace(basket, currencies=basket.currencies | {self.currency}) if self.currency else basket
+
+    @property
+    def named_prices(self) -> tuple[str, ...]:
+        """The fields with which this body names a price instead of leaving it to the shop."""
+        of_order = [name for name in PriceBody.model_fields if getattr(self, name) not in (None, [])]
+        of_items = [
+            f"items.{place}.{name}"
+            for place, item in enumerate(self.items)
+            for name in ITEM_PRICES
+            if getattr(item, name) is not None
+        ]
+        return (*of_order, *of_items)
 
 
 class ContentBody(OrderFields):
@@ -106,20 +209,6 @@ class ContentBody(OrderFields):
     customer_name: Line | None = None
     shipping_address: Destination
     notes: Notes | None = None
-    items: list[Item] = Field(min_length=1, max_length=ORDER_LINES_MAX)
-    total: Total | None = Field(
-        default=None,
-        description="The total that the client expects; the order is refused if the items come to another.",
-    )
-
-    @property
-    def basket(self) -> Basket:
-        """The items with their prices."""
-        return Basket(
-            lines=tuple(OrderLine.of(item, unit_price=item.unit_price.amount) for item in self.items),
-            currencies=frozenset(item.unit_price.currency for item in self.items),
-            expected_total=self.total and Money.of(self.total),
-        )
 
     def require_customer(self, customer_id: str | None) -> None:
         """Raise Invalid if the order has neither a customer nor the e-mail address of a guest."""
@@ -128,7 +217,7 @@ class ContentBody(OrderFields):
             raise Invalid("no-customer", detail, (FieldError("customer_id", "missing", detail),))
 
 
-class OrderBody(ContentBody, PlacedFields):
+class OrderBody(BasketBody, ContentBody, PlacedFields):
     """An order to be placed or drafted."""
 
     # not deferred as in a message: Pydantic warns when FastAPI has to build the model
@@ -140,9 +229,32 @@ class OrderBody(ContentBody, PlacedFields):
     )
 
 
-class ImportedOrderBody(ContentBody, ImportedFields):
+class QuoteBody(OrderBody):
+    """An order whose amounts are asked for; who orders, where it goes and how it is paid may still be unknown."""
+
+    model_config = ConfigDict(
+        defer_build=False, json_schema_extra={"examples": [{"items": [{"product_id": "MUG", "quantity": 2}]}]}
+    )
+    shipping_address: Destination | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    payment_method: PaymentMethod | None = None  # pyright: ignore[reportIncompatibleVariableOverride]
+
+
+class SubmitBody(BaseModel):
+    """What the client expects to pay for a draft."""
+
+    model_config = ConfigDict(extra="forbid")
+    expected_total: OrderAmount | None = Field(
+        default=None, description="Refused (409) if the draft comes to another total at the prices of now."
+    )
+
+
+class ImportedOrderBody(PriceBody, ContentBody, ImportedFields):
     """An order that another system fulfilled; a cancelled one has a reason."""
 
+    items: list[ImportedItem] = Field(min_length=1, max_length=ORDER_LINES_MAX)
+    total: OrderAmount | None = Field(
+        default=None, description="The total in that system; refused (422) if the order comes to another."
+    )
     number: ShortLine = Field(
         description="The name of the order in that system. It never changes and holds no personal data.",
         examples=["536365"],

@@ -28,12 +28,14 @@ from services.contracts.orders import (
     OrderImported,
     OrderImportUndone,
     OrderNotFinalized,
+    OrderRefunded,
     OrderShipped,
     OrderUpdated,
+    PricedFields,
     RecipientFields,
 )
 from services.kit.domain.decider import Decider, Decision, Rejected
-from services.kit.domain.message import Message
+from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import erased
 from services.orders.order import (
     Amend,
@@ -59,13 +61,14 @@ from services.orders.order import (
     OrderCommand,
     Pending,
     Place,
+    RecordRefund,
     RewriteDraft,
     Ship,
     Shipped,
     Submit,
     UndoImport,
 )
-from services.orders.pricing import price_problem, total_of
+from services.orders.pricing import basket_of, price, totals_problem
 
 __all__ = ["ORDER"]
 
@@ -95,6 +98,8 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             return conclude(command, order)
         case Ship() | Deliver():
             return travel(command, order)
+        case RecordRefund():
+            return record_refund(command, order)
         case _:
             assert_never(command)
 
@@ -112,15 +117,19 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
     """Begin an order or its draft once; rewrite a draft until it is submitted."""
     if isinstance(command, RewriteDraft) and isinstance(order, NoOrder):
         return _not_found(command)  # before any other refusal: an order out of reach gets this answer, too
-    if problem := price_problem(command.basket) or _placed_in_future(command.fields.placed_at, command.at):
+    priced = price(command.basket, command.book, command.at)
+    if isinstance(priced, Rejected):
+        return priced
+    expected = command.basket.expected_total
+    if problem := totals_problem(priced, expected) or _placed_in_future(command.fields.placed_at, command.at):
         return problem
     match command, order:
         case Place(), NoOrder():
-            return [_with_content(OrderCreated, command)]
+            return [_with_content(OrderCreated, command, priced)]
         case BeginDraft(), NoOrder():
-            return [_with_content(OrderDrafted, command)]
+            return [_with_content(OrderDrafted, command, priced)]
         case RewriteDraft(), Draft(content=content):
-            rewritten = _with_content(OrderDraftUpdated, command)
+            rewritten = _with_content(OrderDraftUpdated, command, priced)
             return [] if rewritten.write() == content.write() else [rewritten]
         case RewriteDraft(order_id=order_id), _:
             detail = (
@@ -131,19 +140,21 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
             return []
 
 
-def _with_content(kind: type[D], command: ContentCommand | Import, **more: str) -> D:
+def _with_content(kind: type[D], command: ContentCommand | Import, priced: PricedFields, **more: str) -> D:
     """The event `kind` with every field that the command brings."""
-    basket = command.basket
-    return kind.of(command.fields, order_id=command.order_id, lines=basket.lines, total=total_of(basket), **more)
+    return kind.of(command.fields, order_id=command.order_id, **dict(priced), **more)
 
 
 def submit(command: Submit, order: Order) -> Decision:
-    """Place the order that a draft describes, once."""
+    """Place the order that a draft describes, once, at the prices of now."""
     match order:
         case NoOrder():
             return _not_found(command)
         case Draft(content=content):
-            return [OrderCreated.of(content)]
+            priced = price(basket_of(content), command.book, command.at)
+            if isinstance(priced, Rejected):
+                return priced
+            return totals_problem(priced, command.expected_total) or [OrderCreated.of(content, **dict(priced))]
         case Imported():
             return _fulfilled_elsewhere(command, order)
         case _:
@@ -230,29 +241,44 @@ def travel(command: Ship | Deliver, order: Order) -> Decision:
     """Record what the carrier did, even if it overtakes the end of fulfillment or of a cancellation."""
     match command, order:
         case Ship(order_id=order_id, tracking_number=number), (Pending() | Confirmed() | Cancelling()):
-            return [OrderShipped(order_id=order_id, tracking_number=number)]
+            to = {"customer_id": order.customer_id, "email": order.email}
+            return [OrderShipped(order_id=order_id, tracking_number=number, **to)]
         case Deliver(order_id=order_id), (Pending() | Confirmed() | Cancelling() | Shipped()):
-            return [OrderDelivered(order_id=order_id)]
+            return [OrderDelivered(order_id=order_id, customer_id=order.customer_id, email=order.email)]
         case _:
             return []
+
+
+def record_refund(command: RecordRefund, order: Order) -> Decision:
+    """Record that money went back, with the address to which the customer is told so."""
+    if isinstance(order, NoOrder | Draft | Imported):
+        return []
+    email = None if isinstance(order, Cancelled | Failed) else order.email
+    fields = {name: getattr(command, name) for name in ("order_id", "refund_id", "amount", "refunded")}
+    return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
 
 
 def import_finished(command: Import, order: Order) -> Decision:
     """Record an order that another system fulfilled, once; another order of its number has to be a correction."""
     fields = command.fields
+    priced = price(command.basket, {}, command.at)
+    if isinstance(priced, Rejected):
+        return priced
     problem = (
-        price_problem(command.basket) or _placed_in_future(fields.placed_at, command.at) or _status_problem(fields)
+        _total_problem(priced, command.basket.expected_total)
+        or _placed_in_future(fields.placed_at, command.at)
+        or _status_problem(fields)
     )
     if problem:
         return problem
-    imported = _with_content(OrderImported, command, source=command.source)
+    imported = _with_content(OrderImported, command, priced, source=command.source)
     match order:
         case NoOrder():
             return [imported]
         case Imported(fingerprint=known) if known in (_fingerprint(imported), _fingerprint(erased(imported))):
             return []
         case Imported() if command.corrects:
-            return [_with_content(OrderImportCorrected, command, source=command.source)]
+            return [_with_content(OrderImportCorrected, command, priced, source=command.source)]
         case _:
             detail = (
                 f"Order {fields.number} of {command.source} was imported before with other content. Nothing changed. "
@@ -270,6 +296,14 @@ def undo_import(command: UndoImport, order: Order) -> Decision:
             return [OrderImportUndone(order_id=command.order_id, source=source, customer_id=customer_id)]
         case _:
             return Rejected("order-not-imported", f"Order {command.order_id} was placed here. Cancel it instead.")
+
+
+def _total_problem(priced: PricedFields, expected: Money | None) -> Rejected | None:
+    if expected in (None, priced.total):
+        return None
+    total = priced.total
+    detail = f"The items come to {total.amount} {total.currency}. Leave out `total` or send this amount."
+    return Rejected("total-mismatch", detail, field="total")
 
 
 def _status_problem(fields: ImportedFields) -> Rejected | None:
@@ -330,9 +364,9 @@ def evolve(order: Order, event: Message) -> Order:
         case OrderCancellationRequested(reason=reason):
             return Cancelling(reason, order.email if isinstance(order, Pending | Confirmed) else None, customer_id)
         case OrderShipped():
-            return Shipped(customer_id)
+            return Shipped(customer_id, getattr(order, "email", None))
         case OrderDelivered():
-            return Delivered(customer_id)
+            return Delivered(customer_id, getattr(order, "email", None))
         case OrderCancelled():
             return Cancelled(customer_id)
         case OrderFailed():
@@ -361,7 +395,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
-        OrderImported, OrderImportCorrected, OrderImportUndone,
+        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

@@ -262,7 +262,7 @@ def _command(body: ImportBody, given: ImportedOrderBody | InvalidOrder, cause: C
         source=body.source,
         corrects=body.correct,
         fields=ImportedFields.of(given),
-        basket=given.basket,
+        basket=given.basket_of(given.items, given.total),
     )
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.contracts.catalogue import Product
 from services.contracts.orders import AmendedFields, ImportedFields, OrderContent, PlacedFields, RecipientFields
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
-from services.orders.pricing import Basket
+from services.orders.pricing import Basket, Book
 
 __all__ = [
     "Amend",
@@ -33,6 +34,7 @@ __all__ = [
     "OrderCommand",
     "Pending",
     "Place",
+    "RecordRefund",
     "RewriteDraft",
     "Ship",
     "Shipped",
@@ -118,6 +120,7 @@ class Shipped:
     """The carrier has the parcel."""
 
     customer_id: str | None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,7 @@ class Delivered:
     """The carrier delivered the parcel. Final."""
 
     customer_id: str | None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +163,11 @@ class CustomerCommand(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentCommand(CustomerCommand):
-    """A command that brings the whole content of an order."""
+    """A command that brings the whole content of an order; `book` has the products whose prices it needs."""
 
     fields: PlacedFields
     basket: Basket
+    book: Book = field(default_factory=dict[str, Product])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +187,10 @@ class RewriteDraft(ContentCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit(CustomerCommand):
-    """Place the order that a draft describes."""
+    """Place the order that a draft describes, at the prices of `book`."""
+
+    book: Book = field(default_factory=dict[str, Product])
+    expected_total: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,7 +262,16 @@ class Deliver(OrderIntent):
     """The carrier delivered the parcel."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRefund(OrderIntent):
+    """A refund that staff requested arrived; `refunded` is the sum of all refunds."""
+
+    refund_id: str
+    amount: Money
+    refunded: Money
+
+
 OrderCommand = (
     Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import | UndoImport
-    | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver
+    | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

@@ -1,49 +1,226 @@
-"""The price of an order: the lines as a client sends them, the total they come to, and the limits of a total."""
+"""The price of an order: what a client asks for, what the price book says, and the amounts that follow.
+
+A price is the catalogue's unless the request names it; `services.orders.api` lets only some callers name prices.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
-from services.contracts.orders import OrderLine
-from services.kit.domain.currencies import rounded
+from services.contracts.catalogue import Product
+from services.contracts.orders import Discount, OrderLine, PricedFields
+from services.kit.domain.currencies import rounded, shown_money
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
-from services.orders.totals import PricedLine, Pricing, totals_of
+from services.orders.price_book import price_at
+from services.orders.totals import Off, PricedLine, Pricing, Totals, totals_of
 
-__all__ = ["TOTAL_BELOW", "Basket", "price_problem", "total_of"]
+__all__ = [
+    "LINES_BYTES_MAX",
+    "TOTAL_BELOW",
+    "Basket",
+    "Book",
+    "WantedLine",
+    "basket_of",
+    "price",
+    "shown_totals",
+    "totals_problem",
+]
 
 TOTAL_BELOW = Decimal(1_000_000_000_000)
 """The bound of a total in any currency: `Money` can hold it, and what is added to it later."""
+LINES_BYTES_MAX = 800_000
+"""Bytes of the lines in an event: with everything else it must fit into one message of Kafka (1,000,000 bytes)."""
+LINE_BYTES = 350
+"""The most that a line takes beside its name."""
+ZERO = Decimal(0)
+
+Book = Mapping[str, Product]
+"""The products of the price book, by sku."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedLine:
+    """A line as a client asks for it; a name or a price that is None is the catalogue's."""
+
+    product_id: str
+    quantity: int
+    product_name: str | None = None
+    unit_price: Decimal | None = None
+    discount: Discount | None = None
+    tax_rate: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basket:
-    """The lines of an order, the currencies of their prices, and the total that the client expects, if it says one."""
+    """What decides the price of an order. `currencies` are those that its amounts name, or else the shop's.
 
-    lines: tuple[OrderLine, ...]
+    `expected_total` is what the client expects to pay, if it says so.
+    """
+
+    lines: tuple[WantedLine, ...]
     currencies: frozenset[str]
+    discounts: tuple[Discount, ...] = ()
+    shipping_cost: Decimal = ZERO
+    shipping_tax_rate: Decimal = ZERO
+    tax_included: bool = False
     expected_total: Money | None = None
 
-
-def total_of(basket: Basket) -> Money:
-    """The exact sum of the lines, rounded once, half up, to the minor unit of their one currency."""
-    (currency,) = basket.currencies
-    lines = [PricedLine(line.unit_price, line.quantity) for line in basket.lines]
-    return Money(amount=totals_of(Pricing(lines=lines, currency=currency)).total, currency=currency)
+    @property
+    def products(self) -> frozenset[str]:
+        """The products whose price or name the price book must say."""
+        return frozenset(line.product_id for line in self.lines if None in (line.unit_price, line.product_name))
 
 
-def price_problem(basket: Basket) -> Rejected | None:
-    """Why an order at this price is refused; None if it is not."""
+def basket_of(priced: PricedFields) -> Basket:
+    """What was asked for when these amounts were computed: to price it again, at other prices of the catalogue."""
+    return Basket(
+        lines=tuple(
+            WantedLine(
+                product_id=line.product_id,
+                quantity=line.quantity,
+                product_name=line.product_name,
+                unit_price=None if line.price_from else line.unit_price,
+                discount=line.line_discount,
+                tax_rate=line.tax_rate,
+            )
+            for line in priced.lines
+        ),
+        currencies=frozenset({priced.total.currency}),
+        discounts=priced.discounts,
+        shipping_cost=priced.shipping_total,
+        shipping_tax_rate=priced.shipping_tax_rate,
+        tax_included=priced.tax_included,
+    )
+
+
+def price(basket: Basket, book: Book, at: datetime) -> PricedFields | Rejected:
+    """The lines and the amounts of an order at the prices of `at`, or why it is refused."""
     if len(basket.currencies) != 1:
-        return Rejected("mixed-currencies", "All prices of an order must have the same currency.", field="items")
-    exact = sum((line.unit_price * line.quantity for line in basket.lines), Decimal(0))
-    if rounded(exact, *basket.currencies) >= TOTAL_BELOW:
+        return Rejected("mixed-currencies", "All amounts of an order must have the same currency.", field="items")
+    (currency,) = basket.currencies
+    lines: list[OrderLine] = []
+    for place, wanted in enumerate(basket.lines):
+        line = _line(wanted, book, currency, at, f"items.{place}")
+        if isinstance(line, Rejected):
+            return line
+        lines.append(line)
+    if problem := _fraction_problem(basket, currency) or _size_problem(lines, currency):
+        return problem
+    priced = _priced(basket, lines, currency)
+    return _bound_problem(priced.total) or priced
+
+
+def _line(wanted: WantedLine, book: Book, currency: str, at: datetime, field: str) -> OrderLine | Rejected:
+    name, unit_price = wanted.product_name, wanted.unit_price
+    if name is None or unit_price is None:
+        product = book.get(wanted.product_id)
+        if product is None or not product.active:
+            detail = f"The shop does not sell a product {wanted.product_id}: leave this line out."
+            return Rejected("product-not-sold", detail, field=f"{field}.product_id")
+        name = name or product.name
+        unit_price = price_at(product, currency, at) if unit_price is None else unit_price
+        if unit_price is None:
+            detail = f"The product {wanted.product_id} has no price in {currency} now: choose another currency."
+            return Rejected("product-without-price", detail, field=f"{field}.product_id")
+    return OrderLine(
+        product_id=wanted.product_id,
+        product_name=name,
+        quantity=wanted.quantity,
+        unit_price=unit_price,
+        price_from="catalogue" if wanted.unit_price is None else None,
+        line_discount=wanted.discount,
+        tax_rate=wanted.tax_rate,
+    )
+
+
+def _priced(basket: Basket, lines: list[OrderLine], currency: str) -> PricedFields:
+    totals = totals_of(
+        Pricing(
+            lines=[_unsummed(line) for line in lines],
+            currency=currency,
+            offs=[_off(discount) for discount in basket.discounts],
+            shipping=rounded(basket.shipping_cost, currency),
+            shipping_tax_rate=basket.shipping_tax_rate,
+            tax_included=basket.tax_included,
+        )
+    )
+    return PricedFields(
+        lines=tuple(_with_amounts(lines, totals)),
+        discounts=basket.discounts,
+        tax_included=basket.tax_included,
+        shipping_tax_rate=basket.shipping_tax_rate,
+        subtotal=totals.subtotal,
+        discount_total=totals.discount_total,
+        shipping_total=totals.shipping_total,
+        shipping_tax=totals.shipping_tax,
+        tax_total=totals.tax_total,
+        total=Money(amount=totals.total, currency=currency),
+    )
+
+
+def _unsummed(line: OrderLine) -> PricedLine:
+    return PricedLine(line.unit_price, line.quantity, _off(line.line_discount), line.tax_rate or ZERO)
+
+
+def _with_amounts(lines: list[OrderLine], totals: Totals) -> list[OrderLine]:
+    return [
+        line.model_copy(update={"subtotal": one.subtotal, "discount": one.discount, "tax": one.tax, "total": one.total})
+        for line, one in zip(lines, totals.lines, strict=True)
+    ]
+
+
+def _off(discount: Discount | None) -> Off:
+    return Off(discount.amount or ZERO, discount.percent or ZERO) if discount else Off()
+
+
+def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
+    discounts = [*basket.discounts, *(line.discount for line in basket.lines if line.discount)]
+    amounts = [basket.shipping_cost, *(discount.amount or ZERO for discount in discounts)]
+    if any(amount != rounded(amount, currency) for amount in amounts):
+        detail = f"A discount or a shipping cost has fractions of the minor unit of {currency}: leave them out."
+        return Rejected("fraction-of-minor-unit", detail, field="items")
+    return None
+
+
+def _size_problem(lines: list[OrderLine], currency: str) -> Rejected | None:
+    if sum(LINE_BYTES + len(line.product_name.encode()) for line in lines) > LINES_BYTES_MAX:
+        detail = f"The order has {len(lines)} lines with long names, too much for one order: place several orders."
+        return Rejected("order-too-large", detail, field="items")
+    exact = sum((line.unit_price * line.quantity for line in lines), ZERO)
+    return _bound_problem(Money.model_construct(amount=rounded(exact, currency), currency=currency))
+
+
+def _bound_problem(total: Money) -> Rejected | None:
+    if total.amount >= TOTAL_BELOW:
         return Rejected("total-too-large", f"The total of an order must be below {TOTAL_BELOW:,f}.", field="items")
-    total = total_of(basket)
     if total.amount <= 0:
         return Rejected("nothing-to-pay", "The total of an order must be above zero.", field="items")
-    if basket.expected_total not in (None, total):
-        detail = f"The items come to {total.amount} {total.currency}. Leave out `total` or send this amount."
-        return Rejected("total-mismatch", detail, field="total")
     return None
+
+
+def totals_problem(priced: PricedFields, expected: Money | None) -> Rejected | None:
+    """Why an order whose client expects another total is refused; None if it is the same or the client says none."""
+    if expected in (None, priced.total):
+        return None
+    detail = f"The total is {priced.total.amount} {priced.total.currency} now: send this `expected_total` to accept it."
+    return Rejected("price-changed", detail, more={"totals": shown_totals(priced)})
+
+
+def shown_totals(priced: PricedFields) -> dict[str, object]:
+    """The amounts of an order as answers show them."""
+    currency = priced.total.currency
+    amounts = {
+        "subtotal": priced.subtotal or priced.total.amount,
+        "discount_total": priced.discount_total,
+        "shipping_total": priced.shipping_total,
+        "tax_total": priced.tax_total,
+        "total": priced.total.amount,
+    }
+    return {
+        **{name: shown_money(amount, currency) for name, amount in amounts.items()},
+        "tax_included": priced.tax_included,
+    }

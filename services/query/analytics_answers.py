@@ -9,9 +9,8 @@ from typing import Annotated, Any, NotRequired, cast
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from services.kit.domain.currencies import rounded
+from services.kit.domain.currencies import amount_of, rounded
 from services.kit.rest.answers import Money
-from services.kit.rest.params import amount_of
 from services.query.snapshots import Row
 from services.query.sums import OF_PRODUCTS, AnalyticsQuery
 

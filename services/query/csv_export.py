@@ -19,7 +19,7 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from services.kit.rest.params import amount_of
+from services.kit.domain.currencies import amount_of
 from services.kit.telemetry.logging import log
 from services.query.snapshots import Row
 

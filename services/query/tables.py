@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text
+from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.types import TypeEngine
 
-from services.read_model import analytics, customers, orders, stock, table, timeline, versions
+from services.read_model import analytics, customers, orders, products, stock, table, timeline, versions
 
 __all__ = [
     "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "ORDERS",
-    "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
+    "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -29,6 +29,7 @@ TYPES: Mapping[str, TypeEngine[Any]] = {
     "bigint": BigInteger(),
     "numeric(18, 6)": Numeric(18, 6),
     "numeric": Numeric(),
+    "boolean": Boolean(),
     "date": Date(),
     "timestamptz": DateTime(timezone=True),
     "tsvector": TSVECTOR(),
@@ -47,6 +48,8 @@ TEXTS = _core(orders.ORDER_TEXTS)
 VOCABULARY = _core(orders.VOCABULARY)
 TIMELINE = _core(timeline.TIMELINE)
 STOCK = _core(stock.STOCK)
+PRODUCTS = _core(products.PRODUCTS)
+PRICE_CHANGES = _core(products.PRICE_CHANGES)
 CUSTOMERS = _core(customers.CUSTOMERS)
 COUNTED = _core(analytics.COUNTED)
 BASKETS = _core(analytics.BASKETS)

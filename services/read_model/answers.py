@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field
 
+from services.kit.domain.currencies import shown_money
 from services.kit.rest import answers
-from services.kit.rest.params import shown_money
 from services.read_model.table import Column, Table
 
 __all__ = ["columns_of", "shown"]
@@ -66,6 +66,8 @@ def _type(column: Column) -> Any:
     match column.base_type:
         case "integer" | "bigint":
             return Annotated[int, Field(ge=column.minimum)]
+        case "boolean":
+            return bool
         case "numeric":
             return answers.Money
         case "timestamptz":

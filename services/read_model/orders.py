@@ -23,6 +23,7 @@ class Order:
     status: Annotated[Id, About(one_of=STATUSES)]
     reason: Annotated[Text | None, About("Why the order was cancelled or failed, or why staff look into it.")]
     total: Money
+    refunded: Annotated[Money, About("The part of the total that the customer has back.", since=7)]
     currency: Annotated[Id, About(answered="")]  # answers show it within each amount
     city: Annotated[Text, About(personal=True)]
     country: Id

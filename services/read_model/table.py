@@ -15,8 +15,8 @@ from types import NoneType
 from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
 
 __all__ = [
-    "About", "Amount", "BigCount", "Column", "Count", "Day", "Document", "Id", "Instant", "Money", "Number", "Table",
-    "Text", "Texts",
+    "About", "Amount", "BigCount", "Column", "Count", "Day", "Document", "Flag", "Id", "Instant", "Money", "Number",
+    "Table", "Text", "Texts",
 ]  # fmt: skip
 
 R = TypeVar("R")
@@ -42,6 +42,7 @@ Money = Annotated[Decimal, Stored("numeric(18, 6)")]
 """An amount in the order's currency."""
 Amount = Annotated[Decimal, Stored("numeric")]
 """A sum of amounts, or another exact number."""
+Flag = Annotated[bool, Stored("boolean")]
 Day = Annotated[date, Stored("date")]
 Instant = Annotated[datetime, Stored("timestamptz")]
 

@@ -28,8 +28,8 @@ from services.contracts.orders import (
     OrderImportCorrected,
     OrderImported,
     OrderImportUndone,
-    OrderLine,
     OrderNotFinalized,
+    OrderRefunded,
     OrderShipped,
     OrderUpdated,
     PaymentMethod,
@@ -53,23 +53,24 @@ from services.orders.order import (
     Import,
     NoOrder,
     Place,
+    RecordRefund,
     RewriteDraft,
     Ship,
     Submit,
     UndoImport,
 )
-from services.orders.pricing import Basket, total_of
+from services.orders.pricing import Basket, WantedLine, price
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ID = "ord_1"
 ADDRESS = Address(name="Ann", line1="1 Road", city="Leeds", country="GB")
 
 
-def line(price: str, quantity: int = 1) -> OrderLine:
-    return OrderLine(product_id="P", product_name="P", quantity=quantity, unit_price=Decimal(price))
+def line(price: str, quantity: int = 1) -> WantedLine:
+    return WantedLine(product_id="P", product_name="P", quantity=quantity, unit_price=Decimal(price))
 
 
-def basket(*lines: OrderLine, currencies: Iterable[str] = ("GBP",), total: str | None = None) -> Basket:
+def basket(*lines: WantedLine, currencies: Iterable[str] = ("GBP",), total: str | None = None) -> Basket:
     """These lines, or one of 2.50; `total` is what the client expects to pay."""
     expected = Money(amount=Decimal(total), currency="GBP") if total else None
     return Basket(lines=lines or (line("2.50"),), currencies=frozenset(currencies), expected_total=expected)
@@ -102,10 +103,32 @@ FAIL = Fail(at=AT, order_id=ID, code="card-declined", reason="the card was decli
 UNDONE = CompleteCancellation(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
+REFUND = RecordRefund(
+    at=AT,
+    order_id=ID,
+    refund_id="rfd_1",
+    amount=Money(amount=Decimal(1), currency="GBP"),
+    refunded=Money(amount=Decimal(1), currency="GBP"),
+)
 IMPORT = imported()
 CORRECT = replace(imported(status="shipped", tracking_number="T2"), corrects=True)
 UNDO_IMPORT = UndoImport(at=AT, order_id=ID)
-COMMANDS = [PLACE, DRAFT, REWRITE, IMPORT, SUBMIT, AMEND, CANCEL, FINALIZE, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
+COMMANDS = [
+    PLACE,
+    DRAFT,
+    REWRITE,
+    IMPORT,
+    SUBMIT,
+    AMEND,
+    CANCEL,
+    FINALIZE,
+    CONFIRM,
+    FAIL,
+    UNDONE,
+    SHIP,
+    DELIVER,
+    REFUND,
+]
 
 
 def after(*commands):
@@ -147,6 +170,12 @@ def kinds(decision):
         ([PLACE, CONFIRM], CANCEL, [OrderCancellationRequested]),
         ([PLACE, CONFIRM], SHIP, [OrderShipped]),
         ([PLACE, CONFIRM, SHIP], DELIVER, [OrderDelivered]),
+        *(
+            ([PLACE, *more], REFUND, [OrderRefunded])
+            for more in ([], [CONFIRM], [CONFIRM, SHIP], [CONFIRM, SHIP, DELIVER], [CANCEL], [FAIL])
+        ),
+        ([DRAFT], REFUND, []),
+        ([IMPORT], REFUND, []),
         ([PLACE, CANCEL], UNDONE, [OrderCancelled]),
         ([PLACE, CANCEL], FAIL, [OrderCancelled]),
         ([PLACE, CANCEL], CONFIRM, []),
@@ -189,7 +218,7 @@ def test_a_repeated_command_decides_nothing(before, command):
         ([], REWRITE, "order-not-found"),
         ([], SUBMIT, "order-not-found"),
         ([], CANCEL, "order-not-found"),
-        ([], replace(PLACE, basket=basket(total="9.99")), "total-mismatch"),
+        ([], replace(PLACE, basket=basket(total="9.99")), "price-changed"),
         ([], replace(PLACE, fields=PlacedFields.of(FIELDS, placed_at=AT + timedelta(seconds=1))), "placed-in-future"),
         ([], replace(PLACE, basket=basket(line("0"))), "nothing-to-pay"),
         ([], replace(PLACE, basket=basket(currencies=("GBP", "USD"))), "mixed-currencies"),
@@ -236,11 +265,15 @@ def test_a_command_is_refused(before, command, code):
     ],
 )
 def test_a_total_is_the_exact_sum_rounded_once_half_up(lines, currency, total):
-    assert total_of(basket(*lines, currencies=[currency])).amount == Decimal(total)
+    priced = price(basket(*lines, currencies=[currency]), {}, AT)
+    if isinstance(priced, Rejected):
+        assert (priced.code, Decimal(total)) == ("nothing-to-pay", 0)
+    else:
+        assert priced.total.amount == priced.subtotal == Decimal(total)
 
 
 @pytest.mark.parametrize(
-    ("price", "quantity", "currency", "accepted"),
+    ("unit_price", "quantity", "currency", "accepted"),
     [
         ("999999999.999990", 1_000, "GBP", True),
         ("999999999.999999", 1_000, "GBP", False),  # below the bound until it is rounded
@@ -248,8 +281,8 @@ def test_a_total_is_the_exact_sum_rounded_once_half_up(lines, currency, total):
         ("999999999.999999", 1_000_000, "GBP", False),
     ],
 )
-def test_the_rounded_total_must_be_below_the_bound(price: str, quantity: int, currency: str, accepted: bool) -> None:
-    large = basket(line(price, quantity), currencies=[currency])
+def test_the_rounded_total_must_be_below_the_bound(unit_price, quantity, currency, accepted):
+    large = basket(line(unit_price, quantity), currencies=[currency])
     for command in (replace(PLACE, basket=large), imported(large)):
         decision = ORDER.decide(command, ORDER.initial)
         assert (decision.code if isinstance(decision, Rejected) else None) == (None if accepted else "total-too-large")
@@ -263,6 +296,14 @@ def test_a_submitted_draft_has_its_newest_address():
     (created,) = decision
     assert isinstance(created, OrderCreated)
     assert created.shipping_address.city == "York"
+
+
+def test_refund_has_the_last_address_of_the_order_also_after_it_arrived():
+    decision = ORDER.decide(REFUND, after(PLACE, AMEND, CONFIRM, SHIP, DELIVER))
+    assert not isinstance(decision, Rejected)
+    (refunded,) = decision
+    assert isinstance(refunded, OrderRefunded)
+    assert (refunded.email, refunded.refund_id) == ("new@b.c", "rfd_1")
 
 
 def test_a_repeated_import_may_write_its_prices_with_other_zeros():

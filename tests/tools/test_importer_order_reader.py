@@ -72,7 +72,7 @@ def test_a_sum_is_rounded_to_the_minor_unit_of_its_currency(tmp_path: Path, curr
     file, mapping = file_of(tmp_path, sold("1", price="1.235")), load().model_copy(update={"currency": currency})
     (placement,) = OrderSource(file, mapping=mapping).steps()
     assert isinstance(placement, Placement)
-    assert order_body(placement)["total"] == {"amount": total, "currency": currency}
+    assert order_body(placement)["expected_total"] == {"amount": total, "currency": currency}
 
 
 def test_a_missing_description_gets_a_placeholder(tmp_path: Path) -> None:

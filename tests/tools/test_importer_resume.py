@@ -245,7 +245,7 @@ def test_the_body_of_an_order_writes_numbers_as_the_api_expects(tmp_path: Path) 
     assert isinstance(step, Placement) and isinstance(step.order, Order)
     body = json.loads(json.dumps(order_body(step)))
     assert body["items"][0]["unit_price"]["amount"] == "100"
-    assert (body["items"][0]["quantity"], body["total"]["amount"]) == (2, "200.00")
+    assert (body["items"][0]["quantity"], body["expected_total"]["amount"]) == (2, "200.00")
 
 
 async def test_the_replay_runs_n_times_as_fast_as_the_data() -> None:

@@ -284,6 +284,7 @@ class BulkImport:
 def _finished(step: Placement, credit: Credit | None) -> _Finished:
     body = dict(order_body(step, dated=True))
     del body["payment_method"]
+    body["total"] = body.pop("expected_total")
     body |= {"number": step.invoice, "status": "cancelled" if credit else STATUSES[step.order.becomes]}
     if step.order.tracking_number and body["status"] in ("shipped", "delivered"):
         body["tracking_number"] = step.order.tracking_number

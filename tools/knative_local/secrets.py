@@ -15,7 +15,7 @@ OPERATOR = "operator"
 """The client id of the operator; its secret is `operator-secret` in `secrets.json`."""
 OPERATOR_SCOPES = (
     "users:read", "users:write", "users:admin", "catalogue:write", "orders:read", "orders:write", "orders:admin",
-    "orders:import", "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
+    "orders:import", "orders:price", "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
     "shipments:write", "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read",
     "operations:write",
 )  # fmt: skip

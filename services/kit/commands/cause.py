@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from services.kit.domain.message import Message
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.port import Mark
 from services.kit.wire.cloudevents import Incoming
@@ -24,6 +26,14 @@ class Cause:
     correlation_id: str = ""
     mark: Mark | None = None
     principal: Principal | None = None
+    answer_to: Callable[[Sequence[Message]], str] | None = None
+    """The answer that the mark keeps for repeats, from the events of the command."""
+
+    def mark_for(self, events: Sequence[Message]) -> Mark | None:
+        """The mark of a command that causes these events."""
+        if self.mark is None or self.answer_to is None:
+            return self.mark
+        return replace(self.mark, answer=self.answer_to(events))
 
     @classmethod
     def of(cls, event: Incoming, at: datetime) -> Cause:

@@ -157,7 +157,7 @@ class CommandHandler:
         if not decision:
             return Unchanged(loaded)
         events = await stamped(decision, cause, source_of(self.service), self.vault, transaction)
-        append = Append(stream, loaded.version, events, cause.mark)
+        append = Append(stream, loaded.version, events, cause.mark_for(decision))
         result = (await transaction.append(append))[0] if transaction else await self.store.append(append)
         if not isinstance(result, Appended):
             return result

@@ -69,7 +69,7 @@ def error_of(rejected: Rejected) -> ZerocartError:
         return NotFound(rejected.code, rejected.detail)
     if rejected.field:
         return Invalid(rejected.code, rejected.detail, (FieldError(rejected.field, rejected.code, rejected.detail),))
-    return RuleViolation(rejected.code, rejected.detail)
+    return RuleViolation(rejected.code, rejected.detail, rejected.more)
 
 
 def version_mismatch(version: int, decision: Sequence[Message] | Rejected) -> ZerocartError:

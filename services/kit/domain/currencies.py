@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from services.kit.domain.message import Currency
 
-__all__ = ["MINOR_DIGITS", "KnownCurrency", "rounded"]
+__all__ = ["MINOR_DIGITS", "KnownCurrency", "amount_of", "rounded", "shown_money"]
 
 _BY_DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -52,3 +52,14 @@ KnownCurrency = Annotated[Currency, AfterValidator(_known)]
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The amount rounded half up to the minor unit of the currency; to two decimals if the currency is unknown."""
     return amount.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
+
+
+def shown_money(amount: Decimal, currency: str) -> dict[str, str]:
+    """An amount as answers show it."""
+    return {"amount": amount_of(amount), "currency": currency}
+
+
+def amount_of(amount: Decimal) -> str:
+    """An exact amount with at least two decimals and no zeros beyond them."""
+    digits = max(-int(amount.normalize().as_tuple().exponent), 2)
+    return f"{amount:.{digits}f}"

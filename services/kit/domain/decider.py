@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
@@ -28,12 +29,14 @@ class Rejected:
     """The refusal of a command, for its caller only; `code` is stable, `detail` is for people.
 
     `field` names an invalid field of the command. `missing` says that the aggregate does not exist for this caller.
+    `more` are further members of the answer, as JSON.
     """
 
     code: str
     detail: str
     field: str = ""
     missing: bool = False
+    more: Mapping[str, object] = dataclasses.field(default_factory=dict[str, object], hash=False)
 
 
 Decision = Sequence[Message] | Rejected

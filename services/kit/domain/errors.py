@@ -15,6 +15,7 @@ ZerocartError
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 __all__ = [
@@ -72,11 +73,12 @@ class Unauthenticated(ZerocartError):
 
 
 class Forbidden(ZerocartError):
-    """The token is valid and lacks the scope `needed`."""
+    """The token is valid and lacks the scope `needed`; `fields` need it, or the whole request if there are none."""
 
-    def __init__(self, needed: str) -> None:
-        super().__init__("insufficient-scope", f"this needs the scope {needed}")
+    def __init__(self, needed: str, fields: tuple[str, ...] = ()) -> None:
+        super().__init__("insufficient-scope", f"{fields[0] if fields else 'this'} needs the scope {needed}")
         self.needed = needed
+        self.fields = tuple(FieldError(field, self.code, f"{field} needs the scope {needed}") for field in fields)
 
 
 class NotFound(ZerocartError):
@@ -84,7 +86,11 @@ class NotFound(ZerocartError):
 
 
 class RuleViolation(ZerocartError):
-    """A business rule refuses the request."""
+    """A business rule refuses the request; `more` are further members of the answer."""
+
+    def __init__(self, code: str, detail: str, more: Mapping[str, object] | None = None) -> None:
+        super().__init__(code, detail)
+        self.more = more or {}
 
 
 class VersionMismatch(ZerocartError):

@@ -26,7 +26,8 @@ from services.kit.auth.tokens import Revocations, verifier
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
-from services.kit.domain.errors import FieldError, Invalid, Unavailable, ZerocartError
+from services.kit.domain.errors import FieldError, Forbidden, Invalid, RuleViolation, Unavailable, ZerocartError
+from services.kit.domain.message import Message
 from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
 from services.kit.rest.limits import Limits, rates_of, within_rate
@@ -110,25 +111,31 @@ async def respond(
     act: Callable[[Cause], Awaitable[Outcome[Any]]],
     *,
     status: int,
-    body: Body,
+    body: Body | Callable[[Sequence[Message]], Body],
     location: str = "",
 ) -> CommandAnswer[Body]:
     """Do `act` once and answer `body` and its `position`; a repeat of the Idempotency-Key gets the first answer again.
+
+    `body` can be a function of the events that the command caused, which are none if nothing changed.
 
     `location` is where the read side shows the result. The header Location has the position too, so that whoever
     follows it reads what the command wrote.
 
     While Kafka is away the events wait in the outbox: what Postgres has recorded is accepted.
     """
-    if cause.mark is not None:
-        answer = json.dumps({"status": status, "body": body, "location": location})
-        cause = replace(cause, mark=replace(cause.mark, answer=answer))
-    outcome = await act(cause)
-    if (first := outcome.repeated) is not None:
-        answered: dict[str, Any] = json.loads(first.mark.answer)
-        status, body, location = answered["status"], answered["body"], answered["location"]
-    headers = {"Location": f"{location}?position={outcome.position}"} if location else {}
-    return command_answer(status, body, outcome, headers)
+
+    def answer(events: Sequence[Message]) -> dict[str, Any]:
+        return {"status": status, "body": body(events) if callable(body) else body, "location": location}
+
+    def kept(events: Sequence[Message]) -> str:
+        return json.dumps(answer(events))
+
+    outcome = await act(replace(cause, answer_to=kept))
+    first = outcome.repeated
+    answered: dict[str, Any] = answer(outcome.events) if first is None else json.loads(first.mark.answer)
+    place = answered["location"]
+    headers = {"Location": f"{place}?position={outcome.position}"} if place else {}
+    return command_answer(answered["status"], answered["body"], outcome, headers)
 
 
 def rest_app(
@@ -225,8 +232,9 @@ def _refused(error: ZerocartError) -> Response:
     if isinstance(error, Unavailable):
         log("request not handled, client to retry", level=logging.WARNING, code=error.code)
     METRICS.count("errors", type=error.code)
-    fields = error.fields if isinstance(error, Invalid) else ()
-    return problem(status_of(error), error.code, error.detail, fields, headers_of(error))
+    fields = error.fields if isinstance(error, Invalid | Forbidden) else ()
+    more = error.more if isinstance(error, RuleViolation) else {}
+    return problem(status_of(error), error.code, error.detail, fields, headers_of(error), more)
 
 
 async def _on_validation(_: Request, error: Exception) -> Response:

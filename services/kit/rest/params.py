@@ -1,9 +1,8 @@
-"""Query parameters that several services share: the position to wait for, ids in paths, exact money."""
+"""Query parameters that several services share: the position to wait for, ids in paths."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from decimal import Decimal
 from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Path, Query, Request
@@ -12,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 
-__all__ = ["PRINTABLE", "amount_of", "at_position", "id_in_path", "position_of", "shown_money", "wrong"]
+__all__ = ["PRINTABLE", "at_position", "id_in_path", "position_of", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """The characters of ids; Postgres does not accept some others, such as NUL."""
@@ -60,17 +59,6 @@ def at_position(kind: type[Waits], *views: str) -> Any:
 def wrong(field: str, detail: str) -> Invalid:
     """The error for one parameter."""
     return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))
-
-
-def shown_money(amount: Decimal, currency: str) -> dict[str, str]:
-    """An amount as answers show it."""
-    return {"amount": amount_of(amount), "currency": currency}
-
-
-def amount_of(amount: Decimal) -> str:
-    """An exact amount with at least two decimals and no zeros beyond them."""
-    digits = max(-int(amount.normalize().as_tuple().exponent), 2)
-    return f"{amount:.{digits}f}"
 
 
 def _known_only(request: Request) -> None:

@@ -107,9 +107,10 @@ def problem(
     detail: str,
     fields: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> Response:
-    """A problem+json answer; `errors` has one entry for each wrong field."""
-    body = json.dumps(described(status, code, detail, fields))
+    """A problem+json answer; `errors` has one entry for each wrong field, `more` are members of this one kind."""
+    body = json.dumps({**described(status, code, detail, fields), **(more or {})})
     return Response(body, status_code=status, headers=dict(headers or {}), media_type="application/problem+json")
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from services.contracts import fulfillment, orders, shipping, users
-from services.kit.domain.message import Message
+from services.contracts import fulfillment, orders, payments, shipping, users
+from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
 from services.projection.view import DecodedEvent, View, changes_in, erased_person
@@ -32,6 +33,8 @@ def order_of(event: Message) -> str | None:
             return order_id
         case shipping.ShipmentCreated(saga_id=order_id) | shipping.ShipmentCancelled(saga_id=order_id):
             return order_id
+        case payments.ProviderFact(order_id=order_id) | payments.PaymentRefunded(saga_id=order_id):
+            return order_id
         case _:
             return None
 
@@ -54,6 +57,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, tracking_number=number, updated_at=at)
         case shipping.ShipmentCancelled():
             return replace(row, tracking_number=None, updated_at=at)
+        case payments.ProviderFact(refunded=Money() as back) | payments.PaymentRefunded(amount=Money() as back):
+            return replace(row, refunded=back.amount, updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
@@ -69,7 +74,8 @@ def _written(row: Order | None, event: orders.OrderDetails, status: str, at: dat
     """The row of an order whose whole content the event carries."""
     placed_at = getattr(event, "placed_at", None) or (row.created_at if row else at)
     columns: dict[str, Any] = dict.fromkeys(ORDERS.names)
-    columns |= {**_named(event), "status": status, "created_at": placed_at, "updated_at": at}
+    refunded = row.refunded if row else Decimal(0)
+    columns |= {**_named(event), "status": status, "refunded": refunded, "created_at": placed_at, "updated_at": at}
     return Order(**columns)
 
 
@@ -133,13 +139,15 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed,
     orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected, orders.OrderImportUndone,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
-    users.UserDeleted, users.PersonErased,
+    payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=6,
+    revision=7,
     tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
-    also={model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled)},
+    also={
+        model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled, payments.PaymentRefunded)
+    },
     feed=feed,
 )

@@ -68,16 +68,16 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported,
     orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
-    fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent,
+    fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
     inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
-    payments.ProviderUpdated,
+    payments.ProviderUpdated, payments.RefundRequested, payments.RefundRefused,
     # events that may come late, after that; they are rare
     inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
     shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
 )  # fmt: skip
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=4,
+    revision=5,
     tables=(TIMELINE,),
     wakes={model.type: model for model in WAKES},
     also={model.type: model for model in SENTENCES if model not in WAKES},

@@ -20,6 +20,9 @@ READ_RECORDS_MAX = 2_000
 MESSAGE_BYTES_MAX = 1_000_000
 METADATA_SECONDS_MAX = 5.0
 """After which a new partition, or a topic that was made again, is known."""
+GROUP_METADATA_SECONDS_MAX = 300.0
+"""The consumer of a group only commits offsets, and the watcher tells it the partitions. Were it to ask every few
+seconds, the consumers of all groups together would cost an idle Kafka several percent of a core."""
 BOUNDS_SECONDS_MAX = 30.0
 
 
@@ -168,6 +171,7 @@ class KafkaTopic:
     def _new_consumer(self, group: str | None, *topics: str) -> _Consumer:
         from aiokafka import AIOKafkaConsumer  # pyright: ignore[reportMissingTypeStubs]
 
+        metadata_seconds = GROUP_METADATA_SECONDS_MAX if group else METADATA_SECONDS_MAX
         consumer: object = AIOKafkaConsumer(
             *topics,
             bootstrap_servers=self._servers,
@@ -175,7 +179,7 @@ class KafkaTopic:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=FETCH_WAIT_MS,
-            metadata_max_age_ms=int(METADATA_SECONDS_MAX * 1000),
+            metadata_max_age_ms=int(metadata_seconds * 1000),
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES_MAX,
         )
         return cast("_Consumer", consumer)

@@ -1,0 +1,60 @@
+"""Carries out the commands that place or draft an order, at the prices that the catalogue has at that moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from services.contracts.catalogue import Product
+from services.contracts.orders import PricedFields
+from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.outcome import Loaded, Outcome, error_of
+from services.kit.domain.decider import Rejected
+from services.kit.eventstore.port import Transaction
+from services.orders.domain import ORDER
+from services.orders.order import BeginDraft, Draft, Order, OrderCommand, Place, RewriteDraft, Submit
+from services.orders.price_book import look_up
+from services.orders.pricing import Basket, Book, basket_of, price, totals_problem
+
+__all__ = ["PricedCommand", "carry_out", "quote"]
+
+PricedCommand = Place | BeginDraft | RewriteDraft | Submit
+
+
+async def carry_out(
+    handler: CommandHandler, command: PricedCommand, cause: Cause, expected_version: int | None = None
+) -> Outcome[Order | None]:
+    """Carry out the command; the transaction that records the order reads the prices that the command needs."""
+    if not isinstance(command, Submit) and not command.basket.products:
+        return await handler.handle(ORDER, command.order_id, command, cause, expected_version)
+
+    async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
+        begins = isinstance(command, ORDER.opens)
+        loaded = Loaded(ORDER.initial, 0) if begins else await attempt.load()
+        products = _products(command, loaded.state)
+        book = await _book(attempt.transaction, products)
+        await attempt.carry_out(replace(command, book=book), loaded, expected_version)
+
+    return await handler.transact(ORDER, command.order_id, work, cause)
+
+
+def _products(command: PricedCommand, order: Order) -> frozenset[str]:
+    if not isinstance(command, Submit):
+        return command.basket.products
+    return basket_of(order.content).products if isinstance(order, Draft) else frozenset()
+
+
+async def _book(transaction: Transaction, products: frozenset[str]) -> Book:
+    return await look_up(transaction, products) if products else dict[str, Product]()
+
+
+async def quote(handler: CommandHandler, basket: Basket, cause: Cause) -> PricedFields:
+    """The amounts of an order that is not placed; raises what placing it would raise because of its prices."""
+    async with handler.store.transaction() as transaction:
+        book = await _book(transaction, basket.products)
+    priced = price(basket, book, cause.at)
+    problem = priced if isinstance(priced, Rejected) else totals_problem(priced, basket.expected_total)
+    if problem is not None:
+        raise error_of(problem)
+    assert isinstance(priced, PricedFields)
+    return priced
