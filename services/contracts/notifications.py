@@ -16,6 +16,7 @@ __all__ = [
     "ConfirmationSent",
     "MailFailed",
     "OrderMailSent",
+    "OrderNoticeSent",
     "UserMailSent",
 ]
 
@@ -75,6 +76,17 @@ class OrderMailSent(Message):
     key: ClassVar[str] = "order_id"
     order_id: str
     template: Literal["order_failed", "order_cancelled"]
+    mailed: bool
+
+
+class OrderNoticeSent(Message):
+    """Notifications sent the mail `template` about an order; `refund_id` names the refund that it is about."""
+
+    type: ClassVar[str] = "zerocart.notifications.order_notice.sent.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    template: str
+    refund_id: str | None = None
     mailed: bool
 
 

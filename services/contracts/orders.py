@@ -44,6 +44,7 @@ __all__ = [
     "OrderMessage",
     "OrderNotFinalized",
     "OrderNoteAdded",
+    "OrderRefunded",
     "OrderShipped",
     "OrderUpdated",
     "PaymentMethod",
@@ -297,6 +298,17 @@ class OrderFailed(OrderMessage):
     email: Personal[str] | None = None
 
 
+class OrderRefunded(OrderMessage):
+    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds."""
+
+    type: ClassVar[str] = "zerocart.orders.order.refunded.v1"
+    customer_id: str | None = None
+    refund_id: str
+    amount: Money
+    refunded: Money
+    email: Personal[str] | None = None
+
+
 class OrderFinalize(saga.StepRequest):
     """Accept no change of the order from now on, and say where its parcel and its mails go."""
 
@@ -320,10 +332,14 @@ class OrderShipped(OrderMessage):
     """The carrier collected the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.shipped.v1"
+    customer_id: str | None = None
     tracking_number: str
+    email: Personal[str] | None = None
 
 
 class OrderDelivered(OrderMessage):
     """The carrier delivered the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.delivered.v1"
+    customer_id: str | None = None
+    email: Personal[str] | None = None

@@ -26,6 +26,8 @@ __all__ = [
     "ProviderFact",
     "ProviderReported",
     "ProviderUpdated",
+    "RefundRefused",
+    "RefundRequested",
     "ReportedChange",
 ]
 
@@ -137,7 +139,7 @@ class ProviderFact(Message):
     Somebody caused it there (a refund in the dashboard), or the customer's bank (a dispute), or payments itself by a
     call whose answer was lost. `reference` is the provider's id of the refund or dispute that `amount` is about.
     `refunded` is the money that the customer has back by refunds after this. `unpaid` says that the order is not paid
-    any more: goods that were not shipped must not be shipped.
+    any more: goods that were not shipped must not be shipped. `refund_id` is our id of a refund that staff requested.
     """
 
     key: ClassVar[str] = "order_id"
@@ -147,6 +149,7 @@ class ProviderFact(Message):
     reference: str | None = None
     refunded: Money | None = None
     unpaid: bool = False
+    refund_id: str | None = None
 
 
 class ProviderReported(ProviderFact):
@@ -167,6 +170,30 @@ class ProviderUpdated(ProviderFact):
         "authorized", "captured", "expired", "refund_pending", "refund_succeeded", "refund_failed", "inquiry",
         "dispute_won", "dispute_lost",
     ]  # fmt: skip
+
+
+class RefundRequested(Message):
+    """Staff requested a refund of `amount`: payments asks the provider, and ProviderUpdated tells how it goes on."""
+
+    type: ClassVar[str] = "zerocart.payments.refund.requested.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    refund_id: str
+    transaction_id: str
+    amount: Money
+    reason: str
+
+
+class RefundRefused(Message):
+    """The provider refused a refund that staff requested; no money moved."""
+
+    type: ClassVar[str] = "zerocart.payments.refund.refused.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    refund_id: str
+    amount: Money
+    error_code: str
+    error: str
 
 
 ReportedChange = Literal[

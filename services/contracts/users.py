@@ -15,6 +15,7 @@ __all__ = [
     "PreferencesChanged",
     "ProfileChanged",
     "TokenNotice",
+    "TokensRevoked",
     "UserActivated",
     "UserDeleted",
     "UserMessage",
@@ -132,6 +133,15 @@ class PersonErased(Message):
     type: ClassVar[str] = "zerocart.users.person.erased.v1"
     key: ClassVar[str] = "person_id"
     person_id: str
+
+
+class TokensRevoked(Message):
+    """The access tokens that a user or a program got before `issued_before` are void."""
+
+    type: ClassVar[str] = "zerocart.users.tokens.revoked.v1"
+    key: ClassVar[str] = "subject"
+    subject: str
+    issued_before: Instant
 
 
 class WelcomeDue(UserMessage):

@@ -6,20 +6,30 @@ sent again, with the same Message-ID (docs/decisions/0006-repeated-mails.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine
+from services.contracts.orders import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderLine,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
-from services.kit.domain.message import Money
 from services.kit.events.handlers import Received
 from services.kit.telemetry.metrics import METRICS
-from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, Unsent, order_mail_id
+from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, is_sent, order_mail_id
 from services.notifications.mails import Mail, Shop, compose
 from services.notifications.smtp import MailServer, NotSent
 
 __all__ = ["LINES_SHOWN_MAX", "OrderMails"]
 
 LINES_SHOWN_MAX = 100
+Notice = OrderFailed | OrderCancelled | OrderRefunded | OrderShipped | OrderDelivered
+"""The events of which notifications tells the customer without a request of the saga."""
 
 
 class OrderMails:
@@ -32,14 +42,14 @@ class OrderMails:
 
     async def confirm(self, message: ConfirmationSend, received: Received) -> None:
         """Send the confirmation, unless the cancellation was handled first: then it would be wrong."""
-        mail = _mail("confirmation", message, total=_amount(message.total), items=_items(message.lines))
-        if await self._cancellation_sent(message.saga_id):
+        mail = _mail("confirmation", message, message.lines, total=message.total)
+        if await self._was_sent("cancellation", message.saga_id):
             mail = None
         await self._reply(message, received, "confirmation", mail)
 
     async def cancel(self, message: CancellationSend, received: Received) -> None:
         """Tell the customer that a confirmed order is cancelled."""
-        mail = _mail("cancellation", message, total=_amount(message.total))
+        mail = _mail("cancellation", message, total=message.total)
         await self._reply(message, received, "cancellation", mail)
 
     async def fail(self, message: OrderFailed, received: Received) -> None:
@@ -49,9 +59,26 @@ class OrderMails:
     async def cancel_unconfirmed(self, message: OrderCancelled, received: Received) -> None:
         """Tell the customer that the order is cancelled, unless the saga has had them told."""
         mail = _mail("order_cancelled", message)
-        if await self._cancellation_sent(message.order_id):
+        if await self._was_sent("cancellation", message.order_id):
             mail = None
         await self._notify(message, received, "order_cancelled", mail)
+
+    async def refund(self, message: OrderRefunded, received: Received) -> None:
+        """Tell the customer that a part of the money went back."""
+        in_all = message.refunded if message.refunded.amount > message.amount.amount else None
+        mail = _mail("order_refunded", message, amount=message.amount, in_all=in_all)
+        await self._notify(message, received, "order_refunded", mail)
+
+    async def ship(self, message: OrderShipped, received: Received) -> None:
+        """Tell the customer that the parcel is on its way, unless it was said before that it has arrived."""
+        mail = _mail("order_shipped", message, tracking_number=message.tracking_number)
+        if await self._was_sent("order_delivered", message.order_id):
+            mail = None
+        await self._notify(message, received, "order_shipped", mail)
+
+    async def deliver(self, message: OrderDelivered, received: Received) -> None:
+        """Tell the customer that the parcel has arrived."""
+        await self._notify(message, received, "order_delivered", _mail("order_delivered", message))
 
     async def _reply(
         self, message: ConfirmationSend | CancellationSend, received: Received, kind: OrderMailKind, mail: Mail | None
@@ -69,22 +96,31 @@ class OrderMails:
             problem=str(problem or ""),
             transient=problem.transient if problem else False,
         )
-        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, message.saga_id), command, received.cause)
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
 
     async def _notify(
-        self, message: OrderFailed | OrderCancelled, received: Received, kind: OrderMailKind, mail: Mail | None
+        self,
+        message: Notice,
+        received: Received,
+        kind: OrderMailKind,
+        mail: Mail | None,
     ) -> None:
         """Send a mail that no saga requested; Unavailable if it may succeed later."""
-        mailed, problem = await self._send(kind, mail, message.order_id)
+        refund_id = message.refund_id if isinstance(message, OrderRefunded) else ""
+        mailed, problem = await self._send(kind, mail, message.order_id, refund_id)
         if problem is not None and problem.transient:
             raise Unavailable("mail-failed", str(problem))
-        command = RecordOrderMail(at=received.now, order_id=message.order_id, kind=kind, mailed=mailed)
-        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, message.order_id), command, received.cause)
+        command = RecordOrderMail(
+            at=received.now, order_id=message.order_id, kind=kind, refund_id=refund_id, mailed=mailed
+        )
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
 
-    async def _send(self, kind: OrderMailKind, mail: Mail | None, order_id: str) -> tuple[bool, NotSent | None]:
+    async def _send(
+        self, kind: OrderMailKind, mail: Mail | None, order_id: str, refund_id: str = ""
+    ) -> tuple[bool, NotSent | None]:
         """Whether the mail was sent just now, and why not if the mail server refused it."""
         loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
-        if mail is None or not isinstance(loaded.state, Unsent):
+        if mail is None or is_sent(loaded.state, refund_id):
             return False, None
         try:
             await self._server.send(compose(mail, self._shop))
@@ -93,38 +129,28 @@ class OrderMails:
         METRICS.count("mails_sent", kind=kind)
         return True, None
 
-    async def _cancellation_sent(self, order_id: str) -> bool:
-        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id("cancellation", order_id))
-        return not isinstance(loaded.state, Unsent)
+    async def _was_sent(self, kind: OrderMailKind, order_id: str) -> bool:
+        return is_sent((await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))).state)
 
 
 def _mail(
     kind: OrderMailKind,
-    message: ConfirmationSend | CancellationSend | OrderFailed | OrderCancelled,
-    items: list[str] | None = None,
-    **values: str,
+    message: ConfirmationSend | CancellationSend | Notice,
+    lines: Sequence[OrderLine] = (),
+    **values: object,
 ) -> Mail | None:
     """The mail; None if there is no address to send it to."""
     if not message.email:
         return None
     order_id = message.key_value
-    name = None if isinstance(message, OrderFailed | OrderCancelled) else message.customer_name
+    name, refund_id = getattr(message, "customer_name", None), getattr(message, "refund_id", "")
     return Mail(
         kind=kind,
-        identity=order_id,
+        identity=f"{order_id}.{refund_id}" if refund_id else order_id,
         about=("X-Zerocart-Order", order_id),
         person=message.person,
         to=message.email,
         values={"order_id": order_id, "name": name, **values},
-        items=items or (),
+        items=[f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]],
+        more=max(len(lines) - LINES_SHOWN_MAX, 0),
     )
-
-
-def _amount(total: Money) -> str:
-    return f"{total.amount} {total.currency}"
-
-
-def _items(lines: tuple[OrderLine, ...]) -> list[str]:
-    shown = [f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]]
-    more = len(lines) - LINES_SHOWN_MAX
-    return [*shown, f"and {more} more"] if more > 0 else shown

@@ -29,6 +29,7 @@ from services.contracts.orders import (
     OrderImportUndone,
     OrderNoteAdded,
     OrderNotFinalized,
+    OrderRefunded,
     OrderShipped,
     OrderUpdated,
     PricedFields,
@@ -62,6 +63,7 @@ from services.orders.order import (
     OrderCommand,
     Pending,
     Place,
+    RecordRefund,
     RewriteDraft,
     Ship,
     Shipped,
@@ -100,6 +102,8 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             return conclude(command, order)
         case Ship() | Deliver():
             return travel(command, order)
+        case RecordRefund():
+            return record_refund(command, order)
         case _:
             assert_never(command)
 
@@ -246,11 +250,21 @@ def travel(command: Ship | Deliver, order: Order) -> Decision:
     """Record what the carrier did, even if it overtakes the end of fulfillment or of a cancellation."""
     match command, order:
         case Ship(order_id=order_id, tracking_number=number), (Pending() | Confirmed() | Cancelling()):
-            return [OrderShipped(order_id=order_id, tracking_number=number)]
+            to = {"customer_id": order.customer_id, "email": order.email}
+            return [OrderShipped(order_id=order_id, tracking_number=number, **to)]
         case Deliver(order_id=order_id), (Pending() | Confirmed() | Cancelling() | Shipped()):
-            return [OrderDelivered(order_id=order_id)]
+            return [OrderDelivered(order_id=order_id, customer_id=order.customer_id, email=order.email)]
         case _:
             return []
+
+
+def record_refund(command: RecordRefund, order: Order) -> Decision:
+    """Record that money went back, with the address to which the customer is told so."""
+    if isinstance(order, NoOrder | Draft | Imported):
+        return []
+    email = None if isinstance(order, Cancelled | Failed) else order.email
+    fields = {name: getattr(command, name) for name in ("order_id", "refund_id", "amount", "refunded")}
+    return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
 
 
 def import_finished(command: Import, order: Order) -> Decision:
@@ -359,9 +373,9 @@ def evolve(order: Order, event: Message) -> Order:
         case OrderCancellationRequested(reason=reason):
             return Cancelling(reason, order.email if isinstance(order, Pending | Confirmed) else None, customer_id)
         case OrderShipped():
-            return Shipped(customer_id)
+            return Shipped(customer_id, getattr(order, "email", None))
         case OrderDelivered():
-            return Delivered(customer_id)
+            return Delivered(customer_id, getattr(order, "email", None))
         case OrderCancelled():
             return Cancelled(customer_id)
         case OrderFailed():
@@ -390,7 +404,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
-        OrderImported, OrderImportCorrected, OrderImportUndone,
+        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

@@ -35,6 +35,7 @@ __all__ = [
     "OrderCommand",
     "Pending",
     "Place",
+    "RecordRefund",
     "RewriteDraft",
     "Ship",
     "Shipped",
@@ -120,6 +121,7 @@ class Shipped:
     """The carrier has the parcel."""
 
     customer_id: str | None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Delivered:
     """The carrier delivered the parcel. Final."""
 
     customer_id: str | None
+    email: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +274,16 @@ class Deliver(OrderIntent):
     """The carrier delivered the parcel."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordRefund(OrderIntent):
+    """A refund that staff requested arrived; `refunded` is the sum of all refunds."""
+
+    refund_id: str
+    amount: Money
+    refunded: Money
+
+
 OrderCommand = (
     Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Cancel | Import | UndoImport
-    | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver
+    | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

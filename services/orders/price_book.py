@@ -6,10 +6,11 @@ The events of the catalogue feed the book in any order: the highest version of a
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
-from services.contracts.catalogue import Price, Product, ProductMessage
+from services.contracts.catalogue import Product, ProductMessage
+from services.kit.domain.validity import valid_at
 from services.kit.events.missed import Receipts
 from services.kit.eventstore.port import RecordedEvent, Transaction
 from services.kit.wire.cloudevents import message_key
@@ -26,7 +27,6 @@ KNOWN = """
     SELECT event.key FROM unnest($1::text[], $2::text[], $3::int[]) AS event (key, stream, version)
     JOIN price_book ON event.stream = 'product-' || sku AND event.version <= price_book.version
 """
-_ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
 async def record(transaction: Transaction, event: ProductMessage) -> None:
@@ -45,13 +45,8 @@ def price_at(product: Product, currency: str, instant: datetime) -> Decimal | No
 
     Of several valid prices, the one with the latest `valid_from` wins.
     """
-    valid = [price for price in product.prices if price.currency == currency and _is_valid(price, instant)]
-    return max(valid, key=lambda price: price.valid_from or _ALWAYS).amount if valid else None
-
-
-def _is_valid(price: Price, instant: datetime) -> bool:
-    begun = price.valid_from is None or price.valid_from <= instant
-    return begun and (price.valid_until is None or instant < price.valid_until)
+    price = valid_at((price for price in product.prices if price.currency == currency), instant)
+    return price and price.amount
 
 
 class PriceBookReceipts(Receipts):

@@ -1,4 +1,4 @@
-"""The events of fulfillment and shipping that orders handles, and the command that each becomes; and the price book."""
+"""The events that orders handles: those about one order become commands, those about products go to the price book."""
 
 from __future__ import annotations
 
@@ -8,12 +8,22 @@ from typing import assert_never
 from services.contracts.catalogue import ProductChanged, ProductDefined, ProductMessage, ProductWithdrawn
 from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFailed
 from services.contracts.orders import OrderFinalize
+from services.contracts.payments import ProviderUpdated
 from services.contracts.shipping import ShipmentDelivered, ShipmentDispatched
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.orders import price_book
 from services.orders.domain import ORDER
-from services.orders.order import CompleteCancellation, Confirm, Deliver, Fail, Finalize, OrderCommand, Ship
+from services.orders.order import (
+    CompleteCancellation,
+    Confirm,
+    Deliver,
+    Fail,
+    Finalize,
+    OrderCommand,
+    RecordRefund,
+    Ship,
+)
 
 __all__ = ["reactions"]
 
@@ -27,11 +37,23 @@ def reactions(handler: CommandHandler) -> Reactions:
         command = command_of(message, received.now)
         await handler.handle(ORDER, command.order_id, command, received.cause)
 
+    async def record_refund(fact: ProviderUpdated, received: Received) -> None:
+        if fact.what == "refund_succeeded" and fact.refund_id and fact.amount and fact.refunded:
+            command = RecordRefund(
+                at=received.now,
+                order_id=fact.order_id,
+                refund_id=fact.refund_id,
+                amount=fact.amount,
+                refunded=fact.refunded,
+            )
+            await handler.handle(ORDER, fact.order_id, command, received.cause)
+
     async def record_product(message: ProductMessage, _: Received) -> None:
         async with handler.store.transaction() as transaction:
             await price_book.record(transaction, message)
 
     handlers = Reactions()
+    handlers.on(ProviderUpdated, record_refund)
     for product_event in (ProductDefined, ProductChanged, ProductWithdrawn):
         handlers.on(product_event, record_product)
     for kind in (OrderFinalize, RunCompleted, RunCompensated, RunFailed, ShipmentDispatched, ShipmentDelivered):

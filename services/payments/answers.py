@@ -7,12 +7,13 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-__all__ = ["Dispute", "PaidAmount", "Payment", "Status"]
+__all__ = ["Dispute", "PaidAmount", "Payment", "Refund", "RefundAccepted", "RefundStatus", "Status"]
 
 Status = Literal[
     "none", "authorized", "captured", "declined", "voided", "refund_pending", "refund_failed", "refunded", "disputed"
 ]
 Dispute = Literal["inquiry", "open", "won", "lost"]
+RefundStatus = Literal["requested", "pending", "succeeded", "failed", "refused"]
 
 
 class PaidAmount(TypedDict):
@@ -22,6 +23,30 @@ class PaidAmount(TypedDict):
     """An exact decimal as text, with the decimals of the currency."""
     currency: Annotated[str, Field(examples=["GBP"])]
     """The ISO 4217 code."""
+
+
+class Refund(TypedDict):
+    """One refund."""
+
+    refund_id: Annotated[str | None, Field(examples=["rfd_iwc61wrq2spsmypx929bhj947yw"])]
+    """The id of a refund that staff requested; null if it was made otherwise."""
+    status: RefundStatus
+    """`requested`: the provider has not answered yet. `refused` and `failed`: the customer did not get the money."""
+    amount: PaidAmount
+    reference: str | None
+    """The provider's id; null before it has one."""
+    reason: str | None
+    error: str | None
+    """Why the provider refused the refund."""
+
+
+class RefundAccepted(TypedDict):
+    """The refund is reserved and goes to the provider next."""
+
+    order_id: str
+    refund_id: Annotated[str, Field(examples=["rfd_iwc61wrq2spsmypx929bhj947yw"])]
+    status: Literal["requested"]
+    amount: PaidAmount
 
 
 class Payment(TypedDict):
@@ -34,6 +59,10 @@ class Payment(TypedDict):
     amount: NotRequired[PaidAmount]
     refunded: NotRequired[PaidAmount | None]
     """The amount that arrived at the customer by refunds; null if none did."""
+    refundable: NotRequired[PaidAmount | None]
+    """The amount that can still be refunded; null if nothing can."""
+    refunds: NotRequired[list[Refund]]
+    """Every refund, those that staff requested first."""
     dispute: NotRequired[Dispute | None]
     """The state of a dispute by the customer's bank; null if there was none."""
     reason: NotRequired[str | None]

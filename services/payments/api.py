@@ -1,22 +1,27 @@
-"""REST queries of payments."""
+"""REST of payments: read a payment, and refund a part of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, assert_never
 
 from fastapi import Path
 
 from services.contracts.payments import ReportedChange
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.handler import CommandHandler
-from services.kit.domain.errors import NotFound
+from services.kit.domain.errors import Forbidden, NotFound
+from services.kit.domain.ids import new_id
 from services.kit.domain.message import Money
-from services.kit.rest.answers import Answer
-from services.kit.rest.app import json_router, provided
+from services.kit.rest.answers import Answer, CommandAnswer
+from services.kit.rest.app import RestCause, json_router, provided, respond
 from services.kit.saga.participant import customer_of
-from services.payments.answers import Dispute, PaidAmount, Status
+from services.payments.answers import Dispute, PaidAmount, RefundAccepted, RefundStatus, Status
 from services.payments.answers import Payment as PaymentShown
+from services.payments.answers import Refund as RefundShown
+from services.payments.bodies import RefundBody
 from services.payments.domain import (
     PAYMENT,
     Authorized,
@@ -29,7 +34,9 @@ from services.payments.domain import (
     Returned,
     standing,
 )
-from services.payments.transactions import Transaction
+from services.payments.refunds import RequestRefund, refund_at_provider, refundable
+from services.payments.standing import RequestedRefund
+from services.payments.transactions import Refund, Transaction
 
 __all__ = ["Handler", "OrderId", "routes", "shown"]
 
@@ -48,13 +55,41 @@ async def read_payment(
     """Read an order's payment.
 
     Shows where the money for an order is: authorized, captured, declined, voided, refunded, or disputed by the
-    customer's bank. A refund is pending until it arrives, and may fail. Refused (404) if no payment was requested for
-    the order yet, or the order belongs to another customer.
+    customer's bank. Lists each refund: one is pending until it arrives, and may fail. Refused (404) if no payment was
+    requested for the order yet, or the order belongs to another customer.
     """
     messages = [message for _, message in await handler.history(PAYMENT, order_id)]
     if not messages or not caller.may_reach(customer_of(messages)):
         raise NotFound("payment-not-found", "no payment was requested for this order")
     return Answer(shown(order_id, PAYMENT.fold(messages)))
+
+
+@routes.post("/payments/{order_id}/refunds", status_code=202)
+async def refund_payment(
+    order_id: OrderId,
+    body: RefundBody,
+    caller: Annotated[Caller, needs("payments:write")],
+    cause: RestCause,
+    handler: Handler,
+) -> CommandAnswer[RefundAccepted]:
+    """Refund a part of a payment.
+
+    Reserves the amount and asks the payment provider to refund it; `GET /payments/{order_id}` shows how it goes on, and
+    the customer gets a mail when it has succeeded. An order can have several refunds. A refund of all that is left
+    cancels an order whose parcel the carrier does not have yet. Needs the scope `orders:admin`, too. Refused (409) with
+    the amount that remains if the refund is larger, if no money is captured, or if the customer's bank disputes the
+    payment.
+    """
+    if caller.own is not None:
+        raise Forbidden(ORDERS_ADMIN)
+    refund_id, amount = new_id("rfd"), body.amount.money
+    command = RequestRefund(at=cause.at, order_id=order_id, refund_id=refund_id, amount=amount, reason=body.reason)
+    return await respond(
+        cause,
+        lambda marked: handler.handle(PAYMENT, order_id, command, marked),
+        status=202,
+        body=RefundAccepted(order_id=order_id, refund_id=refund_id, status="requested", amount=_amount(amount)),
+    )
 
 
 def shown(order_id: str, payment: Payment) -> PaymentShown:
@@ -68,13 +103,14 @@ def shown(order_id: str, payment: Payment) -> PaymentShown:
             return PaymentShown(order_id=order_id, status="voided", transaction_id=released, refunded=None)
         case Authorized(name, amount) | Captured(name, amount) | Refunding(name, amount) | Returned(name, amount):
             known = payment.transactions[name]
-            back = Money(amount=known.returned, currency=amount.currency) if known.returned else None
             return PaymentShown(
                 order_id=order_id,
                 status=_status(money, known),
                 transaction_id=name,
                 amount=_amount(amount),
-                refunded=back and _amount(back),
+                refunded=_unless_zero(known.returned, amount.currency),
+                refundable=_unless_zero(refundable(payment), amount.currency),
+                refunds=_refunds(payment, amount.currency),
                 dispute=_dispute(known),
             )
         case _:
@@ -92,7 +128,42 @@ def _status(money: Authorized | Captured | Refunding | Returned, known: Transact
         case Returned():
             return "refunded"
         case Captured():
-            return "refund_failed" if known.has_failed_refund else "captured"
+            return "refund_failed" if known.has_failed_undo else "captured"
+
+
+def _refunds(payment: Payment, currency: str) -> list[RefundShown]:
+    requested = [
+        _requested(refund_id, each, refund_at_provider(payment, refund_id))
+        for refund_id, each in payment.requested.items()
+    ]
+    return requested + [
+        RefundShown(
+            refund_id=None, status=REFUNDS[each.status], reference=reference or None, reason=None, error=None,
+            amount=_amount(Money(amount=each.amount, currency=currency)),
+        )
+        for transaction in payment.transactions.values()
+        for reference, each in transaction.refunds.items()
+        if not each.refund_id
+    ]  # fmt: skip
+
+
+def _requested(refund_id: str, requested: RequestedRefund, made: tuple[str, Refund] | None) -> RefundShown:
+    status: RefundStatus = REFUNDS[made[1].status] if made else "requested" if requested.refused is None else "refused"
+    return RefundShown(
+        refund_id=refund_id,
+        status=status,
+        amount=_amount(requested.amount),
+        reference=made and made[0],
+        reason=requested.reason,
+        error=requested.refused,
+    )
+
+
+REFUNDS: Mapping[ReportedChange, RefundStatus] = {
+    "refund_pending": "pending",
+    "refund_succeeded": "succeeded",
+    "refund_failed": "failed",
+}
 
 
 def _dispute(known: Transaction) -> Dispute | None:
@@ -109,6 +180,10 @@ DISPUTES: Mapping[ReportedChange, Dispute] = {
     "dispute_won": "won",
 }
 """The open ones first."""
+
+
+def _unless_zero(amount: Decimal, currency: str) -> PaidAmount | None:
+    return _amount(Money(amount=amount, currency=currency)) if amount else None
 
 
 def _amount(money: Money) -> PaidAmount:

@@ -27,12 +27,22 @@ from services.contracts.payments import (
     PaymentVoided,
     ProviderReported,
     ProviderUpdated,
+    RefundRefused,
+    RefundRequested,
     ReportedChange,
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
+from services.payments.refunds import (
+    RecordRefund,
+    RequestRefund,
+    refusal,
+    request_refund,
+    with_refusal,
+    with_request,
+)
 from services.payments.standing import (
     Authorized,
     Captured,
@@ -53,7 +63,7 @@ __all__ = [
     "ProviderResult", "Refunding", "Released", "Report", "Request", "Returned", "call_to_settle", "standing",
 ]  # fmt: skip
 
-Verb = Literal["authorize", "capture", "void", "refund"]
+Verb = Literal["authorize", "capture", "void", "refund", "refund_part"]
 Request = PaymentProcess | PaymentCapture | PaymentVoid | PaymentRefund
 
 REFUND_WAIT = timedelta(days=1)
@@ -64,12 +74,16 @@ REFUND_WAIT = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of the provider; `transaction_id` is empty where the provider has to look it up by the order."""
+    """A call of the provider; `transaction_id` is empty where the provider has to look it up by the order.
+
+    "refund" refunds all that is left, "refund_part" the amount; `refund_id` is our id of that part.
+    """
 
     verb: Verb
     transaction_id: str = ""
     amount: Money | None = None
     method: PaymentMethod | None = None
+    refund_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +109,7 @@ class Report(Command):
     facts: tuple[Fact, ...]
 
 
-PaymentCommand = HandleRequest[Request, Call, ProviderResult] | Report
+PaymentCommand = HandleRequest[Request, Call, ProviderResult] | Report | RequestRefund | RecordRefund
 
 NOTHING = Money(amount=Decimal(0), currency="XXX")
 """The amount of a call that moved no money; in ISO 4217 XXX stands for no currency."""
@@ -208,8 +222,18 @@ PARTICIPANT = Participant(
 
 def decide(command: PaymentCommand, payment: Payment) -> Decision:
     """The reply to a request, and an event for each fact that is news."""
-    if isinstance(command, Report):
-        return _reported(command.order_id, command.facts, payment)
+    match command:
+        case Report(order_id=order_id, facts=facts):
+            return _reported(order_id, facts, payment)
+        case RequestRefund():
+            return request_refund(command, payment)
+        case RecordRefund(order_id=order_id, facts=facts):
+            return [*_reported(order_id, facts, payment), *refusal(command, _with_facts(payment, facts))]
+        case HandleRequest():
+            return _replied(command, payment)
+
+
+def _replied(command: HandleRequest[Request, Call, ProviderResult], payment: Payment) -> Decision:
     result = command.called.result if command.called else None
     if not isinstance(result, ProviderResult):
         return PARTICIPANT.decide(command, payment)
@@ -257,7 +281,8 @@ def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Me
 
 def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
     is_refund = fact.what.startswith("refund") or fact.what == "partly_refunded"
-    returned = after.transactions[fact.transaction_id].returned
+    transaction = after.transactions[fact.transaction_id]
+    returned, known = transaction.returned, transaction.refunds.get(fact.reference)
     kind = ProviderReported if fact.what in REPORTED else ProviderUpdated
     return kind.model_validate(
         {
@@ -268,6 +293,7 @@ def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Messa
             "reference": fact.reference or None,
             "refunded": Money(amount=returned, currency=fact.amount.currency) if is_refund and fact.amount else None,
             "unpaid": not after.closed and is_paid(before) and not is_paid(after),
+            "refund_id": (known.refund_id if known else "") or None,
         }
     )
 
@@ -318,10 +344,14 @@ def evolve(payment: Payment, event: Message) -> Payment:
     """The payment after an event; facts and replies may repeat earlier ones."""
     match event:
         case (
-            ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference)
-            | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference)
+            ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
+            | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
         ):
-            return _with_facts(payment, (Fact(what, name, amount, reference or ""),))
+            return _with_facts(payment, (Fact(what, name, amount, reference or "", ours or ""),))
+        case RefundRequested():
+            return with_request(payment, event)
+        case RefundRefused():
+            return with_refusal(payment, event)
         case PaymentAuthorized(transaction_id=name, amount=amount):
             return _with_facts(payment, (Fact("authorized", name, amount),))
         case PaymentCaptured(transaction_id=name, amount=amount):
@@ -368,6 +398,6 @@ PAYMENT: Decider[PaymentCommand, Payment] = Decider(
     "payment", Payment(), decide, evolve,
     (
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
-        PaymentVoided, ProviderReported, ProviderUpdated,
+        PaymentVoided, ProviderReported, ProviderUpdated, RefundRefused, RefundRequested,
     ),
 )  # fmt: skip

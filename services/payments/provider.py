@@ -31,8 +31,14 @@ class Provider(Protocol):
         """Void the authorization."""
         ...
 
-    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
-        """Refund `amount`, or (None) all that was captured; the result's amount is 0 if nothing was."""
+    async def refund(self, key: str, transaction_id: str) -> ProviderResult | Failure:
+        """Refund all that was captured and is not refunded; the result's amount is 0 if that is nothing."""
+        ...
+
+    async def refund_part(
+        self, key: str, transaction_id: str, amount: Money, refund_id: str
+    ) -> ProviderResult | Failure:
+        """Refund `amount` once for each `refund_id`, which the fact about the refund names; Failure if less is left."""
         ...
 
     async def find(self, order_id: str) -> str:
@@ -64,7 +70,9 @@ async def call_provider(provider: Provider, order_id: str, key: str, call: Call,
             return await provider.capture(key, transaction_id, amount)
         case Call("void", transaction_id):
             return await provider.void(key, transaction_id or await provider.find(order_id))
-        case Call("refund", transaction_id, amount):
-            return await provider.refund(key, transaction_id, amount)
+        case Call("refund", transaction_id):
+            return await provider.refund(key, transaction_id)
+        case Call("refund_part", transaction_id, Money() as amount, refund_id=refund_id):
+            return await provider.refund_part(key, transaction_id, amount, refund_id)
         case _:
             return Failure("bad-request", f"{call.verb} needs an amount and a payment method", transient=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from services.contracts.payments import ProviderFact, ProviderReported, ProviderUpdated
+from services.contracts.payments import ProviderFact, ProviderReported, ProviderUpdated, RefundRequested
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
@@ -13,8 +13,9 @@ from services.kit.events.handlers import Reactions, Received
 from services.kit.events.participant import participant_reactions, result_of
 from services.kit.saga.participant import Failure
 from services.kit.telemetry.logging import log
-from services.payments.domain import PARTICIPANT, PAYMENT, Report, call_to_settle
+from services.payments.domain import PARTICIPANT, PAYMENT, Call, ProviderResult, Report, call_to_settle
 from services.payments.provider import Provider, call_or_ask
+from services.payments.refunds import RecordRefund, is_open
 
 __all__ = ["reactions", "settle"]
 
@@ -25,10 +26,33 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     async def reported(report: ProviderFact, received: Received) -> None:
         await settle(handler, provider, report.order_id, received.cause)
 
+    async def refund_requested(request: RefundRequested, received: Received) -> None:
+        await _refund(handler, provider, request, received.cause)
+
     handled = participant_reactions(handler, PAYMENT, PARTICIPANT, partial(call_or_ask, provider))
     handled.on(ProviderReported, reported)
     handled.on(ProviderUpdated, reported)
+    handled.on(RefundRequested, refund_requested)
     return handled
+
+
+async def _refund(handler: CommandHandler, provider: Provider, request: RefundRequested, cause: Cause) -> None:
+    """Ask the provider for a requested refund and record its answer; Unavailable if the provider fails for now."""
+    order_id, refund_id = request.order_id, request.refund_id
+    if not is_open((await handler.reload(PAYMENT, order_id)).state, refund_id):
+        return
+    call = Call("refund_part", request.transaction_id, request.amount, refund_id=refund_id)
+    result = await _result(provider, order_id, f"{order_id}:{refund_id}", call)
+    facts, refused = (result.facts, result.refused) if isinstance(result, ProviderResult) else ((), result)
+    command = RecordRefund(at=cause.at, order_id=order_id, refund_id=refund_id, facts=facts, refused=refused)
+    await handler.handle(PAYMENT, order_id, command, cause)
+
+
+async def _result(provider: Provider, order_id: str, key: str, call: Call) -> ProviderResult | Failure:
+    result = await result_of(partial(call_or_ask, provider), order_id, key, call)
+    if isinstance(result, Failure) and result.transient:
+        raise Unavailable("provider-away", "the payment provider cannot be reached: the message is retried later")
+    return result
 
 
 async def settle(handler: CommandHandler, provider: Provider, order_id: str, cause: Cause) -> None:
@@ -36,11 +60,8 @@ async def settle(handler: CommandHandler, provider: Provider, order_id: str, cau
     call = call_to_settle((await handler.reload(PAYMENT, order_id)).state)
     if call is None:
         return
-    port = partial(call_or_ask, provider)
-    result = await result_of(port, order_id, f"{order_id}:{call.verb}:{call.transaction_id}", call)
+    result = await _result(provider, order_id, f"{order_id}:{call.verb}:{call.transaction_id}", call)
     if isinstance(result, Failure):
-        if result.transient:
-            raise Unavailable("provider-away", "the payment provider cannot be reached: the message is retried later")
         log("money cannot be given back", level=logging.ERROR, order_id=order_id, verb=call.verb, code=result.code)
         return
     text = "money cannot be given back" if result.refused else "gave back money of a closed payment"

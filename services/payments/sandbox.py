@@ -1,9 +1,11 @@
 """A payment provider for development that behaves by the card's token, and stores its transactions in Postgres.
 
 `tok_approve` succeeds. `tok_decline` declines the authorization, `tok_decline_capture` the capture. `tok_fail_once`
-fails the first authorization with a transient error. `tok_timeout_once` authorizes, and loses the first reply.
+fails the first authorization with a transient error. `tok_timeout_once` authorizes and refunds, and loses the first
+reply to each.
 `tok_lose_replies` captures and refunds, and loses every reply to a capture and the first reply to a refund.
-`tok_refund_pending` leaves a refund pending. Any other token is declined as unknown.
+`tok_refund_pending` leaves a refund pending. `tok_refuse_refunds` refuses refunds that staff request. Any other token
+is declined as unknown.
 
 `cause` makes happen what happens at a real provider without a call: `services.payments.sandbox_api` offers it.
 """
@@ -17,6 +19,7 @@ from typing import Any
 
 from services.contracts.orders import PaymentMethod
 from services.contracts.payments import ReportedChange
+from services.kit.domain.currencies import rounded
 from services.kit.domain.message import Money
 from services.kit.eventstore.port import EventStore, Transaction
 from services.kit.saga.participant import Failure
@@ -26,12 +29,14 @@ from services.payments.transactions import Fact
 
 __all__ = ["Sandbox"]
 
-LEDGER = "SELECT key, kind, amount, currency, token FROM sandbox_ledger WHERE transaction_id = $1"
+LOCK = "SELECT key FROM sandbox_ledger WHERE transaction_id = $1 AND kind = 'authorize' FOR UPDATE"
+"""Calls that refund the same transaction wait for each other, or they would refund the same money."""
+LEDGER = "SELECT key, kind, amount, currency, token, refund_id FROM sandbox_ledger WHERE transaction_id = $1"
 FACTS = "SELECT what, reference, amount, currency FROM sandbox_facts WHERE transaction_id = $1"
 OF_ORDER = "SELECT transaction_id FROM sandbox_ledger WHERE order_id = $1 AND kind = 'authorize'"
 WRITE = """
-    INSERT INTO sandbox_ledger (key, order_id, kind, transaction_id, amount, currency, token)
-    VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING
+    INSERT INTO sandbox_ledger (key, order_id, kind, transaction_id, amount, currency, token, refund_id)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
 """
 CAUSE = """
     INSERT INTO sandbox_facts (transaction_id, what, reference, amount, currency)
@@ -41,11 +46,14 @@ FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHIN
 
 APPROVED = (
     "tok_approve", "tok_decline_capture", "tok_fail_once", "tok_timeout_once", "tok_lose_replies", "tok_refund_pending",
+    "tok_refuse_refunds",
 )  # fmt: skip
 DECLINED = Failure("card-declined", "the card was declined", transient=False)
 UNKNOWN = Failure("unknown-card", "there is no such card", transient=False)
 BUSY = Failure("provider-error", "the provider is busy: try again later", transient=True)
 LOST = Failure("provider-timeout", "the provider did not answer in time", transient=True)
+REFUSED = Failure("refund-refused", "the card cannot be refunded any more", transient=False)
+TOO_LARGE = Failure("refund-too-large", "the refund is larger than what is left of the payment", transient=False)
 CHARGED_BACK = Failure("charge-disputed", "the customer's bank took the money back", transient=False)
 KINDS: Mapping[str, ReportedChange] = {"authorize": "authorized", "capture": "captured", "void": "canceled"}
 
@@ -96,22 +104,42 @@ class Sandbox:
             await _write(transaction, key, "void", transaction_id, known.held, token)
         return ProviderResult(transaction_id, known.held, (Fact("canceled", transaction_id),))
 
-    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
+    async def refund(self, key: str, transaction_id: str) -> ProviderResult | Failure:
         """Refund what was captured and is not refunded, once."""
         async with self._store.transaction() as transaction:
+            await transaction.fetch(LOCK, transaction_id)
             known, token, facts = await _known(transaction, transaction_id)
             if known.captured is None or known.left == 0:
                 return ProviderResult(transaction_id, NOTHING, facts)
             if known.is_charged_back:
                 return CHARGED_BACK
-            if amount and amount.amount > known.left:
-                return Failure("refund-too-large", "the refund is larger than what was captured", transient=False)
-            back = amount or Money(amount=known.left, currency=known.captured.currency)
-            name = f"{key}:{len(known.refunds)}"
+            back, name = Money(amount=known.left, currency=known.captured.currency), f"{key}:{len(known.refunds)}"
             await _write(transaction, name, "refund", transaction_id, back, token)
-            _, _, facts = await _known(transaction, transaction_id)
-            first = await self._first_time(transaction, key)
-        if token == "tok_lose_replies" and first:  # noqa: S105
+            return await self._refunded(transaction, key, name, transaction_id, back)
+
+    async def refund_part(
+        self, key: str, transaction_id: str, amount: Money, refund_id: str
+    ) -> ProviderResult | Failure:
+        """Refund the amount once for each `refund_id`, if so much is left."""
+        async with self._store.transaction() as transaction:
+            await transaction.fetch(LOCK, transaction_id)
+            known, token, _ = await _known(transaction, transaction_id)
+            if key not in known.refunds:
+                if known.is_charged_back:
+                    return CHARGED_BACK
+                if token == "tok_refuse_refunds":  # noqa: S105
+                    return REFUSED
+                if amount.amount > known.left:
+                    return TOO_LARGE
+                await _write(transaction, key, "refund", transaction_id, amount, token, refund_id)
+            return await self._refunded(transaction, key, key, transaction_id, amount)
+
+    async def _refunded(
+        self, transaction: Transaction, key: str, name: str, transaction_id: str, back: Money
+    ) -> ProviderResult | Failure:
+        _, token, facts = await _known(transaction, transaction_id)
+        first = await self._first_time(transaction, key)
+        if token in ("tok_lose_replies", "tok_timeout_once") and first:
             return LOST
         return ProviderResult(transaction_id, back, facts, refund_id=name)
 
@@ -156,20 +184,28 @@ async def _known(
 
 def _ledger_facts(transaction_id: str, ledger: Sequence[Row]) -> Iterator[Fact]:
     for row in ledger:
-        amount = Money(amount=Decimal(str(row["amount"])), currency=str(row["currency"]))
+        amount = _money(row["amount"], row["currency"])
         if row["kind"] == "refund":
             pending = row["token"] == "tok_refund_pending"  # noqa: S105
-            yield Fact("refund_pending" if pending else "refund_succeeded", transaction_id, amount, str(row["key"]))
+            what: ReportedChange = "refund_pending" if pending else "refund_succeeded"
+            yield Fact(what, transaction_id, amount, str(row["key"]), str(row["refund_id"]))
         else:
             yield Fact(KINDS[row["kind"]], transaction_id, amount)
 
 
 def _fact(transaction_id: str, row: Row) -> Fact:
-    amount = row["amount"]
-    money = None if amount is None else Money(amount=Decimal(str(amount)), currency=str(row["currency"]))
-    return Fact(row["what"], transaction_id, money, str(row["reference"]))
+    amount = None if row["amount"] is None else _money(row["amount"], row["currency"])
+    return Fact(row["what"], transaction_id, amount, str(row["reference"]))
 
 
-async def _write(transaction: Transaction, key: str, kind: str, transaction_id: str, amount: Money, token: str) -> None:
+def _money(amount: Decimal, currency: str) -> Money:
+    """The amount with the decimals of its currency: the column has more."""
+    return Money(amount=rounded(amount, currency), currency=currency)
+
+
+async def _write(
+    transaction: Transaction, key: str, kind: str, transaction_id: str, amount: Money, token: str, refund_id: str = ""
+) -> None:
     order_id = key.partition(":")[0]
-    await transaction.execute(WRITE, key, order_id, kind, transaction_id, amount.amount, amount.currency, token)
+    row = (key, order_id, kind, transaction_id, amount.amount, amount.currency, token, refund_id)
+    await transaction.execute(WRITE, *row)

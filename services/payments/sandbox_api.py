@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.payments import ReportedChange
 from services.kit.auth.access import needs
-from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import NotFound
-from services.kit.domain.message import Money
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import UnmarkedCause, json_router, provided
 from services.payments.answers import Payment
 from services.payments.api import Handler, OrderId, shown
+from services.payments.bodies import Amount
 from services.payments.domain import PAYMENT, Report
 from services.payments.reactions import settle
 from services.payments.sandbox import Sandbox
@@ -26,20 +24,12 @@ __all__ = ["routes"]
 routes = json_router()
 
 
-class FactAmount(BaseModel):
-    """An exact amount of money."""
-
-    model_config = ConfigDict(extra="forbid")
-    amount: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$")]
-    currency: KnownCurrency
-
-
 class FactBody(BaseModel):
     """A change at the provider; `reference` names the refund or the dispute, so that it can end later."""
 
     model_config = ConfigDict(extra="forbid")
     what: ReportedChange
-    amount: FactAmount | None = None
+    amount: Amount | None = None
     reference: Annotated[str, Field(max_length=200, pattern=r"^[!-~]*$")] = ""
 
 
@@ -60,8 +50,7 @@ async def cause_fact(
     transaction_id = await sandbox.find(order_id)
     if not transaction_id:
         raise NotFound("payment-not-found", f"the sandbox has no transaction for order {order_id}")
-    amount = body.amount and Money(amount=Decimal(body.amount.amount), currency=body.amount.currency)
-    fact = Fact(body.what, transaction_id, amount, body.reference)
+    fact = Fact(body.what, transaction_id, body.amount and body.amount.money, body.reference)
     await sandbox.cause(fact)
     await handler.handle(PAYMENT, order_id, Report(at=cause.at, order_id=order_id, facts=(fact,)), cause)
     await settle(handler, sandbox, order_id, cause)

@@ -10,8 +10,8 @@ from services.kit.domain.message import Money
 from services.payments.transactions import Transaction
 
 __all__ = [
-    "Authorized", "Captured", "Declined", "NoPayment", "Payment", "Refunding", "Released", "Returned", "Standing",
-    "is_paid", "standing",
+    "Authorized", "Captured", "Declined", "NoPayment", "Payment", "Refunding", "Released", "RequestedRefund",
+    "Returned", "Standing", "is_paid", "standing",
 ]  # fmt: skip
 
 
@@ -20,7 +20,8 @@ class Payment:
     """The transactions of the order at the provider by id, and what payments replied.
 
     `closed` says that an undo was answered, so that nothing may be authorized or captured any more. `waiting` is the
-    reply to an undo whose refund is pending, `settled` the reply that the refund arrived.
+    reply to an undo whose refund is pending, `settled` the reply that the refund arrived. `requested` are the refunds
+    that staff requested, by their ids.
     """
 
     transactions: Mapping[str, Transaction] = field(default_factory=dict[str, Transaction])
@@ -28,6 +29,17 @@ class Payment:
     closed: bool = False
     waiting: PaymentRefundPending | None = None
     settled: PaymentRefunded | None = None
+    requested: Mapping[str, RequestedRefund] = field(default_factory=dict[str, "RequestedRefund"])
+
+
+@dataclass(frozen=True, slots=True)
+class RequestedRefund:
+    """A refund that staff requested; `refused` is why the provider refused it, None if it did not."""
+
+    transaction_id: str
+    amount: Money
+    reason: str
+    refused: str | None = None
 
 
 # Where the money is

@@ -6,7 +6,7 @@ Stripe stores the response to a key, also if it is a failure of Stripe's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING, Any
@@ -127,29 +127,50 @@ class Stripe:
         held = of_minor_units(int(intent["amount"]), str(intent["currency"]))
         return ProviderResult(transaction_id, held, (Fact("canceled", transaction_id),))
 
-    async def refund(self, key: str, transaction_id: str, amount: Money | None) -> ProviderResult | Failure:
-        """Refund the amount, or (None) what was captured and not refunded yet."""
+    async def refund(self, key: str, transaction_id: str) -> ProviderResult | Failure:
+        """Refund what was captured and not refunded yet."""
         intent = await self._look(transaction_id)
         if isinstance(intent, Failure):
             return intent
-        facts, currency = await self._facts(intent), str(intent["currency"])
+        facts = await self._facts(intent)
         units = _not_refunded_yet(facts)
-        if amount:
-            units = min(minor_units(amount), units)
         if units == 0:
-            return ProviderResult(transaction_id, of_minor_units(0, currency), facts)
+            return ProviderResult(transaction_id, of_minor_units(0, str(intent["currency"])), facts)
         form = {"payment_intent": transaction_id, "amount": str(units)}
         # Stripe stores the response to a key: after a refund that failed, or of another amount, the next needs another
         failed = sum(fact.what == "refund_failed" for fact in facts)
         refund = await self._ask("POST", "/v1/refunds", form, f"{key}:{failed}:{units}")
         if isinstance(refund, Failure):
+            return await self._unless_changed(refund, transaction_id, units)
+        return _refunded(refund, transaction_id, facts, retry=True)
+
+    async def refund_part(
+        self, key: str, transaction_id: str, amount: Money, refund_id: str
+    ) -> ProviderResult | Failure:
+        """Refund the amount, unless a refund has our id already: then the answer to an earlier call was lost."""
+        intent = await self._look(transaction_id)
+        if isinstance(intent, Failure):
+            return intent
+        facts = await self._facts(intent)
+        if made := next((fact for fact in facts if fact.refund_id == refund_id), None):
+            return ProviderResult(transaction_id, made.amount or amount, facts, refund_id=made.reference)
+        try:
+            units = minor_units(amount)
+        except ValueError as error:
+            return Failure("bad-amount", str(error), transient=False)
+        if units > _not_refunded_yet(facts):
+            return Failure("refund-too-large", "the refund is larger than what is left of the payment", transient=False)
+        form = {"payment_intent": transaction_id, "amount": str(units), "metadata[refund_id]": refund_id}
+        refund = await self._ask("POST", "/v1/refunds", form, key)
+        if isinstance(refund, Failure):
             return refund
-        made = refund_fact(refund, transaction_id)
-        if made.what == "refund_failed":
-            refused = Failure("refund-failed", f"the refund is {refund['status']}", transient=True)
-            return ProviderResult(transaction_id, NOTHING, (*facts, made), refused=refused)
-        back = of_minor_units(int(refund["amount"]), currency)
-        return ProviderResult(transaction_id, back, (*facts, made), refund_id=made.reference)
+        return _refunded(refund, transaction_id, facts, retry=False)
+
+    async def _unless_changed(self, failure: Failure, transaction_id: str, units: int) -> Failure:
+        """The failure of a refund; a transient one if another refund was made meanwhile, so that less is left."""
+        if failure.transient or _not_refunded_yet(await self.look(transaction_id)) == units:
+            return failure
+        return Failure("state-changed", "another refund was made meanwhile", transient=True)
 
     async def find(self, order_id: str) -> str:
         """The PaymentIntent of an order. The search may miss one of the last minute, which the webhook reports."""
@@ -188,13 +209,20 @@ class Stripe:
     async def _facts(self, intent: Answer) -> tuple[Fact, ...]:
         charge, name = intent.get("latest_charge"), str(intent["id"])
         facts = [*_intent_facts(intent), *_refund_facts(charge, name, str(intent["currency"]))]
+        if _member(_member(charge, "refunds"), "has_more"):  # a charge lists its ten newest refunds only
+            facts += [refund_fact(each, name) for each in await self._list("/v1/refunds", name)]
         if _member(charge, "disputed"):
-            disputes = await self._ask("GET", "/v1/disputes", {"payment_intent": name}, "")
-            if isinstance(disputes, Failure) and disputes.transient:
-                raise CallFailed(disputes.code, disputes.detail, transient=True)
-            if not isinstance(disputes, Failure):
-                facts += [dispute_fact(each, name) for each in disputes["data"]]
+            facts += [dispute_fact(each, name) for each in await self._list("/v1/disputes", name)]
         return tuple(facts)
+
+    async def _list(self, path: str, transaction_id: str) -> Sequence[Answer]:
+        """Up to 100 things about a PaymentIntent; nothing if Stripe refuses to list them."""
+        found = await self._ask("GET", path, {"payment_intent": transaction_id, "limit": "100"}, "")
+        if not isinstance(found, Failure):
+            return found["data"]
+        if found.transient:
+            raise CallFailed(found.code, found.detail, transient=True)
+        return ()
 
     async def _ask(self, method: str, path: str, form: Mapping[str, str], key: str) -> Answer | Failure:
         try:
@@ -273,7 +301,8 @@ def refund_fact(refund: Answer, transaction_id: str) -> Fact:
     """The fact in a Refund; one that needs the customer's action is pending (docs.stripe.com/api/refunds/object)."""
     status = REFUND_STATUSES.get(str(refund.get("status")), "refund_pending")
     amount = of_minor_units(int(refund["amount"]), str(refund["currency"]))
-    return Fact(status, transaction_id, amount, str(refund.get("id") or ""))
+    ours = str(_member(refund.get("metadata"), "refund_id") or "")
+    return Fact(status, transaction_id, amount, str(refund.get("id") or ""), ours)
 
 
 def dispute_fact(dispute: Answer, transaction_id: str) -> Fact:
@@ -295,6 +324,16 @@ DISPUTE_STATUSES: Mapping[str, ReportedChange] = {
     "won": "dispute_won",
     "lost": "dispute_lost",
 }
+
+
+def _refunded(refund: Answer, transaction_id: str, facts: tuple[Fact, ...], *, retry: bool) -> ProviderResult:
+    """The result of a refund; `retry` tells whether one that failed at once is worth another attempt."""
+    made = refund_fact(refund, transaction_id)
+    if made.what == "refund_failed":
+        refused = Failure("refund-failed", f"the refund is {refund['status']}", transient=retry)
+        return ProviderResult(transaction_id, NOTHING, (*facts, made), refused=refused)
+    back = of_minor_units(int(refund["amount"]), str(refund["currency"]))
+    return ProviderResult(transaction_id, back, (*facts, made), refund_id=made.reference)
 
 
 def _not_refunded_yet(facts: Iterable[Fact]) -> int:

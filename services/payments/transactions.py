@@ -26,26 +26,31 @@ class Fact:
     """One thing that the provider says about a transaction; `reference` is its id of the refund or of the dispute.
 
     `amount` is held, captured, disputed, or refunded by this refund; of "refunded" and "partly_refunded", which have no
-    reference, it is the sum of all refunds that were begun.
+    reference, it is the sum of all refunds that were begun. `refund_id` is our id of a refund that staff requested.
     """
 
     what: ReportedChange
     transaction_id: str
     amount: Money | None = None
     reference: str = ""
+    refund_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """One refund: its amount and how far it is."""
+    """One refund: its amount and how far it is; `refund_id` is our id of it, if staff requested it."""
 
     amount: Decimal
     status: ReportedChange
+    refund_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What is known of a transaction; `refunded_in_all` counts refunds whose ids may be unknown."""
+    """What is known of a transaction.
+
+    `refunded_in_all` is the sum of the refunds that were begun, also of those that failed or whose ids are unknown.
+    """
 
     held: Money | None = None
     captured: Money | None = None
@@ -67,8 +72,7 @@ class Transaction:
     @property
     def returned(self) -> Decimal:
         """The sum of the refunds that arrived."""
-        begun = max(self.refunded_in_all, sum((refund.amount for refund in self.refunds.values()), NOTHING))
-        return begun - self.pending - self._sum("refund_failed")
+        return self.refunded_in_all - self.pending - self._sum("refund_failed")
 
     @property
     def left(self) -> Decimal:
@@ -100,6 +104,12 @@ class Transaction:
         """Whether a refund failed and the customer did not get the money in another way."""
         return self.left > 0 and self._sum("refund_failed") > 0 and not self.is_charged_back
 
+    @property
+    def has_failed_undo(self) -> bool:
+        """The same of a refund that staff did not request; of one that they did, only that refund shows it."""
+        failed = [refund for refund in self.refunds.values() if refund.status == "refund_failed"]
+        return self.has_failed_refund and not all(refund.refund_id for refund in failed)
+
     def _sum(self, status: ReportedChange) -> Decimal:
         return sum((refund.amount for refund in self.refunds.values() if refund.status == status), NOTHING)
 
@@ -117,7 +127,7 @@ def with_fact(transaction: Transaction, fact: Fact) -> Transaction:
         case "refunded" | "partly_refunded":
             return replace(transaction, refunded_in_all=max(transaction.refunded_in_all, amount))
         case "refund_pending" | "refund_succeeded" | "refund_failed":
-            return _with_refund(transaction, fact.reference, Refund(amount, fact.what))
+            return _with_refund(transaction, fact.reference, Refund(amount, fact.what, fact.refund_id))
         case "inquiry" | "disputed" | "dispute_lost" | "dispute_won":
             known = transaction.disputes.get(fact.reference)
             if known is not None and DISPUTE_RANK[known] >= DISPUTE_RANK[fact.what]:
@@ -131,6 +141,9 @@ def _larger(known: Money | None, told: Money | None) -> Money | None:
 
 def _with_refund(transaction: Transaction, reference: str, refund: Refund) -> Transaction:
     known = transaction.refunds.get(reference)
-    if known is not None and REFUND_RANK[known.status] >= REFUND_RANK[refund.status]:
-        return transaction
-    return replace(transaction, refunds={**transaction.refunds, reference: refund})
+    if known is not None:
+        newer = refund if REFUND_RANK[refund.status] > REFUND_RANK[known.status] else known
+        refund = replace(newer, refund_id=known.refund_id or refund.refund_id)
+    refunds = {**transaction.refunds, reference: refund}
+    begun = sum((each.amount for each in refunds.values()), NOTHING)
+    return replace(transaction, refunds=refunds, refunded_in_all=max(transaction.refunded_in_all, begun))

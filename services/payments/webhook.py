@@ -55,9 +55,10 @@ class Part(BaseModel):
 
 
 class Metadata(Part):
-    """The metadata that was sent with the PaymentIntent."""
+    """The metadata that was sent with the PaymentIntent or the Refund."""
 
     order_id: str = Field(default="", max_length=64, pattern=r"^[!-~]*$")
+    refund_id: str = Field(default="", max_length=64, pattern=r"^[!-~]*$")
 
 
 class Thing(Part):

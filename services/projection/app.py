@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
         on_start=(admin.start,),
         on_stop=(feeder.close, admin.close, database.close, reader.close),
         metrics_store=metrics_store,
-        vault=vault,
+        revocations=vault,
     )
 
 

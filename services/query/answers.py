@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
-from services.kit.rest.answers import Count, Positive
-from services.read_model import orders, stock
+from services.kit.rest.answers import Count, Instant, Positive
+from services.read_model import orders, products, stock
 from services.read_model.answers import columns_of
 
-__all__ = ["ListedOrder", "OrderPage", "StockLevel", "StockPage"]
+__all__ = ["ListedOrder", "OrderPage", "PriceHistory", "Product", "ProductPage", "StockLevel", "StockPage"]
 
 HighlightedField = Literal["customer_name", "product_name", "city", "number"]
 
@@ -58,3 +59,47 @@ class StockPage(_Page):
     """A page of stock levels."""
 
     stock: list[StockLevel]
+
+
+class PriceOfProduct(TypedDict):
+    """The price of one unit of a product."""
+
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["GBP"])]
+    amount: Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,}$", examples=["4.50"])]
+    compare_at: str | None
+    """The higher price that a shop shows beside it."""
+    valid_from: Instant | None
+    """null: it was always valid."""
+    valid_until: Instant | None
+    """From then on it is not valid. null: no end."""
+
+
+@columns_of(products.PRODUCTS)
+class Product(TypedDict):
+    """A product of the shop."""
+
+    prices: list[PriceOfProduct]
+    """The prices that are valid now, one in each currency. With the scope `catalogue:write` all prices."""
+    metadata: NotRequired[dict[str, str]]
+    """Only with the scope `catalogue:write`."""
+    relevance_score: NotRequired[float]
+    """With `q`: how well the product matches; more is better."""
+
+
+class ProductPage(_Page):
+    """A page of products."""
+
+    products: list[Product]
+
+
+@columns_of(products.PRICE_CHANGES)
+class PriceChange(TypedDict):
+    """The prices of a product from one change to the next."""
+
+    prices: list[PriceOfProduct]
+
+
+class PriceHistory(_Page):
+    """A page of the changes of a product's prices, the newest first."""
+
+    changes: list[PriceChange]

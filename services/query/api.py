@@ -36,7 +36,7 @@ from services.query.search import RELEVANCE
 from services.read_model.order_answers import Order
 from services.read_model.orders import ORDERS
 
-__all__ = ["routes"]
+__all__ = ["page_body", "routes"]
 
 routes = json_router()
 
@@ -125,7 +125,7 @@ async def list_stock(
     Returns the stock level of each product, sorted by product id. A product is listed once its stock was set.
     """
     found = await queries.stock(StockFilter(low_stock, q), page)
-    return Answer(cast("StockPage", _page("stock", found, page)))
+    return Answer(cast("StockPage", page_body("stock", found, page)))
 
 
 @routes.get("/stock/{product_id}", dependencies=[at_position(Queries, *VIEWS), needs("stock:read")])
@@ -159,7 +159,7 @@ async def _list(
     if options.lines:
         raise wrong("lines", "only CSV has a row for each line: send Accept: text/csv, or read one order")
     found = await queries.orders(wanted, sort_of(options.sort, wanted), page)
-    body = _page("orders", found, page)
+    body = page_body("orders", found, page)
     if wanted.text is not None:
         body["instead"] = found.instead
     return Answer(cast("OrderPage", body), headers=VARY)
@@ -174,7 +174,7 @@ def _within_reach(caller: Caller, customer_id: str | None) -> str | None:
     return caller.own
 
 
-def _page(name: str, found: Page, request: PageRequest) -> dict[str, Any]:
+def page_body(name: str, found: Page, request: PageRequest) -> dict[str, Any]:
     body: dict[str, Any] = {name: found.rows, "page_size": request.page_size, "next_cursor": found.cursor}
     if request.cursor is None:
         body["page"] = request.page

@@ -9,6 +9,7 @@ from services.kit.config.settings import Settings
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
+from services.query.revocations import RevokedTokens
 from services.query.settings import QuerySettings
 
 if TYPE_CHECKING:
@@ -28,19 +29,21 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         configure(settings.service, settings.log_level)
         metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
     provides: list[object] = [own]  # filled on the first REST request, so that SQLAlchemy is not imported before
-    on_stop: list[Callable[[], Awaitable[None]]] = []
+    revocations = RevokedTokens(settings.read_database_url)
+    on_stop: list[Callable[[], Awaitable[None]]] = [revocations.close]
 
     def routers() -> Sequence[APIRouter]:
-        from services.query import analytics_api, api
+        from services.query import analytics_api, api, products_api
         from services.query.analytics import Analytics
+        from services.query.products import Products
         from services.query.queries import Queries
         from services.query.snapshots import Snapshots
 
         queries = Queries(settings.read_database_url)
         apart = Snapshots(settings.read_database_url)  # slow analytics must not take connections from lookups of orders
-        provides.extend((queries, Analytics(apart)))
+        provides.extend((queries, Products(queries.snapshots), Analytics(apart)))
         on_stop.extend((queries.close, apart.close))
-        return (api.routes, analytics_api.routes)
+        return (api.routes, products_api.routes, analytics_api.routes)
 
     async def close() -> None:
         for each in on_stop:
@@ -53,4 +56,5 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
         provides=provides,
         on_stop=(close,),
         metrics_store=metrics_store,
+        revocations=revocations,
     )

@@ -16,7 +16,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, cast
 
-from sqlalchemy import ColumnElement, DateTime, Numeric, Select, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, DateTime, Integer, Numeric, Select, func, literal, select, tuple_
 from sqlalchemy.sql.selectable import GenerativeSelect
 from sqlalchemy.types import TypeEngine
 
@@ -178,7 +178,15 @@ def _value(text: str, type_: TypeEngine[Any]) -> Any:
         if instant.tzinfo is None or instant.utcoffset():
             raise ValueError("not in UTC")
         return instant
+    if isinstance(type_, Integer):
+        return _integer(text)
     return _decimal(text) if isinstance(type_, Numeric) else text
+
+
+def _integer(text: str) -> int:
+    if abs(number := int(text)) >= 2**31:
+        raise ValueError("larger than any column holds")
+    return number
 
 
 def _decimal(text: str) -> Decimal:

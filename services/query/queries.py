@@ -25,7 +25,7 @@ __all__ = ["LINE_COLUMNS", "Queries", "StockFilter"]
 LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
 
 
-NOTES_SINCE = 7
+NOTES_SINCE = 8
 """The revision of the view `orders` that brought its notes."""
 
 
@@ -41,9 +41,9 @@ class Queries:
     """Reads orders and stock levels; connects when the first query comes."""
 
     def __init__(self, dsn: str | Secret) -> None:
-        self._snapshots = Snapshots(dsn)
-        self.wait_for = self._snapshots.wait_for
-        self.close = self._snapshots.close
+        self.snapshots = Snapshots(dsn)
+        self.wait_for = self.snapshots.wait_for
+        self.close = self.snapshots.close
 
     async def order(self, order_id: str, owner: str | None) -> Order:
         """One order with lines and timeline; NotFound if it does not exist or is not `owner`'s (None: anybody's)."""
@@ -58,13 +58,13 @@ class Queries:
             notes = await _notes(at, order_id) if owner is None else ()
             return order_answer(found[0], lines, await _timeline(at, order_id), notes, for_staff=owner is None)
 
-        return await self._snapshots.read(read)
+        return await self.snapshots.read(read)
 
     async def orders(self, wanted: OrderFilter, sort: str, request: PageRequest) -> Page:
         """One page of orders; Invalid if text or cursor cannot be used."""
         if (text := wanted.text) is not None:
-            return await self._snapshots.read(lambda at: page_of_matches(text, at, wanted, sort, request))
-        return await self._snapshots.read(lambda at: page_of_orders(at, wanted, sort, request))
+            return await self.snapshots.read(lambda at: page_of_matches(text, at, wanted, sort, request))
+        return await self.snapshots.read(lambda at: page_of_orders(at, wanted, sort, request))
 
     def every_order(
         self, wanted: OrderFilter, sort: str, *, lines: bool = False
@@ -81,7 +81,7 @@ class Queries:
             each = found.join(LINES, LINES.c.order_id == ORDERS.c.order_id).add_columns(*LINE_COLUMNS)
             return each.order_by(LINES.c.line)
 
-        return self._snapshots.stream(query)
+        return self.snapshots.stream(query)
 
     async def stock(self, wanted: StockFilter, request: PageRequest) -> Page:
         """One page of stock levels, sorted by product."""
@@ -93,12 +93,12 @@ class Queries:
             total = await total_of(at, matching, COUNTED_MAX) if request.cursor is None else None
             return Page([_stock_level(row) for row in levels], cursor, total)
 
-        return await self._snapshots.read(read)
+        return await self.snapshots.read(read)
 
     async def stock_level(self, product_id: str) -> dict[str, Any]:
         """The stock level of one product; NotFound if its stock was never set."""
         query = select(STOCK).where(STOCK.c.product_id == product_id)
-        rows = await self._snapshots.read(lambda at: at.rows(query))
+        rows = await self.snapshots.read(lambda at: at.rows(query))
         if not rows:
             raise NotFound("product-not-found", f"product {product_id} has no stock level: set one first")
         return _stock_level(rows[0])

@@ -20,7 +20,7 @@ from services.query.snapshots import Snapshot
 from services.query.tables import ORDERS, TEXTS, VOCABULARY
 from services.read_model.terms import terms
 
-__all__ = ["TEXT_CHARS_MAX", "WORDS_MAX", "SearchTerms", "search_terms"]
+__all__ = ["STOP_WORDS", "TEXT_CHARS_MAX", "WORDS_MAX", "SearchTerms", "search_terms"]
 
 TEXT_CHARS_MAX = 200
 WORDS_MAX = 32

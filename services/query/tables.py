@@ -12,11 +12,12 @@ from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, Integ
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.types import TypeEngine
 
-from services.read_model import analytics, customers, orders, stock, table, timeline, versions
+from services.read_model import analytics, customers, orders, products, stock, table, timeline, versions
 
 __all__ = [
     "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "NOTES",
-    "ORDERS", "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
+    "ORDERS", "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS",
+    "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -29,11 +30,11 @@ TYPES: Mapping[str, TypeEngine[Any]] = {
     "bigint": BigInteger(),
     "numeric(18, 6)": Numeric(18, 6),
     "numeric": Numeric(),
+    "boolean": Boolean(),
     "date": Date(),
     "timestamptz": DateTime(timezone=True),
     "tsvector": TSVECTOR(),
     "jsonb": JSONB(),
-    "boolean": Boolean(),
 }
 _metadata = MetaData()
 
@@ -50,6 +51,8 @@ TEXTS = _core(orders.ORDER_TEXTS)
 VOCABULARY = _core(orders.VOCABULARY)
 TIMELINE = _core(timeline.TIMELINE)
 STOCK = _core(stock.STOCK)
+PRODUCTS = _core(products.PRODUCTS)
+PRICE_CHANGES = _core(products.PRICE_CHANGES)
 CUSTOMERS = _core(customers.CUSTOMERS)
 COUNTED = _core(analytics.COUNTED)
 BASKETS = _core(analytics.BASKETS)

@@ -75,10 +75,10 @@ def _type(column: Column) -> Any:
     match column.base_type:
         case "integer" | "bigint":
             return Annotated[int, Field(ge=column.minimum)]
-        case "numeric":
-            return answers.Money
         case "boolean":
             return bool
+        case "numeric":
+            return answers.Money
         case "jsonb":
             return dict[str, str] if column.shape == "map" else list[str]
         case "timestamptz":

@@ -39,6 +39,7 @@ class Order:
     status: Annotated[Id, About(one_of=STATUSES)]
     reason: Annotated[Text | None, About("Why the order was cancelled or failed, or why staff look into it.")]
     total: Money
+    refunded: Annotated[Money, About("The part of the total that the customer has back.", since=7)]
     currency: Annotated[Id, About(answered="")]  # answers show it within each amount
     city: Annotated[Text, About(personal=True)]
     country: Id
@@ -52,18 +53,18 @@ class Order:
         Id | None, About("The number of the order for people; of an imported order, its number there.", since=4)
     ]
     purchase_order_number: Annotated[
-        Text | None, About("The number of the customer's own order.", personal=True, since=7)
+        Text | None, About("The number of the customer's own order.", personal=True, since=8)
     ]
-    shipping_method: Annotated[Text | None, About(since=7)]
-    shipping_address: Annotated[TextMap | None, About("The address of the parcel.", personal=True, since=7)]
-    billing_address: Annotated[TextMap | None, About(personal=True, since=7)]
-    tags: Annotated[TextList | None, About(since=7)]
-    metadata: Annotated[TextMap | None, About("Texts of other programs by name.", personal=True, since=7)]
-    subtotal: Annotated[Money | None, About("The sum of the lines before discounts.", since=7)]
-    discount_total: Annotated[Money | None, About("All discounts of the order and its lines.", since=7)]
-    shipping_total: Annotated[Money | None, About("The shipping cost.", since=7)]
-    tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=7)]
-    tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=7)]
+    shipping_method: Annotated[Text | None, About(since=8)]
+    shipping_address: Annotated[TextMap | None, About("The address of the parcel.", personal=True, since=8)]
+    billing_address: Annotated[TextMap | None, About(personal=True, since=8)]
+    tags: Annotated[TextList | None, About(since=8)]
+    metadata: Annotated[TextMap | None, About("Texts of other programs by name.", personal=True, since=8)]
+    subtotal: Annotated[Money | None, About("The sum of the lines before discounts.", since=8)]
+    discount_total: Annotated[Money | None, About("All discounts of the order and its lines.", since=8)]
+    shipping_total: Annotated[Money | None, About("The shipping cost.", since=8)]
+    tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=8)]
+    tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=8)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,12 @@ class OrderLine:
     quantity: Number
     unit_price: Money
     created_at: Annotated[Instant, About(answered="")]
-    line_subtotal: Annotated[Money | None, About("The line before discounts.", answered="subtotal", since=7)]
+    line_subtotal: Annotated[Money | None, About("The line before discounts.", answered="subtotal", since=8)]
     line_discount: Annotated[
-        Money | None, About("Its discount and its share of the order's discounts.", answered="discount", since=7)
+        Money | None, About("Its discount and its share of the order's discounts.", answered="discount", since=8)
     ]
-    line_tax: Annotated[Money | None, About("The tax of the line.", answered="tax", since=7)]
-    line_total: Annotated[Money | None, About("What the customer pays for the line.", answered="total", since=7)]
+    line_tax: Annotated[Money | None, About("The tax of the line.", answered="tax", since=8)]
+    line_total: Annotated[Money | None, About("What the customer pays for the line.", answered="total", since=8)]
 
 
 @dataclass(frozen=True, slots=True)

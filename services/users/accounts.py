@@ -28,6 +28,7 @@ from services.kit.privacy.encryption import Contact, set_contact
 from services.users.account import Active, Deleted, NoUser, Pending, Suspended, User, UserCommand
 from services.users.domain import USER, no_such_user
 from services.users.keys import Keys
+from services.users.tokens.revocations import TOKENS, revoke
 
 __all__ = ["LOCK", "Accounts", "Known"]
 
@@ -84,15 +85,16 @@ class Accounts:
         outcome = await self._handler.transact(USER, command.user_id, work, self._keyed(cause))
         return await self._with_state(outcome)
 
-    async def revoke_tokens(self, subject: str, at: datetime) -> None:
+    async def revoke_tokens(self, subject: str, cause: Cause) -> None:
         """Void the access tokens that a user or an API client got before this time, and end the user's logins."""
 
         async def work(transaction: Transaction) -> None:
             await transaction.fetch(LOCK, subject)
             await transaction.execute(LOG_OUT, subject)
-            await self._handler.vault.revoke(subject, at, transaction)
+            await revoke(self._handler, transaction, subject, cause)
 
         await in_transaction(self._store, work)
+        await self._handler.publish_pending(TOKENS.stream(subject), cause)
 
     async def repeated(self, cause: Cause) -> Outcome[User] | None:
         """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request."""

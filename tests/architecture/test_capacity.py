@@ -18,10 +18,10 @@ PER_PROCESS = {
     "scheduler": (STORE + READER_CONNECTIONS_MAX + 1, 0),
     "operations": (STORE + READER_CONNECTIONS_MAX, 0),
     "projection": (READER_CONNECTIONS_MAX, CONNECTIONS_MAX + 1),
-    "query": (0, 2 * POOL_CONNECTIONS_MAX + 1),
+    "query": (0, 2 * POOL_CONNECTIONS_MAX + 2),
     "watch": (2, 2),
 }
-"""To the event store and to the read database, by service; the last one is for metrics."""
+"""To the event store and to the read database, by service; one is for metrics, and one of query for revoked tokens."""
 
 
 def connections(profile: str) -> tuple[int, int]:

@@ -45,7 +45,7 @@ MULTIPLY = (
     """,
     """
     INSERT INTO orders
-    SELECT copy, customer_id || '-' || k, email, customer_name || ' ' || name, state, reason, total, currency, city, country,
+    SELECT copy, customer_id || '-' || k, email, customer_name || ' ' || name, state, reason, total, refunded, currency, city, country,
            priority, line_count, tracking_number, at, at + interval '2 days' * random(), source, number
     FROM copies ORDER BY at
     """,

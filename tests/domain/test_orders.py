@@ -30,6 +30,7 @@ from services.contracts.orders import (
     OrderImportUndone,
     OrderNoteAdded,
     OrderNotFinalized,
+    OrderRefunded,
     OrderShipped,
     OrderUpdated,
     PaymentMethod,
@@ -54,6 +55,7 @@ from services.orders.order import (
     Import,
     NoOrder,
     Place,
+    RecordRefund,
     RewriteDraft,
     Ship,
     Submit,
@@ -104,10 +106,32 @@ UNDONE = CompleteCancellation(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
 NOTE = AddNote(at=AT, order_id=ID, text="rang twice")
+REFUND = RecordRefund(
+    at=AT,
+    order_id=ID,
+    refund_id="rfd_1",
+    amount=Money(amount=Decimal(1), currency="GBP"),
+    refunded=Money(amount=Decimal(1), currency="GBP"),
+)
 IMPORT = imported()
 CORRECT = replace(imported(status="shipped", tracking_number="T2"), corrects=True)
 UNDO_IMPORT = UndoImport(at=AT, order_id=ID)
-COMMANDS = [PLACE, DRAFT, REWRITE, IMPORT, SUBMIT, AMEND, CANCEL, FINALIZE, CONFIRM, FAIL, UNDONE, SHIP, DELIVER]
+COMMANDS = [
+    PLACE,
+    DRAFT,
+    REWRITE,
+    IMPORT,
+    SUBMIT,
+    AMEND,
+    CANCEL,
+    FINALIZE,
+    CONFIRM,
+    FAIL,
+    UNDONE,
+    SHIP,
+    DELIVER,
+    REFUND,
+]
 
 
 def after(*commands):
@@ -151,6 +175,12 @@ def kinds(decision):
         ([PLACE, CONFIRM], CANCEL, [OrderCancellationRequested]),
         ([PLACE, CONFIRM], SHIP, [OrderShipped]),
         ([PLACE, CONFIRM, SHIP], DELIVER, [OrderDelivered]),
+        *(
+            ([PLACE, *more], REFUND, [OrderRefunded])
+            for more in ([], [CONFIRM], [CONFIRM, SHIP], [CONFIRM, SHIP, DELIVER], [CANCEL], [FAIL])
+        ),
+        ([DRAFT], REFUND, []),
+        ([IMPORT], REFUND, []),
         ([PLACE, CANCEL], UNDONE, [OrderCancelled]),
         ([PLACE, CANCEL], FAIL, [OrderCancelled]),
         ([PLACE, CANCEL], CONFIRM, []),
@@ -271,6 +301,14 @@ def test_a_submitted_draft_has_its_newest_address():
     (created,) = decision
     assert isinstance(created, OrderCreated)
     assert created.shipping_address.city == "York"
+
+
+def test_refund_has_the_last_address_of_the_order_also_after_it_arrived():
+    decision = ORDER.decide(REFUND, after(PLACE, AMEND, CONFIRM, SHIP, DELIVER))
+    assert not isinstance(decision, Rejected)
+    (refunded,) = decision
+    assert isinstance(refunded, OrderRefunded)
+    assert (refunded.email, refunded.refund_id) == ("new@b.c", "rfd_1")
 
 
 def test_a_repeated_import_may_write_its_prices_with_other_zeros():

@@ -155,6 +155,8 @@ class Provider:
     def __init__(self) -> None:
         self.held = self.captured = self.released = False
         self.refunds: dict[str, tuple[Decimal, str]] = {}
+        self.ours: dict[str, str] = {}
+        """Our id of each refund that staff requested, by its name here."""
         self.dispute = ""
         self.untold: list[Fact] = []
         self.charge_backs = 0
@@ -173,7 +175,7 @@ class Provider:
     def facts(self) -> tuple[Fact, ...]:
         """The answer to a question."""
         found = [AUTHORIZED] * self.held + [CAPTURED] * self.captured + [CANCELED] * self.released
-        found += [Fact(f"refund_{status}", "t", money(n), name) for name, (n, status) in self.refunds.items()]  # type: ignore[arg-type]
+        found += [self.told(name) for name in self.refunds]
         return (*found, *([fact(self.dispute, "10", "dp_1")] if self.dispute else []))  # type: ignore[arg-type]
 
     def carry_out(self, call: Call, refund_status: str) -> ProviderResult | Failure:
@@ -192,6 +194,15 @@ class Provider:
                 return ProviderResult("t", money("10"), self.facts())
             case "refund" if self.left == 0:
                 return ProviderResult("t", money("0"), self.facts())
+            case "refund_part" if call.refund_id in self.ours.values():
+                return ProviderResult("t", money("0"), self.facts())
+            case "refund_part" if call.amount and call.amount.amount > self.left:
+                return ProviderResult("t", money("0"), self.facts(), refused=Failure("too-large", "", transient=False))
+            case "refund_part" if call.amount and self.dispute not in ("disputed", "dispute_lost"):
+                name = f"re_{len(self.refunds)}"
+                self.ours[name] = call.refund_id
+                self.refund(name, call.amount.amount, refund_status)
+                return ProviderResult("t", call.amount, self.facts(), name)
             case "refund" if self.dispute not in ("disputed", "dispute_lost"):
                 name, amount = f"re_{len(self.refunds)}", self.left
                 self.refund(name, amount, refund_status)
@@ -208,7 +219,11 @@ class Provider:
 
     def refund(self, name: str, amount: Decimal, status: str) -> None:
         self.refunds[name] = (amount, status)
-        self.untold.append(Fact(f"refund_{status}", "t", money(amount), name))  # type: ignore[arg-type]
+        self.untold.append(self.told(name))
+
+    def told(self, name: str) -> Fact:
+        amount, status = self.refunds[name]
+        return Fact(f"refund_{status}", "t", money(amount), name, self.ours.get(name, ""))  # type: ignore[arg-type]
 
     def happen(self, what: str) -> None:
         """Something that a colleague, the bank or time causes, if it can happen now."""

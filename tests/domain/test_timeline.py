@@ -26,7 +26,7 @@ from tests.services.read_side import ADDRESS, checked, created, imported, reserv
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ID = "ord_1"
-NOT_OF_AN_ORDER = {"user_id", "person_id", "product_id", "sku", "bucket", "tick"}
+NOT_OF_AN_ORDER = {"subject", "user_id", "person_id", "product_id", "sku", "bucket", "tick"}
 GBP = Money(amount=Decimal("12.50"), currency="GBP")
 
 
@@ -107,6 +107,12 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (reply(payments.PaymentRefunded, undo=True), "no money had been taken", None),
     (payments.ProviderUpdated(order_id=ID, transaction_id="t", what="refund_failed", amount=GBP, reference="re_1"),
      "12.50 GBP could not be given back", None),
+    (payments.RefundRequested(order_id=ID, refund_id="rfd_1", transaction_id="t", amount=GBP, reason="broken"),
+     "a refund of 12.50 GBP was requested", "broken"),
+    (payments.RefundRefused(order_id=ID, refund_id="rfd_1", amount=GBP, error_code="x", error="the card is closed"),
+     "the refund of 12.50 GBP was refused", "the card is closed"),
+    (notifications.OrderNoticeSent(order_id=ID, template="order_refunded", refund_id="rfd_1", mailed=True),
+     "the mail that the order was refunded was sent", None),
     (reply(payments.PaymentRefundPending, amount=GBP, undo=True), "12.50 GBP is on its way back", None),
     (payments.ProviderReported(order_id=ID, transaction_id="t", what="disputed", amount=GBP),
      "the payment of 12.50 GBP is disputed", None),

@@ -11,17 +11,19 @@ from time import process_time
 
 import pytest
 
-from services.contracts import fulfillment, inventory, orders, shipping
-from services.kit.domain.message import Message
+from services.contracts import fulfillment, inventory, orders, payments, shipping, users
+from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
 from services.projection.views.customers import customer_after
 from services.projection.views.order_figures import counted_after
 from services.projection.views.orders import order_after
+from services.projection.views.revocations import revocation_after
 from services.projection.views.sentences import sentence_of
 from services.projection.views.stock import moved, stock_after
 from services.read_model.analytics import Counted
 from services.read_model.orders import Order
+from services.read_model.revocations import Revocation
 from services.read_model.stock import StockLevel
 from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, imported, reserved_items, started
 
@@ -100,6 +102,21 @@ def test_each_event_of_an_order_has_its_status(event: Message, status: str) -> N
 @pytest.mark.parametrize(("event", "status"), ENDINGS)
 def test_a_late_start_does_not_set_an_order_back(event: Message, status: str) -> None:
     assert order_of(created(ID), event, started(ID)).status == status
+
+
+def test_an_order_shows_the_sum_of_its_refunds_and_less_if_one_fails() -> None:
+    def told(what: str, refunded: str) -> payments.ProviderUpdated:
+        money = Money(amount=Decimal(refunded), currency="GBP")
+        return payments.ProviderUpdated.model_validate(
+            {"order_id": ID, "transaction_id": "t", "what": what, "amount": money, "refunded": money}
+        )
+
+    assert order_of(created(ID)).refunded == 0
+    parts = [told("refund_succeeded", "4"), told("refund_succeeded", "6")]
+    assert order_of(created(ID), *parts).refunded == 6
+    assert order_of(created(ID), *parts, told("refund_failed", "2")).refunded == 2
+    whole = payments.PaymentRefunded(saga_id=ID, step="s", undo=True, amount=Money(amount=Decimal(12), currency="GBP"))
+    assert order_of(created(ID), *parts, whole).refunded == 12
 
 
 def test_a_draft_becomes_an_order_and_keeps_when_it_was_begun() -> None:
@@ -220,3 +237,41 @@ def test_many_lines_take_time_by_their_number_not_its_square() -> None:
 
 def test_totals_are_exact() -> None:
     assert order_of(created(ID, amount="0.10")).total == Decimal("0.10")
+
+
+ANN = "usr_ann"
+SUSPENDED, REINSTATED = users.UserSuspended(user_id=ANN, reason="fraud"), users.UserReinstated(user_id=ANN)
+DELETED, PASSWORD = (
+    users.UserDeleted(user_id=ANN),
+    users.PasswordChanged(user_id=ANN, email="ann@example.com", name="Ann", notice_id="1"),
+)
+ERASED_PERSON = users.PersonErased(person_id=ANN)
+
+
+def revoked(seconds: int) -> Message:
+    return users.TokensRevoked(subject=ANN, issued_before=AT + timedelta(seconds=seconds))
+
+
+@pytest.mark.parametrize(
+    ("events", "void_before"),
+    [
+        ([PASSWORD], 0),
+        ([revoked(7)], 7),
+        ([revoked(7), revoked(5)], 7),
+        ([revoked(7), PASSWORD], 7),
+        ([SUSPENDED], None),
+        ([SUSPENDED, revoked(9)], None),
+        ([SUSPENDED, REINSTATED], 1),
+        ([SUSPENDED, PASSWORD, REINSTATED, revoked(9)], 9),
+        ([SUSPENDED, REINSTATED, DELETED], None),
+        ([DELETED, revoked(9)], None),
+        ([ERASED_PERSON, PASSWORD], None),
+    ],
+)
+def test_the_tokens_of_a_subject_are_void_before_the_time_that_the_vault_stores(
+    events: Sequence[Message], void_before: int | None
+) -> None:
+    row: Revocation | None = None
+    for second, event in enumerate(events):
+        row = revocation_after(row, event, AT + timedelta(seconds=second))
+    assert row == Revocation(ANN, None if void_before is None else AT + timedelta(seconds=void_before))

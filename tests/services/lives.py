@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, shipping, users
 from services.kit.domain.message import Message, Money
 from services.kit.domain.principal import Principal
-from tests.services.read_side import ADDRESS, checked, confirmed, counted, created, imported, reserved_items, started
+from tests.services.read_side import (
+    ADDRESS,
+    AT,
+    checked,
+    confirmed,
+    counted,
+    created,
+    imported,
+    reserved_items,
+    started,
+)
 
 GBP = Money(amount=Decimal("12.50"), currency="GBP")
 OPERATOR = Principal("user", "ann")
@@ -129,6 +140,21 @@ def stocked(on_hand: int = 50) -> Said:
 def gone(customer_id: str) -> Said:
     """The erasure of a customer."""
     return Said("users", f"user-{customer_id}", users.UserDeleted(user_id=customer_id))
+
+
+def barred(user_id: str) -> list[Said]:
+    """A user who is suspended and reinstated, and whose tokens are revoked before, meanwhile and after."""
+    user, tokens = f"user-{user_id}", f"tokens-{user_id}"
+    revoked = [users.TokensRevoked(subject=user_id, issued_before=AT + timedelta(hours=hour)) for hour in (1, 2, 0)]
+    changed = users.PasswordChanged(user_id=user_id, email="ann@example.com", name="Ann", notice_id="1")
+    return [
+        Said("users", tokens, revoked[0]),
+        Said("users", user, users.UserSuspended(user_id=user_id, reason="fraud")),
+        Said("users", tokens, revoked[1]),
+        Said("users", user, users.UserReinstated(user_id=user_id)),
+        Said("users", user, changed),
+        Said("users", tokens, revoked[2]),
+    ]
 
 
 def woven(lives: Sequence[Sequence[Said]], turns: Sequence[int]) -> list[Said]:

@@ -37,6 +37,8 @@ class StripeDouble(ThreadingHTTPServer):
         """How long the answer to an authorization takes; the authorization itself happens at once."""
         self.search_is_behind = False
         self.refund_status = "succeeded"
+        self.older_refunds: list[dict[str, Any]] = []
+        """Refunds that a charge does not list any more, because it lists the newest only."""
         self.disputes: list[dict[str, Any]] = []
         self.calls: list[tuple[str, str, dict[str, str], str]] = []
 
@@ -64,6 +66,10 @@ class StripeDouble(ThreadingHTTPServer):
                 every = [] if self.search_is_behind else self.intents.values()
                 found = [each for each in every if each["metadata"].get("order_id") == wanted]
                 return 200, {"object": "search_result", "data": found[: int(form["limit"])]}, {}
+            case "GET", ["refunds"]:
+                intent = self.intents[form["payment_intent"]]
+                every = intent["latest_charge"]["refunds"]["data"] + self.older_refunds
+                return 200, {"object": "list", "data": every[: int(form["limit"])]}, {}
             case "POST", ["refunds"]:
                 return self.refund(form)
             case "GET", ["disputes"]:
@@ -118,6 +124,7 @@ class StripeDouble(ThreadingHTTPServer):
         refund = {
             "id": f"re_{intent['id']}_{len(refunds) + 1}", "object": "refund", "status": self.refund_status,
             "amount": amount, "currency": intent["currency"], "payment_intent": intent["id"],
+            "metadata": {"refund_id": form["metadata[refund_id]"]} if "metadata[refund_id]" in form else {},
         }  # fmt: skip
         refunds.append(refund)
         return 200, refund, {}

@@ -12,6 +12,7 @@ from tests.services.documented import SEEN, held
 from tests.services.read_side import ReadSide
 from tests.services.system import CLIENT_SECRET, System, order, running
 from tests.services.test_users import ANN, ask, mails, register, token_in
+from tests.tokens import customer
 
 ELSEWHERE = {
     "POST /fulfillments/{order_id}/resume",  # tests/sagas/test_service.py, where runs are stuck
@@ -53,6 +54,24 @@ async def an_account(system: System) -> None:
     assert (await done(again))["newsletter"] is True  # as it was then
 
 
+async def a_catalogue(system: System, side: ReadSide) -> None:
+    catalogue = system.bus.clients["catalogue"]
+    price = {"currency": "GBP", "amount": "4.50", "valid_from": "2026-01-01T00:00:00Z"}
+    mug = {"name": "Mug", "metadata": {"supplier": "Acme"}, "prices": [price]}
+    await done(await catalogue.put("/products/mug", json=mug))
+    await done(await catalogue.patch("/products/mug", json={"weight_grams": 350}))
+    await done(await catalogue.delete("/products/mug"))
+    await done(await catalogue.put("/products/mug", json=mug))
+    await done(await catalogue.post("/products/imports", json=[{"sku": "cup", **mug}, {"sku": "pot"}]))
+    await system.bus.quiet()
+    assert len((await side.get("/products"))["products"]) == 2
+    assert (await side.get("/products?q=mug"))["products"]
+    await side.get("/products/mug")
+    assert (await side.get("/price-changes/mug"))["changes"]
+    for path in ("/products", "/products/mug"):
+        await done(await side.query.get(path, headers=customer("usr_1")))
+
+
 async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     orders, stock = system.orders, system.bus.clients["inventory"]
     await done(await stock.put("/stock/mug", json={"on_hand": 5, "product_name": "Mug"}))
@@ -79,6 +98,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     tracking = {"status": "delivered"}
     await done(await system.bus.clients["shipping"].post(f"/shipments/{sent}/tracking", json=tracking))
     await system.at_rest()
+    refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
+    await done(await system.bus.clients["payments"].post(f"/payments/{sent}/refunds", json=refund))
+    await system.bus.quiet()
     return sent, draft, declined, lacking
 
 
@@ -105,6 +127,7 @@ async def test_every_json_answer_matches_the_openapi_document(database):
     async with running(database) as system, read_side.running(database) as side:
         system.bus.clients["projection"] = side.projection
         await an_account(system)
+        await a_catalogue(system, side)
         ids = await orders_of_every_kind(system)
         for order_id in ids:
             await done(await system.bus.clients["fulfillment"].get(f"/fulfillments/{order_id}"))

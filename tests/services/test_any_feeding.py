@@ -34,15 +34,18 @@ from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
 from services.projection.views.customers import customer_after
 from services.projection.views.orders import lines_of, order_after, order_of
+from services.projection.views.revocations import revocation_after
 from services.projection.views.sentences import SENTENCES
 from services.projection.views.stock import moved, stock_after
 from services.projection.views.timeline import entry_of
 from services.read_model.customers import Customer, CustomerOrder
 from services.read_model.orders import Order, OrderLine
+from services.read_model.revocations import Revocation
 from services.read_model.stock import StockLevel
 from tests.conftest import Database, Server, execute
 from tests.services.lives import (
     Said,
+    barred,
     brought,
     cancelled,
     corrected,
@@ -76,6 +79,7 @@ class Folded:
     stock: dict[str, StockLevel] = field(default_factory=dict)
     customers: dict[str, Customer] = field(default_factory=dict)
     placed: dict[str, CustomerOrder] = field(default_factory=dict)
+    revoked: dict[str, Revocation] = field(default_factory=dict)
 
     def take(self, event: RecordedEvent, message: Any) -> None:
         key = order_of(message)
@@ -90,6 +94,8 @@ class Folded:
             self.timeline.append(entry_of(event, message))
         for change in moved(message):
             self.stock[change[0]] = stock_after(self.stock.get(change[0]), change, message, event.time)
+        if revocation := revocation_after(self.revoked.get(message.key_value), message, event.time):
+            self.revoked[message.key_value] = revocation
         customer_id = getattr(message, "customer_id", None)
         if customer_id and (customer := customer_after(self.customers.get(customer_id), message, event.time)):
             self.customers[customer_id] = customer
@@ -132,6 +138,7 @@ class Folded:
             "stock": of(row for _, row in sorted(self.stock.items())),
             "customers": of(row for _, row in sorted(self.customers.items())),
             "customer_orders": of(row for _, row in sorted(self.placed.items())),
+            "revocations": of(row for _, row in sorted(self.revoked.items())),
         }
 
 
@@ -297,7 +304,11 @@ async def play(database: Database, turns: Sequence[int], pages: Sequence[int], s
     lives = [smooth("ord_1"), failed("ord_2"), cancelled("ord_3"), smooth("ord_4", None), [*failed("ord_5", "cus_5")]]
     lives += [brought("ord_6"), brought("ord_7", None), brought("ord_8", "cus_2")]
     lives += [corrected("ord_9"), corrected("ord_10", "cus_8", None), undone("ord_11"), undone("ord_12", "cus_9")]
-    left = [stocked(), *woven([*lives, [gone("cus_2")]], turns), stocked(60)]
+    left = [
+        stocked(),
+        *woven([*lives, [gone("cus_2")], barred("cus_1"), [*barred("cus_5"), gone("cus_5")]], turns),
+        stocked(60),
+    ]
     async with running(database) as side:
         world = World(database, side, left, [Process(database, size) for size in pages])
         for step in steps:

@@ -26,7 +26,7 @@ CSV = {"Accept": "text/csv"}
 MANY = """
     INSERT INTO orders_1.orders
     SELECT 'ord_' || lpad(n::text, 6, '0'), o.customer_id, o.email, repeat('long name ', 40), o.status, o.reason, o.total,
-           o.currency, o.city, o.country, o.priority, o.line_count, o.tracking_number, o.created_at, o.updated_at,
+           o.refunded, o.currency, o.city, o.country, o.priority, o.line_count, o.tracking_number, o.created_at, o.updated_at,
            o.source, o.number
     FROM orders_1.orders o, generate_series(1, 30000) AS n
 """
@@ -55,7 +55,7 @@ async def test_csv_has_the_whole_list_in_order(side: ReadSide) -> None:
     assert [row["order_id"] for row in exported[:100]] == [order["order_id"] for order in listed["orders"]]
     assert exported[0] | {"created_at": "", "updated_at": ""} == {
         "order_id": "o0000", "customer_id": "", "customer_name": "Ann", "email": "ann@example.com", "status": "pending",
-        "reason": "", "total": "0.50", "currency": "GBP", "city": "Leeds", "country": "GB", "priority": "standard",
+        "reason": "", "total": "0.50", "refunded": "0.00", "currency": "GBP", "city": "Leeds", "country": "GB", "priority": "standard",
         "line_count": "1", "tracking_number": "", "created_at": "", "updated_at": "",
         "source": "", "number": "", "purchase_order_number": "", "shipping_method": "", "billing_address": "",
         "shipping_address": exported[0]["shipping_address"], "tags": "[]", "metadata": "", "subtotal": "0.50",

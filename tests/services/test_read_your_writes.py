@@ -30,7 +30,7 @@ async def side(database) -> AsyncGenerator[ReadSide]:
 def paths() -> list[str]:
     """Every route of query, with ids that may exist."""
     routes = routes_of(create_app(Settings(service="query", **TRUST)))
-    known = {"order_id": "ord_1", "customer_id": "cus_1", "product_id": "mug"}
+    known = {"order_id": "ord_1", "customer_id": "cus_1", "product_id": "mug", "sku": "mug"}
     return [route.path.format(**known) for route in routes]
 
 

@@ -394,7 +394,7 @@ async def test_a_stopped_first_version_is_reported_and_serves_after_a_skip(side,
     assert (await side.query.get("/orders")).json()["code"] == "read-side-moving"
     assert await views_stopped(database) == {name: CREATED in view.reads for name, view in VIEWS.items()}
     await Feeder(pages, admin_of(pages)).reach(event.position)  # nobody waits for what has stopped
-    for view in VIEWS.keys() - {"stock"}:
+    for view in (name for name, view in VIEWS.items() if CREATED in view.reads):
         where = (await newest(pages, view)).stopped_at
         await post(side, f"{view}/skip", {"position": where, "reason": "written by hand"})
         await side.projection.get(f"/projection/views/{view}?wait_seconds=20")

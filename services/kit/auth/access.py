@@ -1,5 +1,6 @@
-"""The access rule of a route: no token (PUBLIC), or a token with a scope (`needs`). A route without a rule is refused.
+"""The access rule of a route: no token (PUBLIC, ANYBODY), or a token with a scope (`needs`).
 
+A route without a rule is refused.
 A scope covers the caller's own things. The admin scope of a service (`app.state.admin_scope`) lifts that limit: a
 caller whose token has it, too, reaches everybody's.
 """
@@ -20,7 +21,7 @@ from services.kit.auth.tokens import Verifier, bearer
 from services.kit.domain.errors import Forbidden, ZerocartError
 from services.kit.domain.principal import Principal
 
-__all__ = ["PUBLIC", "Access", "Caller", "check_rules", "needs", "rule_of"]
+__all__ = ["ANYBODY", "PUBLIC", "Access", "Anybody", "Caller", "check_rules", "needs", "rule_of"]
 
 _BEARER = HTTPBearer(bearerFormat="JWT")
 
@@ -53,17 +54,22 @@ class Access(SecurityBase):
 
     async def __call__(self, request: Request) -> Caller:
         """The caller; Unauthenticated without a valid token, Forbidden without the scope."""
-        known: Caller | None = getattr(request.state, "caller", None)
-        if known is not None:
-            return known
-        verifier: Verifier = request.app.state.verifier
-        claims = await verifier.verify(bearer(request.scope))
-        if self.scope not in claims.scopes:
+        caller = await _caller(request)
+        if self.scope not in caller.scopes:
             raise Forbidden(self.scope)
-        admin_scope: str = request.app.state.admin_scope
-        own = None if admin_scope in claims.scopes else claims.subject
-        request.state.caller = Caller(claims.subject, claims.scopes, own)
-        return request.state.caller
+        return caller
+
+
+async def _caller(request: Request) -> Caller:
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known
+    verifier: Verifier = request.app.state.verifier
+    claims = await verifier.verify(bearer(request.scope))
+    admin_scope: str = request.app.state.admin_scope
+    own = None if admin_scope in claims.scopes else claims.subject
+    request.state.caller = Caller(claims.subject, claims.scopes, own)
+    return request.state.caller
 
 
 class Public:
@@ -73,7 +79,16 @@ class Public:
         """Accept every request."""
 
 
+class Anybody:
+    """No token is needed; the route knows the caller if the request has one."""
+
+    async def __call__(self, request: Request) -> Caller | None:
+        """The caller, None without a token; Unauthenticated if the token is not valid."""
+        return await _caller(request) if "authorization" in request.headers else None
+
+
 PUBLIC: Any = Depends(Public())
+ANYBODY: Any = Depends(Anybody())
 
 
 def needs(scope: str) -> Any:
@@ -81,16 +96,16 @@ def needs(scope: str) -> Any:
     return Security(Access(scope), scopes=(scope,))
 
 
-def rule_of(route: APIRoute) -> Access | Public | None:
+def rule_of(route: APIRoute) -> Access | Anybody | Public | None:
     """The access rule of a route; None if it has none or several."""
     rules = list(_rules(route.dependant))
     return rules[0] if len(rules) == 1 else None
 
 
-def _rules(dependant: Dependant) -> Iterator[Access | Public]:
+def _rules(dependant: Dependant) -> Iterator[Access | Anybody | Public]:
     for one in dependant.dependencies:
         call: object = one.call
-        if isinstance(call, Access | Public):
+        if isinstance(call, Access | Anybody | Public):
             yield call
         yield from _rules(one)
 
@@ -100,5 +115,6 @@ def check_rules(routes: Iterable[object]) -> None:
     for route in routes:
         if isinstance(route, APIRoute) and rule_of(route) is None:
             raise ZerocartError(
-                "no-access-rule", f"{route.methods} {route.path} must have one access rule: PUBLIC or needs(scope)"
+                "no-access-rule",
+                f"{route.methods} {route.path} must have one access rule: PUBLIC, ANYBODY or needs(scope)",
             )

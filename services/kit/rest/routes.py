@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.routing import APIRoute
 
-from services.kit.auth.access import Access, rule_of
+from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
@@ -94,7 +94,7 @@ class JsonRoute(TypedRoute):
         async def bounded(request: Request) -> Response:
             checked = self.request_class(request.scope, request.receive)
             # first the rule and the limit: no body is read of a caller who is refused
-            if isinstance(rule, Access):
+            if isinstance(rule, Access | Anybody):
                 await rule(checked)
             if limit is not None:
                 await limit(checked)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
-from services.kit.auth.tokens import bearer, delivery_verifier
+from services.kit.auth.tokens import Revocations, bearer, delivery_verifier
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartError
 from services.kit.events.endpoint import EventEndpoint
@@ -19,7 +19,6 @@ from services.kit.events.handlers import Reactions
 from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
-from services.kit.privacy.vault import Vault
 from services.kit.service.host import Host
 from services.kit.service.waking import wake
 from services.kit.telemetry import tracing
@@ -58,8 +57,9 @@ class Service:
 
     `routers` is called on the first REST request and imports what it needs; its routes are given what `provides` holds,
     and the host's command handler, by class. `warms` names the services that an accepted command will reach, except
-    commands at the paths in `alone`. `endpoint` replaces the event endpoint, and `missed` the check for missed events,
-    for a service that does not handle events one by one.
+    commands at the paths in `alone`. `revocations` knows the revoked tokens for a service without a host. `endpoint`
+    replaces the event endpoint, and `missed` the check for missed events, for a service that does not handle events one
+    by one.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Service:
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
         metrics_store: MetricsStore | None = None,
-        vault: Vault | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
         self._settings = host.settings if isinstance(host, Host) else host
         self._host = host if isinstance(host, Host) else None
@@ -89,7 +89,7 @@ class Service:
                 limits = self._settings.delivery_seconds, self._settings.missed_check_seconds
                 self.missed = MissedEvents(self._host.receipts, endpoint, reactions.types, *limits)
         self._delivery_verifier = delivery_verifier(self._settings)
-        self._vault = vault
+        self._revocations = self._host.handler.vault if self._host else revocations
         self._routers = routers
         self._admin_scope = admin_scope
         self._provides = provides
@@ -176,8 +176,9 @@ class Service:
             from services.kit.rest.app import rest_app
 
             routers = self._routers() if self._routers else ()
-            provided, revocations = self._provided(), self._host.handler.vault if self._host else self._vault
-            self._rest = rest_app(self._settings, routers, provided, self._admin_scope, self._refusal, revocations)
+            self._rest = rest_app(
+                self._settings, routers, self._provided(), self._admin_scope, self._refusal, self._revocations
+            )
         return self._rest
 
     def _provided(self) -> Sequence[object]:

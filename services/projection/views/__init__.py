@@ -9,14 +9,17 @@ from services.projection.view import View
 from services.projection.views.analytics import ANALYTICS_VIEW
 from services.projection.views.customers import CUSTOMERS_VIEW
 from services.projection.views.orders import ORDERS_VIEW
+from services.projection.views.products import PRODUCTS_VIEW
+from services.projection.views.revocations import REVOCATIONS_VIEW
 from services.projection.views.stock import STOCK_VIEW
 from services.projection.views.timeline import TIMELINE_VIEW
 
 __all__ = ["NUDGES", "VIEWS"]
 
-VIEWS: Mapping[str, View] = {
-    view.name: view for view in (ORDERS_VIEW, TIMELINE_VIEW, STOCK_VIEW, CUSTOMERS_VIEW, ANALYTICS_VIEW)
-}
+_VIEWS = (
+    ORDERS_VIEW, TIMELINE_VIEW, STOCK_VIEW, CUSTOMERS_VIEW, ANALYTICS_VIEW, PRODUCTS_VIEW, REVOCATIONS_VIEW,
+)  # fmt: skip
+VIEWS: Mapping[str, View] = {view.name: view for view in _VIEWS}
 
 NUDGES: Mapping[str, type[Message]] = {type_: model for view in VIEWS.values() for type_, model in view.wakes.items()}
 """The events that change a row of a view, by type; each of them nudges the projection."""

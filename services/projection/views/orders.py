@@ -6,12 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from pydantic_core import from_json
 
-from services.contracts import fulfillment, orders, shipping, users
-from services.kit.domain.message import ERASED, Message
+from services.contracts import fulfillment, orders, payments, shipping, users
+from services.kit.domain.message import ERASED, Message, Money
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.saga import messages as saga
@@ -47,6 +48,8 @@ def order_of(event: Message) -> str | None:
             return order_id
         case shipping.ShipmentCreated(saga_id=order_id) | shipping.ShipmentCancelled(saga_id=order_id):
             return order_id
+        case payments.ProviderFact(order_id=order_id) | payments.PaymentRefunded(saga_id=order_id):
+            return order_id
         case _:
             return None
 
@@ -69,6 +72,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, tracking_number=number, updated_at=at)
         case shipping.ShipmentCancelled():
             return replace(row, tracking_number=None, updated_at=at)
+        case payments.ProviderFact(refunded=Money() as back) | payments.PaymentRefunded(amount=Money() as back):
+            return replace(row, refunded=back.amount, updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
@@ -84,7 +89,8 @@ def _written(row: Order | None, event: orders.OrderDetails, status: str, at: dat
     """The row of an order whose whole content the event carries."""
     placed_at = getattr(event, "placed_at", None) or (row.created_at if row else at)
     columns: dict[str, Any] = dict.fromkeys(ORDERS.names)
-    columns |= {**_named(event), "status": status, "created_at": placed_at, "updated_at": at}
+    refunded = row.refunded if row else Decimal(0)
+    columns |= {**_named(event), "status": status, "refunded": refunded, "created_at": placed_at, "updated_at": at}
     return Order(**columns)
 
 
@@ -180,13 +186,15 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
     orders.OrderImportUndone,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
-    users.UserDeleted, users.PersonErased,
+    payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=7,
+    revision=8,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
-    also={model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled)},
+    also={
+        model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled, payments.PaymentRefunded)
+    },
     feed=feed,
 )

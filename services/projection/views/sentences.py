@@ -144,6 +144,13 @@ def _mailed_the_end(event: notifications.OrderMailSent) -> Sentence:
     return Sentence(f"the customer was told by mail that {end}" if event.mailed else f"no mail was sent that {end}")
 
 
+def _mailed_a_notice(event: notifications.OrderNoticeSent) -> Sentence:
+    what = event.template.removeprefix("order_").replace("_", " ")
+    return Sentence(
+        f"the mail that the order was {what} was sent" if event.mailed else f"no mail said that the order was {what}"
+    )
+
+
 def _by_provider(text: Callable[[Any], str]) -> Callable[[Any], Sentence]:
     return lambda event: Sentence(text(event) + _again(event), event.error, "payment provider")
 
@@ -253,6 +260,10 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     payments.PaymentRefunded: _refunded,
     payments.PaymentRefundPending: _by_provider(lambda event: f"{_money(event.amount)} is on its way back"),
     payments.PaymentFailed: _not_done,
+    payments.RefundRequested: lambda event: Sentence(f"a refund of {_money(event.amount)} was requested", event.reason),
+    payments.RefundRefused: lambda event: Sentence(
+        f"the refund of {_money(event.amount)} was refused", event.error, "payment provider"
+    ),
     payments.ProviderReported: _reported,
     payments.ProviderUpdated: _reported,
     shipping.FulfillmentPrepared: lambda event: Sentence(f"{_count(event.parcels, 'parcel')} planned{_again(event)}"),
@@ -265,6 +276,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     notifications.CancellationSent: _mailed("that the confirmation no longer holds"),
     notifications.MailFailed: _not_done,
     notifications.OrderMailSent: _mailed_the_end,
+    notifications.OrderNoticeSent: _mailed_a_notice,
 }
 SENTENCES: Mapping[type[Message], Callable[[Any], Sentence]] = {
     **_OWN_WORDS,
@@ -286,6 +298,7 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     fulfillment.RunFailed: "the timeline shows that the order failed",
     fulfillment.StepTimer: "a timer: the timeline shows what follows from it",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
+    orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
     orders.OrderFinalized: "the timeline shows that the shipment is announced, which follows from it",
     shipping.ShipmentDispatched: "the timeline shows that the order was shipped",
     shipping.ShipmentDelivered: "the timeline shows that the order was delivered",

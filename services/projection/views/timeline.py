@@ -68,9 +68,9 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported,
     orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
-    fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent,
+    fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
     inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
-    payments.ProviderUpdated,
+    payments.ProviderUpdated, payments.RefundRequested, payments.RefundRefused,
     # events that may come late, after that; they are rare
     inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
     shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,

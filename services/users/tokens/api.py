@@ -16,6 +16,7 @@ from services.kit.auth.access import PUBLIC, needs
 from services.kit.auth.signing import SigningKeys
 from services.kit.domain.errors import RateLimited
 from services.kit.rest.answers import Answer
+from services.kit.rest.app import UnmarkedCause
 from services.kit.rest.limits import limited
 from services.kit.rest.routes import TypedRoute, json_router, provided
 from services.kit.telemetry.logging import log
@@ -100,14 +101,16 @@ async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
 
 
 @json_routes.delete("/tokens/{subject}", status_code=204, dependencies=[needs(USERS_ADMIN)])
-async def revoke_tokens(subject: Subject, accounts: Annotated[Accounts, provided(Accounts)]) -> Response:
+async def revoke_tokens(
+    subject: Subject, accounts: Annotated[Accounts, provided(Accounts)], cause: UnmarkedCause
+) -> Response:
     """Revoke a subject's tokens.
 
     Voids at once every access token that a user or a program got before, and ends the logins of a user. Use it when a
     token, a client secret or a refresh token leaked, or when you have withdrawn a scope: first change the settings of
     the program, because it can get new tokens.
     """
-    await accounts.revoke_tokens(subject, datetime.now(UTC))
+    await accounts.revoke_tokens(subject, cause)
     log("tokens revoked", subject=subject)
     return Response(status_code=204)
 

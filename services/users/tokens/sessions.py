@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
 
+from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.ids import new_id
 from services.kit.eventstore.port import Transaction
@@ -20,6 +21,7 @@ from services.users.accounts import LOCK
 from services.users.attempts import Credentials
 from services.users.domain import USER
 from services.users.tokens.errors import TokenError
+from services.users.tokens.revocations import TOKENS, revoke
 
 __all__ = ["Session", "Sessions"]
 
@@ -47,6 +49,13 @@ class Session:
     user_id: str
     scopes: Sequence[str]
     refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """A used refresh token was sent again, so the login of this user ended."""
+
+    user_id: str
 
 
 class Sessions:
@@ -78,7 +87,7 @@ class Sessions:
         """
         digest = _digest(token)
 
-        async def work(transaction: Transaction) -> Session | None:
+        async def work(transaction: Transaction) -> Session | Reused | None:
             owners = await transaction.fetch(OWNER, digest)
             if not owners:
                 return None
@@ -90,9 +99,8 @@ class Sessions:
             family, scope, expires_at, used = rows[0].values()
             if used:
                 await transaction.execute(END, family)
-                await self._handler.vault.revoke(user_id, now, transaction)
-                _report(user_id)
-                return None
+                await revoke(self._handler, transaction, user_id, Cause(now))
+                return Reused(user_id)
             assert isinstance(expires_at, datetime)
             if expires_at <= now or not await self._active(transaction, user_id):
                 return None
@@ -102,7 +110,12 @@ class Sessions:
             await transaction.execute(USE, digest)
             return await _issue(transaction, user_id, str(family), scopes, expires_at)
 
-        return await in_transaction(self._store, work)
+        found = await in_transaction(self._store, work)
+        if not isinstance(found, Reused):
+            return found
+        await self._handler.publish_pending(TOKENS.stream(found.user_id), Cause(now))
+        _report(found.user_id)
+        return None
 
     async def _active(self, transaction: Transaction, user_id: str) -> bool:
         user = await self._handler.load_in(transaction, USER, user_id)

@@ -1,0 +1,12 @@
+"""The rate limits of query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.kit.config.rates import Rate
+
+__all__ = ["RATES"]
+
+RATES: Mapping[str, Rate] = {"products": Rate(120, 0.05)}
+"""Anybody may read the products of the shop, without a token."""

@@ -1,0 +1,143 @@
+"""Products as query answers them: lists with their filters, sorts and text search, one product, and its past prices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import ColumnElement, Numeric, cast, func, select
+from sqlalchemy.dialects.postgresql import TSQUERY
+
+from services.contracts.catalogue import Price
+from services.kit.domain.currencies import amount_of
+from services.kit.domain.errors import NotFound
+from services.kit.domain.validity import valid_at
+from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
+from services.query.search_terms import STOP_WORDS, WORDS_MAX
+from services.query.snapshots import Row, Snapshot, Snapshots
+from services.query.tables import PRICE_CHANGES, PRODUCTS
+from services.read_model import products
+from services.read_model.answers import shown
+from services.read_model.terms import terms
+
+__all__ = ["RELEVANCE", "SORTS", "ProductFilter", "Products"]
+
+PRICES = TypeAdapter(list[Price])
+RELEVANCE = "relevance"
+SORTS: Mapping[str, Sequence[str]] = {
+    "sku": ("sku",),
+    "name": ("name", "sku"),
+    "created_at": ("created_at", "sku"),
+    "updated_at": ("updated_at", "sku"),
+}
+"""The sorts of a list with the columns that break ties; each is an index of the read database."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFilter:
+    """Which products a list has; `active` None does not restrict it. All words of `text` must match."""
+
+    active: bool | None
+    withdrawn: bool = False
+    text: str | None = None
+
+
+class Products:
+    """Reads products; customers see those that are active, with the prices that are valid now."""
+
+    def __init__(self, snapshots: Snapshots) -> None:
+        self._snapshots = snapshots
+
+    async def list(self, wanted: ProductFilter, sort: str, request: PageRequest, *, for_staff: bool) -> Page:
+        """One page of products; Invalid if the cursor cannot be used."""
+        found = _list_of(wanted, sort)
+
+        async def read(at: Snapshot) -> Page:
+            rows, cursor = await page_of(at, found, request)
+            bound = None if request.count == "exact" else COUNTED_MAX
+            total = await total_of(at, found.ids, bound) if request.wants_total else None
+            now = datetime.now(UTC)
+            return Page([_product(row, now, for_staff=for_staff) for row in rows], cursor, total)
+
+        return await self._snapshots.read(read)
+
+    async def product(self, sku: str, *, for_staff: bool) -> dict[str, Any]:
+        """One product; NotFound if it does not exist, or customers do not see it."""
+        query = select(PRODUCTS).where(PRODUCTS.c.sku == sku)
+        rows = await self._snapshots.read(lambda at: at.rows(query if for_staff else query.where(PRODUCTS.c.active)))
+        if not rows:
+            raise NotFound("product-not-found", f"The shop has no product {sku}.")
+        return _product(rows[0], datetime.now(UTC), for_staff=for_staff)
+
+    async def past_prices(self, sku: str, request: PageRequest) -> Page:
+        """The changes of a product's prices, the newest first; NotFound if the product does not exist."""
+        sorting = Sorting({"version": PRICE_CHANGES.c.version}, descending=True, digest=digest_of(sku, "-version"))
+        matching = select(PRICE_CHANGES).where(PRICE_CHANGES.c.sku == sku)
+
+        async def read(at: Snapshot) -> Page:
+            rows, cursor = await page_of(at, ListQuery(matching, matching, sorting), request)
+            if not rows and request.page == 1:
+                raise NotFound("product-not-found", f"The shop has no product {sku}.")
+            total = await total_of(at, matching, COUNTED_MAX) if request.wants_total else None
+            return Page([_price_change(row) for row in rows], cursor, total)
+
+        return await self._snapshots.read(read)
+
+
+def _list_of(wanted: ProductFilter, sort: str) -> ListQuery:
+    column = PRODUCTS.c
+    conditions: list[ColumnElement[bool]] = [column.withdrawn.is_(wanted.withdrawn)]
+    if wanted.active is not None:
+        conditions.append(column.active.is_(wanted.active))
+    name, descending, digest = sort.removeprefix("-"), sort.startswith("-"), digest_of(wanted, sort)
+    if wanted.text is None:
+        matching = select(PRODUCTS).where(*conditions)
+        return ListQuery(
+            matching, select(column.sku).where(*conditions), Sorting(_columns(column, name), descending, digest)
+        )
+    words = _query(wanted.text)
+    score = cast(func.ts_rank(column.document, words), Numeric(9, 6)).label("relevance_score")
+    found = select(PRODUCTS, score).where(column.document.bool_op("@@")(words), *conditions).subquery()
+    return ListQuery(select(found), select(found.c.sku), Sorting(_columns(found.c, name), descending, digest))
+
+
+def _columns(of: Any, sort: str) -> dict[str, ColumnElement[Any]]:
+    return {name: of[name] for name in SORTS.get(sort, ("relevance_score", "sku"))}
+
+
+def _query(text: str) -> ColumnElement[Any]:
+    """A tsquery in which each word may be the beginning of a term; terms hold no operator."""
+    words = list(dict.fromkeys(term.word for term in terms(text)))
+    known = [word for word in words if word not in STOP_WORDS] or words
+    return cast(" & ".join(f"'{word}':*" for word in known[:WORDS_MAX]), TSQUERY)
+
+
+def _product(row: Row, now: datetime, *, for_staff: bool) -> dict[str, Any]:
+    prices = PRICES.validate_json(row["prices"], extra="ignore")
+    body = shown(products.PRODUCTS, row)
+    if for_staff:
+        body |= {"prices": [*map(_price, prices)], "metadata": json.loads(row["metadata"])}
+    else:
+        currencies = dict.fromkeys(price.currency for price in prices)
+        valid = (valid_at([price for price in prices if price.currency == each], now) for each in currencies)
+        body["prices"] = [_price(price) for price in valid if price]
+    return body | ({"relevance_score": float(row["relevance_score"])} if "relevance_score" in row else {})
+
+
+def _price_change(row: Row) -> dict[str, Any]:
+    prices = PRICES.validate_json(row["prices"], extra="ignore")
+    return {**shown(products.PRICE_CHANGES, row), "prices": [*map(_price, prices)]}
+
+
+def _price(price: Price) -> dict[str, Any]:
+    return {
+        "currency": price.currency,
+        "amount": amount_of(price.amount),
+        "compare_at": None if price.compare_at is None else amount_of(price.compare_at),
+        "valid_from": price.valid_from,
+        "valid_until": price.valid_until,
+    }
