@@ -25,7 +25,7 @@ __all__ = ["LINE_COLUMNS", "Queries", "StockFilter"]
 LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
 
 
-NOTES_SINCE = 8
+NOTES_SINCE = 9
 """The revision of the view `orders` that brought its notes."""
 
 

@@ -53,18 +53,18 @@ class Order:
         Id | None, About("The number of the order for people; of an imported order, its number there.", since=4)
     ]
     purchase_order_number: Annotated[
-        Text | None, About("The number of the customer's own order.", personal=True, since=8)
+        Text | None, About("The number of the customer's own order.", personal=True, since=9)
     ]
-    shipping_method: Annotated[Text | None, About(since=8)]
-    shipping_address: Annotated[TextMap | None, About("The address of the parcel.", personal=True, since=8)]
-    billing_address: Annotated[TextMap | None, About(personal=True, since=8)]
-    tags: Annotated[TextList | None, About(since=8)]
-    metadata: Annotated[TextMap | None, About("Texts of other programs by name.", personal=True, since=8)]
-    subtotal: Annotated[Money | None, About("The sum of the lines before discounts.", since=8)]
-    discount_total: Annotated[Money | None, About("All discounts of the order and its lines.", since=8)]
-    shipping_total: Annotated[Money | None, About("The shipping cost.", since=8)]
-    tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=8)]
-    tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=8)]
+    shipping_method: Annotated[Text | None, About(since=9)]
+    shipping_address: Annotated[TextMap | None, About("The address of the parcel.", personal=True, since=9)]
+    billing_address: Annotated[TextMap | None, About(personal=True, since=9)]
+    tags: Annotated[TextList | None, About(since=9)]
+    metadata: Annotated[TextMap | None, About("Texts of other programs by name.", personal=True, since=9)]
+    subtotal: Annotated[Money | None, About("The sum of the lines before discounts.", since=9)]
+    discount_total: Annotated[Money | None, About("All discounts of the order and its lines.", since=9)]
+    shipping_total: Annotated[Money | None, About("The shipping cost.", since=9)]
+    tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=9)]
+    tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=9)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +78,12 @@ class OrderLine:
     quantity: Number
     unit_price: Money
     created_at: Annotated[Instant, About(answered="")]
-    line_subtotal: Annotated[Money | None, About("The line before discounts.", answered="subtotal", since=8)]
+    line_subtotal: Annotated[Money | None, About("The line before discounts.", answered="subtotal", since=9)]
     line_discount: Annotated[
-        Money | None, About("Its discount and its share of the order's discounts.", answered="discount", since=8)
+        Money | None, About("Its discount and its share of the order's discounts.", answered="discount", since=9)
     ]
-    line_tax: Annotated[Money | None, About("The tax of the line.", answered="tax", since=8)]
-    line_total: Annotated[Money | None, About("What the customer pays for the line.", answered="total", since=8)]
+    line_tax: Annotated[Money | None, About("The tax of the line.", answered="tax", since=9)]
+    line_total: Annotated[Money | None, About("What the customer pays for the line.", answered="total", since=9)]
 
 
 @dataclass(frozen=True, slots=True)

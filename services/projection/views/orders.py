@@ -46,6 +46,8 @@ def order_of(event: Message) -> str | None:
             return order_id
         case fulfillment.RunCompensating(saga_id=order_id) | fulfillment.RunResumed(saga_id=order_id):
             return order_id
+        case fulfillment.RunClosed(saga_id=order_id):
+            return order_id
         case shipping.ShipmentCreated(saga_id=order_id) | shipping.ShipmentCancelled(saga_id=order_id):
             return order_id
         case payments.ProviderFact(order_id=order_id) | payments.PaymentRefunded(saga_id=order_id):
@@ -76,7 +78,7 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, refunded=back.amount, updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
-        case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
+        case fulfillment.RunResumed() | fulfillment.RunClosed() if row.reason and row.reason.startswith(LOOKED_INTO):
             return replace(row, reason=None, updated_at=at)
         case _ if type(event) in STATUS_AFTER:
             told = {name: value for name, value in _named(event).items() if name in ("reason", "tracking_number")}
@@ -190,11 +192,17 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=8,
+    revision=9,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={
-        model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled, payments.PaymentRefunded)
+        model.type: model
+        for model in (
+            fulfillment.RunClosed,
+            shipping.ShipmentCreated,
+            shipping.ShipmentCancelled,
+            payments.PaymentRefunded,
+        )
     },
     feed=feed,
 )
