@@ -48,6 +48,7 @@ class RunStarted(saga.RunStarted):
 
     type: ClassVar[str] = "zerocart.fulfillment.run.started.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    number: str | None = None
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None

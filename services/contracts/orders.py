@@ -278,6 +278,7 @@ class OrderCancelled(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.cancelled.v1"
     customer_id: str | None = None
     reason: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -295,6 +296,7 @@ class OrderFailed(OrderMessage):
     customer_id: str | None = None
     code: str
     reason: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -306,6 +308,7 @@ class OrderRefunded(OrderMessage):
     refund_id: str
     amount: Money
     refunded: Money
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -334,6 +337,7 @@ class OrderShipped(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.shipped.v1"
     customer_id: str | None = None
     tracking_number: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -342,4 +346,5 @@ class OrderDelivered(OrderMessage):
 
     type: ClassVar[str] = "zerocart.orders.order.delivered.v1"
     customer_id: str | None = None
+    number: str | None = None
     email: Personal[str] | None = None
