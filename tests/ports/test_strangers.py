@@ -167,3 +167,22 @@ async def test_a_reader_with_a_known_horizon_fills_pages_without_asking_again(po
         assert [event.version for event in (await reader.read_all(first.end, 2)).events] == [3, 4]
         assert [event.version for event in (await reader.read_all(first.end, 10)).events] == [3, 4, 5, 6]
     assert (await reader.read_all(first.end, 10)).events[-1].stream == "b"
+
+
+async def test_no_number_without_an_event_is_final(postgres, database):
+    """A server that crashes may give such a number out again, so that an event comes at it later."""
+    store, reader = postgres.store(), postgres.reader()
+    done = await store.append(append("a", 0))
+    with pytest.raises(InterruptedError):
+        async with store.transaction() as transaction:
+            await transaction.append(append("b", 0, *"xyz"))
+            raise InterruptedError
+    assert (await reader.read_all(START, 10)).end == await reader.end() == done.position
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("SELECT setval('log.position', $1)", done.position)  # as after a crash
+    async with postgres.store("payments").transaction() as transaction:
+        [slow] = await transaction.append(append("slow", 0))
+        await store.append(append("c", 0))
+        assert (await reader.read_all(done.position, 1)).events == []
+    assert [event.position for event in (await reader.read_all(done.position, 9)).events][0] == slow.position
+    await owner.close()
