@@ -184,5 +184,5 @@ async def test_no_number_without_an_event_is_final(postgres, database):
         [slow] = await transaction.append(append("slow", 0))
         await store.append(append("c", 0))
         assert (await reader.read_all(done.position, 1)).events == []
-    assert [event.position for event in (await reader.read_all(done.position, 9)).events][0] == slow.position
+    assert (await reader.read_all(done.position, 9)).events[0].position == slow.position
     await owner.close()
