@@ -308,10 +308,14 @@ class OrderShipped(OrderMessage):
     """The carrier collected the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.shipped.v1"
+    customer_id: str | None = None
     tracking_number: str
+    email: Personal[str] | None = None
 
 
 class OrderDelivered(OrderMessage):
     """The carrier delivered the parcel."""
 
     type: ClassVar[str] = "zerocart.orders.order.delivered.v1"
+    customer_id: str | None = None
+    email: Personal[str] | None = None

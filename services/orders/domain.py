@@ -241,9 +241,10 @@ def travel(command: Ship | Deliver, order: Order) -> Decision:
     """Record what the carrier did, even if it overtakes the end of fulfillment or of a cancellation."""
     match command, order:
         case Ship(order_id=order_id, tracking_number=number), (Pending() | Confirmed() | Cancelling()):
-            return [OrderShipped(order_id=order_id, tracking_number=number)]
+            to = {"customer_id": order.customer_id, "email": order.email}
+            return [OrderShipped(order_id=order_id, tracking_number=number, **to)]
         case Deliver(order_id=order_id), (Pending() | Confirmed() | Cancelling() | Shipped()):
-            return [OrderDelivered(order_id=order_id)]
+            return [OrderDelivered(order_id=order_id, customer_id=order.customer_id, email=order.email)]
         case _:
             return []
 
