@@ -197,6 +197,10 @@ class PostgresEventReader:
         """The last event that is final, START if there is none; HistoryCut if the event at `after` is lost."""
         return await self._look(after)
 
+    async def epoch(self) -> int:
+        """The newest epoch."""
+        return int((await self.connections.fetch("SELECT max(epoch) AS epoch FROM epochs"))[0]["epoch"])
+
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""
         events = await self._page(after, until, list(types), events_max)
