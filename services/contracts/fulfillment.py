@@ -130,7 +130,7 @@ class RunResumed(saga.RunResumed):
 
 
 class RunClosed(saga.RunClosed):
-    """The carrier has the goods, so that the run cannot be cancelled any more."""
+    """The carrier has the goods, so that the run cannot be cancelled any more; a cancellation under way ends."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.closed.v1"
 

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.kit.domain.message import Instant, Message, Money, Personal, Sku, Value
+from services.kit.domain.message import Instant, Message, Metadata, Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "OrderLine",
     "OrderMessage",
     "OrderNotFinalized",
+    "OrderNoteAdded",
     "OrderRefunded",
     "OrderShipped",
     "OrderUpdated",
@@ -52,6 +53,7 @@ __all__ = [
     "PricedFields",
     "Priority",
     "RecipientFields",
+    "Tags",
 ]
 
 ORDER_LINES_MAX = 2_000
@@ -62,6 +64,9 @@ Priority = Literal["standard", "express"]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
 """An amount in the currency of the order."""
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4, allow_inf_nan=False)]
+Tags = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$")], ...], Field(max_length=50)
+]
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
@@ -128,10 +133,15 @@ class RecipientFields(Value):
 
 
 class OrderFields(RecipientFields):
-    """The recipient of an order, and the wishes of the customer."""
+    """The recipient of an order, the wishes of the customer, and what other programs say about it."""
 
+    billing_address: Address | None = None
+    purchase_order_number: Personal[Text] | None = None
+    shipping_method: Text | None = None
     priority: Priority = "standard"
     notes: Personal[str] | None = None
+    tags: Tags = ()
+    metadata: Personal[Metadata] | None = None
 
 
 class PlacedFields(OrderFields):
@@ -157,7 +167,11 @@ class AmendedFields(Value):
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     shipping_address: Address | None = None
+    billing_address: Address | None = None
+    purchase_order_number: Personal[Text] | None = None
     notes: Personal[str] | None = None
+    tags: Tags | None = None
+    metadata: Personal[Metadata] | None = None
 
 
 class OrderMessage(Message):
@@ -192,7 +206,9 @@ class OrderDetails(OrderMessage, OrderFields, PricedFields):
 
 
 class OrderContent(OrderDetails, PlacedFields):
-    """An event that carries a whole order which zerocart fulfils."""
+    """An event that carries a whole order which zerocart fulfils; `number` is its name for people."""
+
+    number: str | None = None
 
 
 class OrderDrafted(OrderContent):
@@ -239,6 +255,14 @@ class OrderUpdated(OrderMessage, AmendedFields):
 
     type: ClassVar[str] = "zerocart.orders.order.updated.v1"
     customer_id: str | None = None
+
+
+class OrderNoteAdded(OrderMessage):
+    """Staff wrote a note about the order, which its customer does not see."""
+
+    type: ClassVar[str] = "zerocart.orders.order.note_added.v1"
+    customer_id: str | None = None
+    text: Personal[str]
 
 
 class OrderCancellationRequested(OrderMessage):

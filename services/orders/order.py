@@ -11,6 +11,7 @@ from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book
 
 __all__ = [
+    "AddNote",
     "Amend",
     "BeginDraft",
     "Cancel",
@@ -163,10 +164,14 @@ class CustomerCommand(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentCommand(CustomerCommand):
-    """A command that brings the whole content of an order; `book` has the products whose prices it needs."""
+    """A command that brings the whole content of an order; `book` has the products whose prices it needs.
+
+    `number` is the name for people of a new order.
+    """
 
     fields: PlacedFields
     basket: Basket
+    number: str | None = None
     book: Book = field(default_factory=dict[str, Product])
 
 
@@ -195,9 +200,16 @@ class Submit(CustomerCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amend(CustomerCommand):
-    """Change address, contact or notes."""
+    """Change addresses, contact, notes, tags or metadata."""
 
     changes: AmendedFields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddNote(OrderIntent):
+    """Add a note that only staff read."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +284,6 @@ class RecordRefund(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import | UndoImport
+    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Cancel | Import | UndoImport
     | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip
