@@ -97,7 +97,7 @@ class Feeder:
             return 0
         if all(self._pages.feeds(each) for each in serving) and len(serving) == len(self._pages.views):
             before, self.checkpoint = self.checkpoint, _least(serving, self.checkpoint)
-            if START < before and before.epoch < self.checkpoint.epoch:
+            if before > START and before.epoch < self.checkpoint.epoch:
                 await self._admin.prepare_again()
             return 0 if moved else HORIZON_SECONDS
         end = await self._pages.end()  # before the look: what comes later may come after the Job's last page
