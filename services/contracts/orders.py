@@ -20,6 +20,7 @@ __all__ = [
     "Address",
     "AmendedFields",
     "Amount",
+    "CapturePolicy",
     "Discount",
     "ImportedFields",
     "ImportedStatus",
@@ -62,6 +63,8 @@ Priority = Literal["standard", "express"]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
 """An amount in the currency of the order."""
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4, allow_inf_nan=False)]
+CapturePolicy = Literal["at_once", "when_reserved", "by_hand"]
+"""When the money is taken: with the authorization, when the goods are reserved, or when staff capture it."""
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
@@ -135,10 +138,14 @@ class OrderFields(RecipientFields):
 
 
 class PlacedFields(OrderFields):
-    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system."""
+    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system.
+
+    `capture` says when the money is taken; without it the shop's setting applies.
+    """
 
     payment_method: PaymentMethod
     placed_at: Instant | None = None
+    capture: CapturePolicy | None = None
 
 
 class ImportedFields(OrderFields):
