@@ -48,6 +48,7 @@ class RunStarted(saga.RunStarted):
 
     type: ClassVar[str] = "zerocart.fulfillment.run.started.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    number: str | None = None
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
@@ -131,7 +132,7 @@ class RunResumed(saga.RunResumed):
 
 
 class RunClosed(saga.RunClosed):
-    """The carrier has the goods, so that the run cannot be cancelled any more."""
+    """The carrier has the goods, so that the run cannot be cancelled any more; a cancellation under way ends."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.closed.v1"
 

@@ -55,7 +55,9 @@ def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactio
             await tell(fact.order_id, command, received)
 
     async def dispatched(shipment: ShipmentDispatched, received: Received) -> None:
-        await tell(shipment.order_id, Close(at=received.now, jitter=_jitter(), saga_id=shipment.order_id), received)
+        order_id = shipment.order_id
+        command = Close(at=received.now, jitter=_jitter(), saga_id=order_id, step="create_shipment")
+        await tell(order_id, command, received)
 
     async def replied(reply: StepReply, received: Received) -> None:
         final = isinstance(reply, OrderFinalized)

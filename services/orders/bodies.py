@@ -37,8 +37,8 @@ from services.kit.domain.texts import ONE_LINE, Line
 from services.orders.pricing import Basket, WantedLine
 
 __all__ = [
-    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "OrderBody", "QuoteBody",
-    "ShortLine", "Source", "SubmitBody",
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "NoteBody", "OrderBody",
+    "QuoteBody", "ShortLine", "Source", "SubmitBody",
 ]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100
@@ -209,6 +209,9 @@ class ContentBody(OrderFields):
     email: Email | None = None
     customer_name: Line | None = None
     shipping_address: Destination
+    billing_address: Destination | None = None
+    purchase_order_number: Line | None = Field(default=None, description="The number of the customer's own order.")
+    shipping_method: ShortLine | None = None
     notes: Notes | None = None
 
     def require_customer(self, customer_id: str | None) -> None:
@@ -280,7 +283,16 @@ class AmendBody(AmendedFields):
     email: Email | None = None
     customer_name: Line | None = None
     shipping_address: Destination | None = None
+    billing_address: Destination | None = None
+    purchase_order_number: Line | None = None
     notes: Notes | None = None
+
+
+class NoteBody(BaseModel):
+    """A note that only staff read."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
 
 
 class CancelBody(BaseModel):

@@ -81,7 +81,7 @@ SHORT = inventory.InventoryChecked(
 TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (created(ID), "the order was placed: 1 line, 12.50 GBP", None),
     (orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS), "the delivery address was changed", None),
-    (orders.OrderUpdated(order_id=ID, notes="ring"), "the contact details or the notes were changed", None),
+    (orders.OrderUpdated(order_id=ID, notes="ring"), "details of the order were changed", None),
     (orders.OrderCancellationRequested(order_id=ID, reason="too late"), "a cancellation was asked for", "too late"),
     (orders.OrderFailed(order_id=ID, code="x", reason="declined"), "the order failed", "declined"),
     (orders.OrderShipped(order_id=ID, tracking_number="T1"), "the carrier has the goods, tracking number T1", None),

@@ -341,6 +341,7 @@ SCOPES = {
     "DELETE /tokens/{subject}": "users:admin",
     "POST /orders": "orders:write",
     "POST /quotes": "orders:write",
+    "POST /orders/{order_id}/notes": "orders:write",
     "POST /orders/imports": "orders:import",
     "POST /orders/imports/undo": "orders:import",
     "PUT /orders/{order_id}": "orders:write",
