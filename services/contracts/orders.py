@@ -20,6 +20,7 @@ __all__ = [
     "Address",
     "AmendedFields",
     "Amount",
+    "CapturePolicy",
     "Discount",
     "ImportedFields",
     "ImportedStatus",
@@ -67,6 +68,8 @@ Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4,
 Tags = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$")], ...], Field(max_length=50)
 ]
+CapturePolicy = Literal["at_once", "when_reserved", "by_hand"]
+"""When the money is taken: with the authorization, when the goods are reserved, or when staff capture it."""
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
@@ -145,10 +148,14 @@ class OrderFields(RecipientFields):
 
 
 class PlacedFields(OrderFields):
-    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system."""
+    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system.
+
+    `capture` says when the money is taken; without it the shop's setting applies.
+    """
 
     payment_method: PaymentMethod
     placed_at: Instant | None = None
+    capture: CapturePolicy | None = None
 
 
 class ImportedFields(OrderFields):
@@ -278,6 +285,7 @@ class OrderCancelled(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.cancelled.v1"
     customer_id: str | None = None
     reason: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -295,6 +303,7 @@ class OrderFailed(OrderMessage):
     customer_id: str | None = None
     code: str
     reason: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -306,6 +315,7 @@ class OrderRefunded(OrderMessage):
     refund_id: str
     amount: Money
     refunded: Money
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -334,6 +344,7 @@ class OrderShipped(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.shipped.v1"
     customer_id: str | None = None
     tracking_number: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -342,4 +353,5 @@ class OrderDelivered(OrderMessage):
 
     type: ClassVar[str] = "zerocart.orders.order.delivered.v1"
     customer_id: str | None = None
+    number: str | None = None
     email: Personal[str] | None = None

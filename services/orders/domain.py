@@ -17,6 +17,7 @@ from services.contracts.orders import (
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
+    OrderContent,
     OrderCreated,
     OrderDelivered,
     OrderDetails,
@@ -75,10 +76,21 @@ from services.orders.pricing import basket_of, price, totals_problem
 __all__ = ["ORDER"]
 
 D = TypeVar("D", bound=OrderDetails)
+MAILED = (OrderCancelled, OrderFailed, OrderShipped, OrderDelivered, OrderRefunded)
+"""Events of which the customer gets a mail, which names the order by its number."""
 
 
 def decide(command: OrderCommand, order: Order) -> Decision:
-    """The events that `command` causes, none if it was carried out before."""
+    """The events that `command` causes, none if it was done before; those of which mails are sent are numbered."""
+    decision = _decision(command, order)
+    if isinstance(decision, Rejected) or order.number is None:
+        return decision
+    return [
+        event.model_copy(update={"number": order.number}) if isinstance(event, MAILED) else event for event in decision
+    ]
+
+
+def _decision(command: OrderCommand, order: Order) -> Decision:
     if isinstance(command, CustomerCommand) and _is_out_of_reach(command, order):
         return _not_found(command)
     match command:
@@ -354,6 +366,12 @@ def _name(order: Order) -> str:
 
 def evolve(order: Order, event: Message) -> Order:
     """The state of an order after `event`."""
+    after = _after(order, event)
+    number = event.number if isinstance(event, OrderContent) else order.number
+    return after if isinstance(after, NoOrder | Imported) else replace(after, number=number)
+
+
+def _after(order: Order, event: Message) -> Order:
     customer_id = order.customer_id
     match event:
         case OrderDrafted() | OrderDraftUpdated():

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 
-# States
+# States; `number` is the name of the order for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class NoOrder:
     """No event of the order exists yet."""
 
     customer_id: None = None
+    number: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Draft:
     """The customer is still writing it; nothing is reserved or charged."""
 
     content: OrderContent
+    number: str | None = None
 
     @property
     def customer_id(self) -> str | None:
@@ -73,6 +75,7 @@ class Pending:
     total: Money
     recipient: RecipientFields
     is_final: bool = False
+    number: str | None = None
 
     @property
     def email(self) -> str | None:
@@ -91,6 +94,7 @@ class Confirmed:
 
     email: str | None
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class Cancelling:
     reason: str
     email: str | None
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +112,7 @@ class Cancelled:
     """It is cancelled and every step is undone. Final."""
 
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,7 @@ class Failed:
     """Fulfillment failed and every step is undone. Final."""
 
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +129,7 @@ class Shipped:
 
     customer_id: str | None
     email: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,7 @@ class Delivered:
 
     customer_id: str | None
     email: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +148,7 @@ class Imported:
     source: str
     customer_id: str | None
     fingerprint: str
+    number: None = None
 
 
 Order = (

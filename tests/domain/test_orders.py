@@ -361,3 +361,20 @@ def test_an_order_keeps_the_number_of_its_draft():
     decision = ORDER.decide(SUBMIT, after(replace(DRAFT, number="10042"), replace(REWRITE, number="10043")))
     assert not isinstance(decision, Rejected)
     assert [getattr(event, "number", None) for event in decision] == ["10042"]
+
+
+NUMBERED = replace(PLACE, number="10042")
+
+
+@pytest.mark.parametrize(
+    ("before", "command"),
+    [
+        ([NUMBERED], FAIL), ([NUMBERED], SHIP), ([NUMBERED, CANCEL], UNDONE), ([NUMBERED, CONFIRM], UNDONE),
+        ([NUMBERED, CONFIRM, SHIP], DELIVER), ([NUMBERED, AMEND, FINALIZE, CONFIRM, SHIP, DELIVER], REFUND),
+        ([replace(DRAFT, number="10042")], CANCEL), ([replace(DRAFT, number="10042"), SUBMIT], SHIP),
+    ],
+)  # fmt: skip
+def test_events_of_which_mails_are_sent_have_the_number_of_the_order(before, command):
+    decision = ORDER.decide(command, after(*before))
+    assert not isinstance(decision, Rejected)
+    assert [getattr(event, "number", None) for event in decision] == ["10042"]
