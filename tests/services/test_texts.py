@@ -12,7 +12,7 @@ from scripts.openapi import DOCUMENT
 from tests.services.system import ADDRESS, System, order, running
 
 ODD = ("\0", "\x07", "\t", "\r", "\x1b[2J", "\x7f", "\x85", "\x9b", "\u2028", "\u202e", "\u2066")
-LINES = {"notes", "description"}
+LINES = {"notes", "description", "text"}
 """The fields of which a text may have several lines."""
 Place = tuple[str | int, ...]
 
