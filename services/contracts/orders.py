@@ -20,6 +20,7 @@ __all__ = [
     "Address",
     "AmendedFields",
     "Amount",
+    "CapturePolicy",
     "Discount",
     "ImportedFields",
     "ImportedStatus",
@@ -67,6 +68,8 @@ Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4,
 Tags = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$")], ...], Field(max_length=50)
 ]
+CapturePolicy = Literal["at_once", "when_reserved", "by_hand"]
+"""When the money is taken: with the authorization, when the goods are reserved, or when staff capture it."""
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
@@ -147,10 +150,14 @@ class OrderFields(RecipientFields):
 
 
 class PlacedFields(OrderFields):
-    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system."""
+    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system.
+
+    `capture` says when the money is taken; without it the shop's setting applies.
+    """
 
     payment_method: PaymentMethod
     placed_at: Instant | None = None
+    capture: CapturePolicy | None = None
 
 
 class ImportedFields(OrderFields):
@@ -188,7 +195,8 @@ class PricedFields(Value):
     """The lines of an order, and its amounts in the currency of `total` (`services.orders.totals` has the rules).
 
     `total` is subtotal - discount_total + shipping_total, plus tax_total unless the prices include the tax. `tax_total`
-    includes `shipping_tax`. `shipping_from` tells whether the shop set the shipping cost. Old events have no subtotal; it is then the total.
+    includes `shipping_tax`. `shipping_from` tells whether the shop set the shipping cost. Old events have no subtotal;
+    it is then the total.
     """
 
     lines: tuple[OrderLine, ...]

@@ -293,10 +293,10 @@ def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Baske
 async def _fields(body: OrderBody, caller: Caller, vault: Vault) -> PlacedFields:
     """The fields of the contract; e-mail and name that the body does not give come from the customer's account.
 
-    Forbidden if the caller may not order for this customer or set `placed_at`.
+    Forbidden if the caller may not order for this customer or set `placed_at` or `capture`.
     """
     customer_id = caller.own if body.customer_id is None else body.customer_id
-    if not caller.may_reach(customer_id) or (body.placed_at is not None and caller.own is not None):
+    if not caller.may_reach(customer_id) or (caller.own is not None and (body.placed_at or body.capture)):
         raise Forbidden(ORDERS_ADMIN)
     body.require_customer(customer_id)
     if customer_id is None or (body.email and body.customer_name):

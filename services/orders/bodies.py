@@ -18,6 +18,7 @@ from services.contracts.orders import (
     ORDER_LINES_MAX,
     Address,
     AmendedFields,
+    CapturePolicy,
     Discount,
     ImportedFields,
     ImportedStatus,
@@ -229,6 +230,11 @@ class OrderBody(BasketBody, ContentBody, PlacedFields):
         default=None,
         description="When the order was placed in another system. Needs the scope `orders:admin`.",
         examples=["2011-12-09T12:50:00Z"],
+    )
+    capture: CapturePolicy | None = Field(
+        default=None,
+        description="When the money is taken: `at_once` with the authorization, `when_reserved` when the goods are"
+        " reserved, `by_hand` when staff capture it. Default: the setting of the shop. Needs the scope `orders:admin`.",
     )
 
 

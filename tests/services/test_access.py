@@ -364,6 +364,8 @@ SCOPES = {
     "GET /price-changes/{sku}": "catalogue:write",
     "GET /payments/{order_id}": "payments:read",
     "POST /payments/{order_id}/refunds": "payments:write",
+    "POST /payments/{order_id}/capture": "payments:write",
+    "POST /payments/{order_id}/void": "payments:write",
     "GET /shipments/{order_id}": "shipments:read",
     "POST /shipments/{order_id}/tracking": "shipments:write",
     "GET /fulfillments/{order_id}": "fulfillments:read",

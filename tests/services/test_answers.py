@@ -99,9 +99,16 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await system.bus.clients["shipping"].post(f"/shipments/{sent}/tracking", json=tracking))
     await system.at_rest()
     refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
-    await done(await system.bus.clients["payments"].post(f"/payments/{sent}/refunds", json=refund))
+    pay = system.bus.clients["payments"]
+    await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
     await system.bus.quiet()
-    return sent, draft, declined, lacking
+    waiting = [(await done(await system.place(order(("mug", 1), capture="by_hand"))))["order_id"] for _ in range(2)]
+    await system.bus.quiet()
+    await done(await pay.get(f"/payments/{waiting[0]}"))
+    await done(await pay.post(f"/payments/{waiting[0]}/capture"))
+    await done(await pay.post(f"/payments/{waiting[1]}/void", json={"reason": "out of stock"}))
+    await system.at_rest()
+    return sent, draft, declined, lacking, *waiting
 
 
 async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:

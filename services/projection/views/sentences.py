@@ -260,6 +260,9 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     payments.PaymentRefunded: _refunded,
     payments.PaymentRefundPending: _by_provider(lambda event: f"{_money(event.amount)} is on its way back"),
     payments.PaymentFailed: _not_done,
+    payments.PaymentCapturePending: lambda event: Sentence(f"{_money(event.amount)} waits to be taken by staff"),
+    payments.CaptureRequested: lambda event: Sentence(f"staff decided to take {_money(event.amount)}"),
+    payments.VoidRequested: _because("staff decided to let the money go"),
     payments.RefundRequested: lambda event: Sentence(f"a refund of {_money(event.amount)} was requested", event.reason),
     payments.RefundRefused: lambda event: Sentence(
         f"the refund of {_money(event.amount)} was refused", event.error, "payment provider"
