@@ -13,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep traces lock docs clean
+.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep mails traces lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -93,6 +93,9 @@ openapi: setup ## write docker/edge/openapi.json, the document of the REST inter
 
 keep: setup ## record the shapes of new messages and the checksums of new migrations
 	$(BIN)/python -m scripts.keep
+
+mails: setup ## write every mail with made-up values to OUT (default: mails), to look at the wording of a shop
+	$(BIN)/python -m services.notifications.previews $(or $(OUT),mails)
 
 traces: setup ## write the recorded saga runs and counterexamples anew; read the diff
 	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py tests/sagas/test_versions.py tests/model

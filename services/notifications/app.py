@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from services.kit.service.host import Host
 from services.kit.service.service import Service
-from services.notifications.mails import Shop
 from services.notifications.reactions import reactions
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import MailServer, SmtpServer
@@ -22,5 +21,5 @@ def create_app(
         keys = own.mail_token_keys()
         host.settings.require(ZEROCART_MAIL_TOKEN_KEYS=keys, ZEROCART_VAULT_KEYS=host.settings.vault_keys())
     server = server or SmtpServer(own.smtp_url)
-    handlers = reactions(host.handler, server, Shop(address=own.mail_from), own.mail_token_keys)
+    handlers = reactions(host.handler, server, own.shop, own.mail_token_keys)
     return Service(host, reactions=handlers, on_stop=[server.close])

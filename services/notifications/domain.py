@@ -26,11 +26,15 @@ __all__ = [
     "Sent",
     "Unsent",
     "UserMailKind",
+    "is_sent",
     "order_mail_id",
     "user_mail_id",
 ]
 
-OrderMailKind = Literal["confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded"]
+OrderMailKind = Literal[
+    "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded", "order_shipped",
+    "order_delivered",
+]  # fmt: skip
 UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 
 
@@ -41,9 +45,13 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The mail was sent, or it will never be because there is no address to send it to (`mailed` false)."""
+    """The mail was sent, or it will never be because there is no address to send it to (`mailed` false).
+
+    `refunds` are the refunds of which the customer was told, each by a mail of its own.
+    """
 
     mailed: bool
+    refunds: frozenset[str] = frozenset()
 
 
 MailState = Unsent | Sent
@@ -67,9 +75,14 @@ class RecordOrderMail(Command):
     transient: bool = False
 
 
-def order_mail_id(kind: OrderMailKind, order_id: str, refund_id: str = "") -> str:
-    """The id of a mail about an order, or about a refund of it: each has a stream of its own."""
-    return f"{kind}-{order_id}-{refund_id}" if refund_id else f"{kind}-{order_id}"
+def order_mail_id(kind: OrderMailKind, order_id: str) -> str:
+    """The id of a mail about an order: each kind has a stream of its own, which the mails of all refunds share."""
+    return f"{kind}-{order_id}"
+
+
+def is_sent(mail: MailState, refund_id: str = "") -> bool:
+    """Whether the mail was sent, of a mail about refunds the one about this refund."""
+    return isinstance(mail, Sent) and (not refund_id or refund_id in mail.refunds)
 
 
 def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
@@ -91,18 +104,23 @@ def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
             return [ConfirmationSent(**reply, mailed=mailed)]
         case "cancellation", _:
             return [CancellationSent(**reply, mailed=mailed)]
-        case _, Sent():
+        case _ if is_sent(mail, command.refund_id):
             return []
-        case ("order_failed" | "order_cancelled") as template, Unsent():
+        case ("order_failed" | "order_cancelled") as template, _:
             return [OrderMailSent(order_id=command.order_id, template=template, mailed=mailed)]
-        case template, Unsent():
-            refund_id = command.refund_id or None
-            return [OrderNoticeSent(order_id=command.order_id, template=template, refund_id=refund_id, mailed=mailed)]
+        case template, _:
+            about = command.refund_id or None
+            return [
+                OrderNoticeSent(order_id=command.order_id, template=template, refund_id=about, mailed=command.mailed)
+            ]
 
 
 def evolve_order_mail(mail: MailState, event: Message) -> MailState:
     """The state of a mail about an order after `event`."""
     match event:
+        case OrderNoticeSent(refund_id=str() as refund_id):
+            known = mail.refunds if isinstance(mail, Sent) else frozenset[str]()
+            return Sent(event.mailed, known | {refund_id})
         case ConfirmationSent() | CancellationSent() | OrderMailSent() | OrderNoticeSent():
             return Sent(event.mailed)
         case _:

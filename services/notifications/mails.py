@@ -1,41 +1,51 @@
-"""Mails made from the templates in `templates/`: a text part and an HTML part with the same paragraphs.
+"""Mails made from templates: a text part and an HTML part with the same paragraphs.
 
 The first line of a mail's template is the subject; paragraphs follow, each on one line, with empty lines between them.
-`layout.txt` and `layout.html` put the paragraphs, and the items of an order if there are any, into the two parts.
+`layout.txt` and `layout.html` put the paragraphs, and the items of an order if there are any, into the two parts. A
+shop's own folder may replace each of these files, and add `<kind>.html` for the whole HTML part of a kind of mail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from services.kit.domain.message import Money
 from services.notifications.domain import OrderMailKind, UserMailKind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["PERSON_HEADER", "Mail", "Shop", "compose"]
+__all__ = ["LANGUAGES", "PERSON_HEADER", "Mail", "Shop", "compose"]
 
 PERSON_HEADER = "X-Zerocart-Person"
 """The header that names the person whom a mail is about, so that a mail catcher can erase the person's mails."""
 TEMPLATES = Path(__file__).parent / "templates"
+LANGUAGES = ("en", "de")
+"""The languages of the templates that zerocart contains; a missing template is taken from the first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """The sender of every mail."""
+    """The sender of every mail; `folder` has the shop's own templates, or a folder of them for each language."""
 
     address: str
     name: str = "zerocart"
+    language: str = LANGUAGES[0]
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """One mail to one person; `identity` makes its Message-ID, `about` is a header and its value for mail filters."""
+    """One mail to one person; `identity` makes its Message-ID, `about` is a header and its value for mail filters.
+
+    `more` is the number of items that `items` leaves out.
+    """
 
     kind: OrderMailKind | UserMailKind
     identity: str
@@ -44,37 +54,51 @@ class Mail:
     to: str
     values: Mapping[str, object]
     items: Sequence[str] = field(default=())
+    more: int = 0
 
 
 def compose(mail: Mail, shop: Shop) -> EmailMessage:
     """The mail as it is sent. A repeat has the same Message-ID (RFC 5322 3.6.4), by which mail stores recognise it."""
-    subject, *paragraphs = _paragraphs(mail, shop)
-    header, value = mail.about
+    templates = _templates(shop.language, shop.folder)
+    values = {name: _shown(templates, value) for name, value in mail.values.items()} | {"shop": shop.name}
+    subject, *paragraphs = _paragraphs(templates, mail.kind, values)
+    more = [templates.get_template("more_items.txt").render(more=mail.more)] if mail.more else []
+    parts = {**values, "language": shop.language, "paragraphs": paragraphs, "items": [*mail.items, *more]}
     message = EmailMessage()
-    message["From"] = shop.address
+    message["From"] = Address(shop.name, addr_spec=shop.address)
     message["To"] = mail.to
     message["Subject"] = subject
     message["Message-ID"] = f"<{mail.kind}.{mail.identity}@{shop.address.rpartition('@')[2]}>"
+    header, value = mail.about
     message[header] = value
     message[PERSON_HEADER] = mail.person
-    parts = {"paragraphs": paragraphs, "items": mail.items}
-    message.set_content(_templates().get_template("layout.txt").render(parts))
-    message.add_alternative(_templates().get_template("layout.html").render(parts), subtype="html")
+    message.set_content(templates.get_template("layout.txt").render(parts))
+    html = templates.select_template([f"{mail.kind}.html", "layout.html"]).render(parts)
+    message.add_alternative(html, subtype="html")
     return message
 
 
-def _paragraphs(mail: Mail, shop: Shop) -> list[str]:
-    text = _templates().get_template(f"{mail.kind}.txt").render(mail.values, shop=shop.name)
-    return [paragraph for paragraph in text.split("\n") if paragraph]
+def _shown(templates: Environment, value: object) -> object:
+    """A value as the templates get it: money in the way of the language."""
+    if not isinstance(value, Money):
+        return value
+    return templates.get_template("amount.txt").render(amount=f"{value.amount:f}", currency=value.currency)
+
+
+def _paragraphs(templates: Environment, kind: str, values: Mapping[str, object]) -> list[str]:
+    text = templates.get_template(f"{kind}.txt").render(values)
+    return [paragraph for paragraph in text.splitlines() if paragraph.strip()]
 
 
 @cache
-def _templates() -> Environment:
+def _templates(language: str, folder: Path | None) -> Environment:
     # imported with the first mail: it takes 30 ms of CPU, more than the rest of a first mail
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+    own = [folder / language, folder] if folder else []
+    places = [*own, TEMPLATES / language, TEMPLATES / LANGUAGES[0], TEMPLATES]
     return Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader(places),
         autoescape=select_autoescape(),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -6,20 +6,30 @@ sent again, with the same Message-ID (docs/decisions/0006-repeated-mails.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine, OrderRefunded
+from services.contracts.orders import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderLine,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
-from services.kit.domain.message import Money
 from services.kit.events.handlers import Received
 from services.kit.telemetry.metrics import METRICS
-from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, Unsent, order_mail_id
+from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, is_sent, order_mail_id
 from services.notifications.mails import Mail, Shop, compose
 from services.notifications.smtp import MailServer, NotSent
 
 __all__ = ["LINES_SHOWN_MAX", "OrderMails"]
 
 LINES_SHOWN_MAX = 100
+Notice = OrderFailed | OrderCancelled | OrderRefunded | OrderShipped | OrderDelivered
+"""The events of which notifications tells the customer without a request of the saga."""
 
 
 class OrderMails:
@@ -32,14 +42,14 @@ class OrderMails:
 
     async def confirm(self, message: ConfirmationSend, received: Received) -> None:
         """Send the confirmation, unless the cancellation was handled first: then it would be wrong."""
-        mail = _mail("confirmation", message, total=_amount(message.total), items=_items(message.lines))
-        if await self._cancellation_sent(message.saga_id):
+        mail = _mail("confirmation", message, message.lines, total=message.total)
+        if await self._was_sent("cancellation", message.saga_id):
             mail = None
         await self._reply(message, received, "confirmation", mail)
 
     async def cancel(self, message: CancellationSend, received: Received) -> None:
         """Tell the customer that a confirmed order is cancelled."""
-        mail = _mail("cancellation", message, total=_amount(message.total))
+        mail = _mail("cancellation", message, total=message.total)
         await self._reply(message, received, "cancellation", mail)
 
     async def fail(self, message: OrderFailed, received: Received) -> None:
@@ -49,26 +59,32 @@ class OrderMails:
     async def cancel_unconfirmed(self, message: OrderCancelled, received: Received) -> None:
         """Tell the customer that the order is cancelled, unless the saga has had them told."""
         mail = _mail("order_cancelled", message)
-        if await self._cancellation_sent(message.order_id):
+        if await self._was_sent("cancellation", message.order_id):
             mail = None
         await self._notify(message, received, "order_cancelled", mail)
 
     async def refund(self, message: OrderRefunded, received: Received) -> None:
         """Tell the customer that a part of the money went back."""
-        mail = _mail(
-            "order_refunded",
-            message,
-            amount=_amount(message.amount),
-            in_all=_more_than(message.amount, message.refunded),
-        )
+        in_all = message.refunded if message.refunded.amount > message.amount.amount else None
+        mail = _mail("order_refunded", message, amount=message.amount, in_all=in_all)
         await self._notify(message, received, "order_refunded", mail)
+
+    async def ship(self, message: OrderShipped, received: Received) -> None:
+        """Tell the customer that the parcel is on its way, unless it was said before that it has arrived."""
+        mail = _mail("order_shipped", message, tracking_number=message.tracking_number)
+        if await self._was_sent("order_delivered", message.order_id):
+            mail = None
+        await self._notify(message, received, "order_shipped", mail)
+
+    async def deliver(self, message: OrderDelivered, received: Received) -> None:
+        """Tell the customer that the parcel has arrived."""
+        await self._notify(message, received, "order_delivered", _mail("order_delivered", message))
 
     async def _reply(
         self, message: ConfirmationSend | CancellationSend, received: Received, kind: OrderMailKind, mail: Mail | None
     ) -> None:
         """Send the mail that a saga requested, and reply even if it could not be sent."""
-        identity = order_mail_id(kind, message.saga_id)
-        mailed, problem = await self._send(kind, mail, identity)
+        mailed, problem = await self._send(kind, mail, message.saga_id)
         command = RecordOrderMail(
             at=received.now,
             order_id=message.saga_id,
@@ -80,30 +96,31 @@ class OrderMails:
             problem=str(problem or ""),
             transient=problem.transient if problem else False,
         )
-        await self._handler.handle(ORDER_MAIL, identity, command, received.cause)
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
 
     async def _notify(
         self,
-        message: OrderFailed | OrderCancelled | OrderRefunded,
+        message: Notice,
         received: Received,
         kind: OrderMailKind,
         mail: Mail | None,
     ) -> None:
         """Send a mail that no saga requested; Unavailable if it may succeed later."""
         refund_id = message.refund_id if isinstance(message, OrderRefunded) else ""
-        identity = order_mail_id(kind, message.order_id, refund_id)
-        mailed, problem = await self._send(kind, mail, identity)
+        mailed, problem = await self._send(kind, mail, message.order_id, refund_id)
         if problem is not None and problem.transient:
             raise Unavailable("mail-failed", str(problem))
         command = RecordOrderMail(
             at=received.now, order_id=message.order_id, kind=kind, refund_id=refund_id, mailed=mailed
         )
-        await self._handler.handle(ORDER_MAIL, identity, command, received.cause)
+        await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
 
-    async def _send(self, kind: OrderMailKind, mail: Mail | None, identity: str) -> tuple[bool, NotSent | None]:
+    async def _send(
+        self, kind: OrderMailKind, mail: Mail | None, order_id: str, refund_id: str = ""
+    ) -> tuple[bool, NotSent | None]:
         """Whether the mail was sent just now, and why not if the mail server refused it."""
-        loaded = await self._handler.reload(ORDER_MAIL, identity)
-        if mail is None or not isinstance(loaded.state, Unsent):
+        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
+        if mail is None or is_sent(loaded.state, refund_id):
             return False, None
         try:
             await self._server.send(compose(mail, self._shop))
@@ -112,16 +129,15 @@ class OrderMails:
         METRICS.count("mails_sent", kind=kind)
         return True, None
 
-    async def _cancellation_sent(self, order_id: str) -> bool:
-        loaded = await self._handler.reload(ORDER_MAIL, order_mail_id("cancellation", order_id))
-        return not isinstance(loaded.state, Unsent)
+    async def _was_sent(self, kind: OrderMailKind, order_id: str) -> bool:
+        return is_sent((await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))).state)
 
 
 def _mail(
     kind: OrderMailKind,
-    message: ConfirmationSend | CancellationSend | OrderFailed | OrderCancelled | OrderRefunded,
-    items: list[str] | None = None,
-    **values: str,
+    message: ConfirmationSend | CancellationSend | Notice,
+    lines: Sequence[OrderLine] = (),
+    **values: object,
 ) -> Mail | None:
     """The mail; None if there is no address to send it to."""
     if not message.email:
@@ -134,21 +150,7 @@ def _mail(
         about=("X-Zerocart-Order", order_id),
         person=message.person,
         to=message.email,
-        values={"order_id": order_id, "name": name, **values},
-        items=items or (),
+        values={"order_id": order_id, "number": getattr(message, "number", None) or order_id, "name": name, **values},
+        items=[f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]],
+        more=max(len(lines) - LINES_SHOWN_MAX, 0),
     )
-
-
-def _amount(total: Money) -> str:
-    return f"{total.amount} {total.currency}"
-
-
-def _more_than(amount: Money, in_all: Money) -> str:
-    """The sum of all refunds if it is more than this one, or nothing."""
-    return _amount(in_all) if in_all.amount > amount.amount else ""
-
-
-def _items(lines: tuple[OrderLine, ...]) -> list[str]:
-    shown = [f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]]
-    more = len(lines) - LINES_SHOWN_MAX
-    return [*shown, f"and {more} more"] if more > 0 else shown

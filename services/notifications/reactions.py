@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderRefunded
+from services.contracts.orders import OrderCancelled, OrderDelivered, OrderFailed, OrderRefunded, OrderShipped
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.events.handlers import Reactions
@@ -25,6 +25,8 @@ def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_toke
     handlers.on(OrderFailed, orders.fail)
     handlers.on(OrderCancelled, orders.cancel_unconfirmed)
     handlers.on(OrderRefunded, orders.refund)
+    handlers.on(OrderShipped, orders.ship)
+    handlers.on(OrderDelivered, orders.deliver)
     for kind in KINDS:
         handlers.on(kind, users.send)
     return handlers

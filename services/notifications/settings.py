@@ -5,28 +5,48 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from services.kit.config.secrets import Secret, Secrets, plain
+from services.kit.domain.errors import ZerocartError
+from services.notifications.mails import LANGUAGES, Shop
 
-__all__ = ["NotificationsSettings"]
+__all__ = ["NotificationsSettings", "shop_of"]
 
 SENDER = "orders@zerocart.example"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationsSettings:
-    """The mail server, the sender of mails, and the keys of the tokens in them."""
+    """The mail server, the shop that sends the mails, and the keys of the tokens in them."""
 
     smtp_url: Secret = field(default=plain(""), repr=False)
-    mail_from: str = SENDER
+    shop: Shop = field(default=Shop(SENDER))
     mail_token_keys: Secret = field(default=plain(""), repr=False)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> NotificationsSettings:
-        """The settings in the environment."""
+        """The settings in the environment; ZerocartError if there are no templates as they say."""
         secrets = Secrets(environ)
         return cls(
             smtp_url=secrets.reading("ZEROCART_SMTP_URL"),
-            mail_from=environ.get("ZEROCART_MAIL_FROM", SENDER),
+            shop=shop_of(environ),
             mail_token_keys=secrets.reading("ZEROCART_MAIL_TOKEN_KEYS"),
         )
+
+
+def shop_of(environ: Mapping[str, str]) -> Shop:
+    """The sender of mails, and the language and the folder of their templates."""
+    language, own = environ.get("ZEROCART_MAIL_LANGUAGE", LANGUAGES[0]), environ.get("ZEROCART_MAIL_TEMPLATES", "")
+    folder = Path(own) if own else None
+    if folder and not folder.is_dir():
+        raise ZerocartError("bad-setting", f"ZEROCART_MAIL_TEMPLATES: {own} is no folder")
+    if language not in LANGUAGES and not (folder and (folder / language).is_dir()):
+        known = " or ".join(LANGUAGES)
+        raise ZerocartError(
+            "bad-setting",
+            f"ZEROCART_MAIL_LANGUAGE: there are no templates in {language!r}. Use {known}, or write them in the folder"
+            f" {language} of ZEROCART_MAIL_TEMPLATES",
+        )
+    address, name = environ.get("ZEROCART_MAIL_FROM", SENDER), environ.get("ZEROCART_SHOP_NAME", Shop(SENDER).name)
+    return Shop(address, name, language, folder)

@@ -7,6 +7,7 @@ The token in a mail is derived from the event and a key when the mail is sent, a
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 
 from services.contracts.users import (
     FollowUpSend,
@@ -91,7 +92,7 @@ class UserMails:
             },
         )
 
-    def _token(self, notice: TokenNotice) -> dict[str, str]:
+    def _token(self, notice: TokenNotice) -> dict[str, object]:
         token = derive(several(self._mail_token_keys())[0], notice.type, notice.user_id, notice.notice_id)
         whole = f"{notice.user_id}.{token}" if isinstance(notice, PasswordResetRequested) else token
-        return {"token": whole, "until": f"{notice.expires_at:%d %B %Y, %H:%M} UTC"}
+        return {"token": whole, "until": notice.expires_at.astimezone(UTC)}

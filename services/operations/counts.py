@@ -42,6 +42,8 @@ OF_THE_LOG = frozenset({"log_events", "orders_placed", "money", "stock_refusals"
 FROM_THE_START: Sequence[tuple[str, Mapping[str, str]]] = (
     ("stock_refusals", {}),
     ("provider_reports", {"what": "disputed"}),
+    ("provider_reports", {"what": "refund_failed"}),
+    ("provider_reports", {"what": "refund_refused"}),
     ("missed_events", {}),
 )
 """Exported with 0 before there is one, so that Prometheus sees the first one as an increase."""
@@ -49,7 +51,7 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "outbox_depth": ("service", ()),
     "messages_waiting_parked": ("service", ()),
     "dead_letters_waiting": ("", ("",)),
-    "saga_runs": ("status", ("started", "compensating", "stuck")),
+    "saga_runs": ("status", ("started", "compensating", "stuck", "step-unknown")),
     "projection_lag_events": ("view", ()),
     "views_stopped": ("view", ()),
 }

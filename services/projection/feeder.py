@@ -96,7 +96,9 @@ class Feeder:
             await self._admin.rebuild_cut()
             return 0
         if all(self._pages.feeds(each) for each in serving) and len(serving) == len(self._pages.views):
-            self.checkpoint = _least(serving, self.checkpoint)
+            before, self.checkpoint = self.checkpoint, _least(serving, self.checkpoint)
+            if before > START and before.epoch < self.checkpoint.epoch:
+                await self._admin.prepare_again()
             return 0 if moved else HORIZON_SECONDS
         end = await self._pages.end()  # before the look: what comes later may come after the Job's last page
         versions = await self._pages.database.versions()

@@ -57,6 +57,10 @@ class Pages:
         """The position of the last event that is final."""
         return await self._store.end()
 
+    async def epoch(self) -> int:
+        """The newest epoch of the event store."""
+        return await self._store.epoch()
+
     async def cut_at(self, version: Version) -> Position | None:
         """The last position that remained if the event store lost events that the version shows; else None."""
         try:

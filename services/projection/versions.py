@@ -52,7 +52,8 @@ LOCK_SERVING = f"{SELECT} WHERE state = 'serving' ORDER BY view, version FOR UPD
 LOCK_VIEW = f"{SELECT} WHERE view = $1 ORDER BY version FOR UPDATE"
 LOCK_VERSION = f"{SELECT} WHERE view = $1 AND version = $2 FOR UPDATE"
 MAKE = """
-    INSERT INTO view_versions (view, version, revision, state, next, wakes) VALUES ($1, $2, $3, $4, $5, $6::text[])
+    INSERT INTO view_versions (view, version, revision, state, next, wakes, epoch)
+    VALUES ($1, $2, $3, $4, $5, $6::text[], $7)
 """
 MOVE = """
     UPDATE view_versions SET position = $3
@@ -84,6 +85,8 @@ class Version:
     revision: int
     state: State
     next: Then
+    epoch: int
+    """The newest epoch when it was created."""
     checkpoint: Position
     made_at: datetime
     switched_at: datetime | None
@@ -186,10 +189,11 @@ class Session:
         """The tables of a version."""
         return Rows(self._connection, version.schema)
 
-    async def make(self, view: View, number: int, state: State, then: Then) -> None:
-        """Create a version with empty tables, which query may read."""
+    async def make(self, view: View, number: int, state: State, then: Then, epoch: int) -> None:
+        """Create a version with empty tables, which query may read; `epoch` is the newest one."""
         schema = f"{view.name}_{number}"
-        await self._connection.execute(MAKE, view.name, number, view.revision, state, then, sorted(view.wakes))
+        wakes = sorted(view.wakes)
+        await self._connection.execute(MAKE, view.name, number, view.revision, state, then, wakes, epoch)
         await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
         await self._connection.execute(f"SET LOCAL search_path = {schema}, public")
         await self._connection.execute(ddl(view.tables))

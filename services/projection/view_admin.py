@@ -74,11 +74,11 @@ class ViewAdmin:
     async def rebuild(self, name: str, then: Then) -> None:
         """Have the view built again from the event store; `then` says what is done when the new version is level."""
         await self.prepare()
-        view = self._view(name)
+        view, epoch = self._view(name), await self._pages.epoch()
         async with self._database.making() as session:
             building = version_in(session.versions, name, "building")
             if building is None:
-                await session.make(view, next_number(of_view(session.versions, name)), "building", then)
+                await session.make(view, next_number(of_view(session.versions, name)), "building", then, epoch)
             elif not self._pages.feeds(building):
                 raise RuleViolation("built-elsewhere", f"another release of zerocart is building {name}")
             else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from services.read_model.table import BigCount, Id, Instant, Number, Table, Text, Texts
+from services.read_model.table import BigCount, Count, Id, Instant, Number, Table, Text, Texts
 
 __all__ = ["VERSIONS", "VersionRow"]
 
@@ -18,6 +18,7 @@ class VersionRow:
     revision: Number
     state: Text
     next: Text
+    epoch: Count
     position: BigCount
     made_at: Instant
     switched_at: Instant | None

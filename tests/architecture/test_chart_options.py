@@ -53,6 +53,18 @@ def test_setup_keeps_the_log_of_every_attempt():
     assert job["spec"]["template"]["spec"]["restartPolicy"] == "Never"
 
 
+def test_a_service_gets_the_files_of_its_config_map():
+    (service,) = [
+        each
+        for each in rendered("Service", "services.notifications.files=shop-mails")
+        if each["metadata"]["name"] == "notifications"
+    ]
+    spec = service["spec"]["template"]["spec"]
+    assert {"name": "files", "configMap": {"name": "shop-mails"}} in spec["volumes"]
+    (mount,) = [each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "files"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/etc/zerocart", True)
+
+
 def test_setup_gets_urls_and_no_key():
     (job,) = [each for each in documents("everything") if each["kind"] == "Job"]
     (volume,) = [each for each in job["spec"]["template"]["spec"]["volumes"] if each["name"] == "secrets"]

@@ -69,7 +69,7 @@ async def fill(read_dsn: str, owner: Connection, file: Path, orders_wanted: int)
     database = ReadDatabase(read_dsn)
     async with database.making() as session:
         for view in VIEWS.values():
-            await session.make(view, 1, "serving", "wait")
+            await session.make(view, 1, "serving", "wait", 1)
     real = await _project(database, file, orders_wanted)
     await database.close()
     await _multiply(owner, max(orders_wanted // real - 1, 0))

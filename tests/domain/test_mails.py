@@ -11,7 +11,14 @@ from typing import Any, get_args
 import pytest
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderFailed, OrderLine, OrderRefunded
+from services.contracts.orders import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderLine,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.contracts.users import (
     FollowUpSend,
     PasswordChanged,
@@ -30,11 +37,12 @@ from services.kit.eventstore.memory import MemoryEventStore
 from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark, RecordedEvent
 from services.kit.privacy.vault import MemoryVault
-from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.domain import OrderMailKind, UserMailKind, order_mail_id
 from services.notifications.mails import Shop
 from services.notifications.order_mails import LINES_SHOWN_MAX
 from services.notifications.reactions import reactions
 from services.notifications.smtp import NotSent
+from services.projection.history import STREAMS
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TOTAL = Money(amount=Decimal("5.00"), currency="GBP")
@@ -57,6 +65,8 @@ MESSAGES: dict[str, Message] = {
     "order_failed": OrderFailed(order_id="ord_1", code="declined", reason="the card was declined", email="a@b.c"),
     "order_cancelled": OrderCancelled(order_id="ord_1", reason="too late", email="a@b.c"),
     "order_refunded": OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c"),
+    "order_shipped": OrderShipped(order_id="ord_1", tracking_number="T1", email="a@b.c"),
+    "order_delivered": OrderDelivered(order_id="ord_1", email="a@b.c"),
     "verification": VerificationRequested(**USER, **TOKEN),
     "activated": UserActivated(**USER),
     "welcome_tips": WelcomeTipsSend(**USER),
@@ -132,6 +142,10 @@ def test_every_kind_of_mail_is_tested() -> None:
     assert set(MESSAGES) == {*get_args(OrderMailKind), *get_args(UserMailKind)}
 
 
+def test_the_past_of_an_order_has_every_mail_about_it() -> None:
+    assert {f"mail-{order_mail_id(kind, '{}')}" for kind in get_args(OrderMailKind)} < set(STREAMS)
+
+
 @pytest.mark.parametrize("kind", MESSAGES)
 async def test_a_mail_is_sent_once_with_the_same_paragraphs_in_both_parts(kind: str) -> None:
     notifications = Notifications()
@@ -150,11 +164,18 @@ async def test_each_refund_of_an_order_has_a_mail_and_the_later_one_names_the_su
     notifications = Notifications()
     first = OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c")
     ten = Money(amount=Decimal("10.00"), currency="GBP")
-    for message in (first, first.model_copy(update={"refund_id": "rfd_2", "refunded": ten})):
+    for message in (first, first.model_copy(update={"refund_id": "rfd_2", "refunded": ten}), first):
         await notifications.receive(message)
     texts = [parts(mail)[0] for mail in notifications.server.mails]
     assert ["10.00 GBP" in text for text in texts] == [False, True]
     assert notifications.published == ["order_notice.sent.v1"] * 2
+
+
+async def test_a_customer_is_not_told_of_the_way_of_a_parcel_that_has_arrived() -> None:
+    notifications = Notifications()
+    for kind in ("order_delivered", "order_shipped"):
+        await notifications.receive(MESSAGES[kind])
+    assert [mail["Subject"] for mail in notifications.server.mails] == ["Your order ord_1 has arrived"]
 
 
 async def test_html_escapes_what_customers_typed() -> None:

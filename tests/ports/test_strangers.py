@@ -13,7 +13,6 @@ from services.kit.eventstore.port import START, Appended
 from services.kit.eventstore.rows import append_once
 from tests.ports.harness import append
 
-PREPARED = "SELECT setting::integer FROM pg_settings WHERE name = 'max_prepared_transactions'"
 IN_ANOTHER_DATABASE = {
     "a transaction id": "SELECT pg_current_xact_id()",
     "an insert": "INSERT INTO other VALUES (2)",
@@ -68,17 +67,6 @@ async def test_a_transaction_in_another_database_holds_no_reader_up(postgres, da
         await follows(postgres)
 
 
-@pytest.fixture
-async def two_phase(database) -> None:
-    """Skips where the server has no prepared transactions; that of the tests has."""
-    owner = await asyncpg.connect(database.owner_dsn)
-    allowed = await owner.fetchval(PREPARED)
-    await owner.close()
-    if not allowed:
-        pytest.skip("max_prepared_transactions is 0")
-
-
-@pytest.mark.usefixtures("two_phase")
 @pytest.mark.parametrize("where", ["owner_dsn", "read_owner_dsn"])
 async def test_a_prepared_transaction_of_somebody_else_holds_no_reader_up(postgres, database, where):
     async with running(getattr(database, where), "INSERT INTO public.other VALUES (2)", prepared=True):
@@ -141,7 +129,6 @@ async def test_an_append_after_a_rolled_back_savepoint_is_waited_for(postgres, d
     assert [event.stream for event in (await reader.read_all(START, 10)).events] == ["slow", "quick"]
 
 
-@pytest.mark.usefixtures("two_phase")
 @pytest.mark.parametrize(("end", "streams"), [("COMMIT", ["slow", "quick"]), ("ROLLBACK", ["quick"])])
 async def test_a_prepared_append_is_waited_for(postgres, database, end, streams):
     quick, reader = postgres.store("payments"), postgres.reader()
@@ -167,3 +154,22 @@ async def test_a_reader_with_a_known_horizon_fills_pages_without_asking_again(po
         assert [event.version for event in (await reader.read_all(first.end, 2)).events] == [3, 4]
         assert [event.version for event in (await reader.read_all(first.end, 10)).events] == [3, 4, 5, 6]
     assert (await reader.read_all(first.end, 10)).events[-1].stream == "b"
+
+
+async def test_no_number_without_an_event_is_final(postgres, database):
+    """A server that crashes may give such a number out again, so that an event comes at it later."""
+    store, reader = postgres.store(), postgres.reader()
+    done = await store.append(append("a", 0))
+    with pytest.raises(InterruptedError):
+        async with store.transaction() as transaction:
+            await transaction.append(append("b", 0, *"xyz"))
+            raise InterruptedError
+    assert (await reader.read_all(START, 10)).end == await reader.end() == done.position
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("SELECT setval('log.position', $1)", done.position)  # as after a crash
+    async with postgres.store("payments").transaction() as transaction:
+        [slow] = await transaction.append(append("slow", 0))
+        await store.append(append("c", 0))
+        assert (await reader.read_all(done.position, 1)).events == []
+    assert (await reader.read_all(done.position, 9)).events[0].position == slow.position
+    await owner.close()

@@ -240,7 +240,7 @@ class CutSide:
     async def _next_version(self, pages: Pages, view: View) -> int:
         async with pages.database.making() as session:
             number = 1 + max(each.version for each in session.versions if each.view == view.name)
-            await session.make(view, number, "building", "wait")
+            await session.make(view, number, "building", "wait", 1)
         return number
 
 

@@ -64,6 +64,18 @@ async def test_several_parts_are_refunded_until_nothing_remains(database: Any) -
         assert ["7.50 GBP" in texts[1], "10.00 GBP of the order in all" in texts[1]] == [True, True]
 
 
+async def test_customer_hears_that_the_parcel_was_shipped_and_has_arrived(database: Any) -> None:
+    async with running(database) as system:
+        order_id = await bought(system)
+        for status in ("dispatched", "delivered"):
+            await system.bus.clients["shipping"].post(f"/shipments/{order_id}/tracking", json={"status": status})
+            await system.bus.quiet()
+        subjects = [mail["Subject"] for mail in system.mails.sent if mail["To"] == "ann@example.com"]
+        number = (await system.said("orders.order.created"))[0]["number"]
+        ends = ("is confirmed", "is on its way", "has arrived")
+        assert subjects == [f"Your order {number} {end}" for end in ends]
+
+
 async def test_refund_of_everything_cancels_an_order_that_is_not_shipped(database: Any) -> None:
     async with running(database) as system:
         order_id = await bought(system)

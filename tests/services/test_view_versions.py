@@ -294,7 +294,7 @@ async def test_a_killed_build_continues_after_its_last_page(side: ReadSide, data
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
     async with pages.database.making() as session:
-        await session.make(VIEWS["orders"], 2, "building", "switch_if_equal")
+        await session.make(VIEWS["orders"], 2, "building", "switch_if_equal", 1)
     await pages.build(VIEWS["orders"], 2, events_max=15)  # and then its process is killed
     half = (await newest(pages)).checkpoint
     async with running(database) as another:
@@ -409,7 +409,7 @@ async def test_an_unfinished_version_of_another_release_is_dropped_and_built_aga
     reader = PostgresEventReader(database.dsn("projection"))
     newer = pages_of(database, reader, revised("orders"))
     async with newer.database.making() as session:
-        await session.make(newer.views["orders"], 1, "building", "switch")
+        await session.make(newer.views["orders"], 1, "building", "switch", 1)
     answer = await side.projection.post("/projection/views/orders/rebuild", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "built-elsewhere")
     answer = await side.projection.delete("/projection/views/orders/versions/1")

@@ -20,6 +20,7 @@ EVENT_STORE = "event store"
 READ_SIDE = "read side"
 PROVIDER = "provider"
 STOCK = "stock"
+PRICE_BOOK_OF_ORDERS = "price book"
 MAILBOX = "mailbox"
 OPERATIONS = "operations"
 
@@ -60,6 +61,13 @@ ACTIVATED = "SELECT count(DISTINCT stream) FROM users.events WHERE type = 'zeroc
 KINDS = ("confirmation", "cancellation", "order_failed", "verification", "activated")
 TIMED_KINDS = ("welcome_tips", "follow_up")
 """The duration of the replay decides whether these mails are sent, so they are not counted."""
+PRODUCTS = "SELECT count(DISTINCT stream) FROM catalogue.events"
+PRICE_BOOK = "SELECT count(*) FROM orders.price_book"
+READ_PRODUCTS = "SELECT count(*) FROM {serving}.products"
+LISTED_LINES = """
+    SELECT count(*) FROM orders.events, json_array_elements(data->'lines') AS line
+    WHERE type = 'zerocart.orders.order.created.v1' AND line->>'price_from' = 'catalogue'
+"""
 LEVELS = "SELECT product_id, on_hand FROM inventory.stock"
 SERVING = "SELECT view || '_' || version FROM view_versions WHERE view = $1 AND state = 'serving'"
 READ_LEVELS = "SELECT product_id, on_hand FROM {serving}.stock"
@@ -100,7 +108,12 @@ async def audit(expected: Expected, sources: Sources) -> list[Comparison]:
     try:
         read = await asyncpg.connect(sources.read_owner_dsn)
         try:
-            found = [*await _orders(store, read), *await _money(store), *await _stock(store, read, expected)]
+            found = [
+                *await _orders(store, read),
+                *await _prices(store, read),
+                *await _money(store),
+                *await _stock(store, read, expected),
+            ]
         finally:
             await read.close()
         found += [*await _mails(store, sources.mails), ("dead letters", OPERATIONS, await store.fetchval(DEAD_LETTERS))]
@@ -137,6 +150,16 @@ async def _orders(store: Connection, read: Connection) -> _Found:
         ("value ordered", EVENT_STORE, recorded["ordered"]),
         ("value ordered", READ_SIDE, sum(values.values(), Decimal(0))),
         ("value confirmed", READ_SIDE, values.get("confirmed")),
+    ]
+
+
+async def _prices(store: Connection, read: Connection) -> _Found:
+    (shown,) = await _shown(read, "products", READ_PRODUCTS) or [(0,)]
+    return [
+        ("products", EVENT_STORE, await store.fetchval(PRODUCTS)),
+        ("products", PRICE_BOOK_OF_ORDERS, await store.fetchval(PRICE_BOOK)),
+        ("products", READ_SIDE, shown[0]),
+        ("lines at the shop's price", EVENT_STORE, await store.fetchval(LISTED_LINES)),
     ]
 
 

@@ -52,7 +52,8 @@ def verdict(entries: list[Comparison]) -> bool:
         return False
     totals = {entry.what: entry.expected for entry in entries}
     say(
-        f"all totals agree: {totals['orders placed']:,} orders, GBP {totals['money captured']:,.2f} captured, "
-        f"{totals['money refunded']:,.2f} refunded, {totals['units shipped']:,} units shipped"
+        f"all totals agree: {totals['orders placed']:,} orders of {totals['products']:,} products, "
+        f"GBP {totals['money captured']:,.2f} captured, {totals['money refunded']:,.2f} refunded, "
+        f"{totals['units shipped']:,} units shipped"
     )
     return True

@@ -44,6 +44,8 @@ class _Sale:
     money: Decimal
     """What no credit note gave back."""
     cheapest: Mapping[str, Decimal]
+    prices: Sequence[tuple[str, Decimal]]
+    """The code and the price of each line."""
     untouched: bool = True
     status: str = "confirmed"
     refunded: bool = False
@@ -103,7 +105,8 @@ def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
         exact += int(row["Quantity"]) * price
         cheapest[row["StockCode"]] = min(price, cheapest.get(row["StockCode"], price))
     total = _pennies(exact)
-    return _Sale(number, total, units, units.copy(), exact, cheapest) if total else None
+    prices = [(row["StockCode"], Decimal(row["UnitPrice"])) for row in good]
+    return _Sale(number, total, units, units.copy(), exact, cheapest, prices) if total else None
 
 
 def _pennies(amount: Decimal) -> Decimal:
@@ -166,6 +169,7 @@ def _totals(account: _Account) -> dict[str, Amount]:
         "money still held": Decimal(0),
         "units shipped": sum(sale.units.total() for sale in account.sales.values() if sale.status == "confirmed"),
         "units still held": 0,
+        **_priced(account),
         "products with a wrong level": 0,
         "confirmation mails": by_status["confirmed"] + by_status["cancelled"],
         "cancellation mails": by_status["cancelled"],
@@ -173,6 +177,13 @@ def _totals(account: _Account) -> dict[str, Amount]:
         "other mails": 0,
         "dead letters": 0,
     }
+
+
+def _priced(account: _Account) -> dict[str, Amount]:
+    """The products of all orders, and the lines that have the price of the first line of their product."""
+    lines = [line for sale in account.sales.values() for line in sale.prices]
+    first = dict(reversed(lines))
+    return {"products": len(first), "lines at the shop's price": sum(first[code] == price for code, price in lines)}
 
 
 def _accounts(number: int) -> dict[str, Amount]:

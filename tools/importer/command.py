@@ -21,6 +21,7 @@ from pathlib import Path
 
 from tools.importer.accounts import Accounts
 from tools.importer.bulk import BulkImport, credit_notes_of
+from tools.importer.catalogue import fill
 from tools.importer.edge import Edge, EdgeError
 from tools.importer.in_flight import NotSettledError
 from tools.importer.journal import Journal
@@ -84,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--finished", action="store_true", help="record orders that ended elsewhere: no charge, no shipment, no mail")
     add("--accounts", action="store_true", help="make an account for each customer, activated with the mailed code")
     add("--no-stock", action="store_true", help="do not set stock levels")
+    add("--no-catalogue", action="store_true", help="do not put the products of the file into the catalogue")
     add(
         "--report",
         type=Path,
@@ -162,7 +164,8 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
                 return asyncio.run(_bring(options, credentials, plan, this_run, report))
             pace = ReplayClock(options.speed) if options.speed else None
             manner = ReplayOptions(dated=True, pace=pace, report=report)
-            return asyncio.run(_replay(credentials, plan, this_run, manner, mails, stock=not options.no_stock))
+            fills = {"stock": not options.no_stock, "catalogue": not options.no_catalogue}
+            return asyncio.run(_replay(credentials, plan, this_run, manner, mails, **fills))
 
 
 def _must_go_together(options: argparse.Namespace) -> None:
@@ -349,6 +352,7 @@ async def _replay(
     mails: Mailbox | None,
     *,
     stock: bool,
+    catalogue: bool,
 ) -> dict[str, object]:
     name, journal = this_run.name, this_run.journal
     async with Edge(credentials.edge_url, credentials.token) as edge:
@@ -359,7 +363,7 @@ async def _replay(
             await this_run.repeats.must_be_none(edge)
         accounts = Accounts(edge, mails, credentials.secret, name, journal) if mails else None
         replay = Replay(edge, plan, name, accounts, journal, manner)
-        await carry_out(replay, found, edge, name, accounts, stock=stock)
+        await carry_out(replay, found, edge, name, accounts, stock=stock, catalogue=catalogue)
     show_tally(replay.tally)
     show_pace(replay.outcome, edge)
     show_outcome(replay.outcome)
@@ -379,9 +383,19 @@ async def _must_be_the_same_system(edge: Edge, journal: Journal) -> None:
 
 
 async def carry_out(
-    replay: Replay, found: Scan, edge: Edge, name: str, accounts: Accounts | None = None, *, stock: bool = True
+    replay: Replay,
+    found: Scan,
+    edge: Edge,
+    name: str,
+    accounts: Accounts | None = None,
+    *,
+    stock: bool = True,
+    catalogue: bool = True,
 ) -> None:
-    """Set stock, make accounts, place, cancel and ship, and wait until no order moves."""
+    """Fill the catalogue, set stock, make accounts, place, cancel and ship, and wait until no order moves."""
+    if catalogue:
+        with progress("products in the catalogue", len(found.offers)) as bar:
+            replay.listing = await fill(edge, found.offers, bar.set)
     if stock:
         with progress("stock levels set", len(found.shelves)) as bar:
             await seed(edge, found.shelves, name, bar.set, replay.journal)

@@ -77,7 +77,7 @@ class _Call:
 
     method: str
     path: str
-    body: Mapping[str, object] | None = None
+    body: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None
     form: Mapping[str, str] | None = None
     key: str = ""
     token: str | None = None
@@ -132,6 +132,18 @@ class Edge:
         """Raise or lower the level of a product; RefusedError if orders hold the units."""
         body = {"delta": delta, "reason": "replay"}
         await self._ask(_Call("POST", f"/stock/{quote(product_id, safe='')}/adjustments", body, key=key), {201})
+
+    async def define_products(self, products: Sequence[Mapping[str, object]]) -> None:
+        """Put the products into the catalogue that it does not have; RefusedError names one that is refused."""
+        _, answer = await self._ask(_Call("POST", "/products/imports?only_new=true", products), {200})
+        if refused := answer["refused"]:
+            raise RefusedError(f"The catalogue refuses a product: {json.dumps(refused[0])}")
+
+    async def quote(self, currency: str, product_ids: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+        """One unit of each product at the shop's prices; RefusedError if it does not sell one of them."""
+        items = [{"product_id": product_id, "quantity": 1} for product_id in product_ids]
+        _, answer = await self._ask(_Call("POST", "/quotes", {"currency": currency, "items": items}), {200})
+        return answer["lines"]
 
     async def register(self, body: Mapping[str, object], key: str, address: str) -> str:
         """Register a user; the id."""

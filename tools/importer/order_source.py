@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import cast
 
+from tools.importer.catalogue import Listing, Offer, Offers
 from tools.importer.faults import Fault, fault_of, is_short
 from tools.importer.join import read_joined
 from tools.importer.mapping import Mapping as Meaning
 from tools.importer.mapping import load
 from tools.importer.order_reader import OrderReader
-from tools.importer.records import Amount, Cancellation, Customer, Order, ReportRow, Tally
+from tools.importer.records import Amount, Cancellation, Customer, Line, Order, ReportRow, Tally
 from tools.importer.rows import BadFileError, Row, must_have, read_file, split_cells
 from tools.importer.stock import StockLevel, levels_of
 
-__all__ = ["SLICE", "OrderSource", "Placement", "Scan", "order_body", "survey"]
+__all__ = ["SLICE", "OrderSource", "Placement", "Scan", "names_prices", "order_body", "survey"]
 
 SLICE = Path(__file__).parent / "data" / "online_retail_slice.csv.gz"
 NOT_SERVED_COUNTRY = "ZZ"
@@ -97,9 +99,10 @@ class OrderSource:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """The result of a first reading: the number of orders, the stock levels and, if wanted, the customers."""
+    """The result of a first reading: number of orders, products, stock levels and, if wanted, the customers."""
 
     orders: int
+    offers: tuple[Offer, ...]
     shelves: tuple[StockLevel, ...]
     customers: tuple[Customer, ...]
 
@@ -109,17 +112,18 @@ def survey(plan: OrderSource, look: Callable[[Order], None] = lambda _: None, *,
 
     Stock is exactly what all orders need, and too little of a product that is to be short.
     """
-    needs, found, orders = _Needs(), dict[str, Customer](), 0
+    offers, needs, found, orders = Offers(), _Needs(), dict[str, Customer](), 0
     for step in plan.steps():
         if isinstance(step, Cancellation):
             continue
         orders += 1
         look(step.order)
+        offers.add(step.order)
         needs.add(step.order)
         if customers and step.order.customer.id:
             found.setdefault(step.order.customer.id, step.order.customer)
     levels = levels_of(plan.file, plan.mapping)
-    return Scan(orders, tuple(needs.shelves(plan, levels)), tuple(found.values()))
+    return Scan(orders, tuple(offers.by_product.values()), tuple(needs.shelves(plan, levels)), tuple(found.values()))
 
 
 class _Needs:
@@ -146,10 +150,13 @@ class _Needs:
             yield StockLevel(product_id, self._names.get(product_id), units)
 
 
-def order_body(placement: Placement, user_id: str | None = None, *, dated: bool = False) -> Mapping[str, object]:
+def order_body(
+    placement: Placement, user_id: str | None = None, *, dated: bool = False, listing: Listing | None = None
+) -> Mapping[str, object]:
     """The body of POST /orders; `user_id` is that of the customer's account, if there is one.
 
-    `dated` adds the time of the order, which only staff may set.
+    `dated` adds the time of the order, which only staff may set. Lines name the names and prices that differ from
+    `listing`.
     """
     order, fault = placement.order, placement.fault
     customer = order.customer
@@ -157,21 +164,27 @@ def order_body(placement: Placement, user_id: str | None = None, *, dated: bool 
         **({"customer_id": user_id or f"cus_{customer.id}"} if customer.id else {}),
         **({"email": customer.email} if customer.email else {}),
         "customer_name": customer.name,
-        "items": [
-            {
-                "product_id": line.product_id,
-                "product_name": line.product_name,
-                "quantity": line.quantity,
-                "unit_price": {"amount": f"{line.unit_price:f}", "currency": order.currency},
-            }
-            for line in order.lines
-        ],
+        "items": [_item(line, order.currency, listing or {}) for line in order.lines],
         "shipping_address": _address(order, fault),
         "payment_method": {"kind": "card", "token": fault.token},
         "notes": order.notes or f"invoice {order.invoice}",
         "expected_total": {"amount": f"{order.total:f}", "currency": order.currency},
         **({"placed_at": order.at.isoformat()} if dated else {}),
     }
+
+
+def _item(line: Line, currency: str, listing: Listing) -> dict[str, object]:
+    listed = listing.get((line.product_id, currency))
+    own_name = {} if listed and listed.name == line.product_name else {"product_name": line.product_name}
+    price = {"amount": f"{line.unit_price:f}", "currency": currency}
+    own_price = {} if listed and listed.price == line.unit_price else {"unit_price": price}
+    return {"product_id": line.product_id, **own_name, "quantity": line.quantity, **own_price}
+
+
+def names_prices(body: Mapping[str, object]) -> bool:
+    """Whether a body names what only an importer may name."""
+    items = cast("list[dict[str, object]]", body["items"])
+    return any("product_name" in item or "unit_price" in item for item in items)
 
 
 def _address(order: Order, fault: Fault) -> dict[str, str]:

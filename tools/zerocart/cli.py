@@ -38,6 +38,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "token": ("tools.zerocart.token", "print an access token of the operator"),
     "replay": ("tools.importer.command", "place the orders of a file through REST"),
     "demo": ("tools.demo.command", "place real orders and check the totals"),
+    "gauntlet": (
+        "tools.gauntlet.command",
+        "look for cases in which readers of an event store skip events or are held up",
+    ),
 }
 PROJECT = Path(__file__).parent.parent.parent
 INTERRUPTED = 130

@@ -205,6 +205,10 @@ class MemoryEventReader:
         """The last event; START if there is none."""
         return self._database.events[-1].position if self._database.events else START
 
+    async def epoch(self) -> int:
+        """The only epoch."""
+        return FIRST.epoch
+
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`."""
         events = [event for event in self._after(after) if event.position <= until and event.type in types]

@@ -303,6 +303,13 @@ class EventReader(Protocol):
         """The last event that is final, START if there is none; HistoryCut if the event at `after` is lost."""
         ...
 
+    async def epoch(self) -> int:
+        """The newest epoch.
+
+        A reader that began under an older one may have read events that are lost, so it has to read everything again.
+        """
+        ...
+
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""
         ...

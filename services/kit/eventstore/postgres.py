@@ -185,8 +185,11 @@ class PostgresEventReader:
 
     async def end(self, after: Position = START) -> Position:
         """The last event that is final, START if there is none; HistoryCut if the event at `after` is lost."""
-        rows = await self.connections.fetch(statement("end"), await self._look(after))
-        return Position(rows[0]["position"]) if rows else START
+        return await self._look(after)
+
+    async def epoch(self) -> int:
+        """The newest epoch."""
+        return int((await self.connections.fetch("SELECT max(epoch) AS epoch FROM epochs"))[0]["epoch"])
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""

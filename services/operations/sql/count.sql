@@ -28,15 +28,20 @@ WITH here AS (
     FROM page WHERE type = 'zerocart.inventory.checked.v1' AND data ->> 'all_items_available' = 'false' GROUP BY 1
     UNION ALL
     SELECT date '1970-01-01', 'provider_reports', json_build_object('what', data ->> 'what')::text, count(*)
-    FROM page WHERE type = 'zerocart.payments.provider.reported.v1' GROUP BY 3
+    FROM page WHERE type IN ('zerocart.payments.provider.reported.v1', 'zerocart.payments.provider.updated.v1') GROUP BY 3
+    UNION ALL
+    SELECT date '1970-01-01', 'provider_reports', '{"what" : "refund_refused"}', count(*)
+    FROM page WHERE type = 'zerocart.payments.refund.refused.v1' GROUP BY 1
 ), added AS (
     INSERT INTO metrics AS known (service, day, name, labels, slot, value)
     SELECT 'operations', day, name, labels, -1, value FROM said
     ON CONFLICT (service, day, name, labels, slot) DO UPDATE SET value = known.value + excluded.value
 ), runs AS (
-    SELECT DISTINCT ON (stream) stream, split_part(type, '.', 4) AS status
+    SELECT DISTINCT ON (stream) stream,
+        CASE data ->> 'error_code' WHEN 'step-unknown' THEN 'step-unknown' ELSE split_part(type, '.', 4) END AS status
     FROM page
-    WHERE type LIKE 'zerocart.fulfillment.run.%' AND type <> 'zerocart.fulfillment.run.amended.v1'
+    WHERE type LIKE 'zerocart.fulfillment.run.%'
+        AND type NOT IN ('zerocart.fulfillment.run.amended.v1', 'zerocart.fulfillment.run.closed.v1')
     ORDER BY stream, version DESC
 ), going AS (
     INSERT INTO open_runs (stream, status)

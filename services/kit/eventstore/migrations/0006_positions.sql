@@ -3,8 +3,9 @@
 -- A writer, in log.begin_append: it has locked the rows of its streams; it reads the last number b that any writer has
 -- drawn; it takes a shared advisory lock that stands for b; then it draws its numbers, which are all greater than b.
 -- The lock ends with its transaction, after its events have become visible.
--- A reader, in log.horizon: it reads the last number drawn, then the locks that are held. All events up to the least of
--- these numbers are visible to a statement that begins afterwards, or will never exist.
+-- A reader, in log.horizon: it reads the last number drawn, then the locks that are held. Whoever drew a number up to the
+-- least of these has ended. The horizon is the last event up to there: numbers after it are not on disk yet perhaps, and
+-- a server that crashes draws them again.
 
 -- The timeline as in the WAL, because the control file is late after a promotion.
 CREATE FUNCTION log.timeline() RETURNS integer LANGUAGE sql VOLATILE AS $$
@@ -74,7 +75,7 @@ BEGIN
 END
 $$;
 
--- The position up to which all events are final. `cut_at` is given if `after`, a position up to which the caller has read
+-- The last event that is final, 0 if there is none. `cut_at` is given if `after`, a position up to which the caller has read
 -- events, is among those that a restore or a failover lost: it is the last position that remained.
 -- The statement that reads the events must begin after this one has ended.
 CREATE FUNCTION log.horizon(after bigint, OUT horizon bigint, OUT cut_at bigint) LANGUAGE plpgsql VOLATILE AS $$
@@ -92,6 +93,7 @@ BEGIN
     WHERE
         l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND l.classid::bigint BETWEEN 2147483648 AND 4294901759
         AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+    SELECT coalesce(max(e.position), 0) INTO horizon FROM log.events AS e WHERE e.position <= horizon;
     SELECT least(min(e.cut_at), CASE WHEN last < after THEN horizon END) INTO cut_at
     FROM log.epochs AS e
     WHERE e.epoch > after >> 48 AND e.cut_at < after;

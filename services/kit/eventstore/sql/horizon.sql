@@ -1,2 +1,2 @@
--- The position up to which events are final; `cut_at` if $1 is among those that the event store lost.
+-- The last event that is final; `cut_at` if $1 is among those that the event store lost.
 SELECT horizon, cut_at FROM log.horizon($1)

@@ -1,0 +1,1 @@
+"""The gauntlet: cases in which a reader of an event store can skip events, repeat them, or be held up."""

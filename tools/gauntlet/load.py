@@ -1,0 +1,176 @@
+"""Writers that append to a store, a reader that follows them, and what they record."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from tools.gauntlet.servers import run_sql
+from tools.gauntlet.store import HistoryLostError, RollBackError, Store
+
+__all__ = ["KINDS", "Follower", "Load"]
+
+WRITERS = 8
+PAGE_EVENTS_MAX = 50
+SLOW_SECONDS_MAX = 0.3
+PREPARED_SECONDS_MAX = 0.2
+POLL_SECONDS = 0.005
+RETRY_SECONDS = 0.05
+
+_numbers = count(1)
+
+KINDS: Mapping[str, Sequence[int]] = {
+    "1 event": (1,),
+    "5 events": (5,),
+    "slow": (1, 2),
+    "rolled back": (1, 2),
+    "savepoint": (1, 2),
+    "prepared": (1, 2),
+}
+"""The kinds of what a writer does, with the numbers of events of its appends."""
+
+
+@dataclass
+class Load:
+    """Eight writers, each with a stream of its own. Every second append is a plain one, so that others can overtake."""
+
+    store: Store
+    kind: str
+    chance: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - no secret
+    committed: dict[str, float] = field(default_factory=dict[str, float])
+    unknown: set[str] = field(default_factory=set[str])
+    spans: list[tuple[float, float]] = field(default_factory=list[tuple[float, float]])
+
+    async def run(self, seconds: float) -> None:
+        """Append for so long."""
+        end = time.monotonic() + seconds
+        await asyncio.gather(*(self._write(f"stream-{next(_numbers)}", end) for _ in range(WRITERS)))
+
+    async def _write(self, stream: str, end: float) -> None:
+        number = 0
+        while time.monotonic() < end:
+            kind = self.kind if number % 2 == 0 else "1 event"
+            texts = [f"{stream}:{number}:{place}" for place in range(sum(KINDS[kind]))]
+            number += 1
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(max(end - began, 0) + 5):
+                    kept = await self._act(kind, stream, texts)
+            except Exception:
+                self.unknown.update(texts)  # the append may have been committed
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            ended = time.monotonic()
+            self.spans.append((began, ended))
+            self.committed.update(dict.fromkeys(kept, ended))
+
+    async def _act(self, kind: str, stream: str, texts: Sequence[str]) -> Sequence[str]:
+        match kind:
+            case "slow":
+                return await self._slow(stream, texts)
+            case "rolled back":
+                return await self._rolled_back(stream, texts)
+            case "savepoint":
+                return await self._savepoint(stream, texts)
+            case "prepared":
+                return await self._prepared(stream, texts)
+            case _:
+                await self.store.append(stream, texts)
+                return texts
+
+    async def _slow(self, stream: str, texts: Sequence[str]) -> Sequence[str]:
+        async with self.store.transaction(stream) as transaction:
+            await transaction.append(stream, texts[:1])
+            await asyncio.sleep(self.chance.uniform(0, SLOW_SECONDS_MAX))
+            await transaction.append(f"{stream}-other", texts[1:])
+        return texts
+
+    async def _rolled_back(self, stream: str, texts: Sequence[str]) -> Sequence[str]:
+        try:
+            async with self.store.transaction(stream) as transaction:
+                await transaction.append(stream, texts)
+                await asyncio.sleep(self.chance.uniform(0, SLOW_SECONDS_MAX))
+                raise RollBackError
+        except RollBackError:
+            return ()
+
+    async def _savepoint(self, stream: str, texts: Sequence[str]) -> Sequence[str]:
+        async with self.store.transaction(stream) as transaction:
+            await transaction.execute("SAVEPOINT s")
+            await transaction.append(f"{stream}-undone", texts[:1])
+            await transaction.execute("ROLLBACK TO s")
+            await transaction.append(stream, texts[1:])
+            await asyncio.sleep(self.chance.uniform(0, SLOW_SECONDS_MAX))
+        return texts[1:]
+
+    async def _prepared(self, stream: str, texts: Sequence[str]) -> Sequence[str]:
+        commits = self.chance.random() < 0.8
+        name = f"p-{texts[0]}"
+        async with self.store.transaction(stream) as transaction:
+            await transaction.append(stream, texts)
+            await transaction.execute(f"PREPARE TRANSACTION '{name}'")
+        await asyncio.sleep(self.chance.uniform(0, PREPARED_SECONDS_MAX))
+        await run_sql(self.store.ground.dsn(), f"{'COMMIT' if commits else 'ROLLBACK'} PREPARED '{name}'")
+        return texts if commits else ()
+
+
+@dataclass
+class Follower:
+    """A reader that follows the store from the start, and stores its checkpoint in memory."""
+
+    store: Store
+    seen: list[str] = field(default_factory=list[str])
+    read_at: dict[str, float] = field(default_factory=dict[str, float])
+    checkpoint: object = None
+    told: int = 0
+    idle_since: float = 0.0
+
+    @asynccontextmanager
+    async def following(self) -> AsyncGenerator[None]:
+        """Follow as long as the body runs."""
+        self.idle_since = time.monotonic()
+        task = asyncio.create_task(self._follow())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    async def has_read(self, texts: Mapping[str, float], seconds_max: float) -> bool:
+        """Wait until it has read these events; False if it has not after so many seconds."""
+        end = time.monotonic() + seconds_max
+        while not texts.keys() <= self.read_at.keys():
+            if time.monotonic() > end:
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        return True
+
+    async def is_idle(self, seconds: float) -> None:
+        """Wait until it has read nothing for so many seconds."""
+        while time.monotonic() < self.idle_since + seconds:  # noqa: ASYNC110 - what it waits for is that nothing happens
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                texts, self.checkpoint = await self.store.read(self.checkpoint, PAGE_EVENTS_MAX)
+            except HistoryLostError:
+                self.told += 1
+                self.seen, self.read_at, self.checkpoint = [], {}, None
+                continue
+            except Exception:
+                self.idle_since = time.monotonic()  # the server is away
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            now = time.monotonic()
+            self.seen += texts
+            self.read_at.update(dict.fromkeys(texts, now))
+            if texts:
+                self.idle_since = now
+            else:
+                await asyncio.sleep(POLL_SECONDS)
