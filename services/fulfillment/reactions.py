@@ -11,6 +11,7 @@ from services.contracts.orders import OrderCancellationRequested, OrderCreated, 
 from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
+from services.fulfillment.settings import FulfillmentSettings
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
@@ -30,7 +31,7 @@ WHY_UNPAID: Mapping[ReportedChange, str] = {
 }
 
 
-def reactions(handler: CommandHandler) -> Reactions:
+def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactions:
     """The messages that fulfillment handles; the table of the saga names the replies among them."""
 
     async def tell(order_id: str, command: SagaCommand, received: Received) -> None:
@@ -40,7 +41,8 @@ def reactions(handler: CommandHandler) -> Reactions:
                 log("run stuck", level=logging.ERROR, order_id=order_id, step=event.step, code=event.error_code)
 
     async def created(order: OrderCreated, received: Received) -> None:
-        facts = RunStarted.model_validate(_facts(order, received, RunStarted))
+        capture = order.capture or settings.capture
+        facts = RunStarted.model_validate({**_facts(order, received, RunStarted), "capture": capture})
         await tell(order.order_id, Start(at=received.now, jitter=_jitter(), facts=facts), received)
 
     async def updated(order: OrderUpdated, received: Received) -> None:

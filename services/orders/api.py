@@ -29,13 +29,14 @@ from services.orders.answers import (
     PlacedOrDrafted,
     Quote,
     QuotedLine,
+    ShownContent,
     Totals,
-    WithTotals,
 )
-from services.orders.bodies import AmendBody, BasketBody, CancelBody, OrderBody, QuoteBody, SubmitBody
+from services.orders.bodies import AmendBody, BasketBody, CancelBody, NoteBody, OrderBody, QuoteBody, SubmitBody
 from services.orders.domain import ORDER
 from services.orders.limits import RATES
-from services.orders.order import Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
+from services.orders.numbers import OrderNumbers
+from services.orders.order import AddNote, Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
 from services.orders.placing import PricedCommand, carry_out, quote
 from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
@@ -54,6 +55,7 @@ AsDraft = Annotated[
     bool, Query(alias="draft", description="Begin a draft, which is not fulfilled before `submit`.", examples=[True])
 ]
 Writer = Annotated[Caller, needs("orders:write")]
+Numbers = Annotated[OrderNumbers, provided(OrderNumbers)]
 Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
 
 
@@ -67,7 +69,13 @@ Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
     dependencies=[limited("place", RATES)],
 )
 async def place_order(
-    body: OrderBody, caller: Writer, cause: RestCause, handler: Handler, settings: Shop, as_draft: AsDraft = False
+    body: OrderBody,
+    caller: Writer,
+    cause: RestCause,
+    handler: Handler,
+    settings: Shop,
+    numbers: Numbers,
+    as_draft: AsDraft = False,
 ) -> CommandAnswer[PlacedOrDrafted]:
     """Place an order.
 
@@ -85,11 +93,12 @@ async def place_order(
     """
     order_id = new_id("ord")
     fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
+    number = await numbers.next()
     if as_draft:
-        draft = BeginDraft(at=cause.at, order_id=order_id, fields=fields, basket=basket)
+        draft = BeginDraft(at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket)
         answer = PlacedOrDrafted(order_id=order_id, status="draft")
-        return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_totals(events)}))
-    command = Place(at=cause.at, order_id=order_id, fields=fields, basket=basket)
+        return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_content(events)}))
+    command = Place(at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket)
     return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
@@ -125,7 +134,7 @@ async def redraft_order(
     fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
     command = RewriteDraft(at=cause.at, order_id=order_id, fields=fields, basket=basket, restricted_to=caller.own)
     draft = Drafted(order_id=order_id, status="draft")
-    return await _priced(handler, command, cause, 200, lambda events: Drafted({**draft, **_totals(events)}), version)
+    return await _priced(handler, command, cause, 200, lambda events: Drafted({**draft, **_content(events)}), version)
 
 
 @routes.post("/orders/{order_id}/submit", status_code=202, responses=location(202, "the order"))
@@ -154,9 +163,10 @@ async def amend_order(
 ) -> CommandAnswer[Amended]:
     """Amend an order.
 
-    Changes the address, the contact or the notes of a draft or a pending order; a field that is absent or null does not
-    change. What is accepted is on the parcel and in the mails. Refused (409) once the parcel is being made: cancel the
-    order and place another. Refused (409) for an imported order, too.
+    Changes addresses, the contact, notes, tags or metadata of a draft or a pending order; a field that is absent or
+    null does not change, tags and metadata are replaced as a whole. What is accepted is on the parcel and in the mails.
+    Refused (409) once the parcel is being made: cancel the order and place another. Refused (409) for an imported
+    order, too.
     """
     if not body.model_fields_set:
         raise Invalid(
@@ -164,6 +174,21 @@ async def amend_order(
         )
     command = Amend(at=cause.at, order_id=order_id, changes=AmendedFields.of(body), restricted_to=caller.own)
     return await _answer(handler, command, cause, 202, Amended(order_id=order_id), version)
+
+
+@routes.post("/orders/{order_id}/notes", status_code=202, responses=location(202, "the order"))
+async def add_note(
+    order_id: OrderId, body: NoteBody, caller: Writer, cause: RestCause, handler: Handler
+) -> CommandAnswer[Amended]:
+    """Add an internal note.
+
+    Adds a note about an order in any status. Staff read the notes in `GET /orders/{order_id}`; the customer never sees
+    them. Needs the scope `orders:admin` as well.
+    """
+    if caller.own is not None:
+        raise Forbidden(ORDERS_ADMIN)
+    command = AddNote(at=cause.at, order_id=order_id, text=body.text)
+    return await _answer(handler, command, cause, 202, Amended(order_id=order_id))
 
 
 @routes.post("/orders/{order_id}/cancel", status_code=202, responses=location(202, "the order"))
@@ -225,13 +250,16 @@ async def _priced(
 
 def _placed(order_id: str, events: Sequence[Message]) -> Placed:
     answer = Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
-    return Placed({**answer, **_totals(events)})
+    return Placed({**answer, **_content(events)})
 
 
-def _totals(events: Sequence[Message]) -> WithTotals:
-    """The amounts of the order that an event carries; none if nothing changed."""
-    found = (event for event in events if isinstance(event, OrderContent))
-    return next((WithTotals(totals=cast("Totals", shown_totals(event))) for event in found), WithTotals())
+def _content(events: Sequence[Message]) -> ShownContent:
+    """The number and the amounts of the order that an event carries; none if nothing changed."""
+    content = next((event for event in events if isinstance(event, OrderContent)), None)
+    if content is None:
+        return ShownContent()
+    number = {} if content.number is None else {"number": content.number}
+    return ShownContent(totals=cast("Totals", shown_totals(content)), **number)
 
 
 def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Basket:
@@ -244,10 +272,10 @@ def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Baske
 async def _fields(body: OrderBody, caller: Caller, vault: Vault) -> PlacedFields:
     """The fields of the contract; e-mail and name that the body does not give come from the customer's account.
 
-    Forbidden if the caller may not order for this customer or set `placed_at`.
+    Forbidden if the caller may not order for this customer or set `placed_at` or `capture`.
     """
     customer_id = caller.own if body.customer_id is None else body.customer_id
-    if not caller.may_reach(customer_id) or (body.placed_at is not None and caller.own is not None):
+    if not caller.may_reach(customer_id) or (caller.own is not None and (body.placed_at or body.capture)):
         raise Forbidden(ORDERS_ADMIN)
     body.require_customer(customer_id)
     if customer_id is None or (body.email and body.customer_name):

@@ -11,6 +11,7 @@ from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book
 
 __all__ = [
+    "AddNote",
     "Amend",
     "BeginDraft",
     "Cancel",
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 
-# States
+# States; `number` is the name of the order for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class NoOrder:
     """No event of the order exists yet."""
 
     customer_id: None = None
+    number: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Draft:
     """The customer is still writing it; nothing is reserved or charged."""
 
     content: OrderContent
+    number: str | None = None
 
     @property
     def customer_id(self) -> str | None:
@@ -72,6 +75,7 @@ class Pending:
     total: Money
     recipient: RecipientFields
     is_final: bool = False
+    number: str | None = None
 
     @property
     def email(self) -> str | None:
@@ -90,6 +94,7 @@ class Confirmed:
 
     email: str | None
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ class Cancelling:
     reason: str
     email: str | None
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,7 @@ class Cancelled:
     """It is cancelled and every step is undone. Final."""
 
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,7 @@ class Failed:
     """Fulfillment failed and every step is undone. Final."""
 
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,7 @@ class Shipped:
 
     customer_id: str | None
     email: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,7 @@ class Delivered:
 
     customer_id: str | None
     email: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,7 @@ class Imported:
     source: str
     customer_id: str | None
     fingerprint: str
+    number: None = None
 
 
 Order = (
@@ -163,10 +174,14 @@ class CustomerCommand(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentCommand(CustomerCommand):
-    """A command that brings the whole content of an order; `book` has the products whose prices it needs."""
+    """A command that brings the whole content of an order; `book` has the products whose prices it needs.
+
+    `number` is the name for people of a new order.
+    """
 
     fields: PlacedFields
     basket: Basket
+    number: str | None = None
     book: Book = field(default_factory=dict[str, Product])
 
 
@@ -195,9 +210,16 @@ class Submit(CustomerCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amend(CustomerCommand):
-    """Change address, contact or notes."""
+    """Change addresses, contact, notes, tags or metadata."""
 
     changes: AmendedFields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddNote(OrderIntent):
+    """Add a note that only staff read."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +294,6 @@ class RecordRefund(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import | UndoImport
+    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Cancel | Import | UndoImport
     | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,12 +12,19 @@ from services.kit.domain.errors import ZerocartError
 
 __all__ = ["OrdersSettings"]
 
+PREFIX = "[A-Za-z-]{0,10}"
+"""No digits, so that a number with another prefix stays another number."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersSettings:
-    """What the shop decides about its orders; `currency` is that of an order that names none."""
+    """What the shop decides about its orders.
+
+    `currency` is that of an order that names none. `number_prefix` stands before the numbers of orders.
+    """
 
     currency: str = "GBP"
+    number_prefix: str = ""
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> OrdersSettings:
@@ -24,4 +32,8 @@ class OrdersSettings:
         currency = environ.get("ZEROCART_CURRENCY", "") or "GBP"
         if currency not in MINOR_DIGITS:
             raise ZerocartError("bad-setting", f"ZEROCART_CURRENCY is {currency!r}: use an ISO 4217 code such as GBP")
-        return cls(currency=currency)
+        prefix = environ.get("ZEROCART_ORDER_NUMBER_PREFIX", "")
+        if not re.fullmatch(PREFIX, prefix):
+            detail = f"ZEROCART_ORDER_NUMBER_PREFIX is {prefix!r}: use up to 10 letters and hyphens"
+            raise ZerocartError("bad-setting", detail)
+        return cls(currency=currency, number_prefix=prefix)

@@ -31,6 +31,8 @@ CLOSE = Close(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, step="create_shipment")
 DISPUTE = Cancel(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, reason="the customer's bank disputes the payment")
 REFUND = StepReply(saga_id=ORDER_ID, step="capture_payment", undo=True, success=False)
 PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"answer_by": EPOCH + seconds(86_400)}))
+UNTIL_CAPTURED = StepReply(saga_id=ORDER_ID, step="capture_payment", success=False, answer_by=EPOCH + seconds(518_400))
+CAPTURE_PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=UNTIL_CAPTURED)
 REVOKED = HandleReply(
     at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"revokes": True, "error_code": "refund-failed"})
 )
@@ -77,6 +79,10 @@ SCENARIOS = (
     Scenario("refund-takes-a-day", "The refund is pending at the bank: the run waits for it, and requests it once.",
              {"create_shipment #1": REFUSE, "undo capture_payment #1": Handling(replies=(seconds(72_000),))},
              ((1, PENDING),)),
+    Scenario("captured-by-hand", "Staff capture the payment after two days: the run waits for it, and requests it once.",
+             {"capture_payment #1": Handling(replies=(seconds(172_800),))}, ((1, CAPTURE_PENDING),)),
+    Scenario("nobody-captures", "Nobody captures the payment in six days: payments refuses the second request, and the run undoes everything.",
+             {"capture_payment #1": IGNORE, "capture_payment #2": REFUSE}, ((1, CAPTURE_PENDING),)),
     Scenario("refund-fails-after-the-end", "The refund fails after the run ended: the run is stuck until an operator resumes it.",
              {"create_shipment #1": REFUSE}, ((86_400, REVOKED), (90_000, RESUME))),
     Scenario("dispatched", "The carrier has the goods: a cancellation that comes later is ignored.",

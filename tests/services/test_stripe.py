@@ -132,6 +132,21 @@ async def captured(port: Provider, token: str) -> str:
     return held.transaction_id
 
 
+async def test_money_that_is_taken_at_once_is_captured_and_can_be_refunded(provider) -> None:
+    port, good, _ = provider
+    call = Call("authorize", amount=TEN, method=card(good), at_once=True)
+    taken, repeated = await carried_out(port, call), await carried_out(port, call)
+    assert isinstance(taken, ProviderResult)
+    assert taken == repeated
+    assert {fact.what for fact in taken.facts} == {"authorized", "captured"}
+    again = await carried_out(port, Call("capture", taken.transaction_id, TEN))
+    assert isinstance(again, ProviderResult)
+    assert again.amount == TEN
+    back = await port.refund(f"{ORDER}:refund", taken.transaction_id)
+    assert isinstance(back, ProviderResult)
+    assert back.amount == TEN
+
+
 def gbp(amount: str) -> Money:
     return Money(amount=Decimal(amount), currency="GBP")
 
