@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
-from tools.gauntlet.load import PAGE_EVENTS_MAX, Follower, Load
+from tools.gauntlet.load import MIXED, PAGE_EVENTS_MAX, Follower, Load
 from tools.gauntlet.store import Store
 from tools.gauntlet.strangers import STRANGERS_DO, stranger
 
@@ -20,6 +20,8 @@ HOLD_UP_SECONDS_MAX = 2.0
 CATCH_UP_SECONDS_MAX = 4.0
 IDLE_SECONDS = 1.0
 LAG_SECONDS = 0.5
+SEVERAL = ("has an id, in another database", "is prepared", "holds FOR KEY SHARE")
+"""The strangers of the case that has several."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ CASES: Sequence[Case] = (
         Case(f"a stranger {does}", happens=does, needs=("strangers",), quick="another database" in does)
         for does in STRANGERS_DO
     ),
+    Case("all transactions at once, beside strangers", MIXED, happens="strangers", needs=("transactions", "strangers")),
     Case("the server is killed", happens="restart"),
     Case("dump and restore", happens="restore", needs=("postgres",)),
     Case("dump and restore, later events lost", happens="restore an older dump", needs=("postgres",)),
@@ -118,8 +121,10 @@ async def _happening(store: Store, case: Case, load: Load, follower: Follower, s
             await store.draw_near(case.happens)
             yield
         case does:
-            await load.run(LAG_SECONDS)  # the stranger locks a row of an event
-            async with stranger(store.ground, does, store.events_table):
+            await load.run(LAG_SECONDS)  # a stranger locks a row of an event
+            async with AsyncExitStack() as strangers:
+                for each in SEVERAL if does == "strangers" else (does,):
+                    await strangers.enter_async_context(stranger(store.ground, each, store.events_table))
                 yield
 
 

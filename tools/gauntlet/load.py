@@ -13,7 +13,7 @@ from itertools import count
 from tools.gauntlet.servers import run_sql
 from tools.gauntlet.store import HistoryLostError, RollBackError, Store
 
-__all__ = ["KINDS", "Follower", "Load"]
+__all__ = ["KINDS", "MIXED", "Follower", "Load"]
 
 WRITERS = 8
 PAGE_EVENTS_MAX = 50
@@ -33,6 +33,8 @@ KINDS: Mapping[str, Sequence[int]] = {
     "prepared": (1, 2),
 }
 """The kinds of what a writer does, with the numbers of events of its appends."""
+MIXED = "mixed"
+"""Any of these kinds."""
 
 
 @dataclass
@@ -54,7 +56,9 @@ class Load:
     async def _write(self, stream: str, end: float) -> None:
         number = 0
         while time.monotonic() < end:
-            kind = self.kind if number % 2 == 0 else "1 event"
+            kind = "1 event" if number % 2 else self.kind
+            if kind == MIXED:
+                kind = self.chance.choice(list(KINDS))
             texts = [f"{stream}:{number}:{place}" for place in range(sum(KINDS[kind]))]
             number += 1
             began = time.monotonic()
