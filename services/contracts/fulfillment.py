@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from services.contracts.orders import Address, OrderLine, PaymentMethod, Priority
+from services.contracts.orders import Address, CapturePolicy, OrderLine, PaymentMethod, Priority
 from services.kit.domain.message import Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
@@ -48,6 +48,7 @@ class RunStarted(saga.RunStarted):
 
     type: ClassVar[str] = "zerocart.fulfillment.run.started.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    number: str | None = None
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
@@ -56,6 +57,7 @@ class RunStarted(saga.RunStarted):
     shipping_address: Address
     payment_method: PaymentMethod
     priority: Priority = "standard"
+    capture: CapturePolicy | None = None
 
 
 class RunAmended(saga.RunAmended):
@@ -130,7 +132,7 @@ class RunResumed(saga.RunResumed):
 
 
 class RunClosed(saga.RunClosed):
-    """The carrier has the goods, so that the run cannot be cancelled any more."""
+    """The carrier has the goods, so that the run cannot be cancelled any more; a cancellation under way ends."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.closed.v1"
 

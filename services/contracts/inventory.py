@@ -52,10 +52,11 @@ class ReservedItem(Value):
 
 
 class InventoryCheck(saga.StepRequest):
-    """Request to reserve all of `items`, or none."""
+    """Request to reserve all of `items`, or none; `hold_hours` is set if the run may take longer than usual."""
 
     type: ClassVar[str] = "zerocart.fulfillment.inventory.check.v1"
     items: tuple[WantedItem, ...]
+    hold_hours: int | None = None
 
 
 class InventoryRelease(saga.StepRequest):

@@ -28,6 +28,7 @@ class ConfirmationSend(saga.StepRequest):
 
     type: ClassVar[str] = "zerocart.fulfillment.confirmation.send.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    number: str | None = None
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
@@ -40,6 +41,7 @@ class CancellationSend(saga.StepRequest):
 
     type: ClassVar[str] = "zerocart.fulfillment.cancellation.send.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
+    number: str | None = None
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.kit.domain.message import Instant, Message, Money, Personal, Sku, Value
+from services.kit.domain.message import Instant, Message, Metadata, Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Address",
     "AmendedFields",
     "Amount",
+    "CapturePolicy",
     "Discount",
     "ImportedFields",
     "ImportedStatus",
@@ -43,6 +44,7 @@ __all__ = [
     "OrderLine",
     "OrderMessage",
     "OrderNotFinalized",
+    "OrderNoteAdded",
     "OrderRefunded",
     "OrderShipped",
     "OrderUpdated",
@@ -52,6 +54,7 @@ __all__ = [
     "PricedFields",
     "Priority",
     "RecipientFields",
+    "Tags",
 ]
 
 ORDER_LINES_MAX = 2_000
@@ -62,6 +65,11 @@ Priority = Literal["standard", "express"]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
 """An amount in the currency of the order."""
 Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4, allow_inf_nan=False)]
+Tags = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$")], ...], Field(max_length=50)
+]
+CapturePolicy = Literal["at_once", "when_reserved", "by_hand"]
+"""When the money is taken: with the authorization, when the goods are reserved, or when staff capture it."""
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
 
 
@@ -83,7 +91,8 @@ class Discount(Value):
 class OrderLine(LineFields):
     """One line of an order; `unit_price` may have fractions of the minor unit, as real prices have.
 
-    `price_from` tells whether the price is the catalogue's; else the request named it. `discount` is what
+    `price_from` tells whether the price is the catalogue's; else the request named it. `tax_from` tells whether the
+    rate is that of the shop's table. `discount` is what
     `line_discount` and the line's share of the discounts of the order come to; `tax_rate` is in percent; `total` is
     what the customer pays for the line. Lines of old events have no amounts.
     """
@@ -93,6 +102,7 @@ class OrderLine(LineFields):
     price_from: Literal["catalogue"] | None = None
     line_discount: Discount | None = None
     tax_rate: Percent | None = None
+    tax_from: Literal["shop"] | None = None
     subtotal: Amount | None = None
     discount: Amount | None = None
     tax: Amount | None = None
@@ -128,17 +138,26 @@ class RecipientFields(Value):
 
 
 class OrderFields(RecipientFields):
-    """The recipient of an order, and the wishes of the customer."""
+    """The recipient of an order, the wishes of the customer, and what other programs say about it."""
 
+    billing_address: Address | None = None
+    purchase_order_number: Personal[Text] | None = None
+    shipping_method: Text | None = None
     priority: Priority = "standard"
     notes: Personal[str] | None = None
+    tags: Tags = ()
+    metadata: Personal[Metadata] | None = None
 
 
 class PlacedFields(OrderFields):
-    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system."""
+    """An order that zerocart fulfils; `placed_at` is set if the order was placed in another system.
+
+    `capture` says when the money is taken; without it the shop's setting applies.
+    """
 
     payment_method: PaymentMethod
     placed_at: Instant | None = None
+    capture: CapturePolicy | None = None
 
 
 class ImportedFields(OrderFields):
@@ -157,7 +176,11 @@ class AmendedFields(Value):
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     shipping_address: Address | None = None
+    billing_address: Address | None = None
+    purchase_order_number: Personal[Text] | None = None
     notes: Personal[str] | None = None
+    tags: Tags | None = None
+    metadata: Personal[Metadata] | None = None
 
 
 class OrderMessage(Message):
@@ -172,13 +195,15 @@ class PricedFields(Value):
     """The lines of an order, and its amounts in the currency of `total` (`services.orders.totals` has the rules).
 
     `total` is subtotal - discount_total + shipping_total, plus tax_total unless the prices include the tax. `tax_total`
-    includes `shipping_tax`. Old events have no subtotal; it is then the total.
+    includes `shipping_tax`. `shipping_from` tells whether the shop set the shipping cost. Old events have no subtotal;
+    it is then the total.
     """
 
     lines: tuple[OrderLine, ...]
     discounts: tuple[Discount, ...] = ()
     tax_included: bool = False
     shipping_tax_rate: Percent = Decimal(0)
+    shipping_from: Literal["shop"] | None = None
     subtotal: Amount | None = None
     discount_total: Amount = Decimal(0)
     shipping_total: Amount = Decimal(0)
@@ -192,7 +217,9 @@ class OrderDetails(OrderMessage, OrderFields, PricedFields):
 
 
 class OrderContent(OrderDetails, PlacedFields):
-    """An event that carries a whole order which zerocart fulfils."""
+    """An event that carries a whole order which zerocart fulfils; `number` is its name for people."""
+
+    number: str | None = None
 
 
 class OrderDrafted(OrderContent):
@@ -241,6 +268,14 @@ class OrderUpdated(OrderMessage, AmendedFields):
     customer_id: str | None = None
 
 
+class OrderNoteAdded(OrderMessage):
+    """Staff wrote a note about the order, which its customer does not see."""
+
+    type: ClassVar[str] = "zerocart.orders.order.note_added.v1"
+    customer_id: str | None = None
+    text: Personal[str]
+
+
 class OrderCancellationRequested(OrderMessage):
     """A customer cancelled a placed order; fulfillment undoes the steps that are done."""
 
@@ -254,6 +289,7 @@ class OrderCancelled(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.cancelled.v1"
     customer_id: str | None = None
     reason: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -271,6 +307,7 @@ class OrderFailed(OrderMessage):
     customer_id: str | None = None
     code: str
     reason: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -282,6 +319,7 @@ class OrderRefunded(OrderMessage):
     refund_id: str
     amount: Money
     refunded: Money
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -310,6 +348,7 @@ class OrderShipped(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.shipped.v1"
     customer_id: str | None = None
     tracking_number: str
+    number: str | None = None
     email: Personal[str] | None = None
 
 
@@ -318,4 +357,5 @@ class OrderDelivered(OrderMessage):
 
     type: ClassVar[str] = "zerocart.orders.order.delivered.v1"
     customer_id: str | None = None
+    number: str | None = None
     email: Personal[str] | None = None

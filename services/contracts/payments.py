@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from services.contracts.orders import PaymentMethod
+from services.contracts.orders import CapturePolicy, PaymentMethod
 from services.kit.domain.message import Message, Money
 from services.kit.saga import messages as saga
 
 __all__ = [
+    "CaptureRequested",
     "PaymentAuthorized",
     "PaymentCapture",
+    "PaymentCapturePending",
     "PaymentCaptured",
     "PaymentDeclined",
     "PaymentFailed",
@@ -29,18 +31,20 @@ __all__ = [
     "RefundRefused",
     "RefundRequested",
     "ReportedChange",
+    "VoidRequested",
 ]
 
 # Requests of the saga
 
 
 class PaymentProcess(saga.StepRequest):
-    """Request to authorize `amount`, so that the provider holds it on the customer's card."""
+    """Request to authorize `amount`, so that the provider holds it on the customer's card, or takes it `at_once`."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.process.v1"
     customer_id: str | None = None
     amount: Money
     payment_method: PaymentMethod
+    capture: CapturePolicy | None = None
 
 
 class PaymentVoid(saga.StepRequest):
@@ -50,10 +54,11 @@ class PaymentVoid(saga.StepRequest):
 
 
 class PaymentCapture(saga.StepRequest):
-    """Request to capture the authorized amount, so that the provider charges the card."""
+    """Request to capture the authorized amount, so that the provider charges the card; `by_hand` staff do it."""
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.capture.v1"
     amount: Money
+    capture: CapturePolicy | None = None
 
 
 class PaymentRefund(saga.StepRequest):
@@ -96,6 +101,15 @@ class PaymentCaptured(saga.StepReply):
     """The provider charged `amount`."""
 
     type: ClassVar[str] = "zerocart.payments.payment.captured.v1"
+    transaction_id: str
+    amount: Money
+
+
+class PaymentCapturePending(saga.StepReply):
+    """The authorized amount waits for staff to capture it; payments replies again when they have."""
+
+    type: ClassVar[str] = "zerocart.payments.payment.capture_pending.v1"
+    success: bool = False
     transaction_id: str
     amount: Money
 
@@ -170,6 +184,26 @@ class ProviderUpdated(ProviderFact):
         "authorized", "captured", "expired", "refund_pending", "refund_succeeded", "refund_failed", "inquiry",
         "dispute_won", "dispute_lost",
     ]  # fmt: skip
+
+
+class CaptureRequested(Message):
+    """Staff requested to capture the payment; payments asks the provider, and then replies to the saga."""
+
+    type: ClassVar[str] = "zerocart.payments.capture.requested.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    transaction_id: str
+    amount: Money
+
+
+class VoidRequested(Message):
+    """Staff requested to void the payment; payments asks the provider, and ProviderReported tells when it is done."""
+
+    type: ClassVar[str] = "zerocart.payments.void.requested.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    transaction_id: str
+    reason: str
 
 
 class RefundRequested(Message):

@@ -10,6 +10,7 @@ from services.contracts.orders import OrderCancellationRequested, OrderCreated, 
 from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
+from services.fulfillment.settings import FulfillmentSettings
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
@@ -28,14 +29,15 @@ WHY_UNPAID: Mapping[ReportedChange, str] = {
 }
 
 
-def reactions(handler: CommandHandler) -> Reactions:
+def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactions:
     """The messages that fulfillment handles; the table of the saga names the replies among them."""
 
     async def tell(order_id: str, command: SagaCommand, received: Received) -> None:
         await handler.handle(FULFILLMENT, order_id, command, received.cause)
 
     async def created(order: OrderCreated, received: Received) -> None:
-        facts = RunStarted.model_validate(_facts(order, received, RunStarted))
+        capture = order.capture or settings.capture
+        facts = RunStarted.model_validate({**_facts(order, received, RunStarted), "capture": capture})
         await tell(order.order_id, Start(at=received.now, jitter=_jitter(), facts=facts), received)
 
     async def updated(order: OrderUpdated, received: Received) -> None:
@@ -53,7 +55,9 @@ def reactions(handler: CommandHandler) -> Reactions:
             await tell(fact.order_id, command, received)
 
     async def dispatched(shipment: ShipmentDispatched, received: Received) -> None:
-        await tell(shipment.order_id, Close(at=received.now, jitter=_jitter(), saga_id=shipment.order_id), received)
+        order_id = shipment.order_id
+        command = Close(at=received.now, jitter=_jitter(), saga_id=order_id, step="create_shipment")
+        await tell(order_id, command, received)
 
     async def replied(reply: StepReply, received: Received) -> None:
         final = isinstance(reply, OrderFinalized)

@@ -5,8 +5,9 @@ done it captures the payment, and orders makes the order final: from then on no 
 the run orders the transport to the final address, and mails the confirmation to the final contact. If a step fails, the
 run undoes the earlier steps in reverse order: it refunds before it releases the goods.
 
-A step names its requests and the replies to each; which messages fulfillment publishes and handles follows from the
-table. `services.kit.saga.interpreter` runs the table, and `tests/sagas/traces` shows what a run does.
+If staff capture the payment by hand, participant and run wait for them. A step names its requests and the replies to
+each; which messages fulfillment publishes and handles follows from the table. `services.kit.saga.interpreter` runs the
+table, and `tests/sagas/traces` shows what a run does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ __all__ = ["FULFILLMENT", "ORDER_SAGA", "ORDER_TABLES", "OrderStep"]
 
 ANSWER_DEADLINE = timedelta(minutes=2)
 """Longer than a burst of orders takes: messages are not lost, so a reply is missing only after a delivery gave up."""
+HOLD_HOURS_BY_HAND = 8 * 24
+"""Longer than payments waits for a capture by hand, so that the goods are still there when it comes."""
 MAIL_DEADLINE = timedelta(minutes=5)
 MAIL_ATTEMPTS_MAX = 10
 MAIL_RETRY_DELAY = timedelta(seconds=5)
@@ -40,7 +43,10 @@ ORDER_SAGA = Saga(
             do=Request(
                 inventory.InventoryCheck,
                 (inventory.InventoryChecked, inventory.InventoryCheckFailed),
-                {"items": lambda run: wanted_items(run.lines)},
+                {
+                    "items": lambda run: wanted_items(run.lines),
+                    "hold_hours": lambda run: HOLD_HOURS_BY_HAND if run.capture == "by_hand" else None,
+                },
             ),
             undo=Request(inventory.InventoryRelease, (inventory.InventoryReleased,)),
             deadline=ANSWER_DEADLINE,
@@ -78,7 +84,12 @@ ORDER_SAGA = Saga(
             after=("reserve_inventory", "authorize_payment", "prepare_fulfillment"),
             do=Request(
                 payments.PaymentCapture,
-                (payments.PaymentCaptured, payments.PaymentDeclined, payments.PaymentFailed),
+                (
+                    payments.PaymentCaptured,
+                    payments.PaymentCapturePending,
+                    payments.PaymentDeclined,
+                    payments.PaymentFailed,
+                ),
                 {"amount": lambda run: run.total},
             ),
             undo=Request(

@@ -23,7 +23,8 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
     """The handlers of these messages."""
 
     async def check(message: InventoryCheck, received: Received) -> None:
-        expires_at = received.now + RESERVATION_EXPIRES_AFTER
+        held_for = timedelta(hours=message.hold_hours) if message.hold_hours else RESERVATION_EXPIRES_AFTER
+        expires_at = received.now + held_for
         command = Reserve(
             at=received.now,
             saga_id=message.saga_id,

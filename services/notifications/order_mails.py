@@ -150,7 +150,7 @@ def _mail(
         about=("X-Zerocart-Order", order_id),
         person=message.person,
         to=message.email,
-        values={"order_id": order_id, "name": name, **values},
+        values={"order_id": order_id, "number": getattr(message, "number", None) or order_id, "name": name, **values},
         items=[f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]],
         more=max(len(lines) - LINES_SHOWN_MAX, 0),
     )

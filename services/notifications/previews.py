@@ -25,6 +25,7 @@ __all__ = ["KINDS", "sample", "write_previews"]
 KINDS: Sequence[OrderMailKind | UserMailKind] = (*get_args(OrderMailKind), *get_args(UserMailKind))
 VALUES: Mapping[str, object] = {
     "order_id": "ord_01kb2x3m4n5p6q7r8s9t0v1w2x",
+    "number": "10042",
     "user_id": "usr_01kb2x3m4n5p6q7r8s9t0v1w2x",
     "name": "Ann Archer",
     "total": Money(amount=Decimal("1234.50"), currency="GBP"),

@@ -19,8 +19,8 @@ __all__ = [
     "PlacedOrDrafted",
     "Quote",
     "QuotedLine",
+    "ShownContent",
     "Totals",
-    "WithTotals",
 ]
 
 OrderId = Annotated[str, Field(examples=["ord_iwc61wrq2spsmypx929bhj947yw"])]
@@ -40,9 +40,11 @@ class Totals(TypedDict):
     """Whether the prices include the tax."""
 
 
-class WithTotals(TypedDict):
-    """The amounts of an order, if the command set them."""
+class ShownContent(TypedDict):
+    """What the shop gave the order; absent if the command changed nothing."""
 
+    number: NotRequired[Annotated[str, Field(examples=["10042"])]]
+    """The number of the order for people."""
     totals: NotRequired[Totals]
 
 
@@ -66,14 +68,14 @@ class Quote(TypedDict):
     lines: list[QuotedLine]
 
 
-class Drafted(WithTotals):
+class Drafted(ShownContent):
     """The draft is stored as it was sent; submit it to place the order."""
 
     order_id: OrderId
     status: Literal["draft"]
 
 
-class Placed(WithTotals):
+class Placed(ShownContent):
     """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
 
     order_id: OrderId
@@ -82,7 +84,7 @@ class Placed(WithTotals):
     """An ISO 8601 duration. An estimate, not a limit."""
 
 
-class PlacedOrDrafted(WithTotals):
+class PlacedOrDrafted(ShownContent):
     """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
 
     order_id: OrderId

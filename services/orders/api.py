@@ -29,16 +29,18 @@ from services.orders.answers import (
     PlacedOrDrafted,
     Quote,
     QuotedLine,
+    ShownContent,
     Totals,
-    WithTotals,
 )
-from services.orders.bodies import AmendBody, BasketBody, CancelBody, OrderBody, QuoteBody, SubmitBody
+from services.orders.bodies import AmendBody, BasketBody, CancelBody, NoteBody, OrderBody, QuoteBody, SubmitBody
 from services.orders.domain import ORDER
 from services.orders.limits import RATES
-from services.orders.order import Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
+from services.orders.numbers import OrderNumbers
+from services.orders.order import AddNote, Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
 from services.orders.placing import PricedCommand, carry_out, quote
 from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
+from services.orders.shop_rules import Delivery
 
 __all__ = ["routes"]
 
@@ -55,6 +57,7 @@ AsDraft = Annotated[
 ]
 Writer = Annotated[Caller, needs("orders:write")]
 Handler = Annotated[CommandHandler, provided(CommandHandler)]
+Numbers = Annotated[OrderNumbers, provided(OrderNumbers)]
 Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
 
 
@@ -68,7 +71,13 @@ Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
     dependencies=[limited("place", RATES)],
 )
 async def place_order(
-    body: OrderBody, caller: Writer, cause: RestCause, handler: Handler, settings: Shop, as_draft: AsDraft = False
+    body: OrderBody,
+    caller: Writer,
+    cause: RestCause,
+    handler: Handler,
+    settings: Shop,
+    numbers: Numbers,
+    as_draft: AsDraft = False,
 ) -> CommandAnswer[PlacedOrDrafted]:
     """Place an order.
 
@@ -77,20 +86,24 @@ async def place_order(
 
     An order of a customer with an account needs neither `email` nor `customer_name`: absent ones come from the account.
 
-    The items have the names and prices of the catalogue at this moment. Only with the scope `orders:price` may the
-    request name prices, product names, discounts, taxes or the shipping cost; without it they are refused (403).
+    The items have the names and prices of the catalogue at this moment; taxes and the shipping cost are those of the
+    shop for the address and the `shipping_method` (the cheapest if there is none). Only with the scope `orders:price`
+    may the request name prices, product names, discounts, taxes or the shipping cost; else they are refused (403).
 
-    Refused (422) if a product is not sold or has no price in the currency, if amounts have several currencies, if the
-    order comes to nothing, or if a guest's order has no `email`. Refused (409 `price-changed`, with the new `totals`)
-    if the order comes to another total than `expected_total`.
+    Refused (422) if a product is not sold or has no price in the currency, if the shop does not ship it there, if
+    amounts have several currencies, if the order comes to nothing, or if a guest's order has no `email`. Refused (409
+    `price-changed`, with the new `totals`) if the order comes to another total than `expected_total`.
     """
     order_id = new_id("ord")
     fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
+    number = await numbers.next()
     if as_draft:
-        draft = BeginDraft(at=cause.at, order_id=order_id, fields=fields, basket=basket)
+        draft = BeginDraft(
+            at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules
+        )
         answer = PlacedOrDrafted(order_id=order_id, status="draft")
-        return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_totals(events)}))
-    command = Place(at=cause.at, order_id=order_id, fields=fields, basket=basket)
+        return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_content(events)}))
+    command = Place(at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules)
     return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
@@ -103,7 +116,10 @@ async def quote_order(
     Returns the amounts that an order would have if it were placed now, and changes nothing. Needs only the items; takes
     every field of `POST /orders`, and refuses what that would refuse because of prices.
     """
-    priced = await quote(handler, _basket(body, caller, settings), cause)
+    address, rules = body.shipping_address, settings.rules
+    method = body.shipping_method
+    to = Delivery(rules.home_country, method=method) if address is None else Delivery.to(address, method)
+    priced = await quote(handler, _basket(body, caller, settings), cause, rules, to)
     lines = [_quoted(line, priced.total.currency) for line in priced.lines]
     return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
@@ -124,9 +140,11 @@ async def redraft_order(
     amend or cancel the order instead.
     """
     fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
-    command = RewriteDraft(at=cause.at, order_id=order_id, fields=fields, basket=basket, restricted_to=caller.own)
+    command = RewriteDraft(
+        at=cause.at, order_id=order_id, fields=fields, basket=basket, rules=settings.rules, restricted_to=caller.own
+    )
     draft = Drafted(order_id=order_id, status="draft")
-    return await _priced(handler, command, cause, 200, lambda events: Drafted({**draft, **_totals(events)}), version)
+    return await _priced(handler, command, cause, 200, lambda events: Drafted({**draft, **_content(events)}), version)
 
 
 @routes.post("/orders/{order_id}/submit", status_code=202, responses=location(202, "the order"))
@@ -136,6 +154,7 @@ async def submit_order(
     cause: RestCause,
     version: ExpectedVersion,
     handler: Handler,
+    settings: Shop,
     body: SubmitBody | None = None,
 ) -> CommandAnswer[Placed]:
     """Submit a draft.
@@ -145,26 +164,52 @@ async def submit_order(
     (409 `price-changed`) if the order comes to another total than `expected_total`, and (409) for an imported order.
     """
     expected = Money.of(body.expected_total) if body and body.expected_total else None
-    command = Submit(at=cause.at, order_id=order_id, restricted_to=caller.own, expected_total=expected)
+    command = Submit(
+        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=settings.rules, expected_total=expected
+    )
     return await _priced(handler, command, cause, 202, lambda events: _placed(order_id, events), version)
 
 
 @routes.patch("/orders/{order_id}", status_code=202, responses=location(202, "the order"))
 async def amend_order(
-    order_id: OrderId, body: AmendBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+    order_id: OrderId,
+    body: AmendBody,
+    caller: Writer,
+    cause: RestCause,
+    version: ExpectedVersion,
+    handler: Handler,
+    settings: Shop,
 ) -> CommandAnswer[Amended]:
     """Amend an order.
 
-    Changes the address, the contact or the notes of a draft or a pending order; a field that is absent or null does not
-    change. What is accepted is on the parcel and in the mails. Refused (409) once the parcel is being made: cancel the
-    order and place another. Refused (409) for an imported order, too.
+    Changes addresses, the contact, notes, tags or metadata of a draft or a pending order; a field that is absent or
+    null does not change, tags and metadata are replaced as a whole. What is accepted is on the parcel and in the mails.
+    Refused (409) once the parcel is being made, or if the shop's taxes or shipping cost of the new address could be
+    others: cancel the order and place another. Refused (409) for an imported order, too.
     """
     if not body.model_fields_set:
         raise Invalid(
             "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
         )
-    command = Amend(at=cause.at, order_id=order_id, changes=AmendedFields.of(body), restricted_to=caller.own)
+    command = Amend(
+        at=cause.at, order_id=order_id, changes=AmendedFields.of(body), rules=settings.rules, restricted_to=caller.own
+    )
     return await _answer(handler, command, cause, 202, Amended(order_id=order_id), version)
+
+
+@routes.post("/orders/{order_id}/notes", status_code=202, responses=location(202, "the order"))
+async def add_note(
+    order_id: OrderId, body: NoteBody, caller: Writer, cause: RestCause, handler: Handler
+) -> CommandAnswer[Amended]:
+    """Add an internal note.
+
+    Adds a note about an order in any status. Staff read the notes in `GET /orders/{order_id}`; the customer never sees
+    them. Needs the scope `orders:admin` as well.
+    """
+    if caller.own is not None:
+        raise Forbidden(ORDERS_ADMIN)
+    command = AddNote(at=cause.at, order_id=order_id, text=body.text)
+    return await _answer(handler, command, cause, 202, Amended(order_id=order_id))
 
 
 @routes.post("/orders/{order_id}/cancel", status_code=202, responses=location(202, "the order"))
@@ -226,13 +271,16 @@ async def _priced(
 
 def _placed(order_id: str, events: Sequence[Message]) -> Placed:
     answer = Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
-    return Placed({**answer, **_totals(events)})
+    return Placed({**answer, **_content(events)})
 
 
-def _totals(events: Sequence[Message]) -> WithTotals:
-    """The amounts of the order that an event carries; none if nothing changed."""
-    found = (event for event in events if isinstance(event, OrderContent))
-    return next((WithTotals(totals=cast("Totals", shown_totals(event))) for event in found), WithTotals())
+def _content(events: Sequence[Message]) -> ShownContent:
+    """The number and the amounts of the order that an event carries; none if nothing changed."""
+    content = next((event for event in events if isinstance(event, OrderContent)), None)
+    if content is None:
+        return ShownContent()
+    number = {} if content.number is None else {"number": content.number}
+    return ShownContent(totals=cast("Totals", shown_totals(content)), **number)
 
 
 def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Basket:
@@ -245,10 +293,10 @@ def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Baske
 async def _fields(body: OrderBody, caller: Caller, vault: Vault) -> PlacedFields:
     """The fields of the contract; e-mail and name that the body does not give come from the customer's account.
 
-    Forbidden if the caller may not order for this customer or set `placed_at`.
+    Forbidden if the caller may not order for this customer or set `placed_at` or `capture`.
     """
     customer_id = caller.own if body.customer_id is None else body.customer_id
-    if not caller.may_reach(customer_id) or (body.placed_at is not None and caller.own is not None):
+    if not caller.may_reach(customer_id) or (caller.own is not None and (body.placed_at or body.capture)):
         raise Forbidden(ORDERS_ADMIN)
     body.require_customer(customer_id)
     if customer_id is None or (body.email and body.customer_name):

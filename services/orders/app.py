@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.orders.numbers import OrderNumbers
 from services.orders.price_book import PriceBookReceipts
 from services.orders.reactions import reactions
 from services.orders.settings import OrdersSettings
@@ -45,7 +46,7 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
         admin_scope=ORDERS_ADMIN,
         reactions=reactions(host.handler),
         routers=routers,
-        provides=(own,),
+        provides=(own, OrderNumbers(host.store, own.number_prefix)),
         warms=WARMS,
         alone=ALONE,
     )

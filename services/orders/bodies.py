@@ -18,6 +18,7 @@ from services.contracts.orders import (
     ORDER_LINES_MAX,
     Address,
     AmendedFields,
+    CapturePolicy,
     Discount,
     ImportedFields,
     ImportedStatus,
@@ -36,8 +37,8 @@ from services.kit.domain.texts import ONE_LINE, Line
 from services.orders.pricing import Basket, WantedLine
 
 __all__ = [
-    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "OrderBody", "QuoteBody",
-    "ShortLine", "Source", "SubmitBody",
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "NoteBody", "OrderBody",
+    "QuoteBody", "ShortLine", "Source", "SubmitBody",
 ]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100
@@ -137,7 +138,7 @@ class PriceBody(Value):
         default=None, description="In percent.", examples=["20"]
     )
     tax_included: bool | None = Field(
-        default=None, description="Whether the prices include the tax; by default it is added to them.", strict=True
+        default=None, description="Whether the prices include the tax; by default as in the shop.", strict=True
     )
 
     def basket_of(self, items: Sequence[Item | ImportedItem], expected: Money | None, currency: str = "") -> Basket:
@@ -150,9 +151,9 @@ class PriceBody(Value):
             lines=tuple(map(_wanted, items)),
             currencies=frozenset(currencies or {currency}),
             discounts=tuple(map(_discount, self.discounts)),
-            shipping_cost=self.shipping_cost.amount if self.shipping_cost else Decimal(0),
-            shipping_tax_rate=self.shipping_tax_rate or Decimal(0),
-            tax_included=bool(self.tax_included),
+            shipping_cost=self.shipping_cost.amount if self.shipping_cost else None,
+            shipping_tax_rate=self.shipping_tax_rate,
+            tax_included=self.tax_included,
             expected_total=expected and Money.of(expected),
         )
 
@@ -208,6 +209,9 @@ class ContentBody(OrderFields):
     email: Email | None = None
     customer_name: Line | None = None
     shipping_address: Destination
+    billing_address: Destination | None = None
+    purchase_order_number: Line | None = Field(default=None, description="The number of the customer's own order.")
+    shipping_method: ShortLine | None = None
     notes: Notes | None = None
 
     def require_customer(self, customer_id: str | None) -> None:
@@ -226,6 +230,11 @@ class OrderBody(BasketBody, ContentBody, PlacedFields):
         default=None,
         description="When the order was placed in another system. Needs the scope `orders:admin`.",
         examples=["2011-12-09T12:50:00Z"],
+    )
+    capture: CapturePolicy | None = Field(
+        default=None,
+        description="When the money is taken: `at_once` with the authorization, `when_reserved` when the goods are"
+        " reserved, `by_hand` when staff capture it. Default: the setting of the shop. Needs the scope `orders:admin`.",
     )
 
 
@@ -274,7 +283,16 @@ class AmendBody(AmendedFields):
     email: Email | None = None
     customer_name: Line | None = None
     shipping_address: Destination | None = None
+    billing_address: Destination | None = None
+    purchase_order_number: Line | None = None
     notes: Notes | None = None
+
+
+class NoteBody(BaseModel):
+    """A note that only staff read."""
+
+    model_config = ConfigDict(extra="forbid")
+    text: Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
 
 
 class CancelBody(BaseModel):

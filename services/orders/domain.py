@@ -17,6 +17,7 @@ from services.contracts.orders import (
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
+    OrderContent,
     OrderCreated,
     OrderDelivered,
     OrderDetails,
@@ -27,6 +28,7 @@ from services.contracts.orders import (
     OrderImportCorrected,
     OrderImported,
     OrderImportUndone,
+    OrderNoteAdded,
     OrderNotFinalized,
     OrderRefunded,
     OrderShipped,
@@ -38,6 +40,7 @@ from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import erased
 from services.orders.order import (
+    AddNote,
     Amend,
     BeginDraft,
     Cancel,
@@ -69,14 +72,26 @@ from services.orders.order import (
     UndoImport,
 )
 from services.orders.pricing import basket_of, price, totals_problem
+from services.orders.shop_rules import Delivery, are_alike
 
 __all__ = ["ORDER"]
 
 D = TypeVar("D", bound=OrderDetails)
+MAILED = (OrderCancelled, OrderFailed, OrderShipped, OrderDelivered, OrderRefunded)
+"""Events of which the customer gets a mail, which names the order by its number."""
 
 
 def decide(command: OrderCommand, order: Order) -> Decision:
-    """The events that `command` causes, none if it was carried out before."""
+    """The events that `command` causes, none if it was done before; those of which mails are sent are numbered."""
+    decision = _decision(command, order)
+    if isinstance(decision, Rejected) or order.number is None:
+        return decision
+    return [
+        event.model_copy(update={"number": order.number}) if isinstance(event, MAILED) else event for event in decision
+    ]
+
+
+def _decision(command: OrderCommand, order: Order) -> Decision:
     if isinstance(command, CustomerCommand) and _is_out_of_reach(command, order):
         return _not_found(command)
     match command:
@@ -86,6 +101,8 @@ def decide(command: OrderCommand, order: Order) -> Decision:
             return submit(command, order)
         case Amend():
             return amend(command, order)
+        case AddNote():
+            return add_note(command, order)
         case Cancel():
             return cancel(command, order)
         case Import():
@@ -117,7 +134,8 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
     """Begin an order or its draft once; rewrite a draft until it is submitted."""
     if isinstance(command, RewriteDraft) and isinstance(order, NoOrder):
         return _not_found(command)  # before any other refusal: an order out of reach gets this answer, too
-    priced = price(command.basket, command.book, command.at)
+    to = Delivery.to(command.fields.shipping_address, command.fields.shipping_method)
+    priced = price(command.basket, command.book, command.at, command.rules, to)
     if isinstance(priced, Rejected):
         return priced
     expected = command.basket.expected_total
@@ -125,22 +143,20 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
         return problem
     match command, order:
         case Place(), NoOrder():
-            return [_with_content(OrderCreated, command, priced)]
+            return [_with_content(OrderCreated, command, priced, number=command.number)]
         case BeginDraft(), NoOrder():
-            return [_with_content(OrderDrafted, command, priced)]
+            return [_with_content(OrderDrafted, command, priced, number=command.number)]
         case RewriteDraft(), Draft(content=content):
-            rewritten = _with_content(OrderDraftUpdated, command, priced)
+            rewritten = _with_content(OrderDraftUpdated, command, priced, number=content.number)
             return [] if rewritten.write() == content.write() else [rewritten]
         case RewriteDraft(order_id=order_id), _:
-            detail = (
-                f"Order {order_id} is no draft: it was submitted. PATCH can still change address, contact or notes."
-            )
+            detail = f"Order {order_id} is no draft: it was submitted. PATCH can still change some of its fields."
             return Rejected("order-not-draft", detail)
         case _:
             return []
 
 
-def _with_content(kind: type[D], command: ContentCommand | Import, priced: PricedFields, **more: str) -> D:
+def _with_content(kind: type[D], command: ContentCommand | Import, priced: PricedFields, **more: str | None) -> D:
     """The event `kind` with every field that the command brings."""
     return kind.of(command.fields, order_id=command.order_id, **dict(priced), **more)
 
@@ -151,7 +167,8 @@ def submit(command: Submit, order: Order) -> Decision:
         case NoOrder():
             return _not_found(command)
         case Draft(content=content):
-            priced = price(basket_of(content), command.book, command.at)
+            to = Delivery.to(content.shipping_address, content.shipping_method)
+            priced = price(basket_of(content), command.book, command.at, command.rules, to)
             if isinstance(priced, Rejected):
                 return priced
             return totals_problem(priced, command.expected_total) or [OrderCreated.of(content, **dict(priced))]
@@ -162,13 +179,19 @@ def submit(command: Submit, order: Order) -> Decision:
 
 
 def amend(command: Amend, order: Order) -> Decision:
-    """Change address, contact or notes until fulfillment makes the parcel with them."""
+    """Change addresses, contact, notes, tags or metadata until fulfillment makes the parcel."""
     match order:
         case NoOrder():
             return _not_found(command)
         case Pending(is_final=True):
             detail = f"Order {command.order_id} cannot be changed: its parcel is being made. Cancel it and order again."
             return Rejected("order-not-changeable", detail)
+        case Pending() if _changes_price(command, order):
+            detail = (
+                f"Order {command.order_id} cannot go to another country or region, where its taxes and its shipping "
+                "cost may be others. Cancel it and order again."
+            )
+            return Rejected("address-changes-price", detail)
         case Draft() | Pending():
             return [OrderUpdated.of(command.changes, order_id=command.order_id, customer_id=order.customer_id)]
         case Imported():
@@ -178,6 +201,21 @@ def amend(command: Amend, order: Order) -> Decision:
             return Rejected("order-not-changeable", detail)
         case _:
             assert_never(order)
+
+
+def _changes_price(command: Amend, order: Pending) -> bool:
+    """Whether the change moves an order for which the shop's tables set taxes or shipping by destination."""
+    address = command.changes.shipping_address
+    if address is None or not order.is_priced_by_shop:
+        return False
+    return not are_alike(command.rules, Delivery.to(address), Delivery.to(order.recipient.shipping_address))
+
+
+def add_note(command: AddNote, order: Order) -> Decision:
+    """Record a note of staff, in every state of the order."""
+    if isinstance(order, NoOrder):
+        return _not_found(command)
+    return [OrderNoteAdded(order_id=command.order_id, customer_id=order.customer_id, text=command.text)]
 
 
 def cancel(command: Cancel, order: Order) -> Decision:
@@ -330,7 +368,7 @@ def _placed_in_future(placed_at: datetime | None, now: datetime) -> Rejected | N
     return None
 
 
-def _not_found(command: CustomerCommand) -> Rejected:
+def _not_found(command: CustomerCommand | AddNote) -> Rejected:
     return Rejected("order-not-found", f"There is no order {command.order_id}.", missing=True)
 
 
@@ -345,12 +383,19 @@ def _name(order: Order) -> str:
 
 def evolve(order: Order, event: Message) -> Order:
     """The state of an order after `event`."""
+    after = _after(order, event)
+    number = event.number if isinstance(event, OrderContent) else order.number
+    return after if isinstance(after, NoOrder | Imported) else replace(after, number=number)
+
+
+def _after(order: Order, event: Message) -> Order:
     customer_id = order.customer_id
     match event:
         case OrderDrafted() | OrderDraftUpdated():
             return Draft(event)
         case OrderCreated():
-            return Pending(event.total, RecipientFields.of(event))
+            by_shop = event.shipping_from is not None or any(line.tax_from for line in event.lines)
+            return Pending(event.total, RecipientFields.of(event), is_priced_by_shop=by_shop)
         case OrderImported():
             return Imported(event.source, event.customer_id, _fingerprint(event))
         case OrderImportUndone():
@@ -393,7 +438,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     decide,
     evolve,
     events=(
-        OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderCancellationRequested,
+        OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded,
     ),

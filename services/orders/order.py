@@ -9,8 +9,10 @@ from services.contracts.orders import AmendedFields, ImportedFields, OrderConten
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book
+from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = [
+    "AddNote",
     "Amend",
     "BeginDraft",
     "Cancel",
@@ -43,7 +45,7 @@ __all__ = [
 ]
 
 
-# States
+# States; `number` is the name of the order for people
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class NoOrder:
     """No event of the order exists yet."""
 
     customer_id: None = None
+    number: None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Draft:
     """The customer is still writing it; nothing is reserved or charged."""
 
     content: OrderContent
+    number: str | None = None
 
     @property
     def customer_id(self) -> str | None:
@@ -72,6 +76,8 @@ class Pending:
     total: Money
     recipient: RecipientFields
     is_final: bool = False
+    is_priced_by_shop: bool = False
+    number: str | None = None
 
     @property
     def email(self) -> str | None:
@@ -90,6 +96,7 @@ class Confirmed:
 
     email: str | None
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,7 @@ class Cancelling:
     reason: str
     email: str | None
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +114,7 @@ class Cancelled:
     """It is cancelled and every step is undone. Final."""
 
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,7 @@ class Failed:
     """Fulfillment failed and every step is undone. Final."""
 
     customer_id: str | None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,7 @@ class Shipped:
 
     customer_id: str | None
     email: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +140,7 @@ class Delivered:
 
     customer_id: str | None
     email: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +150,7 @@ class Imported:
     source: str
     customer_id: str | None
     fingerprint: str
+    number: None = None
 
 
 Order = (
@@ -163,11 +176,16 @@ class CustomerCommand(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentCommand(CustomerCommand):
-    """A command that brings the whole content of an order; `book` has the products whose prices it needs."""
+    """A command that brings the whole content of an order; `book` has the products whose prices it needs.
+
+    `number` is the name for people of a new order.
+    """
 
     fields: PlacedFields
     basket: Basket
+    number: str | None = None
     book: Book = field(default_factory=dict[str, Product])
+    rules: ShopRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,14 +208,23 @@ class Submit(CustomerCommand):
     """Place the order that a draft describes, at the prices of `book`."""
 
     book: Book = field(default_factory=dict[str, Product])
+    rules: ShopRules = NO_RULES
     expected_total: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amend(CustomerCommand):
-    """Change address, contact or notes."""
+    """Change addresses, contact, notes, tags or metadata."""
 
     changes: AmendedFields
+    rules: ShopRules = NO_RULES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddNote(OrderIntent):
+    """Add a note that only staff read."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,6 +299,6 @@ class RecordRefund(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | Cancel | Import | UndoImport
+    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Cancel | Import | UndoImport
     | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

@@ -7,7 +7,9 @@ from typing import Annotated, Literal, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict
 
-__all__ = ["Dispute", "PaidAmount", "Payment", "Refund", "RefundAccepted", "RefundStatus", "Status"]
+from services.kit.rest.answers import Instant
+
+__all__ = ["Decided", "Dispute", "PaidAmount", "Payment", "Refund", "RefundAccepted", "RefundStatus", "Status"]
 
 Status = Literal[
     "none", "authorized", "captured", "declined", "voided", "refund_pending", "refund_failed", "refunded", "disputed"
@@ -49,6 +51,13 @@ class RefundAccepted(TypedDict):
     amount: PaidAmount
 
 
+class Decided(TypedDict):
+    """The capture or the void goes to the provider next."""
+
+    order_id: str
+    status: Literal["capture_requested", "void_requested"]
+
+
 class Payment(TypedDict):
     """The payment of the order."""
 
@@ -59,6 +68,8 @@ class Payment(TypedDict):
     amount: NotRequired[PaidAmount]
     refunded: NotRequired[PaidAmount | None]
     """The amount that arrived at the customer by refunds; null if none did."""
+    capture_by: NotRequired[Instant | None]
+    """Until when staff have to capture the payment; null if it does not wait for them."""
     refundable: NotRequired[PaidAmount | None]
     """The amount that can still be refunded; null if nothing can."""
     refunds: NotRequired[list[Refund]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, assert_never
 
@@ -18,10 +19,11 @@ from services.kit.domain.message import Money
 from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import RestCause, json_router, provided, respond
 from services.kit.saga.participant import customer_of
-from services.payments.answers import Dispute, PaidAmount, RefundAccepted, RefundStatus, Status
+from services.payments.answers import Decided, Dispute, PaidAmount, RefundAccepted, RefundStatus, Status
 from services.payments.answers import Payment as PaymentShown
 from services.payments.answers import Refund as RefundShown
-from services.payments.bodies import RefundBody
+from services.payments.bodies import RefundBody, VoidBody
+from services.payments.by_hand import CaptureByHand, VoidByHand
 from services.payments.domain import (
     PAYMENT,
     Authorized,
@@ -80,8 +82,7 @@ async def refund_payment(
     the amount that remains if the refund is larger, if no money is captured, or if the customer's bank disputes the
     payment.
     """
-    if caller.own is not None:
-        raise Forbidden(ORDERS_ADMIN)
+    _require_staff(caller)
     refund_id, amount = new_id("rfd"), body.amount.money
     command = RequestRefund(at=cause.at, order_id=order_id, refund_id=refund_id, amount=amount, reason=body.reason)
     return await respond(
@@ -90,6 +91,55 @@ async def refund_payment(
         status=202,
         body=RefundAccepted(order_id=order_id, refund_id=refund_id, status="requested", amount=_amount(amount)),
     )
+
+
+@routes.post("/payments/{order_id}/capture", status_code=202)
+async def capture_payment(
+    order_id: OrderId, caller: Annotated[Caller, needs("payments:write")], cause: RestCause, handler: Handler
+) -> CommandAnswer[Decided]:
+    """Capture a payment.
+
+    Takes the authorized money of an order whose capture waits for staff (policy `by_hand`); fulfillment then goes on.
+    Capturing again changes nothing. Needs the scope `orders:admin`, too. Refused (409) if the order does not wait for
+    staff, if a void was requested before, or if the money is not held any more.
+    """
+    _require_staff(caller)
+    command = CaptureByHand(at=cause.at, order_id=order_id)
+    return await respond(
+        cause,
+        lambda marked: handler.handle(PAYMENT, order_id, command, marked),
+        status=202,
+        body=Decided(order_id=order_id, status="capture_requested"),
+    )
+
+
+@routes.post("/payments/{order_id}/void", status_code=202)
+async def void_payment(
+    order_id: OrderId,
+    body: VoidBody,
+    caller: Annotated[Caller, needs("payments:write")],
+    cause: RestCause,
+    handler: Handler,
+) -> CommandAnswer[Decided]:
+    """Void a payment.
+
+    Releases the authorized money of an order whose capture waits for staff (policy `by_hand`); the order is cancelled
+    and its goods are released. Voiding again changes nothing. Needs the scope `orders:admin`, too. Refused (409) if
+    the order does not wait for staff, or if a capture was requested before: refund it instead.
+    """
+    _require_staff(caller)
+    command = VoidByHand(at=cause.at, order_id=order_id, reason=body.reason)
+    return await respond(
+        cause,
+        lambda marked: handler.handle(PAYMENT, order_id, command, marked),
+        status=202,
+        body=Decided(order_id=order_id, status="void_requested"),
+    )
+
+
+def _require_staff(caller: Caller) -> None:
+    if caller.own is not None:
+        raise Forbidden(ORDERS_ADMIN)
 
 
 def shown(order_id: str, payment: Payment) -> PaymentShown:
@@ -109,12 +159,18 @@ def shown(order_id: str, payment: Payment) -> PaymentShown:
                 transaction_id=name,
                 amount=_amount(amount),
                 refunded=_unless_zero(known.returned, amount.currency),
+                capture_by=_capture_by(payment, money),
                 refundable=_unless_zero(refundable(payment), amount.currency),
                 refunds=_refunds(payment, amount.currency),
                 dispute=_dispute(known),
             )
         case _:
             assert_never(money)
+
+
+def _capture_by(payment: Payment, money: Authorized | Captured | Refunding | Returned) -> datetime | None:
+    waits = payment.capturing and isinstance(money, Authorized) and not (payment.closed or payment.decided)
+    return payment.capturing.answer_by if payment.capturing and waits else None
 
 
 def _status(money: Authorized | Captured | Refunding | Returned, known: Transaction) -> Status:

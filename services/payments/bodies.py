@@ -12,7 +12,7 @@ from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.message import Money
 from services.kit.domain.texts import Line
 
-__all__ = ["Amount", "RefundBody"]
+__all__ = ["Amount", "RefundBody", "VoidBody"]
 
 
 class Amount(BaseModel):
@@ -29,6 +29,13 @@ class Amount(BaseModel):
 
 
 EXAMPLE: JsonDict = {"amount": {"amount": "4.50", "currency": "GBP"}, "reason": "The mug arrived broken."}
+
+
+class VoidBody(BaseModel):
+    """Why a payment is voided."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Line = Field(description="Why the money is not taken. The customer can read it.")
 
 
 class RefundBody(BaseModel):

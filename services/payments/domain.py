@@ -7,16 +7,16 @@ order, and of the replies that payments gave. `standing` says where the money is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Literal, assert_never, get_args
 
-from services.contracts.orders import PaymentMethod
 from services.contracts.payments import (
+    CaptureRequested,
     PaymentAuthorized,
     PaymentCapture,
     PaymentCaptured,
+    PaymentCapturePending,
     PaymentDeclined,
     PaymentFailed,
     PaymentProcess,
@@ -30,11 +30,22 @@ from services.contracts.payments import (
     RefundRefused,
     RefundRequested,
     ReportedChange,
+    VoidRequested,
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
+from services.payments.by_hand import (
+    CaptureByHand,
+    RecordCall,
+    VoidByHand,
+    captured_reply,
+    request_by_hand,
+    wait_for_staff,
+    with_wait,
+)
+from services.payments.calls import NOTHING, Call, ProviderResult, Verb
 from services.payments.refunds import (
     RecordRefund,
     RequestRefund,
@@ -63,42 +74,12 @@ __all__ = [
     "ProviderResult", "Refunding", "Released", "Report", "Request", "Returned", "call_to_settle", "standing",
 ]  # fmt: skip
 
-Verb = Literal["authorize", "capture", "void", "refund", "refund_part"]
 Request = PaymentProcess | PaymentCapture | PaymentVoid | PaymentRefund
 
 REFUND_WAIT = timedelta(days=1)
 """How long the saga waits for a pending refund before it asks again; refunds to banks take days."""
 
 # Commands
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call of the provider; `transaction_id` is empty where the provider has to look it up by the order.
-
-    "refund" refunds all that is left, "refund_part" the amount; `refund_id` is our id of that part.
-    """
-
-    verb: Verb
-    transaction_id: str = ""
-    amount: Money | None = None
-    method: PaymentMethod | None = None
-    refund_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderResult:
-    """The answer of the provider to a call: what it did, for which amount, and the facts that it told.
-
-    `refund_id` names the refund that the call made. `refused` is set if the provider refused the call and was asked for
-    the facts instead.
-    """
-
-    transaction_id: str
-    amount: Money
-    facts: tuple[Fact, ...] = field(default=(), compare=False)
-    refund_id: str = field(default="", compare=False)
-    refused: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,10 +90,10 @@ class Report(Command):
     facts: tuple[Fact, ...]
 
 
-PaymentCommand = HandleRequest[Request, Call, ProviderResult] | Report | RequestRefund | RecordRefund
-
-NOTHING = Money(amount=Decimal(0), currency="XXX")
-"""The amount of a call that moved no money; in ISO 4217 XXX stands for no currency."""
+PaymentCommand = (
+    HandleRequest[Request, Call, ProviderResult]
+    | Report | RequestRefund | RecordRefund | CaptureByHand | VoidByHand | RecordCall
+)  # fmt: skip
 
 # Replies to the saga
 
@@ -146,13 +127,15 @@ def _answer_to_do(
             return CallFirst(Call("void"), lambda _: closed)
         case _ if payment.closed:
             return CLOSED
-        case PaymentProcess(amount=amount, payment_method=method), NoPayment():
+        case PaymentProcess(amount=amount, payment_method=method, capture=policy), NoPayment():
             return CallFirst(
-                Call("authorize", amount=amount, method=method),
+                Call("authorize", amount=amount, method=method, at_once=policy == "at_once"),
                 lambda done: PaymentAuthorized(**to, transaction_id=done.transaction_id, amount=done.amount),
             )
         case PaymentProcess(), Authorized(transaction_id, amount) | Captured(transaction_id, amount):
             return PaymentAuthorized(**to, transaction_id=transaction_id, amount=amount)
+        case PaymentCapture(capture="by_hand"), Authorized() as held:
+            return wait_for_staff(request, held, payment)
         case PaymentCapture(), Authorized(transaction_id, amount):
             return CallFirst(
                 Call("capture", transaction_id, amount),
@@ -229,6 +212,10 @@ def decide(command: PaymentCommand, payment: Payment) -> Decision:
             return request_refund(command, payment)
         case RecordRefund(order_id=order_id, facts=facts):
             return [*_reported(order_id, facts, payment), *refusal(command, _with_facts(payment, facts))]
+        case CaptureByHand() | VoidByHand():
+            return request_by_hand(command, payment)
+        case RecordCall():
+            return _by_hand(command, payment)
         case HandleRequest():
             return _replied(command, payment)
 
@@ -236,13 +223,26 @@ def decide(command: PaymentCommand, payment: Payment) -> Decision:
 def _replied(command: HandleRequest[Request, Call, ProviderResult], payment: Payment) -> Decision:
     result = command.called.result if command.called else None
     if not isinstance(result, ProviderResult):
-        return PARTICIPANT.decide(command, payment)
+        return [with_wait(reply, command.at) for reply in PARTICIPANT.decide(command, payment)]
     if command.called and result.refused:
         command = replace(command, called=replace(command.called, result=result.refused))
     facts = (*_done(command.called.call, result), *result.facts) if command.called else ()
     known = _with_facts(payment, facts)
     replies = [_completed(reply, result, command) for reply in PARTICIPANT.decide(command, known)]
     return [*replies, *_reported(command.request.saga_id, facts, PAYMENT.fold(replies, payment))]
+
+
+def _by_hand(command: RecordCall, payment: Payment) -> Decision:
+    """The reply that ends the wait of the saga, and an event for each fact that is news."""
+    call, result = command.call, command.result
+    known = isinstance(result, ProviderResult)
+    facts, refused = ((*_done(call, result), *result.facts), result.refused) if known else ((), result)
+    after = _with_facts(payment, facts)
+    replies: list[Message] = [*captured_reply(after)]
+    waits = after.capturing and not after.closed and isinstance(standing(after), Authorized)
+    if refused and waits and after.capturing and call.verb == "capture":
+        replies.append(failed(PaymentDeclined, after.capturing, refused, amount=after.capturing.amount))
+    return [*replies, *_reported(command.order_id, facts, PAYMENT.fold(replies, payment))]
 
 
 def _done(call: Call, result: ProviderResult) -> tuple[Fact, ...]:
@@ -276,7 +276,7 @@ def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Me
             continue
         events.append(_report(order_id, fact, payment, after))
         payment = after
-    return [*events, *_late_reply(payment)] if events else []
+    return [*events, *_late_reply(payment), *captured_reply(payment)] if events else []
 
 
 def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
@@ -355,7 +355,15 @@ def evolve(payment: Payment, event: Message) -> Payment:
         case PaymentAuthorized(transaction_id=name, amount=amount):
             return _with_facts(payment, (Fact("authorized", name, amount),))
         case PaymentCaptured(transaction_id=name, amount=amount):
-            return _with_facts(payment, (Fact("captured", name, amount),))
+            return replace(_with_facts(payment, (Fact("captured", name, amount),)), capturing=None)
+        case PaymentCapturePending():
+            return replace(payment, capturing=event)
+        case CaptureRequested():
+            return replace(payment, decided="capture")
+        case VoidRequested():
+            return replace(payment, decided="void")
+        case PaymentDeclined() if payment.capturing and event.step == payment.capturing.step:
+            return replace(payment, capturing=None)
         case PaymentDeclined() if isinstance(standing(payment), NoPayment):
             return replace(payment, declined=event)
         case PaymentVoided(transaction_id=name):
@@ -398,6 +406,7 @@ PAYMENT: Decider[PaymentCommand, Payment] = Decider(
     "payment", Payment(), decide, evolve,
     (
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
-        PaymentVoided, ProviderReported, ProviderUpdated, RefundRefused, RefundRequested,
+        PaymentVoided, ProviderReported, ProviderUpdated, RefundRefused, RefundRequested, PaymentCapturePending,
+        CaptureRequested, VoidRequested,
     ),
 )  # fmt: skip

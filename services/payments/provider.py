@@ -7,7 +7,7 @@ from typing import Protocol
 from services.contracts.orders import PaymentMethod
 from services.kit.domain.message import Money
 from services.kit.saga.participant import Failure
-from services.payments.domain import NOTHING, Call, ProviderResult
+from services.payments.calls import NOTHING, Call, ProviderResult
 from services.payments.transactions import Fact
 
 __all__ = ["Provider", "call_or_ask", "call_provider"]
@@ -19,8 +19,10 @@ class Provider(Protocol):
     A call that is repeated with its key gets the same result again, unless that was a transient failure.
     """
 
-    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> ProviderResult | Failure:
-        """Hold `amount`."""
+    async def authorize(
+        self, key: str, amount: Money, method: PaymentMethod, *, capture: bool = False
+    ) -> ProviderResult | Failure:
+        """Hold `amount`, or with `capture` charge it at once."""
         ...
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
@@ -65,7 +67,7 @@ async def call_provider(provider: Provider, order_id: str, key: str, call: Call,
     """Carry out a call; it may raise CallFailed."""
     match call:
         case Call("authorize", amount=Money() as amount, method=PaymentMethod() as method):
-            return await provider.authorize(key, amount, method)
+            return await provider.authorize(key, amount, method, capture=call.at_once)
         case Call("capture", transaction_id, Money() as amount):
             return await provider.capture(key, transaction_id, amount)
         case Call("void", transaction_id):

@@ -5,7 +5,14 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from services.contracts.payments import ProviderFact, ProviderReported, ProviderUpdated, RefundRequested
+from services.contracts.payments import (
+    CaptureRequested,
+    ProviderFact,
+    ProviderReported,
+    ProviderUpdated,
+    RefundRequested,
+    VoidRequested,
+)
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
@@ -13,7 +20,9 @@ from services.kit.events.handlers import Reactions, Received
 from services.kit.events.participant import participant_reactions, result_of
 from services.kit.saga.participant import Failure
 from services.kit.telemetry.logging import log
-from services.payments.domain import PARTICIPANT, PAYMENT, Call, ProviderResult, Report, call_to_settle
+from services.payments.by_hand import RecordCall
+from services.payments.calls import Call, ProviderResult
+from services.payments.domain import PARTICIPANT, PAYMENT, Report, call_to_settle
 from services.payments.provider import Provider, call_or_ask
 from services.payments.refunds import RecordRefund, is_open
 
@@ -29,10 +38,20 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     async def refund_requested(request: RefundRequested, received: Received) -> None:
         await _refund(handler, provider, request, received.cause)
 
+    async def by_hand(request: CaptureRequested | VoidRequested, received: Received) -> None:
+        order_id, name = request.order_id, request.transaction_id
+        capture = isinstance(request, CaptureRequested)
+        call = Call("capture", name, request.amount) if capture else Call("void", name)
+        result = await _result(provider, order_id, f"{order_id}:{call.verb}", call)
+        command = RecordCall(at=received.now, order_id=order_id, call=call, result=result)
+        await handler.handle(PAYMENT, order_id, command, received.cause)
+
     handled = participant_reactions(handler, PAYMENT, PARTICIPANT, partial(call_or_ask, provider))
     handled.on(ProviderReported, reported)
     handled.on(ProviderUpdated, reported)
     handled.on(RefundRequested, refund_requested)
+    handled.on(CaptureRequested, by_hand)
+    handled.on(VoidRequested, by_hand)
     return handled
 
 

@@ -24,7 +24,7 @@ from services.kit.domain.message import Money
 from services.kit.eventstore.port import EventStore, Transaction
 from services.kit.saga.participant import Failure
 from services.payments import transactions
-from services.payments.domain import NOTHING, ProviderResult
+from services.payments.calls import NOTHING, ProviderResult
 from services.payments.transactions import Fact
 
 __all__ = ["Sandbox"]
@@ -66,9 +66,11 @@ class Sandbox:
     def __init__(self, store: EventStore) -> None:
         self._store = store
 
-    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> ProviderResult | Failure:
-        """Hold the amount, if the token approves."""
-        if method.token == "tok_decline":  # noqa: S105 - names a behaviour, is no secret
+    async def authorize(
+        self, key: str, amount: Money, method: PaymentMethod, *, capture: bool = False
+    ) -> ProviderResult | Failure:
+        """Hold the amount, or charge it, if the token approves."""
+        if method.token == "tok_decline" or (capture and method.token == "tok_decline_capture"):  # noqa: S105
             return DECLINED
         if not method.token.startswith(APPROVED):
             return UNKNOWN
@@ -78,9 +80,12 @@ class Sandbox:
             if method.token == "tok_fail_once" and first:  # noqa: S105
                 return BUSY
             await _write(transaction, key, "authorize", f"txn_{order_id}", amount, method.token)
+            if capture:
+                await _write(transaction, f"{key}:capture", "capture", f"txn_{order_id}", amount, method.token)
+            _, _, facts = await _known(transaction, f"txn_{order_id}")
         if method.token == "tok_timeout_once" and first:  # noqa: S105
             return LOST
-        return ProviderResult(f"txn_{order_id}", amount)
+        return ProviderResult(f"txn_{order_id}", amount, facts)
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, unless it was voided or the token declines captures."""

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
-from services.contracts.payments import PaymentDeclined, PaymentRefunded, PaymentRefundPending
+from services.contracts.payments import (
+    PaymentCapturePending,
+    PaymentDeclined,
+    PaymentRefunded,
+    PaymentRefundPending,
+)
 from services.kit.domain.message import Money
 from services.payments.transactions import Transaction
 
@@ -21,7 +27,8 @@ class Payment:
 
     `closed` says that an undo was answered, so that nothing may be authorized or captured any more. `waiting` is the
     reply to an undo whose refund is pending, `settled` the reply that the refund arrived. `requested` are the refunds
-    that staff requested, by their ids.
+    that staff requested, by their ids. `capturing` is the reply to a capture that waits for staff, and `decided` is
+    what they decided.
     """
 
     transactions: Mapping[str, Transaction] = field(default_factory=dict[str, Transaction])
@@ -29,6 +36,8 @@ class Payment:
     closed: bool = False
     waiting: PaymentRefundPending | None = None
     settled: PaymentRefunded | None = None
+    capturing: PaymentCapturePending | None = None
+    decided: Literal["", "capture", "void"] = ""
     requested: Mapping[str, RequestedRefund] = field(default_factory=dict[str, "RequestedRefund"])
 
 

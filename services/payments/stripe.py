@@ -19,7 +19,7 @@ from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Money
 from services.kit.resilience.outgoing import CallFailed, Policy, Target
 from services.kit.saga.participant import Failure
-from services.payments.domain import NOTHING, ProviderResult
+from services.payments.calls import NOTHING, ProviderResult
 from services.payments.transactions import Fact, Transaction, with_fact
 
 if TYPE_CHECKING:
@@ -74,8 +74,10 @@ class Stripe:
         self._target = target or Target(STRIPE)
         self._client: httpx.AsyncClient | None = None
 
-    async def authorize(self, key: str, amount: Money, method: PaymentMethod) -> ProviderResult | Failure:
-        """Hold the amount on the card behind the token."""
+    async def authorize(
+        self, key: str, amount: Money, method: PaymentMethod, *, capture: bool = False
+    ) -> ProviderResult | Failure:
+        """Hold the amount on the card behind the token, or charge it."""
         try:
             units = minor_units(amount)
         except ValueError as error:
@@ -85,7 +87,7 @@ class Stripe:
             "currency": amount.currency.lower(),
             "payment_method": method.token,
             "payment_method_types[]": "card",
-            "capture_method": "manual",
+            "capture_method": "automatic" if capture else "manual",
             "confirm": "true",
             "error_on_requires_action": "true",  # the customer is not present to answer a challenge
             "metadata[order_id]": key.partition(":")[0],
@@ -93,9 +95,9 @@ class Stripe:
         intent = await self._ask("POST", "/v1/payment_intents", form, key)
         if isinstance(intent, Failure):
             return intent
-        if intent["status"] != "requires_capture":
+        if intent["status"] not in ("requires_capture", "succeeded"):
             return Failure("not-authorized", f"the payment is {intent['status']}", transient=False)
-        return ProviderResult(str(intent["id"]), amount)
+        return ProviderResult(str(intent["id"]), amount, tuple(_intent_facts(intent)))
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, or less than what is held."""

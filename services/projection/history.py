@@ -11,16 +11,17 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import NamedTuple
 
+from services.contracts.orders import OrderNoteAdded
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import EventReader, Position, RecordedEvent
 from services.kit.privacy.vault import Vault
 from services.projection.decoding import decode
 from services.projection.versions import ReadDatabase
-from services.projection.views.orders import ORDERS_VIEW, lines_of, order_after, order_of
+from services.projection.views.orders import ORDERS_VIEW, lines_of, note_of, order_after, order_of
 from services.projection.views.timeline import TIMELINE_VIEW, entry_of
 from services.read_model import order_answers
-from services.read_model.orders import Order, OrderLine
+from services.read_model.orders import Order, OrderLine, OrderNote
 from services.read_model.timeline import TimelineEntry
 
 __all__ = ["STREAMS", "OrderAtInstant", "OrderHistory"]
@@ -42,6 +43,7 @@ class OrderAtInstant(NamedTuple):
     row: Order
     lines: Sequence[OrderLine]
     entries: Sequence[TimelineEntry]
+    notes: Sequence[OrderNote]
 
     @property
     def customer_id(self) -> str | None:
@@ -50,8 +52,8 @@ class OrderAtInstant(NamedTuple):
 
     def answer(self, *, for_staff: bool) -> order_answers.Order:
         """The order as GET /orders/{id} answers it."""
-        lines, entries = map(asdict, self.lines), map(asdict, self.entries)
-        return order_answers.order_answer(asdict(self.row), lines, entries, for_staff=for_staff)
+        lines, entries, notes = (map(asdict, rows) for rows in (self.lines, self.entries, self.notes))
+        return order_answers.order_answer(asdict(self.row), lines, entries, notes, for_staff=for_staff)
 
 
 class OrderHistory:
@@ -92,11 +94,14 @@ def _order_after(history: Sequence[tuple[RecordedEvent, Message]]) -> OrderAtIns
     row: Order | None = None
     lines: Sequence[OrderLine] = ()
     entries: list[TimelineEntry] = []
+    notes: list[OrderNote] = []
     for event, message in history:
         if event.type in ORDERS_VIEW.reads and order_of(message) is not None:
             row = order_after(row, message, event.time)
             written = lines_of(row, message) if row else None
             lines = lines if written is None else written
+        if isinstance(message, OrderNoteAdded):
+            notes.append(note_of(event, message))
         if event.type in TIMELINE_VIEW.reads:
             entries.append(entry_of(event, message))
-    return OrderAtInstant(row, lines, entries) if row else None
+    return OrderAtInstant(row, lines, entries, notes) if row else None

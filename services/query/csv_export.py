@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -40,8 +41,8 @@ def csv_wanted(accept: str) -> bool:
     """Whether an Accept header names CSV and does not prefer JSON."""
     qualities = dict(_quality(part) for part in accept.lower().split(",") if part.strip())
     json_ranges = (name for name in ("application/json", "application/*", "*/*") if name in qualities)
-    json = next((qualities[name] for name in json_ranges), Decimal(0))
-    return qualities.get(CSV, Decimal(0)) > 0 and qualities[CSV] >= json
+    as_json = next((qualities[name] for name in json_ranges), Decimal(0))
+    return qualities.get(CSV, Decimal(0)) > 0 and qualities[CSV] >= as_json
 
 
 def _quality(part: str) -> tuple[str, Decimal]:
@@ -69,6 +70,8 @@ def _cell(value: object, zone: tzinfo) -> object:
         return f"'{value}" if value.startswith(FORMULA_STARTS) else value
     if isinstance(value, datetime):
         return value.astimezone(zone).isoformat().replace("+00:00", "Z")
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
     return amount_of(value) if isinstance(value, Decimal) else value
 
 

@@ -63,6 +63,7 @@ class OrderFilter:
     text: str | None = None
     source: str | None = None
     number: str | None = None
+    tag: str | None = None
     email: str | None = None
 
 
@@ -82,6 +83,8 @@ def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
         found.append(column.status.in_(wanted.statuses))
     if wanted.product_id is not None:
         found.append(column.order_id.in_(select(LINES.c.order_id).where(LINES.c.product_id == wanted.product_id)))
+    if wanted.tag is not None:
+        found.append(column.tags.contains([wanted.tag]))
     if wanted.total_min is not None:
         found.append(column.total >= wanted.total_min)
     if wanted.total_max is not None:

@@ -150,9 +150,14 @@ Word = Annotated[
 Number = Annotated[
     Word | None,
     Query(
-        description="Returns imported orders that have this number in the other system; `source` names one system.",
-        examples=["536365"],
+        description="Returns the order with this number, and imported orders that have it in the other system; "
+        "`source` names one system.",
+        examples=["10042"],
     ),
+]
+TagFilter = Annotated[
+    str | None,
+    Query(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$", description="Returns orders with this tag.", examples=["gift"]),
 ]
 SearchText = Annotated[
     str | None,
@@ -161,7 +166,7 @@ SearchText = Annotated[
         max_length=TEXT_CHARS_MAX,
         description=(
             "Returns orders that have all these words in the customer's name, the names of goods, the city or the "
-            "number of an imported order. Case, accents and punctuation do not matter. A word that no order has is "
+            "number of the order. Case, accents and punctuation do not matter. A word that no order has is "
             "replaced by similar ones (see `instead` in the answer), and the last word may be the beginning of one. "
             f"The first {WORDS_MAX} different words count; English words such as `of` count only if there is no other. "
             f"By relevance the newest {RANKED_MAX:,} matches are ranked; in any other sort the list has all matches."
@@ -255,6 +260,7 @@ async def order_filter(
     product_id: Product = None,
     source: Source = None,
     number: Number = None,
+    tag: TagFilter = None,
     email: EmailFilter = None,
     q: SearchText = None,
 ) -> OrderFilter:
@@ -269,7 +275,7 @@ async def order_filter(
         raise wrong("q", "q contains no word: write at least one letter, digit or symbol")
     statuses = tuple(sorted(set(status or ())))
     return OrderFilter(
-        None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number,
+        None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number, tag,
         email and email.lower(),
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from services.query.lists import OrderFilter, customer_or_guest, list_of, page_o
 from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
 from services.query.search import every_match, page_of_matches
 from services.query.snapshots import Row, Snapshot, Snapshots
-from services.query.tables import LINES, ORDERS, STOCK, TIMELINE
+from services.query.tables import LINES, NOTES, ORDERS, STOCK, TIMELINE
 from services.read_model import orders, stock
 from services.read_model.answers import shown
 from services.read_model.order_answers import Order, order_answer
@@ -23,6 +23,10 @@ from services.read_model.order_answers import Order, order_answer
 __all__ = ["LINE_COLUMNS", "Queries", "StockFilter"]
 
 LINE_COLUMNS = [LINES.c[column.name] for column in orders.ORDER_LINES.columns if column.answered]
+
+
+NOTES_SINCE = 9
+"""The revision of the view `orders` that brought its notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Queries:
                 raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
             of_order = select(*LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(of_order.order_by(LINES.c.line))
-            return order_answer(found[0], lines, await _timeline(at, order_id), for_staff=owner is None)
+            notes = await _notes(at, order_id) if owner is None else ()
+            return order_answer(found[0], lines, await _timeline(at, order_id), notes, for_staff=owner is None)
 
         return await self.snapshots.read(read)
 
@@ -97,6 +102,12 @@ class Queries:
         if not rows:
             raise NotFound("product-not-found", f"product {product_id} has no stock level: set one first")
         return _stock_level(rows[0])
+
+
+async def _notes(at: Snapshot, order_id: str) -> Sequence[Row]:
+    if not at.has("orders", NOTES_SINCE):
+        return []
+    return await at.rows(select(NOTES).where(NOTES.c.order_id == order_id).order_by(NOTES.c.version))
 
 
 async def _timeline(at: Snapshot, order_id: str) -> Sequence[Row]:

@@ -9,14 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, Integer, MetaData, Numeric, Table, Text
-from sqlalchemy.dialects.postgresql import TSVECTOR
+from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.types import TypeEngine
 
 from services.read_model import analytics, customers, orders, products, stock, table, timeline, versions
 
 __all__ = [
-    "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "ORDERS",
-    "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS", "VOCABULARY",
+    "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "NOTES",
+    "ORDERS", "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS",
+    "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -33,6 +34,7 @@ TYPES: Mapping[str, TypeEngine[Any]] = {
     "date": Date(),
     "timestamptz": DateTime(timezone=True),
     "tsvector": TSVECTOR(),
+    "jsonb": JSONB(),
 }
 _metadata = MetaData()
 
@@ -44,6 +46,7 @@ def _core(declared: table.Table[Any]) -> Table:
 
 ORDERS = _core(orders.ORDERS)
 LINES = _core(orders.ORDER_LINES)
+NOTES = _core(orders.ORDER_NOTES)
 TEXTS = _core(orders.ORDER_TEXTS)
 VOCABULARY = _core(orders.VOCABULARY)
 TIMELINE = _core(timeline.TIMELINE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -16,6 +17,7 @@ from services.read_model.table import Column, Table
 __all__ = ["columns_of", "shown"]
 
 MONEY_TYPE = "numeric(18, 6)"
+JSON_TYPE = "jsonb"
 Body = TypeVar("Body", bound=type)
 
 
@@ -24,11 +26,12 @@ def shown(table: Table[Any], row: Mapping[str, Any], currency: str = "") -> dict
 
     Members of the row that are no columns of the table are left out.
     """
-    plain, amounts = _answered(table)
+    plain, json_columns, amounts = _answered(table)
     currency = currency or row.get("currency", "")
     return {
         **{name: row[column] for name, column in plain},
-        **{name: shown_money(row[column], currency) for name, column in amounts},
+        **{name: _parsed(row[column]) for name, column in json_columns},
+        **{name: None if row[column] is None else shown_money(row[column], currency) for name, column in amounts},
     }
 
 
@@ -45,11 +48,17 @@ def columns_of(table: Table[Any]) -> Callable[[Body], Body]:
 
 
 @lru_cache
-def _answered(table: Table[Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """Plain columns and amounts, each with its name in answers."""
+def _answered(table: Table[Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]], list[tuple[str, str]]]:
+    """Plain columns, JSON columns and amounts, each with its name in answers."""
     named = [(column.answered, column) for column in table.columns if column.answered]
-    plain = [(name, column.name) for name, column in named if column.type != MONEY_TYPE]
-    return plain, [(name, column.name) for name, column in named if column.type == MONEY_TYPE]
+    plain = [(name, column.name) for name, column in named if column.type not in (MONEY_TYPE, JSON_TYPE)]
+    json_columns = [(name, column.name) for name, column in named if column.type == JSON_TYPE]
+    return plain, json_columns, [(name, column.name) for name, column in named if column.type == MONEY_TYPE]
+
+
+def _parsed(value: object) -> object:
+    """The value of a JSON column: query gets it parsed, the projection as text."""
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _field(column: Column) -> Any:
@@ -70,6 +79,8 @@ def _type(column: Column) -> Any:
             return bool
         case "numeric":
             return answers.Money
+        case "jsonb":
+            return dict[str, str] if column.shape == "map" else list[str]
         case "timestamptz":
             return Annotated[datetime, Field(examples=["2026-11-23T12:00:00Z"])]
         case _:

@@ -5,9 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from services.read_model.table import About, Count, Document, Id, Instant, Money, Number, Table, Text
+from services.read_model.table import (
+    About,
+    Count,
+    Document,
+    Flag,
+    Id,
+    Instant,
+    Money,
+    Number,
+    Table,
+    Text,
+    TextList,
+    TextMap,
+)
 
-__all__ = ["ORDERS", "ORDER_LINES", "ORDER_TEXTS", "VOCABULARY", "Order", "OrderLine", "OrderText", "Term"]
+__all__ = [
+    "ORDERS", "ORDER_LINES", "ORDER_NOTES", "ORDER_TEXTS", "VOCABULARY", "Order", "OrderLine", "OrderNote", "OrderText",
+    "Term",
+]  # fmt: skip
 
 STATUSES = ("draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed")
 
@@ -33,7 +49,22 @@ class Order:
     created_at: Annotated[Instant, About("When the order was placed.")]
     updated_at: Instant
     source: Annotated[Id | None, About("The system from which the order was imported.", since=4)]
-    number: Annotated[Id | None, About("The number of the order in that system.", since=4)]
+    number: Annotated[
+        Id | None, About("The number of the order for people; of an imported order, its number there.", since=4)
+    ]
+    purchase_order_number: Annotated[
+        Text | None, About("The number of the customer's own order.", personal=True, since=9)
+    ]
+    shipping_method: Annotated[Text | None, About(since=9)]
+    shipping_address: Annotated[TextMap | None, About("The address of the parcel.", personal=True, since=9)]
+    billing_address: Annotated[TextMap | None, About(personal=True, since=9)]
+    tags: Annotated[TextList | None, About(since=9)]
+    metadata: Annotated[TextMap | None, About("Texts of other programs by name.", personal=True, since=9)]
+    subtotal: Annotated[Money | None, About("The sum of the lines before discounts.", since=9)]
+    discount_total: Annotated[Money | None, About("All discounts of the order and its lines.", since=9)]
+    shipping_total: Annotated[Money | None, About("The shipping cost.", since=9)]
+    tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=9)]
+    tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=9)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +78,23 @@ class OrderLine:
     quantity: Number
     unit_price: Money
     created_at: Annotated[Instant, About(answered="")]
+    line_subtotal: Annotated[Money | None, About("The line before discounts.", answered="subtotal", since=9)]
+    line_discount: Annotated[
+        Money | None, About("Its discount and its share of the order's discounts.", answered="discount", since=9)
+    ]
+    line_tax: Annotated[Money | None, About("The tax of the line.", answered="tax", since=9)]
+    line_total: Annotated[Money | None, About("What the customer pays for the line.", answered="total", since=9)]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderNote:
+    """A note of staff about an order; `version` is that of the order's stream with the note."""
+
+    order_id: Annotated[Id, About(answered="")]
+    version: Annotated[Number, About(answered="")]
+    added_at: Annotated[Instant, About("When the note was added.")]
+    by: Annotated[Id | None, About("The id of the member of staff or the client.")]
+    text: Annotated[Text, About("The note.", personal=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +133,14 @@ ORDERS = Table(
         "orders_by_source": "(source, created_at, order_id) WHERE source IS NOT NULL",
         "orders_by_email": "(lower(email), created_at, order_id) WHERE email IS NOT NULL",
         "orders_by_number": "(number, created_at, order_id) WHERE number IS NOT NULL",
+        "orders_by_tag": "USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL",
     },
 )  # fmt: skip
 ORDER_LINES = Table(
     "orders", "order_lines", OrderLine, ("order_id", "line"),
     indexes={"lines_by_product": "(product_id, created_at, order_id)"},
 )  # fmt: skip
+ORDER_NOTES = Table("orders", "order_notes", OrderNote, ("order_id", "version"))
 ORDER_TEXTS = Table(
     "orders", "order_texts", OrderText, ("order_id",),
     indexes={

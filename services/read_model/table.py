@@ -12,11 +12,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from types import NoneType
-from typing import Annotated, Any, Generic, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args, get_type_hints
 
 __all__ = [
     "About", "Amount", "BigCount", "Column", "Count", "Day", "Document", "Flag", "Id", "Instant", "Money", "Number",
-    "Table", "Text", "Texts",
+    "Table", "Text", "TextList", "TextMap", "Texts",
 ]  # fmt: skip
 
 R = TypeVar("R")
@@ -24,16 +24,22 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The Postgres type of a column; `minimum` is the least value of a number."""
+    """The Postgres type of a column; `minimum` is the least value of a number, `shape` is that of JSON."""
 
     type: str
     minimum: int | None = None
+    shape: Literal["", "map", "list"] = ""
 
 
 Id = Annotated[str, Stored('text COLLATE "C"')]
 """A text that sorts byte by byte: an id, a status, a code."""
 Text = Annotated[str, Stored("text")]
 Texts = Annotated[tuple[str, ...], Stored("text[]")]
+TextMap = Annotated[str, Stored("jsonb", shape="map")]
+"""A JSON object of texts; rows hold its text."""
+TextList = Annotated[str, Stored("jsonb", shape="list")]
+"""A JSON array of texts; rows hold its text."""
+Flag = Annotated[bool, Stored("boolean")]
 Document = Annotated[str, Stored("tsvector")]
 Count = Annotated[int, Stored("integer", minimum=0)]
 Number = Annotated[int, Stored("integer", minimum=1)]
@@ -42,7 +48,6 @@ Money = Annotated[Decimal, Stored("numeric(18, 6)")]
 """An amount in the order's currency."""
 Amount = Annotated[Decimal, Stored("numeric")]
 """A sum of amounts, or another exact number."""
-Flag = Annotated[bool, Stored("boolean")]
 Day = Annotated[date, Stored("date")]
 Instant = Annotated[datetime, Stored("timestamptz")]
 
@@ -73,6 +78,7 @@ class Column:
     nullable: bool
     minimum: int | None
     about: About
+    shape: Literal["", "map", "list"] = ""
 
     @property
     def answered(self) -> str:
@@ -116,7 +122,7 @@ def _columns(row: type[Any]) -> Iterator[Column]:
         notes = list(_notes(annotation))
         stored = next(note for note in notes if isinstance(note, Stored))
         about = next((note for note in notes if isinstance(note, About)), About())
-        yield Column(name, stored.type, NoneType in notes, stored.minimum, about)
+        yield Column(name, stored.type, NoneType in notes, stored.minimum, about, stored.shape)
 
 
 def _notes(annotation: object) -> Iterator[object]:

@@ -28,6 +28,7 @@ from services.contracts.orders import (
     OrderImportCorrected,
     OrderImported,
     OrderImportUndone,
+    OrderNoteAdded,
     OrderNotFinalized,
     OrderRefunded,
     OrderShipped,
@@ -42,6 +43,7 @@ from services.kit.privacy.encryption import erased
 from services.kit.testing import assert_idempotent
 from services.orders.domain import ORDER
 from services.orders.order import (
+    AddNote,
     Amend,
     BeginDraft,
     Cancel,
@@ -103,6 +105,7 @@ FAIL = Fail(at=AT, order_id=ID, code="card-declined", reason="the card was decli
 UNDONE = CompleteCancellation(at=AT, order_id=ID, reason="changed my mind")
 SHIP = Ship(at=AT, order_id=ID, tracking_number="T1")
 DELIVER = Deliver(at=AT, order_id=ID)
+NOTE = AddNote(at=AT, order_id=ID, text="rang twice")
 REFUND = RecordRefund(
     at=AT,
     order_id=ID,
@@ -156,6 +159,8 @@ def kinds(decision):
         ([DRAFT], SUBMIT, [OrderCreated]),
         ([DRAFT], CANCEL, [OrderCancelled]),
         ([PLACE], AMEND, [OrderUpdated]),
+        *((before, NOTE, [OrderNoteAdded]) for before in ([DRAFT], [PLACE], [PLACE, CANCEL, UNDONE], [IMPORT])),
+        ([PLACE, CONFIRM, SHIP, DELIVER], NOTE, [OrderNoteAdded]),
         ([PLACE], CANCEL, [OrderCancellationRequested]),
         ([PLACE], FINALIZE, [OrderFinalized]),
         ([PLACE, FINALIZE], FINALIZE, [OrderFinalized]),  # each attempt gets its reply
@@ -350,3 +355,26 @@ def test_the_final_address_and_contact_are_the_last_that_were_accepted():
     refused = ORDER.decide(amend, after(PLACE, amend, FINALIZE))
     assert isinstance(refused, Rejected)
     assert (refused.code, "parcel is being made" in refused.detail) == ("order-not-changeable", True)
+
+
+def test_an_order_keeps_the_number_of_its_draft():
+    decision = ORDER.decide(SUBMIT, after(replace(DRAFT, number="10042"), replace(REWRITE, number="10043")))
+    assert not isinstance(decision, Rejected)
+    assert [getattr(event, "number", None) for event in decision] == ["10042"]
+
+
+NUMBERED = replace(PLACE, number="10042")
+
+
+@pytest.mark.parametrize(
+    ("before", "command"),
+    [
+        ([NUMBERED], FAIL), ([NUMBERED], SHIP), ([NUMBERED, CANCEL], UNDONE), ([NUMBERED, CONFIRM], UNDONE),
+        ([NUMBERED, CONFIRM, SHIP], DELIVER), ([NUMBERED, AMEND, FINALIZE, CONFIRM, SHIP, DELIVER], REFUND),
+        ([replace(DRAFT, number="10042")], CANCEL), ([replace(DRAFT, number="10042"), SUBMIT], SHIP),
+    ],
+)  # fmt: skip
+def test_events_of_which_mails_are_sent_have_the_number_of_the_order(before, command):
+    decision = ORDER.decide(command, after(*before))
+    assert not isinstance(decision, Rejected)
+    assert [getattr(event, "number", None) for event in decision] == ["10042"]

@@ -182,8 +182,8 @@ class Provider:
         """As an adapter does, with the question after a refusal."""
         match call.verb:
             case "authorize":
-                self.change(held=True)
-                return ProviderResult("t", money("10"))
+                self.change(held=True, captured=call.at_once or self.captured)
+                return ProviderResult("t", money("10"), self.facts())
             case "capture" if self.held and not self.released:
                 self.change(captured=True)
                 return ProviderResult("t", money("10"), self.facts())

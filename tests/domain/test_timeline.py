@@ -81,7 +81,7 @@ SHORT = inventory.InventoryChecked(
 TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (created(ID), "the order was placed: 1 line, 12.50 GBP", None),
     (orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS), "the delivery address was changed", None),
-    (orders.OrderUpdated(order_id=ID, notes="ring"), "the contact details or the notes were changed", None),
+    (orders.OrderUpdated(order_id=ID, notes="ring"), "details of the order were changed", None),
     (orders.OrderCancellationRequested(order_id=ID, reason="too late"), "a cancellation was asked for", "too late"),
     (orders.OrderFailed(order_id=ID, code="x", reason="declined"), "the order failed", "declined"),
     (orders.OrderShipped(order_id=ID, tracking_number="T1"), "the carrier has the goods, tracking number T1", None),
@@ -107,6 +107,10 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (reply(payments.PaymentRefunded, undo=True), "no money had been taken", None),
     (payments.ProviderUpdated(order_id=ID, transaction_id="t", what="refund_failed", amount=GBP, reference="re_1"),
      "12.50 GBP could not be given back", None),
+    (reply(payments.PaymentCapturePending, transaction_id="t", amount=GBP), "12.50 GBP waits to be taken by staff", None),
+    (payments.CaptureRequested(order_id=ID, transaction_id="t", amount=GBP), "staff decided to take 12.50 GBP", None),
+    (payments.VoidRequested(order_id=ID, transaction_id="t", reason="out of stock"),
+     "staff decided to let the money go", "out of stock"),
     (payments.RefundRequested(order_id=ID, refund_id="rfd_1", transaction_id="t", amount=GBP, reason="broken"),
      "a refund of 12.50 GBP was requested", "broken"),
     (payments.RefundRefused(order_id=ID, refund_id="rfd_1", amount=GBP, error_code="x", error="the card is closed"),
@@ -166,7 +170,7 @@ def test_nothing_personal_is_told_so_that_an_erasure_changes_no_word(event: Mess
 
 def moment(event: Message, service: str, **meta: str) -> TimelineEntry:
     known = {"partitionkey": ID, "causationid": "/zerocart/fulfillment/fulfillment-ord_1:3", **meta}
-    row = RecordedEvent(service, "s", 1, Position(1, 2, 3), event.type, AT, event.write(), json.dumps(known))
+    row = RecordedEvent(service, "s", 1, Position(3), event.type, AT, event.write(), json.dumps(known))
     return entry_of(row, event)
 
 

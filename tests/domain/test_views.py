@@ -60,6 +60,14 @@ def test_an_order_shows_the_tracking_number_of_its_shipment_until_that_is_cancel
     assert order_of(created(ID), announced, taken_back).tracking_number is None
 
 
+def test_an_order_that_was_shipped_is_not_looked_into_any_more() -> None:
+    closed = fulfillment.RunClosed(saga_id=ID)
+    shipped = orders.OrderShipped(order_id=ID, tracking_number="T1")
+    for events in ((shipped, STUCK, closed), (STUCK, closed, shipped), (STUCK, shipped, closed)):
+        row = order_of(created(ID), confirmed(ID), *events)
+        assert (row.status, row.reason) == ("shipped", None)
+
+
 def counted_of(*events: Message) -> Counted:
     row: Counted | None = None
     for event in events:

@@ -14,7 +14,7 @@ import pytest
 
 from services.contracts.fulfillment import RunAmended
 from services.contracts.shipping import ShipmentCreate
-from services.kit.saga.commands import Amend, Close, HandleReply, SagaCommand
+from services.kit.saga.commands import Amend, Cancel, Close, HandleReply, SagaCommand
 from services.kit.saga.messages import StepReply
 from services.kit.saga.run import status_of
 from services.kit.testing import EPOCH, Handling, Participants
@@ -27,9 +27,12 @@ AMEND = Amend(
     at=EPOCH, jitter=0.0, amendment=RunAmended(saga_id=ORDER_ID, facts_version=2, shipping_address=MOVED)
 )  # fmt: skip
 
-CLOSE = Close(at=EPOCH, jitter=0.0, saga_id=ORDER_ID)
+CLOSE = Close(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, step="create_shipment")
+DISPUTE = Cancel(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, reason="the customer's bank disputes the payment")
 REFUND = StepReply(saga_id=ORDER_ID, step="capture_payment", undo=True, success=False)
 PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"answer_by": EPOCH + seconds(86_400)}))
+UNTIL_CAPTURED = StepReply(saga_id=ORDER_ID, step="capture_payment", success=False, answer_by=EPOCH + seconds(518_400))
+CAPTURE_PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=UNTIL_CAPTURED)
 REVOKED = HandleReply(
     at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"revokes": True, "error_code": "refund-failed"})
 )
@@ -76,10 +79,20 @@ SCENARIOS = (
     Scenario("refund-takes-a-day", "The refund is pending at the bank: the run waits for it, and requests it once.",
              {"create_shipment #1": REFUSE, "undo capture_payment #1": Handling(replies=(seconds(72_000),))},
              ((1, PENDING),)),
+    Scenario("captured-by-hand", "Staff capture the payment after two days: the run waits for it, and requests it once.",
+             {"capture_payment #1": Handling(replies=(seconds(172_800),))}, ((1, CAPTURE_PENDING),)),
+    Scenario("nobody-captures", "Nobody captures the payment in six days: payments refuses the second request, and the run undoes everything.",
+             {"capture_payment #1": IGNORE, "capture_payment #2": REFUSE}, ((1, CAPTURE_PENDING),)),
     Scenario("refund-fails-after-the-end", "The refund fails after the run ended: the run is stuck until an operator resumes it.",
              {"create_shipment #1": REFUSE}, ((86_400, REVOKED), (90_000, RESUME))),
     Scenario("dispatched", "The carrier has the goods: a cancellation that comes later is ignored.",
              commands=((1, CLOSE), (5, CANCEL))),
+    Scenario("dispatched-before-the-refusal", "The bank disputes the payment, the carrier has the goods, and the run learns it while it waits for the undo.",
+             {"undo create_shipment #1": Handling("refuse", replies=(seconds(3),))}, ((1, DISPUTE), (2, CLOSE))),
+    Scenario("dispatched-after-the-refusal", "The same, but the run learns it when it is stuck: it is stuck no longer.",
+             {"undo create_shipment #1": REFUSE}, ((1, DISPUTE), (2, CLOSE))),
+    Scenario("dispatched-before-the-confirmation", "The customer cancels before the mail is sent, and the carrier has the goods: the run sends the mail.",
+             {"create_shipment #1": Handling(replies=(seconds(3),)), "undo create_shipment #1": REFUSE}, ((1, CANCEL), (2, CLOSE))),
     Scenario("address-changed", "The address changes before the run requests the shipment.",
              {"authorize_payment #1": Handling(replies=(seconds(2),))}, ((1, AMEND),)),
 )  # fmt: skip

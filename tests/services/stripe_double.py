@@ -96,6 +96,8 @@ class StripeDouble(ThreadingHTTPServer):
             "metadata": {"order_id": form["metadata[order_id]"]},
             "latest_charge": {"object": "charge", "amount_refunded": 0, "disputed": False, "refunds": {"data": []}},
         }
+        if form.get("capture_method") == "automatic":
+            intent |= {"status": "succeeded", "amount_received": intent["amount"]}
         self.intents[intent["id"]] = intent
         return 200, intent, {}
 

@@ -90,6 +90,7 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await orders.put(f"/orders/{draft}", json=order(("mug", 3))))
     await done(await orders.patch(f"/orders/{draft}", json={"notes": "quickly"}))
     await done(await orders.post(f"/orders/{draft}/submit"))
+    await done(await orders.post(f"/orders/{draft}/notes", json={"text": "rang twice"}))
     await done(await orders.post(f"/orders/{draft}/cancel", json={"reason": "too much"}))
     declined = (await done(await system.place(order(("mug", 1), token="tok_decline"))))["order_id"]
     lacking = (await done(await system.place(order(("cup", 1)))))["order_id"]
@@ -98,9 +99,16 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await system.bus.clients["shipping"].post(f"/shipments/{sent}/tracking", json=tracking))
     await system.at_rest()
     refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
-    await done(await system.bus.clients["payments"].post(f"/payments/{sent}/refunds", json=refund))
+    pay = system.bus.clients["payments"]
+    await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
     await system.bus.quiet()
-    return sent, draft, declined, lacking
+    waiting = [(await done(await system.place(order(("mug", 1), capture="by_hand"))))["order_id"] for _ in range(2)]
+    await system.bus.quiet()
+    await done(await pay.get(f"/payments/{waiting[0]}"))
+    await done(await pay.post(f"/payments/{waiting[0]}/capture"))
+    await done(await pay.post(f"/payments/{waiting[1]}/void", json={"reason": "out of stock"}))
+    await system.at_rest()
+    return sent, draft, declined, lacking, *waiting
 
 
 async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:

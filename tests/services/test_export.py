@@ -57,7 +57,9 @@ async def test_csv_has_the_whole_list_in_order(side: ReadSide) -> None:
         "order_id": "o0000", "customer_id": "", "customer_name": "Ann", "email": "ann@example.com", "status": "pending",
         "reason": "", "total": "0.50", "refunded": "0.00", "currency": "GBP", "city": "Leeds", "country": "GB", "priority": "standard",
         "line_count": "1", "tracking_number": "", "created_at": "", "updated_at": "",
-        "source": "", "number": "",
+        "source": "", "number": "", "purchase_order_number": "", "shipping_method": "", "billing_address": "",
+        "shipping_address": exported[0]["shipping_address"], "tags": "[]", "metadata": "", "subtotal": "0.50",
+        "discount_total": "0.00", "shipping_total": "0.00", "tax_total": "0.00", "tax_included": "False",
     }  # fmt: skip
     assert exported[0]["created_at"].endswith("Z")
     assert len(await rows(side, "?total_min=6&q=mug")) == 21

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import asyncpg
 import pytest
 
-from services.contracts.payments import ProviderReported
+from services.contracts.fulfillment import RunClosed, RunCompleted, RunResumed, RunStuck
+from services.contracts.payments import ProviderReported, ProviderUpdated, RefundRefused
 from services.kit.domain.errors import Unavailable
+from services.kit.domain.message import Message, Money
 from services.kit.eventstore.connections import Connections
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.eventstore.port import Append, NewEvent
@@ -23,7 +26,7 @@ from tests.services.system import order, running
 from tools.knative_local.queue_depths import queue_depths
 from tools.knative_local.state import Running
 
-HIDDEN = "SELECT count(*) FROM log.events WHERE transaction_id >= pg_snapshot_xmin(pg_current_snapshot())"
+HIDDEN = "SELECT count(*) FROM log.events WHERE position > (log.horizon(0)).horizon"
 
 
 @pytest.fixture
@@ -104,11 +107,46 @@ async def test_a_dispute_is_counted_from_the_first(database, counts):
     what = 'provider_reports_total{what="disputed"}'
     assert (await numbers(counts))[what] == 0
     report = ProviderReported(order_id="ord_1", transaction_id="t", what="disputed")
-    store = PostgresEventStore(database.dsn("payments"), "payments")
-    await store.append(Append("payment-1", 0, [NewEvent(report.type, datetime.now(UTC), report.write(), "{}")], None))
-    await store.close()
+    await append(database, "payments", "payment-1", report)
     await notify(database)
     assert (await numbers(counts))[what] == 1
+
+
+async def append(database, service: str, stream: str, *events: Message) -> None:
+    store = PostgresEventStore(database.dsn(service), service)
+    now = datetime.now(UTC)
+    await store.append(Append(stream, 0, [NewEvent(event.type, now, event.write(), "{}") for event in events], None))
+    await store.close()
+
+
+async def test_refunds_that_do_not_arrive_are_counted_from_the_first(database, counts):
+    names = [f'provider_reports_total{{what="{what}"}}' for what in ("refund_failed", "refund_refused")]
+    assert [(await numbers(counts))[name] for name in names] == [0, 0]
+    gbp = Money(amount=Decimal(5), currency="GBP")
+    refused = RefundRefused(order_id="ord_1", refund_id="rf_1", amount=gbp, error_code="refused", error="no")
+    failed = ProviderUpdated(order_id="ord_1", transaction_id="t", what="refund_failed", amount=gbp, reference="r")
+    await append(database, "payments", "payment-ord_1", failed, refused)
+    await notify(database)
+    assert [(await numbers(counts))[name] for name in names] == [1, 1]
+
+
+async def test_each_run_waits_under_one_status_and_a_run_that_ended_under_none(database, counts):
+    def stuck(order_id: str, code: str) -> Message:
+        return RunStuck(saga_id=order_id, step="create_shipment", attempt=1, error_code=code, error="why")
+
+    runs = {
+        "ord_1": [stuck("ord_1", "already-dispatched")],
+        "ord_2": [stuck("ord_2", "step-unknown")],
+        "ord_3": [stuck("ord_3", "step-unknown"), RunResumed(saga_id="ord_3", by="ann")],
+        "ord_4": [RunCompleted(saga_id="ord_4"), RunClosed(saga_id="ord_4")],
+        "ord_5": [stuck("ord_5", "already-dispatched"), RunClosed(saga_id="ord_5"), RunCompleted(saga_id="ord_5")],
+    }
+    for order_id, events in runs.items():
+        await append(database, "fulfillment", f"fulfillment-{order_id}", *events)
+    await notify(database)
+    after = await numbers(counts)
+    waiting = {name.split('"')[1]: value for name, value in after.items() if name.startswith("saga_runs{")}
+    assert waiting == {"started": 0, "compensating": 1, "stuck": 1, "step-unknown": 1}
 
 
 async def projected(database) -> None:

@@ -17,8 +17,8 @@ from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
-    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRoute", "TableRequest", "TypedRoute", "json_router",
-    "provided", "refuse_odd_texts", "table_router",
+    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRequest", "JsonRoute", "TableRequest", "TypedRoute",
+    "json_router", "provided", "refuse_odd_texts", "table_router",
 ]  # fmt: skip
 
 JSON, CSV = "application/json", "text/csv"

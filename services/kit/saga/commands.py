@@ -61,9 +61,14 @@ class Cancel(_RunCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close(_RunCommand):
-    """Ignore later cancellations: what the run did cannot be undone any more."""
+    """Ignore cancellations: the step `step` cannot be undone any more.
+
+    A run that is undoing its steps, or is stuck, goes forwards again if it has not undone this step. Then it has undone
+    no earlier step either.
+    """
 
     saga_id: str
+    step: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,7 +62,8 @@ def evolve(run: Run, event: Message) -> Run:
         case messages.RunAmended():
             return _with(run, _amended(run.progress, event))
         case messages.RunClosed():
-            return _with(run, replace(run.progress, closed=True))
+            closed = replace(run.progress, closed=True)
+            return Running(closed) if isinstance(run, Compensating | Stuck) else _with(run, closed)
         case _:
             return _status_changed(run, event)
 

@@ -129,8 +129,8 @@ def _apply(decision: DecisionBuilder[F], command: SagaCommand) -> None:
                         saga_id=decision.saga_id, cause="cancelled", error_code="cancelled", error=reason
                     )
                 )
-        case Close():
-            if isinstance(run, Running | Completed) and not run.progress.closed:
+        case Close(step=step):
+            if _can_close(run, step):
                 decision.emit(vocabulary.closed(saga_id=decision.saga_id))
         case Amend(amendment=amendment):
             if _is_news(run, amendment):
@@ -149,6 +149,12 @@ def _apply(decision: DecisionBuilder[F], command: SagaCommand) -> None:
 def _is_cancellable(run: Run) -> bool:
     if isinstance(run, NotStarted):
         return run.cancelled is None
+    return isinstance(run, Running | Completed) and not run.progress.closed
+
+
+def _can_close(run: Run, step: str) -> bool:
+    if isinstance(run, Compensating | Stuck):
+        return run.progress.step(step).needs_undo
     return isinstance(run, Running | Completed) and not run.progress.closed
 
 

@@ -189,7 +189,7 @@ class RunResumed(SagaMessage):
 
 
 class RunClosed(SagaMessage):
-    """The effects of the run cannot be undone any more: the run ignores a later cancellation."""
+    """The effects of the run cannot be undone any more: it ignores a cancellation, and ends one that is under way."""
 
 
 class StepTimer(SagaMessage):

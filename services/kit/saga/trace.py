@@ -49,8 +49,8 @@ def describe_command(command: SagaCommand) -> str:
             return f"timer: {timer.kind} of {label(timer)}"
         case Cancel(reason=reason):
             return f"cancel: {reason}"
-        case Close():
-            return "close: nothing can be undone any more"
+        case Close(step=step):
+            return f"close: {step} cannot be undone any more"
         case Amend():
             return "amend the facts"
         case Resume(by=by):

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from pydantic_core import from_json
+
 from services.contracts import fulfillment, orders, payments, shipping, users
-from services.kit.domain.message import Message, Money
+from services.kit.domain.message import ERASED, Message, Money
+from services.kit.domain.principal import Principal
+from services.kit.eventstore.port import RecordedEvent
 from services.kit.saga import messages as saga
 from services.projection.rows import Rows
 from services.projection.view import DecodedEvent, View, changes_in, erased_person
 from services.projection.views.search_documents import refresh
 from services.projection.views.statuses import STATUS_AFTER
-from services.read_model.orders import ORDER_LINES, ORDER_TEXTS, ORDERS, VOCABULARY, Order, OrderLine
+from services.read_model.orders import (
+    ORDER_LINES,
+    ORDER_NOTES,
+    ORDER_TEXTS,
+    ORDERS,
+    VOCABULARY,
+    Order,
+    OrderLine,
+    OrderNote,
+)
 
-__all__ = ["ORDERS_VIEW", "lines_of", "order_after", "order_of"]
+__all__ = ["ORDERS_VIEW", "lines_of", "note_of", "order_after", "order_of"]
 
+NOTE = orders.OrderNoteAdded
 LOOKED_INTO = "being looked into: "
 
 
@@ -30,6 +45,8 @@ def order_of(event: Message) -> str | None:
         case saga.RunStarted(saga_id=order_id) | fulfillment.RunStuck(saga_id=order_id):
             return order_id
         case fulfillment.RunCompensating(saga_id=order_id) | fulfillment.RunResumed(saga_id=order_id):
+            return order_id
+        case fulfillment.RunClosed(saga_id=order_id):
             return order_id
         case shipping.ShipmentCreated(saga_id=order_id) | shipping.ShipmentCancelled(saga_id=order_id):
             return order_id
@@ -61,7 +78,7 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, refunded=back.amount, updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
-        case fulfillment.RunResumed() if row.reason and row.reason.startswith(LOOKED_INTO):
+        case fulfillment.RunResumed() | fulfillment.RunClosed() if row.reason and row.reason.startswith(LOOKED_INTO):
             return replace(row, reason=None, updated_at=at)
         case _ if type(event) in STATUS_AFTER:
             told = {name: value for name, value in _named(event).items() if name in ("reason", "tracking_number")}
@@ -81,28 +98,56 @@ def _written(row: Order | None, event: orders.OrderDetails, status: str, at: dat
 
 def _named(event: Message) -> dict[str, Any]:
     """The columns whose values an event names: by their own names, but for its address, its total and its lines."""
-    named = {name: value for name in ORDERS.names if (value := getattr(event, name, None)) is not None}
+    named = {name: _stored(value) for name in ORDERS.names if (value := getattr(event, name, None)) is not None}
     if isinstance(event, orders.OrderDetails):
         named |= {"total": event.total.amount, "currency": event.total.currency, "line_count": len(event.lines)}
+        named.setdefault("subtotal", event.total.amount)
     if address := getattr(event, "shipping_address", None):
         named |= {"city": address.city, "country": address.country}
     return named
+
+
+def _stored(value: object) -> object:
+    """The value of a field as its column holds it: JSON for an address, tags and metadata; None if it is erased."""
+    if isinstance(value, orders.Address):
+        return None if value.name == ERASED else value.model_dump_json(exclude_none=True)
+    return json.dumps(value) if isinstance(value, dict | tuple) else value
+
+
+def note_of(event: RecordedEvent, message: orders.OrderNoteAdded) -> OrderNote:
+    """The row of a note that staff added."""
+    principal = Principal.of(from_json(event.meta))
+    return OrderNote(message.order_id, event.version, event.time, principal.id if principal else None, message.text)
 
 
 def lines_of(order: Order, event: Message) -> list[OrderLine] | None:
     """All lines of the order after an event; None if the event does not change them."""
     if not isinstance(event, orders.OrderDetails):
         return None
-    return [
-        OrderLine(
-            order.order_id, number, line.product_id, line.product_name, line.quantity, line.unit_price, order.created_at
-        )
-        for number, line in enumerate(event.lines, 1)
-    ]
+    return [_line(order, number, line) for number, line in enumerate(event.lines, 1)]
+
+
+def _line(order: Order, number: int, line: orders.OrderLine) -> OrderLine:
+    return OrderLine(
+        order_id=order.order_id,
+        line=number,
+        product_id=line.product_id,
+        product_name=line.product_name,
+        quantity=line.quantity,
+        unit_price=line.unit_price,
+        created_at=order.created_at,
+        line_subtotal=line.subtotal,
+        line_discount=line.discount,
+        line_tax=line.tax,
+        line_total=line.total,
+    )
 
 
 WHOSE = "coalesce(customer_id, '') = ANY($1::text[]) OR customer_id IS NULL AND order_id = ANY($1::text[])"
 """True of the orders of these people: customers, or guests, who are identified by their orders."""
+
+
+ERASE_NOTES = f"UPDATE {{schema}}.order_notes SET text = '{ERASED}' WHERE order_id = ANY($1::text[])"  # noqa: S608
 
 
 async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
@@ -128,26 +173,36 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     await rows.put(ORDERS, list(found.values()))
     await rows.remove(ORDER_LINES, [*gone, *lines])
     await rows.add(ORDER_LINES, [line for of_one in lines.values() for line in of_one])
+    await rows.add(ORDER_NOTES, [note_of(event, note) for event, note in changes if isinstance(note, NOTE)])
     if erased := [person for _, message in changes if (person := erased_person(message))]:
-        renamed.update(await rows.erase(ORDERS, WHOSE, erased))
+        of_erased = await rows.erase(ORDERS, WHOSE, erased)
+        await rows.execute(ERASE_NOTES, of_erased)
+        renamed.update(of_erased)
     names = {order_id: [line.product_name for line in of_one] for order_id, of_one in lines.items()}
     await refresh(rows, renamed | gone | set(lines), names)
 
 
 WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
-    orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed,
-    orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected, orders.OrderImportUndone,
+    orders.OrderNoteAdded, orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed,
+    orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
+    orders.OrderImportUndone,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
     payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=7,
-    tables=(ORDERS, ORDER_LINES, ORDER_TEXTS, VOCABULARY),
+    revision=9,
+    tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={
-        model.type: model for model in (shipping.ShipmentCreated, shipping.ShipmentCancelled, payments.PaymentRefunded)
+        model.type: model
+        for model in (
+            fulfillment.RunClosed,
+            shipping.ShipmentCreated,
+            shipping.ShipmentCancelled,
+            payments.PaymentRefunded,
+        )
     },
     feed=feed,
 )

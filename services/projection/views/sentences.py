@@ -68,7 +68,7 @@ def _corrected(event: orders.OrderImportCorrected) -> Sentence:
 
 
 def _updated(event: orders.OrderUpdated) -> Sentence:
-    what = "the delivery address was" if event.shipping_address else "the contact details or the notes were"
+    what = "the delivery address was" if event.shipping_address else "details of the order were"
     return Sentence(f"{what} changed")
 
 
@@ -260,6 +260,9 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     payments.PaymentRefunded: _refunded,
     payments.PaymentRefundPending: _by_provider(lambda event: f"{_money(event.amount)} is on its way back"),
     payments.PaymentFailed: _not_done,
+    payments.PaymentCapturePending: lambda event: Sentence(f"{_money(event.amount)} waits to be taken by staff"),
+    payments.CaptureRequested: lambda event: Sentence(f"staff decided to take {_money(event.amount)}"),
+    payments.VoidRequested: _because("staff decided to let the money go"),
     payments.RefundRequested: lambda event: Sentence(f"a refund of {_money(event.amount)} was requested", event.reason),
     payments.RefundRefused: lambda event: Sentence(
         f"the refund of {_money(event.amount)} was refused", event.error, "payment provider"
@@ -297,6 +300,7 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     fulfillment.RunCompleted: "the timeline shows that the order is confirmed",
     fulfillment.RunFailed: "the timeline shows that the order failed",
     fulfillment.StepTimer: "a timer: the timeline shows what follows from it",
+    orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
     orders.OrderFinalized: "the timeline shows that the shipment is announced, which follows from it",
     shipping.ShipmentDispatched: "the timeline shows that the order was shipped",

@@ -71,13 +71,14 @@ WAKES: Sequence[type[Message]] = (
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
     inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
     payments.ProviderUpdated, payments.RefundRequested, payments.RefundRefused,
+    payments.PaymentCapturePending, payments.CaptureRequested, payments.VoidRequested,
     # events that may come late, after that; they are rare
     inventory.InventoryCheckFailed, payments.PaymentFailed, payments.PaymentDeclined,
     shipping.ShippingFailed, shipping.ShippingRefused, notifications.MailFailed, fulfillment.StepTimedOut,
 )  # fmt: skip
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=5,
+    revision=6,
     tables=(TIMELINE,),
     wakes={model.type: model for model in WAKES},
     also={model.type: model for model in SENTENCES if model not in WAKES},
