@@ -196,10 +196,12 @@ def judged(case: Case, load: Load, follower: Follower, history: list[str]) -> Re
         report.faults.append(f"skips {report.skipped} events")
     if report.repeated or not in_order:
         report.faults.append(f"repeats {report.repeated} events" if report.repeated else "reads out of order")
-    if report.kept:
+    if report.kept and _loses(case):
         report.faults.append(f"keeps {report.kept} events that are lost and is not told")
-    if report.lost and not _loses(case):
-        report.faults.append(f"loses {report.lost} committed events")
+    elif report.lost and not _loses(case):
+        report.faults.append(f"shows a new reader {report.lost} committed events less")
+    elif report.kept:
+        report.faults.append(f"reads {report.kept} events that are not in the log")
     if not report.appended:
         report.faults.append("no append is possible")
     if case.happens not in ("restart", "restore") and not _loses(case) and report.hold_up_seconds > HOLD_UP_SECONDS_MAX:
