@@ -81,13 +81,13 @@ RESULT: JsonDict = {
             "detail": "Order 536366 of old-shop was imported before with other content. Nothing changed.",
         },
     ],
-    "position": "0001.00000000000002f1.0000000000000017",
+    "position": "00010000000002f1",
 }
 
 
 UNDONE: JsonDict = {
     "orders": [{"number": "536365", "status": 201, "order_id": "ord_iwc61wrq2spsmypx929bhj947yw"}],
-    "position": "0001.00000000000002f1.0000000000000019",
+    "position": "00010000000002f3",
 }
 
 
