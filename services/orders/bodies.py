@@ -138,7 +138,7 @@ class PriceBody(Value):
         default=None, description="In percent.", examples=["20"]
     )
     tax_included: bool | None = Field(
-        default=None, description="Whether the prices include the tax; by default it is added to them.", strict=True
+        default=None, description="Whether the prices include the tax; by default as in the shop.", strict=True
     )
 
     def basket_of(self, items: Sequence[Item | ImportedItem], expected: Money | None, currency: str = "") -> Basket:
@@ -151,9 +151,9 @@ class PriceBody(Value):
             lines=tuple(map(_wanted, items)),
             currencies=frozenset(currencies or {currency}),
             discounts=tuple(map(_discount, self.discounts)),
-            shipping_cost=self.shipping_cost.amount if self.shipping_cost else Decimal(0),
-            shipping_tax_rate=self.shipping_tax_rate or Decimal(0),
-            tax_included=bool(self.tax_included),
+            shipping_cost=self.shipping_cost.amount if self.shipping_cost else None,
+            shipping_tax_rate=self.shipping_tax_rate,
+            tax_included=self.tax_included,
             expected_total=expected and Money.of(expected),
         )
 

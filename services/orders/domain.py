@@ -72,6 +72,7 @@ from services.orders.order import (
     UndoImport,
 )
 from services.orders.pricing import basket_of, price, totals_problem
+from services.orders.shop_rules import Delivery, are_alike
 
 __all__ = ["ORDER"]
 
@@ -133,7 +134,8 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
     """Begin an order or its draft once; rewrite a draft until it is submitted."""
     if isinstance(command, RewriteDraft) and isinstance(order, NoOrder):
         return _not_found(command)  # before any other refusal: an order out of reach gets this answer, too
-    priced = price(command.basket, command.book, command.at)
+    to = Delivery.to(command.fields.shipping_address, command.fields.shipping_method)
+    priced = price(command.basket, command.book, command.at, command.rules, to)
     if isinstance(priced, Rejected):
         return priced
     expected = command.basket.expected_total
@@ -165,7 +167,8 @@ def submit(command: Submit, order: Order) -> Decision:
         case NoOrder():
             return _not_found(command)
         case Draft(content=content):
-            priced = price(basket_of(content), command.book, command.at)
+            to = Delivery.to(content.shipping_address, content.shipping_method)
+            priced = price(basket_of(content), command.book, command.at, command.rules, to)
             if isinstance(priced, Rejected):
                 return priced
             return totals_problem(priced, command.expected_total) or [OrderCreated.of(content, **dict(priced))]
@@ -183,6 +186,12 @@ def amend(command: Amend, order: Order) -> Decision:
         case Pending(is_final=True):
             detail = f"Order {command.order_id} cannot be changed: its parcel is being made. Cancel it and order again."
             return Rejected("order-not-changeable", detail)
+        case Pending() if _changes_price(command, order):
+            detail = (
+                f"Order {command.order_id} cannot go to another country or region, where its taxes and its shipping "
+                "cost may be others. Cancel it and order again."
+            )
+            return Rejected("address-changes-price", detail)
         case Draft() | Pending():
             return [OrderUpdated.of(command.changes, order_id=command.order_id, customer_id=order.customer_id)]
         case Imported():
@@ -192,6 +201,14 @@ def amend(command: Amend, order: Order) -> Decision:
             return Rejected("order-not-changeable", detail)
         case _:
             assert_never(order)
+
+
+def _changes_price(command: Amend, order: Pending) -> bool:
+    """Whether the change moves an order for which the shop's tables set taxes or shipping by destination."""
+    address = command.changes.shipping_address
+    if address is None or not order.is_priced_by_shop:
+        return False
+    return not are_alike(command.rules, Delivery.to(address), Delivery.to(order.recipient.shipping_address))
 
 
 def add_note(command: AddNote, order: Order) -> Decision:
@@ -377,7 +394,8 @@ def _after(order: Order, event: Message) -> Order:
         case OrderDrafted() | OrderDraftUpdated():
             return Draft(event)
         case OrderCreated():
-            return Pending(event.total, RecipientFields.of(event))
+            by_shop = event.shipping_from is not None or any(line.tax_from for line in event.lines)
+            return Pending(event.total, RecipientFields.of(event), is_priced_by_shop=by_shop)
         case OrderImported():
             return Imported(event.source, event.customer_id, _fingerprint(event))
         case OrderImportUndone():

@@ -15,6 +15,7 @@ from services.orders.domain import ORDER
 from services.orders.order import BeginDraft, Draft, Order, OrderCommand, Place, RewriteDraft, Submit
 from services.orders.price_book import look_up
 from services.orders.pricing import Basket, Book, basket_of, price, totals_problem
+from services.orders.shop_rules import Delivery, ShopRules
 
 __all__ = ["PricedCommand", "carry_out", "quote"]
 
@@ -25,7 +26,7 @@ async def carry_out(
     handler: CommandHandler, command: PricedCommand, cause: Cause, expected_version: int | None = None
 ) -> Outcome[Order | None]:
     """Carry out the command; the transaction that records the order reads the prices that the command needs."""
-    if not isinstance(command, Submit) and not command.basket.products:
+    if not isinstance(command, Submit) and not command.basket.products_under(command.rules):
         return await handler.handle(ORDER, command.order_id, command, cause, expected_version)
 
     async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
@@ -40,19 +41,19 @@ async def carry_out(
 
 def _products(command: PricedCommand, order: Order) -> frozenset[str]:
     if not isinstance(command, Submit):
-        return command.basket.products
-    return basket_of(order.content).products if isinstance(order, Draft) else frozenset()
+        return command.basket.products_under(command.rules)
+    return basket_of(order.content).products_under(command.rules) if isinstance(order, Draft) else frozenset()
 
 
 async def _book(transaction: Transaction, products: frozenset[str]) -> Book:
     return await look_up(transaction, products) if products else dict[str, Product]()
 
 
-async def quote(handler: CommandHandler, basket: Basket, cause: Cause) -> PricedFields:
+async def quote(handler: CommandHandler, basket: Basket, cause: Cause, rules: ShopRules, to: Delivery) -> PricedFields:
     """The amounts of an order that is not placed; raises what placing it would raise because of its prices."""
     async with handler.store.transaction() as transaction:
-        book = await _book(transaction, basket.products)
-    priced = price(basket, book, cause.at)
+        book = await _book(transaction, basket.products_under(rules))
+    priced = price(basket, book, cause.at, rules, to)
     problem = priced if isinstance(priced, Rejected) else totals_problem(priced, basket.expected_total)
     if problem is not None:
         raise error_of(problem)
