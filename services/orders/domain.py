@@ -77,6 +77,7 @@ from services.orders.shop_rules import Delivery, are_alike
 __all__ = ["ORDER"]
 
 D = TypeVar("D", bound=OrderDetails)
+COUPON_USED_UP = Rejected("coupon-used-up", "The coupon is used up: leave it out.", field="coupon")
 MAILED = (OrderCancelled, OrderFailed, OrderShipped, OrderDelivered, OrderRefunded)
 """Events of which the customer gets a mail, which names the order by its number."""
 
@@ -138,6 +139,8 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
     priced = price(command.basket, command.book, command.at, command.rules, to)
     if isinstance(priced, Rejected):
         return priced
+    if not command.is_coupon_left:
+        return COUPON_USED_UP
     expected = command.basket.expected_total
     if problem := totals_problem(priced, expected) or _placed_in_future(command.fields.placed_at, command.at):
         return problem
@@ -171,6 +174,8 @@ def submit(command: Submit, order: Order) -> Decision:
             priced = price(basket_of(content), command.book, command.at, command.rules, to)
             if isinstance(priced, Rejected):
                 return priced
+            if not command.is_coupon_left:
+                return COUPON_USED_UP
             return totals_problem(priced, command.expected_total) or [OrderCreated.of(content, **dict(priced))]
         case Imported():
             return _fulfilled_elsewhere(command, order)
