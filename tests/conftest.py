@@ -70,7 +70,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Serve
             yield server
         return
     # no test of this server pulls the plug, and dropping a database waits for the disk more than a second
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), {"fsync": "off"})
+    settings = {"fsync": "off", "max_prepared_transactions": "10"}
+    server = PostgresServer(tmp_path_factory.mktemp("postgres"), settings)
     server.start()
     yield server
     server.stop()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from services.contracts import fulfillment, orders, payments
 from services.kit.config.secrets import Secret, plain
 from services.kit.eventstore.connections import Connections, statement, translated
+from services.kit.eventstore.port import START
 from services.kit.telemetry.metrics import COUNTER, Cell, families
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ CHANNEL = "zerocart_metrics"
 """As in services/kit/eventstore/sql/metrics_add.sql."""
 PAGE_EVENTS = 20_000
 VIEWS = """
-    SELECT DISTINCT ON (view) view, epoch, transaction_id, position, stopped_at, wakes
+    SELECT DISTINCT ON (view) view, position, stopped_at, wakes
     FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
 """
 """Selects the serving version of each view, or its first version while the projection still builds it."""
@@ -140,7 +141,8 @@ class Counts:
     async def count(self) -> int:
         """Count what the log has got since it was last counted; the number of events."""
         total = 0
-        while events := (await self._store.fetch(_sql("count"), PAGE_EVENTS))[0]["events"]:
+        [horizon] = await self._store.fetch(statement("horizon"), START)
+        while events := (await self._store.fetch(_sql("count"), PAGE_EVENTS, horizon["horizon"]))[0]["events"]:
             total += events
         return total
 
@@ -165,8 +167,7 @@ class Counts:
         for row in await self._store.fetch(_sql("state")):
             found[row["name"]][row["label"]] = row["value"]
         for row in await self._read.fetch(VIEWS):
-            place = (row["epoch"], row["transaction_id"], row["position"])
-            lag = await self._store.fetch(statement("behind"), *place, LAG_EVENTS_MAX, row["wakes"])
+            lag = await self._store.fetch(statement("behind"), row["position"], LAG_EVENTS_MAX, row["wakes"])
             found["projection_lag_events"][row["view"]] = lag[0]["events"]
             found["views_stopped"][row["view"]] = float(row["stopped_at"] is not None)
         return found

@@ -20,6 +20,8 @@ class ViewVersion(TypedDict):
     state: Literal["building", "serving", "kept"]
     next: Literal["switch", "switch_if_equal", "wait"]
     """What is done once it is level with the version that serves."""
+    epoch: int
+    """The newest epoch of positions when it was created; a version of an older epoch may show lost events."""
     checkpoint: str
     """The position up to which it shows all events."""
     events_behind: int

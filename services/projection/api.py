@@ -54,7 +54,7 @@ class Switch(BaseModel, extra="forbid"):
 class Skip(BaseModel, extra="forbid"):
     """The event that a view is to do without, as `stopped_at` names it, and why."""
 
-    position: str = Field(pattern=POSITION_PATTERN)
+    position: str = Field(json_schema_extra={"pattern": POSITION_PATTERN})
     reason: str = Field(min_length=1, max_length=500, pattern=ONE_LINE)
 
 

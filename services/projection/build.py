@@ -45,8 +45,10 @@ async def build(settings: Settings, view: str = "", then: Then = "switch_if_equa
     pages = Pages(reader, vault, database, VIEWS)
     builder = Builder(pages)
     try:
+        admin = ViewAdmin(pages, builder, NoJobs())
+        await admin.rebuild_cut()
         if view:
-            await ViewAdmin(pages, builder, NoJobs()).rebuild(view, then)
+            await admin.rebuild(view, then)
         await builder.build_all()
         return _unserved(await database.versions())
     finally:

@@ -42,14 +42,17 @@ class Builder:
         self._database = pages.database
 
     async def create_missing(self) -> None:
-        """Create a version for each view that has none of this code's revision or a later one."""
-        versions = await self._database.versions()
-        if not any(_missing(view, versions) for view in self._pages.views.values()):
+        """Create a version for each view that has none of this code's revision or later, or none of this epoch.
+
+        A version that began under an older epoch may show events that a restore or a failover has lost.
+        """
+        versions, epoch = await self._database.versions(), await self._pages.epoch()
+        if not any(_missing(view, versions, epoch) for view in self._pages.views.values()):
             return
         is_long = await self._pages.behind(START, self._at_once_events_max + 1) > self._at_once_events_max
         async with self._database.making() as session:
             for view in self._pages.views.values():
-                await _create_if_missing(session, view, is_long)
+                await _create_if_missing(session, view, epoch, is_long)
 
     async def build_all(self) -> None:
         """Build whatever is to be built, alone among all processes, until nothing is left.
@@ -156,15 +159,15 @@ class Builder:
         return old, await self._pages.catch_up(session, new, old.checkpoint)
 
 
-async def _create_if_missing(session: Session, view: View, is_long: bool) -> None:
+async def _create_if_missing(session: Session, view: View, epoch: int, is_long: bool) -> None:
     known = of_view(session.versions, view.name)
     if not known and not is_long:  # a long one, still empty, would answer for minutes that there is nothing
-        await session.make(view, 1, "serving", "wait")
-    elif _missing(view, known):
+        await session.make(view, 1, "serving", "wait", epoch)
+    elif _missing(view, known, epoch):
         if (stale := version_in(known, view.name, "building")) is not None:
             await session.drop(stale)
-        await session.make(view, next_number(known), "building", "switch")
-        log("a view needs its next version", view=view.name, revision=view.revision)
+        await session.make(view, next_number(known), "building", "switch", epoch)
+        log("a view needs its next version", view=view.name, revision=view.revision, epoch=epoch)
 
 
 def _unstopped(version: Version) -> Version:
@@ -173,9 +176,9 @@ def _unstopped(version: Version) -> Version:
     return version
 
 
-def _missing(view: View, versions: Sequence[Version]) -> bool:
-    """Whether no version has the revision of this code or a later one."""
-    return all(each.revision < view.revision for each in of_view(versions, view.name))
+def _missing(view: View, versions: Sequence[Version], epoch: int) -> bool:
+    """Whether no version has the revision of this code, or a later one, and began under this epoch."""
+    return all(each.revision < view.revision or each.epoch < epoch for each in of_view(versions, view.name))
 
 
 def _pair(versions: Sequence[Version], name: str, number: int) -> tuple[Version, Version]:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import START, Position
+from services.kit.eventstore.port import START, HistoryCut, Position
 from services.projection.pages import Pages
 from services.projection.versions import Version
 from services.projection.view_admin import ViewAdmin
@@ -90,9 +90,15 @@ class Feeder:
 
     async def _page(self) -> float:
         """Feed a page; the pause before the next one, in seconds."""
-        serving, moved = await self._pages.serve()
+        try:
+            serving, moved = await self._pages.serve()
+        except HistoryCut:
+            await self._admin.rebuild_cut()
+            return 0
         if all(self._pages.feeds(each) for each in serving) and len(serving) == len(self._pages.views):
-            self.checkpoint = _least(serving, self.checkpoint)
+            before, self.checkpoint = self.checkpoint, _least(serving, self.checkpoint)
+            if before > START and before.epoch < self.checkpoint.epoch:
+                await self._admin.prepare_again()
             return 0 if moved else HORIZON_SECONDS
         end = await self._pages.end()  # before the look: what comes later may come after the Job's last page
         versions = await self._pages.database.versions()

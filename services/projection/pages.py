@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.connections import translated
-from services.kit.eventstore.port import EventReader, Page, Position
+from services.kit.eventstore.port import EventReader, HistoryCut, Page, Position
 from services.kit.privacy.vault import Vault
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
@@ -57,6 +57,18 @@ class Pages:
         """The position of the last event that is final."""
         return await self._store.end()
 
+    async def epoch(self) -> int:
+        """The newest epoch of the event store."""
+        return await self._store.epoch()
+
+    async def cut_at(self, version: Version) -> Position | None:
+        """The last position that remained if the event store lost events that the version shows; else None."""
+        try:
+            await self._store.end(version.checkpoint)
+        except HistoryCut as cut:
+            return cut.cut_at
+        return None
+
     async def behind(self, checkpoint: Position, events_max: int, types: Collection[str] | None = None) -> int:
         """The number of events of `types` (None: of all) among the next `events_max` events after a checkpoint."""
         return await self._store.behind(checkpoint, events_max, types)
@@ -67,7 +79,8 @@ class Pages:
             version = _running(session.versions)
             if version is None:
                 return None, False
-            page = await self._store.read_types(version.checkpoint, await self._store.end(), view.reads, events_max)
+            end = await self._store.end(version.checkpoint)
+            page = await self._store.read_types(version.checkpoint, end, view.reads, events_max)
         try:
             shown = await decode(self._vault, view.reads, page.events)
             await self._carefully(view, version, shown, page.end)

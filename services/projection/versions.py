@@ -52,10 +52,11 @@ LOCK_SERVING = f"{SELECT} WHERE state = 'serving' ORDER BY view, version FOR UPD
 LOCK_VIEW = f"{SELECT} WHERE view = $1 ORDER BY version FOR UPDATE"
 LOCK_VERSION = f"{SELECT} WHERE view = $1 AND version = $2 FOR UPDATE"
 MAKE = """
-    INSERT INTO view_versions (view, version, revision, state, next, wakes) VALUES ($1, $2, $3, $4, $5, $6::text[])
+    INSERT INTO view_versions (view, version, revision, state, next, wakes, epoch)
+    VALUES ($1, $2, $3, $4, $5, $6::text[], $7)
 """
 MOVE = """
-    UPDATE view_versions SET epoch = $3, transaction_id = $4, position = $5
+    UPDATE view_versions SET position = $3
     WHERE (view, version) IN (SELECT * FROM unnest($1::text[], $2::integer[]))
 """
 STOP = """
@@ -84,6 +85,8 @@ class Version:
     revision: int
     state: State
     next: Then
+    epoch: int
+    """The newest epoch when it was created."""
     checkpoint: Position
     made_at: datetime
     switched_at: datetime | None
@@ -190,10 +193,11 @@ class Session:
         """The tables of a version."""
         return Rows(self._connection, version.schema)
 
-    async def make(self, view: View, number: int, state: State, then: Then) -> None:
-        """Create a version with empty tables, which query may read."""
+    async def make(self, view: View, number: int, state: State, then: Then, epoch: int) -> None:
+        """Create a version with empty tables, which query may read; `epoch` is the newest one."""
         schema = f"{view.name}_{number}"
-        await self._connection.execute(MAKE, view.name, number, view.revision, state, then, sorted(view.wakes))
+        wakes = sorted(view.wakes)
+        await self._connection.execute(MAKE, view.name, number, view.revision, state, then, wakes, epoch)
         await self._connection.execute(MAKE_SCHEMA, schema, role_of("projection"), role_of("query"))
         await self._connection.execute(f"SET LOCAL search_path = {schema}, public")
         await self._connection.execute(ddl(view.tables))
@@ -210,7 +214,7 @@ class Session:
     async def move(self, versions: Sequence[Version], to: Position) -> None:
         """Set the checkpoint of these versions."""
         names, numbers = [each.view for each in versions], [each.version for each in versions]
-        await self._connection.execute(MOVE, names, numbers, to.epoch, to.transaction, to.number)
+        await self._connection.execute(MOVE, names, numbers, to)
 
     async def stop(self, version: Version, at: Position, why: str) -> None:
         """Stop the version at an event, until an operator skips the event or has it tried again."""
@@ -281,7 +285,7 @@ DIFFERENCES = """
 def _version(row: Record) -> Version:
     known = {field.name: row[field.name] for field in fields(Version) if field.name not in ("checkpoint", "compared")}
     compared = json.loads(row["compared"]) if row["compared"] else None
-    checkpoint = Position(row["epoch"], row["transaction_id"], row["position"])
+    checkpoint = Position(row["position"])
     return Version(checkpoint=checkpoint, compared=compared, **known)
 
 

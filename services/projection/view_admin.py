@@ -14,7 +14,7 @@ from services.kit.telemetry.logging import log
 from services.projection.building import Builder
 from services.projection.jobs import BuildJobs
 from services.projection.pages import Pages
-from services.projection.versions import Then, next_number, numbered, of_view, version_in
+from services.projection.versions import Session, Then, Version, next_number, numbered, of_view, version_in
 from services.projection.view import View
 
 __all__ = ["ViewAdmin"]
@@ -74,16 +74,41 @@ class ViewAdmin:
     async def rebuild(self, name: str, then: Then) -> None:
         """Have the view built again from the event store; `then` says what is done when the new version is level."""
         await self.prepare()
-        view = self._view(name)
+        view, epoch = self._view(name), await self._pages.epoch()
         async with self._database.making() as session:
             building = version_in(session.versions, name, "building")
             if building is None:
-                await session.make(view, next_number(of_view(session.versions, name)), "building", then)
+                await session.make(view, next_number(of_view(session.versions, name)), "building", then, epoch)
             elif not self._pages.feeds(building):
                 raise RuleViolation("built-elsewhere", f"another release of zerocart is building {name}")
             else:
                 await session.set_next(building, then)
         await self._start_job()
+
+    async def rebuild_cut(self) -> None:
+        """Have each view built again that shows events which the event store has lost after a restore or a failover.
+
+        Until the new version serves, the old one shows the lost events as well as the new ones.
+        """
+        versions = [each for each in await self._database.versions() if self._pages.feeds(each)]
+        for seen in sorted(versions, key=lambda each: each.state == "serving"):
+            if (cut := await self._pages.cut_at(seen)) is None:
+                continue
+            log("a view shows lost events: building it again", level=logging.ERROR, view=seen.view, cut_at=str(cut))
+            if seen.state == "serving":
+                await self.rebuild(seen.view, "switch")
+            async with self._database.version(seen.view, seen.version) as session:
+                for version in session.versions:
+                    await self._leave_lost(session, version)
+
+    async def _leave_lost(self, session: Session, version: Version) -> None:
+        """Feed a version that serves from the end of the lost events on; drop another one. Unless that was done."""
+        if (cut := await self._pages.cut_at(version)) is None:
+            return
+        if version.state == "serving":
+            await session.move([version], cut)
+        else:
+            await session.drop(version)
 
     async def wait(self, name: str, seconds: float) -> None:
         """Return when no build of the view is under way, or after so long."""

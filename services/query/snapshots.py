@@ -60,7 +60,7 @@ _VERSIONS = select(*(each for each in VERSIONS.c if each.name not in ("compared"
 )
 
 Row = Mapping[str, Any]
-NOT_BUILT: Row = {"epoch": 0, "transaction_id": 0, "position": 0, "stopped_at": None}
+NOT_BUILT: Row = {"position": 0, "stopped_at": None}
 """The state of a view before the projection has run for the first time."""
 T = TypeVar("T")
 
@@ -161,7 +161,7 @@ class Snapshots:
     async def _behind(self, position: Position, views: Sequence[str]) -> Row | None:
         async def first(snapshot: Snapshot) -> Row | None:
             rows = [snapshot.serving.get(view, NOT_BUILT) for view in views]
-            return next((row for row in rows if _position(row) < position), None)
+            return next((row for row in rows if row["position"] < position), None)
 
         return await self.read(first)
 
@@ -219,10 +219,6 @@ def _unavailable(code: str = AWAY[0], detail: str = AWAY[1]) -> Generator[None]:
 def _rows(found: CursorResult[Any]) -> Sequence[Row]:
     names = [*map(str, found.keys())]
     return [dict(zip(names, row, strict=True)) for row in found.all()]  # ten times faster than SQLAlchemy's mappings
-
-
-def _position(row: Row) -> Position:
-    return Position(row["epoch"], row["transaction_id"], row["position"])
 
 
 def _state(error: DBAPIError) -> str:

@@ -11,7 +11,7 @@ __all__ = ["VERSIONS", "VersionRow"]
 
 @dataclass(frozen=True, slots=True)
 class VersionRow:
-    """A version of a view; its rows include all events up to the position of these three numbers."""
+    """A version of a view; its rows include all events up to `position`."""
 
     view: Id
     version: Number
@@ -19,7 +19,6 @@ class VersionRow:
     state: Text
     next: Text
     epoch: Count
-    transaction_id: BigCount
     position: BigCount
     made_at: Instant
     switched_at: Instant | None

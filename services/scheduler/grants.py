@@ -11,7 +11,7 @@ GRANTS = Grants(
     log={
         "events": "SELECT",
         "outbox": "SELECT, DELETE",
-        "receipts": "SELECT, UPDATE (epoch, transaction_id, position)",
+        "receipts": "SELECT, UPDATE (position)",
     },
 )
 """It publishes the outbox rows of services that died between commit and publication and were not called again."""

@@ -21,16 +21,11 @@ KNOWN = """
     SELECT substr(key, 7) FROM inbox WHERE key = ANY(SELECT 'timer ' || id FROM unnest($1::text[]) AS id)
 """
 ADVANCE_IDLE = """
-    UPDATE receipts AS r SET epoch = $1, transaction_id = $2, position = $3
+    UPDATE receipts AS r SET position = $1
     WHERE
         r.types <> '{}'
-        AND (r.epoch, r.transaction_id, r.position) < ($1::smallint, $2::xid8, $3::bigint)
-        AND NOT EXISTS (
-            SELECT FROM events AS e
-            WHERE
-                (e.epoch, e.transaction_id, e.position) > (r.epoch, r.transaction_id, r.position)
-                AND e.type = ANY(r.types)
-        )
+        AND r.position < $1
+        AND NOT EXISTS (SELECT FROM events AS e WHERE e.position > r.position AND e.type = ANY(r.types))
 """
 """A service for which nothing was appended is level, so that the next look begins here and not at its last check."""
 BEHIND = """
@@ -38,7 +33,7 @@ BEHIND = """
     WHERE service = ANY($2) AND EXISTS (
         SELECT FROM events AS e
         WHERE
-            (e.epoch, e.transaction_id, e.position) > (r.epoch, r.transaction_id, r.position)
+            e.position > r.position
             AND e.time < now() - make_interval(secs => $1)
             AND (e.type = ANY(r.types) OR r.types = '{}')
     )
@@ -64,7 +59,7 @@ async def services_behind(
     reader: PostgresEventReader, services: Collection[str], delivery_seconds: float
 ) -> Sequence[str]:
     """Those of `services` with events that they may have missed, because these are older than a delivery takes."""
-    await reader.connections.fetch(ADVANCE_IDLE, *await reader.end())
+    await reader.connections.fetch(ADVANCE_IDLE, await reader.end())
     return [row["service"] for row in await reader.connections.fetch(BEHIND, delivery_seconds, list(services))]
 
 

@@ -80,7 +80,7 @@ async def feed(pages: Pages, number: int) -> tuple[int, float]:
     """Builds version `number` of every view, one after the other, from the start of the log; how many events that has."""
     async with pages.database.making() as session:
         for view in VIEWS.values():
-            await session.make(view, number, "serving" if number == 1 else "building", "wait")
+            await session.make(view, number, "serving" if number == 1 else "building", "wait", 1)
     total, began = await pages.behind(START, EVENTS_MAX), time.perf_counter()
     for view in VIEWS.values():
         events = 1

@@ -69,7 +69,7 @@ async def fill(read_dsn: str, owner: Connection, file: Path, orders_wanted: int)
     database = ReadDatabase(read_dsn)
     async with database.making() as session:
         for view in VIEWS.values():
-            await session.make(view, 1, "serving", "wait")
+            await session.make(view, 1, "serving", "wait", 1)
     real = await _project(database, file, orders_wanted)
     await database.close()
     await _multiply(owner, max(orders_wanted // real - 1, 0))
@@ -111,7 +111,7 @@ def _life(step: Placement) -> Iterator[DecodedEvent]:
     said: Sequence[Message] = (created, orders.OrderConfirmed(order_id=order_id, total=total))
     for version, message in enumerate(said, 1):
         meta = f'{{"partitionkey": "{order_id}"}}'
-        place = Position(1, step.number + 1, version)
+        place = Position(2 * step.number + version)
         stream = f"order-{order_id}"
         yield DecodedEvent(
             RecordedEvent("orders", stream, version, place, message.type, at, message.write(), meta), message

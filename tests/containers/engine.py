@@ -89,7 +89,7 @@ class ContainerPostgres:
 @contextmanager
 def container_postgres() -> Generator[ContainerPostgres]:
     container = PostgresContainer(POSTGRES_IMAGE, username="postgres", password="only-for-tests", dbname="postgres")
-    container.with_command("postgres -c max_connections=200")
+    container.with_command("postgres -c max_connections=200 -c max_prepared_transactions=10")
     with container:
         yield ContainerPostgres(container)
 

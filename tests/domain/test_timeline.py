@@ -170,7 +170,7 @@ def test_nothing_personal_is_told_so_that_an_erasure_changes_no_word(event: Mess
 
 def moment(event: Message, service: str, **meta: str) -> TimelineEntry:
     known = {"partitionkey": ID, "causationid": "/zerocart/fulfillment/fulfillment-ord_1:3", **meta}
-    row = RecordedEvent(service, "s", 1, Position(1, 2, 3), event.type, AT, event.write(), json.dumps(known))
+    row = RecordedEvent(service, "s", 1, Position(3), event.type, AT, event.write(), json.dumps(known))
     return entry_of(row, event)
 
 

@@ -176,7 +176,7 @@ def test_status_names_a_view_that_an_event_stopped(local):
             )
         )
 
-    mark("0001.0000000000000001.0000000000000001")
+    mark("0001000000000001")
     try:
         assert "an event stopped the view stock (version 1, serving): zerocart views" in local.command("status")
     finally:

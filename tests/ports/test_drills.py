@@ -1,4 +1,4 @@
-"""The drill of docs/operating.md: recovery to a point in time, from a base backup and archived WAL."""
+"""The drills of docs/operating.md: recovery to a point in time, and failover to a standby that lagged."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from services.databases import migrate
-from services.kit.eventstore.port import START
+from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.port import START, Appended, HistoryCut, Position
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
-from tests.conftest import PASSWORDS, Database, _migrated
+from tests.conftest import Database, _migrated
 from tests.ports.harness import append
-from tests.ports.test_restore import execute, run, tool
+from tests.ports.test_restore import run, tool
 from tools.knative_local.postgres import PostgresServer
 
 RECOVERY = """
@@ -42,28 +42,38 @@ async def archived(server: PostgresServer) -> None:
             await asyncio.sleep(0.05)
 
 
-async def write(database: Database, stream: str) -> None:
+async def write(database: Database, stream: str) -> Position:
     store = PostgresEventStore(database.dsn("orders"), "orders")
-    await store.append(append(stream, 0))
+    done = await store.append(append(stream, 0))
     await store.close()
+    assert isinstance(done, Appended)
+    return done.position
 
 
-async def streams(database: Database) -> list[tuple[str, int]]:
-    """All events, by their stream and the epoch of their position."""
+async def streams(database: Database, lost: Position) -> list[tuple[str, int]]:
+    """All events, by their stream and the epoch of their position; a reader of the event at `lost` is told so."""
     reader = PostgresEventReader(database.dsn("projection"))
     events = (await reader.read_all(START, 100)).events
+    with pytest.raises(HistoryCut):
+        await reader.read_all(lost, 100)
     await reader.close()
+    assert all(event.position < lost or event.position.epoch > lost.epoch for event in events)
     return [(event.stream, event.position.epoch) for event in events]
 
 
 def recovered(folder: Path, backup: Path, archive: Path, time: str) -> PostgresServer:
-    """A server that has recovered a backup up to this time."""
+    """A server that recovers a backup up to this time."""
+    with (backup / "postgresql.auto.conf").open("a") as settings:
+        settings.write(RECOVERY.format(archive=archive, time=time))
+    (backup / "recovery.signal").touch()
+    return started(folder, backup)
+
+
+def started(folder: Path, backup: Path) -> PostgresServer:
+    """A server on a copy of the backup."""
     folder.mkdir()
     shutil.copytree(backup, folder / "data")
     shutil.copy(backup.parent / "old" / "password", folder / "password")
-    with (folder / "data" / "postgresql.auto.conf").open("a") as settings:
-        settings.write(RECOVERY.format(archive=archive, time=time))
-    (folder / "data" / "recovery.signal").touch()
     server = PostgresServer(folder)
     server.start()
     return server
@@ -86,18 +96,53 @@ async def test_a_recovery_to_a_point_in_time_goes_on_in_a_new_epoch(old, tmp_pat
     await run(tool("pg_basebackup"), f"--dbname={old.dsn()}", f"--pgdata={tmp_path / 'backup'}", "--checkpoint=fast")
     await write(Database(old, "shop"), "after-the-backup")
     time = await value(old.dsn(), "SELECT now()")
-    await write(Database(old, "shop"), "lost")
+    lost = await write(Database(old, "shop"), "lost")
     await archived(old)
     old.stop()
     new = recovered(tmp_path / "new", tmp_path / "backup", tmp_path / "archive", time)
     try:
         shop = Database(new, "shop")
-        async with asyncio.timeout(ARCHIVED_SECONDS_MAX):
-            while await value(new.dsn(), "SELECT pg_is_in_recovery()") == "True":
-                await asyncio.sleep(0.05)
-        await execute(shop.owner_dsn, "UPDATE log.cluster SET system_identifier = 0")
-        await migrate(shop.owner_dsn, PASSWORDS)
+        await promoted(new)
         await write(shop, "afterwards")
-        assert await streams(shop) == [("before-the-backup", 1), ("after-the-backup", 1), ("afterwards", 2)]
+        assert await streams(shop, lost) == [("before-the-backup", 1), ("after-the-backup", 1), ("afterwards", 2)]
     finally:
         new.stop()
+
+
+async def promoted(server: PostgresServer) -> None:
+    """Return when the server is a primary."""
+    async with asyncio.timeout(ARCHIVED_SECONDS_MAX):
+        while await value(server.dsn(), "SELECT pg_is_in_recovery()") == "True":
+            await asyncio.sleep(0.05)
+
+
+async def test_services_go_on_after_a_failover_to_a_standby_that_lagged(old, tmp_path):
+    await _migrated(old, "shop")
+    before = Database(old, "shop")
+    await write(before, "replicated")
+    await run(
+        tool("pg_basebackup"), f"--dbname={old.dsn()}", f"--pgdata={tmp_path / 'backup'}", "--checkpoint=fast",
+        "--write-recovery-conf",
+    )  # fmt: skip
+    lost = [await write(before, f"lost-{n}") for n in range(4)][-1]  # the standby does not run yet
+    old.stop()
+    standby = started(tmp_path / "standby", tmp_path / "backup")
+    shop = Database(standby, "shop")
+    try:
+        await refused_by_the_standby(shop)
+        await value(standby.dsn(), "SELECT pg_promote()")
+        await promoted(standby)
+        await write(shop, "afterwards")  # without setup
+        assert await streams(shop, lost) == [("replicated", 1), ("afterwards", 2)]
+    finally:
+        standby.stop()
+
+
+async def refused_by_the_standby(shop: Database) -> None:
+    """A standby does not see the locks of the writers, so it cannot say which events are final."""
+    reader = PostgresEventReader(shop.dsn("projection"))
+    with pytest.raises(Unavailable):
+        await reader.read_all(START, 100)
+    await reader.close()
+    with pytest.raises(Unavailable):
+        await write(shop, "refused")

@@ -48,7 +48,7 @@ async def test_concurrent_and_repeated_migrations_apply_each_file_once(empty):
     await migrate(empty, PASSWORDS)
     assert await fetch(empty, "SELECT name, checksum, at FROM public.zerocart_migrations ORDER BY name") == before
     assert "inventory/schema" in {row["name"] for row in before}
-    assert await fetch(empty, "SELECT epoch FROM log.cluster") == [(1,)]
+    assert await fetch(empty, "SELECT epoch, cut_at FROM log.epochs") == [(1, 0)]
     assert set(PASSWORDS) >= set(DATABASE_ROLES)
 
 
@@ -65,8 +65,8 @@ async def test_a_newer_database_is_refused(empty):
 
 async def test_a_changed_migration_is_refused(empty):
     await migrate(empty, PASSWORDS)
-    await run(empty, "UPDATE public.zerocart_migrations SET checksum = 'x' WHERE name = 'kit/0001_log'")
-    with pytest.raises(ZerocartError, match=r"changed.*kit/0001_log"):
+    await run(empty, "UPDATE public.zerocart_migrations SET checksum = 'x' WHERE name = 'eventstore/0001_log'")
+    with pytest.raises(ZerocartError, match=r"changed.*eventstore/0001_log"):
         await migrate(empty, PASSWORDS)
 
 

@@ -17,7 +17,7 @@ META = (
 
 
 def recorded(stream: str, version: int, key: str) -> RecordedEvent:
-    place = Position(1, 700 + version, version)
+    place = Position(700 + version)
     return RecordedEvent(
         "orders", stream, version, place, "zerocart.test.said.v1", AT, f'{{"n": {version}}}', META % key
     )

@@ -157,10 +157,10 @@ class ReadSide:
             assert [each["state"] for each in shown][-2:] == ["kept", "serving"], shown
 
     async def set_back(self, view: str, position: Position, by: int = 1) -> None:
-        """Pretend that the view has read no further than `by` transactions before this position."""
+        """Pretend that the view has read no further than `by` numbers before this position."""
         connection = await asyncpg.connect(self.database.read_owner_dsn)
-        sql = "UPDATE view_versions SET transaction_id = $2 WHERE view = $1 AND state = 'serving'"
-        await connection.execute(sql, view, position.transaction - by)
+        sql = "UPDATE view_versions SET position = $2 WHERE view = $1 AND state = 'serving'"
+        await connection.execute(sql, view, position - by)
         await connection.close()
 
     async def show_all(self, last: RecordedEvent) -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.contracts import inventory, orders, users
-from services.kit.eventstore.port import RecordedEvent
+from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.projection.building import Builder
 from services.projection.feeder import Feeder
@@ -158,7 +158,7 @@ async def test_an_event_that_is_too_large_is_refused(side: ReadSide) -> None:
 
 async def test_nobody_works_for_a_nudge_from_ahead_of_the_log_that_no_longer_waits(side: ReadSide, database) -> None:
     (event,) = await side.order("ord_1", created("ord_1"))
-    ahead = event.position._replace(transaction=event.position.transaction + 1_000_000)
+    ahead = Position(event.position + 1_000_000)
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
     feeder = Feeder(pages, admin_of(pages))
@@ -177,7 +177,7 @@ async def test_an_event_that_a_running_transaction_hides_is_waited_for(side: Rea
     older = await asyncpg.connect(database.owner_dsn)
     transaction = older.transaction()
     await transaction.start()
-    await older.fetchval("SELECT pg_current_xact_id()::text")
+    await older.execute("SELECT log.begin_append()")
     (event,) = await side.order("ord_1", created("ord_1"))
     nudge = asyncio.create_task(side.nudge(event))
     await asyncio.sleep(0.2)
@@ -240,7 +240,7 @@ class CutSide:
     async def _next_version(self, pages: Pages, view: View) -> int:
         async with pages.database.making() as session:
             number = 1 + max(each.version for each in session.versions if each.view == view.name)
-            await session.make(view, number, "building", "wait")
+            await session.make(view, number, "building", "wait", 1)
         return number
 
 

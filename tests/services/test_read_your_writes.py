@@ -35,7 +35,7 @@ def paths() -> list[str]:
 
 
 def ahead(position: Position) -> Position:
-    return position._replace(transaction=position.transaction + 1_000_000)
+    return Position(position + 1_000_000)
 
 
 async def test_every_query_waits_for_its_position_and_then_answers_503(side: ReadSide) -> None:
@@ -131,3 +131,15 @@ async def test_the_location_of_a_command_can_be_read_at_once(side: ReadSide, dat
         )
         assert (await writers.users.get(registered.headers["location"])).status_code == 200
         await writers.bus.quiet()
+
+
+NO_POSITIONS = ["0001.00000000000002f1.0000000000000017", "", "1", "-000000000000001", "8000000000000000", "F" * 16]
+
+
+@pytest.mark.parametrize("token", NO_POSITIONS)
+async def test_what_is_no_position_is_refused_with_the_next_step(side: ReadSide, token: str) -> None:
+    for path in paths():
+        answer = await side.query.get(path, params={"position": token})
+        (fault,) = answer.json()["errors"]
+        assert (answer.status_code, fault["field"]) == (422, "position"), path
+        assert "leave it out" in fault["detail"]

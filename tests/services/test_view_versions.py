@@ -13,7 +13,7 @@ import pytest
 
 from services.contracts import orders
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import START, Append, NewEvent, Position, RecordedEvent
+from services.kit.eventstore.port import NUMBER_BITS, START, Append, NewEvent, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.operations.counts import Counts
 from services.projection.build import NoJobs, build
@@ -294,7 +294,7 @@ async def test_a_killed_build_continues_after_its_last_page(side: ReadSide, data
     reader = PostgresEventReader(database.dsn("projection"))
     pages = pages_of(database, reader)
     async with pages.database.making() as session:
-        await session.make(VIEWS["orders"], 2, "building", "switch_if_equal")
+        await session.make(VIEWS["orders"], 2, "building", "switch_if_equal", 1)
     await pages.build(VIEWS["orders"], 2, events_max=15)  # and then its process is killed
     half = (await newest(pages)).checkpoint
     async with running(database) as another:
@@ -409,7 +409,7 @@ async def test_an_unfinished_version_of_another_release_is_dropped_and_built_aga
     reader = PostgresEventReader(database.dsn("projection"))
     newer = pages_of(database, reader, revised("orders"))
     async with newer.database.making() as session:
-        await session.make(newer.views["orders"], 1, "building", "switch")
+        await session.make(newer.views["orders"], 1, "building", "switch", 1)
     answer = await side.projection.post("/projection/views/orders/rebuild", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "built-elsewhere")
     answer = await side.projection.delete("/projection/views/orders/versions/1")
@@ -473,7 +473,7 @@ async def test_a_nudge_from_ahead_of_the_event_store_is_not_acknowledged_because
     feeder = Feeder(pages, admin_of(pages), wait_seconds_max=0.3)
     await Builder(pages).create_missing()
     with pytest.raises(Unavailable):
-        await feeder.reach(Position(9, 9, 9))
+        await feeder.reach(Position(9 << NUMBER_BITS))
     for one in (feeder, pages.database, reader):
         await one.close()
 

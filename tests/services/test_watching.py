@@ -26,7 +26,7 @@ from tests.services.system import order, running
 from tools.knative_local.queue_depths import queue_depths
 from tools.knative_local.state import Running
 
-HIDDEN = "SELECT count(*) FROM log.events WHERE transaction_id >= pg_snapshot_xmin(pg_current_snapshot())"
+HIDDEN = "SELECT count(*) FROM log.events WHERE position > (log.horizon(0)).horizon"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ DEPTHS: Mapping[str, str] = {
     "events": "SELECT count(*) FROM log.events",
 }
 CHECKPOINTS = """
-    SELECT DISTINCT ON (view) epoch, transaction_id::text AS transaction_id, position, wakes
+    SELECT DISTINCT ON (view) position, wakes
     FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
 """
 STOPPED = """
@@ -33,9 +33,7 @@ STOPPED = """
     WHERE stopped_at IS NOT NULL ORDER BY view, version
 """
 LAG = """
-    SELECT count(*) FROM log.events
-    WHERE (epoch, transaction_id, position) > ($1::integer, ($2::text)::xid8, $3::bigint)
-        AND ($4::text[] IS NULL OR type = ANY($4))
+    SELECT count(*) FROM log.events WHERE position > $1 AND ($2::text[] IS NULL OR type = ANY($2))
 """
 
 

@@ -20,7 +20,7 @@ __all__ = ["TracedEvent", "add_arguments", "as_text", "run"]
 QUERY = """
     SELECT service, stream, version, type, time, data, meta FROM log.events
     WHERE meta->>'correlationid' = $1 OR meta->>'partitionkey' = $1
-    ORDER BY epoch, transaction_id, position
+    ORDER BY position
 """
 SHOWN_FIELDS = (
     "source", "number", "status", "step", "attempt", "undo", "success", "error_code", "error", "reason", "cause",

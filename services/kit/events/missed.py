@@ -34,7 +34,7 @@ PAGE_EVENTS_MAX = 500
 CLAIM = """
     UPDATE {table} SET checked_at = now(), types = $1
     WHERE checked_at <= now() - make_interval(secs => $2) OR types <> $1
-    RETURNING epoch, transaction_id, position
+    RETURNING position
 """
 TRACES = """
     SELECT key FROM inbox WHERE key = ANY($1::text[])
@@ -42,8 +42,7 @@ TRACES = """
     SELECT key FROM failures WHERE key = ANY($1::text[]) AND parked
 """
 ADVANCE = """
-    UPDATE {table} SET epoch = $1, transaction_id = $2, position = $3
-    WHERE (epoch, transaction_id, position) < ($1, $2, $3)
+    UPDATE {table} SET position = $1 WHERE position < $1
 """
 
 
@@ -61,7 +60,7 @@ class Receipts:
     async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:
         """The position up to which all events of `types` were handled; None if a check began within `every_seconds`."""
         rows = await self.connections.fetch(self._claim, sorted(types), every_seconds)
-        return Position(*rows[0]) if rows else None
+        return Position(rows[0]["position"]) if rows else None
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
         """The message keys of those of these events that left an inbox mark or a parked message."""
@@ -70,7 +69,7 @@ class Receipts:
 
     async def advance(self, position: Position) -> None:
         """Record that everything up to `position` was handled; never goes back."""
-        await self.connections.fetch(self._advance, *position)
+        await self.connections.fetch(self._advance, position)
 
 
 class Endpoint(Protocol):

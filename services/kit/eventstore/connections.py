@@ -30,8 +30,9 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 RETRY_AFTER_SECONDS = 2
 
-AWAY_STATES = ("08", "28", "3D", "53", "57", "25006")
-"""SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, standby."""
+AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "55000")
+"""SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, standby, and a database
+that accepts no connections."""
 CONTENTION_STATES = ("40001", "40P01", "55P03")
 
 SETTINGS = {
@@ -50,10 +51,15 @@ class Contention(Unavailable):
     """A conflict with another transaction: this one was rolled back, and a retry at once may succeed."""
 
 
+class NewEpoch(Contention):
+    """The database was restored or failed over while this connection was open: a new epoch must begin."""
+
+
 class Connections:
     """Up to `connections_max` connections with `search_path` set to `schema`.
 
-    With `check_cluster`, for the database of the event store, a restored database is refused until it is migrated.
+    With `check_cluster`, for the database of the event store, a connection to a database that was restored or failed
+    over begins a new epoch, and one to a database that is not migrated is refused.
     """
 
     def __init__(self, dsn: str | Secret, schema: str, connections_max: int, *, check_cluster: bool = True) -> None:
@@ -73,6 +79,9 @@ class Connections:
             connection = self._idle_one() or await self._connect()
             try:
                 yield connection
+            except NewEpoch:
+                await _begin_epoch(connection)
+                raise
             except Contention:
                 raise  # the server has rolled back, so the connection can be used again
             except (asyncio.CancelledError, TimeoutError, Unavailable):
@@ -122,26 +131,27 @@ class Connections:
             )
         try:
             if self._check_cluster:
-                await _check_cluster(connection)
+                await _begin_epoch(connection)
         except BaseException:
             connection.terminate()
             raise
         return connection
 
 
-async def _check_cluster(connection: Connection) -> None:
-    """Unavailable if the database was restored into this cluster and no migration has begun a new epoch yet."""
+async def _begin_epoch(connection: Connection) -> None:
+    """Begin an epoch if the database was restored or failed over; Unavailable if it is not migrated, or a standby."""
     import asyncpg
 
     try:
         with translated():
-            belongs = await connection.fetchval(statement("check_cluster"))
-    except asyncpg.UndefinedTableError as error:
-        raise Unavailable("not-migrated", "the database is not migrated: run setup", RETRY_AFTER_SECONDS) from error
-    if not belongs:
-        raise Unavailable(
-            "not-migrated", "the event store was restored into another cluster: run setup", RETRY_AFTER_SECONDS
-        )
+            if not await connection.fetchval("SELECT log.is_current()"):
+                await connection.execute("SELECT log.begin_epoch()")
+    except (
+        asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError, asyncpg.UndefinedFunctionError,
+        asyncpg.UndefinedTableError,
+    ) as error:  # fmt: skip
+        detail = "the event store lacks tables or grants: run `python -m services.setup`"
+        raise Unavailable("not-migrated", detail, RETRY_AFTER_SECONDS) from error
 
 
 @contextmanager
@@ -160,6 +170,8 @@ def _translation(error: Exception) -> Unavailable | None:
     import asyncpg
 
     match error:
+        case asyncpg.PostgresError(sqlstate="ZC001"):
+            return NewEpoch("new-epoch", "the event store was restored or failed over: retry", RETRY_AFTER_SECONDS)
         case asyncpg.UniqueViolationError(constraint_name="inbox_pkey"):
             return Contention("mark-race", "another process handles the same message", RETRY_AFTER_SECONDS)
         case asyncpg.PostgresError(sqlstate=str(state)) if state in CONTENTION_STATES:

@@ -78,10 +78,12 @@ def read_grants(service: str, grants: Grants, schema: str) -> list[str]:
 def log_grants(service: str, grants: Grants) -> list[str]:
     """The statements that grant a service its rights on the tables of all services."""
     role = role_of(service)
-    rights = {**grants.log, "cluster": "SELECT"}
+    rights = {**grants.log, "epochs": "SELECT"}
     if grants.receipts:
-        rights[f"receipts_{service}"] = "SELECT, UPDATE (epoch, transaction_id, position, checked_at, types)"
+        rights[f"receipts_{service}"] = "SELECT, UPDATE (position, checked_at, types)"
     return [
         f"GRANT USAGE ON SCHEMA log TO {role}",
+        f"GRANT SELECT ON SEQUENCE log.position TO {role}",
+        f"GRANT EXECUTE ON FUNCTION log.begin_epoch() TO {role}",
         *(f"GRANT {privileges} ON log.{table} TO {role}" for table, privileges in rights.items()),
     ]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.port import (
+    NUMBER_BITS,
     PAGE_BYTES_MAX,
     START,
     Append,
@@ -27,7 +28,8 @@ from services.kit.eventstore.port import (
 
 __all__ = ["MemoryDatabase", "MemoryEventReader", "MemoryEventStore", "MemoryOutbox", "MemoryTransaction"]
 
-EPOCH = 1
+FIRST = Position(1 << NUMBER_BITS)
+"""The position before the first event."""
 
 MarkKey = tuple[str, str]
 """Service and key."""
@@ -43,7 +45,6 @@ class MemoryDatabase:
     outbox: dict[StreamKey, list[OutboxRow]] = field(default_factory=dict[StreamKey, list[OutboxRow]])
     marks: dict[MarkKey, Duplicate] = field(default_factory=dict[MarkKey, Duplicate])
     streams: dict[StreamKey, list[RecordedEvent]] = field(default_factory=dict[StreamKey, list[RecordedEvent]])
-    transactions: int = 0
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def commit(self, transaction: MemoryTransaction) -> None:
@@ -62,7 +63,6 @@ class MemoryTransaction:
     def __init__(self, database: MemoryDatabase, service: str) -> None:
         self._database = database
         self._service = service
-        self._transaction = database.transactions = database.transactions + 1
         self.events: list[RecordedEvent] = []
         self.outbox: list[OutboxRow] = []
         self.marks: dict[MarkKey, Duplicate] = {}
@@ -108,7 +108,7 @@ class MemoryTransaction:
             service=self._service,
             stream=append.stream,
             version=append.expected_version + i + 1,
-            position=Position(EPOCH, self._transaction, number),
+            position=Position(FIRST + number),
             type=event.type,
             time=event.time,
             data=event.data,
@@ -201,9 +201,13 @@ class MemoryEventReader:
         """A page of the events after `after`."""
         return self._page(self._after(after), events_max, after)
 
-    async def end(self) -> Position:
-        """The last event that is final; START if there is none."""
+    async def end(self, after: Position = START) -> Position:
+        """The last event; START if there is none."""
         return self._database.events[-1].position if self._database.events else START
+
+    async def epoch(self) -> int:
+        """The only epoch."""
+        return FIRST.epoch
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`."""

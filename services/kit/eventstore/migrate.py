@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.grants import Grants, log_grants, read_grants, role_of, vault_grants
+from services.kit.telemetry.logging import log
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -29,7 +30,7 @@ ROLE_RETRY_SECONDS = 0.05
 KIT = Path(__file__).parent / "migrations"
 SERVICES = Path(__file__).parents[2]
 READ_SCHEMA = "public"
-KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "cluster", "receipts")
+KIT_TABLES = ("events", "outbox", "failures", "streams", "inbox", "receipts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ async def migrate(owner_dsn: str, passwords: Mapping[str, str], services: AllGra
     writers = _writers(services)
     async with _alone(owner_dsn) as connection:
         await _apply(connection, [*_kit_migrations(services), *_service_migrations(writers)])
-        await _new_epoch_if_restored(connection, writers)
+        await connection.execute("SELECT log.begin_epoch()")
         for service, grants in services.items():
             if grants.in_event_store and service in passwords:
                 search_path = service if grants.history else "log"
@@ -105,16 +106,19 @@ def _read_migrations(services: AllGrants) -> list[Migration]:
 
 def _kit_migrations(services: AllGrants) -> list[Migration]:
     receivers = [service for service, grants in services.items() if grants.receipts]
-    shared = Migration("kit/0001_log", (KIT / "0001_log.sql").read_text())
-    revocations = Migration("kit/0004_revocations", (KIT / "0004_revocations.sql").read_text())
     services_tables = _for_each("0002_service", _writers(services))
-    retention = _for_each("0005_retention", _writers(services))
-    return [shared, *services_tables, *_for_each("0003_receipts", receivers), revocations, *retention]
+    receipts, retention = _for_each("0003_receipts", receivers), _for_each("0005_retention", _writers(services))
+    revocations, positions = _kit("0004_revocations"), _kit("0006_positions")
+    return [_kit("0001_log"), *services_tables, *receipts, revocations, *retention, positions]
+
+
+def _kit(name: str) -> Migration:
+    return Migration(f"eventstore/{name}", (KIT / f"{name}.sql").read_text())
 
 
 def _for_each(name: str, services: Sequence[str]) -> list[Migration]:
     sql = (KIT / f"{name}.sql").read_text()
-    return [Migration(f"kit/{name}/{service}", sql.replace("{service}", service)) for service in services]
+    return [Migration(f"eventstore/{name}/{service}", sql.replace("{service}", service)) for service in services]
 
 
 def _service_migrations(services: Sequence[str]) -> list[Migration]:
@@ -133,8 +137,10 @@ async def _apply(connection: Connection, migrations: Sequence[Migration]) -> Non
         "CREATE TABLE IF NOT EXISTS public.zerocart_migrations"
         " (name text PRIMARY KEY, checksum text NOT NULL, at timestamptz NOT NULL DEFAULT now())"
     )
-    rows = await connection.fetch("SELECT name, checksum FROM public.zerocart_migrations")
-    applied: dict[str, str] = {row["name"]: row["checksum"] for row in rows}
+    applied = await _applied(connection)
+    if "kit/0001_log" in applied:
+        await _convert(connection, migrations)
+        applied = await _applied(connection)
     if unknown := sorted(set(applied) - {migration.name for migration in migrations}):
         raise ZerocartError(
             "newer-database",
@@ -150,6 +156,25 @@ async def _apply(connection: Connection, migrations: Sequence[Migration]) -> Non
             )
 
 
+async def _applied(connection: Connection) -> dict[str, str]:
+    rows = await connection.fetch("SELECT name, checksum FROM public.zerocart_migrations")
+    return {row["name"]: row["checksum"] for row in rows}
+
+
+async def _convert(connection: Connection, migrations: Sequence[Migration]) -> None:
+    """Convert a log whose positions were three numbers, and record the files that describe what it is now."""
+    log("renumbering the events of the log")
+    async with connection.transaction():
+        await connection.execute((KIT / "convert.sql").read_text())
+        for migration in migrations:
+            await connection.execute(
+                "UPDATE public.zerocart_migrations SET name = $1, checksum = $2"
+                " WHERE name = replace($1, 'eventstore/', 'kit/') AND name <> $1",
+                migration.name,
+                migration.checksum,
+            )
+
+
 async def _apply_one(connection: Connection, migration: Migration) -> None:
     async with connection.transaction():
         if migration.schema:
@@ -160,22 +185,6 @@ async def _apply_one(connection: Connection, migration: Migration) -> None:
             migration.name,
             migration.checksum,
         )
-
-
-async def _new_epoch_if_restored(connection: Connection, writers: Sequence[str]) -> None:
-    """Begin a new epoch if the database was restored into another cluster, where transaction ids start anew."""
-    here: int = await connection.fetchval("SELECT system_identifier FROM pg_control_system()")
-    known = await connection.fetchrow("SELECT epoch, system_identifier FROM log.cluster")
-    if known is not None and known["system_identifier"] == here:
-        return
-    epoch: int = known["epoch"] + 1 if known is not None else 1
-    async with connection.transaction():
-        await connection.execute("DELETE FROM log.cluster")
-        await connection.execute("INSERT INTO log.cluster (epoch, system_identifier) VALUES ($1, $2)", epoch, here)
-        for service in writers:
-            await connection.execute(f"ALTER TABLE {service}.events ALTER COLUMN epoch SET DEFAULT {epoch}")
-            # a stream has a transaction id of the old cluster, and an append with a lower id would conflict
-            await connection.execute(f"UPDATE {service}.streams SET transaction_id = '0'")  # noqa: S608 - our own names
 
 
 async def ensure_role(connection: Connection, service: str, password: str, search_path: str = "") -> None:

@@ -6,6 +6,7 @@ tests/ports runs on both.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from services.kit.domain.errors import ZerocartError
 
 __all__ = [
     "APPEND_EVENTS_MAX",
+    "NUMBER_BITS",
     "PAGE_BYTES_MAX",
     "POSITION_PATTERN",
     "START",
@@ -25,6 +27,7 @@ __all__ = [
     "Duplicate",
     "EventReader",
     "EventStore",
+    "HistoryCut",
     "Mark",
     "NewEvent",
     "Outbox",
@@ -44,35 +47,52 @@ PAGE_BYTES_MAX = 2_000_000
 """A page ends with the event that reaches this size of data. A parsed page takes about 25 times as much memory."""
 
 
-class Position(NamedTuple):
-    """A place in the global order: (epoch, transaction id, number).
+class Position(int):
+    """A place in the global order: epoch * 2^48 + number (docs/decisions/0023-positions.md).
 
-    When a dump is restored into another cluster, transaction ids start anew. The epoch counts these restores, so that
-    positions from before and after a restore compare correctly (docs/decisions/0002-epochs.md).
+    As a text, the token in REST and CloudEvents, it has 16 hexadecimal digits, so that tokens sort like positions and
+    JavaScript does not round them.
     """
 
-    epoch: int
-    transaction: int
-    number: int
+    __slots__ = ()
 
     def __str__(self) -> str:
-        return f"{self.epoch:04x}.{self.transaction:016x}.{self.number:016x}"
+        return f"{int(self):016x}"
+
+    @property
+    def epoch(self) -> int:
+        """How often the event store had been restored or failed over, counted from 1."""
+        return self >> NUMBER_BITS
 
     @classmethod
     def parse(cls, token: str) -> Position:
         """The position in this form; ValueError if the text is no position."""
-        parts = token.split(".")
-        if [len(part) for part in parts] != [4, 16, 16]:
+        if not re.fullmatch(POSITION_PATTERN, token):
             raise ValueError(f"not a position: {token!r}")
-        epoch, transaction, number = (int(part, 16) for part in parts)
-        return cls(epoch, transaction, number)
+        return cls(token, 16)
 
 
-POSITION_PATTERN = "^[0-9a-f]{4}[.][0-9a-f]{16}[.][0-9a-f]{16}$"
+NUMBER_BITS = 48
+POSITION_PATTERN = "^[0-7][0-9a-f]{15}$"
 """The form of a position in REST requests and answers."""
 
-START = Position(0, 0, 0)
+START = Position(0)
 """The position before every event."""
+
+
+class HistoryCut(ZerocartError):
+    """Events that a reader has read are lost: the event store was restored to, or failed over to, an earlier state.
+
+    Of what the reader has read, only events up to `cut_at` exist. It must read everything again.
+    """
+
+    def __init__(self, after: Position, cut_at: Position) -> None:
+        super().__init__(
+            "history-cut",
+            f"the event store lost events after the position {cut_at}, and this reader has read up to {after}: "
+            "read again from the start",
+        )
+        self.cut_at = cut_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +108,7 @@ class NewEvent:
 class RecordedEvent(NamedTuple):
     """An event in the store; `(service, stream, version)` is its identity, `position` its place in the global order.
 
-    Both are named tuples, which are cheap to make: readers make hundreds of thousands a second.
+    A named tuple is cheap to make: readers make hundreds of thousands a second.
     """
 
     service: str
@@ -272,15 +292,22 @@ class Page:
 class EventReader(Protocol):
     """Reads the events of all services in the global order; it never skips an event, however late that commits.
 
-    An event is final if no running transaction can still append an event before it.
+    An event is final if no running append can still place an event before it.
     """
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of the final events after `after`."""
+        """A page of the final events after `after`; HistoryCut if the event store lost the event at `after`."""
         ...
 
-    async def end(self) -> Position:
-        """The last event that is final; START if there is none."""
+    async def end(self, after: Position = START) -> Position:
+        """The last event that is final, START if there is none; HistoryCut if the event at `after` is lost."""
+        ...
+
+    async def epoch(self) -> int:
+        """The newest epoch.
+
+        A reader that began under an older one may have read events that are lost, so it has to read everything again.
+        """
         ...
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:

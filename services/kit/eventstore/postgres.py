@@ -15,6 +15,7 @@ from services.kit.eventstore.port import (
     START,
     Append,
     Duplicate,
+    HistoryCut,
     OutboxRow,
     Page,
     Position,
@@ -36,8 +37,6 @@ SPARE_CONNECTIONS = 2
 """Connections for reads and transactions, besides one for each lane of group commit."""
 READER_CONNECTIONS_MAX = 2
 LOG_SCHEMA = "log"
-LAST = Position(2**15 - 1, 2**64 - 1, 2**63 - 1)
-"""A position after every event: the largest values of the three columns."""
 ALL_STREAMS = ("", "\U0010ffff")
 """The first and the last name of a stream, in the order of the collation C."""
 
@@ -126,7 +125,7 @@ class PostgresTransaction:
         self._connection = connection
 
     async def append(self, *appends: Append) -> list[Result]:
-        """Append within the transaction; Conflict also if the transaction began before the stream's last append."""
+        """Append within the transaction. Readers wait for its end from the first append on."""
         results: list[Result] = []
         for batch in split_at_repeats([validated(append) for append in appends]):
             with translated():
@@ -177,6 +176,7 @@ class PostgresEventReader:
     def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
         self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
         self._page_bytes_max = page_bytes_max
+        self._horizon = START
 
     @property
     def outbox(self) -> PostgresOutbox:
@@ -184,14 +184,22 @@ class PostgresEventReader:
         return PostgresOutbox(self.connections)
 
     async def read_all(self, after: Position, events_max: int) -> Page:
-        """A page of the final events after `after`."""
-        events = await self._page(after, LAST, None, events_max)
-        return Page(events, events[-1].position if events else after, self._full(events, events_max))
+        """A page of the final events after `after`; HistoryCut if the event store lost the event at `after`.
 
-    async def end(self) -> Position:
-        """The last event that is final; START if there is none."""
-        rows = await self.connections.fetch(statement("end"))
-        return Position(*rows[0]) if rows else START
+        The horizon that was read before stays valid, so only a page that it does not fill needs a new one.
+        """
+        known = self._horizon
+        may_fill = known.epoch == after.epoch and known - after >= events_max
+        page = await self._read(after, known if may_fill else await self._look(after), events_max)
+        return await self._read(after, await self._look(after), events_max) if may_fill and not page.full else page
+
+    async def end(self, after: Position = START) -> Position:
+        """The last event that is final, START if there is none; HistoryCut if the event at `after` is lost."""
+        return await self._look(after)
+
+    async def epoch(self) -> int:
+        """The newest epoch."""
+        return int((await self.connections.fetch("SELECT max(epoch) AS epoch FROM epochs"))[0]["epoch"])
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""
@@ -206,7 +214,7 @@ class PostgresEventReader:
     async def behind(self, after: Position, events_max: int, types: Collection[str] | None = None) -> int:
         """The number of events of `types` (None: of all) among the next `events_max` events after `after`."""
         rows = await self.connections.fetch(
-            statement("behind"), *after, events_max, None if types is None else list(types)
+            statement("behind"), after, events_max, None if types is None else list(types)
         )
         return int(rows[0]["events"])
 
@@ -214,11 +222,23 @@ class PostgresEventReader:
         """Disconnect."""
         await self.connections.close()
 
+    async def _look(self, after: Position) -> Position:
+        """The horizon; HistoryCut if the event at `after` is lost."""
+        [row] = await self.connections.fetch(statement("horizon"), after)
+        if row["cut_at"] is not None:
+            raise HistoryCut(after, Position(row["cut_at"]))
+        self._horizon = Position(row["horizon"])
+        return self._horizon
+
+    async def _read(self, after: Position, until: Position, events_max: int) -> Page:
+        events = await self._page(after, until, None, events_max)
+        return Page(events, events[-1].position if events else after, self._full(events, events_max))
+
     async def _page(
         self, after: Position, until: Position, types: list[str] | None, events_max: int
     ) -> list[RecordedEvent]:
         rows = await self.connections.fetch(
-            statement("read_page"), *after, *until, types, events_max, self._page_bytes_max
+            statement("read_page"), after, until, types, events_max, self._page_bytes_max
         )
         return recorded(rows)
 

@@ -46,18 +46,18 @@ async def find_marks(connection: Connection, keys: Sequence[str]) -> dict[str, D
             Mark(row["key"], row["fingerprint"], row["answer"]),
             row["stream"],
             row["version"],
-            Position(row["epoch"], row["transaction_id"], row["position"]),
+            Position(row["position"]),
         )
         for row in rows
     }
 
 
 def recorded(rows: Iterable[Iterable[Any]]) -> list[RecordedEvent]:
-    """The events in rows of ten columns, as `read_stream.sql` returns them."""
-    event, position = RecordedEvent._make, Position._make  # half the time of the constructors, which read by keyword
+    """The events in rows of eight columns, as `read_stream.sql` returns them."""
+    event = RecordedEvent._make  # half the time of the constructor, which reads by keyword
     return [
-        event((service, stream, version, position((epoch, transaction, number)), kind, time, data, meta))
-        for service, stream, version, epoch, transaction, number, kind, time, data, meta in rows
+        event((service, stream, version, Position(position), kind, time, data, meta))
+        for service, stream, version, position, kind, time, data, meta in rows
     ]
 
 
@@ -75,8 +75,7 @@ def _outbox_row(row: Record) -> tuple[str, str, int, int]:
 
 def _result(append: Append, row: Record | None, repeated: dict[str, Duplicate]) -> Result:
     if row is not None:
-        epoch, transaction = row["epoch"], row["transaction_id"]
-        positions = tuple(Position(epoch, transaction, number) for number in sorted(row["positions"]))
+        positions = tuple(map(Position, sorted(row["positions"])))
         return Appended(append.expected_version + len(positions), positions, row["backlog"])
     if append.mark and append.mark.key in repeated:
         return repeated[append.mark.key]

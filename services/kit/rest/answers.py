@@ -40,7 +40,7 @@ PositionText = Annotated[
     str,
     Field(
         description="The place of the command's events in the event store. A query with this `position` sees them.",
-        examples=["0001.00000000000002f1.0000000000000017"],
+        examples=["00010000000002f1"],
     ),
 ]
 

@@ -20,10 +20,10 @@ _Token = Annotated[
     str | None,
     Query(
         alias="position",
-        pattern=POSITION_PATTERN,
+        json_schema_extra={"pattern": POSITION_PATTERN},
         description="The `position` of a command's answer: the answer contains what that command did. 503 if the read "
         "model does not reach it within some seconds; retry.",
-        examples=["0001.00000000000002f1.0000000000000017"],
+        examples=["00010000000002f1"],
     ),
 ]
 
@@ -79,4 +79,7 @@ def position_of(token: str) -> Position:
     try:
         return Position.parse(token)
     except ValueError as error:
-        raise wrong("position", "this is not the `position` of an answer: send it unchanged") from error
+        detail = (
+            "this is not a position (16 hexadecimal digits): send that of a newer answer unchanged, or leave it out"
+        )
+        raise wrong("position", detail) from error

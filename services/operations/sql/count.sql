@@ -1,16 +1,12 @@
--- Counts each event exactly once: the next ones in the order of positions that are final, and stores how far it came.
+-- Counts each event exactly once: the next $1 in the order of positions, up to $2, and stores how far it came. $2 is the
+-- horizon that an earlier statement returned.
 WITH here AS (
-    SELECT epoch, transaction_id, position FROM counted FOR UPDATE
+    SELECT position FROM counted FOR UPDATE
 ), page AS (
-    SELECT e.epoch, e.transaction_id, e.position, e.service, e.stream, e.version, e.type, e.time, e.data
+    SELECT e.position, e.service, e.stream, e.version, e.type, e.time, e.data
     FROM log.events AS e
-    WHERE
-        (e.epoch, e.transaction_id, e.position) > (SELECT here.epoch, here.transaction_id, here.position FROM here)
-        AND (e.epoch, e.transaction_id) < (
-            (SELECT c.epoch FROM log.cluster AS c),
-            (SELECT pg_snapshot_xmin(pg_current_snapshot()))
-        )
-    ORDER BY e.epoch, e.transaction_id, e.position
+    WHERE e.position > (SELECT here.position FROM here) AND e.position <= $2
+    ORDER BY e.position
     LIMIT $1
 ), said AS (
     SELECT date '1970-01-01' AS day, 'log_events' AS name, json_build_object('producer', service, 'type', type)::text AS labels,
@@ -56,10 +52,7 @@ WITH here AS (
     DELETE FROM open_runs USING runs
     WHERE open_runs.stream = runs.stream AND runs.status IN ('completed', 'compensated', 'failed')
 ), moved AS (
-    UPDATE counted SET (epoch, transaction_id, position) = (
-        SELECT last.epoch, last.transaction_id, last.position FROM page AS last
-        ORDER BY last.epoch DESC, last.transaction_id DESC, last.position DESC LIMIT 1
-    )
+    UPDATE counted SET position = (SELECT max(last.position) FROM page AS last)
     WHERE EXISTS (SELECT FROM page)
 )
 SELECT count(*) AS events FROM page

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import cast
 
 from services.databases import DATABASE_ROLES, migrate
 from services.kit.domain.errors import ZerocartError
@@ -70,15 +71,22 @@ class ZerocartStore(OnPostgres):
             yield _Transaction(transaction)
 
     async def read(self, after: object, events_max: int) -> tuple[list[str], object]:
-        """A page of the global order."""
+        """A page of the global order; a checkpoint is a position and the epoch under which the reader began.
+
+        As the projection does, a reader that began under an older epoch starts anew.
+        """
         assert self._reader is not None
+        epoch = await self._reader.epoch()
+        position, began = cast("tuple[Position, int]", after) if after else (START, epoch)
+        if began < epoch:
+            raise HistoryLostError
         try:
-            page = await self._reader.read_all(after if isinstance(after, Position) else START, events_max)
+            page = await self._reader.read_all(position, events_max)
         except ZerocartError as error:
             if error.code == "history-cut":
                 raise HistoryLostError from error
             raise
-        return [event.meta.strip('"') for event in page.events], page.end
+        return [event.meta.strip('"') for event in page.events], (page.end, began)
 
     def _dsn(self, service: str) -> str:
         return self.ground.server.dsn(DATABASE, role_of(service), PASSWORD)

@@ -3,21 +3,23 @@
 
 CREATE SCHEMA log;
 
-CREATE TABLE log.cluster (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    epoch smallint NOT NULL,
-    system_identifier bigint NOT NULL
+-- The epochs of the log: a new one begins when the database comes up in another cluster or on another timeline, that is
+-- after a restore, a recovery or a failover, so that a position is never used a second time.
+CREATE TABLE log.epochs (
+    system_identifier bigint NOT NULL,
+    cut_at bigint NOT NULL, -- the last position that existed when the epoch began: later ones of older epochs were lost
+    began_at timestamptz NOT NULL DEFAULT now(),
+    timeline integer NOT NULL,
+    epoch smallint PRIMARY KEY
 );
 
--- Numbers order the events of one transaction only, so a session may take many at once.
-CREATE SEQUENCE log.position AS bigint CACHE 256;
+-- CACHE 1: a number that a session drew in advance would come after the horizon has passed it.
+CREATE SEQUENCE log.position AS bigint MINVALUE 0 START 0 CACHE 1;
 
 CREATE TABLE log.events (
-    transaction_id xid8 NOT NULL DEFAULT pg_current_xact_id(),
-    position bigint NOT NULL DEFAULT nextval('log.position'),
+    position bigint NOT NULL DEFAULT nextval('log.position'), -- epoch * 2^48 + number
     time timestamptz NOT NULL,
     version integer NOT NULL CHECK (version > 0),
-    epoch smallint NOT NULL DEFAULT 1,
     service text NOT NULL,
     stream text COLLATE "C" NOT NULL,
     type text NOT NULL,
@@ -25,7 +27,7 @@ CREATE TABLE log.events (
     meta json NOT NULL
 ) PARTITION BY LIST (service);
 
-CREATE INDEX events_in_order ON log.events (epoch, transaction_id, position);
+CREATE INDEX events_in_order ON log.events (position);
 
 CREATE TABLE log.outbox (
     first_version integer NOT NULL,
@@ -49,9 +51,7 @@ CREATE TABLE log.failures (
 -- The position up to which a service has handled every event of the types that it receives.
 CREATE TABLE log.receipts (
     service text NOT NULL,
-    epoch smallint NOT NULL,
-    transaction_id xid8 NOT NULL,
-    position bigint NOT NULL,
+    position bigint NOT NULL DEFAULT 0,
     checked_at timestamptz NOT NULL DEFAULT '-infinity', -- the last time that a process began to look for missed events
     types text[] COLLATE "C" NOT NULL DEFAULT '{}' -- none before the first check
 ) PARTITION BY LIST (service);

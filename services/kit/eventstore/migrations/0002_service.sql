@@ -23,7 +23,7 @@ CREATE TABLE {service}.receipts PARTITION OF log.receipts (
     service DEFAULT '{service}',
     PRIMARY KEY (service)
 ) FOR VALUES IN ('{service}');
-INSERT INTO {service}.receipts (epoch, transaction_id, position) VALUES (0, '0', 0);
+INSERT INTO {service}.receipts DEFAULT VALUES;
 
 CREATE TABLE {service}.metrics PARTITION OF log.metrics (
     PRIMARY KEY (service, day, name, labels, slot)
@@ -38,7 +38,6 @@ CREATE TABLE {service}.metric_flushes (
 
 -- The current version of each stream.
 CREATE TABLE {service}.streams (
-    transaction_id xid8 NOT NULL,
     version integer NOT NULL,
     appended integer NOT NULL,
     stream text COLLATE "C" PRIMARY KEY
@@ -52,6 +51,3 @@ CREATE TABLE {service}.inbox (
     fingerprint text NOT NULL,
     answer text NOT NULL
 );
-
--- Shows a writer whether it is connected to the cluster of the current epoch.
-CREATE VIEW {service}.cluster AS SELECT epoch, system_identifier FROM log.cluster;

@@ -4,4 +4,4 @@ CREATE TABLE log.receipts_{service} PARTITION OF log.receipts (
     service DEFAULT '{service}',
     PRIMARY KEY (service)
 ) FOR VALUES IN ('{service}');
-INSERT INTO log.receipts_{service} (epoch, transaction_id, position) VALUES (0, '0', 0);
+INSERT INTO log.receipts_{service} DEFAULT VALUES;

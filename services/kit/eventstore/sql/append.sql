@@ -19,35 +19,22 @@ WITH request AS MATERIALIZED (
 ),
 
 head AS (
-    -- Sorted, so that batches of several processes cannot deadlock. Within a stream the transaction id must not
-    -- decrease: a transaction that drew its id before the last append would break the global order.
-    INSERT INTO streams AS s (stream, version, appended, transaction_id)
-    SELECT stream, expected + events, events, pg_current_xact_id()
+    -- Sorted, so that batches of several processes cannot deadlock.
+    INSERT INTO streams AS s (stream, version, appended)
+    SELECT stream, expected + events, events
     FROM request
     WHERE repeated IS NULL AND known
     ORDER BY stream
-    ON CONFLICT (stream) DO UPDATE
-        SET version = excluded.version, appended = excluded.appended, transaction_id = excluded.transaction_id
-        WHERE s.version = excluded.version - excluded.appended AND s.transaction_id <= excluded.transaction_id
+    ON CONFLICT (stream) DO UPDATE SET version = excluded.version, appended = excluded.appended
+        WHERE s.version = excluded.version - excluded.appended
     RETURNING s.stream, s.version, s.appended
-),
-
-event AS (
-    INSERT INTO events (stream, version, type, time, data, meta)
-    SELECT e.stream, e.version::integer, e.type, e.time::timestamptz, e.data::json, e.meta::json
-    FROM unnest(
-        string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f'), string_to_array($9, E'\x1f'),
-        string_to_array($10, E'\x1f'), string_to_array($11, E'\x1f'), string_to_array($12, E'\x1f')
-    ) WITH ORDINALITY AS e (stream, version, type, time, data, meta, n)
-    WHERE (e.stream IN (SELECT stream FROM head)) IS TRUE
-    ORDER BY e.n
-    RETURNING stream, epoch, transaction_id, position
 ),
 
 waiting AS (
     INSERT INTO outbox (stream, first_version, last_version)
     SELECT stream, version - appended + 1, version
     FROM head
+    RETURNING stream
 ),
 
 marked AS (
@@ -57,17 +44,41 @@ marked AS (
     FROM request
     WHERE mark IS NOT NULL AND (stream IN (SELECT stream FROM head)) IS TRUE
     ORDER BY mark
+    RETURNING stream
+),
+
+begun AS MATERIALIZED (
+    -- Runs after every statement above, because it counts their rows: readers wait for a writer that has begun, and a
+    -- writer that waits for somebody's lock on a row must not hold them up.
+    SELECT log.begin_append() AS last
+    FROM
+        (SELECT count(*) AS streams FROM head) AS h,
+        (SELECT count(*) AS rows FROM waiting) AS w,
+        (SELECT count(*) AS marks FROM marked) AS m
+    WHERE h.streams > 0 AND w.rows > 0 AND m.marks >= 0
+),
+
+event AS (
+    -- The positions are drawn for the rows of this join, so after `begun`.
+    INSERT INTO events (stream, version, type, time, data, meta)
+    SELECT e.stream, e.version::integer, e.type, e.time::timestamptz, e.data::json, e.meta::json
+    FROM unnest(
+        string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f'), string_to_array($9, E'\x1f'),
+        string_to_array($10, E'\x1f'), string_to_array($11, E'\x1f'), string_to_array($12, E'\x1f')
+    ) WITH ORDINALITY AS e (stream, version, type, time, data, meta, n)
+    CROSS JOIN begun
+    WHERE (e.stream IN (SELECT stream FROM head)) IS TRUE AND begun.last > 0
+    ORDER BY e.n
+    RETURNING stream, position
 )
 
 SELECT
     e.stream,
-    e.epoch,
-    e.transaction_id,
     e.positions,
     -- the statement does not see the row that it inserts, so a row that it sees is from an earlier append
     coalesce((SELECT true FROM outbox AS o WHERE o.stream = e.stream LIMIT 1), false) AS backlog
 FROM (
-    SELECT stream, epoch, transaction_id, array_agg(position) AS positions
+    SELECT stream, array_agg(position) AS positions
     FROM event
-    GROUP BY stream, epoch, transaction_id
+    GROUP BY stream
 ) AS e

@@ -1,7 +1,4 @@
--- The number of events of the types $5 (NULL: of all) among the next $4 events after a position.
-SELECT count(*) FILTER (WHERE $5::text[] IS NULL OR type = ANY($5::text[])) AS events FROM (
-    SELECT type FROM log.events
-    WHERE (epoch, transaction_id, position) > ($1::integer::smallint, ($2::bigint::text)::xid8, $3::bigint)
-    ORDER BY epoch, transaction_id, position
-    LIMIT $4
+-- The number of events of the types $3 (NULL: of all) among the next $2 events after the position $1.
+SELECT count(*) FILTER (WHERE $3::text[] IS NULL OR type = ANY($3::text[])) AS events FROM (
+    SELECT type FROM log.events WHERE position > $1 ORDER BY position LIMIT $2
 ) AS unread

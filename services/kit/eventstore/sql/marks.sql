@@ -1,5 +1,5 @@
 -- The appends with the inbox marks $1.
-SELECT i.key, i.fingerprint, i.answer, i.stream, i.version, e.epoch, e.transaction_id, e.position
+SELECT i.key, i.fingerprint, i.answer, i.stream, i.version, e.position
 FROM unnest($1::text []) AS k (key)
 CROSS JOIN LATERAL (SELECT * FROM inbox AS i WHERE i.key = k.key) AS i
 CROSS JOIN LATERAL (

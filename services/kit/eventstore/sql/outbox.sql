@@ -2,7 +2,7 @@
 -- and not by age.
 SELECT
     o.first_version, o.last_version,
-    e.service, e.stream, e.version, e.epoch, e.transaction_id, e.position, e.type, e.time, e.data, e.meta
+    e.service, e.stream, e.version, e.position, e.type, e.time, e.data, e.meta
 FROM (
     SELECT service, stream, first_version, last_version
     FROM outbox

@@ -1,0 +1,2 @@
+-- A position is one number.
+ALTER TABLE counted DROP COLUMN epoch, DROP COLUMN transaction_id;

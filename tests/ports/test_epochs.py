@@ -1,0 +1,134 @@
+"""After a restore or a failover a new epoch begins by itself, and a reader of lost events is told so.
+
+A server on another timeline is simulated: the newest epoch gets another one. tests/ports/test_drills.py fails over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from services.databases import migrate
+from services.kit.eventstore.port import NUMBER_BITS, START, Appended, HistoryCut, Position
+from services.kit.eventstore.transactions import in_transaction
+from tests.conftest import PASSWORDS, execute
+from tests.ports.harness import append
+
+ELSEWHERE = "UPDATE log.epochs SET timeline = 0"
+LAST = (1 << NUMBER_BITS) - 1
+"""The last number of an epoch."""
+
+
+async def lose_after(database, position: Position) -> None:
+    """Lose the events after a position, as a failover to a standby that lagged does."""
+    await execute(database.owner_dsn, f"DELETE FROM log.events WHERE position > {int(position)}")
+    await execute(database.owner_dsn, "DELETE FROM orders.streams; DELETE FROM orders.outbox")
+    await execute(database.owner_dsn, ELSEWHERE)
+
+
+async def epochs(database) -> list[tuple[int, int]]:
+    owner = await asyncpg.connect(database.owner_dsn)
+    rows = await owner.fetch("SELECT epoch, cut_at FROM log.epochs ORDER BY epoch")
+    await owner.close()
+    return [tuple(row) for row in rows]
+
+
+async def appended(store, stream: str, version: int = 0) -> Position:
+    done = await store.append(append(stream, version))
+    assert isinstance(done, Appended)
+    return done.position
+
+
+@pytest.mark.parametrize("how", ["alone", "in a transaction"])
+async def test_a_service_goes_on_in_a_new_epoch_with_the_connections_it_has(postgres, database, how):
+    store, other, reader = postgres.store(), postgres.store("payments"), postgres.reader()
+    before = [await appended(store, "a"), await appended(other, "a")]
+    await execute(database.owner_dsn, ELSEWHERE)
+    if how == "alone":
+        after = await appended(store, "a", 1)
+    else:
+        [done] = await in_transaction(store, lambda transaction: transaction.append(append("a", 1)))
+        assert isinstance(done, Appended)
+        after = done.position
+    assert (after.epoch, await appended(other, "a", 1)) == (2, after + 1)
+    assert [event.position for event in (await reader.read_all(START, 9)).events] == [*before, after, after + 1]
+    assert await epochs(database) == [(1, 0), (2, before[-1])]
+
+
+async def test_an_epoch_begins_once_however_many_notice(postgres, database):
+    stores = [postgres.store(service) for service in ("orders", "payments", "inventory") for _ in range(3)]
+    await asyncio.gather(*(appended(store, f"a-{n}") for n, store in enumerate(stores)))
+    await execute(database.owner_dsn, ELSEWHERE)
+    setup = [migrate(database.owner_dsn, PASSWORDS) for _ in range(2)]
+    await asyncio.gather(*(appended(store, f"b-{n}") for n, store in enumerate(stores)), *setup)
+    assert [epoch for epoch, _ in await epochs(database)] == [1, 2]
+
+
+async def test_a_service_cannot_begin_an_epoch_without_need(database):
+    role = await asyncpg.connect(database.dsn("orders"))
+    await role.execute("SELECT set_config('zerocart.system_identifier', '1', false), log.begin_epoch()")
+    await role.close()
+    assert await epochs(database) == [(1, 0)]
+
+
+async def test_an_epoch_whose_numbers_are_used_up_goes_over_into_the_next(postgres, database):
+    store, reader = postgres.store(), postgres.reader()
+    await execute(database.owner_dsn, f"SELECT setval('log.position', {LAST + (1 << NUMBER_BITS) - 1})")
+    positions = [await appended(store, "a", version) for version in range(3)]
+    assert [position.epoch for position in positions] == [1, 2, 2]
+    await execute(database.owner_dsn, ELSEWHERE)
+    last = await appended(store, "a", 3)
+    assert last.epoch == 3
+    assert [event.position for event in (await reader.read_all(START, 9)).events] == [*positions, last]
+    assert (await reader.read_all(positions[-1], 9)).end == last
+
+
+async def test_a_reader_that_has_read_lost_events_is_told(postgres, database):
+    store, reader = postgres.store(), postgres.reader()
+    left, lost, also_lost = [await appended(store, stream) for stream in "abc"]
+    known = postgres.reader()
+    await known.read_all(START, 9)
+    await lose_after(database, left)
+    new = await appended(store, "d")
+    for one in (reader, known):
+        for after in (lost, also_lost):
+            with pytest.raises(HistoryCut) as told:
+                await one.read_all(after, 1)
+            assert told.value.cut_at == left
+            with pytest.raises(HistoryCut):
+                await one.end(after)
+        assert [event.position for event in (await one.read_all(left, 9)).events] == [new]
+        assert await one.end(left) == await one.end(new) == new
+
+
+async def test_a_reader_is_told_if_only_a_disk_was_put_back(postgres, database):
+    """Then the epoch is the same, and nothing but the reader's position shows it."""
+    position = await appended(postgres.store(), "a")
+    await execute(database.owner_dsn, f"SELECT setval('log.position', {int(position) - 1}, true)")
+    with pytest.raises(HistoryCut):
+        await postgres.reader().read_all(position, 9)
+
+
+async def test_nobody_is_told_if_nothing_was_lost(postgres, database):
+    store, reader = postgres.store(), postgres.reader()
+    position = await appended(store, "a")
+    for version in (1, 2):
+        await execute(database.owner_dsn, ELSEWHERE)
+        page = await reader.read_all(position, 9)
+        assert (page.events, page.end) == ([], position)
+        after = await appended(store, "a", version)
+        assert [event.position for event in (await reader.read_all(position, 9)).events] == [after]
+        position = after
+
+
+async def test_a_lost_epoch_is_not_begun_again(postgres, database):
+    """The timeline is new after each recovery, also if the row of the epoch before it is among what was lost."""
+    store = postgres.store()
+    await appended(store, "a")
+    await execute(database.owner_dsn, "UPDATE log.epochs SET timeline = 0, epoch = 1")
+    await execute(
+        database.owner_dsn, "CREATE OR REPLACE FUNCTION log.timeline() RETURNS integer LANGUAGE sql AS 'SELECT 7'"
+    )
+    assert (await appended(store, "a", 1)).epoch == 7
