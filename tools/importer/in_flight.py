@@ -1,4 +1,4 @@
-"""Counts the orders that are still being fulfilled, and waits until there is room for another or until all have ended."""
+"""Counts the orders that are still being fulfilled, and waits until there is room for another or all have ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POLL_SECONDS_MAX = 2.0
 REST_SECONDS_MAX = 300.0
 """How long the number of ended orders may stay the same before the run stops with an error."""
 STATUSES_IN_MOTION: Sequence[str] = ("pending", "processing", "cancelling")
-"""In the order in which an order has them, so that no order is missed that changes its status between two requests."""
+"""In the order in which an order has them, so that none is missed that changes its status between two requests."""
 
 
 class NotSettledError(Exception):

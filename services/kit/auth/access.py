@@ -28,7 +28,7 @@ _BEARER = HTTPBearer(bearerFormat="JWT")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The subject of a token; `own` is the subject whose resources it reaches, None if it reaches those of everybody."""
+    """The subject of a token; `own` is the subject whose resources it reaches, None for those of everybody."""
 
     subject: str
     scopes: frozenset[str]

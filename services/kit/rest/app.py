@@ -152,8 +152,8 @@ def rest_app(
 ) -> FastAPI:
     """A FastAPI application of these routers, with our errors.
 
-    Routes get what is in `provides` by its class; a token with `admin_scope` reaches the resources of everybody; `refusal`
-    returns the error of a request that is not even routed; tokens in `revocations` are refused.
+    Routes get what is in `provides` by its class. A token with `admin_scope` reaches the resources of everybody.
+    `refusal` returns the error of a request that is not even routed. Tokens in `revocations` are refused.
     """
     # no document for each service: scripts/openapi.py makes one of all, and the edge serves it without waking a service
     app = FastAPI(
