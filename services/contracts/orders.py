@@ -91,7 +91,8 @@ class Discount(Value):
 class OrderLine(LineFields):
     """One line of an order; `unit_price` may have fractions of the minor unit, as real prices have.
 
-    `price_from` tells whether the price is the catalogue's; else the request named it. `discount` is what
+    `price_from` tells whether the price is the catalogue's; else the request named it. `tax_from` tells whether the
+    rate is that of the shop's table. `discount` is what
     `line_discount` and the line's share of the discounts of the order come to; `tax_rate` is in percent; `total` is
     what the customer pays for the line. Lines of old events have no amounts.
     """
@@ -101,6 +102,7 @@ class OrderLine(LineFields):
     price_from: Literal["catalogue"] | None = None
     line_discount: Discount | None = None
     tax_rate: Percent | None = None
+    tax_from: Literal["shop"] | None = None
     subtotal: Amount | None = None
     discount: Amount | None = None
     tax: Amount | None = None
@@ -193,13 +195,16 @@ class PricedFields(Value):
     """The lines of an order, and its amounts in the currency of `total` (`services.orders.totals` has the rules).
 
     `total` is subtotal - discount_total + shipping_total, plus tax_total unless the prices include the tax. `tax_total`
-    includes `shipping_tax`. Old events have no subtotal; it is then the total.
+    includes `shipping_tax`. `shipping_from` tells whether the shop set the shipping cost. Old events have no subtotal;
+    it is then the total. `discount_total` includes the discount of `coupon`.
     """
 
     lines: tuple[OrderLine, ...]
     discounts: tuple[Discount, ...] = ()
+    coupon: str | None = None
     tax_included: bool = False
     shipping_tax_rate: Percent = Decimal(0)
+    shipping_from: Literal["shop"] | None = None
     subtotal: Amount | None = None
     discount_total: Amount = Decimal(0)
     shipping_total: Amount = Decimal(0)

@@ -19,7 +19,7 @@ from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import contact_of
 from services.kit.privacy.vault import Vault
 from services.kit.rest.answers import Answer, CommandAnswer, location
-from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided, respond
+from services.kit.rest.app import ExpectedVersion, Handler, RestCause, UnmarkedCause, json_router, provided, respond
 from services.kit.rest.limits import limited
 from services.orders.answers import (
     Amended,
@@ -40,6 +40,7 @@ from services.orders.order import AddNote, Amend, BeginDraft, Cancel, OrderComma
 from services.orders.placing import PricedCommand, carry_out, quote
 from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
+from services.orders.shop_rules import Delivery
 
 __all__ = ["routes"]
 
@@ -55,7 +56,6 @@ AsDraft = Annotated[
     bool, Query(alias="draft", description="Begin a draft, which is not fulfilled before `submit`.", examples=[True])
 ]
 Writer = Annotated[Caller, needs("orders:write")]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 Numbers = Annotated[OrderNumbers, provided(OrderNumbers)]
 Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
 
@@ -85,21 +85,24 @@ async def place_order(
 
     An order of a customer with an account needs neither `email` nor `customer_name`: absent ones come from the account.
 
-    The items have the names and prices of the catalogue at this moment. Only with the scope `orders:price` may the
-    request name prices, product names, discounts, taxes or the shipping cost; without it they are refused (403).
+    The items have the names and prices of the catalogue at this moment; taxes and the shipping cost are those of the
+    shop for the address and the `shipping_method` (the cheapest if there is none). Only with the scope `orders:price`
+    may the request name prices, product names, discounts, taxes or the shipping cost; else they are refused (403).
 
-    Refused (422) if a product is not sold or has no price in the currency, if amounts have several currencies, if the
-    order comes to nothing, or if a guest's order has no `email`. Refused (409 `price-changed`, with the new `totals`)
-    if the order comes to another total than `expected_total`.
+    Refused (422) if a product is not sold or has no price in the currency, if the shop does not ship it there, if
+    amounts have several currencies, if the order comes to nothing, or if a guest's order has no `email`. Refused (409
+    `price-changed`, with the new `totals`) if the order comes to another total than `expected_total`.
     """
     order_id = new_id("ord")
     fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
     number = await numbers.next()
     if as_draft:
-        draft = BeginDraft(at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket)
+        draft = BeginDraft(
+            at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules
+        )
         answer = PlacedOrDrafted(order_id=order_id, status="draft")
         return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_content(events)}))
-    command = Place(at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket)
+    command = Place(at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules)
     return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
@@ -112,7 +115,10 @@ async def quote_order(
     Returns the amounts that an order would have if it were placed now, and changes nothing. Needs only the items; takes
     every field of `POST /orders`, and refuses what that would refuse because of prices.
     """
-    priced = await quote(handler, _basket(body, caller, settings), cause)
+    address, rules = body.shipping_address, settings.rules
+    method = body.shipping_method
+    to = Delivery(rules.home_country, method=method) if address is None else Delivery.to(address, method)
+    priced = await quote(handler, _basket(body, caller, settings), cause, rules, to)
     lines = [_quoted(line, priced.total.currency) for line in priced.lines]
     return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
@@ -133,7 +139,9 @@ async def redraft_order(
     amend or cancel the order instead.
     """
     fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
-    command = RewriteDraft(at=cause.at, order_id=order_id, fields=fields, basket=basket, restricted_to=caller.own)
+    command = RewriteDraft(
+        at=cause.at, order_id=order_id, fields=fields, basket=basket, rules=settings.rules, restricted_to=caller.own
+    )
     draft = Drafted(order_id=order_id, status="draft")
     return await _priced(handler, command, cause, 200, lambda events: Drafted({**draft, **_content(events)}), version)
 
@@ -145,6 +153,7 @@ async def submit_order(
     cause: RestCause,
     version: ExpectedVersion,
     handler: Handler,
+    settings: Shop,
     body: SubmitBody | None = None,
 ) -> CommandAnswer[Placed]:
     """Submit a draft.
@@ -154,26 +163,36 @@ async def submit_order(
     (409 `price-changed`) if the order comes to another total than `expected_total`, and (409) for an imported order.
     """
     expected = Money.of(body.expected_total) if body and body.expected_total else None
-    command = Submit(at=cause.at, order_id=order_id, restricted_to=caller.own, expected_total=expected)
+    command = Submit(
+        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=settings.rules, expected_total=expected
+    )
     return await _priced(handler, command, cause, 202, lambda events: _placed(order_id, events), version)
 
 
 @routes.patch("/orders/{order_id}", status_code=202, responses=location(202, "the order"))
 async def amend_order(
-    order_id: OrderId, body: AmendBody, caller: Writer, cause: RestCause, version: ExpectedVersion, handler: Handler
+    order_id: OrderId,
+    body: AmendBody,
+    caller: Writer,
+    cause: RestCause,
+    version: ExpectedVersion,
+    handler: Handler,
+    settings: Shop,
 ) -> CommandAnswer[Amended]:
     """Amend an order.
 
     Changes addresses, the contact, notes, tags or metadata of a draft or a pending order; a field that is absent or
     null does not change, tags and metadata are replaced as a whole. What is accepted is on the parcel and in the mails.
-    Refused (409) once the parcel is being made: cancel the order and place another. Refused (409) for an imported
-    order, too.
+    Refused (409) once the parcel is being made, or if the shop's taxes or shipping cost of the new address could be
+    others: cancel the order and place another. Refused (409) for an imported order, too.
     """
     if not body.model_fields_set:
         raise Invalid(
             "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
         )
-    command = Amend(at=cause.at, order_id=order_id, changes=AmendedFields.of(body), restricted_to=caller.own)
+    command = Amend(
+        at=cause.at, order_id=order_id, changes=AmendedFields.of(body), rules=settings.rules, restricted_to=caller.own
+    )
     return await _answer(handler, command, cause, 202, Amended(order_id=order_id), version)
 
 

@@ -9,6 +9,7 @@ from services.contracts.orders import AmendedFields, ImportedFields, OrderConten
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book
+from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = [
     "AddNote",
@@ -75,6 +76,7 @@ class Pending:
     total: Money
     recipient: RecipientFields
     is_final: bool = False
+    is_priced_by_shop: bool = False
     number: str | None = None
 
     @property
@@ -176,13 +178,15 @@ class CustomerCommand(OrderIntent):
 class ContentCommand(CustomerCommand):
     """A command that brings the whole content of an order; `book` has the products whose prices it needs.
 
-    `number` is the name for people of a new order.
+    `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left.
     """
 
     fields: PlacedFields
     basket: Basket
     number: str | None = None
     book: Book = field(default_factory=dict[str, Product])
+    rules: ShopRules = NO_RULES
+    is_coupon_left: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +209,8 @@ class Submit(CustomerCommand):
     """Place the order that a draft describes, at the prices of `book`."""
 
     book: Book = field(default_factory=dict[str, Product])
+    rules: ShopRules = NO_RULES
+    is_coupon_left: bool = True
     expected_total: Money | None = None
 
 
@@ -213,6 +219,7 @@ class Amend(CustomerCommand):
     """Change addresses, contact, notes, tags or metadata."""
 
     changes: AmendedFields
+    rules: ShopRules = NO_RULES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

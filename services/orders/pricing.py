@@ -6,7 +6,7 @@ A price is the catalogue's unless the request names it; `services.orders.api` le
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,6 +16,15 @@ from services.kit.domain.currencies import rounded, shown_money
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
 from services.orders.price_book import price_at
+from services.orders.shop_rules import (
+    NO_RULES,
+    Delivery,
+    ShopRules,
+    cheapest_first,
+    coupon_named,
+    coupon_off,
+    tax_rate_of,
+)
 from services.orders.totals import Off, PricedLine, Pricing, Totals, totals_of
 
 __all__ = [
@@ -37,6 +46,7 @@ LINES_BYTES_MAX = 800_000
 LINE_BYTES = 350
 """The most that a line takes beside its name."""
 ZERO = Decimal(0)
+NOWHERE = Delivery()
 
 Book = Mapping[str, Product]
 """The products of the price book, by sku."""
@@ -64,15 +74,20 @@ class Basket:
     lines: tuple[WantedLine, ...]
     currencies: frozenset[str]
     discounts: tuple[Discount, ...] = ()
-    shipping_cost: Decimal = ZERO
-    shipping_tax_rate: Decimal = ZERO
-    tax_included: bool = False
+    shipping_cost: Decimal | None = None
+    shipping_tax_rate: Decimal | None = None
+    tax_included: bool | None = None
+    coupon: str | None = None
     expected_total: Money | None = None
 
     @property
     def products(self) -> frozenset[str]:
         """The products whose price or name the price book must say."""
         return frozenset(line.product_id for line in self.lines if None in (line.unit_price, line.product_name))
+
+    def products_under(self, rules: ShopRules) -> frozenset[str]:
+        """The products that the price book must say: all, for tax class and weight, if the shop has tables."""
+        return frozenset(line.product_id for line in self.lines) if rules.by_destination else self.products
 
 
 def basket_of(priced: PricedFields) -> Basket:
@@ -85,19 +100,22 @@ def basket_of(priced: PricedFields) -> Basket:
                 product_name=line.product_name,
                 unit_price=None if line.price_from else line.unit_price,
                 discount=line.line_discount,
-                tax_rate=line.tax_rate,
+                tax_rate=None if line.tax_from else line.tax_rate,
             )
             for line in priced.lines
         ),
         currencies=frozenset({priced.total.currency}),
         discounts=priced.discounts,
-        shipping_cost=priced.shipping_total,
-        shipping_tax_rate=priced.shipping_tax_rate,
-        tax_included=priced.tax_included,
+        coupon=priced.coupon,
+        shipping_cost=None if priced.shipping_from else priced.shipping_total,
+        shipping_tax_rate=None if priced.shipping_from else priced.shipping_tax_rate,
+        tax_included=None if any(line.tax_from for line in priced.lines) else priced.tax_included,
     )
 
 
-def price(basket: Basket, book: Book, at: datetime) -> PricedFields | Rejected:
+def price(
+    basket: Basket, book: Book, at: datetime, rules: ShopRules = NO_RULES, to: Delivery = NOWHERE
+) -> PricedFields | Rejected:
     """The lines and the amounts of an order at the prices of `at`, or why it is refused."""
     if len(basket.currencies) != 1:
         return Rejected("mixed-currencies", "All amounts of an order must have the same currency.", field="items")
@@ -107,11 +125,66 @@ def price(basket: Basket, book: Book, at: datetime) -> PricedFields | Rejected:
         line = _line(wanted, book, currency, at, f"items.{place}")
         if isinstance(line, Rejected):
             return line
-        lines.append(line)
+        lines.append(_taxed(line, book, rules, to))
     if problem := _fraction_problem(basket, currency) or _size_problem(lines, currency):
         return problem
-    priced = _priced(basket, lines, currency)
+    basket = _with_taxes(basket, rules, to)
+    off = _coupon_off(basket, lines, currency, rules, at)
+    if isinstance(off, Rejected):
+        return off
+    priced = _priced(basket, lines, currency, off)
+    if basket.shipping_cost is None and rules.shipping:
+        shipped = _with_shipping(basket, priced, book, rules, to)
+        if isinstance(shipped, Rejected):
+            return shipped
+        priced = _priced(shipped, lines, currency, off).model_copy(update={"shipping_from": "shop"})
     return _bound_problem(priced.total) or priced
+
+
+def _coupon_off(
+    basket: Basket, lines: list[OrderLine], currency: str, rules: ShopRules, at: datetime
+) -> Off | Rejected:
+    """The discount of the coupon that the basket names; none without one."""
+    if basket.coupon is None:
+        return Off()
+    coupon = coupon_named(rules, basket.coupon)
+    subtotal = rounded(sum((line.unit_price * line.quantity for line in lines), ZERO), currency)
+    off = coupon_off(coupon, currency, subtotal, at) if coupon else None
+    detail = f"The coupon {basket.coupon} does not hold for this order: leave it out."
+    return off or Rejected("coupon-not-valid", detail, field="coupon")
+
+
+def _taxed(line: OrderLine, book: Book, rules: ShopRules, to: Delivery) -> OrderLine:
+    """The line with the rate of the shop's table, unless it names one or the shop has none."""
+    if line.tax_rate is not None or not rules.taxes:
+        return line
+    product = book.get(line.product_id)
+    rate = tax_rate_of(rules, to, product.tax_class if product else "standard")
+    return line.model_copy(update={"tax_rate": rate, "tax_from": "shop"})
+
+
+def _with_taxes(basket: Basket, rules: ShopRules, to: Delivery) -> Basket:
+    """The basket with the shop's rule and rate where it names none."""
+    rate, included = basket.shipping_tax_rate, basket.tax_included
+    return replace(
+        basket,
+        shipping_tax_rate=tax_rate_of(rules, to, rules.shipping_tax_class) if rate is None else rate,
+        tax_included=rules.tax_included if included is None else included,
+    )
+
+
+def _with_shipping(
+    basket: Basket, priced: PricedFields, book: Book, rules: ShopRules, to: Delivery
+) -> Basket | Rejected:
+    """The basket with the cost of its cheapest shipping rate."""
+    weights = ((book[line.product_id].weight_grams or 0, line) for line in priced.lines if line.product_id in book)
+    weight = sum(grams * line.quantity for grams, line in weights)
+    goods = (priced.subtotal or ZERO) - priced.discount_total
+    rates = cheapest_first(rules, to, priced.total.currency, weight, goods)
+    if not rates:
+        detail = "The shop does not ship this order there by this method: choose another method or address."
+        return Rejected("shipping-not-offered", detail, field="shipping_method")
+    return replace(basket, shipping_cost=rates[0].cost)
 
 
 def _line(wanted: WantedLine, book: Book, currency: str, at: datetime, field: str) -> OrderLine | Rejected:
@@ -137,22 +210,24 @@ def _line(wanted: WantedLine, book: Book, currency: str, at: datetime, field: st
     )
 
 
-def _priced(basket: Basket, lines: list[OrderLine], currency: str) -> PricedFields:
+def _priced(basket: Basket, lines: list[OrderLine], currency: str, coupon: Off) -> PricedFields:
     totals = totals_of(
         Pricing(
             lines=[_unsummed(line) for line in lines],
             currency=currency,
-            offs=[_off(discount) for discount in basket.discounts],
-            shipping=rounded(basket.shipping_cost, currency),
-            shipping_tax_rate=basket.shipping_tax_rate,
-            tax_included=basket.tax_included,
+            offs=[*map(_off, basket.discounts), coupon],
+            shipping=rounded(basket.shipping_cost or ZERO, currency),
+            shipping_tax_rate=basket.shipping_tax_rate or ZERO,
+            tax_included=bool(basket.tax_included),
         )
     )
     return PricedFields(
         lines=tuple(_with_amounts(lines, totals)),
         discounts=basket.discounts,
-        tax_included=basket.tax_included,
-        shipping_tax_rate=basket.shipping_tax_rate,
+        coupon=basket.coupon,
+        tax_included=bool(basket.tax_included),
+        shipping_tax_rate=basket.shipping_tax_rate or ZERO,
+        shipping_from="shop" if basket.shipping_cost is None else None,
         subtotal=totals.subtotal,
         discount_total=totals.discount_total,
         shipping_total=totals.shipping_total,
@@ -179,7 +254,7 @@ def _off(discount: Discount | None) -> Off:
 
 def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
     discounts = [*basket.discounts, *(line.discount for line in basket.lines if line.discount)]
-    amounts = [basket.shipping_cost, *(discount.amount or ZERO for discount in discounts)]
+    amounts = [basket.shipping_cost or ZERO, *(discount.amount or ZERO for discount in discounts)]
     if any(amount != rounded(amount, currency) for amount in amounts):
         detail = f"A discount or a shipping cost has fractions of the minor unit of {currency}: leave them out."
         return Rejected("fraction-of-minor-unit", detail, field="items")

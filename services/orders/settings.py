@@ -7,8 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.kit.domain.currencies import MINOR_DIGITS
+from pydantic import ValidationError
+
+from services.kit.config.secrets import Secrets
+from services.kit.domain.currencies import MINOR_DIGITS, rounded
 from services.kit.domain.errors import ZerocartError
+from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = ["OrdersSettings"]
 
@@ -21,10 +25,12 @@ class OrdersSettings:
     """What the shop decides about its orders.
 
     `currency` is that of an order that names none. `number_prefix` stands before the numbers of orders.
+    `rules` are its taxes and shipping costs.
     """
 
     currency: str = "GBP"
     number_prefix: str = ""
+    rules: ShopRules = NO_RULES
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> OrdersSettings:
@@ -36,4 +42,22 @@ class OrdersSettings:
         if not re.fullmatch(PREFIX, prefix):
             detail = f"ZEROCART_ORDER_NUMBER_PREFIX is {prefix!r}: use up to 10 letters and hyphens"
             raise ZerocartError("bad-setting", detail)
-        return cls(currency=currency, number_prefix=prefix)
+        rules = _rules(Secrets(environ).reading("ZEROCART_SHOP_RULES")())
+        return cls(currency=currency, number_prefix=prefix, rules=rules)
+
+
+def _rules(text: str) -> ShopRules:
+    if not text:
+        return NO_RULES
+    try:
+        rules = ShopRules.model_validate_json(text)
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"])) or "the text"
+        detail = f"ZEROCART_SHOP_RULES: {place}: {error.errors()[0]['msg']}"
+        raise ZerocartError("bad-setting", detail) from error
+    unknown = {rate.currency for rate in rules.shipping} - MINOR_DIGITS.keys()
+    odd = [rate.method for rate in rules.shipping if rounded(rate.cost, rate.currency) != rate.cost]
+    if unknown or odd:
+        what = f"unknown currency {min(unknown)}" if unknown else f"{odd[0]} costs fractions of the minor unit"
+        raise ZerocartError("bad-setting", f"ZEROCART_SHOP_RULES: shipping: {what}")
+    return rules

@@ -33,6 +33,7 @@ from services.kit.wire.cloudevents import kafka_headers
 from services.notifications.app import create_app as notifications
 from services.notifications.settings import NotificationsSettings
 from services.orders.app import create_app as orders
+from services.orders.settings import OrdersSettings
 from services.payments.app import create_app as payments
 from services.payments.settings import PaymentsSettings
 from services.scheduler.app import create_app as scheduler
@@ -243,7 +244,7 @@ async def running(
     apps: dict[str, Service] = {
         "users": users(host("users"), own(UsersSettings)),
         "catalogue": catalogue(host("catalogue")),
-        "orders": orders(host("orders")),
+        "orders": orders(host("orders"), own(OrdersSettings)),
         "inventory": inventory(host("inventory")),
         "payments": payments(host("payments"), settings=own(PaymentsSettings)),
         "shipping": shipping(host("shipping")),

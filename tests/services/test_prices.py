@@ -15,7 +15,8 @@ import pytest
 from services.contracts.catalogue import Price, ProductChanged, ProductMessage, ProductWithdrawn
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.orders import price_book
-from tests.services.system import System, order, running
+from services.orders.shop_rules import ShopRules
+from tests.services.system import ADDRESS, System, order, running
 from tests.tokens import CUSTOMER_SCOPES, customer
 
 ANN = customer("usr_ann", CUSTOMER_SCOPES)
@@ -262,3 +263,44 @@ async def test_an_order_that_would_not_fit_into_a_message_is_refused(database):
         assert large.status_code == 202
         rows = await system.rows("SELECT max(octet_length(data::text)) AS bytes FROM log.events")
         assert rows[0]["bytes"] < 1_000_000
+
+
+RULES = ShopRules.model_validate(
+    {
+        "home_country": "GB",
+        "taxes": [{"country": "GB", "percent": "20"}],
+        "shipping": [
+            {"method": "post", "countries": ["GB"], "currency": "GBP", "cost": "3.00"},
+            {"method": "courier", "currency": "GBP", "cost": "9.00"},
+        ],
+    }
+)
+
+
+async def test_tax_and_shipping_are_those_of_the_shop_for_the_address_and_the_method(database):
+    async with running(database, rules=RULES) as system:
+        system.bus.clients = {"orders": system.orders}
+        await record(database, product("mug", "5.00"))
+        quoted = await post(system, {"items": [ITEM]}, "/quotes")
+        assert quoted.json()["totals"]["total"] == money("9.60")  # in the country of the shop
+        answer = await post(system, wants(("mug", 1)))
+        totals = answer.json()["totals"]
+        assert (totals["tax_total"], totals["shipping_total"], totals["total"]) == (
+            money("1.60"), money("3.00"), money("9.60"),
+        )  # fmt: skip
+        abroad = ADDRESS | {"country": "FR"}
+        dear = await post(system, wants(("mug", 1), shipping_address=abroad))
+        assert dear.json()["totals"]["total"] == money("14.00")
+        refused = await post(system, wants(("mug", 1), shipping_address=abroad, shipping_method="post"))
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "shipping_method")
+        named = await system.place(order(("mug", 1)))  # staff name the price alone: taxes and shipping are the shop's
+        assert named.json()["totals"]["total"] == money("6.60")
+        mine = {"customer_id": "usr_ann"}
+        order_id = (await post(system, wants(("mug", 1), **mine))).json()["order_id"]
+        moved = await system.orders.patch(f"/orders/{order_id}", json={"shipping_address": abroad}, headers=ANN)
+        assert (moved.status_code, moved.json()["code"]) == (409, "address-changes-price")
+        draft = (await post(system, wants(("mug", 1)), "/orders?draft=true")).json()["order_id"]
+        moved = await system.orders.patch(f"/orders/{draft}", json={"shipping_address": abroad}, headers=ANN)
+        assert moved.status_code == 202
+        submitted = await system.orders.post(f"/orders/{draft}/submit", headers=ANN)
+        assert submitted.json()["totals"]["total"] == money("14.00")

@@ -1,0 +1,155 @@
+"""The taxes and the shipping costs of the shop: tables by destination, and what they say about one order. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from services.contracts.catalogue import TaxClass
+from services.contracts.orders import Address, Amount, Percent
+from services.kit.domain.message import Currency, Instant, Value
+from services.orders.totals import Off
+
+__all__ = [
+    "CODE", "NO_RULES", "Coupon", "Delivery", "ShippingRate", "ShopRules", "TaxRate", "are_alike", "cheapest_first",
+    "coupon_named", "coupon_off", "tax_rate_of",
+]  # fmt: skip
+
+ROWS_MAX = 2_000
+CODE = r"^[A-Za-z0-9][A-Za-z0-9_\-]{1,39}$"
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class TaxRate(Value):
+    """The rate for goods of a class in a country, or in a region of it, whose rate then replaces the country's."""
+
+    country: Country
+    region: Name | None = None
+    tax_class: TaxClass = "standard"
+    percent: Percent
+
+
+class ShippingRate(Value):
+    """What a method costs: offered to these countries (all if empty), up to a weight, from a value of goods on."""
+
+    method: Name
+    countries: tuple[Country, ...] = ()
+    currency: Currency
+    cost: Amount
+    weight_grams_max: Annotated[int, Field(ge=0)] | None = None
+    goods_min: Amount = Decimal(0)
+
+
+class Coupon(Value):
+    """A discount for orders that name the code: in percent, or an amount by currency.
+
+    It holds from `valid_from` until `valid_until` (excluded), from a subtotal on, and for `uses_max` orders; an order
+    that fails or is cancelled gives its use back.
+    """
+
+    code: Annotated[str, StringConstraints(pattern=CODE)]
+    percent: Annotated[Percent, Field(gt=0)] | None = None
+    amounts: dict[Currency, Annotated[Amount, Field(gt=0)]] = Field(default_factory=dict)
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    subtotal_min: Amount = Decimal(0)
+    uses_max: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.percent is None) == (not self.amounts):
+            raise ValueError("a coupon has either a percentage or amounts")
+        return self
+
+
+class ShopRules(Value):
+    """The tables of the shop. Without a table, orders have no tax or no shipping cost unless the request names them.
+
+    `tax_included` says whether the prices include the tax. `home_country` is the destination of a quote without one.
+    """
+
+    tax_included: bool = False
+    home_country: Country | None = None
+    taxes: Annotated[tuple[TaxRate, ...], Field(max_length=ROWS_MAX)] = ()
+    shipping: Annotated[tuple[ShippingRate, ...], Field(max_length=ROWS_MAX)] = ()
+    shipping_tax_class: TaxClass = "standard"
+    coupons: Annotated[tuple[Coupon, ...], Field(max_length=ROWS_MAX)] = ()
+
+    @property
+    def by_destination(self) -> bool:
+        """Whether the destination of an order decides a part of its price."""
+        return bool(self.taxes or self.shipping)
+
+
+NO_RULES = ShopRules()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where an order goes, and by which method; None if it is not known."""
+
+    country: str | None = None
+    region: str | None = None
+    method: str | None = None
+
+    @classmethod
+    def to(cls, address: Address, method: str | None = None) -> Delivery:
+        """A delivery to an address."""
+        return cls(address.country, (address.region or "").casefold() or None, method)
+
+
+def coupon_named(rules: ShopRules, code: str) -> Coupon | None:
+    """The coupon with this code; capital letters do not matter."""
+    return next((coupon for coupon in rules.coupons if coupon.code.casefold() == code.casefold()), None)
+
+
+def coupon_off(coupon: Coupon, currency: str, subtotal: Decimal, at: datetime) -> Off | None:
+    """The discount of a coupon; None if it does not hold for this order now."""
+    begun = coupon.valid_from is None or coupon.valid_from <= at
+    over = coupon.valid_until is not None and coupon.valid_until <= at
+    if not begun or over or subtotal < coupon.subtotal_min:
+        return None
+    if coupon.percent is not None:
+        return Off(percent=coupon.percent)
+    return Off(coupon.amounts[currency]) if currency in coupon.amounts else None
+
+
+def tax_rate_of(rules: ShopRules, to: Delivery, tax_class: str) -> Decimal:
+    """The rate in percent; 0 where the table has none."""
+    rates = [rate for rate in rules.taxes if (rate.country, rate.tax_class) == (to.country, tax_class)]
+    of_region = [rate for rate in rates if rate.region is not None and rate.region.casefold() == to.region]
+    fitting = of_region or [rate for rate in rates if rate.region is None]
+    return fitting[0].percent if fitting else Decimal(0)
+
+
+def are_alike(rules: ShopRules, one: Delivery, other: Delivery) -> bool:
+    """Whether the tables say the same for both destinations."""
+    classes = {rate.tax_class for rate in rules.taxes}
+    taxes = ({kind: tax_rate_of(rules, to, kind) for kind in classes} for to in (one, other))
+    shipping = ([rate for rate in rules.shipping if _serves(rate, to)] for to in (one, other))
+    return next(taxes) == next(taxes) and next(shipping) == next(shipping)
+
+
+def _serves(rate: ShippingRate, to: Delivery) -> bool:
+    return not rate.countries or to.country in rate.countries
+
+
+def cheapest_first(
+    rules: ShopRules, to: Delivery, currency: str, weight_grams: int, goods: Decimal
+) -> list[ShippingRate]:
+    """The shipping rates that an order with goods of this weight and value can have; of its method if it names one."""
+    fitting = [
+        rate
+        for rate in rules.shipping
+        if to.method in (None, rate.method)
+        and rate.currency == currency
+        and _serves(rate, to)
+        and (rate.weight_grams_max is None or weight_grams <= rate.weight_grams_max)
+        and rate.goods_min <= goods
+    ]
+    return sorted(fitting, key=lambda rate: rate.cost)
