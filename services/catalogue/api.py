@@ -17,14 +17,13 @@ from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.domain.message import Sku
 from services.kit.rest.answers import CommandAnswer, location
-from services.kit.rest.app import ExpectedVersion, RestCause, json_router, provided, respond
+from services.kit.rest.app import ExpectedVersion, Handler, RestCause, json_router, respond
 
 __all__ = ["routes"]
 
 routes = json_router()
 
 InPath = Annotated[Sku, Path(description="The sku of the product: the `product_id` of order lines.", examples=["MUG"])]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
 @routes.put("/products/{sku}", responses=location(200, "the product"), dependencies=[needs("catalogue:write")])

@@ -22,7 +22,7 @@ from services.kit.domain.errors import FieldError, Invalid, Unavailable, Zerocar
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Position
 from services.kit.rest.answers import Answer
-from services.kit.rest.app import UnmarkedCause, not_valid, provided
+from services.kit.rest.app import Handler, UnmarkedCause, not_valid
 from services.kit.rest.problems import described, status_of
 from services.kit.rest.routes import CSV, JSON, TableRequest, refuse_odd_texts, table_router
 
@@ -50,7 +50,6 @@ BODY: dict[str, Any] = {
         CSV: {"schema": {"type": "string"}, "example": SAMPLE},
     },
 }
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 OnlyNew = Annotated[
     bool,
     Query(

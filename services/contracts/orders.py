@@ -196,11 +196,12 @@ class PricedFields(Value):
 
     `total` is subtotal - discount_total + shipping_total, plus tax_total unless the prices include the tax. `tax_total`
     includes `shipping_tax`. `shipping_from` tells whether the shop set the shipping cost. Old events have no subtotal;
-    it is then the total.
+    it is then the total. `discount_total` includes the discount of `coupon`.
     """
 
     lines: tuple[OrderLine, ...]
     discounts: tuple[Discount, ...] = ()
+    coupon: str | None = None
     tax_included: bool = False
     shipping_tax_rate: Percent = Decimal(0)
     shipping_from: Literal["shop"] | None = None

@@ -11,11 +11,10 @@ from services.fulfillment.answers import Fulfillment, Resumed
 from services.fulfillment.history import customer_of, history_of
 from services.fulfillment.saga import FULFILLMENT
 from services.kit.auth.access import Caller, needs
-from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.domain.texts import Line
 from services.kit.rest.answers import Answer, CommandAnswer
-from services.kit.rest.app import RestCause, json_router, provided, respond
+from services.kit.rest.app import Handler, RestCause, json_router, respond
 from services.kit.saga.commands import Resume
 
 __all__ = ["routes"]
@@ -25,7 +24,6 @@ routes = json_router()
 OrderId = Annotated[
     str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
 ]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
 class ResumeBody(BaseModel):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Mapping
 
-from services.contracts.fulfillment import RunAmended, RunStarted, StepTimer
+from services.contracts.fulfillment import RunAmended, RunStarted, RunStuck, StepTimer
 from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderFinalized, OrderUpdated
 from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
@@ -16,6 +17,7 @@ from services.kit.domain.message import Message
 from services.kit.events.handlers import Reactions, Received
 from services.kit.saga.commands import Amend, Cancel, Close, HandleReply, HandleTimer, SagaCommand, Start
 from services.kit.saga.messages import StepReply
+from services.kit.telemetry.logging import log
 
 __all__ = ["reactions"]
 
@@ -33,7 +35,10 @@ def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactio
     """The messages that fulfillment handles; the table of the saga names the replies among them."""
 
     async def tell(order_id: str, command: SagaCommand, received: Received) -> None:
-        await handler.handle(FULFILLMENT, order_id, command, received.cause)
+        outcome = await handler.handle(FULFILLMENT, order_id, command, received.cause)
+        for event in outcome.events:
+            if isinstance(event, RunStuck):
+                log("run stuck", level=logging.ERROR, order_id=order_id, step=event.step, code=event.error_code)
 
     async def created(order: OrderCreated, received: Received) -> None:
         capture = order.capture or settings.capture

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.notifications.reactions import reactions
 from services.notifications.settings import NotificationsSettings
 from services.notifications.smtp import MailServer, SmtpServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
@@ -22,4 +30,10 @@ def create_app(
         host.settings.require(ZEROCART_MAIL_TOKEN_KEYS=keys, ZEROCART_VAULT_KEYS=host.settings.vault_keys())
     server = server or SmtpServer(own.smtp_url)
     handlers = reactions(host.handler, server, own.shop, own.mail_token_keys)
-    return Service(host, reactions=handlers, on_stop=[server.close])
+
+    def routers() -> Sequence[APIRouter]:
+        from services.notifications.api import routes
+
+        return (routes,)
+
+    return Service(host, admin_scope=ORDERS_ADMIN, reactions=handlers, routers=routers, on_stop=[server.close])

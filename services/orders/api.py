@@ -19,7 +19,7 @@ from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import contact_of
 from services.kit.privacy.vault import Vault
 from services.kit.rest.answers import Answer, CommandAnswer, location
-from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided, respond
+from services.kit.rest.app import ExpectedVersion, Handler, RestCause, UnmarkedCause, json_router, provided, respond
 from services.kit.rest.limits import limited
 from services.orders.answers import (
     Amended,
@@ -56,7 +56,6 @@ AsDraft = Annotated[
     bool, Query(alias="draft", description="Begin a draft, which is not fulfilled before `submit`.", examples=[True])
 ]
 Writer = Annotated[Caller, needs("orders:write")]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 Numbers = Annotated[OrderNumbers, provided(OrderNumbers)]
 Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
 

@@ -35,6 +35,7 @@ from services.kit.domain.instants import KnownInstant
 from services.kit.domain.message import Email, Money, Value
 from services.kit.domain.texts import ONE_LINE, Line
 from services.orders.pricing import Basket, WantedLine
+from services.orders.shop_rules import CODE
 
 __all__ = [
     "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "NoteBody", "OrderBody",
@@ -180,6 +181,7 @@ class BasketBody(PriceBody):
     currency: KnownCurrency | None = Field(
         default=None, description="The currency of the prices; by default that of the amounts here, or of the shop."
     )
+    coupon: Annotated[str, StringConstraints(pattern=CODE)] | None = Field(default=None, examples=["SPRING10"])
     expected_total: OrderAmount | None = Field(
         default=None, description="The total that the client expects; refused (409) if the order comes to another."
     )
@@ -187,6 +189,7 @@ class BasketBody(PriceBody):
     def basket(self, shop_currency: str) -> Basket:
         """What decides the price; `shop_currency` is that of an order that names none."""
         basket = self.basket_of(self.items, self.expected_total, self.currency or shop_currency)
+        basket = replace(basket, coupon=self.coupon)
         return replace(basket, currencies=basket.currencies | {self.currency}) if self.currency else basket
 
     @property

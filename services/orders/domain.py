@@ -7,20 +7,16 @@ example, `cancel` answers when an order may be cancelled.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
-from hashlib import sha256
-from typing import TypeVar, assert_never
+from typing import assert_never
 
 from services.contracts.orders import (
     AmendedFields,
-    ImportedFields,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
     OrderContent,
     OrderCreated,
     OrderDelivered,
-    OrderDetails,
     OrderDrafted,
     OrderDraftUpdated,
     OrderFailed,
@@ -33,12 +29,12 @@ from services.contracts.orders import (
     OrderRefunded,
     OrderShipped,
     OrderUpdated,
-    PricedFields,
     RecipientFields,
 )
 from services.kit.domain.decider import Decider, Decision, Rejected
-from services.kit.domain.message import Message, Money
-from services.kit.privacy.encryption import erased
+from services.kit.domain.message import Message
+from services.orders.content import placed_in_future, with_content
+from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
     AddNote,
     Amend,
@@ -49,7 +45,6 @@ from services.orders.order import (
     CompleteCancellation,
     Confirm,
     Confirmed,
-    ContentCommand,
     CustomerCommand,
     Deliver,
     Delivered,
@@ -76,7 +71,7 @@ from services.orders.shop_rules import Delivery, are_alike
 
 __all__ = ["ORDER"]
 
-D = TypeVar("D", bound=OrderDetails)
+COUPON_USED_UP = Rejected("coupon-used-up", "The coupon is used up: leave it out.", field="coupon")
 MAILED = (OrderCancelled, OrderFailed, OrderShipped, OrderDelivered, OrderRefunded)
 """Events of which the customer gets a mail, which names the order by its number."""
 
@@ -138,27 +133,24 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
     priced = price(command.basket, command.book, command.at, command.rules, to)
     if isinstance(priced, Rejected):
         return priced
+    if not command.is_coupon_left:
+        return COUPON_USED_UP
     expected = command.basket.expected_total
-    if problem := totals_problem(priced, expected) or _placed_in_future(command.fields.placed_at, command.at):
+    if problem := totals_problem(priced, expected) or placed_in_future(command.fields.placed_at, command.at):
         return problem
     match command, order:
         case Place(), NoOrder():
-            return [_with_content(OrderCreated, command, priced, number=command.number)]
+            return [with_content(OrderCreated, command, priced, number=command.number)]
         case BeginDraft(), NoOrder():
-            return [_with_content(OrderDrafted, command, priced, number=command.number)]
+            return [with_content(OrderDrafted, command, priced, number=command.number)]
         case RewriteDraft(), Draft(content=content):
-            rewritten = _with_content(OrderDraftUpdated, command, priced, number=content.number)
+            rewritten = with_content(OrderDraftUpdated, command, priced, number=content.number)
             return [] if rewritten.write() == content.write() else [rewritten]
         case RewriteDraft(order_id=order_id), _:
             detail = f"Order {order_id} is no draft: it was submitted. PATCH can still change some of its fields."
             return Rejected("order-not-draft", detail)
         case _:
             return []
-
-
-def _with_content(kind: type[D], command: ContentCommand | Import, priced: PricedFields, **more: str | None) -> D:
-    """The event `kind` with every field that the command brings."""
-    return kind.of(command.fields, order_id=command.order_id, **dict(priced), **more)
 
 
 def submit(command: Submit, order: Order) -> Decision:
@@ -171,6 +163,8 @@ def submit(command: Submit, order: Order) -> Decision:
             priced = price(basket_of(content), command.book, command.at, command.rules, to)
             if isinstance(priced, Rejected):
                 return priced
+            if not command.is_coupon_left:
+                return COUPON_USED_UP
             return totals_problem(priced, command.expected_total) or [OrderCreated.of(content, **dict(priced))]
         case Imported():
             return _fulfilled_elsewhere(command, order)
@@ -296,78 +290,6 @@ def record_refund(command: RecordRefund, order: Order) -> Decision:
     return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
 
 
-def import_finished(command: Import, order: Order) -> Decision:
-    """Record an order that another system fulfilled, once; another order of its number has to be a correction."""
-    fields = command.fields
-    priced = price(command.basket, {}, command.at)
-    if isinstance(priced, Rejected):
-        return priced
-    problem = (
-        _total_problem(priced, command.basket.expected_total)
-        or _placed_in_future(fields.placed_at, command.at)
-        or _status_problem(fields)
-    )
-    if problem:
-        return problem
-    imported = _with_content(OrderImported, command, priced, source=command.source)
-    match order:
-        case NoOrder():
-            return [imported]
-        case Imported(fingerprint=known) if known in (_fingerprint(imported), _fingerprint(erased(imported))):
-            return []
-        case Imported() if command.corrects:
-            return [_with_content(OrderImportCorrected, command, priced, source=command.source)]
-        case _:
-            detail = (
-                f"Order {fields.number} of {command.source} was imported before with other content. Nothing changed. "
-                "Send it with `correct: true` to replace that content."
-            )
-            return Rejected("import-differs", detail)
-
-
-def undo_import(command: UndoImport, order: Order) -> Decision:
-    """Take the import of an order back, so that it can be imported again."""
-    match order:
-        case NoOrder():
-            return []
-        case Imported(source=source, customer_id=customer_id):
-            return [OrderImportUndone(order_id=command.order_id, source=source, customer_id=customer_id)]
-        case _:
-            return Rejected("order-not-imported", f"Order {command.order_id} was placed here. Cancel it instead.")
-
-
-def _total_problem(priced: PricedFields, expected: Money | None) -> Rejected | None:
-    if expected in (None, priced.total):
-        return None
-    total = priced.total
-    detail = f"The items come to {total.amount} {total.currency}. Leave out `total` or send this amount."
-    return Rejected("total-mismatch", detail, field="total")
-
-
-def _status_problem(fields: ImportedFields) -> Rejected | None:
-    if (fields.reason is None) == (fields.status == "cancelled"):
-        detail = "A cancelled order needs `reason`; an order with another status must not have one."
-        return Rejected("reason-mismatch", detail, field="reason")
-    if fields.tracking_number is not None and fields.status not in ("shipped", "delivered"):
-        detail = "Only a shipped or delivered order can have `tracking_number`."
-        return Rejected("not-shipped", detail, field="tracking_number")
-    return None
-
-
-def _fingerprint(event: OrderImported) -> str:
-    """A hash of the whole content, in which 2.5 and 2.50 are the same price; a correction hashes as an import does."""
-    lines = tuple(line.model_copy(update={"unit_price": line.unit_price.normalize()}) for line in event.lines)
-    return sha256(event.model_copy(update={"lines": lines}).write().encode()).hexdigest()
-
-
-def _placed_in_future(placed_at: datetime | None, now: datetime) -> Rejected | None:
-    if placed_at is not None and placed_at > now:
-        return Rejected(
-            "placed-in-future", f"`placed_at` must not be after {now:%Y-%m-%dT%H:%M:%SZ}.", field="placed_at"
-        )
-    return None
-
-
 def _not_found(command: CustomerCommand | AddNote) -> Rejected:
     return Rejected("order-not-found", f"There is no order {command.order_id}.", missing=True)
 
@@ -397,7 +319,7 @@ def _after(order: Order, event: Message) -> Order:
             by_shop = event.shipping_from is not None or any(line.tax_from for line in event.lines)
             return Pending(event.total, RecipientFields.of(event), is_priced_by_shop=by_shop)
         case OrderImported():
-            return Imported(event.source, event.customer_id, _fingerprint(event))
+            return Imported(event.source, event.customer_id, fingerprint_of(event))
         case OrderImportUndone():
             return NoOrder()
         case OrderUpdated():

@@ -27,7 +27,7 @@ from services.kit.commands.outcome import Outcome
 from services.kit.domain.errors import Forbidden, Invalid, Unavailable, ZerocartError
 from services.kit.domain.ids import id_of
 from services.kit.rest.answers import Answer
-from services.kit.rest.app import UnmarkedCause, json_router, not_valid, provided
+from services.kit.rest.app import Handler, UnmarkedCause, json_router, not_valid
 from services.kit.rest.problems import described, status_of
 from services.kit.rest.routes import refuse_odd_texts
 from services.orders.answers import ImportResult, ImportResults
@@ -44,7 +44,6 @@ BATCH_LINES_MAX = 10_000
 """Items of all orders of a request; a body of the greatest size has no room for more that are valid."""
 
 Importer = Annotated[Caller, needs("orders:import")]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
 EXAMPLE: JsonDict = {

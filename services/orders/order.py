@@ -178,7 +178,7 @@ class CustomerCommand(OrderIntent):
 class ContentCommand(CustomerCommand):
     """A command that brings the whole content of an order; `book` has the products whose prices it needs.
 
-    `number` is the name for people of a new order.
+    `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left.
     """
 
     fields: PlacedFields
@@ -186,6 +186,7 @@ class ContentCommand(CustomerCommand):
     number: str | None = None
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
+    is_coupon_left: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,6 +210,7 @@ class Submit(CustomerCommand):
 
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
+    is_coupon_left: bool = True
     expected_total: Money | None = None
 
 

@@ -5,28 +5,40 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.contracts.catalogue import Product
-from services.contracts.orders import PricedFields
+from services.contracts.orders import OrderCancelled, OrderFailed, PricedFields
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
 from services.kit.commands.outcome import Loaded, Outcome, error_of
 from services.kit.domain.decider import Rejected
 from services.kit.eventstore.port import Transaction
+from services.orders import coupon_uses
 from services.orders.domain import ORDER
-from services.orders.order import BeginDraft, Draft, Order, OrderCommand, Place, RewriteDraft, Submit
+from services.orders.order import (
+    BeginDraft,
+    CompleteCancellation,
+    Draft,
+    Fail,
+    Order,
+    OrderCommand,
+    Place,
+    RewriteDraft,
+    Submit,
+)
 from services.orders.price_book import look_up
 from services.orders.pricing import Basket, Book, basket_of, price, totals_problem
-from services.orders.shop_rules import Delivery, ShopRules
+from services.orders.shop_rules import Coupon, Delivery, ShopRules, coupon_named
 
-__all__ = ["PricedCommand", "carry_out", "quote"]
+__all__ = ["PricedCommand", "carry_out", "conclude", "quote"]
 
-PricedCommand = Place | BeginDraft | RewriteDraft | Submit
+_Content = Place | BeginDraft | RewriteDraft
+PricedCommand = _Content | Submit
 
 
 async def carry_out(
     handler: CommandHandler, command: PricedCommand, cause: Cause, expected_version: int | None = None
 ) -> Outcome[Order | None]:
     """Carry out the command; the transaction that records the order reads the prices that the command needs."""
-    if not isinstance(command, Submit) and not command.basket.products_under(command.rules):
+    if isinstance(command, _Content) and not (command.basket.products_under(command.rules) or command.basket.coupon):
         return await handler.handle(ORDER, command.order_id, command, cause, expected_version)
 
     async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
@@ -34,13 +46,34 @@ async def carry_out(
         loaded = Loaded(ORDER.initial, 0) if begins else await attempt.load()
         products = _products(command, loaded.state)
         book = await _book(attempt.transaction, products)
-        await attempt.carry_out(replace(command, book=book), loaded, expected_version)
+        left = await coupon_uses.take(attempt.transaction, command.order_id, _coupon(command, loaded.state))
+        await attempt.carry_out(replace(command, book=book, is_coupon_left=left), loaded, expected_version)
 
     return await handler.transact(ORDER, command.order_id, work, cause)
 
 
+async def conclude(handler: CommandHandler, command: Fail | CompleteCancellation, cause: Cause) -> None:
+    """Carry out the end of an order, which gives back the use of its coupon in the same transaction."""
+
+    async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
+        if any(isinstance(event, OrderFailed | OrderCancelled) for event in await attempt.carry_out(command)):
+            await coupon_uses.give_back(attempt.transaction, command.order_id)
+
+    await handler.transact(ORDER, command.order_id, work, cause)
+
+
+def _coupon(command: PricedCommand, order: Order) -> Coupon | None:
+    """The coupon of which this command takes a use: a draft takes none before it is submitted."""
+    code = None
+    if isinstance(command, Place):
+        code = command.basket.coupon
+    elif isinstance(command, Submit) and isinstance(order, Draft):
+        code = order.content.coupon
+    return coupon_named(command.rules, code) if code else None
+
+
 def _products(command: PricedCommand, order: Order) -> frozenset[str]:
-    if not isinstance(command, Submit):
+    if isinstance(command, _Content):
         return command.basket.products_under(command.rules)
     return basket_of(order.content).products_under(command.rules) if isinstance(order, Draft) else frozenset()
 

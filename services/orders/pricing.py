@@ -16,7 +16,15 @@ from services.kit.domain.currencies import rounded, shown_money
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
 from services.orders.price_book import price_at
-from services.orders.shop_rules import NO_RULES, Delivery, ShopRules, cheapest_first, tax_rate_of
+from services.orders.shop_rules import (
+    NO_RULES,
+    Delivery,
+    ShopRules,
+    cheapest_first,
+    coupon_named,
+    coupon_off,
+    tax_rate_of,
+)
 from services.orders.totals import Off, PricedLine, Pricing, Totals, totals_of
 
 __all__ = [
@@ -69,6 +77,7 @@ class Basket:
     shipping_cost: Decimal | None = None
     shipping_tax_rate: Decimal | None = None
     tax_included: bool | None = None
+    coupon: str | None = None
     expected_total: Money | None = None
 
     @property
@@ -97,6 +106,7 @@ def basket_of(priced: PricedFields) -> Basket:
         ),
         currencies=frozenset({priced.total.currency}),
         discounts=priced.discounts,
+        coupon=priced.coupon,
         shipping_cost=None if priced.shipping_from else priced.shipping_total,
         shipping_tax_rate=None if priced.shipping_from else priced.shipping_tax_rate,
         tax_included=None if any(line.tax_from for line in priced.lines) else priced.tax_included,
@@ -119,13 +129,29 @@ def price(
     if problem := _fraction_problem(basket, currency) or _size_problem(lines, currency):
         return problem
     basket = _with_taxes(basket, rules, to)
-    priced = _priced(basket, lines, currency)
+    off = _coupon_off(basket, lines, currency, rules, at)
+    if isinstance(off, Rejected):
+        return off
+    priced = _priced(basket, lines, currency, off)
     if basket.shipping_cost is None and rules.shipping:
         shipped = _with_shipping(basket, priced, book, rules, to)
         if isinstance(shipped, Rejected):
             return shipped
-        priced = _priced(shipped, lines, currency).model_copy(update={"shipping_from": "shop"})
+        priced = _priced(shipped, lines, currency, off).model_copy(update={"shipping_from": "shop"})
     return _bound_problem(priced.total) or priced
+
+
+def _coupon_off(
+    basket: Basket, lines: list[OrderLine], currency: str, rules: ShopRules, at: datetime
+) -> Off | Rejected:
+    """The discount of the coupon that the basket names; none without one."""
+    if basket.coupon is None:
+        return Off()
+    coupon = coupon_named(rules, basket.coupon)
+    subtotal = rounded(sum((line.unit_price * line.quantity for line in lines), ZERO), currency)
+    off = coupon_off(coupon, currency, subtotal, at) if coupon else None
+    detail = f"The coupon {basket.coupon} does not hold for this order: leave it out."
+    return off or Rejected("coupon-not-valid", detail, field="coupon")
 
 
 def _taxed(line: OrderLine, book: Book, rules: ShopRules, to: Delivery) -> OrderLine:
@@ -184,12 +210,12 @@ def _line(wanted: WantedLine, book: Book, currency: str, at: datetime, field: st
     )
 
 
-def _priced(basket: Basket, lines: list[OrderLine], currency: str) -> PricedFields:
+def _priced(basket: Basket, lines: list[OrderLine], currency: str, coupon: Off) -> PricedFields:
     totals = totals_of(
         Pricing(
             lines=[_unsummed(line) for line in lines],
             currency=currency,
-            offs=[_off(discount) for discount in basket.discounts],
+            offs=[*map(_off, basket.discounts), coupon],
             shipping=rounded(basket.shipping_cost or ZERO, currency),
             shipping_tax_rate=basket.shipping_tax_rate or ZERO,
             tax_included=bool(basket.tax_included),
@@ -198,6 +224,7 @@ def _priced(basket: Basket, lines: list[OrderLine], currency: str) -> PricedFiel
     return PricedFields(
         lines=tuple(_with_amounts(lines, totals)),
         discounts=basket.discounts,
+        coupon=basket.coupon,
         tax_included=bool(basket.tax_included),
         shipping_tax_rate=basket.shipping_tax_rate or ZERO,
         shipping_from="shop" if basket.shipping_cost is None else None,

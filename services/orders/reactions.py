@@ -24,6 +24,7 @@ from services.orders.order import (
     RecordRefund,
     Ship,
 )
+from services.orders.placing import conclude
 
 __all__ = ["reactions"]
 
@@ -35,7 +36,10 @@ def reactions(handler: CommandHandler) -> Reactions:
 
     async def handle(message: Handled, received: Received) -> None:
         command = command_of(message, received.now)
-        await handler.handle(ORDER, command.order_id, command, received.cause)
+        if isinstance(command, Fail | CompleteCancellation):
+            await conclude(handler, command, received.cause)
+        else:
+            await handler.handle(ORDER, command.order_id, command, received.cause)
 
     async def record_refund(fact: ProviderUpdated, received: Received) -> None:
         if fact.what == "refund_succeeded" and fact.refund_id and fact.amount and fact.refunded:

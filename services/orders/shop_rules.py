@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from services.contracts.catalogue import TaxClass
 from services.contracts.orders import Address, Amount, Percent
-from services.kit.domain.message import Currency, Value
+from services.kit.domain.message import Currency, Instant, Value
+from services.orders.totals import Off
 
-__all__ = ["NO_RULES", "Delivery", "ShippingRate", "ShopRules", "TaxRate", "are_alike", "cheapest_first", "tax_rate_of"]
+__all__ = [
+    "CODE", "NO_RULES", "Coupon", "Delivery", "ShippingRate", "ShopRules", "TaxRate", "are_alike", "cheapest_first",
+    "coupon_named", "coupon_off", "tax_rate_of",
+]  # fmt: skip
 
 ROWS_MAX = 2_000
+CODE = r"^[A-Za-z0-9][A-Za-z0-9_\-]{1,39}$"
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
@@ -39,6 +45,28 @@ class ShippingRate(Value):
     goods_min: Amount = Decimal(0)
 
 
+class Coupon(Value):
+    """A discount for orders that name the code: in percent, or an amount by currency.
+
+    It holds from `valid_from` until `valid_until` (excluded), from a subtotal on, and for `uses_max` orders; an order
+    that fails or is cancelled gives its use back.
+    """
+
+    code: Annotated[str, StringConstraints(pattern=CODE)]
+    percent: Annotated[Percent, Field(gt=0)] | None = None
+    amounts: dict[Currency, Annotated[Amount, Field(gt=0)]] = Field(default_factory=dict)
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    subtotal_min: Amount = Decimal(0)
+    uses_max: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if (self.percent is None) == (not self.amounts):
+            raise ValueError("a coupon has either a percentage or amounts")
+        return self
+
+
 class ShopRules(Value):
     """The tables of the shop. Without a table, orders have no tax or no shipping cost unless the request names them.
 
@@ -50,6 +78,7 @@ class ShopRules(Value):
     taxes: Annotated[tuple[TaxRate, ...], Field(max_length=ROWS_MAX)] = ()
     shipping: Annotated[tuple[ShippingRate, ...], Field(max_length=ROWS_MAX)] = ()
     shipping_tax_class: TaxClass = "standard"
+    coupons: Annotated[tuple[Coupon, ...], Field(max_length=ROWS_MAX)] = ()
 
     @property
     def by_destination(self) -> bool:
@@ -72,6 +101,22 @@ class Delivery:
     def to(cls, address: Address, method: str | None = None) -> Delivery:
         """A delivery to an address."""
         return cls(address.country, (address.region or "").casefold() or None, method)
+
+
+def coupon_named(rules: ShopRules, code: str) -> Coupon | None:
+    """The coupon with this code; capital letters do not matter."""
+    return next((coupon for coupon in rules.coupons if coupon.code.casefold() == code.casefold()), None)
+
+
+def coupon_off(coupon: Coupon, currency: str, subtotal: Decimal, at: datetime) -> Off | None:
+    """The discount of a coupon; None if it does not hold for this order now."""
+    begun = coupon.valid_from is None or coupon.valid_from <= at
+    over = coupon.valid_until is not None and coupon.valid_until <= at
+    if not begun or over or subtotal < coupon.subtotal_min:
+        return None
+    if coupon.percent is not None:
+        return Off(percent=coupon.percent)
+    return Off(coupon.amounts[currency]) if currency in coupon.amounts else None
 
 
 def tax_rate_of(rules: ShopRules, to: Delivery, tax_class: str) -> Decimal:

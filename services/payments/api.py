@@ -12,12 +12,11 @@ from fastapi import Path
 from services.contracts.payments import ReportedChange
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
-from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Forbidden, NotFound
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Money
 from services.kit.rest.answers import Answer, CommandAnswer
-from services.kit.rest.app import RestCause, json_router, provided, respond
+from services.kit.rest.app import Handler, RestCause, json_router, respond
 from services.kit.saga.participant import customer_of
 from services.payments.answers import Decided, Dispute, PaidAmount, RefundAccepted, RefundStatus, Status
 from services.payments.answers import Payment as PaymentShown
@@ -47,7 +46,6 @@ routes = json_router()
 OrderId = Annotated[
     str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
 ]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
 @routes.get("/payments/{order_id}")

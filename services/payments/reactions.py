@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import partial
 
 from services.contracts.payments import (
@@ -25,8 +26,9 @@ from services.payments.calls import Call, ProviderResult
 from services.payments.domain import PARTICIPANT, PAYMENT, Report, call_to_settle
 from services.payments.provider import Provider, call_or_ask
 from services.payments.refunds import RecordRefund, is_open
+from services.payments.transactions import Fact
 
-__all__ = ["reactions", "settle"]
+__all__ = ["reactions", "report", "settle"]
 
 
 def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
@@ -72,6 +74,15 @@ async def _result(provider: Provider, order_id: str, key: str, call: Call) -> Pr
     if isinstance(result, Failure) and result.transient:
         raise Unavailable("provider-away", "the payment provider cannot be reached: the message is retried later")
     return result
+
+
+async def report(
+    handler: CommandHandler, provider: Provider, order_id: str, facts: tuple[Fact, ...], cause: Cause
+) -> bool:
+    """Record facts of the provider, once for the mark of the cause, and settle; whether one of them was news."""
+    outcome = await handler.handle(PAYMENT, order_id, Report(at=cause.at, order_id=order_id, facts=facts), cause)
+    await settle(handler, provider, order_id, replace(cause, mark=None))
+    return bool(outcome.events)
 
 
 async def settle(handler: CommandHandler, provider: Provider, order_id: str, cause: Cause) -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import reduce
 from typing import Any
 
 from services.contracts.orders import PaymentMethod
@@ -184,7 +183,7 @@ async def _known(
     caused = await transaction.fetch(FACTS, transaction_id)
     facts = (*_ledger_facts(transaction_id, ledger), *(_fact(transaction_id, row) for row in caused))
     token = str(ledger[0]["token"]) if ledger else ""
-    return reduce(transactions.with_fact, facts, transactions.Transaction()), token, facts
+    return transactions.transaction_of(facts), token, facts
 
 
 def _ledger_facts(transaction_id: str, ledger: Sequence[Row]) -> Iterator[Fact]:

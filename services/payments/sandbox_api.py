@@ -10,12 +10,12 @@ from services.contracts.payments import ReportedChange
 from services.kit.auth.access import needs
 from services.kit.domain.errors import NotFound
 from services.kit.rest.answers import Answer
-from services.kit.rest.app import UnmarkedCause, json_router, provided
+from services.kit.rest.app import Handler, UnmarkedCause, json_router, provided
 from services.payments.answers import Payment
-from services.payments.api import Handler, OrderId, shown
+from services.payments.api import OrderId, shown
 from services.payments.bodies import Amount
-from services.payments.domain import PAYMENT, Report
-from services.payments.reactions import settle
+from services.payments.domain import PAYMENT
+from services.payments.reactions import report
 from services.payments.sandbox import Sandbox
 from services.payments.transactions import Fact
 
@@ -52,6 +52,5 @@ async def cause_fact(
         raise NotFound("payment-not-found", f"the sandbox has no transaction for order {order_id}")
     fact = Fact(body.what, transaction_id, body.amount and body.amount.money, body.reference)
     await sandbox.cause(fact)
-    await handler.handle(PAYMENT, order_id, Report(at=cause.at, order_id=order_id, facts=(fact,)), cause)
-    await settle(handler, sandbox, order_id, cause)
+    await report(handler, sandbox, order_id, (fact,), cause)
     return Answer(shown(order_id, (await handler.reload(PAYMENT, order_id)).state))

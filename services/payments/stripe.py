@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from services.contracts.orders import PaymentMethod
@@ -20,7 +19,7 @@ from services.kit.domain.message import Money
 from services.kit.resilience.outgoing import CallFailed, Policy, Target
 from services.kit.saga.participant import Failure
 from services.payments.calls import NOTHING, ProviderResult
-from services.payments.transactions import Fact, Transaction, with_fact
+from services.payments.transactions import Fact, transaction_of
 
 if TYPE_CHECKING:
     import httpx
@@ -339,7 +338,7 @@ def _refunded(refund: Answer, transaction_id: str, facts: tuple[Fact, ...], *, r
 
 
 def _not_refunded_yet(facts: Iterable[Fact]) -> int:
-    known = reduce(with_fact, facts, Transaction())
+    known = transaction_of(facts)
     return minor_units(Money(amount=known.left, currency=known.captured.currency)) if known.captured else 0
 
 

@@ -7,14 +7,15 @@ of the same facts lead to the same transaction.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import reduce
 
 from services.contracts.payments import ReportedChange
 from services.kit.domain.message import Money
 
-__all__ = ["Fact", "Refund", "Transaction", "with_fact"]
+__all__ = ["Fact", "Refund", "Transaction", "transaction_of", "with_fact"]
 
 NOTHING = Decimal(0)
 REFUND_RANK: Mapping[ReportedChange, int] = {"refund_pending": 0, "refund_succeeded": 1, "refund_failed": 2}
@@ -112,6 +113,11 @@ class Transaction:
 
     def _sum(self, status: ReportedChange) -> Decimal:
         return sum((refund.amount for refund in self.refunds.values() if refund.status == status), NOTHING)
+
+
+def transaction_of(facts: Iterable[Fact]) -> Transaction:
+    """The transaction of which these facts are known."""
+    return reduce(with_fact, facts, Transaction())
 
 
 def with_fact(transaction: Transaction, fact: Fact) -> Transaction:

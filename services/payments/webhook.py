@@ -29,8 +29,8 @@ from services.kit.resilience.outgoing import CallFailed
 from services.kit.rest.app import UnmarkedCause, provided
 from services.kit.rest.routes import JsonRequest, JsonRoute
 from services.kit.telemetry.metrics import METRICS
-from services.payments.domain import PAYMENT, Report
-from services.payments.reactions import settle
+from services.payments.domain import PAYMENT
+from services.payments.reactions import report
 from services.payments.stripe import Stripe, dispute_fact, of_minor_units, refund_fact
 from services.payments.transactions import Fact, Transaction
 
@@ -150,10 +150,7 @@ class Webhook:
             return "not ours"
         facts = (fact, *await self._more(order_id, fact))
         marked = Cause(at=cause.at, correlation_id=order_id, mark=Mark(f"stripe {event.id}"))
-        report = Report(at=cause.at, order_id=order_id, facts=facts)
-        outcome = await self.handler.handle(PAYMENT, order_id, report, marked)
-        await settle(self.handler, self.stripe, order_id, Cause(at=cause.at, correlation_id=order_id))
-        return "recorded" if outcome.events else "known"
+        return "recorded" if await report(self.handler, self.stripe, order_id, facts, marked) else "known"
 
     async def _more(self, order_id: str, fact: Fact) -> tuple[Fact, ...]:
         """What Stripe knows beside this event, if the event alone does not say how much is left of the payment."""

@@ -24,10 +24,12 @@ from services.read_model import products
 from services.read_model.answers import shown
 from services.read_model.terms import terms
 
-__all__ = ["RELEVANCE", "SORTS", "ProductFilter", "Products"]
+__all__ = ["RANKED_MAX", "RELEVANCE", "SORTS", "ProductFilter", "Products"]
 
 PRICES = TypeAdapter(list[Price])
 RELEVANCE = "relevance"
+RANKED_MAX = 2_000
+"""How many matches are ranked: ranking all matches of a frequent word would take a second of a processor."""
 SORTS: Mapping[str, Sequence[str]] = {
     "sku": ("sku",),
     "name": ("name", "sku"),
@@ -54,11 +56,11 @@ class Products:
 
     async def list(self, wanted: ProductFilter, sort: str, request: PageRequest, *, for_staff: bool) -> Page:
         """One page of products; Invalid if the cursor cannot be used."""
-        found = _list_of(wanted, sort)
+        found, ranked = _list_of(wanted, sort), sort.removeprefix("-") == RELEVANCE
 
         async def read(at: Snapshot) -> Page:
             rows, cursor = await page_of(at, found, request)
-            bound = None if request.count == "exact" else COUNTED_MAX
+            bound = None if request.count == "exact" else RANKED_MAX if ranked else COUNTED_MAX
             total = await total_of(at, found.ids, bound) if request.wants_total else None
             now = datetime.now(UTC)
             return Page([_product(row, now, for_staff=for_staff) for row in rows], cursor, total)
@@ -101,8 +103,10 @@ def _list_of(wanted: ProductFilter, sort: str) -> ListQuery:
         )
     words = _query(wanted.text)
     score = cast(func.ts_rank(column.document, words), Numeric(9, 6)).label("relevance_score")
-    found = select(PRODUCTS, score).where(column.document.bool_op("@@")(words), *conditions).subquery()
-    return ListQuery(select(found), select(found.c.sku), Sorting(_columns(found.c, name), descending, digest))
+    matches = select(column.sku).where(column.document.bool_op("@@")(words), *conditions)
+    chosen = matches if name != RELEVANCE else matches.order_by(column.created_at.desc(), column.sku).limit(RANKED_MAX)
+    found = select(PRODUCTS, score).where(column.sku.in_(chosen)).subquery()
+    return ListQuery(select(found), matches, Sorting(_columns(found.c, name), descending, digest))
 
 
 def _columns(of: Any, sort: str) -> dict[str, ColumnElement[Any]]:

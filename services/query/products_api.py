@@ -17,7 +17,7 @@ from services.query.api import page_body
 from services.query.limits import RATES
 from services.query.paging import PageRequest
 from services.query.parameters import page_request
-from services.query.products import RELEVANCE, SORTS, ProductFilter, Products
+from services.query.products import RANKED_MAX, RELEVANCE, SORTS, ProductFilter, Products
 from services.query.queries import Queries
 from services.query.search_terms import TEXT_CHARS_MAX
 from services.read_model.terms import terms
@@ -40,7 +40,8 @@ SearchText = Annotated[
         min_length=1,
         max_length=TEXT_CHARS_MAX,
         description="Returns products that have all these words in their name, sku or description; each may be the "
-        "beginning of a word. Case, accents and punctuation do not matter.",
+        "beginning of a word. Case, accents and punctuation do not matter. By relevance the newest "
+        f"{RANKED_MAX:,} matches are ranked; in any other sort the list has all matches.",
         examples=["heart holder"],
     ),
 ]

@@ -8,10 +8,9 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict
 
 from services.kit.auth.access import Caller, needs
-from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import NotFound
 from services.kit.rest.answers import Answer, CommandAnswer
-from services.kit.rest.app import RestCause, json_router, provided, respond
+from services.kit.rest.app import Handler, RestCause, json_router, respond
 from services.kit.saga.participant import customer_of
 from services.shipping.answers import Shipment as ShipmentShown
 from services.shipping.answers import Tracked
@@ -24,7 +23,6 @@ routes = json_router()
 OrderId = Annotated[
     str, Path(max_length=64, description="The id of the order.", examples=["ord_iwc61wrq2spsmypx929bhj947yw"])
 ]
-Handler = Annotated[CommandHandler, provided(CommandHandler)]
 
 
 class TrackingBody(BaseModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("log", "saga", "projection", "lag", "delivery", "access", "system", "search", "analytics")
+BENCHES = ("log", "saga", "projection", "lag", "delivery", "access", "system", "search", "catalogue", "analytics")
 
 for name in sys.argv[1:] or BENCHES:
     print(f"== {name}", flush=True)

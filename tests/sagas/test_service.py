@@ -182,13 +182,15 @@ async def test_the_newest_change_of_an_order_wins_in_any_order_of_arrival(fulfil
     assert (mail.step, mail.email) == ("send_confirmation", "new@example.org")
 
 
-async def test_only_a_stuck_run_can_be_resumed(fulfillment: Fulfillment) -> None:
+async def test_only_a_stuck_run_can_be_resumed(fulfillment: Fulfillment, caplog: pytest.LogCaptureFixture) -> None:
     assert (await fulfillment.resume()).status_code == 404
     await fulfillment.hear(CREATED, version=1)
     assert (await fulfillment.resume()).json()["code"] == "run-not-stuck"
     await fulfillment.hear(OrderCancellationRequested(order_id=ORDER_ID, reason="no"), version=2)
     await fulfillment.answer(PaymentVoided, STEPS[1], undo=True, success=False, error_code="no", error="no")
     assert (await fulfillment.look())["status"] == "stuck"
+    (logged,) = [record for record in caplog.records if record.getMessage() == "run stuck"]
+    assert (logged.levelname, vars(logged)["fields"]["order_id"]) == ("ERROR", ORDER_ID)
     assert (await fulfillment.resume()).status_code == 202
     assert (await fulfillment.look())["status"] == "compensating"
     assert fulfillment.asked().count("fulfillment.payment.void") == 2

@@ -367,6 +367,7 @@ SCOPES = {
     "POST /payments/{order_id}/capture": "payments:write",
     "POST /payments/{order_id}/void": "payments:write",
     "GET /shipments/{order_id}": "shipments:read",
+    "GET /notifications": "orders:read",
     "POST /shipments/{order_id}/tracking": "shipments:write",
     "GET /fulfillments/{order_id}": "fulfillments:read",
     "POST /fulfillments/{order_id}/resume": "fulfillments:write",

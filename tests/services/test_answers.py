@@ -138,6 +138,7 @@ async def test_every_json_answer_matches_the_openapi_document(database):
         ids = await orders_of_every_kind(system)
         for order_id in ids:
             await done(await system.bus.clients["fulfillment"].get(f"/fulfillments/{order_id}"))
+            await done(await system.bus.clients["notifications"].get(f"/notifications?order_id={order_id}"))
         for name in ("payments", "shipments"):
             client = system.bus.clients["shipping" if name == "shipments" else name]
             answers = [await client.get(f"/{name}/{order_id}") for order_id in ids]

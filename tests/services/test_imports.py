@@ -274,6 +274,17 @@ async def test_a_correction_replaces_the_content_of_an_imported_order(database):
         assert "`correct: true`" in (await import_orders(system, finished("1"))).json()["orders"][0]["detail"]
 
 
+async def test_neither_an_import_nor_its_undoing_moves_stock(database):
+    async with running(database) as system:
+        await system.stock("P", 7)
+        await import_orders(system, finished("1"), finished("2"))
+        assert statuses(await undo(system, "1", "2")) == [(201, None), (201, None)]
+        await system.bus.quiet()
+        assert await system.level("P") == (7, 0)
+        events = await system.rows("SELECT type FROM log.events WHERE service = 'inventory'")
+        assert [each["type"] for each in events] == ["zerocart.inventory.stock.set.v1"]
+
+
 async def test_an_import_can_be_taken_back_and_repeated(database):
     async with running(database) as system:
         first = await import_orders(system, finished("1"), finished("2"))

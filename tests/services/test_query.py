@@ -9,6 +9,7 @@ import pytest
 
 from services.contracts import inventory
 from services.query.lists import SORTS
+from tests.conftest import execute
 from tests.services.read_side import ReadSide, checked, confirmed, counted, created, running, started
 
 ORDERS = 25
@@ -164,6 +165,21 @@ async def test_an_unreachable_read_database_is_answered_with_503(database) -> No
     async with running(Away(database)) as side:
         answer = await side.query.get("/orders")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+
+
+async def test_a_read_database_that_accepts_no_connections_is_answered_with_503(side: ReadSide, database) -> None:
+    name = database.read_owner_dsn.rpartition("/")[2]
+    admin = database.read_owner_dsn.removesuffix(name) + "postgres"
+    event, *_ = await side.order("ord_1", created("ord_1"))
+    await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    try:
+        assert (await side.nudge(event)).status_code == 503
+        answer = await side.query.get("/orders")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    finally:
+        await execute(admin, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    assert 204 in [(await side.nudge(event)).status_code for _ in range(3)]
+    assert (await side.query.get("/orders")).json()["total"] == 1
 
 
 async def test_many_clients_read_the_same_order(shop: ReadSide) -> None:

@@ -182,3 +182,22 @@ async def test_only_staff_refund(database: Any) -> None:
         refused = await refund(system, order_id, "1.00", **customer)
         assert (refused.status_code, refused.json()["code"]) == (403, "insufficient-scope")
         assert (await refund(system, "ord_none", "1.00")).status_code == 404
+
+
+async def test_staff_see_which_mails_an_order_caused(database: Any) -> None:
+    async with running(database) as system:
+        order_id = await bought(system)
+        refund_id = (await refund(system, order_id, "1.00")).json()["refund_id"]
+        await system.bus.quiet()
+        client = system.bus.clients["notifications"]
+        listed = (await client.get("/notifications", params={"order_id": order_id})).json()["mails"]
+        assert [(mail["kind"], mail["status"]) for mail in listed] == [
+            ("confirmation", "sent"),
+            ("order_refunded", "sent"),
+        ]
+        assert listed[1]["refund_id"] == refund_id
+        assert (await client.get("/notifications?order_id=ord_none")).json()["mails"] == []
+        own = authorization("usr_1", "orders:read")
+        assert (await client.get(f"/notifications?order_id={order_id}", headers=own)).status_code == 403
+        for wrong in ("", "?order_id=", f"?order_id={'x' * 65}", f"?order_id={order_id}&page=1"):
+            assert (await client.get(f"/notifications{wrong}")).status_code == 422

@@ -15,7 +15,7 @@ from tests.tools.test_importer_resume import carried_out
 from tools.importer.bulk import BulkImport, credit_notes_of
 from tools.importer.edge import Edge, EdgeError
 from tools.importer.journal import Journal
-from tools.importer.records import ReportRow
+from tools.importer.records import Note, ReportRow
 from tools.importer.undo import cancel_placed, take_back_imports
 
 NUMBERS_MAX = 100
@@ -108,3 +108,19 @@ async def test_a_changed_order_and_a_late_credit_note_are_sent_as_corrections(tm
     assert shop.orders["2"]["items"][0]["quantity"] == 9
     assert (shop.orders["3"]["status"], shop.orders["3"]["reason"]) == ("cancelled", "credit note C6")
     assert (await brought(changed, shop, journal))[1] == []
+
+
+async def test_orders_that_the_file_has_no_longer_are_reported_with_corrections(tmp_path: Path) -> None:
+    shop, journal = Forgetful(), Journal()
+    await brought(plan_of(tmp_path, *many(4)), shop, journal)
+    shorter = plan_of(tmp_path, sold("1"), sold("3", quantity=3))
+    bulk, report = await brought(shorter, shop, journal)
+    assert report == []
+    for _ in range(2):
+        bulk, report = await brought(shorter, shop, journal, correct=True)
+        assert [(row.what, row.invoice, row.reason, row.detail) for row in report] == [
+            ("note", "2", Note.GONE, "ord_2"), ("note", "4", Note.GONE, "ord_4"),
+        ]  # fmt: skip
+        assert bulk.tally.refused_for(Note.GONE) == 2
+    assert [*shop.orders] == ["1", "2", "3", "4"]
+    assert (await brought(plan_of(tmp_path, *many(4)), shop, journal, correct=True))[1] == []

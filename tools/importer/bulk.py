@@ -24,6 +24,7 @@ from tools.importer.records import (
     Amount,
     Cancellation,
     CancellationRefusal,
+    Note,
     Order,
     OrderRefusal,
     Reason,
@@ -114,6 +115,7 @@ class BulkImport:
     """Imports orders under the name `source`; what the journal has is not sent again, unless it changed.
 
     An order that changed since is replaced with `correct`, else the orders service refuses it and the report says so.
+    With `correct` the report also names the orders that the journal has and the file has no longer.
 
     In memory are the orders that are being sent, and one count for each product.
     """
@@ -143,10 +145,13 @@ class BulkImport:
     async def bring(self, ends: CreditNotes, done: Callable[[int], None]) -> None:
         """Import every order; `done` gets the count of those that the read side shows."""
         start = time.monotonic()
+        self.journal.none_seen()
         async with asyncio.TaskGroup() as tasks:
             for batch in self._batches(ends, done):
                 await self._lanes.acquire()
                 tasks.create_task(self._carry(batch, done))
+        if self._correct:
+            self._say_gone()
         done(self.outcome.placed + self.outcome.placed_before)
         self.outcome.place_seconds = self.outcome.rest_seconds = time.monotonic() - start
 
@@ -175,6 +180,7 @@ class BulkImport:
                 continue  # counted with its order
             one = _finished(step, ends.credit_of(step.invoice))
             self._count(one)
+            self.journal.seen(step.invoice)
             if (one := self._to_send(one)) is None:
                 done(self.outcome.placed + self.outcome.placed_before)
                 continue
@@ -264,6 +270,12 @@ class BulkImport:
             return
         self.journal.refused(one.step.invoice, why, one.digest)
         self._say_refused(one, why)
+
+    def _say_gone(self) -> None:
+        for invoice, order_id in self.journal.not_seen():
+            self.tally.refuse("note", Note.GONE, None)
+            if self._report_to:
+                self._report_to(ReportRow(self._plan.lines_file, 0, "note", invoice, Note.GONE, order_id))
 
     def _say_refused(self, one: _Finished, why: str) -> None:
         self.outcome.refused += 1

@@ -1,4 +1,4 @@
-"""What is not at rest: how many orders, whether there is room for another, and waiting for one or for all of them."""
+"""Counts the orders that are still being fulfilled, and waits until there is room for another or all have ended."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from tools.patience import Patience
 __all__ = ["IN_FLIGHT_MAX", "NotSettledError", "OrdersInFlight"]
 
 IN_FLIGHT_MAX = 300
-"""Orders that are not at rest: more would only wait inside the system, and what is waited for takes ever longer."""
+"""The maximum number of orders that are fulfilled at the same time: more would wait inside the system."""
 WATCH_SECONDS = 1.0
 POLL_FIRST_SECONDS = 0.25
 POLL_SECONDS_MAX = 2.0
 REST_SECONDS_MAX = 300.0
-"""How long the number of orders at rest may stand still before we say that something is wrong."""
+"""How long the number of ended orders may stay the same before the run stops with an error."""
 STATUSES_IN_MOTION: Sequence[str] = ("pending", "processing", "cancelling")
-"""In the order of an order's life: asked for in this order, none is missed that moves on meanwhile."""
+"""In the order in which an order has them, so that none is missed that changes its status between two requests."""
 
 
 class NotSettledError(Exception):
-    """Orders did not come to rest."""
+    """Orders did not end in time."""
 
 
 class OrdersInFlight:

@@ -25,6 +25,7 @@ SCHEMA = """
     CREATE TABLE IF NOT EXISTS said (invoice TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS at (invoice TEXT PRIMARY KEY, at TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY) WITHOUT ROWID;
+    CREATE TEMP TABLE seen (invoice TEXT PRIMARY KEY) WITHOUT ROWID;
 """
 
 
@@ -124,6 +125,20 @@ class Journal:
         """The ids of all placed orders."""
         for (order_id,) in self._database.execute("SELECT order_id FROM step WHERE order_id <> ''"):
             yield order_id
+
+    def none_seen(self) -> None:
+        """Begin to read a file."""
+        self._write("DELETE FROM seen")
+
+    def seen(self, invoice: str) -> None:
+        """Remember, until `none_seen` or the end of the process, that the file has an order."""
+        self._write("INSERT OR IGNORE INTO seen VALUES (?)", invoice)
+
+    def not_seen(self) -> Iterator[tuple[str, str]]:
+        """The number and the id of each order that was accepted earlier and that the file does not have."""
+        yield from self._database.execute(
+            "SELECT invoice, order_id FROM step WHERE order_id <> '' AND invoice NOT IN (SELECT invoice FROM seen)"
+        )
 
     def any_order(self) -> str | None:
         """The id of one placed order, if there is one."""

@@ -86,6 +86,7 @@ class Note(StrEnum):
     TRACKING = "the mapping has no entry for the state of its shipment"
     NO_ACCOUNT = "its customer has no account: the registration was refused"
     NOT_SENT = "the order failed, so nothing is shipped"
+    GONE = "it was imported before, and this file has no such order to import: it stays as it is"
 
 
 Reason = LineRefusal | OrderRefusal | CancellationRefusal | Note

@@ -1,8 +1,8 @@
 """The access rule of a route: no token (PUBLIC, ANYBODY), or a token with a scope (`needs`).
 
 A route without a rule is refused.
-A scope covers the caller's own things. The admin scope of a service (`app.state.admin_scope`) lifts that limit: a
-caller whose token has it, too, reaches everybody's.
+A scope covers the resources that belong to the caller. A token that also has the admin scope of the service
+(`app.state.admin_scope`) reaches the resources of everybody.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _BEARER = HTTPBearer(bearerFormat="JWT")
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The subject of a token; `own` is the subject whose things it reaches, None if it reaches everybody's."""
+    """The subject of a token; `own` is the subject whose resources it reaches, None for those of everybody."""
 
     subject: str
     scopes: frozenset[str]
     own: str | None
 
     def may_reach(self, owner: str | None) -> bool:
-        """Whether the caller reaches the things of `owner`."""
+        """Whether the caller reaches the resources of `owner`."""
         return self.own is None or self.own == owner
 
     @property

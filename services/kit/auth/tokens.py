@@ -208,7 +208,7 @@ def bearer(scope: Scope) -> str:
     """The token of a request; Unauthenticated if there is none, or more than one."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if not values:
-        raise Unauthenticated("no-token", "send a token: Authorization: Bearer …", asked=False)
+        raise Unauthenticated("no-token", "send a token: Authorization: Bearer …", has_token=False)
     scheme, _, token = values[0].decode("latin-1").partition(" ")
     if len(values) > 1 or scheme.lower() != "bearer" or not token.strip():
         raise Unauthenticated("invalid-token", "send one token: Authorization: Bearer …")

@@ -65,11 +65,11 @@ class Unreadable(Invalid):
 
 
 class Unauthenticated(ZerocartError):
-    """The request has no valid token; `asked` is False if it has none at all (RFC 6750, 3.1)."""
+    """The request has no valid token; `has_token` is False if it has none at all (RFC 6750, 3.1)."""
 
-    def __init__(self, code: str, detail: str, *, asked: bool = True) -> None:
+    def __init__(self, code: str, detail: str, *, has_token: bool = True) -> None:
         super().__init__(code, detail)
-        self.asked = asked
+        self.has_token = has_token
 
 
 class Forbidden(ZerocartError):

@@ -31,8 +31,9 @@ ANSWER_TIMEOUT_SECONDS = 12.0
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
 RETRY_AFTER_SECONDS = 2
 
-AWAY_STATES = ("08", "28", "3D", "53", "57", "25006")
-"""SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, standby."""
+AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "55000")
+"""SQLSTATE prefixes of a server that cannot serve now: connection, access, resources, operator, standby, and a database
+that accepts no connections."""
 CONTENTION_STATES = ("40001", "40P01", "55P03")
 
 SETTINGS = {

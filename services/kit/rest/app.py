@@ -24,6 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from services.kit.auth.access import Caller, check_rules
 from services.kit.auth.tokens import Revocations, verifier
 from services.kit.commands.cause import Cause
+from services.kit.commands.handler import CommandHandler
 from services.kit.commands.outcome import Outcome
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import FieldError, Forbidden, Invalid, RuleViolation, Unavailable, ZerocartError
@@ -39,8 +40,8 @@ from services.kit.telemetry.tracing import Span, span
 from services.kit.wire.asgi import App, Receive, Scope, Send, trace_of
 
 __all__ = [
-    "HEADERS", "ExpectedVersion", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid", "provided",
-    "respond", "rest_app",
+    "HEADERS", "ExpectedVersion", "Handler", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid",
+    "provided", "respond", "rest_app",
 ]  # fmt: skip
 
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
@@ -75,6 +76,9 @@ async def _expected_version(request: Request) -> int | None:
         raise Invalid("bad-if-match", 'If-Match must be the ETag of an earlier answer, such as "3"')
     return int(match[1])
 
+
+Handler = Annotated[CommandHandler, provided(CommandHandler)]
+"""Parameter of a command's route: the service's command handler."""
 
 RestCause = Annotated[Cause, Depends(_rest_cause)]
 """Parameter of a command's route: the time, the principal, and the mark of the Idempotency-Key."""
@@ -148,8 +152,8 @@ def rest_app(
 ) -> FastAPI:
     """A FastAPI application of these routers, with our errors.
 
-    Routes get what is in `provides` by its class; a token with `admin_scope` reaches everybody's things; `refusal`
-    returns the error of a request that is not even routed; tokens in `revocations` are refused.
+    Routes get what is in `provides` by its class. A token with `admin_scope` reaches the resources of everybody.
+    `refusal` returns the error of a request that is not even routed. Tokens in `revocations` are refused.
     """
     # no document for each service: scripts/openapi.py makes one of all, and the edge serves it without waking a service
     app = FastAPI(

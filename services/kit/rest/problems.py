@@ -92,7 +92,7 @@ def headers_of(error: ZerocartError) -> Mapping[str, str]:
         case Unavailable():
             return {"Retry-After": str(error.retry_after_seconds)}
         case Unauthenticated():
-            return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"' if error.asked else CHALLENGE}
+            return {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"' if error.has_token else CHALLENGE}
         case TooSlow():
             return {"Connection": "close"}  # the rest of the body must not be read as the next request
         case Forbidden():
