@@ -29,6 +29,7 @@ from services.query.tables import SINCE, VERSIONS
 
 if TYPE_CHECKING:
     from asyncpg import Connection
+    from sqlalchemy import Connection as SyncConnection
 
 __all__ = ["Row", "Snapshot", "Snapshots"]
 
@@ -180,12 +181,11 @@ def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -
         )
 
     def adapted() -> object:
-        if not is_pooled(current()):
-            return engine.dialect.dbapi.connect(async_creator_fn=connect)
         unprepared = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
-        return engine.dialect.dbapi.connect(async_creator_fn=connect, **unprepared)
+        dbapi: Any = engine.dialect.dbapi
+        return dbapi.connect(async_creator_fn=connect, **(unprepared if is_pooled(current()) else {}))
 
-    def begin(connection: Connection) -> None:
+    def begin(connection: SyncConnection) -> None:
         METRICS.count("transactions")
         if is_pooled(current()):
             connection.exec_driver_sql(local_settings(SETTINGS))

@@ -64,6 +64,7 @@ _numbers = count(1)
 READS = {type_: model for view in VIEWS.values() for type_, model in {**view.also, **view.wakes}.items()}
 """All of each event, so that the rows do not depend on how much of it the views read."""
 Rows = dict[str, list[dict[str, Any]]]
+MORE_PERSONAL = ("purchase_order_number", "shipping_address", "billing_address", "metadata")
 
 
 # What the rows must be
@@ -123,7 +124,7 @@ class Folded:
         nobody = {"email": None, "customer_name": None}
         for key, order in self.orders.items():
             if person == (order.customer_id or order.order_id):
-                self.orders[key] = replace(order, **nobody, city=ERASED)
+                self.orders[key] = replace(order, **nobody, **dict.fromkeys(MORE_PERSONAL), city=ERASED)
         if person in self.customers:
             self.customers[person] = replace(self.customers[person], **nobody)
 
