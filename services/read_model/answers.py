@@ -66,8 +66,10 @@ def _field(column: Column) -> Any:
     about = column.about
     kind: Any = Literal[about.one_of] if about.one_of else _type(column)
     examples = [about.example] if about.example else None
+    # while a version that an earlier release built serves, query shows a newer column as null
+    may_be_null = column.nullable or about.since > 1
     return Annotated[
-        kind | None if column.nullable else kind, Field(description=about.description or None, examples=examples)
+        kind | None if may_be_null else kind, Field(description=about.description or None, examples=examples)
     ]
 
 

@@ -42,10 +42,9 @@ TABLES = """
 
 
 def an_order(address: dict[str, str], token: str = "tok_approve", **more: Any) -> dict[str, Any]:
-    price = {"amount": "2.50", "currency": "GBP"}
-    line = {"product_id": "ROPE", "product_name": "rope", "quantity": 2, "unit_price": price}
     return {
-        "items": [line],
+        "items": [{"product_id": "ROPE", "quantity": 2}],
+        "currency": "GBP",
         "shipping_address": address,
         "payment_method": {"kind": "card", "token": token},
         **more,
@@ -113,6 +112,15 @@ def tables(local: Local, words: tuple[str, ...]) -> set[str]:
     return asyncio.run(in_tables(running.owner_dsn, words)) | asyncio.run(in_tables(running.read_owner_dsn, words))
 
 
+def sell_rope(local: Local) -> None:
+    """Return when orders knows the price of rope, which a customer may not name."""
+    price = {"currency": "GBP", "amount": "2.50"}
+    wanted = {"items": [{"product_id": "ROPE", "quantity": 1}]}
+    with local.client() as client:
+        client.put("/products/ROPE", json={"name": "rope", "prices": [price]}).raise_for_status()
+        local.until(lambda: client.post("/quotes", json=wanted).is_success)
+
+
 def person_with_orders(local: Local) -> tuple[str, dict[str, str], list[str]]:
     with local.stranger() as client:
         user_id = client.post("/users", json=PERSON).raise_for_status().json()["id"]
@@ -132,6 +140,7 @@ def person_with_orders(local: Local) -> tuple[str, dict[str, str], list[str]]:
 
 def test_an_erased_person_is_found_nowhere_and_the_totals_still_agree(local: Local) -> None:
     local.stock("ROPE", 100)
+    sell_rope(local)
     user_id, token, (kept, declined) = person_with_orders(local)
     guest = local.place(an_order(GUEST, email="w.yarrow@example.org", customer_name=GUEST["name"]))
     local.until(lambda: local.state_of(kept) == local.state_of(guest) == "confirmed", 90)

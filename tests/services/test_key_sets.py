@@ -72,9 +72,12 @@ def believer(issuer: Issuer, now: Callable[[], float]) -> Verifier:
     return Verifier([Trust(OUTSIDE, AUDIENCE, RemoteKeys(issuer.url, now), ANY_TYPES)])
 
 
+PLACING = "orders:write orders:price"
+
+
 def outside(key: Any = KEY, **more: Any) -> str:
     header = {"kid": more.pop("kid")} if "kid" in more else {}
-    return signed(claims("usr_ann", "orders:write", iss=OUTSIDE, **more), key, typ="JWT", **header)
+    return signed(claims("usr_ann", PLACING, iss=OUTSIDE, **more), key, typ="JWT", **header)
 
 
 async def test_a_customer_of_an_outside_issuer_can_place_an_order(database):
@@ -89,8 +92,8 @@ async def test_a_customer_of_an_outside_issuer_can_place_an_order(database):
                 (outside(aud="shop"), 201),
                 (outside(aud=AUDIENCE), 401),  # meant for our own tokens
                 (outside(NEXT, aud="shop"), 401),
-                (signed(claims("usr_ann", "orders:write")), 401),  # their key, in our name
-                (signed(claims("usr_ann", "orders:write"), NEXT, kid="ours"), 201),
+                (signed(claims("usr_ann", PLACING)), 401),  # their key, in our name
+                (signed(claims("usr_ann", PLACING), NEXT, kid="ours"), 201),
             ):
                 headers = {"Authorization": f"Bearer {token}"}
                 answer = await system.orders.post("/orders?draft=true", json=order(("mug", 1)), headers=headers)

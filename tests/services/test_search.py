@@ -281,9 +281,11 @@ async def test_an_imported_order_is_found_by_its_number_even_after_erasure(side:
             assert await found(side, "/orders", q=q) == ids, (q, erased)
         (order,) = (await side.get("/orders?q=c536365"))["orders"]
         assert order["highlights"] == {"number": ["<em>C536365</em>"]}
-    for who, ids in (("usr_y", ["o3"]), ("usr_z", [])):
+    for who, ids in (("usr_y", ["o3"]), ("usr_x", [])):
         answer = await side.query.get("/orders", params={"q": "536366"}, headers=customer(who))
         assert [order["order_id"] for order in answer.json()["orders"]] == ids
+    answer = await side.query.get("/orders", params={"q": "536366"}, headers=customer("usr_z"))
+    assert answer.status_code == 401  # the tokens of a deleted user are void
 
 
 def real_texts() -> Mapping[str, list[str]]:

@@ -155,7 +155,7 @@ def test_a_service_becomes_ready_and_answers_no_404_to_knative(service, namespac
         assert status(base + container["livenessProbe"]["httpGet"]["path"]) == 200
         assert status(f"{base}/metrics") == 200
         # an empty message is none, or nothing is heard here; whatever fails ends with operations, which takes anything
-        assert status(f"{base}/events", "POST") == {"query": 405, "operations": 202}.get(service, 400)
+        assert status(f"{base}/events", "POST") == {"query": 405, "catalogue": 405, "operations": 202}.get(service, 400)
     finally:
         stop(process, signal.SIGTERM, STOP_SECONDS_MAX)
     assert process.returncode in (0, -signal.SIGTERM)
