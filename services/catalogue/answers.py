@@ -35,7 +35,7 @@ class RefusedProduct(TypedDict):
 
 
 class ProductImport(TypedDict):
-    """What became of the products of an upload."""
+    """The results of an upload: how many products changed, and why each other line was refused."""
 
     created: Count
     """Products that are new, or were withdrawn before."""

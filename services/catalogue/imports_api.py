@@ -102,7 +102,7 @@ def _wrong_body(detail: str) -> Invalid:
 
 
 Result = tuple[str, Position] | RefusedProduct
-"""What became of a product, and its position; or why it was refused."""
+"""The result of a product with its position, or the reason why it was refused."""
 
 
 async def _defined(handler: CommandHandler, given: Given, cause: Cause, *, only_new: bool) -> Result:

@@ -147,7 +147,14 @@ class PaymentRefundPending(saga.StepReply):
     refund_amount: Money | None = None
 
 
-class ProviderFact(Message):
+class PaymentMessage(Message):
+    """A message about the payment of one order, outside the saga."""
+
+    key: ClassVar[str] = "order_id"
+    order_id: str
+
+
+class ProviderFact(PaymentMessage):
     """A fact about the payment that the provider told and payments did not know.
 
     Somebody caused it there (a refund in the dashboard), or the customer's bank (a dispute), or payments itself by a
@@ -156,8 +163,6 @@ class ProviderFact(Message):
     any more: goods that were not shipped must not be shipped. `refund_id` is our id of a refund that staff requested.
     """
 
-    key: ClassVar[str] = "order_id"
-    order_id: str
     transaction_id: str
     amount: Money | None = None
     reference: str | None = None
@@ -186,44 +191,36 @@ class ProviderUpdated(ProviderFact):
     ]  # fmt: skip
 
 
-class CaptureRequested(Message):
+class CaptureRequested(PaymentMessage):
     """Staff requested to capture the payment; payments asks the provider, and then replies to the saga."""
 
     type: ClassVar[str] = "zerocart.payments.capture.requested.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     transaction_id: str
     amount: Money
 
 
-class VoidRequested(Message):
+class VoidRequested(PaymentMessage):
     """Staff requested to void the payment; payments asks the provider, and ProviderReported tells when it is done."""
 
     type: ClassVar[str] = "zerocart.payments.void.requested.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     transaction_id: str
     reason: str
 
 
-class RefundRequested(Message):
+class RefundRequested(PaymentMessage):
     """Staff requested a refund of `amount`: payments asks the provider, and ProviderUpdated tells how it goes on."""
 
     type: ClassVar[str] = "zerocart.payments.refund.requested.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     refund_id: str
     transaction_id: str
     amount: Money
     reason: str
 
 
-class RefundRefused(Message):
+class RefundRefused(PaymentMessage):
     """The provider refused a refund that staff requested; no money moved."""
 
     type: ClassVar[str] = "zerocart.payments.refund.refused.v1"
-    key: ClassVar[str] = "order_id"
-    order_id: str
     refund_id: str
     amount: Money
     error_code: str

@@ -1,4 +1,4 @@
-"""The settings of fulfillment."""
+"""The settings that only fulfillment has: when payments are captured."""
 
 from __future__ import annotations
 

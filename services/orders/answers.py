@@ -41,7 +41,7 @@ class Totals(TypedDict):
 
 
 class ShownContent(TypedDict):
-    """What the shop gave the order; absent if the command changed nothing."""
+    """The number and the totals of the order; absent if the command changed nothing."""
 
     number: NotRequired[Annotated[str, Field(examples=["10042"])]]
     """The number of the order for people."""

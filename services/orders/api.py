@@ -283,7 +283,7 @@ def _content(events: Sequence[Message]) -> ShownContent:
 
 
 def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Basket:
-    """What the caller asks for; Forbidden if the body names prices and the caller may not."""
+    """The basket of a request; Forbidden if it names prices and the caller has no scope for that."""
     if ORDERS_PRICE not in caller.scopes and (named := body.named_prices):
         raise Forbidden(ORDERS_PRICE, named)
     return body.basket(settings.currency)

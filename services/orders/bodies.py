@@ -131,7 +131,7 @@ class ImportedItem(ItemFields):
 
 
 class PriceBody(Value):
-    """What changes the price of an order, beside its items."""
+    """Discounts, shipping cost and tax of an order."""
 
     discounts: list[Off] = Field(default_factory=list[Off], max_length=DISCOUNTS_MAX)
     shipping_cost: OrderAmount | None = None
@@ -187,7 +187,7 @@ class BasketBody(PriceBody):
     )
 
     def basket(self, shop_currency: str) -> Basket:
-        """What decides the price; `shop_currency` is that of an order that names none."""
+        """The basket of this request; an order that names no currency has the `shop_currency`."""
         basket = self.basket_of(self.items, self.expected_total, self.currency or shop_currency)
         basket = replace(basket, coupon=self.coupon)
         return replace(basket, currencies=basket.currencies | {self.currency}) if self.currency else basket
@@ -252,7 +252,7 @@ class QuoteBody(OrderBody):
 
 
 class SubmitBody(BaseModel):
-    """What the client expects to pay for a draft."""
+    """The total for which the client submits a draft."""
 
     model_config = ConfigDict(extra="forbid")
     expected_total: OrderAmount | None = Field(

@@ -1,4 +1,4 @@
-"""What the rules of placed and of imported orders have in common."""
+"""Rules that placed and imported orders share."""
 
 from __future__ import annotations
 

@@ -66,9 +66,10 @@ class WantedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basket:
-    """What decides the price of an order. `currencies` are those that its amounts name, or else the shop's.
+    """The lines and the conditions from which `price` computes the amounts of an order.
 
-    `expected_total` is what the client expects to pay, if it says so.
+    `currencies` are those that its amounts name; if they name none, the currency of the shop.
+    `expected_total` is the total that the client expects, if the request names one.
     """
 
     lines: tuple[WantedLine, ...]
@@ -91,7 +92,7 @@ class Basket:
 
 
 def basket_of(priced: PricedFields) -> Basket:
-    """What was asked for when these amounts were computed: to price it again, at other prices of the catalogue."""
+    """The basket from which these amounts were computed, so that it can be priced again at other prices."""
     return Basket(
         lines=tuple(
             WantedLine(

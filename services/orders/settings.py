@@ -1,4 +1,4 @@
-"""The settings of orders."""
+"""The settings that only orders has: currency, prefix of order numbers, taxes, shipping costs and coupons."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PREFIX = "[A-Za-z-]{0,10}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersSettings:
-    """What the shop decides about its orders.
+    """The decisions of the shop about its orders.
 
     `currency` is that of an order that names none. `number_prefix` stands before the numbers of orders.
     `rules` are its taxes and shipping costs.

@@ -35,7 +35,7 @@ class TaxRate(Value):
 
 
 class ShippingRate(Value):
-    """What a method costs: offered to these countries (all if empty), up to a weight, from a value of goods on."""
+    """The cost of a shipping method for these countries (all if empty), up to a weight, from a value of goods on."""
 
     method: Name
     countries: tuple[Country, ...] = ()

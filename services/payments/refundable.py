@@ -1,4 +1,4 @@
-"""What can still be refunded of an order, by line, for its shipping, and in all. Pure.
+"""The amounts that can still be refunded of an order, by line, for its shipping, and in all. Pure.
 
 A line's amount is divided over its units so that refunds of units in any portions sum to the amount exactly. A refund
 of an amount that names no line reduces what is left in all, and later refunds of lines are at most that. So refunds
@@ -27,7 +27,7 @@ class RefundableLine:
 
 @dataclass(frozen=True, slots=True)
 class Refundable:
-    """What is left of an order; `lines` have the numbers of the order's lines, `left` bounds every refund."""
+    """The amounts of an order that are left; `lines` have the numbers of its lines, `left` bounds every refund."""
 
     lines: Mapping[int, RefundableLine]
     shipping: Decimal
@@ -36,7 +36,7 @@ class Refundable:
 
 
 def after_lines(order: Refundable, quantities: Mapping[int, int], shipping: Decimal) -> Refundable | None:
-    """What is left after a refund of units of lines and of shipping cost; None if more is asked for than is left.
+    """The order after a refund of units of lines and of shipping cost; None if it asks for more than is left.
 
     The refund is the difference of `left`.
     """
@@ -48,7 +48,7 @@ def after_lines(order: Refundable, quantities: Mapping[int, int], shipping: Deci
 
 
 def after_amount(order: Refundable, amount: Decimal) -> Refundable | None:
-    """What is left after a refund of an amount; None if it is more than is left."""
+    """The order after a refund of an amount; None if it is more than is left."""
     return replace(order, left=order.left - amount) if amount <= order.left else None
 
 

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import asyncpg
@@ -180,14 +181,18 @@ def _engine(dsn: str | Secret, connections_max: int, wait_seconds: float = 30) -
             **connect_arguments(current(), SETTINGS), timeout=CONNECT_SECONDS_MAX, command_timeout=STATEMENT_SECONDS_MAX
         )
 
+    @cache
+    def pooled() -> bool:
+        return is_pooled(current())
+
     def adapted() -> object:
         unprepared = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
         dbapi: Any = engine.dialect.dbapi
-        return dbapi.connect(async_creator_fn=connect, **(unprepared if is_pooled(current()) else {}))
+        return dbapi.connect(async_creator_fn=connect, **(unprepared if pooled() else {}))
 
     def begin(connection: SyncConnection) -> None:
         METRICS.count("transactions")
-        if is_pooled(current()):
+        if pooled():
             connection.exec_driver_sql(local_settings(SETTINGS))
 
     engine = create_async_engine(

@@ -1,4 +1,4 @@
-"""What is valid from one instant until another."""
+"""Selects the one of several things that is valid at an instant, such as a price."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ class MemoryEventReader:
         return self._database.events[-1].position if self._database.events else START
 
     async def epoch(self) -> int:
-        """The only epoch."""
+        """The epoch, which never changes: the memory is not restored."""
         return FIRST.epoch
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:

@@ -151,7 +151,7 @@ def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
 
 
 def table_router() -> APIRouter:
-    """A router of TableRoutes."""
+    """A router whose routes read a table, as JSON or CSV."""
     return APIRouter(route_class=TableRoute)
 
 
