@@ -373,6 +373,7 @@ def test_the_mail_about_a_placed_order_is_caused_once_and_only_if_the_shop_wants
     wanted = replace(place, is_acknowledged=True)
     before = after(DRAFT) if begin is DRAFT else after()
     decided = ORDER.decide(wanted, before)
+    assert isinstance(decided, list)
     assert (kinds(ORDER.decide(place, before)), kinds(decided)) == ([OrderCreated], [OrderCreated, OrderAcknowledged])
     assert OrderAcknowledged.of(decided[0]) == decided[1]
     assert ORDER.decide(wanted, ORDER.fold(decided, before)) == []
