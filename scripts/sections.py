@@ -1,5 +1,5 @@
-"""Renders the parts of compose.yaml, the Caddyfile and the chart's schema that name services, from the chart's values, and
-the version of the console in its page and in the Caddyfile.
+"""Renders the parts of compose.yaml, the Caddyfile and the chart's schema that name services, from the chart's values.
+Also the version of the console, in its page and in the Caddyfile.
 
 `make manifests` writes it. Each part of a file stands between two comments, `rendered: NAME` and `end of NAME`; in the
 schema of the values the names have places of their own.
