@@ -1,4 +1,4 @@
-"""`zerocart open`: prints the address of the console and the log-in, and opens it in a browser if there is a desktop."""
+"""`zerocart open`: prints the address of the console and the log-in, and opens it in a browser on a desktop."""
 
 from __future__ import annotations
 
