@@ -16,6 +16,7 @@ from services.contracts.orders import (
     OrderLine,
     OrderRefunded,
     OrderShipped,
+    RefundedLine,
 )
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
@@ -66,7 +67,8 @@ class OrderMails:
     async def refund(self, message: OrderRefunded, received: Received) -> None:
         """Tell the customer that a part of the money went back."""
         in_all = message.refunded if message.refunded.amount > message.amount.amount else None
-        mail = _mail("order_refunded", message, amount=message.amount, in_all=in_all)
+        what = {"amount": message.amount, "in_all": in_all, "shipping": message.shipping}
+        mail = _mail("order_refunded", message, message.lines, has_lines=bool(message.lines), **what)
         await self._notify(message, received, "order_refunded", mail)
 
     async def ship(self, message: OrderShipped, received: Received) -> None:
@@ -136,7 +138,7 @@ class OrderMails:
 def _mail(
     kind: OrderMailKind,
     message: ConfirmationSend | CancellationSend | Notice,
-    lines: Sequence[OrderLine] = (),
+    lines: Sequence[OrderLine | RefundedLine] = (),
     **values: object,
 ) -> Mail | None:
     """The mail; None if there is no address to send it to."""

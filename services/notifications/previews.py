@@ -31,6 +31,8 @@ VALUES: Mapping[str, object] = {
     "total": Money(amount=Decimal("1234.50"), currency="GBP"),
     "amount": Money(amount=Decimal("20.00"), currency="GBP"),
     "in_all": Money(amount=Decimal("25.00"), currency="GBP"),
+    "has_lines": True,
+    "shipping": Money(amount=Decimal("4.00"), currency="GBP"),
     "reason": "the card was declined",
     "tracking_number": "ZC0123456789GB",
     "token": "3b1f0e6a2c",
@@ -46,7 +48,7 @@ def write_previews(folder: Path, shop: Shop) -> list[Path]:
 
 def sample(kind: OrderMailKind | UserMailKind) -> Mail:
     """A mail with made-up values."""
-    items = ("2 x Mug", "1 x Teapot") if kind == "confirmation" else ()
+    items = ("2 x Mug", "1 x Teapot") if kind in ("confirmation", "order_refunded") else ()
     return Mail(
         kind=kind, identity="preview", about=("X-Zerocart-Order", "preview"), person="preview", to="ann@example.com",
         values=VALUES, items=items, more=3 if items else 0,

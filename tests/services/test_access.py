@@ -363,6 +363,7 @@ SCOPES = {
     "POST /products/imports": "catalogue:write",
     "GET /price-changes/{sku}": "catalogue:write",
     "GET /payments/{order_id}": "payments:read",
+    "GET /payments/{order_id}/refundable": "payments:read",
     "POST /payments/{order_id}/refunds": "payments:write",
     "POST /payments/{order_id}/capture": "payments:write",
     "POST /payments/{order_id}/void": "payments:write",
