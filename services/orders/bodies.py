@@ -283,8 +283,8 @@ class ImportedOrderBody(PriceBody, ContentBody, ImportedFields):
     )
     tax_total: OrderAmount | None = Field(
         default=None,
-        description="The tax of the whole order, instead of all other taxes: it is spread over the items in proportion "
-        "to what the discounts leave of them.",
+        description="The tax of the whole order, instead of taxes of the items: what it has beyond `shipping_tax` is "
+        "spread over the items in proportion to what the discounts leave of them.",
     )
     refunded: Refunded | None = Field(
         default=None, description="The part of the total that the customer has back; at most the total."
@@ -307,9 +307,11 @@ class ImportedOrderBody(PriceBody, ContentBody, ImportedFields):
     def _one_tax(self) -> Self:
         if self.shipping_tax is not None and self.shipping_tax_rate is not None:
             raise ValueError("an order has either shipping_tax or shipping_tax_rate")
-        others = (self.shipping_tax, self.shipping_tax_rate, *(item.tax or item.tax_rate for item in self.items))
+        others = (self.shipping_tax_rate, *(item.tax or item.tax_rate for item in self.items))
         if self.tax_total is not None and any(other is not None for other in others):
-            raise ValueError("an order with tax_total has no other tax")
+            raise ValueError("an order with tax_total has neither taxes of items nor rates")
+        if self.tax_total and self.shipping_tax and self.shipping_tax.amount > self.tax_total.amount:
+            raise ValueError("shipping_tax is a part of tax_total and cannot be more")
         return self
 
     def basket(self) -> Basket:

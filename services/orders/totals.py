@@ -8,8 +8,9 @@ The rules, in this order:
    are at most what is left. They are spread over the lines in proportion to what is left of each.
 4. Tax is computed per line on what the discounts leave of it, and on the shipping cost, each rounded half up to the
    minor unit. It is added to the prices, or included in them. An order of another system may bring amounts of tax
-   instead of rates: of a line, of the shipping, or of the whole order. The latter is spread over the lines in
-   proportion to what the discounts leave of them, or if they leave nothing, it is that of the shipping.
+   instead of rates: of a line, of the shipping, or of the whole order. What the latter has beyond the tax of the
+   shipping is spread over the lines in proportion to what the discounts leave of them. If they leave nothing, it is
+   all of the shipping.
 
 Shares are whole minor units and sum exactly to what is spread (largest remainder). Equal remainders are decided by the
 content of the lines, so that no total depends on the order of the lines.
@@ -50,7 +51,7 @@ class PricedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pricing:
-    """All that decides the amounts of an order; `tax` of the whole order replaces all other taxes."""
+    """All that decides the amounts of an order; `tax` is that of the whole order and replaces the rates."""
 
     lines: Sequence[PricedLine]
     currency: str
@@ -109,10 +110,10 @@ def _content(line: PricedLine) -> tuple[Decimal | int, ...]:
 
 def _shipping_tax(pricing: Pricing, net: Decimal) -> Decimal:
     """The tax of the shipping; `net` is what the discounts leave of the lines."""
-    if pricing.tax is not None:
-        return ZERO if net else rounded(pricing.tax, pricing.currency)
-    if pricing.shipping_tax is not None:
-        return rounded(pricing.shipping_tax, pricing.currency)
+    if pricing.tax is not None and not net:
+        return rounded(pricing.tax, pricing.currency)
+    if pricing.shipping_tax is not None or pricing.tax is not None:
+        return rounded(pricing.shipping_tax or ZERO, pricing.currency)
     return _tax(pricing.shipping, pricing.shipping_tax_rate, pricing)
 
 
@@ -132,7 +133,7 @@ def _amounts(lines: Sequence[PricedLine], pricing: Pricing) -> list[LineAmounts]
 
 def _taxes(lines: Sequence[PricedLine], nets: Sequence[Decimal], pricing: Pricing) -> list[Decimal]:
     if pricing.tax is not None:
-        return _shares(pricing.tax, nets, pricing.currency)
+        return _shares(pricing.tax - (pricing.shipping_tax or ZERO), nets, pricing.currency)
     pairs = zip(lines, nets, strict=True)
     return [
         _tax(net, line.tax_rate, pricing) if line.tax is None else rounded(line.tax, pricing.currency)

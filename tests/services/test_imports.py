@@ -155,13 +155,17 @@ async def test_another_total_is_refused_with_both_figures(database):
 async def test_a_tax_of_the_whole_order_is_spread_over_its_items(database):
     async with running(database) as system:
         taxed = finished("1", items=[ITEM, ITEM, ITEM], tax_total=gbp("1"), shipping_cost=gbp("2"), total=gbp("10.5"))
+        both = finished(
+            "3", items=[ITEM, ITEM], tax_total=gbp("1"), shipping_tax=gbp("0.4"), shipping_cost=gbp("2"), total=gbp("8")
+        )
         free = finished(
             "2", items=[ITEM], discounts=[{"percent": "100"}], tax_total=gbp("0.4"), shipping_cost=gbp("2"),
             tax_included=True, total=gbp("2"),
         )  # fmt: skip
-        assert statuses(await import_orders(system, taxed, free)) == [(201, None)] * 2
-        one, two = sorted(await system.said(IMPORTED), key=lambda said: said["number"])
+        assert statuses(await import_orders(system, taxed, free, both)) == [(201, None)] * 3
+        one, two, three = sorted(await system.said(IMPORTED), key=lambda said: said["number"])
         assert sorted(line["tax"] for line in one["lines"]) == ["0.33", "0.33", "0.34"]
+        assert [*sorted(line["tax"] for line in three["lines"]), three["shipping_tax"]] == ["0.30", "0.30", "0.40"]
         assert (two["shipping_tax"], two["lines"][0]["tax"]) == ("0.40", "0.00")
 
 
@@ -221,6 +225,9 @@ BAD: dict[str, tuple[Any, str]] = {
     "a tax and a rate": (finished("1", items=[ITEM | {"tax": PRICE, "tax_rate": "20"}]), "invalid"),
     "two taxes": (finished("1", items=[ITEM | {"tax": PRICE}], tax_total=PRICE), "invalid"),
     "two taxes of the shipping": (finished("1", shipping_tax=PRICE, shipping_tax_rate="20"), "invalid"),
+    "a tax of the shipping above the whole tax": (
+        finished("1", shipping_tax=PRICE, tax_total={"amount": "2.49", "currency": "GBP"}), "invalid"
+    ),
     "a tax in another currency": (finished("1", tax_total={"amount": "1", "currency": "USD"}), "mixed-currencies"),
     "a tax of half a penny": (
         finished("1", tax_total={"amount": "0.005", "currency": "GBP"}), "fraction-of-minor-unit"
