@@ -25,6 +25,7 @@ __all__ = [
     "ImportedFields",
     "ImportedStatus",
     "LineFields",
+    "OrderAcknowledged",
     "OrderCancellationRequested",
     "OrderCancelled",
     "OrderConfirmed",
@@ -239,6 +240,16 @@ class OrderCreated(OrderContent):
     """A customer placed an order, directly or by submitting a draft; fulfillment starts."""
 
     type: ClassVar[str] = "zerocart.orders.order.created.v1"
+
+
+class OrderAcknowledged(OrderMessage, PricedFields):
+    """The shop tells the customer by mail that it has the order; appended only if the shop wants this mail."""
+
+    type: ClassVar[str] = "zerocart.orders.order.acknowledged.v1"
+    number: str | None = None
+    customer_id: str | None = None
+    email: Personal[str] | None = None
+    customer_name: Personal[str] | None = None
 
 
 class OrderImported(OrderDetails, ImportedFields):

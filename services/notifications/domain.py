@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 OrderMailKind = Literal[
-    "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded", "order_shipped",
-    "order_delivered",
+    "order_placed", "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded",
+    "order_shipped", "order_delivered",
 ]  # fmt: skip
 UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 
@@ -45,7 +45,7 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The mail was sent, or it will never be because there is no address to send it to (`mailed` false).
+    """The mail was sent, or it will never be (`mailed` false): there is no address, or the shop does not send it.
 
     `refunds` are the refunds of which the customer was told, each by a mail of its own.
     """

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
 from services.contracts.orders import (
+    OrderAcknowledged,
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
-    OrderLine,
     OrderRefunded,
     OrderShipped,
+    PricedFields,
 )
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
@@ -25,11 +26,12 @@ from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrder
 from services.notifications.mails import Mail, Shop, compose
 from services.notifications.smtp import MailServer, NotSent
 
-__all__ = ["LINES_SHOWN_MAX", "OrderMails"]
+__all__ = ["OrderMails"]
 
-LINES_SHOWN_MAX = 100
-Notice = OrderFailed | OrderCancelled | OrderRefunded | OrderShipped | OrderDelivered
+Notice = OrderAcknowledged | OrderFailed | OrderCancelled | OrderRefunded | OrderShipped | OrderDelivered
 """The events of which notifications tells the customer without a request of the saga."""
+ENDS: tuple[OrderMailKind, ...] = ("confirmation", "order_failed", "order_cancelled")
+"""The mails after which it would be odd to say that the order was placed."""
 
 
 class OrderMails:
@@ -40,9 +42,16 @@ class OrderMails:
         self._server = server
         self._shop = shop
 
+    async def acknowledge(self, message: OrderAcknowledged, received: Received) -> None:
+        """Tell the customer that the shop has the order, unless a later mail has said how it ended."""
+        mail = _mail("order_placed", message, total=message.total)
+        if await self._was_any_sent(ENDS, message.order_id):
+            mail = None
+        await self._notify(message, received, "order_placed", mail)
+
     async def confirm(self, message: ConfirmationSend, received: Received) -> None:
         """Send the confirmation, unless the cancellation was handled first: then it would be wrong."""
-        mail = _mail("confirmation", message, message.lines, total=message.total)
+        mail = _mail("confirmation", message, total=message.total)
         if await self._was_sent("cancellation", message.saga_id):
             mail = None
         await self._reply(message, received, "confirmation", mail)
@@ -120,7 +129,7 @@ class OrderMails:
     ) -> tuple[bool, NotSent | None]:
         """Whether the mail was sent just now, and why not if the mail server refused it."""
         loaded = await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))
-        if mail is None or is_sent(loaded.state, refund_id):
+        if mail is None or kind in self._shop.mails_off or is_sent(loaded.state, refund_id):
             return False, None
         try:
             await self._server.send(compose(mail, self._shop))
@@ -129,6 +138,9 @@ class OrderMails:
         METRICS.count("mails_sent", kind=kind)
         return True, None
 
+    async def _was_any_sent(self, kinds: Sequence[OrderMailKind], order_id: str) -> bool:
+        return any([await self._was_sent(kind, order_id) for kind in kinds])
+
     async def _was_sent(self, kind: OrderMailKind, order_id: str) -> bool:
         return is_sent((await self._handler.reload(ORDER_MAIL, order_mail_id(kind, order_id))).state)
 
@@ -136,7 +148,6 @@ class OrderMails:
 def _mail(
     kind: OrderMailKind,
     message: ConfirmationSend | CancellationSend | Notice,
-    lines: Sequence[OrderLine] = (),
     **values: object,
 ) -> Mail | None:
     """The mail; None if there is no address to send it to."""
@@ -151,6 +162,5 @@ def _mail(
         person=message.person,
         to=message.email,
         values={"order_id": order_id, "number": getattr(message, "number", None) or order_id, "name": name, **values},
-        items=[f"{line.quantity} x {line.product_name}" for line in lines[:LINES_SHOWN_MAX]],
-        more=max(len(lines) - LINES_SHOWN_MAX, 0),
+        order=message if isinstance(message, PricedFields) else None,
     )

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderDelivered, OrderFailed, OrderRefunded, OrderShipped
+from services.contracts.orders import (
+    OrderAcknowledged,
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.events.handlers import Reactions
@@ -20,6 +27,7 @@ def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_toke
     orders = OrderMails(handler, server, shop)
     users = UserMails(handler, server, shop, mail_token_keys)
     handlers = Reactions()
+    handlers.on(OrderAcknowledged, orders.acknowledge)
     handlers.on(ConfirmationSend, orders.confirm)
     handlers.on(CancellationSend, orders.cancel)
     handlers.on(OrderFailed, orders.fail)

@@ -179,6 +179,7 @@ class ContentCommand(CustomerCommand):
     """A command that brings the whole content of an order; `book` has the products whose prices it needs.
 
     `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left.
+    `is_acknowledged` tells whether the customer gets a mail as soon as the order is placed.
     """
 
     fields: PlacedFields
@@ -187,6 +188,7 @@ class ContentCommand(CustomerCommand):
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
+    is_acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +213,7 @@ class Submit(CustomerCommand):
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
+    is_acknowledged: bool = False
     expected_total: Money | None = None
 
 

@@ -135,7 +135,7 @@ def _taken_back(event: shipping.ShipmentCancelled) -> Sentence:
 
 def _mailed(what: str) -> Callable[[Any], Sentence]:
     return lambda event: Sentence(
-        f"{what} was mailed" if event.mailed else f"{what} was not mailed: nobody to write to"
+        f"{what} was mailed" if event.mailed else f"{what} was not mailed: no address, or this mail is switched off"
     )
 
 
@@ -300,6 +300,7 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     fulfillment.RunCompleted: "the timeline shows that the order is confirmed",
     fulfillment.RunFailed: "the timeline shows that the order failed",
     fulfillment.StepTimer: "a timer: the timeline shows what follows from it",
+    orders.OrderAcknowledged: "the timeline shows that the order was placed, and the mail that says so",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
     orders.OrderFinalized: "the timeline shows that the shipment is announced, which follows from it",
