@@ -57,7 +57,10 @@ After = Annotated[
 ]
 LastEventId = Annotated[
     str | None,
-    Header(description="The id that a stream sent last; for a stream it counts instead of `after`."),
+    Header(
+        description="The id that a stream sent last; for a stream it counts instead of `after`.",
+        examples=["00010000000002f1"],
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=PAGE_EVENTS_MAX, description="The maximum number of events.", examples=[100])]
 Accept = Annotated[str, Header(include_in_schema=False)]

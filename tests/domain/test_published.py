@@ -25,6 +25,7 @@ WITHHELD = {
     "zerocart.fulfillment.step.timer.v1": "a timer",
     "zerocart.inventory.reservation.expiry_due.v1": "a timer",
     "zerocart.notifications.user_mail.sent.v1": "mails to users are not shown by REST",
+    "zerocart.orders.order.acknowledged.v1": "asks notifications for a mail",
     "zerocart.orders.order.finalized.v1": "a reply between services",
     "zerocart.orders.order.not_finalized.v1": "a reply between services",
     "zerocart.scheduler.timer.cancelled.v1": "a timer",
@@ -53,7 +54,9 @@ def every_message() -> dict[str, type[Message]]:
 def test_every_message_is_published_or_withheld_for_a_reason():
     messages = every_message()
     requests = {name for name, model in messages.items() if issubclass(model, StepRequest)}
-    assert PUBLISHED.keys() | WITHHELD.keys() | requests == messages.keys()
+    undecided = messages.keys() - PUBLISHED.keys() - WITHHELD.keys() - requests
+    assert not undecided, "publish them in services/published.py, or say in WITHHELD why not"
+    assert WITHHELD.keys() <= messages.keys()
     assert not PUBLISHED.keys() & (WITHHELD.keys() | requests)
     assert {name.split(".")[1] for name in PUBLISHED} == SCOPES.keys()
 
