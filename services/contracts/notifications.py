@@ -80,13 +80,14 @@ class OrderMailSent(Message):
 
 
 class OrderNoticeSent(Message):
-    """Notifications sent the mail `template` about an order; `refund_id` names the refund that it is about."""
+    """Notifications sent the mail `template` about an order; `refund_id` or `lookup_id` names what it is about."""
 
     type: ClassVar[str] = "zerocart.notifications.order_notice.sent.v1"
     key: ClassVar[str] = "order_id"
     order_id: str
     template: str
     refund_id: str | None = None
+    lookup_id: str | None = None
     mailed: bool
 
 

@@ -39,13 +39,15 @@ LANGUAGES = ("en", "de")
 class Shop:
     """The sender of every mail; `folder` has the shop's own templates, or a folder of them for each language.
 
-    `mails_off` are the kinds of mail that the shop does not send.
+    `url` is that of its front end, to which links in mails lead; without it there are none. `mails_off` are the kinds
+    of mail that the shop does not send.
     """
 
     address: str
     name: str = "zerocart"
     language: str = LANGUAGES[0]
     folder: Path | None = None
+    url: str = ""
     mails_off: frozenset[OrderMailKind | UserMailKind] = frozenset()
 
 
@@ -53,7 +55,7 @@ class Shop:
 class Mail:
     """One mail to one person; `identity` makes its Message-ID, `about` is a header and its value for mail filters.
 
-    It shows the lines and the totals of `order`, if there is one.
+    It shows the lines and the totals of `order`, and `link`, if there are any.
     """
 
     kind: OrderMailKind | UserMailKind
@@ -63,16 +65,21 @@ class Mail:
     to: str
     values: Mapping[str, object]
     order: PricedFields | None = None
+    link: str | None = None
 
 
 def compose(mail: Mail, shop: Shop) -> EmailMessage:
     """The mail as it is sent. A repeat has the same Message-ID (RFC 5322 3.6.4), by which mail stores recognise it."""
     templates = _templates(shop.language, shop.folder)
-    values = {name: _shown(templates, value) for name, value in mail.values.items()} | {"shop": shop.name}
+    values = {name: _shown(templates, value) for name, value in mail.values.items()}
+    values |= {"shop": shop.name, "link": mail.link}
     subject, *paragraphs = _paragraphs(templates, mail.kind, values)
     order = mail.order
     items, totals = (_items(templates, order), _totals(templates, order)) if order else ([], [])
-    parts = {**values, "language": shop.language, "paragraphs": paragraphs, "items": items, "totals": totals}
+    parts = {
+        **values, "language": shop.language, "paragraphs": paragraphs, "items": items, "totals": totals,
+        "link": mail.link, "link_text": templates.get_template("link.txt").render() if mail.link else "",
+    }  # fmt: skip
     message = EmailMessage()
     message["From"] = Address(shop.name, addr_spec=shop.address)
     message["To"] = mail.to

@@ -24,6 +24,7 @@ from services.notifications.settings import shop_of
 __all__ = ["KINDS", "sample", "write_previews"]
 
 KINDS: Sequence[OrderMailKind | UserMailKind] = (*get_args(OrderMailKind), *get_args(UserMailKind))
+LINK = "https://shop.example.com/orders/ord_01kb2x3m4n5p6q7r8s9t0v1w2x#token=ord_01kb2x3m4n5p6q7r8s9t0v1w2x.0.0"
 VALUES: Mapping[str, object] = {
     "order_id": "ord_01kb2x3m4n5p6q7r8s9t0v1w2x",
     "number": "10042",
@@ -63,7 +64,9 @@ def sample(kind: OrderMailKind | UserMailKind) -> Mail:
     """A mail with made-up values."""
     return Mail(
         kind=kind, identity="preview", about=("X-Zerocart-Order", "preview"), person="preview", to="ann@example.com",
-        values=VALUES, order=ORDER if kind in ("order_placed", "confirmation") else None,
+        values=VALUES,
+        order=ORDER if kind in ("order_placed", "confirmation") else None,
+        link=LINK if kind in ("order_placed", "order_link") else None,
     )  # fmt: skip
 
 

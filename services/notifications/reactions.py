@@ -8,6 +8,7 @@ from services.contracts.orders import (
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
+    OrderLinkRequested,
     OrderRefunded,
     OrderShipped,
 )
@@ -24,7 +25,7 @@ __all__ = ["reactions"]
 
 def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_token_keys: Secret) -> Reactions:
     """The handlers of notifications, by message."""
-    orders = OrderMails(handler, server, shop)
+    orders = OrderMails(handler, server, shop, mail_token_keys)
     users = UserMails(handler, server, shop, mail_token_keys)
     handlers = Reactions()
     handlers.on(OrderAcknowledged, orders.acknowledge)
@@ -32,6 +33,7 @@ def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_toke
     handlers.on(CancellationSend, orders.cancel)
     handlers.on(OrderFailed, orders.fail)
     handlers.on(OrderCancelled, orders.cancel_unconfirmed)
+    handlers.on(OrderLinkRequested, orders.send_link)
     handlers.on(OrderRefunded, orders.refund)
     handlers.on(OrderShipped, orders.ship)
     handlers.on(OrderDelivered, orders.deliver)

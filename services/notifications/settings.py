@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,8 +55,13 @@ def shop_of(environ: Mapping[str, str]) -> Shop:
             f" {language} of ZEROCART_MAIL_TEMPLATES",
         )
     address, name = environ.get("ZEROCART_MAIL_FROM", SENDER), environ.get("ZEROCART_SHOP_NAME", Shop(SENDER).name)
+    url = environ.get("ZEROCART_SHOP_URL", "").rstrip("/")
+    if url and not re.fullmatch(r"https?://[^\s#?]+", url):
+        raise ZerocartError(
+            "bad-setting", f"ZEROCART_SHOP_URL is {url!r}: use an address such as https://shop.example.com"
+        )
     off = frozenset(kind.strip() for kind in environ.get("ZEROCART_MAILS_OFF", "").split(",") if kind.strip())
     if unknown := sorted(off - OPTIONAL):
         known = ", ".join(sorted(OPTIONAL))
         raise ZerocartError("bad-setting", f"ZEROCART_MAILS_OFF: {unknown[0]!r} cannot be switched off. Use {known}")
-    return Shop(address, name, language, folder, frozenset(kind for kind in OPTIONAL if kind in off))
+    return Shop(address, name, language, folder, url, frozenset(kind for kind in OPTIONAL if kind in off))

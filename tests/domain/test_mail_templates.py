@@ -89,6 +89,8 @@ def test_a_setting_lists_the_mails_that_are_not_sent() -> None:
         ({"ZEROCART_MAIL_TEMPLATES": "/no/such/folder"}, "ZEROCART_MAIL_TEMPLATES"),
         ({"ZEROCART_MAILS_OFF": "confirmation, order_shiped"}, "order_shiped"),
         ({"ZEROCART_MAILS_OFF": "password_reset"}, "password_reset"),
+        ({"ZEROCART_SHOP_URL": "shop.example.com"}, "ZEROCART_SHOP_URL"),
+        ({"ZEROCART_SHOP_URL": "https://shop.example.com/?a=b"}, "ZEROCART_SHOP_URL"),
     ],
 )
 def test_settings_without_templates_are_refused_at_the_start(environ: dict[str, str], named: str) -> None:

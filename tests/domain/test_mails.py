@@ -17,6 +17,7 @@ from services.contracts.orders import (
     OrderDelivered,
     OrderFailed,
     OrderLine,
+    OrderLinkRequested,
     OrderRefunded,
     OrderShipped,
 )
@@ -69,6 +70,7 @@ MESSAGES: dict[str, Message] = {
     "order_refunded": OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c"),
     "order_shipped": OrderShipped(order_id="ord_1", tracking_number="T1", email="a@b.c"),
     "order_delivered": OrderDelivered(order_id="ord_1", email="a@b.c"),
+    "order_link": OrderLinkRequested(order_id="ord_1", email="a@b.c", lookup_id="lkp_1", **TOKEN),
     "verification": VerificationRequested(**USER, **TOKEN),
     "activated": UserActivated(**USER),
     "welcome_tips": WelcomeTipsSend(**USER),
@@ -76,6 +78,9 @@ MESSAGES: dict[str, Message] = {
     "password_reset": PasswordResetRequested(**USER, **TOKEN),
     "password_changed": PasswordChanged(**USER),
 }
+
+
+ABOUT = {"order_refunded": ".rfd_1", "order_link": ".lkp_1"}
 
 
 class Publisher:
@@ -153,7 +158,7 @@ async def test_a_mail_is_sent_once_with_the_same_paragraphs_in_both_parts(kind: 
     notifications = Notifications()
     (mail,) = await notifications.receive(MESSAGES[kind])
     text, html = parts(mail)
-    about = "usr_1.n1" if "X-Zerocart-User" in mail else "ord_1.rfd_1" if kind == "order_refunded" else "ord_1"
+    about = "usr_1.n1" if "X-Zerocart-User" in mail else f"ord_1{ABOUT.get(kind, '')}"
     assert mail["Message-ID"] == f"<{kind}.{about}@example.com>"
     assert mail["Subject"]
     assert "{" not in text + html
@@ -230,6 +235,11 @@ async def test_a_customer_is_not_told_that_an_order_was_placed_after_its_end(end
     for kind in (end, "order_placed"):
         await notifications.receive(MESSAGES[kind])
     assert len(notifications.server.mails) == 1
+
+
+async def test_a_link_is_not_mailed_after_it_has_expired() -> None:
+    late = OrderLinkRequested(order_id="ord_1", email="a@b.c", lookup_id="lkp_1", requested_at=AT, expires_at=AT)
+    assert await Notifications().receive(late) == []
 
 
 async def test_html_escapes_what_customers_typed() -> None:
