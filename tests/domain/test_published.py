@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 
-from services import contracts
+import services.contracts as contracts
 from services.contracts.orders import Address, OrderCreated, OrderLine, PaymentMethod
 from services.kit.domain.message import Message, Money
 from services.kit.eventstore.port import Position, RecordedEvent
