@@ -13,6 +13,7 @@ from services.contracts.orders import (
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
+    OrderHeld,
     OrderLine,
     OrderRefunded,
     OrderShipped,
@@ -28,7 +29,7 @@ from services.notifications.smtp import MailServer, NotSent
 __all__ = ["LINES_SHOWN_MAX", "OrderMails"]
 
 LINES_SHOWN_MAX = 100
-Notice = OrderFailed | OrderCancelled | OrderRefunded | OrderShipped | OrderDelivered
+Notice = OrderHeld | OrderFailed | OrderCancelled | OrderRefunded | OrderShipped | OrderDelivered
 """The events of which notifications tells the customer without a request of the saga."""
 
 
@@ -51,6 +52,10 @@ class OrderMails:
         """Tell the customer that a confirmed order is cancelled."""
         mail = _mail("cancellation", message, total=message.total)
         await self._reply(message, received, "cancellation", mail)
+
+    async def hold(self, message: OrderHeld, received: Received) -> None:
+        """Tell the customer that the shop looks into the order."""
+        await self._notify(message, received, "order_held", _mail("order_held", message))
 
     async def fail(self, message: OrderFailed, received: Received) -> None:
         """Tell the customer that the order failed."""

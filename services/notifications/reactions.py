@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderDelivered, OrderFailed, OrderRefunded, OrderShipped
+from services.contracts.orders import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderHeld,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.events.handlers import Reactions
@@ -22,6 +29,7 @@ def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_toke
     handlers = Reactions()
     handlers.on(ConfirmationSend, orders.confirm)
     handlers.on(CancellationSend, orders.cancel)
+    handlers.on(OrderHeld, orders.hold)
     handlers.on(OrderFailed, orders.fail)
     handlers.on(OrderCancelled, orders.cancel_unconfirmed)
     handlers.on(OrderRefunded, orders.refund)

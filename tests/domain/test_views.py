@@ -34,6 +34,7 @@ STUCK = fulfillment.RunStuck(
 )
 ENDINGS: Sequence[tuple[Message, str]] = (
     (confirmed(ID), "confirmed"),
+    (orders.OrderHeld(order_id=ID, reason="odd"), "on_hold"),
     (orders.OrderCancellationRequested(order_id=ID, reason="changed my mind"), "cancelling"),
     (orders.OrderCancelled(order_id=ID, reason="changed my mind"), "cancelled"),
     (orders.OrderFailed(order_id=ID, code="declined", reason="the card was declined"), "failed"),
