@@ -16,6 +16,7 @@ from services.kit.domain.message import Instant, Message, Metadata, Money, Perso
 from services.kit.saga import messages as saga
 
 __all__ = [
+    "LINK_DAYS",
     "ORDER_LINES_MAX",
     "Address",
     "AmendedFields",
@@ -25,6 +26,7 @@ __all__ = [
     "ImportedFields",
     "ImportedStatus",
     "LineFields",
+    "OrderAcknowledged",
     "OrderCancellationRequested",
     "OrderCancelled",
     "OrderConfirmed",
@@ -44,6 +46,7 @@ __all__ = [
     "OrderImportUndone",
     "OrderImported",
     "OrderLine",
+    "OrderLinkRequested",
     "OrderMessage",
     "OrderNotFinalized",
     "OrderNoteAdded",
@@ -63,6 +66,9 @@ __all__ = [
 
 ORDER_LINES_MAX = 2_000
 """Lines of one order; the largest real order that we know has 1,114."""
+
+LINK_DAYS = 30
+"""How long a link in a mail lets somebody without an account read an order."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Priority = Literal["standard", "express"]
@@ -255,6 +261,16 @@ class OrderCreated(OrderContent):
     held: bool = False
 
 
+class OrderAcknowledged(OrderMessage, PricedFields):
+    """The shop tells the customer by mail that it has the order; appended only if the shop wants this mail."""
+
+    type: ClassVar[str] = "zerocart.orders.order.acknowledged.v1"
+    number: str | None = None
+    customer_id: str | None = None
+    email: Personal[str] | None = None
+    customer_name: Personal[str] | None = None
+
+
 class OrderImported(OrderDetails, ImportedFields):
     """An order of the system `source` was imported in its final status; zerocart does not fulfil it."""
 
@@ -312,6 +328,18 @@ class OrderNoteAdded(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.note_added.v1"
     customer_id: str | None = None
     text: Personal[str]
+
+
+class OrderLinkRequested(OrderMessage):
+    """Notifications shall mail a link to the order, whose token is derived from a secret key and valid until then."""
+
+    type: ClassVar[str] = "zerocart.orders.order.link_requested.v1"
+    customer_id: str | None = None
+    number: str | None = None
+    email: Personal[str]
+    lookup_id: str
+    requested_at: Instant
+    expires_at: Instant
 
 
 class OrderCancellationRequested(OrderMessage):

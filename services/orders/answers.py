@@ -16,6 +16,7 @@ __all__ = [
     "Held",
     "ImportResult",
     "ImportResults",
+    "LinkRequested",
     "Placed",
     "PlacedOrDrafted",
     "Quote",
@@ -123,6 +124,10 @@ class CancellationStarted(TypedDict):
 
     order_id: OrderId
     status: Literal["cancelling"]
+
+
+class LinkRequested(TypedDict):
+    """If there is such an order with this address, a mail with a link to it is on its way."""
 
 
 class ImportResult(TypedDict):

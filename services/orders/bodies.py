@@ -38,8 +38,8 @@ from services.orders.pricing import Basket, WantedLine
 from services.orders.shop_rules import CODE
 
 __all__ = [
-    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "HoldBody", "ImportedOrderBody", "NoteBody",
-    "OrderBody", "QuoteBody", "ReleaseBody", "ShortLine", "Source", "SubmitBody",
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "HoldBody", "ImportedOrderBody", "LookupBody",
+    "NoteBody", "OrderBody", "QuoteBody", "ReleaseBody", "ShortLine", "Source", "SubmitBody",
 ]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100
@@ -296,6 +296,16 @@ class NoteBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     text: Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True)]
+
+
+class LookupBody(BaseModel):
+    """The number of an order, and the address to which its mails go."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"number": "10042", "email": "ann@example.com"}]}
+    )
+    number: ShortLine
+    email: Email
 
 
 class CancelBody(BaseModel):

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from services.contracts.orders import (
     AmendedFields,
+    OrderAcknowledged,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
@@ -149,8 +150,7 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
         return problem
     match command, order:
         case Place(), NoOrder():
-            created = with_content(OrderCreated, command, priced, number=command.number)
-            return placed(created, command.rules.review, command.at, has_bought=command.has_bought)
+            return _placed(with_content(OrderCreated, command, priced, number=command.number), command)
         case BeginDraft(), NoOrder():
             return [with_content(OrderDrafted, command, priced, number=command.number)]
         case RewriteDraft(), Draft(content=content):
@@ -176,12 +176,18 @@ def submit(command: Submit, order: Order) -> Decision:
             if not command.is_coupon_left:
                 return COUPON_USED_UP
             created = OrderCreated.of(content, **dict(priced))
-            events = placed(created, command.rules.review, command.at, has_bought=command.has_bought)
-            return totals_problem(priced, command.expected_total) or events
+            return totals_problem(priced, command.expected_total) or _placed(created, command)
         case Imported():
             return _fulfilled_elsewhere(command, order)
         case _:
             return []
+
+
+def _placed(created: OrderCreated, command: Place | Submit) -> list[Message]:
+    """The events of an order, and that of the mail which says so; an order placed elsewhere was acknowledged there."""
+    is_acknowledged = command.is_acknowledged and created.placed_at is None
+    events = placed(created, command.rules.review, command.at, has_bought=command.has_bought)
+    return [*events, OrderAcknowledged.of(created)] if is_acknowledged else events
 
 
 def amend(command: Amend, order: Order) -> Decision:
@@ -413,8 +419,8 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
-        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderHeld, OrderReleased,
-        OrderFinalizePending,
+        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
+        OrderReleased, OrderFinalizePending,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

@@ -227,7 +227,8 @@ class ContentCommand(CustomerCommand):
     """A command that brings the whole content of an order; `book` has the products whose prices it needs.
 
     `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left, and
-    `has_bought` whether an earlier order of its customer is known to be confirmed.
+    `has_bought` whether an earlier order of its customer is known to be confirmed. `is_acknowledged` tells whether the
+    customer gets a mail as soon as the order is placed.
     """
 
     fields: PlacedFields
@@ -237,6 +238,7 @@ class ContentCommand(CustomerCommand):
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
     has_bought: bool = False
+    is_acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +264,7 @@ class Submit(CustomerCommand):
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
     has_bought: bool = False
+    is_acknowledged: bool = False
     expected_total: Money | None = None
 
 

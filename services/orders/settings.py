@@ -1,4 +1,4 @@
-"""The settings that only orders has: currency, numbers of orders, capture, taxes, shipping costs, coupons, review."""
+"""The settings that only orders has: currency, numbers, capture, taxes, shipping costs, coupons, review and mails."""
 
 from __future__ import annotations
 
@@ -29,13 +29,15 @@ class OrdersSettings:
 
     `currency` is that of an order that names none. `number_prefix` stands before the numbers of orders.
     `rules` are its taxes, shipping costs, coupons and rules of review. `capture` says when the money of an order is
-    taken that does not say so itself.
+    taken that does not say so itself. `mails_when_placed` says whether a customer gets a mail as soon as an order is
+    placed, before the one that confirms it.
     """
 
     currency: str = "GBP"
     number_prefix: str = ""
     rules: ShopRules = NO_RULES
     capture: CapturePolicy = "when_reserved"
+    mails_when_placed: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> OrdersSettings:
@@ -48,7 +50,16 @@ class OrdersSettings:
             detail = f"ZEROCART_ORDER_NUMBER_PREFIX is {prefix!r}: use up to 10 letters and hyphens"
             raise ZerocartError("bad-setting", detail)
         rules = _rules(Secrets(environ).reading("ZEROCART_SHOP_RULES")())
-        return cls(currency=currency, number_prefix=prefix, rules=rules, capture=_capture(environ))
+        mails = environ.get("ZEROCART_MAIL_WHEN_PLACED", "") or "no"
+        if mails not in ("yes", "no"):
+            raise ZerocartError("bad-setting", f"ZEROCART_MAIL_WHEN_PLACED is {mails!r}: use yes or no")
+        return cls(
+            currency=currency,
+            number_prefix=prefix,
+            rules=rules,
+            capture=_capture(environ),
+            mails_when_placed=mails == "yes",
+        )
 
 
 def _capture(environ: Mapping[str, str]) -> CapturePolicy:

@@ -319,6 +319,7 @@ PUBLIC_ROUTES = {
     "POST /users/{user_id}/verification",
     "POST /users/{user_id}/activate",
     "POST /password-reset",
+    "POST /orders/lookup",
     "POST /payments/webhooks/stripe",
     "POST /password-reset/confirm",
     "POST /token",

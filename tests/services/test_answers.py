@@ -92,6 +92,7 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await orders.put(f"/orders/{draft}", json=order(("mug", 3))))
     await done(await orders.patch(f"/orders/{draft}", json={"notes": "quickly"}))
     await done(await orders.post(f"/orders/{draft}/submit"))
+    await done(await orders.post("/orders/lookup", json={"number": "10042", "email": "ann@example.com"}))
     await done(await orders.post(f"/orders/{draft}/notes", json={"text": "rang twice"}))
     await done(await orders.post(f"/orders/{draft}/cancel", json={"reason": "too much"}))
     declined = (await done(await system.place(order(("mug", 1), token="tok_decline"))))["order_id"]

@@ -135,7 +135,7 @@ def _taken_back(event: shipping.ShipmentCancelled) -> Sentence:
 
 def _mailed(what: str) -> Callable[[Any], Sentence]:
     return lambda event: Sentence(
-        f"{what} was mailed" if event.mailed else f"{what} was not mailed: nobody to write to"
+        f"{what} was mailed" if event.mailed else f"{what} was not mailed: no address, or this mail is switched off"
     )
 
 
@@ -145,6 +145,8 @@ def _mailed_the_end(event: notifications.OrderMailSent) -> Sentence:
 
 
 def _mailed_a_notice(event: notifications.OrderNoticeSent) -> Sentence:
+    if event.template == "order_link":
+        return Sentence("a link to the order was mailed" if event.mailed else "a link was asked for and not mailed")
     what = event.template.removeprefix("order_").replace("_", " ")
     return Sentence(
         f"the mail that the order was {what} was sent" if event.mailed else f"no mail said that the order was {what}"
@@ -304,6 +306,8 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     fulfillment.RunCompleted: "the timeline shows that the order is confirmed",
     fulfillment.RunFailed: "the timeline shows that the order failed",
     fulfillment.StepTimer: "a timer: the timeline shows what follows from it",
+    orders.OrderAcknowledged: "the timeline shows that the order was placed, and the mail that says so",
+    orders.OrderLinkRequested: "the timeline shows the mail with the link",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
     orders.OrderFinalizePending: "the timeline shows that the order is on hold",
