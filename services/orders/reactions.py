@@ -34,11 +34,12 @@ Handled = OrderFinalize | RunCompleted | RunCompensated | RunFailed | ShipmentDi
 
 def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions:
     """The handlers of orders, by message."""
-    concluding = (Confirm, Fail, CompleteCancellation) if rules.review.first_order else (Fail, CompleteCancellation)
 
     async def handle(message: Handled, received: Received) -> None:
         command = command_of(message, received.now)
-        if isinstance(command, concluding):
+        if isinstance(command, Fail | CompleteCancellation):
+            await conclude(handler, command, received.cause)
+        elif isinstance(command, Confirm) and rules.review.first_order:
             await conclude(handler, command, received.cause)
         else:
             await handler.handle(ORDER, command.order_id, command, received.cause)
