@@ -37,9 +37,9 @@ def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions
 
     async def handle(message: Handled, received: Received) -> None:
         command = command_of(message, received.now)
-        if isinstance(command, Fail | CompleteCancellation):
-            await conclude(handler, command, received.cause)
-        elif isinstance(command, Confirm) and rules.review.first_order:
+        if isinstance(command, Fail | CompleteCancellation) or (
+            isinstance(command, Confirm) and rules.review.first_order
+        ):
             await conclude(handler, command, received.cause)
         else:
             await handler.handle(ORDER, command.order_id, command, received.cause)
