@@ -13,6 +13,7 @@ from services.contracts.orders import (
     OrderFinalizePending,
     PlacedFields,
     RecipientFields,
+    RefundedLine,
 )
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
@@ -370,6 +371,8 @@ class RecordRefund(OrderIntent):
     refund_id: str
     amount: Money
     refunded: Money
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
 
 
 OrderCommand = (

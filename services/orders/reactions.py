@@ -52,6 +52,8 @@ def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions
                 refund_id=fact.refund_id,
                 amount=fact.amount,
                 refunded=fact.refunded,
+                lines=fact.lines,
+                shipping=fact.shipping,
             )
             await handler.handle(ORDER, fact.order_id, command, received.cause)
 
