@@ -9,8 +9,7 @@ import pytest
 
 from services.contracts.fulfillment import RunAmended, RunStarted, StepSucceeded, StepTimedOut, StepTimer
 from services.contracts.orders import OrderFinalized
-from services.contracts.payments import PaymentCapture
-from services.contracts.payments import PaymentVoid
+from services.contracts.payments import PaymentCapture, PaymentVoid
 from services.contracts.scheduler import TimerRequested
 from services.fulfillment.saga import FULFILLMENT, ORDER_SAGA, OrderStep
 from services.fulfillment.vocabulary import VOCABULARY
