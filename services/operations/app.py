@@ -27,7 +27,7 @@ def create_app(host: Host | None = None, parked: FailedMessages | None = None) -
     if parked is None:
         from services.kit.eventstore.postgres import PostgresEventReader
 
-        reader = PostgresEventReader(host.settings.database_url)
+        reader = PostgresEventReader(host.settings.database_url, archive=host.settings.archive)
         parked = PostgresFailedMessages(reader)
         on_stop.append(reader.close)
     letters = Letters(host.store)
