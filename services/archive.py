@@ -44,8 +44,11 @@ FINISHED: Mapping[str, Finished] = {
 }
 """Which streams are finished, by service."""
 
-COUNTED = "SELECT position FROM operations.counted"
-"""The metrics of the event store are counted from the table, so only counted events may leave it."""
+UNTIL = """
+    SELECT least((SELECT position FROM operations.counted), (SELECT min(position) FROM log.receipts WHERE types <> '{}'))
+"""
+"""The last position up to which nobody needs the table itself: the metrics have counted its events, and every service has
+handled those that it receives. Services look for missed events in the table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +79,8 @@ async def archive(plan: Plan, now: datetime) -> int:
         return 0
     async with _connected(plan) as connection:
         await _count(plan.owner_dsn)
-        counted: int = await connection.fetchval(COUNTED)
-        return await Archiver(connection, Path(plan.folder), FINISHED).run(now - timedelta(days=plan.days), counted)
+        until: int = await connection.fetchval(UNTIL)
+        return await Archiver(connection, Path(plan.folder), FINISHED).run(now - timedelta(days=plan.days), until)
 
 
 async def _count(owner_dsn: str) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from services.contracts.orders import Address, CapturePolicy, OrderLine, PaymentMethod, Priority
-from services.kit.domain.message import Money, Personal, Sku, Value
+from services.contracts.orders import Address, CapturePolicy, PaymentMethod, PricedFields, Priority
+from services.kit.domain.message import Personal, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -43,7 +43,7 @@ class WantedItem(Value):
     quantity: int
 
 
-class RunStarted(saga.RunStarted):
+class RunStarted(saga.RunStarted, PricedFields):
     """Fulfillment of the order began; the fields are the facts from which a run makes its requests."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.started.v1"
@@ -52,8 +52,6 @@ class RunStarted(saga.RunStarted):
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
-    lines: tuple[OrderLine, ...]
-    total: Money
     shipping_address: Address
     payment_method: PaymentMethod
     priority: Priority = "standard"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from services.contracts.fulfillment import PERSON_IN
-from services.contracts.orders import OrderLine
+from services.contracts.orders import PricedFields
 from services.kit.domain.message import Message, Money, Personal
 from services.kit.saga import messages as saga
 
@@ -23,7 +23,7 @@ __all__ = [
 # Requests of the saga
 
 
-class ConfirmationSend(saga.StepRequest):
+class ConfirmationSend(saga.StepRequest, PricedFields):
     """Request to mail the customer that the order is confirmed."""
 
     type: ClassVar[str] = "zerocart.fulfillment.confirmation.send.v1"
@@ -32,8 +32,6 @@ class ConfirmationSend(saga.StepRequest):
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
-    lines: tuple[OrderLine, ...]
-    total: Money
 
 
 class CancellationSend(saga.StepRequest):
@@ -82,13 +80,14 @@ class OrderMailSent(Message):
 
 
 class OrderNoticeSent(Message):
-    """Notifications sent the mail `template` about an order; `refund_id` names the refund that it is about."""
+    """Notifications sent the mail `template` about an order; `refund_id` or `lookup_id` names what it is about."""
 
     type: ClassVar[str] = "zerocart.notifications.order_notice.sent.v1"
     key: ClassVar[str] = "order_id"
     order_id: str
     template: str
     refund_id: str | None = None
+    lookup_id: str | None = None
     mailed: bool
 
 

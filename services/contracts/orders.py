@@ -16,6 +16,7 @@ from services.kit.domain.message import Instant, Message, Metadata, Money, Perso
 from services.kit.saga import messages as saga
 
 __all__ = [
+    "LINK_DAYS",
     "ORDER_LINES_MAX",
     "Address",
     "AmendedFields",
@@ -25,6 +26,7 @@ __all__ = [
     "ImportedFields",
     "ImportedStatus",
     "LineFields",
+    "OrderAcknowledged",
     "OrderCancellationRequested",
     "OrderCancelled",
     "OrderConfirmed",
@@ -42,6 +44,7 @@ __all__ = [
     "OrderImportUndone",
     "OrderImported",
     "OrderLine",
+    "OrderLinkRequested",
     "OrderMessage",
     "OrderNotFinalized",
     "OrderNoteAdded",
@@ -54,11 +57,15 @@ __all__ = [
     "PricedFields",
     "Priority",
     "RecipientFields",
+    "RefundedLine",
     "Tags",
 ]
 
 ORDER_LINES_MAX = 2_000
 """Lines of one order; the largest real order that we know has 1,114."""
+
+LINK_DAYS = 30
+"""How long a link in a mail lets somebody without an account read an order."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Priority = Literal["standard", "express"]
@@ -161,13 +168,17 @@ class PlacedFields(OrderFields):
 
 
 class ImportedFields(OrderFields):
-    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled."""
+    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled.
+
+    `refunded` is the part of the total that the customer has back.
+    """
 
     number: str
     placed_at: Instant
     status: ImportedStatus
     tracking_number: str | None = None
     reason: str | None = None
+    refunded: Money | None = None
 
 
 class AmendedFields(Value):
@@ -241,6 +252,16 @@ class OrderCreated(OrderContent):
     type: ClassVar[str] = "zerocart.orders.order.created.v1"
 
 
+class OrderAcknowledged(OrderMessage, PricedFields):
+    """The shop tells the customer by mail that it has the order; appended only if the shop wants this mail."""
+
+    type: ClassVar[str] = "zerocart.orders.order.acknowledged.v1"
+    number: str | None = None
+    customer_id: str | None = None
+    email: Personal[str] | None = None
+    customer_name: Personal[str] | None = None
+
+
 class OrderImported(OrderDetails, ImportedFields):
     """An order of the system `source` was imported in its final status; zerocart does not fulfil it."""
 
@@ -275,6 +296,18 @@ class OrderNoteAdded(OrderMessage):
     type: ClassVar[str] = "zerocart.orders.order.note_added.v1"
     customer_id: str | None = None
     text: Personal[str]
+
+
+class OrderLinkRequested(OrderMessage):
+    """Notifications shall mail a link to the order, whose token is derived from a secret key and valid until then."""
+
+    type: ClassVar[str] = "zerocart.orders.order.link_requested.v1"
+    customer_id: str | None = None
+    number: str | None = None
+    email: Personal[str]
+    lookup_id: str
+    requested_at: Instant
+    expires_at: Instant
 
 
 class OrderCancellationRequested(OrderMessage):
@@ -312,14 +345,34 @@ class OrderFailed(OrderMessage):
     email: Personal[str] | None = None
 
 
+class RefundedLine(Value):
+    """Units of an order line that a refund pays back; `line` is the place of the line in the order, from 1.
+
+    `restock` tells that staff took the units back into stock. In a fact of the provider `refunded` is the number of
+    units of the line for which the customer has the money back.
+    """
+
+    line: int
+    product_id: Sku
+    product_name: str
+    quantity: int
+    restock: bool = False
+    refunded: int | None = None
+
+
 class OrderRefunded(OrderMessage):
-    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds."""
+    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds.
+
+    `lines` and `shipping` are what staff refunded; a refund of an amount has neither.
+    """
 
     type: ClassVar[str] = "zerocart.orders.order.refunded.v1"
     customer_id: str | None = None
     refund_id: str
     amount: Money
     refunded: Money
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
     number: str | None = None
     email: Personal[str] | None = None
 

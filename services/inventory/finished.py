@@ -8,6 +8,7 @@ from services.contracts.inventory import (
     InventoryReleased,
     ReservationCommitted,
     ReservationExpired,
+    ReservationRestocked,
 )
 from services.contracts.scheduler import TimerRequested
 from services.kit.eventstore.archiver import finished
@@ -23,6 +24,7 @@ FINISHED = finished(
         InventoryReleased,
         ReservationCommitted,
         ReservationExpired,
+        ReservationRestocked,
         TimerRequested,
     ),
 )

@@ -17,7 +17,8 @@ class OrderMail(TypedDict):
 
     kind: OrderMailKind
     status: Literal["sent", "not_sent", "failed"]
-    """`not_sent`: the order has no e-mail address, or a later mail says more. `failed`: the mail server refused it."""
+    """`not_sent`: the order has no e-mail address, a later mail says more, or the shop has switched this mail off.
+    `failed`: the mail server refused it."""
     at: Instant
     refund_id: str | None
     """The refund that the mail is about."""

@@ -1,4 +1,4 @@
-"""Each mail is sent once: one of each kind for an order, one for each refund, one for each notice to a user."""
+"""Each mail is sent once: one of each kind for an order, one for each refund or link, one for each notice to a user."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ __all__ = [
 ]
 
 OrderMailKind = Literal[
-    "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded", "order_shipped",
-    "order_delivered",
+    "order_placed", "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded",
+    "order_shipped", "order_delivered", "order_link",
 ]  # fmt: skip
 UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 
@@ -45,13 +45,13 @@ class Unsent:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The mail was sent, or it will never be because there is no address to send it to (`mailed` false).
+    """The mail was sent, or it will never be (`mailed` false): there is no address, or the shop does not send it.
 
-    `refunds` are the refunds of which the customer was told, each by a mail of its own.
+    `notices` are the refunds or links of which the customer was told, each by a mail of its own.
     """
 
     mailed: bool
-    refunds: frozenset[str] = frozenset()
+    notices: frozenset[str] = frozenset()
 
 
 MailState = Unsent | Sent
@@ -61,12 +61,13 @@ MailState = Unsent | Sent
 class RecordOrderMail(Command):
     """Record how sending a mail about an order ended; `problem` is empty if it succeeded.
 
-    `step`, `attempt` and `undo` are those of the saga's request, if a saga requested the mail.
+    `notice_id` is the refund or the lookup that it is about. `step`, `attempt` and `undo` are those of the saga's
+    request, if a saga requested the mail.
     """
 
     order_id: str
     kind: OrderMailKind
-    refund_id: str = ""
+    notice_id: str = ""
     step: str = ""
     attempt: int = 1
     undo: bool = False
@@ -76,13 +77,13 @@ class RecordOrderMail(Command):
 
 
 def order_mail_id(kind: OrderMailKind, order_id: str) -> str:
-    """The id of a mail about an order: each kind has a stream of its own, which the mails of all refunds share."""
+    """The id of a mail about an order: each kind has a stream of its own, which its mails of all notices share."""
     return f"{kind}-{order_id}"
 
 
-def is_sent(mail: MailState, refund_id: str = "") -> bool:
-    """Whether the mail was sent, of a mail about refunds the one about this refund."""
-    return isinstance(mail, Sent) and (not refund_id or refund_id in mail.refunds)
+def is_sent(mail: MailState, notice_id: str = "") -> bool:
+    """Whether the mail was sent, of several the one about this notice."""
+    return isinstance(mail, Sent) and (not notice_id or notice_id in mail.notices)
 
 
 def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
@@ -104,23 +105,22 @@ def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
             return [ConfirmationSent(**reply, mailed=mailed)]
         case "cancellation", _:
             return [CancellationSent(**reply, mailed=mailed)]
-        case _ if is_sent(mail, command.refund_id):
+        case _ if is_sent(mail, command.notice_id):
             return []
         case ("order_failed" | "order_cancelled") as template, _:
             return [OrderMailSent(order_id=command.order_id, template=template, mailed=mailed)]
         case template, _:
-            about = command.refund_id or None
-            return [
-                OrderNoticeSent(order_id=command.order_id, template=template, refund_id=about, mailed=command.mailed)
-            ]
+            about = {"order_refunded": "refund_id", "order_link": "lookup_id"}.get(template)
+            notice = {about: command.notice_id} if about else {}
+            return [OrderNoticeSent(order_id=command.order_id, template=template, mailed=command.mailed, **notice)]
 
 
 def evolve_order_mail(mail: MailState, event: Message) -> MailState:
     """The state of a mail about an order after `event`."""
     match event:
-        case OrderNoticeSent(refund_id=str() as refund_id):
-            known = mail.refunds if isinstance(mail, Sent) else frozenset[str]()
-            return Sent(event.mailed, known | {refund_id})
+        case OrderNoticeSent(refund_id=str() as notice_id) | OrderNoticeSent(lookup_id=str() as notice_id):
+            known = mail.notices if isinstance(mail, Sent) else frozenset[str]()
+            return Sent(event.mailed, known | {notice_id})
         case ConfirmationSent() | CancellationSent() | OrderMailSent() | OrderNoticeSent():
             return Sent(event.mailed)
         case _:

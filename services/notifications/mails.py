@@ -1,30 +1,35 @@
 """Mails made from templates: a text part and an HTML part with the same paragraphs.
 
 The first line of a mail's template is the subject; paragraphs follow, each on one line, with empty lines between them.
-`layout.txt` and `layout.html` put the paragraphs, and the items of an order if there are any, into the two parts. A
-shop's own folder may replace each of these files, and add `<kind>.html` for the whole HTML part of a kind of mail.
+`item.txt` words one line of an order, `totals.txt` its amounts. `layout.txt` and `layout.html` put the paragraphs, the
+items and the totals into the two parts. A shop's own folder may replace each of these files, and add `<kind>.html` for
+the whole HTML part of a kind of mail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from decimal import Decimal
 from email.headerregistry import Address
 from email.message import EmailMessage
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from services.contracts.orders import OrderLine, PricedFields, RefundedLine
+from services.kit.domain.currencies import shown_amount
 from services.kit.domain.message import Money
 from services.notifications.domain import OrderMailKind, UserMailKind
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["LANGUAGES", "PERSON_HEADER", "Mail", "Shop", "compose"]
+__all__ = ["LANGUAGES", "LINES_SHOWN_MAX", "PERSON_HEADER", "Mail", "Shop", "compose"]
 
 PERSON_HEADER = "X-Zerocart-Person"
 """The header that names the person whom a mail is about, so that a mail catcher can erase the person's mails."""
+LINES_SHOWN_MAX = 100
 TEMPLATES = Path(__file__).parent / "templates"
 LANGUAGES = ("en", "de")
 """The languages of the templates that zerocart contains; a missing template is taken from the first."""
@@ -32,19 +37,25 @@ LANGUAGES = ("en", "de")
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """The sender of every mail; `folder` has the shop's own templates, or a folder of them for each language."""
+    """The sender of every mail; `folder` has the shop's own templates, or a folder of them for each language.
+
+    `url` is that of its front end, to which links in mails lead; without it there are none. `mails_off` are the kinds
+    of mail that the shop does not send.
+    """
 
     address: str
     name: str = "zerocart"
     language: str = LANGUAGES[0]
     folder: Path | None = None
+    url: str = ""
+    mails_off: frozenset[OrderMailKind | UserMailKind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
     """One mail to one person; `identity` makes its Message-ID, `about` is a header and its value for mail filters.
 
-    `more` is the number of items that `items` leaves out.
+    It shows the lines and the totals of `order`, or the lines of a refund, and `link`, if there are any.
     """
 
     kind: OrderMailKind | UserMailKind
@@ -53,17 +64,24 @@ class Mail:
     person: str
     to: str
     values: Mapping[str, object]
-    items: Sequence[str] = field(default=())
-    more: int = 0
+    order: PricedFields | None = None
+    refunded: Sequence[RefundedLine] = ()
+    link: str | None = None
 
 
 def compose(mail: Mail, shop: Shop) -> EmailMessage:
     """The mail as it is sent. A repeat has the same Message-ID (RFC 5322 3.6.4), by which mail stores recognise it."""
     templates = _templates(shop.language, shop.folder)
-    values = {name: _shown(templates, value) for name, value in mail.values.items()} | {"shop": shop.name}
+    values = {name: _shown(templates, value) for name, value in mail.values.items()}
+    values |= {"shop": shop.name, "link": mail.link}
     subject, *paragraphs = _paragraphs(templates, mail.kind, values)
-    more = [templates.get_template("more_items.txt").render(more=mail.more)] if mail.more else []
-    parts = {**values, "language": shop.language, "paragraphs": paragraphs, "items": [*mail.items, *more]}
+    order = mail.order
+    lines, currency = (order.lines, order.total.currency) if order else (mail.refunded, "")
+    items, totals = _items(templates, lines, currency), _totals(templates, order) if order else []
+    parts = {
+        **values, "language": shop.language, "paragraphs": paragraphs, "items": items, "totals": totals,
+        "link": mail.link, "link_text": templates.get_template("link.txt").render() if mail.link else "",
+    }  # fmt: skip
     message = EmailMessage()
     message["From"] = Address(shop.name, addr_spec=shop.address)
     message["To"] = mail.to
@@ -78,11 +96,42 @@ def compose(mail: Mail, shop: Shop) -> EmailMessage:
     return message
 
 
+def _items(templates: Environment, lines: Sequence[OrderLine | RefundedLine], currency: str) -> list[str]:
+    """Lines, each as one text; those of a refund have no amounts. A long list is shortened."""
+    item = templates.get_template("item.txt")
+
+    def text(line: OrderLine | RefundedLine) -> str:
+        subtotal = line.subtotal if isinstance(line, OrderLine) else None
+        amount = _money(templates, subtotal, currency) if subtotal is not None else None
+        return item.render(quantity=line.quantity, name=line.product_name, amount=amount)
+
+    more = len(lines) - LINES_SHOWN_MAX
+    rest = [templates.get_template("more_items.txt").render(more=more)] if more > 0 else []
+    return [*map(text, lines[:LINES_SHOWN_MAX]), *rest]
+
+
+def _totals(templates: Environment, order: PricedFields) -> list[str]:
+    """The amounts of an order, each with its name; those that are zero are None for the template."""
+    amounts = {
+        "subtotal": order.subtotal,
+        "discount": order.discount_total,
+        "shipping": order.shipping_total,
+        "tax": order.tax_total,
+        "total": order.total.amount,
+    }
+    currency = order.total.currency
+    shown = {name: _money(templates, amount, currency) if amount else None for name, amount in amounts.items()}
+    shown["total"] = _money(templates, order.total.amount, currency)
+    return _paragraphs(templates, "totals", {**shown, "coupon": order.coupon, "tax_included": order.tax_included})
+
+
 def _shown(templates: Environment, value: object) -> object:
     """A value as the templates get it: money in the way of the language."""
-    if not isinstance(value, Money):
-        return value
-    return templates.get_template("amount.txt").render(amount=f"{value.amount:f}", currency=value.currency)
+    return _money(templates, value.amount, value.currency) if isinstance(value, Money) else value
+
+
+def _money(templates: Environment, amount: Decimal, currency: str) -> str:
+    return templates.get_template("amount.txt").render(amount=shown_amount(amount, currency), currency=currency)
 
 
 def _paragraphs(templates: Environment, kind: str, values: Mapping[str, object]) -> list[str]:

@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import get_args
 
+from services.contracts.orders import OrderLine, PricedFields, RefundedLine
 from services.kit.domain.message import Money
 from services.notifications.domain import OrderMailKind, UserMailKind
 from services.notifications.mails import Mail, Shop, compose
@@ -23,6 +24,7 @@ from services.notifications.settings import shop_of
 __all__ = ["KINDS", "sample", "write_previews"]
 
 KINDS: Sequence[OrderMailKind | UserMailKind] = (*get_args(OrderMailKind), *get_args(UserMailKind))
+LINK = "https://shop.example.com/orders/ord_01kb2x3m4n5p6q7r8s9t0v1w2x#token=ord_01kb2x3m4n5p6q7r8s9t0v1w2x.0.0"
 VALUES: Mapping[str, object] = {
     "order_id": "ord_01kb2x3m4n5p6q7r8s9t0v1w2x",
     "number": "10042",
@@ -31,11 +33,28 @@ VALUES: Mapping[str, object] = {
     "total": Money(amount=Decimal("1234.50"), currency="GBP"),
     "amount": Money(amount=Decimal("20.00"), currency="GBP"),
     "in_all": Money(amount=Decimal("25.00"), currency="GBP"),
+    "has_lines": True,
+    "shipping": Money(amount=Decimal("4.00"), currency="GBP"),
     "reason": "the card was declined",
     "tracking_number": "ZC0123456789GB",
     "token": "3b1f0e6a2c",
     "until": datetime(2026, 12, 1, 18, 30, tzinfo=UTC),
 }
+
+
+def _line(name: str, quantity: int, subtotal: str) -> OrderLine:
+    amount = Decimal(subtotal)
+    return OrderLine(
+        product_id=name, product_name=name, quantity=quantity, unit_price=amount / quantity, subtotal=amount
+    )
+
+
+ORDER = PricedFields(
+    lines=(_line("Mug", 2, "20.00"), _line("Teapot", 1, "1210.50")),
+    coupon="SPRING", subtotal=Decimal("1230.50"), discount_total=Decimal("10.00"), shipping_total=Decimal("4.00"),
+    tax_total=Decimal("10.00"), total=Money(amount=Decimal("1234.50"), currency="GBP"),
+)  # fmt: skip
+REFUNDED = (RefundedLine(line=1, product_id="MUG", product_name="Mug", quantity=2),)
 
 
 def write_previews(folder: Path, shop: Shop) -> list[Path]:
@@ -46,10 +65,12 @@ def write_previews(folder: Path, shop: Shop) -> list[Path]:
 
 def sample(kind: OrderMailKind | UserMailKind) -> Mail:
     """A mail with made-up values."""
-    items = ("2 x Mug", "1 x Teapot") if kind == "confirmation" else ()
     return Mail(
         kind=kind, identity="preview", about=("X-Zerocart-Order", "preview"), person="preview", to="ann@example.com",
-        values=VALUES, items=items, more=3 if items else 0,
+        values=VALUES,
+        order=ORDER if kind in ("order_placed", "confirmation") else None,
+        refunded=REFUNDED if kind == "order_refunded" else (),
+        link=LINK if kind in ("order_placed", "order_link") else None,
     )  # fmt: skip
 
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
-from services.contracts.orders import OrderCancelled, OrderDelivered, OrderFailed, OrderRefunded, OrderShipped
+from services.contracts.orders import (
+    OrderAcknowledged,
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderLinkRequested,
+    OrderRefunded,
+    OrderShipped,
+)
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.events.handlers import Reactions
@@ -17,13 +25,15 @@ __all__ = ["reactions"]
 
 def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_token_keys: Secret) -> Reactions:
     """The handlers of notifications, by message."""
-    orders = OrderMails(handler, server, shop)
+    orders = OrderMails(handler, server, shop, mail_token_keys)
     users = UserMails(handler, server, shop, mail_token_keys)
     handlers = Reactions()
+    handlers.on(OrderAcknowledged, orders.acknowledge)
     handlers.on(ConfirmationSend, orders.confirm)
     handlers.on(CancellationSend, orders.cancel)
     handlers.on(OrderFailed, orders.fail)
     handlers.on(OrderCancelled, orders.cancel_unconfirmed)
+    handlers.on(OrderLinkRequested, orders.send_link)
     handlers.on(OrderRefunded, orders.refund)
     handlers.on(OrderShipped, orders.ship)
     handlers.on(OrderDelivered, orders.deliver)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 from services.kit.config.secrets import Secret, Secrets, plain
 from services.kit.domain.errors import ZerocartError
+from services.notifications.domain import OrderMailKind, UserMailKind
 from services.notifications.mails import LANGUAGES, Shop
 
 __all__ = ["NotificationsSettings", "shop_of"]
 
 SENDER = "orders@zerocart.example"
+NEEDED: Sequence[UserMailKind] = ("verification", "password_reset", "password_changed")
+"""Without these mails accounts cannot be used, or their owners do not learn of a theft."""
+OPTIONAL = {kind for kind in (*get_args(OrderMailKind), *get_args(UserMailKind)) if kind not in NEEDED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +42,7 @@ class NotificationsSettings:
 
 
 def shop_of(environ: Mapping[str, str]) -> Shop:
-    """The sender of mails, and the language and the folder of their templates."""
+    """The sender of mails, the language and the folder of their templates, and the mails that are not sent."""
     language, own = environ.get("ZEROCART_MAIL_LANGUAGE", LANGUAGES[0]), environ.get("ZEROCART_MAIL_TEMPLATES", "")
     folder = Path(own) if own else None
     if folder and not folder.is_dir():
@@ -49,4 +55,13 @@ def shop_of(environ: Mapping[str, str]) -> Shop:
             f" {language} of ZEROCART_MAIL_TEMPLATES",
         )
     address, name = environ.get("ZEROCART_MAIL_FROM", SENDER), environ.get("ZEROCART_SHOP_NAME", Shop(SENDER).name)
-    return Shop(address, name, language, folder)
+    url = environ.get("ZEROCART_SHOP_URL", "").rstrip("/")
+    if url and not re.fullmatch(r"https?://[^\s#?]+", url):
+        raise ZerocartError(
+            "bad-setting", f"ZEROCART_SHOP_URL is {url!r}: use an address such as https://shop.example.com"
+        )
+    off = frozenset(kind.strip() for kind in environ.get("ZEROCART_MAILS_OFF", "").split(",") if kind.strip())
+    if unknown := sorted(off - OPTIONAL):
+        known = ", ".join(sorted(OPTIONAL))
+        raise ZerocartError("bad-setting", f"ZEROCART_MAILS_OFF: {unknown[0]!r} cannot be switched off. Use {known}")
+    return Shop(address, name, language, folder, url, frozenset(kind for kind in OPTIONAL if kind in off))

@@ -60,7 +60,8 @@ class UserMails:
         if not isinstance((await self._handler.reload(USER_MAIL, identity)).state, Unsent):
             return
         too_late = received.expired or (isinstance(notice, TokenNotice) and notice.expires_at <= received.now)
-        mailed = not too_late and notice.email != ERASED and await self._sent(notice)
+        is_wanted = not too_late and notice.email != ERASED and kind not in self._shop.mails_off
+        mailed = is_wanted and await self._sent(notice)
         command = RecordUserMail(
             at=received.now, user_id=notice.user_id, kind=kind, notice_id=notice.notice_id, mailed=mailed
         )

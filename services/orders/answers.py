@@ -15,6 +15,7 @@ __all__ = [
     "Drafted",
     "ImportResult",
     "ImportResults",
+    "LinkRequested",
     "Placed",
     "PlacedOrDrafted",
     "Quote",
@@ -104,6 +105,10 @@ class CancellationStarted(TypedDict):
 
     order_id: OrderId
     status: Literal["cancelling"]
+
+
+class LinkRequested(TypedDict):
+    """If there is such an order with this address, a mail with a link to it is on its way."""
 
 
 class ImportResult(TypedDict):

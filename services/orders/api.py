@@ -102,7 +102,10 @@ async def place_order(
         )
         answer = PlacedOrDrafted(order_id=order_id, status="draft")
         return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_content(events)}))
-    command = Place(at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules)
+    command = Place(
+        at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules,
+        is_acknowledged=settings.mails_when_placed,
+    )  # fmt: skip
     return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
@@ -164,8 +167,9 @@ async def submit_order(
     """
     expected = Money.of(body.expected_total) if body and body.expected_total else None
     command = Submit(
-        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=settings.rules, expected_total=expected
-    )
+        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=settings.rules, expected_total=expected,
+        is_acknowledged=settings.mails_when_placed,
+    )  # fmt: skip
     return await _priced(handler, command, cause, 202, lambda events: _placed(order_id, events), version)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.orders.links import OrderLinks
 from services.orders.numbers import OrderNumbers
 from services.orders.price_book import PriceBookReceipts
 from services.orders.reactions import reactions
@@ -22,8 +23,8 @@ __all__ = ["create_app"]
 
 WARMS = ("fulfillment", "inventory", "payments", "shipping", "notifications", "scheduler", "projection")
 """The services that an order reaches within a second; an accepted command wakes them."""
-ALONE = ("/orders/imports", "/quotes")
-"""Routes that wake no other service: an import reaches nobody but the projection, a quote nobody at all."""
+ALONE = ("/orders/imports", "/orders/lookup", "/quotes")
+"""Routes that wake no other service: an import reaches only the projection, a lookup seldom anybody, a quote nobody."""
 
 
 def create_app(host: Host | None = None, settings: OrdersSettings | None = None) -> Service:
@@ -37,16 +38,16 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
         host = replace(host, receipts=PriceBookReceipts(host.receipts.connections, host.receipts.reader))
 
     def routers() -> Sequence[APIRouter]:
-        from services.orders import api, imports_api
+        from services.orders import api, imports_api, links_api
 
-        return (imports_api.routes, api.routes)
+        return (imports_api.routes, links_api.routes, api.routes)
 
     return Service(
         host,
         admin_scope=ORDERS_ADMIN,
         reactions=reactions(host.handler),
         routers=routers,
-        provides=(own, OrderNumbers(host.store, own.number_prefix)),
+        provides=(own, OrderNumbers(host.store, own.number_prefix), OrderLinks(host.handler)),
         warms=WARMS,
         alone=ALONE,
     )

@@ -11,6 +11,7 @@ from typing import assert_never
 
 from services.contracts.orders import (
     AmendedFields,
+    OrderAcknowledged,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
@@ -140,7 +141,7 @@ def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
         return problem
     match command, order:
         case Place(), NoOrder():
-            return [with_content(OrderCreated, command, priced, number=command.number)]
+            return _placed(with_content(OrderCreated, command, priced, number=command.number), command)
         case BeginDraft(), NoOrder():
             return [with_content(OrderDrafted, command, priced, number=command.number)]
         case RewriteDraft(), Draft(content=content):
@@ -165,11 +166,18 @@ def submit(command: Submit, order: Order) -> Decision:
                 return priced
             if not command.is_coupon_left:
                 return COUPON_USED_UP
-            return totals_problem(priced, command.expected_total) or [OrderCreated.of(content, **dict(priced))]
+            created = OrderCreated.of(content, **dict(priced))
+            return totals_problem(priced, command.expected_total) or _placed(created, command)
         case Imported():
             return _fulfilled_elsewhere(command, order)
         case _:
             return []
+
+
+def _placed(created: OrderCreated, command: Place | Submit) -> list[Message]:
+    """The event of an order, and that of the mail which says so; an order placed elsewhere was acknowledged there."""
+    is_acknowledged = command.is_acknowledged and created.placed_at is None
+    return [created, OrderAcknowledged.of(created)] if is_acknowledged else [created]
 
 
 def amend(command: Amend, order: Order) -> Decision:
@@ -286,7 +294,8 @@ def record_refund(command: RecordRefund, order: Order) -> Decision:
     if isinstance(order, NoOrder | Draft | Imported):
         return []
     email = None if isinstance(order, Cancelled | Failed) else order.email
-    fields = {name: getattr(command, name) for name in ("order_id", "refund_id", "amount", "refunded")}
+    names = ("order_id", "refund_id", "amount", "refunded", "lines", "shipping")
+    fields = {name: getattr(command, name) for name in names}
     return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
 
 
@@ -362,7 +371,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
-        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded,
+        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

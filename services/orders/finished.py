@@ -9,6 +9,7 @@ from services.contracts.orders import (
     OrderImportCorrected,
     OrderImported,
     OrderImportUndone,
+    OrderLinkRequested,
     OrderNoteAdded,
     OrderNotFinalized,
     OrderRefunded,
@@ -27,6 +28,7 @@ FINISHED = finished(
         OrderImportCorrected,
         OrderImported,
         OrderImportUndone,
+        OrderLinkRequested,
         OrderShipped,
     ),
     ignoring=(

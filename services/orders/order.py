@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.contracts.catalogue import Product
-from services.contracts.orders import AmendedFields, ImportedFields, OrderContent, PlacedFields, RecipientFields
+from services.contracts.orders import (
+    AmendedFields,
+    ImportedFields,
+    OrderContent,
+    PlacedFields,
+    RecipientFields,
+    RefundedLine,
+)
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book
@@ -179,6 +186,7 @@ class ContentCommand(CustomerCommand):
     """A command that brings the whole content of an order; `book` has the products whose prices it needs.
 
     `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left.
+    `is_acknowledged` tells whether the customer gets a mail as soon as the order is placed.
     """
 
     fields: PlacedFields
@@ -187,6 +195,7 @@ class ContentCommand(CustomerCommand):
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
+    is_acknowledged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +220,7 @@ class Submit(CustomerCommand):
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
+    is_acknowledged: bool = False
     expected_total: Money | None = None
 
 
@@ -298,6 +308,8 @@ class RecordRefund(OrderIntent):
     refund_id: str
     amount: Money
     refunded: Money
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
 
 
 OrderCommand = (

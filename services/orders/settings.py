@@ -1,4 +1,4 @@
-"""The settings that only orders has: currency, prefix of order numbers, taxes, shipping costs and coupons."""
+"""The settings that only orders has: currency, prefix of order numbers, taxes, shipping costs, coupons and mails."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ class OrdersSettings:
     """The decisions of the shop about its orders.
 
     `currency` is that of an order that names none. `number_prefix` stands before the numbers of orders.
-    `rules` are its taxes and shipping costs.
+    `rules` are its taxes and shipping costs. `mails_when_placed` says whether a customer gets a mail as soon as an
+    order is placed, before the one that confirms it.
     """
 
     currency: str = "GBP"
     number_prefix: str = ""
     rules: ShopRules = NO_RULES
+    mails_when_placed: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> OrdersSettings:
@@ -43,7 +45,10 @@ class OrdersSettings:
             detail = f"ZEROCART_ORDER_NUMBER_PREFIX is {prefix!r}: use up to 10 letters and hyphens"
             raise ZerocartError("bad-setting", detail)
         rules = _rules(Secrets(environ).reading("ZEROCART_SHOP_RULES")())
-        return cls(currency=currency, number_prefix=prefix, rules=rules)
+        mails = environ.get("ZEROCART_MAIL_WHEN_PLACED", "") or "no"
+        if mails not in ("yes", "no"):
+            raise ZerocartError("bad-setting", f"ZEROCART_MAIL_WHEN_PLACED is {mails!r}: use yes or no")
+        return cls(currency=currency, number_prefix=prefix, rules=rules, mails_when_placed=mails == "yes")
 
 
 def _rules(text: str) -> ShopRules:

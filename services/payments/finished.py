@@ -6,11 +6,13 @@ from services.contracts.payments import (
     PaymentCaptured,
     PaymentDeclined,
     PaymentFailed,
+    PaymentItemised,
     PaymentRefunded,
     PaymentVoided,
     ProviderReported,
     ProviderUpdated,
     RefundRefused,
+    RestockRequested,
 )
 from services.kit.eventstore.archiver import finished
 
@@ -22,10 +24,12 @@ FINISHED = finished(
         PaymentCaptured,
         PaymentDeclined,
         PaymentFailed,
+        PaymentItemised,
         PaymentRefunded,
         PaymentVoided,
         ProviderReported,
         ProviderUpdated,
         RefundRefused,
+        RestockRequested,
     ),
 )

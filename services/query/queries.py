@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, or_, select
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import NotFound
@@ -46,8 +46,11 @@ class Queries:
         self.close = self.snapshots.close
 
     async def order(self, order_id: str, owner: str | None) -> Order:
-        """One order with lines and timeline; NotFound if it does not exist or is not `owner`'s (None: anybody's)."""
-        reach = () if owner is None else (customer_or_guest == owner,)
+        """One order with lines and timeline; NotFound if it does not exist or is not `owner`'s (None: anybody's).
+
+        With a mailed link the owner is the order itself.
+        """
+        reach = () if owner is None else (or_(customer_or_guest == owner, ORDERS.c.order_id == owner),)
 
         async def read(at: Snapshot) -> Order:
             found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))

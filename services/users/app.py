@@ -36,7 +36,8 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
         host = Host.connect("users")
         own.require(host.settings)
     shared = host.settings
-    accounts = Accounts(host.handler, Keys(own.account_key, own.mail_token_keys))
+    secrets = Keys(own.account_key, own.mail_token_keys)
+    accounts = Accounts(host.handler, secrets)
     passwords = Passwords()
     proofs = Proofs(accounts, Attempts(host.store), passwords)
     times = Times.of(own.durations_seconds)
@@ -56,7 +57,7 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
 
         keys = SigningKeys(own.signing_keys, shared.issuer, shared.token_audience)
         sessions = Sessions(host.handler, times.refresh_token)
-        grants = Grants(proofs, sessions, Clients(own.clients), keys, times)
+        grants = Grants(proofs, sessions, Clients(own.clients), keys, times, secrets.linked_order)
         return accounts, proofs, times, Persons(host.handler), grants, keys
 
     return Service(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
+from services.contracts.orders import OrderLinkRequested
 from services.contracts.users import TokenNotice
 from services.kit.config.secrets import Secret
-from services.kit.privacy.hmac_tokens import derive, derives, several
+from services.kit.privacy.hmac_tokens import derive, derives, several, unexpired
 
 __all__ = ["Keys"]
 
@@ -27,3 +30,7 @@ class Keys:
     def made(self, token: str, notice: TokenNotice) -> bool:
         """Whether this token was mailed for a notice."""
         return derives(token, several(self._mail_token_keys()), notice.type, notice.user_id, notice.notice_id)
+
+    def linked_order(self, token: str, now: datetime) -> str | None:
+        """The order to which a mailed link with this token leads; None if it is wrong or expired."""
+        return unexpired(token, several(self._mail_token_keys()), OrderLinkRequested.type, now)

@@ -78,11 +78,19 @@ def test_a_language_of_the_shop_falls_back_to_english_where_it_has_no_template(t
     assert parts("order_cancelled", shop)[0].startswith("Your order")
 
 
+def test_a_setting_lists_the_mails_that_are_not_sent() -> None:
+    assert shop_of({"ZEROCART_MAILS_OFF": "confirmation, welcome_tips,"}).mails_off == {"confirmation", "welcome_tips"}
+
+
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
         ({"ZEROCART_MAIL_LANGUAGE": "fr"}, "ZEROCART_MAIL_LANGUAGE"),
         ({"ZEROCART_MAIL_TEMPLATES": "/no/such/folder"}, "ZEROCART_MAIL_TEMPLATES"),
+        ({"ZEROCART_MAILS_OFF": "confirmation, order_shiped"}, "order_shiped"),
+        ({"ZEROCART_MAILS_OFF": "password_reset"}, "password_reset"),
+        ({"ZEROCART_SHOP_URL": "shop.example.com"}, "ZEROCART_SHOP_URL"),
+        ({"ZEROCART_SHOP_URL": "https://shop.example.com/?a=b"}, "ZEROCART_SHOP_URL"),
     ],
 )
 def test_settings_without_templates_are_refused_at_the_start(environ: dict[str, str], named: str) -> None:

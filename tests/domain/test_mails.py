@@ -12,10 +12,12 @@ import pytest
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
 from services.contracts.orders import (
+    OrderAcknowledged,
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
     OrderLine,
+    OrderLinkRequested,
     OrderRefunded,
     OrderShipped,
 )
@@ -38,8 +40,7 @@ from services.kit.eventstore.outbox import Relay
 from services.kit.eventstore.port import Mark, RecordedEvent
 from services.kit.privacy.vault import MemoryVault
 from services.notifications.domain import OrderMailKind, UserMailKind, order_mail_id
-from services.notifications.mails import Shop
-from services.notifications.order_mails import LINES_SHOWN_MAX
+from services.notifications.mails import LINES_SHOWN_MAX, Shop
 from services.notifications.reactions import reactions
 from services.notifications.smtp import NotSent
 from services.projection.history import STREAMS
@@ -59,7 +60,9 @@ def lines(count: int) -> tuple[OrderLine, ...]:
 
 CONFIRMATION = ConfirmationSend(**STEP, email="ann@example.com", customer_name=NAME, lines=lines(1), total=TOTAL)
 CANCELLATION = CancellationSend(**STEP, email="ann@example.com", customer_name=NAME, total=TOTAL)
+ACKNOWLEDGED = OrderAcknowledged(order_id="ord_1", email="a@b.c", lines=lines(1), total=TOTAL)
 MESSAGES: dict[str, Message] = {
+    "order_placed": ACKNOWLEDGED,
     "confirmation": CONFIRMATION,
     "cancellation": CANCELLATION,
     "order_failed": OrderFailed(order_id="ord_1", code="declined", reason="the card was declined", email="a@b.c"),
@@ -67,6 +70,7 @@ MESSAGES: dict[str, Message] = {
     "order_refunded": OrderRefunded(order_id="ord_1", refund_id="rfd_1", amount=TOTAL, refunded=TOTAL, email="a@b.c"),
     "order_shipped": OrderShipped(order_id="ord_1", tracking_number="T1", email="a@b.c"),
     "order_delivered": OrderDelivered(order_id="ord_1", email="a@b.c"),
+    "order_link": OrderLinkRequested(order_id="ord_1", email="a@b.c", lookup_id="lkp_1", **TOKEN),
     "verification": VerificationRequested(**USER, **TOKEN),
     "activated": UserActivated(**USER),
     "welcome_tips": WelcomeTipsSend(**USER),
@@ -74,6 +78,9 @@ MESSAGES: dict[str, Message] = {
     "password_reset": PasswordResetRequested(**USER, **TOKEN),
     "password_changed": PasswordChanged(**USER),
 }
+
+
+ABOUT = {"order_refunded": ".rfd_1", "order_link": ".lkp_1"}
 
 
 class Publisher:
@@ -110,11 +117,11 @@ class MailServer:
 class Notifications:
     """The handlers of notifications on an event store in memory and a mail server of the test."""
 
-    def __init__(self) -> None:
+    def __init__(self, shop: Shop = Shop("shop@example.com")) -> None:  # noqa: B008
         self.server, self.publisher = MailServer(), Publisher()
         store = MemoryEventStore("notifications")
         handler = CommandHandler("notifications", store, Relay(store.outbox, self.publisher), MemoryVault())
-        self._handlers = reactions(handler, self.server, Shop("shop@example.com"), plain("k" * 32))
+        self._handlers = reactions(handler, self.server, shop, plain("k" * 32))
         self._received = 0
 
     async def receive(self, message: Message, expired: bool = False) -> list[EmailMessage]:
@@ -151,11 +158,12 @@ async def test_a_mail_is_sent_once_with_the_same_paragraphs_in_both_parts(kind: 
     notifications = Notifications()
     (mail,) = await notifications.receive(MESSAGES[kind])
     text, html = parts(mail)
-    about = "usr_1.n1" if "X-Zerocart-User" in mail else "ord_1.rfd_1" if kind == "order_refunded" else "ord_1"
+    about = "usr_1.n1" if "X-Zerocart-User" in mail else f"ord_1{ABOUT.get(kind, '')}"
     assert mail["Message-ID"] == f"<{kind}.{about}@example.com>"
     assert mail["Subject"]
     assert "{" not in text + html
     assert len(text.strip().split("\n\n")) == html.count("<p>") + html.count("<ul>")
+    assert ("Total: 5.00 GBP" in text) == ("Total: 5.00 GBP" in html) == (kind in ("order_placed", "confirmation"))
     await notifications.receive(MESSAGES[kind])
     assert len(notifications.server.mails) == 1
 
@@ -176,6 +184,62 @@ async def test_a_customer_is_not_told_of_the_way_of_a_parcel_that_has_arrived() 
     for kind in ("order_delivered", "order_shipped"):
         await notifications.receive(MESSAGES[kind])
     assert [mail["Subject"] for mail in notifications.server.mails] == ["Your order ord_1 has arrived"]
+
+
+AMOUNTS: dict[str, Any] = {"discount_total": "1", "coupon": "TEA & CO", "shipping_total": "250", "tax_total": "120"}
+
+
+async def amounts(currency: str, **more: Any) -> list[str]:
+    """What follows the items in the text of a confirmation."""
+    total = Money(amount=Decimal("1369.5"), currency=currency)
+    priced = ConfirmationSend.model_validate(
+        {**dict(CONFIRMATION), "subtotal": "1000.5", **AMOUNTS, **more, "total": total}
+    )
+    (mail,) = await Notifications().receive(priced)
+    text, html = parts(mail)
+    assert text.rstrip().splitlines()[-1].strip() in html
+    return [line.strip() for line in text.strip().split("\n\n")[-1].splitlines()]
+
+
+async def test_a_mail_shows_how_the_total_comes_about_in_the_decimals_of_the_currency() -> None:
+    assert await amounts("GBP") == [
+        "Subtotal: 1000.50 GBP", "Discount (coupon TEA & CO): -1.00 GBP", "Shipping: 250.00 GBP", "Tax: 120.00 GBP",
+        "Total: 1369.50 GBP",
+    ]  # fmt: skip
+    assert (await amounts("BHD"))[0] == "Subtotal: 1000.500 BHD"
+
+
+async def test_a_mail_names_an_included_tax_after_the_total_and_leaves_out_what_is_zero() -> None:
+    nothing = {"discount_total": 0, "shipping_total": 0, "coupon": None, "subtotal": "1369.5"}
+    assert await amounts("JPY", tax_included=True, **nothing) == ["Total: 1369.5 JPY", "Tax included: 120 JPY"]
+
+
+async def test_a_mail_shows_what_each_line_costs_before_discounts() -> None:
+    (line,) = lines(1)
+    priced = line.model_copy(update={"subtotal": Decimal("1")})
+    (mail,) = await Notifications().receive(CONFIRMATION.model_copy(update={"lines": (line, priced)}))
+    assert "  2 x Mug & <i>saucer</i>\n  2 x Mug & <i>saucer</i>: 1.00 GBP\n" in parts(mail)[0]
+
+
+@pytest.mark.parametrize("kind", ["confirmation", "order_shipped", "order_placed", "welcome_tips"])
+async def test_a_mail_that_the_shop_has_switched_off_is_not_sent_but_counts_as_handled(kind: str) -> None:
+    notifications = Notifications(Shop("shop@example.com", mails_off=frozenset({kind})))  # pyright: ignore[reportArgumentType]
+    assert await notifications.receive(MESSAGES[kind]) == []
+    assert len(notifications.published) == 1
+    assert len(await notifications.receive(MESSAGES["cancellation"])) == 1
+
+
+@pytest.mark.parametrize("end", ["confirmation", "order_failed", "order_cancelled"])
+async def test_a_customer_is_not_told_that_an_order_was_placed_after_its_end(end: str) -> None:
+    notifications = Notifications()
+    for kind in (end, "order_placed"):
+        await notifications.receive(MESSAGES[kind])
+    assert len(notifications.server.mails) == 1
+
+
+async def test_a_link_is_not_mailed_after_it_has_expired() -> None:
+    late = OrderLinkRequested(order_id="ord_1", email="a@b.c", lookup_id="lkp_1", requested_at=AT, expires_at=AT)
+    assert await Notifications().receive(late) == []
 
 
 async def test_html_escapes_what_customers_typed() -> None:

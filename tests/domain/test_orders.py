@@ -16,6 +16,7 @@ from services.contracts.orders import (
     Address,
     AmendedFields,
     ImportedFields,
+    OrderAcknowledged,
     OrderCancellationRequested,
     OrderCancelled,
     OrderConfirmed,
@@ -364,6 +365,23 @@ def test_an_order_keeps_the_number_of_its_draft():
 
 
 NUMBERED = replace(PLACE, number="10042")
+
+
+@pytest.mark.parametrize("begin", [PLACE, DRAFT])
+def test_the_mail_about_a_placed_order_is_caused_once_and_only_if_the_shop_wants_it(begin):
+    place = SUBMIT if begin is DRAFT else PLACE
+    wanted = replace(place, is_acknowledged=True)
+    before = after(DRAFT) if begin is DRAFT else after()
+    decided = ORDER.decide(wanted, before)
+    assert isinstance(decided, list)
+    assert (kinds(ORDER.decide(place, before)), kinds(decided)) == ([OrderCreated], [OrderCreated, OrderAcknowledged])
+    assert OrderAcknowledged.of(decided[0]) == decided[1]
+    assert ORDER.decide(wanted, ORDER.fold(decided, before)) == []
+
+
+def test_an_order_placed_elsewhere_is_not_acknowledged_again():
+    fields = FIELDS.model_copy(update={"placed_at": AT - timedelta(days=1)})
+    assert kinds(ORDER.decide(replace(PLACE, fields=fields, is_acknowledged=True), after())) == [OrderCreated]
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     (fulfillment.RunResumed(saga_id=ID, by="Ann"), "fulfillment goes on", "looked at by Ann"),
     (notifications.OrderMailSent(order_id=ID, template="order_failed", mailed=True),
      "the customer was told by mail that the order failed", None),
-    (reply(notifications.ConfirmationSent, mailed=False), "the confirmation was not mailed: nobody to write to", None),
+    (reply(notifications.ConfirmationSent, mailed=False), "the confirmation was not mailed: no address, or this mail is switched off", None),
     (
         imported(ID, status="delivered", tracking_number="T7"),
         "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, delivered, tracking number T7",

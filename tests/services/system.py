@@ -59,7 +59,7 @@ CLIENT_SECRET = "c" * 43
 CLIENTS = {
     "shop": {"secret_sha256": sha256(CLIENT_SECRET.encode()).hexdigest(), "scopes": ["orders:read", "users:admin"]}
 }
-RATES = dict.fromkeys(("register", "token", "mail-token", "place"), Rate(100_000, 0.001))
+RATES = dict.fromkeys(("register", "token", "mail-token", "place", "lookup"), Rate(100_000, 0.001))
 """For tests that are about something else."""
 SECRETS: Any = {"rates": RATES,
     "account_key": plain("a" * 32), "mail_token_keys": plain("m" * 32), "signing_keys": plain(signing_key()),

@@ -90,6 +90,7 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await orders.put(f"/orders/{draft}", json=order(("mug", 3))))
     await done(await orders.patch(f"/orders/{draft}", json={"notes": "quickly"}))
     await done(await orders.post(f"/orders/{draft}/submit"))
+    await done(await orders.post("/orders/lookup", json={"number": "10042", "email": "ann@example.com"}))
     await done(await orders.post(f"/orders/{draft}/notes", json={"text": "rang twice"}))
     await done(await orders.post(f"/orders/{draft}/cancel", json={"reason": "too much"}))
     declined = (await done(await system.place(order(("mug", 1), token="tok_decline"))))["order_id"]
@@ -101,6 +102,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
     pay = system.bus.clients["payments"]
     await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    refund = {"lines": [{"line": 1, "quantity": 1, "restock": True}], "shipping": True, "reason": "a scratch"}
+    await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    await done(await pay.get(f"/payments/{sent}/refundable"))
     await system.bus.quiet()
     waiting = [(await done(await system.place(order(("mug", 1), capture="by_hand"))))["order_id"] for _ in range(2)]
     await system.bus.quiet()

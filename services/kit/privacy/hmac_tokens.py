@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from services.kit.domain.errors import ZerocartError
 
-__all__ = ["KEY_CHARS_MIN", "derive", "derives", "several"]
+__all__ = ["KEY_CHARS_MIN", "derive", "derives", "expiring", "several", "unexpired"]
 
 KEY_CHARS_MIN = 32
 """Nobody can guess 32 random characters of base64 or hexadecimal."""
@@ -33,3 +34,18 @@ def derives(token: str, keys: Sequence[str], *about: str) -> bool:
     given = token.encode()
     equal = [hmac.compare_digest(given, derive(key, *about).encode()) for key in keys]
     return any(equal)
+
+
+def expiring(key: str, purpose: str, subject: str, until: datetime) -> str:
+    """A token that names a subject without dots and holds until `until`, in whole seconds, for one purpose."""
+    end = str(int(until.timestamp()))
+    return f"{subject}.{end}.{derive(key, purpose, subject, end)}"
+
+
+def unexpired(token: str, keys: Sequence[str], purpose: str, now: datetime) -> str | None:
+    """The subject of a token that one of the keys made for this purpose and that still holds; None of any other."""
+    subject, _, rest = token.partition(".")
+    end, _, proof = rest.partition(".")
+    if not derives(proof, keys, purpose, subject, end):
+        return None
+    return subject if now < datetime.fromtimestamp(int(end), UTC) else None

@@ -48,7 +48,7 @@ FORM_BYTES_MAX = 16_384
 FORM_FIELDS_MAX = 20
 KEYS_MAX_AGE_SECONDS = 300
 NOT_KEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-FIELDS = ("grant_type", "username", "password", "refresh_token", "scope", "client_id", "client_secret")
+FIELDS = ("grant_type", "username", "password", "refresh_token", "link_token", "scope", "client_id", "client_secret")
 FORM: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -83,7 +83,9 @@ async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
     """Issue an access token.
 
     Gives an access token to a user for a password (`grant_type=password`) or a refresh token (`refresh_token`), or to a
-    program for its client secret (`client_credentials`), as RFC 6749 describes. Refused if the proof is wrong or used.
+    program for its client secret (`client_credentials`), as RFC 6749 describes. `urn:zerocart:order-link` gives one for
+    the `link_token` of a link that was mailed; it reads that order and nothing else. Refused if the proof is wrong,
+    used or expired.
     """
     try:
         asked = _token_request(request, await _form(request))

@@ -14,13 +14,16 @@ from services.users.tokens.clients import Client, Clients
 from services.users.tokens.errors import TokenError
 from services.users.tokens.sessions import Session, Sessions
 
-__all__ = ["CUSTOMER_SCOPES", "Grants", "TokenRequest"]
+__all__ = ["CUSTOMER_SCOPES", "LINK_SCOPES", "ORDER_LINK", "Grants", "TokenRequest"]
 
 CUSTOMER_SCOPES = (
     "users:read", "users:write", "orders:read", "orders:write", "stock:read", "fulfillments:read",
     "payments:read", "shipments:read",
 )  # fmt: skip
 """The scopes that a user may request; each covers the user's own data only."""
+ORDER_LINK = "urn:zerocart:order-link"
+"""An extension grant (RFC 6749, section 4.5): a mailed link gives access to one order."""
+LINK_SCOPES = ("orders:read",)
 NOT_GRANTED = "unknown, wrong, used or expired, or the account is not active"
 
 
@@ -44,8 +47,17 @@ class TokenRequest:
 class Grants:
     """Issues tokens."""
 
-    def __init__(self, proofs: Proofs, sessions: Sessions, clients: Clients, keys: SigningKeys, times: Times) -> None:
+    def __init__(
+        self,
+        proofs: Proofs,
+        sessions: Sessions,
+        clients: Clients,
+        keys: SigningKeys,
+        times: Times,
+        order_of: Callable[[str, datetime], str | None],
+    ) -> None:
         self._proofs = proofs
+        self._order_of = order_of
         self._sessions = sessions
         self._clients = clients
         self._keys = keys
@@ -54,6 +66,7 @@ class Grants:
             "password": self._by_password,
             "client_credentials": self._by_client,
             "refresh_token": self._by_refresh_token,
+            ORDER_LINK: self._by_order_link,
         }
 
     async def answer(self, request: TokenRequest) -> Token:
@@ -85,6 +98,13 @@ class Grants:
         scopes = _scopes(request, client.scopes)
         grant = Grant(request.client_id, scopes, request.at, self._times.access_token, client=request.client_id)
         return self._token(grant)
+
+    async def _by_order_link(self, request: TokenRequest) -> Token:
+        """A token whose subject is the order: it reaches nothing else."""
+        order_id = self._order_of(request.needed("link_token"), request.at)
+        if order_id is None:
+            raise TokenError("invalid_grant", "the link is wrong or expired: request another one")
+        return self._token(Grant(order_id, _scopes(request, LINK_SCOPES), request.at, self._times.access_token))
 
     def _client(self, request: TokenRequest) -> Client:
         client = self._clients.authenticate(request.client_id, request.client_secret)
