@@ -45,10 +45,12 @@ FINISHED: Mapping[str, Finished] = {
 """Which streams are finished, by service."""
 
 UNTIL = """
-    SELECT least((SELECT position FROM operations.counted), (SELECT min(position) FROM log.receipts WHERE types <> '{}'))
+    SELECT least(
+        (SELECT position FROM operations.counted),
+        (SELECT min(position) FROM log.receipts WHERE types <> '{}')
+    )
 """
-"""The last position up to which nobody needs the table itself: the metrics have counted its events, and every service has
-handled those that it receives. Services look for missed events in the table."""
+"""The metrics count events in the table, and services look for missed events there: neither may miss one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
