@@ -6,6 +6,7 @@ import * as order from "./order.js";
 import * as orders from "./orders.js";
 import * as products from "./products.js";
 import * as stock from "./stock.js";
+import * as system from "./system.js";
 
 /** @typedef {{path: string, title: string, menu?: string, within?: string, scope?: string, open: (view: import("./main.js").View) => Promise<void>}} Page */
 
@@ -21,4 +22,5 @@ export const pages = [
   { path: "/analytics", title: "Analytics", menu: "Analytics", scope: "analytics:read", open: analytics.open },
   { path: "/failed", title: "Failed messages", menu: "Failed messages", scope: "operations:read", open: failed.open },
   { path: "/failed/:id", title: "Dead letter", within: "/failed", scope: "operations:read", open: failed.openOne },
+  { path: "/system", title: "System", menu: "System", scope: "operations:read", open: system.open },
 ];
