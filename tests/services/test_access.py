@@ -351,6 +351,8 @@ SCOPES = {
     "POST /orders/{order_id}/cancel": "orders:write",
     "GET /orders": "orders:read",
     "GET /orders/{order_id}": "orders:read",
+    "GET /orders/{order_id}/invoice": "orders:read",
+    "GET /orders/{order_id}/packing-slip": "orders:read",
     "GET /customers/{customer_id}/orders": "orders:read",
     "GET /analytics/orders": "analytics:read",
     "GET /analytics/confirmation-times": "analytics:read",

@@ -101,10 +101,16 @@ def _named(event: Message) -> dict[str, Any]:
     named = {name: _stored(value) for name in ORDERS.names if (value := getattr(event, name, None)) is not None}
     if isinstance(event, orders.OrderDetails):
         named |= {"total": event.total.amount, "currency": event.total.currency, "line_count": len(event.lines)}
+        named |= {"shipping_tax_rate": _percent(event.shipping_tax_rate)}
         named.setdefault("subtotal", event.total.amount)
     if address := getattr(event, "shipping_address", None):
         named |= {"city": address.city, "country": address.country}
     return named
+
+
+def _percent(rate: Decimal | None) -> str | None:
+    """A rate without the zeros at its end."""
+    return None if rate is None else f"{rate.normalize():f}"
 
 
 def _stored(value: object) -> object:
@@ -139,6 +145,7 @@ def _line(order: Order, number: int, line: orders.OrderLine) -> OrderLine:
         line_subtotal=line.subtotal,
         line_discount=line.discount,
         line_tax=line.tax,
+        tax_rate=_percent(line.tax_rate),
         line_total=line.total,
     )
 
@@ -192,7 +199,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=9,
+    revision=10,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={
