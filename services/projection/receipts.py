@@ -35,3 +35,7 @@ class ShownReceipts(Receipts):
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
         """All but the last event, because the projection reads the others before it."""
         return {message_key(event) for event in events[:-1]}
+
+    async def effects(self, handled: Sequence[RecordedEvent]) -> set[str]:
+        """All of them: no view had read that far."""
+        return {message_key(event) for event in handled}

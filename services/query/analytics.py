@@ -21,7 +21,7 @@ from services.read_model.periods import enclosing
 
 __all__ = ["RANGE_DAYS_MAX", "Analytics"]
 
-REVISION = 5
+REVISION = 7
 """The revision of the view that these queries need."""
 RANGE_DAYS_MAX = 36_525
 POINTS_MAX = 400

@@ -21,7 +21,8 @@ __all__ = [
 
 SHARE = Decimal("0.0001")
 MILLISECOND = Decimal("0.001")
-AMOUNTS = ("ordered", "revenue", "refunded", "average")
+OF_SALES = ("gross", "discount", "shipping", "tax", "net")
+AMOUNTS = ("ordered", *OF_SALES, "revenue", "refunded", "average")
 PERCENTILES = (50, 90, 99)
 
 Date = Annotated[str, Field(json_schema_extra={"format": "date"})]
@@ -66,9 +67,19 @@ class Figures(TypedDict):
     """For a product: units in orders that are sold."""
     ordered: Money
     """The sum of the totals of all placed orders; for a product, of its lines, rounded to the currency's decimals."""
+    gross: Money
+    """What customers pay for sold orders: the sum of their totals, before refunds. For a product: of its lines."""
+    discount: Money
+    """All discounts of sold orders; for a product, those of its lines and their shares of discounts of orders."""
+    shipping: NotRequired[Money]
+    """The shipping costs of sold orders; absent for a product."""
+    tax: Money
+    """The tax in `gross`, whether it was added to the prices or included; for orders with that of the shipping."""
+    net: Money
+    """`gross` less `tax`."""
     revenue: Money
-    """The sum of the totals of sold orders less their refunds. For a product: the sum of its lines in sold orders
-    without refunds, because a refund belongs to an order and not to a line."""
+    """`gross` less the refunds of sold orders. For a product the same as `gross`, because a refund belongs to an order
+    and not to a line."""
     refunded: NotRequired[Money]
     """The sum of refunds of all these orders, each order counted once; absent for a product."""
     average: NotRequired[Money]
@@ -147,10 +158,11 @@ def csv_columns(query: AnalyticsQuery) -> list[str]:
     if query.named and "customer_id" in query.keys:
         keys.append("customer_name")
     units, refunded = (("units", "units_sold"), ()) if query.numbers is OF_PRODUCTS else ((), ("refunded",))
+    sales = [name for name in OF_SALES if name != "shipping" or name in query.numbers]
     return [
         *period, *keys, "currency",
         "orders", "open", "sold", "cancelled", "failed", "refunds", *units,
-        "ordered", "revenue", *refunded, "average", "cancelled_share", "failed_share", "refunded_share",
+        "ordered", *sales, "revenue", *refunded, "average", "cancelled_share", "failed_share", "refunded_share",
     ]  # fmt: skip
 
 
@@ -159,7 +171,7 @@ def csv_row(row: Row) -> dict[str, Any]:
     counts = {name: int(row[name]) for name in ("orders", "sold", "cancelled", "failed", "refunds")}
     ended = counts["sold"] + counts["cancelled"] + counts["failed"]
     currency = row["currency"]
-    amounts = {name: Decimal(row[name]) for name in ("ordered", "revenue", "refunded") if name in row}
+    amounts = _amounts(row)
     average = {"average": amounts["revenue"] / counts["sold"]} if counts["sold"] else {}
     return {
         **{name: row[name] for name in KEYS if row.get(name)},
@@ -173,6 +185,13 @@ def csv_row(row: Row) -> dict[str, Any]:
         "failed_share": _share(counts["failed"], counts["orders"]),
         "refunded_share": _share(counts["refunds"], counts["orders"]),
     }
+
+
+def _amounts(row: Row) -> dict[str, Decimal]:
+    """The amounts of a row, with those that follow from others."""
+    amounts = {name: Decimal(row[name]) for name in AMOUNTS if name in row}
+    gross = amounts.setdefault("gross", amounts["revenue"])  # no refund belongs to a product
+    return {**amounts, "tax": gross - amounts["net"]}
 
 
 def figures_of(row: Row) -> Figures:

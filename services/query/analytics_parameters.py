@@ -14,7 +14,7 @@ from services.kit.domain.currencies import KnownCurrency
 from services.kit.rest.params import PRINTABLE, wrong
 from services.query.analytics import POINTS_MAX, POINTS_OF_GROUPS_MAX, RANGE_DAYS_MAX
 from services.query.parameters import Source, Zone
-from services.query.sums import GROUPS, AnalyticsQuery, Group
+from services.query.sums import GROUPS, OF_PRODUCTS, AnalyticsQuery, Group
 from services.read_model.periods import Interval
 
 __all__ = ["DateRange", "analytics_query"]
@@ -23,7 +23,7 @@ LIMIT_DEFAULT = 10
 LIMIT_MAX = 1_000
 LIMIT_OF_TWO_MAX = 100
 GROUPS_MAX = 2
-SORTS = ("revenue", "ordered", "orders", "sold", "cancelled", "units")
+SORTS = ("revenue", "ordered", "gross", "net", "discount", "refunded", "orders", "sold", "cancelled", "units")
 DATE_PATTERN = re.compile(r"\d{4}-\d\d-\d\d")
 
 
@@ -100,8 +100,8 @@ Sort = Annotated[
     str,
     Query(
         max_length=40,
-        description=f"Sorts groups by {', '.join(SORTS)}; units only for products. `-` in front puts the greatest "
-        "first.",
+        description=f"Sorts groups by {', '.join(SORTS)}; units only for products, refunded not for products. `-` in "
+        "front puts the greatest first.",
         examples=["-orders"],
     ),
 ]
@@ -149,10 +149,18 @@ async def analytics_query(
     )  # fmt: skip
     if query.sort not in SORTS:
         raise wrong("sort", f"sort by one of {', '.join(SORTS)}, with - in front for descending")
+    if query.numbers is OF_PRODUCTS and query.sort == "gross":  # no refund belongs to a product
+        query = replace(query, sort="revenue")
     if query.sort not in query.numbers:
-        raise wrong("sort", f"only products have {query.sort}: add group_by=product or product_id")
+        raise wrong("sort", _not_there(query.sort))
     if {"product", "customer"} <= set(query.groups):
         raise wrong("group_by", "there are too many pairs of product and customer: name one by its id instead")
     if limit > LIMIT_OF_TWO_MAX and (len(query.groups) > 1 or query.interval):
         raise wrong("limit", f"with two groups or an interval at most {LIMIT_OF_TWO_MAX} are allowed")
     return query
+
+
+def _not_there(sort: str) -> str:
+    if sort == "units":
+        return "only products have units: add group_by=product or product_id"
+    return f"products have no {sort}: sort by another figure, or leave the product out"

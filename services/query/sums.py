@@ -68,8 +68,8 @@ GROUPS: Mapping[Group, str] = {
 """The groups, each with its column."""
 POINT_FORMATS: Mapping[Interval, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
 COUNTS = ("orders", "sold", "cancelled", "failed", "refunds")
-OF_ORDERS = (*COUNTS, "ordered", "revenue", "refunded")
-OF_PRODUCTS = (*COUNTS, "units", "units_sold", "ordered", "revenue")
+OF_ORDERS = (*COUNTS, "ordered", "revenue", "refunded", "gross", "discount", "shipping", "net")
+OF_PRODUCTS = (*COUNTS, "units", "units_sold", "ordered", "revenue", "discount", "net")
 Columns = Mapping[str, ColumnElement[Any]]
 
 
@@ -254,7 +254,7 @@ def _of_orders(query: AnalyticsQuery, pieces: Sequence[Piece]) -> Select[Any]:
         good = func.json_array_elements(cast(basket.c.lines, JSON)).table_valued(column("value", JSON), name="goods")
         value = good.render_derived().c.value
         keys["product_id"] = collate(value[0].astext, "C")
-        numbers = _goods_numbers(numbers, cast(value[1].astext, BigInteger), cast(value[2].astext, Numeric))
+        numbers = _goods_numbers(numbers, value)
         source = source.join(basket, true()).join(value.table, true())
         if query.product_id is not None:  # comparing texts is faster than parsing the goods of every order
             conditions.append(func.strpos(basket.c.lines, json.dumps(query.product_id)) > 0)
@@ -302,12 +302,15 @@ def _status_numbers(of: Any) -> Columns:
         "ordered": of.ordered,
         "revenue": having(of.ordered - of.refunded, *SOLD),
         "refunded": of.refunded,
+        "gross": having(of.ordered, *SOLD),
+        **{name: having(of[name], *SOLD) for name in ("discount", "shipping", "net")},
     }
 
 
 def _order_numbers() -> Columns:
     """The numbers of a single order."""
     of = COUNTED.c
+    sales = {"gross": of.total, "discount": of.discount, "shipping": of.shipping, "net": of.total - of.tax}
     return {
         "orders": literal(1, Integer),
         "sold": cast(of.status.in_(SOLD), Integer),
@@ -317,13 +320,16 @@ def _order_numbers() -> Columns:
         "ordered": of.total,
         "revenue": case((of.status.in_(SOLD), of.total - of.refunded), else_=0),
         "refunded": of.refunded,
+        **{name: case((of.status.in_(SOLD), amount), else_=0) for name, amount in sales.items()},
     }
 
 
-def _goods_numbers(order: Columns, units: ColumnElement[Any], value: ColumnElement[Any]) -> Columns:
+def _goods_numbers(order: Columns, good: Any) -> Columns:
     """The numbers of a product in a single order."""
-    sold = order["sold"]
-    return {**order, "units": units, "units_sold": units * sold, "ordered": value, "revenue": value * sold}
+    sold, units = order["sold"], cast(good[1].astext, BigInteger)
+    value, discount, net = (cast(good[place].astext, Numeric) for place in (2, 3, 4))
+    of_sold = {"units_sold": units, "revenue": value, "discount": discount, "net": net}
+    return {**order, "units": units, "ordered": value, **{name: number * sold for name, number in of_sold.items()}}
 
 
 def _point_of(day: ColumnElement[Any], interval: Interval | None) -> ColumnElement[Any]:

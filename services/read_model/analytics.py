@@ -45,11 +45,14 @@ class Counted:
     placed_at: Instant
     created_at: Instant
     seconds: Amount | None
+    discount: Amount
+    shipping: Amount
+    tax: Amount
 
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """The goods of an order, written once: a JSON text of [product id, units, value] for each product."""
+    """The goods of an order: a JSON text of [product id, units, value, discount, net] for each product."""
 
     order_id: Id
     lines: Text
@@ -76,6 +79,9 @@ class ByStatus:
     refunds: BigCount
     ordered: Amount
     refunded: Amount
+    discount: Amount
+    shipping: Amount
+    net: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,8 @@ class ByProduct:
     units_sold: BigCount
     ordered: Amount
     revenue: Amount
+    discount: Amount
+    net: Amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,10 @@ class ByCustomer:
     ordered: Amount
     revenue: Amount
     refunded: Amount
+    gross: Amount
+    discount: Amount
+    shipping: Amount
+    net: Amount
 
 
 @dataclass(frozen=True, slots=True)

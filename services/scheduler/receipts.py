@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Collection, Mapping, Sequence
 
-from services.contracts.scheduler import TimerRequested
+from services.contracts.scheduler import TimerCancelled, TimerRequested
 from services.kit.events.missed import Receipts
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader
@@ -16,10 +16,11 @@ from services.kit.wire.cloudevents import message_key
 __all__ = ["TimerReceipts", "services_behind", "wake_services_behind"]
 
 KNOWN = """
-    SELECT timer_id FROM timers WHERE timer_id = ANY($1::text[])
+    SELECT timer_id, cancelled FROM timers WHERE timer_id = ANY($1::text[])
     UNION ALL
-    SELECT substr(key, 7) FROM inbox WHERE key = ANY(SELECT 'timer ' || id FROM unnest($1::text[]) AS id)
+    SELECT substr(key, 7), false FROM inbox WHERE key = ANY(SELECT 'timer ' || id FROM unnest($1::text[]) AS id)
 """
+"""The timers that are stored, cancelled or published."""
 ADVANCE_IDLE = """
     UPDATE receipts AS r SET position = $1
     WHERE
@@ -39,16 +40,20 @@ BEHIND = """
     )
 """
 """A service records its types at its first start, which an event that it missed may have been to cause."""
+TIMER_TYPES = (TimerRequested.type, TimerCancelled.type)
 
 
 class TimerReceipts(Receipts):
     """Receipts of the scheduler, which stores a timer without an inbox mark: its row, or its firing, is the trace."""
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
-        """As for every service, and the timers. A cancellation leaves no trace, and cancelling twice is harmless."""
-        asked = {_timer_id(event): message_key(event) for event in events if event.type == TimerRequested.type}
-        known = await self.connections.fetch(KNOWN, list(asked))
-        return {asked[row["timer_id"]] for row in known} | await super().traces(events)
+        """As for every service, and the timers that the scheduler has, or has cancelled."""
+        timers = [(event, _timer_id(event)) for event in events if event.type in TIMER_TYPES]
+        rows = await self.connections.fetch(KNOWN, [timer_id for _, timer_id in timers])
+        known, cancelled = {row["timer_id"] for row in rows}, {row["timer_id"] for row in rows if row["cancelled"]}
+        done = {TimerRequested.type: known, TimerCancelled.type: cancelled}
+        traced = {message_key(event) for event, timer_id in timers if timer_id in done[event.type]}
+        return traced | await super().traces(events)
 
 
 def _timer_id(event: RecordedEvent) -> str:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +29,17 @@ from services.kit.commands.cause import Cause
 from services.kit.commands.stamping import stamped
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
-from services.kit.domain.message import Message, Money
+from services.kit.domain.message import Message
 from services.kit.eventstore.grants import role_of
 from services.kit.eventstore.port import START, Append
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import PostgresVault
+from services.orders.pricing import Basket, WantedLine, price
 from services.projection.building import Builder
 from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views.analytics import ANALYTICS_VIEW
+from services.projection.views.revocations import REVOCATIONS_VIEW
 from services.query.app import create_app
 from services.read_model.analytics import BY_CUSTOMER, BY_PRODUCT, BY_STATUS, CONFIRMATIONS
 from services.read_model.table import Table
@@ -52,6 +55,7 @@ FAMILIES = 6
 """A customer of the month orders again in every sixth month."""
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "40"))
 AIM_MS = 100
+TAX_RATE = Decimal(20)
 PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
 YEARS = "from=2024-01-01&to=2027-01-01"
 ODD_DAYS = "from=2024-02-02&to=2026-11-29"
@@ -106,7 +110,7 @@ COUNTED = """
     INSERT INTO {schema}.counted
     SELECT 'ord_' || upper(left(md5(order_id || '.' || copy || '.' || month), 26)),
            customer_id || '_' || copy || '_' || month % {families}, country, currency, status, source, total, refunded,
-           placed_at + days * interval '1 day', created_at + days * interval '1 day', seconds
+           placed_at + days * interval '1 day', created_at + days * interval '1 day', seconds, discount, shipping, tax
     FROM {schema}.counted CROSS JOIN spread CROSS JOIN generate_series(1, {copies}) AS copy
 """
 BASKETS = """
@@ -168,23 +172,30 @@ TABLES = (
 )
 
 
+def priced_of(placement: Placement) -> orders.PricedFields:
+    """The amounts of an order with a discount, a shipping cost and taxes."""
+    order = placement.order
+    names = ("product_id", "product_name", "quantity", "unit_price")
+    lines = [{name: getattr(line, name) for name in names} for line in order.lines]
+    basket = Basket(
+        lines=tuple(WantedLine(**line, tax_rate=TAX_RATE) for line in lines), currencies=frozenset({order.currency}),
+        discounts=(orders.Discount(percent=Decimal(5)),), shipping_cost=Decimal("3.95"), shipping_tax_rate=TAX_RATE,
+        tax_included=True,
+    )  # fmt: skip
+    priced = price(basket, {}, AT)
+    assert isinstance(priced, orders.PricedFields), priced
+    return priced
+
+
 def life_of(placement: Placement) -> dict[str, list[Message]]:
     """The events of an order by service: one order in 25 is cancelled and refunded, one in 40 fails."""
     order, number = placement.order, placement.number
     order_id = f"ord_{number:026}"
-    total = Money(amount=order.total, currency=order.currency)
-    lines = [
-        orders.OrderLine(
-            product_id=line.product_id,
-            product_name=line.product_name,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-        )
-        for line in order.lines
-    ]
+    priced = priced_of(placement)
+    total = priced.total
     created = orders.OrderCreated(
-        order_id=order_id, customer_id=f"cus_{order.customer.id}" if order.customer.id else None, lines=tuple(lines),
-        total=total, shipping_address=ADDRESS.model_copy(update={"country": order.place.country}), payment_method=CARD,
+        order_id=order_id, customer_id=f"cus_{order.customer.id}" if order.customer.id else None, **dict(priced),
+        shipping_address=ADDRESS.model_copy(update={"country": order.place.country}), payment_method=CARD,
         placed_at=order.at,
     )  # fmt: skip
     said: dict[str, list[Message]] = {"orders": [created], "fulfillment": [started(order_id)], "payments": []}
@@ -222,9 +233,8 @@ async def record(dsn_of: Any) -> int:
 async def project(dsn_of: Any) -> tuple[int, float]:
     """Project the month; the number of events and the seconds that it took."""
     reader, read = PostgresEventReader(dsn_of("log", "projection")), ReadDatabase(dsn_of("read", "projection"))
-    pages = Pages(
-        reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, {"analytics": ANALYTICS_VIEW}
-    )
+    views = {"analytics": ANALYTICS_VIEW, "revocations": REVOCATIONS_VIEW}  # query looks up the token in the second
+    pages = Pages(reader, PostgresVault(reader.connections, VAULT_KEY, cache_seconds=0), read, views)
     await Builder(pages).create_missing()
     total, began, more = await pages.behind(START, sys.maxsize), time.perf_counter(), True
     while more:

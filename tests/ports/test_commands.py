@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -155,6 +156,25 @@ async def test_a_repeat_publishes_the_events_left_in_the_outbox(teller):
     await one.deposit(5, "m")
     await other.deposit(5, "m")
     assert [event.version for event in other.published.events] == [1]
+
+
+async def test_the_log_says_when_kafka_is_away_and_when_it_is_back(teller, caplog):
+    caplog.set_level(logging.INFO)
+    one = teller()
+    one.published.away = True
+    await one.deposit(5)
+    await one.deposit(6)
+    one.published.away = False
+
+    def said() -> list[logging.LogRecord]:
+        return [record for record in caplog.records if "Kafka" in record.getMessage()]
+
+    while len(said()) < 2:
+        await asyncio.sleep(0.05)
+    assert [(each.levelname, each.getMessage()) for each in said()] == [
+        ("WARNING", "Kafka cannot be reached: events wait in the outbox"),
+        ("INFO", "Kafka is back: published events that waited in the outbox"),
+    ]
 
 
 async def test_a_rejection_is_raised_and_leaves_no_mark(teller):

@@ -33,6 +33,7 @@ def lives_of(said: Iterable[tuple[Message, datetime]]) -> list[dict[str, Any]]:
                 "source": message.source if finished else "", "confirmed": None,
                 "customer_id": message.customer_id, "country": message.shipping_address.country,
                 "currency": message.total.currency, "total": message.total.amount, "lines": message.lines,
+                "discount": message.discount_total, "shipping": message.shipping_total, "tax": message.tax_total,
                 "status": message.status if finished else "pending", "back": Decimal(0),
             }  # fmt: skip
         elif order_id in lives:
@@ -77,8 +78,8 @@ def figures(lives: Sequence[Mapping[str, Any]], asked: Mapping[str, Any]) -> dic
     for life in _placed(lives, asked.get("time_zone", "UTC")):
         if not start <= life["placed"] < end or any(life[name] != asked[name] for name in _filters(asked)):
             continue
-        for key, units, value in _parts(life, asked):
-            _count(found.setdefault(key, {}), life, units, value)
+        for key, units, amounts in _parts(life, asked):
+            _count(found.setdefault(key, {}), life, units, amounts)
     return {key: _finished(numbers, key[-1]) for key, numbers in found.items()}
 
 
@@ -91,8 +92,11 @@ def _filters(asked: Mapping[str, Any]) -> list[str]:
     return [name for name in ("currency", "country", "status", "source", "customer_id") if name in asked]
 
 
-def _parts(life: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterable[tuple[tuple[str, ...], int | None, Decimal]]:
-    """The groups that an order is part of, with its units and value there."""
+Part = tuple[tuple[str, ...], int | None, dict[str, Decimal]]
+
+
+def _parts(life: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterable[Part]:
+    """The groups that an order is part of, with its units and amounts there."""
     named = dict.fromkeys(KEYS, "")
     if "interval" in asked:
         named["period"] = life["placed"].strftime(POINTS[asked["interval"]])
@@ -104,17 +108,26 @@ def _parts(life: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterable[tuple[
             return
         named["customer_id"] = life["customer_id"]
     if "product" not in groups and "product_id" not in asked:
-        yield (*named.values(), life["currency"]), None, life["total"]
+        amounts = {name: life[name] for name in ("total", "discount", "shipping", "tax")}
+        yield (*named.values(), life["currency"]), None, amounts
         return
     for product in sorted({line.product_id for line in life["lines"]}):
         lines = [line for line in life["lines"] if line.product_id == product]
         if asked.get("product_id", product) == product:
             key = (*(named | {"product_id": product}).values(), life["currency"])
-            value = sum((line.quantity * line.unit_price for line in lines), Decimal(0))
-            yield key, sum(line.quantity for line in lines), value
+            values = [line.quantity * line.unit_price if line.total is None else line.total for line in lines]
+            yield (
+                key,
+                sum(line.quantity for line in lines),
+                {
+                    "total": sum(values, Decimal(0)),
+                    "discount": sum((line.discount or Decimal(0) for line in lines), Decimal(0)),
+                    "tax": sum((line.tax or Decimal(0) for line in lines), Decimal(0)),
+                },
+            )
 
 
-def _count(numbers: dict[str, Any], life: Mapping[str, Any], units: int | None, value: Decimal) -> None:
+def _count(numbers: dict[str, Any], life: Mapping[str, Any], units: int | None, amounts: Mapping[str, Decimal]) -> None:
     def add(name: str, number: int | Decimal) -> None:
         numbers[name] = numbers.get(name, 0) + number
 
@@ -125,12 +138,16 @@ def _count(numbers: dict[str, Any], life: Mapping[str, Any], units: int | None, 
     add("cancelled", int(life["status"] == "cancelled"))
     add("failed", int(life["status"] == "failed"))
     add("refunds", int(life["back"] > 0))
-    add("ordered", value)
+    add("ordered", amounts["total"])
+    add("gross", amounts["total"] if sold else Decimal(0))
+    add("net", amounts["total"] - amounts["tax"] if sold else Decimal(0))
+    for name in set(amounts) - {"total"}:
+        add(name, amounts[name] if sold else Decimal(0))
     if units is None:
-        add("revenue", value - life["back"] if sold else 0)
+        add("revenue", amounts["total"] - life["back"] if sold else 0)
         add("refunded", life["back"])
     else:
-        add("revenue", value if sold else 0)
+        add("revenue", amounts["total"] if sold else 0)
         add("units", units)
         add("units_sold", units if sold else 0)
 
@@ -139,7 +156,7 @@ def _finished(numbers: dict[str, Any], currency: str) -> dict[str, Any]:
     unit = Decimal(1).scaleb(-DIGITS.get(currency, 2))
     if numbers["sold"]:
         numbers["average"] = Decimal(numbers["revenue"]) / numbers["sold"]
-    for name in ("ordered", "revenue", "refunded", "average"):
+    for name in ("ordered", "gross", "discount", "shipping", "tax", "net", "revenue", "refunded", "average"):
         if name in numbers:
             numbers[name] = Decimal(numbers[name]).quantize(unit, ROUND_HALF_UP)
     for name, part in (("cancelled_share", "cancelled"), ("failed_share", "failed"), ("refunded_share", "refunds")):

@@ -20,12 +20,13 @@ from starlette.requests import ClientDisconnect
 from services.contracts import orders, payments, users
 from services.kit.config.secrets import plain
 from services.kit.domain.message import Message, Money
+from services.orders.pricing import Basket, WantedLine, price
 from services.query.analytics import Analytics
 from services.query.csv_export import CsvExport, csv_wanted
 from services.query.snapshots import EXPORT_ROWS, Snapshots
 from services.query.sums import AnalyticsQuery
 from services.read_model.periods import cover, day_to_all_time, day_to_year, enclosing, in_utc, points, week_of
-from tests.services.read_side import ADDRESS, CARD, ReadSide, confirmed, created, running, started
+from tests.services.read_side import ADDRESS, AT, CARD, ReadSide, confirmed, created, running, started
 from tests.tokens import authorization, customer
 
 CSV = {"Accept": "text/csv"}
@@ -163,6 +164,73 @@ async def test_a_refund_counts_once_and_reduces_revenue(side: ReadSide) -> None:
     assert "refunded" not in mug
 
 
+def taxed(order_id: str, **more: Any) -> Message:
+    """Two mugs at 10 less 2, a pot at 20, 4 off the order, 5 for shipping, 20 % added: 29 + 5.80 tax.
+
+    The 4 off are spread over 18 and 20, what the line discounts leave: 1.89 and 2.11.
+    """
+    basket = Basket(
+        lines=(
+            WantedLine(product_id="mug", product_name="Mug", quantity=2, unit_price=Decimal(10), tax_rate=Decimal(20),
+                       discount=orders.Discount(amount=Decimal(2))),
+            WantedLine(product_id="pot", product_name="Pot", quantity=1, unit_price=Decimal(20), tax_rate=Decimal(20)),
+        ),
+        currencies=frozenset({"GBP"}), discounts=(orders.Discount(amount=Decimal(4)),), shipping_cost=Decimal(5),
+        shipping_tax_rate=Decimal(20), tax_included=False,
+    )  # fmt: skip
+    priced = price(basket, {}, AT)
+    assert isinstance(priced, orders.PricedFields)
+    given: dict[str, Any] = {"customer_id": "cus_1", "shipping_address": ADDRESS, "payment_method": CARD, **more}
+    return orders.OrderCreated(order_id=order_id, **dict(priced), **given)
+
+
+SALES = ("ordered", "gross", "discount", "shipping", "tax", "net", "revenue", "refunded")
+
+
+def sales(row: dict[str, Any]) -> list[str]:
+    return [row[name]["amount"] for name in SALES if name in row]
+
+
+async def test_figures_have_what_customers_pay_and_its_parts(side: ReadSide) -> None:
+    refund = Money(amount=Decimal("6.80"), currency="GBP")
+    await side.order("1", taxed("1"), confirmed("1"))
+    await side.order("2", taxed("2"))  # not sold, so it counts as ordered only
+    await side.order("3", taxed("3"), orders.OrderCancelled(order_id="3", reason="no"))
+    report = payments.ProviderReported(order_id="1", transaction_id="t", what="partly_refunded", amount=refund)
+    await side.show(await side.append("payments", "payment-1", report))
+    whole = ["140.40", "46.80", "6.00", "5.00", "7.80", "39.00", "40.00", "6.80"]
+    for query in ("", "group_by=country", "group_by=customer", "interval=month", "time_zone=Asia/Kathmandu"):
+        assert [sales(row) for row in await figures(side, f"{ALL}&{query}")] == [whole], query
+    by_status = {row["status"]: sales(row) for row in await figures(side, f"{ALL}&group_by=status")}
+    assert by_status["confirmed"] == ["46.80", *whole[1:]]
+    assert by_status["cancelled"] == ["46.80", *["0.00"] * 7]
+    for query in ("group_by=product", "group_by=product&group_by=country", "group_by=product&customer_id=cus_1"):
+        mug, pot = sorted(await figures(side, f"{ALL}&{query}"), key=lambda row: row["product_id"])
+        assert sales(mug) == ["57.99", "19.33", "3.89", "3.22", "16.11", "19.33"], query
+        assert sales(pot) == ["64.41", "21.47", "2.11", "3.58", "17.89", "21.47"], query
+    # with the shipping and its tax, the products come to what the orders come to
+    assert Decimal("19.33") + Decimal("21.47") + 5 + 1 == Decimal("46.80")
+
+
+async def test_orders_of_events_without_amounts_have_neither_tax_nor_discount(side: ReadSide) -> None:
+    await side.show(await side.order("1", created("1"), confirmed("1")))
+    (row,) = await figures(side, ALL)
+    assert sales(row) == ["12.50", "12.50", "0.00", "0.00", "0.00", "12.50", "12.50", "0.00"]
+    (mug,) = await figures(side, f"{ALL}&group_by=product")
+    assert sales(mug) == ["12.50", "12.50", "0.00", "0.00", "12.50", "12.50"]
+
+
+async def test_groups_are_sorted_by_any_amount(side: ReadSide) -> None:
+    await side.order("1", taxed("1", customer_id="cus_1"), confirmed("1"))
+    await side.order("2", taxed("2", customer_id="cus_2"), confirmed("2"))
+    await side.show(await side.order("3", taxed("3", customer_id="cus_1"), confirmed("3")))
+    for sort in ("gross", "net", "discount"):
+        for group, name, most in (("customer", "customer_id", "cus_1"), ("product", "product_id", "")):
+            found = await figures(side, f"{ALL}&group_by={group}&sort=-{sort}")
+            assert [*found] == sorted(found, key=lambda row: Decimal(row[sort]["amount"]), reverse=True)
+            assert found[0][name] == most or not most
+
+
 async def test_the_first_products_and_customers_of_each_currency(side: ReadSide) -> None:
     said = []
     for number in range(12):
@@ -258,6 +326,8 @@ async def test_erasure_changes_no_figure(side: ReadSide, database) -> None:
         ("group_by=product&interval=month&limit=101", "limit"),
         ("sort=-units", "sort"),
         ("sort=-units&group_by=customer", "sort"),
+        ("sort=-refunded&group_by=product", "sort"),
+        ("sort=tax", "sort"),
         ("source=%20", "source"),
         ("time_zone=Mars/Olympus", "time_zone"),
         ("time_zone=../UTC", "time_zone"),

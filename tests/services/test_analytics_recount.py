@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import ROUND_HALF_UP, Decimal
+from functools import partial
 from itertools import count
 from typing import Any
 from urllib.parse import urlencode
@@ -15,9 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contracts import orders, payments
+from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.eventstore.port import Position
 from services.kit.eventstore.postgres import PostgresEventReader
+from services.orders.pricing import Basket, WantedLine, price
 from services.projection.building import Builder
 from services.projection.versions import Version
 from services.projection.views import VIEWS
@@ -67,6 +71,8 @@ QUERIES: Sequence[Mapping[str, Any]] = (
     {"group_by": "product", "customer_id": "cus_1", "interval": "month"},
     {"group_by": ("status", "customer")},
     {"group_by": "customer", "interval": "month"},
+    {"group_by": "customer", "sort": "-net"},
+    {"group_by": "product", "sort": "-discount"},
     {"group_by": ("status", "country"), "customer_id": "cus_2"},
     {"group_by": "customer", "product_id": '"quoted"'},
     {"product_id": "a,b", "country": "GB", "interval": "day", "from": "2025-12-01", "to": "2026-03-01"},
@@ -77,6 +83,31 @@ KINDS = (
     "partly reported", "refund failed", "disputed", "cancelling", "cancelled", "failed", "shipped", "delivered", "created",
 )  # fmt: skip
 _numbers = count(1)
+PRICES = (
+    st.sampled_from(("0", "5", "33.3333", "100")),
+    st.sampled_from(("0", "10")),
+    st.sampled_from(("0", "7")),
+    st.sampled_from(("0", "19", "8.875")),
+    st.booleans(),
+)
+"""Of an order: discounts of its last line and of the order in percent, shipping cost, tax rate, tax included."""
+
+
+def priced(
+    lines: list[orders.OrderLine], currency: str, off_line: str, off: str, shipping: str, rate: str, included: bool
+) -> dict[str, Any] | None:
+    """The amounts of an order by the rules of orders; None if there is nothing to pay."""
+    wanted = [WantedLine(**{name: getattr(line, name) for name in WANTED}, tax_rate=Decimal(rate)) for line in lines]
+    wanted[-1] = replace(wanted[-1], discount=orders.Discount(percent=Decimal(off_line)))
+    basket = Basket(
+        lines=tuple(wanted), currencies=frozenset({currency}), discounts=(orders.Discount(percent=Decimal(off)),),
+        shipping_cost=Decimal(shipping), shipping_tax_rate=Decimal(rate), tax_included=included,
+    )  # fmt: skip
+    found = price(basket, {}, AT)
+    return None if isinstance(found, Rejected) else dict(found)
+
+
+WANTED = ("product_id", "product_name", "quantity", "unit_price")
 
 
 @st.composite
@@ -99,11 +130,16 @@ def contents(draw: st.DrawFn) -> dict[str, Any]:
     exact = sum((line.quantity * line.unit_price for line in lines), Decimal(0))
     minor_unit = Decimal("0.01") if currency == "GBP" else Decimal(1)
     country = draw(st.sampled_from(("GB", "JP", "DE")))
+    amounts: dict[str, Any] = {
+        "lines": tuple(lines),
+        "total": Money(amount=max(exact, minor_unit).quantize(minor_unit, ROUND_HALF_UP), currency=currency),
+    }
+    if draw(st.booleans()):  # an order with all amounts; the others are as events were before
+        amounts = draw(st.builds(partial(priced, lines, currency), *PRICES)) or amounts
     return {
         "customer_id": draw(st.sampled_from((None, "cus_1", "cus_2"))),
         "email": "ann@example.com",
-        "lines": tuple(lines),
-        "total": Money(amount=max(exact, minor_unit).quantize(minor_unit, ROUND_HALF_UP), currency=currency),
+        **amounts,
         "shipping_address": ADDRESS.model_copy(update={"country": country}),
         "payment_method": CARD,
         "placed_at": draw(st.sampled_from(PLACED)),

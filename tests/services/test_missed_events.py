@@ -233,12 +233,13 @@ async def test_the_scheduler_passes_over_what_a_service_does_not_receive(databas
         assert await it.check() == 1
 
 
-async def test_the_projection_finds_a_nudge_that_delivery_gave_up(database):
+async def test_the_projection_finds_a_nudge_that_delivery_gave_up(database, caplog):
     async with read_side.running(database) as side, scheduler_view(database) as behind:
         await side.order("ord_1", created("ord_1"))
         await side.order("ord_2", created("ord_2"))
         assert "projection" in await behind()
         assert await side.missed.check(soon(), 0) == 1  # the nudge of the second order stands for both
+        assert len([record for record in caplog.records if record.getMessage() == "missed event handled"]) == 1
         assert (await side.get("/orders"))["total"] == 2
         assert "projection" not in await behind()
         assert await side.missed.check(soon(), 0) == 0
@@ -328,3 +329,21 @@ async def test_a_timer_that_the_scheduler_has_is_no_missed_event(database):
         await system.bus.quiet()
         assert len(await system.rows("SELECT 1 FROM scheduler.timers")) == fired
         assert await system.check_for_missed_events() == 0
+
+
+async def test_nothing_counts_as_missed_when_every_event_was_delivered(database, caplog):
+    async with running(database) as system:
+        await system.stock("MUG", 5)
+        confirmed = (await system.place(order(("MUG", 1)))).json()["order_id"]
+        await system.place(order(("MUG", 1), token="tok_decline"))
+        await system.place(order(("MUG", 6)))
+        await system.at_rest()
+        await system.orders.post(f"/orders/{confirmed}/cancel", json={"reason": "changed my mind"})
+        refunded = (await system.place(order(("MUG", 2)))).json()["order_id"]
+        await system.at_rest()
+        refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "scratched"}
+        await system.bus.clients["payments"].post(f"/payments/{refunded}/refunds", json=refund)
+        await system.bus.clients["shipping"].post(f"/shipments/{refunded}/tracking", json={"status": "delivered"})
+        await system.at_rest()
+        await system.check_for_missed_events()
+        assert [record for record in caplog.records if record.getMessage() == "missed event handled"] == []

@@ -4,7 +4,7 @@ A broker forgets an event whose retries and whose dead letter sink both fail, an
 records a position up to which it has handled every event of the types that it receives. A check reads the events after
 that position that are older than a delivery takes, and hands to the event endpoint those that left neither an inbox
 mark nor a parked message. An event that was delivered and decided nothing leaves no mark: it is handled once more, like
-a repeated delivery.
+a repeated delivery, and does not count as missed, because it decides nothing again.
 """
 
 from __future__ import annotations
@@ -66,6 +66,10 @@ class Receipts:
         """The message keys of those of these events that left an inbox mark or a parked message."""
         rows = await self.connections.fetch(TRACES, [message_key(event) for event in events])
         return {row["key"] for row in rows}
+
+    async def effects(self, handled: Sequence[RecordedEvent]) -> set[str]:
+        """The message keys of those of the events just handled that had an effect, so that they had been missed."""
+        return await self.traces(handled) if handled else set()
 
     async def advance(self, position: Position) -> None:
         """Record that everything up to `position` was handled; never goes back."""
@@ -144,7 +148,7 @@ class MissedEvents:
             page = await reader.read_types(after, until, self._types, PAGE_EVENTS_MAX)
             due = _older(page.events, before)
             is_whole = len(due) == len(page.events)
-            statuses = [await self._handle(event) for event in await self._without_trace(due)]
+            statuses = await self._handle(due)
             handled += sum(status < 300 for status in statuses)
             if any(status >= 300 for status in statuses):
                 break  # tried again at the next check: the position stays in front of this page
@@ -155,15 +159,18 @@ class MissedEvents:
             self.is_level = not self._stopping.is_set()
         return handled
 
-    async def _without_trace(self, events: Sequence[RecordedEvent]) -> list[Incoming]:
-        traces = await self._receipts.traces(events) if events else set[str]()
-        return [as_delivered(event) for event in events if message_key(event) not in traces]
-
-    async def _handle(self, event: Incoming) -> int:
-        status = await self._endpoint.handle_missed(event)
-        METRICS.count("missed_events", type=event.type, status=str(status))
-        log("missed event handled", level=logging.WARNING, type=event.type, id=event.id, status=status)
-        return status
+    async def _handle(self, events: Sequence[RecordedEvent]) -> list[int]:
+        """The statuses of those events that have left no trace."""
+        known = await self._receipts.traces(events) if events else set[str]()
+        untraced = [event for event in events if message_key(event) not in known]
+        delivered = [as_delivered(event) for event in untraced]
+        statuses = [await self._endpoint.handle_missed(event) for event in delivered]
+        effective = await self._receipts.effects(untraced)
+        for event, recorded, status in zip(delivered, untraced, statuses, strict=True):
+            if status >= 300 or message_key(recorded) in effective:
+                METRICS.count("missed_events", type=event.type, status=str(status))
+                log("missed event handled", level=logging.WARNING, type=event.type, id=event.id, status=status)
+        return statuses
 
 
 def _older(events: Sequence[RecordedEvent], before: datetime) -> Sequence[RecordedEvent]:

@@ -96,6 +96,8 @@ class Relay:
 
     def retry_later(self) -> None:
         """Raise Unavailable in `publish` until the broker is back, then drain the outbox in the background."""
+        if not self._is_away:
+            log("Kafka cannot be reached: events wait in the outbox", level=logging.WARNING, code="broker-away")
         self._is_away = True
         if self._retrier is None or self._retrier.done():
             self._retrier = asyncio.create_task(self._retry())
@@ -152,7 +154,7 @@ class Relay:
             try:
                 await self.publisher.ensure_available()
                 self._is_away = False
-                await self.drain()
+                log("Kafka is back: published events that waited in the outbox", rows=await self.drain())
             except Unavailable:
                 self._is_away = True
 

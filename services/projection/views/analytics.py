@@ -13,6 +13,7 @@ from services.projection.rows import Rows
 from services.projection.view import DecodedEvent, View, changes_in
 from services.projection.views.order_figures import (
     Placed,
+    Rewritten,
     basket_of,
     by_customer_of,
     by_product_of,
@@ -52,7 +53,7 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
             after.pop(order_id, None)
             written.pop(order_id, None)
             continue
-        if isinstance(message, Placed) and (order_id not in after or isinstance(message, orders.OrderImportCorrected)):
+        if isinstance(message, Placed) and (order_id not in after or isinstance(message, Rewritten)):
             written[order_id] = basket_of(message)
         after[order_id] = row
     changed = [each for each in {**before, **after} if each in written or after.get(each) != before.get(each)]
@@ -124,7 +125,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
-    revision=6,
+    revision=7,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
     wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)

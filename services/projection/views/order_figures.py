@@ -2,6 +2,8 @@
 
 An order counts from the moment it is placed; drafts do not count. It is sold while it is confirmed, shipped or
 delivered; its revenue is then its total less the refunds. Each order counts once, however often an event is repeated.
+Events from before orders had taxes, discounts and a shipping cost name none: they are then zero, and a line is worth
+its price times its quantity.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from operator import add
 
 from services.contracts import orders, payments
 from services.kit.domain.message import Message, Money
@@ -21,7 +24,7 @@ from services.read_model.analytics import BUCKETS, SOLD, Basket, Counted
 from services.read_model.periods import in_utc
 
 __all__ = [
-    "Numbers", "Placed", "basket_of", "by_customer_of", "by_product_of", "by_status_of", "confirmation_of",
+    "Numbers", "Placed", "Rewritten", "basket_of", "by_customer_of", "by_product_of", "by_status_of", "confirmation_of",
     "counted_after", "goods_in", "names_in", "outcome_of",
 ]  # fmt: skip
 
@@ -30,6 +33,9 @@ MICROSECOND = timedelta(microseconds=1)
 
 Placed = orders.OrderCreated | orders.OrderImported
 """The events with which an order begins to count."""
+
+Rewritten = orders.OrderImportCorrected
+"""The events that replace the content of an order."""
 
 Numbers = tuple[int | Decimal, ...]
 """The numbers that one order adds to a row of sums, by column."""
@@ -48,23 +54,27 @@ def outcome_of(order: Counted) -> tuple[int, int, int, int]:
 def by_status_of(order: Counted) -> tuple[tuple[str, ...], Numbers]:
     """The key and the numbers that an order adds to the sums by status."""
     key = (order.currency, order.country, order.status, order.source)
-    return key, (1, int(order.refunded > 0), order.total, order.refunded)
+    amounts = (order.total, order.refunded, order.discount, order.shipping, order.total - order.tax)
+    return key, (1, int(order.refunded > 0), *amounts)
 
 
 def by_customer_of(order: Counted) -> tuple[tuple[str, ...], Numbers] | None:
     """The same for the sums by customer; None for a guest's order."""
     if order.customer_id is None:
         return None
-    revenue = order.total - order.refunded if order.status in SOLD else NOTHING
-    return (order.currency, order.customer_id), (1, *outcome_of(order), order.total, revenue, order.refunded)
+    sold, *rest = outcome_of(order)
+    sales = [sold * each for each in (order.total, order.discount, order.shipping, order.total - order.tax)]
+    revenue = sold * (order.total - order.refunded)
+    numbers = (1, sold, *rest, order.total, revenue, order.refunded, *sales)
+    return (order.currency, order.customer_id), numbers
 
 
 def by_product_of(order: Counted, basket: Basket) -> Iterator[tuple[tuple[str, ...], Numbers]]:
-    """The same for the sums by product: exact values of lines, before any refund."""
+    """The same for the sums by product: values of lines, before any refund."""
     sold, *rest = outcome_of(order)
-    for product_id, units, value in goods_in(basket):
-        revenue = value if sold else NOTHING
-        yield (order.currency, product_id), (1, sold, *rest, units, units * sold, value, revenue)
+    for product_id, units, value, discount, net in goods_in(basket):
+        numbers = (units, units * sold, value, value * sold, discount * sold, net * sold)
+        yield (order.currency, product_id), (1, sold, *rest, *numbers)
 
 
 def confirmation_of(order: Counted) -> tuple[tuple[int, ...], Numbers] | None:
@@ -81,7 +91,7 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
     match event:
         case orders.OrderImportUndone():
             return None
-        case orders.OrderImportCorrected() if row is not None:
+        case Rewritten() if row is not None:
             return replace(_placed(event, at), created_at=row.created_at)
         case orders.OrderDetails():
             return _placed(event, at) if row is None and isinstance(event, Placed) else row
@@ -120,6 +130,9 @@ def _placed(event: Placed, at: datetime) -> Counted:
         placed_at=in_utc(event.placed_at or at),
         created_at=at,
         seconds=None,
+        discount=event.discount_total,
+        shipping=event.shipping_total,
+        tax=event.tax_total,
     )
 
 
@@ -137,18 +150,24 @@ def _seconds(start: datetime, end: datetime) -> Decimal:
 
 def basket_of(event: Placed) -> Basket:
     """The goods of an order, each product once."""
-    goods: dict[str, tuple[int, Decimal]] = {}
+    goods: dict[str, tuple[int, list[Decimal]]] = {}
     for line in event.lines:
-        units, value = goods.get(line.product_id, (0, NOTHING))
-        goods[line.product_id] = (units + line.quantity, value + line.quantity * line.unit_price)
-    lines = [[product_id, units, f"{value:f}"] for product_id, (units, value) in goods.items()]
+        units, amounts = goods.get(line.product_id, (0, [NOTHING] * 3))
+        goods[line.product_id] = (units + line.quantity, list(map(add, amounts, _amounts_of(line))))
+    lines = [[product_id, units, *(f"{each:f}" for each in amounts)] for product_id, (units, amounts) in goods.items()]
     return Basket(event.order_id, json.dumps(lines, separators=(",", ":")))
 
 
-def goods_in(basket: Basket) -> Iterator[tuple[str, int, Decimal]]:
-    """The goods in a basket: product, units, exact value."""
-    for product_id, units, value in json.loads(basket.lines):
-        yield product_id, units, Decimal(value)
+def _amounts_of(line: orders.OrderLine) -> tuple[Decimal, Decimal, Decimal]:
+    """The value of a line, its discount, and the value without the tax."""
+    value = line.quantity * line.unit_price if line.total is None else line.total
+    return value, line.discount or NOTHING, value - (line.tax or NOTHING)
+
+
+def goods_in(basket: Basket) -> Iterator[tuple[str, int, Decimal, Decimal, Decimal]]:
+    """The goods in a basket: product, units, value, discount, net."""
+    for product_id, units, value, discount, net in json.loads(basket.lines):
+        yield product_id, units, Decimal(value), Decimal(discount), Decimal(net)
 
 
 def names_in(events: Sequence[Message]) -> dict[str, str]:
