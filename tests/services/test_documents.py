@@ -190,6 +190,7 @@ async def test_names_in_many_scripts_are_shown_and_what_no_font_has_is_shown_by_
         names = (
             *SCRIPTS,
             "كوب شاي",
+            "תה חם",
             "हिन्दी",
             "ខ្មែរ 😀",
             "\U000e0041\ue000\uffff",
