@@ -167,13 +167,17 @@ class PlacedFields(OrderFields):
 
 
 class ImportedFields(OrderFields):
-    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled."""
+    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled.
+
+    `refunded` is the part of the total that the customer has back.
+    """
 
     number: str
     placed_at: Instant
     status: ImportedStatus
     tracking_number: str | None = None
     reason: str | None = None
+    refunded: Money | None = None
 
 
 class AmendedFields(Value):

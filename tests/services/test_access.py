@@ -381,6 +381,7 @@ SCOPES = {
     "POST /projection/views/{view}/skip": "operations:write",
     "POST /projection/views/{view}/retry": "operations:write",
     "DELETE /projection/views/{view}/versions/{version}": "operations:write",
+    "GET /events": "events:read",
     "GET /dead-letters": "operations:read",
     "GET /dead-letters/{letter_id}": "operations:read",
     "POST /dead-letters/replay": "operations:write",

@@ -92,6 +92,8 @@ def _written(row: Order | None, event: orders.OrderDetails, status: str, at: dat
     placed_at = getattr(event, "placed_at", None) or (row.created_at if row else at)
     columns: dict[str, Any] = dict.fromkeys(ORDERS.names)
     refunded = row.refunded if row else Decimal(0)
+    if isinstance(event, orders.OrderImported):
+        refunded = event.refunded.amount if event.refunded else Decimal(0)
     columns |= {**_named(event), "status": status, "refunded": refunded, "created_at": placed_at, "updated_at": at}
     return Order(**columns)
 
