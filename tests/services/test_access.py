@@ -333,6 +333,8 @@ SCOPES = {
     "PATCH /users/{user_id}": "users:write",
     "DELETE /users/{user_id}": "users:write",
     "DELETE /persons/{person_id}": "users:admin",
+    "GET /persons/{person_id}/export": "users:admin",
+    "GET /users/me/export": "users:read",
     "GET /users/{user_id}/preferences": "users:read",
     "PUT /users/{user_id}/preferences": "users:write",
     "PATCH /users/{user_id}/preferences": "users:write",

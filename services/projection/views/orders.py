@@ -31,7 +31,7 @@ from services.read_model.orders import (
     OrderNote,
 )
 
-__all__ = ["ORDERS_VIEW", "lines_of", "note_of", "order_after", "order_of"]
+__all__ = ["ORDERS_VIEW", "WHOSE", "lines_of", "note_of", "order_after", "order_of"]
 
 NOTE = orders.OrderNoteAdded
 LOOKED_INTO = "being looked into: "
