@@ -22,7 +22,7 @@ STAFF_SCOPES = (
     "users:read users:write users:admin orders:read orders:write orders:admin orders:import orders:price stock:read"
     " stock:write catalogue:write"
     " payments:read payments:write shipments:read shipments:write fulfillments:read fulfillments:write"
-    " analytics:read operations:read operations:write"
+    " analytics:read operations:read operations:write events:read"
 )
 CUSTOMER_SCOPES = (
     "users:read users:write orders:read orders:write stock:read fulfillments:read payments:read shipments:read"

@@ -102,6 +102,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
     pay = system.bus.clients["payments"]
     await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    refund = {"lines": [{"line": 1, "quantity": 1, "restock": True}], "shipping": True, "reason": "a scratch"}
+    await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    await done(await pay.get(f"/payments/{sent}/refundable"))
     await system.bus.quiet()
     waiting = [(await done(await system.place(order(("mug", 1), capture="by_hand"))))["order_id"] for _ in range(2)]
     await system.bus.quiet()

@@ -17,7 +17,7 @@ OPERATOR_SCOPES = (
     "users:read", "users:write", "users:admin", "catalogue:write", "orders:read", "orders:write", "orders:admin",
     "orders:import", "orders:price", "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
     "shipments:write", "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read",
-    "operations:write",
+    "operations:write", "events:read",
 )  # fmt: skip
 KEY_BYTES = 32
 
