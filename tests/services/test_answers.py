@@ -102,6 +102,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
     pay = system.bus.clients["payments"]
     await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    refund = {"lines": [{"line": 1, "quantity": 1, "restock": True}], "shipping": True, "reason": "a scratch"}
+    await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    await done(await pay.get(f"/payments/{sent}/refundable"))
     await system.bus.quiet()
     waiting = [(await done(await system.place(order(("mug", 1), capture="by_hand"))))["order_id"] for _ in range(2)]
     await system.bus.quiet()
@@ -123,6 +126,8 @@ async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
         shown = await side.get(f"/orders/{order_id}")
         then = await side.projection.get(f"/orders/{order_id}", params={"at": shown["updated_at"]})
         assert (await done(then))["items"] == shown["items"]
+    assert (await done(await side.projection.get("/persons/usr_1/export")))["streams"]
+    assert (await done(await side.projection.get("/users/me/export", headers=customer("usr_1"))))["streams"]
     assert (await side.get("/stock"))["stock"]
     await side.get("/stock/mug")
     assert (await side.get("/analytics/orders?group_by=product"))["figures"]

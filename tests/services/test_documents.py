@@ -37,7 +37,12 @@ def line(name: str, quantity: int, amounts: str, rate: str | None = "20", sku: s
     unit, *rest = map(Decimal, amounts.split())
     named = dict(zip(("subtotal", "discount", "tax", "total"), rest, strict=True))
     return orders.OrderLine(
-        product_id=sku, product_name=name, quantity=quantity, unit_price=unit, tax_rate=rate and Decimal(rate), **named
+        product_id=sku,
+        product_name=name,
+        quantity=quantity,
+        unit_price=unit,
+        tax_rate=None if rate is None else Decimal(rate),
+        **named,
     )
 
 
@@ -157,7 +162,13 @@ async def test_an_included_tax_is_shown_after_the_total(database: Any) -> None:
         one = line("Tasse", 1, "1190.00 1190.00 0 190.00 1190.00", "19.00")
         none = dict.fromkeys(("discount_total", "shipping_total", "shipping_tax"), Decimal(0))
         total = Money(amount=Decimal("1190.00"), currency="EUR")
-        content = {"lines": (one,), "subtotal": total.amount, "tax_total": Decimal(190), "tax_included": True, **none}
+        content: dict[str, Any] = {
+            "lines": (one,),
+            "subtotal": total.amount,
+            "tax_total": Decimal(190),
+            "tax_included": True,
+            **none,
+        }
         await show(side, placed(**content, total=total), confirmed("ord_1"))
         text = words(await document(side))
         for part in (
