@@ -99,6 +99,8 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
             return replace(row, country=address.country)
+        case orders.OrderReleased(content=content):
+            return replace(row, status="processing" if content is None else "pending")
         case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing")
         case orders.OrderConfirmed():
