@@ -7,6 +7,7 @@ from typing import ClassVar
 from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal
 
 __all__ = [
+    "GUEST_PREFIX",
     "FollowUpDue",
     "FollowUpSend",
     "PasswordChanged",
@@ -27,6 +28,10 @@ __all__ = [
     "WelcomeDue",
     "WelcomeTipsSend",
 ]
+
+
+GUEST_PREFIX = "gst_"
+"""Begins the ids of guests: people without an account who got a token for one visit."""
 
 
 class UserMessage(Message):

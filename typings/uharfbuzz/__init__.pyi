@@ -2,13 +2,11 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Self
 
 class Blob:
-    @classmethod
-    def from_file_path(cls, filename: str | Path) -> Self: ...
+    @staticmethod
+    def from_file_path(filename: str | Path) -> Blob: ...
 
 class Face:
-    def __init__(self, blob: Blob | None = ..., index: int = ...) -> None: ...
-    @property
-    def unicodes(self) -> Collection[int]: ...
+    unicodes: Collection[int]
+    def __init__(self, *font: Blob) -> None: ...
