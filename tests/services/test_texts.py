@@ -80,10 +80,11 @@ async def test_a_control_character_is_refused_in_every_text_of_every_body(databa
                 field = ".".join(map(str, place))
                 if path.endswith("/imports"):
                     field = field.removeprefix("orders.0.").removeprefix("0.")
-                for odd in ODD if place[-1] in LINES else (*ODD, "\n"):
+                # each field with one of the characters, and each character in many fields
+                for odd in (ODD[asked % len(ODD)], *(() if place[-1] in LINES else ("\n",))):
                     assert field in await refusal(client, method, path, at(place, f"a{odd}b")), (path, field, odd)
-                    asked += 1
-        assert asked > 300
+                asked += 1
+        assert asked > 3 * len(ODD)
         assert await system.rows("SELECT 1 FROM log.events") == []
 
 
