@@ -25,6 +25,7 @@ from services.contracts.users import (
     FollowUpSend,
     PasswordChanged,
     PasswordResetRequested,
+    StaffInvited,
     UserActivated,
     VerificationRequested,
     WelcomeTipsSend,
@@ -76,6 +77,7 @@ MESSAGES: dict[str, Message] = {
     "welcome_tips": WelcomeTipsSend(**USER),
     "follow_up": FollowUpSend(**USER),
     "password_reset": PasswordResetRequested(**USER, **TOKEN),
+    "staff_invitation": StaffInvited(**USER, **TOKEN, role="support"),
     "password_changed": PasswordChanged(**USER),
 }
 
