@@ -1,4 +1,5 @@
 """Renders the parts of compose.yaml, the Caddyfile and the chart's schema that name services, from the chart's values.
+Also the version of the console, in its page and in the Caddyfile.
 
 `make manifests` writes it. Each part of a file stands between two comments, `rendered: NAME` and `end of NAME`; in the
 schema of the values the names have places of their own.
@@ -6,6 +7,7 @@ schema of the values the names have places of their own.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,10 +18,12 @@ import yaml
 
 from scripts.helm import CHART, ROOT
 
-__all__ = ["CADDYFILE", "COMPOSE", "FILES", "SectionError", "rendered", "write_sections"]
+__all__ = ["CADDYFILE", "COMPOSE", "CONSOLE", "FILES", "SectionError", "rendered", "write_sections"]
 
 COMPOSE = ROOT / "compose.yaml"
 CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
+CONSOLE = ROOT / "docker" / "edge" / "console"
+PAGE = CONSOLE / "index.html"
 SCHEMA = CHART / "values.schema.json"
 PORT = 8080
 HERE: Mapping[str, str] = {
@@ -122,10 +126,43 @@ def routes(values: Values) -> Lines:
         yield "\t}"
 
 
+def assets() -> Sequence[Path]:
+    """The files of the console besides its page."""
+    return [file for file in sorted(CONSOLE.iterdir()) if file != PAGE]
+
+
+def console_version() -> str:
+    """The checksum of the console's files: a browser keeps a file under this version for ever."""
+    digest = hashlib.sha256()
+    for file in assets():
+        content = file.read_bytes()
+        digest.update(f"{file.name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:12]
+
+
+def console(_: Values) -> Lines:
+    """The paths of the console's files. Those of another version do not exist, so that versions never mix."""
+    names = "|".join(re.escape(file.name) for file in assets())
+    yield f"\t\t@asset path_regexp asset ^/console/assets/{console_version()}/({names})$"
+
+
+def files(_: Values) -> Lines:
+    """The files of the console: all modules at once, so that none waits for another."""
+    base = f"/console/assets/{console_version()}"
+    yield f'<link rel="icon" href="{base}/icon.svg">'
+    yield f'<link rel="stylesheet" href="{base}/style.css">'
+    yield f'<script src="{base}/theme.js"></script>'
+    for file in assets():
+        if file.suffix == ".js" and file.stem not in ("main", "theme"):
+            yield f'<link rel="modulepreload" href="{base}/{file.name}">'
+    yield f'<script type="module" src="{base}/main.js"></script>'
+
+
 Part = Callable[[Values], Lines]
 FILES: Mapping[Path, Sequence[Part]] = {
     COMPOSE: (urls, passwords, services, upstreams, waits),
-    CADDYFILE: (routes,),
+    CADDYFILE: (console, routes),
+    PAGE: (files,),
     SCHEMA: (),
 }
 
@@ -138,7 +175,7 @@ def rendered(file: Path) -> str:
         return _with_names(text, list(values["services"]))
     for part in FILES[file]:
         lines = "\n".join(part(values)).rstrip("\n")
-        pattern = rf"([ \t]*# rendered: {part.__name__}\b[^\n]*\n).*?([ \t]*# end of {part.__name__}\n)"
+        pattern = rf"([^\n]*\brendered: {part.__name__}\b[^\n]*\n).*?([^\n]*\bend of {part.__name__}\b[^\n]*\n)"
         text, found = re.subn(pattern, lambda match, lines=lines: f"{match[1]}{lines}\n{match[2]}", text, flags=re.S)
         if found != 1:
             raise SectionError(f"{file.name} has the part {part.__name__} {found} times, not once")

@@ -28,17 +28,18 @@ def main() -> None:
     from services.kit.domain.errors import ZerocartError
     from services.kit.service.protocol import BoundedProtocol
     from services.kit.service.reporting import reported
+    from services.kit.service.server import serve
 
     try:
         _export_spans(service)
         _check_rates()
-        app = reported(import_module(f"services.{service}.app").create_app())
+        served = import_module(f"services.{service}.app").create_app()
     except ZerocartError as error:
         sys.exit(str(error))
     settle()
     fd = os.environ.get("ZEROCART_LISTEN_FD")
-    uvicorn.run(
-        app,
+    config = uvicorn.Config(
+        reported(served),
         fd=int(fd) if fd else None,
         host="0.0.0.0",  # noqa: S104 - in a container, where the platform decides who can reach it
         port=int(os.environ.get("PORT", "8080")),
@@ -54,6 +55,7 @@ def main() -> None:
         timeout_graceful_shutdown=GRACE_SECONDS,
         backlog=2048,
     )
+    serve(served, config)
 
 
 def settle() -> None:

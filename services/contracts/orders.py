@@ -57,6 +57,7 @@ __all__ = [
     "PricedFields",
     "Priority",
     "RecipientFields",
+    "RefundedLine",
     "Tags",
 ]
 
@@ -167,13 +168,17 @@ class PlacedFields(OrderFields):
 
 
 class ImportedFields(OrderFields):
-    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled."""
+    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled.
+
+    `refunded` is the part of the total that the customer has back.
+    """
 
     number: str
     placed_at: Instant
     status: ImportedStatus
     tracking_number: str | None = None
     reason: str | None = None
+    refunded: Money | None = None
 
 
 class AmendedFields(Value):
@@ -340,14 +345,34 @@ class OrderFailed(OrderMessage):
     email: Personal[str] | None = None
 
 
+class RefundedLine(Value):
+    """Units of an order line that a refund pays back; `line` is the place of the line in the order, from 1.
+
+    `restock` tells that staff took the units back into stock. In a fact of the provider `refunded` is the number of
+    units of the line for which the customer has the money back.
+    """
+
+    line: int
+    product_id: Sku
+    product_name: str
+    quantity: int
+    restock: bool = False
+    refunded: int | None = None
+
+
 class OrderRefunded(OrderMessage):
-    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds."""
+    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds.
+
+    `lines` and `shipping` are what staff refunded; a refund of an amount has neither.
+    """
 
     type: ClassVar[str] = "zerocart.orders.order.refunded.v1"
     customer_id: str | None = None
     refund_id: str
     amount: Money
     refunded: Money
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
     number: str | None = None
     email: Personal[str] | None = None
 

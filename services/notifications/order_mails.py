@@ -88,7 +88,8 @@ class OrderMails:
     async def refund(self, message: OrderRefunded, received: Received) -> None:
         """Tell the customer that a part of the money went back."""
         in_all = message.refunded if message.refunded.amount > message.amount.amount else None
-        mail = self._mail("order_refunded", message, received, amount=message.amount, in_all=in_all)
+        what = {"amount": message.amount, "in_all": in_all, "shipping": message.shipping}
+        mail = self._mail("order_refunded", message, received, has_lines=bool(message.lines), **what)
         await self._notify(message, received, "order_refunded", mail)
 
     async def ship(self, message: OrderShipped, received: Received) -> None:
@@ -180,6 +181,7 @@ class OrderMails:
                 "order_id": order_id, "number": number, "name": getattr(message, "customer_name", None), **values
             },
             order=message if isinstance(message, PricedFields) else None,
+            refunded=message.lines if isinstance(message, OrderRefunded) else (),
             link=self._link(message, received),
         )  # fmt: skip
 

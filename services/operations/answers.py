@@ -9,10 +9,11 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from services.kit.rest.answers import Count, Instant
+from services.published import PublishedEvent
 
 __all__ = [
-    "DeadLetter", "DeadLetters", "Discarded", "Parked", "ParkedAgain", "ParkedMessages", "Replayed", "ReplayedMany",
-    "WholeDeadLetter",
+    "DeadLetter", "DeadLetters", "Discarded", "EventPage", "Parked", "ParkedAgain", "ParkedMessages", "Replayed",
+    "ReplayedMany", "WholeDeadLetter",
 ]  # fmt: skip
 
 
@@ -98,3 +99,13 @@ class ParkedAgain(TypedDict):
     service: str
     key: str
     replayed: Literal[True]
+
+
+class EventPage(TypedDict):
+    """Some events in the order in which they happened."""
+
+    events: list[PublishedEvent]
+    next: Annotated[str, Field(examples=["00010000000002f1"])]
+    """The position after which the next page starts: send it as `after`, also to look later for new events."""
+    more: bool
+    """Whether more events may follow now."""

@@ -5,43 +5,47 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
-from services.kit.events.parked import FailedMessages, PostgresFailedMessages
+from services.kit.events.parked import PostgresFailedMessages
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.host import Host
-from services.kit.service.service import Hook, Service
+from services.kit.service.service import Service
 from services.operations.dead_letter_endpoint import DeadLetterEndpoint
 from services.operations.letters import Letters
 from services.operations.replays import Replays
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastapi import APIRouter
 
 __all__ = ["create_app"]
 
 
-def create_app(host: Host | None = None, parked: FailedMessages | None = None) -> Service:
-    """The operations service on `host`, or as the environment says; `parked` holds all services' failed messages."""
+def create_app(host: Host | None = None, reader: PostgresEventReader | None = None) -> Service:
+    """The operations service on `host`, or as the environment says; `reader` reads what all services store."""
     host = host or Host.connect("operations", {"dead_letters": "decided_at"})
-    on_stop: list[Hook] = []
-    if parked is None:
-        from services.kit.eventstore.postgres import PostgresEventReader
-
-        reader = PostgresEventReader(host.settings.database_url)
-        parked = PostgresFailedMessages(reader)
-        on_stop.append(reader.close)
+    log = reader or PostgresEventReader(host.settings.database_url, archive=host.settings.archive)
     letters = Letters(host.store)
+    provides: list[object] = [letters, Replays(letters, PostgresFailedMessages(log), host.relay.publisher)]
+    on_leave: list[Callable[[], None]] = []
 
     def routers() -> Sequence[APIRouter]:
-        from services.operations.api import routes
+        from services.operations import api, events_api
+        from services.operations.event_log import EventLog
+        from services.operations.event_streams import EventStreams
+        from services.operations.newest import Newest
 
-        return (routes,)
+        events, newest = EventLog(log), Newest(log)
+        provides.extend((events, EventStreams(events, newest)))
+        on_leave.append(newest.leave)
+        return (api.routes, events_api.routes)
 
     return Service(
         host,
         admin_scope=ORDERS_ADMIN,
         routers=routers,
-        provides=(letters, Replays(letters, parked, host.relay.publisher)),
+        provides=provides,
         endpoint=DeadLetterEndpoint(letters),
-        on_stop=on_stop,
+        on_leave=on_leave,
+        on_stop=(log.close,),
     )

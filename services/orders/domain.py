@@ -294,7 +294,8 @@ def record_refund(command: RecordRefund, order: Order) -> Decision:
     if isinstance(order, NoOrder | Draft | Imported):
         return []
     email = None if isinstance(order, Cancelled | Failed) else order.email
-    fields = {name: getattr(command, name) for name in ("order_id", "refund_id", "amount", "refunded")}
+    names = ("order_id", "refund_id", "amount", "refunded", "lines", "shipping")
+    fields = {name: getattr(command, name) for name in names}
     return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from services.contracts.catalogue import Product
-from services.contracts.orders import AmendedFields, ImportedFields, OrderContent, PlacedFields, RecipientFields
+from services.contracts.orders import (
+    AmendedFields,
+    ImportedFields,
+    OrderContent,
+    PlacedFields,
+    RecipientFields,
+    RefundedLine,
+)
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
 from services.orders.pricing import Basket, Book
@@ -301,6 +308,8 @@ class RecordRefund(OrderIntent):
     refund_id: str
     amount: Money
     refunded: Money
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
 
 
 OrderCommand = (

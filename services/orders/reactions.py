@@ -49,6 +49,8 @@ def reactions(handler: CommandHandler) -> Reactions:
                 refund_id=fact.refund_id,
                 amount=fact.amount,
                 refunded=fact.refunded,
+                lines=fact.lines,
+                shipping=fact.shipping,
             )
             await handler.handle(ORDER, fact.order_id, command, received.cause)
 

@@ -65,6 +65,7 @@ class Order:
     shipping_total: Annotated[Money | None, About("The shipping cost.", since=9)]
     tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=9)]
     tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=9)]
+    refunded_units: Annotated[TextMap | None, About(answered="", since=10)]  # by line; answers show it with the line
 
 
 @dataclass(frozen=True, slots=True)

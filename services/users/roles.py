@@ -26,7 +26,10 @@ _VIEWER = (
 )  # fmt: skip
 _FULFILMENT = (*_VIEWER, "stock:write", "shipments:write")
 _SUPPORT = (*_VIEWER, "orders:write", "payments:write", "shipments:write", "fulfillments:write")
-_MANAGER = (*_SUPPORT, "stock:write", "catalogue:write", ORDERS_PRICE, "orders:import", USERS_ADMIN, "operations:write")
+_MANAGER = (
+    *_SUPPORT, "stock:write", "catalogue:write", ORDERS_PRICE, "orders:import", USERS_ADMIN, "operations:write",
+    "events:read",
+)  # fmt: skip
 
 ROLES: Mapping[StaffRole, Sequence[str]] = {
     "viewer": _VIEWER,

@@ -88,7 +88,10 @@ def test_a_rule_has_no_more_matches_than_a_gateway_allows():
 
 
 def test_event_endpoints_are_not_routed():
-    assert not [path for _, _, path, _ in of_the_caddyfile() if path.startswith(("/events", "/metrics", "/*"))]
+    routed = [
+        (method, path) for _, method, path, _ in of_the_caddyfile() if path.startswith(("/events", "/metrics", "/*"))
+    ]
+    assert sorted(routed) == [(method, "/events") for method in ("GET", "HEAD", "OPTIONS")]
 
 
 def test_the_edge_demands_a_token_where_the_routes_do():

@@ -187,7 +187,7 @@ def test_status_and_doctor_report_a_read_database_without_views(local):
 
 
 def test_open_parked_logs_and_resume_answer_the_operator(local):
-    assert local.command("open", "--print").strip() == local.running.edge_url
+    assert local.command("open", "--print").strip() == f"{local.running.edge_url}/console"
     assert local.command("parked").strip() == "0 parked"
     assert "migrating the databases" in local.command("logs", "cluster")
     assert "there is no run with this id" in local.command("resume", "ord_none", check=False)

@@ -34,7 +34,8 @@ def lives_of(said: Iterable[tuple[Message, datetime]]) -> list[dict[str, Any]]:
                 "customer_id": message.customer_id, "country": message.shipping_address.country,
                 "currency": message.total.currency, "total": message.total.amount, "lines": message.lines,
                 "discount": message.discount_total, "shipping": message.shipping_total, "tax": message.tax_total,
-                "status": message.status if finished else "pending", "back": Decimal(0),
+                "status": message.status if finished else "pending",
+                "back": message.refunded.amount if finished and message.refunded else Decimal(0),
             }  # fmt: skip
         elif order_id in lives:
             _happen(lives[order_id], message, at)

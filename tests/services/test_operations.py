@@ -62,7 +62,7 @@ async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
     host = Host.of(
         Settings(service="operations", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault()
     )
-    app = create_app(host, PostgresFailedMessages(reader))
+    app = create_app(host, reader)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url="http://operations",

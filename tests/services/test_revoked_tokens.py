@@ -59,7 +59,7 @@ async def operating(database: Any) -> AsyncGenerator[httpx.AsyncClient]:
     failed = PostgresFailedMessages(store)
     vault = PostgresVault(store.connections, read_side.VAULT_KEY)
     host = Host.of(Settings(service="operations", **TRUST), store, Bus(), failed, vault)
-    transport = httpx.ASGITransport(operations(host, failed))
+    transport = httpx.ASGITransport(operations(host))
     async with httpx.AsyncClient(transport=transport, base_url="http://operations") as client:
         yield client
     await host.close()

@@ -53,7 +53,7 @@ def at(place: Place, text: str) -> Any:
 def client_of(system: System, path: str) -> httpx.AsyncClient | None:
     owners = {
         "orders": "orders", "users": "users", "password-reset": "users", "stock": "inventory", "shipments": "shipping",
-        "fulfillments": "fulfillment", "payments": "payments", "products": "catalogue",
+        "fulfillments": "fulfillment", "staff": "users", "clients": "users", "payments": "payments", "products": "catalogue",
     }  # fmt: skip
     return system.bus.clients.get(owners.get(path.split("/")[1], ""))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -226,6 +228,49 @@ def test_the_openapi_document_starts_no_service(edge: Edge, client: httpx.Client
         assert client.request(method, "/openapi.json").status_code == 404, method
     for path in ("/openapi.json/", "/openapi.json/x", "/openapi", "/openapi.json%00"):
         assert client.get(path).status_code in (400, 404), path
+    assert edge.reached.lines == []
+
+
+CONSOLE = ROOT / "docker" / "edge" / "console"
+CONSOLE_BYTES_MAX = 150_000
+
+
+def linked(page: str) -> list[str]:
+    """The addresses of the files that the page of the console names."""
+    return re.findall(r'(?:src|href)="([^"]+)"', page)
+
+
+def test_the_console_is_one_page_at_all_its_addresses_and_starts_no_service(edge: Edge, client: httpx.Client):
+    del client.headers["Authorization"]
+    page = (CONSOLE / "index.html").read_bytes()
+    for path in ("/console", "/console/", "/console/orders/ord_1?at=x", "/console/nothing"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.content, answer.headers["cache-control"]) == (200, page, "no-cache"), path
+        policy = answer.headers["content-security-policy"]
+        assert "unsafe" not in policy and "http" not in policy and "frame-ancestors 'none'" in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        assert client.request(method, "/console").status_code == 404, method
+    assert client.get("/consoles").status_code == 404
+    assert edge.reached.lines == []
+
+
+def test_a_browser_keeps_the_files_of_a_version_of_the_console_and_no_others_exist(edge: Edge, client: httpx.Client):
+    paths = linked((CONSOLE / "index.html").read_text())
+    assert {path.rpartition("/")[2] for path in paths} == {file.name for file in CONSOLE.iterdir()} - {"index.html"}
+    compressed = len(gzip.compress((CONSOLE / "index.html").read_bytes()))
+    for path in paths:
+        answer = client.get(path)
+        assert answer.content == (CONSOLE / path.rpartition("/")[2]).read_bytes(), path
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        compressed += len(gzip.compress(answer.content))
+    assert compressed <= CONSOLE_BYTES_MAX
+    folder = paths[0].rpartition("/")[0]
+    for wrong in (f"{folder}x/main.js", "/console/assets/000000000000/main.js", f"{folder}/index.html", f"{folder}/../main.js",
+                  f"{folder}/..%2fopenapi.json", f"{folder}/Caddyfile", f"{folder}/", f"{folder}/none.js"):  # fmt: skip
+        answer = client.get(wrong)
+        assert answer.status_code == 404 or answer.content == (CONSOLE / "index.html").read_bytes(), wrong
+        assert "immutable" not in answer.headers.get("cache-control", ""), wrong
     assert edge.reached.lines == []
 
 

@@ -22,7 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "down": ("tools.zerocart.down", "stop the local cluster"),
     "status": ("tools.zerocart.status", "show the processes and the queues"),
     "doctor": ("tools.zerocart.doctor", "check this machine and the cluster, and show the next step for each problem"),
-    "open": ("tools.zerocart.open", "print the address of the edge, and open it in a browser if there is a desktop"),
+    "open": ("tools.zerocart.open", "print the address of the console, and open it in a browser if there is a desktop"),
     "logs": ("tools.zerocart.logs", "show the log of a service or of a part of the cluster"),
     "events": ("tools.zerocart.events", "show the events on the topic"),
     "trace": ("tools.zerocart.trace", "show every event of an order"),

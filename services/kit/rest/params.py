@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 
-__all__ = ["PRINTABLE", "at_position", "id_in_path", "position_of", "wrong"]
+__all__ = ["KNOWN_ONLY", "PRINTABLE", "at_position", "id_in_path", "position_of", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """The characters of ids; Postgres does not accept some others, such as NUL."""
@@ -48,7 +48,7 @@ def at_position(kind: type[Waits], *views: str) -> Any:
     """
 
     async def wait(request: Request, token: _Token = None) -> None:
-        _known_only(request)
+        await _known_only(request)
         if token is not None:
             reader: Waits = request.app.state.provided[kind]
             await reader.wait_for(position_of(token), views)
@@ -61,11 +61,15 @@ def wrong(field: str, detail: str) -> Invalid:
     return Invalid("bad-parameter", detail, (FieldError(field, "invalid", detail),))
 
 
-def _known_only(request: Request) -> None:
+async def _known_only(request: Request) -> None:
     unknown = sorted(set(request.query_params).difference(_parameters(request.scope["route"].dependant)))
     if unknown:
         fields = tuple(FieldError(name, "unknown", "this route has no such parameter") for name in unknown)
         raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
+
+
+KNOWN_ONLY: Any = Depends(_known_only)
+"""A dependency that refuses unknown parameters."""
 
 
 def _parameters(dependant: Dependant) -> Iterator[str]:

@@ -47,6 +47,9 @@ EVENT_HEADERS_BYTES_MAX = 2_097_152
 """More than a record of Kafka can hold, so that an event with large attributes still arrives as a dead letter."""
 WARM_AGAIN_SECONDS = 20.0
 SHUTDOWN_SECONDS = 10.0
+EVENTS = "/events"
+"""The event endpoint, to which the edge does not route. It routes `GET`, by which operations shows all events."""
+READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COMMAND_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 Hook = Callable[[], Awaitable[None]]
@@ -59,7 +62,7 @@ class Service:
     and the host's command handler, by class. `warms` names the services that an accepted command will reach, except
     commands at the paths in `alone`. `revocations` knows the revoked tokens for a service without a host. `endpoint`
     replaces the event endpoint, and `missed` the check for missed events, for a service that does not handle events one
-    by one.
+    by one. `on_leave` ends answers that have no end of their own, before the process waits for its requests to end.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class Service:
         missed: MissedEvents | None = None,
         on_start: Sequence[Hook] = (),
         on_stop: Sequence[Hook] = (),
+        on_leave: Sequence[Callable[[], None]] = (),
         metrics_store: MetricsStore | None = None,
         revocations: Revocations | None = None,
     ) -> None:
@@ -99,10 +103,16 @@ class Service:
         self._warmed_at = -WARM_AGAIN_SECONDS
         self._on_start = on_start
         self._on_stop = on_stop
+        self._on_leave = on_leave
         self._metrics_store = metrics_store or (self._host.metrics_store if self._host else None)
         self._background: set[asyncio.Future[object]] = set()
         self._in_flight = 0
         self._removing: asyncio.Task[None] | None = None
+
+    def leave(self) -> None:
+        """End the answers that have no end of their own; the server calls this when the process shall end."""
+        for end in self._on_leave:
+            end()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI 3."""
@@ -127,7 +137,7 @@ class Service:
                     self._metrics_store.touch()
 
     async def _dispatch(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
-        if path == "/events":
+        if path == EVENTS and scope["method"] not in READ_METHODS:
             await self._hear(scope, receive, send)
             return
         if self._warms and scope["method"] in COMMAND_METHODS and path not in self._alone:
@@ -136,7 +146,8 @@ class Service:
         if scope["method"] == "HEAD":  # it is answered like GET, and the server keeps the body (RFC 9110, 9.3.2)
             scope = {**scope, "method": "GET"}
         await self.rest()(scope, receive, send)
-        METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
+        if path != EVENTS:  # a stream of events lasts as long as its client wants
+            METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
 
     def _refusal(self, scope: Scope, headers_bytes_max: int = HEADERS_BYTES_MAX) -> ZerocartError | None:
         """The error of a request that is refused before it is routed; None if it is not."""

@@ -117,7 +117,9 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
 
 
 def _placed(event: Placed, at: datetime) -> Counted:
-    status, source = ("pending", "") if isinstance(event, orders.OrderCreated) else (event.status, event.source)
+    status, source, refunded = "pending", "", None
+    if isinstance(event, orders.OrderImported):
+        status, source, refunded = event.status, event.source, event.refunded
     return Counted(
         order_id=event.order_id,
         customer_id=event.customer_id,
@@ -126,7 +128,7 @@ def _placed(event: Placed, at: datetime) -> Counted:
         status=status,
         source=source,
         total=event.total.amount,
-        refunded=NOTHING,
+        refunded=min(refunded.amount, event.total.amount) if refunded else NOTHING,
         placed_at=in_utc(event.placed_at or at),
         created_at=at,
         seconds=None,

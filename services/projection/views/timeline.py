@@ -78,7 +78,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=6,
+    revision=7,
     tables=(TIMELINE,),
     wakes={model.type: model for model in WAKES},
     also={model.type: model for model in SENTENCES if model not in WAKES},

@@ -1,0 +1,154 @@
+/** Calls of the REST interface with the person's own token. */
+import { revoked, token } from "./session.js";
+
+/** @typedef {Record<string, string | number | boolean | null | undefined | readonly string[]>} Query */
+/** @typedef {{query?: Query | URLSearchParams, body?: unknown, signal?: AbortSignal, headers?: Record<string, string>}} Options */
+
+const WAITS_MAX = 6;
+const WAIT_MS_MAX = 5_000;
+const POSITION_MS_MAX = 60_000;
+/** The routes that wait for a position. */
+const READ_SIDE = /^\/(orders|customers|analytics|products|price-changes|stock)(\/|$)/;
+
+/** A refusal (RFC 9457), in words for people. */
+export class Problem extends Error {
+  /** @param {number} status @param {any} body */
+  constructor(status, body) {
+    super(body?.detail || body?.title || `The request was refused (${status}).`);
+    this.status = status;
+    /** @type {string} */
+    this.code = body?.code ?? "";
+    /** @type {{field: string, detail: string}[]} */
+    this.errors = body?.errors ?? [];
+  }
+}
+
+/** The person has to log in again. */
+export class LoggedOut extends Error {}
+
+/** @type {() => Promise<void>} */
+let askToLogIn = async () => {
+  throw new LoggedOut();
+};
+
+/** @param {() => Promise<void>} ask resolves when the person has logged in again */
+export function onExpiry(ask) {
+  askToLogIn = ask;
+}
+
+let latest = { position: "", at: 0 };
+
+/** @param {any} body */
+function remember(body) {
+  if (typeof body?.position === "string" && body.position > latest.position) {
+    latest = { position: body.position, at: Date.now() };
+  }
+}
+
+/** @param {string} path @param {Query | URLSearchParams} query */
+function addressed(path, query) {
+  const search = query instanceof URLSearchParams ? new URLSearchParams(query) : parameters(query);
+  const recent = Date.now() - latest.at < POSITION_MS_MAX;
+  if (recent && READ_SIDE.test(path) && !search.has("at")) search.set("position", latest.position);
+  return search.size ? `${path}?${search}` : path;
+}
+
+/** @param {Query} query */
+function parameters(query) {
+  const found = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each !== null && each !== undefined && each !== "") found.append(name, String(each));
+    }
+  }
+  return found;
+}
+
+/** Read; waits while a service starts or the read side catches up. @param {string} path @param {Options} [options] @returns {Promise<any>} */
+export async function get(path, options = {}) {
+  return (await answered("GET", () => addressed(path, options.query ?? {}), options)).body;
+}
+
+/** The same, or null if the resource does not exist. @param {string} path @param {Options} [options] @returns {Promise<any>} */
+export async function find(path, options = {}) {
+  try {
+    return await get(path, options);
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null;
+    throw error;
+  }
+}
+
+/** Change something, once, however often the request is repeated. @param {string} method @param {string} path @param {unknown} [body] @param {Options} [options] @returns {Promise<any>} */
+export async function send(method, path, body, options = {}) {
+  const headers = { "Idempotency-Key": newKey(), ...options.headers };
+  const answer = await answered(method, () => addressedPlainly(path, options.query ?? {}), { ...options, body, headers });
+  remember(answer.body);
+  return answer.body;
+}
+
+/** @param {string} path @param {Query | URLSearchParams} query */
+function addressedPlainly(path, query) {
+  const search = query instanceof URLSearchParams ? query : parameters(query);
+  return search.size ? `${path}?${search}` : path;
+}
+
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return `console-${Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/** @param {string} method @param {() => string} url @param {Options} options */
+async function answered(method, url, options) {
+  for (let attempt = 1; ; attempt++) {
+    const answer = await asked(method, url(), options);
+    if (answer?.ok) return { body: await bodyOf(answer) };
+    if (answer?.status === 401) await loggedInAgain();
+    else if (attempt >= WAITS_MAX || (answer && answer.status !== 503)) throw await problemOf(answer);
+    else await waited(answer, options.signal);
+  }
+}
+
+async function loggedInAgain() {
+  revoked();
+  await askToLogIn();
+}
+
+/** The answer, or null if the network failed. @param {string} method @param {string} url @param {Options} options */
+async function asked(method, url, options) {
+  let bearer = await token();
+  while (bearer === null) {
+    await askToLogIn();
+    bearer = await token();
+  }
+  /** @type {Record<string, string>} */
+  const headers = { Authorization: `Bearer ${bearer}`, ...options.headers };
+  const body = options.body === undefined ? undefined : JSON.stringify(options.body);
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  try {
+    return await fetch(url, { method, headers, body, signal: options.signal ?? null });
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    return null;
+  }
+}
+
+/** @param {Response | null} answer @param {AbortSignal | undefined} signal */
+async function waited(answer, signal) {
+  const seconds = Number(answer?.headers.get("retry-after") ?? 1);
+  await new Promise((resolve) => setTimeout(resolve, Math.min(seconds * 1000, WAIT_MS_MAX)));
+  signal?.throwIfAborted();
+}
+
+/** @param {Response} answer */
+async function bodyOf(answer) {
+  const text = await answer.text();
+  return text ? JSON.parse(text) : null;
+}
+
+/** @param {Response | null} answer */
+async function problemOf(answer) {
+  if (!answer) return new Problem(0, { detail: "The server does not answer. Check that it runs, then try again." });
+  const body = await bodyOf(answer).catch(() => null);
+  return new Problem(answer.status, body);
+}

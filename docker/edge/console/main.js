@@ -1,0 +1,160 @@
+/** The shell: navigation, log-in, theme, and the page that the address names. */
+import { LoggedOut, onExpiry } from "./api.js";
+import { h, mount } from "./dom.js";
+import { loginDialog, loginPage } from "./login.js";
+import { pages } from "./pages.js";
+import { logOut, may, session } from "./session.js";
+import { failure, waiting } from "./ui.js";
+import { nextTheme, themeName } from "./theming.js";
+
+/** @typedef {import("./pages.js").Page} Page */
+/** @typedef {{params: Record<string, string>, query: URLSearchParams, signal: AbortSignal, show: (...nodes: import("./dom.js").Child[]) => void, title: (text: string) => void, go: (path: string, replace?: boolean) => void, again: () => void}} View */
+
+const LOADING_SHOWN_AFTER_MS = 250;
+let leave = new AbortController();
+let shown = "";
+
+function path() {
+  return decodeURI(location.pathname).replace(/^\/console/, "").replace(/\/$/, "") || "/";
+}
+
+/** @returns {[Page, Record<string, string>] | null} */
+function found() {
+  for (const page of pages) {
+    const match = new RegExp(`^${page.path.replaceAll(/:(\w+)/g, "(?<$1>[^/]+)")}$`).exec(path());
+    if (match) return [page, { ...match.groups }];
+  }
+  return null;
+}
+
+/** @param {string} to @param {boolean} [replace] */
+function go(to, replace = false) {
+  history[replace ? "replaceState" : "pushState"](null, "", `/console${to}`);
+  void open({ scroll: !replace });
+}
+
+/** @param {{scroll?: boolean, focus?: boolean}} [options] */
+async function open(options = {}) {
+  leave.abort();
+  leave = new AbortController();
+  if (!session()) return showLogin();
+  const [page, params] = found() ?? [null, {}];
+  const place = page ? path() : "nowhere";
+  const fresh = place !== shown;
+  shown = place;
+  mount(document.body, shell(page));
+  const main = /** @type {HTMLElement} */ (document.getElementById("main"));
+  if (!page) return settle(main, "Not found", h("h1", { tabindex: "-1" }, "There is no such page"), h("p", null, h("a", { href: "/console" }, "Go to the orders")));
+  await openPage(page, params, main, fresh, options);
+}
+
+/** @param {HTMLElement} main @param {string} title @param {...import("./dom.js").Child} nodes */
+function settle(main, title, ...nodes) {
+  mount(main, ...nodes);
+  document.title = `${title} · zerocart`;
+}
+
+/** @param {Page} page @param {Record<string, string>} params @param {HTMLElement} main @param {boolean} fresh @param {{scroll?: boolean, focus?: boolean}} options */
+async function openPage(page, params, main, fresh, options) {
+  const { signal } = leave;
+  let arrived = !fresh;
+  const show = (/** @type {import("./dom.js").Child[]} */ ...nodes) => {
+    if (signal.aborted) return;
+    mount(main, ...nodes);
+    main.removeAttribute("aria-busy");
+    if (!arrived) arrive(main, options);
+    arrived = true;
+  };
+  document.title = `${page.title} · zerocart`;
+  main.setAttribute("aria-busy", "true");
+  if (fresh) setTimeout(() => !arrived && !signal.aborted && mount(main, waiting()), LOADING_SHOWN_AFTER_MS);
+  /** @type {View} */
+  const view = {
+    params, query: new URLSearchParams(location.search), signal, show, go,
+    title: (text) => signal.aborted || (document.title = `${text} · zerocart`),
+    again: () => void open(),
+  };
+  try {
+    await page.open(view);
+  } catch (error) {
+    if (signal.aborted) return;
+    if (error instanceof LoggedOut) showLogin();
+    else show(h("h1", { tabindex: "-1" }, page.title), failure(error, view.again));
+  } finally {
+    main.removeAttribute("aria-busy");
+  }
+}
+
+let first = true;
+
+/** @param {HTMLElement} main @param {{scroll?: boolean}} options */
+function arrive(main, options) {
+  if (options.scroll) scrollTo(0, 0);
+  if (!first) main.querySelector("h1")?.focus({ preventScroll: true });
+  first = false;
+}
+
+function showLogin() {
+  shown = "";
+  document.title = "Log in · zerocart";
+  mount(document.body, loginPage(() => open({ scroll: true })));
+}
+
+/** @param {Page | null} current */
+function shell(current) {
+  const items = pages.filter((page) => page.menu && may(page.scope)).map((page) => {
+    const here = current === page || current?.within === page.path;
+    return h("li", null, h("a", { href: `/console${page.path === "/" ? "" : page.path}`, "aria-current": here ? "page" : null }, page.menu));
+  });
+  return [
+    h("a", { class: "skip", href: "#main", on: { click: skip } }, "Skip to content"),
+    h("header", { class: "bar" },
+      h("a", { class: "brand", href: "/console" }, "zerocart"),
+      h("button", { class: "menu", type: "button", "aria-expanded": "false", "aria-controls": "menu", on: { click: toggleMenu } }, "Menu"),
+      h("nav", { id: "menu", "aria-label": "Console" }, h("ul", null, items)),
+      h("div", { class: "person" },
+        h("span", { class: "who", title: session()?.scopes.join(", ") ?? null }, session()?.who),
+        h("button", { type: "button", class: "plain", on: { click: changeTheme } }, `Theme: ${themeName()}`),
+        h("button", { type: "button", class: "plain", on: { click: leaveConsole } }, "Log out"))),
+    h("main", { id: "main", tabindex: "-1", key: "main", "data-keep": true }),
+    h("div", { id: "notices", role: "status", "aria-live": "polite", key: "notices", "data-keep": true }),
+  ];
+}
+
+/** @param {MouseEvent} event */
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+/** @param {MouseEvent} event */
+function toggleMenu(event) {
+  const button = /** @type {HTMLElement} */ (event.currentTarget);
+  button.setAttribute("aria-expanded", String(button.getAttribute("aria-expanded") !== "true"));
+}
+
+/** @param {MouseEvent} event */
+function changeTheme(event) {
+  nextTheme();
+  /** @type {HTMLElement} */ (event.currentTarget).textContent = `Theme: ${themeName()}`;
+}
+
+function leaveConsole() {
+  logOut();
+  void open();
+}
+
+/** Follow links of the console without loading the page anew. @param {MouseEvent} event */
+function follow(event) {
+  const anchor = event.target instanceof Element ? event.target.closest("a") : null;
+  if (!anchor || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const here = anchor.origin === location.origin && /^\/console(\/|$)/.test(anchor.pathname);
+  if (!here || anchor.hasAttribute("download") || anchor.target) return;
+  event.preventDefault();
+  go(anchor.pathname.replace(/^\/console/, "") + anchor.search);
+}
+
+onExpiry(() => loginDialog());
+addEventListener("click", follow);
+addEventListener("popstate", () => void open());
+void open();

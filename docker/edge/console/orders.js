@@ -1,0 +1,144 @@
+/** The list of orders. Its state is the query of the address, in the names of `GET /orders`. */
+import { get } from "./api.js";
+import { h } from "./dom.js";
+import { country, money, sums, time, words } from "./format.js";
+import { may } from "./session.js";
+import { badge, failure, field, heading, link, nothing, pager, select, table, valuesOf } from "./ui.js";
+
+const STATUSES = ["pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed", "draft"];
+/** @type {readonly [string, string][]} */
+const SORTS = [["", "Best first"], ["-created_at", "Newest first"], ["created_at", "Oldest first"], ["-updated_at", "Last changed"], ["-total", "Largest total"], ["total", "Smallest total"]];
+const NARROW = ["from", "to", "total_min", "total_max", "currency", "country", "product_id", "tag", "email", "number", "source"];
+
+/** @typedef {import("./main.js").View} View */
+
+/** @param {View} view */
+export async function open(view) {
+  const head = heading("Orders", null);
+  const shown = (/** @type {import("./dom.js").Child} */ content) => view.show(head, filters(view), h("div", { class: "results", key: "results" }, content));
+  try {
+    shown(list(view, await get("/orders", { query: view.query, signal: view.signal })));
+  } catch (error) {
+    view.signal.throwIfAborted();
+    shown(failure(error, view.again));
+  }
+}
+
+/** @param {View} view @param {any} found */
+function list(view, found) {
+  if (!found.orders.length) return nothing(view.query.size ? "No order matches. " : "There is no order yet.", view.query.size ? link("", "Show all orders") : null);
+  return [
+    instead(found),
+    table("Orders", columns(), found.orders, { key: (order) => order.order_id, foot: sumRows(found.orders) }),
+    pager(view.query, found, "", "order"),
+  ];
+}
+
+/** @returns {import("./ui.js").Column[]} */
+function columns() {
+  return [
+    { name: "Order", cell: (order) => link(`/orders/${order.order_id}`, order.number ?? order.order_id.slice(-8)) },
+    { name: "Placed", cell: (order) => time(order.created_at) },
+    { name: "Customer", wide: true, cell: customer },
+    { name: "Status", cell: (order) => badge(order.status) },
+    { name: "Country", cell: (order) => country(order.country) },
+    { name: "Lines", right: true, cell: (order) => order.line_count },
+    { name: "Total", right: true, cell: (order) => money(order.total) },
+  ];
+}
+
+/** @param {any} order */
+function customer(order) {
+  const found = Object.entries(order.highlights ?? {}).filter(([name]) => name !== "customer_name");
+  return [
+    order.highlights?.customer_name ? marked(order.highlights.customer_name) : (order.customer_name ?? h("span", { class: "muted" }, "no name")),
+    order.reason && h("small", null, order.reason),
+    found.map(([name, text]) => h("small", null, `${words(name)}: `, marked(String(text)))),
+  ];
+}
+
+const ENTITIES = /** @type {Record<string, string>} */ ({ "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#x27;": "'", "&#39;": "'", "&amp;": "&" });
+
+/** The text of a match, whose words are in <em>. @param {string} html */
+function marked(html) {
+  const plain = (/** @type {string} */ text) => text.replaceAll(/&(lt|gt|quot|amp|#x27|#39);/g, (entity) => ENTITIES[entity] ?? entity);
+  return html.split(/<em>|<\/em>/).map((part, index) => (index % 2 ? h("mark", null, plain(part)) : plain(part)));
+}
+
+/** @param {any[]} orders */
+function sumRows(orders) {
+  return sums(orders.map((order) => order.total)).map((sum) =>
+    h("tr", { role: "row" },
+      h("th", { role: "rowheader", scope: "row", colspan: "6" }, `Sum of this page in ${sum.currency}`),
+      h("td", { role: "cell", class: "right", "data-name": "Sum" }, money(sum))));
+}
+
+/** @param {any} found */
+function instead(found) {
+  const pairs = Object.entries(found.instead ?? {}).map(([word, similar]) => `“${word}” was read as ${[similar].flat().join(", ")}`);
+  return pairs.length ? h("p", { class: "muted", role: "status" }, `${pairs.join("; ")}.`) : null;
+}
+
+/** @param {View} view */
+function filters(view) {
+  const { query } = view;
+  const value = (/** @type {string} */ name) => query.get(name) ?? "";
+  const set = NARROW.filter((name) => query.has(name));
+  /** @param {Event} event */
+  const change = (event) => {
+    event.preventDefault();
+    const form = /** @type {HTMLFormElement} */ (/** @type {HTMLElement} */ (event.target).closest("form"));
+    apply(view, valuesOf(form));
+  };
+  return h("form", { class: "filters", role: "search", key: "filters", on: { submit: change } },
+    h("div", { class: "search" },
+      h("label", { for: "q", class: "unseen" }, "Search"),
+      h("input", { id: "q", name: "q", type: "search", placeholder: "Name, product, city or number", value: value("q"), autocomplete: "off" }),
+      h("label", { for: "sort", class: "unseen" }, "Sort"),
+      select({ id: "sort", name: "sort", value: value("sort") || (value("q") ? "" : "-created_at"), on: { change } }, value("q") ? SORTS : SORTS.slice(1)),
+      h("button", { class: "primary" }, "Search")),
+    chips(query),
+    h("details", { open: set.length > 0, key: "more" },
+      h("summary", null, set.length ? `Filters (${set.length})` : "Filters"),
+      h("div", { class: "grid" },
+        field("Placed from", h("input", { name: "from", type: "date", value: value("from").slice(0, 10) })),
+        field("Placed before", h("input", { name: "to", type: "date", value: value("to").slice(0, 10) })),
+        field("Total at least", h("input", { name: "total_min", inputmode: "decimal", pattern: "[0-9]+([.][0-9]{1,6})?", value: value("total_min") })),
+        field("Total at most", h("input", { name: "total_max", inputmode: "decimal", pattern: "[0-9]+([.][0-9]{1,6})?", value: value("total_max") })),
+        field("Currency", h("input", { name: "currency", placeholder: "GBP", pattern: "[A-Z]{3}", value: value("currency") })),
+        field("Country", h("input", { name: "country", placeholder: "GB", pattern: "[A-Z]{2}", value: value("country") })),
+        field("Product id", h("input", { name: "product_id", value: value("product_id") })),
+        field("Tag", h("input", { name: "tag", value: value("tag") })),
+        may("orders:admin") && field("E-mail", h("input", { name: "email", type: "email", value: value("email") }))),
+      h("div", { class: "buttons" }, h("button", null, "Apply"), set.length ? link("", "Clear") : null)));
+}
+
+/** @param {View} view @param {Record<string, string>} values */
+function apply(view, values) {
+  const search = new URLSearchParams();
+  for (const status of view.query.getAll("status")) search.append("status", status);
+  const usual = values.q ? "" : "-created_at";
+  for (const [name, value] of Object.entries(values)) if (value && !(name === "sort" && value === usual)) search.set(name, value);
+  view.go(search.size ? `?${search}` : "");
+}
+
+/** @param {URLSearchParams} query */
+function chips(query) {
+  const chosen = new Set(query.getAll("status"));
+  return h("ul", { class: "chips", "aria-label": "Statuses" },
+    h("li", null, chip("All", query, [], chosen.size === 0)),
+    STATUSES.map((status) => {
+      const wanted = new Set(chosen);
+      if (!wanted.delete(status)) wanted.add(status);
+      return h("li", null, chip(words(status), query, [...wanted], chosen.has(status)));
+    }));
+}
+
+/** @param {string} text @param {URLSearchParams} query @param {readonly string[]} statuses @param {boolean} on */
+function chip(text, query, statuses, on) {
+  const search = new URLSearchParams(query);
+  search.delete("status");
+  search.delete("page");
+  for (const status of statuses) search.append("status", status);
+  return h("a", { class: "chip", href: `/console${search.size ? `?${search}` : ""}`, "aria-current": on ? "true" : null }, text);
+}
