@@ -68,9 +68,7 @@ async def _read(running: Running, order: str) -> list[TracedEvent]:
     """Its events in the table, and those of its streams that are archived."""
     import asyncpg
 
-    connection = await asyncpg.connect(
-        running.owner_dsn
-    )  # the limits of a reader are too low for the whole table
+    connection = await asyncpg.connect(running.owner_dsn)  # the limits of a reader are too low for the whole table
     reader = PostgresEventReader(running.owner_dsn, archive=os.environ.get("ZEROCART_ARCHIVE", ""))
     try:
         found = recorded(await connection.fetch(QUERY, order))
