@@ -16,6 +16,7 @@ from services.contracts.orders import (
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
+    OrderHeld,
     OrderLinkRequested,
     OrderRefunded,
     OrderShipped,
@@ -35,7 +36,7 @@ from services.notifications.smtp import MailServer, NotSent
 __all__ = ["OrderMails"]
 
 Notice = (
-    OrderAcknowledged | OrderFailed | OrderCancelled | OrderLinkRequested | OrderRefunded
+    OrderAcknowledged | OrderHeld | OrderFailed | OrderCancelled | OrderLinkRequested | OrderRefunded
     | OrderShipped | OrderDelivered
 )  # fmt: skip
 """The events of which notifications tells the customer without a request of the saga."""
@@ -71,6 +72,10 @@ class OrderMails:
         """Tell the customer that a confirmed order is cancelled."""
         mail = self._mail("cancellation", message, received, total=message.total)
         await self._reply(message, received, "cancellation", mail)
+
+    async def hold(self, message: OrderHeld, received: Received) -> None:
+        """Tell the customer that the shop looks into the order."""
+        await self._notify(message, received, "order_held", self._mail("order_held", message, received))
 
     async def fail(self, message: OrderFailed, received: Received) -> None:
         """Tell the customer that the order failed."""

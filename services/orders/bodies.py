@@ -38,8 +38,8 @@ from services.orders.pricing import Basket, WantedLine
 from services.orders.shop_rules import CODE
 
 __all__ = [
-    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "LookupBody", "NoteBody",
-    "OrderBody", "QuoteBody", "ShortLine", "Source", "SubmitBody",
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "HoldBody", "ImportedOrderBody", "LookupBody",
+    "NoteBody", "OrderBody", "QuoteBody", "ReleaseBody", "ShortLine", "Source", "SubmitBody",
 ]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100
@@ -361,3 +361,17 @@ class CancelBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: Line
+
+
+class HoldBody(BaseModel):
+    """Why an order is put on hold."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Line = Field(description="The customer can read it. Write a note about what the customer must not read.")
+
+
+class ReleaseBody(BaseModel):
+    """Why an order is released."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Line | None = Field(default=None, description="The customer can read it.")

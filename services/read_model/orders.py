@@ -25,7 +25,10 @@ __all__ = [
     "Term",
 ]  # fmt: skip
 
-STATUSES = ("draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed")
+STATUSES = (
+    "draft", "pending", "on_hold", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled",
+    "failed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Order:
     customer_name: Annotated[Text | None, About(personal=True)]
     email: Annotated[Text | None, About(personal=True)]
     status: Annotated[Id, About(one_of=STATUSES)]
-    reason: Annotated[Text | None, About("Why the order was cancelled or failed, or why staff look into it.")]
+    reason: Annotated[Text | None, About("Why the order is cancelled, failed or on hold, or why staff look into it.")]
     total: Money
     refunded: Annotated[Money, About("The part of the total that the customer has back.", since=7)]
     currency: Annotated[Id, About(answered="")]  # answers show it within each amount

@@ -343,6 +343,8 @@ SCOPES = {
     "POST /orders": "orders:write",
     "POST /quotes": "orders:write",
     "POST /orders/{order_id}/notes": "orders:write",
+    "POST /orders/{order_id}/hold": "orders:write",
+    "POST /orders/{order_id}/release": "orders:write",
     "POST /orders/imports": "orders:import",
     "POST /orders/imports/undo": "orders:import",
     "PUT /orders/{order_id}": "orders:write",

@@ -68,6 +68,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return None
         case orders.OrderUpdated():
             return replace(row, **_named(event), updated_at=at)
+        case orders.OrderReleased(content=content):
+            return replace(row, status="processing" if content is None else "pending", reason=None, updated_at=at)
         case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing", updated_at=at)
         case shipping.ShipmentCreated(tracking_number=number):
@@ -196,13 +198,13 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderNoteAdded, orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed,
     orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
-    orders.OrderImportUndone,
+    orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
     payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=10,
+    revision=11,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={
