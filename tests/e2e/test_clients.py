@@ -24,6 +24,7 @@ RULES = {
     "taxes": [{"country": "GB", "percent": "20"}, {"country": "GB", "tax_class": "books", "percent": "0"}],
     "shipping": [{"method": "post", "countries": ["GB"], "currency": "GBP", "cost": "3.95"}],
     "coupons": [{"code": "SPRING", "percent": "10"}],
+    "review": {"total_above": {"GBP": "100"}},
 }
 ADDRESS = {"name": "Ann Archer", "line1": "1 High Street", "city": "Leeds", "country": "GB"}
 CARD = {"kind": "card", "token": "tok_approve"}
@@ -91,6 +92,7 @@ def test_a_clerk_fills_the_shop_and_a_shop_front_end_sells(local: Local) -> None
     guest_buys(local, visitor)
     is_refunded(local, clerk, customer, mine)
     works_on_orders(local, clerk)
+    looks_into_a_large_order(local, visitor, clerk)
 
 
 def stock_the_shelves(local: Local, clerk: Program) -> None:
@@ -187,3 +189,14 @@ def works_on_orders(local: Local, clerk: Program) -> None:
     sent = clerk("notifications.list_notifications", order_id=placed.order_id).mails
     assert [(mail.kind, mail.status) for mail in sent] == [("order_placed", "sent"), ("confirmation", "sent")]
     assert clerk("query.read_level", "BOOK").on_hand == 18
+
+
+def looks_into_a_large_order(local: Local, visitor: Program, clerk: Program) -> None:
+    """The shop's rule puts a large order on hold, and a clerk releases it."""
+    guest = visitor.log_in(grant_type="urn:zerocart:guest")
+    placed = guest("orders.place_order", body=("OrderBody", basket(("MUG", 12), email="big@example.com")))
+    (found,) = local.until(lambda: clerk("query.list_orders", email="big@example.com").orders)
+    assert (found.order_id, found.status) == (placed.order_id, "on_hold")
+    assert guest("query.read_order", placed.order_id).status == "on_hold"
+    clerk("orders.release_order", placed.order_id)
+    assert amount(confirmed(local, guest, placed.order_id).total) > 100

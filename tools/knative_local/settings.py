@@ -43,6 +43,7 @@ SETTINGS: Sequence[Setting] = (
     Setting("ZEROCART_DELIVERY_SECONDS", "seconds after which an event without a trace counts as missed (default 60)"),
     Setting("ZEROCART_MISSED_CHECK_SECONDS", "seconds between two searches for missed events (default 300)"),
     Setting("ZEROCART_RETENTION_DAYS", "days for which repeated messages and requests are recognized (default 30)"),
+    Setting("ZEROCART_ARCHIVE", "the folder of archived events (docs/archive.md)"),
     Setting("ZEROCART_SHOP_NAME", "the name of the shop in mails and documents"),
     Setting("ZEROCART_SHOP_ADDRESS", "its address on invoices, with | between the lines"),
     Setting("ZEROCART_SHOP_TAX_ID", "its tax number on invoices"),
