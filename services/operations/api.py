@@ -134,7 +134,7 @@ async def read_system(
     overview: TheOverview,
     days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="How many days of costs to show.", examples=[7])] = 7,
 ) -> Answer[System]:
-    """Read what waits and what it costs.
+    """Read what waits and costs.
 
     Shows events that wait for the relay, parked messages, dead letters, runs by status, the orders whose run is stuck,
     cold starts, and what each service used on each day. Wakes no other service.

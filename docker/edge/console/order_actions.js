@@ -1,9 +1,9 @@
 /** What staff can do with an order; each is a request of the public interface. */
-import { send } from "./api.js";
+import { download, send } from "./api.js";
 import { h } from "./dom.js";
 import { isZero, money } from "./format.js";
 import { refund } from "./refund.js";
-import { action, ask, field, reasonField, select } from "./ui.js";
+import { action, ask, field, notify, panel, reasonField, select } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -24,6 +24,24 @@ export function actions(view, { order, payment, shipment, run }) {
     shipment?.status && ["created", "dispatched"].includes(shipment.status) && action("Tracking …", () => track(view, id, shipment), { scope: "shipments:write" }),
     action("Cancel the order …", () => cancel(view, id), { scope: "orders:write", danger: true, disabled: whyNotCancelled(order, run) }),
   ];
+}
+
+/** The documents of an order, to save. @param {any} order */
+export function documents(order) {
+  const name = order.number ?? order.order_id;
+  const disabled = order.status === "draft" && "A draft has no documents.";
+  return panel("Documents", h("div", { class: "buttons" },
+    action("Invoice", () => save(`/orders/${order.order_id}/invoice`, `invoice-${name}.pdf`), { scope: "orders:read", disabled }),
+    action("Packing slip", () => save(`/orders/${order.order_id}/packing-slip`, `packing-slip-${name}.pdf`), { scope: "orders:read", disabled })));
+}
+
+/** @param {string} path @param {string} name */
+async function save(path, name) {
+  try {
+    await download(path, name);
+  } catch (error) {
+    notify(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** @param {any} order @param {any} run */

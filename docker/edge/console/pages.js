@@ -1,4 +1,5 @@
 /** The pages of the console: their addresses, names, and the scope without which the menu hides them. */
+import * as access from "./access.js";
 import * as analytics from "./analytics.js";
 import * as customers from "./customers.js";
 import * as failed from "./failed.js";
@@ -22,5 +23,6 @@ export const pages = [
   { path: "/analytics", title: "Analytics", menu: "Analytics", scope: "analytics:read", open: analytics.open },
   { path: "/failed", title: "Failed messages", menu: "Failed messages", scope: "operations:read", open: failed.open },
   { path: "/failed/:id", title: "Dead letter", within: "/failed", scope: "operations:read", open: failed.openOne },
+  { path: "/access", title: "Access", menu: "Access", scope: "access:read", open: access.open },
   { path: "/system", title: "System", menu: "System", scope: "operations:read", open: system.open },
 ];
