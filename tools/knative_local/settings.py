@@ -39,6 +39,7 @@ SETTINGS: Sequence[Setting] = (
     Setting("ZEROCART_MAILS_URL", "a Mailpit from which `replay --accounts` reads activation codes"),
     Setting("ZEROCART_CORS_ORIGINS", "web origins that may call the edge"),
     Setting("ZEROCART_RATES", "the rates of the services"),
+    Setting("ZEROCART_SHOP_RULES", "taxes, shipping costs and coupons of the shop, as JSON (default none)"),
     Setting("ZEROCART_TIME_ZONE", "the zone of the days of lists and analytics (default UTC)"),
     Setting("ZEROCART_DELIVERY_SECONDS", "seconds after which an event without a trace counts as missed (default 60)"),
     Setting("ZEROCART_MISSED_CHECK_SECONDS", "seconds between two searches for missed events (default 300)"),
