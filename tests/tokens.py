@@ -23,6 +23,7 @@ STAFF_SCOPES = (
     " stock:write catalogue:write"
     " payments:read payments:write shipments:read shipments:write fulfillments:read fulfillments:write"
     " analytics:read operations:read operations:write events:read"
+    " webhooks:read webhooks:write"
 )
 CUSTOMER_SCOPES = (
     "users:read users:write orders:read orders:write stock:read fulfillments:read payments:read shipments:read"

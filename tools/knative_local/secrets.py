@@ -17,7 +17,7 @@ OPERATOR_SCOPES = (
     "users:read", "users:write", "users:admin", "catalogue:write", "orders:read", "orders:write", "orders:admin",
     "orders:import", "orders:price", "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
     "shipments:write", "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read",
-    "operations:write", "events:read",
+    "operations:write", "events:read", "webhooks:read", "webhooks:write",
 )  # fmt: skip
 KEY_BYTES = 32
 
@@ -28,6 +28,7 @@ def local_secrets(state: State) -> dict[str, str]:
         {
             "users-account-key": _key,
             "mail-token-keys": _key,
+            "webhook-keys": _key,
             "vault-keys": _key,
             "users-signing-keys": signing_key,
             "operator-secret": _key,
