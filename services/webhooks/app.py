@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
+from services.kit.events.missed import MissedEvents
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.host import Host
 from services.kit.service.service import Service
@@ -12,6 +13,8 @@ from services.webhooks.dispatcher import Dispatcher
 from services.webhooks.endpoint import NudgeEndpoint
 from services.webhooks.endpoints import Endpoints
 from services.webhooks.guard import Guard
+from services.webhooks.reactions import TYPES
+from services.webhooks.receipts import SentReceipts
 from services.webhooks.sender import Sender
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.signing import EndpointSecrets
@@ -45,6 +48,11 @@ def create_app(
     more = {} if now is None else {"now": now}
     dispatcher = Dispatcher(host.handler, log, endpoints, sender or Sender(guard), secrets, **more)
 
+    endpoint, missed = NudgeEndpoint(dispatcher), None
+    if host.receipts:
+        limits = host.settings.delivery_seconds, host.settings.missed_check_seconds
+        missed = MissedEvents(SentReceipts(host.receipts, dispatcher.follower), endpoint, TYPES, *limits)
+
     def routers() -> Sequence[APIRouter]:
         from services.webhooks.api import routes
 
@@ -60,7 +68,8 @@ def create_app(
         admin_scope=ORDERS_ADMIN,
         routers=routers,
         provides=provides,
-        endpoint=NudgeEndpoint(dispatcher),
+        endpoint=endpoint,
+        missed=missed,
         on_start=(dispatcher.start,),
         on_stop=(dispatcher.close, log.close),
     )

@@ -67,7 +67,10 @@ WELL = """
     UPDATE endpoints SET failures = 0, failing_since = NULL, rest_until = NULL WHERE id = $1 AND failures > 0
     RETURNING (SELECT failures FROM endpoints AS before WHERE before.id = $1) AS failures
 """
-WAITING_NOW = "UPDATE deliveries SET next_at = $2 WHERE endpoint_id = $1 AND state = 'pending' AND next_at > $2::timestamptz + $3::interval"
+WAITING_NOW = """
+    UPDATE deliveries SET next_at = $2
+    WHERE endpoint_id = $1 AND state = 'pending' AND next_at > $2::timestamptz + $3::interval
+"""
 ILL = """
     UPDATE endpoints SET failures = failures + 1, failing_since = coalesce(failing_since, $2),
         rest_until = CASE WHEN failures + 1 >= $3

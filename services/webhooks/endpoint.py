@@ -11,7 +11,7 @@ from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import span
 from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty
-from services.kit.wire.cloudevents import read_event
+from services.kit.wire.cloudevents import Incoming, read_event
 from services.webhooks.dispatcher import Dispatcher
 from services.webhooks.reactions import TYPES
 
@@ -29,6 +29,14 @@ class NudgeEndpoint:
         status = await self._nudge(scope, receive)
         METRICS.count("nudges", status=str(status))
         await send_empty(send, status, retry_after_seconds=1 if status == 503 else None)
+
+    async def handle_missed(self, _: Incoming) -> int:
+        """Read on to an event whose nudge delivery gave up."""
+        try:
+            await self._dispatcher.nudge()
+        except Unavailable:
+            return 503
+        return 204
 
     async def _nudge(self, scope: Scope, receive: Receive) -> int:
         try:

@@ -22,6 +22,7 @@ NONE_SECONDS = 2.0
 
 ACTIVE = "SELECT id, since, types, scopes FROM endpoints WHERE active ORDER BY id"
 PROGRESS = "SELECT position FROM progress FOR UPDATE"
+LEVEL = "SELECT position, EXISTS (SELECT FROM endpoints WHERE active) AS is_active FROM progress"
 ADVANCE = "UPDATE progress SET position = $1"
 Wanted = Sequence[tuple[str, Position, frozenset[str]]]
 
@@ -37,6 +38,13 @@ class Follower:
     def look_again(self) -> None:
         """There may be an endpoint now."""
         self._none_until = 0.0
+
+    async def level(self) -> Position:
+        """The position up to which nothing is left to do."""
+        end = await self._reader.end()
+        async with self._store.transaction() as transaction:
+            [row] = await transaction.fetch(LEVEL)
+        return Position(int(str(row["position"]))) if row["is_active"] else end
 
     async def follow(self, now: datetime) -> None:
         """Add the deliveries of all final events; without an active endpoint it does nothing."""

@@ -18,7 +18,7 @@ MAY_BE_MISSING = {
     (f"tests/{file}.py", "says sk" + "ip(")
     for file in ("conftest", "containers/conftest", "services/conftest", "architecture/test_watching", "pooler")
 }
-"""Where a test says that the machine has no container engine, no promtool, no Go, or no PgBouncer; no other is left out."""
+"""Where a test says that the machine has no container engine, no promtool, no Go, no package of npm, or no PgBouncer; no other is left out."""
 
 
 def name(file):

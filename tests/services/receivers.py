@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import Any
@@ -20,11 +20,13 @@ from services.kit.commands.stamping import stamped
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
+from services.kit.events.missed import Receipts
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.port import Append, Appended
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.privacy.vault import MemoryVault
 from services.kit.service.host import Host
+from services.kit.service.service import Service
 from services.webhooks.app import create_app
 from services.webhooks.guard import Guard, Resolve
 from services.webhooks.sender import Sender
@@ -99,8 +101,8 @@ async def receiving(**answers: Any) -> AsyncGenerator[Receiver]:
 class Webhooks:
     """The webhooks service, and the event stores of services that append."""
 
-    def __init__(self, database: Any, client: httpx.AsyncClient, published: Published) -> None:
-        self.database, self.client, self.published = database, client, published
+    def __init__(self, database: Any, client: httpx.AsyncClient, published: Published, service: Service) -> None:
+        self.database, self.client, self.published, self.service = database, client, published, service
         self.ahead = timedelta()
         self.stores: dict[str, PostgresEventStore] = {}
         self.versions: dict[str, int] = {}
@@ -176,6 +178,7 @@ async def webhooks_of(
     host = Host.of(
         Settings(service="webhooks", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault()
     )
+    host = replace(host, receipts=Receipts(store.connections, lambda: PostgresEventReader(database.dsn("webhooks"))))
     sender = Sender(Guard(settings), resolve, seconds_max)
     world: Webhooks
     service = create_app(host, settings, reader, sender, lambda: world.now)
@@ -183,7 +186,7 @@ async def webhooks_of(
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(service), base_url="http://webhooks", headers=authorization(), event_hooks=hooks
     ) as client:
-        world = Webhooks(database, client, published)
+        world = Webhooks(database, client, published, service)
         yield world
     for hook in service._on_stop:  # pyright: ignore[reportPrivateUsage]
         await hook()

