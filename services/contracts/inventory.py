@@ -23,6 +23,7 @@ __all__ = [
     "ReservationCommitted",
     "ReservationExpired",
     "ReservationExpiryDue",
+    "ReservationRestocked",
     "ReservedItem",
     "StockAdjusted",
     "StockSet",
@@ -109,6 +110,21 @@ class ReservationCommitted(Message):
     key: ClassVar[str] = "order_id"
     order_id: str
     items: tuple[ReservedItem, ...]
+
+
+class ReservationRestocked(Message):
+    """Inventory added `items` to the quantity on hand, because staff took them back with a refund.
+
+    `returned` has the units that staff took back until now. Those that inventory has not subtracted from the quantity
+    on hand yet are added when it has, by an event without `refund_id`.
+    """
+
+    type: ClassVar[str] = "zerocart.inventory.reservation.restocked.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    refund_id: str | None = None
+    items: tuple[ReservedItem, ...]
+    returned: tuple[ReservedItem, ...]
 
 
 class ReservationExpired(Message):

@@ -16,49 +16,15 @@ from services.kit.domain.message import Instant, Message, Metadata, Money, Perso
 from services.kit.saga import messages as saga
 
 __all__ = [
-    "LINK_DAYS",
-    "ORDER_LINES_MAX",
-    "Address",
-    "AmendedFields",
-    "Amount",
-    "CapturePolicy",
-    "Discount",
-    "ImportedFields",
-    "ImportedStatus",
-    "LineFields",
-    "OrderAcknowledged",
-    "OrderCancellationRequested",
-    "OrderCancelled",
-    "OrderConfirmed",
-    "OrderContent",
-    "OrderCreated",
-    "OrderDelivered",
-    "OrderDetails",
-    "OrderDraftUpdated",
-    "OrderDrafted",
-    "OrderFailed",
-    "OrderFields",
-    "OrderFinalize",
-    "OrderFinalized",
-    "OrderImportCorrected",
-    "OrderImportUndone",
-    "OrderImported",
-    "OrderLine",
-    "OrderLinkRequested",
-    "OrderMessage",
-    "OrderNotFinalized",
-    "OrderNoteAdded",
-    "OrderRefunded",
-    "OrderShipped",
-    "OrderUpdated",
-    "PaymentMethod",
-    "Percent",
-    "PlacedFields",
-    "PricedFields",
-    "Priority",
-    "RecipientFields",
-    "Tags",
-]
+    "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
+    "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
+    "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
+    "OrderDraftUpdated", "OrderDrafted", "OrderFailed", "OrderFields", "OrderFinalize", "OrderFinalizePending",
+    "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
+    "OrderLinkRequested", "OrderMessage", "OrderNotFinalized", "OrderNoteAdded", "OrderRefunded", "OrderReleased",
+    "OrderShipped", "OrderUpdated", "PaymentMethod", "Percent", "PlacedContent", "PlacedFields", "PricedFields",
+    "Priority", "RecipientFields", "RefundedLine", "Tags",
+]  # fmt: skip
 
 ORDER_LINES_MAX = 2_000
 """Lines of one order; the largest real order that we know has 1,114."""
@@ -167,13 +133,17 @@ class PlacedFields(OrderFields):
 
 
 class ImportedFields(OrderFields):
-    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled."""
+    """An order that another system fulfilled: `number` identifies it there, `reason` tells why it was cancelled.
+
+    `refunded` is the part of the total that the customer has back.
+    """
 
     number: str
     placed_at: Instant
     status: ImportedStatus
     tracking_number: str | None = None
     reason: str | None = None
+    refunded: Money | None = None
 
 
 class AmendedFields(Value):
@@ -229,6 +199,12 @@ class OrderContent(OrderDetails, PlacedFields):
     number: str | None = None
 
 
+class PlacedContent(PlacedFields, PricedFields):
+    """A whole order which zerocart fulfils, as a part of an event; `number` is its name for people."""
+
+    number: str | None = None
+
+
 class OrderDrafted(OrderContent):
     """A customer began a draft; nothing is reserved or charged before it is submitted."""
 
@@ -242,9 +218,13 @@ class OrderDraftUpdated(OrderContent):
 
 
 class OrderCreated(OrderContent):
-    """A customer placed an order, directly or by submitting a draft; fulfillment starts."""
+    """A customer placed an order, directly or by submitting a draft.
+
+    Fulfillment starts; if the order is `held`, OrderHeld follows, and fulfillment starts with OrderReleased.
+    """
 
     type: ClassVar[str] = "zerocart.orders.order.created.v1"
+    held: bool = False
 
 
 class OrderAcknowledged(OrderMessage, PricedFields):
@@ -283,6 +263,29 @@ class OrderUpdated(OrderMessage, AmendedFields):
 
     type: ClassVar[str] = "zerocart.orders.order.updated.v1"
     customer_id: str | None = None
+
+
+class OrderHeld(OrderMessage):
+    """The order is on hold: nothing is charged until staff release it.
+
+    `rules` are the rules of the shop that it matched when it was placed; empty if staff put it on hold.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.held.v1"
+    customer_id: str | None = None
+    reason: str
+    rules: tuple[str, ...] = ()
+    number: str | None = None
+    email: Personal[str] | None = None
+
+
+class OrderReleased(OrderMessage):
+    """Staff released the order. It has its `content` if fulfillment did not begin before: it starts with that now."""
+
+    type: ClassVar[str] = "zerocart.orders.order.released.v1"
+    customer_id: str | None = None
+    reason: str | None = None
+    content: PlacedContent | None = None
 
 
 class OrderNoteAdded(OrderMessage):
@@ -340,14 +343,34 @@ class OrderFailed(OrderMessage):
     email: Personal[str] | None = None
 
 
+class RefundedLine(Value):
+    """Units of an order line that a refund pays back; `line` is the place of the line in the order, from 1.
+
+    `restock` tells that staff took the units back into stock. In a fact of the provider `refunded` is the number of
+    units of the line for which the customer has the money back.
+    """
+
+    line: int
+    product_id: Sku
+    product_name: str
+    quantity: int
+    restock: bool = False
+    refunded: int | None = None
+
+
 class OrderRefunded(OrderMessage):
-    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds."""
+    """The customer has `amount` back by a refund that staff requested; `refunded` is the sum of all refunds.
+
+    `lines` and `shipping` are what staff refunded; a refund of an amount has neither.
+    """
 
     type: ClassVar[str] = "zerocart.orders.order.refunded.v1"
     customer_id: str | None = None
     refund_id: str
     amount: Money
     refunded: Money
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
     number: str | None = None
     email: Personal[str] | None = None
 
@@ -365,8 +388,15 @@ class OrderFinalized(saga.StepReply, RecipientFields):
     person_in: ClassVar[tuple[str, ...]] = ("customer_id", "saga_id")
 
 
+class OrderFinalizePending(saga.StepReply):
+    """The order is on hold: orders replies again when it is released."""
+
+    type: ClassVar[str] = "zerocart.orders.order.finalize_pending.v1"
+    success: bool = False
+
+
 class OrderNotFinalized(saga.StepReply):
-    """The order is cancelled or has failed, so that no parcel may be made for it."""
+    """The order is cancelled, has failed or was on hold for too long, so that no parcel may be made for it."""
 
     type: ClassVar[str] = "zerocart.orders.order.not_finalized.v1"
 

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from services.contracts.orders import CapturePolicy, PaymentMethod
-from services.kit.domain.message import Message, Money
+from services.contracts.inventory import ReservedItem
+from services.contracts.orders import Amount, CapturePolicy, PaymentMethod, RefundedLine
+from services.kit.domain.message import Message, Money, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
     "CaptureRequested",
+    "PaidLine",
     "PaymentAuthorized",
     "PaymentCapture",
     "PaymentCapturePending",
     "PaymentCaptured",
     "PaymentDeclined",
     "PaymentFailed",
+    "PaymentItemised",
     "PaymentProcess",
     "PaymentRefund",
     "PaymentRefundPending",
@@ -31,20 +34,37 @@ __all__ = [
     "RefundRefused",
     "RefundRequested",
     "ReportedChange",
+    "RestockRequested",
     "VoidRequested",
 ]
+
+
+class PaidLine(Value):
+    """A line of an order: its place from 1, and what the customer pays for all its units."""
+
+    line: int
+    product_id: Sku
+    product_name: str
+    quantity: int
+    total: Amount
+
 
 # Requests of the saga
 
 
 class PaymentProcess(saga.StepRequest):
-    """Request to authorize `amount`, so that the provider holds it on the customer's card, or takes it `at_once`."""
+    """Request to authorize `amount`, so that the provider holds it on the customer's card, or takes it `at_once`.
+
+    `lines` and `shipping`, the shipping cost with its tax, come to `amount`; requests about old orders have neither.
+    """
 
     type: ClassVar[str] = "zerocart.fulfillment.payment.process.v1"
     customer_id: str | None = None
     amount: Money
     payment_method: PaymentMethod
     capture: CapturePolicy | None = None
+    lines: tuple[PaidLine, ...] = ()
+    shipping: Amount | None = None
 
 
 class PaymentVoid(saga.StepRequest):
@@ -154,13 +174,25 @@ class PaymentMessage(Message):
     order_id: str
 
 
+class PaymentItemised(PaymentMessage):
+    """What the customer pays for: the lines of the order and the shipping cost with its tax, in the payment's currency.
+
+    A later event replaces an earlier one.
+    """
+
+    type: ClassVar[str] = "zerocart.payments.payment.itemised.v1"
+    lines: tuple[PaidLine, ...]
+    shipping: Amount
+
+
 class ProviderFact(PaymentMessage):
     """A fact about the payment that the provider told and payments did not know.
 
     Somebody caused it there (a refund in the dashboard), or the customer's bank (a dispute), or payments itself by a
     call whose answer was lost. `reference` is the provider's id of the refund or dispute that `amount` is about.
     `refunded` is the money that the customer has back by refunds after this. `unpaid` says that the order is not paid
-    any more: goods that were not shipped must not be shipped. `refund_id` is our id of a refund that staff requested.
+    any more: goods that were not shipped must not be shipped. `refund_id` is our id of a refund that staff requested,
+    `lines` and `shipping` are what they refunded by it.
     """
 
     transaction_id: str
@@ -169,6 +201,8 @@ class ProviderFact(PaymentMessage):
     refunded: Money | None = None
     unpaid: bool = False
     refund_id: str | None = None
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
 
 
 class ProviderReported(ProviderFact):
@@ -208,13 +242,29 @@ class VoidRequested(PaymentMessage):
 
 
 class RefundRequested(PaymentMessage):
-    """Staff requested a refund of `amount`: payments asks the provider, and ProviderUpdated tells how it goes on."""
+    """Staff requested a refund of `amount`: payments asks the provider, and ProviderUpdated tells how it goes on.
+
+    `lines` and `shipping` are what the amount is for, if staff named them.
+    """
 
     type: ClassVar[str] = "zerocart.payments.refund.requested.v1"
     refund_id: str
     transaction_id: str
     amount: Money
     reason: str
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
+
+
+class RestockRequested(PaymentMessage):
+    """The provider accepted a refund of goods that staff took back, so that inventory adds them to the stock.
+
+    `items` has the units that staff took back by all accepted refunds of the order until now, and counts none twice.
+    """
+
+    type: ClassVar[str] = "zerocart.payments.restock.requested.v1"
+    refund_id: str
+    items: tuple[ReservedItem, ...]
 
 
 class RefundRefused(PaymentMessage):

@@ -9,7 +9,7 @@ from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.inventory.answers import Adjusted, Counted
-from services.inventory.domain import Adjust, SetStock
+from services.inventory.levels import Adjust, SetStock
 from services.inventory.stock import StockRoom
 from services.kit.auth.access import needs
 from services.kit.domain.message import Sku

@@ -1,13 +1,9 @@
-"""The rules of stock: a reservation holds all items of an order or none; a count or an adjustment sets a level.
-
-The reservation of an order is a stream. The level of a product is a database row, because many orders want the same
-product: the stock room locks the rows of the products of a command while it decides.
-"""
+"""The rules of reservations: one holds all items of an order or none, and is a stream of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -19,30 +15,17 @@ from services.contracts.inventory import (
     InventoryReleased,
     ReservationCommitted,
     ReservationExpired,
+    ReservationRestocked,
     ReservedItem,
-    StockAdjusted,
-    StockSet,
 )
-from services.kit.domain.decider import Command, Decider, Decision, Rejected
+from services.inventory.levels import Level
+from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message
 
 __all__ = [
-    "RESERVATION", "STOCK", "Adjust", "Commit", "Expire", "Level", "Release", "Reservation", "ReservationCommand",
-    "Reserve", "SetStock", "StockCommand", "movements",
+    "RESERVATION", "Commit", "Expire", "Release", "Reservation", "ReservationCommand", "Reserve", "Restock",
+    "movements",
 ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """The quantity of one product on hand, and the part of it that orders hold; 0 <= reserved <= on_hand."""
-
-    on_hand: int = 0
-    reserved: int = 0
-
-    @property
-    def available(self) -> int:
-        """The quantity that no order holds."""
-        return self.on_hand - self.reserved
 
 
 # States of a reservation
@@ -55,9 +38,10 @@ class NoReservation:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The items of the order are held."""
+    """The items of the order are held; staff have taken `returned` units of a product back already."""
 
     answer: InventoryChecked
+    returned: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +53,14 @@ class Unfilled:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """Released, expired or committed: the order cannot hold items again."""
+    """Released, expired or committed: the order cannot hold items again.
+
+    `restocked` are the units of a committed reservation that are in stock again.
+    """
 
     items: tuple[ReservedItem, ...]
     committed: bool = False
+    restocked: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 Reservation = NoReservation | Held | Unfilled | Closed
@@ -117,7 +105,16 @@ class Expire(Command):
     order_id: str
 
 
-ReservationCommand = Reserve | Release | Commit | Expire
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restock(Command):
+    """Add units that staff took back with refunds to the quantity on hand; `returned` are all until now, by product."""
+
+    order_id: str
+    refund_id: str
+    returned: tuple[ReservedItem, ...]
+
+
+ReservationCommand = Reserve | Release | Commit | Expire | Restock
 
 
 def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
@@ -129,10 +126,15 @@ def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
             return _release(command, reservation)
         case Commit(order_id=order_id):
             match reservation:
-                case Held(answer=answer):
-                    return [ReservationCommitted(order_id=order_id, items=_items(answer))]
+                case Held(answer=answer, returned=returned):
+                    items = _items(answer)
+                    committed = ReservationCommitted(order_id=order_id, items=items)
+                    return [committed, *_restocked(order_id, None, returned, Closed(items, committed=True))]
                 case _:
                     return []
+        case Restock(order_id=order_id, refund_id=refund_id):
+            returned = {item.product_id: item.quantity for item in command.returned}
+            return _restocked(order_id, refund_id, returned, reservation)
         case Expire(order_id=order_id, at=at):
             match reservation:
                 case Held(answer=answer) if answer.expires_at is not None and answer.expires_at <= at:
@@ -201,8 +203,8 @@ def _release(command: Release, reservation: Reservation) -> Decision:
         case Held(answer=answer):
             return [_released(command, _items(answer))]
         case Closed(items=items, committed=True):
-            # the order was cancelled after the commit, so its items return to the stock
-            return [_released(command, items, restocked=True)]
+            # the order was cancelled after the commit, so its items return to the stock, if staff did not restock them
+            return [_released(command, _less(items, reservation.restocked), restocked=True)]
         case NoReservation() | Unfilled() | Closed():
             return [_released(command, ())]
         case _:
@@ -220,6 +222,33 @@ def _released(command: Release, items: tuple[ReservedItem, ...], *, restocked: b
     )
 
 
+def _restocked(
+    order_id: str, refund_id: str | None, returned: Mapping[str, int], reservation: Reservation
+) -> list[ReservationRestocked]:
+    """The event that units are back in stock: at most as many as the order took, and none a second time."""
+    told = tuple(ReservedItem(product_id=product, quantity=units) for product, units in returned.items())
+    match reservation:
+        case Closed(items=taken, committed=True, restocked=before):
+            back = [
+                item.model_copy(update={"quantity": min(returned.get(item.product_id, 0), item.quantity)})
+                for item in taken
+            ]
+            items = _less(back, before)
+        case Held(returned=before) if any(units > before.get(product, 0) for product, units in returned.items()):
+            items = ()
+        case _:
+            return []
+    if not items and isinstance(reservation, Closed):
+        return []
+    return [ReservationRestocked(order_id=order_id, refund_id=refund_id, items=items, returned=told)]
+
+
+def _less(items: Sequence[ReservedItem], units: Mapping[str, int]) -> tuple[ReservedItem, ...]:
+    """The items without these units of their products."""
+    left = [(item, item.quantity - units.get(item.product_id, 0)) for item in items]
+    return tuple(item.model_copy(update={"quantity": quantity}) for item, quantity in left if quantity > 0)
+
+
 def _items(answer: InventoryChecked) -> tuple[ReservedItem, ...]:
     return tuple(ReservedItem(product_id=item.product_id, quantity=item.requested) for item in answer.items)
 
@@ -228,7 +257,7 @@ def evolve(reservation: Reservation, event: Message) -> Reservation:
     """The reservation after an event."""
     match event:
         case InventoryChecked(all_items_available=True):
-            return Held(event)
+            return replace(reservation, answer=event) if isinstance(reservation, Held) else Held(event)
         case InventoryCheckFailed() if isinstance(reservation, Held | Closed):
             return reservation
         case InventoryChecked() | InventoryCheckFailed():
@@ -237,13 +266,32 @@ def evolve(reservation: Reservation, event: Message) -> Reservation:
             return Closed(())
         case ReservationCommitted(items=items):
             return Closed(items, committed=True)
+        case ReservationRestocked(items=items, returned=returned):
+            return _with_restocked(reservation, items, returned)
+        case _:
+            return reservation
+
+
+def _with_restocked(
+    reservation: Reservation, items: Sequence[ReservedItem], returned: Sequence[ReservedItem]
+) -> Reservation:
+    match reservation:
+        case Held(returned=before):
+            more = {item.product_id: max(item.quantity, before.get(item.product_id, 0)) for item in returned}
+            return replace(reservation, returned={**before, **more})
+        case Closed(restocked=before):
+            more = {item.product_id: item.quantity + before.get(item.product_id, 0) for item in items}
+            return replace(reservation, restocked={**before, **more})
         case _:
             return reservation
 
 
 RESERVATION: Decider[ReservationCommand, Reservation] = Decider(
     "reservation", NoReservation(), decide, evolve,
-    (InventoryChecked, InventoryCheckFailed, InventoryReleased, ReservationCommitted, ReservationExpired),
+    (
+        InventoryChecked, InventoryCheckFailed, InventoryReleased, ReservationCommitted, ReservationExpired,
+        ReservationRestocked,
+    ),
 )  # fmt: skip
 
 
@@ -251,98 +299,21 @@ def movements(events: Sequence[Message]) -> dict[str, Level]:
     """The change of each product's level by these events."""
     changes: dict[str, Level] = {}
     for event in events:
-        match event:
-            case InventoryChecked(all_items_available=True, repeated=False):
-                changes |= {item.product_id: Level(0, item.quantity) for item in _items(event)}
-            case InventoryReleased(items=items, restocked=True):
-                changes |= {item.product_id: Level(item.quantity, 0) for item in items}
-            case InventoryReleased(items=items) | ReservationExpired(items=items):
-                changes |= {item.product_id: Level(0, -item.quantity) for item in items}
-            case ReservationCommitted(items=items):
-                changes |= {item.product_id: Level(-item.quantity, -item.quantity) for item in items}
-            case _:
-                pass
+        for product, change in _moved(event).items():
+            known = changes.get(product, Level())
+            changes[product] = Level(known.on_hand + change.on_hand, known.reserved + change.reserved)
     return changes
 
 
-# Commands on a level
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetStock(Command):
-    """Set the level to a counted quantity."""
-
-    product_id: str
-    product_name: str | None
-    on_hand: int
-    low_below: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjust(Command):
-    """Change the quantity on hand by `delta`."""
-
-    product_id: str
-    delta: int
-    reason: str
-
-
-StockCommand = SetStock | Adjust
-
-
-def decide_stock(command: StockCommand, level: Level) -> Decision:
-    """A new level; Rejected if orders hold more than would be on hand."""
-    match command:
-        case SetStock():
-            return _set_stock(command, level)
-        case Adjust():
-            return _adjust(command, level)
-        case _:
-            assert_never(command)
-
-
-def _set_stock(command: SetStock, level: Level) -> Decision:
-    if command.on_hand < level.reserved:
-        return Rejected("stock-below-reserved", f"orders hold {level.reserved} of {command.product_id}: count again")
-    return [
-        StockSet(
-            product_id=command.product_id,
-            product_name=command.product_name,
-            on_hand=command.on_hand,
-            delta=command.on_hand - level.on_hand,
-            reserved=level.reserved,
-            low_below=command.low_below,
-            reason=command.reason,
-        )
-    ]
-
-
-def _adjust(command: Adjust, level: Level) -> Decision:
-    on_hand = level.on_hand + command.delta
-    if on_hand < level.reserved:
-        return Rejected(
-            "stock-below-reserved",
-            f"{level.on_hand} of {command.product_id} are on hand and orders hold {level.reserved} of them",
-        )
-    return [
-        StockAdjusted(
-            product_id=command.product_id,
-            delta=command.delta,
-            on_hand=on_hand,
-            reserved=level.reserved,
-            reason=command.reason,
-        )
-    ]
-
-
-def evolve_stock(level: Level, event: Message) -> Level:
-    """The level after a count or an adjustment; reservations change it as well, by events in their own streams."""
+def _moved(event: Message) -> dict[str, Level]:
     match event:
-        case StockSet(on_hand=on_hand, reserved=reserved) | StockAdjusted(on_hand=on_hand, reserved=reserved):
-            return Level(on_hand, reserved)
+        case InventoryChecked(all_items_available=True, repeated=False):
+            return {item.product_id: Level(0, item.quantity) for item in _items(event)}
+        case InventoryReleased(items=items, restocked=True) | ReservationRestocked(items=items):
+            return {item.product_id: Level(item.quantity, 0) for item in items}
+        case InventoryReleased(items=items) | ReservationExpired(items=items):
+            return {item.product_id: Level(0, -item.quantity) for item in items}
+        case ReservationCommitted(items=items):
+            return {item.product_id: Level(-item.quantity, -item.quantity) for item in items}
         case _:
-            return level
-
-
-STOCK: Decider[StockCommand, Level] = Decider("stock", Level(), decide_stock, evolve_stock, (StockSet, StockAdjusted))
+            return {}

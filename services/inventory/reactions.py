@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from services.contracts.fulfillment import RunCompleted
 from services.contracts.inventory import InventoryCheck, InventoryRelease, ReservationExpiryDue
-from services.inventory.domain import Commit, Expire, Release, Reserve
+from services.contracts.payments import RestockRequested
+from services.inventory.domain import Commit, Expire, Release, Reserve, Restock
 from services.inventory.expiry import request_expiry
 from services.inventory.stock import StockRoom
 from services.kit.commands.cause import Cause
@@ -54,9 +55,16 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
                 command = Expire(at=received.now, order_id=order_id)
                 await room.reserve(order_id, command, cause)
 
+    async def restock(message: RestockRequested, received: Received) -> None:
+        command = Restock(
+            at=received.now, order_id=message.order_id, refund_id=message.refund_id, returned=message.items
+        )
+        await room.reserve(message.order_id, command, received.cause)
+
     handlers = Reactions()
     handlers.on(InventoryCheck, check)
     handlers.on(InventoryRelease, release)
     handlers.on(RunCompleted, completed)
     handlers.on(ReservationExpiryDue, expire)
+    handlers.on(RestockRequested, restock)
     return handlers

@@ -10,17 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.contracts.inventory import InventoryChecked, StockAdjusted, StockSet
-from services.inventory.domain import (
-    RESERVATION,
-    STOCK,
-    Level,
-    Reservation,
-    ReservationCommand,
-    Reserve,
-    StockCommand,
-    movements,
-)
+from services.contracts.inventory import InventoryChecked, ReservationRestocked, StockAdjusted, StockSet
+from services.inventory.domain import RESERVATION, Reservation, ReservationCommand, Reserve, movements
+from services.inventory.levels import STOCK, Level, StockCommand
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
 from services.kit.commands.outcome import Loaded, Outcome
@@ -111,7 +103,7 @@ async def _move(transaction: Transaction, order_id: str, events: Sequence[Messag
     for event in events:
         if isinstance(event, InventoryChecked) and event.all_items_available:
             await transaction.execute(HOLD, order_id, event.expires_at)
-        else:
+        elif not isinstance(event, ReservationRestocked):
             await transaction.execute(RELEASE, order_id)
 
 

@@ -33,7 +33,7 @@ __all__ = [
 
 OrderMailKind = Literal[
     "order_placed", "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded",
-    "order_shipped", "order_delivered", "order_link",
+    "order_shipped", "order_delivered", "order_link", "order_held",
 ]  # fmt: skip
 UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
 

@@ -8,7 +8,7 @@ the whole HTML part of a kind of mail.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from email.headerregistry import Address
@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.contracts.orders import OrderLine, PricedFields
+from services.contracts.orders import OrderLine, PricedFields, RefundedLine
 from services.kit.domain.currencies import shown_amount
 from services.kit.domain.message import Money
 from services.notifications.domain import OrderMailKind, UserMailKind
@@ -55,7 +55,7 @@ class Shop:
 class Mail:
     """One mail to one person; `identity` makes its Message-ID, `about` is a header and its value for mail filters.
 
-    It shows the lines and the totals of `order`, and `link`, if there are any.
+    It shows the lines and the totals of `order`, or the lines of a refund, and `link`, if there are any.
     """
 
     kind: OrderMailKind | UserMailKind
@@ -65,6 +65,7 @@ class Mail:
     to: str
     values: Mapping[str, object]
     order: PricedFields | None = None
+    refunded: Sequence[RefundedLine] = ()
     link: str | None = None
 
 
@@ -75,7 +76,8 @@ def compose(mail: Mail, shop: Shop) -> EmailMessage:
     values |= {"shop": shop.name, "link": mail.link}
     subject, *paragraphs = _paragraphs(templates, mail.kind, values)
     order = mail.order
-    items, totals = (_items(templates, order), _totals(templates, order)) if order else ([], [])
+    lines, currency = (order.lines, order.total.currency) if order else (mail.refunded, "")
+    items, totals = _items(templates, lines, currency), _totals(templates, order) if order else []
     parts = {
         **values, "language": shop.language, "paragraphs": paragraphs, "items": items, "totals": totals,
         "link": mail.link, "link_text": templates.get_template("link.txt").render() if mail.link else "",
@@ -94,17 +96,18 @@ def compose(mail: Mail, shop: Shop) -> EmailMessage:
     return message
 
 
-def _items(templates: Environment, order: PricedFields) -> list[str]:
-    """The lines of an order, each as one text; a long order is shortened."""
-    item, currency = templates.get_template("item.txt"), order.total.currency
+def _items(templates: Environment, lines: Sequence[OrderLine | RefundedLine], currency: str) -> list[str]:
+    """Lines, each as one text; those of a refund have no amounts. A long list is shortened."""
+    item = templates.get_template("item.txt")
 
-    def text(line: OrderLine) -> str:
-        amount = _money(templates, line.subtotal, currency) if line.subtotal is not None else None
+    def text(line: OrderLine | RefundedLine) -> str:
+        subtotal = line.subtotal if isinstance(line, OrderLine) else None
+        amount = _money(templates, subtotal, currency) if subtotal is not None else None
         return item.render(quantity=line.quantity, name=line.product_name, amount=amount)
 
-    more = len(order.lines) - LINES_SHOWN_MAX
+    more = len(lines) - LINES_SHOWN_MAX
     rest = [templates.get_template("more_items.txt").render(more=more)] if more > 0 else []
-    return [*map(text, order.lines[:LINES_SHOWN_MAX]), *rest]
+    return [*map(text, lines[:LINES_SHOWN_MAX]), *rest]
 
 
 def _totals(templates: Environment, order: PricedFields) -> list[str]:

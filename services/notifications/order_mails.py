@@ -16,6 +16,7 @@ from services.contracts.orders import (
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
+    OrderHeld,
     OrderLinkRequested,
     OrderRefunded,
     OrderShipped,
@@ -35,7 +36,7 @@ from services.notifications.smtp import MailServer, NotSent
 __all__ = ["OrderMails"]
 
 Notice = (
-    OrderAcknowledged | OrderFailed | OrderCancelled | OrderLinkRequested | OrderRefunded
+    OrderAcknowledged | OrderHeld | OrderFailed | OrderCancelled | OrderLinkRequested | OrderRefunded
     | OrderShipped | OrderDelivered
 )  # fmt: skip
 """The events of which notifications tells the customer without a request of the saga."""
@@ -72,6 +73,10 @@ class OrderMails:
         mail = self._mail("cancellation", message, received, total=message.total)
         await self._reply(message, received, "cancellation", mail)
 
+    async def hold(self, message: OrderHeld, received: Received) -> None:
+        """Tell the customer that the shop looks into the order."""
+        await self._notify(message, received, "order_held", self._mail("order_held", message, received))
+
     async def fail(self, message: OrderFailed, received: Received) -> None:
         """Tell the customer that the order failed."""
         await self._notify(
@@ -88,7 +93,8 @@ class OrderMails:
     async def refund(self, message: OrderRefunded, received: Received) -> None:
         """Tell the customer that a part of the money went back."""
         in_all = message.refunded if message.refunded.amount > message.amount.amount else None
-        mail = self._mail("order_refunded", message, received, amount=message.amount, in_all=in_all)
+        what = {"amount": message.amount, "in_all": in_all, "shipping": message.shipping}
+        mail = self._mail("order_refunded", message, received, has_lines=bool(message.lines), **what)
         await self._notify(message, received, "order_refunded", mail)
 
     async def ship(self, message: OrderShipped, received: Received) -> None:
@@ -180,6 +186,7 @@ class OrderMails:
                 "order_id": order_id, "number": number, "name": getattr(message, "customer_name", None), **values
             },
             order=message if isinstance(message, PricedFields) else None,
+            refunded=message.lines if isinstance(message, OrderRefunded) else (),
             link=self._link(message, received),
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import get_args
 
-from services.contracts.orders import OrderLine, PricedFields
+from services.contracts.orders import OrderLine, PricedFields, RefundedLine
 from services.kit.domain.message import Money
 from services.notifications.domain import OrderMailKind, UserMailKind
 from services.notifications.mails import Mail, Shop, compose
@@ -33,6 +33,8 @@ VALUES: Mapping[str, object] = {
     "total": Money(amount=Decimal("1234.50"), currency="GBP"),
     "amount": Money(amount=Decimal("20.00"), currency="GBP"),
     "in_all": Money(amount=Decimal("25.00"), currency="GBP"),
+    "has_lines": True,
+    "shipping": Money(amount=Decimal("4.00"), currency="GBP"),
     "reason": "the card was declined",
     "tracking_number": "ZC0123456789GB",
     "token": "3b1f0e6a2c",
@@ -52,6 +54,7 @@ ORDER = PricedFields(
     coupon="SPRING", subtotal=Decimal("1230.50"), discount_total=Decimal("10.00"), shipping_total=Decimal("4.00"),
     tax_total=Decimal("10.00"), total=Money(amount=Decimal("1234.50"), currency="GBP"),
 )  # fmt: skip
+REFUNDED = (RefundedLine(line=1, product_id="MUG", product_name="Mug", quantity=2),)
 
 
 def write_previews(folder: Path, shop: Shop) -> list[Path]:
@@ -66,6 +69,7 @@ def sample(kind: OrderMailKind | UserMailKind) -> Mail:
         kind=kind, identity="preview", about=("X-Zerocart-Order", "preview"), person="preview", to="ann@example.com",
         values=VALUES,
         order=ORDER if kind in ("order_placed", "confirmation") else None,
+        refunded=REFUNDED if kind == "order_refunded" else (),
         link=LINK if kind in ("order_placed", "order_link") else None,
     )  # fmt: skip
 

@@ -38,8 +38,8 @@ from services.orders.pricing import Basket, WantedLine
 from services.orders.shop_rules import CODE
 
 __all__ = [
-    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "LookupBody", "NoteBody",
-    "OrderBody", "QuoteBody", "ShortLine", "Source", "SubmitBody",
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "HoldBody", "ImportedOrderBody", "LookupBody",
+    "NoteBody", "OrderBody", "QuoteBody", "ReleaseBody", "ShortLine", "Source", "SubmitBody",
 ]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100
@@ -94,6 +94,12 @@ class OrderAmount(Money):
     currency: KnownCurrency
 
 
+if TYPE_CHECKING:
+    Refunded = Money  # what the validator returns
+else:
+    Refunded = Annotated[OrderAmount, AfterValidator(Money.of)]
+
+
 class Off(Value):
     """A discount of an amount, or else in percent; `reason` is for the customer."""
 
@@ -128,6 +134,13 @@ class ImportedItem(ItemFields):
 
     product_name: Line
     unit_price: Price
+    tax: OrderAmount | None = Field(default=None, description="The tax of the line, instead of `tax_rate`.")
+
+    @model_validator(mode="after")
+    def _one_tax(self) -> Self:
+        if self.tax is not None and self.tax_rate is not None:
+            raise ValueError("an item has either tax or tax_rate")
+        return self
 
 
 class PriceBody(Value):
@@ -167,6 +180,7 @@ def _wanted(item: Item | ImportedItem) -> WantedLine:
         unit_price=item.unit_price.amount if item.unit_price else None,
         discount=item.discount and _discount(item.discount),
         tax_rate=item.tax_rate,
+        tax=item.tax.amount if isinstance(item, ImportedItem) and item.tax else None,
     )
 
 
@@ -264,6 +278,17 @@ class ImportedOrderBody(PriceBody, ContentBody, ImportedFields):
     """An order that another system fulfilled; a cancelled one has a reason."""
 
     items: list[ImportedItem] = Field(min_length=1, max_length=ORDER_LINES_MAX)
+    shipping_tax: OrderAmount | None = Field(
+        default=None, description="The tax of the shipping, instead of `shipping_tax_rate`."
+    )
+    tax_total: OrderAmount | None = Field(
+        default=None,
+        description="The tax of the whole order, instead of taxes of the items: what it has beyond `shipping_tax` is "
+        "spread over the items in proportion to what the discounts leave of them.",
+    )
+    refunded: Refunded | None = Field(
+        default=None, description="The part of the total that the customer has back; at most the total."
+    )
     total: OrderAmount | None = Field(
         default=None, description="The total in that system; refused (422) if the order comes to another."
     )
@@ -277,6 +302,29 @@ class ImportedOrderBody(PriceBody, ContentBody, ImportedFields):
     status: ImportedStatus = Field(description="The final status of the order.")
     tracking_number: ShortLine | None = Field(default=None, description="Only for a shipped or delivered order.")
     reason: Line | None = Field(default=None, description="Why the order was cancelled; only for a cancelled order.")
+
+    @model_validator(mode="after")
+    def _one_tax(self) -> Self:
+        if self.shipping_tax is not None and self.shipping_tax_rate is not None:
+            raise ValueError("an order has either shipping_tax or shipping_tax_rate")
+        others = (self.shipping_tax_rate, *(item.tax or item.tax_rate for item in self.items))
+        if self.tax_total is not None and any(other is not None for other in others):
+            raise ValueError("an order with tax_total has neither taxes of items nor rates")
+        if self.tax_total and self.shipping_tax and self.shipping_tax.amount > self.tax_total.amount:
+            raise ValueError("shipping_tax is a part of tax_total and cannot be more")
+        return self
+
+    def basket(self) -> Basket:
+        """The items with their prices; its amounts must have one currency."""
+        basket = self.basket_of(self.items, self.total)
+        taxes = (self.shipping_tax, self.tax_total, *(item.tax for item in self.items))
+        more = {amount.currency for amount in (*taxes, self.refunded) if amount}
+        return replace(
+            basket,
+            currencies=basket.currencies | more,
+            shipping_tax=self.shipping_tax.amount if self.shipping_tax else None,
+            tax=self.tax_total.amount if self.tax_total else None,
+        )
 
 
 class AmendBody(AmendedFields):
@@ -313,3 +361,17 @@ class CancelBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: Line
+
+
+class HoldBody(BaseModel):
+    """Why an order is put on hold."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Line = Field(description="The customer can read it. Write a note about what the customer must not read.")
+
+
+class ReleaseBody(BaseModel):
+    """Why an order is released."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Line | None = Field(default=None, description="The customer can read it.")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from hashlib import sha256
+from typing import TypeVar
 
 from services.contracts.orders import (
+    Discount,
     ImportedFields,
     OrderImportCorrected,
     OrderImported,
@@ -12,13 +15,16 @@ from services.contracts.orders import (
     PricedFields,
 )
 from services.kit.domain.decider import Decision, Rejected
-from services.kit.domain.message import Money
+from services.kit.domain.message import Money, Value
 from services.kit.privacy.encryption import erased
 from services.orders.content import placed_in_future, with_content
 from services.orders.order import Import, Imported, NoOrder, Order, UndoImport
 from services.orders.pricing import price
 
 __all__ = ["fingerprint_of", "import_finished", "undo_import"]
+
+
+V = TypeVar("V", bound=Value)
 
 
 def import_finished(command: Import, order: Order) -> Decision:
@@ -29,6 +35,7 @@ def import_finished(command: Import, order: Order) -> Decision:
         return priced
     problem = (
         _total_problem(priced, command.basket.expected_total)
+        or _amounts_problem(priced, fields)
         or placed_in_future(fields.placed_at, command.at)
         or _status_problem(fields)
     )
@@ -64,9 +71,26 @@ def undo_import(command: UndoImport, order: Order) -> Decision:
 def _total_problem(priced: PricedFields, expected: Money | None) -> Rejected | None:
     if expected in (None, priced.total):
         return None
-    total = priced.total
-    detail = f"The items come to {total.amount} {total.currency}. Leave out `total` or send this amount."
+    total, said = priced.total, f"{expected.amount} {expected.currency}" if expected else ""
+    detail = (
+        f"The order comes to {total.amount} {total.currency}, and its total says {said}. Correct its prices, "
+        "discounts, shipping cost or taxes, or leave out `total`."
+    )
     return Rejected("total-mismatch", detail, field="total")
+
+
+def _amounts_problem(priced: PricedFields, fields: ImportedFields) -> Rejected | None:
+    """Why amounts that the other system names cannot be: tax above the price, or a refund above the total."""
+    taxes = [(line.tax or 0, line.total or 0, f"items.{place}.tax") for place, line in enumerate(priced.lines)]
+    if priced.tax_included:
+        taxes.append((priced.shipping_tax, priced.shipping_total, "shipping_tax"))
+    for tax, whole, field in taxes:
+        if tax > whole:
+            return Rejected("tax-too-large", f"The tax {tax} is more than the {whole} that contain it.", field=field)
+    if fields.refunded is not None and fields.refunded.amount > priced.total.amount:
+        detail = f"{fields.refunded.amount} is more than the total {priced.total.amount} {priced.total.currency}."
+        return Rejected("refunded-too-large", detail, field="refunded")
+    return None
 
 
 def _status_problem(fields: ImportedFields) -> Rejected | None:
@@ -80,6 +104,16 @@ def _status_problem(fields: ImportedFields) -> Rejected | None:
 
 
 def fingerprint_of(event: OrderImported) -> str:
-    """A hash of the whole content, in which 2.5 and 2.50 are the same price; a correction hashes as an import does."""
-    lines = tuple(line.model_copy(update={"unit_price": line.unit_price.normalize()}) for line in event.lines)
-    return sha256(event.model_copy(update={"lines": lines}).write().encode()).hexdigest()
+    """A hash of the whole content, in which 2.5 and 2.50 are the same amount; a correction hashes as an import does."""
+    exact = {"lines": tuple(_exact(line) for line in event.lines), "discounts": tuple(map(_exact, event.discounts))}
+    refunded = event.refunded and _exact(event.refunded)
+    rate = event.shipping_tax_rate.normalize()
+    hashed = event.model_copy(update={**exact, "refunded": refunded, "shipping_tax_rate": rate})
+    return sha256(hashed.write().encode()).hexdigest()
+
+
+def _exact(value: V) -> V:
+    """The value with its amounts written in one way."""
+    amounts = {name: each.normalize() for name, each in value if isinstance(each, Decimal)}
+    discounts = {name: _exact(each) for name, each in value if isinstance(each, Discount)}
+    return value.model_copy(update={**amounts, **discounts})

@@ -64,7 +64,11 @@ EXAMPLE: JsonDict = {
                 }
             ],
             "shipping_address": {"name": "Ann", "line1": "1 High Street", "city": "Leeds", "country": "GB"},
-            "total": {"amount": "9.00", "currency": "GBP"},
+            "shipping_cost": {"amount": "3.00", "currency": "GBP"},
+            "tax_total": {"amount": "2.40", "currency": "GBP"},
+            "tax_included": False,
+            "refunded": {"amount": "4.50", "currency": "GBP"},
+            "total": {"amount": "14.40", "currency": "GBP"},
         }
     ],
 }
@@ -172,6 +176,10 @@ async def import_orders(
     Records orders that another system fulfilled: nobody is charged, nothing is shipped, no mail is sent. Each order is
     imported or refused on its own. Needs the scope `orders:admin` as well.
 
+    Discounts, shipping cost and taxes are those of the other system: taxes as rates or as amounts, of each item, of the
+    shipping or of the whole order. They are added up as those of other orders; if that comes to another `total`, the
+    order is refused (422 `total-mismatch`) with both figures.
+
     An import can be repeated without an Idempotency-Key: an order that was imported before gets status 200. A number
     that was imported with other content gets 409 `import-differs`, and nothing changes, unless the request has
     `correct: true`: then the order gets the new content as a whole, and status 201.
@@ -261,7 +269,7 @@ def _command(body: ImportBody, given: ImportedOrderBody | InvalidOrder, cause: C
         source=body.source,
         corrects=body.correct,
         fields=ImportedFields.of(given),
-        basket=given.basket_of(given.items, given.total),
+        basket=given.basket(),
     )
 
 

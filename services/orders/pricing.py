@@ -54,7 +54,10 @@ Book = Mapping[str, Product]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WantedLine:
-    """A line as a client asks for it; a name or a price that is None is the catalogue's."""
+    """A line as a client asks for it; a name or a price that is None is the catalogue's.
+
+    `tax` is an amount instead of a rate, which only orders of other systems have.
+    """
 
     product_id: str
     quantity: int
@@ -62,6 +65,7 @@ class WantedLine:
     unit_price: Decimal | None = None
     discount: Discount | None = None
     tax_rate: Decimal | None = None
+    tax: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,8 @@ class Basket:
     """The lines and the conditions from which `price` computes the amounts of an order.
 
     `currencies` are those that its amounts name; if they name none, the currency of the shop.
-    `expected_total` is the total that the client expects, if the request names one.
+    `expected_total` is the total that the client expects, if the request names one. `shipping_tax` and `tax` are
+    amounts instead of rates, `tax` that of the whole order.
     """
 
     lines: tuple[WantedLine, ...]
@@ -77,6 +82,8 @@ class Basket:
     discounts: tuple[Discount, ...] = ()
     shipping_cost: Decimal | None = None
     shipping_tax_rate: Decimal | None = None
+    shipping_tax: Decimal | None = None
+    tax: Decimal | None = None
     tax_included: bool | None = None
     coupon: str | None = None
     expected_total: Money | None = None
@@ -208,6 +215,7 @@ def _line(wanted: WantedLine, book: Book, currency: str, at: datetime, field: st
         price_from="catalogue" if wanted.unit_price is None else None,
         line_discount=wanted.discount,
         tax_rate=wanted.tax_rate,
+        tax=wanted.tax,
     )
 
 
@@ -219,6 +227,8 @@ def _priced(basket: Basket, lines: list[OrderLine], currency: str, coupon: Off) 
             offs=[*map(_off, basket.discounts), coupon],
             shipping=rounded(basket.shipping_cost or ZERO, currency),
             shipping_tax_rate=basket.shipping_tax_rate or ZERO,
+            shipping_tax=basket.shipping_tax,
+            tax=basket.tax,
             tax_included=bool(basket.tax_included),
         )
     )
@@ -239,7 +249,7 @@ def _priced(basket: Basket, lines: list[OrderLine], currency: str, coupon: Off) 
 
 
 def _unsummed(line: OrderLine) -> PricedLine:
-    return PricedLine(line.unit_price, line.quantity, _off(line.line_discount), line.tax_rate or ZERO)
+    return PricedLine(line.unit_price, line.quantity, _off(line.line_discount), line.tax_rate or ZERO, line.tax)
 
 
 def _with_amounts(lines: list[OrderLine], totals: Totals) -> list[OrderLine]:
@@ -255,9 +265,10 @@ def _off(discount: Discount | None) -> Off:
 
 def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
     discounts = [*basket.discounts, *(line.discount for line in basket.lines if line.discount)]
-    amounts = [basket.shipping_cost or ZERO, *(discount.amount or ZERO for discount in discounts)]
-    if any(amount != rounded(amount, currency) for amount in amounts):
-        detail = f"A discount or a shipping cost has fractions of the minor unit of {currency}: leave them out."
+    taxes = [basket.shipping_tax, basket.tax, *(line.tax for line in basket.lines)]
+    amounts = [basket.shipping_cost, *taxes, *(discount.amount for discount in discounts)]
+    if any(amount != rounded(amount, currency) for amount in amounts if amount):
+        detail = f"A discount, a tax or a shipping cost has fractions of the minor unit of {currency}: leave them out."
         return Rejected("fraction-of-minor-unit", detail, field="items")
     return None
 

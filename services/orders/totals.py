@@ -7,7 +7,10 @@ The rules, in this order:
 3. Discounts of the order are amounts, or percentages of what the line discounts leave, rounded half up. Together they
    are at most what is left. They are spread over the lines in proportion to what is left of each.
 4. Tax is computed per line on what the discounts leave of it, and on the shipping cost, each rounded half up to the
-   minor unit. It is added to the prices, or included in them.
+   minor unit. It is added to the prices, or included in them. An order of another system may bring amounts of tax
+   instead of rates: of a line, of the shipping, or of the whole order. What the latter has beyond the tax of the
+   shipping is spread over the lines in proportion to what the discounts leave of them. If they leave nothing, it is
+   all of the shipping.
 
 Shares are whole minor units and sum exactly to what is spread (largest remainder). Equal remainders are decided by the
 content of the lines, so that no total depends on the order of the lines.
@@ -37,23 +40,26 @@ class Off:
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
-    """A line before the arithmetic; `tax_rate` is in percent."""
+    """A line before the arithmetic; `tax_rate` is in percent, `tax` an amount instead of it."""
 
     unit_price: Decimal
     quantity: int
     off: Off = Off()
     tax_rate: Decimal = ZERO
+    tax: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pricing:
-    """All that decides the amounts of an order."""
+    """All that decides the amounts of an order; `tax` is that of the whole order and replaces the rates."""
 
     lines: Sequence[PricedLine]
     currency: str
     offs: Sequence[Off] = ()
     shipping: Decimal = ZERO
     shipping_tax_rate: Decimal = ZERO
+    shipping_tax: Decimal | None = None
+    tax: Decimal | None = None
     tax_included: bool = False
 
 
@@ -85,12 +91,12 @@ class Totals:
 
 
 def totals_of(pricing: Pricing) -> Totals:
-    """The amounts of an order. Its amounts must not be negative, and `shipping` must be whole minor units."""
+    """The amounts of an order. No amount may be negative, and shipping and taxes must be whole minor units."""
     order = sorted(range(len(pricing.lines)), key=lambda place: _content(pricing.lines[place]))
     computed = _amounts([pricing.lines[place] for place in order], pricing)
     lines = [amounts for _, amounts in sorted(zip(order, computed, strict=True), key=lambda pair: pair[0])]
     subtotal, discount = sum((one.subtotal for one in lines), ZERO), sum((one.discount for one in lines), ZERO)
-    shipping_tax = _tax(pricing.shipping, pricing.shipping_tax_rate, pricing)
+    shipping_tax = _shipping_tax(pricing, subtotal - discount)
     tax = sum((one.tax for one in lines), shipping_tax)
     added = ZERO if pricing.tax_included else tax
     total = subtotal - discount + pricing.shipping + added
@@ -98,7 +104,17 @@ def totals_of(pricing: Pricing) -> Totals:
 
 
 def _content(line: PricedLine) -> tuple[Decimal | int, ...]:
-    return line.unit_price, line.quantity, line.off.amount, line.off.percent, line.tax_rate
+    tax = -1 if line.tax is None else line.tax
+    return line.unit_price, line.quantity, line.off.amount, line.off.percent, line.tax_rate, tax
+
+
+def _shipping_tax(pricing: Pricing, net: Decimal) -> Decimal:
+    """The tax of the shipping; `net` is what the discounts leave of the lines."""
+    if pricing.tax is not None and not net:
+        return rounded(pricing.tax, pricing.currency)
+    if pricing.shipping_tax is not None or pricing.tax is not None:
+        return rounded(pricing.shipping_tax or ZERO, pricing.currency)
+    return _tax(pricing.shipping, pricing.shipping_tax_rate, pricing)
 
 
 def _amounts(lines: Sequence[PricedLine], pricing: Pricing) -> list[LineAmounts]:
@@ -110,12 +126,23 @@ def _amounts(lines: Sequence[PricedLine], pricing: Pricing) -> list[LineAmounts]
     base = sum(left, ZERO)
     whole = min(base, sum((_discount(off, base, pricing.currency) for off in pricing.offs), ZERO))
     parts = [one + part for one, part in zip(own, _shares(whole, left, pricing.currency), strict=True)]
-    return [_line(*each, pricing) for each in zip(lines, shares, parts, strict=True)]
+    nets = [share - part for share, part in zip(shares, parts, strict=True)]
+    taxes = _taxes(lines, nets, pricing)
+    return [_line(*each, pricing) for each in zip(shares, parts, taxes, strict=True)]
 
 
-def _line(line: PricedLine, subtotal: Decimal, discount: Decimal, pricing: Pricing) -> LineAmounts:
+def _taxes(lines: Sequence[PricedLine], nets: Sequence[Decimal], pricing: Pricing) -> list[Decimal]:
+    if pricing.tax is not None:
+        return _shares(pricing.tax - (pricing.shipping_tax or ZERO), nets, pricing.currency)
+    pairs = zip(lines, nets, strict=True)
+    return [
+        _tax(net, line.tax_rate, pricing) if line.tax is None else rounded(line.tax, pricing.currency)
+        for line, net in pairs
+    ]
+
+
+def _line(subtotal: Decimal, discount: Decimal, tax: Decimal, pricing: Pricing) -> LineAmounts:
     net = subtotal - discount
-    tax = _tax(net, line.tax_rate, pricing)
     return LineAmounts(subtotal, discount, tax, net if pricing.tax_included else net + tax)
 
 

@@ -9,7 +9,10 @@ from typing_extensions import TypedDict
 
 from services.kit.rest.answers import Instant
 
-__all__ = ["Decided", "Dispute", "PaidAmount", "Payment", "Refund", "RefundAccepted", "RefundStatus", "Status"]
+__all__ = [
+    "Decided", "Dispute", "PaidAmount", "Payment", "Refund", "RefundAccepted", "RefundStatus", "Refundable",
+    "RefundableLine", "RefundedLine", "Status",
+]  # fmt: skip
 
 Status = Literal[
     "none", "authorized", "captured", "declined", "voided", "refund_pending", "refund_failed", "refunded", "disputed"
@@ -27,6 +30,44 @@ class PaidAmount(TypedDict):
     """The ISO 4217 code."""
 
 
+class RefundedLine(TypedDict):
+    """Units of a line of the order."""
+
+    line: Annotated[int, Field(ge=1)]
+    """The place of the line in the order, from 1."""
+    product_id: str
+    quantity: Annotated[int, Field(ge=1)]
+    restock: bool
+    """Whether the units go back into stock."""
+
+
+class RefundableLine(TypedDict):
+    """What can still be refunded of a line of the order."""
+
+    line: Annotated[int, Field(ge=1)]
+    """The place of the line in the order, from 1."""
+    product_id: str
+    product_name: str
+    quantity: Annotated[int, Field(ge=1)]
+    """The units that the customer ordered."""
+    refundable_quantity: Annotated[int, Field(ge=0)]
+    """The units that no refund pays back."""
+    refundable: PaidAmount
+    """The amount of these units; a refund is at most the amount that remains in all."""
+
+
+class Refundable(TypedDict):
+    """What can still be refunded of a payment."""
+
+    order_id: str
+    refundable: PaidAmount
+    """The amount that remains in all; no refund can be larger."""
+    shipping: PaidAmount | None
+    """What remains of the shipping cost, with its tax; null if payments does not know the lines of the order."""
+    lines: list[RefundableLine] | None
+    """Null if payments does not know the lines of the order, because it is old: refund amounts then."""
+
+
 class Refund(TypedDict):
     """One refund."""
 
@@ -35,6 +76,10 @@ class Refund(TypedDict):
     status: RefundStatus
     """`requested`: the provider has not answered yet. `refused` and `failed`: the customer did not get the money."""
     amount: PaidAmount
+    lines: list[RefundedLine]
+    """The units that it pays back; none if staff refunded an amount."""
+    shipping: PaidAmount | None
+    """The part of the shipping cost that it pays back."""
     reference: str | None
     """The provider's id; null before it has one."""
     reason: str | None
@@ -49,6 +94,9 @@ class RefundAccepted(TypedDict):
     refund_id: Annotated[str, Field(examples=["rfd_iwc61wrq2spsmypx929bhj947yw"])]
     status: Literal["requested"]
     amount: PaidAmount
+    """What goes back to the customer: for lines, the part of their amounts that remains of the payment in all."""
+    lines: list[RefundedLine]
+    shipping: PaidAmount | None
 
 
 class Decided(TypedDict):

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, assert_never
 
 from fastapi import Path
 
-from services.contracts.payments import ReportedChange
+from services.contracts.orders import RefundedLine as RequestedLine
+from services.contracts.payments import RefundRequested, ReportedChange
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
-from services.kit.domain.errors import Forbidden, NotFound
+from services.kit.domain.currencies import rounded
+from services.kit.domain.errors import Forbidden, NotFound, RuleViolation
 from services.kit.domain.ids import new_id
-from services.kit.domain.message import Money
+from services.kit.domain.message import Message, Money
 from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import Handler, RestCause, json_router, respond
 from services.kit.saga.participant import customer_of
-from services.payments.answers import Decided, Dispute, PaidAmount, RefundAccepted, RefundStatus, Status
+from services.payments.answers import (
+    Decided,
+    Dispute,
+    PaidAmount,
+    Refundable,
+    RefundableLine,
+    RefundAccepted,
+    RefundedLine,
+    RefundStatus,
+    Status,
+)
 from services.payments.answers import Payment as PaymentShown
 from services.payments.answers import Refund as RefundShown
 from services.payments.bodies import RefundBody, VoidBody
@@ -35,7 +47,9 @@ from services.payments.domain import (
     Returned,
     standing,
 )
-from services.payments.refunds import RequestRefund, refund_at_provider, refundable
+from services.payments.refundable import paid_for
+from services.payments.refunds import LineWish, RequestRefund
+from services.payments.requested import refund_at_provider, refundable, refundable_order
 from services.payments.standing import RequestedRefund
 from services.payments.transactions import Refund, Transaction
 
@@ -74,20 +88,104 @@ async def refund_payment(
 ) -> CommandAnswer[RefundAccepted]:
     """Refund a part of a payment.
 
-    Reserves the amount and asks the payment provider to refund it; `GET /payments/{order_id}` shows how it goes on, and
-    the customer gets a mail when it has succeeded. An order can have several refunds. A refund of all that is left
-    cancels an order whose parcel the carrier does not have yet. Needs the scope `orders:admin`, too. Refused (409) with
-    the amount that remains if the refund is larger, if no money is captured, or if the customer's bank disputes the
-    payment.
+    Refunds units of lines, the shipping cost, or an amount. For lines and shipping the amount follows from what the
+    customer paid, with discounts and taxes, and is at most what remains of the payment. Reserves the amount and asks
+    the payment provider to refund it; `GET /payments/{order_id}` shows how it goes on, and the customer gets a mail
+    when it has succeeded. With `restock` the units go back into stock once the provider has accepted the refund; they
+    stay there if it fails later. An order can have several refunds. A refund of all that is left cancels an order whose
+    parcel the carrier does not have yet. Needs the scope `orders:admin`, too. Refused (409) with what remains if the
+    refund is larger, if no money is captured, if the customer's bank disputes the payment, or if the lines of an old
+    order are not known (`lines-unknown`): refund an amount then.
     """
     _require_staff(caller)
-    refund_id, amount = new_id("rfd"), body.amount.money
-    command = RequestRefund(at=cause.at, order_id=order_id, refund_id=refund_id, amount=amount, reason=body.reason)
+    command = _refund_command(order_id, body, cause.at)
     return await respond(
         cause,
         lambda marked: handler.handle(PAYMENT, order_id, command, marked),
         status=202,
-        body=RefundAccepted(order_id=order_id, refund_id=refund_id, status="requested", amount=_amount(amount)),
+        body=_accepted,
+    )
+
+
+def _refund_command(order_id: str, body: RefundBody, at: datetime) -> RequestRefund:
+    lines = [
+        LineWish(each.line, each.quantity, body.restock if each.restock is None else each.restock)
+        for each in body.lines or ()
+    ]
+    return RequestRefund(
+        at=at,
+        order_id=order_id,
+        refund_id=new_id("rfd"),
+        amount=body.amount.money if body.amount else None,
+        lines=tuple(lines),
+        shipping=body.shipping_part,
+        reason=body.reason,
+    )
+
+
+def _accepted(events: Sequence[Message]) -> RefundAccepted:
+    (event,) = events
+    assert isinstance(event, RefundRequested)
+    return RefundAccepted(
+        order_id=event.order_id,
+        refund_id=event.refund_id,
+        status="requested",
+        amount=_amount(event.amount),
+        lines=_lines(event.lines),
+        shipping=_amount(event.shipping) if event.shipping else None,
+    )
+
+
+def _lines(lines: Sequence[RequestedLine]) -> list[RefundedLine]:
+    return [
+        RefundedLine(line=each.line, product_id=each.product_id, quantity=each.quantity, restock=each.restock)
+        for each in lines
+    ]
+
+
+@routes.get("/payments/{order_id}/refundable")
+async def read_refundable(
+    order_id: OrderId, caller: Annotated[Caller, needs("payments:read")], handler: Handler
+) -> Answer[Refundable]:
+    """Read what can be refunded.
+
+    Shows what can still be refunded of a payment: units and amount of each line, the shipping cost, and the amount in
+    all. Refunds that the provider has not answered count as refunded. Needs the scope `orders:admin`, too. Refused
+    (404) if the order has no payment, and (409) if no money was captured.
+    """
+    _require_staff(caller)
+    payment = (await handler.reload(PAYMENT, order_id)).state
+    match standing(payment):
+        case NoPayment():
+            raise NotFound("payment-not-found", f"There is no payment for order {order_id}.")
+        case Captured(amount=amount) | Refunding(amount=amount) | Returned(amount=amount):
+            return Answer(_refundable(order_id, payment, amount.currency))
+        case Authorized() | Declined() | Released():
+            raise RuleViolation("nothing-to-refund", f"No money is captured for order {order_id}.")
+
+
+def _refundable(order_id: str, payment: Payment, currency: str) -> Refundable:
+    def amount(value: Decimal) -> PaidAmount:
+        return _amount(Money(amount=rounded(value, currency), currency=currency))
+
+    order = refundable_order(payment)
+    return Refundable(
+        order_id=order_id,
+        refundable=amount(refundable(payment)),
+        shipping=amount(order.shipping) if order else None,
+        lines=[
+            RefundableLine(
+                line=line.line,
+                product_id=line.product_id,
+                product_name=line.product_name,
+                quantity=line.quantity,
+                refundable_quantity=line.quantity - order.lines[line.line].returned,
+                refundable=amount(paid_for(order, line.line)),
+            )
+            for line in payment.itemised.lines
+        ]
+        if order and payment.itemised
+        else None,
     )
 
 
@@ -193,7 +291,7 @@ def _refunds(payment: Payment, currency: str) -> list[RefundShown]:
     return requested + [
         RefundShown(
             refund_id=None, status=REFUNDS[each.status], reference=reference or None, reason=None, error=None,
-            amount=_amount(Money(amount=each.amount, currency=currency)),
+            amount=_amount(Money(amount=each.amount, currency=currency)), lines=[], shipping=None,
         )
         for transaction in payment.transactions.values()
         for reference, each in transaction.refunds.items()
@@ -207,6 +305,8 @@ def _requested(refund_id: str, requested: RequestedRefund, made: tuple[str, Refu
         refund_id=refund_id,
         status=status,
         amount=_amount(requested.amount),
+        lines=_lines(requested.lines),
+        shipping=_amount(requested.shipping) if requested.shipping else None,
         reference=made and made[0],
         reason=requested.reason,
         error=requested.refused,

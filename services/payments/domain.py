@@ -19,6 +19,7 @@ from services.contracts.payments import (
     PaymentCapturePending,
     PaymentDeclined,
     PaymentFailed,
+    PaymentItemised,
     PaymentProcess,
     PaymentRefund,
     PaymentRefunded,
@@ -30,6 +31,7 @@ from services.contracts.payments import (
     RefundRefused,
     RefundRequested,
     ReportedChange,
+    RestockRequested,
     VoidRequested,
 )
 from services.kit.domain.decider import Command, Decider, Decision
@@ -51,9 +53,11 @@ from services.payments.refunds import (
     RequestRefund,
     refusal,
     request_refund,
+    restocks,
     with_refusal,
     with_request,
 )
+from services.payments.requested import lines_of
 from services.payments.standing import (
     Authorized,
     Captured,
@@ -223,13 +227,24 @@ def decide(command: PaymentCommand, payment: Payment) -> Decision:
 def _replied(command: HandleRequest[Request, Call, ProviderResult], payment: Payment) -> Decision:
     result = command.called.result if command.called else None
     if not isinstance(result, ProviderResult):
-        return [with_wait(reply, command.at) for reply in PARTICIPANT.decide(command, payment)]
+        replies = [with_wait(reply, command.at) for reply in PARTICIPANT.decide(command, payment)]
+        return [*replies, *_itemised(command.request, replies, payment)]
     if command.called and result.refused:
         command = replace(command, called=replace(command.called, result=result.refused))
     facts = (*_done(command.called.call, result), *result.facts) if command.called else ()
     known = _with_facts(payment, facts)
     replies = [_completed(reply, result, command) for reply in PARTICIPANT.decide(command, known)]
-    return [*replies, *_reported(command.request.saga_id, facts, PAYMENT.fold(replies, payment))]
+    events = [*replies, *_itemised(command.request, replies, payment)]
+    return [*events, *_reported(command.request.saga_id, facts, PAYMENT.fold(events, payment))]
+
+
+def _itemised(request: Request, replies: Sequence[Message], payment: Payment) -> list[PaymentItemised]:
+    """The event that says what an authorized payment is for, unless that is known."""
+    if not isinstance(request, PaymentProcess) or request.shipping is None:
+        return []
+    itemised = PaymentItemised(order_id=request.saga_id, lines=request.lines, shipping=request.shipping)
+    is_news = itemised != payment.itemised and any(isinstance(reply, PaymentAuthorized) for reply in replies)
+    return [itemised] if is_news else []
 
 
 def _by_hand(command: RecordCall, payment: Payment) -> Decision:
@@ -269,20 +284,24 @@ def _completed(
 
 
 def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Message]:
-    events: list[Message] = []
+    events, before = list[Message](), payment
     for fact in facts:
         after = _with_facts(payment, (fact,))
         if after == payment:
             continue
         events.append(_report(order_id, fact, payment, after))
         payment = after
-    return [*events, *_late_reply(payment), *captured_reply(payment)] if events else []
+    if not events:
+        return []
+    return [*events, *_late_reply(payment), *captured_reply(payment), *restocks(order_id, before, payment)]
 
 
 def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
     is_refund = fact.what.startswith("refund") or fact.what == "partly_refunded"
     transaction = after.transactions[fact.transaction_id]
     returned, known = transaction.returned, transaction.refunds.get(fact.reference)
+    ours = known.refund_id if known else ""
+    requested = after.requested.get(ours)
     kind = ProviderReported if fact.what in REPORTED else ProviderUpdated
     return kind.model_validate(
         {
@@ -293,7 +312,9 @@ def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Messa
             "reference": fact.reference or None,
             "refunded": Money(amount=returned, currency=fact.amount.currency) if is_refund and fact.amount else None,
             "unpaid": not after.closed and is_paid(before) and not is_paid(after),
-            "refund_id": (known.refund_id if known else "") or None,
+            "refund_id": ours or None,
+            "lines": tuple(lines_of(after, ours)),
+            "shipping": requested.shipping if requested else None,
         }
     )
 
@@ -352,6 +373,8 @@ def evolve(payment: Payment, event: Message) -> Payment:
             return with_request(payment, event)
         case RefundRefused():
             return with_refusal(payment, event)
+        case PaymentItemised():
+            return replace(payment, itemised=event)
         case PaymentAuthorized(transaction_id=name, amount=amount):
             return _with_facts(payment, (Fact("authorized", name, amount),))
         case PaymentCaptured(transaction_id=name, amount=amount):
@@ -407,6 +430,6 @@ PAYMENT: Decider[PaymentCommand, Payment] = Decider(
     (
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
         PaymentVoided, ProviderReported, ProviderUpdated, RefundRefused, RefundRequested, PaymentCapturePending,
-        CaptureRequested, VoidRequested,
+        CaptureRequested, VoidRequested, PaymentItemised, RestockRequested,
     ),
 )  # fmt: skip

@@ -25,7 +25,8 @@ from services.payments.by_hand import RecordCall
 from services.payments.calls import Call, ProviderResult
 from services.payments.domain import PARTICIPANT, PAYMENT, Report, call_to_settle
 from services.payments.provider import Provider, call_or_ask
-from services.payments.refunds import RecordRefund, is_open
+from services.payments.refunds import RecordRefund
+from services.payments.requested import is_open
 from services.payments.transactions import Fact
 
 __all__ = ["reactions", "report", "settle"]

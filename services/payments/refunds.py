@@ -6,34 +6,63 @@ race cannot both get the last of the money. The provider carries a refund out on
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Literal
 
-from services.contracts.payments import RefundRefused, RefundRequested
+from services.contracts.inventory import ReservedItem
+from services.contracts.orders import RefundedLine
+from services.contracts.payments import PaymentItemised, RefundRefused, RefundRequested, RestockRequested
 from services.kit.domain.currencies import rounded
 from services.kit.domain.decider import Command, Decision, Rejected
 from services.kit.domain.message import Money
 from services.kit.saga.participant import Failure
+from services.payments.refundable import Refundable, after_lines
+from services.payments.requested import is_accepted, is_open, refundable, refundable_order, units_back
 from services.payments.standing import Captured, NoPayment, Payment, RequestedRefund, Returned, standing
-from services.payments.transactions import Fact, Refund
+from services.payments.transactions import Fact
 
 __all__ = [
-    "REFUNDS_MAX", "RecordRefund", "RequestRefund", "is_open", "refund_at_provider", "refundable", "refusal",
-    "request_refund", "with_refusal", "with_request",
+    "REFUNDS_MAX", "LineWish", "RecordRefund", "RequestRefund", "refusal", "request_refund", "restocks", "with_refusal",
+    "with_request",
 ]  # fmt: skip
 
 REFUNDS_MAX = 50
 """The maximum number of refunds that staff can request for one order; Stripe lists at most 100 at a time."""
 
 
+@dataclass(frozen=True, slots=True)
+class LineWish:
+    """Units of a line that are to be refunded; `restock` if staff took them back into stock."""
+
+    line: int
+    quantity: int
+    restock: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRefund(Command):
-    """Refund a part of the captured money."""
+    """Refund a part of the captured money: either `amount`, or units of lines, shipping cost, or both.
+
+    `shipping` is an amount, or "all" for what is left of the shipping cost.
+    """
 
     order_id: str
     refund_id: str
-    amount: Money
+    amount: Money | None = None
+    lines: tuple[LineWish, ...] = ()
+    shipping: Money | Literal["all"] | None = None
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a refund pays back."""
+
+    amount: Money
+    lines: tuple[RefundedLine, ...] = ()
+    shipping: Money | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,20 +84,88 @@ def request_refund(command: RequestRefund, payment: Payment) -> Decision:
         return Rejected("payment-not-found", f"There is no payment for order {command.order_id}.", missing=True)
     if not isinstance(money, Captured):
         return Rejected("nothing-to-refund", _why_not(command.order_id, money))
-    problem = _amount_problem(command.amount, money.amount.currency)
-    if problem:
-        return problem
     if len(payment.requested) >= REFUNDS_MAX:
         return Rejected("too-many-refunds", f"Order {command.order_id} has {REFUNDS_MAX} refunds, the maximum.")
-    left = refundable(payment)
-    if command.amount.amount > left:
-        detail = (
-            f"{command.amount.amount:f} {money.amount.currency} cannot be refunded for order {command.order_id}: "
-            f"{left:f} of {money.amount.amount:f} {money.amount.currency} remain. Request at most that."
+    part = _of_amount(command.amount, money, payment) if command.amount else _of_lines(command, payment)
+    if isinstance(part, Rejected):
+        return part
+    what = {"amount": part.amount, "lines": part.lines, "shipping": part.shipping}
+    to = {"order_id": command.order_id, "refund_id": command.refund_id, "transaction_id": money.transaction_id}
+    return [RefundRequested.model_validate({**to, **what, "reason": command.reason})]
+
+
+def _of_amount(amount: Money, money: Captured, payment: Payment) -> Part | Rejected:
+    problem, left = _amount_problem(amount, money.amount.currency, "amount"), refundable(payment)
+    if problem or amount.amount <= left:
+        return problem or Part(amount)
+    detail = (
+        f"{amount.amount:f} {amount.currency} cannot be refunded: {left:f} of {money.amount.amount:f} "
+        f"{amount.currency} remain. Request at most that."
+    )
+    return Rejected("refund-too-large", detail)
+
+
+def _of_lines(command: RequestRefund, payment: Payment) -> Part | Rejected:
+    """The amount of the lines and the shipping cost: at most the money that is left in all."""
+    order = refundable_order(payment)
+    if order is None or payment.itemised is None:
+        detail = f"The lines of order {command.order_id} are not known here, as it is old. Refund an amount instead."
+        return Rejected("lines-unknown", detail)
+    problem = _lines_problem(command.lines, order) or _shipping_problem(command.shipping, order)
+    if problem:
+        return problem
+    wanted = _shipping(command.shipping, order)
+    after = after_lines(order, {wish.line: wish.quantity for wish in command.lines}, wanted)
+    assert after is not None, "the problems of lines and shipping cost are told before"
+    amount = Money(amount=rounded(order.left - after.left, order.currency), currency=order.currency)
+    if not amount.amount:
+        detail = f"Nothing remains to refund for this: {order.left:f} {order.currency} of the payment are left in all."
+        return Rejected("nothing-to-refund", detail)
+    lines = _refunded(command.lines, payment.itemised)
+    return Part(amount, lines, Money(amount=wanted, currency=order.currency) if wanted else None)
+
+
+def _shipping(wish: Money | Literal["all"] | None, order: Refundable) -> Decimal:
+    if isinstance(wish, Money):
+        return wish.amount
+    return order.shipping if wish == "all" else Decimal(0)
+
+
+def _lines_problem(wishes: Sequence[LineWish], order: Refundable) -> Rejected | None:
+    for place, wish in enumerate(wishes):
+        line = order.lines.get(wish.line)
+        if line is None:
+            detail = f"The order has no line {wish.line}: `GET /payments/{{order_id}}/refundable` lists its lines."
+            return Rejected("line-unknown", detail, f"lines.{place}.line")
+        left = line.quantity - line.returned
+        if wish.quantity > left:
+            detail = f"{left} of {line.quantity} units of line {wish.line} remain to refund. Request at most that."
+            return Rejected("too-many-units", detail)
+    return None
+
+
+def _shipping_problem(shipping: Money | Literal["all"] | None, order: Refundable) -> Rejected | None:
+    if not isinstance(shipping, Money):
+        return None
+    problem = _amount_problem(shipping, order.currency, "shipping")
+    if problem or shipping.amount <= order.shipping:
+        return problem
+    detail = f"{order.shipping:f} {order.currency} of the shipping cost remain to refund. Request at most that."
+    return Rejected("refund-too-large", detail)
+
+
+def _refunded(wishes: Sequence[LineWish], itemised: PaymentItemised) -> tuple[RefundedLine, ...]:
+    known = {line.line: line for line in itemised.lines}
+    return tuple(
+        RefundedLine(
+            line=wish.line,
+            product_id=known[wish.line].product_id,
+            product_name=known[wish.line].product_name,
+            quantity=wish.quantity,
+            restock=wish.restock,
         )
-        return Rejected("refund-too-large", detail)
-    fields = {name: getattr(command, name) for name in ("order_id", "refund_id", "amount", "reason")}
-    return [RefundRequested(transaction_id=money.transaction_id, **fields)]
+        for wish in wishes
+    )
 
 
 def _why_not(order_id: str, money: object) -> str:
@@ -78,40 +175,15 @@ def _why_not(order_id: str, money: object) -> str:
     return f"Order {order_id} cannot be refunded: {what}."
 
 
-def _amount_problem(amount: Money, currency: str) -> Rejected | None:
+def _amount_problem(amount: Money, currency: str, field: str) -> Rejected | None:
     if amount.currency != currency:
-        return Rejected("wrong-currency", f"The payment is in {currency}: refund in {currency}.", "amount.currency")
+        return Rejected("wrong-currency", f"The payment is in {currency}: refund in {currency}.", f"{field}.currency")
     if amount.amount <= 0:
-        return Rejected("not-positive", "A refund must be more than zero.", "amount.amount")
+        return Rejected("not-positive", "A refund must be more than zero.", f"{field}.amount")
     if rounded(amount.amount, currency) != amount.amount:
         detail = f"{amount.amount:f} has fractions of the minor unit of {currency}, which cannot be paid."
-        return Rejected("too-precise", detail, "amount.amount")
+        return Rejected("too-precise", detail, f"{field}.amount")
     return None
-
-
-def refundable(payment: Payment) -> Decimal:
-    """The captured money that no refund returns or has reserved."""
-    money = standing(payment)
-    if not isinstance(money, Captured):
-        return Decimal(0)
-    reserved = (
-        each.amount.amount
-        for refund_id, each in payment.requested.items()
-        if each.transaction_id == money.transaction_id and is_open(payment, refund_id)
-    )
-    return max(payment.transactions[money.transaction_id].left - sum(reserved, Decimal(0)), Decimal(0))
-
-
-def is_open(payment: Payment, refund_id: str) -> bool:
-    """Whether the provider was not asked for the refund yet, or has not answered."""
-    found = payment.requested.get(refund_id)
-    return found is not None and found.refused is None and refund_at_provider(payment, refund_id) is None
-
-
-def refund_at_provider(payment: Payment, refund_id: str) -> tuple[str, Refund] | None:
-    """The refund at the provider that has our id, after its id there; None if none is known."""
-    refunds = (named for each in payment.transactions.values() for named in each.refunds.items())
-    return next((named for named in refunds if named[1].refund_id == refund_id), None)
 
 
 def refusal(command: RecordRefund, payment: Payment) -> list[RefundRefused]:
@@ -123,9 +195,27 @@ def refusal(command: RecordRefund, payment: Payment) -> list[RefundRefused]:
     return [RefundRefused(order_id=command.order_id, refund_id=command.refund_id, amount=amount, **why)]
 
 
+def restocks(order_id: str, before: Payment, after: Payment) -> list[RestockRequested]:
+    """The events that the provider accepted refunds of goods that staff took back.
+
+    Goods stay in stock if the refund fails later; a new refund of the same units adds none again.
+    """
+    accepted = [
+        refund_id
+        for refund_id, requested in after.requested.items()
+        if any(line.restock for line in requested.lines)
+        and is_accepted(after, refund_id)
+        and not is_accepted(before, refund_id)
+    ]
+    items = tuple(ReservedItem(product_id=product, quantity=units) for product, units in units_back(after).items())
+    return [RestockRequested(order_id=order_id, refund_id=refund_id, items=items) for refund_id in accepted]
+
+
 def with_request(payment: Payment, event: RefundRequested) -> Payment:
     """The payment after a request."""
-    requested = RequestedRefund(event.transaction_id, event.amount, event.reason)
+    requested = RequestedRefund(
+        event.transaction_id, event.amount, event.reason, lines=event.lines, shipping=event.shipping
+    )
     return replace(payment, requested={**payment.requested, event.refund_id: requested})
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from services.contracts.orders import RefundedLine
 from services.contracts.payments import (
     PaymentCapturePending,
     PaymentDeclined,
+    PaymentItemised,
     PaymentRefunded,
     PaymentRefundPending,
 )
@@ -28,7 +30,7 @@ class Payment:
     `closed` says that an undo was answered, so that nothing may be authorized or captured any more. `waiting` is the
     reply to an undo whose refund is pending, `settled` the reply that the refund arrived. `requested` are the refunds
     that staff requested, by their ids. `capturing` is the reply to a capture that waits for staff, and `decided` is
-    what they decided.
+    what they decided. `itemised` says what the customer pays for; it is None of payments of old orders.
     """
 
     transactions: Mapping[str, Transaction] = field(default_factory=dict[str, Transaction])
@@ -39,16 +41,22 @@ class Payment:
     capturing: PaymentCapturePending | None = None
     decided: Literal["", "capture", "void"] = ""
     requested: Mapping[str, RequestedRefund] = field(default_factory=dict[str, "RequestedRefund"])
+    itemised: PaymentItemised | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedRefund:
-    """A refund that staff requested; `refused` is why the provider refused it, None if it did not."""
+    """A refund that staff requested, of lines and shipping or of an amount.
+
+    `refused` is why the provider refused it, None if it did not.
+    """
 
     transaction_id: str
     amount: Money
     reason: str
     refused: str | None = None
+    lines: Sequence[RefundedLine] = ()
+    shipping: Money | None = None
 
 
 # Where the money is

@@ -90,6 +90,8 @@ class ProductPage(_Page):
     """A page of products."""
 
     products: list[Product]
+    instead: NotRequired[dict[str, list[str]]]
+    """With `q`: for each word that no product has, the similar words that were searched in its place."""
 
 
 @columns_of(products.PRICE_CHANGES)

@@ -10,19 +10,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Numeric, cast, func, select
-from sqlalchemy.dialects.postgresql import TSQUERY
 
 from services.contracts.catalogue import Price
 from services.kit.domain.currencies import amount_of
 from services.kit.domain.errors import NotFound
 from services.kit.domain.validity import valid_at
 from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
-from services.query.search_terms import STOP_WORDS, WORDS_MAX
+from services.query.product_terms import ProductSearch, product_search
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import PRICE_CHANGES, PRODUCTS
 from services.read_model import products
 from services.read_model.answers import shown
-from services.read_model.terms import terms
 
 __all__ = ["RANKED_MAX", "RELEVANCE", "SORTS", "ProductFilter", "Products"]
 
@@ -56,14 +54,18 @@ class Products:
 
     async def list(self, wanted: ProductFilter, sort: str, request: PageRequest, *, for_staff: bool) -> Page:
         """One page of products; Invalid if the cursor cannot be used."""
-        found, ranked = _list_of(wanted, sort), sort.removeprefix("-") == RELEVANCE
+        ranked = sort.removeprefix("-") == RELEVANCE
 
         async def read(at: Snapshot) -> Page:
+            text = wanted.text
+            search = None if text is None else await product_search(at, text, for_staff=for_staff)
+            found = _list_of(wanted, search, sort)
             rows, cursor = await page_of(at, found, request)
             bound = None if request.count == "exact" else RANKED_MAX if ranked else COUNTED_MAX
             total = await total_of(at, found.ids, bound) if request.wants_total else None
             now = datetime.now(UTC)
-            return Page([_product(row, now, for_staff=for_staff) for row in rows], cursor, total)
+            shown_rows = [_product(row, now, for_staff=for_staff) for row in rows]
+            return Page(shown_rows, cursor, total, search.instead if search else {})
 
         return await self._snapshots.read(read)
 
@@ -90,20 +92,19 @@ class Products:
         return await self._snapshots.read(read)
 
 
-def _list_of(wanted: ProductFilter, sort: str) -> ListQuery:
+def _list_of(wanted: ProductFilter, search: ProductSearch | None, sort: str) -> ListQuery:
     column = PRODUCTS.c
     conditions: list[ColumnElement[bool]] = [column.withdrawn.is_(wanted.withdrawn)]
     if wanted.active is not None:
         conditions.append(column.active.is_(wanted.active))
     name, descending, digest = sort.removeprefix("-"), sort.startswith("-"), digest_of(wanted, sort)
-    if wanted.text is None:
+    if search is None:
         matching = select(PRODUCTS).where(*conditions)
         return ListQuery(
             matching, select(column.sku).where(*conditions), Sorting(_columns(column, name), descending, digest)
         )
-    words = _query(wanted.text)
-    score = cast(func.ts_rank(column.document, words), Numeric(9, 6)).label("relevance_score")
-    matches = select(column.sku).where(column.document.bool_op("@@")(words), *conditions)
+    score = cast(func.ts_rank(column.document, search.ranked), Numeric(9, 6)).label("relevance_score")
+    matches = select(column.sku).where(search.match(column.document), *conditions)
     chosen = matches if name != RELEVANCE else matches.order_by(column.created_at.desc(), column.sku).limit(RANKED_MAX)
     found = select(PRODUCTS, score).where(column.sku.in_(chosen)).subquery()
     return ListQuery(select(found), matches, Sorting(_columns(found.c, name), descending, digest))
@@ -111,13 +112,6 @@ def _list_of(wanted: ProductFilter, sort: str) -> ListQuery:
 
 def _columns(of: Any, sort: str) -> dict[str, ColumnElement[Any]]:
     return {name: of[name] for name in SORTS.get(sort, ("relevance_score", "sku"))}
-
-
-def _query(text: str) -> ColumnElement[Any]:
-    """A tsquery in which each word may be the beginning of a term; terms hold no operator."""
-    words = list(dict.fromkeys(term.word for term in terms(text)))
-    known = [word for word in words if word not in STOP_WORDS] or words
-    return cast(" & ".join(f"'{word}':*" for word in known[:WORDS_MAX]), TSQUERY)
 
 
 def _product(row: Row, now: datetime, *, for_staff: bool) -> dict[str, Any]:

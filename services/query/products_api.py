@@ -40,7 +40,8 @@ SearchText = Annotated[
         min_length=1,
         max_length=TEXT_CHARS_MAX,
         description="Returns products that have all these words in their name, sku or description; each may be the "
-        "beginning of a word. Case, accents and punctuation do not matter. By relevance the newest "
+        "beginning of a word. Case, accents and punctuation do not matter. A word that no product has is replaced by "
+        "similar ones (see `instead` in the answer). By relevance the newest "
         f"{RANKED_MAX:,} matches are ranked; in any other sort the list has all matches.",
         examples=["heart holder"],
     ),
@@ -90,7 +91,10 @@ async def list_products(
         raise Forbidden(WRITES)
     wanted = ProductFilter(active if for_staff else True, withdrawn, q)
     found = await products.list(wanted, _sort_of(sort, q), page, for_staff=for_staff)
-    return Answer(cast("ProductPage", page_body("products", found, page)))
+    body = page_body("products", found, page)
+    if q is not None:
+        body["instead"] = found.instead
+    return Answer(cast("ProductPage", body))
 
 
 @routes.get("/products/{sku}", dependencies=PUBLIC_READS, responses={200: {"headers": ETAG}})

@@ -20,7 +20,10 @@ from services.query.snapshots import Snapshot
 from services.query.tables import ORDERS, TEXTS, VOCABULARY
 from services.read_model.terms import terms
 
-__all__ = ["STOP_WORDS", "TEXT_CHARS_MAX", "WORDS_MAX", "SearchTerms", "search_terms"]
+__all__ = [
+    "CORRECTED_MAX", "LAST_CHARACTER", "STOP_WORDS", "TEXT_CHARS_MAX", "WORDS_MAX", "SearchTerms", "search_terms",
+    "similar_terms",
+]  # fmt: skip
 
 TEXT_CHARS_MAX = 200
 WORDS_MAX = 32
@@ -123,7 +126,7 @@ async def search_terms(at: Snapshot, text: str, customer_id: str | None) -> Sear
     if last is not None:
         found[last] |= await _completions(at, vocabulary, last)
     for word in [word for word in words if not found[word]][:CORRECTED_MAX]:
-        found[word] = await _similar(at, vocabulary, word)
+        found[word] = await similar_terms(at, vocabulary, word)
     result = SearchTerms({word: sorted(orders) for word, orders in found.items()}, places)
     rarest = min(sum(orders.values()) for orders in found.values())
     if rarest <= RARE_MAX:
@@ -163,8 +166,8 @@ async def _completions(at: Snapshot, vocabulary: Vocabulary, beginning: str) -> 
     return {row["term"]: row["orders"] for row in await at.rows(query)}
 
 
-async def _similar(at: Snapshot, vocabulary: Vocabulary, word: str) -> dict[str, int]:
-    """The words with the fewest edits, those first that the most orders have; none for numbers."""
+async def similar_terms(at: Snapshot, vocabulary: Vocabulary, word: str) -> dict[str, int]:
+    """The words with the fewest edits and their orders, those first that the most orders have; none for numbers."""
     edits_max = next((edits for letters, edits in EDITS if len(word) >= letters), 0)
     if not edits_max or not word.isalpha():
         return {}

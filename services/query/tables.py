@@ -16,8 +16,8 @@ from services.read_model import analytics, customers, orders, products, stock, t
 
 __all__ = [
     "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "NOTES",
-    "ORDERS", "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "SINCE", "STOCK", "TEXTS", "TIMELINE", "VERSIONS",
-    "VOCABULARY",
+    "ORDERS", "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "PRODUCT_TERMS", "SINCE", "STOCK", "TEXTS", "TIMELINE",
+    "VERSIONS", "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -53,6 +53,7 @@ TIMELINE = _core(timeline.TIMELINE)
 STOCK = _core(stock.STOCK)
 PRODUCTS = _core(products.PRODUCTS)
 PRICE_CHANGES = _core(products.PRICE_CHANGES)
+PRODUCT_TERMS = _core(products.PRODUCT_TERMS)
 CUSTOMERS = _core(customers.CUSTOMERS)
 COUNTED = _core(analytics.COUNTED)
 BASKETS = _core(analytics.BASKETS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
-from typing import Any, NotRequired, cast
+from typing import Annotated, Any, NotRequired, cast
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from services.read_model import orders, timeline
@@ -18,6 +20,9 @@ Row = Mapping[str, Any]
 @columns_of(orders.ORDER_LINES)
 class OrderLine(TypedDict):
     """A line of an order."""
+
+    refunded_quantity: Annotated[int, Field(ge=0)]
+    """The units for which the customer has the money back, by refunds of lines."""
 
 
 @columns_of(orders.ORDER_NOTES)
@@ -47,10 +52,21 @@ def order_answer(
     """The answer made of rows; customers see neither which member of staff acted nor the notes of staff."""
     hidden = {} if for_staff else {"by": None}
     of_staff = {"internal_notes": [shown(orders.ORDER_NOTES, note) for note in notes]} if for_staff else {}
+    units = _units(order.get("refunded_units"))
     answer = {
         **shown(orders.ORDERS, order),
-        "items": [shown(orders.ORDER_LINES, line, order["currency"]) for line in lines],
+        "items": [_line(line, order["currency"], units) for line in lines],
         "timeline": [{**shown(timeline.TIMELINE, entry), **hidden} for entry in entries],
         **of_staff,
     }
     return cast("Order", answer)
+
+
+def _line(line: Row, currency: str, units: Mapping[str, str]) -> dict[str, Any]:
+    refunded = int(units.get(str(line["line"]), 0))
+    return {**shown(orders.ORDER_LINES, line, currency), "refunded_quantity": refunded}
+
+
+def _units(stored: Any) -> Mapping[str, str]:
+    """The refunded units by line: query gets the JSON parsed, the projection as text."""
+    return json.loads(stored) if isinstance(stored, str) else stored or {}

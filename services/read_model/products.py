@@ -7,7 +7,7 @@ from typing import Annotated
 
 from services.read_model.table import About, Count, Document, Flag, Id, Instant, Number, Table, Text
 
-__all__ = ["PRICE_CHANGES", "PRODUCTS", "PriceChange", "Product"]
+__all__ = ["PRICE_CHANGES", "PRODUCTS", "PRODUCT_TERMS", "PriceChange", "Product", "ProductTerm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,15 @@ class PriceChange:
     prices: Annotated[Text, About(answered="")]
 
 
+@dataclass(frozen=True, slots=True)
+class ProductTerm:
+    """How many products have a term, and how many of those customers see; a term that no product has has no row."""
+
+    term: Id
+    products: Count
+    seen: Count
+
+
 PRODUCTS = Table(
     "products", "products", Product, ("sku",),
     indexes={
@@ -50,3 +59,8 @@ PRODUCTS = Table(
     },
 )  # fmt: skip
 PRICE_CHANGES = Table("products", "price_changes", PriceChange, ("sku", "version"))
+PRODUCT_TERMS = Table(
+    "products", "product_terms", ProductTerm, ("term",),
+    indexes={"product_terms_by_likeness": "USING gin (term public.gin_trgm_ops)"},
+    storage="fillfactor = 70",
+)  # fmt: skip

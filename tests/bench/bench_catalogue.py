@@ -11,6 +11,7 @@ import random
 import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -25,11 +26,12 @@ from services.kit.eventstore.postgres import PostgresEventStore
 from services.orders.price_book import look_up, price_at
 from services.projection.ddl import ddl
 from services.projection.rows import Rows
-from services.projection.views.products import product_after
+from services.projection.views.products import PRODUCTS_VIEW, product_after
 from services.query.paging import PageRequest
 from services.query.products import ProductFilter, Products
 from services.query.snapshots import Snapshots
-from services.read_model.products import PRICE_CHANGES, PRODUCTS
+from services.read_model.products import PRICE_CHANGES, PRODUCT_TERMS, PRODUCTS, ProductTerm
+from services.read_model.terms import terms
 from tools.knative_local.postgres import PostgresServer
 
 BOOK = int(os.environ.get("BENCH_PRODUCTS", "100000"))
@@ -55,16 +57,20 @@ async def fill(owner: str, read_owner: str) -> None:
     await store.copy_records_to_table("price_book", schema_name="orders", records=book)
     await store.execute("ANALYZE orders.price_book")
     await read.execute(
-        f"CREATE SCHEMA products_1; SET search_path = products_1, public; {ddl((PRODUCTS, PRICE_CHANGES))}"
+        f"CREATE SCHEMA products_1; SET search_path = products_1, public; {ddl((PRODUCTS, PRICE_CHANGES, PRODUCT_TERMS))}"
     )
     await read.execute(
         "INSERT INTO public.view_versions (view, version, revision, state, next) "
-        "VALUES ('products', 1, 1, 'serving', 'wait')"
+        f"VALUES ('products', 1, {PRODUCTS_VIEW.revision}, 'serving', 'wait')"
     )
     rows = [product_after(None, each, NOW) for each in products()]
     for start in range(0, BOOK, PART):
         await Rows(read, "products_1").put(PRODUCTS, rows[start : start + PART])
-    await read.execute("ANALYZE products_1.products")
+    every = Counter(
+        word for row in rows for word in {term.word for text in (row.name, row.sku) for term in terms(text)}
+    )
+    await Rows(read, "products_1").add(PRODUCT_TERMS, [ProductTerm(*each, each[1]) for each in every.items()])
+    await read.execute("ANALYZE products_1.products; ANALYZE products_1.product_terms")
     await store.close()
     await read.close()
 
@@ -105,6 +111,10 @@ async def lists(dsn: str) -> None:
         ("q of one word in a third of all", ProductFilter(active=True, text="heart"), "-relevance", PageRequest()),
         ("q of three words", ProductFilter(active=True, text="heart mug paper"), "-relevance", PageRequest()),
         ("q of a number", ProductFilter(active=True, text="77777"), "-relevance", PageRequest()),
+        ("q of a number and a frequent word", ProductFilter(active=True, text="he 77777"), "-relevance", PageRequest()),
+        ("q of a number by name", ProductFilter(active=True, text="77777"), "name", PageRequest()),
+        ("q of a typing error", ProductFilter(active=True, text="lantren"), "-relevance", PageRequest()),
+        ("q of an unknown word", ProductFilter(active=True, text="telescope"), "-relevance", PageRequest()),
     ):
         await timed(what, lambda: shown.list(wanted, sort, page, for_staff=False), ROUNDS // 4)  # noqa: B023
     await timed("one product", lambda: shown.product("P000042", for_staff=False))

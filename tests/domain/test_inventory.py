@@ -9,20 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.contracts.fulfillment import WantedItem
-from services.contracts.inventory import InventoryChecked, InventoryCheckFailed, InventoryReleased, StockAdjusted
-from services.inventory.domain import (
-    RESERVATION,
-    STOCK,
-    Adjust,
-    Commit,
-    Expire,
-    Level,
-    Release,
-    Reserve,
-    SetStock,
-    movements,
+from services.contracts.inventory import (
+    InventoryChecked,
+    InventoryCheckFailed,
+    InventoryReleased,
+    ReservedItem,
+    StockAdjusted,
 )
+from services.inventory.domain import RESERVATION, Commit, Expire, Release, Reserve, Restock, movements
+from services.inventory.levels import STOCK, Adjust, Level, SetStock
 from services.kit.domain.decider import Rejected
+from services.kit.testing import assert_idempotent
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = AT + timedelta(hours=24)
@@ -50,6 +47,14 @@ def one(command, state) -> Any:
 
 def after(*commands):
     state = RESERVATION.initial
+    for command in commands:
+        decision = RESERVATION.decide(command, state)
+        assert not isinstance(decision, Rejected)
+        state = RESERVATION.fold(decision, state)
+    return state
+
+
+def after_of(state, *commands):
     for command in commands:
         decision = RESERVATION.decide(command, state)
         assert not isinstance(decision, Rejected)
@@ -95,6 +100,46 @@ def test_a_release_after_the_commit_returns_the_items_to_the_stock():
     assert movements([released]) == {"A": Level(2, 0)}
 
 
+def back(refund="rfd_1", order="o", **units) -> Restock:
+    returned = tuple(ReservedItem(product_id=product, quantity=quantity) for product, quantity in units.items())
+    return Restock(at=AT, order_id=order, refund_id=refund, returned=returned)
+
+
+COMMITTED = after(reserve({"A": Level(5), "B": Level(5)}, A=3, B=1), Commit(at=AT, order_id="o"))
+
+
+def test_goods_that_staff_took_back_are_in_stock_once():
+    restocked = one(back(A=1), COMMITTED)
+    assert movements([restocked]) == {"A": Level(1, 0)}
+    state = assert_idempotent(RESERVATION, back(A=1), COMMITTED)
+    assert movements([one(back("rfd_2", A=2, B=1), state)]) == {"A": Level(1, 0), "B": Level(1, 0)}
+    assert RESERVATION.decide(back("rfd_0", A=1), after_of(state, back("rfd_2", A=2))) == [], "an older message"
+
+
+def test_no_more_units_return_than_the_order_took():
+    assert movements([one(back(A=9, C=4), COMMITTED)]) == {"A": Level(3, 0)}
+    assert RESERVATION.decide(back(C=4), COMMITTED) == []
+    assert RESERVATION.decide(back(A=1), RESERVATION.initial) == []
+    assert RESERVATION.decide(back(A=1), after(release())) == []
+
+
+def test_release_of_a_committed_order_returns_what_staff_did_not_take_back():
+    released = one(release(), after_of(COMMITTED, back(A=2, B=1)))
+    assert movements([released]) == {"A": Level(1, 0)}
+    assert RESERVATION.decide(back("rfd_2", A=3), after_of(COMMITTED, release())) == []
+
+
+def test_goods_that_staff_take_back_before_the_commit_return_with_it():
+    held = after(reserve({"A": Level(5)}, A=2))
+    waiting = assert_idempotent(RESERVATION, back(A=1), held)
+    assert movements([one(back(A=1), held)]) == {}
+    repeated = after_of(waiting, reserve({"A": Level(5, 2)}, attempt=2, A=2))
+    decision = RESERVATION.decide(Commit(at=AT, order_id="o"), repeated)
+    assert not isinstance(decision, Rejected)
+    assert movements(decision) == {"A": Level(-1, -2)}
+    assert movements([one(release(), waiting)]) == {"A": Level(0, -2)}
+
+
 def test_an_expired_request_is_answered_as_failed():
     assert one(reserve({"A": Level(5)}, late=True, A=1), RESERVATION.initial).error_code == "request-expired"
 
@@ -117,6 +162,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("release"), ORDERS, st.none()),
     st.tuples(st.just("commit"), ORDERS, st.none()),
     st.tuples(st.just("expire"), ORDERS, st.none()),
+    st.tuples(st.just("restock"), ORDERS, st.dictionaries(st.sampled_from(PRODUCTS), st.integers(1, 9), min_size=1)),
     st.tuples(st.just("adjust"), st.sampled_from(PRODUCTS), st.integers(-5, 5)),
 )
 
@@ -129,6 +175,8 @@ def wish(what, order, items, levels, attempt):
             return release(order)
         case "commit":
             return Commit(at=AT, order_id=order)
+        case "restock":
+            return back(str(attempt), order, **items)
         case _:
             return Expire(at=LATER, order_id=order)
 
@@ -153,3 +201,5 @@ def test_reserved_stays_between_zero_and_on_hand(actions):
             level = levels[product]
             levels[product] = Level(level.on_hand + change.on_hand, level.reserved + change.reserved)
         assert all(0 <= level.reserved <= level.on_hand for level in levels.values())
+    if all(what != "adjust" for what, _, _ in actions):
+        assert all(level.on_hand <= 6 for level in levels.values()), "no unit comes back twice"

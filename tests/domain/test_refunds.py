@@ -16,14 +16,8 @@ from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Called, Failure, HandleRequest
 from services.kit.testing import assert_idempotent
 from services.payments.domain import PARTICIPANT, PAYMENT, Call, Payment, PaymentCommand, ProviderResult, Report
-from services.payments.refunds import (
-    REFUNDS_MAX,
-    RecordRefund,
-    RequestRefund,
-    is_open,
-    refund_at_provider,
-    refundable,
-)
+from services.payments.refunds import REFUNDS_MAX, RecordRefund, RequestRefund
+from services.payments.requested import is_open, refund_at_provider, refundable
 from services.payments.transactions import Fact
 from tests.domain.test_payment_facts import CAPTURED, HELD, OPENED, PAID, PARTLY, WHOLE, Provider, fact
 

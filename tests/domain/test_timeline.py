@@ -142,6 +142,8 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
         "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, cancelled",
         "credit note C1",
     ),
+    (orders.OrderHeld(order_id=ID, reason="review: total-above"), "the order was put on hold", "review: total-above"),
+    (orders.OrderReleased(order_id=ID, reason="called"), "the order was released", "called"),
 )  # fmt: skip
 
 

@@ -56,6 +56,40 @@ def test_amounts_of_lines_sum_to_the_totals_and_none_is_negative(pricing):
         assert amounts.tax <= amounts.total
 
 
+@given(pricings(), st.data())
+def test_amounts_of_tax_from_another_system_are_kept_and_sum_to_the_totals(pricing, data):
+    pricing = replace(pricing, tax_included=False)
+    of_order = data.draw(st.none() | whole(pricing.currency, 200_000))
+    taxed = [replace(line, tax=data.draw(st.none() | whole(pricing.currency, 500))) for line in pricing.lines]
+    shipping_tax = data.draw(st.none() | whole(pricing.currency, 500))
+    if of_order is not None and shipping_tax is not None:
+        shipping_tax = min(shipping_tax, of_order)
+    totals = totals_of(replace(pricing, lines=taxed, tax=of_order, shipping_tax=shipping_tax))
+    rates = totals_of(pricing)
+    assert totals.subtotal - totals.discount_total == rates.subtotal - rates.discount_total
+    assert sum(line.tax for line in totals.lines) + totals.shipping_tax == totals.tax_total
+    assert sum(line.total for line in totals.lines) + totals.shipping_total + totals.shipping_tax == totals.total
+    if of_order is not None:
+        assert totals.tax_total == of_order
+        net = rates.subtotal - rates.discount_total
+        assert totals.shipping_tax == ((shipping_tax or Decimal(0)) if net else of_order)
+        return
+    assert totals.shipping_tax == (rates.shipping_tax if shipping_tax is None else shipping_tax)
+    for line, amounts, by_rate in zip(taxed, totals.lines, rates.lines, strict=True):
+        assert amounts.tax == (by_rate.tax if line.tax is None else line.tax)
+
+
+@given(pricings(), st.data())
+def test_an_included_tax_of_the_order_is_in_each_line_at_most_what_the_line_costs(pricing, data):
+    included = replace(pricing, tax_included=True)
+    costs = totals_of(included)
+    net = costs.subtotal - costs.discount_total
+    tax = data.draw(st.integers(0, int(net.scaleb(DIGITS[pricing.currency])))) if net else 0
+    totals = totals_of(replace(included, tax=Decimal(tax).scaleb(-DIGITS[pricing.currency])))
+    assert totals.total == costs.total
+    assert all(line.tax <= line.total for line in totals.lines)
+
+
 @given(pricings(), st.randoms())
 def test_the_order_of_lines_does_not_change_a_total(pricing, chance):
     places = list(range(len(pricing.lines)))

@@ -155,6 +155,8 @@ def events_of(model: type[Message]) -> list[Message]:
         "message": [{}, *({"step": step, "undo": undo, "attempt": 1, "kind": kind}
                           for step in STEPS for undo in (False, True) for kind in ("retry", "deadline")), {"step": "retry"}],
     }  # fmt: skip
+    if model is not RunStarted:
+        fixed["lines"] = []  # a request has lines of another type
     names = [name for name in varied if name in model.model_fields]
     return [
         model.model_validate(

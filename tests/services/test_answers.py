@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
+from services.orders.shop_rules import Review, ShopRules
 from tests.services import documented, read_side
 from tests.services.documented import SEEN, held
 from tests.services.read_side import ReadSide
@@ -102,14 +104,20 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     refund = {"amount": {"amount": "1.00", "currency": "GBP"}, "reason": "a scratch"}
     pay = system.bus.clients["payments"]
     await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    refund = {"lines": [{"line": 1, "quantity": 1, "restock": True}], "shipping": True, "reason": "a scratch"}
+    await done(await pay.post(f"/payments/{sent}/refunds", json=refund))
+    await done(await pay.get(f"/payments/{sent}/refundable"))
     await system.bus.quiet()
     waiting = [(await done(await system.place(order(("mug", 1), capture="by_hand"))))["order_id"] for _ in range(2)]
     await system.bus.quiet()
     await done(await pay.get(f"/payments/{waiting[0]}"))
     await done(await pay.post(f"/payments/{waiting[0]}/capture"))
     await done(await pay.post(f"/payments/{waiting[1]}/void", json={"reason": "out of stock"}))
+    held = (await done(await system.place(order(("mug", 1_000)))))["order_id"]
+    await done(await orders.post(f"/orders/{held}/hold", json={"reason": "odd"}))
+    await done(await orders.post(f"/orders/{held}/release"))
     await system.at_rest()
-    return sent, draft, declined, lacking, *waiting
+    return sent, draft, declined, lacking, *waiting, held
 
 
 async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
@@ -132,7 +140,8 @@ async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
 
 async def test_every_json_answer_matches_the_openapi_document(database):
     SEEN.clear()
-    async with running(database) as system, read_side.running(database) as side:
+    rules = ShopRules(review=Review(total_above={"GBP": Decimal(1_000)}))
+    async with running(database, rules=rules) as system, read_side.running(database) as side:
         system.bus.clients["projection"] = side.projection
         await an_account(system)
         await a_catalogue(system, side)

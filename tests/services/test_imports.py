@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -19,6 +20,8 @@ from tests.services.system import Bus, System, order, running, woken
 from tests.tokens import authorization, customer
 
 IMPORTED = "orders.order.imported"
+PRICE = {"amount": "2.50", "currency": "GBP"}
+ITEM = {"product_id": "P", "product_name": "P", "quantity": 1, "unit_price": PRICE}
 
 
 def finished(number: str | None, **changed: Any) -> dict[str, Any]:
@@ -99,6 +102,73 @@ async def test_a_repeated_import_changes_nothing_and_other_content_is_refused(da
         assert repeated.json()["position"] == first.json()["position"]
 
 
+def gbp(amount: str) -> dict[str, str]:
+    return {"amount": amount, "currency": "GBP"}
+
+
+FULL = finished(
+    "1", status="delivered", items=[
+        ITEM | {"quantity": 4, "discount": {"amount": gbp("1")}, "tax": gbp("1.62")},
+        ITEM | {"product_id": "Q", "tax_rate": "20"},
+    ],
+    discounts=[{"percent": "10", "reason": "SPRING"}], shipping_cost=gbp("3.95"), shipping_tax=gbp("0.79"),
+    tax_included=False, refunded=gbp("2.5"), total=gbp("17.16"),
+    billing_address={"name": "Ann", "line1": "2 Low Street", "city": "York", "country": "GB"},
+    purchase_order_number="PO 7", shipping_method="Express", tags=["gift", "web"], metadata={"channel": "web"},
+)  # fmt: skip
+"""10 less 1, and 2.50; less 10 %: 8.10 and 2.25; tax 1.62 and 0.45; shipping 3.95 and its tax 0.79."""
+
+
+async def test_an_import_keeps_discounts_shipping_taxes_and_the_refund_of_the_other_system(database):
+    async with running(database) as system:
+        assert statuses(await import_orders(system, FULL)) == [(201, None)]
+        (said,) = await system.said(IMPORTED)
+        names = ("subtotal", "discount_total", "shipping_total", "shipping_tax", "tax_total")
+        found = [Decimal(said[name]) for name in names]
+        assert found == [Decimal(each) for each in ("12.50", "2.15", "3.95", "0.79", "2.86")]
+        assert [Decimal(line["tax"]) for line in said["lines"]] == [Decimal("1.62"), Decimal("0.45")]
+        assert (said["total"]["amount"], said["refunded"]["amount"]) == ("17.16", "2.5")
+
+
+async def test_equal_amounts_that_are_written_otherwise_are_the_same_import(database):
+    async with running(database) as system:
+        assert statuses(await import_orders(system, FULL)) == [(201, None)]
+        other = json.loads(json.dumps(FULL))
+        other["items"][0]["discount"] = {"amount": gbp("1.0000")}
+        other["items"][0]["tax"] = gbp("1.6200")
+        other |= {"refunded": gbp("2.50"), "discounts": [{"percent": "10.00", "reason": "SPRING"}]}
+        assert statuses(await import_orders(system, other)) == [(200, None)]
+        other["refunded"] = gbp("3")
+        assert statuses(await import_orders(system, other)) == [(409, "import-differs")]
+
+
+async def test_another_total_is_refused_with_both_figures(database):
+    async with running(database) as system:
+        answer = await import_orders(system, FULL | {"total": gbp("17.17")})
+        (refused,) = answer.json()["orders"]
+        assert refused["code"] == "total-mismatch"
+        assert "17.16 GBP" in refused["detail"]
+        assert "17.17 GBP" in refused["detail"]
+        assert await system.said(IMPORTED) == []
+
+
+async def test_a_tax_of_the_whole_order_is_spread_over_its_items(database):
+    async with running(database) as system:
+        taxed = finished("1", items=[ITEM, ITEM, ITEM], tax_total=gbp("1"), shipping_cost=gbp("2"), total=gbp("10.5"))
+        both = finished(
+            "3", items=[ITEM, ITEM], tax_total=gbp("1"), shipping_tax=gbp("0.4"), shipping_cost=gbp("2"), total=gbp("8")
+        )
+        free = finished(
+            "2", items=[ITEM], discounts=[{"percent": "100"}], tax_total=gbp("0.4"), shipping_cost=gbp("2"),
+            tax_included=True, total=gbp("2"),
+        )  # fmt: skip
+        assert statuses(await import_orders(system, taxed, free, both)) == [(201, None)] * 3
+        one, two, three = sorted(await system.said(IMPORTED), key=lambda said: said["number"])
+        assert sorted(line["tax"] for line in one["lines"]) == ["0.33", "0.33", "0.34"]
+        assert [*sorted(line["tax"] for line in three["lines"]), three["shipping_tax"]] == ["0.30", "0.30", "0.40"]
+        assert (two["shipping_tax"], two["lines"][0]["tax"]) == ("0.40", "0.00")
+
+
 async def test_concurrent_imports_record_each_order_once(database):
     async with running(database) as system:
         orders = [finished(str(number)) for number in range(20)]
@@ -126,8 +196,6 @@ async def test_a_repeated_import_publishes_what_a_dead_process_left_in_the_outbo
         assert sorted(json.loads(event.data)["number"] for event in another.bus.published) == ["0", "1", "2", "3"]
 
 
-PRICE = {"amount": "2.50", "currency": "GBP"}
-ITEM = {"product_id": "P", "product_name": "P", "quantity": 1, "unit_price": PRICE}
 BAD: dict[str, tuple[Any, str]] = {
     "no number": (finished(None), "invalid"),
     "a long number": (finished("9" * 101), "invalid"),
@@ -151,6 +219,22 @@ BAD: dict[str, tuple[Any, str]] = {
     "another total": (finished("1", total={"amount": "5.01", "currency": "GBP"}), "total-mismatch"),
     "cancelled without a reason": (finished("1", status="cancelled"), "reason-mismatch"),
     "tracked and not shipped": (finished("1", tracking_number="T1"), "not-shipped"),
+    "a refund above the total": (finished("1", refunded={"amount": "5.01", "currency": "GBP"}), "refunded-too-large"),
+    "a refund in another currency": (finished("1", refunded={"amount": "1", "currency": "USD"}), "mixed-currencies"),
+    "a negative refund": (finished("1", refunded={"amount": "-1", "currency": "GBP"}), "invalid"),
+    "a tax and a rate": (finished("1", items=[ITEM | {"tax": PRICE, "tax_rate": "20"}]), "invalid"),
+    "two taxes": (finished("1", items=[ITEM | {"tax": PRICE}], tax_total=PRICE), "invalid"),
+    "two taxes of the shipping": (finished("1", shipping_tax=PRICE, shipping_tax_rate="20"), "invalid"),
+    "a tax of the shipping above the whole tax": (
+        finished("1", shipping_tax=PRICE, tax_total={"amount": "2.49", "currency": "GBP"}), "invalid"
+    ),
+    "a tax in another currency": (finished("1", tax_total={"amount": "1", "currency": "USD"}), "mixed-currencies"),
+    "a tax of half a penny": (
+        finished("1", tax_total={"amount": "0.005", "currency": "GBP"}), "fraction-of-minor-unit"
+    ),
+    "an included tax above the price": (
+        finished("1", tax_included=True, tax_total={"amount": "5.01", "currency": "GBP"}), "tax-too-large"
+    ),
     "no object": (7, "invalid"),
     "nothing": (None, "invalid"),
 }  # fmt: skip

@@ -140,7 +140,14 @@ SEARCHES = [
     ("cafe", ["MUG-1"]),
     ("mug-1", ["MUG-1"]),
     ("85123a", ["85123A"]),
-    ("haenge", []),
+    ("haenge", ["X"]),  # a typing error
+    ("hange", ["X"]),
+    ("regancy cakestnad", ["22423"]),
+    ("haert", ["85123A"]),
+    ("mgu", ["MUG-1"]),
+    ("mgx", []),
+    ("22432", []),  # numbers are not corrected
+    ("zebra", []),
     ("hange weiss", ["X"]),
     ("置物", ["Y"]),
     ("the heart of", ["85123A"]),
@@ -163,6 +170,27 @@ async def test_a_search_finds_products_by_words_of_name_sku_and_description(data
             else:
                 assert answer.status_code == 200, answer.text
                 assert [each["sku"] for each in answer.json()["products"]] == expected, text
+
+
+async def test_the_answer_names_the_similar_words_and_none_of_products_that_the_caller_does_not_see(
+    database: Any,
+) -> None:
+    async with running(database) as side:
+        hidden = product("secret", "Telescope", active=False)
+        await show(side, product("mug", "Blue mug"), product("old", "Lantern"), hidden)
+        public = (await anybody(side, "/products", q="bleu mug")).json()
+        assert (public["instead"], [each["sku"] for each in public["products"]]) == ({"bleu": ["blue"]}, ["mug"])
+        assert (await anybody(side, "/products", q="mug")).json()["instead"] == {}
+        assert (await anybody(side, "/products", q="telescpoe")).json()["instead"] == {}
+        assert (await side.get("/products?q=telescpoe"))["instead"] == {"telescpoe": ["telescope"]}
+        assert (await anybody(side, "/products", q="lantren")).json()["instead"] == {"lantren": ["lantern"]}
+        await show(side, product("old", "Lamp", 2, ProductChanged), product("secret", "Telescope", 2, ProductChanged))
+        assert (await anybody(side, "/products", q="lantren")).json()["instead"] == {}
+        assert (await anybody(side, "/products", q="telescpoe")).json()["instead"] == {"telescpoe": ["telescope"]}
+        await show(side, product("secret", "Telescope", 3, ProductWithdrawn, active=False))
+        assert (await anybody(side, "/products", q="telescpoe")).json()["instead"] == {}
+        await side.rebuild_all()
+        assert (await side.get("/products?q=telescpoe"))["instead"] == {"telescpoe": ["telescope"]}
 
 
 async def test_a_match_in_the_name_comes_before_one_in_the_description(database: Any) -> None:

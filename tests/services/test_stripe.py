@@ -429,6 +429,18 @@ async def test_own_refund_is_not_reported(shop: Shop) -> None:
     assert await shop.system.said("payments.provider.reported") == []
 
 
+async def test_refund_of_lines_is_one_refund_with_our_id(shop: Shop) -> None:
+    order_id = await shop.buy()
+    body = {"lines": [{"line": 1, "quantity": 1}], "reason": "broken"}
+    answer = await shop.system.bus.clients["payments"].post(f"/payments/{order_id}/refunds", json=body)
+    assert answer.status_code == 202, answer.text
+    await shop.system.bus.quiet()
+    (form,) = [form for method, path, form, _ in shop.double.calls if (method, path) == ("POST", "/v1/refunds")]
+    assert (form["amount"], form["metadata[refund_id]"]) == ("250", answer.json()["refund_id"])
+    (made,) = (await shop.payment(order_id))["refunds"]
+    assert (made["status"], [line["quantity"] for line in made["lines"]]) == ("succeeded", [1])
+
+
 async def test_dispute_is_reported_for_the_order_of_its_payment(shop: Shop) -> None:
     order_id = await shop.buy()
     dispute = event("charge.dispute.created", id="dp_1", payment_intent="pi_1", metadata={})

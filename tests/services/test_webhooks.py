@@ -322,7 +322,7 @@ async def test_a_program_without_the_admin_scope_reaches_its_own_endpoints_only(
     assert (await world.client.get("/webhooks", headers=theirs)).json() == {"endpoints": []}
     for method, path in (("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/test"), ("GET", "/deliveries")):
         answer = await world.client.request(
-            method, f"/webhooks/{made['id']}{path}", headers=theirs, **({"json": {}} if method == "PATCH" else {})
+            method, f"/webhooks/{made['id']}{path}", headers=theirs, json={} if method == "PATCH" else None
         )
         assert answer.status_code == 404, (method, path, answer.text)
     assert len((await world.get("/webhooks"))["endpoints"]) == 1

@@ -43,6 +43,7 @@ SETTINGS: Sequence[Setting] = (
     Setting("ZEROCART_DELIVERY_SECONDS", "seconds after which an event without a trace counts as missed (default 60)"),
     Setting("ZEROCART_MISSED_CHECK_SECONDS", "seconds between two searches for missed events (default 300)"),
     Setting("ZEROCART_RETENTION_DAYS", "days for which repeated messages and requests are recognized (default 30)"),
+    Setting("ZEROCART_ARCHIVE", "the folder of archived events (docs/archive.md)"),
     Setting("EDGE_TRUSTED_PROXIES", "networks whose X-Forwarded-For the edge believes"),
     Setting("OTEL_EXPORTER_OTLP_ENDPOINT", "a collector of traces"),
     Setting("LOG_LEVEL", "the log level of services and delivery (default INFO)"),

@@ -68,6 +68,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return None
         case orders.OrderUpdated():
             return replace(row, **_named(event), updated_at=at)
+        case orders.OrderReleased(content=content):
+            return replace(row, status="processing" if content is None else "pending", reason=None, updated_at=at)
         case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing", updated_at=at)
         case shipping.ShipmentCreated(tracking_number=number):
@@ -75,7 +77,7 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
         case shipping.ShipmentCancelled():
             return replace(row, tracking_number=None, updated_at=at)
         case payments.ProviderFact(refunded=Money() as back) | payments.PaymentRefunded(amount=Money() as back):
-            return replace(row, refunded=back.amount, updated_at=at)
+            return replace(row, refunded=back.amount, refunded_units=_units_after(row, event), updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() | fulfillment.RunClosed() if row.reason and row.reason.startswith(LOOKED_INTO):
@@ -87,12 +89,22 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return row
 
 
+def _units_after(row: Order, event: Message) -> str | None:
+    """The units of each line for which the customer has the money back, as JSON."""
+    lines = event.lines if isinstance(event, payments.ProviderFact) else ()
+    told = {str(line.line): str(line.refunded) for line in lines if line.refunded is not None}
+    return json.dumps({**json.loads(row.refunded_units or "{}"), **told}) if told else row.refunded_units
+
+
 def _written(row: Order | None, event: orders.OrderDetails, status: str, at: datetime) -> Order:
     """The row of an order whose whole content the event carries."""
     placed_at = getattr(event, "placed_at", None) or (row.created_at if row else at)
     columns: dict[str, Any] = dict.fromkeys(ORDERS.names)
     refunded = row.refunded if row else Decimal(0)
+    if isinstance(event, orders.OrderImported):
+        refunded = event.refunded.amount if event.refunded else Decimal(0)
     columns |= {**_named(event), "status": status, "refunded": refunded, "created_at": placed_at, "updated_at": at}
+    columns["refunded_units"] = row.refunded_units if row else None
     return Order(**columns)
 
 
@@ -186,13 +198,13 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderNoteAdded, orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed,
     orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
-    orders.OrderImportUndone,
+    orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
     payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=9,
+    revision=11,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from services.contracts import catalogue
 from services.kit.domain.message import Message
 from services.projection.rows import Rows
 from services.projection.view import DecodedEvent, View, changes_in
-from services.read_model.products import PRICE_CHANGES, PRODUCTS, PriceChange, Product
+from services.read_model.products import PRICE_CHANGES, PRODUCT_TERMS, PRODUCTS, PriceChange, Product, ProductTerm
 from services.read_model.terms import terms
 
 __all__ = ["PRODUCTS_VIEW", "product_after"]
 
 POSITION_MAX = 16_383
 """Of a term in a tsvector."""
+FORGET = "DELETE FROM {schema}.product_terms WHERE products = 0 AND term = ANY($1::text[])"
 
 
 def product_after(row: Product | None, event: catalogue.ProductMessage, at: datetime) -> Product:
@@ -43,9 +45,17 @@ def product_after(row: Product | None, event: catalogue.ProductMessage, at: date
 
 def _document(product: catalogue.Product) -> str:
     """The terms with their places: weight A for the name and the sku, C for the description."""
-    texts = ((product.name, "A"), (product.sku, "A"), (product.description or "", "C"))
-    found = [(term.word, weight) for text, weight in texts for term in terms(text)]
+    found = [(word, weight) for text, weight in _texts(product) for word in _words(text)]
     return " ".join(f"'{word}':{min(place, POSITION_MAX)}{weight}" for place, (word, weight) in enumerate(found, 1))
+
+
+def _texts(product: catalogue.Product | Product) -> Sequence[tuple[str, str]]:
+    """The texts in which searches look, each with its weight."""
+    return (product.name, "A"), (product.sku, "A"), (product.description or "", "C")
+
+
+def _words(text: str) -> Iterable[str]:
+    return (term.word for term in terms(text))
 
 
 async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
@@ -56,6 +66,7 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
         if isinstance(message, catalogue.ProductMessage)
     ]
     found = await rows.find(PRODUCTS, {message.sku for _, message in changes})
+    known = dict(found)
     prices: dict[tuple[str, int], PriceChange] = {}
     for event, message in changes:
         before = found.get(message.sku)
@@ -64,6 +75,21 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
             prices[after.sku, after.version] = PriceChange(after.sku, after.version, event.time, after.prices)
     await rows.put(PRODUCTS, list(found.values()))
     await rows.put(PRICE_CHANGES, list(prices.values()))
+    await _count(rows, known, found)
+
+
+async def _count(rows: Rows, before: Mapping[str, Product], after: Mapping[str, Product]) -> None:
+    """Count the terms of products that have changed."""
+    every, seen = Counter[str](), Counter[str]()
+    for step, of in ((-1, before), (1, after)):
+        for product in of.values():
+            for word in {word for text, _ in _texts(product) for word in _words(text)}:
+                every[word] += step
+                seen[word] += step * (product.active and not product.withdrawn)
+    changed = sorted(word for word in every if every[word] or seen[word])
+    await rows.increase(PRODUCT_TERMS, [ProductTerm(word, every[word], seen[word]) for word in changed])
+    if gone := [word for word in changed if every[word] < 0]:
+        await rows.execute(FORGET, gone)
 
 
 WAKES: Sequence[type[Message]] = (
@@ -71,8 +97,8 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 PRODUCTS_VIEW = View(
     name="products",
-    revision=1,
-    tables=(PRODUCTS, PRICE_CHANGES),
+    revision=2,
+    tables=(PRODUCTS, PRICE_CHANGES, PRODUCT_TERMS),
     wakes={model.type: model for model in WAKES},
     feed=feed,
 )

@@ -18,7 +18,7 @@ __all__ = ["SENTENCES", "STEPS", "WITHOUT_SENTENCE", "Doer", "Sentence", "senten
 Doer = Literal["payment provider", "carrier", "operator"]
 M = TypeVar("M", bound=Message)
 SHORT_ITEMS_MAX = 5
-"""How many of the products that are short are named."""
+"""How many products a sentence names."""
 
 
 class Sentence(NamedTuple):
@@ -209,6 +209,14 @@ def _units(items: Sequence[inventory.ReservedItem]) -> str:
     return _count(sum(item.quantity for item in items), "unit")
 
 
+def _for_what(event: payments.RefundRequested) -> str:
+    parts = [f"{line.quantity} x {line.product_id}" for line in event.lines[:SHORT_ITEMS_MAX]]
+    more = len(event.lines) - SHORT_ITEMS_MAX
+    parts += [f"{more} more"] if more > 0 else []
+    parts += [f"{_money(event.shipping)} of the shipping cost"] if event.shipping else []
+    return f": {', '.join(parts)}" if parts else ""
+
+
 def _money(amount: Money) -> str:
     return f"{amount.amount} {amount.currency}"
 
@@ -234,6 +242,8 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderImportCorrected: _corrected,
     orders.OrderImportUndone: lambda event: Sentence(f"the import from {event.source} was taken back"),
     orders.OrderUpdated: _updated,
+    orders.OrderHeld: _because("the order was put on hold"),
+    orders.OrderReleased: _because("the order was released"),
     orders.OrderCancellationRequested: _because("a cancellation was asked for"),
     orders.OrderCancelled: _because("the order was cancelled"),
     orders.OrderConfirmed: lambda event: Sentence(f"the order was confirmed: {_money(event.total)}"),
@@ -252,6 +262,9 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     inventory.InventoryCheckFailed: _not_done,
     inventory.InventoryReleased: _released,
     inventory.ReservationCommitted: lambda event: Sentence(f"{_units(event.items)} left the shelf"),
+    inventory.ReservationRestocked: lambda event: Sentence(
+        f"{_units(event.items)} went back on the shelf" if event.items else "returned goods will go back on the shelf"
+    ),
     inventory.ReservationExpired: lambda event: Sentence(f"nobody came for {_units(event.items)} in time: let go"),
     payments.PaymentAuthorized: _by_provider(lambda event: f"{_money(event.amount)} is held"),
     payments.PaymentDeclined: _by_provider(lambda event: f"the payment of {_money(event.amount)} was declined"),
@@ -265,7 +278,9 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     payments.PaymentCapturePending: lambda event: Sentence(f"{_money(event.amount)} waits to be taken by staff"),
     payments.CaptureRequested: lambda event: Sentence(f"staff decided to take {_money(event.amount)}"),
     payments.VoidRequested: _because("staff decided to let the money go"),
-    payments.RefundRequested: lambda event: Sentence(f"a refund of {_money(event.amount)} was requested", event.reason),
+    payments.RefundRequested: lambda event: Sentence(
+        f"a refund of {_money(event.amount)} was requested{_for_what(event)}", event.reason
+    ),
     payments.RefundRefused: lambda event: Sentence(
         f"the refund of {_money(event.amount)} was refused", event.error, "payment provider"
     ),
@@ -283,9 +298,11 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     notifications.OrderMailSent: _mailed_the_end,
     notifications.OrderNoticeSent: _mailed_a_notice,
 }
+_SILENT = (orders.OrderFinalized, orders.OrderFinalizePending)
+"""Replies that the timeline does not show."""
 SENTENCES: Mapping[type[Message], Callable[[Any], Sentence]] = {
     **_OWN_WORDS,
-    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in (*_OWN_WORDS, orders.OrderFinalized)},
+    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in (*_OWN_WORDS, *_SILENT)},
 }
 """The events that the timeline shows, each with the function that words it."""
 _BY_TYPE: Mapping[str, Callable[[Any], Sentence]] = {model.type: tell for model, tell in SENTENCES.items()}
@@ -306,9 +323,12 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     orders.OrderLinkRequested: "the timeline shows the mail with the link",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
+    orders.OrderFinalizePending: "the timeline shows that the order is on hold",
     orders.OrderFinalized: "the timeline shows that the shipment is announced, which follows from it",
     shipping.ShipmentDispatched: "the timeline shows that the order was shipped",
     shipping.ShipmentDelivered: "the timeline shows that the order was delivered",
+    payments.PaymentItemised: "it repeats what the order says",
+    payments.RestockRequested: "the timeline shows that the goods went back on the shelf",
     scheduler.TimerRequested: "a mechanism: it says nothing about the order",
     scheduler.TimerCancelled: "a mechanism: it says nothing about the order",
 }

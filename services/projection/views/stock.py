@@ -20,7 +20,7 @@ def moved(event: Message) -> Iterator[tuple[str, int, int]]:
     match event:
         case inventory.InventoryChecked(all_items_available=True, repeated=False):
             yield from ((item.product_id, 0, item.requested) for item in event.items)
-        case inventory.InventoryReleased(restocked=True):
+        case inventory.InventoryReleased(restocked=True) | inventory.ReservationRestocked():
             yield from ((item.product_id, item.quantity, 0) for item in event.items)
         case inventory.InventoryReleased() | inventory.ReservationExpired():
             yield from ((item.product_id, 0, -item.quantity) for item in event.items)
@@ -67,11 +67,11 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
 
 WAKES: Sequence[type[Message]] = (
     inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
-    inventory.ReservationCommitted, inventory.ReservationExpired,
+    inventory.ReservationCommitted, inventory.ReservationExpired, inventory.ReservationRestocked,
 )  # fmt: skip
 STOCK_VIEW = View(
     name="stock",
-    revision=1,
+    revision=2,
     tables=(STOCK,),
     wakes={model.type: model for model in WAKES},
     feed=feed,

@@ -1,0 +1,102 @@
+"""The refunds that staff requested of a payment: how far each is at the provider, and what they leave to refund."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+
+from services.contracts.orders import RefundedLine
+from services.contracts.payments import ReportedChange
+from services.payments.refundable import Refundable, RefundableLine
+from services.payments.standing import Captured, Payment, Refunding, RequestedRefund, Returned, standing
+from services.payments.transactions import Refund
+
+__all__ = [
+    "is_accepted", "is_open", "lines_of", "refund_at_provider", "refundable", "refundable_order", "units_back",
+]  # fmt: skip
+
+
+def refundable(payment: Payment) -> Decimal:
+    """The captured money that no refund returns or has reserved."""
+    money = standing(payment)
+    if not isinstance(money, Captured):
+        return Decimal(0)
+    reserved = (
+        each.amount.amount
+        for refund_id, each in payment.requested.items()
+        if each.transaction_id == money.transaction_id and is_open(payment, refund_id)
+    )
+    return max(payment.transactions[money.transaction_id].left - sum(reserved, Decimal(0)), Decimal(0))
+
+
+def refundable_order(payment: Payment) -> Refundable | None:
+    """What is left to refund by line, for shipping and in all; None if the lines are unknown or nothing was captured.
+
+    A refund that was requested counts until the provider refuses it or it fails.
+    """
+    money = standing(payment)
+    if payment.itemised is None or not isinstance(money, Captured | Refunding | Returned):
+        return None
+    live = [each for refund_id, each in payment.requested.items() if _is_live(payment, refund_id)]
+    units = _units(live)
+    lines = {
+        line.line: RefundableLine(line.quantity, line.total, min(units[line.line, line.product_id], line.quantity))
+        for line in payment.itemised.lines
+    }
+    back = sum((each.shipping.amount for each in live if each.shipping), Decimal(0))
+    shipping = max(payment.itemised.shipping - back, Decimal(0))
+    return Refundable(lines, shipping, refundable(payment), money.amount.currency)
+
+
+def _units(refunds: Iterable[RequestedRefund]) -> Counter[tuple[int, str]]:
+    """The units in these refunds by line and product: an edited order may have another product in a line."""
+    units: Counter[tuple[int, str]] = Counter()
+    for line in (each for one in refunds for each in one.lines):
+        units[line.line, line.product_id] += line.quantity
+    return units
+
+
+def is_open(payment: Payment, refund_id: str) -> bool:
+    """Whether the provider was not asked for the refund yet, or has not answered."""
+    found = payment.requested.get(refund_id)
+    return found is not None and found.refused is None and refund_at_provider(payment, refund_id) is None
+
+
+def is_accepted(payment: Payment, refund_id: str) -> bool:
+    """Whether the provider carries the refund out, or did."""
+    return _status(payment, refund_id) in ("refund_pending", "refund_succeeded")
+
+
+def _is_live(payment: Payment, refund_id: str) -> bool:
+    return is_open(payment, refund_id) or is_accepted(payment, refund_id)
+
+
+def _status(payment: Payment, refund_id: str) -> ReportedChange | None:
+    made = refund_at_provider(payment, refund_id)
+    return made[1].status if made else None
+
+
+def refund_at_provider(payment: Payment, refund_id: str) -> tuple[str, Refund] | None:
+    """The refund at the provider that has our id, after its id there; None if none is known."""
+    refunds = (named for each in payment.transactions.values() for named in each.refunds.items())
+    return next((named for named in refunds if named[1].refund_id == refund_id), None)
+
+
+def lines_of(payment: Payment, refund_id: str) -> Iterator[RefundedLine]:
+    """The lines of a refund, each with the units of it for which the customer has the money back by all refunds."""
+    requested = payment.requested.get(refund_id)
+    if requested is None or not requested.lines:
+        return
+    units = _units(each for name, each in payment.requested.items() if _status(payment, name) == "refund_succeeded")
+    for line in requested.lines:
+        yield line.model_copy(update={"refunded": units[line.line, line.product_id]})
+
+
+def units_back(payment: Payment) -> Counter[str]:
+    """The units of each product that staff took back into stock by refunds that the provider accepted."""
+    units: Counter[str] = Counter()
+    for refund_id, requested in payment.requested.items():
+        for line in requested.lines if is_accepted(payment, refund_id) else ():
+            units[line.product_id] += line.quantity if line.restock else 0
+    return +units
