@@ -30,7 +30,7 @@ class NudgeEndpoint:
         METRICS.count("nudges", status=str(status))
         await send_empty(send, status, retry_after_seconds=1 if status == 503 else None)
 
-    async def handle_missed(self, _: Incoming) -> int:
+    async def handle_missed(self, event: Incoming) -> int:
         """Read on to an event whose nudge delivery gave up."""
         try:
             await self._dispatcher.nudge()
