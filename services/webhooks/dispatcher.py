@@ -69,7 +69,8 @@ class Dispatcher:
 
     async def nudge(self, *, by_timer: bool = False) -> None:
         """Return when everything that is due was attempted, or when a timer will see to it."""
-        await self.follower.follow(self._now())
+        if not await self.follower.follow(self._now()):
+            return
         self._is_promised = self._is_promised and not by_timer
         session = self._started()
         if self._is_promised:
@@ -87,8 +88,8 @@ class Dispatcher:
             await request_wake(self._handler, self._now() + SAFETY, self._now())
 
     async def start(self) -> None:
-        """Look for what an earlier process left."""
-        asyncio.get_running_loop().call_soon(self._started)
+        """Send what an earlier process left."""
+        self._started()
 
     async def close(self) -> None:
         """Finish the attempts that are under way."""
@@ -103,10 +104,19 @@ class Dispatcher:
         if self._session is None or self._session.done():
             self._is_promised = False
             self._session = asyncio.create_task(self._run())
+            self._session.add_done_callback(_log_failure)
         return self._session
 
     async def _run(self) -> None:
         workers: dict[str, asyncio.Task[None]] = {}
+        try:
+            await self._send_due(workers)
+        finally:
+            await asyncio.gather(*workers.values(), return_exceptions=True)
+        if due_at := await self.deliveries.next_at():
+            await request_wake(self._handler, max(due_at, self._now()), self._now())
+
+    async def _send_due(self, workers: dict[str, asyncio.Task[None]]) -> None:
         while not self._stopping:
             self._new.clear()
             for endpoint_id in await self.deliveries.due(self._now()) - workers.keys():
@@ -116,9 +126,6 @@ class Dispatcher:
             await self._first_of(workers)
             for endpoint_id in [each for each, worker in workers.items() if worker.done()]:
                 workers.pop(endpoint_id).result()
-        await asyncio.gather(*workers.values())
-        if due_at := await self.deliveries.next_at():
-            await request_wake(self._handler, max(due_at, self._now()), self._now())
 
     async def _first_of(self, workers: dict[str, asyncio.Task[None]]) -> None:
         """Return when a worker has ended or new deliveries may have come."""
@@ -171,3 +178,9 @@ class Dispatcher:
         log("webhook endpoint switched off", level=logging.ERROR, endpoint=endpoint_id, code=command.code)
         METRICS.count("webhook_endpoints_switched_off", code=command.code)
         await self._endpoints.carry_out(endpoint_id, command, Cause(command.at))
+
+
+def _log_failure(session: asyncio.Task[None]) -> None:
+    """A nudge that waits for the session is delivered again; without one a timer or the next nudge begins another."""
+    if not session.cancelled() and (error := session.exception()):
+        log("webhooks could not send", level=logging.WARNING, error=error)

@@ -46,14 +46,15 @@ class Follower:
             [row] = await transaction.fetch(LEVEL)
         return Position(int(str(row["position"]))) if row["is_active"] else end
 
-    async def follow(self, now: datetime) -> None:
-        """Add the deliveries of all final events; without an active endpoint it does nothing."""
+    async def follow(self, now: datetime) -> bool:
+        """Add the deliveries of all final events; whether there is an active endpoint."""
         if time.monotonic() < self._none_until:
-            return
+            return False
         more = True
         while more:
             async with self._store.transaction() as transaction:
                 more = await self._page(transaction, now)
+        return time.monotonic() >= self._none_until
 
     async def _page(self, transaction: Transaction, now: datetime) -> bool:
         active: Sequence[Mapping[str, Any]] = await transaction.fetch(ACTIVE)

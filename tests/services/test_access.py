@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.openapi import every_service, routes_of
+from services.contracts.scopes import EVERY_SCOPE
 from services.kit.auth.access import Access, Anybody, Public, check_rules, rule_of
 from services.kit.auth.jwks import GivenKeys, KeySet
 from services.kit.auth.jws import Jws, UnsignedError, public_key
@@ -340,6 +341,14 @@ SCOPES = {
     "POST /users/{user_id}/suspend": "users:admin",
     "POST /users/{user_id}/reinstate": "users:admin",
     "DELETE /tokens/{subject}": "users:admin",
+    "GET /staff": "access:read",
+    "POST /staff": "access:write",
+    "PUT /staff/{user_id}": "access:write",
+    "DELETE /staff/{user_id}": "access:write",
+    "GET /clients": "access:read",
+    "POST /clients": "access:write",
+    "POST /clients/{client_id}/rotate": "access:write",
+    "DELETE /clients/{client_id}": "access:write",
     "POST /orders": "orders:write",
     "POST /quotes": "orders:write",
     "POST /orders/{order_id}/notes": "orders:write",
@@ -412,6 +421,10 @@ def test_every_route_has_the_scope_in_this_table():
             found[f"{method} {route.path}"] = rule.scope if isinstance(rule, Access) else "public"
             assert isinstance(rule, Access | Anybody | Public)
     assert found == {**SCOPES, **dict.fromkeys(PUBLIC_ROUTES, "public")}
+
+
+def test_every_scope_that_a_route_needs_can_be_granted():
+    assert {*SCOPES.values(), "orders:admin", "orders:price"} == set(EVERY_SCOPE)
 
 
 def test_a_route_without_a_rule_is_refused_when_the_service_is_built():

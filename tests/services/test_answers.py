@@ -50,6 +50,15 @@ async def an_account(system: System) -> None:
         await users.patch(f"{path}/preferences", json={"notifications": False}, headers={"Idempotency-Key": "p"})
     )
     await done(await users.post("/password-reset", json={"email": ANN["email"]}))
+    invited = await done(await users.post("/staff", json={"email": "b@example.com", "name": "Ben", "role": "viewer"}))
+    await system.bus.quiet()
+    accepted = {"token": token_in(mails(system, "staff_invitation")[-1]), "new": ANN["password"]}
+    await users.post("/password-reset/confirm", json=accepted)
+    await done(await users.put(f"/staff/{invited['id']}", json={"role": "support"}))
+    await done(await users.get("/staff"))
+    made = await done(await users.post("/clients", json={"name": "Warehouse", "scopes": ["stock:read"]}))
+    await done(await users.post(f"/clients/{made['client']['client_id']}/rotate", json={}))
+    await done(await users.get("/clients"))
     form = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
     await held(await ask(system, form))
     await held(await ask(system, {"grant_type": "client_credentials"}, auth=("shop", CLIENT_SECRET)))

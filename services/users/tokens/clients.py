@@ -1,4 +1,4 @@
-"""API clients: their ids, the digests of their secrets, and their scopes.
+"""The API clients in the settings, such as the operator: their ids, the digests of their secrets, and their scopes.
 
 A plain SHA-256 is enough for a long random secret, unlike for a password.
 """
@@ -36,12 +36,13 @@ class Clients:
 
     def authenticate(self, client_id: str, secret: str) -> Client | None:
         """The client with this id and secret."""
-        client = self._known().get(client_id)
+        client = self.all().get(client_id)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         right = hmac.compare_digest(digest, client.secret_sha256 if client else NO_DIGEST)
         return client if right else None
 
-    def _known(self) -> Mapping[str, Client]:
+    def all(self) -> Mapping[str, Client]:
+        """The clients by id."""
         text, (read, known) = self._text(), self._read
         if text != read:
             known = _clients(text or "{}")
