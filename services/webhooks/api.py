@@ -84,7 +84,7 @@ class EndpointPatch(BaseModel):
     active: bool | None = Field(default=None, strict=True)
 
 
-class RotationBody(BaseModel):
+class OverlapBody(BaseModel):
     """For how many hours messages are signed with the secret before as well."""
 
     model_config = ConfigDict(extra="forbid")
@@ -180,7 +180,7 @@ async def remove_endpoint(endpoint_id: EndpointId, caller: Writer, cause: Unmark
 
 @routes.post("/webhooks/{endpoint_id}/secret", status_code=201)
 async def rotate_secret(
-    endpoint_id: EndpointId, body: RotationBody, caller: Writer, cause: RestCause, desk: TheDesk
+    endpoint_id: EndpointId, body: OverlapBody, caller: Writer, cause: RestCause, desk: TheDesk
 ) -> CommandAnswer[EndpointSecret]:
     """Rotate the secret.
 
