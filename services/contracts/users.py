@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal
 
 __all__ = [
+    "GUEST_PREFIX",
     "ClientCreated",
     "ClientMessage",
     "ClientRevoked",
@@ -36,6 +37,10 @@ __all__ = [
 ]
 
 StaffRole = Literal["viewer", "fulfilment", "support", "manager", "admin"]
+
+
+GUEST_PREFIX = "gst_"
+"""Begins the ids of guests: people without an account who got a token for one visit."""
 
 
 class UserMessage(Message):

@@ -67,6 +67,7 @@ from services.users.times import Times
 __all__ = ["AllAccounts", "AllProofs", "AllTimes", "UserId", "done", "new_notice", "routes", "status_of"]
 
 NOTICE_BYTES = 16
+ME = "me"
 
 routes = json_router(small=True)
 
@@ -86,17 +87,29 @@ UserId = Annotated[
 ]
 
 
+UserIdOrMe = Annotated[
+    str,
+    Path(
+        pattern=r"^(me|usr_[0-9a-z]{26})$",
+        description="The id of the account, or `me` for the account of the caller.",
+        examples=["me"],
+    ),
+]
+
+
 def _reachable(user_id: str, caller: Caller) -> str:
+    if user_id == ME:
+        return caller.subject
     if not caller.may_reach(user_id):
         raise NotFound("user-not-found", "this user does not exist")
     return user_id
 
 
-async def _readable(user_id: UserId, caller: Annotated[Caller, needs("users:read")]) -> str:
+async def _readable(user_id: UserIdOrMe, caller: Annotated[Caller, needs("users:read")]) -> str:
     return _reachable(user_id, caller)
 
 
-async def _writable(user_id: UserId, caller: Annotated[Caller, needs("users:write")]) -> str:
+async def _writable(user_id: UserIdOrMe, caller: Annotated[Caller, needs("users:write")]) -> str:
     return _reachable(user_id, caller)
 
 
@@ -139,7 +152,8 @@ async def register_user(
 async def read_user(user_id: Readable, accounts: AllAccounts) -> Answer[User]:
     """Read an account.
 
-    Shows the caller's own account; with the scope `users:admin` any account. Refused (404) for another account.
+    Shows the caller's own account, also as `GET /users/me`; with the scope `users:admin` any account. Refused (404)
+    for another account, and if the caller is a program.
     """
     user, version = await accounts.known(user_id)
     return Answer(_shown(user_id, user), headers={"ETag": f'"{version}"'})

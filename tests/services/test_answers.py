@@ -145,6 +145,8 @@ async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
         shown = await side.get(f"/orders/{order_id}")
         then = await side.projection.get(f"/orders/{order_id}", params={"at": shown["updated_at"]})
         assert (await done(then))["items"] == shown["items"]
+    assert (await done(await side.projection.get("/persons/usr_1/export")))["streams"]
+    assert (await done(await side.projection.get("/users/me/export", headers=customer("usr_1"))))["streams"]
     assert (await side.get("/stock"))["stock"]
     await side.get("/stock/mug")
     assert (await side.get("/analytics/orders?group_by=product"))["figures"]

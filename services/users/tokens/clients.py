@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from services.contracts.users import GUEST_PREFIX
 from services.kit.config.secrets import Secret, plain
 from services.kit.domain.errors import ZerocartError
 
@@ -56,6 +57,6 @@ def _clients(text: str) -> Mapping[str, Client]:
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, part["loc"])) or "JSON" for part in error.errors(include_input=False))
         raise ZerocartError("bad-setting", f"ZEROCART_CLIENTS: {wrong}") from None  # the cause would show the secret
-    if any(name.startswith("usr_") for name in known):
-        raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user")
+    if any(name.startswith(("usr_", GUEST_PREFIX)) for name in known):
+        raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user or of a guest")
     return known

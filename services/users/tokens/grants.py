@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from services.contracts.scopes import EVERY_SCOPE
+from services.contracts.users import GUEST_PREFIX
 from services.kit.auth.signing import Grant, SigningKeys
+from services.kit.domain.ids import new_id
 from services.users.answers import Token
 from services.users.proofs import Proofs
 from services.users.roles import scopes_of
@@ -17,11 +19,14 @@ from services.users.tokens.clients import Clients
 from services.users.tokens.errors import TokenError
 from services.users.tokens.sessions import Session, Sessions
 
-__all__ = ["LINK_SCOPES", "ORDER_LINK", "Grants", "TokenRequest"]
+__all__ = ["GUEST", "GUEST_SCOPES", "LINK_SCOPES", "ORDER_LINK", "Grants", "TokenRequest"]
 
 ORDER_LINK = "urn:zerocart:order-link"
 """An extension grant (RFC 6749, section 4.5): a mailed link gives access to one order."""
 LINK_SCOPES = ("orders:read",)
+GUEST = "urn:zerocart:guest"
+"""An extension grant: somebody without an account gets an id for one visit, with which orders can be placed."""
+GUEST_SCOPES = ("orders:read", "orders:write", "fulfillments:read", "payments:read", "shipments:read")
 NOT_GRANTED = "unknown, wrong, used or expired, or the account is not active"
 
 
@@ -67,6 +72,7 @@ class Grants:
             "client_credentials": self._by_client,
             "refresh_token": self._by_refresh_token,
             ORDER_LINK: self._by_order_link,
+            GUEST: self._for_guest,
         }
 
     async def answer(self, request: TokenRequest) -> Token:
@@ -106,6 +112,11 @@ class Grants:
         if order_id is None:
             raise TokenError("invalid_grant", "the link is wrong or expired: request another one")
         return self._token(Grant(order_id, _scopes(request, LINK_SCOPES), request.at, self._times.access_token))
+
+    async def _for_guest(self, request: TokenRequest) -> Token:
+        """A token with a new subject; it cannot be refreshed, and later a mailed link reads the order."""
+        guest = new_id(GUEST_PREFIX.rstrip("_"))
+        return self._token(Grant(guest, _scopes(request, GUEST_SCOPES), request.at, self._times.access_token))
 
     async def _client(self, request: TokenRequest) -> tuple[Sequence[str], datetime | None]:
         """The scopes of the client, and when it expires; TokenError if it is unknown or its secret is wrong."""
