@@ -176,7 +176,6 @@ class Dispatcher:
 
     async def _switch_off(self, endpoint_id: str, command: Disable) -> None:
         log("webhook endpoint switched off", level=logging.ERROR, endpoint=endpoint_id, code=command.code)
-        METRICS.count("webhook_endpoints_switched_off", code=command.code)
         await self._endpoints.carry_out(endpoint_id, command, Cause(command.at))
 
 
