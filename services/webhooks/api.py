@@ -179,7 +179,7 @@ async def remove_endpoint(endpoint_id: EndpointId, caller: Writer, cause: Unmark
 
 
 @routes.post("/webhooks/{endpoint_id}/secret", status_code=201)
-async def rotate_secret(
+async def rotate_endpoint_secret(
     endpoint_id: EndpointId, body: OverlapBody, caller: Writer, cause: RestCause, desk: TheDesk
 ) -> CommandAnswer[EndpointSecret]:
     """Rotate the secret.
