@@ -26,11 +26,7 @@ MAY_BE_MISSING = {
         "console/test_types",
     )
 }
-<<<<<<< HEAD
-"""Where a test says that the machine has no container engine, no promtool, no Go, no package of npm, or no PgBouncer; no other is left out."""
-=======
-"""Where a test says that the machine lacks a container engine, promtool, Go, PgBouncer, Chromium or TypeScript."""
->>>>>>> main
+"""Where a test says that the machine lacks a container engine, promtool, Go, PgBouncer, Chromium, TypeScript or a package of npm."""
 
 
 def name(file):

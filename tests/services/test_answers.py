@@ -20,20 +20,16 @@ ELSEWHERE = {
     "POST /fulfillments/{order_id}/resume",  # tests/sagas/test_service.py, where runs are stuck
     *(f"{method} /dead-letters{rest}" for method, rest in (("GET", ""), ("GET", "/{letter_id}"), ("POST", "/replay"))),
     *(f"POST /dead-letters/{{letter_id}}/{what}" for what in ("replay", "discard")),
-<<<<<<< HEAD
-    *("GET /operations/parked", "POST /operations/parked/replay"),  # tests/services/test_operations.py
-    "GET /events",  # tests/services/test_event_stream.py
-    *("GET /webhooks", "POST /webhooks"),  # tests/services/test_webhooks.py
-    *(f"GET /webhooks/{{endpoint_id}}{rest}" for rest in ("", "/deliveries", "/deliveries/{delivery_id}")),
-    *(f"POST /webhooks/{{endpoint_id}}/{what}" for what in ("secret", "test", "redeliver")),
-    *("PATCH /webhooks/{endpoint_id}", "POST /webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver"),
-=======
     *(
         "GET /operations/parked",
         "GET /operations/system",
         "POST /operations/parked/replay",
     ),  # tests/services/test_operations.py
->>>>>>> main
+    "GET /events",  # tests/services/test_event_stream.py
+    *("GET /webhooks", "POST /webhooks"),  # tests/services/test_webhooks.py
+    *(f"GET /webhooks/{{endpoint_id}}{rest}" for rest in ("", "/deliveries", "/deliveries/{delivery_id}")),
+    *(f"POST /webhooks/{{endpoint_id}}/{what}" for what in ("secret", "test", "redeliver")),
+    *("PATCH /webhooks/{endpoint_id}", "POST /webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver"),
 }
 
 
