@@ -19,7 +19,8 @@ __all__ = [
     "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
     "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
     "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
-    "OrderDraftUpdated", "OrderDrafted", "OrderFailed", "OrderFields", "OrderFinalize", "OrderFinalizePending",
+    "OrderDraftUpdated", "OrderDrafted", "OrderEdited", "OrderFailed", "OrderFields", "OrderFinalize",
+    "OrderFinalizePending",
     "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
     "OrderLinkRequested", "OrderMessage", "OrderNotFinalized", "OrderNoteAdded", "OrderRefunded", "OrderReleased",
     "OrderShipped", "OrderUpdated", "PaymentMethod", "Percent", "PlacedContent", "PlacedFields", "PricedFields",
@@ -286,6 +287,19 @@ class OrderReleased(OrderMessage):
     customer_id: str | None = None
     reason: str | None = None
     content: PlacedContent | None = None
+
+
+class OrderEdited(OrderMessage, PricedFields):
+    """Staff changed the lines of the order: its lines and amounts are these now.
+
+    `difference` is what the edit added to the total; a difference below zero is paid back.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edited.v1"
+    customer_id: str | None = None
+    edit_id: str
+    reason: str
+    difference: Money
 
 
 class OrderNoteAdded(OrderMessage):

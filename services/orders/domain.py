@@ -20,6 +20,7 @@ from services.contracts.orders import (
     OrderDelivered,
     OrderDrafted,
     OrderDraftUpdated,
+    OrderEdited,
     OrderFailed,
     OrderFinalized,
     OrderFinalizePending,
@@ -33,10 +34,12 @@ from services.contracts.orders import (
     OrderReleased,
     OrderShipped,
     OrderUpdated,
+    PricedFields,
 )
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
+from services.orders.editing import edit
 from services.orders.holding import hold, placed, release, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
@@ -53,6 +56,7 @@ from services.orders.order import (
     Deliver,
     Delivered,
     Draft,
+    Edit,
     Fail,
     Failed,
     Finalize,
@@ -108,6 +112,8 @@ def _decision(command: OrderCommand, order: Order) -> Decision:
             return add_note(command, order)
         case Hold() | Release():
             return hold_or_release(command, order)
+        case Edit():
+            return change_lines(command, order)
         case Cancel():
             return cancel(command, order)
         case Import():
@@ -253,6 +259,20 @@ def hold_or_release(command: Hold | Release, order: Order) -> Decision:
             return Rejected("order-not-on-hold", detail)
 
 
+def change_lines(command: Edit, order: Order) -> Decision:
+    """Change the lines of a placed order."""
+    match order:
+        case NoOrder():
+            return _not_found(command)
+        case Draft():
+            detail = f"Order {command.order_id} cannot be edited: it is a draft. Replace it with PUT."
+            return Rejected("order-not-editable", detail)
+        case Imported():
+            return _fulfilled_elsewhere(command, order)
+        case _:
+            return edit(command, order)
+
+
 def cancel(command: Cancel, order: Order) -> Decision:
     """Cancel a draft at once, and a placed order by undoing its fulfillment, until the carrier has the parcel.
 
@@ -368,6 +388,9 @@ def _after(order: Order, event: Message) -> Order:
             return Pending(event)
         case OrderHeld() if isinstance(order, Pending):
             return OnHold(order, is_begun=not event.rules, number=order.number)
+        case OrderEdited() if isinstance(order, OnHold):
+            content = order.placed.content.model_copy(update=dict(PricedFields.of(event)))
+            return replace(order, placed=replace(order.placed, content=content))
         case OrderFinalizePending() if isinstance(order, OnHold):
             return replace(order, asked=order.asked or event)
         case OrderReleased() if isinstance(order, OnHold):
@@ -421,7 +444,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
-        OrderReleased, OrderFinalizePending,
+        OrderReleased, OrderFinalizePending, OrderEdited,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

@@ -17,7 +17,7 @@ from services.contracts.orders import (
 )
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
-from services.orders.pricing import Basket, Book
+from services.orders.pricing import Basket, Book, WantedLine
 from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Cancel",
     "Cancelled",
     "Cancelling",
+    "ChangedLine",
     "CompleteCancellation",
     "Confirm",
     "Confirmed",
@@ -35,6 +36,7 @@ __all__ = [
     "Deliver",
     "Delivered",
     "Draft",
+    "Edit",
     "Fail",
     "Failed",
     "Finalize",
@@ -299,6 +301,37 @@ class Release(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedLine:
+    """A change of one line: the new quantity of `line` (0 removes it), or an added line that is `wanted`.
+
+    `currency` is that of the price that the added line names.
+    """
+
+    quantity: int
+    line: int | None = None
+    wanted: WantedLine | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit(OrderIntent):
+    """Change the lines of a placed order; added ones have the prices of `book`."""
+
+    edit_id: str
+    changes: tuple[ChangedLine, ...]
+    reason: str
+    expected_difference: Money | None = None
+    book: Book = field(default_factory=dict[str, Product])
+    rules: ShopRules = NO_RULES
+
+    @property
+    def products(self) -> frozenset[str]:
+        """The products that the price book must say: those without a price, and all if the shop has tables."""
+        wanted = tuple(change.wanted for change in self.changes if change.wanted)
+        return Basket(lines=wanted, currencies=frozenset()).products_under(self.rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel(CustomerCommand):
     """Cancel the order, and undo what fulfillment has done for it."""
 
@@ -376,6 +409,6 @@ class RecordRefund(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Cancel | Import | UndoImport
+    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Edit | Cancel | Import | UndoImport
     | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

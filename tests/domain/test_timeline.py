@@ -144,6 +144,8 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     ),
     (orders.OrderHeld(order_id=ID, reason="review: total-above"), "the order was put on hold", "review: total-above"),
     (orders.OrderReleased(order_id=ID, reason="called"), "the order was released", "called"),
+    (orders.OrderEdited.of(created(ID), edit_id="edt_1", reason="one is broken", difference=GBP),
+     "the lines of the order were changed: 1 line, 12.50 GBP", "one is broken"),
 )  # fmt: skip
 
 

@@ -72,6 +72,11 @@ def _updated(event: orders.OrderUpdated) -> Sentence:
     return Sentence(f"{what} changed")
 
 
+def _edited(event: orders.OrderEdited) -> Sentence:
+    text = f"the lines of the order were changed: {_count(len(event.lines), 'line')}, {_money(event.total)}"
+    return Sentence(text, event.reason)
+
+
 def _reported(event: payments.ProviderReported | payments.ProviderUpdated) -> Sentence:
     amount = _money(event.amount) if event.amount else "the money"
     text = {
@@ -243,6 +248,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderImportUndone: lambda event: Sentence(f"the import from {event.source} was taken back"),
     orders.OrderUpdated: _updated,
     orders.OrderHeld: _because("the order was put on hold"),
+    orders.OrderEdited: _edited,
     orders.OrderReleased: _because("the order was released"),
     orders.OrderCancellationRequested: _because("a cancellation was asked for"),
     orders.OrderCancelled: _because("the order was cancelled"),

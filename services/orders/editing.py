@@ -1,0 +1,154 @@
+"""Edits of placed orders by staff: which orders can be edited, and the amounts of an order after an edit. Pure.
+
+The lines that stay keep their prices, names, discounts and tax rates; an added line has those of now. The shipping cost
+stays as it is. The discounts of the order are taken anew, by the rules of `services.orders.totals`; a coupon whose
+minimum is not reached any more takes nothing off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from services.contracts.orders import ORDER_LINES_MAX, OrderContent, OrderEdited, OrderLine, PricedFields
+from services.kit.domain.currencies import rounded, shown_money
+from services.kit.domain.decider import Decision, Rejected
+from services.kit.domain.message import Money
+from services.orders.order import ChangedLine, Edit, OnHold, Order, Pending
+from services.orders.pricing import Basket, amounts_of, bound_problem, line_of, size_problem, taxed
+from services.orders.shop_rules import Coupon, Delivery, coupon_named, coupon_off
+from services.orders.totals import Off
+
+__all__ = ["content_of", "edit"]
+
+
+def content_of(order: Order) -> OrderContent | None:
+    """The content that an edit of the order starts from; None if the order cannot be edited."""
+    return order.placed.content if isinstance(order, OnHold) and not order.is_begun else None
+
+
+def edit(command: Edit, order: Order) -> Decision:
+    """Change the lines of an order that fulfillment does not know yet; why another cannot be edited."""
+    content = content_of(order)
+    if content is None:
+        return _not_editable(command, order)
+    after = _edited(command, content)
+    if isinstance(after, Rejected):
+        return after
+    fields = {"order_id": command.order_id, "edit_id": command.edit_id, "reason": command.reason}
+    more = {"customer_id": order.customer_id, "difference": after.total - content.total}
+    return [OrderEdited.model_validate({**dict(after), **fields, **more})]
+
+
+def _not_editable(command: Edit, order: Order) -> Rejected:
+    match order:
+        case OnHold() | Pending():
+            why = "fulfillment works on it. Wait until it is confirmed, or cancel it"
+        case _:
+            why = "its lines are final. Refund what the customer should get back"
+    return Rejected("order-not-editable", f"Order {command.order_id} cannot be edited: {why}.")
+
+
+def _edited(command: Edit, content: OrderContent) -> PricedFields | Rejected:
+    """The lines and the amounts after an edit, or why it is refused."""
+    currency = content.total.currency
+    lines = _lines(command, content)
+    if isinstance(lines, Rejected):
+        return lines
+    if problem := _count_problem(lines) or size_problem(lines, currency):
+        return replace(problem, field="lines")
+    off = _coupon_off(command, content, lines)
+    if isinstance(off, Rejected):
+        return off
+    after = amounts_of(_conditions(content), lines, currency, off)
+    after = after.model_copy(update={"shipping_from": content.shipping_from})
+    if problem := bound_problem(after.total):
+        return replace(problem, field="lines")
+    return _difference_problem(command, after.total - content.total) or after
+
+
+def _lines(command: Edit, content: OrderContent) -> list[OrderLine] | Rejected:
+    """The lines that stay, with their quantities after the edit, and then the added ones."""
+    quantities: dict[int, int] = {}
+    added: list[OrderLine] = []
+    for place, change in enumerate(command.changes):
+        found = _added(command, change, content, f"lines.{place}")
+        if isinstance(found, Rejected):
+            return found
+        if found is not None:
+            added.append(found)
+        elif change.line is not None:
+            quantities[change.line] = change.quantity
+    kept = [
+        line.model_copy(update={"quantity": quantities.get(number, line.quantity), "tax": None})
+        for number, line in enumerate(content.lines, 1)
+        if quantities.get(number, line.quantity)
+    ]
+    if kept or added:
+        return [*kept, *added]
+    detail = f"The edit leaves no line of order {command.order_id}: cancel the order instead."
+    return Rejected("nothing-left", detail, field="lines")
+
+
+def _added(command: Edit, change: ChangedLine, content: OrderContent, field: str) -> OrderLine | Rejected | None:
+    """The line that a change adds; None if it changes a line of the order; why it is refused."""
+    if change.line is not None and change.line > len(content.lines):
+        detail = f"Order {command.order_id} has no line {change.line}: it has {len(content.lines)}."
+        return Rejected("line-not-found", detail, field=f"{field}.line")
+    if change.wanted is None:
+        return None
+    currency = content.total.currency
+    if change.currency not in (None, currency):
+        return Rejected("mixed-currencies", f"The order is in {currency}.", field=f"{field}.unit_price.currency")
+    line = line_of(change.wanted, command.book, currency, command.at, field)
+    if isinstance(line, Rejected):
+        return line
+    return taxed(line, command.book, command.rules, Delivery.to(content.shipping_address, content.shipping_method))
+
+
+def _conditions(content: PricedFields) -> Basket:
+    """The discounts, the shipping cost and the tax rule of the order."""
+    return Basket(
+        lines=(),
+        currencies=frozenset({content.total.currency}),
+        discounts=content.discounts,
+        shipping_cost=content.shipping_total,
+        shipping_tax_rate=content.shipping_tax_rate,
+        tax_included=content.tax_included,
+        coupon=content.coupon,
+    )
+
+
+def _coupon_off(command: Edit, content: PricedFields, lines: Sequence[OrderLine]) -> Off | Rejected:
+    """The discount of the order's coupon, which held when the order was placed and does not expire for it."""
+    if content.coupon is None:
+        return Off()
+    coupon = coupon_named(command.rules, content.coupon)
+    if coupon is None:
+        detail = f"The shop has no coupon {content.coupon} any more, so its discount is not known. Cancel the order."
+        return Rejected("coupon-not-valid", detail)
+    currency = content.total.currency
+    subtotal = rounded(sum((line.unit_price * line.quantity for line in lines), Decimal(0)), currency)
+    return coupon_off(_always_valid(coupon), currency, subtotal, command.at) or Off()
+
+
+def _always_valid(coupon: Coupon) -> Coupon:
+    return coupon.model_copy(update={"valid_from": None, "valid_until": None})
+
+
+def _count_problem(lines: Sequence[OrderLine]) -> Rejected | None:
+    if len(lines) <= ORDER_LINES_MAX:
+        return None
+    return Rejected("order-too-large", f"An order has at most {ORDER_LINES_MAX} lines.", field="lines")
+
+
+def _difference_problem(command: Edit, difference: Money) -> Rejected | None:
+    if command.expected_difference in (None, difference):
+        return None
+    detail = (
+        f"The edit adds {difference.amount} {difference.currency} to the total now: send this `expected_difference` "
+        "to accept it."
+    )
+    shown = shown_money(difference.amount, difference.currency)
+    return Rejected("price-changed", detail, more={"difference": shown})
