@@ -19,12 +19,14 @@ __all__ = [
     "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
     "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
     "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
-    "OrderDraftUpdated", "OrderDrafted", "OrderEdited", "OrderFailed", "OrderFields", "OrderFinalize",
+    "OrderDraftUpdated", "OrderDrafted", "OrderEditRefused", "OrderEditRequested",
+    "OrderEdited", "OrderFailed", "OrderFields", "OrderFinalize",
     "OrderFinalizePending",
     "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
     "OrderLinkRequested", "OrderMessage", "OrderNotFinalized", "OrderNoteAdded", "OrderRefunded", "OrderReleased",
     "OrderShipped", "OrderUpdated", "PaymentMethod", "Percent", "PlacedContent", "PlacedFields", "PricedFields",
-    "Priority", "RecipientFields", "RefundedLine", "Tags",
+    "Priority", "ProductChange", "RecipientFields",
+    "RefundedLine", "Tags",
 ]  # fmt: skip
 
 ORDER_LINES_MAX = 2_000
@@ -292,14 +294,48 @@ class OrderReleased(OrderMessage):
 class OrderEdited(OrderMessage, PricedFields):
     """Staff changed the lines of the order: its lines and amounts are these now.
 
-    `difference` is what the edit added to the total; a difference below zero is paid back.
+    `difference` is what the edit added to the total. Of a `confirmed` order it is at most zero and is paid back.
     """
 
     type: ClassVar[str] = "zerocart.orders.order.edited.v1"
+    confirmed: bool = False
     customer_id: str | None = None
     edit_id: str
     reason: str
     difference: Money
+
+
+class ProductChange(Value):
+    """The units of one product that an edit adds to an order; below zero if it takes units away."""
+
+    product_id: Sku
+    units: int
+
+
+class OrderEditRequested(OrderMessage, PricedFields):
+    """Staff asked for an edit of a confirmed order, which would then have these lines and amounts.
+
+    inventory takes the goods that are added, and then shipping changes the parcels. OrderEdited or OrderEditRefused
+    follows. The order has `units` after the edit.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
+    customer_id: str | None = None
+    edit_id: str
+    reason: str
+    difference: Money
+    changes: tuple[ProductChange, ...]
+    units: int
+
+
+class OrderEditRefused(OrderMessage):
+    """The edit cannot be carried out, because goods are missing or the carrier has the parcel; nothing changed."""
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_refused.v1"
+    customer_id: str | None = None
+    edit_id: str
+    code: str
+    reason: str
 
 
 class OrderNoteAdded(OrderMessage):

@@ -5,10 +5,12 @@ A request is a command. Fulfillment publishes it, but its class is here, with th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import ClassVar, Literal
 
 from services.contracts.inventory import ReservedItem
-from services.contracts.orders import Amount, CapturePolicy, PaymentMethod, RefundedLine
+from services.contracts.orders import Amount, CapturePolicy, OrderLine, PaymentMethod, RefundedLine
 from services.kit.domain.message import Message, Money, Sku, Value
 from services.kit.saga import messages as saga
 
@@ -36,6 +38,8 @@ __all__ = [
     "ReportedChange",
     "RestockRequested",
     "VoidRequested",
+    "paid_lines",
+    "paid_shipping",
 ]
 
 
@@ -47,6 +51,28 @@ class PaidLine(Value):
     product_name: str
     quantity: int
     total: Amount
+
+
+def paid_lines(lines: Sequence[OrderLine]) -> tuple[PaidLine, ...]:
+    """What the customer pays for each line; empty for an old order, whose lines have no amounts."""
+    paid = [
+        PaidLine(
+            line=number,
+            product_id=line.product_id,
+            product_name=line.product_name,
+            quantity=line.quantity,
+            total=line.total,
+        )
+        for number, line in enumerate(lines, 1)
+        if line.total is not None
+    ]
+    return tuple(paid) if len(paid) == len(lines) else ()
+
+
+def paid_shipping(lines: Sequence[OrderLine], total: Money) -> Decimal | None:
+    """What the customer pays for shipping, with its tax: the part of the total that is of no line."""
+    paid = paid_lines(lines)
+    return total.amount - sum((line.total for line in paid), Decimal(0)) if paid else None
 
 
 # Requests of the saga
@@ -177,12 +203,14 @@ class PaymentMessage(Message):
 class PaymentItemised(PaymentMessage):
     """What the customer pays for: the lines of the order and the shipping cost with its tax, in the payment's currency.
 
-    A later event replaces an earlier one.
+    The event with the highest `order_version` holds: the version of the order that has these lines, 0 if it was not
+    edited.
     """
 
     type: ClassVar[str] = "zerocart.payments.payment.itemised.v1"
     lines: tuple[PaidLine, ...]
     shipping: Amount
+    order_version: int = 0
 
 
 class ProviderFact(PaymentMessage):

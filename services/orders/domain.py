@@ -21,6 +21,8 @@ from services.contracts.orders import (
     OrderDrafted,
     OrderDraftUpdated,
     OrderEdited,
+    OrderEditRefused,
+    OrderEditRequested,
     OrderFailed,
     OrderFinalized,
     OrderFinalizePending,
@@ -39,7 +41,7 @@ from services.contracts.orders import (
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
-from services.orders.editing import edit
+from services.orders.editing import conclude_edit, edit, refund_of
 from services.orders.holding import hold, placed, release, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
@@ -50,6 +52,7 @@ from services.orders.order import (
     Cancelled,
     Cancelling,
     CompleteCancellation,
+    ConcludeEdit,
     Confirm,
     Confirmed,
     CustomerCommand,
@@ -114,6 +117,8 @@ def _decision(command: OrderCommand, order: Order) -> Decision:
             return hold_or_release(command, order)
         case Edit():
             return change_lines(command, order)
+        case ConcludeEdit():
+            return conclude_edit(command, order)
         case Cancel():
             return cancel(command, order)
         case Import():
@@ -286,6 +291,9 @@ def cancel(command: Cancel, order: Order) -> Decision:
             return [_cancelled(command.order_id, order, command.reason, content.email)]
         case OnHold(is_begun=False):
             return [_cancelled(command.order_id, order, command.reason, order.email)]
+        case Confirmed(editing=OrderEditRequested()):
+            detail = f"Order {command.order_id} cannot be cancelled: an edit is under way. Try again in a moment."
+            return Rejected("edit-in-progress", detail)
         case Pending() | OnHold() | Confirmed():
             return [OrderCancellationRequested(order_id=command.order_id, reason=command.reason)]
         case Cancelling() | Cancelled():
@@ -391,6 +399,8 @@ def _after(order: Order, event: Message) -> Order:
         case OrderEdited() if isinstance(order, OnHold):
             content = order.placed.content.model_copy(update=dict(PricedFields.of(event)))
             return replace(order, placed=replace(order.placed, content=content))
+        case OrderEditRequested() | OrderEdited() | OrderEditRefused() | OrderRefunded():
+            return _after_edit(order, event)
         case OrderFinalizePending() if isinstance(order, OnHold):
             return replace(order, asked=order.asked or event)
         case OrderReleased() if isinstance(order, OnHold):
@@ -404,19 +414,37 @@ def _after(order: Order, event: Message) -> Order:
         case OrderFinalized() if isinstance(order, Pending):
             return replace(order, is_final=True)
         case OrderConfirmed():
-            return Confirmed(order.email if isinstance(order, Pending | OnHold) else None, customer_id)
+            placed = order.placed if isinstance(order, OnHold) else order
+            content = placed.content if isinstance(placed, Pending) else None
+            return Confirmed(content.email if content else None, customer_id, content=content)
         case OrderCancellationRequested(reason=reason):
             return Cancelling(
                 reason, order.email if isinstance(order, Pending | OnHold | Confirmed) else None, customer_id
             )
         case OrderShipped():
-            return Shipped(customer_id, getattr(order, "email", None))
+            return Shipped(customer_id, getattr(order, "email", None), editing=getattr(order, "editing", None))
         case OrderDelivered():
-            return Delivered(customer_id, getattr(order, "email", None))
+            return Delivered(customer_id, getattr(order, "email", None), editing=getattr(order, "editing", None))
         case OrderCancelled():
             return Cancelled(customer_id)
         case OrderFailed():
             return Failed(customer_id)
+        case _:
+            return order
+
+
+def _after_edit(order: Order, event: OrderEditRequested | OrderEdited | OrderEditRefused | OrderRefunded) -> Order:
+    match order, event:
+        case Confirmed(), OrderEditRequested():
+            return replace(order, editing=event)
+        case Confirmed(content=OrderContent() as before), OrderEdited():
+            content = before.model_copy(update=dict(PricedFields.of(event)))
+            refunds = order.edit_refunds | {refund_of(event)}
+            return replace(order, content=content, editing=None, edit_refunds=refunds)
+        case Confirmed(), OrderRefunded(refund_id=refund_id):
+            return replace(order, is_refunded=order.is_refunded or refund_id not in order.edit_refunds)
+        case Confirmed() | Shipped() | Delivered(), OrderEdited() | OrderEditRefused():
+            return replace(order, editing=None)
         case _:
             return order
 
@@ -445,6 +473,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
         OrderReleased, OrderFinalizePending, OrderEdited,
+        OrderEditRequested, OrderEditRefused,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

@@ -11,34 +11,108 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from services.contracts.orders import ORDER_LINES_MAX, OrderContent, OrderEdited, OrderLine, PricedFields
+from services.contracts.orders import (
+    ORDER_LINES_MAX,
+    OrderContent,
+    OrderEdited,
+    OrderEditRefused,
+    OrderEditRequested,
+    OrderLine,
+    PricedFields,
+    ProductChange,
+)
 from services.kit.domain.currencies import rounded, shown_money
 from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Money
-from services.orders.order import ChangedLine, Edit, OnHold, Order, Pending
+from services.orders.order import (
+    ChangedLine,
+    ConcludeEdit,
+    Confirmed,
+    Delivered,
+    Edit,
+    OnHold,
+    Order,
+    Pending,
+    Shipped,
+)
 from services.orders.pricing import Basket, amounts_of, bound_problem, line_of, size_problem, taxed
 from services.orders.shop_rules import Coupon, Delivery, coupon_named, coupon_off
 from services.orders.totals import Off
 
-__all__ = ["content_of", "edit"]
+__all__ = ["conclude_edit", "content_of", "edit", "refund_of"]
 
 
 def content_of(order: Order) -> OrderContent | None:
     """The content that an edit of the order starts from; None if the order cannot be edited."""
-    return order.placed.content if isinstance(order, OnHold) and not order.is_begun else None
+    if isinstance(order, OnHold) and not order.is_begun:
+        return order.placed.content
+    return order.content if isinstance(order, Confirmed) else None
 
 
 def edit(command: Edit, order: Order) -> Decision:
-    """Change the lines of an order that fulfillment does not know yet; why another cannot be edited."""
+    """Change the lines of an order that fulfillment does not know, or ask for an edit of a confirmed one."""
     content = content_of(order)
     if content is None:
         return _not_editable(command, order)
+    if isinstance(order, Confirmed) and (order.editing or order.is_refunded):
+        return _not_now(command, order)
     after = _edited(command, content)
     if isinstance(after, Rejected):
         return after
     fields = {"order_id": command.order_id, "edit_id": command.edit_id, "reason": command.reason}
     more = {"customer_id": order.customer_id, "difference": after.total - content.total}
+    if isinstance(order, Confirmed):
+        return _requested(content, after, {**dict(after), **fields, **more})
     return [OrderEdited.model_validate({**dict(after), **fields, **more})]
+
+
+def _requested(before: PricedFields, after: PricedFields, fields: dict[str, object]) -> Decision:
+    """Ask inventory and shipping for an edit of a confirmed order, which was paid: it cannot cost more."""
+    difference = after.total - before.total
+    if difference.amount > 0:
+        detail = (
+            f"The edit adds {difference.amount} {difference.currency} to the total of an order that is paid, which "
+            "cannot be charged in addition. Place another order for what is added."
+        )
+        shown = shown_money(difference.amount, difference.currency)
+        return Rejected("edit-needs-payment", detail, more={"difference": shown})
+    units = _units(after)
+    changes = {product: units.get(product, 0) - had for product, had in _units(before).items()}
+    changes |= {product: wanted for product, wanted in units.items() if product not in changes}
+    told = tuple(ProductChange(product_id=product, units=change) for product, change in changes.items() if change)
+    return [OrderEditRequested.model_validate({**fields, "changes": told, "units": sum(units.values())})]
+
+
+def _units(priced: PricedFields) -> dict[str, int]:
+    """The units of each product."""
+    units: dict[str, int] = {}
+    for line in priced.lines:
+        units[line.product_id] = units.get(line.product_id, 0) + line.quantity
+    return units
+
+
+def _not_now(command: Edit, order: Confirmed) -> Rejected:
+    if order.editing:
+        detail = f"Order {command.order_id} cannot be edited: another edit is under way. Try again in a moment."
+        return Rejected("edit-in-progress", detail)
+    detail = f"Order {command.order_id} cannot be edited: staff refunded a part of it. Refund what else is due."
+    return Rejected("order-refunded", detail)
+
+
+def conclude_edit(command: ConcludeEdit, order: Order) -> Decision:
+    """Record how the edit that is under way ended, once."""
+    editing = order.editing if isinstance(order, Confirmed | Shipped | Delivered) else None
+    if editing is None or editing.edit_id != command.edit_id:
+        return []
+    if command.code is None:
+        return [OrderEdited.of(editing, confirmed=True)]
+    fields = {"order_id": command.order_id, "customer_id": order.customer_id, "edit_id": command.edit_id}
+    return [OrderEditRefused.model_validate({**fields, "code": command.code, "reason": command.reason})]
+
+
+def refund_of(event: OrderEdited) -> str:
+    """The id of the refund that pays the difference of an edit back."""
+    return f"rfd_{event.edit_id}"
 
 
 def _not_editable(command: Edit, order: Order) -> Rejected:

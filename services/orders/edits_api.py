@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from services.contracts.orders import OrderEdited, PricedFields
+from services.contracts.orders import OrderEdited, OrderEditRequested, PricedFields
 from services.contracts.scopes import ORDERS_PRICE
 from services.kit.auth.access import Caller
 from services.kit.commands.cause import Cause
@@ -46,7 +46,12 @@ async def edit_order(
     `orders:price` at the prices that it names. Lines that stay keep their prices, the shipping cost stays, and
     discounts are computed anew. Needs the scope `orders:admin` as well.
 
-    Refused (409) unless a rule of the shop put the order on hold; (409 `price-changed`) if the edit adds another amount
+    An order that a rule of the shop put on hold is changed at once. For a confirmed order the goods are taken first and
+    then the parcels are changed; if goods are missing or the carrier has the parcel, the edit is refused and nothing
+    changes, as the timeline tells. What the customer has paid too much is refunded.
+
+    Refused (409) for every other order; if another edit is under way or staff refunded a part of the order; (409
+    `edit-needs-payment`) if a confirmed order would cost more; (409 `price-changed`) if the edit adds another amount
     than `expected_difference` to the total; (422) if no line would be left, or if the order would come to nothing.
     """
     command = _command(order_id, body, caller, cause, settings)
@@ -97,9 +102,10 @@ def _command(order_id: str, body: EditBody, caller: Caller, cause: Cause, settin
 
 
 def _answer(events: Sequence[Message]) -> Edited:
-    (edited,) = (event for event in events if isinstance(event, OrderEdited))
+    (edited,) = (event for event in events if isinstance(event, OrderEdited | OrderEditRequested))
     return Edited(
         order_id=edited.order_id,
+        status="done" if isinstance(edited, OrderEdited) else "started",
         edit_id=edited.edit_id,
         after=_totals(edited),
         difference=_money(edited.difference),

@@ -10,6 +10,7 @@ from services.contracts.orders import (
     AmendedFields,
     ImportedFields,
     OrderContent,
+    OrderEditRequested,
     OrderFinalizePending,
     PlacedFields,
     RecipientFields,
@@ -29,6 +30,7 @@ __all__ = [
     "Cancelling",
     "ChangedLine",
     "CompleteCancellation",
+    "ConcludeEdit",
     "Confirm",
     "Confirmed",
     "ContentCommand",
@@ -143,11 +145,19 @@ class OnHold:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Goods are reserved, the money is captured, a shipment exists."""
+    """Goods are reserved, the money is captured, a shipment exists.
+
+    `content` is None of an order that an older release confirmed. `editing` is the edit that is under way.
+    `edit_refunds` are the refunds of edits; `is_refunded` tells whether there was another refund.
+    """
 
     email: str | None
     customer_id: str | None
     number: str | None = None
+    content: OrderContent | None = None
+    editing: OrderEditRequested | None = None
+    edit_refunds: frozenset[str] = frozenset()
+    is_refunded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +188,22 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """The carrier has the parcel."""
+    """The carrier has the parcel; `editing` is an edit that was under way."""
 
     customer_id: str | None
     email: str | None = None
     number: str | None = None
+    editing: OrderEditRequested | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The carrier delivered the parcel. Final."""
+    """The carrier delivered the parcel; `editing` is an edit that was under way. Final."""
 
     customer_id: str | None
     email: str | None = None
     number: str | None = None
+    editing: OrderEditRequested | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +366,15 @@ class UndoImport(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConcludeEdit(OrderIntent):
+    """An edit is carried out, or was refused for the reason with this code."""
+
+    edit_id: str
+    code: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirm(OrderIntent):
     """Fulfillment completed every step."""
 
@@ -409,6 +430,6 @@ class RecordRefund(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Edit | Cancel | Import | UndoImport
-    | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
+    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Edit | ConcludeEdit | Cancel
+    | Import | UndoImport | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

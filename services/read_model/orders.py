@@ -69,6 +69,7 @@ class Order:
     tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=9)]
     tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=9)]
     refunded_units: Annotated[TextMap | None, About(answered="", since=10)]  # by line; answers show it with the line
+    edited_down: Annotated[Money | None, About(answered="", since=11)]  # edits paid it back: it is no refund
 
 
 @dataclass(frozen=True, slots=True)

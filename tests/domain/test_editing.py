@@ -13,16 +13,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.contracts.catalogue import Product
-from services.contracts.orders import Discount, OrderEdited, OrderReleased, PricedFields
+from services.contracts.orders import (
+    Discount,
+    OrderEdited,
+    OrderEditRefused,
+    OrderEditRequested,
+    OrderReleased,
+    PricedFields,
+    ProductChange,
+)
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
+from services.kit.testing import assert_idempotent
 from services.orders.domain import ORDER
-from services.orders.order import ChangedLine, Edit, OnHold, Place
+from services.orders.order import ChangedLine, ConcludeEdit, Confirmed, Edit, OnHold, Place, RecordRefund
 from services.orders.pricing import Basket, WantedLine, price
 from services.orders.shop_rules import Coupon, Delivery, Review, ShopRules, TaxRate
 from tests.domain import test_orders as usual
 from tests.domain.test_holding import FIELDS, HOLD, RELEASE
-from tests.domain.test_orders import AT, CANCEL, CONFIRM, ID, SHIP, after
+from tests.domain.test_orders import AT, CANCEL, CONFIRM, DELIVER, FAIL, ID, SHIP, UNDONE, after, kinds
 
 REVIEW = Review(total_above={"GBP": Decimal(0)})
 RULES = ShopRules(
@@ -211,3 +220,74 @@ def test_edits_in_any_sequence_come_to_the_amounts_of_an_order_with_the_last_lin
     assert isinstance(placed, PricedFields)
     assert placed.total == content.total
     assert sum((each.total or Decimal(0) for each in content.lines), Decimal(0)) == total.amount
+
+
+# Confirmed orders
+
+BOUGHT = [replace(PLACE, basket=Basket(lines=(wanted("P", "2.50", 2),), currencies=frozenset({"GBP"}))), CONFIRM]
+LESS = replace(edit(change(1, 1)), rules=ShopRules())
+DONE = ConcludeEdit(at=AT, order_id=ID, edit_id="edt_1")
+REFUSED = ConcludeEdit(at=AT, order_id=ID, edit_id="edt_1", code="insufficient-stock", reason="not enough of P")
+
+
+def refund(refund_id: str) -> RecordRefund:
+    return RecordRefund(at=AT, order_id=ID, refund_id=refund_id, amount=gbp("1.00"), refunded=gbp("1.00"))
+
+
+def test_edit_of_a_confirmed_order_names_the_units_of_each_product() -> None:
+    swap = replace(edit(change(1, 0), add("P", "2.00"), add("Q", "1.00")), rules=ShopRules())
+    (asked,) = ORDER.decide(swap, after(*BOUGHT))  # pyright: ignore[reportGeneralTypeIssues]
+    assert isinstance(asked, OrderEditRequested)
+    assert asked.changes == (ProductChange(product_id="P", units=-1), ProductChange(product_id="Q", units=1))
+    assert (asked.units, asked.difference, asked.total) == (2, gbp("-2.00"), gbp("3.00"))
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "events"),
+    [
+        ([*BOUGHT], LESS, [OrderEditRequested]),
+        ([*BOUGHT, LESS], DONE, [OrderEdited]),
+        ([*BOUGHT, LESS], REFUSED, [OrderEditRefused]),
+        ([*BOUGHT, LESS], replace(DONE, edit_id="edt_other"), []),
+        ([*BOUGHT, LESS, DONE], DONE, []),
+        ([*BOUGHT, LESS, DONE], REFUSED, []),
+        ([*BOUGHT, LESS, REFUSED], LESS, [OrderEditRequested]),
+        ([*BOUGHT, LESS, DONE, refund("rfd_edt_1")], replace(LESS, edit_id="edt_2"), [OrderEditRequested]),
+        ([*BOUGHT, LESS, SHIP], DONE, [OrderEdited]),
+        ([*BOUGHT, LESS, SHIP, DELIVER], REFUSED, [OrderEditRefused]),
+        ([*BOUGHT, LESS, UNDONE], DONE, []),  # the provider cancelled the payment meanwhile
+        ([*BOUGHT, LESS, FAIL], DONE, []),
+        ([PLACE], DONE, []),
+    ],
+)
+def test_edit_of_a_confirmed_order_ends_once(before: list[Any], command: Any, events: list[type]) -> None:
+    state = after(*before)
+    assert kinds(ORDER.decide(command, state)) == events
+    assert_idempotent(ORDER, command, state)
+
+
+@pytest.mark.parametrize(
+    ("before", "command", "code"),
+    [
+        ([*BOUGHT, LESS], replace(LESS, edit_id="edt_2"), "edit-in-progress"),
+        ([*BOUGHT, LESS], CANCEL, "edit-in-progress"),
+        ([*BOUGHT, refund("rfd_1")], LESS, "order-refunded"),
+        ([*BOUGHT], replace(edit(change(1, 3)), rules=ShopRules()), "edit-needs-payment"),
+        ([*BOUGHT], replace(edit(change(1, 0)), rules=ShopRules()), "nothing-left"),
+    ],
+)
+def test_edit_that_cannot_begin_says_why(before: list[Any], command: Any, code: str) -> None:
+    refused = ORDER.decide(command, after(*before))
+    assert isinstance(refused, Rejected)
+    assert refused.code == code
+
+
+def test_second_edit_of_a_confirmed_order_starts_from_the_first() -> None:
+    state = after(*BOUGHT, LESS, DONE)
+    assert isinstance(state, Confirmed)
+    assert state.content is not None
+    assert state.content.total == gbp("2.50")
+    refused = after(*BOUGHT, LESS, REFUSED)
+    assert isinstance(refused, Confirmed)
+    assert refused.content is not None
+    assert refused.content.total == gbp("5.00")

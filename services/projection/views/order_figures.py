@@ -104,7 +104,8 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
         case orders.OrderUpdated(shipping_address=address) if address is not None:
             return replace(row, country=address.country)
         case orders.OrderEdited():
-            return replace(row, **_amounts(event))
+            down = -event.difference.amount if event.confirmed else NOTHING
+            return replace(row, **_amounts(event), edited_down=row.edited_down + down)
         case orders.OrderReleased(content=content):
             return replace(row, status="processing" if content is None else "pending")
         case saga.RunStarted() if row.status == "pending":
@@ -157,7 +158,8 @@ def _refunded(row: Counted, amount: Money) -> Counted:
     """The order after a refund. Events name the sum of all refunds, at most the total."""
     if amount.currency != row.currency:
         return row
-    return replace(row, refunded=max(row.refunded, min(amount.amount, row.total)))
+    back = max(amount.amount - row.edited_down, NOTHING)
+    return replace(row, refunded=max(row.refunded, min(back, row.total)))
 
 
 def _seconds(start: datetime, end: datetime) -> Decimal:

@@ -70,7 +70,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, **_named(event), updated_at=at)
         case orders.OrderEdited():
             amounts = {name: value for name, value in _named(event).items() if name != "reason"}
-            return replace(row, **amounts, updated_at=at)
+            down = -event.difference.amount if event.confirmed else Decimal(0)
+            return replace(row, **amounts, edited_down=(row.edited_down or Decimal(0)) + down, updated_at=at)
         case orders.OrderReleased(content=content):
             return replace(row, status="processing" if content is None else "pending", reason=None, updated_at=at)
         case saga.RunStarted() if row.status == "pending":
@@ -80,7 +81,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
         case shipping.ShipmentCancelled():
             return replace(row, tracking_number=None, updated_at=at)
         case payments.ProviderFact(refunded=Money() as back) | payments.PaymentRefunded(amount=Money() as back):
-            return replace(row, refunded=back.amount, refunded_units=_units_after(row, event), updated_at=at)
+            refunded = max(back.amount - (row.edited_down or Decimal(0)), Decimal(0))
+            return replace(row, refunded=refunded, refunded_units=_units_after(row, event), updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() | fulfillment.RunClosed() if row.reason and row.reason.startswith(LOOKED_INTO):
