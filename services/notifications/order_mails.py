@@ -22,6 +22,7 @@ from services.contracts.orders import (
     OrderShipped,
     PricedFields,
 )
+from services.contracts.users import GUEST_PREFIX
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
@@ -192,7 +193,8 @@ class OrderMails:
 
     def _link(self, message: OfOrder, received: Received) -> str | None:
         """The page of the order in the shop, for guests and those who asked for it; other customers sign in there."""
-        is_wanted = message.customer_id is None or isinstance(message, OrderLinkRequested)
+        customer = message.customer_id or GUEST_PREFIX
+        is_wanted = customer.startswith(GUEST_PREFIX) or isinstance(message, OrderLinkRequested)
         if not (self._shop.url and is_wanted):
             return None
         # after the #, so that neither servers nor other sites get to know the token

@@ -28,6 +28,7 @@ from services.contracts.orders import (
     Percent,
     PlacedFields,
 )
+from services.contracts.users import GUEST_PREFIX
 from services.kit.domain.amounts import Exact, SignedExact
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
@@ -234,9 +235,10 @@ class ContentBody(OrderFields):
 
     def require_customer(self, customer_id: str | None) -> None:
         """Raise Invalid if the order has neither a customer nor the e-mail address of a guest."""
-        if customer_id is None and self.email is None:
+        if self.email is None and (customer_id or GUEST_PREFIX).startswith(GUEST_PREFIX):
             detail = "An order needs customer_id or, for a guest, email."
-            raise Invalid("no-customer", detail, (FieldError("customer_id", "missing", detail),))
+            field = "email" if customer_id else "customer_id"
+            raise Invalid("no-customer", detail, (FieldError(field, "missing", detail),))
 
 
 class OrderBody(BasketBody, ContentBody, PlacedFields):

@@ -57,14 +57,15 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     limits = settings.delivery_seconds, settings.missed_check_seconds
 
     def routers() -> Sequence[APIRouter]:
-        from services.projection import api, history_api
+        from services.projection import api, history_api, person_api
 
-        return (api.routes, history_api.routes)
+        return (api.routes, history_api.routes, person_api.routes)
 
     def provides() -> Sequence[object]:
         from services.projection.history import OrderHistory
+        from services.projection.person_export import PersonExport
 
-        return (pages, admin, OrderHistory(reader, vault, database))
+        return (pages, admin, OrderHistory(reader, vault, database), PersonExport(reader, vault, database))
 
     return Service(
         settings,

@@ -26,6 +26,7 @@ from services.contracts.users import (
     FollowUpSend,
     PasswordChanged,
     PasswordResetRequested,
+    StaffInvited,
     UserActivated,
     VerificationRequested,
     WelcomeTipsSend,
@@ -78,6 +79,7 @@ MESSAGES: dict[str, Message] = {
     "welcome_tips": WelcomeTipsSend(**USER),
     "follow_up": FollowUpSend(**USER),
     "password_reset": PasswordResetRequested(**USER, **TOKEN),
+    "staff_invitation": StaffInvited(**USER, **TOKEN, role="support"),
     "password_changed": PasswordChanged(**USER),
 }
 

@@ -45,6 +45,15 @@ async def an_account(system: System) -> None:
         await users.patch(f"{path}/preferences", json={"notifications": False}, headers={"Idempotency-Key": "p"})
     )
     await done(await users.post("/password-reset", json={"email": ANN["email"]}))
+    invited = await done(await users.post("/staff", json={"email": "b@example.com", "name": "Ben", "role": "viewer"}))
+    await system.bus.quiet()
+    accepted = {"token": token_in(mails(system, "staff_invitation")[-1]), "new": ANN["password"]}
+    await users.post("/password-reset/confirm", json=accepted)
+    await done(await users.put(f"/staff/{invited['id']}", json={"role": "support"}))
+    await done(await users.get("/staff"))
+    made = await done(await users.post("/clients", json={"name": "Warehouse", "scopes": ["stock:read"]}))
+    await done(await users.post(f"/clients/{made['client']['client_id']}/rotate", json={}))
+    await done(await users.get("/clients"))
     form = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
     await held(await ask(system, form))
     await held(await ask(system, {"grant_type": "client_credentials"}, auth=("shop", CLIENT_SECRET)))
@@ -134,6 +143,8 @@ async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
         shown = await side.get(f"/orders/{order_id}")
         then = await side.projection.get(f"/orders/{order_id}", params={"at": shown["updated_at"]})
         assert (await done(then))["items"] == shown["items"]
+    assert (await done(await side.projection.get("/persons/usr_1/export")))["streams"]
+    assert (await done(await side.projection.get("/users/me/export", headers=customer("usr_1"))))["streams"]
     assert (await side.get("/stock"))["stock"]
     await side.get("/stock/mug")
     assert (await side.get("/analytics/orders?group_by=product"))["figures"]

@@ -20,6 +20,7 @@ from tests.services import read_side
 from tests.services.read_side import ReadSide
 from tests.services.system import System, order, running
 from tests.services.test_imports import finished
+from tests.services.test_order_links import look_up
 from tests.services.test_refunds import bought, payment, refund
 
 DAYS = 30
@@ -89,6 +90,7 @@ async def delivered(system: System) -> str:
 async def test_orders_that_ended_are_archived_with_all_their_streams(shop: Shop) -> None:
     system = shop.system
     await delivered(system)
+    await system.stock("P", 50)
     await system.place(order(("P", 1), token="tok_decline"))
     await system.place(order(("P", 999)))
     cancelled = (await system.place(order(("P", 1)))).json()["order_id"]
@@ -135,6 +137,18 @@ async def test_an_archived_order_can_be_refunded_and_archived_again(shop: Shop) 
     assert await shop.shown() == before
     assert (await refund(shop.system, order_id, "2.50", key="one")).status_code == 202, "a repeat"
     assert (await payment(shop.system, order_id))["refunded"] == {"amount": "2.50", "currency": "GBP"}
+
+
+async def test_a_guest_finds_an_archived_order_by_its_number(shop: Shop) -> None:
+    order_id = await delivered(shop.system)
+    number = (await shop.system.said("orders.order.created"))[0]["number"]
+    for _ in range(2):  # the stream of the link is archived, too, and the order a second time
+        await shop.archive()
+        await look_up(shop.system, number.lower())
+    mailed = [each.stream for each in shop.system.bus.published if each.type.endswith("order.link_requested.v1")]
+    assert mailed == [f"link-{order_id}"], "the second request came within five minutes of the first"
+    left = await shop.system.rows(f"SELECT FROM log.events WHERE stream = 'order-{order_id}'")
+    assert left == []
 
 
 async def test_late_messages_about_an_archived_order_change_nothing(shop: Shop) -> None:

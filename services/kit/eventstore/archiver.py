@@ -44,11 +44,13 @@ class Finished:
 
     by: tuple[str, ...]
     ignoring: tuple[str, ...] = ()
+    keep: str = ""
+    """A statement of the service that stores what it looks up in events of the streams $1 up to the versions $2."""
 
 
-def finished(by: Sequence[type[Message]], ignoring: Sequence[type[Message]] = ()) -> Finished:
+def finished(by: Sequence[type[Message]], ignoring: Sequence[type[Message]] = (), keep: str = "") -> Finished:
     """The rule for streams of these events."""
-    return Finished(tuple(each.type for each in by), tuple(each.type for each in ignoring))
+    return Finished(tuple(each.type for each in by), tuple(each.type for each in ignoring), keep)
 
 
 @dataclass(slots=True)
@@ -162,11 +164,14 @@ class Archiver:
         deleted = 0
         for service in dict.fromkeys(batch.services):
             chosen = [row for row in zip(*batch.columns, strict=True) if row[0] == service]
+            place = [stream for _, stream, _ in chosen], [version for _, _, version in chosen]
+            await self._connection.execute(f"SET search_path = {service}")
+            if keep := self._finished[service].keep:
+                await self._connection.execute(keep, *place)
             status = await self._connection.execute(
-                f"DELETE FROM {service}.events AS e USING unnest($1::text[], $2::integer[]) AS w (stream, version)"  # noqa: S608
+                "DELETE FROM events AS e USING unnest($1::text[], $2::integer[]) AS w (stream, version)"
                 " WHERE e.stream = w.stream AND e.version <= w.version",
-                [stream for _, stream, _ in chosen],
-                [version for _, _, version in chosen],
+                *place,
             )
             deleted += int(status.split()[1])
         if deleted != expected:

@@ -31,7 +31,7 @@ from services.read_model.orders import (
     OrderNote,
 )
 
-__all__ = ["ORDERS_VIEW", "lines_of", "note_of", "order_after", "order_of"]
+__all__ = ["ORDERS_VIEW", "WHOSE", "lines_of", "note_of", "order_after", "order_of"]
 
 NOTE = orders.OrderNoteAdded
 LOOKED_INTO = "being looked into: "
@@ -118,10 +118,16 @@ def _named(event: Message) -> dict[str, Any]:
     named = {name: _stored(value) for name in ORDERS.names if (value := getattr(event, name, None)) is not None}
     if isinstance(event, orders.PricedFields):
         named |= {"total": event.total.amount, "currency": event.total.currency, "line_count": len(event.lines)}
+        named |= {"shipping_tax_rate": _percent(event.shipping_tax_rate)}
         named.setdefault("subtotal", event.total.amount)
     if address := getattr(event, "shipping_address", None):
         named |= {"city": address.city, "country": address.country}
     return named
+
+
+def _percent(rate: Decimal | None) -> str | None:
+    """A rate without the zeros at its end."""
+    return None if rate is None else f"{rate.normalize():f}"
 
 
 def _stored(value: object) -> object:
@@ -156,6 +162,7 @@ def _line(order: Order, number: int, line: orders.OrderLine) -> OrderLine:
         line_subtotal=line.subtotal,
         line_discount=line.discount,
         line_tax=line.tax,
+        tax_rate=_percent(line.tax_rate),
         line_total=line.total,
     )
 
