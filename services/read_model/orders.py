@@ -69,13 +69,10 @@ class Order:
     tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=9)]
     tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=9)]
     refunded_units: Annotated[TextMap | None, About(answered="", since=10)]  # by line; answers show it with the line
-<<<<<<< HEAD
-    edited_down: Annotated[Money | None, About(answered="", since=11)]  # edits paid it back: it is no refund
-=======
     shipping_tax: Annotated[Money | None, About("The tax of the shipping cost.", since=11)]
     shipping_tax_rate: Annotated[Text | None, About("In percent.", example="20", since=11)]
     notes: Annotated[Text | None, About("What the customer wrote about the order.", personal=True, since=11)]
->>>>>>> edits
+    edited_down: Annotated[Money | None, About(answered="", since=12)]  # edits paid it back: it is no refund
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
-    revision=8,
+    revision=9,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
     wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)
