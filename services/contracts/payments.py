@@ -5,12 +5,10 @@ A request is a command. Fulfillment publishes it, but its class is here, with th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
 from typing import ClassVar, Literal
 
 from services.contracts.inventory import ReservedItem
-from services.contracts.orders import Amount, CapturePolicy, OrderLine, PaymentMethod, RefundedLine
+from services.contracts.orders import Amount, CapturePolicy, PaymentMethod, RefundedLine
 from services.kit.domain.message import Message, Money, Sku, Value
 from services.kit.saga import messages as saga
 
@@ -38,8 +36,6 @@ __all__ = [
     "ReportedChange",
     "RestockRequested",
     "VoidRequested",
-    "paid_lines",
-    "paid_shipping",
 ]
 
 
@@ -51,28 +47,6 @@ class PaidLine(Value):
     product_name: str
     quantity: int
     total: Amount
-
-
-def paid_lines(lines: Sequence[OrderLine]) -> tuple[PaidLine, ...]:
-    """What the customer pays for each line; empty for an old order, whose lines have no amounts."""
-    paid = [
-        PaidLine(
-            line=number,
-            product_id=line.product_id,
-            product_name=line.product_name,
-            quantity=line.quantity,
-            total=line.total,
-        )
-        for number, line in enumerate(lines, 1)
-        if line.total is not None
-    ]
-    return tuple(paid) if len(paid) == len(lines) else ()
-
-
-def paid_shipping(lines: Sequence[OrderLine], total: Money) -> Decimal | None:
-    """What the customer pays for shipping, with its tax: the part of the total that is of no line."""
-    paid = paid_lines(lines)
-    return total.amount - sum((line.total for line in paid), Decimal(0)) if paid else None
 
 
 # Requests of the saga

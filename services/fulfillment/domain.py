@@ -1,13 +1,16 @@
-"""What fulfillment has to work out for itself: how much of each product an order wants."""
+"""What fulfillment has to work out for itself: how much of each product an order wants, and what each line costs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
 
 from services.contracts.fulfillment import WantedItem
 from services.contracts.orders import OrderLine
+from services.contracts.payments import PaidLine
+from services.kit.domain.message import Money
 
-__all__ = ["wanted_items"]
+__all__ = ["paid_lines", "paid_shipping", "wanted_items"]
 
 
 def wanted_items(lines: Iterable[OrderLine]) -> tuple[WantedItem, ...]:
@@ -16,3 +19,25 @@ def wanted_items(lines: Iterable[OrderLine]) -> tuple[WantedItem, ...]:
     for line in lines:
         wanted[line.product_id] = wanted.get(line.product_id, 0) + line.quantity
     return tuple(WantedItem(product_id=product, quantity=quantity) for product, quantity in wanted.items())
+
+
+def paid_lines(lines: Sequence[OrderLine]) -> tuple[PaidLine, ...]:
+    """What the customer pays for each line; empty for an old order, whose lines have no amounts."""
+    paid = [
+        PaidLine(
+            line=number,
+            product_id=line.product_id,
+            product_name=line.product_name,
+            quantity=line.quantity,
+            total=line.total,
+        )
+        for number, line in enumerate(lines, 1)
+        if line.total is not None
+    ]
+    return tuple(paid) if len(paid) == len(lines) else ()
+
+
+def paid_shipping(lines: Sequence[OrderLine], total: Money) -> Decimal | None:
+    """What the customer pays for shipping, with its tax: the part of the total that is of no line."""
+    paid = paid_lines(lines)
+    return total.amount - sum((line.total for line in paid), Decimal(0)) if paid else None

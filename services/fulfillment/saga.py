@@ -18,7 +18,7 @@ from datetime import timedelta
 
 from services.contracts import inventory, notifications, orders, payments, shipping
 from services.contracts.fulfillment import RunStarted
-from services.fulfillment.domain import wanted_items
+from services.fulfillment.domain import paid_lines, paid_shipping, wanted_items
 from services.fulfillment.vocabulary import VOCABULARY
 from services.kit.saga.interpreter import saga_decider
 from services.kit.saga.table import Request, Saga, Step
@@ -61,8 +61,8 @@ ORDER_SAGA = Saga(
                 (payments.PaymentAuthorized, payments.PaymentDeclined, payments.PaymentFailed),
                 {
                     "amount": lambda run: run.total,
-                    "lines": lambda run: payments.paid_lines(run.lines),
-                    "shipping": lambda run: payments.paid_shipping(run.lines, run.total),
+                    "lines": lambda run: paid_lines(run.lines),
+                    "shipping": lambda run: paid_shipping(run.lines, run.total),
                 },
             ),
             undo=Request(

@@ -10,14 +10,13 @@ from functools import partial
 from services.contracts.orders import OrderEdited
 from services.contracts.payments import (
     CaptureRequested,
+    PaidLine,
     PaymentItemised,
     ProviderFact,
     ProviderReported,
     ProviderUpdated,
     RefundRequested,
     VoidRequested,
-    paid_lines,
-    paid_shipping,
 )
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
@@ -50,11 +49,10 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     async def edited(order: OrderEdited, received: Received) -> None:
         if not order.confirmed:
             return
-        shipping = paid_shipping(order.lines, order.total) or Decimal(0)
+        lines = tuple(PaidLine.of(line, line=number) for number, line in enumerate(order.lines, 1))
+        shipping = order.total.amount - sum((line.total for line in lines), Decimal(0))
         version = received.cause.message_id.rpartition(":")[2]
-        itemised = PaymentItemised(
-            order_id=order.order_id, lines=paid_lines(order.lines), shipping=shipping, order_version=int(version)
-        )
+        itemised = PaymentItemised(order_id=order.order_id, lines=lines, shipping=shipping, order_version=int(version))
         amount = Money(amount=-order.difference.amount, currency=order.difference.currency)
         command = PayBack(
             at=received.now, itemised=itemised, refund_id=f"rfd_{order.edit_id}", amount=amount, reason=order.reason
