@@ -18,6 +18,7 @@ from services.contracts.orders import (
     OrderEditRefused,
     OrderEditRequested,
     OrderLine,
+    OrderRefunded,
     PricedFields,
     ProductChange,
 )
@@ -29,17 +30,21 @@ from services.orders.order import (
     ConcludeEdit,
     Confirmed,
     Delivered,
+    Draft,
     Edit,
+    Imported,
+    NoOrder,
     OnHold,
     Order,
     Pending,
     Shipped,
 )
 from services.orders.pricing import Basket, amounts_of, bound_problem, line_of, size_problem, taxed
+from services.orders.refusals import fulfilled_elsewhere, not_found
 from services.orders.shop_rules import Coupon, Delivery, coupon_named, coupon_off
 from services.orders.totals import Off
 
-__all__ = ["conclude_edit", "content_of", "edit", "refund_of"]
+__all__ = ["after_edit", "conclude_edit", "content_of", "edit"]
 
 
 def content_of(order: Order) -> OrderContent | None:
@@ -110,13 +115,19 @@ def conclude_edit(command: ConcludeEdit, order: Order) -> Decision:
     return [OrderEditRefused.model_validate({**fields, "code": command.code, "reason": command.reason})]
 
 
-def refund_of(event: OrderEdited) -> str:
+def _refund_of(event: OrderEdited) -> str:
     """The id of the refund that pays the difference of an edit back."""
     return f"rfd_{event.edit_id}"
 
 
 def _not_editable(command: Edit, order: Order) -> Rejected:
     match order:
+        case NoOrder():
+            return not_found(command)
+        case Imported():
+            return fulfilled_elsewhere(command, order)
+        case Draft():
+            why = "it is a draft. Replace it with PUT"
         case OnHold() | Pending():
             why = "fulfillment works on it. Wait until it is confirmed, or cancel it"
         case _:
@@ -226,3 +237,20 @@ def _difference_problem(command: Edit, difference: Money) -> Rejected | None:
     )
     shown = shown_money(difference.amount, difference.currency)
     return Rejected("price-changed", detail, more={"difference": shown})
+
+
+def after_edit(order: Order, event: OrderEditRequested | OrderEdited | OrderEditRefused | OrderRefunded) -> Order:
+    """The state of an order that is not on hold after an event about an edit, or after a refund."""
+    match order, event:
+        case Confirmed(), OrderEditRequested():
+            return replace(order, editing=event)
+        case Confirmed(content=OrderContent() as before), OrderEdited():
+            content = before.model_copy(update=dict(PricedFields.of(event)))
+            refunds = order.edit_refunds | {_refund_of(event)}
+            return replace(order, content=content, editing=None, edit_refunds=refunds)
+        case Confirmed(), OrderRefunded(refund_id=refund_id):
+            return replace(order, is_refunded=order.is_refunded or refund_id not in order.edit_refunds)
+        case Confirmed() | Shipped() | Delivered(), OrderEdited() | OrderEditRefused():
+            return replace(order, editing=None)
+        case _:
+            return order

@@ -18,7 +18,7 @@ from services.kit.rest.answers import Money as ShownMoney
 from services.kit.rest.app import ExpectedVersion, Handler, RestCause, UnmarkedCause, json_router, respond
 from services.orders.answers import Edited, EditPreview, QuotedLine, Totals
 from services.orders.api import OrderId, Shop, Writer, quoted
-from services.orders.bodies import EditBody
+from services.orders.edit_bodies import EditBody
 from services.orders.order import Edit
 from services.orders.placing import change_lines, preview
 from services.orders.pricing import shown_totals
