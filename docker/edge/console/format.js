@@ -84,12 +84,15 @@ export function time(at, options = {}) {
 export function span(seconds) {
   if (seconds < 0.001) return "0 s";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-  const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
-  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 3600) return parts(Math.round(seconds), 60, "min", "s");
+  if (seconds < 86_400) return parts(Math.round(seconds / 60), 60, "h", "min");
+  return parts(Math.round(seconds / 3600), 24, "d", "h");
+}
+
+/** @param {number} units @param {number} base @param {string} large @param {string} small */
+function parts(units, base, large, small) {
+  return `${Math.floor(units / base)} ${large} ${units % base} ${small}`;
 }
 
 /** A name of the interface as words: `refund_pending` is "Refund pending". @param {string} name */
