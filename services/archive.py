@@ -29,6 +29,7 @@ from services.kit.config.secrets import Secrets
 from services.kit.config.settings import archive_days
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.archiver import Archiver, Finished, check, restore
+from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.logging import configure
 from services.operations.counts import Counts
 
@@ -72,6 +73,10 @@ class Plan:
         needed = {"ZEROCART_OWNER_DATABASE_URL": plan.owner_dsn, "ZEROCART_ARCHIVE": plan.folder}
         if missing := [name for name, value in needed.items() if not value]:
             raise ZerocartError("missing-settings", f"set {' and '.join(missing)}")
+        if is_pooled(plan.owner_dsn):
+            raise ZerocartError(
+                "bad-setting", "archiving needs a session: give it the address of Postgres, not of the pooler"
+            )
         return plan
 
 

@@ -24,6 +24,7 @@ from tests.services.test_order_links import look_up
 from tests.services.test_refunds import bought, payment, refund
 
 DAYS = 30
+POOLED = "postgresql://owner@db/zerocart?pooler=transaction"
 OF_AN_ORDER = {"order", "fulfillment", "payment", "shipment", "reservation", "mail"}
 
 
@@ -189,6 +190,14 @@ async def test_metrics_count_events_before_they_are_archived(shop: Shop) -> None
     assert counted[0]["n"] == events
 
 
+async def test_an_event_that_a_service_has_not_handled_stays(shop: Shop) -> None:
+    await delivered(shop.system)
+    await shop.system.rows("UPDATE log.receipts SET types = '{x}', position = 1 WHERE service = 'shipping'")
+    assert await shop.archive() == 0
+    await shop.system.rows("UPDATE log.receipts SET position = (SELECT last_value FROM log.position)")
+    assert await shop.archive() > 0
+
+
 async def test_nothing_is_archived_unless_an_age_is_set(shop: Shop) -> None:
     await delivered(shop.system)
     never = replace(shop.plan, days=None)
@@ -213,5 +222,7 @@ def test_settings_that_are_missing_are_named() -> None:
         Plan.from_environment({})
     environ = {"ZEROCART_OWNER_DATABASE_URL": "postgresql://owner@db/zerocart", "ZEROCART_ARCHIVE": "/archive"}
     assert Plan.from_environment(environ).days is None
+    with pytest.raises(ZerocartError, match="needs a session"):
+        Plan.from_environment({**environ, "ZEROCART_OWNER_DATABASE_URL": POOLED})
     assert Plan.from_environment({**environ, "ZEROCART_ARCHIVE_DAYS": "400"}).days == 400
     assert Settings.from_environment("orders", environ).archive == "/archive"
