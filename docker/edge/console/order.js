@@ -53,7 +53,7 @@ async function read(id, view, first) {
   if (first) view.show(page(view, { ...both, run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING }));
   const [run, payment, shipment, mails] = await Promise.all([
     part("fulfillments:read", `/fulfillments/${id}`), part("payments:read", `/payments/${id}`),
-    part("shipments:read", `/shipments/${id}`), part("orders:read", "/notifications", { order_id: id }),
+    part("shipments:read", `/shipments/${id}`), part("orders:admin", "/notifications", { order_id: id }),
   ]);
   return { ...both, run, payment, shipment, mails };
 }
@@ -73,7 +73,7 @@ function page(view, parts) {
     !then && run && run.status !== "completed" && swimlane(run, order.order_id),
     h("div", { class: "columns", key: "columns" },
       h("div", null, lines(view, order), timeline(order)),
-      h("div", null, people(order), then ? null : [ledger(parts.payment, order), goods(parts), parcels(parts.shipment, order), mails(parts.mails), documents(order), notes(order)])),
+      h("div", null, people(order), then ? null : [may("payments:read") && ledger(parts.payment, order), goods(parts), parcels(parts.shipment, order), may("orders:admin") && mails(parts.mails), documents(order), notes(order)])),
     !then && run?.status === "completed" && swimlane(run, order.order_id));
 }
 
