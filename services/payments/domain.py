@@ -30,11 +30,13 @@ from services.contracts.payments import (
     ProviderUpdated,
     RefundRefused,
     RefundRequested,
+    RenewalRefused,
+    RenewalRequested,
     ReportedChange,
     RestockRequested,
     VoidRequested,
 )
-from services.kit.domain.decider import Command, Decider, Decision
+from services.kit.domain.decider import Command, Decider, Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
@@ -57,6 +59,7 @@ from services.payments.refunds import (
     with_refusal,
     with_request,
 )
+from services.payments.renewal import RENEWING, RecordRenewal, facts_of, follow_up, refusal_of
 from services.payments.requested import lines_of
 from services.payments.standing import (
     Authorized,
@@ -69,6 +72,7 @@ from services.payments.standing import (
     Returned,
     Standing,
     is_paid,
+    is_renewing,
     standing,
 )
 from services.payments.transactions import Fact, Transaction, with_fact
@@ -96,7 +100,7 @@ class Report(Command):
 
 PaymentCommand = (
     HandleRequest[Request, Call, ProviderResult]
-    | Report | RequestRefund | RecordRefund | CaptureByHand | VoidByHand | RecordCall
+    | Report | RequestRefund | RecordRefund | CaptureByHand | VoidByHand | RecordCall | RecordRenewal
 )  # fmt: skip
 
 # Replies to the saga
@@ -133,7 +137,7 @@ def _answer_to_do(
             return CLOSED
         case PaymentProcess(amount=amount, payment_method=method, capture=policy), NoPayment():
             return CallFirst(
-                Call("authorize", amount=amount, method=method, at_once=policy == "at_once"),
+                Call("authorize", amount=amount, method=method, policy=policy),
                 lambda done: PaymentAuthorized(**to, transaction_id=done.transaction_id, amount=done.amount),
             )
         case PaymentProcess(), Authorized(transaction_id, amount) | Captured(transaction_id, amount):
@@ -147,6 +151,8 @@ def _answer_to_do(
             )
         case PaymentCapture(), Captured(transaction_id, amount):
             return PaymentCaptured(**to, transaction_id=transaction_id, amount=amount)
+        case PaymentCapture(), Released() if is_renewing(payment):
+            return failed(PaymentFailed, request, RENEWING)
         case _, Refunding() | Returned():
             return RETURNED
         case _, Released() | NoPayment() | Declined():
@@ -208,7 +214,15 @@ PARTICIPANT = Participant(
 
 
 def decide(command: PaymentCommand, payment: Payment) -> Decision:
-    """The reply to a request, and an event for each fact that is news."""
+    """The reply to a request, an event for each fact that is news, and what payments does next by itself."""
+    decision = _decision(command, payment)
+    if isinstance(decision, Rejected):
+        return decision
+    order_id = command.request.saga_id if isinstance(command, HandleRequest) else command.order_id
+    return [*decision, *follow_up(order_id, payment, PAYMENT.fold(decision, payment))]
+
+
+def _decision(command: PaymentCommand, payment: Payment) -> Decision:
     match command:
         case Report(order_id=order_id, facts=facts):
             return _reported(order_id, facts, payment)
@@ -220,6 +234,8 @@ def decide(command: PaymentCommand, payment: Payment) -> Decision:
             return request_by_hand(command, payment)
         case RecordCall():
             return _by_hand(command, payment)
+        case RecordRenewal(order_id=order_id):
+            return [*refusal_of(command, payment), *_reported(order_id, facts_of(command), payment)]
         case HandleRequest():
             return _replied(command, payment)
 
@@ -369,6 +385,10 @@ def evolve(payment: Payment, event: Message) -> Payment:
             | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
         ):
             return _with_facts(payment, (Fact(what, name, amount, reference or "", ours or ""),))
+        case RenewalRequested():
+            return replace(payment, renewal="requested")
+        case RenewalRefused():
+            return replace(payment, renewal="refused")
         case RefundRequested():
             return with_request(payment, event)
         case RefundRefused():
@@ -430,6 +450,7 @@ PAYMENT: Decider[PaymentCommand, Payment] = Decider(
     (
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
         PaymentVoided, ProviderReported, ProviderUpdated, RefundRefused, RefundRequested, PaymentCapturePending,
-        CaptureRequested, VoidRequested, PaymentItemised, RestockRequested,
+        CaptureRequested, VoidRequested, PaymentItemised, RestockRequested, RenewalRefused,
+        RenewalRequested,
     ),
 )  # fmt: skip

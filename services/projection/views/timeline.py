@@ -69,7 +69,8 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
-    inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
+    inventory.ReservationCommitted, inventory.ReservationExpired,
+    inventory.ReservationRestocked, payments.ProviderReported,
     payments.ProviderUpdated, payments.RefundRequested, payments.RefundRefused,
     payments.PaymentCapturePending, payments.CaptureRequested, payments.VoidRequested,
     # events that may come late, after that; they are rare
