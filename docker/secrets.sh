@@ -25,7 +25,7 @@ clients() { # the operator has all scopes; the service gets only the digest of i
     secret=$(sed -n 's/^ZEROCART_OPERATOR_SECRET=//p' .env)
     digest=$(printf %s "$secret" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d ' ' -f 1)
     scopes=$(
-        for what in users orders stock payments shipments fulfillments operations; do
+        for what in users orders stock payments shipments fulfillments operations access; do
             printf '"%s:read", "%s:write", ' "$what" "$what"
         done
     )

@@ -122,11 +122,12 @@ async def _migrated(server: Server, name: str) -> None:
 @pytest.fixture
 async def database(postgres_server: Server, template: str) -> AsyncGenerator[Database]:
     name = f"test_{next(_numbers)}"
-    for suffix in ("", "_read"):
-        await execute(postgres_server.dsn(), f'CREATE DATABASE "{name}{suffix}" TEMPLATE "{template}{suffix}"')
+    both = ("", "_read")
+    # FILE_COPY takes two thirds of the processor time of WAL_LOG (tests make 3,000 databases)
+    copies = (f'CREATE DATABASE "{name}{each}" TEMPLATE "{template}{each}" STRATEGY FILE_COPY' for each in both)
+    await execute(postgres_server.dsn(), *copies)
     yield Database(postgres_server, name)
-    for suffix in ("", "_read"):
-        await execute(postgres_server.dsn(), f'DROP DATABASE "{name}{suffix}" WITH (FORCE)')
+    await execute(postgres_server.dsn(), *(f'DROP DATABASE "{name}{each}" WITH (FORCE)' for each in both))
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,13 @@ def pooled_database(database: Database, pooler_port: int) -> PooledDatabase:
     return PooledDatabase(database.server, database.name, pooler_port)
 
 
-async def execute(dsn: str, sql: str) -> None:
+async def execute(dsn: str, *statements: str) -> None:
     import asyncpg
 
     connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute(sql)
+        for statement in statements:
+            await connection.execute(statement)
     finally:
         await connection.close()
 

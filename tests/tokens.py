@@ -10,7 +10,9 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from services.contracts.scopes import EVERY_SCOPE
 from services.kit.config.secrets import plain
+from services.users import roles
 
 ISSUER = "https://zerocart.example"
 AUDIENCE = "zerocart"
@@ -18,15 +20,8 @@ KEY_ID = "test-key"
 KEY = Ed25519PrivateKey.generate()
 VALID_SECONDS = 7_200
 """Longer than a run of all tests, because modules make tokens when they are imported."""
-STAFF_SCOPES = (
-    "users:read users:write users:admin orders:read orders:write orders:admin orders:import orders:price stock:read"
-    " stock:write catalogue:write"
-    " payments:read payments:write shipments:read shipments:write fulfillments:read fulfillments:write"
-    " analytics:read operations:read operations:write events:read"
-)
-CUSTOMER_SCOPES = (
-    "users:read users:write orders:read orders:write stock:read fulfillments:read payments:read shipments:read"
-)
+STAFF_SCOPES = " ".join(EVERY_SCOPE)
+CUSTOMER_SCOPES = " ".join(roles.CUSTOMER_SCOPES)
 
 
 def jwk(key: Ed25519PrivateKey, key_id: str = KEY_ID) -> dict[str, str]:

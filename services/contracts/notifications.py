@@ -18,6 +18,7 @@ __all__ = [
     "OrderMailSent",
     "OrderNoticeSent",
     "UserMailSent",
+    "UserNoticeSent",
 ]
 
 # Requests of the saga
@@ -98,5 +99,16 @@ class UserMailSent(Message):
     key: ClassVar[str] = "user_id"
     user_id: str
     template: Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
+    notice_id: str
+    mailed: bool
+
+
+class UserNoticeSent(Message):
+    """Notifications mailed a user, as UserMailSent tells, by a template that is not among those of UserMailSent."""
+
+    type: ClassVar[str] = "zerocart.notifications.user_notice.sent.v1"
+    key: ClassVar[str] = "user_id"
+    user_id: str
+    template: str
     notice_id: str
     mailed: bool

@@ -16,50 +16,15 @@ from services.kit.domain.message import Instant, Message, Metadata, Money, Perso
 from services.kit.saga import messages as saga
 
 __all__ = [
-    "LINK_DAYS",
-    "ORDER_LINES_MAX",
-    "Address",
-    "AmendedFields",
-    "Amount",
-    "CapturePolicy",
-    "Discount",
-    "ImportedFields",
-    "ImportedStatus",
-    "LineFields",
-    "OrderAcknowledged",
-    "OrderCancellationRequested",
-    "OrderCancelled",
-    "OrderConfirmed",
-    "OrderContent",
-    "OrderCreated",
-    "OrderDelivered",
-    "OrderDetails",
-    "OrderDraftUpdated",
-    "OrderDrafted",
-    "OrderFailed",
-    "OrderFields",
-    "OrderFinalize",
-    "OrderFinalized",
-    "OrderImportCorrected",
-    "OrderImportUndone",
-    "OrderImported",
-    "OrderLine",
-    "OrderLinkRequested",
-    "OrderMessage",
-    "OrderNotFinalized",
-    "OrderNoteAdded",
-    "OrderRefunded",
-    "OrderShipped",
-    "OrderUpdated",
-    "PaymentMethod",
-    "Percent",
-    "PlacedFields",
-    "PricedFields",
-    "Priority",
-    "RecipientFields",
-    "RefundedLine",
-    "Tags",
-]
+    "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
+    "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
+    "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
+    "OrderDraftUpdated", "OrderDrafted", "OrderFailed", "OrderFields", "OrderFinalize", "OrderFinalizePending",
+    "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
+    "OrderLinkRequested", "OrderMessage", "OrderNotFinalized", "OrderNoteAdded", "OrderRefunded", "OrderReleased",
+    "OrderShipped", "OrderUpdated", "PaymentMethod", "Percent", "PlacedContent", "PlacedFields", "PricedFields",
+    "Priority", "RecipientFields", "RefundedLine", "Tags",
+]  # fmt: skip
 
 ORDER_LINES_MAX = 2_000
 """Lines of one order; the largest real order that we know has 1,114."""
@@ -234,6 +199,12 @@ class OrderContent(OrderDetails, PlacedFields):
     number: str | None = None
 
 
+class PlacedContent(PlacedFields, PricedFields):
+    """A whole order which zerocart fulfils, as a part of an event; `number` is its name for people."""
+
+    number: str | None = None
+
+
 class OrderDrafted(OrderContent):
     """A customer began a draft; nothing is reserved or charged before it is submitted."""
 
@@ -247,9 +218,13 @@ class OrderDraftUpdated(OrderContent):
 
 
 class OrderCreated(OrderContent):
-    """A customer placed an order, directly or by submitting a draft; fulfillment starts."""
+    """A customer placed an order, directly or by submitting a draft.
+
+    Fulfillment starts; if the order is `held`, OrderHeld follows, and fulfillment starts with OrderReleased.
+    """
 
     type: ClassVar[str] = "zerocart.orders.order.created.v1"
+    held: bool = False
 
 
 class OrderAcknowledged(OrderMessage, PricedFields):
@@ -288,6 +263,29 @@ class OrderUpdated(OrderMessage, AmendedFields):
 
     type: ClassVar[str] = "zerocart.orders.order.updated.v1"
     customer_id: str | None = None
+
+
+class OrderHeld(OrderMessage):
+    """The order is on hold: nothing is charged until staff release it.
+
+    `rules` are the rules of the shop that it matched when it was placed; empty if staff put it on hold.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.held.v1"
+    customer_id: str | None = None
+    reason: str
+    rules: tuple[str, ...] = ()
+    number: str | None = None
+    email: Personal[str] | None = None
+
+
+class OrderReleased(OrderMessage):
+    """Staff released the order. It has its `content` if fulfillment did not begin before: it starts with that now."""
+
+    type: ClassVar[str] = "zerocart.orders.order.released.v1"
+    customer_id: str | None = None
+    reason: str | None = None
+    content: PlacedContent | None = None
 
 
 class OrderNoteAdded(OrderMessage):
@@ -390,8 +388,15 @@ class OrderFinalized(saga.StepReply, RecipientFields):
     person_in: ClassVar[tuple[str, ...]] = ("customer_id", "saga_id")
 
 
+class OrderFinalizePending(saga.StepReply):
+    """The order is on hold: orders replies again when it is released."""
+
+    type: ClassVar[str] = "zerocart.orders.order.finalize_pending.v1"
+    success: bool = False
+
+
 class OrderNotFinalized(saga.StepReply):
-    """The order is cancelled or has failed, so that no parcel may be made for it."""
+    """The order is cancelled, has failed or was on hold for too long, so that no parcel may be made for it."""
 
     type: ClassVar[str] = "zerocart.orders.order.not_finalized.v1"
 

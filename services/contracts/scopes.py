@@ -1,8 +1,8 @@
-"""Scopes of tokens that permit more than a customer may do with their own data."""
+"""The scopes of tokens."""
 
 from __future__ import annotations
 
-__all__ = ["ORDERS_ADMIN", "ORDERS_PRICE", "USERS_ADMIN"]
+__all__ = ["ACCESS_READ", "ACCESS_WRITE", "EVERY_SCOPE", "ORDERS_ADMIN", "ORDERS_PRICE", "USERS_ADMIN"]
 
 USERS_ADMIN = "users:admin"
 """Permits access to the accounts of all users."""
@@ -10,3 +10,14 @@ ORDERS_ADMIN = "orders:admin"
 """Permits access to the orders, payments and shipments of all customers, and to all other data except accounts."""
 ORDERS_PRICE = "orders:price"
 """Permits orders whose prices, discounts, taxes and shipping cost the request names, instead of the shop."""
+ACCESS_READ = "access:read"
+"""Permits to see staff and API clients."""
+ACCESS_WRITE = "access:write"
+"""Permits to invite staff and to make API clients, with no more scopes than the own token has."""
+EVERY_SCOPE = (
+    "users:read", "users:write", USERS_ADMIN, "catalogue:write", "orders:read", "orders:write", ORDERS_ADMIN,
+    "orders:import", ORDERS_PRICE, "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
+    "shipments:write", "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read",
+    "operations:write", "events:read", ACCESS_READ, ACCESS_WRITE,
+)  # fmt: skip
+"""All scopes that a route needs; a test compares them with the routes."""

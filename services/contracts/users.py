@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal
 
 __all__ = [
+    "GUEST_PREFIX",
+    "ClientCreated",
+    "ClientMessage",
+    "ClientRevoked",
+    "ClientSecretRotated",
     "FollowUpDue",
     "FollowUpSend",
     "PasswordChanged",
@@ -14,6 +19,9 @@ __all__ = [
     "PersonErased",
     "PreferencesChanged",
     "ProfileChanged",
+    "StaffInvited",
+    "StaffRole",
+    "StaffRoleChanged",
     "TokenNotice",
     "TokensRevoked",
     "UserActivated",
@@ -27,6 +35,12 @@ __all__ = [
     "WelcomeDue",
     "WelcomeTipsSend",
 ]
+
+StaffRole = Literal["viewer", "fulfilment", "support", "manager", "admin"]
+
+
+GUEST_PREFIX = "gst_"
+"""Begins the ids of guests: people without an account who got a token for one visit."""
 
 
 class UserMessage(Message):
@@ -108,6 +122,20 @@ class PasswordResetRequested(TokenNotice):
     type: ClassVar[str] = "zerocart.users.user.password_reset_requested.v1"
 
 
+class StaffInvited(TokenNotice):
+    """Somebody may join the staff in this role: the mailed token accepts it, together with a new password."""
+
+    type: ClassVar[str] = "zerocart.users.staff.invited.v1"
+    role: StaffRole
+
+
+class StaffRoleChanged(UserMessage):
+    """The user has this role among the staff from now on; without a role the user does not belong to it."""
+
+    type: ClassVar[str] = "zerocart.users.staff.role_changed.v1"
+    role: StaffRole | None = None
+
+
 class UserSuspended(UserMessage):
     """Staff suspended the account; it cannot be used until it is reinstated."""
 
@@ -142,6 +170,35 @@ class TokensRevoked(Message):
     key: ClassVar[str] = "subject"
     subject: str
     issued_before: Instant
+
+
+class ClientMessage(Message):
+    """An event of one API client: another program that calls zerocart."""
+
+    key: ClassVar[str] = "client_id"
+    client_id: str
+
+
+class ClientCreated(ClientMessage):
+    """A program may get tokens with these scopes, until `expires_at`."""
+
+    type: ClassVar[str] = "zerocart.users.client.created.v1"
+    name: str
+    scopes: tuple[str, ...]
+    expires_at: Instant | None = None
+
+
+class ClientSecretRotated(ClientMessage):
+    """The program has a new secret; the previous one is valid until then."""
+
+    type: ClassVar[str] = "zerocart.users.client.secret_rotated.v1"
+    previous_until: Instant
+
+
+class ClientRevoked(ClientMessage):
+    """The program gets no token any more, and its tokens are void."""
+
+    type: ClassVar[str] = "zerocart.users.client.revoked.v1"
 
 
 class WelcomeDue(UserMessage):

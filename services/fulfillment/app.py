@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.fulfillment.reactions import reactions
-from services.fulfillment.settings import FulfillmentSettings
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["create_app"]
 
 
-def create_app(host: Host | None = None, settings: FulfillmentSettings | None = None) -> Service:
-    """The fulfillment service on `host` with `settings`, or as the environment says."""
-    own = settings or FulfillmentSettings.from_environment()
+def create_app(host: Host | None = None) -> Service:
+    """The fulfillment service on `host`, or on the one that the environment describes."""
     if host is None:
         host = Host.connect("fulfillment")
         host.settings.require(ZEROCART_VAULT_KEYS=host.settings.vault_keys())
@@ -30,4 +28,4 @@ def create_app(host: Host | None = None, settings: FulfillmentSettings | None = 
 
         return (routes,)
 
-    return Service(host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler, own), routers=routers)
+    return Service(host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler), routers=routers)

@@ -7,13 +7,20 @@ import random
 from collections.abc import Mapping
 
 from services.contracts.fulfillment import RunAmended, RunStarted, RunStuck, StepTimer
-from services.contracts.orders import OrderCancellationRequested, OrderCreated, OrderFinalized, OrderUpdated
+from services.contracts.orders import (
+    OrderCancellationRequested,
+    OrderContent,
+    OrderCreated,
+    OrderFinalized,
+    OrderReleased,
+    OrderUpdated,
+    PlacedContent,
+)
 from services.contracts.payments import ProviderReported, ProviderUpdated, RenewalRefused, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
-from services.fulfillment.settings import FulfillmentSettings
 from services.kit.commands.handler import CommandHandler
-from services.kit.domain.message import Message
+from services.kit.domain.message import Message, Value
 from services.kit.events.handlers import Reactions, Received
 from services.kit.saga.commands import Amend, Cancel, Close, HandleReply, HandleTimer, SagaCommand, Start
 from services.kit.saga.messages import StepReply
@@ -31,7 +38,7 @@ WHY_UNPAID: Mapping[ReportedChange, str] = {
 }
 
 
-def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactions:
+def reactions(handler: CommandHandler) -> Reactions:
     """The messages that fulfillment handles; the table of the saga names the replies among them."""
 
     async def tell(order_id: str, command: SagaCommand, received: Received) -> None:
@@ -40,13 +47,20 @@ def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactio
             if isinstance(event, RunStuck):
                 log("run stuck", level=logging.ERROR, order_id=order_id, step=event.step, code=event.error_code)
 
+    async def start(order_id: str, content: OrderContent | PlacedContent, received: Received) -> None:
+        facts = RunStarted.model_validate(_facts(order_id, content, received, RunStarted))
+        await tell(order_id, Start(at=received.now, jitter=_jitter(), facts=facts), received)
+
     async def created(order: OrderCreated, received: Received) -> None:
-        capture = order.capture or settings.capture
-        facts = RunStarted.model_validate({**_facts(order, received, RunStarted), "capture": capture})
-        await tell(order.order_id, Start(at=received.now, jitter=_jitter(), facts=facts), received)
+        if not order.held:
+            await start(order.order_id, order, received)
+
+    async def released(order: OrderReleased, received: Received) -> None:
+        if order.content is not None:
+            await start(order.order_id, order.content, received)
 
     async def updated(order: OrderUpdated, received: Received) -> None:
-        amendment = RunAmended.model_validate(_facts(order, received, RunAmended))
+        amendment = RunAmended.model_validate(_facts(order.order_id, order, received, RunAmended))
         await tell(order.order_id, Amend(at=received.now, jitter=_jitter(), amendment=amendment), received)
 
     async def cancelled(order: OrderCancellationRequested, received: Received) -> None:
@@ -71,7 +85,7 @@ def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactio
 
     async def replied(reply: StepReply, received: Received) -> None:
         final = isinstance(reply, OrderFinalized)
-        amendment = RunAmended.model_validate(_facts(reply, received, RunAmended)) if final else None
+        amendment = RunAmended.model_validate(_facts(reply.saga_id, reply, received, RunAmended)) if final else None
         command = HandleReply(at=received.now, jitter=_jitter(), reply=reply, amendment=amendment)
         await tell(reply.saga_id, command, received)
 
@@ -80,6 +94,7 @@ def reactions(handler: CommandHandler, settings: FulfillmentSettings) -> Reactio
 
     handled = Reactions()
     handled.on(OrderCreated, created)
+    handled.on(OrderReleased, released)
     handled.on(OrderUpdated, updated)
     handled.on(OrderCancellationRequested, cancelled)
     handled.on(ProviderReported, reported)
@@ -96,14 +111,12 @@ def _jitter() -> float:
     return random.random()  # noqa: S311 - spreads retries; no secret depends on it
 
 
-def _facts(
-    order: OrderCreated | OrderUpdated | OrderFinalized, received: Received, facts: type[Message]
-) -> dict[str, object]:
+def _facts(order_id: str, order: Value, received: Received, facts: type[Message]) -> dict[str, object]:
     """The fields that the order and the facts of a run have in common, as of this version of the order."""
     common = type(order).model_fields.keys() & facts.model_fields.keys()
     return {
         **{name: getattr(order, name) for name in common},
-        "saga_id": order.key_value,
+        "saga_id": order_id,
         "facts_version": _version(received),
     }
 

@@ -1,17 +1,19 @@
 """How an order is fulfilled.
 
 The run first reserves the goods, authorizes the payment and plans the parcels, all three at once. When all three are
-done it captures the payment, and orders makes the order final: from then on no change of the order is accepted. Then
-the run orders the transport to the final address, and mails the confirmation to the final contact. If a step fails, the
-run undoes the earlier steps in reverse order: it refunds before it releases the goods.
+done orders makes the order final: from then on neither a change of the order nor a hold is accepted. Then the run
+captures the payment, orders the transport to the final address, and mails the confirmation to the final contact. If a
+step fails, the run undoes the earlier steps in reverse order: it refunds before it releases the goods.
 
-If staff capture the payment by hand, participant and run wait for them. A step names its requests and the replies to
+While the order is on hold, orders does not make it final, so that nothing is charged. If staff capture the payment by
+hand, payments waits for them. In both cases the run waits, too. A step names its requests and the replies to
 each; which messages fulfillment publishes and handles follows from the table. `services.kit.saga.interpreter` runs the
 table, and `tests/sagas/traces` shows what a run does.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from services.contracts import inventory, notifications, orders, payments, shipping
@@ -21,12 +23,13 @@ from services.fulfillment.vocabulary import VOCABULARY
 from services.kit.saga.interpreter import saga_decider
 from services.kit.saga.table import Request, Saga, Step
 
-__all__ = ["FULFILLMENT", "ORDER_SAGA", "ORDER_TABLES", "OrderStep"]
+__all__ = ["FULFILLMENT", "ORDER_SAGA", "ORDER_SAGA_1", "ORDER_TABLES", "OrderStep"]
 
 ANSWER_DEADLINE = timedelta(minutes=2)
 """Longer than a burst of orders takes: messages are not lost, so a reply is missing only after a delivery gave up."""
-HOLD_HOURS_BY_HAND = 8 * 24
-"""Longer than payments waits for a capture by hand, so that the goods are still there when it comes."""
+RESERVED_HOURS = 14 * 24
+"""Longer than an order may be on hold and then wait for a capture by hand, so that the goods are still there."""
+RESERVED_HOURS_BY_HAND_1 = 8 * 24
 MAIL_DEADLINE = timedelta(minutes=5)
 MAIL_ATTEMPTS_MAX = 10
 MAIL_RETRY_DELAY = timedelta(seconds=5)
@@ -45,7 +48,7 @@ ORDER_SAGA = Saga(
                 (inventory.InventoryChecked, inventory.InventoryCheckFailed),
                 {
                     "items": lambda run: wanted_items(run.lines),
-                    "hold_hours": lambda run: HOLD_HOURS_BY_HAND if run.capture == "by_hand" else None,
+                    "hold_hours": lambda _: RESERVED_HOURS,
                 },
             ),
             undo=Request(inventory.InventoryRelease, (inventory.InventoryReleased,)),
@@ -84,8 +87,17 @@ ORDER_SAGA = Saga(
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
-            name="capture_payment",
+            name="finalize_order",
             after=("reserve_inventory", "authorize_payment", "prepare_fulfillment"),
+            do=Request(
+                orders.OrderFinalize, (orders.OrderFinalized, orders.OrderFinalizePending, orders.OrderNotFinalized)
+            ),
+            undo=None,
+            deadline=ANSWER_DEADLINE,
+        ),
+        OrderStep(
+            name="capture_payment",
+            after=("finalize_order",),
             do=Request(
                 payments.PaymentCapture,
                 (
@@ -103,15 +115,8 @@ ORDER_SAGA = Saga(
             deadline=ANSWER_DEADLINE,
         ),
         OrderStep(
-            name="finalize_order",
-            after=("reserve_inventory", "authorize_payment", "prepare_fulfillment"),
-            do=Request(orders.OrderFinalize, (orders.OrderFinalized, orders.OrderNotFinalized)),
-            undo=None,
-            deadline=ANSWER_DEADLINE,
-        ),
-        OrderStep(
             name="create_shipment",
-            after=("capture_payment", "finalize_order"),
+            after=("capture_payment",),
             do=Request(
                 shipping.ShipmentCreate,
                 (shipping.ShipmentCreated, shipping.ShippingRefused, shipping.ShippingFailed),
@@ -132,8 +137,33 @@ ORDER_SAGA = Saga(
             retry_delay=MAIL_RETRY_DELAY,
         ),
     ),
+    version=2,
 )
 
-ORDER_TABLES = (ORDER_SAGA,)
+
+def _reserved_hours_1(run: RunStarted) -> int | None:
+    return RESERVED_HOURS_BY_HAND_1 if run.capture == "by_hand" else None
+
+
+def _version_1() -> Saga[RunStarted]:
+    """The table before orders could be on hold: it captured the payment while orders made the order final."""
+    step = ORDER_SAGA.by_name
+    first = ("reserve_inventory", "authorize_payment", "prepare_fulfillment")
+    reserve = step["reserve_inventory"].do
+    by_hand = {**reserve.fields, "hold_hours": _reserved_hours_1}
+    steps = (
+        replace(step["reserve_inventory"], do=replace(reserve, fields=by_hand)),
+        step["authorize_payment"],
+        step["prepare_fulfillment"],
+        replace(step["capture_payment"], after=first),
+        replace(step["finalize_order"], after=first),
+        replace(step["create_shipment"], after=("capture_payment", "finalize_order")),
+        step["send_confirmation"],
+    )
+    return Saga(ORDER_SAGA.category, ORDER_SAGA.vocabulary, steps, version=1)
+
+
+ORDER_SAGA_1 = _version_1()
+ORDER_TABLES = (ORDER_SAGA_1, ORDER_SAGA)
 """The versions of the table, the newest last. An old table stays until no open run began under it."""
 FULFILLMENT = saga_decider(*ORDER_TABLES)

@@ -12,6 +12,7 @@ from services.contracts.notifications import (
     OrderMailSent,
     OrderNoticeSent,
     UserMailSent,
+    UserNoticeSent,
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message
@@ -33,9 +34,11 @@ __all__ = [
 
 OrderMailKind = Literal[
     "order_placed", "confirmation", "cancellation", "order_failed", "order_cancelled", "order_refunded",
-    "order_shipped", "order_delivered", "order_link",
+    "order_shipped", "order_delivered", "order_link", "order_held",
 ]  # fmt: skip
-UserMailKind = Literal["verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed"]
+UserMailKind = Literal[
+    "verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed", "staff_invitation",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,17 +158,17 @@ def decide_user_mail(command: RecordUserMail, mail: MailState) -> Decision:
     """The event of the first time."""
     if isinstance(mail, Sent):
         return []
-    sent = UserMailSent(
+    about = UserNoticeSent(
         user_id=command.user_id, template=command.kind, notice_id=command.notice_id, mailed=command.mailed
     )
-    return [sent]
+    return [about] if command.kind == "staff_invitation" else [UserMailSent.of(about)]
 
 
 def evolve_user_mail(mail: MailState, event: Message) -> MailState:
     """The state of a mail to a user after `event`."""
-    return Sent(event.mailed) if isinstance(event, UserMailSent) else mail
+    return Sent(event.mailed) if isinstance(event, UserMailSent | UserNoticeSent) else mail
 
 
 USER_MAIL: Decider[RecordUserMail, MailState] = Decider(
-    "notice", Unsent(), decide_user_mail, evolve_user_mail, (UserMailSent,)
+    "notice", Unsent(), decide_user_mail, evolve_user_mail, (UserMailSent, UserNoticeSent)
 )

@@ -16,11 +16,13 @@ from services.contracts.orders import (
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
+    OrderHeld,
     OrderLinkRequested,
     OrderRefunded,
     OrderShipped,
     PricedFields,
 )
+from services.contracts.users import GUEST_PREFIX
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
@@ -35,7 +37,7 @@ from services.notifications.smtp import MailServer, NotSent
 __all__ = ["OrderMails"]
 
 Notice = (
-    OrderAcknowledged | OrderFailed | OrderCancelled | OrderLinkRequested | OrderRefunded
+    OrderAcknowledged | OrderHeld | OrderFailed | OrderCancelled | OrderLinkRequested | OrderRefunded
     | OrderShipped | OrderDelivered
 )  # fmt: skip
 """The events of which notifications tells the customer without a request of the saga."""
@@ -71,6 +73,10 @@ class OrderMails:
         """Tell the customer that a confirmed order is cancelled."""
         mail = self._mail("cancellation", message, received, total=message.total)
         await self._reply(message, received, "cancellation", mail)
+
+    async def hold(self, message: OrderHeld, received: Received) -> None:
+        """Tell the customer that the shop looks into the order."""
+        await self._notify(message, received, "order_held", self._mail("order_held", message, received))
 
     async def fail(self, message: OrderFailed, received: Received) -> None:
         """Tell the customer that the order failed."""
@@ -187,7 +193,8 @@ class OrderMails:
 
     def _link(self, message: OfOrder, received: Received) -> str | None:
         """The page of the order in the shop, for guests and those who asked for it; other customers sign in there."""
-        is_wanted = message.customer_id is None or isinstance(message, OrderLinkRequested)
+        customer = message.customer_id or GUEST_PREFIX
+        is_wanted = customer.startswith(GUEST_PREFIX) or isinstance(message, OrderLinkRequested)
         if not (self._shop.url and is_wanted):
             return None
         # after the #, so that neither servers nor other sites get to know the token

@@ -8,6 +8,7 @@ from services.contracts.orders import (
     OrderCancelled,
     OrderDelivered,
     OrderFailed,
+    OrderHeld,
     OrderLinkRequested,
     OrderRefunded,
     OrderShipped,
@@ -31,6 +32,7 @@ def reactions(handler: CommandHandler, server: MailServer, shop: Shop, mail_toke
     handlers.on(OrderAcknowledged, orders.acknowledge)
     handlers.on(ConfirmationSend, orders.confirm)
     handlers.on(CancellationSend, orders.cancel)
+    handlers.on(OrderHeld, orders.hold)
     handlers.on(OrderFailed, orders.fail)
     handlers.on(OrderCancelled, orders.cancel_unconfirmed)
     handlers.on(OrderLinkRequested, orders.send_link)

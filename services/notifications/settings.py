@@ -17,7 +17,7 @@ from services.notifications.mails import LANGUAGES, Shop
 __all__ = ["NotificationsSettings", "shop_of"]
 
 SENDER = "orders@zerocart.example"
-NEEDED: Sequence[UserMailKind] = ("verification", "password_reset", "password_changed")
+NEEDED: Sequence[UserMailKind] = ("verification", "password_reset", "password_changed", "staff_invitation")
 """Without these mails accounts cannot be used, or their owners do not learn of a theft."""
 OPTIONAL = {kind for kind in (*get_args(OrderMailKind), *get_args(UserMailKind)) if kind not in NEEDED}
 

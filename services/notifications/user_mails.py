@@ -13,6 +13,7 @@ from services.contracts.users import (
     FollowUpSend,
     PasswordChanged,
     PasswordResetRequested,
+    StaffInvited,
     TokenNotice,
     UserActivated,
     UserNotice,
@@ -39,6 +40,7 @@ KINDS: Mapping[type[UserNotice], UserMailKind] = {
     FollowUpSend: "follow_up",
     PasswordResetRequested: "password_reset",
     PasswordChanged: "password_changed",
+    StaffInvited: "staff_invitation",
 }
 TO_PROVEN_ADDRESSES: frozenset[UserMailKind] = frozenset({"activated", "follow_up", "password_changed"})
 """Mails that may show the user's name. A stranger can type somebody else's address, and must not send text to it."""
@@ -95,5 +97,5 @@ class UserMails:
 
     def _token(self, notice: TokenNotice) -> dict[str, object]:
         token = derive(several(self._mail_token_keys())[0], notice.type, notice.user_id, notice.notice_id)
-        whole = f"{notice.user_id}.{token}" if isinstance(notice, PasswordResetRequested) else token
+        whole = f"{notice.user_id}.{token}" if isinstance(notice, PasswordResetRequested | StaffInvited) else token
         return {"token": whole, "until": notice.expires_at.astimezone(UTC)}

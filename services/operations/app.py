@@ -24,7 +24,7 @@ __all__ = ["create_app"]
 def create_app(host: Host | None = None, reader: PostgresEventReader | None = None) -> Service:
     """The operations service on `host`, or as the environment says; `reader` reads what all services store."""
     host = host or Host.connect("operations", {"dead_letters": "decided_at"})
-    log = reader or PostgresEventReader(host.settings.database_url)
+    log = reader or PostgresEventReader(host.settings.database_url, archive=host.settings.archive)
     letters = Letters(host.store)
     provides: list[object] = [letters, Replays(letters, PostgresFailedMessages(log), host.relay.publisher)]
     on_leave: list[Callable[[], None]] = []

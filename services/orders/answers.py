@@ -13,6 +13,7 @@ __all__ = [
     "Amended",
     "CancellationStarted",
     "Drafted",
+    "Held",
     "ImportResult",
     "ImportResults",
     "LinkRequested",
@@ -20,6 +21,7 @@ __all__ = [
     "PlacedOrDrafted",
     "Quote",
     "QuotedLine",
+    "Released",
     "ShownContent",
     "Totals",
 ]
@@ -80,24 +82,41 @@ class Placed(ShownContent):
     """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
 
     order_id: OrderId
-    status: Literal["pending"]
-    estimated_processing_time: Duration
-    """An ISO 8601 duration. An estimate, not a limit."""
+    status: Literal["pending", "on_hold"]
+    """`on_hold` if the order matches a rule of the shop: fulfillment starts when staff release it."""
+    estimated_processing_time: NotRequired[Duration]
+    """An ISO 8601 duration. An estimate, not a limit. Absent if the order is on hold."""
 
 
 class PlacedOrDrafted(ShownContent):
     """The order is placed and fulfillment starts; `GET /orders/{order_id}` shows how it proceeds."""
 
     order_id: OrderId
-    status: Literal["pending", "draft"]
+    status: Literal["pending", "on_hold", "draft"]
+    """`on_hold` if the order matches a rule of the shop: fulfillment starts when staff release it."""
     estimated_processing_time: NotRequired[Duration]
-    """An ISO 8601 duration. An estimate, not a limit. Absent for a draft."""
+    """An ISO 8601 duration. An estimate, not a limit. Absent for a draft and for an order that is on hold."""
 
 
 class Amended(TypedDict):
     """The order is changed."""
 
     order_id: OrderId
+
+
+class Held(TypedDict):
+    """The order is on hold: nothing is charged before it is released."""
+
+    order_id: OrderId
+    status: Literal["on_hold"]
+
+
+class Released(TypedDict):
+    """The order is not on hold: fulfillment starts or goes on."""
+
+    order_id: OrderId
+    status: Literal["pending", "processing"]
+    """`processing` if fulfillment had begun before the order was put on hold."""
 
 
 class CancellationStarted(TypedDict):

@@ -7,7 +7,13 @@ from typing import Annotated, TypeVar, cast
 
 from fastapi import Path, Query
 
-from services.contracts.orders import AmendedFields, OrderContent, OrderLine, PlacedFields
+from services.contracts.orders import (
+    AmendedFields,
+    OrderContent,
+    OrderHeld,
+    OrderLine,
+    PlacedFields,
+)
 from services.contracts.scopes import ORDERS_ADMIN, ORDERS_PRICE
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
@@ -32,17 +38,32 @@ from services.orders.answers import (
     ShownContent,
     Totals,
 )
-from services.orders.bodies import AmendBody, BasketBody, CancelBody, NoteBody, OrderBody, QuoteBody, SubmitBody
+from services.orders.bodies import (
+    AmendBody,
+    BasketBody,
+    CancelBody,
+    OrderBody,
+    QuoteBody,
+    SubmitBody,
+)
 from services.orders.domain import ORDER
 from services.orders.limits import RATES
 from services.orders.numbers import OrderNumbers
-from services.orders.order import AddNote, Amend, BeginDraft, Cancel, OrderCommand, Place, RewriteDraft, Submit
-from services.orders.placing import PricedCommand, carry_out, quote
+from services.orders.order import (
+    Amend,
+    BeginDraft,
+    Cancel,
+    OrderCommand,
+    Place,
+    RewriteDraft,
+    Submit,
+)
+from services.orders.placing import PricedCommand, carry_out, conclude, quote
 from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
 from services.orders.shop_rules import Delivery
 
-__all__ = ["routes"]
+__all__ = ["OrderId", "Writer", "answer_to", "routes"]
 
 routes = json_router()
 
@@ -92,9 +113,11 @@ async def place_order(
     Refused (422) if a product is not sold or has no price in the currency, if the shop does not ship it there, if
     amounts have several currencies, if the order comes to nothing, or if a guest's order has no `email`. Refused (409
     `price-changed`, with the new `totals`) if the order comes to another total than `expected_total`.
+
+    An order that matches a rule of the shop is on hold (`"status": "on_hold"`) until staff release it.
     """
     order_id = new_id("ord")
-    fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
+    fields, basket = await _fields(body, caller, handler.vault, settings), _basket(body, caller, settings)
     number = await numbers.next()
     if as_draft:
         draft = BeginDraft(
@@ -141,7 +164,7 @@ async def redraft_order(
     Replaces the whole content of a draft; prices as for `POST /orders`. Refused (409) once the draft is submitted:
     amend or cancel the order instead.
     """
-    fields, basket = await _fields(body, caller, handler.vault), _basket(body, caller, settings)
+    fields, basket = await _fields(body, caller, handler.vault, settings), _basket(body, caller, settings)
     command = RewriteDraft(
         at=cause.at, order_id=order_id, fields=fields, basket=basket, rules=settings.rules, restricted_to=caller.own
     )
@@ -197,22 +220,7 @@ async def amend_order(
     command = Amend(
         at=cause.at, order_id=order_id, changes=AmendedFields.of(body), rules=settings.rules, restricted_to=caller.own
     )
-    return await _answer(handler, command, cause, 202, Amended(order_id=order_id), version)
-
-
-@routes.post("/orders/{order_id}/notes", status_code=202, responses=location(202, "the order"))
-async def add_note(
-    order_id: OrderId, body: NoteBody, caller: Writer, cause: RestCause, handler: Handler
-) -> CommandAnswer[Amended]:
-    """Add an internal note.
-
-    Adds a note about an order in any status. Staff read the notes in `GET /orders/{order_id}`; the customer never sees
-    them. Needs the scope `orders:admin` as well.
-    """
-    if caller.own is not None:
-        raise Forbidden(ORDERS_ADMIN)
-    command = AddNote(at=cause.at, order_id=order_id, text=body.text)
-    return await _answer(handler, command, cause, 202, Amended(order_id=order_id))
+    return await answer_to(handler, command, cause, 202, Amended(order_id=order_id), version)
 
 
 @routes.post("/orders/{order_id}/cancel", status_code=202, responses=location(202, "the order"))
@@ -221,23 +229,29 @@ async def cancel_order(
 ) -> CommandAnswer[CancellationStarted]:
     """Cancel an order.
 
-    Cancels a draft at once. For a placed order, fulfillment undoes the steps that are done, gives back the money and
-    then cancels it. Cancelling again changes nothing. Refused (409) once the carrier has the parcel, if the order
-    failed, and for an imported order.
+    Cancels a draft at once, and an order that a rule of the shop put on hold. For another placed order, fulfillment
+    undoes the steps that are done, gives back the money and then cancels it. Cancelling again changes nothing. Refused
+    (409) once the carrier has the parcel, if the order failed, and for an imported order.
     """
     command = Cancel(at=cause.at, order_id=order_id, reason=body.reason, restricted_to=caller.own)
-    answer = CancellationStarted(order_id=order_id, status="cancelling")
-    return await _answer(handler, command, cause, 202, answer, version)
+    return await respond(
+        cause,
+        lambda marked: conclude(handler, command, marked, version),
+        status=202,
+        body=CancellationStarted(order_id=order_id, status="cancelling"),
+        location=f"/orders/{order_id}",
+    )
 
 
-async def _answer(
+async def answer_to(
     handler: CommandHandler,
     command: OrderCommand,
     cause: Cause,
     status: int,
-    body: Body,
+    body: Body | Callable[[Sequence[Message]], Body],
     version: int | None = None,
 ) -> CommandAnswer[Body]:
+    """Carry out a command on one order, and answer `body`, which can be a function of the events."""
     order_id = command.order_id
     return await respond(
         cause,
@@ -273,8 +287,11 @@ async def _priced(
 
 
 def _placed(order_id: str, events: Sequence[Message]) -> Placed:
+    content = _content(events)
+    if any(isinstance(event, OrderHeld) for event in events):
+        return Placed({"order_id": order_id, "status": "on_hold", **content})
     answer = Placed(order_id=order_id, status="pending", estimated_processing_time=ESTIMATED_PROCESSING_TIME)
-    return Placed({**answer, **_content(events)})
+    return Placed({**answer, **content})
 
 
 def _content(events: Sequence[Message]) -> ShownContent:
@@ -293,8 +310,10 @@ def _basket(body: BasketBody, caller: Caller, settings: OrdersSettings) -> Baske
     return body.basket(settings.currency)
 
 
-async def _fields(body: OrderBody, caller: Caller, vault: Vault) -> PlacedFields:
+async def _fields(body: OrderBody, caller: Caller, vault: Vault, settings: OrdersSettings) -> PlacedFields:
     """The fields of the contract; e-mail and name that the body does not give come from the customer's account.
+
+    Every order says when its money is taken, so that a change of the shop's setting changes no order.
 
     Forbidden if the caller may not order for this customer or set `placed_at` or `capture`.
     """
@@ -302,10 +321,11 @@ async def _fields(body: OrderBody, caller: Caller, vault: Vault) -> PlacedFields
     if not caller.may_reach(customer_id) or (caller.own is not None and (body.placed_at or body.capture)):
         raise Forbidden(ORDERS_ADMIN)
     body.require_customer(customer_id)
+    own = {"customer_id": customer_id, "capture": body.capture or settings.capture}
     if customer_id is None or (body.email and body.customer_name):
-        return PlacedFields.of(body, customer_id=customer_id)
+        return PlacedFields.of(body, **own)
     known = await contact_of(vault, customer_id)
     email, name = (
         (body.email or known.email, body.customer_name or known.name) if known else (body.email, body.customer_name)
     )
-    return PlacedFields.of(body, customer_id=customer_id, email=email, customer_name=name)
+    return PlacedFields.of(body, **own, email=email, customer_name=name)

@@ -38,14 +38,14 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
         host = replace(host, receipts=PriceBookReceipts(host.receipts.connections, host.receipts.reader))
 
     def routers() -> Sequence[APIRouter]:
-        from services.orders import api, imports_api, links_api
+        from services.orders import api, imports_api, links_api, staff_api
 
-        return (imports_api.routes, links_api.routes, api.routes)
+        return (imports_api.routes, links_api.routes, staff_api.routes, api.routes)
 
     return Service(
         host,
         admin_scope=ORDERS_ADMIN,
-        reactions=reactions(host.handler),
+        reactions=reactions(host.handler, own.rules),
         routers=routers,
         provides=(own, OrderNumbers(host.store, own.number_prefix), OrderLinks(host.handler)),
         warms=WARMS,

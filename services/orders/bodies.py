@@ -28,6 +28,7 @@ from services.contracts.orders import (
     Percent,
     PlacedFields,
 )
+from services.contracts.users import GUEST_PREFIX
 from services.kit.domain.amounts import Exact
 from services.kit.domain.currencies import KnownCurrency
 from services.kit.domain.errors import FieldError, Invalid
@@ -38,8 +39,8 @@ from services.orders.pricing import Basket, WantedLine
 from services.orders.shop_rules import CODE
 
 __all__ = [
-    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "ImportedOrderBody", "LookupBody", "NoteBody",
-    "OrderBody", "QuoteBody", "ShortLine", "Source", "SubmitBody",
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "HoldBody", "ImportedOrderBody", "LookupBody",
+    "NoteBody", "OrderBody", "QuoteBody", "ReleaseBody", "ShortLine", "Source", "SubmitBody",
 ]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100
@@ -233,9 +234,10 @@ class ContentBody(OrderFields):
 
     def require_customer(self, customer_id: str | None) -> None:
         """Raise Invalid if the order has neither a customer nor the e-mail address of a guest."""
-        if customer_id is None and self.email is None:
+        if self.email is None and (customer_id or GUEST_PREFIX).startswith(GUEST_PREFIX):
             detail = "An order needs customer_id or, for a guest, email."
-            raise Invalid("no-customer", detail, (FieldError("customer_id", "missing", detail),))
+            field = "email" if customer_id else "customer_id"
+            raise Invalid("no-customer", detail, (FieldError(field, "missing", detail),))
 
 
 class OrderBody(BasketBody, ContentBody, PlacedFields):
@@ -361,3 +363,17 @@ class CancelBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     reason: Line
+
+
+class HoldBody(BaseModel):
+    """Why an order is put on hold."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Line = Field(description="The customer can read it. Write a note about what the customer must not read.")
+
+
+class ReleaseBody(BaseModel):
+    """Why an order is released."""
+
+    model_config = ConfigDict(extra="forbid")
+    reason: Line | None = Field(default=None, description="The customer can read it.")

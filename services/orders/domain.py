@@ -22,19 +22,22 @@ from services.contracts.orders import (
     OrderDraftUpdated,
     OrderFailed,
     OrderFinalized,
+    OrderFinalizePending,
+    OrderHeld,
     OrderImportCorrected,
     OrderImported,
     OrderImportUndone,
     OrderNoteAdded,
     OrderNotFinalized,
     OrderRefunded,
+    OrderReleased,
     OrderShipped,
     OrderUpdated,
-    RecipientFields,
 )
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
+from services.orders.holding import hold, placed, release, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
     AddNote,
@@ -53,14 +56,18 @@ from services.orders.order import (
     Fail,
     Failed,
     Finalize,
+    Hold,
     Import,
     Imported,
     NoOrder,
+    OnHold,
     Order,
     OrderCommand,
+    OrderIntent,
     Pending,
     Place,
     RecordRefund,
+    Release,
     RewriteDraft,
     Ship,
     Shipped,
@@ -73,7 +80,7 @@ from services.orders.shop_rules import Delivery, are_alike
 __all__ = ["ORDER"]
 
 COUPON_USED_UP = Rejected("coupon-used-up", "The coupon is used up: leave it out.", field="coupon")
-MAILED = (OrderCancelled, OrderFailed, OrderShipped, OrderDelivered, OrderRefunded)
+MAILED = (OrderCancelled, OrderFailed, OrderHeld, OrderShipped, OrderDelivered, OrderRefunded)
 """Events of which the customer gets a mail, which names the order by its number."""
 
 
@@ -99,6 +106,8 @@ def _decision(command: OrderCommand, order: Order) -> Decision:
             return amend(command, order)
         case AddNote():
             return add_note(command, order)
+        case Hold() | Release():
+            return hold_or_release(command, order)
         case Cancel():
             return cancel(command, order)
         case Import():
@@ -175,9 +184,10 @@ def submit(command: Submit, order: Order) -> Decision:
 
 
 def _placed(created: OrderCreated, command: Place | Submit) -> list[Message]:
-    """The event of an order, and that of the mail which says so; an order placed elsewhere was acknowledged there."""
+    """The events of an order, and that of the mail which says so; an order placed elsewhere was acknowledged there."""
     is_acknowledged = command.is_acknowledged and created.placed_at is None
-    return [created, OrderAcknowledged.of(created)] if is_acknowledged else [created]
+    events = placed(created, command.rules.review, command.at, has_bought=command.has_bought)
+    return [*events, OrderAcknowledged.of(created)] if is_acknowledged else events
 
 
 def amend(command: Amend, order: Order) -> Decision:
@@ -188,13 +198,13 @@ def amend(command: Amend, order: Order) -> Decision:
         case Pending(is_final=True):
             detail = f"Order {command.order_id} cannot be changed: its parcel is being made. Cancel it and order again."
             return Rejected("order-not-changeable", detail)
-        case Pending() if _changes_price(command, order):
+        case (Pending() as now) | OnHold(placed=now) if _changes_price(command, now):
             detail = (
                 f"Order {command.order_id} cannot go to another country or region, where its taxes and its shipping "
                 "cost may be others. Cancel it and order again."
             )
             return Rejected("address-changes-price", detail)
-        case Draft() | Pending():
+        case Draft() | Pending() | OnHold():
             return [OrderUpdated.of(command.changes, order_id=command.order_id, customer_id=order.customer_id)]
         case Imported():
             return _fulfilled_elsewhere(command, order)
@@ -220,17 +230,43 @@ def add_note(command: AddNote, order: Order) -> Decision:
     return [OrderNoteAdded(order_id=command.order_id, customer_id=order.customer_id, text=command.text)]
 
 
+def hold_or_release(command: Hold | Release, order: Order) -> Decision:
+    """Put a placed order on hold until it is final, and release it; to do so again changes nothing."""
+    match command, order:
+        case _, NoOrder():
+            return _not_found(command)
+        case Hold(), OnHold():
+            return []
+        case Hold(), Pending():
+            return hold(command, order)
+        case Release(), OnHold():
+            return release(command, order)
+        case Release(), Pending():
+            return []
+        case _, Imported():
+            return _fulfilled_elsewhere(command, order)
+        case Hold(), _:
+            detail = f"Order {command.order_id} cannot be put on hold: its status is {_name(order)}."
+            return Rejected("order-not-holdable", detail)
+        case _:
+            detail = f"Order {command.order_id} is not on hold: its status is {_name(order)}."
+            return Rejected("order-not-on-hold", detail)
+
+
 def cancel(command: Cancel, order: Order) -> Decision:
     """Cancel a draft at once, and a placed order by undoing its fulfillment, until the carrier has the parcel.
 
-    A failed or an imported order cannot be cancelled; to cancel a cancelled order changes nothing.
+    An order on hold that fulfillment does not know is cancelled at once, too. A failed or an imported order cannot be
+    cancelled; to cancel a cancelled order changes nothing.
     """
     match order:
         case NoOrder():
             return _not_found(command)
         case Draft(content=content):
             return [_cancelled(command.order_id, order, command.reason, content.email)]
-        case Pending() | Confirmed():
+        case OnHold(is_begun=False):
+            return [_cancelled(command.order_id, order, command.reason, order.email)]
+        case Pending() | OnHold() | Confirmed():
             return [OrderCancellationRequested(order_id=command.order_id, reason=command.reason)]
         case Cancelling() | Cancelled():
             return []
@@ -249,6 +285,8 @@ def finalize(command: Finalize, order: Order) -> Decision:
     match order:
         case Pending(recipient=recipient):
             return [OrderFinalized.of(recipient, **to)]
+        case OnHold(is_begun=True):
+            return wait_for_release(command, order)
         case Cancelling() | Cancelled() | Failed():
             error = f"the status of the order is {_name(order)}"
             why = {"success": False, "error_code": f"order-{_name(order)}", "error": error}
@@ -260,14 +298,16 @@ def finalize(command: Finalize, order: Order) -> Decision:
 def conclude(command: Confirm | Fail | CompleteCancellation, order: Order) -> Decision:
     """Record how fulfillment ended; an order that the customer is cancelling ends as cancelled, not as failed."""
     match command, order:
-        case Confirm(order_id=order_id), Pending(total=total):
+        case Confirm(order_id=order_id), Pending(total=total) | OnHold(placed=Pending(total=total)):
             return [OrderConfirmed(order_id=order_id, total=total)]
         case ((Fail() | CompleteCancellation()), Cancelling(reason=reason, email=email)):
             return [_cancelled(command.order_id, order, reason, email)]
-        case Fail(order_id=order_id, code=code, reason=reason), (Pending(email=email) | Confirmed(email=email)):
+        case Fail(order_id=order_id, code=code, reason=reason), (
+            Pending(email=email) | OnHold(email=email) | Confirmed(email=email)
+        ):
             customer_id = order.customer_id
             return [OrderFailed(order_id=order_id, customer_id=customer_id, code=code, reason=reason, email=email)]
-        case CompleteCancellation(reason=reason), (Pending(email=email) | Confirmed(email=email)):
+        case CompleteCancellation(reason=reason), (Pending(email=email) | OnHold(email=email) | Confirmed(email=email)):
             return [_cancelled(command.order_id, order, reason, email)]
         case _:
             return []  # a repeat, or the customer or the carrier was faster
@@ -280,10 +320,10 @@ def _cancelled(order_id: str, order: Order, reason: str, email: str | None) -> O
 def travel(command: Ship | Deliver, order: Order) -> Decision:
     """Record what the carrier did, even if it overtakes the end of fulfillment or of a cancellation."""
     match command, order:
-        case Ship(order_id=order_id, tracking_number=number), (Pending() | Confirmed() | Cancelling()):
+        case Ship(order_id=order_id, tracking_number=number), (Pending() | OnHold() | Confirmed() | Cancelling()):
             to = {"customer_id": order.customer_id, "email": order.email}
             return [OrderShipped(order_id=order_id, tracking_number=number, **to)]
-        case Deliver(order_id=order_id), (Pending() | Confirmed() | Cancelling() | Shipped()):
+        case Deliver(order_id=order_id), (Pending() | OnHold() | Confirmed() | Cancelling() | Shipped()):
             return [OrderDelivered(order_id=order_id, customer_id=order.customer_id, email=order.email)]
         case _:
             return []
@@ -299,17 +339,17 @@ def record_refund(command: RecordRefund, order: Order) -> Decision:
     return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
 
 
-def _not_found(command: CustomerCommand | AddNote) -> Rejected:
+def _not_found(command: OrderIntent) -> Rejected:
     return Rejected("order-not-found", f"There is no order {command.order_id}.", missing=True)
 
 
-def _fulfilled_elsewhere(command: CustomerCommand, order: Imported) -> Rejected:
+def _fulfilled_elsewhere(command: OrderIntent, order: Imported) -> Rejected:
     detail = f"Order {command.order_id} cannot be changed here: {order.source} fulfilled it, and it was imported."
     return Rejected("order-fulfilled-elsewhere", detail)
 
 
 def _name(order: Order) -> str:
-    return type(order).__name__.lower()
+    return "on hold" if isinstance(order, OnHold) else type(order).__name__.lower()
 
 
 def evolve(order: Order, event: Message) -> Order:
@@ -325,8 +365,13 @@ def _after(order: Order, event: Message) -> Order:
         case OrderDrafted() | OrderDraftUpdated():
             return Draft(event)
         case OrderCreated():
-            by_shop = event.shipping_from is not None or any(line.tax_from for line in event.lines)
-            return Pending(event.total, RecipientFields.of(event), is_priced_by_shop=by_shop)
+            return Pending(event)
+        case OrderHeld() if isinstance(order, Pending):
+            return OnHold(order, is_begun=not event.rules, number=order.number)
+        case OrderFinalizePending() if isinstance(order, OnHold):
+            return replace(order, asked=order.asked or event)
+        case OrderReleased() if isinstance(order, OnHold):
+            return order.placed
         case OrderImported():
             return Imported(event.source, event.customer_id, fingerprint_of(event))
         case OrderImportUndone():
@@ -336,9 +381,11 @@ def _after(order: Order, event: Message) -> Order:
         case OrderFinalized() if isinstance(order, Pending):
             return replace(order, is_final=True)
         case OrderConfirmed():
-            return Confirmed(order.email if isinstance(order, Pending) else None, customer_id)
+            return Confirmed(order.email if isinstance(order, Pending | OnHold) else None, customer_id)
         case OrderCancellationRequested(reason=reason):
-            return Cancelling(reason, order.email if isinstance(order, Pending | Confirmed) else None, customer_id)
+            return Cancelling(
+                reason, order.email if isinstance(order, Pending | OnHold | Confirmed) else None, customer_id
+            )
         case OrderShipped():
             return Shipped(customer_id, getattr(order, "email", None))
         case OrderDelivered():
@@ -356,9 +403,11 @@ def _amended(order: Order, event: OrderUpdated) -> Order:
     match order:
         case Draft(content=content):
             return Draft(content.model_copy(update=changes))
-        case Pending(recipient=recipient):
-            known = {name: value for name, value in changes.items() if name in RecipientFields.model_fields}
-            return replace(order, recipient=recipient.model_copy(update=known))
+        case Pending(content=content):
+            return replace(order, content=content.model_copy(update=changes))
+        case OnHold(placed=placed):
+            content = placed.content.model_copy(update=changes)
+            return replace(order, placed=replace(placed, content=content))
         case _:
             return order
 
@@ -371,7 +420,8 @@ ORDER: Decider[OrderCommand, Order] = Decider(
     events=(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
-        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged,
+        OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
+        OrderReleased, OrderFinalizePending,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

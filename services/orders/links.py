@@ -32,9 +32,11 @@ CANDIDATES_MAX = 20
 
 # the condition on `type` is that of the index
 FIND = """
-    SELECT DISTINCT stream FROM events
+    SELECT stream FROM events
     WHERE type IN ('zerocart.orders.order.created.v1', 'zerocart.orders.order.imported.v1')
         AND upper(data->>'number') = $1
+    UNION
+    SELECT stream FROM archived_numbers WHERE number = $1
     LIMIT $2
 """
 

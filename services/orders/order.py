@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from services.contracts.catalogue import Product
 from services.contracts.orders import (
     AmendedFields,
     ImportedFields,
     OrderContent,
+    OrderFinalizePending,
     PlacedFields,
     RecipientFields,
     RefundedLine,
@@ -36,14 +38,18 @@ __all__ = [
     "Fail",
     "Failed",
     "Finalize",
+    "Hold",
     "Import",
     "Imported",
     "NoOrder",
+    "OnHold",
     "Order",
     "OrderCommand",
+    "OrderIntent",
     "Pending",
     "Place",
     "RecordRefund",
+    "Release",
     "RewriteDraft",
     "Ship",
     "Shipped",
@@ -80,21 +86,57 @@ class Draft:
 class Pending:
     """The customer placed it, and fulfillment works on it; once it is final, nothing in it can be changed."""
 
-    total: Money
-    recipient: RecipientFields
+    content: OrderContent
     is_final: bool = False
-    is_priced_by_shop: bool = False
+    number: str | None = None
+
+    @property
+    def total(self) -> Money:
+        """What the customer pays."""
+        return self.content.total
+
+    @property
+    def recipient(self) -> RecipientFields:
+        """The customer, and where the parcel and the mails go."""
+        return RecipientFields.of(self.content)
+
+    @property
+    def is_priced_by_shop(self) -> bool:
+        """Whether the shop's tables set its taxes or its shipping cost."""
+        return self.content.shipping_from is not None or any(line.tax_from for line in self.content.lines)
+
+    @property
+    def email(self) -> str | None:
+        """The address of its mails; None if it has none."""
+        return self.content.email
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer whose order it is; None for a guest."""
+        return self.content.customer_id
+
+
+@dataclass(frozen=True, slots=True)
+class OnHold:
+    """A placed order that waits for staff: nothing is charged before they release it.
+
+    `is_begun` tells whether fulfillment works on it; `asked` is the reply that fulfillment has to wait.
+    """
+
+    placed: Pending
+    is_begun: bool
+    asked: OrderFinalizePending | None = None
     number: str | None = None
 
     @property
     def email(self) -> str | None:
         """The address of its mails; None if it has none."""
-        return self.recipient.email
+        return self.placed.email
 
     @property
     def customer_id(self) -> str | None:
         """The customer whose order it is; None for a guest."""
-        return self.recipient.customer_id
+        return self.placed.customer_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +203,7 @@ class Imported:
 
 
 Order = (
-    NoOrder | Draft | Pending | Confirmed | Cancelling | Cancelled | Failed | Shipped | Delivered | Imported
+    NoOrder | Draft | Pending | OnHold | Confirmed | Cancelling | Cancelled | Failed | Shipped | Delivered | Imported
 )  # fmt: skip
 
 # Commands
@@ -185,8 +227,9 @@ class CustomerCommand(OrderIntent):
 class ContentCommand(CustomerCommand):
     """A command that brings the whole content of an order; `book` has the products whose prices it needs.
 
-    `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left.
-    `is_acknowledged` tells whether the customer gets a mail as soon as the order is placed.
+    `number` is the name for people of a new order. `is_coupon_left` tells whether its coupon has a use left, and
+    `has_bought` whether an earlier order of its customer is known to be confirmed. `is_acknowledged` tells whether the
+    customer gets a mail as soon as the order is placed.
     """
 
     fields: PlacedFields
@@ -195,6 +238,7 @@ class ContentCommand(CustomerCommand):
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
+    has_bought: bool = False
     is_acknowledged: bool = False
 
 
@@ -220,6 +264,7 @@ class Submit(CustomerCommand):
     book: Book = field(default_factory=dict[str, Product])
     rules: ShopRules = NO_RULES
     is_coupon_left: bool = True
+    has_bought: bool = False
     is_acknowledged: bool = False
     expected_total: Money | None = None
 
@@ -237,6 +282,20 @@ class AddNote(OrderIntent):
     """Add a note that only staff read."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(OrderIntent):
+    """Put a placed order on hold, so that nothing is charged before it is released."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release(OrderIntent):
+    """Release an order that is on hold."""
+
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,10 +342,14 @@ class CompleteCancellation(OrderIntent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finalize(OrderIntent):
-    """Accept no change any more: the step `step` of fulfillment asks for it before the parcel is made."""
+    """Accept no change any more: the step `step` of fulfillment asks for it before the payment is captured.
+
+    Fulfillment waits for the reply until `answer_by`.
+    """
 
     step: str
     attempt: int
+    answer_by: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +376,6 @@ class RecordRefund(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Cancel | Import | UndoImport
+    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Cancel | Import | UndoImport
     | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

@@ -5,19 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from services.contracts.catalogue import Product
-from services.contracts.orders import OrderCancelled, OrderFailed, PricedFields
+from services.contracts.orders import OrderCancelled, OrderConfirmed, OrderFailed, PricedFields
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
 from services.kit.commands.outcome import Loaded, Outcome, error_of
 from services.kit.domain.decider import Rejected
 from services.kit.eventstore.port import Transaction
-from services.orders import coupon_uses
+from services.orders import buyers, coupon_uses
 from services.orders.domain import ORDER
 from services.orders.order import (
     BeginDraft,
+    Cancel,
     CompleteCancellation,
+    Confirm,
     Draft,
     Fail,
+    NoOrder,
     Order,
     OrderCommand,
     Place,
@@ -38,7 +41,7 @@ async def carry_out(
     handler: CommandHandler, command: PricedCommand, cause: Cause, expected_version: int | None = None
 ) -> Outcome[Order | None]:
     """Carry out the command; the transaction that records the order reads the prices that the command needs."""
-    if isinstance(command, _Content) and not (command.basket.products_under(command.rules) or command.basket.coupon):
+    if isinstance(command, _Content) and not _needs_rows(command):
         return await handler.handle(ORDER, command.order_id, command, cause, expected_version)
 
     async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
@@ -47,19 +50,49 @@ async def carry_out(
         products = _products(command, loaded.state)
         book = await _book(attempt.transaction, products)
         left = await coupon_uses.take(attempt.transaction, command.order_id, _coupon(command, loaded.state))
-        await attempt.carry_out(replace(command, book=book, is_coupon_left=left), loaded, expected_version)
+        bought = await buyers.has_bought(attempt.transaction, _buyer(command, loaded.state))
+        found = replace(command, book=book, is_coupon_left=left, has_bought=bought)
+        await attempt.carry_out(found, loaded, expected_version)
 
     return await handler.transact(ORDER, command.order_id, work, cause)
 
 
-async def conclude(handler: CommandHandler, command: Fail | CompleteCancellation, cause: Cause) -> None:
-    """Carry out the end of an order, which gives back the use of its coupon in the same transaction."""
+async def conclude(
+    handler: CommandHandler,
+    command: Confirm | Fail | CompleteCancellation | Cancel,
+    cause: Cause,
+    expected_version: int | None = None,
+) -> Outcome[Order | None]:
+    """Carry out the end of an order, in one transaction with the rows that follow from it.
+
+    An order that is cancelled or failed gives back the use of its coupon; one that is confirmed makes its customer one
+    who has bought.
+    """
 
     async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
-        if any(isinstance(event, OrderFailed | OrderCancelled) for event in await attempt.carry_out(command)):
+        loaded = await attempt.load()
+        events = await attempt.carry_out(command, loaded, expected_version)
+        if any(isinstance(event, OrderFailed | OrderCancelled) for event in events):
             await coupon_uses.give_back(attempt.transaction, command.order_id)
+        if any(isinstance(event, OrderConfirmed) for event in events):
+            await buyers.record(attempt.transaction, loaded.state.customer_id)
 
-    await handler.transact(ORDER, command.order_id, work, cause)
+    return await handler.transact(ORDER, command.order_id, work, cause)
+
+
+def _needs_rows(command: _Content) -> bool:
+    """Whether the command needs rows of the service's own tables: prices, uses of a coupon, or who has bought."""
+    basket = command.basket
+    return bool(basket.products_under(command.rules) or basket.coupon or _buyer(command, NoOrder()))
+
+
+def _buyer(command: PricedCommand, order: Order) -> str | None:
+    """The customer of whom a rule of the shop asks whether they have bought; None if none asks."""
+    if not command.rules.review.first_order:
+        return None
+    if isinstance(command, Place):
+        return command.fields.customer_id
+    return order.customer_id if isinstance(command, Submit) else None
 
 
 def _coupon(command: PricedCommand, order: Order) -> Coupon | None:

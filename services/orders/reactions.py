@@ -25,18 +25,21 @@ from services.orders.order import (
     Ship,
 )
 from services.orders.placing import conclude
+from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = ["reactions"]
 
 Handled = OrderFinalize | RunCompleted | RunCompensated | RunFailed | ShipmentDispatched | ShipmentDelivered
 
 
-def reactions(handler: CommandHandler) -> Reactions:
+def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions:
     """The handlers of orders, by message."""
 
     async def handle(message: Handled, received: Received) -> None:
         command = command_of(message, received.now)
-        if isinstance(command, Fail | CompleteCancellation):
+        if isinstance(command, Fail | CompleteCancellation) or (
+            isinstance(command, Confirm) and rules.review.first_order
+        ):
             await conclude(handler, command, received.cause)
         else:
             await handler.handle(ORDER, command.order_id, command, received.cause)
@@ -70,8 +73,8 @@ def reactions(handler: CommandHandler) -> Reactions:
 def command_of(message: Handled, at: datetime) -> OrderCommand:
     """The command that a message becomes; the run of an order has the order's id."""
     match message:
-        case OrderFinalize(saga_id=order_id, step=step, attempt=attempt):
-            return Finalize(at=at, order_id=order_id, step=step, attempt=attempt)
+        case OrderFinalize(saga_id=order_id, step=step, attempt=attempt, answer_by=until):
+            return Finalize(at=at, order_id=order_id, step=step, attempt=attempt, answer_by=until)
         case RunCompleted(saga_id=order_id):
             return Confirm(at=at, order_id=order_id)
         case RunCompensated(saga_id=order_id, cause="cancelled", error=reason):

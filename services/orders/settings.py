@@ -1,4 +1,4 @@
-"""The settings that only orders has: currency, prefix of order numbers, taxes, shipping costs, coupons and mails."""
+"""The settings that only orders has: currency, numbers, capture, taxes, shipping costs, coupons, review and mails."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
 from pydantic import ValidationError
 
+from services.contracts.orders import CapturePolicy
 from services.kit.config.secrets import Secrets
 from services.kit.domain.currencies import MINOR_DIGITS, rounded
 from services.kit.domain.errors import ZerocartError
@@ -18,6 +20,7 @@ __all__ = ["OrdersSettings"]
 
 PREFIX = "[A-Za-z-]{0,10}"
 """No digits, so that a number with another prefix stays another number."""
+POLICIES: tuple[CapturePolicy, ...] = get_args(CapturePolicy)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +28,15 @@ class OrdersSettings:
     """The decisions of the shop about its orders.
 
     `currency` is that of an order that names none. `number_prefix` stands before the numbers of orders.
-    `rules` are its taxes and shipping costs. `mails_when_placed` says whether a customer gets a mail as soon as an
-    order is placed, before the one that confirms it.
+    `rules` are its taxes, shipping costs, coupons and rules of review. `capture` says when the money of an order is
+    taken that does not say so itself. `mails_when_placed` says whether a customer gets a mail as soon as an order is
+    placed, before the one that confirms it.
     """
 
     currency: str = "GBP"
     number_prefix: str = ""
     rules: ShopRules = NO_RULES
+    capture: CapturePolicy = "when_reserved"
     mails_when_placed: bool = False
 
     @classmethod
@@ -48,7 +53,21 @@ class OrdersSettings:
         mails = environ.get("ZEROCART_MAIL_WHEN_PLACED", "") or "no"
         if mails not in ("yes", "no"):
             raise ZerocartError("bad-setting", f"ZEROCART_MAIL_WHEN_PLACED is {mails!r}: use yes or no")
-        return cls(currency=currency, number_prefix=prefix, rules=rules, mails_when_placed=mails == "yes")
+        return cls(
+            currency=currency,
+            number_prefix=prefix,
+            rules=rules,
+            capture=_capture(environ),
+            mails_when_placed=mails == "yes",
+        )
+
+
+def _capture(environ: Mapping[str, str]) -> CapturePolicy:
+    given = environ.get("ZEROCART_CAPTURE", "") or "when_reserved"
+    for policy in POLICIES:
+        if policy == given:
+            return policy
+    raise ZerocartError("bad-setting", f"ZEROCART_CAPTURE is {given!r}: use one of {', '.join(POLICIES)}")
 
 
 def _rules(text: str) -> ShopRules:
@@ -61,6 +80,8 @@ def _rules(text: str) -> ShopRules:
         detail = f"ZEROCART_SHOP_RULES: {place}: {error.errors()[0]['msg']}"
         raise ZerocartError("bad-setting", detail) from error
     unknown = {rate.currency for rate in rules.shipping} - MINOR_DIGITS.keys()
+    if strange := rules.review.total_above.keys() - MINOR_DIGITS.keys():
+        raise ZerocartError("bad-setting", f"ZEROCART_SHOP_RULES: review: unknown currency {min(strange)}")
     odd = [rate.method for rate in rules.shipping if rounded(rate.cost, rate.currency) != rate.cost]
     if unknown or odd:
         what = f"unknown currency {min(unknown)}" if unknown else f"{odd[0]} costs fractions of the minor unit"

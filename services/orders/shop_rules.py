@@ -15,8 +15,8 @@ from services.kit.domain.message import Currency, Instant, Value
 from services.orders.totals import Off
 
 __all__ = [
-    "CODE", "NO_RULES", "Coupon", "Delivery", "ShippingRate", "ShopRules", "TaxRate", "are_alike", "cheapest_first",
-    "coupon_named", "coupon_off", "tax_rate_of",
+    "CODE", "NO_RULES", "Coupon", "Delivery", "Review", "ShippingRate", "ShopRules", "TaxRate", "are_alike",
+    "cheapest_first", "coupon_named", "coupon_off", "tax_rate_of",
 ]  # fmt: skip
 
 ROWS_MAX = 2_000
@@ -67,6 +67,19 @@ class Coupon(Value):
         return self
 
 
+class Review(Value):
+    """Which orders are on hold from the start: those that match one of these rules; a rule that is not set holds none.
+
+    `total_above` is an amount by currency. `first_order` holds orders of guests, and of customers of whom no order was
+    confirmed since the rule is set. `account_days_below` holds orders of accounts that are younger.
+    """
+
+    total_above: dict[Currency, Amount] = Field(default_factory=dict)
+    addresses_differ: bool = False
+    first_order: bool = False
+    account_days_below: Annotated[int, Field(ge=1, le=36_500)] | None = None
+
+
 class ShopRules(Value):
     """The tables of the shop. Without a table, orders have no tax or no shipping cost unless the request names them.
 
@@ -79,6 +92,7 @@ class ShopRules(Value):
     shipping: Annotated[tuple[ShippingRate, ...], Field(max_length=ROWS_MAX)] = ()
     shipping_tax_class: TaxClass = "standard"
     coupons: Annotated[tuple[Coupon, ...], Field(max_length=ROWS_MAX)] = ()
+    review: Review = Review()
 
     @property
     def by_destination(self) -> bool:

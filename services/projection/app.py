@@ -42,7 +42,7 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
         configure(settings.service, settings.log_level)
         settings.require(ZEROCART_VAULT_KEYS=settings.vault_keys())
         metrics_store = MetricsStore.apart(settings.read_database_url, settings.service)
-    reader = PostgresEventReader(settings.database_url)
+    reader = PostgresEventReader(settings.database_url, archive=settings.archive)
     # no cache: a row that is decrypted with a key that was destroyed a moment ago would stay in the read database
     vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)
     database = ReadDatabase(settings.read_database_url)
@@ -51,18 +51,21 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     feeder = Feeder(pages, admin)
     endpoint = NudgeEndpoint(feeder)
     # a check closes its reader, so it has one of its own
-    receipts = ShownReceipts(reader.connections, lambda: PostgresEventReader(settings.database_url), feeder)
+    receipts = ShownReceipts(
+        reader.connections, lambda: PostgresEventReader(settings.database_url, archive=settings.archive), feeder
+    )
     limits = settings.delivery_seconds, settings.missed_check_seconds
 
     def routers() -> Sequence[APIRouter]:
-        from services.projection import api, history_api
+        from services.projection import api, history_api, person_api
 
-        return (api.routes, history_api.routes)
+        return (api.routes, history_api.routes, person_api.routes)
 
     def provides() -> Sequence[object]:
         from services.projection.history import OrderHistory
+        from services.projection.person_export import PersonExport
 
-        return (pages, admin, OrderHistory(reader, vault, database))
+        return (pages, admin, OrderHistory(reader, vault, database), PersonExport(reader, vault, database))
 
     return Service(
         settings,

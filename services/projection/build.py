@@ -39,7 +39,7 @@ async def build(settings: Settings, view: str = "", then: Then = "switch_if_equa
     from services.kit.eventstore.postgres import PostgresEventReader
     from services.kit.privacy.vault import PostgresVault
 
-    reader = PostgresEventReader(settings.database_url)
+    reader = PostgresEventReader(settings.database_url, archive=settings.archive)
     vault = PostgresVault(reader.connections, settings.vault_keys, cache_seconds=0)  # see app.py
     database = ReadDatabase(settings.read_database_url)
     pages = Pages(reader, vault, database, VIEWS)

@@ -32,7 +32,7 @@ STREAMS = (
     "order-{}", "fulfillment-{}", "reservation-{}", "payment-{}", "shipment-{}",
     "mail-confirmation-{}", "mail-cancellation-{}", "mail-order_failed-{}", "mail-order_cancelled-{}",
     "mail-order_placed-{}", "mail-order_refunded-{}", "mail-order_shipped-{}", "mail-order_delivered-{}",
-    "mail-order_link-{}",
+    "mail-order_link-{}", "mail-order_held-{}",
 )  # fmt: skip
 """The names of an order's streams. Streams are found by an index, so the length of the event store does not matter."""
 READS: Mapping[str, type[Message]] = {**ORDERS_VIEW.reads, **TIMELINE_VIEW.reads}

@@ -33,6 +33,12 @@ class Rows:
         sql = f"SELECT {', '.join(table.names)} FROM {self._place(table)} WHERE {key} = ANY($1::text[])"  # noqa: S608
         return {row[key]: table.row(*row) for row in await self._connection.fetch(sql, wanted)}
 
+    async def keys(self, table: Table[R], condition: str, people: Sequence[str]) -> list[str]:
+        """The keys, oldest first, of the rows for which `condition` holds of $1, these people."""
+        (key,) = table.key
+        sql = f"SELECT {key} FROM {self._place(table)} WHERE {condition} ORDER BY created_at, {key}"  # noqa: S608
+        return [row[key] for row in await self._connection.fetch(sql, people)]
+
     async def put(self, table: Table[R], rows: Sequence[R]) -> None:
         """Insert rows, or replace those that have the same key."""
         await self._upsert(table, rows, lambda name: f"{name} = excluded.{name}")

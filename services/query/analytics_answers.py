@@ -52,7 +52,7 @@ class Figures(TypedDict):
     orders: int
     """Placed orders, whatever their status is now; for a product, those that contain it."""
     open: int
-    """Orders that are pending, processing or cancelling."""
+    """Orders that are pending, on hold, processing or cancelling."""
     sold: int
     """Orders that are confirmed, shipped or delivered."""
     cancelled: int

@@ -85,7 +85,10 @@ Country = Annotated[
     ),
 ]
 Status = Annotated[
-    Literal["pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"] | None,
+    Literal[
+        "pending", "on_hold", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
+    ]
+    | None,
     Query(description="Counts only orders that have this status now.", examples=["confirmed"]),
 ]
 ProductId = Annotated[

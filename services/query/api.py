@@ -46,6 +46,7 @@ LISTS: dict[str, Any] = {
     "dependencies": [at_position(Queries, *VIEWS)],
     "responses": {200: {"content": {CSV: {"schema": {"type": "string"}}}}},
 }
+ME = "me"
 NOT_IN_CSV = ("page", "page_size", "cursor", "count")
 
 ReadsOrders = Annotated[Caller, needs("orders:read")]
@@ -107,9 +108,10 @@ async def orders_of_customer(
 ) -> Answer[OrderPage] | CsvExport:
     """List a customer's orders.
 
-    Returns the orders of one customer with the same filters, sorts and CSV as `GET /orders`. Refused (404) if the
-    customer is not the caller and the caller does not have the scope `orders:admin`.
+    Returns the orders of one customer with the same filters, sorts and CSV as `GET /orders`; `me` is the caller.
+    Refused (404) if the customer is not the caller and the caller does not have the scope `orders:admin`.
     """
+    customer_id = caller.subject if customer_id == ME else customer_id
     if not caller.may_reach(customer_id):
         raise NotFound("customer-not-found", "the customer does not exist, or their orders are not yours to read")
     found = replace(wanted, customer_id=customer_id)

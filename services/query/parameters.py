@@ -51,7 +51,16 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d")
 INSTANT = TypeAdapter[datetime](Rfc3339)
 
 Status = Literal[
-    "draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed"
+    "draft",
+    "pending",
+    "on_hold",
+    "processing",
+    "confirmed",
+    "shipped",
+    "delivered",
+    "cancelling",
+    "cancelled",
+    "failed",
 ]
 OrderId = Annotated[str, id_in_path("The id of the order.", "ord_iwc61wrq2spsmypx929bhj947yw")]
 CustomerId = Annotated[str, id_in_path("The id of the customer.", "usr_01jd8xk3v5e6s7t8w9x0y1z2a3")]

@@ -303,8 +303,7 @@ def _status_numbers(of: Any) -> Columns:
         "ordered": of.ordered,
         "revenue": having(of.ordered - of.refunded, *SOLD),
         "refunded": of.refunded,
-        "gross": having(of.ordered, *SOLD),
-        **{name: having(of[name], *SOLD) for name in ("discount", "shipping", "net")},
+        **{name: of[name] for name in ("gross", "discount", "shipping", "net")},
     }
 
 

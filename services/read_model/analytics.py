@@ -79,6 +79,7 @@ class ByStatus:
     refunds: BigCount
     ordered: Amount
     refunded: Amount
+    gross: Amount
     discount: Amount
     shipping: Amount
     net: Amount

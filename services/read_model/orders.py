@@ -25,7 +25,10 @@ __all__ = [
     "Term",
 ]  # fmt: skip
 
-STATUSES = ("draft", "pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed")
+STATUSES = (
+    "draft", "pending", "on_hold", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled",
+    "failed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Order:
     customer_name: Annotated[Text | None, About(personal=True)]
     email: Annotated[Text | None, About(personal=True)]
     status: Annotated[Id, About(one_of=STATUSES)]
-    reason: Annotated[Text | None, About("Why the order was cancelled or failed, or why staff look into it.")]
+    reason: Annotated[Text | None, About("Why the order is cancelled, failed or on hold, or why staff look into it.")]
     total: Money
     refunded: Annotated[Money, About("The part of the total that the customer has back.", since=7)]
     currency: Annotated[Id, About(answered="")]  # answers show it within each amount
@@ -66,6 +69,9 @@ class Order:
     tax_total: Annotated[Money | None, About("The tax of the lines and of the shipping.", since=9)]
     tax_included: Annotated[Flag | None, About("Whether the prices include the tax.", since=9)]
     refunded_units: Annotated[TextMap | None, About(answered="", since=10)]  # by line; answers show it with the line
+    shipping_tax: Annotated[Money | None, About("The tax of the shipping cost.", since=11)]
+    shipping_tax_rate: Annotated[Text | None, About("In percent.", example="20", since=11)]
+    notes: Annotated[Text | None, About("What the customer wrote about the order.", personal=True, since=11)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class OrderLine:
         Money | None, About("Its discount and its share of the order's discounts.", answered="discount", since=9)
     ]
     line_tax: Annotated[Money | None, About("The tax of the line.", answered="tax", since=9)]
+    tax_rate: Annotated[Text | None, About("In percent.", example="20", since=11)]
     line_total: Annotated[Money | None, About("What the customer pays for the line.", answered="total", since=9)]
 
 

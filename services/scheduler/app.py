@@ -33,7 +33,7 @@ def create_app(host: Host | None = None, clock: Clock | None = None, others: Rel
         from services.kit.eventstore.postgres import PostgresEventReader
 
         host = Host.connect("scheduler")
-        reader = PostgresEventReader(host.settings.database_url)
+        reader = PostgresEventReader(host.settings.database_url, archive=host.settings.archive)
         others = Relay(reader.outbox, host.relay.publisher)
         on_stop.append(reader.close)
     clock = clock or _clock(os.environ.get("ZEROCART_CLOCK_URL", ""), host.settings.namespace)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from services.contracts.users import TokenNotice
+from services.contracts.users import StaffInvited, StaffRole, TokenNotice
 from services.kit.domain.decider import Command
 
 __all__ = [
@@ -16,8 +16,10 @@ __all__ = [
     "ChangePassword",
     "ChangePreferences",
     "ChangeProfile",
+    "ChangeRole",
     "Delete",
     "Deleted",
+    "InviteStaff",
     "NoUser",
     "Pending",
     "Person",
@@ -60,7 +62,10 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """The data of a user; `reset` is the open password reset, `password_change` the id of the last change."""
+    """The data of a user; `reset` is the open password reset, `password_change` the id of the last change.
+
+    `staff_role` is the role among the staff, `invitation` the open invitation to one.
+    """
 
     email: str
     profile: Profile
@@ -68,6 +73,8 @@ class Person:
     reset: TokenNotice | None = None
     password_change: str = ""
     mailed: frozenset[str] = frozenset()
+    staff_role: StaffRole | None = None
+    invitation: StaffInvited | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +134,24 @@ class Register(UserRequest):
     expires_at: datetime
     welcome_at: datetime
     follow_up_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InviteStaff(UserRequest):
+    """Mail an invitation to join the staff, and make an account if there is none; its token is valid until then."""
+
+    email: str
+    name: str
+    role: StaffRole
+    notice_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeRole(UserRequest):
+    """Give somebody of the staff another role, or none."""
+
+    role: StaffRole | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,5 +232,5 @@ class SendScheduledMail(UserRequest):
 
 UserCommand = (
     Register | RequestVerification | Activate | ChangeProfile | ChangePreferences | ChangePassword
-    | RequestReset | ResetPassword | Suspend | Reinstate | Delete | SendScheduledMail
+    | RequestReset | ResetPassword | InviteStaff | ChangeRole | Suspend | Reinstate | Delete | SendScheduledMail
 )  # fmt: skip

@@ -6,12 +6,15 @@ the same time, and transactions cannot deadlock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from services.contracts.users import (
     PasswordChanged,
     ProfileChanged,
+    StaffInvited,
+    StaffRoleChanged,
     UserDeleted,
     UserRegistered,
     UserReinstated,
@@ -43,6 +46,9 @@ FORGET_ATTEMPTS = """
     DELETE FROM attempts WHERE email_digest = (SELECT email_digest FROM accounts WHERE user_id = $1)
 """
 CLOSE = "DELETE FROM accounts WHERE user_id = $1"
+ENROL = "INSERT INTO staff (user_id) VALUES ($1) ON CONFLICT DO NOTHING"
+LEAVE = "DELETE FROM staff WHERE user_id = $1"
+STAFF = "SELECT user_id FROM staff ORDER BY user_id"
 
 Known = Pending | Active | Suspended
 """A user with an account."""
@@ -96,6 +102,13 @@ class Accounts:
         await in_transaction(self._store, work)
         await self._handler.publish_pending(TOKENS.stream(subject), cause)
 
+    async def staff(self) -> Sequence[tuple[str, Known]]:
+        """Everybody with a role among the staff, or with an open invitation to one."""
+        async with self._store.transaction() as transaction:
+            ids = [str(row["user_id"]) for row in await transaction.fetch(STAFF)]
+        states = [(user_id, (await self.look(user_id)).state) for user_id in ids]
+        return [(user_id, state) for user_id, state in states if isinstance(state, Known)]
+
     async def repeated(self, cause: Cause) -> Outcome[User] | None:
         """The first outcome if the cause's mark was used before; IdempotencyKeyReused if by another request."""
         outcome = await self._handler.repeated(self._keyed(cause))
@@ -126,6 +139,13 @@ class Accounts:
             case PasswordChanged(user_id=user_id):
                 await transaction.execute(SET_PASSWORD, user_id, password_hash)
                 await transaction.execute(FORGET_ATTEMPTS, user_id)
+                await transaction.execute(LOG_OUT, user_id)
+                await vault.revoke(user_id, at, transaction)
+            case StaffInvited(user_id=user_id):
+                await transaction.execute(ENROL, user_id)
+            case StaffRoleChanged(user_id=user_id, role=role):
+                if role is None:
+                    await transaction.execute(LEAVE, user_id)
                 await transaction.execute(LOG_OUT, user_id)
                 await vault.revoke(user_id, at, transaction)
             case UserSuspended(user_id=user_id):

@@ -64,9 +64,10 @@ from services.users.persons import Erase, Persons
 from services.users.proofs import Proofs
 from services.users.times import Times
 
-__all__ = ["routes"]
+__all__ = ["AllAccounts", "AllProofs", "AllTimes", "UserId", "done", "new_notice", "routes", "status_of"]
 
 NOTICE_BYTES = 16
+ME = "me"
 
 routes = json_router(small=True)
 
@@ -86,17 +87,29 @@ UserId = Annotated[
 ]
 
 
+UserIdOrMe = Annotated[
+    str,
+    Path(
+        pattern=r"^(me|usr_[0-9a-z]{26})$",
+        description="The id of the account, or `me` for the account of the caller.",
+        examples=["me"],
+    ),
+]
+
+
 def _reachable(user_id: str, caller: Caller) -> str:
+    if user_id == ME:
+        return caller.subject
     if not caller.may_reach(user_id):
         raise NotFound("user-not-found", "this user does not exist")
     return user_id
 
 
-async def _readable(user_id: UserId, caller: Annotated[Caller, needs("users:read")]) -> str:
+async def _readable(user_id: UserIdOrMe, caller: Annotated[Caller, needs("users:read")]) -> str:
     return _reachable(user_id, caller)
 
 
-async def _writable(user_id: UserId, caller: Annotated[Caller, needs("users:write")]) -> str:
+async def _writable(user_id: UserIdOrMe, caller: Annotated[Caller, needs("users:write")]) -> str:
     return _reachable(user_id, caller)
 
 
@@ -139,7 +152,8 @@ async def register_user(
 async def read_user(user_id: Readable, accounts: AllAccounts) -> Answer[User]:
     """Read an account.
 
-    Shows the caller's own account; with the scope `users:admin` any account. Refused (404) for another account.
+    Shows the caller's own account, also as `GET /users/me`; with the scope `users:admin` any account. Refused (404)
+    for another account, and if the caller is a program.
     """
     user, version = await accounts.known(user_id)
     return Answer(_shown(user_id, user), headers={"ETag": f'"{version}"'})
@@ -183,7 +197,7 @@ async def delete_user(user_id: Writable, cause: RestCause, version: ExpectedVers
     in events, views or backups. Deleting it again changes nothing.
     """
     outcome = await accounts.carry_out(Delete(at=cause.at, user_id=user_id), cause, expected_version=version)
-    return _done(outcome)
+    return done(outcome)
 
 
 @routes.get("/users/{user_id}/preferences", responses={200: {"headers": ETAG}})
@@ -233,9 +247,9 @@ async def request_verification(
     mails.
     """
     expires_at = cause.at + times.verification
-    command = RequestVerification(at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=expires_at)
+    command = RequestVerification(at=cause.at, user_id=user_id, notice_id=new_notice(), expires_at=expires_at)
     outcome = await accounts.carry_out(command, cause)
-    return command_answer(202, _status_of(user_id, outcome.state), outcome)
+    return command_answer(202, status_of(user_id, outcome.state), outcome)
 
 
 @routes.post("/users/{user_id}/activate", dependencies=[PUBLIC, limited("token", RATES)])
@@ -251,7 +265,7 @@ async def activate_user(
     if outcome is None:
         notice_id = await proofs.verification(user_id, body.token.get_secret_value())
         outcome = await accounts.carry_out(Activate(at=cause.at, user_id=user_id, notice_id=notice_id), cause)
-    return command_answer(200, _status_of(user_id, outcome.state), outcome)
+    return command_answer(200, status_of(user_id, outcome.state), outcome)
 
 
 @routes.post("/users/{user_id}/password", status_code=204)
@@ -267,9 +281,9 @@ async def change_password(
     if outcome is None:
         await proofs.current_password(user_id, body.current.get_secret_value(), cause.at)
         hashed = await proofs.passwords.hash(body.new.get_secret_value())
-        command = ChangePassword(at=cause.at, user_id=user_id, notice_id=_notice())
+        command = ChangePassword(at=cause.at, user_id=user_id, notice_id=new_notice())
         outcome = await accounts.carry_out(command, cause, password_hash=hashed)
-    return _done(outcome)
+    return done(outcome)
 
 
 @routes.post("/password-reset", status_code=202, dependencies=[PUBLIC, limited("mail-token", RATES)])
@@ -283,7 +297,7 @@ async def request_password_reset(
 
     async def act(user_id: str) -> None:
         expires_at = cause.at + times.reset
-        command = RequestReset(at=cause.at, user_id=user_id, notice_id=_notice(), expires_at=expires_at)
+        command = RequestReset(at=cause.at, user_id=user_id, notice_id=new_notice(), expires_at=expires_at)
         # without the Idempotency-Key: the answer to its earlier use would tell whether the address has an account
         await accounts.carry_out(command, Cause(cause.at))
 
@@ -304,9 +318,9 @@ async def reset_password(
     if outcome is None:
         user_id, reset_id = await proofs.reset(body.token.get_secret_value())
         hashed = await proofs.passwords.hash(body.new.get_secret_value())
-        command = ResetPassword(at=cause.at, user_id=user_id, reset_id=reset_id, notice_id=_notice())
+        command = ResetPassword(at=cause.at, user_id=user_id, reset_id=reset_id, notice_id=new_notice())
         outcome = await accounts.carry_out(command, cause, password_hash=hashed)
-    return _done(outcome)
+    return done(outcome)
 
 
 @routes.post("/users/{user_id}/suspend", dependencies=[needs(USERS_ADMIN)])
@@ -319,7 +333,7 @@ async def suspend_user(
     never verified.
     """
     outcome = await accounts.carry_out(Suspend(at=cause.at, user_id=user_id, reason=body.reason), cause)
-    return command_answer(200, _status_of(user_id, outcome.state), outcome)
+    return command_answer(200, status_of(user_id, outcome.state), outcome)
 
 
 @routes.post("/users/{user_id}/reinstate", dependencies=[needs(USERS_ADMIN)])
@@ -329,7 +343,7 @@ async def reinstate_user(user_id: UserId, cause: RestCause, accounts: AllAccount
     Activates a suspended account again. Refused (409) if the address was never verified.
     """
     outcome = await accounts.carry_out(Reinstate(at=cause.at, user_id=user_id), cause)
-    return command_answer(200, _status_of(user_id, outcome.state), outcome)
+    return command_answer(200, status_of(user_id, outcome.state), outcome)
 
 
 @routes.delete("/persons/{person_id}", status_code=204, dependencies=[needs(USERS_ADMIN)])
@@ -350,14 +364,15 @@ def _registration(body: RegistrationBody, cause: Cause, times: Times) -> Registe
         email=body.email,
         profile=Profile(body.name, body.company, body.role, body.phone, body.age),
         newsletter=body.newsletter,
-        notice_id=_notice(),
+        notice_id=new_notice(),
         expires_at=cause.at + times.verification,
         welcome_at=cause.at + times.welcome,
         follow_up_at=cause.at + times.follow_up,
     )
 
 
-def _notice() -> str:
+def new_notice() -> str:
+    """The id of a notice, from which its token is derived."""
     return token_urlsafe(NOTICE_BYTES)
 
 
@@ -366,7 +381,7 @@ def _id_of(outcome: Outcome[AnyUser], made: str) -> str:
 
 
 def _shown(user_id: str, user: AnyUser) -> UserNow:
-    status = _status_of(user_id, user)
+    status = status_of(user_id, user)
     if isinstance(user, NoUser | Deleted):  # a repeat after the deletion: nothing else is left
         return cast("UserNow", status)
     profile = user.person.profile
@@ -390,7 +405,8 @@ def _preferences(user: AnyUser) -> PreferencesNow:
     return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
 
 
-def _status_of(user_id: str, user: AnyUser) -> VerificationRequested:
+def status_of(user_id: str, user: AnyUser) -> VerificationRequested:
+    """The id and the status of an account."""
     return {"id": user_id, "status": cast("Status", _STATUS[type(user)])}
 
 
@@ -403,7 +419,7 @@ _STATUS: dict[type, str] = {
 }
 
 
-def _done(outcome: Outcome[AnyUser]) -> Response:
+def done(outcome: Outcome[AnyUser]) -> Response:
     """The empty answer to a command."""
     headers = {"ETag": f'"{outcome.version}"'}
     if outcome.repeated is not None:

@@ -43,22 +43,25 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
     times = Times.of(own.durations_seconds)
 
     def routers() -> Sequence[APIRouter]:
-        from services.users import api
+        from services.users import api, staff_api
         from services.users.tokens import api as tokens
+        from services.users.tokens import clients_api
 
-        return api.routes, tokens.routes, tokens.json_routes
+        return api.routes, staff_api.routes, tokens.routes, tokens.json_routes, clients_api.routes
 
     def provides() -> Sequence[object]:
         from services.kit.auth.signing import SigningKeys
         from services.users.persons import Persons
+        from services.users.tokens.api_clients import ApiClients
         from services.users.tokens.clients import Clients
         from services.users.tokens.grants import Grants
         from services.users.tokens.sessions import Sessions
 
         keys = SigningKeys(own.signing_keys, shared.issuer, shared.token_audience)
         sessions = Sessions(host.handler, times.refresh_token)
-        grants = Grants(proofs, sessions, Clients(own.clients), keys, times, secrets.linked_order)
-        return accounts, proofs, times, Persons(host.handler), grants, keys
+        configured, clients = Clients(own.clients), ApiClients(host.handler, secrets)
+        grants = Grants(proofs, sessions, configured, clients, keys, times, secrets.linked_order)
+        return accounts, proofs, times, Persons(host.handler), grants, keys, configured, clients
 
     return Service(
         host,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 from pydantic.config import JsonDict
 
+from services.contracts.scopes import EVERY_SCOPE
+from services.contracts.users import StaffRole
 from services.kit.domain.message import Email
 from services.kit.domain.texts import ONE_LINE, Line, is_one_line
 from services.users.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
 
 __all__ = [
-    "PasswordBody", "PreferencesBody", "ProfileBody", "ProfilePatch", "RegistrationBody", "ResetBody",
-    "ResetConfirmBody", "SuspensionBody", "TokenBody",
+    "ClientBody", "InvitationBody", "PasswordBody", "PreferencesBody", "ProfileBody", "ProfilePatch",
+    "RegistrationBody", "ResetBody", "ResetConfirmBody", "RoleBody", "RotationBody", "SuspensionBody", "TokenBody",
 ]  # fmt: skip
 
 Name = Annotated[str, StringConstraints(min_length=2, max_length=100, strip_whitespace=True, pattern=ONE_LINE)]
@@ -116,3 +118,47 @@ class SuspensionBody(Strict):
     """The reason of the suspension."""
 
     reason: Line
+
+
+class InvitationBody(Strict):
+    """Who is invited, and for which role."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"email": "ann@example.com", "name": "Ann Archer", "role": "support"}]},
+    )
+    email: Email
+    name: Name
+    role: StaffRole
+
+
+class RoleBody(Strict):
+    """The new role."""
+
+    role: StaffRole
+
+
+def _known_scope(scope: str) -> str:
+    if scope not in EVERY_SCOPE:
+        raise ValueError("there is no such scope")
+    return scope
+
+
+Scope = Annotated[str, StringConstraints(max_length=50), AfterValidator(_known_scope)]
+
+
+class ClientBody(Strict):
+    """The name and the scopes of the program; without `expires_at` it never expires."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"name": "Warehouse", "scopes": ["stock:read", "stock:write"]}]}
+    )
+    name: Line
+    scopes: tuple[Scope, ...] = Field(min_length=1, max_length=50)
+    expires_at: AwareDatetime | None = None
+
+
+class RotationBody(Strict):
+    """How long the previous secret stays valid; 0 if it leaked."""
+
+    keep_previous_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400, strict=True)

@@ -15,6 +15,10 @@ from services.contracts.users import (
     PasswordResetRequested,
     PreferencesChanged,
     ProfileChanged,
+    StaffInvited,
+    StaffRole,
+    StaffRoleChanged,
+    TokenNotice,
     UserActivated,
     UserDeleted,
     UserRegistered,
@@ -32,8 +36,10 @@ from services.users.account import (
     ChangePassword,
     ChangePreferences,
     ChangeProfile,
+    ChangeRole,
     Delete,
     Deleted,
+    InviteStaff,
     NoUser,
     Pending,
     Person,
@@ -74,6 +80,10 @@ def decide(command: UserCommand, user: User) -> Decision:
             return _set_password(command, user)
         case RequestReset():
             return _request_reset(command, user)
+        case InviteStaff():
+            return _invite(command, user)
+        case ChangeRole():
+            return _change_role(command, user)
         case Suspend() | Reinstate():
             return _suspend_or_reinstate(command, user)
         case Delete():
@@ -207,14 +217,24 @@ def _set_password(command: ChangePassword | ResetPassword, user: User) -> Decisi
             return [_password_changed(command, person)]
         case ChangePassword(), Pending():
             return Rejected("user-not-active", "the e-mail address is not verified")
-        case ResetPassword(reset_id=reset_id), _ if person.reset is None or person.reset.notice_id != reset_id:
-            return Rejected("token-used", "this token was used, or a newer one was mailed")
-        case ResetPassword(), _ if person.reset and command.at >= person.reset.expires_at:
-            return Rejected("token-expired", "the token has expired: ask for another one")
-        case ResetPassword(), Pending():  # the token proves that the user owns the address
-            return [*_activated(command, person), _password_changed(command, person)]
-        case ResetPassword(), Active():
-            return [_password_changed(command, person)]
+        case ResetPassword(reset_id=reset_id), _:
+            return _set_with_token(command, user, _open_notice(person, reset_id))
+
+
+def _open_notice(person: Person, notice_id: str) -> TokenNotice | None:
+    """The open reset or invitation with this id."""
+    return next((each for each in (person.reset, person.invitation) if each and each.notice_id == notice_id), None)
+
+
+def _set_with_token(command: ResetPassword, user: Pending | Active, notice: TokenNotice | None) -> Decision:
+    """The token proves that the user owns the address; that of an invitation accepts it, too."""
+    if notice is None:
+        return Rejected("token-used", "this token was used, or a newer one was mailed")
+    if command.at >= notice.expires_at:
+        return Rejected("token-expired", "the token has expired: ask for another one")
+    activated = _activated(command, user.person) if isinstance(user, Pending) else []
+    joined = [_role(command.user_id, notice.role)] if isinstance(notice, StaffInvited) else []
+    return [*activated, _password_changed(command, user.person), *joined]
 
 
 def _password_changed(command: ChangePassword | ResetPassword, person: Person) -> PasswordChanged:
@@ -239,6 +259,51 @@ def _request_reset(command: RequestReset, user: User) -> Decision:
             expires_at=command.expires_at,
         )
     ]
+
+
+def _invite(command: InviteStaff, user: User) -> Decision:
+    match user:
+        case NoUser():
+            account = UserRegistered(user_id=command.user_id, email=command.email, name=command.name)
+            return [account, _invitation(command, command.email, command.name)]
+        case Deleted():
+            return no_such_user()
+        case Suspended():
+            return _suspended()
+        case Pending(person=person) | Active(person=person):
+            if person.staff_role == command.role:
+                return Rejected("already-staff", f"This user has the role {command.role} already.", field="role")
+            if person.invitation and person.invitation.notice_id == command.notice_id:
+                return []
+            return [_invitation(command, person.email, person.profile.name)]
+        case _:
+            assert_never(user)
+
+
+def _invitation(command: InviteStaff, email: str, name: str) -> StaffInvited:
+    return StaffInvited(
+        user_id=command.user_id,
+        email=email,
+        name=name,
+        role=command.role,
+        notice_id=command.notice_id,
+        requested_at=command.at,
+        expires_at=command.expires_at,
+    )
+
+
+def _change_role(command: ChangeRole, user: User) -> Decision:
+    if isinstance(user, NoUser | Deleted) or not (user.person.staff_role or user.person.invitation):
+        return Rejected("staff-not-found", "Nobody of the staff has this id.", missing=True)
+    if command.role is None:
+        return [_role(command.user_id, None)]
+    if user.person.staff_role is None:
+        return Rejected("not-accepted", "The invitation is not accepted yet: send another one for the other role.")
+    return [] if command.role == user.person.staff_role else [_role(command.user_id, command.role)]
+
+
+def _role(user_id: str, role: StaffRole | None) -> StaffRoleChanged:
+    return StaffRoleChanged(user_id=user_id, role=role)
 
 
 def _suspend_or_reinstate(command: Suspend | Reinstate, user: User) -> Decision:
@@ -328,6 +393,10 @@ def _person(person: Person, event: Message) -> Person:
             return replace(person, reset=event)
         case PasswordChanged(notice_id=notice_id):
             return replace(person, reset=None, password_change=notice_id)
+        case StaffInvited():
+            return replace(person, invitation=event)
+        case StaffRoleChanged(role=role):
+            return replace(person, staff_role=role, invitation=None)
         case WelcomeTipsSend():
             return replace(person, mailed=person.mailed | {"welcome_tips"})
         case FollowUpSend():
@@ -344,7 +413,7 @@ _SCHEDULED_MAILS: Sequence[ScheduledMail] = ("welcome_tips", "follow_up")
 _EVENTS: Sequence[type[Message]] = (
     UserRegistered, VerificationRequested, UserActivated, ProfileChanged, PreferencesChanged, PasswordChanged,
     PasswordResetRequested, UserSuspended, UserReinstated, UserDeleted, WelcomeTipsSend, FollowUpSend,
-    TimerRequested, TimerCancelled,
+    TimerRequested, TimerCancelled, StaffInvited, StaffRoleChanged,
 )  # fmt: skip
 
 USER: Decider[UserCommand, User] = Decider("user", NoUser(), decide, evolve, tuple(_EVENTS))

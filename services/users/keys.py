@@ -34,3 +34,7 @@ class Keys:
     def linked_order(self, token: str, now: datetime) -> str | None:
         """The order to which a mailed link with this token leads; None if it is wrong or expired."""
         return unexpired(token, several(self._mail_token_keys()), OrderLinkRequested.type, now)
+
+    def client_secret(self, client_id: str, rotations: int) -> str:
+        """The secret of an API client after so many rotations."""
+        return derive(self._account_key(), "client-secret", client_id, str(rotations))

@@ -45,7 +45,7 @@ class Passwords:
     async def check(self, password: str, kept: str | None) -> bool:
         """Whether the password has this hash; takes as long without one. Unavailable if too many wait."""
         right = await self._run(lambda: self._verify(password, kept or NOBODYS_HASH))
-        return right and kept is not None
+        return right and bool(kept)
 
     def outdated(self, kept: str) -> bool:
         """Whether the hash was made with other parameters than these."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from services.contracts.users import TokenNotice
@@ -40,6 +40,11 @@ class Proofs:
             return await self._attempts.renew(found, await self.passwords.hash(password))
         return found
 
+    async def user_with(self, email: str) -> str | None:
+        """The id of the account with this address; only for staff, as the answer reveals whether there is one."""
+        found = await self._attempts.credentials(self._accounts.keys.address(email))
+        return found.user_id if found else None
+
     async def current_password(self, user_id: str, password: str, now: datetime) -> None:
         """Invalid if this is not the user's password, NotFound without such a user, RateLimited as for `password`."""
         user, _ = await self._accounts.known(user_id)
@@ -51,16 +56,16 @@ class Proofs:
         user, _ = await self._accounts.known(user_id)
         if not isinstance(user, Pending):
             return ""
-        return self._notice(user.verification, token)
+        return self._notice((user.verification,), token)
 
     async def reset(self, token: str) -> tuple[str, str]:
-        """The user and the id of the open reset of this token; Invalid for a wrong token."""
+        """The user and the id of the open reset, or invitation, of this token; Invalid for a wrong token."""
         user_id, _, proof = token.partition(".")
         match (await self._accounts.look(user_id)).state:
             case Pending(person=person) | Active(person=person):
-                return user_id, self._notice(person.reset, proof)
+                return user_id, self._notice((person.reset, person.invitation), proof)
             case _:
-                return user_id, self._notice(None, proof)
+                return user_id, self._notice((), proof)
 
     async def whether_known_or_not(self, email: str, act: Callable[[str], Awaitable[None]]) -> None:
         """Act for the user with this address, if there is one; it takes the same time if there is none."""
@@ -71,10 +76,11 @@ class Proofs:
         finally:
             await asyncio.sleep(max(0.0, started + RESET_ANSWER_SECONDS - time.monotonic()))
 
-    def _notice(self, notice: TokenNotice | None, token: str) -> str:
-        if notice is None or not self._accounts.keys.made(token, notice):
-            raise _wrong("bad-token", "this token is not valid: ask for another one", "token")
-        return notice.notice_id
+    def _notice(self, notices: Iterable[TokenNotice | None], token: str) -> str:
+        for notice in notices:
+            if notice and self._accounts.keys.made(token, notice):
+                return notice.notice_id
+        raise _wrong("bad-token", "this token is not valid: ask for another one", "token")
 
 
 def _wrong(code: str, detail: str, field: str) -> Invalid:

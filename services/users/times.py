@@ -17,6 +17,7 @@ class Times:
     follow_up: timedelta = timedelta(days=3)
     verification: timedelta = timedelta(hours=24)
     reset: timedelta = timedelta(hours=1)
+    invitation: timedelta = timedelta(days=7)
     access_token: timedelta = timedelta(minutes=15)
     refresh_token: timedelta = timedelta(days=30)
 

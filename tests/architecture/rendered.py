@@ -47,6 +47,7 @@ WAYS: dict[str, tuple[list[str], list[str]]] = {
             "services.orders.scheduling.priorityClassName=orders",
         ],
     ),
+    "archived": ([], ["archive.claim=archive", "archive.days=400"]),
     "route": ([], ["edge.kind=httpRoute", "edge.hosts={shop.example.com}"]),
     "without edge": ([], ["edge.kind=none", "networkPolicy.enabled=false"]),
 }
@@ -87,6 +88,28 @@ PROMETHEUS_RULE: Document = {
     },
 }
 """Our own, like that above: the operator's definitions are as large as all others together."""
+CRON_JOB: Document = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "properties": {
+        "spec": {
+            "type": "object",
+            "required": ["schedule", "jobTemplate"],
+            "properties": {
+                "schedule": {"type": "string"},
+                "timeZone": {"type": "string"},
+                "concurrencyPolicy": {"enum": ["Allow", "Forbid", "Replace"]},
+                "jobTemplate": {
+                    "type": "object",
+                    "properties": {"spec": {"$ref": "#/$defs/io.k8s.api.batch.v1.JobSpec"}},
+                    "additionalProperties": False,
+                },
+            },
+            "additionalProperties": False,
+        }
+    },
+}
+"""Kubernetes' own schema of the Job in it, and by hand the few fields around that."""
 
 
 @cache
@@ -101,7 +124,11 @@ def documents(way: str) -> list[Document]:
 def _validators() -> dict[str, Draft202012Validator]:
     known = json.loads((DATA / "schemas.json").read_text())
     operators = {"PodMonitor": POD_MONITOR, "PrometheusRule": PROMETHEUS_RULE}
-    kinds = {**known["kinds"], **{f"monitoring.coreos.com/v1 {kind}": each for kind, each in operators.items()}}
+    kinds = {
+        **known["kinds"],
+        "batch/v1 CronJob": CRON_JOB,
+        **{f"monitoring.coreos.com/v1 {kind}": each for kind, each in operators.items()},
+    }
     return {kind: Draft202012Validator({**schema, "$defs": known["$defs"]}) for kind, schema in kinds.items()}
 
 
@@ -121,5 +148,7 @@ def pods(way: str) -> Iterator[tuple[Document, Document]]:
     for document in documents(way):
         if document["kind"] in ("Service", "Job"):
             yield document, document["spec"]["template"]
+        elif document["kind"] == "CronJob":
+            yield document, document["spec"]["jobTemplate"]["spec"]["template"]
         elif document["kind"] == "JobSink":
             yield document, document["spec"]["job"]["spec"]["template"]

@@ -74,8 +74,11 @@ def test_the_http_route_and_the_caddyfile_route_alike():
     assert len(of_the_chart()) > len(SERVICES)
 
 
-def test_only_requests_about_the_past_go_to_the_projection():
-    reads = {("projection", method, "/orders/*", ("at",)) for method in ("GET", "HEAD", "OPTIONS")}
+def test_only_requests_about_the_past_and_about_persons_go_to_the_projection():
+    paths = {"/orders/*": ("at",), "/persons/*": (), "/users/me/export": ()}
+    reads = {
+        ("projection", method, path, query) for path, query in paths.items() for method in ("GET", "HEAD", "OPTIONS")
+    }
     assert {match for match in of_the_caddyfile() if match[0] == "projection"} == reads
     first = next(upstream(route) for route in servers_routes() if upstream(route))
     assert first == "projection"  # Caddy takes the first that fits: after query's it would never be asked

@@ -26,7 +26,7 @@ from tests.services.read_side import ADDRESS, checked, created, imported, reserv
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ID = "ord_1"
-NOT_OF_AN_ORDER = {"subject", "user_id", "person_id", "product_id", "sku", "bucket", "tick"}
+NOT_OF_AN_ORDER = {"subject", "client_id", "user_id", "person_id", "product_id", "sku", "bucket", "tick"}
 GBP = Money(amount=Decimal("12.50"), currency="GBP")
 
 
@@ -142,6 +142,8 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
         "the order was brought from old-shop, where it was number 7: 1 line, 12.50 GBP, cancelled",
         "credit note C1",
     ),
+    (orders.OrderHeld(order_id=ID, reason="review: total-above"), "the order was put on hold", "review: total-above"),
+    (orders.OrderReleased(order_id=ID, reason="called"), "the order was released", "called"),
 )  # fmt: skip
 
 

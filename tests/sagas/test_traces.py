@@ -35,6 +35,8 @@ LAPSED = Cancel(
 REFUND = StepReply(saga_id=ORDER_ID, step="capture_payment", undo=True, success=False)
 PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"answer_by": EPOCH + seconds(86_400)}))
 UNTIL_CAPTURED = StepReply(saga_id=ORDER_ID, step="capture_payment", success=False, answer_by=EPOCH + seconds(518_400))
+UNTIL_RELEASED = StepReply(saga_id=ORDER_ID, step="finalize_order", success=False, answer_by=EPOCH + seconds(518_400))
+ON_HOLD = HandleReply(at=EPOCH, jitter=0.0, reply=UNTIL_RELEASED)
 CAPTURE_PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=UNTIL_CAPTURED)
 REVOKED = HandleReply(
     at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"revokes": True, "error_code": "refund-failed"})
@@ -82,6 +84,12 @@ SCENARIOS = (
     Scenario("refund-takes-a-day", "The refund is pending at the bank: the run waits for it, and requests it once.",
              {"create_shipment #1": REFUSE, "undo capture_payment #1": Handling(replies=(seconds(72_000),))},
              ((1, PENDING),)),
+    Scenario("on-hold", "Staff put the order on hold and release it after two days: the run captures nothing before.",
+             {"finalize_order #1": Handling(replies=(seconds(172_800),))}, ((1, ON_HOLD),)),
+    Scenario("on-hold-for-too-long", "Nobody releases the order in six days: orders refuses the second request, and the run undoes everything.",
+             {"finalize_order #1": IGNORE, "finalize_order #2": REFUSE}, ((1, ON_HOLD),)),
+    Scenario("cancelled-on-hold", "The customer cancels an order that is on hold: the run undoes what was done, and nothing was captured.",
+             {"finalize_order #1": IGNORE}, ((1, ON_HOLD), (5, CANCEL))),
     Scenario("captured-by-hand", "Staff capture the payment after two days: the run waits for it, and requests it once.",
              {"capture_payment #1": Handling(replies=(seconds(172_800),))}, ((1, CAPTURE_PENDING),)),
     Scenario("nobody-captures", "Nobody captures the payment in six days: payments refuses the second request, and the run undoes everything.",

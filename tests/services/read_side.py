@@ -204,13 +204,18 @@ def pages_of(database, reader: PostgresEventReader, views: Mapping[str, View] = 
 
 
 @asynccontextmanager
-async def running(database, own: QuerySettings = QuerySettings()) -> AsyncGenerator[ReadSide]:  # noqa: B008
+async def running(
+    database,
+    own: QuerySettings = QuerySettings(),  # noqa: B008
+    archive: str = "",
+) -> AsyncGenerator[ReadSide]:
     projection, query = (
         Settings(
             service=name,
             database_url=plain(event_store),
             read_database_url=plain(database.read_dsn(name)),
             vault_keys=VAULT_KEY,
+            archive=archive,
             **TRUST,
         )
         for name, event_store in (("projection", database.dsn("projection")), ("query", ""))

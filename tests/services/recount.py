@@ -56,6 +56,8 @@ def _happen(life: dict[str, Any], message: Message, at: datetime) -> None:
         life["status"], life["confirmed"] = "confirmed", life["confirmed"] or at
     elif isinstance(message, orders.OrderUpdated) and message.shipping_address:
         life["country"] = message.shipping_address.country
+    elif isinstance(message, orders.OrderReleased):
+        life["status"] = "pending" if message.content else "processing"
     elif isinstance(message, fulfillment.RunStarted) and life["status"] == "pending":
         life["status"] = "processing"
     elif isinstance(message, payments.PaymentRefunded) and message.amount:
@@ -65,7 +67,7 @@ def _happen(life: dict[str, Any], message: Message, at: datetime) -> None:
     elif isinstance(message, payments.ProviderReported) and message.what in ("refunded", "partly_refunded"):
         life["back"] = max(life["back"], message.amount.amount if message.amount else life["total"])
     for kind, status in (
-        (orders.OrderCancellationRequested, "cancelling"), (orders.OrderCancelled, "cancelled"),
+        (orders.OrderHeld, "on_hold"), (orders.OrderCancellationRequested, "cancelling"), (orders.OrderCancelled, "cancelled"),
         (orders.OrderFailed, "failed"), (orders.OrderShipped, "shipped"), (orders.OrderDelivered, "delivered"),
     ):  # fmt: skip
         if isinstance(message, kind):
@@ -134,7 +136,7 @@ def _count(numbers: dict[str, Any], life: Mapping[str, Any], units: int | None, 
 
     sold = life["status"] in ("confirmed", "shipped", "delivered")
     add("orders", 1)
-    add("open", int(life["status"] in ("pending", "processing", "cancelling")))
+    add("open", int(life["status"] in ("pending", "on_hold", "processing", "cancelling")))
     add("sold", int(sold))
     add("cancelled", int(life["status"] == "cancelled"))
     add("failed", int(life["status"] == "failed"))

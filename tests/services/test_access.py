@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.openapi import every_service, routes_of
+from services.contracts.scopes import EVERY_SCOPE
 from services.kit.auth.access import Access, Anybody, Public, check_rules, rule_of
 from services.kit.auth.jwks import GivenKeys, KeySet
 from services.kit.auth.jws import Jws, UnsignedError, public_key
@@ -333,6 +334,8 @@ SCOPES = {
     "PATCH /users/{user_id}": "users:write",
     "DELETE /users/{user_id}": "users:write",
     "DELETE /persons/{person_id}": "users:admin",
+    "GET /persons/{person_id}/export": "users:admin",
+    "GET /users/me/export": "users:read",
     "GET /users/{user_id}/preferences": "users:read",
     "PUT /users/{user_id}/preferences": "users:write",
     "PATCH /users/{user_id}/preferences": "users:write",
@@ -340,9 +343,19 @@ SCOPES = {
     "POST /users/{user_id}/suspend": "users:admin",
     "POST /users/{user_id}/reinstate": "users:admin",
     "DELETE /tokens/{subject}": "users:admin",
+    "GET /staff": "access:read",
+    "POST /staff": "access:write",
+    "PUT /staff/{user_id}": "access:write",
+    "DELETE /staff/{user_id}": "access:write",
+    "GET /clients": "access:read",
+    "POST /clients": "access:write",
+    "POST /clients/{client_id}/rotate": "access:write",
+    "DELETE /clients/{client_id}": "access:write",
     "POST /orders": "orders:write",
     "POST /quotes": "orders:write",
     "POST /orders/{order_id}/notes": "orders:write",
+    "POST /orders/{order_id}/hold": "orders:write",
+    "POST /orders/{order_id}/release": "orders:write",
     "POST /orders/imports": "orders:import",
     "POST /orders/imports/undo": "orders:import",
     "PUT /orders/{order_id}": "orders:write",
@@ -351,6 +364,8 @@ SCOPES = {
     "POST /orders/{order_id}/cancel": "orders:write",
     "GET /orders": "orders:read",
     "GET /orders/{order_id}": "orders:read",
+    "GET /orders/{order_id}/invoice": "orders:read",
+    "GET /orders/{order_id}/packing-slip": "orders:read",
     "GET /customers/{customer_id}/orders": "orders:read",
     "GET /analytics/orders": "analytics:read",
     "GET /analytics/confirmation-times": "analytics:read",
@@ -399,6 +414,10 @@ def test_every_route_has_the_scope_in_this_table():
             found[f"{method} {route.path}"] = rule.scope if isinstance(rule, Access) else "public"
             assert isinstance(rule, Access | Anybody | Public)
     assert found == {**SCOPES, **dict.fromkeys(PUBLIC_ROUTES, "public")}
+
+
+def test_every_scope_that_a_route_needs_can_be_granted():
+    assert {*SCOPES.values(), "orders:admin", "orders:price"} == set(EVERY_SCOPE)
 
 
 def test_a_route_without_a_rule_is_refused_when_the_service_is_built():

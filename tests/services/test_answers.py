@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 
+from services.orders.shop_rules import Review, ShopRules
 from tests.services import documented, read_side
 from tests.services.documented import SEEN, held
 from tests.services.read_side import ReadSide
@@ -43,6 +45,15 @@ async def an_account(system: System) -> None:
         await users.patch(f"{path}/preferences", json={"notifications": False}, headers={"Idempotency-Key": "p"})
     )
     await done(await users.post("/password-reset", json={"email": ANN["email"]}))
+    invited = await done(await users.post("/staff", json={"email": "b@example.com", "name": "Ben", "role": "viewer"}))
+    await system.bus.quiet()
+    accepted = {"token": token_in(mails(system, "staff_invitation")[-1]), "new": ANN["password"]}
+    await users.post("/password-reset/confirm", json=accepted)
+    await done(await users.put(f"/staff/{invited['id']}", json={"role": "support"}))
+    await done(await users.get("/staff"))
+    made = await done(await users.post("/clients", json={"name": "Warehouse", "scopes": ["stock:read"]}))
+    await done(await users.post(f"/clients/{made['client']['client_id']}/rotate", json={}))
+    await done(await users.get("/clients"))
     form = {"grant_type": "password", "username": ANN["email"], "password": ANN["password"]}
     await held(await ask(system, form))
     await held(await ask(system, {"grant_type": "client_credentials"}, auth=("shop", CLIENT_SECRET)))
@@ -111,8 +122,11 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await pay.get(f"/payments/{waiting[0]}"))
     await done(await pay.post(f"/payments/{waiting[0]}/capture"))
     await done(await pay.post(f"/payments/{waiting[1]}/void", json={"reason": "out of stock"}))
+    held = (await done(await system.place(order(("mug", 1_000)))))["order_id"]
+    await done(await orders.post(f"/orders/{held}/hold", json={"reason": "odd"}))
+    await done(await orders.post(f"/orders/{held}/release"))
     await system.at_rest()
-    return sent, draft, declined, lacking, *waiting
+    return sent, draft, declined, lacking, *waiting, held
 
 
 async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
@@ -126,6 +140,8 @@ async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
         shown = await side.get(f"/orders/{order_id}")
         then = await side.projection.get(f"/orders/{order_id}", params={"at": shown["updated_at"]})
         assert (await done(then))["items"] == shown["items"]
+    assert (await done(await side.projection.get("/persons/usr_1/export")))["streams"]
+    assert (await done(await side.projection.get("/users/me/export", headers=customer("usr_1"))))["streams"]
     assert (await side.get("/stock"))["stock"]
     await side.get("/stock/mug")
     assert (await side.get("/analytics/orders?group_by=product"))["figures"]
@@ -135,7 +151,8 @@ async def query_everything(side: ReadSide, ids: tuple[str, ...]) -> None:
 
 async def test_every_json_answer_matches_the_openapi_document(database):
     SEEN.clear()
-    async with running(database) as system, read_side.running(database) as side:
+    rules = ShopRules(review=Review(total_above={"GBP": Decimal(1_000)}))
+    async with running(database, rules=rules) as system, read_side.running(database) as side:
         system.bus.clients["projection"] = side.projection
         await an_account(system)
         await a_catalogue(system, side)

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from services.contracts.orders import CapturePolicy
-from services.fulfillment.settings import FulfillmentSettings
 from services.kit.domain.errors import ZerocartError
+from services.orders.settings import OrdersSettings
 from tests.services.system import System, order, running
 from tests.tokens import customer
 
@@ -169,7 +169,7 @@ async def test_only_staff_choose_the_policy_and_decide(database: Any) -> None:
 
 
 def test_policy_of_the_shop_is_a_setting() -> None:
-    assert FulfillmentSettings.from_environment({}).capture == "when_reserved"
-    assert FulfillmentSettings.from_environment({"ZEROCART_CAPTURE": "by_hand"}).capture == "by_hand"
+    assert OrdersSettings.from_environment({}).capture == "when_reserved"
+    assert OrdersSettings.from_environment({"ZEROCART_CAPTURE": "by_hand"}).capture == "by_hand"
     with pytest.raises(ZerocartError, match="ZEROCART_CAPTURE"):
-        FulfillmentSettings.from_environment({"ZEROCART_CAPTURE": "later"})
+        OrdersSettings.from_environment({"ZEROCART_CAPTURE": "later"})

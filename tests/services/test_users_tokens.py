@@ -16,8 +16,8 @@ from services.kit.auth.signing import SigningKeys
 from services.kit.domain.errors import RateLimited, ZerocartError
 from services.kit.eventstore.postgres import PostgresEventStore
 from services.users.attempts import FORGOTTEN_AFTER, FREE_ATTEMPTS, WAIT_SECONDS_MAX, Attempts
+from services.users.roles import CUSTOMER_SCOPES
 from services.users.tokens.clients import Clients
-from services.users.tokens.grants import CUSTOMER_SCOPES
 from tests.conftest import execute
 from tests.services.system import CLIENT_SECRET, SECRETS, System, running, woken
 from tests.services.test_users import ANN, active, ask, mails, register, token_in

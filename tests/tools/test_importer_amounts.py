@@ -91,7 +91,7 @@ def test_the_summary_names_what_is_not_held_and_not_mapped(tmp_path: Path, capsy
     file.write_text(f"{SHOP}\n{ROW},4.00,1.50,,,\n")
     assert said_by([str(file), "--mapping", str(tmp_path / "amounts.toml"), "--dry-run", "--json"]) == 0
     printed = capsys.readouterr()
-    assert "Orders cannot hold postage yet: 4.00 EUR is not imported." in printed.err
+    assert "The orders do not hold postage: 4.00 EUR is not imported." in printed.err
     assert "does not name the column tax, which looks like money: 1.50 EUR is not imported." in printed.err
     found = json.loads(printed.out)
     assert found["not_held"] == [{"name": "postage", "currency": "EUR", "amount": "4.00"}]

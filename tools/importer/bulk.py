@@ -27,6 +27,7 @@ from tools.importer.records import (
     Note,
     Order,
     OrderRefusal,
+    Part,
     Reason,
     ReportRow,
     Tally,
@@ -65,6 +66,10 @@ class CreditNotes:
             "CREATE TABLE credit (cancels TEXT PRIMARY KEY, invoice TEXT, line INTEGER, money TEXT, currency TEXT) "
             "WITHOUT ROWID"
         )
+        self._database.execute(
+            "CREATE TABLE refund (credits TEXT, invoice TEXT, line INTEGER, money TEXT, currency TEXT)"
+        )
+        self._database.execute("CREATE INDEX refund_credits ON refund (credits)")
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("BEGIN")
         self.orders = 0
@@ -73,6 +78,9 @@ class CreditNotes:
         """Record the credit note of an order."""
         money, currency = cancellation.amount
         row = (cancellation.cancels, cancellation.invoice, cancellation.line, str(money), currency)
+        if not cancellation.whole:
+            self._database.execute("INSERT INTO refund VALUES (?, ?, ?, ?, ?)", row)
+            return
         self._database.execute("INSERT OR IGNORE INTO credit VALUES (?, ?, ?, ?, ?)", row)
 
     def credit_of(self, invoice: str) -> Credit | None:
@@ -80,6 +88,12 @@ class CreditNotes:
         query = "SELECT invoice, line, money, currency FROM credit WHERE cancels = ?"
         row = self._database.execute(query, (invoice,)).fetchone()
         return Credit(row[0], row[1], Amount(Decimal(row[2]), row[3])) if row else None
+
+    def refunds_of(self, invoice: str) -> Sequence[Credit]:
+        """The credit notes that refund parts of an order."""
+        query = "SELECT invoice, line, money, currency FROM refund WHERE credits = ? ORDER BY line"
+        rows = self._database.execute(query, (invoice,)).fetchall()
+        return [Credit(row[0], row[1], Amount(Decimal(row[2]), row[3])) for row in rows]
 
 
 def credit_notes_of(plan: OrderSource, look: Callable[[Order], None] = lambda _: None) -> CreditNotes:
@@ -96,13 +110,14 @@ def credit_notes_of(plan: OrderSource, look: Callable[[Order], None] = lambda _:
 
 @dataclass(frozen=True, slots=True)
 class _Finished:
-    """An order to import, its credit note and its JSON; `again` if an earlier version of it was imported."""
+    """An order to import, its credit notes and its JSON; `again` if an earlier version of it was imported."""
 
     step: Placement
     credit: Credit | None
     body: Mapping[str, object]
     chars: int
     digest: str
+    refunds: Sequence[Credit] = ()
     again: bool = False
 
     @property
@@ -178,7 +193,7 @@ class BulkImport:
         for step in self._plan.steps(self.tally, self._report_to):
             if isinstance(step, Cancellation):
                 continue  # counted with its order
-            one = _finished(step, ends.credit_of(step.invoice))
+            one = _finished(step, ends.credit_of(step.invoice), ends.refunds_of(step.invoice))
             self._count(one)
             self.journal.seen(step.invoice)
             if (one := self._to_send(one)) is None:
@@ -279,7 +294,12 @@ class BulkImport:
 
     def _say_refused(self, one: _Finished, why: str) -> None:
         self.outcome.refused += 1
+        self.tally.hold(one.step.order, -1)
         self._report("order", one.step, OrderRefusal.SYSTEM, why)
+        for refund in one.refunds:
+            self.tally.add(Part.CANCELLED, refund.amount)  # in which a refusal counts
+            self.tally.add(Part.REFUNDED, Amount(-refund.amount.money, refund.amount.currency))
+            self._say_not_cancelled(refund, CancellationRefusal.NOT_PLACED, one.step.invoice)
         if one.credit:
             self._say_not_cancelled(one.credit, CancellationRefusal.NOT_PLACED, one.step.invoice)
 
@@ -293,8 +313,8 @@ class BulkImport:
             self._report_to(ReportRow(self._plan.lines_file, of.line, what, of.invoice, reason, detail, of.amount))
 
 
-def _finished(step: Placement, credit: Credit | None) -> _Finished:
-    body = dict(order_body(step, dated=True))
+def _finished(step: Placement, credit: Credit | None, refunds: Sequence[Credit] = ()) -> _Finished:
+    body = {**order_body(step, dated=True), **_charges(step.order, refunds), **step.order.more}
     del body["payment_method"]
     body["total"] = body.pop("expected_total")
     body |= {"number": step.invoice, "status": "cancelled" if credit else STATUSES[step.order.becomes]}
@@ -303,4 +323,24 @@ def _finished(step: Placement, credit: Credit | None) -> _Finished:
     if body["status"] == "cancelled":
         body["reason"] = f"credit note {credit.invoice}" if credit else "cancelled in the file"
     text = json.dumps(body)
-    return _Finished(step, credit, body, len(text), sha256(text.encode()).hexdigest())
+    return _Finished(step, credit, body, len(text), sha256(text.encode()).hexdigest(), refunds)
+
+
+def _charges(order: Order, refunds: Sequence[Credit]) -> dict[str, object]:
+    """The amounts of the order as the request names them."""
+    charges, total = order.charges, order.total
+    refunded = min(sum((each.amount.money for each in refunds), charges.refunded), total)
+    named = {
+        "shipping_cost": charges.shipping,
+        "shipping_tax": charges.shipping_tax,
+        "tax_total": charges.tax,
+        "refunded": refunded,
+    }
+    found: dict[str, object] = {name: _money(each, order) for name, each in named.items() if each}
+    if charges.discount:
+        found["discounts"] = [{"amount": _money(charges.discount, order)}]
+    return found | ({"tax_included": charges.tax_included} if order.sums and order.sums.tax else {})
+
+
+def _money(amount: Decimal, order: Order) -> dict[str, str]:
+    return {"amount": f"{amount:f}", "currency": order.currency}

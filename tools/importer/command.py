@@ -151,7 +151,8 @@ def _run(options: argparse.Namespace) -> dict[str, object]:
     _must_go_together(options)
     if options.undo:
         return asyncio.run(_undo(options, *_system(options)))
-    plan = OrderSource(options.file, options.orders, load(options.mapping), faults=options.faults)
+    meaning = load(options.mapping)
+    plan = OrderSource(options.file, options.orders, meaning, faults=options.faults, finished=options.finished)
     if options.report and options.report.resolve() == plan.file.resolve():
         raise CannotBeginError(f"--report {options.report} is the file with the orders: name another file.")
     name = _plain(options.name or plan.file.resolve().name)

@@ -18,7 +18,7 @@ POLL_FIRST_SECONDS = 0.25
 POLL_SECONDS_MAX = 2.0
 REST_SECONDS_MAX = 300.0
 """How long the number of ended orders may stay the same before the run stops with an error."""
-STATUSES_IN_MOTION: Sequence[str] = ("pending", "processing", "cancelling")
+STATUSES_IN_MOTION: Sequence[str] = ("pending", "on_hold", "processing", "cancelling")
 """In the order in which an order has them, so that none is missed that changes its status between two requests."""
 
 

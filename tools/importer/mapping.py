@@ -13,7 +13,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from services.kit.domain.currencies import KnownCurrency
 
-__all__ = ["DEFAULT", "BadMappingError", "End", "Join", "Mapping", "built_in", "load", "placeholders"]
+__all__ = [
+    "DEFAULT", "PLACEHOLDER", "AmountColumns", "BadMappingError", "Billing", "End", "Join", "Mapping", "Templates",
+    "built_in", "load", "placeholders",
+]  # fmt: skip
 
 MAPPINGS = Path(__file__).parent / "mappings"
 DEFAULT = "online-retail"
@@ -90,6 +93,10 @@ class Lines(Part):
     discount: Column | None = None
     discount_is: Literal["share", "amount"] = "amount"
     """Whether the discount is a share of the price (0.15) or an amount off the whole line."""
+    tax: Column | None = None
+    """The tax of the whole line."""
+    tax_rate: Column | None = None
+    """The same in percent."""
     currency: Column | None = None
     """Where the column is empty, the mapping's currency applies."""
     at: Column
@@ -111,6 +118,8 @@ class Lines(Part):
     def _one_price(self) -> Self:
         if (self.unit_price is None) == (self.line_total is None):
             raise ValueError("set either unit_price or line_total")
+        if self.tax is not None and self.tax_rate is not None:
+            raise ValueError("set either tax or tax_rate")
         return self
 
 
@@ -152,6 +161,44 @@ class Address(Part):
         if self.country is None and self.default_country is None:
             raise ValueError("set country (a column) or default_country")
         return self
+
+
+class Billing(Part):
+    """The billing address; an order whose first line does not fill name, line1, city and country has none."""
+
+    name: Templates
+    line1: Templates
+    city: Templates
+    region: Templates = ()
+    postal_code: Templates = ()
+    country: Column | None = None
+    countries: Table[str, CountryCode] = {}
+    """Besides those of the shipping address."""
+    default_country: CountryCode | None = None
+
+
+class OrderFields(Part):
+    """More about an order; its first line decides."""
+
+    purchase_order_number: Templates = ()
+    shipping_method: Templates = ()
+    tags: Column | None = None
+    tags_separator: Annotated[str, Field(min_length=1)] = ","
+    metadata: Table[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\-]{1,40}$")], Column] = {}
+    """Columns by the names that their texts get."""
+
+
+class AmountColumns(Part):
+    """The columns of an amount of an order: `column` less `less`, once for the order or added up for each line."""
+
+    column: Column
+    less: Column | None = None
+    each_line: bool = False
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Both columns."""
+        return (self.column, *((self.less,) if self.less else ()))
 
 
 class Cancellations(Part):
@@ -224,34 +271,47 @@ class Mapping(Part):
     customers: Customers = Customers()
     address: Address
     cancellations: Cancellations | None = None
-    amounts: Table[str, Column] = {}
-    """Columns of amounts that an order cannot hold yet, by their names (postage, tax, discount, refunded)."""
+    amounts: Table[str, Column | AmountColumns] = {}
+    """Columns of the amounts of an order: `discount`, `shipping`, `shipping_tax`, `tax` (all of it) and `refunded`;
+    others are only reported."""
+    tax_included: bool | None = None
+    """Whether the prices and the shipping contain the tax; without it, as the `check_total` of each order says."""
+    order: OrderFields = OrderFields()
+    billing: Billing | None = None
     states: States | None = None
     shipments: Becomes | None = None
     files: Files | None = None
     stock: Stock | None = None
 
+    @model_validator(mode="after")
+    def _one_tax(self) -> Self:
+        if "tax" in self.amounts and (self.lines.tax or self.lines.tax_rate):
+            raise ValueError("set either amounts.tax (of the order) or the tax of lines")
+        return self
+
     @property
     def columns(self) -> Table[str, str]:
         """Every column that a line must have, by its key in the mapping."""
         lines = (
-            "order",
-            "quantity",
-            "unit_price",
-            "line_total",
-            "discount",
-            "currency",
-            "at",
-            "product_name",
-            "check_total",
-            "tracking_number",
-        )
+            "order", "quantity", "unit_price", "line_total", "discount", "tax", "tax_rate", "currency", "at",
+            "product_name", "check_total", "tracking_number",
+        )  # fmt: skip
+        amounts = {
+            f"amounts.{name} {column}": column
+            for name, of in self.amounts.items()
+            if isinstance(of, AmountColumns)
+            for column in of.columns
+        }
         products = {f"lines.product {column}": column for column in self.products}
         columns: dict[str, str | None] = {
             **{f"lines.{key}": getattr(self.lines, key) for key in lines},
             **(products if len(products) > 1 else {"lines.product": self.products[0]}),
             "lines.cell.column": self.lines.cell and self.lines.cell.column,
-            **{f"amounts.{name}": column for name, column in self.amounts.items()},
+            **{f"amounts.{name}": of for name, of in self.amounts.items() if isinstance(of, str)},
+            **amounts,
+            "order.tags": self.order.tags,
+            **{f"order.metadata.{name}": column for name, column in self.order.metadata.items()},
+            "billing.country": self.billing and self.billing.country,
             "address.country": self.address.country,
             "customers.id": self.customers.id,
             "address.parts.column": self.address.parts and self.address.parts.column,
@@ -271,12 +331,16 @@ class Mapping(Part):
     def _in_templates(self) -> dict[str, str]:
         known = MADE | set(self.address.parts.pattern.groupindex if self.address.parts else ())
         customers, address = self.customers, self.address
-        templates = {
+        templates: dict[str, Templates] = {
             "customers.name": customers.name,
             "customers.email": customers.email,
             "lines.notes": self.lines.notes,
             **{f"address.{key}": getattr(address, key) for key in ("line1", "city", "region", "postal_code")},
+            **{f"order.{key}": getattr(self.order, key) for key in ("purchase_order_number", "shipping_method")},
         }
+        if self.billing is not None:
+            keys = ("name", "line1", "city", "region", "postal_code")
+            templates |= {f"billing.{key}": getattr(self.billing, key) for key in keys}
         return {
             f"{key} {{{column}}}": column
             for key, texts in templates.items()

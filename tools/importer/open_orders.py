@@ -165,8 +165,9 @@ class Sales:
 def _goods_of(order: Order) -> dict[str, _Open]:
     goods: dict[str, _Open] = {}
     for line in order.lines:
-        units, price = goods.get(line.product_id, (0, line.unit_price))
-        goods[line.product_id] = _Open(units + line.quantity, min(price, line.unit_price))
+        paid = line.unit_price if line.total is None else line.total / line.quantity  # after its discount
+        units, price = goods.get(line.product_id, (0, paid))
+        goods[line.product_id] = _Open(units + line.quantity, min(price, paid))
     return goods
 
 

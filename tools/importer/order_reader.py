@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from services.kit.domain.currencies import rounded
 from tools.importer.columns import UnmappedColumns
 from tools.importer.instants import Clock
 from tools.importer.mapping import Mapping as Meaning
@@ -67,13 +68,19 @@ class OrderReader:
     """
 
     def __init__(
-        self, mapping: Meaning, tally: Tally | None = None, report: Callable[[ReportRow], None] | None = None
+        self,
+        mapping: Meaning,
+        tally: Tally | None = None,
+        report: Callable[[ReportRow], None] | None = None,
+        *,
+        finished: bool = False,
     ) -> None:
         self.tally = tally or Tally()
         self._mapping = mapping
         self._report = report
         self._clock = Clock(mapping)
-        self._maker = RowParser(mapping)
+        self._finished = finished
+        self._maker = RowParser(mapping, finished=finished)
         self._unmapped = UnmappedColumns(mapping, self._maker.number)
         self._sales = Sales()
         self._cancels = mapping.cancellations.prefix if mapping.cancellations else None
@@ -124,8 +131,9 @@ class OrderReader:
         self.tally.orders -= 1
         self.tally.lines_taken -= len(order.lines)
         self.tally.add(Part.READ, Amount(-order.exact, order.currency))
-        self.tally.add(Part.ORDERS, Amount(-order.total, order.currency))
-        self.tally.add(Part.ROUNDING, Amount(order.total - order.exact, order.currency))
+        self.tally.add(Part.ORDERS, Amount(-order.goods, order.currency))
+        self.tally.add(Part.ROUNDING, Amount(order.goods - order.exact, order.currency))
+        self.tally.hold(order, -1)
 
     def _is_adjustment(self, number: str) -> bool:
         prefix = self._mapping.lines.adjustment_prefix
@@ -196,8 +204,9 @@ class OrderReader:
             self.refuse(invoice.first, note, invoice.number, "note", detail, amount)
         self.tally.lines_taken += len(lines)
         self.tally.orders += 1
-        self.tally.add(Part.ORDERS, Amount(order.total, order.currency))
-        self.tally.add(Part.ROUNDING, Amount(order.exact - order.total, order.currency))
+        self.tally.add(Part.ORDERS, Amount(order.goods, order.currency))
+        self.tally.add(Part.ROUNDING, Amount(order.exact - order.goods, order.currency))
+        self.tally.hold(order)
         if order.customer.id and self._cancels is not None:
             self._sales.add(order)
         return order
@@ -233,6 +242,10 @@ class OrderReader:
             self.refuse(invoice.first, reason, invoice.number, "cancellation", amount=note.amount)
             return None
         detail = f"of order {found.invoice}"
+        if found.credit is Credit.PART and self._finished:
+            self.tally.add(Part.REFUNDED, note.amount)
+            money = Amount(rounded(note.money, note.currency), note.currency)
+            return Cancellation(invoice.number, invoice.first.line, invoice.at, customer, found.invoice, money, False)
         if found.credit is Credit.PART:
             reason = CancellationRefusal.PARTIAL
             self.refuse(invoice.first, reason, invoice.number, "cancellation", detail, note.amount)

@@ -46,8 +46,8 @@ class Placement:
 
     @property
     def amount(self) -> Amount:
-        """The total of the order."""
-        return Amount(self.order.total, self.order.currency)
+        """What the lines of the order come to, as in the control totals."""
+        return Amount(self.order.goods, self.order.currency)
 
     @property
     def at(self) -> datetime:
@@ -63,6 +63,8 @@ class OrderSource:
     orders_max: int | None = None
     mapping: Meaning = field(default_factory=load)
     faults: bool = True
+    finished: bool = False
+    """Whether the orders ended elsewhere and keep all amounts of the file."""
 
     @property
     def lines_file(self) -> str:
@@ -71,7 +73,7 @@ class OrderSource:
 
     def steps(self, tally: Tally | None = None, report: Report | None = None) -> Iterator[Placement | Cancellation]:
         """Orders and cancellations in time order; `tally` and `report` are filled while the file is read."""
-        importer = OrderReader(self.mapping, tally, report)
+        importer = OrderReader(self.mapping, tally, report, finished=self.finished)
         number = 0
         with self._rows(importer) as rows:
             for found in importer.read(rows):
@@ -178,7 +180,21 @@ def _item(line: Line, currency: str, listing: Listing) -> dict[str, object]:
     own_name = {} if listed and listed.name == line.product_name else {"product_name": line.product_name}
     price = {"amount": f"{line.unit_price:f}", "currency": currency}
     own_price = {} if listed and listed.price == line.unit_price else {"unit_price": price}
-    return {"product_id": line.product_id, **own_name, "quantity": line.quantity, **own_price}
+    more = _discount_and_tax(line, currency)
+    return {"product_id": line.product_id, **own_name, "quantity": line.quantity, **own_price, **more}
+
+
+def _discount_and_tax(line: Line, currency: str) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if line.off:
+        found["discount"] = {"amount": {"amount": f"{line.off:f}", "currency": currency}}
+    elif line.off_percent:
+        found["discount"] = {"percent": f"{line.off_percent:f}"}
+    if line.tax:
+        found["tax"] = {"amount": f"{line.tax:f}", "currency": currency}
+    elif line.tax_rate:
+        found["tax_rate"] = f"{line.tax_rate:f}"
+    return found
 
 
 def names_prices(body: Mapping[str, object]) -> bool:

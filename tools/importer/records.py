@@ -14,9 +14,11 @@ from services.kit.domain.currencies import rounded
 from tools.importer.mapping import End
 
 __all__ = [
-    "Amount", "Cancellation", "CancellationRefusal", "CreditNote", "Customer", "Goods", "Line", "LineRefusal", "Note",
-    "Order", "OrderRefusal", "Part", "Place", "Reason", "ReportRow", "Tally",
+    "NO_CHARGES", "Amount", "Cancellation", "CancellationRefusal", "Charges", "CreditNote", "Customer", "Goods", "Line",
+    "LineRefusal", "Note", "Order", "OrderRefusal", "Part", "Place", "Reason", "Remark", "ReportRow", "Sums", "Tally",
 ]  # fmt: skip
+
+ZERO = Decimal(0)
 
 
 class LineRefusal(StrEnum):
@@ -64,7 +66,7 @@ class CancellationRefusal(StrEnum):
     NO_GOODS = "it credits no goods"
     NO_MONEY = "it credits no money"
     GUEST = "it names no customer, so its order cannot be found"
-    PARTIAL = "it refunds a part of an order, which an order cannot hold yet: the order keeps its full amount"
+    PARTIAL = "it refunds a part of an order: an order that is placed here keeps its full amount"
     SEVERAL = "it credits goods of several orders without naming them, so it counts against none"
     UNMATCHED = "no earlier order of this customer has, or still has, the goods and the money that it credits"
     NOT_PLACED = "its order was not placed"
@@ -81,7 +83,7 @@ class Note(StrEnum):
     GIVEN_BACK = "it was shipped and returned: here it is only cancelled"
     EMAIL = "its e-mail address is not valid: the next one of the mapping is used, or none"
     CHECK_TOTAL = "it comes to another total than the file says"
-    UNHELD = "an order cannot hold this amount yet"
+    UNHELD = "an order does not hold this amount (with --finished it holds discount, shipping, tax and refunds)"
     TOTAL = "its total differs a little, as unit prices have at most six decimals"
     TRACKING = "the mapping has no entry for the state of its shipment"
     NO_ACCOUNT = "its customer has no account: the registration was refused"
@@ -102,8 +104,12 @@ class Part(StrEnum):
     """What orders lose (above zero) or gain when their totals are rounded."""
     CANCELLED = "cancelled"
     """Credit notes that cancel an order."""
+    REFUNDED = "refunded"
+    """Credit notes that refund a part of an order."""
     UNHELD = "unheld"
-    """Amounts that an order cannot hold yet, by name; they are beside the money of the lines."""
+    """Amounts that the orders do not hold, by name; they are beside the money of the lines."""
+    HELD = "held"
+    """Amounts that the imported orders hold, by name."""
 
 
 class Amount(NamedTuple):
@@ -111,6 +117,14 @@ class Amount(NamedTuple):
 
     money: Decimal
     currency: str
+
+
+class Remark(NamedTuple):
+    """A note about an order, with its money if it has any."""
+
+    note: Note | CancellationRefusal
+    detail: str = ""
+    amount: Amount | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +149,43 @@ class Line:
     quantity: int
     unit_price: Decimal
     total: Decimal | None = None
-    """The price of all units, if the file has that and the unit price is computed from it."""
+    """The price of all units after the discount, if the file has one or has no unit price."""
+    off: Decimal = Decimal(0)
+    """The discount off the whole line, or else `off_percent`; an order that is placed here has it in its unit price."""
+    off_percent: Decimal = Decimal(0)
+    tax: Decimal | None = None
+    """The tax of the whole line, or else `tax_rate` in percent."""
+    tax_rate: Decimal | None = None
 
     @property
     def value(self) -> Decimal:
-        """The exact price of all units."""
+        """The exact price of all units after the discount of the line."""
         return self.unit_price * self.quantity if self.total is None else self.total
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """The amounts of an order beside its lines, in whole minor units; `tax` is that of the whole order."""
+
+    discount: Decimal = Decimal(0)
+    shipping: Decimal = Decimal(0)
+    shipping_tax: Decimal | None = None
+    tax: Decimal | None = None
+    tax_included: bool = False
+    refunded: Decimal = Decimal(0)
+
+
+NO_CHARGES = Charges()
+
+
+class Sums(NamedTuple):
+    """What an order comes to; `goods` are its lines after their own discounts."""
+
+    goods: Decimal
+    total: Decimal
+    discount: Decimal
+    shipping: Decimal
+    tax: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +222,22 @@ class Order:
     becomes: End = "confirmed"
     tracking_number: str = ""
     notes: str = ""
+    charges: Charges = NO_CHARGES
+    sums: Sums | None = None
+    """Known if the order has charges, or its lines have discounts or taxes."""
+    more: Mapping[str, object] = field(default_factory=dict[str, object])
+    """Further fields of a request."""
 
     @property
     def total(self) -> Decimal:
-        """The exact sum of the lines, rounded once, half up, to the minor unit of the currency."""
+        """What the customer pays: without charges the exact sum of the lines, rounded once, half up."""
+        return self.sums.total if self.sums else self.goods
+
+    @property
+    def goods(self) -> Decimal:
+        """What the lines come to after their own discounts, in whole minor units."""
+        if self.sums:
+            return self.sums.goods
         return rounded(sum((line.unit_price * line.quantity for line in self.lines), Decimal(0)), self.currency)
 
     @property
@@ -220,7 +277,10 @@ class CreditNote:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """A credit note that cancels an earlier order: it credits all of its money, or all that is left."""
+    """A credit note that cancels an earlier order: it credits all of its money, or all that is left.
+
+    If it is not `whole`, it refunds a part of the order.
+    """
 
     invoice: str
     line: int
@@ -228,6 +288,7 @@ class Cancellation:
     customer: str
     cancels: str
     amount: Amount
+    whole: bool = True
 
 
 @dataclass(slots=True)
@@ -254,6 +315,14 @@ class Tally:
     def add(self, part: Part, amount: Amount, name: str = "") -> None:
         """Add money to a part of the control totals, under a name if the part has several."""
         self.money[part, name, amount.currency] += amount.money
+
+    def hold(self, order: Order, sign: int = 1) -> None:
+        """Add what an order that is imported holds beside its lines, or with -1 take it away again."""
+        sums, refunded = order.sums or Sums(order.goods, order.total, ZERO, ZERO, ZERO), order.charges.refunded
+        held = {"discount": sums.discount, "shipping": sums.shipping, "tax": sums.tax, "refunded": refunded}
+        for name, money in held.items():
+            if money:
+                self.add(Part.HELD, Amount(sign * money, order.currency), name)
 
     def refuse(self, what: str, reason: Reason, amount: Amount | None) -> None:
         """Count something that is not imported, and its money."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.importer.records import CancellationRefusal, OrderRefusal, Part, ReportRow, Tally
 from tools.importer.rows import BadFileError
 
-__all__ = ["control_totals", "refusals", "reporting", "unheld"]
+__all__ = ["control_totals", "held", "refusals", "reporting", "unheld"]
 
 JSON_LINES = (".jsonl", ".ndjson", ".json")
 COLUMNS = ("file", "line", "what", "invoice", "reason", "code", "detail", "amount", "currency")
@@ -80,14 +80,26 @@ def control_totals(tally: Tally) -> Mapping[str, Mapping[str, Decimal]]:
             "credits_that_cancel": undone - _sum(tally, currency, Part.CANCELLED),
             "credits_not_done": -_sum(tally, currency, "cancellation"),
         }
+        if refunded := _sum(tally, currency, Part.REFUNDED):
+            parts["credits_that_refund"] = -refunded
         if any(parts.values()):
             found[currency] = parts
     return found
 
 
 def unheld(tally: Tally) -> list[tuple[str, str, Decimal]]:
-    """Name, currency and sum of the amounts that orders cannot hold."""
-    return sorted((name, of, amount) for (part, name, of), amount in tally.money.items() if part == Part.UNHELD)
+    """Name, currency and sum of the amounts that the orders do not hold."""
+    return _named(tally, Part.UNHELD)
+
+
+def held(tally: Tally) -> list[tuple[str, str, Decimal]]:
+    """Name, currency and sum of the amounts that the imported orders hold beside their lines."""
+    return _named(tally, Part.HELD)
+
+
+def _named(tally: Tally, of_part: Part) -> list[tuple[str, str, Decimal]]:
+    found = ((name, of, amount) for (part, name, of), amount in tally.money.items() if part == of_part and amount)
+    return sorted(found)
 
 
 def _sum(tally: Tally, currency: str, what: str, reason: str | None = None) -> Decimal:

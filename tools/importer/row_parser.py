@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Sequence
 from collections.abc import Mapping as Table
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
 
 from services.kit.domain.currencies import MINOR_DIGITS, rounded
 from services.kit.domain.message import Email
-from tools.importer.mapping import PLACEHOLDER, End, Mapping, Templates, placeholders
+from tools.importer.amounts import charged, first_filled, placed
+from tools.importer.mapping import End, Mapping
+from tools.importer.order_fields import more_of
 from tools.importer.records import (
-    Amount,
-    CancellationRefusal,
     Customer,
     Line,
     LineRefusal,
@@ -26,8 +25,10 @@ from tools.importer.records import (
     Order,
     OrderRefusal,
     Place,
+    Remark,
 )
 from tools.importer.rows import Row
+from tools.importer.templates import TEXT_CHARS_MAX, filled, plain
 
 __all__ = ["LINES_MAX", "ParsedOrder", "RowParser"]
 
@@ -35,9 +36,9 @@ LINES_MAX = 2_000
 """The limit of the orders service."""
 QUANTITY_MAX = 1_000_000
 PRICE_DECIMALS_MAX = 6
+PERCENT_DECIMALS_MAX = 4
 DIGITS_MAX = 18
 """Digits of a number: a longer one is neither a quantity nor a price, and would make arithmetic slow."""
-TEXT_CHARS_MAX = 200
 POSTAL_CODE_CHARS_MAX = 20
 NO_DESCRIPTION = "(no description)"
 PRODUCT_ID = re.compile(r"[!-$&-~]([ -$&-~]{0,62}[!-$&-~])?")
@@ -59,14 +60,6 @@ AROUND_NUMBERS = " \t\xa0\u202f$¢£¤¥" + "".join(map(chr, range(0x20A0, 0x20D
 PARCELS: Sequence[End] = ("cancelled", "confirmed", "dispatched", "delivered")
 
 
-class Remark(NamedTuple):
-    """A note about an order, with its money if it has any."""
-
-    note: Note | CancellationRefusal
-    detail: str = ""
-    amount: Amount | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class ParsedOrder:
     """An order or the reason why it is none, and notes about it."""
@@ -78,10 +71,11 @@ class ParsedOrder:
 
 
 class RowParser:
-    """Parses the rows of files of one mapping."""
+    """Parses the rows of files of one mapping; `finished` orders keep all amounts of the file."""
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: Mapping, *, finished: bool = False) -> None:
         self._mapping = mapping
+        self._finished = finished
         self._products = mapping.products
 
     def customer_id(self, row: Row) -> str:
@@ -131,13 +125,39 @@ class RowParser:
         quantity = _whole(number)
         if quantity is None or said is None or off is None:
             return LineRefusal.UNREADABLE
-        total = None
+        total, more = None, dict[str, Decimal]()
         if quantity and (off or lines.line_total) and (total := self.value(row)) is not None:
-            said = (total / quantity).quantize(FINEST, ROUND_HALF_UP)
+            more = self._off(said, off, self.currency([row]))
+            whole = total if not more else said if lines.line_total else said * quantity
+            said = (whole / quantity).quantize(FINEST, ROUND_HALF_UP)
         if refusal := self._line_refusal(product_id, quantity, said):
             return refusal
-        name = _plain(row.values[lines.product_name]) if lines.product_name else product_id
-        return Line(product_id, name or NO_DESCRIPTION, quantity, said, total)
+        if (tax := self._tax(row) if self._finished else {}) is None:
+            return LineRefusal.UNREADABLE
+        more |= tax
+        name = plain(row.values[lines.product_name]) if lines.product_name else product_id
+        return Line(product_id, name or NO_DESCRIPTION, quantity, said, total, **more)
+
+    def _off(self, said: Decimal, off: Decimal, currency: str) -> dict[str, Decimal]:
+        """The discount as a finished order holds it; empty if it has to be in the unit price."""
+        if not self._finished or not off or said < 0:
+            return {}
+        if self._mapping.lines.discount_is == "share":
+            percent = abs(off) * 100
+            return {"off_percent": percent} if percent == round(percent, PERCENT_DECIMALS_MAX) else {}
+        return {"off": abs(off)} if rounded(off, currency) == off else {}
+
+    def _tax(self, row: Row) -> dict[str, Decimal] | None:
+        """The tax of a line by the name of its field; None if it cannot be read."""
+        lines = self._mapping.lines
+        if column := lines.tax or lines.tax_rate:
+            number = self.number(row.values.get(column, "").strip() or "0")
+            if number is None:
+                return None
+            if lines.tax_rate:
+                return {"tax_rate": round(abs(number), PERCENT_DECIMALS_MAX)}
+            return {"tax": rounded(abs(number), self.currency([row]))}
+        return {}
 
     def currency(self, rows: Sequence[Row]) -> str:
         """The currency of an order; several, joined, if its lines have several."""
@@ -153,7 +173,8 @@ class RowParser:
     def numbers(self, row: Row) -> str:
         """The fields of a line's numbers as they are in the file, for the report."""
         lines = self._mapping.lines
-        columns = filter(None, (lines.quantity, lines.unit_price, lines.line_total, lines.discount))
+        taxes = (lines.tax, lines.tax_rate) if self._finished else ()
+        columns = filter(None, (lines.quantity, lines.unit_price, lines.line_total, lines.discount, *taxes))
         return ", ".join(f"{column} {row.values[column]!r}" for column in columns)
 
     def order(self, invoice: str, rows: Sequence[Row], at: datetime, lines: tuple[Line, ...]) -> ParsedOrder:
@@ -161,8 +182,8 @@ class RowParser:
         mapping, row = self._mapping, rows[0]
         customer = self.customer_id(row)
         known = {**row.values, **self._parts(row), "customer": customer, "order": invoice}
-        said, email = _filled(mapping.customers.email, known), _filled(mapping.customers.email, known, _is_email)
-        name = _filled(mapping.customers.name, known)[:TEXT_CHARS_MAX] or (customer and f"Customer {customer}")
+        said, email = filled(mapping.customers.email, known), filled(mapping.customers.email, known, _is_email)
+        name = filled(mapping.customers.name, known)[:TEXT_CHARS_MAX] or (customer and f"Customer {customer}")
         place, currency = self._place(known), self.currency(rows)
         if not lines:
             return ParsedOrder(OrderRefusal.NO_LINES)
@@ -188,58 +209,22 @@ class RowParser:
             currency,
             lines,
             becomes,
-            tracking_number=self._first(mapping.lines.tracking_number, rows)[:NUMBER_CHARS_MAX],
-            notes=_filled(mapping.lines.notes, known),
+            tracking_number=first_filled(mapping.lines.tracking_number, rows)[:NUMBER_CHARS_MAX],
+            notes=filled(mapping.lines.notes, known),
+            more=more_of(mapping, known) if self._finished else {},
         )
         if not order.total:
             return ParsedOrder(OrderRefusal.NOTHING_TO_PAY)
         notes = [Remark(note, detail)] if note else []
         if said != email:
             notes.append(Remark(Note.EMAIL, said))
-        if (total := rounded(order.exact, currency)) != order.total:
-            notes.append(Remark(Note.TOTAL, f"{total:f} in the file, {order.total:f} here"))
-        return self._with_amounts(order, rows, notes)
-
-    def _with_amounts(self, order: Order, rows: Sequence[Row], notes: list[Remark]) -> ParsedOrder:
-        """The order with notes about the amounts that it cannot hold; all refunded, it is cancelled."""
-        amounts: dict[str, Decimal] = {}
-        for name, column in self._mapping.amounts.items():
-            text = self._first(column, rows)
-            if (number := self.number(text or "0")) is None:
-                notes.append(Remark(Note.UNHELD, f"{name} {text!r} cannot be read"))
-            elif number:
-                amounts[name] = abs(number)
-        check = self._first(self._mapping.lines.check_total, rows)
-        whole = self.number(check) if check else None
-        if check:
-            notes += self._checked(order, check, whole, amounts)
-        refunded = amounts.pop("refunded", Decimal(0))
-        notes += [Remark(Note.UNHELD, name, Amount(money, order.currency)) for name, money in amounts.items()]
-        if refunded and refunded >= (order.total if whole is None else whole):
-            order = replace(order, becomes="cancelled")
-        elif refunded:
-            notes.append(Remark(CancellationRefusal.PARTIAL, "refunded", Amount(refunded, order.currency)))
-        return ParsedOrder(order, notes=tuple(notes))
-
-    def _checked(
-        self, order: Order, text: str, whole: Decimal | None, amounts: Table[str, Decimal]
-    ) -> Sequence[Remark]:
-        """A note if the file says another total, with or without the amounts that the order cannot hold."""
-        if whole is None:
-            return [Remark(Note.CHECK_TOTAL, f"{text!r} cannot be read")]
-        more = {name: -money if "discount" in name else money for name, money in amounts.items() if name != "refunded"}
-        on_top = sum(more.values(), order.total)
-        included = sum((money for name, money in more.items() if "tax" not in name), order.total)
-        if rounded(whole, order.currency) in (on_top, included, order.total):
-            return []
-        beside = f", {on_top:f} with {', '.join(more)}" if more else ""
-        detail = f"{whole:f} in the file, {order.total:f} here{beside}"
-        return [Remark(Note.CHECK_TOTAL, detail, Amount(whole - order.total, order.currency))]
-
-    def _first(self, column: str | None, rows: Sequence[Row]) -> str:
-        """The first filled field of a column; empty without one."""
-        texts = (row.values.get(column, "").strip() for row in rows) if column else ()
-        return next(filter(None, texts), "")
+        kept = [each for each in rows if not self.is_cancelled(each)] or rows
+        order, of_amounts = (charged if self._finished else placed)(order, mapping, kept, self.number)
+        if not order.total:
+            return ParsedOrder(OrderRefusal.NOTHING_TO_PAY)
+        if (total := rounded(order.exact, currency)) != order.goods:
+            notes.append(Remark(Note.TOTAL, f"{total:f} in the file, {order.goods:f} here"))
+        return ParsedOrder(order, notes=(*notes, *of_amounts))
 
     def number(self, text: str) -> Decimal | None:
         """A number of the file; None if it is none."""
@@ -282,10 +267,10 @@ class RowParser:
         if not country:
             code = code or address.default_country or ""
         return Place(
-            _filled(address.line1, known)[:TEXT_CHARS_MAX],
-            _filled(address.city, known)[:TEXT_CHARS_MAX],
-            _filled(address.region, known)[:TEXT_CHARS_MAX],
-            _filled(address.postal_code, known)[:POSTAL_CODE_CHARS_MAX],
+            filled(address.line1, known)[:TEXT_CHARS_MAX],
+            filled(address.city, known)[:TEXT_CHARS_MAX],
+            filled(address.region, known)[:TEXT_CHARS_MAX],
+            filled(address.postal_code, known)[:POSTAL_CODE_CHARS_MAX],
             code,
         )
 
@@ -319,24 +304,9 @@ def _decimal(text: str) -> Decimal | None:
         return None
 
 
-def _filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:
-    """The first template whose placeholders are all filled and whose text is usable."""
-    for template in templates:
-        if all(known.get(name, "").strip() for name in placeholders(template)):
-            text = _plain(PLACEHOLDER.sub(lambda found: known[found[1]].strip(), template))
-            if usable(text):
-                return text
-    return ""
-
-
 def _is_email(text: str) -> bool:
     try:
         EMAIL.validate_python(text)
     except ValidationError:
         return False
     return True
-
-
-def _plain(text: str) -> str:
-    """The text on one line, with single blanks, at most TEXT_CHARS_MAX long."""
-    return " ".join(text.split())[:TEXT_CHARS_MAX].rstrip()

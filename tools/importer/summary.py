@@ -9,17 +9,18 @@ from services.kit.domain.currencies import rounded
 from tools.importer.edge import Edge
 from tools.importer.records import Tally
 from tools.importer.replay import Outcome
-from tools.importer.report import control_totals, refusals, unheld
+from tools.importer.report import control_totals, held, refusals, unheld
 from tools.terminal import say
 
 __all__ = ["counted", "show_brought", "show_outcome", "show_pace", "show_states", "show_tally", "summary"]
 
 PARTS = {
-    "orders": "in the orders that are imported",
+    "orders": "in the lines of orders that are imported",
     "rounding": "lost or gained by rounding the totals of orders",
     "lines_not_imported": "in lines that are not imported",
     "orders_not_imported": "in orders that are not imported",
     "credits_that_cancel": "credited by notes that cancel an order",
+    "credits_that_refund": "credited by notes that refund a part of an order",
     "credits_not_done": "credited by notes that cancel no order: the orders keep this money",
 }
 """The parts into which all money of a file is split."""
@@ -49,11 +50,13 @@ def show_tally(tally: Tally) -> None:
             if name != "read" and (amount or name == "orders"):
                 say(f"  {_shown(amount, currency):>22} {PARTS[name]}")
 
+    for name, currency, amount in held(tally):
+        say(f"The imported orders hold {name}: {_shown(amount, currency)}")
     for name, currency, amount in unheld(tally):
-        say(f"Orders cannot hold {name} yet: {_shown(amount, currency)} is not imported.")
+        say(f"The orders do not hold {name}: {_shown(amount, currency)} is not imported.")
     for name, amounts in tally.columns.items():
-        held = ", ".join(_shown(amount, currency) for amount, currency in amounts)
-        say(f"The mapping does not name the column {name}, which looks like money: {held} is not imported.")
+        money = ", ".join(_shown(amount, currency) for amount, currency in amounts)
+        say(f"The mapping does not name the column {name}, which looks like money: {money} is not imported.")
 
 
 def _shown(amount: Decimal, currency: str) -> str:
@@ -113,6 +116,7 @@ def summary(tally: Tally, outcome: Outcome | None = None) -> dict[str, object]:
             currency: {name: f"{amount:f}" for name, amount in parts.items()}
             for currency, parts in control_totals(tally).items()
         },
+        "held": [{"name": name, "currency": of, "amount": f"{amount:f}"} for name, of, amount in held(tally)],
         "not_held": [{"name": name, "currency": of, "amount": f"{amount:f}"} for name, of, amount in unheld(tally)],
         "unmapped": [
             {"column": name, "currency": currency, "amount": f"{amount:f}"}

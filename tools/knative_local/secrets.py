@@ -6,19 +6,14 @@ import hashlib
 import json
 import secrets
 
+from services.contracts.scopes import EVERY_SCOPE
 from services.kit.auth.signing import SigningKeys
 from tools.knative_local.state import State
 
-__all__ = ["OPERATOR", "OPERATOR_SCOPES", "local_secrets", "signing_key"]
+__all__ = ["OPERATOR", "local_secrets", "signing_key"]
 
 OPERATOR = "operator"
 """The client id of the operator; its secret is `operator-secret` in `secrets.json`."""
-OPERATOR_SCOPES = (
-    "users:read", "users:write", "users:admin", "catalogue:write", "orders:read", "orders:write", "orders:admin",
-    "orders:import", "orders:price", "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
-    "shipments:write", "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read",
-    "operations:write", "events:read",
-)  # fmt: skip
 KEY_BYTES = 32
 
 
@@ -35,7 +30,7 @@ def local_secrets(state: State) -> dict[str, str]:
         }
     )
     digest = hashlib.sha256(known["operator-secret"].encode()).hexdigest()
-    clients = {OPERATOR: {"secret_sha256": digest, "scopes": OPERATOR_SCOPES}}
+    clients = {OPERATOR: {"secret_sha256": digest, "scopes": EVERY_SCOPE}}
     return {
         **known,
         "users-clients": json.dumps(clients),

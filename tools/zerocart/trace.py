@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from services.kit.eventstore.port import RecordedEvent
+from services.kit.eventstore.postgres import PostgresEventReader
+from services.kit.eventstore.rows import recorded
+from services.projection.history import STREAMS
 from tools.knative_local.state import Running
 from tools.terminal import fit
 from tools.zerocart.cluster import running_cluster
@@ -18,7 +23,7 @@ from tools.zerocart.cluster import running_cluster
 __all__ = ["TracedEvent", "add_arguments", "as_text", "run"]
 
 QUERY = """
-    SELECT service, stream, version, type, time, data, meta FROM log.events
+    SELECT service, stream, version, position, type, time, data, meta FROM log.events
     WHERE meta->>'correlationid' = $1 OR meta->>'partitionkey' = $1
     ORDER BY position
 """
@@ -60,24 +65,29 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _read(running: Running, order: str) -> list[TracedEvent]:
+    """Its events in the table, and those of its streams that are archived."""
     import asyncpg
 
-    connection = await asyncpg.connect(running.owner_dsn)
+    connection = await asyncpg.connect(running.owner_dsn)  # the limits of a reader are too low for the whole table
+    reader = PostgresEventReader(running.owner_dsn, archive=os.environ.get("ZEROCART_ARCHIVE", ""))
     try:
-        rows = await connection.fetch(QUERY, order)
+        found = recorded(await connection.fetch(QUERY, order))
+        found += await reader.read_streams([stream.format(order) for stream in STREAMS])
     finally:
         await connection.close()
-    return [_traced(row) for row in rows]
+        await reader.close()
+    events = {event.position: event for event in found}
+    return [_traced(events[position]) for position in sorted(events)]
 
 
-def _traced(row: Any) -> TracedEvent:
-    meta = json.loads(row["meta"])
+def _traced(event: RecordedEvent) -> TracedEvent:
+    meta = json.loads(event.meta)
     return TracedEvent(
-        id=f"{row['stream']}:{row['version']}",
-        service=row["service"],
-        type=row["type"],
-        time=row["time"],
-        data=json.loads(row["data"]),
+        id=f"{event.stream}:{event.version}",
+        service=event.service,
+        type=event.type,
+        time=event.time,
+        data=json.loads(event.data),
         caused_by=meta.get("causationid", "").rpartition("/")[2],
     )
 

@@ -110,13 +110,30 @@ env:
   {{- end }}
   - name: ZEROCART_SECRETS_DIR
     value: /var/run/secrets/zerocart
+  {{- if .Values.archive.claim }}
+  - name: ZEROCART_ARCHIVE
+    value: /var/lib/zerocart/archive
+  {{- end }}
 volumeMounts:
   - name: build-secrets
     mountPath: /var/run/secrets/zerocart
     readOnly: true
+  {{- if .Values.archive.claim }}
+  - name: archive
+    mountPath: /var/lib/zerocart/archive
+    readOnly: true
+  {{- end }}
 resources:
   {{- toYaml $it.resources | nindent 2 }}
 {{ include "zerocart.securityContext" . }}
+{{- end }}
+
+{{/* The volume with the files of archived events, in a list of volumes. */}}
+{{- define "zerocart.archiveVolume" -}}
+{{- with .Values.archive.claim }}
+- name: archive
+  persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
+{{- end }}
 {{- end }}
 
 {{- define "zerocart.buildVolume" -}}

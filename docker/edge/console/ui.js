@@ -83,14 +83,14 @@ function explained(problem, text) {
 
 /**
  * A button for an action; without the scope it is disabled and says why.
- * @param {string} text @param {() => unknown} act @param {{scope?: string, danger?: boolean, primary?: boolean, disabled?: string | false | null | undefined}} [options]
+ * @param {string} text @param {() => unknown} act @param {{scope?: string, danger?: boolean, primary?: boolean, disabled?: string | false | null | undefined, about?: string}} [options] `about` tells buttons of the same name apart
  */
 export function action(text, act, options = {}) {
   const reason = options.disabled || (may(options.scope) ? null : `Your log-in has no permission for this (${options.scope}).`);
   const name = `${options.danger ? "danger" : ""} ${options.primary ? "primary" : ""}`.trim() || null;
   const run = () => reason === null && act();
   return h("button", { type: "button", class: name, "aria-disabled": reason ? "true" : null, title: reason, on: { click: run } },
-    text, reason && h("span", { class: "unseen" }, `: ${reason}`));
+    text, options.about && h("span", { class: "unseen" }, ` ${options.about}`), reason && h("span", { class: "unseen" }, `: ${reason}`));
 }
 
 /** Pages of a list, by links that keep its filters. @param {URLSearchParams} query @param {any} list @param {string} path @param {string} noun */

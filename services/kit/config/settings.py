@@ -16,7 +16,7 @@ from services.kit.config.rates import Rate
 from services.kit.config.secrets import DIRECTORY, Secret, Secrets, plain
 from services.kit.domain.errors import ZerocartError
 
-__all__ = ["Settings", "texts", "whole_numbers"]
+__all__ = ["Settings", "archive_days", "texts", "whole_numbers"]
 
 DELIVERY_SECONDS = 60.0
 MISSED_CHECK_SECONDS = 300.0
@@ -60,6 +60,8 @@ class Settings:
     """How often a service that is awake looks for missed events."""
     retention_days: int = RETENTION_DAYS
     """How long a service recognizes repeated messages and repeated requests with an `Idempotency-Key`."""
+    archive: str = ""
+    """The folder with the files of archived events; a process needs it only to read what is archived."""
     log_level: str = "INFO"
 
     @classmethod
@@ -94,6 +96,7 @@ class Settings:
             delivery_seconds=_seconds("ZEROCART_DELIVERY_SECONDS", environ, DELIVERY_SECONDS),
             missed_check_seconds=_seconds("ZEROCART_MISSED_CHECK_SECONDS", environ, MISSED_CHECK_SECONDS),
             retention_days=_days("ZEROCART_RETENTION_DAYS", environ, RETENTION_DAYS),
+            archive=environ.get("ZEROCART_ARCHIVE", ""),
             log_level=environ.get("LOG_LEVEL", "INFO"),
         )
         found.require_keys()
@@ -141,6 +144,14 @@ def _days(name: str, environ: Mapping[str, str], default: int) -> int:
             f"{name} must be a whole number from {RETENTION_DAYS_MIN} to {RETENTION_DAYS_MAX}, and is {text!r}",
         )
     return int(text)
+
+
+def archive_days(environ: Mapping[str, str] = os.environ) -> int | None:
+    """The age in days at which finished streams are archived, None for never; ZerocartError if it is no such number.
+
+    Its minimum is that of the retention, so that no message of an archived stream is still being delivered.
+    """
+    return _days("ZEROCART_ARCHIVE_DAYS", environ, 0) if environ.get("ZEROCART_ARCHIVE_DAYS") else None
 
 
 def _several(text: str) -> tuple[str, ...]:

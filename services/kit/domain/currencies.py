@@ -39,6 +39,9 @@ MINOR_DIGITS = {
 """The decimals of the minor unit of each currency."""
 
 
+_UNITS = {digits: Decimal(1).scaleb(-digits) for digits in _BY_DIGITS}
+
+
 def _known(code: str) -> str:
     if code not in MINOR_DIGITS:
         raise ValueError(f"{code} is no currency of ISO 4217: use a code such as GBP")
@@ -51,7 +54,7 @@ KnownCurrency = Annotated[Currency, AfterValidator(_known)]
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
     """The amount rounded half up to the minor unit of the currency; to two decimals if the currency is unknown."""
-    return amount.quantize(Decimal(1).scaleb(-MINOR_DIGITS.get(currency, 2)), ROUND_HALF_UP)
+    return amount.quantize(_UNITS[MINOR_DIGITS.get(currency, 2)], ROUND_HALF_UP)
 
 
 def shown_money(amount: Decimal, currency: str) -> dict[str, str]:
@@ -67,5 +70,5 @@ def shown_amount(amount: Decimal, currency: str) -> str:
 
 def amount_of(amount: Decimal) -> str:
     """An exact amount with at least two decimals and no zeros beyond them."""
-    digits = max(-int(amount.normalize().as_tuple().exponent), 2)
-    return f"{amount:.{digits}f}"
+    whole, _, fraction = f"{amount:f}".partition(".")
+    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -78,7 +78,7 @@ def read_grants(service: str, grants: Grants, schema: str) -> list[str]:
 def log_grants(service: str, grants: Grants) -> list[str]:
     """The statements that grant a service its rights on the tables of all services."""
     role = role_of(service)
-    rights = {**grants.log, "epochs": "SELECT"}
+    rights = {**grants.log, **dict.fromkeys(("archives", "archived_streams", "epochs"), "SELECT")}
     if grants.receipts:
         rights[f"receipts_{service}"] = "SELECT, UPDATE (position, checked_at, types)"
     return [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.archive import Archive, PageBounds, in_order
 from services.kit.eventstore.connections import Connections, Contention, statement, translated
 from services.kit.eventstore.group_commit import LANES, GroupCommit
 from services.kit.eventstore.port import (
@@ -24,11 +25,11 @@ from services.kit.eventstore.port import (
     split_at_repeats,
     validated,
 )
-from services.kit.eventstore.rows import append_once, find_marks, outbox_rows, recorded
+from services.kit.eventstore.rows import append_once, find_marks, outbox_rows, split
 from services.kit.telemetry.tracing import span
 
 if TYPE_CHECKING:
-    from asyncpg import Connection
+    from asyncpg import Connection, Record
 
 __all__ = ["PostgresEventReader", "PostgresEventStore", "PostgresOutbox", "PostgresTransaction"]
 
@@ -42,10 +43,11 @@ ALL_STREAMS = ("", "\U0010ffff")
 
 
 class PostgresEventStore:
-    """The events of one service; connects on first use."""
+    """The events of one service; connects on first use. `archive` is the folder of the archives."""
 
-    def __init__(self, dsn: str | Secret, service: str, lanes: int = LANES) -> None:
+    def __init__(self, dsn: str | Secret, service: str, lanes: int = LANES, archive: str = "") -> None:
         self.connections = Connections(dsn, service, lanes + SPARE_CONNECTIONS)
+        self._archive = Archive(archive)
         self._group = GroupCommit(self._append_batch, lanes)
         self._outbox = PostgresOutbox(self.connections)
 
@@ -62,7 +64,8 @@ class PostgresEventStore:
 
     async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of one stream, in order."""
-        return recorded(await self.connections.fetch(statement("read_stream"), stream, after_version))
+        rows = await self.connections.fetch(statement("read_stream"), stream, after_version)
+        return await _stream(rows, self._archive, after_version)
 
     async def find_mark(self, key: str) -> Duplicate | None:
         """The append with this inbox mark, if there was one."""
@@ -74,7 +77,7 @@ class PostgresEventStore:
     async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
         """A transaction that commits on exit and rolls back on an exception; Contention if it met another one."""
         async with self.connections.transaction() as connection:
-            yield PostgresTransaction(connection)
+            yield PostgresTransaction(connection, self._archive)
 
     async def close(self) -> None:
         """Finish the running appends and disconnect."""
@@ -111,8 +114,9 @@ class PostgresEventStore:
 class PostgresTransaction:
     """One open transaction."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, archive: Archive) -> None:
         self._connection = connection
+        self._archive = archive
 
     async def append(self, *appends: Append) -> list[Result]:
         """Append within the transaction. Readers wait for its end from the first append on."""
@@ -125,7 +129,8 @@ class PostgresTransaction:
     async def read(self, stream: str, after_version: int = 0) -> list[RecordedEvent]:
         """The events of a stream, as the transaction sees them."""
         with translated():
-            return recorded(await self._connection.fetch(statement("read_stream"), stream, after_version))
+            rows = await self._connection.fetch(statement("read_stream"), stream, after_version)
+        return await _stream(rows, self._archive, after_version)
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
         """The rows of a statement on the service's own tables."""
@@ -161,10 +166,14 @@ class PostgresOutbox:
 
 
 class PostgresEventReader:
-    """Reads the events of all services in the global order; its role needs the grants of a reader."""
+    """Reads the events of all services in the global order; its role needs the grants of a reader.
 
-    def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX) -> None:
+    `archive` is the folder of the archives.
+    """
+
+    def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX, archive: str = "") -> None:
         self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
+        self._archive = Archive(archive)
         self._page_bytes_max = page_bytes_max
         self._horizon = START
 
@@ -199,7 +208,8 @@ class PostgresEventReader:
 
     async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
         """Every event of these streams, of any service, in the global order; it includes events that are not final."""
-        return recorded(await self.connections.fetch(statement("read_streams"), list(streams)))
+        events, parts = split(await self.connections.fetch(statement("read_streams"), list(streams)))
+        return sorted([*events, *await self._archive.streams(parts)], key=in_order) if parts else events
 
     async def behind(self, after: Position, events_max: int, types: Collection[str] | None = None) -> int:
         """The number of events of `types` (None: of all) among the next `events_max` events after `after`."""
@@ -230,7 +240,18 @@ class PostgresEventReader:
         rows = await self.connections.fetch(
             statement("read_page"), after, until, types, events_max, self._page_bytes_max
         )
-        return recorded(rows)
+        events, parts = split(rows)
+        if not parts:
+            return events
+        end = events[-1].position if self._full(events, events_max) else until
+        bounds = PageBounds(after, end, types, events_max, self._page_bytes_max)
+        return await self._archive.page(events, [part.file for part in parts], bounds)
 
     def _full(self, events: list[RecordedEvent], events_max: int) -> bool:
         return len(events) == events_max or sum(len(each.data.encode()) for each in events) >= self._page_bytes_max
+
+
+async def _stream(rows: Sequence[Record], archive: Archive, after_version: int) -> list[RecordedEvent]:
+    events, parts = split(rows)
+    archived = await archive.streams(parts) if parts else ()
+    return [*(event for event in archived if event.version > after_version), *events] if archived else events

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from services.kit.domain.errors import ZerocartError
+from services.kit.eventstore.archive import ArchivedPart
 from services.kit.eventstore.connections import statement
 from services.kit.eventstore.port import (
     Append,
@@ -23,7 +24,7 @@ from services.kit.eventstore.port import (
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
-__all__ = ["append_once", "find_marks", "outbox_rows", "recorded"]
+__all__ = ["append_once", "find_marks", "outbox_rows", "recorded", "split"]
 
 SEPARATOR = "\x1f"
 NO_MARK = Mark("")
@@ -59,6 +60,16 @@ def recorded(rows: Iterable[Iterable[Any]]) -> list[RecordedEvent]:
         event((service, stream, version, Position(position), kind, time, data, meta))
         for service, stream, version, position, kind, time, data, meta in rows
     ]
+
+
+def split(rows: Sequence[Record]) -> tuple[list[RecordedEvent], list[ArchivedPart]]:
+    """The events, and the parts of archives, in rows as `read_stream.sql` returns them: those of archives come last."""
+    events = list(rows)
+    parts: list[ArchivedPart] = []
+    while events and events[-1]["position"] is None:
+        service, file, _, _, stream, _, members, _ = events.pop()
+        parts.append(ArchivedPart(service, stream, file, members))
+    return recorded(events), parts
 
 
 def outbox_rows(rows: Sequence[Record]) -> list[tuple[OutboxRow, list[RecordedEvent]]]:

@@ -60,14 +60,16 @@ class Host:
         settings.require(
             ZEROCART_DATABASE_URL=settings.database_url(), KAFKA_BOOTSTRAP_SERVERS=settings.kafka_bootstrap_servers
         )
-        store = PostgresEventStore(settings.database_url, service)
+        store = PostgresEventStore(settings.database_url, service, archive=settings.archive)
         settings.kafka_security()  # a wrong setting stops the start, not the first publication
         publisher = KafkaPublisher(settings.kafka_bootstrap_servers, settings.topic, settings.kafka_security)
         vault = PostgresVault(store.connections, settings.vault_keys)
         host = cls.of(settings, store, publisher, PostgresFailedMessages(store), vault)
         return replace(
             host,
-            receipts=Receipts(store.connections, lambda: PostgresEventReader(settings.database_url)),
+            receipts=Receipts(
+                store.connections, lambda: PostgresEventReader(settings.database_url, archive=settings.archive)
+            ),
             metrics_store=MetricsStore(store.connections, service),
             retention=Retention(store.connections, timedelta(days=settings.retention_days), removed_by_age),
         )

@@ -120,12 +120,12 @@ def _day_alone(day: date) -> tuple[date]:
 WAKES: Sequence[type[Message]] = (
     orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
-    orders.OrderImportCorrected, orders.OrderImportUndone,
+    orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
     fulfillment.RunStarted, payments.ProviderReported, payments.ProviderUpdated,
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
-    revision=7,
+    revision=8,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
     wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)

@@ -54,8 +54,7 @@ def outcome_of(order: Counted) -> tuple[int, int, int, int]:
 def by_status_of(order: Counted) -> tuple[tuple[str, ...], Numbers]:
     """The key and the numbers that an order adds to the sums by status."""
     key = (order.currency, order.country, order.status, order.source)
-    amounts = (order.total, order.refunded, order.discount, order.shipping, order.total - order.tax)
-    return key, (1, int(order.refunded > 0), *amounts)
+    return key, (1, int(order.refunded > 0), order.total, order.refunded, *_sales_of(order))
 
 
 def by_customer_of(order: Counted) -> tuple[tuple[str, ...], Numbers] | None:
@@ -63,10 +62,15 @@ def by_customer_of(order: Counted) -> tuple[tuple[str, ...], Numbers] | None:
     if order.customer_id is None:
         return None
     sold, *rest = outcome_of(order)
-    sales = [sold * each for each in (order.total, order.discount, order.shipping, order.total - order.tax)]
     revenue = sold * (order.total - order.refunded)
-    numbers = (1, sold, *rest, order.total, revenue, order.refunded, *sales)
+    numbers = (1, sold, *rest, order.total, revenue, order.refunded, *_sales_of(order))
     return (order.currency, order.customer_id), numbers
+
+
+def _sales_of(order: Counted) -> tuple[Decimal, ...]:
+    """Gross, discount, shipping and net; zero unless the order is sold."""
+    sold = int(order.status in SOLD)
+    return tuple(sold * each for each in (order.total, order.discount, order.shipping, order.total - order.tax))
 
 
 def by_product_of(order: Counted, basket: Basket) -> Iterator[tuple[tuple[str, ...], Numbers]]:
@@ -99,6 +103,8 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
             return replace(row, country=address.country)
+        case orders.OrderReleased(content=content):
+            return replace(row, status="processing" if content is None else "pending")
         case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing")
         case orders.OrderConfirmed():

@@ -31,7 +31,7 @@ from services.read_model.orders import (
     OrderNote,
 )
 
-__all__ = ["ORDERS_VIEW", "lines_of", "note_of", "order_after", "order_of"]
+__all__ = ["ORDERS_VIEW", "WHOSE", "lines_of", "note_of", "order_after", "order_of"]
 
 NOTE = orders.OrderNoteAdded
 LOOKED_INTO = "being looked into: "
@@ -68,6 +68,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return None
         case orders.OrderUpdated():
             return replace(row, **_named(event), updated_at=at)
+        case orders.OrderReleased(content=content):
+            return replace(row, status="processing" if content is None else "pending", reason=None, updated_at=at)
         case saga.RunStarted() if row.status == "pending":
             return replace(row, status="processing", updated_at=at)
         case shipping.ShipmentCreated(tracking_number=number):
@@ -111,10 +113,16 @@ def _named(event: Message) -> dict[str, Any]:
     named = {name: _stored(value) for name in ORDERS.names if (value := getattr(event, name, None)) is not None}
     if isinstance(event, orders.OrderDetails):
         named |= {"total": event.total.amount, "currency": event.total.currency, "line_count": len(event.lines)}
+        named |= {"shipping_tax_rate": _percent(event.shipping_tax_rate)}
         named.setdefault("subtotal", event.total.amount)
     if address := getattr(event, "shipping_address", None):
         named |= {"city": address.city, "country": address.country}
     return named
+
+
+def _percent(rate: Decimal | None) -> str | None:
+    """A rate without the zeros at its end."""
+    return None if rate is None else f"{rate.normalize():f}"
 
 
 def _stored(value: object) -> object:
@@ -149,6 +157,7 @@ def _line(order: Order, number: int, line: orders.OrderLine) -> OrderLine:
         line_subtotal=line.subtotal,
         line_discount=line.discount,
         line_tax=line.tax,
+        tax_rate=_percent(line.tax_rate),
         line_total=line.total,
     )
 
@@ -196,13 +205,13 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderNoteAdded, orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed,
     orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
-    orders.OrderImportUndone,
+    orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
     payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=10,
+    revision=11,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={

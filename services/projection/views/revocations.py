@@ -22,7 +22,7 @@ def revocation_after(row: Revocation | None, event: Message, at: datetime) -> Re
             return Revocation(subject, None)
         case users.UserReinstated():
             return Revocation(subject, at)
-        case users.PasswordChanged():
+        case users.PasswordChanged() | users.StaffRoleChanged():
             return _earlier_void(row, subject, at)
         case users.TokensRevoked(issued_before=before):
             return _earlier_void(row, subject, before)
@@ -48,11 +48,11 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
 
 WAKES: Sequence[type[Message]] = (
     users.UserSuspended, users.UserReinstated, users.UserDeleted, users.PasswordChanged, users.PersonErased,
-    users.TokensRevoked,
+    users.TokensRevoked, users.StaffRoleChanged,
 )  # fmt: skip
 REVOCATIONS_VIEW = View(
     name="revocations",
-    revision=1,
+    revision=2,
     tables=(REVOCATIONS,),
     wakes={model.type: model for model in WAKES},
     feed=feed,

@@ -242,6 +242,8 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderImportCorrected: _corrected,
     orders.OrderImportUndone: lambda event: Sentence(f"the import from {event.source} was taken back"),
     orders.OrderUpdated: _updated,
+    orders.OrderHeld: _because("the order was put on hold"),
+    orders.OrderReleased: _because("the order was released"),
     orders.OrderCancellationRequested: _because("a cancellation was asked for"),
     orders.OrderCancelled: _because("the order was cancelled"),
     orders.OrderConfirmed: lambda event: Sentence(f"the order was confirmed: {_money(event.total)}"),
@@ -300,9 +302,11 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     notifications.OrderMailSent: _mailed_the_end,
     notifications.OrderNoticeSent: _mailed_a_notice,
 }
+_SILENT = (orders.OrderFinalized, orders.OrderFinalizePending)
+"""Replies that the timeline does not show."""
 SENTENCES: Mapping[type[Message], Callable[[Any], Sentence]] = {
     **_OWN_WORDS,
-    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in (*_OWN_WORDS, orders.OrderFinalized)},
+    **{reply: _replied for reply in _in_contracts(StepReply) if reply not in (*_OWN_WORDS, *_SILENT)},
 }
 """The events that the timeline shows, each with the function that words it."""
 _BY_TYPE: Mapping[str, Callable[[Any], Sentence]] = {model.type: tell for model, tell in SENTENCES.items()}
@@ -323,6 +327,7 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     orders.OrderLinkRequested: "the timeline shows the mail with the link",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
+    orders.OrderFinalizePending: "the timeline shows that the order is on hold",
     orders.OrderFinalized: "the timeline shows that the shipment is announced, which follows from it",
     shipping.ShipmentDispatched: "the timeline shows that the order was shipped",
     shipping.ShipmentDelivered: "the timeline shows that the order was delivered",

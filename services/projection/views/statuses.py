@@ -13,6 +13,7 @@ STATUS_AFTER: Mapping[type[Message], str] = {
     orders.OrderDrafted: "draft",
     orders.OrderDraftUpdated: "draft",
     orders.OrderCreated: "pending",
+    orders.OrderHeld: "on_hold",
     orders.OrderCancellationRequested: "cancelling",
     orders.OrderCancelled: "cancelled",
     orders.OrderConfirmed: "confirmed",

@@ -84,8 +84,9 @@ async def issue_token(request: Request, grants: TokenGrants) -> Answer[Token]:
 
     Gives an access token to a user for a password (`grant_type=password`) or a refresh token (`refresh_token`), or to a
     program for its client secret (`client_credentials`), as RFC 6749 describes. `urn:zerocart:order-link` gives one for
-    the `link_token` of a link that was mailed; it reads that order and nothing else. Refused if the proof is wrong,
-    used or expired.
+    the `link_token` of a link that was mailed; it reads that order and nothing else. `urn:zerocart:guest` gives one to
+    somebody without an account, who can place orders with it and read these orders. Refused if the proof is wrong, used
+    or expired.
     """
     try:
         asked = _token_request(request, await _form(request))

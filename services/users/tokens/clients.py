@@ -1,4 +1,4 @@
-"""API clients: their ids, the digests of their secrets, and their scopes.
+"""The API clients in the settings, such as the operator: their ids, the digests of their secrets, and their scopes.
 
 A plain SHA-256 is enough for a long random secret, unlike for a password.
 """
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from services.contracts.users import GUEST_PREFIX
 from services.kit.config.secrets import Secret, plain
 from services.kit.domain.errors import ZerocartError
 
@@ -36,12 +37,13 @@ class Clients:
 
     def authenticate(self, client_id: str, secret: str) -> Client | None:
         """The client with this id and secret."""
-        client = self._known().get(client_id)
+        client = self.all().get(client_id)
         digest = hashlib.sha256(secret.encode()).hexdigest()
         right = hmac.compare_digest(digest, client.secret_sha256 if client else NO_DIGEST)
         return client if right else None
 
-    def _known(self) -> Mapping[str, Client]:
+    def all(self) -> Mapping[str, Client]:
+        """The clients by id."""
         text, (read, known) = self._text(), self._read
         if text != read:
             known = _clients(text or "{}")
@@ -55,6 +57,6 @@ def _clients(text: str) -> Mapping[str, Client]:
     except ValidationError as error:
         wrong = ", ".join(".".join(map(str, part["loc"])) or "JSON" for part in error.errors(include_input=False))
         raise ZerocartError("bad-setting", f"ZEROCART_CLIENTS: {wrong}") from None  # the cause would show the secret
-    if any(name.startswith("usr_") for name in known):
-        raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user")
+    if any(name.startswith(("usr_", GUEST_PREFIX)) for name in known):
+        raise ZerocartError("bad-setting", "ZEROCART_CLIENTS: no client may have the id of a user or of a guest")
     return known

@@ -6,24 +6,27 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from services.contracts.scopes import EVERY_SCOPE
+from services.contracts.users import GUEST_PREFIX
 from services.kit.auth.signing import Grant, SigningKeys
+from services.kit.domain.ids import new_id
 from services.users.answers import Token
 from services.users.proofs import Proofs
+from services.users.roles import scopes_of
 from services.users.times import Times
-from services.users.tokens.clients import Client, Clients
+from services.users.tokens.api_clients import ApiClients
+from services.users.tokens.clients import Clients
 from services.users.tokens.errors import TokenError
 from services.users.tokens.sessions import Session, Sessions
 
-__all__ = ["CUSTOMER_SCOPES", "LINK_SCOPES", "ORDER_LINK", "Grants", "TokenRequest"]
+__all__ = ["GUEST", "GUEST_SCOPES", "LINK_SCOPES", "ORDER_LINK", "Grants", "TokenRequest"]
 
-CUSTOMER_SCOPES = (
-    "users:read", "users:write", "orders:read", "orders:write", "stock:read", "fulfillments:read",
-    "payments:read", "shipments:read",
-)  # fmt: skip
-"""The scopes that a user may request; each covers the user's own data only."""
 ORDER_LINK = "urn:zerocart:order-link"
 """An extension grant (RFC 6749, section 4.5): a mailed link gives access to one order."""
 LINK_SCOPES = ("orders:read",)
+GUEST = "urn:zerocart:guest"
+"""An extension grant: somebody without an account gets an id for one visit, with which orders can be placed."""
+GUEST_SCOPES = ("orders:read", "orders:write", "fulfillments:read", "payments:read", "shipments:read")
 NOT_GRANTED = "unknown, wrong, used or expired, or the account is not active"
 
 
@@ -52,6 +55,7 @@ class Grants:
         proofs: Proofs,
         sessions: Sessions,
         clients: Clients,
+        api_clients: ApiClients,
         keys: SigningKeys,
         times: Times,
         order_of: Callable[[str, datetime], str | None],
@@ -60,6 +64,7 @@ class Grants:
         self._order_of = order_of
         self._sessions = sessions
         self._clients = clients
+        self._api_clients = api_clients
         self._keys = keys
         self._times = times
         self._by_type: Mapping[str, Callable[[TokenRequest], Awaitable[Token]]] = {
@@ -67,6 +72,7 @@ class Grants:
             "client_credentials": self._by_client,
             "refresh_token": self._by_refresh_token,
             ORDER_LINK: self._by_order_link,
+            GUEST: self._for_guest,
         }
 
     async def answer(self, request: TokenRequest) -> Token:
@@ -78,26 +84,27 @@ class Grants:
 
     async def _by_password(self, request: TokenRequest) -> Token:
         if request.client_secret:
-            self._client(request)
+            await self._client(request)
         username, password = request.needed("username"), request.needed("password")
-        scopes = _scopes(request, CUSTOMER_SCOPES)
         found = await self._proofs.password(username, password, request.at)
-        session = await self._sessions.start(found, scopes, request.at) if found else None
-        return self._body(request, session, scopes)
+        session = None
+        if found:
+            session = await self._sessions.start(found, lambda role: _scopes(request, scopes_of(role)), request.at)
+        return self._body(request, session, session.scopes if session else ())
 
     async def _by_refresh_token(self, request: TokenRequest) -> Token:
         if request.client_secret:
-            self._client(request)
+            await self._client(request)
         token = request.needed("refresh_token")
-        wanted = _scopes(request, CUSTOMER_SCOPES) if "scope" in request.parameters else ()
+        wanted = _scopes(request, EVERY_SCOPE) if "scope" in request.parameters else ()
         session = await self._sessions.refresh(token, wanted, request.at)
         return self._body(request, session, wanted or (session.scopes if session else ()))
 
     async def _by_client(self, request: TokenRequest) -> Token:
-        client = self._client(request)
-        scopes = _scopes(request, client.scopes)
-        grant = Grant(request.client_id, scopes, request.at, self._times.access_token, client=request.client_id)
-        return self._token(grant)
+        scopes, expires_at = await self._client(request)
+        lasts = min(self._times.access_token, expires_at - request.at) if expires_at else self._times.access_token
+        granted = _scopes(request, scopes)
+        return self._token(Grant(request.client_id, granted, request.at, lasts, client=request.client_id))
 
     async def _by_order_link(self, request: TokenRequest) -> Token:
         """A token whose subject is the order: it reaches nothing else."""
@@ -106,12 +113,20 @@ class Grants:
             raise TokenError("invalid_grant", "the link is wrong or expired: request another one")
         return self._token(Grant(order_id, _scopes(request, LINK_SCOPES), request.at, self._times.access_token))
 
-    def _client(self, request: TokenRequest) -> Client:
-        client = self._clients.authenticate(request.client_id, request.client_secret)
-        if client is None:
+    async def _for_guest(self, request: TokenRequest) -> Token:
+        """A token with a new subject; it cannot be refreshed, and later a mailed link reads the order."""
+        guest = new_id(GUEST_PREFIX.rstrip("_"))
+        return self._token(Grant(guest, _scopes(request, GUEST_SCOPES), request.at, self._times.access_token))
+
+    async def _client(self, request: TokenRequest) -> tuple[Sequence[str], datetime | None]:
+        """The scopes of the client, and when it expires; TokenError if it is unknown or its secret is wrong."""
+        if configured := self._clients.authenticate(request.client_id, request.client_secret):
+            return configured.scopes, None
+        found = await self._api_clients.scopes(request.client_id, request.client_secret, request.at)
+        if found is None:
             detail = "unknown client, or wrong secret"
             raise TokenError("invalid_client", detail, status=401, challenge=request.by_header)
-        return client
+        return found
 
     def _body(self, request: TokenRequest, session: Session | None, scopes: Sequence[str]) -> Token:
         if session is None:

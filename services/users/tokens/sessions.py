@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from secrets import token_urlsafe
 
+from services.contracts.users import StaffRole
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.ids import new_id
@@ -66,17 +67,24 @@ class Sessions:
         self._store = handler.store
         self._lasts = lasts
 
-    async def start(self, found: Credentials, scopes: Sequence[str], now: datetime) -> Session | None:
-        """A new login; None if the account is not active or its password was changed since `found` was read."""
+    async def start(
+        self, found: Credentials, scopes: Callable[[StaffRole | None], Sequence[str]], now: datetime
+    ) -> Session | None:
+        """A new login with the scopes for the user's role, which raises TokenError if it refuses what is wanted.
+
+        None if the account is not active or its password was changed since `found` was read.
+        """
 
         async def work(transaction: Transaction) -> Session | None:
             rows = await transaction.fetch(LOCK, found.user_id)
             if not rows or rows[0]["password_hash"] != found.password_hash:
                 return None
-            if not await self._active(transaction, found.user_id):
+            user = (await self._handler.load_in(transaction, USER, found.user_id)).state
+            if not isinstance(user, Active):
                 return None
+            granted = scopes(user.person.staff_role)
             await transaction.execute(FORGET, now, FORGET_ROWS_MAX)
-            return await _issue(transaction, found.user_id, new_id("ses"), scopes, now + self._lasts)
+            return await _issue(transaction, found.user_id, new_id("ses"), granted, now + self._lasts)
 
         return await in_transaction(self._store, work)
 

@@ -10,7 +10,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON {service}.failures TO {role};
 GRANT SELECT, UPDATE (position, checked_at, types) ON {service}.receipts TO {role};
 -- A service reads the events of all services, to find those that delivery gave up.
 GRANT USAGE ON SCHEMA log TO {role};
-GRANT SELECT ON log.events, log.epochs TO {role};
+GRANT SELECT ON log.events, log.archives, log.archived_streams, log.epochs TO {role};
 -- After a restore or a failover a service goes on by itself.
 GRANT EXECUTE ON FUNCTION log.begin_epoch() TO {role};
 -- Every service refuses the tokens of subjects whose tokens were revoked.

@@ -1,0 +1,52 @@
+"""Which streams of orders are finished, so that they may be archived."""
+
+from __future__ import annotations
+
+from services.contracts.orders import (
+    OrderCancelled,
+    OrderDelivered,
+    OrderFailed,
+    OrderImportCorrected,
+    OrderImported,
+    OrderImportUndone,
+    OrderLinkRequested,
+    OrderNoteAdded,
+    OrderNotFinalized,
+    OrderRefunded,
+    OrderShipped,
+)
+from services.kit.eventstore.archiver import finished
+
+__all__ = ["FINISHED"]
+
+# services/orders/links.py looks orders up by number
+KEEP_NUMBERS = """
+    INSERT INTO archived_numbers (number, stream)
+    SELECT upper(e.data->>'number'), e.stream
+    FROM unnest($1::text[], $2::integer[]) AS w (stream, version)
+    CROSS JOIN LATERAL (SELECT * FROM events AS e WHERE e.stream = w.stream AND e.version <= w.version) AS e
+    WHERE
+        e.type IN ('zerocart.orders.order.created.v1', 'zerocart.orders.order.imported.v1')
+        AND e.data->>'number' IS NOT NULL
+    ON CONFLICT DO NOTHING
+"""
+
+# many carriers report no delivery, so a shipped order counts as well
+FINISHED = finished(
+    by=(
+        OrderCancelled,
+        OrderDelivered,
+        OrderFailed,
+        OrderImportCorrected,
+        OrderImported,
+        OrderImportUndone,
+        OrderLinkRequested,
+        OrderShipped,
+    ),
+    ignoring=(
+        OrderNoteAdded,
+        OrderNotFinalized,
+        OrderRefunded,
+    ),
+    keep=KEEP_NUMBERS,
+)

@@ -1,0 +1,110 @@
+"""Orders on hold: the rules of the shop that stop an order when it is placed, and what staff may hold and release.
+
+An order that a rule stops is not given to fulfillment before it is released. An order that fulfillment works on goes on
+until its payment would be captured: before that, fulfillment asks whether the order is final, and gets no answer while
+it is on hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from services.contracts.orders import (
+    Address,
+    OrderContent,
+    OrderCreated,
+    OrderFinalized,
+    OrderFinalizePending,
+    OrderHeld,
+    OrderNotFinalized,
+    OrderReleased,
+    PlacedContent,
+)
+from services.kit.domain.decider import Decision, Rejected
+from services.kit.domain.ids import instant_of
+from services.kit.domain.message import Message
+from services.kit.saga.participant import reply_to
+from services.orders.order import Finalize, Hold, OnHold, Pending, Release
+from services.orders.shop_rules import Review
+
+__all__ = ["HOLD_WAIT", "hold", "placed", "release", "wait_for_release"]
+
+HOLD_WAIT = timedelta(days=6)
+"""How long fulfillment waits for a release: most cards release an authorization after seven days."""
+
+
+def placed(created: OrderCreated, review: Review, at: datetime, *, has_bought: bool) -> list[Message]:
+    """The events of an order that is placed: it is on hold if it matches a rule of the shop."""
+    rules = tuple(_matched(created, review, at, has_bought))
+    if not rules:
+        return [created]
+    held = OrderHeld(
+        order_id=created.order_id,
+        customer_id=created.customer_id,
+        reason=f"review: {', '.join(rules)}",
+        rules=rules,
+        number=created.number,
+        email=created.email,
+    )
+    return [created.model_copy(update={"held": True}), held]
+
+
+def _matched(order: OrderContent, review: Review, at: datetime, has_bought: bool) -> Iterator[str]:
+    """The names of the rules that an order matches."""
+    limit = review.total_above.get(order.total.currency)
+    if limit is not None and order.total.amount > limit:
+        yield "total-above"
+    if review.addresses_differ and _differ(order.shipping_address, order.billing_address):
+        yield "addresses-differ"
+    if review.first_order and not has_bought:
+        yield "first-order"
+    registered = instant_of("usr", order.customer_id or "")
+    days = review.account_days_below
+    if days is not None and registered is not None and at - registered < timedelta(days=days):
+        yield "new-customer"
+
+
+def _differ(one: Address, other: Address | None) -> bool:
+    """Whether two addresses are of different places; names, capital letters and spaces do not matter."""
+    return other is not None and _place(one) != _place(other)
+
+
+def _place(address: Address) -> Sequence[str]:
+    parts = (address.line1, address.line2, address.city, address.region, address.postal_code, address.country)
+    return ["".join((part or "").casefold().split()) for part in parts]
+
+
+def hold(command: Hold, order: Pending) -> Decision:
+    """Put an order on hold that fulfillment works on, while nothing can have been charged."""
+    if order.is_final:
+        detail = f"Order {command.order_id} cannot be put on hold: its payment is being captured. Cancel it instead."
+        return Rejected("order-not-holdable", detail)
+    if order.content.capture in (None, "at_once"):
+        detail = (
+            f"Order {command.order_id} cannot be put on hold: its payment is captured together with the authorization, "
+            "so it may be charged already. Cancel it instead."
+        )
+        return Rejected("charged-at-once", detail)
+    to = {"order_id": command.order_id, "customer_id": order.customer_id, "email": order.email}
+    return [OrderHeld.model_validate({**to, "reason": command.reason})]
+
+
+def release(command: Release, order: OnHold) -> Decision:
+    """Let fulfillment start, or go on and capture the payment."""
+    released = OrderReleased(order_id=command.order_id, customer_id=order.customer_id, reason=command.reason)
+    if not order.is_begun:
+        return [released.model_copy(update={"content": PlacedContent.of(order.placed.content)})]
+    final = [OrderFinalized.of(order.placed.recipient, **reply_to(order.asked))] if order.asked else []
+    return [released, *final]
+
+
+def wait_for_release(command: Finalize, order: OnHold) -> Decision:
+    """The reply that fulfillment has to wait; a refusal if it asks again because it waited long enough."""
+    to = {"saga_id": command.order_id, "step": command.step, "attempt": command.attempt}
+    until = order.asked.answer_by if order.asked and order.asked.answer_by else command.at + HOLD_WAIT
+    if command.answer_by and command.answer_by > until:
+        error = f"nobody released the order within {HOLD_WAIT.days} days"
+        why = {"success": False, "error_code": "held-too-long", "error": error}
+        return [OrderNotFinalized.model_validate({**to, **why})]
+    return [OrderFinalizePending.model_validate({**to, "answer_by": until})]

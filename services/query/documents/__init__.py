@@ -1,0 +1,1 @@
+"""Invoices and packing slips as PDF, made when somebody asks for them and not stored."""

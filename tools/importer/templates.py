@@ -1,0 +1,27 @@
+"""Texts made of the columns of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping as Table
+
+from tools.importer.mapping import PLACEHOLDER, Templates, placeholders
+
+__all__ = ["TEXT_CHARS_MAX", "filled", "plain"]
+
+TEXT_CHARS_MAX = 200
+
+
+def filled(templates: Templates, known: Table[str, str], usable: Callable[[str], bool] = bool) -> str:
+    """The first template whose placeholders are all filled and whose text is usable; empty without one."""
+    for template in templates:
+        if all(known.get(name, "").strip() for name in placeholders(template)):
+            text = plain(PLACEHOLDER.sub(lambda found: known[found[1]].strip(), template))
+            if usable(text):
+                return text
+    return ""
+
+
+def plain(text: str) -> str:
+    """The text on one line, with single blanks, at most TEXT_CHARS_MAX long."""
+    return " ".join(text.split())[:TEXT_CHARS_MAX].rstrip()
