@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal, assert_never, get_args
+from typing import assert_never, get_args
 
 from services.contracts.payments import (
     CaptureRequested,
@@ -50,15 +50,8 @@ from services.payments.by_hand import (
     with_wait,
 )
 from services.payments.calls import NOTHING, Call, ProviderResult, Verb
-from services.payments.refunds import (
-    RecordRefund,
-    RequestRefund,
-    refusal,
-    request_refund,
-    restocks,
-    with_refusal,
-    with_request,
-)
+from services.payments.evolution import evolve, with_facts
+from services.payments.refunds import RecordRefund, RequestRefund, refusal, request_refund, restocks
 from services.payments.renewal import RENEWING, RecordRenewal, facts_of, follow_up, refusal_of
 from services.payments.requested import lines_of
 from services.payments.standing import (
@@ -75,7 +68,7 @@ from services.payments.standing import (
     is_renewing,
     standing,
 )
-from services.payments.transactions import Fact, Transaction, with_fact
+from services.payments.transactions import Fact
 
 __all__ = [
     "NOTHING", "PARTICIPANT", "PAYMENT", "Authorized", "Call", "Captured", "Declined", "NoPayment", "Payment",
@@ -229,7 +222,7 @@ def _decision(command: PaymentCommand, payment: Payment) -> Decision:
         case RequestRefund():
             return request_refund(command, payment)
         case RecordRefund(order_id=order_id, facts=facts):
-            return [*_reported(order_id, facts, payment), *refusal(command, _with_facts(payment, facts))]
+            return [*_reported(order_id, facts, payment), *refusal(command, with_facts(payment, facts))]
         case CaptureByHand() | VoidByHand():
             return request_by_hand(command, payment)
         case RecordCall():
@@ -248,7 +241,7 @@ def _replied(command: HandleRequest[Request, Call, ProviderResult], payment: Pay
     if command.called and result.refused:
         command = replace(command, called=replace(command.called, result=result.refused))
     facts = (*_done(command.called.call, result), *result.facts) if command.called else ()
-    known = _with_facts(payment, facts)
+    known = with_facts(payment, facts)
     replies = [_completed(reply, result, command) for reply in PARTICIPANT.decide(command, known)]
     events = [*replies, *_itemised(command.request, replies, payment)]
     return [*events, *_reported(command.request.saga_id, facts, PAYMENT.fold(events, payment))]
@@ -268,7 +261,7 @@ def _by_hand(command: RecordCall, payment: Payment) -> Decision:
     call, result = command.call, command.result
     known = isinstance(result, ProviderResult)
     facts, refused = ((*_done(call, result), *result.facts), result.refused) if known else ((), result)
-    after = _with_facts(payment, facts)
+    after = with_facts(payment, facts)
     replies: list[Message] = [*captured_reply(after)]
     waits = after.capturing and not after.closed and isinstance(standing(after), Authorized)
     if refused and waits and after.capturing and call.verb == "capture":
@@ -302,7 +295,7 @@ def _completed(
 def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Message]:
     events, before = list[Message](), payment
     for fact in facts:
-        after = _with_facts(payment, (fact,))
+        after = with_facts(payment, (fact,))
         if after == payment:
             continue
         events.append(_report(order_id, fact, payment, after))
@@ -372,77 +365,6 @@ def call_to_settle(payment: Payment) -> Call | None:
         if each.is_captured and each.left and not (each.is_charged_back or each.has_failed_refund):
             return Call("refund", name)
     return None
-
-
-# Evolution
-
-
-def evolve(payment: Payment, event: Message) -> Payment:
-    """The payment after an event; facts and replies may repeat earlier ones."""
-    match event:
-        case (
-            ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
-            | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
-        ):
-            return _with_facts(payment, (Fact(what, name, amount, reference or "", ours or ""),))
-        case RenewalRequested():
-            return replace(payment, renewal="requested")
-        case RenewalRefused():
-            return replace(payment, renewal="refused")
-        case RefundRequested():
-            return with_request(payment, event)
-        case RefundRefused():
-            return with_refusal(payment, event)
-        case PaymentItemised():
-            return replace(payment, itemised=event)
-        case PaymentAuthorized(transaction_id=name, amount=amount):
-            return _with_facts(payment, (Fact("authorized", name, amount),))
-        case PaymentCaptured(transaction_id=name, amount=amount):
-            return replace(_with_facts(payment, (Fact("captured", name, amount),)), capturing=None)
-        case PaymentCapturePending():
-            return replace(payment, capturing=event)
-        case CaptureRequested():
-            return replace(payment, decided="capture")
-        case VoidRequested():
-            return replace(payment, decided="void")
-        case PaymentDeclined() if payment.capturing and event.step == payment.capturing.step:
-            return replace(payment, capturing=None)
-        case PaymentDeclined() if isinstance(standing(payment), NoPayment):
-            return replace(payment, declined=event)
-        case PaymentVoided(transaction_id=name):
-            return replace(_with_facts(payment, (Fact("canceled", name),) if name else ()), closed=True)
-        case PaymentRefundPending():
-            return replace(_with_facts(payment, _facts_of(event, "refund_pending")), closed=True, waiting=event)
-        case PaymentRefunded(amount=Money()):
-            known = _with_facts(payment, _facts_of(event, "refund_succeeded"))
-            return replace(known, closed=True, waiting=None, settled=event)
-        case PaymentFailed(undo=True, transient=False):
-            waiting, settled = payment.waiting, payment.settled
-            return replace(
-                payment,
-                waiting=None if waiting and reply_to(waiting) == reply_to(event) else waiting,
-                settled=None if settled and reply_to(settled) == reply_to(event) else settled,
-            )
-        case _:
-            return payment
-
-
-def _facts_of(
-    reply: PaymentRefunded | PaymentRefundPending, status: Literal["refund_pending", "refund_succeeded"]
-) -> list[Fact]:
-    name, facts = reply.transaction_id or "", list[Fact]()
-    if reply.refund_id:
-        facts.append(Fact(status, name, reply.refund_amount, reply.refund_id))
-    if isinstance(reply, PaymentRefunded) and not reply.charged_back:
-        facts.append(Fact("refunded", name, reply.amount))
-    return facts
-
-
-def _with_facts(payment: Payment, facts: Iterable[Fact]) -> Payment:
-    transactions = dict(payment.transactions)
-    for fact in facts:
-        transactions[fact.transaction_id] = with_fact(transactions.get(fact.transaction_id, Transaction()), fact)
-    return replace(payment, transactions=transactions)
 
 
 PAYMENT: Decider[PaymentCommand, Payment] = Decider(
