@@ -402,6 +402,7 @@ SCOPES = {
     "POST /dead-letters/{letter_id}/replay": "operations:write",
     "POST /dead-letters/{letter_id}/discard": "operations:write",
     "GET /operations/parked": "operations:read",
+    "GET /operations/system": "operations:read",
     "POST /operations/parked/replay": "operations:write",
 }
 

@@ -20,7 +20,11 @@ ELSEWHERE = {
     "POST /fulfillments/{order_id}/resume",  # tests/sagas/test_service.py, where runs are stuck
     *(f"{method} /dead-letters{rest}" for method, rest in (("GET", ""), ("GET", "/{letter_id}"), ("POST", "/replay"))),
     *(f"POST /dead-letters/{{letter_id}}/{what}" for what in ("replay", "discard")),
-    *("GET /operations/parked", "POST /operations/parked/replay"),  # tests/services/test_operations.py
+    *(
+        "GET /operations/parked",
+        "GET /operations/system",
+        "POST /operations/parked/replay",
+    ),  # tests/services/test_operations.py
 }
 
 

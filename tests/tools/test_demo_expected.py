@@ -10,10 +10,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from services.orders.totals import PricedLine, Pricing, totals_of
 from tests.conftest import Database
 from tests.tools.order_files import file_of, sold
 from tools.demo.audit import Sources, audit
+from tools.demo.counter import SALES, Sale, expected_with
 from tools.demo.expected import expected_totals
+from tools.demo.shop import TAX_PERCENT
 from tools.importer.faults import Fault, fault_of, is_short
 from tools.importer.mailbox import MailFolder
 from tools.importer.order_source import SLICE, OrderSource, Placement, order_body, survey
@@ -128,6 +131,19 @@ def test_the_expected_totals_agree_with_the_importer_over_the_sample(orders_max:
     assert books.on_hand == left
 
 
+def test_the_expected_taxes_of_the_sample_are_those_of_the_rules_of_orders() -> None:
+    expected = expected_totals(SLICE, 600, faults=False, tax_percent=TAX_PERCENT)
+    plan = OrderSource(SLICE, 600, faults=False)
+    cancelled = {step.cancels for step in plan.steps() if isinstance(step, Cancellation)}
+    kept = (step.order for step in plan.steps() if isinstance(step, Placement) and step.invoice not in cancelled)
+    tax = Decimal(0)
+    for order in kept:
+        rate = TAX_PERCENT.get(order.place.country, Decimal(0))
+        lines = [PricedLine(line.unit_price, line.quantity, tax_rate=rate) for line in order.lines]
+        tax += totals_of(Pricing(lines=lines, currency="GBP", tax_included=True)).tax_total
+    assert expected.totals["sales: tax"] == tax > 0
+
+
 def test_the_sample_covers_every_fault() -> None:
     steps = list(OrderSource(SLICE, 600).steps())
     faults = Counter(step.fault for step in steps if isinstance(step, Placement))
@@ -160,3 +176,35 @@ async def test_the_audit_reports_a_difference(database: Database, tmp_path: Path
     (tmp_path / "one.eml").write_bytes(b"Message-ID: <order_failed.ord_1@zerocart.example>\r\n\r\nDear customer\r\n")
     wrong = {(entry.what, entry.where) for entry in await audit(empty, sources) if not entry.balanced}
     assert wrong == {("money captured", "provider"), ("money still held", "provider"), ("failure mails", "mailbox")}
+
+
+def test_the_sales_of_the_counter_come_to_figures_worked_out_by_hand() -> None:
+    """7 teas and 3 mugs and a pot with coupon and express shipping.
+
+    13.50 + 24.99 + 23.45 = 61.94, 10 % off is 6.19: 1.349 + 2.497 + 2.343 makes 1.35, 2.50 and 2.34.
+    """
+    sale = Sale({"DEMO-MUG": 3, "DEMO-POT": 1, "DEMO-TEA": 7}, coupon=True, express=True)
+    assert sale.paid == [Decimal("12.15"), Decimal("22.49"), Decimal("21.11")]
+    assert (sale.discount, sale.total) == (Decimal("6.19"), Decimal("60.70"))
+    assert sale.tax == Decimal("2.03") + Decimal("3.75") + Decimal("3.52") + Decimal("0.83")  # a sixth of each
+
+
+def test_the_counter_adds_its_sales_to_the_expected_totals(tmp_path: Path) -> None:
+    before = expected_totals(file_of(tmp_path, sold("1", price="12.00")), None, tax_percent=TAX_PERCENT)
+    assert (before.totals["sales: tax"], before.totals["sales: net"]) == (Decimal("2.00"), Decimal("10.00"))
+    sales = [Sale({"DEMO-MUG": 2}, "US", refunds=Decimal("1.50")), Sale({"DEMO-POT": 1}, "DE", returns=1)]
+    after = expected_with(before, sales)
+    assert after.totals["sales: gross"] == Decimal("12.00") + Decimal("9.00") + Decimal("24.99")
+    assert after.totals["sales: tax"] == Decimal("2.00") + Decimal("3.99")
+    assert after.totals["sales: refunded"] == Decimal("1.50") + Decimal("24.99")
+    assert after.totals["sales: revenue"] == Decimal("19.50")
+    assert (after.totals["refund mails"], after.totals["units shipped"]) == (2, 3)
+    assert after.on_hand == {"22000": 0, "DEMO-MUG": 0, "DEMO-POT": 1}
+
+
+def test_the_sales_of_the_counter_have_all_that_the_demo_shows() -> None:
+    assert {bool(sale.coupon) for sale in SALES} == {bool(sale.express) for sale in SALES} == {True, False}
+    assert any(sale.refunds for sale in SALES)
+    assert any(sale.returns for sale in SALES)
+    assert len({sale.country for sale in SALES}) > 3
+    assert all(sale.refunded < sale.total for sale in SALES)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tools.demo.expected import Amount, Expected
 from tools.importer.mailbox import Mailbox
@@ -23,6 +23,7 @@ STOCK = "stock"
 PRICE_BOOK_OF_ORDERS = "price book"
 MAILBOX = "mailbox"
 OPERATIONS = "operations"
+ANALYTICS = "analytics"
 
 ORDERS_RECORDED = """
     SELECT
@@ -39,6 +40,12 @@ MONEY_RECORDED = """
         FROM payments.events WHERE type = $1 AND data->'amount' IS NOT NULL
         ORDER BY stream, version
     ) AS once
+"""
+REFUNDS_RECORDED = """
+    SELECT coalesce(sum((told.data->'amount'->>'amount')::numeric), 0)
+    FROM payments.events AS told JOIN payments.events AS wanted ON wanted.data->>'refund_id' = told.data->>'refund_id'
+    WHERE told.type = 'zerocart.payments.provider.updated.v1' AND told.data->>'what' = 'refund_succeeded'
+    AND wanted.type = 'zerocart.payments.refund.requested.v1'
 """
 MONEY_MOVED = "SELECT kind, sum(amount) AS amount FROM payments.sandbox_ledger GROUP BY kind"
 SHIPPED = """
@@ -58,7 +65,7 @@ MAILS_RECORDED = """
     WHERE (data->>'mailed')::boolean
 """
 ACTIVATED = "SELECT count(DISTINCT stream) FROM users.events WHERE type = 'zerocart.users.user.activated.v1'"
-KINDS = ("confirmation", "cancellation", "order_failed", "verification", "activated")
+KINDS = ("confirmation", "cancellation", "order_failed", "order_refunded", "verification", "activated")
 TIMED_KINDS = ("welcome_tips", "follow_up")
 """The duration of the replay decides whether these mails are sent, so they are not counted."""
 PRODUCTS = "SELECT count(DISTINCT stream) FROM catalogue.events"
@@ -78,11 +85,15 @@ FINAL = ("confirmed", "cancelled", "failed")
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The places that have totals: both databases, with their owners' passwords, and the mails."""
+    """The places that have totals: both databases, with their owners' passwords, the mails, and REST.
+
+    `figures` reads the figures of analytics.
+    """
 
     owner_dsn: str
     read_owner_dsn: str
     mails: Mailbox
+    figures: Callable[[], Awaitable[Mapping[str, Any]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +128,7 @@ async def audit(expected: Expected, sources: Sources) -> list[Comparison]:
         finally:
             await read.close()
         found += [*await _mails(store, sources.mails), ("dead letters", OPERATIONS, await store.fetchval(DEAD_LETTERS))]
+        found += await _sales(sources)
     finally:
         await store.close()
     return [
@@ -163,15 +175,28 @@ async def _prices(store: Connection, read: Connection) -> _Found:
     ]
 
 
+async def _sales(sources: Sources) -> _Found:
+    """The figures of analytics as its clients read them."""
+    if sources.figures is None:
+        return []
+    figures = await sources.figures()
+    return [
+        (f"sales: {name}", ANALYTICS, Decimal(figures[name]["amount"]) if figures else None)
+        for name in ("gross", "discount", "shipping", "tax", "net", "refunded", "revenue")
+    ]
+
+
 async def _money(store: Connection) -> _Found:
     moved = {row["kind"]: Decimal(row["amount"]) for row in await store.fetch(MONEY_MOVED)}
     authorized, captured, voided, refunded = (
         moved.get(kind, Decimal(0)) for kind in ("authorize", "capture", "void", "refund")
     )
+    given_back = await store.fetchval(MONEY_RECORDED, "zerocart.payments.payment.refunded.v1")
+    given_back += await store.fetchval(REFUNDS_RECORDED)
     return [
         ("money captured", EVENT_STORE, await store.fetchval(MONEY_RECORDED, "zerocart.payments.payment.captured.v1")),
         ("money captured", PROVIDER, captured),
-        ("money refunded", EVENT_STORE, await store.fetchval(MONEY_RECORDED, "zerocart.payments.payment.refunded.v1")),
+        ("money refunded", EVENT_STORE, given_back),
         ("money refunded", PROVIDER, refunded),
         ("money still held", PROVIDER, authorized - captured - voided),
     ]
@@ -202,6 +227,7 @@ async def _mails(store: Connection, mailbox: Mailbox) -> _Found:
         ("cancellation mails", MAILBOX, kinds["cancellation"]),
         ("failure mails", EVENT_STORE, recorded["failures"]),
         ("failure mails", MAILBOX, kinds["order_failed"]),
+        ("refund mails", MAILBOX, kinds["order_refunded"]),
         ("accounts activated", EVENT_STORE, await store.fetchval(ACTIVATED)),
         ("verification mails", MAILBOX, kinds["verification"]),
         ("activation mails", MAILBOX, kinds["activated"]),

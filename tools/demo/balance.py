@@ -56,4 +56,8 @@ def verdict(entries: list[Comparison]) -> bool:
         f"GBP {totals['money captured']:,.2f} captured, {totals['money refunded']:,.2f} refunded, "
         f"{totals['units shipped']:,} units shipped"
     )
+    say(
+        f"sales of GBP {totals['sales: gross']:,.2f} with {totals['sales: shipping']:,.2f} shipping and "
+        f"{totals['sales: tax']:,.2f} tax, after {totals['sales: discount']:,.2f} discount"
+    )
     return True

@@ -14,7 +14,9 @@ from pathlib import Path
 from tools.demo import scale_to_zero
 from tools.demo.audit import Sources
 from tools.demo.balance import settled, show_totals, verdict
+from tools.demo.counter import SALES, expected_with, prepare, sell
 from tools.demo.expected import expected_totals
+from tools.demo.shop import RULES, TAX_PERCENT
 from tools.importer.accounts import CustomerLogins
 from tools.importer.command import carry_out, number_of_orders
 from tools.importer.edge import Edge, EdgeError
@@ -79,6 +81,7 @@ def _start(state: State) -> Running:
     shutil.rmtree(state.home, ignore_errors=True)
     os.environ["ZEROCART_HOME"] = str(state.home)
     os.environ["ZEROCART_EDGE_PORT"] = str(free_port())  # 8080 may be in use
+    os.environ["ZEROCART_SHOP_RULES"] = RULES
     os.environ["EDGE_TRUSTED_PROXIES"] = "127.0.0.1/32"  # each customer of the demo has an address
     start = time.monotonic()
     running = detach(Options.from_environment())
@@ -96,12 +99,15 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
         people = CustomerLogins(edge, mails, operator.secret, "demo")
         replay = Replay(edge, plan, "demo", people)
         await seed(edge, [scale_to_zero.WAKING_STOCK], "demo", lambda _: None)
+        await prepare(edge)
         await carry_out(replay, found, edge, "demo", people)
         show_tally(replay.tally)
         outcome = replay.outcome
         show_pace(outcome, edge)
-        sources = Sources(running.owner_dsn, running.read_owner_dsn, mails)
-        expected = expected_totals(SLICE, orders_max, people=True)
+        say(f"placing {len(SALES)} orders with a coupon, shipping costs and taxes, and refunding parts of them")
+        await sell(edge)
+        sources = Sources(running.owner_dsn, running.read_owner_dsn, mails, lambda: edge.figures("GBP"))
+        expected = expected_with(expected_totals(SLICE, orders_max, people=True, tax_percent=TAX_PERCENT))
         entries = await settled(expected, sources, outcome.cancellations_refused)
         show_totals(entries)
         await scale_to_zero.fall_asleep(running)
@@ -114,8 +120,9 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
 def _show_next(home: Path, order_id: str | None) -> None:
     here = Path(os.path.relpath(home))
     say()
-    say("to look at the orders, start this demo's cluster again:")
-    say(f"  export ZEROCART_HOME={here}; .venv/bin/zerocart up --detach")
+    say("to look at the orders in a browser, start this demo's cluster again; `open` prints how to log in:")
+    say(f"  export ZEROCART_HOME={here}; .venv/bin/zerocart up --detach; .venv/bin/zerocart open")
+    say("or in the terminal:")
     say(f"  .venv/bin/zerocart status; .venv/bin/zerocart trace {order_id}")
     say(f"  the sent mails are in {here / 'mail'}")
     say()

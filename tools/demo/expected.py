@@ -12,9 +12,10 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from pathlib import Path
 
+from tools.demo.arithmetic import pennies, shares, tax_in
 from tools.importer.faults import Fault, fault_of, is_short
 
 __all__ = ["Amount", "Expected", "expected_totals"]
@@ -23,6 +24,8 @@ Amount = int | Decimal
 _Row = Mapping[str, str]
 
 GOODS = r"[0-9]{5}[A-Za-z]{0,2}"
+COUNTRIES = {"United Kingdom": "GB", "Unspecified": "GB", "EIRE": "IE", "Germany": "DE", "France": "FR"}
+"""The words of the file for the countries in which the shop of the demo has taxes."""
 NOT_CHARGED = {Fault.CARD_DECLINED, Fault.CAPTURE_DECLINED, Fault.NOT_SERVED}
 REFUNDED = {Fault.CARRIER_REFUSES}
 
@@ -46,6 +49,8 @@ class _Sale:
     cheapest: Mapping[str, Decimal]
     prices: Sequence[tuple[str, Decimal]]
     """The code and the price of each line."""
+    tax: Decimal
+    """The tax in the total."""
     untouched: bool = True
     status: str = "confirmed"
     refunded: bool = False
@@ -57,10 +62,17 @@ class _Account:
     refused_cancellations: int = 0
 
 
-def expected_totals(file: Path, orders_max: int | None, *, faults: bool = True, people: bool = False) -> Expected:
+def expected_totals(
+    file: Path,
+    orders_max: int | None,
+    *,
+    faults: bool = True,
+    people: bool = False,
+    tax_percent: Mapping[str, Decimal] | None = None,
+) -> Expected:
     """The totals after a replay of the first `orders_max` orders and the cancellations among them.
 
-    With `people`, every customer who is not a guest has an account.
+    With `people`, every customer who is not a guest has an account. Prices include the tax of `tax_percent`.
     """
     account = _Account()
     by_customer: dict[str, list[str]] = {}
@@ -69,7 +81,7 @@ def expected_totals(file: Path, orders_max: int | None, *, faults: bool = True, 
         if number.startswith("C"):
             _cancel(account, by_customer.get(customer, []) if customer else [], rows)
         elif not number.startswith("A"):
-            sale = _sale(len(account.sales) + 1, rows)
+            sale = _sale(len(account.sales) + 1, rows, tax_percent or {})
             if sale is None:
                 continue
             if len(account.sales) == orders_max:
@@ -91,7 +103,7 @@ def _by_invoice(file: Path) -> dict[str, list[_Row]]:
     return invoices
 
 
-def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
+def _sale(number: int, rows: Sequence[_Row], tax_percent: Mapping[str, Decimal]) -> _Sale | None:
     good = [
         row
         for row in rows
@@ -104,13 +116,14 @@ def _sale(number: int, rows: Sequence[_Row]) -> _Sale | None:
         price = Decimal(row["UnitPrice"])
         exact += int(row["Quantity"]) * price
         cheapest[row["StockCode"]] = min(price, cheapest.get(row["StockCode"], price))
-    total = _pennies(exact)
+    total = pennies(exact)
+    if not total:
+        return None
     prices = [(row["StockCode"], Decimal(row["UnitPrice"])) for row in good]
-    return _Sale(number, total, units, units.copy(), exact, cheapest, prices) if total else None
-
-
-def _pennies(amount: Decimal) -> Decimal:
-    return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
+    percent = tax_percent.get(COUNTRIES.get(rows[0]["Country"], ""), Decimal(0))
+    lines = shares(total, [int(row["Quantity"]) * Decimal(row["UnitPrice"]) for row in good])
+    tax = sum((tax_in(line, percent) for line in lines), Decimal(0))
+    return _Sale(number, total, units, units.copy(), exact, cheapest, prices, tax)
 
 
 def _apply_fault(sale: _Sale) -> None:
@@ -135,13 +148,13 @@ def _cancel(account: _Account, earlier: Sequence[str], rows: Sequence[_Row]) -> 
     units = +units
     newest_first = [account.sales[number] for number in reversed(earlier)]
     alike = [sale for sale in newest_first if +sale.uncredited == units]
-    exact = [sale for sale in alike if _pennies(sale.money - given_back) == 0]
+    exact = [sale for sale in alike if pennies(sale.money - given_back) == 0]
     untouched = [sale for sale in exact if sale.untouched]
-    more = [sale for sale in newest_first if sale.uncredited >= units and _pennies(sale.money - given_back) >= 0]
+    more = [sale for sale in newest_first if sale.uncredited >= units and pennies(sale.money - given_back) >= 0]
     for sale in [*untouched, *exact, *alike, *more][:1]:
         sale.money, sale.untouched = sale.money - given_back, False
-        if _pennies(sale.money) > 0:
-            full = [code for code in units if _pennies(money[code]) >= _pennies(units[code] * sale.cheapest[code])]
+        if pennies(sale.money) > 0:
+            full = [code for code in units if pennies(money[code]) >= pennies(units[code] * sale.cheapest[code])]
             sale.uncredited.subtract({code: units[code] for code in full})
             continue
         sale.uncredited.clear()
@@ -155,6 +168,7 @@ def _totals(account: _Account) -> dict[str, Amount]:
     by_status = Counter(sale.status for sale in account.sales.values())
     kept = sum((sale.total for sale in account.sales.values() if sale.status == "confirmed"), Decimal(0))
     refunded = sum((sale.total for sale in account.sales.values() if sale.refunded), Decimal(0))
+    tax = sum((sale.tax for sale in account.sales.values() if sale.status == "confirmed"), Decimal(0))
     return {
         "orders placed": len(account.sales),
         "orders confirmed": by_status["confirmed"],
@@ -174,7 +188,15 @@ def _totals(account: _Account) -> dict[str, Amount]:
         "confirmation mails": by_status["confirmed"] + by_status["cancelled"],
         "cancellation mails": by_status["cancelled"],
         "failure mails": by_status["failed"],
+        "refund mails": 0,
         "other mails": 0,
+        "sales: gross": kept,
+        "sales: discount": Decimal(0),
+        "sales: shipping": Decimal(0),
+        "sales: tax": tax,
+        "sales: net": kept - tax,
+        "sales: refunded": refunded,
+        "sales: revenue": kept,
         "dead letters": 0,
     }
 

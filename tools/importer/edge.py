@@ -208,6 +208,15 @@ class Edge:
         status, _ = await self._ask(call, {202, 409})
         return status == 202
 
+    async def refund(self, order_id: str, body: Mapping[str, object], key: str) -> None:
+        """Refund a part of the payment of an order; RefusedError if that is refused."""
+        await self._ask(_Call("POST", f"/payments/{order_id}/refunds", body, key=key), {202})
+
+    async def figures(self, currency: str) -> Mapping[str, Any]:
+        """The figures of all orders in a currency; empty while there is none."""
+        _, answer = await self._ask(_Call("GET", f"/analytics/orders?currency={currency}"), {200})
+        return answer["figures"][0] if answer["figures"] else {}
+
     async def track(self, order_id: str, status: str, key: str) -> None:
         """Report the state of the parcels, as a carrier does."""
         await self._ask(_Call("POST", f"/shipments/{order_id}/tracking", {"status": status}, key=key), {202})

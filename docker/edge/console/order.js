@@ -2,7 +2,7 @@
 import { find, get } from "./api.js";
 import { h } from "./dom.js";
 import { country, isZero, money, number, time, words } from "./format.js";
-import { actions, resume } from "./order_actions.js";
+import { actions, documents, resume } from "./order_actions.js";
 import { ledger } from "./order_money.js";
 import { past } from "./order_past.js";
 import { swimlane } from "./swimlane.js";
@@ -75,7 +75,7 @@ function page(view, parts) {
     !then && run && run.status !== "completed" && swimlane(run, order.order_id),
     h("div", { class: "columns", key: "columns" },
       h("div", null, lines(view, order), timeline(order)),
-      h("div", null, people(order), then ? null : [ledger(parts.payment, order), goods(parts), parcels(parts.shipment, order), mails(parts.mails), notes(order)])),
+      h("div", null, people(order), then ? null : [ledger(parts.payment, order), goods(parts), parcels(parts.shipment, order), mails(parts.mails), documents(order), notes(order)])),
     !then && run?.status === "completed" && swimlane(run, order.order_id));
 }
 
