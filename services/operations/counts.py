@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from services.contracts import fulfillment, orders, payments
+from services.contracts import fulfillment, orders, payments, webhooks
 from services.kit.config.secrets import Secret, plain
 from services.kit.eventstore.connections import Connections, statement, translated
 from services.kit.eventstore.pooler import is_pooled
@@ -63,6 +63,7 @@ SAID: Mapping[str, tuple[str, dict[str, str]]] = {
     orders.OrderShipped.type: ("orders", {"outcome": "shipped"}),
     orders.OrderDelivered.type: ("orders", {"outcome": "delivered"}),
     payments.PaymentDeclined.type: ("payments_declined", {}),
+    webhooks.EndpointDisabled.type: ("webhook_endpoints_switched_off", {}),
     fulfillment.RunStarted.type: ("saga_runs_reached", {"status": "started"}),
     fulfillment.RunCompleted.type: ("saga_runs_reached", {"status": "completed"}),
     fulfillment.RunFailed.type: ("saga_runs_reached", {"status": "failed"}),

@@ -15,6 +15,7 @@ from services.contracts.orders import (
     PlacedFields,
 )
 from services.contracts.scopes import ORDERS_ADMIN, ORDERS_PRICE
+from services.contracts.users import GUEST_PREFIX
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
@@ -88,7 +89,7 @@ Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
         **location(202, "the order"),
         201: {**location(201, "the order")[201], "description": "The draft is stored; submit it to place the order."},
     },
-    dependencies=[limited("place", RATES)],
+    dependencies=[limited("place", RATES, GUEST_PREFIX)],
 )
 async def place_order(
     body: OrderBody,
@@ -132,7 +133,7 @@ async def place_order(
     return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
-@routes.post("/quotes", dependencies=[limited("quote", RATES)])
+@routes.post("/quotes", dependencies=[limited("quote", RATES, GUEST_PREFIX)])
 async def quote_order(
     body: QuoteBody, caller: Writer, cause: UnmarkedCause, handler: Handler, settings: Shop
 ) -> Answer[Quote]:

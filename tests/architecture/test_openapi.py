@@ -24,6 +24,9 @@ WITHOUT_KEY = {
     "POST /orders/imports/undo",
     "DELETE /persons/{person_id}",
     "DELETE /tokens/{subject}",
+    "DELETE /webhooks/{endpoint_id}",
+    "POST /webhooks/{endpoint_id}/redeliver",
+    "POST /webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver",
     "POST /payments/webhooks/stripe",
     # what a key answered would tell whether there is an account
     "POST /orders/lookup",

@@ -26,7 +26,7 @@ MAY_BE_MISSING = {
         "console/test_types",
     )
 }
-"""Where a test says that the machine lacks a container engine, promtool, Go, PgBouncer, Chromium or TypeScript."""
+"""Where a test says that the machine lacks a container engine, promtool, Go, PgBouncer, Chromium, TypeScript or a package of npm."""
 
 
 def name(file):

@@ -22,6 +22,7 @@ WIDTHS = (1440, 768, 390)
 PAGES = {
     "orders": "", "search": "?q=ann&status=confirmed", "products": "/products", "product": "/products/MUG", "stock": "/stock",
     "customers": "/customers", "analytics": "/analytics", "failed": "/failed",
+    "system": "/system", "access": "/access",
 }  # fmt: skip
 
 

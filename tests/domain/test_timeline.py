@@ -26,7 +26,7 @@ from tests.services.read_side import ADDRESS, checked, created, imported, reserv
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
 ID = "ord_1"
-NOT_OF_AN_ORDER = {"subject", "client_id", "user_id", "person_id", "product_id", "sku", "bucket", "tick"}
+NOT_OF_AN_ORDER = {"endpoint_id", "subject", "client_id", "user_id", "person_id", "product_id", "sku", "bucket", "tick"}
 GBP = Money(amount=Decimal("12.50"), currency="GBP")
 
 

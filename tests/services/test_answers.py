@@ -25,6 +25,11 @@ ELSEWHERE = {
         "GET /operations/system",
         "POST /operations/parked/replay",
     ),  # tests/services/test_operations.py
+    "GET /events",  # tests/services/test_event_stream.py
+    *("GET /webhooks", "POST /webhooks"),  # tests/services/test_webhooks.py
+    *(f"GET /webhooks/{{endpoint_id}}{rest}" for rest in ("", "/deliveries", "/deliveries/{delivery_id}")),
+    *(f"POST /webhooks/{{endpoint_id}}/{what}" for what in ("secret", "test", "redeliver")),
+    *("PATCH /webhooks/{endpoint_id}", "POST /webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver"),
 }
 
 

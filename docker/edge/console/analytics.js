@@ -1,7 +1,7 @@
 /** Analytics: revenue over time, and orders by status, country and product, as plots with their tables. */
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { country, money, number, percent, words } from "./format.js";
+import { counted, country, money, number, percent, words } from "./format.js";
 import { namePlot, timePlot } from "./plots.js";
 import { badge, failure, field, heading, link, nothing, panel, select, table, valuesOf } from "./ui.js";
 
@@ -56,7 +56,14 @@ function filters(view, currencies, currency) {
       field("Before", h("input", { name: "to", type: "date", value: value("to") })),
       field("Each", select({ name: "interval", value: value("interval") || "day" }, INTERVALS)),
       currencies.length > 1 && field("Currency", select({ name: "currency", value: currency }, currencies.map((each) => /** @type {[string, string]} */ ([each, each])))),
-      h("div", { class: "field end" }, h("button", { class: "primary" }, "Show"))));
+      h("div", { class: "field low" }, h("button", { class: "primary" }, "Show"))));
+}
+
+const DAY = new Intl.DateTimeFormat(navigator.language, { day: "numeric", month: "short", timeZone: "UTC" });
+
+/** A day in few letters; weeks and months as they are. @param {string} period */
+function short(period) {
+  return /^\d{4}-\d{2}-\d{2}$/.test(period) ? DAY.format(new Date(period)) : period;
 }
 
 /** @param {any} figures */
@@ -67,15 +74,15 @@ function tiles(figures) {
     ["Revenue", money(figures.revenue), `${money(figures.refunded)} refunded`],
     ["Orders", number(figures.orders), `${number(figures.open)} open`],
     ["Average order", figures.average ? money(figures.average) : "–", `${number(figures.sold)} sold`],
-    ["Cancelled", percent(figures.cancelled_share), `${number(figures.cancelled)} orders`],
-    ["Failed", percent(figures.failed_share), `${number(figures.failed)} orders`],
+    ["Cancelled", percent(figures.cancelled_share), counted(figures.cancelled, "order")],
+    ["Failed", percent(figures.failed_share), counted(figures.failed, "order")],
   ];
   return h("dl", { class: "tiles", key: "tiles" }, shown.map(([name, value, more]) => h("div", null, h("dt", null, name), h("dd", null, value, h("small", null, more)))));
 }
 
 /** @param {any[]} figures @param {string} interval @param {string | null} currency */
 function overTime(figures, interval, currency) {
-  const points = figures.map((each) => ({ name: each.period, value: Number(each.revenue.amount), shown: `${money(each.revenue)}, ${number(each.orders)} orders` }));
+  const points = figures.map((each) => ({ name: short(each.period), value: Number(each.revenue.amount), shown: `${money(each.revenue)}, ${counted(each.orders, "order")}` }));
   /** @type {import("./ui.js").Column[]} */
   const columns = [
     { name: words(interval), cell: (each) => each.period },
@@ -90,7 +97,7 @@ function overTime(figures, interval, currency) {
 
 /** @param {any[]} figures */
 function byProduct(figures) {
-  const points = figures.map((each) => ({ name: each.product_id, value: Number(each.revenue.amount), shown: money(each.revenue), detail: `${number(each.units_sold)} sold in ${number(each.sold)} orders`, label: each.product_name }));
+  const points = figures.map((each) => ({ name: each.product_id, value: Number(each.revenue.amount), shown: money(each.revenue), detail: `${number(each.units_sold)} sold in ${counted(each.sold, "order")}`, label: each.product_name }));
   const label = (/** @type {any} */ point) => link(`/products/${encodeURIComponent(point.name)}`, point.label);
   return panel("Products by revenue", points.length ? namePlot("Products by revenue", points, label) : nothing("Nothing was sold."));
 }
@@ -103,6 +110,6 @@ function byStatus(figures) {
 
 /** @param {any[]} figures */
 function byCountry(figures) {
-  const points = figures.map((each) => ({ name: each.country, value: Number(each.revenue.amount), shown: money(each.revenue), detail: `${number(each.orders)} orders` })).sort((one, other) => other.value - one.value).slice(0, TOP);
+  const points = figures.map((each) => ({ name: each.country, value: Number(each.revenue.amount), shown: money(each.revenue), detail: `${counted(each.orders, "order")}` })).sort((one, other) => other.value - one.value).slice(0, TOP);
   return panel("Countries by revenue", namePlot("Countries by revenue", points, (point) => link(`?country=${point.name}`, country(point.name))));
 }

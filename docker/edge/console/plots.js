@@ -3,38 +3,38 @@ import { h, svg } from "./dom.js";
 
 /** @typedef {{name: string, value: number, shown: string, detail?: string}} Point */
 
-const WIDTH = 720;
 const HEIGHT = 220;
-const LEFT = 64;
+const AXIS = 56;
 const BOTTOM = 26;
 const TOP = 10;
 const LINES = 4;
-const NAMES_MAX = 8;
-const GAP = 0.25;
+const NAMES_MAX = 6;
+/** The part of its place that a bar takes. */
+const BAR = 0.72;
 
-/** Bars over time. @param {string} title @param {readonly Point[]} points @param {(value: number) => string} unit how a value on the axis reads */
+/**
+ * Bars over time. Places are shares of the width and heights are pixels, so that letters keep their size.
+ * @param {string} title @param {readonly Point[]} points @param {(value: number) => string} unit how a value on the axis reads
+ */
 export function timePlot(title, points, unit) {
   const top = niceTop(Math.max(0, ...points.map((point) => point.value)));
-  const step = (WIDTH - LEFT) / Math.max(points.length, 1);
+  const step = 100 / Math.max(points.length, 1);
   const y = (/** @type {number} */ value) => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / top);
   const every = Math.ceil(points.length / NAMES_MAX);
-  return h("figure", { class: "plot" },
-    svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${title}: ${spoken(points)}` },
-      Array.from({ length: LINES + 1 }, (_, index) => line(y((top * index) / LINES), unit((top * index) / LINES))),
-      points.map((point, index) => column(point, LEFT + step * index, step, y)),
-      points.map((point, index) => index % every === 0 && svg("text", { x: (LEFT + step * (index + 0.5)).toFixed(1), y: HEIGHT - 6, "text-anchor": "middle" }, point.name))));
-}
-
-/** @param {number} y @param {string} text */
-function line(y, text) {
-  return [svg("line", { x1: LEFT, x2: WIDTH, y1: y.toFixed(1), y2: y.toFixed(1) }), svg("text", { x: LEFT - 8, y: (y + 4).toFixed(1), "text-anchor": "end" }, text)];
+  const marks = Array.from({ length: LINES + 1 }, (_, index) => (top * index) / LINES);
+  return h("figure", { class: "plot", role: "img", "aria-label": `${title}: ${spoken(points)}` },
+    svg("svg", { width: AXIS, height: HEIGHT, "aria-hidden": "true" }, marks.map((mark) => svg("text", { x: AXIS - 10, y: (y(mark) + 4).toFixed(1), "text-anchor": "end" }, unit(mark)))),
+    svg("svg", { width: "100%", height: HEIGHT, "aria-hidden": "true" },
+      marks.map((mark) => svg("line", { x1: "0", x2: "100%", y1: y(mark).toFixed(1), y2: y(mark).toFixed(1) })),
+      points.map((point, index) => column(point, step * index, step, y)),
+      points.map((point, index) => index % every === 0 && svg("text", { x: `${(step * (index + 0.5)).toFixed(2)}%`, y: HEIGHT - 6, "text-anchor": "middle" }, point.name))));
 }
 
 /** @param {Point} point @param {number} x @param {number} step @param {(value: number) => number} y */
 function column(point, x, step, y) {
   const height = Math.max(point.value > 0 ? 1 : 0, y(0) - y(Math.max(point.value, 0)));
-  const width = Math.min(step * (1 - GAP), 48);
-  return svg("rect", { x: (x + (step - width) / 2).toFixed(1), y: (y(0) - height).toFixed(1), width: width.toFixed(1), height: height.toFixed(1), rx: Math.min(3, width / 4).toFixed(1) },
+  const width = Math.min(step * BAR, 8);
+  return svg("rect", { x: `${(x + (step - width) / 2).toFixed(2)}%`, y: (y(0) - height).toFixed(1), width: `${width.toFixed(2)}%`, height: height.toFixed(1), rx: 2 },
     svg("title", null, `${point.name}: ${point.shown}`));
 }
 
