@@ -51,7 +51,7 @@ from services.payments.by_hand import (
 )
 from services.payments.calls import NOTHING, Call, ProviderResult, Verb
 from services.payments.evolution import evolve, with_facts
-from services.payments.refunds import RecordRefund, RequestRefund, refusal, request_refund, restocks
+from services.payments.refunds import PayBack, RecordRefund, RequestRefund, pay_back, refusal, request_refund, restocks
 from services.payments.renewal import RENEWING, RecordRenewal, facts_of, follow_up, refusal_of
 from services.payments.requested import lines_of
 from services.payments.standing import (
@@ -93,7 +93,7 @@ class Report(Command):
 
 PaymentCommand = (
     HandleRequest[Request, Call, ProviderResult]
-    | Report | RequestRefund | RecordRefund | CaptureByHand | VoidByHand | RecordCall | RecordRenewal
+    | Report | RequestRefund | PayBack | RecordRefund | CaptureByHand | VoidByHand | RecordCall | RecordRenewal
 )  # fmt: skip
 
 # Replies to the saga
@@ -221,6 +221,8 @@ def _decision(command: PaymentCommand, payment: Payment) -> Decision:
             return _reported(order_id, facts, payment)
         case RequestRefund():
             return request_refund(command, payment)
+        case PayBack():
+            return pay_back(command, payment)
         case RecordRefund(order_id=order_id, facts=facts):
             return [*_reported(order_id, facts, payment), *refusal(command, with_facts(payment, facts))]
         case CaptureByHand() | VoidByHand():

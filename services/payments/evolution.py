@@ -50,7 +50,7 @@ def evolve(payment: Payment, event: Message) -> Payment:
             return with_request(payment, event)
         case RefundRefused():
             return with_refusal(payment, event)
-        case PaymentItemised():
+        case PaymentItemised() if payment.itemised is None or event.order_version >= payment.itemised.order_version:
             return replace(payment, itemised=event)
         case PaymentAuthorized(transaction_id=name, amount=amount):
             return with_facts(payment, (Fact("authorized", name, amount),))
