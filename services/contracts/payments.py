@@ -33,6 +33,8 @@ __all__ = [
     "ProviderUpdated",
     "RefundRefused",
     "RefundRequested",
+    "RenewalRefused",
+    "RenewalRequested",
     "ReportedChange",
     "RestockRequested",
     "VoidRequested",
@@ -241,6 +243,24 @@ class VoidRequested(PaymentMessage):
     type: ClassVar[str] = "zerocart.payments.void.requested.v1"
     transaction_id: str
     reason: str
+
+
+class RenewalRequested(PaymentMessage):
+    """The authorization `transaction_id` expired before the capture: payments authorizes `amount` anew, once."""
+
+    type: ClassVar[str] = "zerocart.payments.renewal.requested.v1"
+    transaction_id: str
+    amount: Money
+
+
+class RenewalRefused(PaymentMessage):
+    """The provider did not renew the expired authorization, so that the order is not paid: fulfillment gives it up."""
+
+    type: ClassVar[str] = "zerocart.payments.renewal.refused.v1"
+    transaction_id: str
+    amount: Money
+    error_code: str
+    error: str
 
 
 class RefundRequested(PaymentMessage):

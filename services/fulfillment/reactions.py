@@ -16,7 +16,7 @@ from services.contracts.orders import (
     OrderUpdated,
     PlacedContent,
 )
-from services.contracts.payments import ProviderReported, ProviderUpdated, ReportedChange
+from services.contracts.payments import ProviderReported, ProviderUpdated, RenewalRefused, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
 from services.kit.commands.handler import CommandHandler
@@ -73,6 +73,11 @@ def reactions(handler: CommandHandler) -> Reactions:
             command = Cancel(at=received.now, jitter=_jitter(), saga_id=fact.order_id, reason=reason)
             await tell(fact.order_id, command, received)
 
+    async def not_renewed(refusal: RenewalRefused, received: Received) -> None:
+        reason = "the authorization of the payment expired and could not be renewed"
+        command = Cancel(at=received.now, jitter=_jitter(), saga_id=refusal.order_id, reason=reason)
+        await tell(refusal.order_id, command, received)
+
     async def dispatched(shipment: ShipmentDispatched, received: Received) -> None:
         order_id = shipment.order_id
         command = Close(at=received.now, jitter=_jitter(), saga_id=order_id, step="create_shipment")
@@ -94,6 +99,7 @@ def reactions(handler: CommandHandler) -> Reactions:
     handled.on(OrderCancellationRequested, cancelled)
     handled.on(ProviderReported, reported)
     handled.on(ProviderUpdated, reported)
+    handled.on(RenewalRefused, not_renewed)
     handled.on(ShipmentDispatched, dispatched)
     for reply in dict.fromkeys(reply for table in ORDER_TABLES for reply in table.replies):
         handled.on(reply, replied)

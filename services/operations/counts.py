@@ -41,6 +41,7 @@ FROM_THE_START: Sequence[tuple[str, Mapping[str, str]]] = (
     ("provider_reports", {"what": "disputed"}),
     ("provider_reports", {"what": "refund_failed"}),
     ("provider_reports", {"what": "refund_refused"}),
+    ("provider_reports", {"what": "renewal_refused"}),
     ("missed_events", {}),
 )
 """Exported with 0 before there is one, so that Prometheus sees the first one as an increase."""

@@ -15,7 +15,16 @@ __all__ = [
 ]  # fmt: skip
 
 Status = Literal[
-    "none", "authorized", "captured", "declined", "voided", "refund_pending", "refund_failed", "refunded", "disputed"
+    "none",
+    "authorized",
+    "renewing",
+    "captured",
+    "declined",
+    "voided",
+    "refund_pending",
+    "refund_failed",
+    "refunded",
+    "disputed",
 ]
 Dispute = Literal["inquiry", "open", "won", "lost"]
 RefundStatus = Literal["requested", "pending", "succeeded", "failed", "refused"]

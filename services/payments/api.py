@@ -50,7 +50,7 @@ from services.payments.domain import (
 from services.payments.refundable import paid_for
 from services.payments.refunds import LineWish, RequestRefund
 from services.payments.requested import refund_at_provider, refundable, refundable_order
-from services.payments.standing import RequestedRefund
+from services.payments.standing import RequestedRefund, is_renewing
 from services.payments.transactions import Refund, Transaction
 
 __all__ = ["Handler", "OrderId", "routes", "shown"]
@@ -69,8 +69,9 @@ async def read_payment(
     """Read an order's payment.
 
     Shows where the money for an order is: authorized, captured, declined, voided, refunded, or disputed by the
-    customer's bank. Lists each refund: one is pending until it arrives, and may fail. Refused (404) if no payment was
-    requested for the order yet, or the order belongs to another customer.
+    customer's bank; renewing while payments authorizes anew what expired. Lists each refund: one is pending until it
+    arrives, and may fail. Refused (404) if no payment was requested for the order yet, or the order belongs to another
+    customer.
     """
     messages = [message for _, message in await handler.history(PAYMENT, order_id)]
     if not messages or not caller.may_reach(customer_of(messages)):
@@ -246,7 +247,8 @@ def shown(order_id: str, payment: Payment) -> PaymentShown:
         case Declined(reply=reply):
             return PaymentShown(order_id=order_id, status="declined", reason=reply.error)
         case Released(transaction_id=released):
-            return PaymentShown(order_id=order_id, status="voided", transaction_id=released, refunded=None)
+            status = "renewing" if is_renewing(payment) else "voided"
+            return PaymentShown(order_id=order_id, status=status, transaction_id=released, refunded=None)
         case Authorized(name, amount) | Captured(name, amount) | Refunding(name, amount) | Returned(name, amount):
             known = payment.transactions[name]
             return PaymentShown(

@@ -19,7 +19,7 @@ from services.kit.domain.decider import Command, Decision, Rejected
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import Failure, Refusal, reply_to
 from services.payments.calls import Call, ProviderResult
-from services.payments.standing import Authorized, Captured, NoPayment, Payment, Released, standing
+from services.payments.standing import Authorized, Captured, NoPayment, Payment, Released, is_renewing, standing
 
 __all__ = [
     "CAPTURE_WAIT",
@@ -65,6 +65,9 @@ def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> De
     match command, money:
         case _, NoPayment():
             return Rejected("payment-not-found", f"There is no payment for order {order_id}.", missing=True)
+        case _, Released() if is_renewing(payment):
+            detail = f"The authorization of order {order_id} expired and is being renewed: try again in a minute."
+            return Rejected("authorization-renewing", detail)
         case (CaptureByHand(), Captured()) | (VoidByHand(), Released()):
             return []
         case _, Authorized() if payment.capturing is None or payment.closed:

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from services.contracts.orders import PaymentMethod
+from services.contracts.orders import CapturePolicy, PaymentMethod
 from services.kit.domain.message import Money
 from services.kit.saga.participant import Failure
 from services.payments.transactions import Fact
 
 __all__ = ["NOTHING", "Call", "ProviderResult", "Verb"]
 
-Verb = Literal["authorize", "capture", "void", "refund", "refund_part"]
+Verb = Literal["authorize", "capture", "void", "refund", "refund_part", "renew"]
 NOTHING = Money(amount=Decimal(0), currency="XXX")
 """The amount of a call that moved no money; in ISO 4217 XXX stands for no currency."""
 
@@ -22,8 +22,8 @@ NOTHING = Money(amount=Decimal(0), currency="XXX")
 class Call:
     """A call of the provider; `transaction_id` is empty where the provider has to look it up by the order.
 
-    "refund" refunds all that is left, "refund_part" the amount; `refund_id` is our id of that part. With `at_once`
-    "authorize" captures, too.
+    "refund" refunds all that is left, "refund_part" the amount; `refund_id` is our id of that part. `policy` tells
+    "authorize" when the capture follows. "renew" authorizes the amount of an expired transaction anew.
     """
 
     verb: Verb
@@ -31,7 +31,7 @@ class Call:
     amount: Money | None = None
     method: PaymentMethod | None = None
     refund_id: str = ""
-    at_once: bool = False
+    policy: CapturePolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Literal, assert_never, get_args
+from typing import assert_never, get_args
 
 from services.contracts.payments import (
     CaptureRequested,
@@ -30,11 +30,13 @@ from services.contracts.payments import (
     ProviderUpdated,
     RefundRefused,
     RefundRequested,
+    RenewalRefused,
+    RenewalRequested,
     ReportedChange,
     RestockRequested,
     VoidRequested,
 )
-from services.kit.domain.decider import Command, Decider, Decision
+from services.kit.domain.decider import Command, Decider, Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
@@ -48,17 +50,9 @@ from services.payments.by_hand import (
     with_wait,
 )
 from services.payments.calls import NOTHING, Call, ProviderResult, Verb
-from services.payments.refunds import (
-    PayBack,
-    RecordRefund,
-    RequestRefund,
-    pay_back,
-    refusal,
-    request_refund,
-    restocks,
-    with_refusal,
-    with_request,
-)
+from services.payments.evolution import evolve, with_facts
+from services.payments.refunds import PayBack, RecordRefund, RequestRefund, pay_back, refusal, request_refund, restocks
+from services.payments.renewal import RENEWING, RecordRenewal, facts_of, follow_up, refusal_of
 from services.payments.requested import lines_of
 from services.payments.standing import (
     Authorized,
@@ -71,9 +65,10 @@ from services.payments.standing import (
     Returned,
     Standing,
     is_paid,
+    is_renewing,
     standing,
 )
-from services.payments.transactions import Fact, Transaction, with_fact
+from services.payments.transactions import Fact
 
 __all__ = [
     "NOTHING", "PARTICIPANT", "PAYMENT", "Authorized", "Call", "Captured", "Declined", "NoPayment", "Payment",
@@ -98,7 +93,7 @@ class Report(Command):
 
 PaymentCommand = (
     HandleRequest[Request, Call, ProviderResult]
-    | Report | RequestRefund | PayBack | RecordRefund | CaptureByHand | VoidByHand | RecordCall
+    | Report | RequestRefund | PayBack | RecordRefund | CaptureByHand | VoidByHand | RecordCall | RecordRenewal
 )  # fmt: skip
 
 # Replies to the saga
@@ -135,7 +130,7 @@ def _answer_to_do(
             return CLOSED
         case PaymentProcess(amount=amount, payment_method=method, capture=policy), NoPayment():
             return CallFirst(
-                Call("authorize", amount=amount, method=method, at_once=policy == "at_once"),
+                Call("authorize", amount=amount, method=method, policy=policy),
                 lambda done: PaymentAuthorized(**to, transaction_id=done.transaction_id, amount=done.amount),
             )
         case PaymentProcess(), Authorized(transaction_id, amount) | Captured(transaction_id, amount):
@@ -149,6 +144,8 @@ def _answer_to_do(
             )
         case PaymentCapture(), Captured(transaction_id, amount):
             return PaymentCaptured(**to, transaction_id=transaction_id, amount=amount)
+        case PaymentCapture(), Released() if is_renewing(payment):
+            return failed(PaymentFailed, request, RENEWING)
         case _, Refunding() | Returned():
             return RETURNED
         case _, Released() | NoPayment() | Declined():
@@ -210,7 +207,15 @@ PARTICIPANT = Participant(
 
 
 def decide(command: PaymentCommand, payment: Payment) -> Decision:
-    """The reply to a request, and an event for each fact that is news."""
+    """The reply to a request, an event for each fact that is news, and what payments does next by itself."""
+    decision = _decision(command, payment)
+    if isinstance(decision, Rejected):
+        return decision
+    order_id = command.request.saga_id if isinstance(command, HandleRequest) else command.order_id
+    return [*decision, *follow_up(order_id, payment, PAYMENT.fold(decision, payment))]
+
+
+def _decision(command: PaymentCommand, payment: Payment) -> Decision:
     match command:
         case Report(order_id=order_id, facts=facts):
             return _reported(order_id, facts, payment)
@@ -219,11 +224,13 @@ def decide(command: PaymentCommand, payment: Payment) -> Decision:
         case PayBack():
             return pay_back(command, payment)
         case RecordRefund(order_id=order_id, facts=facts):
-            return [*_reported(order_id, facts, payment), *refusal(command, _with_facts(payment, facts))]
+            return [*_reported(order_id, facts, payment), *refusal(command, with_facts(payment, facts))]
         case CaptureByHand() | VoidByHand():
             return request_by_hand(command, payment)
         case RecordCall():
             return _by_hand(command, payment)
+        case RecordRenewal(order_id=order_id):
+            return [*refusal_of(command, payment), *_reported(order_id, facts_of(command), payment)]
         case HandleRequest():
             return _replied(command, payment)
 
@@ -236,7 +243,7 @@ def _replied(command: HandleRequest[Request, Call, ProviderResult], payment: Pay
     if command.called and result.refused:
         command = replace(command, called=replace(command.called, result=result.refused))
     facts = (*_done(command.called.call, result), *result.facts) if command.called else ()
-    known = _with_facts(payment, facts)
+    known = with_facts(payment, facts)
     replies = [_completed(reply, result, command) for reply in PARTICIPANT.decide(command, known)]
     events = [*replies, *_itemised(command.request, replies, payment)]
     return [*events, *_reported(command.request.saga_id, facts, PAYMENT.fold(events, payment))]
@@ -256,7 +263,7 @@ def _by_hand(command: RecordCall, payment: Payment) -> Decision:
     call, result = command.call, command.result
     known = isinstance(result, ProviderResult)
     facts, refused = ((*_done(call, result), *result.facts), result.refused) if known else ((), result)
-    after = _with_facts(payment, facts)
+    after = with_facts(payment, facts)
     replies: list[Message] = [*captured_reply(after)]
     waits = after.capturing and not after.closed and isinstance(standing(after), Authorized)
     if refused and waits and after.capturing and call.verb == "capture":
@@ -290,7 +297,7 @@ def _completed(
 def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Message]:
     events, before = list[Message](), payment
     for fact in facts:
-        after = _with_facts(payment, (fact,))
+        after = with_facts(payment, (fact,))
         if after == payment:
             continue
         events.append(_report(order_id, fact, payment, after))
@@ -362,78 +369,12 @@ def call_to_settle(payment: Payment) -> Call | None:
     return None
 
 
-# Evolution
-
-
-def evolve(payment: Payment, event: Message) -> Payment:
-    """The payment after an event; facts and replies may repeat earlier ones."""
-    match event:
-        case (
-            ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
-            | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
-        ):
-            return _with_facts(payment, (Fact(what, name, amount, reference or "", ours or ""),))
-        case RefundRequested():
-            return with_request(payment, event)
-        case RefundRefused():
-            return with_refusal(payment, event)
-        case PaymentItemised() if payment.itemised is None or event.order_version >= payment.itemised.order_version:
-            return replace(payment, itemised=event)
-        case PaymentAuthorized(transaction_id=name, amount=amount):
-            return _with_facts(payment, (Fact("authorized", name, amount),))
-        case PaymentCaptured(transaction_id=name, amount=amount):
-            return replace(_with_facts(payment, (Fact("captured", name, amount),)), capturing=None)
-        case PaymentCapturePending():
-            return replace(payment, capturing=event)
-        case CaptureRequested():
-            return replace(payment, decided="capture")
-        case VoidRequested():
-            return replace(payment, decided="void")
-        case PaymentDeclined() if payment.capturing and event.step == payment.capturing.step:
-            return replace(payment, capturing=None)
-        case PaymentDeclined() if isinstance(standing(payment), NoPayment):
-            return replace(payment, declined=event)
-        case PaymentVoided(transaction_id=name):
-            return replace(_with_facts(payment, (Fact("canceled", name),) if name else ()), closed=True)
-        case PaymentRefundPending():
-            return replace(_with_facts(payment, _facts_of(event, "refund_pending")), closed=True, waiting=event)
-        case PaymentRefunded(amount=Money()):
-            known = _with_facts(payment, _facts_of(event, "refund_succeeded"))
-            return replace(known, closed=True, waiting=None, settled=event)
-        case PaymentFailed(undo=True, transient=False):
-            waiting, settled = payment.waiting, payment.settled
-            return replace(
-                payment,
-                waiting=None if waiting and reply_to(waiting) == reply_to(event) else waiting,
-                settled=None if settled and reply_to(settled) == reply_to(event) else settled,
-            )
-        case _:
-            return payment
-
-
-def _facts_of(
-    reply: PaymentRefunded | PaymentRefundPending, status: Literal["refund_pending", "refund_succeeded"]
-) -> list[Fact]:
-    name, facts = reply.transaction_id or "", list[Fact]()
-    if reply.refund_id:
-        facts.append(Fact(status, name, reply.refund_amount, reply.refund_id))
-    if isinstance(reply, PaymentRefunded) and not reply.charged_back:
-        facts.append(Fact("refunded", name, reply.amount))
-    return facts
-
-
-def _with_facts(payment: Payment, facts: Iterable[Fact]) -> Payment:
-    transactions = dict(payment.transactions)
-    for fact in facts:
-        transactions[fact.transaction_id] = with_fact(transactions.get(fact.transaction_id, Transaction()), fact)
-    return replace(payment, transactions=transactions)
-
-
 PAYMENT: Decider[PaymentCommand, Payment] = Decider(
     "payment", Payment(), decide, evolve,
     (
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
         PaymentVoided, ProviderReported, ProviderUpdated, RefundRefused, RefundRequested, PaymentCapturePending,
-        CaptureRequested, VoidRequested, PaymentItemised, RestockRequested,
+        CaptureRequested, VoidRequested, PaymentItemised, RestockRequested, RenewalRefused,
+        RenewalRequested,
     ),
 )  # fmt: skip

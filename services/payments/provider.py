@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from services.contracts.orders import PaymentMethod
+from services.contracts.orders import CapturePolicy, PaymentMethod
 from services.kit.domain.message import Money
 from services.kit.saga.participant import Failure
 from services.payments.calls import NOTHING, Call, ProviderResult
@@ -20,9 +20,13 @@ class Provider(Protocol):
     """
 
     async def authorize(
-        self, key: str, amount: Money, method: PaymentMethod, *, capture: bool = False
+        self, key: str, amount: Money, method: PaymentMethod, policy: CapturePolicy | None = None
     ) -> ProviderResult | Failure:
-        """Hold `amount`, or with `capture` charge it at once."""
+        """Hold `amount`, or charge it at once if that is the policy."""
+        ...
+
+    async def renew(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
+        """Hold `amount` on the card of a transaction whose authorization expired, by a new transaction."""
         ...
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
@@ -55,7 +59,7 @@ class Provider(Protocol):
 async def call_or_ask(provider: Provider, order_id: str, key: str, call: Call, /) -> ProviderResult | Failure:
     """Carry out a call, and ask for the facts if the provider refuses it: they may be other than we know."""
     result = await call_provider(provider, order_id, key, call)
-    if not isinstance(result, Failure) or result.transient or call.verb == "authorize":
+    if not isinstance(result, Failure) or result.transient or call.verb in ("authorize", "renew"):
         return result
     if not (transaction_id := call.transaction_id or await provider.find(order_id)):
         return result
@@ -67,13 +71,17 @@ async def call_provider(provider: Provider, order_id: str, key: str, call: Call,
     """Carry out a call; it may raise CallFailed."""
     match call:
         case Call("authorize", amount=Money() as amount, method=PaymentMethod() as method):
-            return await provider.authorize(key, amount, method, capture=call.at_once)
+            return await provider.authorize(key, amount, method, call.policy)
+        case Call("renew", transaction_id, Money() as amount):
+            return await provider.renew(key, transaction_id, amount)
         case Call("capture", transaction_id, Money() as amount):
-            return await provider.capture(key, transaction_id, amount)
+            # an order whose authorization was renewed is captured by a second call
+            return await provider.capture(f"{key}:{transaction_id}", transaction_id, amount)
         case Call("void", transaction_id):
-            return await provider.void(key, transaction_id or await provider.find(order_id))
+            name = transaction_id or await provider.find(order_id)
+            return await provider.void(f"{key}:{name}", name)
         case Call("refund", transaction_id):
-            return await provider.refund(key, transaction_id)
+            return await provider.refund(f"{key}:{transaction_id}", transaction_id)
         case Call("refund_part", transaction_id, Money() as amount, refund_id=refund_id):
             return await provider.refund_part(key, transaction_id, amount, refund_id)
         case _:

@@ -16,6 +16,7 @@ from services.contracts.payments import (
     ProviderReported,
     ProviderUpdated,
     RefundRequested,
+    RenewalRequested,
     VoidRequested,
 )
 from services.kit.commands.cause import Cause
@@ -31,7 +32,9 @@ from services.payments.calls import Call, ProviderResult
 from services.payments.domain import PARTICIPANT, PAYMENT, Report, call_to_settle
 from services.payments.provider import Provider, call_or_ask
 from services.payments.refunds import PayBack, RecordRefund
+from services.payments.renewal import RecordRenewal
 from services.payments.requested import is_open
+from services.payments.standing import is_renewing
 from services.payments.transactions import Fact
 
 __all__ = ["reactions", "report", "settle"]
@@ -67,10 +70,22 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
         command = RecordCall(at=received.now, order_id=order_id, call=call, result=result)
         await handler.handle(PAYMENT, order_id, command, received.cause)
 
+    async def renewal_requested(request: RenewalRequested, received: Received) -> None:
+        order_id = request.order_id
+        if not is_renewing((await handler.reload(PAYMENT, order_id)).state):
+            return
+        call = Call("renew", request.transaction_id, request.amount)
+        result = await _result(provider, order_id, f"{order_id}:renew", call)
+        if isinstance(result, Failure):
+            log("authorization not renewed", level=logging.WARNING, order_id=order_id, code=result.code)
+        command = RecordRenewal(at=received.now, order_id=order_id, result=result)
+        await handler.handle(PAYMENT, order_id, command, received.cause)
+
     handled = participant_reactions(handler, PAYMENT, PARTICIPANT, partial(call_or_ask, provider))
     handled.on(ProviderReported, reported)
     handled.on(ProviderUpdated, reported)
     handled.on(RefundRequested, refund_requested)
+    handled.on(RenewalRequested, renewal_requested)
     handled.on(OrderEdited, edited)
     handled.on(CaptureRequested, by_hand)
     handled.on(VoidRequested, by_hand)
@@ -110,7 +125,7 @@ async def settle(handler: CommandHandler, provider: Provider, order_id: str, cau
     call = call_to_settle((await handler.reload(PAYMENT, order_id)).state)
     if call is None:
         return
-    result = await _result(provider, order_id, f"{order_id}:{call.verb}:{call.transaction_id}", call)
+    result = await _result(provider, order_id, f"{order_id}:{call.verb}", call)
     if isinstance(result, Failure):
         log("money cannot be given back", level=logging.ERROR, order_id=order_id, verb=call.verb, code=result.code)
         return

@@ -84,6 +84,11 @@ class PayBack(Command):
     amount: Money
     reason: str
 
+    @property
+    def order_id(self) -> str:
+        """The id of the order."""
+        return self.itemised.order_id
+
 
 def pay_back(command: PayBack, payment: Payment) -> Decision:
     """Request the refund of an edit; RefundRefused tells if it is not possible any more."""

@@ -4,6 +4,8 @@
 fails the first authorization with a transient error. `tok_timeout_once` authorizes and refunds, and loses the first
 reply to each.
 `tok_lose_replies` captures and refunds, and loses every reply to a capture and the first reply to a refund.
+`tok_expire` and `tok_refuse_renewal` authorize, and the first capture finds that the authorization has expired; the
+second refuses to renew it.
 `tok_refund_pending` leaves a refund pending. `tok_refuse_refunds` refuses refunds that staff request. Any other token
 is declined as unknown.
 
@@ -16,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from services.contracts.orders import PaymentMethod
+from services.contracts.orders import CapturePolicy, PaymentMethod
 from services.contracts.payments import ReportedChange
 from services.kit.domain.currencies import rounded
 from services.kit.domain.message import Money
@@ -32,7 +34,7 @@ LOCK = "SELECT key FROM sandbox_ledger WHERE transaction_id = $1 AND kind = 'aut
 """Calls that refund the same transaction wait for each other, or they would refund the same money."""
 LEDGER = "SELECT key, kind, amount, currency, token, refund_id FROM sandbox_ledger WHERE transaction_id = $1"
 FACTS = "SELECT what, reference, amount, currency FROM sandbox_facts WHERE transaction_id = $1"
-OF_ORDER = "SELECT transaction_id FROM sandbox_ledger WHERE order_id = $1 AND kind = 'authorize'"
+OF_ORDER = "SELECT transaction_id FROM sandbox_ledger WHERE order_id = $1 AND kind = 'authorize' ORDER BY at DESC"
 WRITE = """
     INSERT INTO sandbox_ledger (key, order_id, kind, transaction_id, amount, currency, token, refund_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
@@ -45,7 +47,7 @@ FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHIN
 
 APPROVED = (
     "tok_approve", "tok_decline_capture", "tok_fail_once", "tok_timeout_once", "tok_lose_replies", "tok_refund_pending",
-    "tok_refuse_refunds",
+    "tok_refuse_refunds", "tok_expire", "tok_refuse_renewal",
 )  # fmt: skip
 DECLINED = Failure("card-declined", "the card was declined", transient=False)
 UNKNOWN = Failure("unknown-card", "there is no such card", transient=False)
@@ -54,6 +56,8 @@ LOST = Failure("provider-timeout", "the provider did not answer in time", transi
 REFUSED = Failure("refund-refused", "the card cannot be refunded any more", transient=False)
 TOO_LARGE = Failure("refund-too-large", "the refund is larger than what is left of the payment", transient=False)
 CHARGED_BACK = Failure("charge-disputed", "the customer's bank took the money back", transient=False)
+NOT_RENEWED = Failure("card-declined", "the card was declined", transient=False)
+EXPIRING = ("tok_expire", "tok_refuse_renewal")
 KINDS: Mapping[str, ReportedChange] = {"authorize": "authorized", "capture": "captured", "void": "canceled"}
 
 Row = Mapping[str, Any]
@@ -66,9 +70,10 @@ class Sandbox:
         self._store = store
 
     async def authorize(
-        self, key: str, amount: Money, method: PaymentMethod, *, capture: bool = False
+        self, key: str, amount: Money, method: PaymentMethod, policy: CapturePolicy | None = None
     ) -> ProviderResult | Failure:
         """Hold the amount, or charge it, if the token approves."""
+        capture = policy == "at_once"
         if method.token == "tok_decline" or (capture and method.token == "tok_decline_capture"):  # noqa: S105
             return DECLINED
         if not method.token.startswith(APPROVED):
@@ -86,10 +91,24 @@ class Sandbox:
             return LOST
         return ProviderResult(f"txn_{order_id}", amount, facts)
 
+    async def renew(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
+        """Hold the amount on the same card, unless the token refuses that."""
+        name = f"{transaction_id}_renewed"
+        async with self._store.transaction() as transaction:
+            _, token, _ = await _known(transaction, transaction_id)
+            if token in ("", "tok_refuse_renewal"):
+                return NOT_RENEWED
+            await _write(transaction, key, "authorize", name, amount, token)
+            _, _, facts = await _known(transaction, name)
+        return ProviderResult(name, amount, facts)
+
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, unless it was voided or the token declines captures."""
         async with self._store.transaction() as transaction:
             known, token, facts = await _known(transaction, transaction_id)
+            if token in EXPIRING and await self._first_time(transaction, key.partition(":")[0]):
+                await transaction.execute(CAUSE, transaction_id, "expired", "", None, None)
+                known, token, facts = await _known(transaction, transaction_id)
             if known.held is None or known.released or amount.amount > known.held.amount:
                 return Failure("nothing-held", "this amount is not held", transient=False)
             if token == "tok_decline_capture":  # noqa: S105

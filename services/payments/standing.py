@@ -19,7 +19,7 @@ from services.payments.transactions import Transaction
 
 __all__ = [
     "Authorized", "Captured", "Declined", "NoPayment", "Payment", "Refunding", "Released", "RequestedRefund",
-    "Returned", "Standing", "is_paid", "standing",
+    "Returned", "Standing", "expired_hold", "is_paid", "is_renewing", "standing",
 ]  # fmt: skip
 
 
@@ -30,7 +30,8 @@ class Payment:
     `closed` says that an undo was answered, so that nothing may be authorized or captured any more. `waiting` is the
     reply to an undo whose refund is pending, `settled` the reply that the refund arrived. `requested` are the refunds
     that staff requested, by their ids. `capturing` is the reply to a capture that waits for staff, and `decided` is
-    what they decided. `itemised` says what the customer pays for; it is None of payments of old orders.
+    what they decided. `itemised` says what the customer pays for; it is None of payments of old orders. `renewal` tells
+    whether an authorization that expired was renewed.
     """
 
     transactions: Mapping[str, Transaction] = field(default_factory=dict[str, Transaction])
@@ -42,6 +43,7 @@ class Payment:
     decided: Literal["", "capture", "void"] = ""
     requested: Mapping[str, RequestedRefund] = field(default_factory=dict[str, "RequestedRefund"])
     itemised: PaymentItemised | None = None
+    renewal: Literal["", "requested", "refused"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,22 @@ def _standing_of(name: str, transaction: Transaction) -> Standing:
     return Captured(name, charged) if transaction.left else Refunding(name, charged)
 
 
+def expired_hold(payment: Payment) -> Authorized | None:
+    """The authorization that expired before the capture and is worth a renewal; None if there is none."""
+    money = standing(payment)
+    if payment.closed or payment.decided == "void" or not isinstance(money, Released) or money.transaction_id is None:
+        return None
+    known = payment.transactions[money.transaction_id]
+    return Authorized(money.transaction_id, known.held) if known.held and known.ended == "expired" else None
+
+
+def is_renewing(payment: Payment) -> bool:
+    """Whether payments renews an authorization that expired, or is about to."""
+    return payment.renewal != "refused" and expired_hold(payment) is not None and len(payment.transactions) == 1
+
+
 def is_paid(payment: Payment) -> bool:
     """Whether nothing is known that speaks against shipping the goods."""
     doubted = any(each.is_doubted for each in payment.transactions.values())
-    return not doubted and isinstance(standing(payment), NoPayment | Authorized | Captured)
+    paid = isinstance(standing(payment), NoPayment | Authorized | Captured) or is_renewing(payment)
+    return paid and not doubted

@@ -6,25 +6,32 @@ Stripe stores the response to a key, also if it is a failure of Stripe's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from services.contracts.orders import PaymentMethod
-from services.contracts.payments import ReportedChange
+from services.contracts.orders import CapturePolicy, PaymentMethod
 from services.kit.config.secrets import Secret
-from services.kit.domain.currencies import MINOR_DIGITS
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Money
 from services.kit.resilience.outgoing import CallFailed, Policy, Target
 from services.kit.saga.participant import Failure
 from services.payments.calls import NOTHING, ProviderResult
+from services.payments.stripe_facts import (
+    Answer,
+    dispute_fact,
+    intent_facts,
+    member,
+    minor_units,
+    of_minor_units,
+    refund_fact,
+    refund_facts,
+)
 from services.payments.transactions import Fact, transaction_of
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["API_URL", "API_VERSION", "Stripe", "dispute_fact", "minor_units", "of_minor_units", "refund_fact"]
+__all__ = ["API_URL", "API_VERSION", "Stripe"]
 
 API_URL = "https://api.stripe.com"
 API_VERSION = "2024-06-20"
@@ -32,36 +39,6 @@ STRIPE = Policy(name="stripe", timeout_seconds=15.0)
 IDLE_SECONDS = 5.0
 """How long an idle connection is kept open."""
 DETAIL_CHARS_MAX = 200
-
-STRIPE_DIGITS = {"ISK": 2, "MGA": 0, "UGX": 2}
-"""The decimals that Stripe counts where ISO 4217 names others (docs.stripe.com/currencies#special-cases)."""
-WHOLE_ONLY = frozenset({"ISK", "UGX"})
-"""Currencies that Stripe counts in hundredths and takes in whole units only: 5 UGX are sent as 500."""
-Answer = Mapping[str, Any]
-
-
-def minor_units(amount: Money) -> int:
-    """The amount in the minor units that Stripe counts; ValueError if Stripe does not take such an amount."""
-    digits = _digits(amount.currency)
-    step = 100 if amount.currency in WHOLE_ONLY else 10 if digits == 3 else 1
-    units = amount.amount.scaleb(digits)
-    if units % step:
-        least = Decimal(step).scaleb(-digits)
-        raise ValueError(
-            f"Stripe takes {amount.currency} in steps of {least:f}, so {amount.amount:f} cannot be charged: set prices"
-            " whose total is such a step"
-        )
-    return int(units)
-
-
-def of_minor_units(units: int, currency: str) -> Money:
-    """Minor units as money."""
-    upper = currency.upper()
-    return Money(amount=Decimal(units).scaleb(-_digits(upper)), currency=upper)
-
-
-def _digits(currency: str) -> int:
-    return STRIPE_DIGITS.get(currency, MINOR_DIGITS.get(currency, 2))
 
 
 class Stripe:
@@ -74,21 +51,51 @@ class Stripe:
         self._client: httpx.AsyncClient | None = None
 
     async def authorize(
-        self, key: str, amount: Money, method: PaymentMethod, *, capture: bool = False
+        self, key: str, amount: Money, method: PaymentMethod, policy: CapturePolicy | None = None
     ) -> ProviderResult | Failure:
-        """Hold the amount on the card behind the token, or charge it."""
+        """Hold the amount on the card behind the token, or charge it.
+
+        A card whose capture waits for staff is saved to a Customer: Stripe uses no other card a second time.
+        """
+        form = {
+            "payment_method": method.token,
+            "capture_method": "automatic" if policy == "at_once" else "manual",
+            "error_on_requires_action": "true",  # the customer is not present to answer a challenge
+        }
+        if policy == "by_hand":
+            order = {"metadata[order_id]": key.partition(":")[0]}
+            customer = await self._ask("POST", "/v1/customers", order, f"{key}:customer")
+            if isinstance(customer, Failure):
+                return customer
+            form |= {"customer": str(customer["id"]), "setup_future_usage": "off_session"}
+        return await self._intend(key, amount, form)
+
+    async def renew(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
+        """Hold the amount on the card of an earlier PaymentIntent, if the card is saved to a Customer.
+
+        The customer is not present, so the bank may refuse for want of a challenge
+        (docs.stripe.com/payments/save-and-reuse).
+        """
+        intent = await self._look(transaction_id)
+        if isinstance(intent, Failure):
+            return intent
+        customer, card = intent.get("customer"), intent.get("payment_method")
+        if not (customer and card):
+            return Failure("card-not-saved", "Stripe has not saved the card, so that it cannot be used again", False)
+        saved = {"customer": str(customer), "payment_method": str(card), "off_session": "true"}
+        return await self._intend(key, amount, {**saved, "capture_method": "manual"})
+
+    async def _intend(self, key: str, amount: Money, details: Mapping[str, str]) -> ProviderResult | Failure:
         try:
             units = minor_units(amount)
         except ValueError as error:
             return Failure("bad-amount", str(error), transient=False)
         form = {
+            **details,
             "amount": str(units),
             "currency": amount.currency.lower(),
-            "payment_method": method.token,
             "payment_method_types[]": "card",
-            "capture_method": "automatic" if capture else "manual",
             "confirm": "true",
-            "error_on_requires_action": "true",  # the customer is not present to answer a challenge
             "metadata[order_id]": key.partition(":")[0],
         }
         intent = await self._ask("POST", "/v1/payment_intents", form, key)
@@ -96,7 +103,7 @@ class Stripe:
             return intent
         if intent["status"] not in ("requires_capture", "succeeded"):
             return Failure("not-authorized", f"the payment is {intent['status']}", transient=False)
-        return ProviderResult(str(intent["id"]), amount, tuple(_intent_facts(intent)))
+        return ProviderResult(str(intent["id"]), amount, tuple(intent_facts(intent)))
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, or less than what is held."""
@@ -176,10 +183,11 @@ class Stripe:
     async def find(self, order_id: str) -> str:
         """The PaymentIntent of an order. The search may miss one of the last minute, which the webhook reports."""
         query = f"metadata['order_id']:'{order_id}'"
-        found = await self._ask("GET", "/v1/payment_intents/search", {"query": query, "limit": "1"}, "")
+        found = await self._ask("GET", "/v1/payment_intents/search", {"query": query, "limit": "10"}, "")
         if isinstance(found, Failure):
             raise CallFailed(found.code, found.detail, transient=found.transient)
-        return str(found["data"][0]["id"]) if found["data"] else ""
+        live = sorted(found["data"], key=lambda intent: intent["status"] == "canceled")
+        return str(live[0]["id"]) if live else ""
 
     async def look(self, transaction_id: str) -> tuple[Fact, ...]:
         """All that Stripe knows about a PaymentIntent; nothing if there is none."""
@@ -195,7 +203,7 @@ class Stripe:
         intent = await self._look(transaction_id)
         if isinstance(intent, Failure) and intent.transient:
             raise Unavailable("provider-away", "Stripe cannot be reached: the event is retried later")
-        return "" if isinstance(intent, Failure) else str(_member(intent.get("metadata"), "order_id") or "")
+        return "" if isinstance(intent, Failure) else str(member(intent.get("metadata"), "order_id") or "")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -209,10 +217,10 @@ class Stripe:
 
     async def _facts(self, intent: Answer) -> tuple[Fact, ...]:
         charge, name = intent.get("latest_charge"), str(intent["id"])
-        facts = [*_intent_facts(intent), *_refund_facts(charge, name, str(intent["currency"]))]
-        if _member(_member(charge, "refunds"), "has_more"):  # a charge lists its ten newest refunds only
+        facts = [*intent_facts(intent), *refund_facts(charge, name, str(intent["currency"]))]
+        if member(member(charge, "refunds"), "has_more"):  # a charge lists its ten newest refunds only
             facts += [refund_fact(each, name) for each in await self._list("/v1/refunds", name)]
-        if _member(charge, "disputed"):
+        if member(charge, "disputed"):
             facts += [dispute_fact(each, name) for each in await self._list("/v1/disputes", name)]
         return tuple(facts)
 
@@ -265,9 +273,9 @@ KEY_REFUSED = frozenset({401, 403})
 
 def _failure(status: int, body: object, retry_after: str) -> CallFailed:
     """The failure for a response that is not a success (docs.stripe.com/api/errors)."""
-    error = _member(body, "error")
-    code = _member(error, "decline_code") or _member(error, "code") or _member(error, "type") or status
-    code, detail = str(code).replace("_", "-"), str(_member(error, "message") or "")[:DETAIL_CHARS_MAX]
+    error = member(body, "error")
+    code = member(error, "decline_code") or member(error, "code") or member(error, "type") or status
+    code, detail = str(code).replace("_", "-"), str(member(error, "message") or "")[:DETAIL_CHARS_MAX]
     if status == 402:
         return CallFailed("card-declined", f"the card was declined: {code}", transient=False)
     if status in KEY_REFUSED:  # an operator can correct the key, so the call is worth a retry
@@ -276,55 +284,6 @@ def _failure(status: int, body: object, retry_after: str) -> CallFailed:
     if status in (409, 429) or status >= 500:
         return CallFailed("provider-busy", f"Stripe answers {status}", transient=True, retry_after_seconds=wait)
     return CallFailed(code, detail, transient=False)
-
-
-def _intent_facts(intent: Answer) -> Iterator[Fact]:
-    name, currency = str(intent["id"]), str(intent["currency"])
-    if intent["status"] in ("requires_capture", "succeeded"):
-        yield Fact("authorized", name, of_minor_units(int(intent["amount"]), currency))
-    if intent["status"] == "succeeded":
-        yield Fact("captured", name, of_minor_units(int(intent["amount_received"]), currency))
-    if intent["status"] == "canceled":
-        yield Fact("canceled", name)
-
-
-def _refund_facts(charge: object, name: str, currency: str) -> Iterator[Fact]:
-    listed = _member(charge, "refunds")
-    refunds: list[Answer] = _member(listed, "data") or []  # pyright: ignore[reportAssignmentType] - parsed JSON
-    for refund in refunds:
-        yield refund_fact(refund, name)
-    total = int(str(_member(charge, "amount_refunded") or 0))
-    if total and (not refunds or _member(listed, "has_more")):
-        yield Fact("refunded", name, of_minor_units(total, currency))
-
-
-def refund_fact(refund: Answer, transaction_id: str) -> Fact:
-    """The fact in a Refund; one that needs the customer's action is pending (docs.stripe.com/api/refunds/object)."""
-    status = REFUND_STATUSES.get(str(refund.get("status")), "refund_pending")
-    amount = of_minor_units(int(refund["amount"]), str(refund["currency"]))
-    ours = str(_member(refund.get("metadata"), "refund_id") or "")
-    return Fact(status, transaction_id, amount, str(refund.get("id") or ""), ours)
-
-
-def dispute_fact(dispute: Answer, transaction_id: str) -> Fact:
-    """The fact in a Dispute; before a dispute the bank may inquire (docs.stripe.com/api/disputes/object)."""
-    status = DISPUTE_STATUSES.get(str(dispute.get("status")), "disputed")
-    amount = of_minor_units(int(dispute["amount"]), str(dispute["currency"]))
-    return Fact(status, transaction_id, amount, str(dispute["id"]))
-
-
-REFUND_STATUSES: Mapping[str, ReportedChange] = {
-    "succeeded": "refund_succeeded",
-    "failed": "refund_failed",
-    "canceled": "refund_failed",
-}
-DISPUTE_STATUSES: Mapping[str, ReportedChange] = {
-    "warning_needs_response": "inquiry",
-    "warning_under_review": "inquiry",
-    "warning_closed": "dispute_won",
-    "won": "dispute_won",
-    "lost": "dispute_lost",
-}
 
 
 def _refunded(refund: Answer, transaction_id: str, facts: tuple[Fact, ...], *, retry: bool) -> ProviderResult:
@@ -340,10 +299,3 @@ def _refunded(refund: Answer, transaction_id: str, facts: tuple[Fact, ...], *, r
 def _not_refunded_yet(facts: Iterable[Fact]) -> int:
     known = transaction_of(facts)
     return minor_units(Money(amount=known.left, currency=known.captured.currency)) if known.captured else 0
-
-
-def _member(found: object, name: str) -> object:
-    """A member of a JSON object; None if it is absent, or `found` is no object."""
-    if not isinstance(found, dict):
-        return None
-    return found.get(name)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - parsed JSON

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import reduce
+from typing import Literal
 
 from services.contracts.payments import ReportedChange
 from services.kit.domain.message import Money
@@ -50,15 +51,21 @@ class Refund:
 class Transaction:
     """What is known of a transaction.
 
-    `refunded_in_all` is the sum of the refunds that were begun, also of those that failed or whose ids are unknown.
+    `ended` tells how its hold ended; if it was canceled, it does not matter that it expired. `refunded_in_all` is the
+    sum of the refunds that were begun, also of those that failed or whose ids are unknown.
     """
 
     held: Money | None = None
     captured: Money | None = None
-    released: bool = False
+    ended: Literal["", "expired", "canceled"] = ""
     refunded_in_all: Decimal = NOTHING
     refunds: Mapping[str, Refund] = field(default_factory=dict[str, Refund])
     disputes: Mapping[str, ReportedChange] = field(default_factory=dict[str, ReportedChange])
+
+    @property
+    def released(self) -> bool:
+        """Whether the hold ended."""
+        return bool(self.ended)
 
     @property
     def charged(self) -> Money | None:
@@ -129,7 +136,7 @@ def with_fact(transaction: Transaction, fact: Fact) -> Transaction:
         case "captured":
             return replace(transaction, captured=_larger(transaction.captured, fact.amount))
         case "canceled" | "expired":
-            return replace(transaction, released=True)
+            return replace(transaction, ended="canceled" if transaction.ended == "canceled" else fact.what)
         case "refunded" | "partly_refunded":
             return replace(transaction, refunded_in_all=max(transaction.refunded_in_all, amount))
         case "refund_pending" | "refund_succeeded" | "refund_failed":

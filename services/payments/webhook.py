@@ -31,7 +31,8 @@ from services.kit.rest.routes import JsonRequest, JsonRoute
 from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT
 from services.payments.reactions import report
-from services.payments.stripe import Stripe, dispute_fact, of_minor_units, refund_fact
+from services.payments.stripe import Stripe
+from services.payments.stripe_facts import dispute_fact, end_fact, of_minor_units, refund_fact
 from services.payments.transactions import Fact, Transaction
 
 __all__ = ["TOLERANCE_SECONDS", "routes", "verify"]
@@ -71,6 +72,7 @@ class Thing(Part):
     id: str = Field(max_length=ID_CHARS_MAX)
     payment_intent: str | None = Field(default=None, max_length=ID_CHARS_MAX)
     status: str | None = Field(default=None, max_length=ID_CHARS_MAX)
+    cancellation_reason: str | None = Field(default=None, max_length=ID_CHARS_MAX)
     amount: int = 0
     amount_received: int = 0
     amount_captured: int = 0
@@ -181,7 +183,7 @@ def fact_of(event: Event) -> Fact | None:
             taken = thing.amount_received or thing.amount_captured or thing.amount
             return Fact("captured", name, of_minor_units(taken, thing.currency))
         case "payment_intent.canceled":
-            return Fact("canceled", name)
+            return end_fact(thing.cancellation_reason or "", name)
         case "charge.expired":
             return Fact("expired", name)
         case "charge.refunded":

@@ -125,7 +125,8 @@ def test_capture_that_the_provider_declines_fails_the_step() -> None:
         (PAID, VOID, "nothing-held"),
         (after(WAITING, CAPTURE), VOID, "capture-requested"),
         (after(WAITING, VOID), CAPTURE, "void-requested"),
-        (after(WAITING, Report(at=AT, order_id="o", facts=(EXPIRED,))), CAPTURE, "nothing-held"),
+        (after(WAITING, Report(at=AT, order_id="o", facts=(EXPIRED,))), CAPTURE, "authorization-renewing"),
+        (after(WAITING, Report(at=AT, order_id="o", facts=(CANCELED,))), CAPTURE, "nothing-held"),
     ],
 )
 def test_decision_that_is_not_possible_is_refused(before: Payment, command: PaymentCommand, code: str) -> None:
@@ -138,7 +139,7 @@ def test_money_that_is_taken_at_once_needs_no_capture() -> None:
     method = PaymentMethod(token="tok_1")
     process = PaymentProcess(saga_id="o", step="s", amount=TEN, payment_method=method, capture="at_once")
     call = PARTICIPANT.call_for(process, False, PAYMENT.initial)
-    assert call == Call("authorize", amount=TEN, method=method, at_once=True)
+    assert call == Call("authorize", amount=TEN, method=method, policy="at_once")
     assert call is not None
     result = Provider().carry_out(call, "succeeded")
     done: PaymentCommand = HandleRequest(at=AT, request=process, called=Called(call, result))

@@ -29,6 +29,9 @@ AMEND = Amend(
 
 CLOSE = Close(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, step="create_shipment")
 DISPUTE = Cancel(at=EPOCH, jitter=0.0, saga_id=ORDER_ID, reason="the customer's bank disputes the payment")
+LAPSED = Cancel(
+    at=EPOCH, jitter=0.0, saga_id=ORDER_ID, reason="the authorization of the payment expired and could not be renewed"
+)
 REFUND = StepReply(saga_id=ORDER_ID, step="capture_payment", undo=True, success=False)
 PENDING = HandleReply(at=EPOCH, jitter=0.0, reply=REFUND.model_copy(update={"answer_by": EPOCH + seconds(86_400)}))
 UNTIL_CAPTURED = StepReply(saga_id=ORDER_ID, step="capture_payment", success=False, answer_by=EPOCH + seconds(518_400))
@@ -91,6 +94,10 @@ SCENARIOS = (
              {"capture_payment #1": Handling(replies=(seconds(172_800),))}, ((1, CAPTURE_PENDING),)),
     Scenario("nobody-captures", "Nobody captures the payment in six days: payments refuses the second request, and the run undoes everything.",
              {"capture_payment #1": IGNORE, "capture_payment #2": REFUSE}, ((1, CAPTURE_PENDING),)),
+    Scenario("authorization-renewed", "The capture finds the authorization expired; payments renews it, and the second attempt captures.",
+             {"capture_payment #1": FAIL}),
+    Scenario("authorization-not-renewed", "The authorization expires while staff wait with the capture, and the provider does not renew it.",
+             {"capture_payment #1": IGNORE}, ((1, CAPTURE_PENDING), (86_400, LAPSED))),
     Scenario("refund-fails-after-the-end", "The refund fails after the run ended: the run is stuck until an operator resumes it.",
              {"create_shipment #1": REFUSE}, ((86_400, REVOKED), (90_000, RESUME))),
     Scenario("dispatched", "The carrier has the goods: a cancellation that comes later is ignored.",

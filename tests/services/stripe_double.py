@@ -33,6 +33,7 @@ class StripeDouble(ThreadingHTTPServer):
         self.answers: dict[str, tuple[dict[str, str], Answer]] = {}
         self.failures: list[Answer | float] = []
         self.lost: list[str] = []
+        self.customers = 0
         self.slow_seconds = 0.0
         """How long the answer to an authorization takes; the authorization itself happens at once."""
         self.search_is_behind = False
@@ -61,6 +62,9 @@ class StripeDouble(ThreadingHTTPServer):
         match method, path.split("/")[2:]:
             case "POST", ["payment_intents"]:
                 return self.create(form)
+            case "POST", ["customers"]:
+                self.customers += 1
+                return 200, {"id": f"cus_{self.customers}", "object": "customer"}, {}
             case "GET", ["payment_intents", "search"]:
                 wanted = form["query"].split("'")[3]
                 every = [] if self.search_is_behind else self.intents.values()
@@ -86,7 +90,16 @@ class StripeDouble(ThreadingHTTPServer):
             return error(402, type="card_error", code="card_declined", decline_code="insufficient_funds")
         if form["payment_method"] == "pm_card_challenge":
             return error(402, type="card_error", code="authentication_required")
+        customer, card = form.get("customer"), form["payment_method"]
+        before = [each for each in self.intents.values() if each["payment_method"] == card]
+        if form.get("off_session") and any(each["customer"] != customer or not customer for each in before):
+            return error(400, type="invalid_request_error", code="payment_method_not_available")
+        if form.get("off_session") and card == "pm_card_authenticate":
+            return error(402, type="card_error", code="authentication_required")
         intent: dict[str, Any] = {
+            "customer": customer,
+            "payment_method": card,
+            "cancellation_reason": None,
             "id": f"pi_{len(self.intents) + 1}",
             "object": "payment_intent",
             "status": "requires_capture",
@@ -130,6 +143,10 @@ class StripeDouble(ThreadingHTTPServer):
         }  # fmt: skip
         refunds.append(refund)
         return 200, refund, {}
+
+    def expire(self, intent: dict[str, Any]) -> None:
+        """A hold lapses, as card networks let it."""
+        intent |= {"status": "canceled", "cancellation_reason": "automatic"}
 
     def end_refund(self, refund: dict[str, Any], status: str) -> None:
         """A refund arrives or fails; what failed is not refunded any more."""

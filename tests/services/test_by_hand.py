@@ -63,14 +63,73 @@ async def test_void_by_staff_cancels_the_order_and_releases_its_goods(database: 
         assert (await decide(system, order_id, "capture")).status_code == 409
 
 
-@pytest.mark.parametrize("end", ["expired", "cancel"])
-async def test_authorization_that_lapses_and_a_cancellation_end_the_wait(database: Any, end: str) -> None:
+async def expire(system: System, order_id: str) -> None:
+    await system.bus.clients["payments"].post(f"/payments/{order_id}/sandbox", json={"what": "expired"})
+    await system.bus.quiet()
+
+
+async def test_authorization_that_expires_is_renewed_once_while_staff_wait(database: Any) -> None:
     async with running(database) as system:
         order_id = await placed(system, "by_hand")
+        first = await payment(system, order_id)
+        await expire(system, order_id)
+        renewed = await payment(system, order_id)
+        assert (renewed["status"], renewed["capture_by"]) == ("authorized", first["capture_by"])
+        assert renewed["transaction_id"] != first["transaction_id"]
+        assert await system.ledger("authorize") == [order_id] * 2
+        assert await system.said("orders.order.cancelled") == []
+        assert (await decide(system, order_id, "capture")).status_code == 202
+        assert (await payment(system, order_id))["status"] == "captured"
+        assert len(await system.said("orders.order.confirmed")) == 1
+
+
+async def test_authorization_that_expires_twice_cancels_the_order(database: Any) -> None:
+    async with running(database) as system:
+        order_id = await placed(system, "by_hand")
+        for _ in range(2):
+            await expire(system, order_id)
+        await system.at_rest()
+        assert len(await system.said("orders.order.cancelled")) == 1
+        assert await system.level("P") == (5, 0)
+
+
+@pytest.mark.parametrize("policy", ["by_hand", "when_reserved"])
+async def test_capture_that_finds_the_authorization_expired_takes_the_renewed_one(
+    database: Any, policy: CapturePolicy
+) -> None:
+    async with running(database) as system:
+        order_id = await placed(system, policy, "tok_expire")
+        if policy == "by_hand":
+            assert (await decide(system, order_id, "capture")).status_code == 202
+        await system.at_rest()
+        assert (await payment(system, order_id))["status"] == "captured"
+        assert (await system.ledger("capture"), await system.ledger("authorize")) == ([order_id], [order_id] * 2)
+        assert len(await system.said("orders.order.confirmed")) == 1
+
+
+@pytest.mark.parametrize("policy", ["by_hand", "when_reserved"])
+async def test_authorization_that_cannot_be_renewed_ends_the_order(database: Any, policy: CapturePolicy) -> None:
+    async with running(database) as system:
+        order_id = await placed(system, policy, "tok_refuse_renewal")
+        if policy == "by_hand":
+            await expire(system, order_id)
+        await system.at_rest()
+        ended = await system.said("orders.order.cancelled") + await system.said("orders.order.failed")
+        assert next(each["reason"] for each in ended).startswith("the authorization of the payment expired")
+        (refused,) = await system.said("payments.renewal.refused")
+        assert refused["error"] == "the card was declined"
+        assert (await system.ledger("capture"), await system.level("P")) == ([], (5, 0))
+        assert (await payment(system, order_id))["status"] == "voided"
+
+
+@pytest.mark.parametrize("end", ["refused", "cancel"])
+async def test_authorization_that_lapses_and_a_cancellation_end_the_wait(database: Any, end: str) -> None:
+    async with running(database) as system:
+        order_id = await placed(system, "by_hand", "tok_refuse_renewal")
         if end == "cancel":
             await system.orders.post(f"/orders/{order_id}/cancel", json={"reason": "no longer wanted"})
         else:
-            await system.bus.clients["payments"].post(f"/payments/{order_id}/sandbox", json={"what": "expired"})
+            await expire(system, order_id)
         await system.at_rest()
         await system.bus.quiet()
         assert len(await system.said("orders.order.cancelled")) == 1

@@ -31,7 +31,8 @@ from services.payments.domain import Call, ProviderResult
 from services.payments.provider import Provider, call_provider
 from services.payments.sandbox import Sandbox
 from services.payments.settings import PaymentsSettings
-from services.payments.stripe import Stripe, minor_units, of_minor_units
+from services.payments.stripe import Stripe
+from services.payments.stripe_facts import minor_units, of_minor_units
 from tests.services.stripe_double import KEY, StripeDouble, error, stripe_double
 from tests.services.system import Bus, running
 from tests.services.system import order as an_order
@@ -134,7 +135,7 @@ async def captured(port: Provider, token: str) -> str:
 
 async def test_money_that_is_taken_at_once_is_captured_and_can_be_refunded(provider) -> None:
     port, good, _ = provider
-    call = Call("authorize", amount=TEN, method=card(good), at_once=True)
+    call = Call("authorize", amount=TEN, method=card(good), policy="at_once")
     taken, repeated = await carried_out(port, call), await carried_out(port, call)
     assert isinstance(taken, ProviderResult)
     assert taken == repeated
@@ -427,6 +428,52 @@ async def test_own_refund_is_not_reported(shop: Shop) -> None:
     )
     assert await shop.hear(refund) == 204
     assert await shop.system.said("payments.provider.reported") == []
+
+
+async def test_card_of_an_order_that_staff_capture_is_saved_and_renewed(shop: Shop) -> None:
+    await shop.system.stock("P", 5)
+    body = an_order(("P", 2), token="pm_card_visa", capture="by_hand")
+    order_id = (await shop.system.place(body)).json()["order_id"]
+    await shop.system.bus.quiet()
+    first = shop.double.intents["pi_1"]
+    assert first["customer"] == "cus_1"
+    shop.double.expire(first)
+    gone = event("charge.expired", "evt_1", id="ch_1", payment_intent="pi_1", metadata={"order_id": order_id})
+    canceled = event("payment_intent.canceled", "evt_2", cancellation_reason="automatic")
+    for payload in (about(canceled, order_id), gone):
+        assert await shop.hear(payload) == 204
+    await shop.system.bus.quiet()
+    (form,) = [form for _, _, form, _ in shop.double.calls if form.get("off_session")]
+    assert (form["customer"], form["payment_method"], form["amount"]) == ("cus_1", "pm_card_visa", "500")
+    shown = await shop.payment(order_id)
+    assert (shown["status"], shown["transaction_id"]) == ("authorized", "pi_2")
+    answer = await shop.system.bus.clients["payments"].post(f"/payments/{order_id}/capture")
+    assert answer.status_code == 202
+    await shop.system.bus.quiet()
+    assert shop.double.intents["pi_2"]["status"] == "succeeded"
+    assert len(await shop.system.said("orders.order.confirmed")) == 1
+
+
+@pytest.mark.parametrize(
+    ("token", "policy", "code"),
+    [
+        ("pm_card_visa", "when_reserved", "card-not-saved"),
+        ("pm_card_authenticate", "by_hand", "card-declined"),
+        ("pm_card_visa", "by_hand", ""),
+    ],
+)
+async def test_authorization_is_renewed_only_with_a_saved_card_that_needs_no_challenge(
+    stripe: Stripe, double: StripeDouble, token: str, policy: Any, code: str
+) -> None:
+    held = await stripe.authorize("ord_1:authorize", TEN, card(token), policy)
+    assert isinstance(held, ProviderResult)
+    double.expire(double.intents[held.transaction_id])
+    assert [fact.what for fact in await stripe.look(held.transaction_id)] == ["expired"]
+    for _ in range(2):
+        renewed = await stripe.renew("ord_1:renew", held.transaction_id, TEN)
+        assert (renewed.code if isinstance(renewed, Failure) else "") == code
+    assert len(double.intents) == (1 if code else 2)
+    assert await stripe.find("ord_1") == ("pi_1" if code else "pi_2")
 
 
 async def test_refund_of_lines_is_one_refund_with_our_id(shop: Shop) -> None:

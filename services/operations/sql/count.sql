@@ -32,6 +32,9 @@ WITH here AS (
     UNION ALL
     SELECT date '1970-01-01', 'provider_reports', '{"what" : "refund_refused"}', count(*)
     FROM page WHERE type = 'zerocart.payments.refund.refused.v1' GROUP BY 1
+    UNION ALL
+    SELECT date '1970-01-01', 'provider_reports', '{"what" : "renewal_refused"}', count(*)
+    FROM page WHERE type = 'zerocart.payments.renewal.refused.v1' GROUP BY 1
 ), added AS (
     INSERT INTO metrics AS known (service, day, name, labels, slot, value)
     SELECT 'operations', day, name, labels, -1, value FROM said

@@ -288,6 +288,10 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     payments.PaymentCapturePending: lambda event: Sentence(f"{_money(event.amount)} waits to be taken by staff"),
     payments.CaptureRequested: lambda event: Sentence(f"staff decided to take {_money(event.amount)}"),
     payments.VoidRequested: _because("staff decided to let the money go"),
+    payments.RenewalRequested: lambda event: Sentence(f"the hold on {_money(event.amount)} expired and is renewed"),
+    payments.RenewalRefused: lambda event: Sentence(
+        f"the hold on {_money(event.amount)} was not renewed", event.error, "payment provider"
+    ),
     payments.RefundRequested: lambda event: Sentence(
         f"a refund of {_money(event.amount)} was requested{_for_what(event)}", event.reason
     ),

@@ -70,7 +70,8 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused, inventory.ReservationReduced,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
-    inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
+    inventory.ReservationCommitted, inventory.ReservationExpired,
+    inventory.ReservationRestocked, payments.ProviderReported,
     payments.ProviderUpdated, payments.RefundRequested, payments.RefundRefused,
     payments.PaymentCapturePending, payments.CaptureRequested, payments.VoidRequested,
     # events that may come late, after that; they are rare
