@@ -145,7 +145,7 @@ def note_of(event: RecordedEvent, message: orders.OrderNoteAdded) -> OrderNote:
 
 def lines_of(order: Order, event: Message) -> list[OrderLine] | None:
     """All lines of the order after an event; None if the event does not change them."""
-    if not isinstance(event, orders.PricedFields):
+    if not isinstance(event, orders.OrderDetails | orders.OrderEdited):
         return None
     return [_line(order, number, line) for number, line in enumerate(event.lines, 1)]
 
