@@ -175,6 +175,7 @@ def _totals(account: _Account) -> dict[str, Amount]:
         "orders cancelled": by_status["cancelled"],
         "orders failed": by_status["failed"],
         "orders unfinished": 0,
+        "orders edited": 0,
         "cancellations refused": account.refused_cancellations,
         "value ordered": sum((sale.total for sale in account.sales.values()), Decimal(0)),
         "value confirmed": kept,
