@@ -13,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep mails traces lock docs clean
+.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep mails traces screenshots lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -99,6 +99,9 @@ mails: setup ## write every mail with made-up values to OUT (default: mails), to
 
 traces: setup ## write the recorded saga runs and counterexamples anew; read the diff
 	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py tests/sagas/test_versions.py tests/model
+
+screenshots: setup ## write pictures of every page of the console to OUT (default: build/screenshots), to look at
+	$(BIN)/python -m tests.console.screenshots $(if $(OUT),--out $(OUT))
 
 lock: setup ## pin the dependencies in pyproject.toml (UPGRADE=1 for the newest versions)
 	sh scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -25,7 +25,7 @@ clients() { # the operator has all scopes; the service gets only the digest of i
     secret=$(sed -n 's/^ZEROCART_OPERATOR_SECRET=//p' .env)
     digest=$(printf %s "$secret" | { sha256sum 2>/dev/null || shasum -a 256; } | cut -d ' ' -f 1)
     scopes=$(
-        for what in users orders stock payments shipments fulfillments operations access; do
+        for what in users orders stock payments shipments fulfillments operations access webhooks; do
             printf '"%s:read", "%s:write", ' "$what" "$what"
         done
     )
@@ -38,6 +38,7 @@ for name in $(grep -o 'ZEROCART_[A-Z]*_PASSWORD' compose.yaml | sed 's/ZEROCART_
 done
 keep ACCOUNT_KEY random
 keep MAIL_TOKEN_KEYS random
+keep WEBHOOK_KEYS random
 keep VAULT_KEYS random
 keep SIGNING_KEYS signing_key
 keep OPERATOR_SECRET random

@@ -14,7 +14,17 @@ from typing import Any, Final
 
 from typing_extensions import TypedDict
 
-from services.contracts import catalogue, fulfillment, inventory, notifications, orders, payments, shipping, users
+from services.contracts import (
+    catalogue,
+    fulfillment,
+    inventory,
+    notifications,
+    orders,
+    payments,
+    shipping,
+    users,
+    webhooks,
+)
 from services.contracts.scopes import ORDERS_ADMIN, USERS_ADMIN
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
@@ -47,6 +57,7 @@ _MODELS: Final[tuple[type[Message], ...]] = (
     notifications.OrderMailSent, notifications.OrderNoticeSent,
     users.UserRegistered, users.UserActivated, users.ProfileChanged, users.PreferencesChanged, users.UserSuspended,
     users.UserReinstated, users.UserDeleted, users.PersonErased,
+    webhooks.EndpointTested, webhooks.EndpointDisabled,
 )  # fmt: skip
 PUBLISHED: Final[Mapping[str, type[Message]]] = {model.type: model for model in _MODELS}
 """The types that other programs may see: what happened, but neither requests between services nor timers."""
@@ -60,6 +71,7 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
     "fulfillment": frozenset({ORDERS_ADMIN, "fulfillments:read"}),
     "notifications": frozenset({ORDERS_ADMIN, "orders:read"}),
     "users": frozenset({USERS_ADMIN, "users:read"}),
+    "webhooks": frozenset({ORDERS_ADMIN, "webhooks:read"}),
 }
 """By producer, the scopes with which REST shows the same about everybody; the events need them as well."""
 
@@ -67,7 +79,7 @@ _HIDDEN: Final = frozenset({PERSONAL, "payment_method", "data"})
 """Fields that REST does not show: the ciphertext, the token of the card, and what the steps of a run told it."""
 
 CATEGORIES: Final = (
-    "order", "fulfillment", "reservation", "payment", "shipment", "stock", "product", "user", "person",
+    "order", "fulfillment", "reservation", "payment", "shipment", "stock", "product", "user", "person", "endpoint",
     "mail-confirmation", "mail-cancellation", "mail-order_failed", "mail-order_cancelled", "mail-order_refunded",
     "mail-order_shipped", "mail-order_delivered",
 )  # fmt: skip

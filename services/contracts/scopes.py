@@ -18,6 +18,6 @@ EVERY_SCOPE = (
     "users:read", "users:write", USERS_ADMIN, "catalogue:write", "orders:read", "orders:write", ORDERS_ADMIN,
     "orders:import", ORDERS_PRICE, "stock:read", "stock:write", "payments:read", "payments:write", "shipments:read",
     "shipments:write", "fulfillments:read", "fulfillments:write", "analytics:read", "operations:read",
-    "operations:write", "events:read", ACCESS_READ, ACCESS_WRITE,
+    "operations:write", "events:read", "webhooks:read", "webhooks:write", ACCESS_READ, ACCESS_WRITE,
 )  # fmt: skip
 """All scopes that a route needs; a test compares them with the routes."""

@@ -12,8 +12,8 @@ from services.kit.rest.answers import Count, Instant
 from services.published import PublishedEvent
 
 __all__ = [
-    "DeadLetter", "DeadLetters", "Discarded", "EventPage", "Parked", "ParkedAgain", "ParkedMessages", "Replayed",
-    "ReplayedMany", "WholeDeadLetter",
+    "ColdStarts", "Cost", "DayCost", "DeadLetter", "DeadLetters", "Discarded", "EventPage", "Parked", "ParkedAgain",
+    "ParkedMessages", "Replayed", "ReplayedMany", "System", "Waiting", "WholeDeadLetter",
 ]  # fmt: skip
 
 
@@ -109,3 +109,52 @@ class EventPage(TypedDict):
     """The position after which the next page starts: send it as `after`, also to look later for new events."""
     more: bool
     """Whether more events may follow now."""
+
+
+class Waiting(TypedDict):
+    """How much waits for one service, for the relay or for a person."""
+
+    what: Literal["outbox_depth", "messages_waiting_parked", "dead_letters_waiting", "saga_runs"]
+    label: str
+    """The service; for `saga_runs` the status of the runs, and empty for dead letters."""
+    count: Count
+
+
+class Cost(TypedDict):
+    """What the processes of one service used on one day."""
+
+    service: str
+    process_seconds: Annotated[float, Field(ge=0)]
+    """How long its processes ran."""
+    cpu_seconds: Annotated[float, Field(ge=0)]
+    transactions: Annotated[float, Field(ge=0)]
+    """Transactions on the database."""
+
+
+class DayCost(TypedDict):
+    """What the services used on one day (UTC)."""
+
+    day: Annotated[str, Field(examples=["2026-11-30"])]
+    orders: Count
+    """The orders placed on this day."""
+    services: list[Cost]
+
+
+class ColdStarts(TypedDict):
+    """The starts of one service since the system was set up."""
+
+    service: str
+    starts: Count
+    average_seconds: Annotated[float, Field(ge=0)]
+    """From the start of the process until it could answer."""
+
+
+class System(TypedDict):
+    """What the system has to do, and what it costs."""
+
+    waiting: list[Waiting]
+    stuck: list[str]
+    """The ids of orders whose run is stuck, at most 100. Mend the cause, then resume each fulfillment."""
+    cold_starts: list[ColdStarts]
+    days: list[DayCost]
+    """The newest day first. query and projection, which have no role in the event store, are not in it."""

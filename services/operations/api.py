@@ -20,9 +20,11 @@ from services.operations.answers import (
     ParkedMessages,
     Replayed,
     ReplayedMany,
+    System,
     WholeDeadLetter,
 )
 from services.operations.letters import LETTERS_PAGE_MAX, Letter, Letters
+from services.operations.overview import Overview
 from services.operations.replays import Replays
 
 __all__ = ["routes"]
@@ -39,6 +41,8 @@ Status = Annotated[
 ]
 AllLetters = Annotated[Letters, provided(Letters)]
 AllReplays = Annotated[Replays, provided(Replays)]
+TheOverview = Annotated[Overview, provided(Overview)]
+DAYS_MAX = 90
 
 
 class ReplayBody(BaseModel):
@@ -123,6 +127,19 @@ async def discard_dead_letter(letter_id: LetterId, body: DiscardBody, letters: A
     """
     letter = await letters.decide(letter_id, "discarded", body.reason)
     return Answer(Discarded(id=letter.id, status="discarded", reason=body.reason))
+
+
+@routes.get("/operations/system", dependencies=[needs("operations:read")])
+async def read_system(
+    overview: TheOverview,
+    days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="How many days of costs to show.", examples=[7])] = 7,
+) -> Answer[System]:
+    """Read what waits and costs.
+
+    Shows events that wait for the relay, parked messages, dead letters, runs by status, the orders whose run is stuck,
+    cold starts, and what each service used on each day. Wakes no other service.
+    """
+    return Answer(await overview.read(days))
 
 
 @routes.get("/operations/parked", dependencies=[needs("operations:read")])

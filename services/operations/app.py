@@ -34,9 +34,10 @@ def create_app(host: Host | None = None, reader: PostgresEventReader | None = No
         from services.operations.event_log import EventLog
         from services.operations.event_streams import EventStreams
         from services.operations.newest import Newest
+        from services.operations.overview import Overview
 
         events, newest = EventLog(log), Newest(log)
-        provides.extend((events, EventStreams(events, newest)))
+        provides.extend((events, EventStreams(events, newest), Overview(host.store)))
         on_leave.append(newest.leave)
         return (api.routes, events_api.routes)
 

@@ -9,26 +9,23 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.contracts import fulfillment, orders, payments
+from services.contracts import fulfillment, orders, payments, webhooks
 from services.kit.config.secrets import Secret, plain
 from services.kit.eventstore.connections import Connections, statement, translated
 from services.kit.eventstore.pooler import is_pooled
-from services.kit.eventstore.port import START
 from services.kit.telemetry.metrics import COUNTER, Cell, families
+from services.operations.counting import count, sql
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
     from prometheus_client.metrics_core import Metric
 
-__all__ = ["CHANNEL", "PAGE_EVENTS", "Counts", "Listener"]
+__all__ = ["CHANNEL", "Counts", "Listener"]
 
 CHANNEL = "zerocart_metrics"
 """As in services/kit/eventstore/sql/metrics_add.sql."""
-PAGE_EVENTS = 20_000
 VIEWS = """
     SELECT DISTINCT ON (view) view, position, stopped_at, wakes
     FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
@@ -65,6 +62,7 @@ SAID: Mapping[str, tuple[str, dict[str, str]]] = {
     orders.OrderShipped.type: ("orders", {"outcome": "shipped"}),
     orders.OrderDelivered.type: ("orders", {"outcome": "delivered"}),
     payments.PaymentDeclined.type: ("payments_declined", {}),
+    webhooks.EndpointDisabled.type: ("webhook_endpoints_switched_off", {}),
     fulfillment.RunStarted.type: ("saga_runs_reached", {"status": "started"}),
     fulfillment.RunCompleted.type: ("saga_runs_reached", {"status": "completed"}),
     fulfillment.RunFailed.type: ("saga_runs_reached", {"status": "failed"}),
@@ -135,19 +133,15 @@ class Counts:
     async def _look(self) -> None:
         if await self.count():
             self._listeners[0].again()  # until there is nothing new: what was still being committed comes next time
-        kept = await self._store.fetch(_sql("kept").replace("FROM metrics", "FROM log.metrics"))
-        kept += await self._read.fetch(_sql("kept"))
+        kept = await self._store.fetch(sql("kept").replace("FROM metrics", "FROM log.metrics"))
+        kept += await self._read.fetch(sql("kept"))
         never = [Cell(name, json.dumps(own), COUNTER, 0.0) for name, own in (*SAID.values(), *FROM_THE_START)]
         self._cells = [*never, *(cell for row in kept for cell in _cells(row))]
         self._gauges = await self._waiting()
 
     async def count(self) -> int:
         """Count what the log has got since it was last counted; the number of events."""
-        total = 0
-        [horizon] = await self._store.fetch(statement("horizon"), START)
-        while events := (await self._store.fetch(_sql("count"), PAGE_EVENTS, horizon["horizon"]))[0]["events"]:
-            total += events
-        return total
+        return await count(self._store.fetch)
 
     async def close(self) -> None:
         """Disconnect."""
@@ -167,7 +161,7 @@ class Counts:
 
     async def _waiting(self) -> dict[str, dict[str, float]]:
         found: dict[str, dict[str, float]] = {name: dict.fromkeys(always, 0) for name, (_, always) in GAUGES.items()}
-        for row in await self._store.fetch(_sql("state")):
+        for row in await self._store.fetch(sql("state")):
             found[row["name"]][row["label"]] = row["value"]
         for row in await self._read.fetch(VIEWS):
             lag = await self._store.fetch(statement("behind"), row["position"], LAG_EVENTS_MAX, row["wakes"])
@@ -185,8 +179,3 @@ def _cells(row: Record) -> Iterable[Cell]:
     if row["name"] == "log_events" and labels["type"] in SAID:
         name, own = SAID[labels["type"]]
         yield Cell(name, json.dumps(own), COUNTER, row["value"])
-
-
-@cache
-def _sql(name: str) -> str:
-    return (Path(__file__).parent / "sql" / f"{name}.sql").read_text()

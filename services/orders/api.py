@@ -15,6 +15,7 @@ from services.contracts.orders import (
     PlacedFields,
 )
 from services.contracts.scopes import ORDERS_ADMIN, ORDERS_PRICE
+from services.contracts.users import GUEST_PREFIX
 from services.kit.auth.access import Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
@@ -63,7 +64,7 @@ from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
 from services.orders.shop_rules import Delivery
 
-__all__ = ["OrderId", "Writer", "answer_to", "routes"]
+__all__ = ["OrderId", "Shop", "Writer", "answer_to", "quoted", "routes"]
 
 routes = json_router()
 
@@ -88,7 +89,7 @@ Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
         **location(202, "the order"),
         201: {**location(201, "the order")[201], "description": "The draft is stored; submit it to place the order."},
     },
-    dependencies=[limited("place", RATES)],
+    dependencies=[limited("place", RATES, GUEST_PREFIX)],
 )
 async def place_order(
     body: OrderBody,
@@ -132,7 +133,7 @@ async def place_order(
     return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
-@routes.post("/quotes", dependencies=[limited("quote", RATES)])
+@routes.post("/quotes", dependencies=[limited("quote", RATES, GUEST_PREFIX)])
 async def quote_order(
     body: QuoteBody, caller: Writer, cause: UnmarkedCause, handler: Handler, settings: Shop
 ) -> Answer[Quote]:
@@ -145,7 +146,7 @@ async def quote_order(
     method = body.shipping_method
     to = Delivery(rules.home_country, method=method) if address is None else Delivery.to(address, method)
     priced = await quote(handler, _basket(body, caller, settings), cause, rules, to)
-    lines = [_quoted(line, priced.total.currency) for line in priced.lines]
+    lines = [quoted(line, priced.total.currency) for line in priced.lines]
     return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
 
@@ -262,7 +263,8 @@ async def answer_to(
     )
 
 
-def _quoted(line: OrderLine, currency: str) -> QuotedLine:
+def quoted(line: OrderLine, currency: str) -> QuotedLine:
+    """A line as answers show it."""
     amounts = ("unit_price", "subtotal", "discount", "tax", "total")
     shown = {name: shown_money(getattr(line, name), currency) for name in amounts}
     of_line = {"product_id": line.product_id, "product_name": line.product_name, "quantity": line.quantity}

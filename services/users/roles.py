@@ -28,7 +28,7 @@ _FULFILMENT = (*_VIEWER, "stock:write", "shipments:write")
 _SUPPORT = (*_VIEWER, "orders:write", "payments:write", "shipments:write", "fulfillments:write")
 _MANAGER = (
     *_SUPPORT, "stock:write", "catalogue:write", ORDERS_PRICE, "orders:import", USERS_ADMIN, "operations:write",
-    "events:read",
+    "events:read", "webhooks:read", "webhooks:write",
 )  # fmt: skip
 
 ROLES: Mapping[StaffRole, Sequence[str]] = {

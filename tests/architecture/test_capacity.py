@@ -17,6 +17,7 @@ PER_PROCESS = {
     **dict.fromkeys(SERVICES, (STORE + 1, 0)),  # one more while it looks for missed events
     "scheduler": (STORE + READER_CONNECTIONS_MAX + 1, 0),
     "operations": (STORE + READER_CONNECTIONS_MAX, 0),
+    "webhooks": (STORE + READER_CONNECTIONS_MAX + 1, 0),
     "projection": (READER_CONNECTIONS_MAX, CONNECTIONS_MAX + 1),
     "query": (0, 2 * POOL_CONNECTIONS_MAX + 2),
     "watch": (2, 2),

@@ -20,10 +20,14 @@ WITHOUT_KEY = {
     # twice is as once, or the request has a name of its own
     "POST /products/imports",
     "POST /orders/imports",
+    "POST /orders/{order_id}/edits/preview",
     "POST /quotes",
     "POST /orders/imports/undo",
     "DELETE /persons/{person_id}",
     "DELETE /tokens/{subject}",
+    "DELETE /webhooks/{endpoint_id}",
+    "POST /webhooks/{endpoint_id}/redeliver",
+    "POST /webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver",
     "POST /payments/webhooks/stripe",
     # what a key answered would tell whether there is an account
     "POST /orders/lookup",

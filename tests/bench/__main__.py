@@ -5,7 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-BENCHES = ("log", "saga", "projection", "lag", "delivery", "access", "system", "search", "catalogue", "analytics")
+BENCHES = (
+    "log",
+    "growth",
+    "saga",
+    "projection",
+    "lag",
+    "delivery",
+    "access",
+    "system",
+    "search",
+    "catalogue",
+    "analytics",
+)
 
 for name in sys.argv[1:] or BENCHES:
     print(f"== {name}", flush=True)

@@ -18,6 +18,8 @@ from tests.e2e.test_users import TOKEN
 
 pytestmark = pytest.mark.e2e
 
+SECONDS_MAX = 240
+"""A machine that does much else needs minutes for the cold starts of all services."""
 SHOP_URL = "https://shop.example.com"
 RULES = {
     "home_country": "GB",
@@ -102,13 +104,13 @@ def stock_the_shelves(local: Local, clerk: Program) -> None:
         clerk("catalogue.define_product", sku, body=("ProductBody", product))
         clerk("inventory.set_stock_level", sku, body=("StockBody", {"on_hand": 20, "product_name": name}))
     wanted = ("QuoteBody", {"items": [{"product_id": "BOOK", "quantity": 1}, {"product_id": "MUG", "quantity": 1}]})
-    local.until(lambda: clerk.answer("orders.quote_order", body=wanted).status_code == 200)
-    local.until(lambda: len(clerk("query.list_stock").stock) == 2)
+    local.until(lambda: clerk.answer("orders.quote_order", body=wanted).status_code == 200, SECONDS_MAX)
+    local.until(lambda: len(clerk("query.list_stock").stock) == 2, SECONDS_MAX)
 
 
 def registered(local: Local, visitor: Program) -> Program:
     user = visitor("users.register_user", body=("RegistrationBody", ANN))
-    (mail,) = local.until(lambda: mails(local, "verification", ANN["email"]))
+    (mail,) = local.until(lambda: mails(local, "verification", ANN["email"]), SECONDS_MAX)
     token = TOKEN.search(text_of(mail))
     assert token is not None
     visitor("users.activate_user", user.id, body=("TokenBody", {"token": token[0]}))
@@ -119,7 +121,7 @@ def registered(local: Local, visitor: Program) -> Program:
 
 def buys(local: Local, visitor: Program, customer: Program) -> str:
     """A customer's way from the catalogue to the confirmation; the id of the order."""
-    listed = local.until(lambda: visitor("query.list_products", q="mug").products)
+    listed = local.until(lambda: visitor("query.list_products", q="mug").products, SECONDS_MAX)
     assert [(each.sku, each.prices[0].amount) for each in listed] == [("MUG", "10.00")]
     assert visitor("query.read_product", "BOOK").name == "Book"
     wanted = basket(("MUG", 2), ("BOOK", 1), coupon="SPRING", shipping_method="post")
@@ -132,8 +134,8 @@ def buys(local: Local, visitor: Program, customer: Program) -> str:
     shown = confirmed(local, customer, placed.order_id)
     assert (shown.number, amount(shown.total), len(shown.items)) == (placed.number, Decimal("33.54"), 2)
     assert [each.order_id for each in customer("query.orders_of_customer", "me").orders] == [placed.order_id]
-    assert len(local.until(lambda: mails(local, "order_placed", ANN["email"]))) == 1
-    (mail,) = local.until(lambda: mails(local, "confirmation", ANN["email"]))
+    assert len(local.until(lambda: mails(local, "order_placed", ANN["email"]), SECONDS_MAX)) == 1
+    (mail,) = local.until(lambda: mails(local, "confirmation", ANN["email"]), SECONDS_MAX)
     assert "Discount (coupon SPRING): -2.80 GBP" in text_of(mail)
     assert customer("query.read_invoice", placed.order_id).payload.read().startswith(b"%PDF")
     return placed.order_id
@@ -145,9 +147,9 @@ def guest_buys(local: Local, visitor: Program) -> None:
     guest = visitor.log_in(grant_type="urn:zerocart:guest")
     placed = guest("orders.place_order", body=("OrderBody", basket(("MUG", 1), email=to, customer_name="Gus")))
     confirmed(local, guest, placed.order_id)
-    (confirmation,) = local.until(lambda: mails(local, "confirmation", to))
+    (confirmation,) = local.until(lambda: mails(local, "confirmation", to), SECONDS_MAX)
     visitor("orders.look_up_order", body=("LookupBody", {"number": placed.number, "email": to.upper()}))
-    (answer,) = local.until(lambda: mails(local, "order_link", to))
+    (answer,) = local.until(lambda: mails(local, "order_link", to), SECONDS_MAX)
     for mail in (confirmation, answer):
         found = re.search(rf"{SHOP_URL}/orders/{placed.order_id}#token=(\S+)", text_of(mail))
         assert found is not None
@@ -165,10 +167,10 @@ def is_refunded(local: Local, clerk: Program, customer: Program, order_id: str) 
     """A clerk gives a part back, and the customer sees it."""
     refund = {"amount": {"amount": "5.00", "currency": "GBP"}, "reason": "a scratch"}
     clerk("payments.refund_payment", order_id, body=("RefundBody", refund))
-    local.until(lambda: amount(customer("query.read_order", order_id).refunded) == Decimal("5.00"))
+    local.until(lambda: amount(customer("query.read_order", order_id).refunded) == Decimal("5.00"), SECONDS_MAX)
     (shown,) = customer("payments.read_payment", order_id).refunds
     assert amount(shown.amount) == Decimal("5.00")
-    (mail,) = local.until(lambda: mails(local, "order_refunded", ANN["email"]))
+    (mail,) = local.until(lambda: mails(local, "order_refunded", ANN["email"]), SECONDS_MAX)
     assert "5.00 GBP" in mail["Subject"]
 
 
@@ -177,13 +179,15 @@ def works_on_orders(local: Local, clerk: Program) -> None:
     to = "tel@example.com"
     phone = basket(("BOOK", 1), email=to, customer_name="Tel Phone", capture="by_hand")
     placed = clerk("orders.place_order", body=("OrderBody", phone))
-    local.until(lambda: clerk.answer("payments.capture_payment", placed.order_id).status_code < 300, 90)
+    local.until(lambda: clerk.answer("payments.capture_payment", placed.order_id).status_code < 300, SECONDS_MAX)
     confirmed(local, clerk, placed.order_id)
     clerk("orders.add_note", placed.order_id, body=("NoteBody", {"text": "rang twice"}))
-    (found,) = local.until(lambda: clerk("query.list_orders", number=placed.number).orders)
+    (found,) = local.until(lambda: clerk("query.list_orders", number=placed.number).orders, SECONDS_MAX)
     (same,) = clerk("query.list_orders", email=to).orders
     assert found.order_id == same.order_id == placed.order_id
-    shown = local.until(lambda: (order := clerk("query.read_order", placed.order_id)).internal_notes and order)
+    shown = local.until(
+        lambda: (order := clerk("query.read_order", placed.order_id)).internal_notes and order, SECONDS_MAX
+    )
     assert [note.text for note in shown.internal_notes] == ["rang twice"]
     assert clerk("query.read_packing_slip", placed.order_id).payload.read().startswith(b"%PDF")
     sent = clerk("notifications.list_notifications", order_id=placed.order_id).mails
@@ -195,8 +199,9 @@ def looks_into_a_large_order(local: Local, visitor: Program, clerk: Program) -> 
     """The shop's rule puts a large order on hold, and a clerk releases it."""
     guest = visitor.log_in(grant_type="urn:zerocart:guest")
     placed = guest("orders.place_order", body=("OrderBody", basket(("MUG", 12), email="big@example.com")))
-    (found,) = local.until(lambda: clerk("query.list_orders", email="big@example.com").orders)
+    (found,) = local.until(lambda: clerk("query.list_orders", email="big@example.com").orders, SECONDS_MAX)
     assert (found.order_id, found.status) == (placed.order_id, "on_hold")
     assert guest("query.read_order", placed.order_id).status == "on_hold"
-    clerk("orders.release_order", placed.order_id)
+    # the generator cannot send an absent body
+    clerk("orders.release_order", placed.order_id, body=("ReleaseBody", {}))
     assert amount(confirmed(local, guest, placed.order_id).total) > 100

@@ -25,6 +25,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from services.kit.events.topics import create_topic
 from tests.architecture.rules import ROOT
 from tests.away import database_away
+from tests.drill import Drill
 from tests.e2e.local import Local, cluster
 from tests.services.system import order
 from tools.knative_local.cluster import LOG_DATABASE, PARTITIONS, READ_DATABASE
@@ -207,8 +208,11 @@ def test_the_topic_is_made_again_while_orders_flow(local):
 
     shop = Shop(local, "TOPIC")
     shop.place()
+    drill = Drill("loss of the topic while orders flow")
     asyncio.run(make_again())
     shop.place()
+    drill.step("orders are accepted")
     old_enough(local)
     tick(local)
     shop.ends()
+    drill.ends(lost=0, of="orders")

@@ -1,4 +1,4 @@
-"""The drills of docs/operating.md: recovery to a point in time, and failover to a standby that lagged."""
+"""The drills of docs/operate.md: recovery to a point in time, and failover with and without a loss."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import START, Appended, HistoryCut, Position
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from tests.conftest import Database, _migrated
+from tests.drill import Drill
 from tests.ports.harness import append
 from tests.ports.test_restore import run, tool
 from tools.knative_local.postgres import PostgresServer
@@ -98,12 +99,14 @@ async def test_a_recovery_to_a_point_in_time_goes_on_in_a_new_epoch(old, tmp_pat
     time = await value(old.dsn(), "SELECT now()")
     lost = await write(Database(old, "shop"), "lost")
     await archived(old)
+    drill = Drill("recovery to a point in time")
     old.stop()
     new = recovered(tmp_path / "new", tmp_path / "backup", tmp_path / "archive", time)
     try:
         shop = Database(new, "shop")
         await promoted(new)
         await write(shop, "afterwards")
+        drill.ends(lost=1)
         assert await streams(shop, lost) == [("before-the-backup", 1), ("after-the-backup", 1), ("afterwards", 2)]
     finally:
         new.stop()
@@ -125,7 +128,8 @@ async def test_services_go_on_after_a_failover_to_a_standby_that_lagged(old, tmp
         "--write-recovery-conf",
     )  # fmt: skip
     lost = [await write(before, f"lost-{n}") for n in range(4)][-1]  # the standby does not run yet
-    old.stop()
+    drill = Drill("failover to a standby that lagged")
+    old.kill()
     standby = started(tmp_path / "standby", tmp_path / "backup")
     shop = Database(standby, "shop")
     try:
@@ -133,6 +137,7 @@ async def test_services_go_on_after_a_failover_to_a_standby_that_lagged(old, tmp
         await value(standby.dsn(), "SELECT pg_promote()")
         await promoted(standby)
         await write(shop, "afterwards")  # without setup
+        drill.ends(lost=4)
         assert await streams(shop, lost) == [("replicated", 1), ("afterwards", 2)]
     finally:
         standby.stop()
@@ -146,3 +151,41 @@ async def refused_by_the_standby(shop: Database) -> None:
     await reader.close()
     with pytest.raises(Unavailable):
         await write(shop, "refused")
+
+
+async def test_a_failover_to_a_synchronous_standby_loses_nothing(old, tmp_path):
+    await _migrated(old, "shop")
+    before = Database(old, "shop")
+    await run(
+        tool("pg_basebackup"), f"--dbname={old.dsn()}", f"--pgdata={tmp_path / 'backup'}", "--checkpoint=fast",
+        "--write-recovery-conf",
+    )  # fmt: skip
+    standby = started(tmp_path / "standby", tmp_path / "backup")
+    shop = Database(standby, "shop")
+    try:
+        await synchronous(old)
+        last = [await write(before, f"replicated-{n}") for n in range(5)][-1]
+        drill = Drill("failover to a synchronous standby")
+        old.kill()
+        await value(standby.dsn(), "SELECT pg_promote()")
+        await promoted(standby)
+        after = await write(shop, "afterwards")
+        drill.ends(lost=0)
+        reader = PostgresEventReader(shop.dsn("projection"))
+        events = (await reader.read_all(START, 100)).events
+        assert [(event.stream, event.position.epoch) for event in events] == [
+            *((f"replicated-{n}", 1) for n in range(5)), ("afterwards", 2),
+        ]  # fmt: skip
+        assert [event.position for event in (await reader.read_all(last, 100)).events] == [after], "nobody reads again"
+        await reader.close()
+    finally:
+        standby.stop()
+
+
+async def synchronous(primary: PostgresServer) -> None:
+    """Let the primary answer commits only when its standby has them."""
+    await value(primary.dsn(), "ALTER SYSTEM SET synchronous_standby_names = '*'")
+    await value(primary.dsn(), "SELECT pg_reload_conf()")
+    async with asyncio.timeout(ARCHIVED_SECONDS_MAX):
+        while await value(primary.dsn(), "SELECT max(sync_state) FROM pg_stat_replication") != "sync":
+            await asyncio.sleep(0.05)

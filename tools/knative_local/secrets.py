@@ -23,6 +23,7 @@ def local_secrets(state: State) -> dict[str, str]:
         {
             "users-account-key": _key,
             "mail-token-keys": _key,
+            "webhook-keys": _key,
             "vault-keys": _key,
             "users-signing-keys": signing_key,
             "operator-secret": _key,

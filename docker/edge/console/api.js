@@ -7,6 +7,7 @@ import { revoked, token } from "./session.js";
 const WAITS_MAX = 6;
 const WAIT_MS_MAX = 5_000;
 const POSITION_MS_MAX = 60_000;
+const DOWNLOAD_MS = 60_000;
 /** The routes that wait for a position. */
 const READ_SIDE = /^\/(orders|customers|analytics|products|price-changes|stock)(\/|$)/;
 
@@ -66,7 +67,7 @@ function parameters(query) {
 
 /** Read; waits while a service starts or the read side catches up. @param {string} path @param {Options} [options] @returns {Promise<any>} */
 export async function get(path, options = {}) {
-  return (await answered("GET", () => addressed(path, options.query ?? {}), options)).body;
+  return bodyOf((await answered("GET", () => addressed(path, options.query ?? {}), options)).answer);
 }
 
 /** The same, or null if the resource does not exist. @param {string} path @param {Options} [options] @returns {Promise<any>} */
@@ -79,12 +80,23 @@ export async function find(path, options = {}) {
   }
 }
 
+/** Download a document. @param {string} path @param {string} name of the file @returns {Promise<void>} */
+export async function download(path, name) {
+  const { answer } = await answered("GET", () => addressed(path, {}), {});
+  const anchor = document.createElement("a");
+  anchor.href = URL.createObjectURL(await answer.blob());
+  anchor.download = name;
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), DOWNLOAD_MS);
+}
+
 /** Change something, once, however often the request is repeated. @param {string} method @param {string} path @param {unknown} [body] @param {Options} [options] @returns {Promise<any>} */
 export async function send(method, path, body, options = {}) {
   const headers = { "Idempotency-Key": newKey(), ...options.headers };
-  const answer = await answered(method, () => addressedPlainly(path, options.query ?? {}), { ...options, body, headers });
-  remember(answer.body);
-  return answer.body;
+  const { answer } = await answered(method, () => addressedPlainly(path, options.query ?? {}), { ...options, body, headers });
+  const found = await bodyOf(answer);
+  remember(found);
+  return found;
 }
 
 /** @param {string} path @param {Query | URLSearchParams} query */
@@ -102,7 +114,7 @@ function newKey() {
 async function answered(method, url, options) {
   for (let attempt = 1; ; attempt++) {
     const answer = await asked(method, url(), options);
-    if (answer?.ok) return { body: await bodyOf(answer) };
+    if (answer?.ok) return { answer };
     if (answer?.status === 401) await loggedInAgain();
     else if (attempt >= WAITS_MAX || (answer && answer.status !== 503)) throw await problemOf(answer);
     else await waited(answer, options.signal);

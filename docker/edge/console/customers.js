@@ -3,7 +3,7 @@ import { find, get, send } from "./api.js";
 import { h } from "./dom.js";
 import { money, number, time, words } from "./format.js";
 import { may } from "./session.js";
-import { action, badge, dialog, facts, failure, field, heading, link, nothing, notify, pager, panel, table, unread, unreadPanel, valuesOf } from "./ui.js";
+import { action, ask, badge, facts, failure, field, heading, link, nothing, pager, panel, reasonField, table, unread, unreadPanel, valuesOf } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -104,28 +104,22 @@ const SUSPEND = { title: "Suspend the account?", text: "The customer cannot log 
 const REINSTATE = { title: "Reinstate the account?", text: "The customer can log in and order again.", done: "Reinstate", verb: "reinstate", reason: false };
 
 /** @param {View} view @param {any} user @param {typeof SUSPEND} about */
-async function change(view, user, about) {
-  const done = await dialog({
+function change(view, user, about) {
+  return ask(view, {
     title: about.title, text: about.text, done: about.done, danger: about.reason,
-    fields: about.reason ? field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off" })) : null,
+    fields: about.reason ? reasonField() : null,
     submit: ({ reason }) => send("POST", `/users/${user.id}/${about.verb}`, about.reason ? { reason } : undefined),
-  });
-  if (!done) return;
-  notify(`${words(about.done)}: done.`);
-  view.again();
+  }, `${words(about.done)}: done.`);
 }
 
 /** @param {View} view @param {any} user */
-async function erase(view, user) {
-  const done = await dialog({
+function erase(view, user) {
+  return ask(view, {
     title: `Erase ${user.name}?`, text: "The account and every name, address and e-mail of this person are destroyed, in backups too. Nobody can bring them back.",
     fields: field("Type the e-mail address of the account", h("input", { name: "email", required: true, autocomplete: "off" })), done: "Erase", danger: true,
     submit: async ({ email }) => {
       if (email !== user.email) throw new Error(`This is not the address of the account. Type ${user.email} to erase it.`);
       await send("DELETE", `/users/${user.id}`);
     },
-  });
-  if (!done) return;
-  notify("The person is erased.");
-  view.again();
+  }, "The person is erased.");
 }

@@ -1,6 +1,6 @@
 /** Elements from functions and never from HTML text, and the update of a page in place. */
 
-/** @typedef {Node | string | number | null | undefined | false | readonly Child[]} Child */
+/** @typedef {Node | string | number | null | undefined | false | readonly any[]} Child */
 /** @typedef {Record<string, any>} Props */
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -2,7 +2,7 @@
 import { get, send } from "./api.js";
 import { h } from "./dom.js";
 import { counted, time, words } from "./format.js";
-import { action, badge, dialog, facts, failure, field, heading, link, nothing, notify, panel, table } from "./ui.js";
+import { action, ask, badge, facts, failure, heading, link, nothing, notify, panel, reasonField, table } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -110,26 +110,20 @@ function replayParked(view, message) {
 }
 
 /** @param {View} view @param {number} waiting */
-async function replayAll(view, waiting) {
-  const done = await dialog({
+function replayAll(view, waiting) {
+  return ask(view, {
     title: "Replay all that wait?", text: `${counted(waiting, "event")} will be published again. A service that handled one before ignores it.`, done: "Replay all",
     submit: () => send("POST", "/dead-letters/replay", { limit: Math.max(1, waiting) }),
-  });
-  if (!done) return;
-  notify("The events were published again.");
-  view.again();
+  }, "The events were published again.");
 }
 
 /** @param {View} view @param {any} letter */
-async function discard(view, letter) {
-  const done = await dialog({
+function discard(view, letter) {
+  return ask(view, {
     title: "Discard the dead letter?", text: `Nobody will replay ${shortType(letter.type)} of ${letter.subject}. This cannot be taken back.`,
-    fields: field("Reason", h("input", { name: "reason", required: true, maxlength: "500", autocomplete: "off" })), done: "Discard", danger: true,
+    fields: reasonField(), done: "Discard", danger: true,
     submit: ({ reason }) => send("POST", `/dead-letters/${letter.id}/discard`, { reason }),
-  });
-  if (!done) return;
-  notify("The dead letter is discarded.");
-  view.again();
+  }, "The dead letter is discarded.");
 }
 
 /** @param {View} view */

@@ -85,9 +85,14 @@ export function span(seconds) {
   if (seconds < 0.001) return "0 s";
   if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
   if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`;
-  return `${Math.floor(seconds / 86_400)} d ${Math.round((seconds % 86_400) / 3600)} h`;
+  if (seconds < 3600) return parts(Math.round(seconds), 60, "min", "s");
+  if (seconds < 86_400) return parts(Math.round(seconds / 60), 60, "h", "min");
+  return parts(Math.round(seconds / 3600), 24, "d", "h");
+}
+
+/** @param {number} units @param {number} base @param {string} large @param {string} small */
+function parts(units, base, large, small) {
+  return `${Math.floor(units / base)} ${large} ${units % base} ${small}`;
 }
 
 /** A name of the interface as words: `refund_pending` is "Refund pending". @param {string} name */

@@ -2,7 +2,7 @@
 import { find, get } from "./api.js";
 import { h } from "./dom.js";
 import { country, isZero, money, number, time, words } from "./format.js";
-import { actions, resume } from "./order_actions.js";
+import { actions, documents, resume } from "./order_actions.js";
 import { ledger } from "./order_money.js";
 import { past } from "./order_past.js";
 import { swimlane } from "./swimlane.js";
@@ -21,7 +21,7 @@ export async function open(view) {
   const id = view.params.id ?? "";
   let parts = /** @type {Parts | null} */ (null);
   for (let times = 0; times < LOOK_AGAIN_TIMES; times++) {
-    parts = await read(id, view, parts, times === 0);
+    parts = await read(id, view, times === 0);
     view.title(`Order ${parts.order.number ?? id}`);
     view.show(page(view, parts));
     if (view.query.has("at") || !moving(parts)) return;
@@ -41,23 +41,21 @@ function moving({ now, run, payment }) {
   return MOVING.has(now.status) || ["started", "compensating"].includes(run?.status) || refunding;
 }
 
-/** The order at once; the rest as each service answers. @param {string} id @param {View} view @param {Parts | null} known @param {boolean} first @returns {Promise<Parts>} */
-async function read(id, view, known, first) {
+/** The order at once; the rest as each service answers. @param {string} id @param {View} view @param {boolean} first @returns {Promise<Parts>} */
+async function read(id, view, first) {
   const at = view.query.get("at");
   const { signal } = view;
   const part = (/** @type {string} */ scope, /** @type {string} */ path, /** @type {any} */ query = {}) =>
     may(scope) ? find(path, { query, signal }).catch((error) => ({ error })) : null;
-  const now = get(`/orders/${id}`, { signal });
-  const order = at ? get(`/orders/${id}`, { query: { at }, signal }) : now;
-  const parts = Promise.all([
-    now, order, part("fulfillments:read", `/fulfillments/${id}`), part("payments:read", `/payments/${id}`),
+  const order = at ? get(`/orders/${id}`, { query: { at }, signal }) : null;
+  const [now, then] = await Promise.all([get(`/orders/${id}`, { signal }), order]);
+  const both = { now, order: then ?? now };
+  if (first) view.show(page(view, { ...both, run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING }));
+  const [run, payment, shipment, mails] = await Promise.all([
+    part("fulfillments:read", `/fulfillments/${id}`), part("payments:read", `/payments/${id}`),
     part("shipments:read", `/shipments/${id}`), part("orders:read", "/notifications", { order_id: id }),
-  ]).then(([now, order, run, payment, shipment, mails]) => ({ now, order, run, payment, shipment, mails }));
-  if (first && !known) {
-    const early = { now: await now, order: await order, run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING };
-    view.show(page(view, early));
-  }
-  return parts;
+  ]);
+  return { ...both, run, payment, shipment, mails };
 }
 
 const LOADING = { loading: true };
@@ -75,7 +73,7 @@ function page(view, parts) {
     !then && run && run.status !== "completed" && swimlane(run, order.order_id),
     h("div", { class: "columns", key: "columns" },
       h("div", null, lines(view, order), timeline(order)),
-      h("div", null, people(order), then ? null : [ledger(parts.payment, order), goods(parts), parcels(parts.shipment, order), mails(parts.mails), notes(order)])),
+      h("div", null, people(order), then ? null : [ledger(parts.payment, order), goods(parts), parcels(parts.shipment, order), mails(parts.mails), documents(order), notes(order)])),
     !then && run?.status === "completed" && swimlane(run, order.order_id));
 }
 

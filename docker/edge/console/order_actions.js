@@ -1,12 +1,13 @@
 /** What staff can do with an order; each is a request of the public interface. */
-import { send } from "./api.js";
+import { download, send } from "./api.js";
 import { h } from "./dom.js";
 import { isZero, money } from "./format.js";
-import { action, dialog, field, notify, select } from "./ui.js";
+import { refund } from "./refund.js";
+import { action, ask, field, notify, panel, reasonField, select } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
-const CANCELLABLE = new Set(["draft", "pending", "processing", "confirmed"]);
+const CANCELLABLE = new Set(["draft", "pending", "on_hold", "processing", "confirmed"]);
 
 /** @param {View} view @param {import("./order.js").Parts} parts */
 export function actions(view, { order, payment, shipment, run }) {
@@ -15,12 +16,32 @@ export function actions(view, { order, payment, shipment, run }) {
   const byHand = payment?.capture_by;
   return [
     action("Add a note …", () => addNote(view, id), { scope: "orders:admin" }),
+    ["pending", "processing"].includes(order.status) && !order.source && action("Hold …", () => hold(view, id), { scope: "orders:admin" }),
+    order.status === "on_hold" && action("Release …", () => release(view, id), { scope: "orders:admin", primary: true }),
     byHand && action("Capture …", () => capture(view, id, payment), { scope: "payments:write", primary: true }),
     byHand && action("Void …", () => voidPayment(view, id), { scope: "payments:write", danger: true }),
-    refundable && action("Refund …", () => refund(view, id, refundable), { scope: "payments:write", disabled: isZero(refundable) && "Nothing is left to refund." }),
+    refundable && action("Refund …", () => refund(view, id), { scope: "payments:write", disabled: isZero(refundable) && "Nothing is left to refund." }),
     shipment?.status && ["created", "dispatched"].includes(shipment.status) && action("Tracking …", () => track(view, id, shipment), { scope: "shipments:write" }),
     action("Cancel the order …", () => cancel(view, id), { scope: "orders:write", danger: true, disabled: whyNotCancelled(order, run) }),
   ];
+}
+
+/** The documents of an order, to save. @param {any} order */
+export function documents(order) {
+  const name = order.number ?? order.order_id;
+  const disabled = order.status === "draft" && "A draft has no documents.";
+  return panel("Documents", h("div", { class: "buttons" },
+    action("Invoice", () => save(`/orders/${order.order_id}/invoice`, `invoice-${name}.pdf`), { scope: "orders:read", disabled }),
+    action("Packing slip", () => save(`/orders/${order.order_id}/packing-slip`, `packing-slip-${name}.pdf`), { scope: "orders:read", disabled })));
+}
+
+/** @param {string} path @param {string} name */
+async function save(path, name) {
+  try {
+    await download(path, name);
+  } catch (error) {
+    notify(error instanceof Error ? error.message : String(error));
+  }
 }
 
 /** @param {any} order @param {any} run */
@@ -30,38 +51,30 @@ function whyNotCancelled(order, run) {
   return `An order that is ${order.status} cannot be cancelled.`;
 }
 
-/** @param {View} view @param {import("./ui.js").dialog extends (about: infer A) => any ? A : never} about @param {string} said */
-async function ask(view, about, said) {
-  if (!(await dialog(about))) return;
-  notify(said);
-  view.again();
-}
-
-/** @param {string} label @param {string} [hint] */
-function reasonField(label = "Reason", hint) {
-  return field(label, h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off" }), hint);
-}
-
 /** @param {View} view @param {string} id */
 function cancel(view, id) {
   return ask(view, {
     title: "Cancel the order?", text: "What was done is undone: goods go back, money is given back. This cannot be taken back.",
-    fields: reasonField("Reason", "The customer can read it."), done: "Cancel the order", danger: true,
+    fields: reasonField("The customer can read it."), done: "Cancel the order", danger: true,
     submit: ({ reason }) => send("POST", `/orders/${id}/cancel`, { reason }),
   }, "The cancellation has started.");
 }
 
-/** @param {View} view @param {string} id @param {any} refundable */
-function refund(view, id, refundable) {
+/** @param {View} view @param {string} id */
+function hold(view, id) {
   return ask(view, {
-    title: "Refund", text: `At most ${money(refundable)} can go back to the customer. A refund cannot be taken back.`,
-    fields: [
-      field(`Amount in ${refundable.currency}`, h("input", { name: "amount", required: true, inputmode: "decimal", pattern: "[0-9]+([.][0-9]+)?", value: refundable.amount, autocomplete: "off" })),
-      reasonField("Reason", "The customer can read it."),
-    ],
-    done: "Refund", danger: true,
-    submit: ({ amount, reason }) => send("POST", `/payments/${id}/refunds`, { amount: { amount, currency: refundable.currency }, reason }),
-  }, "The refund was requested.");
+    title: "Put the order on hold?", text: "Nothing is charged before somebody releases it. After six days the authorization lapses and the order fails.",
+    fields: reasonField("The customer can read it."), done: "Hold", submit: ({ reason }) => send("POST", `/orders/${id}/hold`, { reason }),
+  }, "The order is on hold.");
+}
+
+/** @param {View} view @param {string} id */
+function release(view, id) {
+  return ask(view, {
+    title: "Release the order?", text: "Fulfillment goes on, and the payment can be captured.",
+    fields: field("Reason", h("input", { name: "reason", maxlength: "200", autocomplete: "off" }), "The customer can read it."), done: "Release",
+    submit: ({ reason }) => send("POST", `/orders/${id}/release`, reason ? { reason } : {}),
+  }, "The order is released.");
 }
 
 /** @param {View} view @param {string} id @param {any} payment */
@@ -75,7 +88,7 @@ function capture(view, id, payment) {
 /** @param {View} view @param {string} id */
 function voidPayment(view, id) {
   return ask(view, {
-    title: "Void the payment?", text: "The money is not taken, and the order is undone.", fields: reasonField("Reason", "The customer can read it."),
+    title: "Void the payment?", text: "The money is not taken, and the order is undone.", fields: reasonField("The customer can read it."),
     done: "Void the payment", danger: true, submit: ({ reason }) => send("POST", `/payments/${id}/void`, { reason }),
   }, "The void was requested.");
 }

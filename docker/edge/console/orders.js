@@ -5,7 +5,7 @@ import { country, money, sums, time, words } from "./format.js";
 import { may } from "./session.js";
 import { badge, failure, field, heading, link, nothing, pager, select, table, valuesOf } from "./ui.js";
 
-const STATUSES = ["pending", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed", "draft"];
+const STATUSES = ["pending", "on_hold", "processing", "confirmed", "shipped", "delivered", "cancelling", "cancelled", "failed", "draft"];
 /** @type {readonly [string, string][]} */
 const SORTS = [["", "Best first"], ["-created_at", "Newest first"], ["created_at", "Oldest first"], ["-updated_at", "Last changed"], ["-total", "Largest total"], ["total", "Smallest total"]];
 const NARROW = ["from", "to", "total_min", "total_max", "currency", "country", "product_id", "tag", "email", "number", "source"];

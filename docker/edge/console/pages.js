@@ -1,4 +1,5 @@
 /** The pages of the console: their addresses, names, and the scope without which the menu hides them. */
+import * as access from "./access.js";
 import * as analytics from "./analytics.js";
 import * as customers from "./customers.js";
 import * as failed from "./failed.js";
@@ -6,6 +7,7 @@ import * as order from "./order.js";
 import * as orders from "./orders.js";
 import * as products from "./products.js";
 import * as stock from "./stock.js";
+import * as system from "./system.js";
 
 /** @typedef {{path: string, title: string, menu?: string, within?: string, scope?: string, open: (view: import("./main.js").View) => Promise<void>}} Page */
 
@@ -21,4 +23,6 @@ export const pages = [
   { path: "/analytics", title: "Analytics", menu: "Analytics", scope: "analytics:read", open: analytics.open },
   { path: "/failed", title: "Failed messages", menu: "Failed messages", scope: "operations:read", open: failed.open },
   { path: "/failed/:id", title: "Dead letter", within: "/failed", scope: "operations:read", open: failed.openOne },
+  { path: "/access", title: "Access", menu: "Access", scope: "access:read", open: access.open },
+  { path: "/system", title: "System", menu: "System", scope: "operations:read", open: system.open },
 ];

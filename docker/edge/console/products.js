@@ -3,7 +3,7 @@ import { find, get, send } from "./api.js";
 import { h } from "./dom.js";
 import { money, number, time, words } from "./format.js";
 import { may } from "./session.js";
-import { action, badge, dialog, facts, failure, field, heading, link, nothing, notify, pager, panel, select, table, valuesOf } from "./ui.js";
+import { action, ask, badge, facts, failure, field, heading, link, nothing, pager, panel, select, table, valuesOf } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -127,10 +127,11 @@ function pricesOf(text, before) {
 }
 
 /** @param {View} view @param {any} product null for a new one */
-async function edit(view, product) {
+function edit(view, product) {
   const before = product?.prices ?? [];
   let sku = product?.sku;
-  const done = await dialog({
+  const done = () => (product ? view.again() : view.go(`/products/${encodeURIComponent(sku)}`));
+  return ask(view, {
     title: product ? `Edit ${product.sku}` : "New product",
     fields: [
       product ? null : field("Sku", h("input", { name: "sku", required: true, maxlength: "64", autocomplete: "off" })),
@@ -146,20 +147,13 @@ async function edit(view, product) {
       const headers = product ? { "If-Match": `"${product.version}"` } : undefined;
       return send(product ? "PATCH" : "PUT", `/products/${encodeURIComponent(sku)}`, body, headers ? { headers } : {});
     },
-  });
-  if (!done) return;
-  notify("The product is saved.");
-  if (product) view.again();
-  else view.go(`/products/${encodeURIComponent(sku)}`);
+  }, "The product is saved.", done);
 }
 
 /** @param {View} view @param {any} product */
-async function withdraw(view, product) {
-  const done = await dialog({
+function withdraw(view, product) {
+  return ask(view, {
     title: `Withdraw ${product.name}?`, text: "Nobody can order it any more. Orders that have it stay as they are.", done: "Withdraw", danger: true,
     submit: () => send("DELETE", `/products/${encodeURIComponent(product.sku)}`),
-  });
-  if (!done) return;
-  notify("The product is withdrawn.");
-  view.again();
+  }, "The product is withdrawn.");
 }

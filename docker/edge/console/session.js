@@ -45,6 +45,7 @@ export class LoginRefused extends Error {}
  */
 export async function logIn(name, secret) {
   const person = name.includes("@");
+  /** @type {Record<string, string>} */
   const form = person
     ? { grant_type: "password", username: name, password: secret }
     : { grant_type: "client_credentials", client_id: name, client_secret: secret };

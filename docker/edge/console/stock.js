@@ -2,7 +2,7 @@
 import { get, send } from "./api.js";
 import { h } from "./dom.js";
 import { number, time } from "./format.js";
-import { action, badge, dialog, failure, field, heading, link, nothing, notify, pager, table, valuesOf } from "./ui.js";
+import { action, ask, badge, failure, field, heading, link, nothing, pager, reasonField, table, valuesOf } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -60,8 +60,8 @@ function filters(view) {
 }
 
 /** @param {View} view @param {any} level the level as it is; null for a product that the person names */
-async function count(view, level) {
-  const done = await dialog({
+function count(view, level) {
+  return ask(view, {
     title: level ? `Count ${level.product_id}` : "Count a product", text: "The number of units on the shelf, as counted. Reservations stay.",
     fields: [
       level ? null : field("Product id", h("input", { name: "product_id", required: true, maxlength: "64", autocomplete: "off" })),
@@ -73,24 +73,18 @@ async function count(view, level) {
     done: "Record the count",
     submit: ({ product_id = level?.product_id, product_name = level?.product_name, on_hand, low_below, reason }) =>
       send("PUT", `/stock/${encodeURIComponent(product_id)}`, { on_hand: Number(on_hand), low_below: Number(low_below), ...(product_name ? { product_name } : {}), ...(reason ? { reason } : {}) }),
-  });
-  if (!done) return;
-  notify("The count is recorded.");
-  view.again();
+  }, "The count is recorded.");
 }
 
 /** @param {View} view @param {any} level */
-async function adjust(view, level) {
-  const done = await dialog({
+function adjust(view, level) {
+  return ask(view, {
     title: `Adjust ${level.product_id}`, text: `${number(level.on_hand)} on hand, ${number(level.available)} of them available.`,
     fields: [
       field("Change", h("input", { name: "delta", type: "number", required: true, autocomplete: "off" }), "Units to add; a negative number takes units away."),
-      field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off" })),
+      reasonField(),
     ],
     done: "Adjust",
     submit: ({ delta, reason }) => send("POST", `/stock/${encodeURIComponent(level.product_id)}/adjustments`, { delta: Number(delta), reason }),
-  });
-  if (!done) return;
-  notify("The stock is adjusted.");
-  view.again();
+  }, "The stock is adjusted.");
 }

@@ -168,6 +168,21 @@ export function dialog(about) {
   });
 }
 
+/**
+ * Ask by a dialog; when it is done, say so and show the page anew.
+ * @param {{again: () => void}} view @param {Parameters<typeof dialog>[0]} about @param {string} said @param {() => void} [then] instead of showing the page anew
+ */
+export async function ask(view, about, said, then = view.again) {
+  if (!(await dialog(about))) return;
+  notify(said);
+  then();
+}
+
+/** @param {string} [hint] */
+export function reasonField(hint) {
+  return field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off" }), hint);
+}
+
 /** The values of a form by name. @param {HTMLFormElement} form @returns {Record<string, string>} */
 export function valuesOf(form) {
   return Object.fromEntries([...new FormData(form)].map(([name, value]) => [name, String(value).trim()]));

@@ -51,11 +51,16 @@ class Limits:
 
 
 class Limit:
-    """The rate limit of a route, as a FastAPI dependency; it counts a request once, however often it is called."""
+    """The rate limit of a route, as a FastAPI dependency; it counts a request once, however often it is called.
 
-    def __init__(self, name: str, rate: Rate) -> None:
+    Callers are counted by their subject. Those whose subject begins with `visitors` are counted by their address,
+    because anybody can get many such subjects.
+    """
+
+    def __init__(self, name: str, rate: Rate, visitors: str = "") -> None:
         self.name = name
         self.rate = rate
+        self._visitors = visitors
 
     async def __call__(self, request: Request) -> None:
         """Count the request; RateLimited if it exceeds the rate. Callers with the admin scope are not counted."""
@@ -63,13 +68,16 @@ class Limit:
         if getattr(request.state, "counted", False) or (caller is not None and caller.own is None):
             return
         limits: Limits = request.app.state.limits
-        limits.take(self.name, caller.subject if caller else _address(request))
+        limits.take(self.name, caller.subject if caller and not self._is_visitor(caller) else _address(request))
         request.state.counted = True
 
+    def _is_visitor(self, caller: Caller) -> bool:
+        return bool(self._visitors) and caller.subject.startswith(self._visitors)
 
-def limited(name: str, rates: Mapping[str, Rate]) -> Any:
+
+def limited(name: str, rates: Mapping[str, Rate], visitors: str = "") -> Any:
     """A dependency that limits the rate of each client; ZEROCART_RATES can have another rate for `name`."""
-    return Depends(Limit(name, rates[name]))
+    return Depends(Limit(name, rates[name], visitors))
 
 
 def rates_of(routes: Iterable[object]) -> dict[str, Rate]:

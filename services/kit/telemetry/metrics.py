@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-__all__ = ["COUNTER", "DURATION_BUCKETS_SECONDS", "METRICS", "Cell", "Metrics", "families", "text"]
+__all__ = ["CELLS", "COUNTER", "DURATION_BUCKETS_SECONDS", "METRICS", "Cell", "Metrics", "families", "text"]
 
 DURATION_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 CELLS = len(DURATION_BUCKETS_SECONDS) + 2

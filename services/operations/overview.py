@@ -1,0 +1,78 @@
+"""What the system has to do, what is stuck, and what each service used: figures of the metrics store and the log.
+
+Reading them wakes no other service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from services.kit.eventstore.port import EventStore
+from services.kit.telemetry.metrics import CELLS
+from services.operations.answers import ColdStarts, Cost, DayCost, System, Waiting
+from services.operations.counting import count, sql
+
+__all__ = ["Overview"]
+
+STUCK_MAX = 100
+STUCK = "SELECT stream FROM open_runs WHERE status IN ('stuck', 'step-unknown') ORDER BY stream LIMIT $1"
+RUN = "fulfillment-"
+"""What the name of a run's stream begins with; the id of the order follows."""
+COSTS = """
+    SELECT service, day::text AS day,
+        coalesce(sum(value) FILTER (WHERE name = 'process_seconds'), 0) AS process_seconds,
+        coalesce(sum(value) FILTER (WHERE name = 'cpu_seconds'), 0) AS cpu_seconds,
+        coalesce(sum(value) FILTER (WHERE name = 'transactions'), 0) AS transactions
+    FROM log.metrics
+    WHERE name IN ('process_seconds', 'cpu_seconds', 'transactions') AND labels = '{}' AND day >= $1
+    GROUP BY service, day ORDER BY day DESC, service
+"""
+COLD_STARTS = """
+    SELECT service,
+        sum(value) FILTER (WHERE slot < $1)::integer AS starts,
+        sum(value) FILTER (WHERE slot = $1) / sum(value) FILTER (WHERE slot < $1) AS average_seconds
+    FROM log.metrics WHERE name = 'cold_start' AND slot BETWEEN 0 AND $1
+    GROUP BY service HAVING sum(value) FILTER (WHERE slot < $1) > 0 ORDER BY service
+"""
+PLACED = """
+    SELECT day::text AS day, sum(value) AS orders FROM log.metrics
+    WHERE name = 'orders_placed' AND day >= $1 GROUP BY day ORDER BY day DESC
+"""
+
+
+class Overview:
+    """Reads the figures with the role of operations."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+
+    async def read(self, days: int) -> System:
+        """The figures, with the costs of the last `days` days."""
+        await count(self._fetch)  # first, so that no run is missed
+        first = (datetime.now(UTC) - timedelta(days=days - 1)).date()
+        waiting = await self._fetch(sql("state"))
+        stuck = await self._fetch(STUCK, STUCK_MAX)
+        starts = await self._fetch(COLD_STARTS, CELLS - 1)
+        costs, placed = await self._fetch(COSTS, first), await self._fetch(PLACED, first)
+        return System(
+            waiting=[Waiting(what=row["name"], label=row["label"], count=int(row["value"])) for row in waiting],
+            stuck=[row["stream"].removeprefix(RUN) for row in stuck],
+            cold_starts=[ColdStarts(**row) for row in starts],
+            days=_by_day(costs, placed),
+        )
+
+    async def _fetch(self, text: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
+        async with self._store.transaction() as unit:
+            return await unit.fetch(text, *arguments)
+
+
+def _by_day(costs: Sequence[Mapping[str, Any]], placed: Sequence[Mapping[str, Any]]) -> list[DayCost]:
+    orders = {row["day"]: int(row["orders"]) for row in placed}
+    days = sorted({*orders, *(row["day"] for row in costs)}, reverse=True)
+    return [DayCost(day=day, orders=orders.get(day, 0), services=_of_day(day, costs)) for day in days]
+
+
+def _of_day(day: str, costs: Sequence[Mapping[str, Any]]) -> list[Cost]:
+    return [Cost(**{name: row[name] for name in Cost.__annotations__}) for row in costs if row["day"] == day]

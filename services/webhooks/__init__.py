@@ -1,0 +1,1 @@
+"""Sends events to other programs until they have received them."""

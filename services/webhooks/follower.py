@@ -1,0 +1,92 @@
+"""Turns new events into deliveries, each event and endpoint once, by a position in the event store."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from services.contracts.webhooks import EndpointTested
+from services.kit.eventstore.port import EventReader, EventStore, HistoryCut, Position, RecordedEvent, Transaction
+from services.kit.telemetry.logging import log
+from services.published import types_for, visible_types
+from services.webhooks.deliveries import ADD, row_of
+
+__all__ = ["Follower"]
+
+PAGE_EVENTS_MAX = 500
+NONE_SECONDS = 2.0
+"""For so long nobody asks the database again whether there is an endpoint, after there was none."""
+
+ACTIVE = "SELECT id, since, types, scopes FROM endpoints WHERE active ORDER BY id"
+PROGRESS = "SELECT position FROM progress FOR UPDATE"
+LEVEL = "SELECT position, EXISTS (SELECT FROM endpoints WHERE active) AS is_active FROM progress"
+ADVANCE = "UPDATE progress SET position = $1"
+Wanted = Sequence[tuple[str, Position, frozenset[str]]]
+
+
+class Follower:
+    """Follows the event store while there is an active endpoint."""
+
+    def __init__(self, store: EventStore, reader: EventReader) -> None:
+        self._store = store
+        self._reader = reader
+        self._none_until = 0.0
+
+    def look_again(self) -> None:
+        """There may be an endpoint now."""
+        self._none_until = 0.0
+
+    async def level(self) -> Position:
+        """The position up to which nothing is left to do."""
+        end = await self._reader.end()
+        async with self._store.transaction() as transaction:
+            [row] = await transaction.fetch(LEVEL)
+        return Position(int(str(row["position"]))) if row["is_active"] else end
+
+    async def follow(self, now: datetime) -> bool:
+        """Add the deliveries of all final events; whether there is an active endpoint."""
+        if time.monotonic() < self._none_until:
+            return False
+        more = True
+        while more:
+            async with self._store.transaction() as transaction:
+                more = await self._page(transaction, now)
+        return time.monotonic() >= self._none_until
+
+    async def _page(self, transaction: Transaction, now: datetime) -> bool:
+        active: Sequence[Mapping[str, Any]] = await transaction.fetch(ACTIVE)
+        if not active:
+            self._none_until = time.monotonic() + NONE_SECONDS
+            return False
+        [row] = await transaction.fetch(PROGRESS)
+        wanted = [_wanted(each) for each in active]
+        after = Position(max(int(str(row["position"])), min(since for _, since, _ in wanted)))
+        try:
+            end = await self._reader.end(after)
+        except HistoryCut as cut:
+            log("webhooks lost events of a history that was cut back", level=logging.ERROR, position=str(after))
+            after, end = cut.cut_at, await self._reader.end()
+        types = frozenset[str]().union(*(types for *_, types in wanted))
+        page = await self._reader.read_types(after, end, types, PAGE_EVENTS_MAX)
+        await _add(transaction, page.events, wanted, now)
+        await transaction.execute(ADVANCE, page.end)
+        return page.full
+
+
+def _wanted(row: Mapping[str, Any]) -> tuple[str, Position, frozenset[str]]:
+    types = types_for(row["types"]) & visible_types(row["scopes"]) - {EndpointTested.type}
+    return row["id"], Position(row["since"]), types
+
+
+async def _add(transaction: Transaction, events: Sequence[RecordedEvent], wanted: Wanted, now: datetime) -> None:
+    rows = [
+        row_of(endpoint_id, event)
+        for event in events
+        for endpoint_id, since, types in wanted
+        if event.type in types and event.position > since
+    ]
+    if rows:
+        await transaction.execute(ADD, *map(list, zip(*rows, strict=True)), now)

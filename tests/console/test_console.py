@@ -1,0 +1,246 @@
+"""What people do in the console, in a real Chromium on a local cluster."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect
+
+from tests.console.browser import Person, running_browser
+from tests.console.shop import Shop, opened_shop, refund_of, report_refund
+from tests.e2e.local import Local, cluster
+
+pytestmark = pytest.mark.e2e
+
+WIDTHS = (1440, 390)
+PAGES = (
+    "", "?q=archer&status=confirmed", "/products", "/products/MUG", "/stock", "/customers", "/analytics", "/failed", "/system", "/access",
+    "/nothing",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Generator[Local]:
+    with cluster(tmp_path_factory.mktemp("cluster"), ZEROCART_WINDOW="20") as local:
+        yield local
+
+
+@pytest.fixture(scope="module")
+def shop(local: Local) -> Shop:
+    return opened_shop(local)
+
+
+@pytest.fixture
+def stranger(browser: Browser, local: Local) -> Generator[Person]:
+    context = browser.new_context(locale="en-GB", timezone_id="Europe/London", viewport={"width": 1440, "height": 900})
+    person = Person(context.new_page(), local)
+    yield person
+    context.close()
+    assert person.faults == []
+
+
+@pytest.fixture
+def operator(stranger: Person) -> Person:
+    stranger.log_in_as_operator()
+    return stranger
+
+
+def test_the_page_is_there_before_any_service_is_awake(stranger: Person, local: Local):
+    stranger.visit("/orders/ord_1")
+    expect(stranger.page.get_by_label("E-mail or client id")).to_be_visible()
+    assert local.quick_status()["processes"] == 0
+
+
+def test_a_wrong_secret_is_refused_in_words_and_the_page_that_was_asked_for_follows(stranger: Person, shop: Shop):
+    stranger.visit("/stock")
+    stranger.log_in("operator", "wrong")
+    expect(stranger.page.get_by_role("alert")).to_contain_text("The name or the secret is wrong.")
+    stranger.log_in("operator", stranger.local.credentials.secret)
+    stranger.reads("Blue mug")
+    stranger.press("Log out")
+    expect(stranger.page.get_by_label("E-mail or client id")).to_be_visible()
+    assert stranger.page.evaluate("sessionStorage.length") == 0
+
+
+def test_an_order_is_found_and_cancelled(operator: Person, shop: Shop):
+    page = operator.page
+    page.get_by_label("Search").fill("berg")
+    page.get_by_label("Search").press("Enter")
+    page.wait_for_url(re.compile("q=berg"))
+    operator.reads("Bo Berg")
+    page.get_by_role("link", name=re.compile(r"^\d+$")).first.click()
+    operator.settled()
+    operator.press("Cancel the order …")
+    operator.answer("Cancel the order", Reason="ordered twice")
+    operator.reads("ordered twice")
+    page.locator(".page-head .badge", has_text=re.compile("^Cancelled$")).wait_for()
+    page.locator(".badge", has_text=re.compile("^Compensated$")).first.wait_for()
+
+
+def test_a_refund_is_in_the_ledger(operator: Person, shop: Shop):
+    operator.visit(f"/orders/{shop.confirmed[0]}")
+    operator.settled()
+    operator.press("Refund …")
+    operator.page.get_by_label("Or an amount in GBP").fill("10")
+    operator.page.get_by_label("Reason").fill("chipped")
+    operator.page.get_by_role("dialog").get_by_role("button", name="Refund").click()
+    expect(operator.page.get_by_role("dialog").get_by_role("alert")).to_be_visible()  # more than was paid
+    operator.page.get_by_label("Or an amount in GBP").fill("")
+    operator.answer("Refund", Blue_mug="1")
+    ledger = operator.page.get_by_role("table", name="Ledger of the payment")
+    expect(ledger).to_contain_text("Succeeded")
+    expect(ledger.get_by_role("row").filter(has_text="Balance")).to_contain_text("£4.50")
+
+
+def test_a_stuck_run_is_resumed_and_followed_to_its_end(operator: Person, shop: Shop):
+    operator.visit(f"/orders/{shop.stuck}")
+    operator.reads("Fulfillment is stuck.")
+    operator.press("Resume …")
+    operator.answer("Resume", Mended_by="Ann")
+    with operator.local.client() as client:
+        refund = operator.local.until(lambda: refund_of(client, shop.stuck))
+        report_refund(client, shop.stuck, refund, "refund_succeeded")
+    operator.page.locator(".page-head .badge", has_text=re.compile("^Cancelled$")).wait_for()
+
+
+def test_a_payment_is_captured_by_hand(operator: Person, shop: Shop):
+    operator.visit(f"/orders/{shop.by_hand}")
+    operator.press("Capture …")
+    operator.answer("Capture")
+    operator.page.locator(".page-head .badge", has_text=re.compile("^Confirmed$")).wait_for()
+
+
+def test_the_slider_shows_an_order_as_it_was(operator: Person, shop: Shop):
+    operator.visit(f"/orders/{shop.failed}")
+    operator.settled()
+    slider = operator.page.get_by_label("Go back in time")
+    slider.press("Home")
+    operator.reads("You look at the past")
+    operator.page.locator(".page-head .badge", has_text="Pending").wait_for()
+    expect(operator.page.get_by_role("button", name="Cancel the order …")).to_have_count(0)
+    operator.page.get_by_role("link", name="Back to now").click()
+    operator.page.locator(".page-head .badge", has_text="Failed").wait_for()
+
+
+def test_dead_letters_are_replayed_and_discarded(operator: Person, shop: Shop):
+    page = operator.page
+    operator.visit("/failed")
+    operator.reads("ord_lost")
+    operator.reads("ord_broken")
+    row = page.get_by_role("row").filter(has_text="ord_lost")
+    row.get_by_role("link", name="orders.order.created").first.click()
+    operator.reads("Data")
+    operator.page.get_by_role("button", name="Discard …").click()
+    operator.answer("Discard", Reason="a test wrote it")
+    operator.page.locator(".badge", has_text="Discarded").wait_for()
+    operator.visit("/failed")
+    page.get_by_role("row").filter(has_text="ord_broken").get_by_role("button", name="Replay").first.click()
+    expect(page.locator("#notices")).to_contain_text("published again")
+
+
+def test_stock_is_counted_and_adjusted(operator: Person, shop: Shop):
+    operator.visit("/stock?q=tray")
+    row = operator.page.get_by_role("row").filter(has_text="TRAY")
+    expect(row).to_contain_text("Low")
+    row.get_by_role("button", name="Count … TRAY").click()
+    operator.answer("Record the count", On_hand="20")
+    expect(row).to_contain_text("In stock")
+    row.get_by_role("button", name="Adjust … TRAY").click()
+    operator.answer("Adjust", Change="-4", Reason="broken")
+    expect(row).to_contain_text("16")
+
+
+def test_a_price_is_changed(operator: Person, shop: Shop):
+    operator.visit("/products/TRAY")
+    operator.press("Edit …")
+    operator.answer("Save", Prices="5.25 GBP\n6.00 EUR")
+    operator.reads("£5.25")
+    operator.reads("€6.00")
+
+
+def test_analytics_has_a_plot_and_its_table(operator: Person, shop: Shop):
+    operator.visit("/analytics")
+    operator.page.get_by_role("img", name=re.compile("Revenue by day")).wait_for()
+    operator.page.get_by_text("Show as a table").click()
+    table = operator.page.get_by_role("table", name="Figures by day")
+    expect(table.get_by_role("row").nth(1)).to_contain_text("£")
+
+
+def test_who_may_not_change_orders_sees_why(stranger: Person, shop: Shop):
+    stranger.page.route("**/token", lambda route: _with_scopes(route, "orders:read+orders:admin"))
+    stranger.visit(f"/orders/{shop.confirmed[2]}")
+    stranger.log_in("operator", stranger.local.credentials.secret)
+    button = stranger.page.get_by_role("button", name="Cancel the order …")
+    expect(button).to_have_attribute("title", re.compile("orders:write"))
+    button.click()
+    assert stranger.page.get_by_role("dialog").count() == 0
+    expect(stranger.page.get_by_role("navigation", name="Console")).not_to_contain_text("Stock")
+
+
+def _with_scopes(route, scopes: str) -> None:
+    data = f"{route.request.post_data}&scope={scopes}"
+    route.continue_(post_data=data)
+
+
+def test_an_expired_log_in_is_renewed_over_the_page(operator: Person, shop: Shop):
+    operator.visit("/stock")
+    operator.reads("Blue mug")
+    operator.page.evaluate("""() => {
+        const kept = JSON.parse(sessionStorage.getItem("zerocart-session"));
+        sessionStorage.setItem("zerocart-session", JSON.stringify({...kept, expires: 0}));
+    }""")
+    operator.visit("/products")
+    operator.page.get_by_role("dialog").wait_for()
+    operator.answer("Log in", Password_or_client_secret=operator.local.credentials.secret)
+    operator.reads("Blue mug")
+
+
+def test_an_order_is_cancelled_by_the_keyboard_alone(operator: Person, shop: Shop):
+    page = operator.page
+    operator.visit(f"/orders/{shop.confirmed[3]}")
+    operator.settled()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    _tab_to(operator, "Cancel the order …")
+    page.keyboard.press("Enter")
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("button", name="Cancel the order …")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Enter")
+    page.locator(".page-head .badge", has_text=re.compile("^Cancelled$")).wait_for()
+
+
+def _tab_to(person: Person, button: str) -> None:
+    wanted = person.page.get_by_role("button", name=button)
+    for _ in range(30):
+        person.page.keyboard.press("Tab")
+        if wanted.evaluate("node => node === document.activeElement"):
+            return
+    raise AssertionError(f"the keyboard does not reach {button}")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_page_has_a_barrier_or_is_wider_than_the_screen(operator: Person, shop: Shop, theme: str):
+    page, axe = operator.page, Axe()
+    page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
+    for path in (*PAGES, f"/orders/{shop.confirmed[4]}", f"/orders/{shop.stuck}"):
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            operator.visit(path)
+            operator.settled()
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
+        found = axe.run(page)
+        assert found.violations_count == 0, (path, found.generate_report())
