@@ -69,7 +69,7 @@ MAILS_RECORDED = """
     WHERE (data->>'mailed')::boolean
 """
 ACTIVATED = "SELECT count(DISTINCT stream) FROM users.events WHERE type = 'zerocart.users.user.activated.v1'"
-KINDS = ("confirmation", "cancellation", "order_failed", "order_refunded", "verification", "activated")
+KINDS = ("confirmation", "cancellation", "order_failed", "order_refunded", "order_held", "verification", "activated")
 TIMED_KINDS = ("welcome_tips", "follow_up")
 """The duration of the replay decides whether these mails are sent, so they are not counted."""
 PRODUCTS = "SELECT count(DISTINCT stream) FROM catalogue.events"
@@ -233,6 +233,7 @@ async def _mails(store: Connection, mailbox: Mailbox) -> _Found:
         ("failure mails", EVENT_STORE, recorded["failures"]),
         ("failure mails", MAILBOX, kinds["order_failed"]),
         ("refund mails", MAILBOX, kinds["order_refunded"]),
+        ("review mails", MAILBOX, kinds["order_held"]),
         ("accounts activated", EVENT_STORE, await store.fetchval(ACTIVATED)),
         ("verification mails", MAILBOX, kinds["verification"]),
         ("activation mails", MAILBOX, kinds["activated"]),

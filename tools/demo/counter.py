@@ -206,6 +206,7 @@ def expected_with(expected: Expected, sales: Sequence[Sale] = SALES) -> Expected
         "lines at the shop's price": sum(len(sale.ordered) for sale in sales),
         "confirmation mails": count,
         "refund mails": sum(sale.refund_count for sale in sales),
+        "review mails": sum(bool(sale.edits) for sale in sales),
         "sales: gross": sold,
         "sales: discount": sum((sale.discount for sale in sales), ZERO),
         "sales: shipping": sum((sale.shipping for sale in sales), ZERO),

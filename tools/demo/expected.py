@@ -190,6 +190,7 @@ def _totals(account: _Account) -> dict[str, Amount]:
         "cancellation mails": by_status["cancelled"],
         "failure mails": by_status["failed"],
         "refund mails": 0,
+        "review mails": 0,
         "other mails": 0,
         "sales: gross": kept,
         "sales: discount": Decimal(0),
