@@ -19,7 +19,8 @@ __all__ = [
     "figures_of", "range_of",
 ]  # fmt: skip
 
-SHARE = Decimal("0.0001")
+SHARE_DIGITS = 4
+SHARE_UNITS = 10**SHARE_DIGITS
 MILLISECOND = Decimal("0.001")
 OF_SALES = ("gross", "discount", "shipping", "tax", "net")
 AMOUNTS = ("ordered", *OF_SALES, "revenue", "refunded", "average")
@@ -240,7 +241,9 @@ def _percentile(buckets: Sequence[Row], orders: int, percent: int) -> Decimal:
 
 
 def _share(part: int, whole: int) -> str:
-    return str(_rounded(Decimal(part) / whole, SHARE)) if whole else "0.0000"
+    """A share from 0 to 1, rounded half up to SHARE_DIGITS."""
+    units = (2 * part * SHARE_UNITS + whole) // (2 * whole) if whole else 0
+    return f"{units // SHARE_UNITS}.{units % SHARE_UNITS:0{SHARE_DIGITS}}"
 
 
 def _rounded(number: Decimal, unit: Decimal) -> Decimal:

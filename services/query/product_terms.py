@@ -22,6 +22,8 @@ __all__ = ["ProductSearch", "product_search"]
 
 TERMS_SINCE = 2
 """The revision of the view `products` that brought its terms."""
+RARE_MAX = 15_000
+"""Products with the rarest word, up to which they are read from the index of terms and not along the sort."""
 BEGUN_MAX = 200
 """Up to this many terms that a word begins are searched by name: the planner overrates a beginning, and would read all
 products to find few."""
@@ -32,11 +34,12 @@ class ProductSearch:
     """What a search looks for: for each word the terms that match it, or None for all that it begins.
 
     All words must match. `instead` has the words that no product has, with the similar words that are searched in their
-    place.
+    place. `is_rare` says that few products have one of the words, so that reading them first is the fastest way.
     """
 
     words: Mapping[str, Sequence[str] | None]
     instead: Mapping[str, Sequence[str]] = field(default_factory=dict[str, "Sequence[str]"])
+    is_rare: bool = False
 
     def match(self, document: ColumnElement[object]) -> ColumnElement[bool]:
         """The condition that a document has all words."""
@@ -65,10 +68,12 @@ async def product_search(at: Snapshot, text: str, *, for_staff: bool) -> Product
     vocabulary = _vocabulary(for_staff=for_staff)
     begun = await _begun(at, vocabulary, words)
     instead: dict[str, Sequence[str]] = {}
-    for word in [word for word, found in begun.items() if found == []][:CORRECTED_MAX]:
+    for word in [word for word, found in begun.items() if found == {}][:CORRECTED_MAX]:
         if similar := await similar_terms(at, vocabulary, word):
-            begun[word] = instead[word] = list(similar)
-    return ProductSearch(begun, instead)
+            begun[word], instead[word] = similar, list(similar)
+    rarest = min((sum(found.values()) for found in begun.values() if found is not None), default=RARE_MAX + 1)
+    listed = {word: None if found is None else list(found) for word, found in begun.items()}
+    return ProductSearch(listed, instead, rarest <= RARE_MAX)
 
 
 def _vocabulary(*, for_staff: bool) -> Subquery:
@@ -77,12 +82,13 @@ def _vocabulary(*, for_staff: bool) -> Subquery:
     return select(PRODUCT_TERMS.c.term, products.label("orders")).where(products > 0).subquery()
 
 
-async def _begun(at: Snapshot, vocabulary: Subquery, words: Sequence[str]) -> dict[str, Sequence[str] | None]:
-    """By word the terms that it begins, itself included; None if they are more than BEGUN_MAX."""
+async def _begun(at: Snapshot, vocabulary: Subquery, words: Sequence[str]) -> dict[str, Mapping[str, int] | None]:
+    """By word the terms that it begins, itself included, with their products; None if they are more than BEGUN_MAX."""
     wanted, term = unnested("wanted", word=(Text(), words)), vocabulary.c.term
     within = (term >= wanted.c.word, term < func.concat(wanted.c.word, LAST_CHARACTER))
-    found = select(term).where(*within).limit(BEGUN_MAX + 1).lateral()
-    by_word: dict[str, list[str]] = {word: [] for word in words}
-    for row in await at.rows(select(wanted.c.word, found.c.term).join_from(wanted, found, true())):
-        by_word[row["word"]].append(row["term"])
+    found = select(term, vocabulary.c.orders).where(*within).limit(BEGUN_MAX + 1).lateral()
+    by_word: dict[str, dict[str, int]] = {word: {} for word in words}
+    query = select(wanted.c.word, found.c.term, found.c.orders).join_from(wanted, found, true())
+    for row in await at.rows(query):
+        by_word[row["word"]][row["term"]] = row["orders"]
     return {word: None if len(terms) > BEGUN_MAX else terms for word, terms in by_word.items()}

@@ -105,7 +105,10 @@ def _list_of(wanted: ProductFilter, search: ProductSearch | None, sort: str) -> 
         )
     score = cast(func.ts_rank(column.document, search.ranked), Numeric(9, 6)).label("relevance_score")
     matches = select(column.sku).where(search.match(column.document), *conditions)
-    chosen = matches if name != RELEVANCE else matches.order_by(column.created_at.desc(), column.sku).limit(RANKED_MAX)
+    if name == RELEVANCE:
+        chosen = matches.order_by(column.created_at.desc(), column.sku).limit(RANKED_MAX)
+    else:  # OFFSET 0, because the planner would read all products along the sort to find the few that match
+        chosen = matches.offset(0) if search.is_rare else matches
     found = select(PRODUCTS, score).where(column.sku.in_(chosen)).subquery()
     return ListQuery(select(found), matches, Sorting(_columns(found.c, name), descending, digest))
 

@@ -112,7 +112,8 @@ COUNTED = """
     INSERT INTO {schema}.counted
     SELECT 'ord_' || upper(left(md5(order_id || '.' || copy || '.' || month), 26)),
            customer_id || '_' || copy || '_' || month % {families}, country, currency, status, source, total, refunded,
-           placed_at + days * interval '1 day', created_at + days * interval '1 day', seconds, discount, shipping, tax
+           placed_at + days * interval '1 day', created_at + days * interval '1 day', seconds, discount, shipping, tax,
+           edited_down
     FROM {schema}.counted CROSS JOIN spread CROSS JOIN generate_series(1, {copies}) AS copy
 """
 BASKETS = """

@@ -206,5 +206,6 @@ def test_the_sales_of_the_counter_have_all_that_the_demo_shows() -> None:
     assert {bool(sale.coupon) for sale in SALES} == {bool(sale.express) for sale in SALES} == {True, False}
     assert any(sale.refunds for sale in SALES)
     assert any(sale.returns for sale in SALES)
+    assert any(sale.edits for sale in SALES)
     assert len({sale.country for sale in SALES}) > 3
     assert all(sale.refunded < sale.total for sale in SALES)

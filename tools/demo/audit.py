@@ -30,7 +30,11 @@ ORDERS_RECORDED = """
         count(DISTINCT stream) FILTER (WHERE type = 'zerocart.orders.order.created.v1') AS placed,
         count(DISTINCT stream) FILTER (WHERE type = 'zerocart.orders.order.cancelled.v1') AS cancelled,
         count(DISTINCT stream) FILTER (WHERE type = 'zerocart.orders.order.failed.v1') AS failed,
-        sum((data->'total'->>'amount')::numeric) FILTER (WHERE type = 'zerocart.orders.order.created.v1') AS ordered
+        count(DISTINCT stream) FILTER (WHERE type = 'zerocart.orders.order.edited.v1') AS edited,
+        sum((data->'total'->>'amount')::numeric) FILTER (WHERE type = 'zerocart.orders.order.created.v1')
+        + coalesce(
+            sum((data->'difference'->>'amount')::numeric) FILTER (WHERE type = 'zerocart.orders.order.edited.v1'), 0
+        ) AS ordered
     FROM orders.events
 """
 # a service replies to a repeated attempt with the same event, so only one of each order counts
@@ -65,7 +69,7 @@ MAILS_RECORDED = """
     WHERE (data->>'mailed')::boolean
 """
 ACTIVATED = "SELECT count(DISTINCT stream) FROM users.events WHERE type = 'zerocart.users.user.activated.v1'"
-KINDS = ("confirmation", "cancellation", "order_failed", "order_refunded", "verification", "activated")
+KINDS = ("confirmation", "cancellation", "order_failed", "order_refunded", "order_held", "verification", "activated")
 TIMED_KINDS = ("welcome_tips", "follow_up")
 """The duration of the replay decides whether these mails are sent, so they are not counted."""
 PRODUCTS = "SELECT count(DISTINCT stream) FROM catalogue.events"
@@ -159,6 +163,7 @@ async def _orders(store: Connection, read: Connection) -> _Found:
         ("orders failed", EVENT_STORE, recorded["failed"]),
         ("orders failed", READ_SIDE, counts["failed"]),
         ("orders unfinished", READ_SIDE, sum(n for status, n in counts.items() if status not in FINAL)),
+        ("orders edited", EVENT_STORE, recorded["edited"]),
         ("value ordered", EVENT_STORE, recorded["ordered"]),
         ("value ordered", READ_SIDE, sum(values.values(), Decimal(0))),
         ("value confirmed", READ_SIDE, values.get("confirmed")),
@@ -228,6 +233,7 @@ async def _mails(store: Connection, mailbox: Mailbox) -> _Found:
         ("failure mails", EVENT_STORE, recorded["failures"]),
         ("failure mails", MAILBOX, kinds["order_failed"]),
         ("refund mails", MAILBOX, kinds["order_refunded"]),
+        ("review mails", MAILBOX, kinds["order_held"]),
         ("accounts activated", EVENT_STORE, await store.fetchval(ACTIVATED)),
         ("verification mails", MAILBOX, kinds["verification"]),
         ("activation mails", MAILBOX, kinds["activated"]),

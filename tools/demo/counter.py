@@ -1,4 +1,4 @@
-"""Orders that the demo places like a shop front, with a coupon and express shipping, and refunds parts of like staff.
+"""Orders that the demo places like a shop front, with a coupon and express shipping, and edits and refunds like staff.
 
 What they must come to is computed here from what is sent.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from tools.demo.arithmetic import pennies, shares, tax_in
@@ -30,14 +30,25 @@ CONFIRMED_SECONDS_MAX = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """An order of the counter; `refunds` is an amount that goes back, `returns` a line that goes back into stock."""
+    """An order of the counter; `refunds` is an amount that goes back, `returns` a line that goes back into stock.
 
-    items: Mapping[str, int]
+    `edits` are the quantities that staff give to lines while a rule of the shop holds the order; 0 removes a line.
+    """
+
+    ordered: Mapping[str, int]
     country: str = "GB"
     coupon: bool = False
     express: bool = False
     refunds: Decimal = ZERO
     returns: int = 0
+    edits: Mapping[int, int] = field(default_factory=dict[int, int])
+
+    @property
+    def items(self) -> Mapping[str, int]:
+        """The products and their quantities after the edits."""
+        lines = enumerate(self.ordered.items(), 1)
+        edited = ((sku, self.edits.get(line, quantity)) for line, (sku, quantity) in lines)
+        return {sku: quantity for sku, quantity in edited if quantity}
 
     @property
     def values(self) -> list[Decimal]:
@@ -89,6 +100,7 @@ SALES: Sequence[Sale] = (
     Sale({"DEMO-TEA": 9, "DEMO-MUG": 1}, "FR", coupon=True, returns=1),
     Sale({"DEMO-POT": 1}, "US"),
     Sale({"DEMO-POT": 3, "DEMO-MUG": 4}, "IE", coupon=True, express=True, refunds=Decimal("10.01"), returns=2),
+    Sale({"DEMO-MUG": 2, "DEMO-POT": 1, "DEMO-TEA": 5}, coupon=True, express=True, edits={1: 5, 2: 0}),
 )
 
 
@@ -108,15 +120,29 @@ async def sell(edge: Edge, sales: Sequence[Sale] = SALES) -> None:
 
 async def _sell(edge: Edge, number: int, sale: Sale) -> None:
     placed = await edge.place(_body(number, sale), f"demo-counter-{number}")
+    if sale.edits:
+        await _edit(edge, placed.order_id, number, sale)
     await _until_confirmed(edge, placed.order_id)
     if sale.refunds:
         body = {"amount": _gbp(sale.refunds), "reason": "The parcel was late."}
-        await edge.refund(placed.order_id, body, f"demo-refund-{number}")
+        await edge.command(f"/payments/{placed.order_id}/refunds", body, f"demo-refund-{number}")
     if sale.returns:
         quantity = [*sale.items.values()][sale.returns - 1]
         lines = [{"line": sale.returns, "quantity": quantity}]
         body = {"lines": lines, "restock": True, "reason": "The goods came back."}
-        await edge.refund(placed.order_id, body, f"demo-return-{number}")
+        await edge.command(f"/payments/{placed.order_id}/refunds", body, f"demo-return-{number}")
+
+
+async def _edit(edge: Edge, order_id: str, number: int, sale: Sale) -> None:
+    """Edit an order that waits for a review, and release it."""
+    before = replace(sale, edits={})
+    body = {
+        "lines": [{"line": line, "quantity": quantity} for line, quantity in sale.edits.items()],
+        "reason": "The customer called.",
+        "expected_difference": _gbp(sale.total - before.total),
+    }
+    await edge.command(f"/orders/{order_id}/edits", body, f"demo-edit-{number}")
+    await edge.command(f"/orders/{order_id}/release", {"reason": "It is right now."}, f"demo-release-{number}")
 
 
 async def _until_confirmed(edge: Edge, order_id: str) -> None:
@@ -130,19 +156,20 @@ async def _until_confirmed(edge: Edge, order_id: str) -> None:
 
 
 def _body(number: int, sale: Sale) -> dict[str, object]:
+    address = {"name": f"Counter {number}", "line1": "1 Quay", "city": "Exampleton", "country": sale.country}
     return {
         "email": f"counter-{number}@example.com",
         "customer_name": f"Counter {number}",
-        "items": [{"product_id": sku, "quantity": quantity} for sku, quantity in sale.items.items()],
-        "shipping_address": {
-            "name": f"Counter {number}", "line1": "1 Quay", "city": "Exampleton", "country": sale.country,
-        },
+        "items": [{"product_id": sku, "quantity": quantity} for sku, quantity in sale.ordered.items()],
+        "shipping_address": address,
+        # another address: the shop reviews the order
+        **({"billing_address": {**address, "line1": "2 Quay"}} if sale.edits else {}),
         "payment_method": {"kind": "card", "token": "tok_approve"},
         "currency": "GBP",
-        "expected_total": _gbp(sale.total),
+        "expected_total": _gbp(replace(sale, edits={}).total),
         **({"coupon": COUPON} if sale.coupon else {}),
         **({"shipping_method": EXPRESS} if sale.express else {}),
-    }  # fmt: skip
+    }
 
 
 def _gbp(amount: Decimal) -> dict[str, str]:
@@ -169,15 +196,17 @@ def expected_with(expected: Expected, sales: Sequence[Sale] = SALES) -> Expected
     more: dict[str, Amount] = {
         "orders placed": count,
         "orders confirmed": count,
+        "orders edited": sum(bool(sale.edits) for sale in sales),
         "value ordered": sold,
         "value confirmed": sold,
         "money captured": sold,
         "money refunded": refunded,
         "units shipped": units.total() - back.total(),
         "products": len(PRICES),
-        "lines at the shop's price": sum(len(sale.items) for sale in sales),
+        "lines at the shop's price": sum(len(sale.ordered) for sale in sales),
         "confirmation mails": count,
         "refund mails": sum(sale.refund_count for sale in sales),
+        "review mails": sum(bool(sale.edits) for sale in sales),
         "sales: gross": sold,
         "sales: discount": sum((sale.discount for sale in sales), ZERO),
         "sales: shipping": sum((sale.shipping for sale in sales), ZERO),

@@ -1,4 +1,4 @@
-"""The shop of the demo: its taxes, which the prices include, its shipping costs and its coupon."""
+"""The shop of the demo: its taxes, which the prices include, its shipping costs, its coupon and what it reviews."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ RULES = json.dumps(
         "taxes": [{"country": country, "percent": str(percent)} for country, percent in TAX_PERCENT.items()],
         "shipping": [{"currency": "GBP", **rate} for rate in _RATES],
         "coupons": [{"code": COUPON, "percent": str(COUPON_PERCENT)}],
+        "review": {"addresses_differ": True},
     }
 )
 """The value of ZEROCART_SHOP_RULES."""

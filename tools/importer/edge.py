@@ -208,9 +208,9 @@ class Edge:
         status, _ = await self._ask(call, {202, 409})
         return status == 202
 
-    async def refund(self, order_id: str, body: Mapping[str, object], key: str) -> None:
-        """Refund a part of the payment of an order; RefusedError if that is refused."""
-        await self._ask(_Call("POST", f"/payments/{order_id}/refunds", body, key=key), {202})
+    async def command(self, path: str, body: Mapping[str, object], key: str) -> None:
+        """Send a command of staff that is accepted with 202; RefusedError if it is refused."""
+        await self._ask(_Call("POST", path, body, key=key), {202})
 
     async def figures(self, currency: str) -> Mapping[str, Any]:
         """The figures of all orders in a currency; empty while there is none."""
