@@ -23,6 +23,9 @@ __all__ = [
     "ReservationCommitted",
     "ReservationExpired",
     "ReservationExpiryDue",
+    "ReservationExtended",
+    "ReservationNotExtended",
+    "ReservationReduced",
     "ReservationRestocked",
     "ReservedItem",
     "StockAdjusted",
@@ -125,6 +128,43 @@ class ReservationRestocked(Message):
     refund_id: str | None = None
     items: tuple[ReservedItem, ...]
     returned: tuple[ReservedItem, ...]
+
+
+class ReservationExtended(Message):
+    """Inventory subtracted `items` from the quantity on hand for an edit of the order, which has `units` after it.
+
+    `gives_back` are the items that return to the stock when the edit is carried out.
+    """
+
+    type: ClassVar[str] = "zerocart.inventory.reservation.extended.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    edit_id: str
+    items: tuple[ReservedItem, ...]
+    gives_back: tuple[ReservedItem, ...]
+    units: int
+
+
+class ReservationNotExtended(Message):
+    """Inventory could not take the goods that an edit adds; nothing changed."""
+
+    type: ClassVar[str] = "zerocart.inventory.reservation.not_extended.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    edit_id: str
+    error_code: str
+    error: str
+
+
+class ReservationReduced(Message):
+    """Inventory added `items` to the quantity on hand, because an edit was carried out, or refused (`undone`)."""
+
+    type: ClassVar[str] = "zerocart.inventory.reservation.reduced.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    edit_id: str
+    items: tuple[ReservedItem, ...]
+    undone: bool = False
 
 
 class ReservationExpired(Message):

@@ -7,11 +7,21 @@ every event that was ever stored; a body may declare a narrower type for new req
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
+from services.contracts.order_lines import (
+    ORDER_LINES_MAX,
+    Amount,
+    Discount,
+    LineFields,
+    OrderLine,
+    Percent,
+    PricedFields,
+    ProductChange,
+    Text,
+)
 from services.kit.domain.message import Instant, Message, Metadata, Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
@@ -19,66 +29,26 @@ __all__ = [
     "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
     "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
     "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
-    "OrderDraftUpdated", "OrderDrafted", "OrderFailed", "OrderFields", "OrderFinalize", "OrderFinalizePending",
+    "OrderDraftUpdated", "OrderDrafted", "OrderEditRefused", "OrderEditRequested",
+    "OrderEdited", "OrderFailed", "OrderFields", "OrderFinalize",
+    "OrderFinalizePending",
     "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
     "OrderLinkRequested", "OrderMessage", "OrderNotFinalized", "OrderNoteAdded", "OrderRefunded", "OrderReleased",
     "OrderShipped", "OrderUpdated", "PaymentMethod", "Percent", "PlacedContent", "PlacedFields", "PricedFields",
-    "Priority", "RecipientFields", "RefundedLine", "Tags",
+    "Priority", "ProductChange", "RecipientFields",
+    "RefundedLine", "Tags",
 ]  # fmt: skip
-
-ORDER_LINES_MAX = 2_000
-"""Lines of one order; the largest real order that we know has 1,114."""
 
 LINK_DAYS = 30
 """How long a link in a mail lets somebody without an account read an order."""
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True)]
 Priority = Literal["standard", "express"]
-Amount = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6, allow_inf_nan=False)]
-"""An amount in the currency of the order."""
-Percent = Annotated[Decimal, Field(ge=0, le=100, max_digits=7, decimal_places=4, allow_inf_nan=False)]
 Tags = Annotated[
     tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$")], ...], Field(max_length=50)
 ]
 CapturePolicy = Literal["at_once", "when_reserved", "by_hand"]
 """When the money is taken: with the authorization, when the goods are reserved, or when staff capture it."""
 ImportedStatus = Literal["confirmed", "shipped", "delivered", "cancelled"]
-
-
-class LineFields(Value):
-    """The product and the quantity of an order line."""
-
-    product_id: Sku
-    quantity: int = Field(ge=1, le=1_000_000)
-
-
-class Discount(Value):
-    """A discount: `amount`, or else `percent` of what it is taken from. `reason` is for the customer."""
-
-    amount: Amount | None = None
-    percent: Percent | None = None
-    reason: Text | None = None
-
-
-class OrderLine(LineFields):
-    """One line of an order; `unit_price` may have fractions of the minor unit, as real prices have.
-
-    `price_from` tells whether the price is the catalogue's; else the request named it. `tax_from` tells whether the
-    rate is that of the shop's table. `discount` is what
-    `line_discount` and the line's share of the discounts of the order come to; `tax_rate` is in percent; `total` is
-    what the customer pays for the line. Lines of old events have no amounts.
-    """
-
-    product_name: Text
-    unit_price: Decimal = Field(ge=0, max_digits=15, decimal_places=6, allow_inf_nan=False)
-    price_from: Literal["catalogue"] | None = None
-    line_discount: Discount | None = None
-    tax_rate: Percent | None = None
-    tax_from: Literal["shop"] | None = None
-    subtotal: Amount | None = None
-    discount: Amount | None = None
-    tax: Amount | None = None
-    total: Amount | None = None
 
 
 class Address(Value):
@@ -165,28 +135,6 @@ class OrderMessage(Message):
     key: ClassVar[str] = "order_id"
     person_in: ClassVar[tuple[str, ...]] = ("customer_id", "order_id")
     order_id: str
-
-
-class PricedFields(Value):
-    """The lines of an order, and its amounts in the currency of `total` (`services.orders.totals` has the rules).
-
-    `total` is subtotal - discount_total + shipping_total, plus tax_total unless the prices include the tax. `tax_total`
-    includes `shipping_tax`. `shipping_from` tells whether the shop set the shipping cost. Old events have no subtotal;
-    it is then the total. `discount_total` includes the discount of `coupon`.
-    """
-
-    lines: tuple[OrderLine, ...]
-    discounts: tuple[Discount, ...] = ()
-    coupon: str | None = None
-    tax_included: bool = False
-    shipping_tax_rate: Percent = Decimal(0)
-    shipping_from: Literal["shop"] | None = None
-    subtotal: Amount | None = None
-    discount_total: Amount = Decimal(0)
-    shipping_total: Amount = Decimal(0)
-    shipping_tax: Amount = Decimal(0)
-    tax_total: Amount = Decimal(0)
-    total: Money
 
 
 class OrderDetails(OrderMessage, OrderFields, PricedFields):
@@ -286,6 +234,46 @@ class OrderReleased(OrderMessage):
     customer_id: str | None = None
     reason: str | None = None
     content: PlacedContent | None = None
+
+
+class OrderEdited(OrderMessage, PricedFields):
+    """Staff changed the lines of the order: its lines and amounts are these now.
+
+    `difference` is what the edit added to the total. Of a `confirmed` order it is at most zero and is paid back.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edited.v1"
+    confirmed: bool = False
+    customer_id: str | None = None
+    edit_id: str
+    reason: str
+    difference: Money
+
+
+class OrderEditRequested(OrderMessage, PricedFields):
+    """Staff asked for an edit of a confirmed order, which would then have these lines and amounts.
+
+    inventory takes the goods that are added, and then shipping changes the parcels. OrderEdited or OrderEditRefused
+    follows. The order has `units` after the edit.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
+    customer_id: str | None = None
+    edit_id: str
+    reason: str
+    difference: Money
+    changes: tuple[ProductChange, ...]
+    units: int
+
+
+class OrderEditRefused(OrderMessage):
+    """The edit cannot be carried out, because goods are missing or the carrier has the parcel; nothing changed."""
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_refused.v1"
+    customer_id: str | None = None
+    edit_id: str
+    code: str
+    reason: str
 
 
 class OrderNoteAdded(OrderMessage):

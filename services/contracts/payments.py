@@ -177,12 +177,14 @@ class PaymentMessage(Message):
 class PaymentItemised(PaymentMessage):
     """What the customer pays for: the lines of the order and the shipping cost with its tax, in the payment's currency.
 
-    A later event replaces an earlier one.
+    The event with the highest `order_version` holds: the version of the order that has these lines, 0 if it was not
+    edited.
     """
 
     type: ClassVar[str] = "zerocart.payments.payment.itemised.v1"
     lines: tuple[PaidLine, ...]
     shipping: Amount
+    order_version: int = 0
 
 
 class ProviderFact(PaymentMessage):

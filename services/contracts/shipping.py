@@ -19,10 +19,12 @@ __all__ = [
     "FulfillmentPrepared",
     "ShipmentCancel",
     "ShipmentCancelled",
+    "ShipmentChanged",
     "ShipmentCreate",
     "ShipmentCreated",
     "ShipmentDelivered",
     "ShipmentDispatched",
+    "ShipmentNotChanged",
     "ShippingFailed",
     "ShippingRefused",
 ]
@@ -120,6 +122,27 @@ class ShipmentDispatched(Message):
     order_id: str
     shipment_id: str
     tracking_number: str
+
+
+class ShipmentChanged(Message):
+    """The parcels that the carrier has not collected yet get the goods of an edit."""
+
+    type: ClassVar[str] = "zerocart.shipping.shipment.changed.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    edit_id: str
+    parcels: int
+
+
+class ShipmentNotChanged(Message):
+    """The parcels of the order cannot be changed: the carrier has them, or there are none."""
+
+    type: ClassVar[str] = "zerocart.shipping.shipment.not_changed.v1"
+    key: ClassVar[str] = "order_id"
+    order_id: str
+    edit_id: str
+    error_code: str
+    error: str
 
 
 class ShipmentDelivered(Message):

@@ -15,16 +15,20 @@ from services.contracts.inventory import (
     InventoryReleased,
     ReservationCommitted,
     ReservationExpired,
+    ReservationExtended,
+    ReservationNotExtended,
+    ReservationReduced,
     ReservationRestocked,
     ReservedItem,
 )
+from services.contracts.orders import ProductChange
 from services.inventory.levels import Level
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message
 
 __all__ = [
-    "RESERVATION", "Commit", "Expire", "Release", "Reservation", "ReservationCommand", "Reserve", "Restock",
-    "movements",
+    "RESERVATION", "Commit", "Expire", "Extend", "Reduce", "Release", "Reservation", "ReservationCommand", "Reserve",
+    "Restock", "movements",
 ]  # fmt: skip
 
 
@@ -61,6 +65,7 @@ class Closed:
     items: tuple[ReservedItem, ...]
     committed: bool = False
     restocked: Mapping[str, int] = field(default_factory=dict[str, int])
+    edits: Mapping[str, ReservationExtended] = field(default_factory=dict[str, ReservationExtended])
 
 
 Reservation = NoReservation | Held | Unfilled | Closed
@@ -114,7 +119,27 @@ class Restock(Command):
     returned: tuple[ReservedItem, ...]
 
 
-ReservationCommand = Reserve | Release | Commit | Expire | Restock
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend(Command):
+    """Take the goods that an edit adds; the stock room locks the rows of their products and fills in `levels`."""
+
+    order_id: str
+    edit_id: str
+    changes: tuple[ProductChange, ...]
+    units: int
+    levels: Mapping[str, Level] = field(default_factory=dict[str, Level])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduce(Command):
+    """End an edit: give back the goods that it takes away, or those that it has added if it is `undone`."""
+
+    order_id: str
+    edit_id: str
+    undone: bool = False
+
+
+ReservationCommand = Reserve | Release | Commit | Expire | Restock | Extend | Reduce
 
 
 def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
@@ -135,6 +160,10 @@ def decide(command: ReservationCommand, reservation: Reservation) -> Decision:
         case Restock(order_id=order_id, refund_id=refund_id):
             returned = {item.product_id: item.quantity for item in command.returned}
             return _restocked(order_id, refund_id, returned, reservation)
+        case Extend():
+            return extend(command, reservation)
+        case Reduce():
+            return reduce(command, reservation)
         case Expire(order_id=order_id, at=at):
             match reservation:
                 case Held(answer=answer) if answer.expires_at is not None and answer.expires_at <= at:
@@ -222,6 +251,65 @@ def _released(command: Release, items: tuple[ReservedItem, ...], *, restocked: b
     )
 
 
+def extend(command: Extend, reservation: Reservation) -> Decision:
+    """Take the goods that an edit adds, all or none; those that it takes away stay until it is carried out."""
+    to = {"order_id": command.order_id, "edit_id": command.edit_id}
+    if not isinstance(reservation, Closed) or not reservation.committed or reservation.restocked:
+        error = "the goods of the order are not in its parcels any more"
+        return [ReservationNotExtended(**to, error_code="reservation-closed", error=error)]
+    if command.edit_id in reservation.edits:
+        return []
+    added = tuple(ReservedItem(product_id=c.product_id, quantity=c.units) for c in command.changes if c.units > 0)
+    less = tuple(ReservedItem(product_id=c.product_id, quantity=-c.units) for c in command.changes if c.units < 0)
+    if _give_more_than_held(less, reservation):
+        return [ReservationNotExtended(**to, error_code="not-held", error="the order has fewer units than that")]
+    free = {item.product_id: command.levels.get(item.product_id, Level()).available for item in added}
+    short = [item for item in added if item.quantity > free[item.product_id]]
+    if short:
+        told = [f"{item.product_id} ({free[item.product_id]} of {item.quantity})" for item in short[:5]]
+        error = f"not enough of {', '.join(told)}"
+        return [ReservationNotExtended(**to, error_code="insufficient-stock", error=error)]
+    return [ReservationExtended(**to, items=added, gives_back=less, units=command.units)]
+
+
+def reduce(command: Reduce, reservation: Reservation) -> Decision:
+    """End an edit once; if the order was cancelled meanwhile, all its goods are back already."""
+    if not isinstance(reservation, Closed) or command.edit_id not in reservation.edits:
+        return []
+    edit = reservation.edits[command.edit_id]
+    items = _at_most(edit.items if command.undone else edit.gives_back, reservation)
+    to = {"order_id": command.order_id, "edit_id": command.edit_id}
+    return [ReservationReduced(**to, items=items, undone=command.undone)]
+
+
+def _give_more_than_held(less: Sequence[ReservedItem], reservation: Closed) -> bool:
+    """Whether an edit takes more away than the order has beside what other edits take away."""
+    promised: dict[str, int] = {}
+    for item in (*less, *(item for edit in reservation.edits.values() for item in edit.gives_back)):
+        promised[item.product_id] = promised.get(item.product_id, 0) + item.quantity
+    had = {item.product_id: item.quantity for item in reservation.items}
+    return any(units > had.get(product, 0) for product, units in promised.items())
+
+
+def _at_most(items: Sequence[ReservedItem], reservation: Closed) -> tuple[ReservedItem, ...]:
+    """The items without units that staff have taken back into stock meanwhile."""
+    left = {item.product_id: item.quantity for item in _less(reservation.items, reservation.restocked)}
+    wanted = [(item, min(item.quantity, left.get(item.product_id, 0))) for item in items]
+    return tuple(item.model_copy(update={"quantity": units}) for item, units in wanted if units)
+
+
+def _with_edit(reservation: Closed, event: ReservationExtended | ReservationReduced) -> Closed:
+    sign = 1 if isinstance(event, ReservationExtended) else -1
+    units = {item.product_id: item.quantity for item in reservation.items}
+    for item in event.items:
+        units[item.product_id] = units.get(item.product_id, 0) + sign * item.quantity
+    items = tuple(ReservedItem(product_id=product, quantity=left) for product, left in units.items() if left > 0)
+    edits = {name: edit for name, edit in reservation.edits.items() if name != event.edit_id}
+    if isinstance(event, ReservationExtended):
+        edits[event.edit_id] = event
+    return replace(reservation, items=items, edits=edits)
+
+
 def _restocked(
     order_id: str, refund_id: str | None, returned: Mapping[str, int], reservation: Reservation
 ) -> list[ReservationRestocked]:
@@ -266,6 +354,8 @@ def evolve(reservation: Reservation, event: Message) -> Reservation:
             return Closed(())
         case ReservationCommitted(items=items):
             return Closed(items, committed=True)
+        case ReservationExtended() | ReservationReduced() if isinstance(reservation, Closed):
+            return _with_edit(reservation, event)
         case ReservationRestocked(items=items, returned=returned):
             return _with_restocked(reservation, items, returned)
         case _:
@@ -290,7 +380,7 @@ RESERVATION: Decider[ReservationCommand, Reservation] = Decider(
     "reservation", NoReservation(), decide, evolve,
     (
         InventoryChecked, InventoryCheckFailed, InventoryReleased, ReservationCommitted, ReservationExpired,
-        ReservationRestocked,
+        ReservationRestocked, ReservationExtended, ReservationNotExtended, ReservationReduced,
     ),
 )  # fmt: skip
 
@@ -309,7 +399,12 @@ def _moved(event: Message) -> dict[str, Level]:
     match event:
         case InventoryChecked(all_items_available=True, repeated=False):
             return {item.product_id: Level(0, item.quantity) for item in _items(event)}
-        case InventoryReleased(items=items, restocked=True) | ReservationRestocked(items=items):
+        case ReservationExtended(items=items):
+            return {item.product_id: Level(-item.quantity, 0) for item in items}
+        case (
+            InventoryReleased(items=items, restocked=True) | ReservationRestocked(items=items)
+            | ReservationReduced(items=items)
+        ):  # fmt: skip
             return {item.product_id: Level(item.quantity, 0) for item in items}
         case InventoryReleased(items=items) | ReservationExpired(items=items):
             return {item.product_id: Level(0, -item.quantity) for item in items}

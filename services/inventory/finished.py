@@ -8,6 +8,8 @@ from services.contracts.inventory import (
     InventoryReleased,
     ReservationCommitted,
     ReservationExpired,
+    ReservationNotExtended,
+    ReservationReduced,
     ReservationRestocked,
 )
 from services.contracts.scheduler import TimerRequested
@@ -24,6 +26,8 @@ FINISHED = finished(
         InventoryReleased,
         ReservationCommitted,
         ReservationExpired,
+        ReservationNotExtended,
+        ReservationReduced,
         ReservationRestocked,
         TimerRequested,
     ),

@@ -6,12 +6,15 @@ from datetime import timedelta
 
 from services.contracts.fulfillment import RunCompleted
 from services.contracts.inventory import InventoryCheck, InventoryRelease, ReservationExpiryDue
+from services.contracts.orders import OrderEdited, OrderEditRequested
 from services.contracts.payments import RestockRequested
-from services.inventory.domain import Commit, Expire, Release, Reserve, Restock
+from services.contracts.shipping import ShipmentNotChanged
+from services.inventory.domain import RESERVATION, Commit, Expire, Extend, Held, Reduce, Release, Reserve, Restock
 from services.inventory.expiry import request_expiry
 from services.inventory.stock import StockRoom
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
+from services.kit.domain.errors import Unavailable
 from services.kit.events.handlers import Reactions, Received
 
 __all__ = ["RESERVATION_EXPIRES_AFTER", "reactions"]
@@ -61,7 +64,28 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
         )
         await room.reserve(message.order_id, command, received.cause)
 
+    async def extend(message: OrderEditRequested, received: Received) -> None:
+        order_id = message.order_id
+        if isinstance((await handler.reload(RESERVATION, order_id)).state, Held):
+            raise Unavailable("not-committed", "the goods of the order are committed in a moment: then it is edited")
+        command = Extend(
+            at=received.now,
+            order_id=order_id,
+            edit_id=message.edit_id,
+            changes=message.changes,
+            units=message.units,
+        )
+        await room.reserve(order_id, command, received.cause)
+
+    async def reduce(message: OrderEdited | ShipmentNotChanged, received: Received) -> None:
+        undone = isinstance(message, ShipmentNotChanged)
+        command = Reduce(at=received.now, order_id=message.order_id, edit_id=message.edit_id, undone=undone)
+        await room.reserve(message.order_id, command, received.cause)
+
     handlers = Reactions()
+    handlers.on(OrderEditRequested, extend)
+    handlers.on(OrderEdited, reduce)
+    handlers.on(ShipmentNotChanged, reduce)
     handlers.on(InventoryCheck, check)
     handlers.on(InventoryRelease, release)
     handlers.on(RunCompleted, completed)

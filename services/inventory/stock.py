@@ -10,8 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from services.contracts.inventory import InventoryChecked, ReservationRestocked, StockAdjusted, StockSet
-from services.inventory.domain import RESERVATION, Reservation, ReservationCommand, Reserve, movements
+from services.contracts.inventory import (
+    InventoryChecked,
+    ReservationExtended,
+    ReservationNotExtended,
+    ReservationReduced,
+    ReservationRestocked,
+    StockAdjusted,
+    StockSet,
+)
+from services.inventory.domain import RESERVATION, Extend, Reservation, ReservationCommand, Reserve, movements
 from services.inventory.levels import STOCK, Level, StockCommand
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
@@ -44,6 +52,8 @@ COUNT = """
     WHERE product_id = $1
 """
 EXPIRED_ORDERS_MAX = 500
+AFTER_COMMIT = (ReservationRestocked, ReservationExtended, ReservationNotExtended, ReservationReduced)
+"""Events of a reservation that holds nothing any more."""
 
 
 class StockRoom:
@@ -103,19 +113,20 @@ async def _move(transaction: Transaction, order_id: str, events: Sequence[Messag
     for event in events:
         if isinstance(event, InventoryChecked) and event.all_items_available:
             await transaction.execute(HOLD, order_id, event.expires_at)
-        elif not isinstance(event, ReservationRestocked):
+        elif not isinstance(event, AFTER_COMMIT):
             await transaction.execute(RELEASE, order_id)
 
 
 def _products(command: ReservationCommand, reservation: Reservation) -> set[str]:
     wanted = command.items if isinstance(command, Reserve) else ()
+    wanted = command.changes if isinstance(command, Extend) else wanted
     answer = getattr(reservation, "answer", None)
     items = answer.items if isinstance(answer, InventoryChecked) else getattr(reservation, "items", ())
     return {item.product_id for item in (*wanted, *items)}
 
 
 def _with_levels(command: ReservationCommand, levels: Mapping[str, Level]) -> ReservationCommand:
-    return replace(command, levels=levels) if isinstance(command, Reserve) else command
+    return replace(command, levels=levels) if isinstance(command, Reserve | Extend) else command
 
 
 def _level(row: Mapping[str, object]) -> Level:

@@ -13,6 +13,8 @@ __all__ = [
     "Amended",
     "CancellationStarted",
     "Drafted",
+    "EditPreview",
+    "Edited",
     "Held",
     "ImportResult",
     "ImportResults",
@@ -117,6 +119,31 @@ class Released(TypedDict):
     order_id: OrderId
     status: Literal["pending", "processing"]
     """`processing` if fulfillment had begun before the order was put on hold."""
+
+
+class EditPreview(TypedDict):
+    """The amounts of an order before and after an edit that is not carried out."""
+
+    before: Totals
+    after: Totals
+    difference: Money
+    """What the edit adds to the total; below zero if the customer gets money back."""
+    lines: list[QuotedLine]
+    """All lines after the edit."""
+
+
+class Edited(TypedDict):
+    """The edit is accepted."""
+
+    order_id: OrderId
+    status: Literal["done", "started"]
+    """`started` of a confirmed order: the timeline shows whether the edit is carried out or refused."""
+    edit_id: Annotated[str, Field(examples=["edt_01jd8w3k5m7n9p1q3r5s7t9v1x"])]
+    after: Totals
+    difference: Money
+    """What the edit adds to the total; below zero if the customer gets money back."""
+    lines: list[QuotedLine]
+    """All lines after the edit."""
 
 
 class CancellationStarted(TypedDict):

@@ -64,7 +64,7 @@ from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
 from services.orders.shop_rules import Delivery
 
-__all__ = ["OrderId", "Writer", "answer_to", "routes"]
+__all__ = ["OrderId", "Shop", "Writer", "answer_to", "quoted", "routes"]
 
 routes = json_router()
 
@@ -146,7 +146,7 @@ async def quote_order(
     method = body.shipping_method
     to = Delivery(rules.home_country, method=method) if address is None else Delivery.to(address, method)
     priced = await quote(handler, _basket(body, caller, settings), cause, rules, to)
-    lines = [_quoted(line, priced.total.currency) for line in priced.lines]
+    lines = [quoted(line, priced.total.currency) for line in priced.lines]
     return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
 
@@ -263,7 +263,8 @@ async def answer_to(
     )
 
 
-def _quoted(line: OrderLine, currency: str) -> QuotedLine:
+def quoted(line: OrderLine, currency: str) -> QuotedLine:
+    """A line as answers show it."""
     amounts = ("unit_price", "subtotal", "discount", "tax", "total")
     shown = {name: shown_money(getattr(line, name), currency) for name in amounts}
     of_line = {"product_id": line.product_id, "product_name": line.product_name, "quantity": line.quantity}

@@ -38,9 +38,9 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
         host = replace(host, receipts=PriceBookReceipts(host.receipts.connections, host.receipts.reader))
 
     def routers() -> Sequence[APIRouter]:
-        from services.orders import api, imports_api, links_api, staff_api
+        from services.orders import api, edits_api, imports_api, links_api, staff_api
 
-        return (imports_api.routes, links_api.routes, staff_api.routes, api.routes)
+        return (imports_api.routes, links_api.routes, staff_api.routes, edits_api.routes, api.routes)
 
     return Service(
         host,

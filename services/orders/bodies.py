@@ -39,8 +39,8 @@ from services.orders.pricing import Basket, WantedLine
 from services.orders.shop_rules import CODE
 
 __all__ = [
-    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "HoldBody", "ImportedOrderBody", "LookupBody",
-    "NoteBody", "OrderBody", "QuoteBody", "ReleaseBody", "ShortLine", "Source", "SubmitBody",
+    "NUMBER_CHARS_MAX", "AmendBody", "BasketBody", "CancelBody", "HoldBody", "ImportedOrderBody",
+    "LookupBody", "NoteBody", "OrderBody", "QuoteBody", "ReleaseBody", "ShortLine", "Source", "SubmitBody",
 ]  # fmt: skip
 
 NUMBER_CHARS_MAX = 100

@@ -20,6 +20,9 @@ from services.contracts.orders import (
     OrderDelivered,
     OrderDrafted,
     OrderDraftUpdated,
+    OrderEdited,
+    OrderEditRefused,
+    OrderEditRequested,
     OrderFailed,
     OrderFinalized,
     OrderFinalizePending,
@@ -33,11 +36,13 @@ from services.contracts.orders import (
     OrderReleased,
     OrderShipped,
     OrderUpdated,
+    PricedFields,
 )
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
-from services.orders.holding import hold, placed, release, wait_for_release
+from services.orders.editing import after_edit, conclude_edit, edit
+from services.orders.holding import hold_or_release, placed, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
     AddNote,
@@ -47,12 +52,14 @@ from services.orders.order import (
     Cancelled,
     Cancelling,
     CompleteCancellation,
+    ConcludeEdit,
     Confirm,
     Confirmed,
     CustomerCommand,
     Deliver,
     Delivered,
     Draft,
+    Edit,
     Fail,
     Failed,
     Finalize,
@@ -63,7 +70,6 @@ from services.orders.order import (
     OnHold,
     Order,
     OrderCommand,
-    OrderIntent,
     Pending,
     Place,
     RecordRefund,
@@ -75,6 +81,7 @@ from services.orders.order import (
     UndoImport,
 )
 from services.orders.pricing import basket_of, price, totals_problem
+from services.orders.refusals import fulfilled_elsewhere, name_of, not_found
 from services.orders.shop_rules import Delivery, are_alike
 
 __all__ = ["ORDER"]
@@ -96,7 +103,7 @@ def decide(command: OrderCommand, order: Order) -> Decision:
 
 def _decision(command: OrderCommand, order: Order) -> Decision:
     if isinstance(command, CustomerCommand) and _is_out_of_reach(command, order):
-        return _not_found(command)
+        return not_found(command)
     match command:
         case Place() | BeginDraft() | RewriteDraft():
             return place(command, order)
@@ -108,6 +115,10 @@ def _decision(command: OrderCommand, order: Order) -> Decision:
             return add_note(command, order)
         case Hold() | Release():
             return hold_or_release(command, order)
+        case Edit():
+            return edit(command, order)
+        case ConcludeEdit():
+            return conclude_edit(command, order)
         case Cancel():
             return cancel(command, order)
         case Import():
@@ -138,7 +149,7 @@ def _is_out_of_reach(command: CustomerCommand, order: Order) -> bool:
 def place(command: Place | BeginDraft | RewriteDraft, order: Order) -> Decision:
     """Begin an order or its draft once; rewrite a draft until it is submitted."""
     if isinstance(command, RewriteDraft) and isinstance(order, NoOrder):
-        return _not_found(command)  # before any other refusal: an order out of reach gets this answer, too
+        return not_found(command)  # before any other refusal: an order out of reach gets this answer, too
     to = Delivery.to(command.fields.shipping_address, command.fields.shipping_method)
     priced = price(command.basket, command.book, command.at, command.rules, to)
     if isinstance(priced, Rejected):
@@ -167,7 +178,7 @@ def submit(command: Submit, order: Order) -> Decision:
     """Place the order that a draft describes, once, at the prices of now."""
     match order:
         case NoOrder():
-            return _not_found(command)
+            return not_found(command)
         case Draft(content=content):
             to = Delivery.to(content.shipping_address, content.shipping_method)
             priced = price(basket_of(content), command.book, command.at, command.rules, to)
@@ -178,7 +189,7 @@ def submit(command: Submit, order: Order) -> Decision:
             created = OrderCreated.of(content, **dict(priced))
             return totals_problem(priced, command.expected_total) or _placed(created, command)
         case Imported():
-            return _fulfilled_elsewhere(command, order)
+            return fulfilled_elsewhere(command, order)
         case _:
             return []
 
@@ -194,7 +205,7 @@ def amend(command: Amend, order: Order) -> Decision:
     """Change addresses, contact, notes, tags or metadata until fulfillment makes the parcel."""
     match order:
         case NoOrder():
-            return _not_found(command)
+            return not_found(command)
         case Pending(is_final=True):
             detail = f"Order {command.order_id} cannot be changed: its parcel is being made. Cancel it and order again."
             return Rejected("order-not-changeable", detail)
@@ -207,9 +218,9 @@ def amend(command: Amend, order: Order) -> Decision:
         case Draft() | Pending() | OnHold():
             return [OrderUpdated.of(command.changes, order_id=command.order_id, customer_id=order.customer_id)]
         case Imported():
-            return _fulfilled_elsewhere(command, order)
+            return fulfilled_elsewhere(command, order)
         case Confirmed() | Cancelling() | Cancelled() | Failed() | Shipped() | Delivered():
-            detail = f"Order {command.order_id} cannot be changed: its status is {_name(order)}."
+            detail = f"Order {command.order_id} cannot be changed: its status is {name_of(order)}."
             return Rejected("order-not-changeable", detail)
         case _:
             assert_never(order)
@@ -226,31 +237,8 @@ def _changes_price(command: Amend, order: Pending) -> bool:
 def add_note(command: AddNote, order: Order) -> Decision:
     """Record a note of staff, in every state of the order."""
     if isinstance(order, NoOrder):
-        return _not_found(command)
+        return not_found(command)
     return [OrderNoteAdded(order_id=command.order_id, customer_id=order.customer_id, text=command.text)]
-
-
-def hold_or_release(command: Hold | Release, order: Order) -> Decision:
-    """Put a placed order on hold until it is final, and release it; to do so again changes nothing."""
-    match command, order:
-        case _, NoOrder():
-            return _not_found(command)
-        case Hold(), OnHold():
-            return []
-        case Hold(), Pending():
-            return hold(command, order)
-        case Release(), OnHold():
-            return release(command, order)
-        case Release(), Pending():
-            return []
-        case _, Imported():
-            return _fulfilled_elsewhere(command, order)
-        case Hold(), _:
-            detail = f"Order {command.order_id} cannot be put on hold: its status is {_name(order)}."
-            return Rejected("order-not-holdable", detail)
-        case _:
-            detail = f"Order {command.order_id} is not on hold: its status is {_name(order)}."
-            return Rejected("order-not-on-hold", detail)
 
 
 def cancel(command: Cancel, order: Order) -> Decision:
@@ -261,19 +249,22 @@ def cancel(command: Cancel, order: Order) -> Decision:
     """
     match order:
         case NoOrder():
-            return _not_found(command)
+            return not_found(command)
         case Draft(content=content):
             return [_cancelled(command.order_id, order, command.reason, content.email)]
         case OnHold(is_begun=False):
             return [_cancelled(command.order_id, order, command.reason, order.email)]
+        case Confirmed(editing=OrderEditRequested()):
+            detail = f"Order {command.order_id} cannot be cancelled: an edit is under way. Try again in a moment."
+            return Rejected("edit-in-progress", detail)
         case Pending() | OnHold() | Confirmed():
             return [OrderCancellationRequested(order_id=command.order_id, reason=command.reason)]
         case Cancelling() | Cancelled():
             return []
         case Imported():
-            return _fulfilled_elsewhere(command, order)
+            return fulfilled_elsewhere(command, order)
         case Shipped() | Delivered() | Failed():
-            detail = f"Order {command.order_id} cannot be cancelled: its status is {_name(order)}."
+            detail = f"Order {command.order_id} cannot be cancelled: its status is {name_of(order)}."
             return Rejected("order-not-cancellable", detail)
         case _:
             assert_never(order)
@@ -288,8 +279,8 @@ def finalize(command: Finalize, order: Order) -> Decision:
         case OnHold(is_begun=True):
             return wait_for_release(command, order)
         case Cancelling() | Cancelled() | Failed():
-            error = f"the status of the order is {_name(order)}"
-            why = {"success": False, "error_code": f"order-{_name(order)}", "error": error}
+            error = f"the status of the order is {name_of(order)}"
+            why = {"success": False, "error_code": f"order-{name_of(order)}", "error": error}
             return [OrderNotFinalized.model_validate({**to, **why})]
         case _:
             return []  # an attempt that comes after the end of the run
@@ -339,19 +330,6 @@ def record_refund(command: RecordRefund, order: Order) -> Decision:
     return [OrderRefunded(customer_id=order.customer_id, email=email, **fields)]
 
 
-def _not_found(command: OrderIntent) -> Rejected:
-    return Rejected("order-not-found", f"There is no order {command.order_id}.", missing=True)
-
-
-def _fulfilled_elsewhere(command: OrderIntent, order: Imported) -> Rejected:
-    detail = f"Order {command.order_id} cannot be changed here: {order.source} fulfilled it, and it was imported."
-    return Rejected("order-fulfilled-elsewhere", detail)
-
-
-def _name(order: Order) -> str:
-    return "on hold" if isinstance(order, OnHold) else type(order).__name__.lower()
-
-
 def evolve(order: Order, event: Message) -> Order:
     """The state of an order after `event`."""
     after = _after(order, event)
@@ -368,6 +346,11 @@ def _after(order: Order, event: Message) -> Order:
             return Pending(event)
         case OrderHeld() if isinstance(order, Pending):
             return OnHold(order, is_begun=not event.rules, number=order.number)
+        case OrderEdited() if isinstance(order, OnHold):
+            content = order.placed.content.model_copy(update=dict(PricedFields.of(event)))
+            return replace(order, placed=replace(order.placed, content=content))
+        case OrderEditRequested() | OrderEdited() | OrderEditRefused() | OrderRefunded():
+            return after_edit(order, event)
         case OrderFinalizePending() if isinstance(order, OnHold):
             return replace(order, asked=order.asked or event)
         case OrderReleased() if isinstance(order, OnHold):
@@ -381,15 +364,17 @@ def _after(order: Order, event: Message) -> Order:
         case OrderFinalized() if isinstance(order, Pending):
             return replace(order, is_final=True)
         case OrderConfirmed():
-            return Confirmed(order.email if isinstance(order, Pending | OnHold) else None, customer_id)
+            placed = order.placed if isinstance(order, OnHold) else order
+            content = placed.content if isinstance(placed, Pending) else None
+            return Confirmed(content.email if content else None, customer_id, content=content)
         case OrderCancellationRequested(reason=reason):
             return Cancelling(
                 reason, order.email if isinstance(order, Pending | OnHold | Confirmed) else None, customer_id
             )
         case OrderShipped():
-            return Shipped(customer_id, getattr(order, "email", None))
+            return Shipped(customer_id, getattr(order, "email", None), editing=getattr(order, "editing", None))
         case OrderDelivered():
-            return Delivered(customer_id, getattr(order, "email", None))
+            return Delivered(customer_id, getattr(order, "email", None), editing=getattr(order, "editing", None))
         case OrderCancelled():
             return Cancelled(customer_id)
         case OrderFailed():
@@ -421,7 +406,8 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderDrafted, OrderDraftUpdated, OrderCreated, OrderUpdated, OrderNoteAdded, OrderCancellationRequested,
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
-        OrderReleased, OrderFinalizePending,
+        OrderReleased, OrderFinalizePending, OrderEdited,
+        OrderEditRequested, OrderEditRefused,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

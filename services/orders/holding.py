@@ -25,10 +25,11 @@ from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.ids import instant_of
 from services.kit.domain.message import Message
 from services.kit.saga.participant import reply_to
-from services.orders.order import Finalize, Hold, OnHold, Pending, Release
+from services.orders.order import Finalize, Hold, Imported, NoOrder, OnHold, Order, Pending, Release
+from services.orders.refusals import fulfilled_elsewhere, name_of, not_found
 from services.orders.shop_rules import Review
 
-__all__ = ["HOLD_WAIT", "hold", "placed", "release", "wait_for_release"]
+__all__ = ["HOLD_WAIT", "hold_or_release", "placed", "wait_for_release"]
 
 HOLD_WAIT = timedelta(days=6)
 """How long fulfillment waits for a release: most cards release an authorization after seven days."""
@@ -75,7 +76,30 @@ def _place(address: Address) -> Sequence[str]:
     return ["".join((part or "").casefold().split()) for part in parts]
 
 
-def hold(command: Hold, order: Pending) -> Decision:
+def hold_or_release(command: Hold | Release, order: Order) -> Decision:
+    """Put a placed order on hold until it is final, and release it; to do so again changes nothing."""
+    match command, order:
+        case _, NoOrder():
+            return not_found(command)
+        case Hold(), OnHold():
+            return []
+        case Hold(), Pending():
+            return _hold(command, order)
+        case Release(), OnHold():
+            return _release(command, order)
+        case Release(), Pending():
+            return []
+        case _, Imported():
+            return fulfilled_elsewhere(command, order)
+        case Hold(), _:
+            detail = f"Order {command.order_id} cannot be put on hold: its status is {name_of(order)}."
+            return Rejected("order-not-holdable", detail)
+        case _:
+            detail = f"Order {command.order_id} is not on hold: its status is {name_of(order)}."
+            return Rejected("order-not-on-hold", detail)
+
+
+def _hold(command: Hold, order: Pending) -> Decision:
     """Put an order on hold that fulfillment works on, while nothing can have been charged."""
     if order.is_final:
         detail = f"Order {command.order_id} cannot be put on hold: its payment is being captured. Cancel it instead."
@@ -90,7 +114,7 @@ def hold(command: Hold, order: Pending) -> Decision:
     return [OrderHeld.model_validate({**to, "reason": command.reason})]
 
 
-def release(command: Release, order: OnHold) -> Decision:
+def _release(command: Release, order: OnHold) -> Decision:
     """Let fulfillment start, or go on and capture the payment."""
     released = OrderReleased(order_id=command.order_id, customer_id=order.customer_id, reason=command.reason)
     if not order.is_begun:

@@ -10,6 +10,7 @@ from services.contracts.orders import (
     AmendedFields,
     ImportedFields,
     OrderContent,
+    OrderEditRequested,
     OrderFinalizePending,
     PlacedFields,
     RecipientFields,
@@ -17,7 +18,7 @@ from services.contracts.orders import (
 )
 from services.kit.domain.decider import Command
 from services.kit.domain.message import Money
-from services.orders.pricing import Basket, Book
+from services.orders.pricing import Basket, Book, WantedLine
 from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "Cancel",
     "Cancelled",
     "Cancelling",
+    "ChangedLine",
     "CompleteCancellation",
+    "ConcludeEdit",
     "Confirm",
     "Confirmed",
     "ContentCommand",
@@ -35,6 +38,7 @@ __all__ = [
     "Deliver",
     "Delivered",
     "Draft",
+    "Edit",
     "Fail",
     "Failed",
     "Finalize",
@@ -141,11 +145,19 @@ class OnHold:
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Goods are reserved, the money is captured, a shipment exists."""
+    """Goods are reserved, the money is captured, a shipment exists.
+
+    `content` is None of an order that an older release confirmed. `editing` is the edit that is under way.
+    `edit_refunds` are the refunds of edits; `is_refunded` tells whether there was another refund.
+    """
 
     email: str | None
     customer_id: str | None
     number: str | None = None
+    content: OrderContent | None = None
+    editing: OrderEditRequested | None = None
+    edit_refunds: frozenset[str] = frozenset()
+    is_refunded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,20 +188,22 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Shipped:
-    """The carrier has the parcel."""
+    """The carrier has the parcel; `editing` is an edit that was under way."""
 
     customer_id: str | None
     email: str | None = None
     number: str | None = None
+    editing: OrderEditRequested | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The carrier delivered the parcel. Final."""
+    """The carrier delivered the parcel; `editing` is an edit that was under way. Final."""
 
     customer_id: str | None
     email: str | None = None
     number: str | None = None
+    editing: OrderEditRequested | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +313,37 @@ class Release(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedLine:
+    """A change of one line: the new quantity of `line` (0 removes it), or an added line that is `wanted`.
+
+    `currency` is that of the price that the added line names.
+    """
+
+    quantity: int
+    line: int | None = None
+    wanted: WantedLine | None = None
+    currency: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit(OrderIntent):
+    """Change the lines of a placed order; added ones have the prices of `book`."""
+
+    edit_id: str
+    changes: tuple[ChangedLine, ...]
+    reason: str
+    expected_difference: Money | None = None
+    book: Book = field(default_factory=dict[str, Product])
+    rules: ShopRules = NO_RULES
+
+    @property
+    def products(self) -> frozenset[str]:
+        """The products that the price book must say: those without a price, and all if the shop has tables."""
+        wanted = tuple(change.wanted for change in self.changes if change.wanted)
+        return Basket(lines=wanted, currencies=frozenset()).products_under(self.rules)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Cancel(CustomerCommand):
     """Cancel the order, and undo what fulfillment has done for it."""
 
@@ -318,6 +363,15 @@ class Import(OrderIntent):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UndoImport(OrderIntent):
     """Take the import of an order back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcludeEdit(OrderIntent):
+    """An edit is carried out, or was refused for the reason with this code."""
+
+    edit_id: str
+    code: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -376,6 +430,6 @@ class RecordRefund(OrderIntent):
 
 
 OrderCommand = (
-    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Cancel | Import | UndoImport
-    | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
+    Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Edit | ConcludeEdit | Cancel
+    | Import | UndoImport | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
 )  # fmt: skip

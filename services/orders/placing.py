@@ -13,12 +13,14 @@ from services.kit.domain.decider import Rejected
 from services.kit.eventstore.port import Transaction
 from services.orders import buyers, coupon_uses
 from services.orders.domain import ORDER
+from services.orders.editing import content_of
 from services.orders.order import (
     BeginDraft,
     Cancel,
     CompleteCancellation,
     Confirm,
     Draft,
+    Edit,
     Fail,
     NoOrder,
     Order,
@@ -31,7 +33,7 @@ from services.orders.price_book import look_up
 from services.orders.pricing import Basket, Book, basket_of, price, totals_problem
 from services.orders.shop_rules import Coupon, Delivery, ShopRules, coupon_named
 
-__all__ = ["PricedCommand", "carry_out", "conclude", "quote"]
+__all__ = ["PricedCommand", "carry_out", "change_lines", "conclude", "preview", "quote"]
 
 _Content = Place | BeginDraft | RewriteDraft
 PricedCommand = _Content | Submit
@@ -55,6 +57,32 @@ async def carry_out(
         await attempt.carry_out(found, loaded, expected_version)
 
     return await handler.transact(ORDER, command.order_id, work, cause)
+
+
+async def change_lines(
+    handler: CommandHandler, command: Edit, cause: Cause, expected_version: int | None = None
+) -> Outcome[Order | None]:
+    """Carry out an edit; the transaction that records it reads the prices of the added products."""
+
+    async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
+        loaded = await attempt.load()
+        book = await _book(attempt.transaction, command.products)
+        await attempt.carry_out(replace(command, book=book), loaded, expected_version)
+
+    return await handler.transact(ORDER, command.order_id, work, cause)
+
+
+async def preview(handler: CommandHandler, command: Edit) -> tuple[PricedFields, PricedFields]:
+    """The order before an edit, and what it would be after; raises what the edit would raise. Changes nothing."""
+    order = (await handler.reload(ORDER, command.order_id)).state
+    async with handler.store.transaction() as transaction:
+        command = replace(command, book=await _book(transaction, command.products))
+    decision = ORDER.decide(command, order)
+    if isinstance(decision, Rejected):
+        raise error_of(decision)
+    before, after = content_of(order), next(event for event in decision if isinstance(event, PricedFields))
+    assert before is not None
+    return before, after
 
 
 async def conclude(

@@ -33,9 +33,14 @@ __all__ = [
     "Basket",
     "Book",
     "WantedLine",
+    "amounts_of",
     "basket_of",
+    "bound_problem",
+    "line_of",
     "price",
     "shown_totals",
+    "size_problem",
+    "taxed",
     "totals_problem",
 ]
 
@@ -130,23 +135,23 @@ def price(
     (currency,) = basket.currencies
     lines: list[OrderLine] = []
     for place, wanted in enumerate(basket.lines):
-        line = _line(wanted, book, currency, at, f"items.{place}")
+        line = line_of(wanted, book, currency, at, f"items.{place}")
         if isinstance(line, Rejected):
             return line
-        lines.append(_taxed(line, book, rules, to))
-    if problem := _fraction_problem(basket, currency) or _size_problem(lines, currency):
+        lines.append(taxed(line, book, rules, to))
+    if problem := _fraction_problem(basket, currency) or size_problem(lines, currency):
         return problem
     basket = _with_taxes(basket, rules, to)
     off = _coupon_off(basket, lines, currency, rules, at)
     if isinstance(off, Rejected):
         return off
-    priced = _priced(basket, lines, currency, off)
+    priced = amounts_of(basket, lines, currency, off)
     if basket.shipping_cost is None and rules.shipping:
         shipped = _with_shipping(basket, priced, book, rules, to)
         if isinstance(shipped, Rejected):
             return shipped
-        priced = _priced(shipped, lines, currency, off).model_copy(update={"shipping_from": "shop"})
-    return _bound_problem(priced.total) or priced
+        priced = amounts_of(shipped, lines, currency, off).model_copy(update={"shipping_from": "shop"})
+    return bound_problem(priced.total) or priced
 
 
 def _coupon_off(
@@ -162,7 +167,7 @@ def _coupon_off(
     return off or Rejected("coupon-not-valid", detail, field="coupon")
 
 
-def _taxed(line: OrderLine, book: Book, rules: ShopRules, to: Delivery) -> OrderLine:
+def taxed(line: OrderLine, book: Book, rules: ShopRules, to: Delivery) -> OrderLine:
     """The line with the rate of the shop's table, unless it names one or the shop has none."""
     if line.tax_rate is not None or not rules.taxes:
         return line
@@ -195,7 +200,8 @@ def _with_shipping(
     return replace(basket, shipping_cost=rates[0].cost)
 
 
-def _line(wanted: WantedLine, book: Book, currency: str, at: datetime, field: str) -> OrderLine | Rejected:
+def line_of(wanted: WantedLine, book: Book, currency: str, at: datetime, field: str) -> OrderLine | Rejected:
+    """The line with the name and the price of the book where it names none, or why the shop does not sell it."""
     name, unit_price = wanted.product_name, wanted.unit_price
     if name is None or unit_price is None:
         product = book.get(wanted.product_id)
@@ -219,7 +225,8 @@ def _line(wanted: WantedLine, book: Book, currency: str, at: datetime, field: st
     )
 
 
-def _priced(basket: Basket, lines: list[OrderLine], currency: str, coupon: Off) -> PricedFields:
+def amounts_of(basket: Basket, lines: list[OrderLine], currency: str, coupon: Off) -> PricedFields:
+    """The lines with their amounts, and the amounts of the order, by the conditions of the basket."""
     totals = totals_of(
         Pricing(
             lines=[_unsummed(line) for line in lines],
@@ -273,15 +280,17 @@ def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
     return None
 
 
-def _size_problem(lines: list[OrderLine], currency: str) -> Rejected | None:
+def size_problem(lines: list[OrderLine], currency: str) -> Rejected | None:
+    """Why an order cannot have these lines: together they are too long or too dear."""
     if sum(LINE_BYTES + len(line.product_name.encode()) for line in lines) > LINES_BYTES_MAX:
         detail = f"The order has {len(lines)} lines with long names, too much for one order: place several orders."
         return Rejected("order-too-large", detail, field="items")
     exact = sum((line.unit_price * line.quantity for line in lines), ZERO)
-    return _bound_problem(Money.model_construct(amount=rounded(exact, currency), currency=currency))
+    return bound_problem(Money.model_construct(amount=rounded(exact, currency), currency=currency))
 
 
-def _bound_problem(total: Money) -> Rejected | None:
+def bound_problem(total: Money) -> Rejected | None:
+    """Why an order cannot have this total."""
     if total.amount >= TOTAL_BELOW:
         return Rejected("total-too-large", f"The total of an order must be below {TOTAL_BELOW:,f}.", field="items")
     if total.amount <= 0:

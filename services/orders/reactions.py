@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import assert_never
+from typing import assert_never, get_args
 
 from services.contracts.catalogue import ProductChanged, ProductDefined, ProductMessage, ProductWithdrawn
 from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFailed
+from services.contracts.inventory import ReservationNotExtended
 from services.contracts.orders import OrderFinalize
 from services.contracts.payments import ProviderUpdated
-from services.contracts.shipping import ShipmentDelivered, ShipmentDispatched
+from services.contracts.shipping import ShipmentChanged, ShipmentDelivered, ShipmentDispatched, ShipmentNotChanged
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.orders import price_book
 from services.orders.domain import ORDER
 from services.orders.order import (
     CompleteCancellation,
+    ConcludeEdit,
     Confirm,
     Deliver,
     Fail,
@@ -29,7 +31,10 @@ from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = ["reactions"]
 
-Handled = OrderFinalize | RunCompleted | RunCompensated | RunFailed | ShipmentDispatched | ShipmentDelivered
+Handled = (
+    OrderFinalize | RunCompleted | RunCompensated | RunFailed | ShipmentDispatched | ShipmentDelivered
+    | ReservationNotExtended | ShipmentChanged | ShipmentNotChanged
+)  # fmt: skip
 
 
 def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions:
@@ -65,7 +70,7 @@ def reactions(handler: CommandHandler, rules: ShopRules = NO_RULES) -> Reactions
     handlers.on(ProviderUpdated, record_refund)
     for product_event in (ProductDefined, ProductChanged, ProductWithdrawn):
         handlers.on(product_event, record_product)
-    for kind in (OrderFinalize, RunCompleted, RunCompensated, RunFailed, ShipmentDispatched, ShipmentDelivered):
+    for kind in get_args(Handled):
         handlers.on(kind, handle)
     return handlers
 
@@ -86,6 +91,13 @@ def command_of(message: Handled, at: datetime) -> OrderCommand:
             return Fail(at=at, order_id=order_id, code=code, reason=reason)
         case ShipmentDispatched(order_id=order_id, tracking_number=number):
             return Ship(at=at, order_id=order_id, tracking_number=number)
+        case ShipmentChanged(order_id=order_id, edit_id=edit_id):
+            return ConcludeEdit(at=at, order_id=order_id, edit_id=edit_id)
+        case (
+            ReservationNotExtended(order_id=order_id, edit_id=edit_id, error_code=code, error=reason)
+            | ShipmentNotChanged(order_id=order_id, edit_id=edit_id, error_code=code, error=reason)
+        ):
+            return ConcludeEdit(at=at, order_id=order_id, edit_id=edit_id, code=code, reason=reason)
         case ShipmentDelivered(order_id=order_id):
             return Deliver(at=at, order_id=order_id)
         case _:

@@ -16,7 +16,7 @@ from services.orders.api import OrderId, Writer, answer_to
 from services.orders.bodies import HoldBody, NoteBody, ReleaseBody
 from services.orders.order import AddNote, Hold, Release
 
-__all__ = ["routes"]
+__all__ = ["require_staff", "routes"]
 
 routes = json_router()
 
@@ -30,7 +30,7 @@ async def add_note(
     Adds a note about an order in any status. Staff read the notes in `GET /orders/{order_id}`; the customer never sees
     them. Needs the scope `orders:admin` as well.
     """
-    _require_staff(caller)
+    require_staff(caller)
     command = AddNote(at=cause.at, order_id=order_id, text=body.text)
     return await answer_to(handler, command, cause, 202, Amended(order_id=order_id))
 
@@ -49,7 +49,7 @@ async def hold_order(
     its payment is captured `at_once`. If nobody releases the order within 6 days, the authorization lapses and the
     order fails.
     """
-    _require_staff(caller)
+    require_staff(caller)
     command = Hold(at=cause.at, order_id=order_id, reason=body.reason)
     return await answer_to(handler, command, cause, 202, Held(order_id=order_id, status="on_hold"), version)
 
@@ -68,12 +68,13 @@ async def release_order(
     Lets fulfillment start if a rule of the shop had stopped the order, or else go on. Releasing again changes nothing.
     Refused (409) if the order is neither on hold nor pending. Needs the scope `orders:admin` as well.
     """
-    _require_staff(caller)
+    require_staff(caller)
     command = Release(at=cause.at, order_id=order_id, reason=body.reason if body else None)
     return await answer_to(handler, command, cause, 202, lambda events: _released(order_id, events), version)
 
 
-def _require_staff(caller: Caller) -> None:
+def require_staff(caller: Caller) -> None:
+    """Raise Forbidden unless the caller may reach the orders of everybody."""
     if caller.own is not None:
         raise Forbidden(ORDERS_ADMIN)
 

@@ -49,8 +49,10 @@ from services.payments.by_hand import (
 )
 from services.payments.calls import NOTHING, Call, ProviderResult, Verb
 from services.payments.refunds import (
+    PayBack,
     RecordRefund,
     RequestRefund,
+    pay_back,
     refusal,
     request_refund,
     restocks,
@@ -96,7 +98,7 @@ class Report(Command):
 
 PaymentCommand = (
     HandleRequest[Request, Call, ProviderResult]
-    | Report | RequestRefund | RecordRefund | CaptureByHand | VoidByHand | RecordCall
+    | Report | RequestRefund | PayBack | RecordRefund | CaptureByHand | VoidByHand | RecordCall
 )  # fmt: skip
 
 # Replies to the saga
@@ -214,6 +216,8 @@ def decide(command: PaymentCommand, payment: Payment) -> Decision:
             return _reported(order_id, facts, payment)
         case RequestRefund():
             return request_refund(command, payment)
+        case PayBack():
+            return pay_back(command, payment)
         case RecordRefund(order_id=order_id, facts=facts):
             return [*_reported(order_id, facts, payment), *refusal(command, _with_facts(payment, facts))]
         case CaptureByHand() | VoidByHand():
@@ -373,7 +377,7 @@ def evolve(payment: Payment, event: Message) -> Payment:
             return with_request(payment, event)
         case RefundRefused():
             return with_refusal(payment, event)
-        case PaymentItemised():
+        case PaymentItemised() if payment.itemised is None or event.order_version >= payment.itemised.order_version:
             return replace(payment, itemised=event)
         case PaymentAuthorized(transaction_id=name, amount=amount):
             return _with_facts(payment, (Fact("authorized", name, amount),))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 
+from services.contracts.orders import OrderEdited
 from services.contracts.payments import (
     CaptureRequested,
+    PaidLine,
+    PaymentItemised,
     ProviderFact,
     ProviderReported,
     ProviderUpdated,
@@ -17,6 +21,7 @@ from services.contracts.payments import (
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
+from services.kit.domain.message import Money
 from services.kit.events.handlers import Reactions, Received
 from services.kit.events.participant import participant_reactions, result_of
 from services.kit.saga.participant import Failure
@@ -25,7 +30,7 @@ from services.payments.by_hand import RecordCall
 from services.payments.calls import Call, ProviderResult
 from services.payments.domain import PARTICIPANT, PAYMENT, Report, call_to_settle
 from services.payments.provider import Provider, call_or_ask
-from services.payments.refunds import RecordRefund
+from services.payments.refunds import PayBack, RecordRefund
 from services.payments.requested import is_open
 from services.payments.transactions import Fact
 
@@ -41,6 +46,19 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     async def refund_requested(request: RefundRequested, received: Received) -> None:
         await _refund(handler, provider, request, received.cause)
 
+    async def edited(order: OrderEdited, received: Received) -> None:
+        if not order.confirmed:
+            return
+        lines = tuple(PaidLine.of(line, line=number) for number, line in enumerate(order.lines, 1))
+        shipping = order.total.amount - sum((line.total for line in lines), Decimal(0))
+        version = received.cause.message_id.rpartition(":")[2]
+        itemised = PaymentItemised(order_id=order.order_id, lines=lines, shipping=shipping, order_version=int(version))
+        amount = Money(amount=-order.difference.amount, currency=order.difference.currency)
+        command = PayBack(
+            at=received.now, itemised=itemised, refund_id=f"rfd_{order.edit_id}", amount=amount, reason=order.reason
+        )
+        await handler.handle(PAYMENT, order.order_id, command, received.cause)
+
     async def by_hand(request: CaptureRequested | VoidRequested, received: Received) -> None:
         order_id, name = request.order_id, request.transaction_id
         capture = isinstance(request, CaptureRequested)
@@ -53,6 +71,7 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     handled.on(ProviderReported, reported)
     handled.on(ProviderUpdated, reported)
     handled.on(RefundRequested, refund_requested)
+    handled.on(OrderEdited, edited)
     handled.on(CaptureRequested, by_hand)
     handled.on(VoidRequested, by_hand)
     return handled

@@ -16,7 +16,7 @@ from services.contracts.orders import RefundedLine
 from services.contracts.payments import PaymentItemised, RefundRefused, RefundRequested, RestockRequested
 from services.kit.domain.currencies import rounded
 from services.kit.domain.decider import Command, Decision, Rejected
-from services.kit.domain.message import Money
+from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Failure
 from services.payments.refundable import Refundable, after_lines
 from services.payments.requested import is_accepted, is_open, refundable, refundable_order, units_back
@@ -24,8 +24,8 @@ from services.payments.standing import Captured, NoPayment, Payment, RequestedRe
 from services.payments.transactions import Fact
 
 __all__ = [
-    "REFUNDS_MAX", "LineWish", "RecordRefund", "RequestRefund", "refusal", "request_refund", "restocks", "with_refusal",
-    "with_request",
+    "REFUNDS_MAX", "LineWish", "PayBack", "RecordRefund", "RequestRefund", "pay_back", "refusal", "request_refund",
+    "restocks", "with_refusal", "with_request",
 ]  # fmt: skip
 
 REFUNDS_MAX = 50
@@ -73,6 +73,33 @@ class RecordRefund(Command):
     refund_id: str
     facts: tuple[Fact, ...]
     refused: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayBack(Command):
+    """Record what the order is after an edit, and refund what the customer has paid too much."""
+
+    itemised: PaymentItemised
+    refund_id: str
+    amount: Money
+    reason: str
+
+
+def pay_back(command: PayBack, payment: Payment) -> Decision:
+    """Request the refund of an edit; RefundRefused tells if it is not possible any more."""
+    if command.refund_id in payment.requested:
+        return []
+    known = payment.itemised and payment.itemised.order_version < command.itemised.order_version
+    events: list[Message] = [command.itemised] if known else []
+    if not command.amount.amount:
+        return events
+    order_id, refund_id, amount = command.itemised.order_id, command.refund_id, command.amount
+    refund = RequestRefund(at=command.at, order_id=order_id, refund_id=refund_id, amount=amount, reason=command.reason)
+    decision = request_refund(refund, payment)
+    if isinstance(decision, Rejected):
+        why = {"error_code": decision.code, "error": decision.detail}
+        return [*events, RefundRefused(order_id=order_id, refund_id=refund_id, amount=amount, **why)]
+    return [*events, *decision]
 
 
 def request_refund(command: RequestRefund, payment: Payment) -> Decision:

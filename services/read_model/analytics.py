@@ -7,6 +7,7 @@ days of another time zone query corrects the sums by the single orders between t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from services.read_model.table import Amount, BigCount, Count, Day, Id, Instant, Table, Text
 
@@ -31,7 +32,8 @@ class Counted:
     """A placed order as the sums count it.
 
     `source` is the system from which it was imported, or empty. It was placed at `placed_at` and arrived at
-    `created_at`; `seconds` is the time from its arrival to its confirmation.
+    `created_at`; `seconds` is the time from its arrival to its confirmation. Edits paid `edited_down` back, which is no
+    refund.
     """
 
     order_id: Id
@@ -48,6 +50,7 @@ class Counted:
     discount: Amount
     shipping: Amount
     tax: Amount
+    edited_down: Amount = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

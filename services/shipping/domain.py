@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 from services.contracts.fulfillment import WantedItem
@@ -15,10 +15,12 @@ from services.contracts.shipping import (
     FulfillmentPrepared,
     ShipmentCancel,
     ShipmentCancelled,
+    ShipmentChanged,
     ShipmentCreate,
     ShipmentCreated,
     ShipmentDelivered,
     ShipmentDispatched,
+    ShipmentNotChanged,
     ShippingFailed,
     ShippingRefused,
 )
@@ -28,13 +30,24 @@ from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import CallFirst, Failure, HandleRequest, Participant, Refusal, failed, reply_to
 
 __all__ = [
-    "PARCEL_UNITS_MAX", "PARTICIPANT", "SHIPMENT", "Call", "CarrierResult", "Created", "Dispatched", "Prepared",
-    "Request", "Shipment", "Track",
+    "PARCEL_UNITS_MAX",
+    "PARTICIPANT",
+    "SHIPMENT",
+    "Call",
+    "CarrierResult",
+    "ChangeParcels",
+    "Created",
+    "Dispatched",
+    "Prepared",
+    "Request",
+    "Shipment",
+    "Track",
 ]  # fmt: skip
 
 PARCEL_UNITS_MAX = 500
 """Units that fit into one parcel."""
 
+NO_PARCELS = ("no-shipment", "the order has no parcels any more")
 Verb = Literal["prepare", "create", "cancel"]
 Request = FulfillmentPrepare | FulfillmentDiscard | ShipmentCreate | ShipmentCancel
 
@@ -113,7 +126,16 @@ class Track(Command):
     status: Literal["dispatched", "delivered"]
 
 
-ShipmentCommand = HandleRequest[Request, Call, CarrierResult] | Track
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeParcels(Command):
+    """Put the goods of an edit into the parcels, which then have `units`."""
+
+    order_id: str
+    edit_id: str
+    units: int
+
+
+ShipmentCommand = HandleRequest[Request, Call, CarrierResult] | Track | ChangeParcels
 
 
 def answer(request: Request, shipment: Shipment) -> StepReply | Refusal | CallFirst[Call, CarrierResult]:
@@ -167,8 +189,21 @@ def _is_erased(request: Request) -> bool:
 
 
 def _parcels(items: Sequence[WantedItem]) -> int:
-    units = sum(item.quantity for item in items)
+    return _parcels_for(sum(item.quantity for item in items))
+
+
+def _parcels_for(units: int) -> int:
     return max(1, -(-units // PARCEL_UNITS_MAX))
+
+
+def _changed(command: ChangeParcels, shipment: Shipment) -> ShipmentChanged | ShipmentNotChanged:
+    """The parcels change until the carrier has them."""
+    to = {"order_id": command.order_id, "edit_id": command.edit_id}
+    if isinstance(shipment, Created):
+        return ShipmentChanged(**to, parcels=_parcels_for(command.units))
+    gone = isinstance(shipment, Dispatched)
+    code, error = ("already-dispatched", "the carrier has the goods already") if gone else NO_PARCELS
+    return ShipmentNotChanged(**to, error_code=code, error=error)
 
 
 def _not_done(request: Request, failure: Failure) -> StepReply:
@@ -185,6 +220,8 @@ PARTICIPANT = Participant(
 
 def decide(command: ShipmentCommand, shipment: Shipment) -> Decision:
     """The reply to a request, or the events for a report of the carrier."""
+    if isinstance(command, ChangeParcels):
+        return [_changed(command, shipment)]
     if not isinstance(command, Track):
         return PARTICIPANT.decide(command, shipment)
     match command.status, shipment:
@@ -217,6 +254,8 @@ def evolve(shipment: Shipment, event: Message) -> Shipment:
             return Prepared(parcels)
         case ShipmentCreated(), Prepared(parcels):
             return Created(parcels, event.shipment_id, event.carrier, event.tracking_number)
+        case ShipmentChanged(parcels=parcels), Created():
+            return replace(shipment, parcels=parcels)
         case ShipmentDispatched(), Created():
             return Dispatched(shipment)
         case ShipmentDelivered(), Dispatched(created):
@@ -233,6 +272,6 @@ SHIPMENT: Decider[ShipmentCommand, Shipment] = Decider(
     "shipment", NoShipment(), decide, evolve,
     (
         FulfillmentPrepared, FulfillmentDiscarded, ShipmentCreated, ShipmentCancelled,
-        ShippingRefused, ShippingFailed, ShipmentDispatched, ShipmentDelivered,
+        ShippingRefused, ShippingFailed, ShipmentDispatched, ShipmentDelivered, ShipmentChanged, ShipmentNotChanged,
     ),
 )  # fmt: skip

@@ -20,6 +20,7 @@ WITHOUT_KEY = {
     # twice is as once, or the request has a name of its own
     "POST /products/imports",
     "POST /orders/imports",
+    "POST /orders/{order_id}/edits/preview",
     "POST /quotes",
     "POST /orders/imports/undo",
     "DELETE /persons/{person_id}",

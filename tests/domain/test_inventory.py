@@ -16,7 +16,8 @@ from services.contracts.inventory import (
     ReservedItem,
     StockAdjusted,
 )
-from services.inventory.domain import RESERVATION, Commit, Expire, Release, Reserve, Restock, movements
+from services.contracts.orders import ProductChange
+from services.inventory.domain import RESERVATION, Commit, Expire, Extend, Reduce, Release, Reserve, Restock, movements
 from services.inventory.levels import STOCK, Adjust, Level, SetStock
 from services.kit.domain.decider import Rejected
 from services.kit.testing import assert_idempotent
@@ -156,6 +157,53 @@ def test_a_level_below_what_orders_hold_is_refused():
     assert isinstance(STOCK.decide(Adjust(at=AT, product_id="A", delta=-6, reason="broken"), Level(9, 4)), Rejected)
 
 
+def extend(levels, edit="e1", order="o", **units) -> Extend:
+    changes = tuple(ProductChange(product_id=product, units=change) for product, change in units.items() if change)
+    return Extend(at=AT, order_id=order, edit_id=edit, changes=changes, units=9, levels=levels)
+
+
+def reduce(edit="e1", order="o", undone=False) -> Reduce:
+    return Reduce(at=AT, order_id=order, edit_id=edit, undone=undone)
+
+
+COMMIT = Commit(at=AT, order_id="o")
+STOCKED = {"A": Level(5), "B": Level(5)}
+
+
+def test_edit_takes_what_it_adds_at_once_and_gives_back_the_rest_when_it_is_carried_out():
+    state = after(reserve(STOCKED, A=3), COMMIT)
+    taken = one(extend({"A": Level(2), "B": Level(5)}, A=-2, B=4), state)
+    assert movements([taken]) == {"B": Level(-4)}
+    changed = after_of(state, extend({"A": Level(2), "B": Level(5)}, A=-2, B=4))
+    assert movements([one(reduce(), changed)]) == {"A": Level(2)}
+    done = after_of(changed, reduce())
+    assert movements([one(release(), done)]) == {"A": Level(1), "B": Level(4)}
+    assert RESERVATION.decide(reduce(), done) == []
+    undone = after_of(changed, reduce(undone=True))
+    assert movements([one(release(), undone)]) == {"A": Level(3)}
+
+
+def test_edit_is_refused_without_stock_or_without_goods():
+    state = after(reserve(STOCKED, A=3), COMMIT)
+    for command, code in (
+        (extend({"A": Level(2)}, A=3), "insufficient-stock"),
+        (extend({}, C=1), "insufficient-stock"),
+        (extend(STOCKED, A=-4), "not-held"),
+        (extend(STOCKED, B=-1), "not-held"),
+    ):
+        assert one(command, state).error_code == code
+    pending = after_of(state, extend(STOCKED, "e1", A=-2))
+    assert one(extend(STOCKED, "e2", A=-2), pending).error_code == "not-held"
+    assert one(extend(STOCKED), after_of(state, release())).error_code == "reservation-closed"
+    assert one(extend(STOCKED), after_of(state, back("r", A=1))).error_code == "reservation-closed"
+
+
+def test_edit_of_an_order_that_was_cancelled_gives_nothing_back_twice():
+    state = after_of(after(reserve(STOCKED, A=3), COMMIT), extend(STOCKED, A=-1, B=1), release())
+    assert RESERVATION.decide(reduce(), state) == []
+    assert RESERVATION.decide(reduce(undone=True), state) == []
+
+
 ORDERS = st.sampled_from(["o1", "o2", "o3", "o4"])
 ACTIONS = st.one_of(
     st.tuples(st.just("reserve"), ORDERS, st.dictionaries(st.sampled_from(PRODUCTS), st.integers(1, 4), min_size=1)),
@@ -163,6 +211,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("commit"), ORDERS, st.none()),
     st.tuples(st.just("expire"), ORDERS, st.none()),
     st.tuples(st.just("restock"), ORDERS, st.dictionaries(st.sampled_from(PRODUCTS), st.integers(1, 9), min_size=1)),
+    st.tuples(st.just("extend"), ORDERS, st.dictionaries(st.sampled_from(PRODUCTS), st.integers(-4, 4), min_size=1)),
+    st.tuples(st.just("reduce"), ORDERS, st.booleans()),
     st.tuples(st.just("adjust"), st.sampled_from(PRODUCTS), st.integers(-5, 5)),
 )
 
@@ -175,6 +225,10 @@ def wish(what, order, items, levels, attempt):
             return release(order)
         case "commit":
             return Commit(at=AT, order_id=order)
+        case "extend":
+            return extend(dict(levels), f"e{attempt // 3}", order, **items)
+        case "reduce":
+            return reduce(f"e{attempt // 3}", order, items)
         case "restock":
             return back(str(attempt), order, **items)
         case _:

@@ -15,17 +15,19 @@ from services.contracts.shipping import (
     FulfillmentPrepared,
     ShipmentCancel,
     ShipmentCancelled,
+    ShipmentChanged,
     ShipmentCreate,
     ShipmentCreated,
     ShipmentDelivered,
     ShipmentDispatched,
+    ShipmentNotChanged,
     ShippingRefused,
 )
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import ERASED
 from services.kit.saga.messages import StepReply
 from services.kit.saga.participant import Called, Failure, HandleRequest
-from services.shipping.domain import PARTICIPANT, SHIPMENT, CarrierResult, Request, Track
+from services.shipping.domain import PARTICIPANT, SHIPMENT, CarrierResult, ChangeParcels, Request, Shipment, Track
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 ADDRESS = Address(name="Ann", line1="1 Road", city="Leeds", country="GB")
@@ -132,3 +134,27 @@ def test_a_failure_of_the_carrier_is_transient_or_final_as_the_carrier_says(tran
     reply = decided(after("prepare")[0], request("create"), failure)
     assert isinstance(reply, StepReply)
     assert reply.transient is transient
+
+
+CHANGE = ChangeParcels(at=AT, order_id="o", edit_id="e1", units=501)
+
+
+def changed_in(shipment: Shipment):
+    decision = SHIPMENT.decide(CHANGE, shipment)
+    assert not isinstance(decision, Rejected)
+    return decision
+
+
+def test_parcels_change_until_the_carrier_has_them():
+    created, _ = after("prepare", "create")
+    (changed,) = changed_in(created)
+    assert isinstance(changed, ShipmentChanged)
+    assert changed.parcels == 2
+    for verbs, code in (
+        (["prepare", "create", "dispatched"], "already-dispatched"),
+        (["prepare"], "no-shipment"),
+        (["prepare", "create", "cancel"], "no-shipment"),
+    ):
+        (refused,) = changed_in(after(*verbs)[0])
+        assert isinstance(refused, ShipmentNotChanged)
+        assert refused.error_code == code

@@ -144,6 +144,14 @@ TOLD_AS: Sequence[tuple[Message, str, str | None]] = (
     ),
     (orders.OrderHeld(order_id=ID, reason="review: total-above"), "the order was put on hold", "review: total-above"),
     (orders.OrderReleased(order_id=ID, reason="called"), "the order was released", "called"),
+    (orders.OrderEdited.of(created(ID), edit_id="edt_1", reason="one is broken", difference=GBP),
+     "the lines of the order were changed: 1 line, 12.50 GBP", "one is broken"),
+    (orders.OrderEditRefused(order_id=ID, edit_id="edt_1", code="x", reason="not enough of P"),
+     "the lines of the order could not be changed", "not enough of P"),
+    (inventory.ReservationReduced(order_id=ID, edit_id="edt_1", items=reserved_items(("a", 2))),
+     "2 units went back on the shelf", None),
+    (inventory.ReservationExtended(order_id=ID, edit_id="edt_1", items=reserved_items(("a", 1)), gives_back=(), units=1),
+     "1 unit taken from the shelf for the change", None),
 )  # fmt: skip
 
 

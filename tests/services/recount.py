@@ -56,6 +56,9 @@ def _happen(life: dict[str, Any], message: Message, at: datetime) -> None:
         life["status"], life["confirmed"] = "confirmed", life["confirmed"] or at
     elif isinstance(message, orders.OrderUpdated) and message.shipping_address:
         life["country"] = message.shipping_address.country
+    elif isinstance(message, orders.OrderEdited):
+        life |= {"total": message.total.amount, "lines": message.lines, "discount": message.discount_total}
+        life |= {"shipping": message.shipping_total, "tax": message.tax_total}
     elif isinstance(message, orders.OrderReleased):
         life["status"] = "pending" if message.content else "processing"
     elif isinstance(message, fulfillment.RunStarted) and life["status"] == "pending":

@@ -354,6 +354,8 @@ SCOPES = {
     "POST /orders": "orders:write",
     "POST /quotes": "orders:write",
     "POST /orders/{order_id}/notes": "orders:write",
+    "POST /orders/{order_id}/edits": "orders:write",
+    "POST /orders/{order_id}/edits/preview": "orders:write",
     "POST /orders/{order_id}/hold": "orders:write",
     "POST /orders/{order_id}/release": "orders:write",
     "POST /orders/imports": "orders:import",

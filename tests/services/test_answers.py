@@ -133,6 +133,9 @@ async def orders_of_every_kind(system: System) -> tuple[str, ...]:
     await done(await pay.post(f"/payments/{waiting[1]}/void", json={"reason": "out of stock"}))
     held = (await done(await system.place(order(("mug", 1_000)))))["order_id"]
     await done(await orders.post(f"/orders/{held}/hold", json={"reason": "odd"}))
+    fewer = {"lines": [{"line": 1, "quantity": 999}], "reason": "one is broken"}
+    await done(await orders.post(f"/orders/{held}/edits/preview", json=fewer))
+    await done(await orders.post(f"/orders/{held}/edits", json=fewer))
     await done(await orders.post(f"/orders/{held}/release"))
     await system.at_rest()
     return sent, draft, declined, lacking, *waiting, held

@@ -53,7 +53,7 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
             after.pop(order_id, None)
             written.pop(order_id, None)
             continue
-        if isinstance(message, Placed) and (order_id not in after or isinstance(message, Rewritten)):
+        if isinstance(message, Rewritten) or (isinstance(message, Placed) and order_id not in after):
             written[order_id] = basket_of(message)
         after[order_id] = row
     changed = [each for each in {**before, **after} if each in written or after.get(each) != before.get(each)]
@@ -121,11 +121,12 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderCreated, orders.OrderImported, orders.OrderUpdated, orders.OrderCancellationRequested,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
+    orders.OrderEdited,
     fulfillment.RunStarted, payments.ProviderReported, payments.ProviderUpdated,
 )  # fmt: skip
 ANALYTICS_VIEW = View(
     name="analytics",
-    revision=8,
+    revision=9,
     tables=(COUNTED, BASKETS, PRODUCT_NAMES, BY_STATUS, BY_PRODUCT, BY_CUSTOMER, CONFIRMATIONS),
     wakes={model.type: model for model in WAKES},
     # the end of its order follows and wakes the projection (docs/decisions/0003-what-wakes-the-projection.md)

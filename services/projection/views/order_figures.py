@@ -34,7 +34,7 @@ MICROSECOND = timedelta(microseconds=1)
 Placed = orders.OrderCreated | orders.OrderImported
 """The events with which an order begins to count."""
 
-Rewritten = orders.OrderImportCorrected
+Rewritten = orders.OrderImportCorrected | orders.OrderEdited
 """The events that replace the content of an order."""
 
 Numbers = tuple[int | Decimal, ...]
@@ -95,7 +95,7 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
     match event:
         case orders.OrderImportUndone():
             return None
-        case Rewritten() if row is not None:
+        case orders.OrderImportCorrected() if row is not None:
             return replace(_placed(event, at), created_at=row.created_at)
         case orders.OrderDetails():
             return _placed(event, at) if row is None and isinstance(event, Placed) else row
@@ -103,6 +103,9 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
             return None
         case orders.OrderUpdated(shipping_address=address) if address is not None:
             return replace(row, country=address.country)
+        case orders.OrderEdited():
+            down = -event.difference.amount if event.confirmed else NOTHING
+            return replace(row, **_amounts(event), edited_down=row.edited_down + down)
         case orders.OrderReleased(content=content):
             return replace(row, status="processing" if content is None else "pending")
         case saga.RunStarted() if row.status == "pending":
@@ -133,22 +136,30 @@ def _placed(event: Placed, at: datetime) -> Counted:
         currency=event.total.currency,
         status=status,
         source=source,
-        total=event.total.amount,
         refunded=min(refunded.amount, event.total.amount) if refunded else NOTHING,
         placed_at=in_utc(event.placed_at or at),
         created_at=at,
         seconds=None,
-        discount=event.discount_total,
-        shipping=event.shipping_total,
-        tax=event.tax_total,
+        **_amounts(event),
     )
+
+
+def _amounts(event: orders.PricedFields) -> dict[str, Decimal]:
+    """The columns with the amounts of an order."""
+    return {
+        "total": event.total.amount,
+        "discount": event.discount_total,
+        "shipping": event.shipping_total,
+        "tax": event.tax_total,
+    }
 
 
 def _refunded(row: Counted, amount: Money) -> Counted:
     """The order after a refund. Events name the sum of all refunds, at most the total."""
     if amount.currency != row.currency:
         return row
-    return replace(row, refunded=max(row.refunded, min(amount.amount, row.total)))
+    back = max(amount.amount - row.edited_down, NOTHING)
+    return replace(row, refunded=max(row.refunded, min(back, row.total)))
 
 
 def _seconds(start: datetime, end: datetime) -> Decimal:
@@ -156,7 +167,7 @@ def _seconds(start: datetime, end: datetime) -> Decimal:
     return max(Decimal((end - start) // MICROSECOND).scaleb(-6), NOTHING)
 
 
-def basket_of(event: Placed) -> Basket:
+def basket_of(event: Placed | orders.OrderEdited) -> Basket:
     """The goods of an order, each product once."""
     goods: dict[str, tuple[int, list[Decimal]]] = {}
     for line in event.lines:
@@ -180,5 +191,5 @@ def goods_in(basket: Basket) -> Iterator[tuple[str, int, Decimal, Decimal, Decim
 
 def names_in(events: Sequence[Message]) -> dict[str, str]:
     """The names of the products in the newest of these events."""
-    placed = (event for event in events if isinstance(event, Placed))
+    placed = (event for event in events if isinstance(event, Placed | orders.OrderEdited))
     return {line.product_id: line.product_name for event in placed for line in event.lines}

@@ -68,6 +68,10 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return None
         case orders.OrderUpdated():
             return replace(row, **_named(event), updated_at=at)
+        case orders.OrderEdited():
+            amounts = {name: value for name, value in _named(event).items() if name != "reason"}
+            down = -event.difference.amount if event.confirmed else Decimal(0)
+            return replace(row, **amounts, edited_down=(row.edited_down or Decimal(0)) + down, updated_at=at)
         case orders.OrderReleased(content=content):
             return replace(row, status="processing" if content is None else "pending", reason=None, updated_at=at)
         case saga.RunStarted() if row.status == "pending":
@@ -77,7 +81,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
         case shipping.ShipmentCancelled():
             return replace(row, tracking_number=None, updated_at=at)
         case payments.ProviderFact(refunded=Money() as back) | payments.PaymentRefunded(amount=Money() as back):
-            return replace(row, refunded=back.amount, refunded_units=_units_after(row, event), updated_at=at)
+            refunded = max(back.amount - (row.edited_down or Decimal(0)), Decimal(0))
+            return replace(row, refunded=refunded, refunded_units=_units_after(row, event), updated_at=at)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() | fulfillment.RunClosed() if row.reason and row.reason.startswith(LOOKED_INTO):
@@ -111,7 +116,7 @@ def _written(row: Order | None, event: orders.OrderDetails, status: str, at: dat
 def _named(event: Message) -> dict[str, Any]:
     """The columns whose values an event names: by their own names, but for its address, its total and its lines."""
     named = {name: _stored(value) for name in ORDERS.names if (value := getattr(event, name, None)) is not None}
-    if isinstance(event, orders.OrderDetails):
+    if isinstance(event, orders.PricedFields):
         named |= {"total": event.total.amount, "currency": event.total.currency, "line_count": len(event.lines)}
         named |= {"shipping_tax_rate": _percent(event.shipping_tax_rate)}
         named.setdefault("subtotal", event.total.amount)
@@ -140,7 +145,7 @@ def note_of(event: RecordedEvent, message: orders.OrderNoteAdded) -> OrderNote:
 
 def lines_of(order: Order, event: Message) -> list[OrderLine] | None:
     """All lines of the order after an event; None if the event does not change them."""
-    if not isinstance(event, orders.OrderDetails):
+    if not isinstance(event, orders.PricedFields):
         return None
     return [_line(order, number, line) for number, line in enumerate(event.lines, 1)]
 
@@ -205,13 +210,13 @@ WAKES: Sequence[type[Message]] = (
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported, orders.OrderUpdated,
     orders.OrderNoteAdded, orders.OrderCancellationRequested, orders.OrderCancelled, orders.OrderConfirmed,
     orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered, orders.OrderImportCorrected,
-    orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased,
+    orders.OrderImportUndone, orders.OrderHeld, orders.OrderReleased, orders.OrderEdited,
     fulfillment.RunStarted, fulfillment.RunCompensating, fulfillment.RunStuck, fulfillment.RunResumed,
     payments.ProviderReported, payments.ProviderUpdated, users.UserDeleted, users.PersonErased,
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=11,
+    revision=12,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={

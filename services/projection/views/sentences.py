@@ -72,6 +72,11 @@ def _updated(event: orders.OrderUpdated) -> Sentence:
     return Sentence(f"{what} changed")
 
 
+def _edited(event: orders.OrderEdited) -> Sentence:
+    text = f"the lines of the order were changed: {_count(len(event.lines), 'line')}, {_money(event.total)}"
+    return Sentence(text, event.reason)
+
+
 def _reported(event: payments.ProviderReported | payments.ProviderUpdated) -> Sentence:
     amount = _money(event.amount) if event.amount else "the money"
     text = {
@@ -243,6 +248,9 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderImportUndone: lambda event: Sentence(f"the import from {event.source} was taken back"),
     orders.OrderUpdated: _updated,
     orders.OrderHeld: _because("the order was put on hold"),
+    orders.OrderEdited: _edited,
+    orders.OrderEditRequested: _because("a change of the lines was asked for"),
+    orders.OrderEditRefused: _because("the lines of the order could not be changed"),
     orders.OrderReleased: _because("the order was released"),
     orders.OrderCancellationRequested: _because("a cancellation was asked for"),
     orders.OrderCancelled: _because("the order was cancelled"),
@@ -265,6 +273,8 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     inventory.ReservationRestocked: lambda event: Sentence(
         f"{_units(event.items)} went back on the shelf" if event.items else "returned goods will go back on the shelf"
     ),
+    inventory.ReservationExtended: lambda event: Sentence(f"{_units(event.items)} taken from the shelf for the change"),
+    inventory.ReservationReduced: lambda event: Sentence(f"{_units(event.items)} went back on the shelf"),
     inventory.ReservationExpired: lambda event: Sentence(f"nobody came for {_units(event.items)} in time: let go"),
     payments.PaymentAuthorized: _by_provider(lambda event: f"{_money(event.amount)} is held"),
     payments.PaymentDeclined: _by_provider(lambda event: f"the payment of {_money(event.amount)} was declined"),
@@ -321,6 +331,9 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     fulfillment.StepTimer: "a timer: the timeline shows what follows from it",
     orders.OrderAcknowledged: "the timeline shows that the order was placed, and the mail that says so",
     orders.OrderLinkRequested: "the timeline shows the mail with the link",
+    inventory.ReservationNotExtended: "the timeline shows that the lines could not be changed",
+    shipping.ShipmentChanged: "the timeline shows that the lines were changed",
+    shipping.ShipmentNotChanged: "the timeline shows that the lines could not be changed",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
     orders.OrderFinalizePending: "the timeline shows that the order is on hold",

@@ -67,6 +67,7 @@ WAKES: Sequence[type[Message]] = (
     # the events with which an order may come to rest
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported,
     orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated, orders.OrderHeld, orders.OrderReleased,
+    orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused, inventory.ReservationReduced,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
     inventory.ReservationCommitted, inventory.ReservationExpired, payments.ProviderReported,
@@ -78,7 +79,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=8,
+    revision=9,
     tables=(TIMELINE,),
     wakes={model.type: model for model in WAKES},
     also={model.type: model for model in SENTENCES if model not in WAKES},

@@ -1,0 +1,125 @@
+"""REST commands with which staff edit the lines of a placed order, and a preview that changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from services.contracts.orders import OrderEdited, OrderEditRequested, PricedFields
+from services.contracts.scopes import ORDERS_PRICE
+from services.kit.auth.access import Caller
+from services.kit.commands.cause import Cause
+from services.kit.domain.currencies import shown_money
+from services.kit.domain.errors import Forbidden
+from services.kit.domain.ids import new_id
+from services.kit.domain.message import Message, Money
+from services.kit.rest.answers import Answer, CommandAnswer, location
+from services.kit.rest.answers import Money as ShownMoney
+from services.kit.rest.app import ExpectedVersion, Handler, RestCause, UnmarkedCause, json_router, respond
+from services.orders.answers import Edited, EditPreview, QuotedLine, Totals
+from services.orders.api import OrderId, Shop, Writer, quoted
+from services.orders.edit_bodies import EditBody
+from services.orders.order import Edit
+from services.orders.placing import change_lines, preview
+from services.orders.pricing import shown_totals
+from services.orders.settings import OrdersSettings
+from services.orders.staff_api import require_staff
+
+__all__ = ["routes"]
+
+routes = json_router()
+
+
+@routes.post("/orders/{order_id}/edits", status_code=202, responses=location(202, "the order"))
+async def edit_order(
+    order_id: OrderId,
+    body: EditBody,
+    caller: Writer,
+    cause: RestCause,
+    version: ExpectedVersion,
+    handler: Handler,
+    settings: Shop,
+) -> CommandAnswer[Edited]:
+    """Edit the lines of an order.
+
+    Changes quantities, removes lines (quantity 0) and adds products at the prices of the catalogue, or with the scope
+    `orders:price` at the prices that it names. Lines that stay keep their prices, the shipping cost stays, and
+    discounts are computed anew. Needs the scope `orders:admin` as well.
+
+    An order that a rule of the shop put on hold is changed at once. For a confirmed order the goods are taken first and
+    then the parcels are changed; if goods are missing or the carrier has the parcel, the edit is refused and nothing
+    changes, as the timeline tells. What the customer has paid too much is refunded.
+
+    Refused (409) for every other order; if another edit is under way or staff refunded a part of the order; (409
+    `edit-needs-payment`) if a confirmed order would cost more; (409 `price-changed`) if the edit adds another amount
+    than `expected_difference` to the total; (422) if no line would be left, or if the order would come to nothing.
+    """
+    command = _command(order_id, body, caller, cause, settings)
+    return await respond(
+        cause,
+        lambda marked: change_lines(handler, command, marked, version),
+        status=202,
+        body=_answer,
+        location=f"/orders/{order_id}",
+    )
+
+
+@routes.post("/orders/{order_id}/edits/preview")
+async def preview_edit(
+    order_id: OrderId, body: EditBody, caller: Writer, cause: UnmarkedCause, handler: Handler, settings: Shop
+) -> Answer[EditPreview]:
+    """Preview an edit.
+
+    Returns the amounts that the order would have after this edit, and changes nothing. Takes the body of
+    `POST /orders/{order_id}/edits`, and refuses what that would refuse.
+    """
+    before, after = await preview(handler, _command(order_id, body, caller, cause, settings))
+    difference = after.total - before.total
+    return Answer(
+        EditPreview(
+            before=_totals(before),
+            after=_totals(after),
+            difference=_money(difference),
+            lines=_lines(after),
+        )
+    )
+
+
+def _command(order_id: str, body: EditBody, caller: Caller, cause: Cause, settings: OrdersSettings) -> Edit:
+    """The edit that a request asks for; Forbidden if it names prices and the caller has no scope for that."""
+    require_staff(caller)
+    if ORDERS_PRICE not in caller.scopes and (named := body.named_prices):
+        raise Forbidden(ORDERS_PRICE, named)
+    return Edit(
+        at=cause.at,
+        order_id=order_id,
+        edit_id=new_id("edt"),
+        changes=tuple(line.change for line in body.lines),
+        reason=body.reason,
+        expected_difference=Money.of(body.expected_difference) if body.expected_difference else None,
+        rules=settings.rules,
+    )
+
+
+def _answer(events: Sequence[Message]) -> Edited:
+    (edited,) = (event for event in events if isinstance(event, OrderEdited | OrderEditRequested))
+    return Edited(
+        order_id=edited.order_id,
+        status="done" if isinstance(edited, OrderEdited) else "started",
+        edit_id=edited.edit_id,
+        after=_totals(edited),
+        difference=_money(edited.difference),
+        lines=_lines(edited),
+    )
+
+
+def _money(amount: Money) -> ShownMoney:
+    return cast("ShownMoney", shown_money(amount.amount, amount.currency))
+
+
+def _totals(priced: PricedFields) -> Totals:
+    return cast("Totals", shown_totals(priced))
+
+
+def _lines(priced: PricedFields) -> list[QuotedLine]:
+    return [quoted(line, priced.total.currency) for line in priced.lines]

@@ -1,0 +1,199 @@
+"""Edits of confirmed orders over REST: goods, parcels, money and the order agree, whatever races."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from typing import Any
+
+from services.contracts.orders import OrderCancelled, OrderEdited, OrderEditRefused
+from tests.services import read_side
+from tests.services.system import System, order, running
+from tests.services.test_editing import gbp, post, side_of
+from tests.services.test_holding import told
+
+FEWER = {"lines": [{"line": 1, "quantity": 2}], "reason": "two are enough"}
+
+
+async def confirmed(system: System, *items: tuple[str, int], **more: Any) -> str:
+    """A confirmed order of 5 P at 2.50 and 1 Q at 2.50."""
+    placed = await system.place(order(*(items or (("P", 5), ("Q", 1))), **more))
+    await system.at_rest()
+    return placed.json()["order_id"]
+
+
+async def stocked(system: System) -> None:
+    for product in ("P", "Q", "R"):
+        await system.stock(product, 10)
+
+
+async def payment(system: System, order_id: str) -> dict[str, Any]:
+    return (await system.bus.clients["payments"].get(f"/payments/{order_id}")).json()
+
+
+async def dispatch(system: System, order_id: str) -> None:
+    answer = await system.bus.clients["shipping"].post(f"/shipments/{order_id}/tracking", json={"status": "dispatched"})
+    assert answer.is_success, answer.text
+
+
+async def test_fewer_units_return_to_the_stock_and_their_price_to_the_customer(database: Any) -> None:
+    async with running(database) as system:
+        await stocked(system)
+        order_id = await confirmed(system)
+        assert await system.level("P") == (5, 0)
+        answer = await post(system, order_id, "edits", FEWER)
+        assert (answer.status_code, answer.json()["status"], answer.json()["difference"]) == (
+            202, "started", gbp("-7.50"),
+        )  # fmt: skip
+        await system.bus.quiet()
+        assert await system.level("P") == (8, 0)
+        paid = await payment(system, order_id)
+        assert (paid["status"], paid["refunded"], paid["refundable"]) == ("captured", gbp("7.50"), gbp("7.50"))
+        (edited,) = await system.messages(OrderEdited)
+        assert (edited.confirmed, edited.total.amount, [line.quantity for line in edited.lines]) == (
+            True, edited.total.amount, [2, 1],
+        )  # fmt: skip
+        assert len([mail for mail in system.mails.sent if mail["Message-ID"].startswith("<order_refunded")]) == 1
+        refundable = (await system.bus.clients["payments"].get(f"/payments/{order_id}/refundable")).json()
+        assert [line["quantity"] for line in refundable["lines"]] == [2, 1]
+        again = await post(system, order_id, "edits", {"lines": [{"line": 2, "quantity": 0}], "reason": "none"})
+        assert again.status_code == 202, again.text
+        await system.bus.quiet()
+        assert (await payment(system, order_id))["refundable"] == gbp("5.00")
+        assert await system.level("Q") == (10, 0)
+        assert (await post(system, order_id, "cancel", {"reason": "no"})).status_code == 202
+        await system.at_rest()
+        assert [await system.level(product) for product in ("P", "Q")] == [(10, 0), (10, 0)]
+        assert (await payment(system, order_id))["status"] == "refunded"
+        assert system.bus.dead == []
+
+
+async def test_product_is_exchanged_for_another_of_the_same_price(database: Any) -> None:
+    async with running(database) as system:
+        await stocked(system)
+        order_id = await confirmed(system)
+        swap = {
+            "lines": [{"line": 2, "quantity": 0}, {"product_id": "R", "product_name": "R", "quantity": 1,
+                                                   "unit_price": gbp("2.50")}],
+            "reason": "another colour",
+        }  # fmt: skip
+        answer = await post(system, order_id, "edits", swap)
+        assert answer.json()["difference"] == gbp("0.00")
+        await system.bus.quiet()
+        assert [await system.level(product) for product in ("P", "Q", "R")] == [(5, 0), (10, 0), (9, 0)]
+        assert (await payment(system, order_id))["refunded"] in (None, gbp("0.00"))
+        assert len(await system.messages(OrderEdited)) == 1
+
+
+async def test_edit_is_refused_without_stock_and_nothing_changes(database: Any) -> None:
+    async with running(database) as system:
+        await stocked(system)
+        order_id = await confirmed(system)
+        swap = {
+            "lines": [{"line": 1, "quantity": 0}, {"product_id": "R", "product_name": "R", "quantity": 11,
+                                                   "unit_price": gbp("0.10")}],
+            "reason": "another colour",
+        }  # fmt: skip
+        assert (await post(system, order_id, "edits", swap)).status_code == 202
+        await system.bus.quiet()
+        (refused,) = await system.messages(OrderEditRefused)
+        assert (refused.code, refused.reason) == ("insufficient-stock", "not enough of R (10 of 11)")
+        assert await system.messages(OrderEdited) == []
+        assert [await system.level(product) for product in ("P", "Q", "R")] == [(5, 0), (9, 0), (10, 0)]
+        assert (await payment(system, order_id))["refunded"] in (None, gbp("0.00"))
+        assert (await post(system, order_id, "edits", FEWER)).status_code == 202, "the next edit may begin"
+
+
+async def test_edit_that_costs_more_and_edit_after_the_dispatch_say_what_to_do(database: Any) -> None:
+    async with running(database) as system:
+        await stocked(system)
+        order_id = await confirmed(system)
+        more = {"lines": [{"line": 1, "quantity": 6}], "reason": "one more"}
+        for what in ("edits", "edits/preview"):
+            answer = await post(system, order_id, what, more)
+            assert (answer.status_code, answer.json()["code"]) == (409, "edit-needs-payment")
+            assert "another order" in answer.json()["detail"]
+        seen = await post(system, order_id, "edits/preview", FEWER)
+        assert (seen.status_code, seen.json()["difference"]) == (200, gbp("-7.50"))
+        await dispatch(system, order_id)
+        await system.bus.quiet()
+        answer = await post(system, order_id, "edits", FEWER)
+        assert (answer.status_code, answer.json()["code"]) == (409, "order-not-editable")
+        assert "Refund" in answer.json()["detail"]
+
+
+async def test_order_with_a_refund_by_staff_is_not_edited(database: Any) -> None:
+    async with running(database) as system:
+        await stocked(system)
+        order_id = await confirmed(system)
+        refund = {"amount": gbp("1.00"), "reason": "a scratch"}
+        await system.bus.clients["payments"].post(f"/payments/{order_id}/refunds", json=refund)
+        await system.bus.quiet()
+        assert (await post(system, order_id, "edits", FEWER)).json()["code"] == "order-refunded"
+
+
+async def test_goods_money_and_order_agree_whatever_races(database: Any) -> None:
+    """Edits, dispatches and cancellations of the same orders at the same time."""
+    chance = random.Random(3)
+    async with running(database) as system:
+        await system.stock("P", 1_000)
+        await system.stock("Q", 6)
+        ids = [await confirmed(system, ("P", 5)) for _ in range(24)]
+        swap = {
+            "lines": [{"line": 1, "quantity": 2}, {"product_id": "Q", "product_name": "Q", "quantity": 1,
+                                                   "unit_price": gbp("1.00")}],
+            "reason": "another",
+        }  # fmt: skip
+
+        async def later(work: Any) -> Any:
+            await asyncio.sleep(chance.random() * 0.3)
+            return await work
+
+        works: list[Any] = []
+        for number, order_id in enumerate(ids):
+            works += [later(post(system, order_id, "edits", swap)), later(post(system, order_id, "edits", FEWER))]
+            if number % 3 == 0:
+                works.append(later(dispatch(system, order_id)))
+            elif number % 3 == 1:
+                works.append(later(post(system, order_id, "cancel", {"reason": "no"})))
+        await asyncio.gather(*works)
+        await system.at_rest()
+        await system.bus.quiet()
+        assert system.bus.dead == []
+        await assert_agreement(system, ids)
+
+
+async def assert_agreement(system: System, ids: list[str]) -> None:
+    """What left the shelf and what the customers paid is what the orders say."""
+    units: Counter[str] = Counter()
+    lines = {order_id: [("P", 5)] for order_id in ids}
+    totals = dict.fromkeys(ids, "12.50")
+    for edited in await system.messages(OrderEdited):
+        lines[edited.order_id] = [(line.product_id, line.quantity) for line in edited.lines]
+        totals[edited.order_id] = f"{edited.total.amount:f}"
+    cancelled = {event.order_id for event in await system.messages(OrderCancelled)}
+    for order_id in ids:
+        paid = await payment(system, order_id)
+        if order_id in cancelled:
+            assert paid["status"] == "refunded", paid
+            continue
+        assert paid["refundable"] == gbp(totals[order_id]), paid
+        for product, quantity in lines[order_id]:
+            units[product] += quantity
+    assert (await system.level("P"), await system.level("Q")) == ((1_000 - units["P"], 0), (6 - units["Q"], 0))
+
+
+async def test_read_side_shows_the_edited_order_and_no_refund(database: Any) -> None:
+    async with running(database) as system, read_side.running(database) as side:
+        await stocked(system)
+        order_id = await confirmed(system)
+        await post(system, order_id, "edits", FEWER)
+        shown = await side_of(side, system, order_id)
+        assert (shown["status"], shown["total"], shown["refunded"]) == ("confirmed", gbp("7.50"), gbp("0.00"))
+        assert [line["quantity"] for line in shown["items"]] == [2, 1]
+        assert ("a change of the lines was asked for", "two are enough") in told(shown)
+        sums = await side.get("/analytics/orders?group_by=product&from=2020-01-01&to=2100-01-01")
+        assert {each["product_id"]: each["units"] for each in sums["figures"]} == {"P": 2, "Q": 1}
+        whole = (await side.get("/analytics/orders?from=2020-01-01&to=2100-01-01"))["figures"][0]
+        assert (whole["revenue"], whole["refunded"]) == (gbp("7.50"), gbp("0.00"))
