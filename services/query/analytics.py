@@ -15,7 +15,7 @@ from services.kit.domain.errors import Unavailable
 from services.kit.rest.params import wrong
 from services.query.snapshots import MOVING, Row, Snapshot, Snapshots
 from services.query.sums import AnalyticsQuery, confirmation_sums, keyed, sums, top, unnested
-from services.query.tables import BY_CUSTOMER, BY_STATUS, COUNTED
+from services.query.tables import BY_CUSTOMER, BY_PRODUCT, BY_STATUS, COUNTED
 from services.query.zones import day_in
 from services.read_model.periods import enclosing
 
@@ -145,10 +145,21 @@ async def _figures(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
 
 async def _first(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
     """The first products or customers in each currency and other group."""
+    if query.table is BY_PRODUCT:
+        return await _first_products(at, query)
     if query.table is not BY_CUSTOMER:
         return await at.rows(top(query))
     currencies = [query.currency] if query.currency else await _currencies(at, query)
     return [row for each in currencies for row in await _first_customers(at, replace(query, currency=each))]
+
+
+async def _first_products(at: Snapshot, query: AnalyticsQuery) -> Sequence[Row]:
+    """The first products in each currency: one number of each product ranks them, all numbers of the first are read."""
+    ranked = await at.rows(top(query, ("orders", query.sort)))
+    places = {(row["currency"], row["product_id"]): place for place, row in enumerate(ranked)}
+    rows = await at.rows(sums(query, among={product_id for _, product_id in places}))
+    first = [row for row in rows if (row["currency"], row["product_id"]) in places]
+    return sorted(first, key=lambda row: places[row["currency"], row["product_id"]])
 
 
 async def _currencies(at: Snapshot, query: AnalyticsQuery) -> list[str]:

@@ -53,6 +53,7 @@ SETTINGS = {
     "plan_cache_mode": "force_custom_plan",  # the best plan depends on how rare the wanted value is
     "jit": "off",  # compiling a plan takes longer than reading a page
     "max_parallel_workers_per_gather": "0",  # so does starting a worker
+    "DateStyle": "ISO",  # in which analytics writes days
     "work_mem": "32MB",  # holds the sums of 100,000 customers in memory
     "pg_trgm.similarity_threshold": "0.2",  # as similar as a word with two letters swapped; edits are counted later
 }

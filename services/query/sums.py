@@ -66,7 +66,7 @@ GROUPS: Mapping[Group, str] = {
     "status": "status", "country": "country", "source": "source", "product": "product_id", "customer": "customer_id",
 }  # fmt: skip
 """The groups, each with its column."""
-POINT_FORMATS: Mapping[Interval, str] = {"day": "YYYY-MM-DD", "week": 'IYYY-"W"IW', "month": "YYYY-MM"}
+POINT_FORMATS: Mapping[Interval, str] = {"week": 'IYYY-"W"IW', "month": "YYYY-MM"}
 COUNTS = ("orders", "sold", "cancelled", "failed", "refunds")
 OF_ORDERS = (*COUNTS, "ordered", "revenue", "refunded", "gross", "discount", "shipping", "net")
 OF_PRODUCTS = (*COUNTS, "units", "units_sold", "ordered", "revenue", "discount", "net")
@@ -156,9 +156,9 @@ def sums(query: AnalyticsQuery, numbers: Sequence[str] = (), among: Iterable[str
     return found if among is None else found.where(rows.c[keyed(query)] == _any_of(among))
 
 
-def top(query: AnalyticsQuery) -> Select[Any]:
-    """The first products or customers by the sort, in each currency and each other group."""
-    found = sums(query, query.numbers).subquery()
+def top(query: AnalyticsQuery, numbers: Sequence[str] = ()) -> Select[Any]:
+    """The first products or customers by the sort, in each currency and each other group; `numbers` as in `sums`."""
+    found = sums(query, numbers or query.numbers).subquery()
     within = [found.c[name] for name in ("currency", *query.keys) if name != keyed(query)]
     place = func.row_number().over(
         partition_by=within, order_by=[_by(query, found.c[query.sort]), found.c[keyed(query)]]
@@ -334,4 +334,6 @@ def _goods_numbers(order: Columns, good: Any) -> Columns:
 
 def _point_of(day: ColumnElement[Any], interval: Interval | None) -> ColumnElement[Any]:
     """The point of a series that contains a day; empty if the range is one point."""
+    if interval == "day":  # to_char takes several times as long
+        return cast(day, Text).label("point")
     return (func.to_char(day, POINT_FORMATS[interval]) if interval else literal("")).label("point")

@@ -167,6 +167,20 @@ def test_an_imported_order_stands_as_it_ended(status: str) -> None:
     assert sum_of.seconds is None
 
 
+def test_an_imported_order_shows_its_refund_and_a_correction_replaces_it() -> None:
+    brought = imported(ID, status="delivered", refunded=Money(amount=Decimal("2.50"), currency="GBP"))
+    without = orders.OrderImportCorrected.of(imported(ID, status="delivered"))
+    more = orders.OrderImportCorrected.of(
+        imported(ID, status="delivered", refunded=Money(amount=Decimal("4"), currency="GBP"))
+    )
+    for events, refunded in (((brought,), "2.50"), ((brought, more), "4"), ((brought, without), "0")):
+        assert order_of(*events).refunded == Decimal(refunded)
+        row: Counted | None = None
+        for event in events:
+            row = counted_after(row, event, AT)
+        assert row is not None and row.refunded == Decimal(refunded)
+
+
 def test_an_amendment_changes_only_what_it_names() -> None:
     moved_house = orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS.model_copy(update={"city": "York"}))
     row = order_of(created(ID), moved_house)
