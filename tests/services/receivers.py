@@ -24,7 +24,7 @@ from services.kit.events.missed import Receipts
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.port import Append, Appended
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
-from services.kit.privacy.vault import MemoryVault
+from services.kit.privacy.vault import MemoryVault, Vault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.webhooks.app import create_app
@@ -170,13 +170,14 @@ async def webhooks_of(
     settings: WebhooksSettings = LOOPBACK,
     resolve: Resolve | None = None,
     seconds_max: float = 5.0,
+    vault: Vault | None = None,
     **headers: Any,
 ) -> AsyncGenerator[Webhooks]:
     store = PostgresEventStore(database.dsn("webhooks"), "webhooks")
     reader = PostgresEventReader(database.dsn("webhooks"))
     published = Published()
     host = Host.of(
-        Settings(service="webhooks", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault()
+        Settings(service="webhooks", **TRUST), store, published, PostgresFailedMessages(store), vault or MemoryVault()
     )
     host = replace(host, receipts=Receipts(store.connections, lambda: PostgresEventReader(database.dsn("webhooks"))))
     sender = Sender(Guard(settings), resolve, seconds_max)

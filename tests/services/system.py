@@ -17,7 +17,7 @@ import httpx
 from services.catalogue.app import create_app as catalogue
 from services.fulfillment.app import create_app as fulfillment
 from services.inventory.app import create_app as inventory
-from services.kit.config.rates import Rate
+from services.kit.config.rates import FAILED_AUTHENTICATION, Rate
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message
@@ -59,7 +59,9 @@ CLIENT_SECRET = "c" * 43
 CLIENTS = {
     "shop": {"secret_sha256": sha256(CLIENT_SECRET.encode()).hexdigest(), "scopes": ["orders:read", "users:admin"]}
 }
-RATES = dict.fromkeys(("register", "token", "mail-token", "place", "lookup"), Rate(100_000, 0.001))
+RATES = dict.fromkeys(
+    ("register", "token", "mail-token", "place", "lookup", FAILED_AUTHENTICATION), Rate(100_000, 0.001)
+)
 """For tests that are about something else."""
 SECRETS: Any = {"rates": RATES,
     "account_key": plain("a" * 32), "mail_token_keys": plain("m" * 32), "signing_keys": plain(signing_key()),

@@ -77,7 +77,7 @@ async def history(side: ReadSide) -> list[RecordedEvent]:
 async def words_that_come_and_go(side: ReadSide) -> list[RecordedEvent]:
     """A draft with other goods each time, an order with another name, and somebody who is forgotten."""
     draft = {"order_id": "ord_d", "customer_id": "usr_d", "customer_name": "Dora"}
-    content = created("ord_d", "usr_d").model_dump(exclude=set(draft))
+    content = created("ord_d", "usr_d").model_dump(exclude={*draft, "held"})
     line = content["lines"][0]
     drafts = [{**content, **draft, "lines": [{**line, "product_name": name}]} for name in ("Red Pot", "Blue Pot")]
     said = await side.order("ord_d", orders.OrderDrafted.model_validate(drafts[0]))

@@ -20,6 +20,7 @@ from services.kit.service.host import Host
 from services.operations.app import create_app as operations
 from tests.conftest import execute
 from tests.services import read_side
+from tests.services.receivers import webhooks_of
 from tests.services.system import Bus, System, order, running
 from tests.services.test_users import ANN, active
 from tests.services.test_users_tokens import refresh, tokens
@@ -188,12 +189,16 @@ async def test_query_answers_503_while_it_cannot_know_which_tokens_are_revoked(d
 
 
 async def test_no_route_of_any_service_accepts_a_revoked_token(database):
-    async with with_read_side(database) as (system, side), operating(database) as operator:
+    async with (
+        with_read_side(database) as (system, side),
+        operating(database) as operator,
+        webhooks_of(database, vault=system._vault) as webhooks,
+    ):
         token = token_of("usr_ann")
         await revoke(system, "usr_ann")
         await system.bus.quiet()
         clients: dict[str, httpx.AsyncClient] = {
-            **system.bus.clients, "query": side.query, "operations": operator,
+            **system.bus.clients, "query": side.query, "operations": operator, "webhooks": webhooks.client,
         }  # fmt: skip
         asked = 0
         for name, service in every_service().items():
