@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.config.secrets import Secrets
 from services.kit.config.settings import Settings
-from services.kit.events.missed import MissedEvents
+from services.kit.events.missed import FollowerReceipts, MissedEvents
 from services.kit.eventstore.metrics_store import MetricsStore
 from services.kit.service.service import Service
 from services.kit.telemetry.logging import configure
@@ -18,7 +18,6 @@ from services.projection.feeder import Feeder
 from services.projection.jobs import BuildJobs, BuildSink, ChildProcesses
 from services.projection.pages import Pages
 from services.projection.reactions import TYPES
-from services.projection.receipts import ShownReceipts
 from services.projection.versions import ReadDatabase
 from services.projection.view_admin import ViewAdmin
 from services.projection.views import VIEWS
@@ -51,8 +50,11 @@ def create_app(settings: Settings | None = None, jobs: BuildJobs | None = None) 
     feeder = Feeder(pages, admin)
     endpoint = NudgeEndpoint(feeder)
     # a check closes its reader, so it has one of its own
-    receipts = ShownReceipts(
-        reader.connections, lambda: PostgresEventReader(settings.database_url, archive=settings.archive), feeder
+    receipts = FollowerReceipts(
+        reader.connections,
+        lambda: PostgresEventReader(settings.database_url, archive=settings.archive),
+        feeder.shown,
+        "receipts_projection",
     )
     limits = settings.delivery_seconds, settings.missed_check_seconds
 

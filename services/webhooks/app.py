@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
-from services.kit.events.missed import MissedEvents
+from services.kit.events.missed import FollowerReceipts, MissedEvents
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.host import Host
 from services.kit.service.service import Service
@@ -14,7 +14,6 @@ from services.webhooks.endpoint import NudgeEndpoint
 from services.webhooks.endpoints import Endpoints
 from services.webhooks.guard import Guard
 from services.webhooks.reactions import TYPES
-from services.webhooks.receipts import SentReceipts
 from services.webhooks.sender import Sender
 from services.webhooks.settings import WebhooksSettings
 from services.webhooks.signing import EndpointSecrets
@@ -42,7 +41,7 @@ def create_app(
     if host is None:
         host = Host.connect("webhooks", {"deliveries": "decided_at"})
         host.settings.require(ZEROCART_WEBHOOK_KEYS=own.keys())
-    log = reader or PostgresEventReader(host.settings.database_url)
+    log = reader or PostgresEventReader(host.settings.database_url, archive=host.settings.archive)
     guard, secrets = Guard(own), EndpointSecrets(own.keys)
     endpoints = Endpoints(host.handler, log)
     more = {} if now is None else {"now": now}
@@ -51,7 +50,9 @@ def create_app(
     endpoint, missed = NudgeEndpoint(dispatcher), None
     if host.receipts:
         limits = host.settings.delivery_seconds, host.settings.missed_check_seconds
-        missed = MissedEvents(SentReceipts(host.receipts, dispatcher.follower), endpoint, TYPES, *limits)
+        known = host.receipts
+        receipts = FollowerReceipts(known.connections, known.reader, dispatcher.follower.level)
+        missed = MissedEvents(receipts, endpoint, TYPES, *limits)
 
     def routers() -> Sequence[APIRouter]:
         from services.webhooks.api import routes

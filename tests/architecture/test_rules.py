@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from statistics import median
 
 import pytest
@@ -135,3 +136,13 @@ def test_no_rule_reports_the_good_examples(rule, good):
 def test_a_nested_function_counts_on_its_own():
     source = "def outer():\n    def inner():\n        return 1\n    return inner\n"
     assert dict(rules.function_lengths(source)) == {"outer": 2, "inner": 2}
+
+
+def test_every_reader_of_a_service_reads_the_archives_too():
+    made = [
+        (file, call)
+        for file in sorted((rules.ROOT / "services").rglob("*.py"))
+        for call in re.findall(r"(?<!class )PostgresEvent(?:Reader|Store)\([^\n]*", file.read_text())
+        if "archive=" not in call
+    ]
+    assert made == []

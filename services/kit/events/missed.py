@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
@@ -25,7 +25,7 @@ from services.kit.wire.cloudevents import Incoming, as_delivered, message_key
 if TYPE_CHECKING:
     from services.kit.eventstore.connections import Connections
 
-__all__ = ["MissedEvents", "Receipts"]
+__all__ = ["FollowerReceipts", "MissedEvents", "Receipts"]
 
 FIRST_CHECK_SECONDS = 2.0
 """The first message of a cold start goes first."""
@@ -74,6 +74,37 @@ class Receipts:
     async def advance(self, position: Position) -> None:
         """Record that everything up to `position` was handled; never goes back."""
         await self.connections.fetch(self._advance, position)
+
+
+class FollowerReceipts(Receipts):
+    """Receipts of a service that reads the event store itself up to `level`, and leaves no inbox marks."""
+
+    def __init__(
+        self,
+        connections: Connections,
+        reader: Callable[[], EventReader],
+        level: Callable[[], Awaitable[Position]],
+        table: str = "receipts",
+    ) -> None:
+        super().__init__(connections, reader, table)
+        self._level = level
+
+    async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:
+        """As for every service; what the service has read was not missed."""
+        level = await self._level()
+        after = await super().claim(types, every_seconds)
+        if after is None or after >= level:
+            return after
+        await self.advance(level)
+        return level
+
+    async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
+        """All but the last event, because the service reads the others before it."""
+        return {message_key(event) for event in events[:-1]}
+
+    async def effects(self, handled: Sequence[RecordedEvent]) -> set[str]:
+        """All of them: the service had not read that far."""
+        return {message_key(event) for event in handled}
 
 
 class Endpoint(Protocol):
