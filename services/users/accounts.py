@@ -115,12 +115,9 @@ class Accounts:
         return await self._with_state(outcome) if outcome else None
 
     async def _with_state(self, outcome: Outcome[User | None]) -> Outcome[User]:
-        """The outcome; of a repeat with the state that the first time left behind."""
-        state, first = outcome.state, outcome.repeated
-        if first is not None:
-            state = (await self._handler.folded(USER, (await self._store.read(first.stream))[: first.version])).state
+        state = await self._handler.state_after(USER, outcome)
         assert state is not None
-        return Outcome(state, outcome.version, outcome.position, outcome.events, first)
+        return Outcome(state, outcome.version, outcome.position, outcome.events, outcome.repeated)
 
     async def _keep_contact(self, transaction: Transaction, event: Message, user: User) -> None:
         """Let the other services know the contact without asking."""

@@ -91,6 +91,14 @@ class CommandHandler:
         history = await self._decrypted(decider, recorded, transaction)
         return Loaded(decider.fold(history), recorded[-1].version, recorded[-1].position)
 
+    async def state_after(self, decider: Decider[C, S], outcome: Outcome[S | None]) -> S | None:
+        """The state of an outcome; of a repeat that which the first time left behind."""
+        first = outcome.repeated
+        if first is None:
+            return outcome.state
+        history = await self.store.read(first.stream)
+        return (await self.folded(decider, history[: first.version])).state
+
     async def history(self, decider: Decider[C, S], identity: str) -> list[tuple[RecordedEvent, Message]]:
         """Every event of an aggregate, each with its message."""
         recorded = await self.store.read(decider.stream(identity))

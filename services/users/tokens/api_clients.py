@@ -183,12 +183,9 @@ class ApiClients:
         return [(str(row["client_id"]), await self.known(str(row["client_id"])), _time(row)) for row in rows]
 
     async def _with_state(self, outcome: Outcome[Client | None]) -> Outcome[ApiClient]:
-        state, first = outcome.state, outcome.repeated
-        if first is not None:  # with the state that the first time left behind
-            history = await self._store.read(first.stream)
-            state = (await self._handler.folded(CLIENT, history[: first.version])).state
+        state = await self._handler.state_after(CLIENT, outcome)
         assert isinstance(state, ApiClient)
-        return Outcome(state, outcome.version, outcome.position, outcome.events, first)
+        return Outcome(state, outcome.version, outcome.position, outcome.events, outcome.repeated)
 
     async def _write(self, transaction: Transaction, event: Message, client: ApiClient, cause: Cause) -> None:
         client_id = event.key_value
