@@ -373,7 +373,7 @@ def test_a_fact_says_whether_the_order_is_still_paid(before: Payment, facts: lis
     assert [each.unpaid for each in said].count(True) == unpaid
 
 
-@pytest.mark.parametrize("facts", permutations([FIRST, fact("refund_failed", reference="re_1")]))
+@pytest.mark.parametrize("facts", [*permutations([FIRST, fact("refund_failed", reference="re_1")])])
 def test_refund_that_fails_by_a_fact_without_amount_returns_nothing(facts: Sequence[Fact]) -> None:
     payment = PAYMENT.fold(decided(PAID, *facts), PAID)
     known = payment.transactions["t"]
