@@ -161,8 +161,11 @@ def content_of(event: RecordedEvent, model: type[Message]) -> dict[str, Any]:
 
 
 def _shown_members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """The members of an object, at any depth, that REST shows: some events contain a whole order."""
-    return {name: value for name, value in members if name not in _HIDDEN}
+    """The members of an object, at any depth, that REST shows: some events contain a whole order.
+
+    Only objects are hidden: the metadata of an order or a product may have a text of the same name.
+    """
+    return {name: value for name, value in members if name not in _HIDDEN or not isinstance(value, dict)}
 
 
 def _without(data: dict[str, Any], fields: Fields) -> dict[str, Any]:

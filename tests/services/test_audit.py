@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -54,7 +55,7 @@ async def test_every_event_of_a_request_with_a_token_is_listed(database):
         stored = json.dumps(listed)
         assert "Ann Archer" not in stored
         assert "@example.com" not in stored
-        assert [each for each in listed if 'tok_' in json.dumps(each['data'])] == []
+        assert [each for each in listed if "tok_" in json.dumps(each["data"])] == []
 
 
 async def test_an_entry_says_who_did_what_to_what_and_when(database):
@@ -69,7 +70,7 @@ async def test_an_entry_says_who_did_what_to_what_and_when(database):
         assert (entry["actor_kind"], entry["subject"], entry["service"]) == ("staff", made["client_id"], "users")
         assert entry["type"] == users.ClientCreated.type
         assert (entry["data"]["name"], entry["data"]["scopes"]) == ("Till", ["stock:read"])
-        assert entry["time"].endswith("Z")
+        assert abs(datetime.fromisoformat(entry["time"]) - datetime.now(UTC)) < timedelta(minutes=5)
         (placed,) = await changes(side, "&actor_kind=customer")
         assert (placed["actor"], placed["type"]) == ("usr_ann", "zerocart.orders.order.created.v1")
 
