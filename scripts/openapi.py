@@ -29,6 +29,7 @@ from services.kit.rest.app import HEADERS
 from services.kit.rest.openapi import JSON, describe_answer, summary_and_description
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.kit.wire.asgi import VERSION
 from services.payments.settings import PaymentsSettings
 from services.users.settings import UsersSettings
 from tools.knative_local.secrets import signing_key
@@ -151,7 +152,8 @@ def merged(documents: Mapping[str, Document]) -> Document:
     }
 
 
-SERVERS = [{"url": "/", "description": "The edge that serves this document."}]
+SERVERS = [{"url": VERSION, "description": "The edge that serves this document."}]
+UNVERSIONED = [{"url": "/", "description": "The edge; this address is the same in all versions (RFC 8615)."}]
 
 
 TOKENS = """\
@@ -204,8 +206,16 @@ def public(document: Document) -> Document:
     for operations in paths.values():
         for operation in operations.values():
             _answer_in_one_type(operation)
+    paths = {path: _anywhere(path, item) for path, item in paths.items()}
     named = {name: schemas[name] for name in sorted(_named_in(paths, schemas))}
     return {**document, "tags": tags, "paths": paths, "components": {**document["components"], "schemas": named}}
+
+
+def _anywhere(path: str, operations: Mapping[str, Any]) -> dict[str, Any]:
+    """The operations of a path; each names its server if the path has no version."""
+    if not path.startswith("/.well-known/"):
+        return dict(operations)
+    return {method: {**operation, "servers": UNVERSIONED} for method, operation in operations.items()}
 
 
 def _answer_in_one_type(operation: Mapping[str, Any]) -> None:
