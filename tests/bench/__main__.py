@@ -16,6 +16,7 @@ BENCHES = (
     "system",
     "search",
     "catalogue",
+    "place",
     "analytics",
 )
 

@@ -122,11 +122,11 @@ def cold_starts(local: Local, folder: Path) -> None:
         )
 
 
-async def many(url: str, path: str, count: int, callers: int, token: str = "") -> float:
+async def many(url: str, path: str, count: int, callers: int, token: str = "", body: bytes = b"") -> float:
     """Requests per second over raw sockets, because a client library would cost more than the service."""
     parts = urlsplit(url)
     left = iter(range(count))
-    body = json.dumps(order((PRODUCT, 1))).encode()
+    body = body or json.dumps(order((PRODUCT, 1))).encode()
     fixed = (
         f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"
     )
