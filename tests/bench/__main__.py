@@ -14,6 +14,7 @@ BENCHES = (
     "delivery",
     "access",
     "system",
+    "order",
     "search",
     "catalogue",
     "place",

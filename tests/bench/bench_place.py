@@ -53,7 +53,7 @@ class Load:
     named: bool = False
     path: str = "/orders"
 
-    def body(self) -> bytes:
+    def body(self) -> dict[str, Any]:
         """The request, with products chosen at random."""
         chance = random.Random(self.lines)
         items: list[dict[str, Any]] = [
@@ -64,7 +64,7 @@ class Load:
             items = [{**item, "product_name": "White Mug", "unit_price": price} for item in items]
         order = {"items": items, "shipping_address": ADDRESS}
         more = {} if self.path == "/quotes" else {"email": "ann@example.com", "payment_method": METHOD}
-        return json.dumps(order | more).encode()
+        return order | more
 
 
 LOADS = (

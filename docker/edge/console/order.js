@@ -1,5 +1,5 @@
 /** One order: its lines, money, goods, parcels, mails and run, its actions, and its past. */
-import { find, get } from "./api.js";
+import { find, get, pause } from "./api.js";
 import { h } from "./dom.js";
 import { country, isZero, money, number, time, words } from "./format.js";
 import { actions, documents, resume } from "./order_actions.js";
@@ -27,11 +27,6 @@ export async function open(view) {
     if (view.query.has("at") || !moving(parts)) return;
     await pause(LOOK_AGAIN_MS, view.signal);
   }
-}
-
-/** @param {number} milliseconds @param {AbortSignal} signal */
-function pause(milliseconds, signal) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds)).then(() => signal.throwIfAborted());
 }
 
 /** Whether something is still done for the order, so that the page looks again; what waits for staff is not. @param {Parts} parts */
