@@ -74,7 +74,7 @@ async def test_each_token_is_judged_by_its_own_subject_and_time(database: Any, b
     async with stores(database) as (store,):
         vault = PostgresVault(store.connections, VAULT_KEY)
         async with store.transaction() as transaction:
-            await vault.revoke("usr_a", before and NOW + before, transaction)
+            await vault.revoke("usr_a", NOW + before if before else None, transaction)
         later = NOW + timedelta(hours=1)
         asked = [("usr_a", NOW), ("usr_b", NOW), ("usr_a", later), ("usr_b", later), ("usr_a", NOW)]
         found = await asyncio.gather(*(vault.is_revoked(subject, at) for subject, at in asked))
