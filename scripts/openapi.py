@@ -207,8 +207,21 @@ def public(document: Document) -> Document:
         for operation in operations.values():
             _answer_in_one_type(operation)
     paths = {path: _anywhere(path, item) for path, item in paths.items()}
-    named = {name: schemas[name] for name in sorted(_named_in(paths, schemas))}
+    named = {name: _without_limits(schemas[name]) for name in sorted(_named_in(paths, schemas))}
     return {**document, "tags": tags, "paths": paths, "components": {**document["components"], "schemas": named}}
+
+
+LIMITS = frozenset({"gt", "ge", "lt", "le", "max_digits", "decimal_places"})
+"""What Pydantic leaves in the schema of an optional Decimal, although JSON Schema does not know these words."""
+
+
+def _without_limits(part: Any) -> Any:
+    if isinstance(part, list):
+        return [*map(_without_limits, cast("list[Any]", part))]
+    if not isinstance(part, dict):
+        return part
+    members = cast("dict[str, Any]", part).items()
+    return {name: _without_limits(value) for name, value in members if name not in LIMITS or isinstance(value, dict)}
 
 
 def _anywhere(path: str, operations: Mapping[str, Any]) -> dict[str, Any]:

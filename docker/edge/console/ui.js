@@ -190,9 +190,9 @@ export async function showOnce(view, title, values) {
   view.again();
 }
 
-/** @param {string} [hint] */
-export function reasonField(hint) {
-  return field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off" }), hint);
+/** @param {string} [hint] @param {string} [value] */
+export function reasonField(hint, value = "") {
+  return field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off", value }), hint);
 }
 
 /** The values of a form by name. @param {HTMLFormElement} form @returns {Record<string, string>} */
