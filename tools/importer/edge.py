@@ -96,7 +96,7 @@ class Edge:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._token = token
-        self._base_url = f"{base_url}/v1"
+        self._base_url = base_url
         self._patience = patience_seconds
         self._transport = transport  # None: the network
         self._opened: httpx.AsyncClient | None = None
