@@ -34,7 +34,10 @@ from services.payments.settings import PaymentsSettings
 from services.users.settings import UsersSettings
 from tools.knative_local.secrets import signing_key
 
-__all__ = ["DOCUMENT", "document_of", "every_service", "merged", "public", "routes_of", "written"]
+__all__ = [
+    "DOCUMENT", "LICENSE", "ROOT", "document_of", "every_service", "merged", "public", "routes_of",
+    "version_of_project", "written",
+]  # fmt: skip
 
 OWN: Mapping[str, object] = {
     "payments": PaymentsSettings(provider="stripe", stripe_key=plain("-"), stripe_webhook_secrets=plain("-")),
@@ -141,7 +144,13 @@ def merged(documents: Mapping[str, Document]) -> Document:
         for operation in operations.values():
             operation["responses"] = _by_name(operation["responses"], schemas)
     tags = [{"name": name, "description": import_module(f"services.{name}").__doc__} for name in documents]
-    info = {"title": "zerocart", "version": _version(), "summary": SUMMARY, "description": ABOUT, "license": LICENSE}
+    info = {
+        "title": "zerocart",
+        "version": version_of_project(),
+        "summary": SUMMARY,
+        "description": ABOUT,
+        "license": LICENSE,
+    }
     return {
         "openapi": "3.1.0",
         "info": info,
@@ -163,7 +172,8 @@ accounts of all users, with `orders:admin` to all other data."""
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
-def _version() -> str:
+def version_of_project() -> str:
+    """The version of this release."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
@@ -259,8 +269,11 @@ def written() -> str:
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the file, and that of the events."""
+    from scripts import asyncapi
+
     DOCUMENT.write_text(written())
+    asyncapi.DOCUMENT.write_text(asyncapi.written())
 
 
 if __name__ == "__main__":

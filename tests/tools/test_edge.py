@@ -258,6 +258,15 @@ def test_the_openapi_document_starts_no_service(edge: Edge, client: httpx.Client
     assert edge.reached.lines == []
 
 
+def test_the_asyncapi_document_starts_no_service(edge: Edge, client: httpx.Client):
+    del client.headers["Authorization"]
+    answer = client.get("/asyncapi.json", headers={"Origin": ORIGINS[0]})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json()["asyncapi"] == "3.0.0"
+    assert answer.headers["access-control-allow-origin"] == ORIGINS[0]
+    assert edge.reached.lines == []
+
+
 CONSOLE = ROOT / "docker" / "edge" / "console"
 CONSOLE_BYTES_MAX = 150_000
 
