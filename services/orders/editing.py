@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 
 from services.contracts.orders import (
     ORDER_LINES_MAX,
@@ -22,7 +21,7 @@ from services.contracts.orders import (
     PricedFields,
     ProductChange,
 )
-from services.kit.domain.currencies import rounded, shown_money
+from services.kit.domain.currencies import shown_money
 from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Money
 from services.orders.order import (
@@ -39,7 +38,7 @@ from services.orders.order import (
     Pending,
     Shipped,
 )
-from services.orders.pricing import Basket, amounts_of, bound_problem, line_of, size_problem, taxed
+from services.orders.pricing import Basket, amounts_of, bound_problem, line_of, size_problem, subtotal_of, taxed
 from services.orders.refusals import fulfilled_elsewhere, not_found
 from services.orders.shop_rules import Coupon, Delivery, coupon_named, coupon_off
 from services.orders.totals import Off
@@ -214,8 +213,7 @@ def _coupon_off(command: Edit, content: PricedFields, lines: Sequence[OrderLine]
         detail = f"The shop has no coupon {content.coupon} any more, so its discount is not known. Cancel the order."
         return Rejected("coupon-not-valid", detail)
     currency = content.total.currency
-    subtotal = rounded(sum((line.unit_price * line.quantity for line in lines), Decimal(0)), currency)
-    return coupon_off(_always_valid(coupon), currency, subtotal, command.at) or Off()
+    return coupon_off(_always_valid(coupon), currency, subtotal_of(lines, currency), command.at) or Off()
 
 
 def _always_valid(coupon: Coupon) -> Coupon:

@@ -156,7 +156,8 @@ def _with_refund(transaction: Transaction, reference: str, refund: Refund) -> Tr
     known = transaction.refunds.get(reference)
     if known is not None:
         newer = refund if REFUND_RANK[refund.status] > REFUND_RANK[known.status] else known
-        refund = replace(newer, refund_id=known.refund_id or refund.refund_id)
+        amount = max(known.amount, refund.amount)  # a fact about the end of a refund may name none
+        refund = replace(newer, amount=amount, refund_id=known.refund_id or refund.refund_id)
     refunds = {**transaction.refunds, reference: refund}
     begun = sum((each.amount for each in refunds.values()), NOTHING)
     return replace(transaction, refunds=refunds, refunded_in_all=max(transaction.refunded_in_all, begun))

@@ -14,8 +14,10 @@ BENCHES = (
     "delivery",
     "access",
     "system",
+    "order",
     "search",
     "catalogue",
+    "place",
     "analytics",
 )
 

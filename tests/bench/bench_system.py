@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -122,11 +123,13 @@ def cold_starts(local: Local, folder: Path) -> None:
         )
 
 
-async def many(url: str, path: str, count: int, callers: int, token: str = "") -> float:
+async def many(
+    url: str, path: str, count: int, callers: int, token: str = "", placed: Mapping[str, object] | None = None
+) -> float:
     """Requests per second over raw sockets, because a client library would cost more than the service."""
     parts = urlsplit(url)
     left = iter(range(count))
-    body = json.dumps(order((PRODUCT, 1))).encode()
+    body = json.dumps(placed or order((PRODUCT, 1))).encode()
     fixed = (
         f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"
     )
