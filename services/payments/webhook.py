@@ -206,7 +206,7 @@ class EventRequest(JsonRequest):
     """
 
     async def check(self) -> None:
-        """Check the form and the time of the signature, then the signature as the base class does; Unauthenticated if one is wrong."""
+        """Check the form, the time and the value of the signature; Unauthenticated if one is wrong."""
         webhook: Webhook = self.app.state.provided[Webhook]
         read_signature(self.headers.get("stripe-signature", ""), webhook.now())
         await super().check()

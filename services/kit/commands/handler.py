@@ -124,7 +124,7 @@ class CommandHandler:
         work: Callable[[TransactionAttempt[C, S]], Awaitable[None]],
         cause: Cause,
     ) -> Outcome[S | None]:
-        """Handle a command that reads or writes the service's own tables in the transaction of its events; otherwise like `handle`.
+        """Like `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
 
         `work` takes its locks, calls `carry_out` once, and writes the rows that follow from the events. After a
         conflict it runs again in a new transaction, so it must have no effect outside of the transaction.
