@@ -120,7 +120,7 @@ Standing = NoPayment | Declined | Authorized | Captured | Refunding | Returned |
 
 
 def standing(payment: Payment) -> Standing:
-    """Where the money of the order is."""
+    """Return where the order's money is: held, captured, refunded, disputed."""
     if payment.declined:
         return Declined(payment.declined)
     known = {name: each for name, each in payment.transactions.items() if each.charged or each.released}
