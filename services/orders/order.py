@@ -39,6 +39,7 @@ __all__ = [
     "Delivered",
     "Draft",
     "Edit",
+    "Editing",
     "Fail",
     "Failed",
     "Finalize",
@@ -54,6 +55,7 @@ __all__ = [
     "Place",
     "RecordRefund",
     "Release",
+    "RemindEdit",
     "RewriteDraft",
     "Ship",
     "Shipped",
@@ -63,6 +65,14 @@ __all__ = [
 
 
 # States; `number` is the name of the order for people
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """An edit of a confirmed order that is under way, and how often it was found overdue."""
+
+    request: OrderEditRequested
+    reminders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,7 @@ class Confirmed:
     customer_id: str | None
     number: str | None = None
     content: OrderContent | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
     edit_refunds: frozenset[str] = frozenset()
     is_refunded: bool = False
 
@@ -193,7 +203,7 @@ class Shipped:
     customer_id: str | None
     email: str | None = None
     number: str | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +213,7 @@ class Delivered:
     customer_id: str | None
     email: str | None = None
     number: str | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +385,14 @@ class ConcludeEdit(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemindEdit(OrderIntent):
+    """An edit should have ended by now; `attempt` counts these reminders from 1."""
+
+    edit_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirm(OrderIntent):
     """Fulfillment completed every step."""
 
@@ -432,4 +450,5 @@ class RecordRefund(OrderIntent):
 OrderCommand = (
     Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Edit | ConcludeEdit | Cancel
     | Import | UndoImport | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
+    | RemindEdit
 )  # fmt: skip

@@ -13,6 +13,9 @@ from services.contracts.payments import (
     ProviderUpdated,
     RefundRefused,
     RestockRequested,
+    SurchargePaid,
+    SurchargeRefused,
+    SurchargeUndone,
 )
 from services.kit.eventstore.archiver import finished
 
@@ -31,5 +34,8 @@ FINISHED = finished(
         ProviderUpdated,
         RefundRefused,
         RestockRequested,
+        SurchargePaid,
+        SurchargeRefused,
+        SurchargeUndone,
     ),
 )
