@@ -10,17 +10,18 @@ from services.contracts.orders import OrderEdited, OrderEditRequested
 from services.contracts.payments import RestockRequested, SurchargeRefused
 from services.contracts.shipping import ShipmentNotChanged
 from services.inventory.domain import RESERVATION, Commit, Expire, Extend, Held, Reduce, Release, Reserve, Restock
-from services.inventory.expiry import request_expiry
 from services.inventory.stock import StockRoom
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
 from services.kit.events.handlers import Reactions, Received
+from services.shared_timer import SharedTimer
 
 __all__ = ["RESERVATION_EXPIRES_AFTER", "reactions"]
 
 RESERVATION_EXPIRES_AFTER = timedelta(hours=24)
 """A saga commits or releases its reservation within minutes; the expiry is for a saga that never does."""
+EXPIRY = SharedTimer(timedelta(hours=1), ReservationExpiryDue, "expiry", "inventory-expiry", "%Y%m%dT%H")
 
 
 def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
@@ -40,7 +41,7 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
             too_late=received.expired,
         )
         await room.reserve(message.saga_id, command, received.cause)
-        await request_expiry(handler, expires_at, received.cause)
+        await EXPIRY.request(handler, expires_at, received.cause)
 
     async def release(message: InventoryRelease, received: Received) -> None:
         command = Release(at=received.now, saga_id=message.saga_id, step=message.step, attempt=message.attempt)

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from services.contracts.orders import (
-    OrderCancelled,
-    OrderDelivered,
-    OrderFailed,
-    OrderImportCorrected,
-    OrderImported,
-    OrderImportUndone,
-    OrderLinkRequested,
-    OrderNoteAdded,
-    OrderNotFinalized,
-    OrderRefunded,
-    OrderShipped,
-)
+from services.contracts import orders
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
@@ -34,19 +22,19 @@ KEEP_NUMBERS = """
 # many carriers report no delivery, so a shipped order counts as well
 FINISHED = finished(
     by=(
-        OrderCancelled,
-        OrderDelivered,
-        OrderFailed,
-        OrderImportCorrected,
-        OrderImported,
-        OrderImportUndone,
-        OrderLinkRequested,
-        OrderShipped,
+        orders.OrderCancelled,
+        orders.OrderDelivered,
+        orders.OrderFailed,
+        orders.OrderImportCorrected,
+        orders.OrderImported,
+        orders.OrderImportUndone,
+        orders.OrderLinkRequested,
+        orders.OrderShipped,
     ),
     ignoring=(
-        OrderNoteAdded,
-        OrderNotFinalized,
-        OrderRefunded,
+        orders.OrderNoteAdded,
+        orders.OrderNotFinalized,
+        orders.OrderRefunded,
     ),
     keep=KEEP_NUMBERS,
 )

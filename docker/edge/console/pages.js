@@ -8,6 +8,8 @@ import * as orders from "./orders.js";
 import * as products from "./products.js";
 import * as stock from "./stock.js";
 import * as system from "./system.js";
+import * as deliveries from "./webhook_deliveries.js";
+import * as webhooks from "./webhooks.js";
 
 /** @typedef {{path: string, title: string, menu?: string, within?: string, scope?: string, open: (view: import("./main.js").View) => Promise<void>}} Page */
 
@@ -23,6 +25,9 @@ export const pages = [
   { path: "/analytics", title: "Analytics", menu: "Analytics", scope: "analytics:read", open: analytics.open },
   { path: "/failed", title: "Failed messages", menu: "Failed messages", scope: "operations:read", open: failed.open },
   { path: "/failed/:id", title: "Dead letter", within: "/failed", scope: "operations:read", open: failed.openOne },
+  { path: "/webhooks", title: "Webhooks", menu: "Webhooks", scope: "webhooks:read", open: webhooks.open },
+  { path: "/webhooks/:id", title: "Endpoint", within: "/webhooks", scope: "webhooks:read", open: webhooks.openOne },
+  { path: "/webhooks/:id/deliveries/:delivery", title: "Delivery", within: "/webhooks", scope: "webhooks:read", open: deliveries.openOne },
   { path: "/access", title: "Access", menu: "Access", scope: "access:read", open: access.open },
   { path: "/system", title: "System", menu: "System", scope: "operations:read", open: system.open },
 ];
