@@ -106,7 +106,7 @@ class Pending:
 
     @property
     def total(self) -> Money:
-        """What the customer pays."""
+        """The amount that the customer pays."""
         return self.content.total
 
     @property

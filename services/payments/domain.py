@@ -117,7 +117,7 @@ PaymentCommand = (
 
 
 def answer(request: Request, payment: Payment) -> StepReply | Refusal | CallFirst[Call, ProviderResult]:
-    """What a request means in each state."""
+    """Return the reply to a request in this state, a refusal, or the call of the provider that must come first."""
     match request:
         case PaymentProcess() | PaymentCapture():
             return _answer_to_do(request, payment)

@@ -140,7 +140,7 @@ Standing = NoPayment | Declined | Authorized | Captured | Refunding | Returned |
 
 
 def standing(payment: Payment) -> Standing:
-    """Where the money of the order is."""
+    """Return where the order's money is: held, captured, refunded, disputed."""
     if payment.declined:
         return Declined(payment.declined)
     first, *more = [_standing_of(name, each) for name, each in charges(payment).items()] or [None]

@@ -38,7 +38,7 @@ def minor_units(amount: Money) -> int:
 
 
 def of_minor_units(units: int, currency: str) -> Money:
-    """Minor units as money."""
+    """Return an amount in minor units as a decimal amount of the currency."""
     upper = currency.upper()
     return Money(amount=Decimal(units).scaleb(-_digits(upper)), currency=upper)
 

@@ -51,7 +51,7 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What is known of a transaction.
+    """A transaction as far as it is known.
 
     `ended` tells how its hold ended; if it was canceled, it does not matter that it expired. `refunded_in_all` is the
     sum of the refunds that were begun, also of those that failed or whose ids are unknown. `charge_id` is the edit for

@@ -208,7 +208,7 @@ class EventRequest(JsonRequest):
     """
 
     async def check(self) -> None:
-        """As the base class, after the shape and the time of the signature; Unauthenticated if these are wrong."""
+        """Check the form, the time and the value of the signature; Unauthenticated if one is wrong."""
         webhook: Webhook = self.app.state.provided[Webhook]
         read_signature(self.headers.get("stripe-signature", ""), webhook.now())
         await super().check()
