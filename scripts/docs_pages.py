@@ -60,8 +60,11 @@ token=$(curl -s -X POST {edge}/v1/token -d grant_type=client_credentials -d clie
 curl {edge}/v1/orders -H "Authorization: Bearer $token"
 ```
 
-A client in TypeScript: `npx openapi-typescript {edge}/openapi.json -o zerocart.ts` writes the types, and the package
-`openapi-fetch` sends requests with them:
+A client in TypeScript: this command writes the types, and the package `openapi-fetch` sends requests with them.
+
+```
+npx openapi-typescript {edge}/openapi.json --default-non-nullable=false -o zerocart.ts
+```
 
 ```ts
 import createClient from "openapi-fetch"
