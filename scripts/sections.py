@@ -146,15 +146,23 @@ def console(_: Values) -> Lines:
     yield f"\t\t@asset path_regexp asset ^/console/assets/{console_version()}/({names})$"
 
 
+def imported(name: str, found: set[str]) -> set[str]:
+    """The modules that a module of the console imports at once, and those that they import, added to `found`."""
+    for other in re.findall(r'^import .* from "\./([\w.]+)";$', (CONSOLE / name).read_text(), re.MULTILINE):
+        if other not in found:
+            found.add(other)
+            imported(other, found)
+    return found
+
+
 def files(_: Values) -> Lines:
-    """The files of the console: all modules at once, so that none waits for another."""
+    """The files with which the console starts: all of them at once, so that none waits for another."""
     base = f"/console/assets/{console_version()}"
     yield f'<link rel="icon" href="{base}/icon.svg">'
     yield f'<link rel="stylesheet" href="{base}/style.css">'
     yield f'<script src="{base}/theme.js"></script>'
-    for file in assets():
-        if file.suffix == ".js" and file.stem not in ("main", "theme"):
-            yield f'<link rel="modulepreload" href="{base}/{file.name}">'
+    for name in sorted(imported("main.js", set())):
+        yield f'<link rel="modulepreload" href="{base}/{name}">'
     yield f'<script type="module" src="{base}/main.js"></script>'
 
 

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from services.contracts.fulfillment import (
-    RunAmended,
-    RunClosed,
-    RunCompensated,
-    RunCompleted,
-    RunFailed,
-    StepFailed,
-    StepSucceeded,
-    StepTimedOut,
-)
-from services.contracts.scheduler import TimerCancelled, TimerRequested
+from services.contracts import fulfillment, scheduler
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
 
 FINISHED = finished(
     by=(
-        RunCompensated,
-        RunCompleted,
-        RunFailed,
+        fulfillment.RunCompensated,
+        fulfillment.RunCompleted,
+        fulfillment.RunFailed,
     ),
     ignoring=(
-        RunAmended,
-        RunClosed,
-        StepFailed,
-        StepSucceeded,
-        StepTimedOut,
-        TimerCancelled,
-        TimerRequested,
+        fulfillment.RunAmended,
+        fulfillment.RunClosed,
+        fulfillment.StepFailed,
+        fulfillment.StepSucceeded,
+        fulfillment.StepTimedOut,
+        scheduler.TimerCancelled,
+        scheduler.TimerRequested,
     ),
 )

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from services.contracts.inventory import (
-    InventoryChecked,
-    InventoryCheckFailed,
-    InventoryReleased,
-    ReservationCommitted,
-    ReservationExpired,
-    ReservationNotExtended,
-    ReservationReduced,
-    ReservationRestocked,
-)
-from services.contracts.scheduler import TimerRequested
+from services.contracts import inventory, scheduler
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
@@ -21,14 +11,14 @@ __all__ = ["FINISHED"]
 # of stock levels never end, and those of the hourly timers have one event.
 FINISHED = finished(
     by=(
-        InventoryChecked,
-        InventoryCheckFailed,
-        InventoryReleased,
-        ReservationCommitted,
-        ReservationExpired,
-        ReservationNotExtended,
-        ReservationReduced,
-        ReservationRestocked,
-        TimerRequested,
+        inventory.InventoryChecked,
+        inventory.InventoryCheckFailed,
+        inventory.InventoryReleased,
+        inventory.ReservationCommitted,
+        inventory.ReservationExpired,
+        inventory.ReservationNotExtended,
+        inventory.ReservationReduced,
+        inventory.ReservationRestocked,
+        scheduler.TimerRequested,
     ),
 )

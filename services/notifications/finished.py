@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from services.contracts.notifications import (
-    CancellationSent,
-    ConfirmationSent,
-    MailFailed,
-    OrderMailSent,
-    OrderNoticeSent,
-    UserMailSent,
-)
+from services.contracts import notifications
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
 
 FINISHED = finished(
     by=(
-        CancellationSent,
-        ConfirmationSent,
-        MailFailed,
-        OrderMailSent,
-        OrderNoticeSent,
-        UserMailSent,
+        notifications.CancellationSent,
+        notifications.ConfirmationSent,
+        notifications.MailFailed,
+        notifications.OrderMailSent,
+        notifications.OrderNoticeSent,
+        notifications.UserMailSent,
     ),
 )

@@ -27,7 +27,7 @@ class Fetch(Protocol):
     """Runs one statement in a transaction of its own."""
 
     def __call__(self, text: str, /, *arguments: object) -> Awaitable[Sequence[Row]]:
-        """The rows."""
+        """Run the statement and return its rows."""
         ...
 
 

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from services.contracts.orders import (
-    OrderCancelled,
-    OrderDelivered,
-    OrderFailed,
-    OrderImportCorrected,
-    OrderImported,
-    OrderImportUndone,
-    OrderLinkRequested,
-    OrderNoteAdded,
-    OrderNotFinalized,
-    OrderRefunded,
-    OrderShipped,
-)
+from services.contracts import orders, scheduler
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
@@ -34,19 +22,24 @@ KEEP_NUMBERS = """
 # many carriers report no delivery, so a shipped order counts as well
 FINISHED = finished(
     by=(
-        OrderCancelled,
-        OrderDelivered,
-        OrderFailed,
-        OrderImportCorrected,
-        OrderImported,
-        OrderImportUndone,
-        OrderLinkRequested,
-        OrderShipped,
+        orders.OrderCancelled,
+        orders.OrderDelivered,
+        orders.OrderFailed,
+        orders.OrderImportCorrected,
+        orders.OrderImported,
+        orders.OrderImportUndone,
+        orders.OrderLinkRequested,
+        orders.OrderShipped,
     ),
     ignoring=(
-        OrderNoteAdded,
-        OrderNotFinalized,
-        OrderRefunded,
+        # how an edit ends that the carrier overtook
+        orders.OrderEdited,
+        orders.OrderEditOverdue,
+        orders.OrderEditRefused,
+        scheduler.TimerRequested,
+        orders.OrderNoteAdded,
+        orders.OrderNotFinalized,
+        orders.OrderRefunded,
     ),
     keep=KEEP_NUMBERS,
 )

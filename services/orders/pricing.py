@@ -5,7 +5,7 @@ A price is the catalogue's unless the request names it; `services.orders.api` le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -40,6 +40,7 @@ __all__ = [
     "price",
     "shown_totals",
     "size_problem",
+    "subtotal_of",
     "taxed",
     "totals_problem",
 ]
@@ -161,8 +162,7 @@ def _coupon_off(
     if basket.coupon is None:
         return Off()
     coupon = coupon_named(rules, basket.coupon)
-    subtotal = rounded(sum((line.unit_price * line.quantity for line in lines), ZERO), currency)
-    off = coupon_off(coupon, currency, subtotal, at) if coupon else None
+    off = coupon_off(coupon, currency, subtotal_of(lines, currency), at) if coupon else None
     detail = f"The coupon {basket.coupon} does not hold for this order: leave it out."
     return off or Rejected("coupon-not-valid", detail, field="coupon")
 
@@ -211,7 +211,7 @@ def line_of(wanted: WantedLine, book: Book, currency: str, at: datetime, field: 
         name = name or product.name
         unit_price = price_at(product, currency, at) if unit_price is None else unit_price
         if unit_price is None:
-            detail = f"The product {wanted.product_id} has no price in {currency} now: choose another currency."
+            detail = f"The product {wanted.product_id} has no price in {currency} now: leave this line out."
             return Rejected("product-without-price", detail, field=f"{field}.product_id")
     return OrderLine(
         product_id=wanted.product_id,
@@ -285,8 +285,12 @@ def size_problem(lines: list[OrderLine], currency: str) -> Rejected | None:
     if sum(LINE_BYTES + len(line.product_name.encode()) for line in lines) > LINES_BYTES_MAX:
         detail = f"The order has {len(lines)} lines with long names, too much for one order: place several orders."
         return Rejected("order-too-large", detail, field="items")
-    exact = sum((line.unit_price * line.quantity for line in lines), ZERO)
-    return bound_problem(Money.model_construct(amount=rounded(exact, currency), currency=currency))
+    return bound_problem(Money.model_construct(amount=subtotal_of(lines, currency), currency=currency))
+
+
+def subtotal_of(lines: Sequence[OrderLine], currency: str) -> Decimal:
+    """The exact sum of the lines, rounded once to the minor unit (rule 1 of `services.orders.totals`)."""
+    return rounded(sum((line.unit_price * line.quantity for line in lines), ZERO), currency)
 
 
 def bound_problem(total: Money) -> Rejected | None:

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from services.contracts.payments import (
-    PaymentCaptured,
-    PaymentDeclined,
-    PaymentFailed,
-    PaymentItemised,
-    PaymentRefunded,
-    PaymentVoided,
-    ProviderReported,
-    ProviderUpdated,
-    RefundRefused,
-    RestockRequested,
-)
+from services.contracts import payments
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
@@ -21,15 +10,18 @@ __all__ = ["FINISHED"]
 # The provider reports how a refund ends, so its reports may come last. An authorization lasts for days only.
 FINISHED = finished(
     by=(
-        PaymentCaptured,
-        PaymentDeclined,
-        PaymentFailed,
-        PaymentItemised,
-        PaymentRefunded,
-        PaymentVoided,
-        ProviderReported,
-        ProviderUpdated,
-        RefundRefused,
-        RestockRequested,
+        payments.PaymentCaptured,
+        payments.PaymentDeclined,
+        payments.PaymentFailed,
+        payments.PaymentItemised,
+        payments.PaymentRefunded,
+        payments.PaymentVoided,
+        payments.ProviderReported,
+        payments.ProviderUpdated,
+        payments.RefundRefused,
+        payments.RestockRequested,
+        payments.SurchargePaid,
+        payments.SurchargeRefused,
+        payments.SurchargeUndone,
     ),
 )

@@ -28,7 +28,8 @@ class Fact:
     """One thing that the provider says about a transaction; `reference` is its id of the refund or of the dispute.
 
     `amount` is held, captured, disputed, or refunded by this refund; of "refunded" and "partly_refunded", which have no
-    reference, it is the sum of all refunds that were begun. `refund_id` is our id of a refund that staff requested.
+    reference, it is the sum of all refunds that were begun. `refund_id` is our id of a refund that staff requested,
+    `charge_id` the edit for whose surcharge the transaction is.
     """
 
     what: ReportedChange
@@ -36,6 +37,7 @@ class Fact:
     amount: Money | None = None
     reference: str = ""
     refund_id: str = ""
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,11 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What is known of a transaction.
+    """A transaction as far as it is known.
 
     `ended` tells how its hold ended; if it was canceled, it does not matter that it expired. `refunded_in_all` is the
-    sum of the refunds that were begun, also of those that failed or whose ids are unknown.
+    sum of the refunds that were begun, also of those that failed or whose ids are unknown. `charge_id` is the edit for
+    whose surcharge the transaction is; empty for the first charge of the order.
     """
 
     held: Money | None = None
@@ -61,6 +64,7 @@ class Transaction:
     refunded_in_all: Decimal = NOTHING
     refunds: Mapping[str, Refund] = field(default_factory=dict[str, Refund])
     disputes: Mapping[str, ReportedChange] = field(default_factory=dict[str, ReportedChange])
+    charge_id: str = ""
 
     @property
     def released(self) -> bool:
@@ -129,6 +133,8 @@ def transaction_of(facts: Iterable[Fact]) -> Transaction:
 
 def with_fact(transaction: Transaction, fact: Fact) -> Transaction:
     """The transaction after a fact; a fact that is older than what is known changes nothing."""
+    if fact.charge_id and not transaction.charge_id:
+        transaction = replace(transaction, charge_id=fact.charge_id)
     amount = NOTHING if fact.amount is None else fact.amount.amount
     match fact.what:
         case "authorized":
@@ -156,7 +162,8 @@ def _with_refund(transaction: Transaction, reference: str, refund: Refund) -> Tr
     known = transaction.refunds.get(reference)
     if known is not None:
         newer = refund if REFUND_RANK[refund.status] > REFUND_RANK[known.status] else known
-        refund = replace(newer, refund_id=known.refund_id or refund.refund_id)
+        amount = max(known.amount, refund.amount)  # a fact about the end of a refund may name none
+        refund = replace(newer, amount=amount, refund_id=known.refund_id or refund.refund_id)
     refunds = {**transaction.refunds, reference: refund}
     begun = sum((each.amount for each in refunds.values()), NOTHING)
     return replace(transaction, refunds=refunds, refunded_in_all=max(transaction.refunded_in_all, begun))

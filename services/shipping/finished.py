@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from services.contracts.shipping import (
-    FulfillmentDiscarded,
-    ShipmentCancelled,
-    ShipmentDelivered,
-    ShipmentDispatched,
-    ShippingFailed,
-    ShippingRefused,
-)
+from services.contracts import shipping
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
 
 FINISHED = finished(
     by=(
-        FulfillmentDiscarded,
-        ShipmentCancelled,
-        ShipmentDelivered,
-        ShipmentDispatched,
-        ShippingFailed,
-        ShippingRefused,
+        shipping.FulfillmentDiscarded,
+        shipping.ShipmentCancelled,
+        shipping.ShipmentDelivered,
+        shipping.ShipmentDispatched,
+        shipping.ShippingFailed,
+        shipping.ShippingRefused,
     ),
+    ignoring=(shipping.ShipmentNotChanged,),
 )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from services.contracts.users import PersonErased, UserDeleted
+from services.contracts import scheduler, users
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
 
 FINISHED = finished(
     by=(
-        PersonErased,
-        UserDeleted,
+        users.PersonErased,
+        users.UserDeleted,
+        users.ClientRevoked,
+        users.TokensRevoked,
     ),
+    ignoring=(scheduler.TimerCancelled,),
 )

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from services.contracts.webhooks import DeliveriesDue
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable, ZerocartError
@@ -19,13 +20,13 @@ from services.kit.eventstore.port import EventReader, Position
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.published import shown
+from services.shared_timer import SharedTimer
 from services.webhooks.deliveries import Claimed, Deliveries
 from services.webhooks.domain import Disable, Endpoint
 from services.webhooks.endpoints import Endpoints
 from services.webhooks.follower import Follower
 from services.webhooks.sender import Result, Sender, signed
 from services.webhooks.signing import EndpointSecrets
-from services.webhooks.timer import request_wake
 
 __all__ = ["SWITCH_OFF_AFTER", "Dispatcher"]
 
@@ -34,6 +35,8 @@ SAFETY = timedelta(minutes=2)
 SWITCH_OFF_AFTER = timedelta(days=5)
 """An endpoint that failed at every attempt for so long is switched off."""
 GONE = 410
+WAKE = SharedTimer(timedelta(minutes=1), DeliveriesDue, "wake", "webhooks", "%Y%m%dT%H%M")
+"""Wakes webhooks for attempts that are due later."""
 
 Clock = Callable[[], datetime]
 
@@ -85,7 +88,7 @@ class Dispatcher:
         """Request the timer that wakes the next process, should this one die."""
         if not self._is_promised:
             self._is_promised = True
-            await request_wake(self._handler, self._now() + SAFETY, self._now())
+            await self._wake(self._now() + SAFETY)
 
     async def start(self) -> None:
         """Send what an earlier process left."""
@@ -114,7 +117,10 @@ class Dispatcher:
         finally:
             await asyncio.gather(*workers.values(), return_exceptions=True)
         if due_at := await self.deliveries.next_at():
-            await request_wake(self._handler, max(due_at, self._now()), self._now())
+            await self._wake(max(due_at, self._now()))
+
+    async def _wake(self, at: datetime) -> None:
+        await WAKE.request(self._handler, at, Cause(self._now()))
 
     async def _send_due(self, workers: dict[str, asyncio.Task[None]]) -> None:
         while not self._stopping:
@@ -166,7 +172,7 @@ class Dispatcher:
             ))  # fmt: skip
 
     async def _body(self, claimed: Claimed) -> str:
-        """What the endpoint receives, made from the event store; ZerocartError if the event is not there any more."""
+        """Return the body for the endpoint, from the event store; ZerocartError if the event is no longer there."""
         before = Position(claimed.position - 1)
         page = await self._reader.read_types(before, claimed.position, [claimed.type], 1)
         if not page.events:

@@ -22,7 +22,7 @@ WIDTHS = (1440, 768, 390)
 PAGES = {
     "orders": "", "search": "?q=ann&status=confirmed", "products": "/products", "product": "/products/MUG", "stock": "/stock",
     "customers": "/customers", "analytics": "/analytics", "failed": "/failed",
-    "system": "/system", "access": "/access",
+    "system": "/system", "access": "/access", "webhooks": "/webhooks",
 }  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def _write(browser: Browser, local: Local, shop: Shop, out: Path, theme: str, wi
     person.visit()
     person.page.screenshot(path=out / f"login-{width}-{theme}.png")
     person.log_in_as_operator()
-    pages = {**PAGES, "order": f"/orders/{shop.confirmed[0]}", "stuck": f"/orders/{shop.stuck}"}
+    pages = {**PAGES, **dict(zip(("order", "stuck", "endpoint", "delivery"), shop.paths, strict=True))}
     for name, path in pages.items():
         person.visit(path)
         person.settled()

@@ -11,8 +11,16 @@ import httpx
 from aiokafka import AIOKafkaProducer
 
 from tests.e2e.local import Local
+from tools.knative_local.ports import free_port
 
-__all__ = ["Shop", "opened_shop"]
+__all__ = ["LOOPBACK_WEBHOOKS", "REVIEWED_ABOVE", "Shop", "opened_shop"]
+
+LOOPBACK_WEBHOOKS = {
+    "ZEROCART_WEBHOOK_NETWORKS": "127.0.0.0/8", "ZEROCART_WEBHOOK_PORTS": "*", "ZEROCART_WEBHOOK_HTTP": "true",
+}  # fmt: skip
+"""Settings of a cluster whose webhooks may go to receivers of the test."""
+REVIEWED_ABOVE = {"ZEROCART_SHOP_RULES": '{"review": {"total_above": {"GBP": "100.00"}}}'}
+"""Settings of a shop that looks at large orders before it fulfills them."""
 
 PRICE = {"amount": "4.50", "currency": "GBP"}
 ADDRESS = {"name": "Ann Archer", "line1": "1 High Street", "city": "Leeds", "postal_code": "LS1 1AA", "country": "GB"}
@@ -28,7 +36,23 @@ class Shop:
     confirmed: list[str]
     stuck: str
     by_hand: str
+    on_hold: str
+    """A rule of the shop put it on hold, because it costs more than REVIEWED_ABOVE."""
     failed: str
+    endpoint: str
+    delivery: str
+    """A failed message to the endpoint, where no program listens."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The pages of its things."""
+        endpoint = f"/webhooks/{self.endpoint}"
+        return (
+            f"/orders/{self.confirmed[4]}",
+            f"/orders/{self.stuck}",
+            endpoint,
+            f"{endpoint}/deliveries/{self.delivery}",
+        )
 
 
 def opened_shop(local: Local) -> Shop:
@@ -41,15 +65,17 @@ def opened_shop(local: Local) -> Shop:
         local.until(lambda: client.post("/quotes", json={"items": [_item("MUG", 1), _item("TRAY", 1)]}).is_success)
         stuck = _placed(client, "tok_refund_pending")
         by_hand = _placed(client, "tok_approve", capture="by_hand")
+        on_hold = _placed(client, "tok_approve", items=[_item("MUG", 30)])
         failed = _placed(client, "tok_decline")
         confirmed = [_placed(client, "tok_approve", customer_name=name) for name in PEOPLE]
         for order_id in (stuck, *confirmed):
             local.until(lambda order_id=order_id: local.state_of(order_id) == "confirmed", 90)
         local.until(lambda: local.state_of(failed) == "failed", 90)
         _get_stuck(local, client, stuck)
+        endpoint, delivery = _deaf_endpoint(local, client)
     with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one
         thread.submit(lambda: asyncio.run(_publish_unreadable(local, "lost", "broken"))).result()
-    return Shop(confirmed, stuck, by_hand, failed)
+    return Shop(confirmed, stuck, by_hand, on_hold, failed, endpoint, delivery)
 
 
 def _item(product: str, quantity: int) -> dict[str, Any]:
@@ -79,6 +105,18 @@ def _get_stuck(local: Local, client: httpx.Client, order_id: str) -> None:
     client.post(f"/orders/{order_id}/cancel", json={"reason": "changed her mind"}).raise_for_status()
     report_refund(client, order_id, local.until(lambda: refund_of(client, order_id), 90), "refund_failed")
     local.until(lambda: client.get(f"/fulfillments/{order_id}").json()["status"] == "stuck", 90)
+
+
+def _deaf_endpoint(local: Local, client: httpx.Client) -> tuple[str, str]:
+    body = {"url": f"http://127.0.0.1:{free_port()}/zerocart", "types": ["zerocart.webhooks.*"], "description": "Books"}
+    endpoint = client.post("/webhooks", json=body).raise_for_status().json()["id"]
+    client.post(f"/webhooks/{endpoint}/test").raise_for_status()
+
+    def tried() -> str | None:
+        log = client.get(f"/webhooks/{endpoint}/deliveries").json()["deliveries"]
+        return next((each["id"] for each in log if each["attempts"]), None)
+
+    return endpoint, local.until(tried, 90)
 
 
 async def _publish_unreadable(local: Local, *names: str) -> None:

@@ -3,55 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
-from tests.console.browser import Person, running_browser
-from tests.console.shop import Shop, opened_shop, refund_of, report_refund
-from tests.e2e.local import Local, cluster
+from tests.console.browser import Person
+from tests.console.shop import Shop, refund_of, report_refund
+from tests.e2e.local import Local
 
 pytestmark = pytest.mark.e2e
-
-WIDTHS = (1440, 390)
-PAGES = (
-    "", "?q=archer&status=confirmed", "/products", "/products/MUG", "/stock", "/customers", "/analytics", "/failed", "/system", "/access",
-    "/nothing",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser() -> Generator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Generator[Local]:
-    with cluster(tmp_path_factory.mktemp("cluster"), ZEROCART_WINDOW="20") as local:
-        yield local
-
-
-@pytest.fixture(scope="module")
-def shop(local: Local) -> Shop:
-    return opened_shop(local)
-
-
-@pytest.fixture
-def stranger(browser: Browser, local: Local) -> Generator[Person]:
-    context = browser.new_context(locale="en-GB", timezone_id="Europe/London", viewport={"width": 1440, "height": 900})
-    person = Person(context.new_page(), local)
-    yield person
-    context.close()
-    assert person.faults == []
-
-
-@pytest.fixture
-def operator(stranger: Person) -> Person:
-    stranger.log_in_as_operator()
-    return stranger
 
 
 def test_the_page_is_there_before_any_service_is_awake(stranger: Person, local: Local):
@@ -175,6 +135,15 @@ def test_analytics_has_a_plot_and_its_table(operator: Person, shop: Shop):
     expect(table.get_by_role("row").nth(1)).to_contain_text("£")
 
 
+def test_a_page_whose_module_is_not_there_says_what_to_do(operator: Person, shop: Shop):
+    operator.page.route("**/stock.js", lambda route: route.abort())
+    operator.visit("/stock")
+    expect(operator.page.get_by_role("alert")).to_contain_text("cannot load this page")
+    operator.page.unroute("**/stock.js")
+    operator.press("Try again")
+    operator.reads("Blue mug")
+
+
 def test_who_may_not_change_orders_sees_why(stranger: Person, shop: Shop):
     stranger.page.route("**/token", lambda route: _with_scopes(route, "orders:read+orders:admin"))
     stranger.visit(f"/orders/{shop.confirmed[2]}")
@@ -230,17 +199,3 @@ def _tab_to(person: Person, button: str) -> None:
         if wanted.evaluate("node => node === document.activeElement"):
             return
     raise AssertionError(f"the keyboard does not reach {button}")
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_barrier_or_is_wider_than_the_screen(operator: Person, shop: Shop, theme: str):
-    page, axe = operator.page, Axe()
-    page.emulate_media(color_scheme="dark" if theme == "dark" else "light", reduced_motion="reduce")
-    for path in (*PAGES, f"/orders/{shop.confirmed[4]}", f"/orders/{shop.stuck}"):
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 900})
-            operator.visit(path)
-            operator.settled()
-            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, (path, width)
-        found = axe.run(page)
-        assert found.violations_count == 0, (path, found.generate_report())

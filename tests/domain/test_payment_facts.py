@@ -373,6 +373,13 @@ def test_a_fact_says_whether_the_order_is_still_paid(before: Payment, facts: lis
     assert [each.unpaid for each in said].count(True) == unpaid
 
 
+@pytest.mark.parametrize("facts", [*permutations([FIRST, fact("refund_failed", reference="re_1")])])
+def test_refund_that_fails_by_a_fact_without_amount_returns_nothing(facts: Sequence[Fact]) -> None:
+    payment = PAYMENT.fold(decided(PAID, *facts), PAID)
+    known = payment.transactions["t"]
+    assert (known.returned, known.left, known.refunds["re_1"].amount) == (0, 10, 4)
+
+
 def test_an_order_whose_money_went_back_elsewhere_is_not_captured() -> None:
     for payment in (PAYMENT.fold(decided(HELD, each), HELD) for each in (OPENED, CANCELED, WHOLE)):
         request = PaymentCapture(saga_id="o", step="s", amount=money("10"))

@@ -12,16 +12,19 @@ import asyncpg
 import pytest
 
 from services.archive import FINISHED, Plan, archive
-from services.folders import SERVICES
+from services.contracts.scheduler import TimerCancelled
+from services.databases import WRITERS
 from services.kit.config.settings import Settings, archive_days
 from services.kit.domain.errors import ZerocartError
 from services.kit.eventstore.postgres import PostgresEventStore
 from tests.services import read_side
 from tests.services.read_side import ReadSide
+from tests.services.receivers import receiving, webhooks_of
 from tests.services.system import System, order, running
 from tests.services.test_imports import finished
 from tests.services.test_order_links import look_up
 from tests.services.test_refunds import bought, payment, refund
+from tests.services.test_users import active, time_machine
 
 DAYS = 30
 POOLED = "postgresql://owner@db/zerocart?pooler=transaction"
@@ -32,12 +35,17 @@ OF_AN_ORDER = {"order", "fulfillment", "payment", "shipment", "reservation", "ma
 class Shop:
     """All services that write, and the read side, with a folder of archives."""
 
+    database: Any
     system: System
     side: ReadSide
     plan: Plan
 
-    async def archive(self) -> int:
-        return await archive(self.plan, datetime.now(UTC) + timedelta(days=DAYS, hours=1))
+    async def categories(self) -> set[str]:
+        """The prefixes of the streams that have events in Postgres."""
+        return {row["stream"].split("-")[0] for row in await self.system.rows("SELECT stream FROM log.events")}
+
+    async def archive(self, later: timedelta = timedelta()) -> int:
+        return await archive(self.plan, datetime.now(UTC) + timedelta(days=DAYS, hours=1) + later)
 
     async def shown(self) -> Mapping[str, Any]:
         """Every row of every view, once the projection has read all events."""
@@ -77,7 +85,7 @@ async def shop(database, tmp_path: Path) -> AsyncGenerator[Shop]:
 
     plan = Plan(owner_dsn=database.owner_dsn, folder=str(tmp_path), days=DAYS)
     async with running(database, log_of=log_of) as system, read_side.running(database, archive=str(tmp_path)) as side:
-        yield Shop(system, side, plan)
+        yield Shop(database, system, side, plan)
 
 
 async def delivered(system: System) -> str:
@@ -198,6 +206,39 @@ async def test_an_event_that_a_service_has_not_handled_stays(shop: Shop) -> None
     assert await shop.archive() > 0
 
 
+async def test_timers_are_archived_with_what_they_published(shop: Shop) -> None:
+    await delivered(shop.system)
+    async with time_machine(shop.database, shop.system) as timers:
+        assert await timers.fire(datetime.now(UTC) + timedelta(days=DAYS)) == 1
+    await shop.system.at_rest()
+    assert {"expiry", "timer"} <= await shop.categories()
+    await shop.archive(timedelta(days=DAYS))
+    assert not {"expiry", "timer"} & await shop.categories()
+
+
+async def test_a_deleted_account_is_archived_although_its_last_event_cancels_a_mail(shop: Shop) -> None:
+    user_id = await active(shop.system)
+    assert (await shop.system.users.delete(f"/users/{user_id}")).status_code == 204
+    last = f"SELECT type FROM log.events WHERE stream = 'user-{user_id}' ORDER BY version DESC LIMIT 1"
+    assert await shop.system.rows(last) == [{"type": TimerCancelled.type}]
+    await shop.archive()
+    assert not {"user", "mail"} & await shop.categories()
+
+
+async def test_endpoints_that_were_removed_and_timers_of_webhooks_are_archived(database, tmp_path: Path) -> None:
+    plan = Plan(owner_dsn=database.owner_dsn, folder=str(tmp_path), days=DAYS)
+    async with webhooks_of(database) as world, receiving(status=500) as receiver:
+        removed, kept = [(await world.register(receiver.url))["id"] for _ in range(2)]
+        await world.confirm("ord_1")
+        assert world.timers()
+        assert (await world.client.delete(f"/webhooks/{removed}")).status_code == 204
+        assert await archive(plan, datetime.now(UTC) + timedelta(days=DAYS, hours=1)) > 0
+        connection = await asyncpg.connect(database.owner_dsn)
+        left = await connection.fetchval("SELECT array_agg(DISTINCT stream) FROM webhooks.events")
+        await connection.close()
+    assert left == [f"endpoint-{kept}"]
+
+
 async def test_nothing_is_archived_unless_an_age_is_set(shop: Shop) -> None:
     await delivered(shop.system)
     never = replace(shop.plan, days=None)
@@ -205,8 +246,9 @@ async def test_nothing_is_archived_unless_an_age_is_set(shop: Shop) -> None:
     assert await archive(shop.plan, datetime.now(UTC)) == 0
 
 
-def test_rules_name_services_and_types_that_exist() -> None:
-    assert set(FINISHED) <= set(SERVICES)
+def test_each_service_with_a_history_says_which_streams_are_finished() -> None:
+    never = {"catalogue", "operations"}  # products never end, and operations appends nothing
+    assert set(FINISHED) == set(WRITERS) - never
     for rule in FINISHED.values():
         assert not set(rule.by) & set(rule.ignoring)
 

@@ -2,7 +2,7 @@
 import { get, send } from "./api.js";
 import { h } from "./dom.js";
 import { time, words } from "./format.js";
-import { action, ask, badge, dialog, failure, field, heading, nothing, panel, select, table } from "./ui.js";
+import { action, ask, badge, failure, field, heading, nothing, panel, select, showOnce, table } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
@@ -110,13 +110,8 @@ async function rotate(view, program) {
 }
 
 /** @param {View} view @param {any} made */
-async function showSecret(view, made) {
-  await dialog({
-    title: made.client.name, text: "Copy the secret now: nobody can read it again.",
-    fields: [field("Client id", h("input", { readonly: true, value: made.client.client_id })), field("Secret", h("input", { readonly: true, value: made.client_secret }))],
-    done: "Done", submit: async () => {},
-  });
-  view.again();
+function showSecret(view, made) {
+  return showOnce(view, made.client.name, [["Client id", made.client.client_id], ["Secret", made.client_secret]]);
 }
 
 /** @param {View} view @param {any} program */

@@ -1,5 +1,5 @@
 /** Calls of the REST interface with the person's own token. */
-import { revoked, token } from "./session.js";
+import { API, revoked, token } from "./session.js";
 
 /** @typedef {Record<string, string | number | boolean | null | undefined | readonly string[]>} Query */
 /** @typedef {{query?: Query | URLSearchParams, body?: unknown, signal?: AbortSignal, headers?: Record<string, string>}} Options */
@@ -138,7 +138,7 @@ async function asked(method, url, options) {
   const body = options.body === undefined ? undefined : JSON.stringify(options.body);
   if (body !== undefined) headers["Content-Type"] = "application/json";
   try {
-    return await fetch(url, { method, headers, body, signal: options.signal ?? null });
+    return await fetch(API + url, { method, headers, body, signal: options.signal ?? null });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     return null;
@@ -148,7 +148,12 @@ async function asked(method, url, options) {
 /** @param {Response | null} answer @param {AbortSignal | undefined} signal */
 async function waited(answer, signal) {
   const seconds = Number(answer?.headers.get("retry-after") ?? 1);
-  await new Promise((resolve) => setTimeout(resolve, Math.min(seconds * 1000, WAIT_MS_MAX)));
+  await pause(Math.min(seconds * 1000, WAIT_MS_MAX), signal);
+}
+
+/** Wait, unless the person leaves the page. @param {number} milliseconds @param {AbortSignal} [signal] */
+export async function pause(milliseconds, signal) {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
   signal?.throwIfAborted();
 }
 

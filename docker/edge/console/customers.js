@@ -63,7 +63,7 @@ export async function openOne(view) {
   view.show(
     heading(name, h("p", { class: "beside" }, user?.status && badge(user.status), h("code", null, id)), ...(user && !user.error ? accountActions(view, user) : [])),
     h("div", { class: "columns" },
-      h("div", null, panel("Orders", orders.orders.length ? [table("Orders of the customer", ORDER_COLUMNS, orders.orders, { key: (order) => order.order_id }), pager(view.query, orders, `/customers/${id}`, "order")] : nothing("The customer has no order."))),
+      h("div", null, panel("Orders", orders.orders.length ? [table("Orders of the customer", ORDER_COLUMNS, orders.orders, { key: (order) => order.order_id, compact: true }), pager(view.query, orders, `/customers/${id}`, "order")] : nothing("The customer has no order."))),
       h("div", null, profile(user), totals(report))));
 }
 

@@ -2,6 +2,7 @@
 import { get, send } from "./api.js";
 import { h } from "./dom.js";
 import { counted, time, words } from "./format.js";
+import { shortType, subject } from "./events.js";
 import { action, ask, badge, facts, failure, heading, link, nothing, notify, panel, reasonField, table } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
@@ -33,16 +34,6 @@ function tabs(status) {
     h("li", null, h("a", { class: "chip", href: `/console/failed${each === "waiting" ? "" : `?status=${each}`}`, "aria-current": each === status ? "true" : null }, words(each)))));
 }
 
-/** The last part of a type says the most: zerocart.orders.order.created.v1. @param {string} type */
-function shortType(type) {
-  return type.replace(/^zerocart\./, "").replace(/\.v\d+$/, "");
-}
-
-/** @param {string} subject */
-function about(subject) {
-  return subject.startsWith("ord_") ? link(`/orders/${subject}`, subject) : subject;
-}
-
 /** @param {string} destination */
 function service(destination) {
   return URL.canParse(destination) ? new URL(destination).hostname.split(".")[0] : destination;
@@ -53,7 +44,7 @@ function deadLetters(view, letters, status) {
   if (!letters.length) return nothing(status === "waiting" ? "No event waits here: all were delivered." : "There is none.");
   /** @type {import("./ui.js").Column[]} */
   const columns = [
-    { name: "Event", wide: true, cell: (letter) => [link(`/failed/${letter.id}`, shortType(letter.type)), h("small", null, about(letter.subject))] },
+    { name: "Event", wide: true, cell: (letter) => [link(`/failed/${letter.id}`, shortType(letter.type)), h("small", null, subject(letter.subject))] },
     { name: "Not accepted by", cell: (letter) => service(letter.destination) },
     { name: "Answer", cell: (letter) => letter.error_code || "–" },
     { name: "Since", cell: (letter) => time(letter.first_at) },
@@ -131,7 +122,7 @@ export async function openOne(view) {
   const letter = await get(`/dead-letters/${view.params.id}`, { signal: view.signal });
   view.title("Dead letter");
   view.show(
-    heading(shortType(letter.type), h("p", { class: "beside" }, badge(letter.status), h("span", { class: "muted" }, about(letter.subject))), ...letterActions(view, letter)),
+    heading(shortType(letter.type), h("p", { class: "beside" }, badge(letter.status), h("span", { class: "muted" }, subject(letter.subject))), ...letterActions(view, letter)),
     panel("Why", facts(["Not accepted by", service(letter.destination)], ["Answer", letter.error_code], ["Error", letter.error_data && h("pre", { tabindex: "0", role: "region", "aria-label": "Error" }, letter.error_data)],
       ["Given up", counted(letter.deliveries, "time")], ["First", time(letter.first_at, { exact: true })], ["Last", time(letter.last_at, { exact: true })], ["Reason", letter.reason])),
     panel("Event", facts(["Id", h("code", null, letter.event_id)], ["Type", h("code", null, letter.type)], ["Source", h("code", null, letter.source)]),

@@ -1,5 +1,5 @@
 /** One order: its lines, money, goods, parcels, mails and run, its actions, and its past. */
-import { find, get } from "./api.js";
+import { find, get, pause } from "./api.js";
 import { h } from "./dom.js";
 import { country, isZero, money, number, time, words } from "./format.js";
 import { actions, documents, resume } from "./order_actions.js";
@@ -16,6 +16,8 @@ const LOOK_AGAIN_MS = 1_000;
 const LOOK_AGAIN_TIMES = 90;
 const MOVING = new Set(["pending", "processing", "cancelling"]);
 
+const EDITS = /^zerocart\.orders\.order\.(edit_requested|edit_refused|edited)\./;
+
 /** @param {View} view */
 export async function open(view) {
   const id = view.params.id ?? "";
@@ -29,16 +31,13 @@ export async function open(view) {
   }
 }
 
-/** @param {number} milliseconds @param {AbortSignal} signal */
-function pause(milliseconds, signal) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds)).then(() => signal.throwIfAborted());
-}
-
 /** Whether something is still done for the order, so that the page looks again; what waits for staff is not. @param {Parts} parts */
 function moving({ now, run, payment }) {
   if (run?.status === "stuck" || payment?.capture_by) return false;
   const refunding = (payment?.refunds ?? []).some((/** @type {any} */ refund) => refund.status === "requested");
-  return MOVING.has(now.status) || ["started", "compensating"].includes(run?.status) || refunding;
+  const edits = now.timeline.filter((/** @type {any} */ entry) => EDITS.test(entry.type));
+  const editing = edits.at(-1)?.type.includes("edit_requested");
+  return MOVING.has(now.status) || editing || ["started", "compensating"].includes(run?.status) || refunding;
 }
 
 /** The order at once; the rest as each service answers. @param {string} id @param {View} view @param {boolean} first @returns {Promise<Parts>} */

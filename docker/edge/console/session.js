@@ -2,6 +2,8 @@
 
 /** @typedef {{token: string, expires: number, scopes: string[], refresh: string | null, who: string}} Session */
 
+/** The base path of the REST interface. */
+export const API = "";
 const STORED = "zerocart-session";
 const RENEWED_BEFORE_MS = 60_000;
 const IDLE_MS_MAX = 30 * 60_000;
@@ -91,7 +93,7 @@ export function revoked() {
 
 /** @param {Record<string, string>} form @param {string} who @returns {Promise<Session>} */
 async function granted(form, who) {
-  const answer = await fetch("/token", { method: "POST", body: new URLSearchParams(form) });
+  const answer = await fetch(`${API}/token`, { method: "POST", body: new URLSearchParams(form) });
   const body = await answer.json();
   if (!answer.ok) throw new LoginRefused(refusal(answer.status, body));
   const expires = Date.now() + body.expires_in * 1000;

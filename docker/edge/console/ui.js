@@ -38,7 +38,7 @@ export function facts(...pairs) {
 }
 
 /**
- * A table; on narrow screens each row is a card. The roles keep its meaning, which the cards' layout takes away.
+ * A table; in narrow places each row is a card. The roles keep its meaning, which the cards' layout takes away.
  * @param {string} caption @param {readonly Column[]} columns @param {readonly any[]} rows
  * @param {{key?: (row: any) => string, foot?: Child[], compact?: boolean}} [options]
  */
@@ -128,8 +128,8 @@ export function select(props, choices) {
 
 /**
  * A dialog with a form. `submit` gets the form's values; the dialog closes when it is done and shows its error otherwise.
- * Resolves to whether it was done. The browser keeps the focus inside, and gives it back.
- * @param {{title: string, text?: Child, fields?: Child, done: string, danger?: boolean, submit: (values: Record<string, string>) => Promise<unknown>}} about
+ * `only` leaves the button out that goes back. Resolves to whether it was done. The browser keeps the focus inside, and gives it back.
+ * @param {{title: string, text?: Child, fields?: Child, done: string, danger?: boolean, wide?: boolean, only?: boolean, submit: (values: Record<string, string>) => Promise<unknown>}} about
  * @returns {Promise<boolean>}
  */
 export function dialog(about) {
@@ -153,10 +153,10 @@ export function dialog(about) {
         button.removeAttribute("aria-disabled");
       }
     };
-    const box = /** @type {HTMLDialogElement} */ (h("dialog", { "aria-labelledby": "dialog-title" },
+    const box = /** @type {HTMLDialogElement} */ (h("dialog", { class: about.wide ? "wide" : null, "aria-labelledby": "dialog-title" },
       h("form", { on: { submit } },
         h("h2", { id: "dialog-title" }, about.title), about.text && h("p", null, about.text), about.fields, errors,
-        h("div", { class: "buttons" }, cancel, button))));
+        h("div", { class: "buttons" }, !about.only && cancel, button))));
     const opener = /** @type {HTMLElement | null} */ (document.activeElement);
     box.onclose = () => {
       box.remove();
@@ -178,9 +178,21 @@ export async function ask(view, about, said, then = view.again) {
   then();
 }
 
-/** @param {string} [hint] */
-export function reasonField(hint) {
-  return field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off" }), hint);
+/**
+ * Show what nobody can read again, such as a new secret, then the page anew.
+ * @param {{again: () => void}} view @param {string} title @param {readonly [string, string][]} values by label
+ */
+export async function showOnce(view, title, values) {
+  await dialog({
+    title, text: "Copy the secret now: nobody can read it again.", done: "Done", only: true, submit: async () => {},
+    fields: values.map(([name, value]) => field(name, h("input", { readonly: true, value, on: { focus: (/** @type {any} */ event) => event.target.select() } }))),
+  });
+  view.again();
+}
+
+/** @param {string} [hint] @param {string} [value] */
+export function reasonField(hint, value = "") {
+  return field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off", value }), hint);
 }
 
 /** The values of a form by name. @param {HTMLFormElement} form @returns {Record<string, string>} */
