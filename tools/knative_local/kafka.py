@@ -17,8 +17,8 @@ __all__ = ["KafkaServer"]
 CLUSTER_ID = "emVyb2NhcnQtbG9jYWwtMQ"
 HEAP = ("-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=96m", "-Xss512k")
 COMPILER = ("-XX:TieredStopAtLevel=1",)
-"""Without the optimizing compiler, a new broker needs half of the processor time, to start and for its first thousands of
-records (docs/performance.md)."""
+"""Without the optimizing compiler a new broker needs half of the processor time, to start and for thousands of records
+(docs/performance.md)."""
 MAIN = "kafka.Kafka"
 
 PROPERTIES = """\
