@@ -23,6 +23,7 @@ __all__ = ["CADDYFILE", "COMPOSE", "CONSOLE", "FILES", "SectionError", "rendered
 COMPOSE = ROOT / "compose.yaml"
 CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
 CONSOLE = ROOT / "docker" / "edge" / "console"
+READ_URL = "ZEROCART_READ_DATABASE_URL"
 PAGE = CONSOLE / "index.html"
 SCHEMA = CHART / "values.schema.json"
 PORT = 8080
@@ -88,7 +89,7 @@ def _settings(name: str, service: Values) -> Lines:
     for setting, database in _urls_of(service).items():
         role = f"zerocart_{name}:${{{_password(name)}}}"
         yield f"      {setting}: postgresql://{role}@postgres:5432/{database}"
-    for setting in service.get("secrets", {}):
+    for setting in [each for each in service.get("secrets", {}) if each != READ_URL]:
         yield f"      {setting}: {HERE.get(setting) or f'${{{setting}}}'}"
     for setting, value in service.get("env", {}).items():
         yield f"      {setting}: {HERE.get(setting) or json.dumps(value)}"
@@ -229,8 +230,8 @@ def _urls_of(service: Values) -> dict[str, str]:
     found: dict[str, str] = {}
     if service.get("database"):
         found["ZEROCART_DATABASE_URL"] = "zerocart"
-    if service.get("readDatabase"):
-        found["ZEROCART_READ_DATABASE_URL"] = "zerocart_read"
+    if service.get("readDatabase") or READ_URL in service.get("secrets", {}):
+        found[READ_URL] = "zerocart_read"
     return found
 
 
