@@ -1,6 +1,5 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+DefaultPartitioner: Callable[[], Callable[[bytes | None, Sequence[int], Sequence[int]], int]]
 
 def murmur2(data: bytes) -> int: ...
-
-class DefaultPartitioner:
-    def __call__(self, key: bytes | None, all_partitions: Sequence[int], available: Sequence[int]) -> int: ...
