@@ -207,7 +207,7 @@ def test_an_order_is_cancelled_by_the_keyboard_alone(operator: Person, shop: Sho
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    _tab_to(operator, "Cancel the order …")
+    operator.tab_to("Cancel the order …")
     page.keyboard.press("Enter")
     page.keyboard.type("by keyboard")
     page.keyboard.press("Escape")
@@ -217,12 +217,3 @@ def test_an_order_is_cancelled_by_the_keyboard_alone(operator: Person, shop: Sho
     page.keyboard.type("by keyboard")
     page.keyboard.press("Enter")
     page.locator(".page-head .badge", has_text=re.compile("^Cancelled$")).wait_for()
-
-
-def _tab_to(person: Person, button: str) -> None:
-    wanted = person.page.get_by_role("button", name=button)
-    for _ in range(30):
-        person.page.keyboard.press("Tab")
-        if wanted.evaluate("node => node === document.activeElement"):
-            return
-    raise AssertionError(f"the keyboard does not reach {button}")
