@@ -245,6 +245,10 @@ class EventStore(Protocol):
         """A transaction that commits on exit and rolls back on an exception; Unavailable if the database is away."""
         ...
 
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
+        """The rows of one statement on the service's own tables, which is a transaction of its own."""
+        ...
+
     @property
     def outbox(self) -> Outbox:
         """The outbox of the service."""
