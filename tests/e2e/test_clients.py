@@ -82,7 +82,7 @@ def confirmed(local: Local, program: Program, order_id: str) -> Any:
             and shown.parsed.status == "confirmed"
             and shown.parsed
         ),
-        90,
+        SECONDS_MAX,
     )
 
 
