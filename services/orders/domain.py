@@ -21,6 +21,8 @@ from services.contracts.orders import (
     OrderDrafted,
     OrderDraftUpdated,
     OrderEdited,
+    OrderEditOverdue,
+    OrderEditPlanned,
     OrderEditRefused,
     OrderEditRequested,
     OrderFailed,
@@ -38,10 +40,11 @@ from services.contracts.orders import (
     OrderUpdated,
     PricedFields,
 )
+from services.contracts.scheduler import TimerRequested
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
-from services.orders.editing import after_edit, conclude_edit, edit
+from services.orders.editing import EditEvent, after_edit, conclude_edit, edit, planned_edit, remind_edit
 from services.orders.holding import hold_or_release, placed, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
@@ -60,6 +63,7 @@ from services.orders.order import (
     Delivered,
     Draft,
     Edit,
+    Editing,
     Fail,
     Failed,
     Finalize,
@@ -74,6 +78,7 @@ from services.orders.order import (
     Place,
     RecordRefund,
     Release,
+    RemindEdit,
     RewriteDraft,
     Ship,
     Shipped,
@@ -119,6 +124,8 @@ def _decision(command: OrderCommand, order: Order) -> Decision:
             return edit(command, order)
         case ConcludeEdit():
             return conclude_edit(command, order)
+        case RemindEdit():
+            return remind_edit(command, order)
         case Cancel():
             return cancel(command, order)
         case Import():
@@ -254,7 +261,7 @@ def cancel(command: Cancel, order: Order) -> Decision:
             return [_cancelled(command.order_id, order, command.reason, content.email)]
         case OnHold(is_begun=False):
             return [_cancelled(command.order_id, order, command.reason, order.email)]
-        case Confirmed(editing=OrderEditRequested()):
+        case Confirmed(editing=Editing()):
             detail = f"Order {command.order_id} cannot be cancelled: an edit is under way. Try again in a moment."
             return Rejected("edit-in-progress", detail)
         case Pending() | OnHold() | Confirmed():
@@ -289,8 +296,10 @@ def finalize(command: Finalize, order: Order) -> Decision:
 def conclude(command: Confirm | Fail | CompleteCancellation, order: Order) -> Decision:
     """Record how fulfillment ended; an order that the customer is cancelling ends as cancelled, not as failed."""
     match command, order:
-        case Confirm(order_id=order_id), Pending(total=total) | OnHold(placed=Pending(total=total)):
-            return [OrderConfirmed(order_id=order_id, total=total)]
+        case Confirm(order_id=order_id, at=at), (
+            (Pending(total=total) as placed) | OnHold(placed=Pending(total=total) as placed)
+        ):
+            return [OrderConfirmed(order_id=order_id, total=total), *planned_edit(placed, at)]
         case ((Fail() | CompleteCancellation()), Cancelling(reason=reason, email=email)):
             return [_cancelled(command.order_id, order, reason, email)]
         case Fail(order_id=order_id, code=code, reason=reason), (
@@ -349,7 +358,7 @@ def _after(order: Order, event: Message) -> Order:
         case OrderEdited() if isinstance(order, OnHold):
             content = order.placed.content.model_copy(update=dict(PricedFields.of(event)))
             return replace(order, placed=replace(order.placed, content=content))
-        case OrderEditRequested() | OrderEdited() | OrderEditRefused() | OrderRefunded():
+        case _ if isinstance(event, EditEvent):
             return after_edit(order, event)
         case OrderFinalizePending() if isinstance(order, OnHold):
             return replace(order, asked=order.asked or event)
@@ -407,7 +416,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
         OrderReleased, OrderFinalizePending, OrderEdited,
-        OrderEditRequested, OrderEditRefused,
+        OrderEditPlanned, OrderEditRequested, OrderEditRefused, OrderEditOverdue, TimerRequested,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

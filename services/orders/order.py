@@ -10,8 +10,10 @@ from services.contracts.orders import (
     AmendedFields,
     ImportedFields,
     OrderContent,
+    OrderEditPlanned,
     OrderEditRequested,
     OrderFinalizePending,
+    OrderRefunded,
     PlacedFields,
     RecipientFields,
     RefundedLine,
@@ -22,47 +24,23 @@ from services.orders.pricing import Basket, Book, WantedLine
 from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = [
-    "AddNote",
-    "Amend",
-    "BeginDraft",
-    "Cancel",
-    "Cancelled",
-    "Cancelling",
-    "ChangedLine",
-    "CompleteCancellation",
-    "ConcludeEdit",
-    "Confirm",
-    "Confirmed",
-    "ContentCommand",
-    "CustomerCommand",
-    "Deliver",
-    "Delivered",
-    "Draft",
-    "Edit",
-    "Fail",
-    "Failed",
-    "Finalize",
-    "Hold",
-    "Import",
-    "Imported",
-    "NoOrder",
-    "OnHold",
-    "Order",
-    "OrderCommand",
-    "OrderIntent",
-    "Pending",
-    "Place",
-    "RecordRefund",
-    "Release",
-    "RewriteDraft",
-    "Ship",
-    "Shipped",
-    "Submit",
-    "UndoImport",
-]
+    "AddNote", "Amend", "BeginDraft", "Cancel", "Cancelled", "Cancelling", "ChangedLine", "CompleteCancellation",
+    "ConcludeEdit", "Confirm", "Confirmed", "ContentCommand", "CustomerCommand", "Deliver", "Delivered", "Draft",
+    "Edit", "Editing", "Fail", "Failed", "Finalize", "Hold", "Import", "Imported", "NoOrder", "OnHold", "Order",
+    "OrderCommand", "OrderIntent", "Pending", "Place", "RecordRefund", "Release", "RemindEdit", "RewriteDraft", "Ship",
+    "Shipped", "Submit", "UndoImport",
+]  # fmt: skip
 
 
 # States; `number` is the name of the order for people
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """An edit of a confirmed order that is under way, and how often it was found overdue."""
+
+    request: OrderEditRequested
+    reminders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +66,19 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The customer placed it, and fulfillment works on it; once it is final, nothing in it can be changed."""
+    """The customer placed it, and fulfillment works on it; once it is final, nothing in it can be changed.
+
+    `planned` is an edit that begins when the order is confirmed.
+    """
 
     content: OrderContent
     is_final: bool = False
+    planned: OrderEditPlanned | None = None
     number: str | None = None
 
     @property
     def total(self) -> Money:
-        """What the customer pays."""
+        """The amount that the customer pays."""
         return self.content.total
 
     @property
@@ -148,16 +130,16 @@ class Confirmed:
     """Goods are reserved, the money is captured, a shipment exists.
 
     `content` is None of an order that an older release confirmed. `editing` is the edit that is under way.
-    `edit_refunds` are the refunds of edits; `is_refunded` tells whether there was another refund.
+    `edit_refunds` are the refunds of edits, `refunds` all others.
     """
 
     email: str | None
     customer_id: str | None
     number: str | None = None
     content: OrderContent | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
     edit_refunds: frozenset[str] = frozenset()
-    is_refunded: bool = False
+    refunds: tuple[OrderRefunded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +175,7 @@ class Shipped:
     customer_id: str | None
     email: str | None = None
     number: str | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +185,7 @@ class Delivered:
     customer_id: str | None
     email: str | None = None
     number: str | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +357,14 @@ class ConcludeEdit(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemindEdit(OrderIntent):
+    """An edit should have ended by now; `attempt` counts these reminders from 1."""
+
+    edit_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirm(OrderIntent):
     """Fulfillment completed every step."""
 
@@ -432,4 +422,5 @@ class RecordRefund(OrderIntent):
 OrderCommand = (
     Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Edit | ConcludeEdit | Cancel
     | Import | UndoImport | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
+    | RemindEdit
 )  # fmt: skip

@@ -17,6 +17,7 @@ BENCHES = (
     "order",
     "search",
     "catalogue",
+    "place",
     "analytics",
 )
 

@@ -13,12 +13,14 @@ from aiokafka import AIOKafkaProducer
 from tests.e2e.local import Local
 from tools.knative_local.ports import free_port
 
-__all__ = ["LOOPBACK_WEBHOOKS", "Shop", "opened_shop"]
+__all__ = ["LOOPBACK_WEBHOOKS", "REVIEWED_ABOVE", "Shop", "opened_shop"]
 
 LOOPBACK_WEBHOOKS = {
     "ZEROCART_WEBHOOK_NETWORKS": "127.0.0.0/8", "ZEROCART_WEBHOOK_PORTS": "*", "ZEROCART_WEBHOOK_HTTP": "true",
 }  # fmt: skip
 """Settings of a cluster whose webhooks may go to receivers of the test."""
+REVIEWED_ABOVE = {"ZEROCART_SHOP_RULES": '{"review": {"total_above": {"GBP": "100.00"}}}'}
+"""Settings of a shop that looks at large orders before it fulfills them."""
 
 PRICE = {"amount": "4.50", "currency": "GBP"}
 ADDRESS = {"name": "Ann Archer", "line1": "1 High Street", "city": "Leeds", "postal_code": "LS1 1AA", "country": "GB"}
@@ -34,6 +36,8 @@ class Shop:
     confirmed: list[str]
     stuck: str
     by_hand: str
+    on_hold: str
+    """A rule of the shop put it on hold, because it costs more than REVIEWED_ABOVE."""
     failed: str
     endpoint: str
     delivery: str
@@ -61,6 +65,7 @@ def opened_shop(local: Local) -> Shop:
         local.until(lambda: client.post("/quotes", json={"items": [_item("MUG", 1), _item("TRAY", 1)]}).is_success)
         stuck = _placed(client, "tok_refund_pending")
         by_hand = _placed(client, "tok_approve", capture="by_hand")
+        on_hold = _placed(client, "tok_approve", items=[_item("MUG", 30)])
         failed = _placed(client, "tok_decline")
         confirmed = [_placed(client, "tok_approve", customer_name=name) for name in PEOPLE]
         for order_id in (stuck, *confirmed):
@@ -70,7 +75,7 @@ def opened_shop(local: Local) -> Shop:
         endpoint, delivery = _deaf_endpoint(local, client)
     with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one
         thread.submit(lambda: asyncio.run(_publish_unreadable(local, "lost", "broken"))).result()
-    return Shop(confirmed, stuck, by_hand, failed, endpoint, delivery)
+    return Shop(confirmed, stuck, by_hand, on_hold, failed, endpoint, delivery)
 
 
 def _item(product: str, quantity: int) -> dict[str, Any]:

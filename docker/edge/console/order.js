@@ -16,6 +16,8 @@ const LOOK_AGAIN_MS = 1_000;
 const LOOK_AGAIN_TIMES = 90;
 const MOVING = new Set(["pending", "processing", "cancelling"]);
 
+const EDITS = /^zerocart\.orders\.order\.(edit_requested|edit_refused|edited)\./;
+
 /** @param {View} view */
 export async function open(view) {
   const id = view.params.id ?? "";
@@ -33,7 +35,9 @@ export async function open(view) {
 function moving({ now, run, payment }) {
   if (run?.status === "stuck" || payment?.capture_by) return false;
   const refunding = (payment?.refunds ?? []).some((/** @type {any} */ refund) => refund.status === "requested");
-  return MOVING.has(now.status) || ["started", "compensating"].includes(run?.status) || refunding;
+  const edits = now.timeline.filter((/** @type {any} */ entry) => EDITS.test(entry.type));
+  const editing = edits.at(-1)?.type.includes("edit_requested");
+  return MOVING.has(now.status) || editing || ["started", "compensating"].includes(run?.status) || refunding;
 }
 
 /** The order at once; the rest as each service answers. @param {string} id @param {View} view @param {boolean} first @returns {Promise<Parts>} */

@@ -2,11 +2,13 @@
 import { download, send } from "./api.js";
 import { h } from "./dom.js";
 import { isZero, money } from "./format.js";
+import { edit } from "./order_edit.js";
 import { refund } from "./refund.js";
 import { action, ask, field, notify, panel, reasonField, select } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
 
+const EDITABLE = new Set(["pending", "on_hold", "processing", "confirmed"]);
 const CANCELLABLE = new Set(["draft", "pending", "on_hold", "processing", "confirmed"]);
 
 /** @param {View} view @param {import("./order.js").Parts} parts */
@@ -16,7 +18,8 @@ export function actions(view, { order, payment, shipment, run }) {
   const byHand = payment?.capture_by;
   return [
     action("Add a note …", () => addNote(view, id), { scope: "orders:admin" }),
-    ["pending", "processing"].includes(order.status) && !order.source && action("Hold …", () => hold(view, id), { scope: "orders:admin" }),
+    EDITABLE.has(order.status) && !order.source && action("Edit …", () => edit(view, order), { scope: "orders:admin" }),
+    ["pending", "processing"].includes(order.status) && !order.source && !byHand && action("Hold …", () => hold(view, id), { scope: "orders:admin" }),
     order.status === "on_hold" && action("Release …", () => release(view, id), { scope: "orders:admin", primary: true }),
     byHand && action("Capture …", () => capture(view, id, payment), { scope: "payments:write", primary: true }),
     byHand && action("Void …", () => voidPayment(view, id), { scope: "payments:write", danger: true }),

@@ -1,7 +1,8 @@
 /** The list of orders. Its state is the query of the address, in the names of `GET /orders`. */
 import { get } from "./api.js";
 import { h } from "./dom.js";
-import { country, money, sums, time, words } from "./format.js";
+import { country, money, number, sums, time, words } from "./format.js";
+import { knownFacets, readFacets } from "./order_facets.js";
 import { may } from "./session.js";
 import { badge, failure, field, heading, link, nothing, pager, select, table, valuesOf } from "./ui.js";
 
@@ -11,13 +12,17 @@ const SORTS = [["", "Best first"], ["-created_at", "Newest first"], ["created_at
 const NARROW = ["from", "to", "total_min", "total_max", "currency", "country", "product_id", "tag", "email", "number", "source"];
 
 /** @typedef {import("./main.js").View} View */
+/** @typedef {import("./order_facets.js").Facets} Facets */
 
 /** @param {View} view */
 export async function open(view) {
   const head = heading("Orders", null);
-  const shown = (/** @type {import("./dom.js").Child} */ content) => view.show(head, filters(view), h("div", { class: "results", key: "results" }, content));
+  const shown = (/** @type {import("./dom.js").Child} */ content, /** @type {Facets | null} */ facets = knownFacets(view.query)) => view.show(head, filters(view, facets), h("div", { class: "results", key: "results" }, content));
+  const counting = readFacets(view.query, view.signal).catch(() => null); // beside the list, not before it
   try {
-    shown(list(view, await get("/orders", { query: view.query, signal: view.signal })));
+    const found = await get("/orders", { query: view.query, signal: view.signal });
+    shown(list(view, found));
+    shown(list(view, found), await counting);
   } catch (error) {
     view.signal.throwIfAborted();
     shown(failure(error, view.again));
@@ -79,8 +84,8 @@ function instead(found) {
   return pairs.length ? h("p", { class: "muted", role: "status" }, `${pairs.join("; ")}.`) : null;
 }
 
-/** @param {View} view */
-function filters(view) {
+/** @param {View} view @param {Facets | null} facets */
+function filters(view, facets) {
   const { query } = view;
   const value = (/** @type {string} */ name) => query.get(name) ?? "";
   const set = NARROW.filter((name) => query.has(name));
@@ -97,7 +102,7 @@ function filters(view) {
       h("label", { for: "sort", class: "unseen" }, "Sort"),
       select({ id: "sort", name: "sort", value: value("sort") || (value("q") ? "" : "-created_at"), on: { change } }, value("q") ? SORTS : SORTS.slice(1)),
       h("button", { class: "primary" }, "Search")),
-    chips(query),
+    chips(query, facets),
     h("details", { open: set.length > 0, key: "more" },
       h("summary", null, set.length ? `Filters (${set.length})` : "Filters"),
       h("div", { class: "grid" },
@@ -105,11 +110,12 @@ function filters(view) {
         field("Placed before", h("input", { name: "to", type: "date", value: value("to").slice(0, 10) })),
         field("Total at least", h("input", { name: "total_min", inputmode: "decimal", pattern: "[0-9]+([.][0-9]{1,6})?", value: value("total_min") })),
         field("Total at most", h("input", { name: "total_max", inputmode: "decimal", pattern: "[0-9]+([.][0-9]{1,6})?", value: value("total_max") })),
-        field("Currency", h("input", { name: "currency", placeholder: "GBP", pattern: "[A-Z]{3}", value: value("currency") })),
-        field("Country", h("input", { name: "country", placeholder: "GB", pattern: "[A-Z]{2}", value: value("country") })),
+        field("Currency", h("input", { name: "currency", placeholder: "GBP", pattern: "[A-Z]{3}", list: "currencies", value: value("currency") })),
+        field("Country", h("input", { name: "country", placeholder: "GB", pattern: "[A-Z]{2}", list: "countries", value: value("country") })),
         field("Product id", h("input", { name: "product_id", value: value("product_id") })),
         field("Tag", h("input", { name: "tag", value: value("tag") })),
         may("orders:admin") && field("E-mail", h("input", { name: "email", type: "email", value: value("email") }))),
+      choices("currencies", facets?.currencies, (code) => code), choices("countries", facets?.countries, country),
       h("div", { class: "buttons" }, h("button", null, "Apply"), set.length ? link("", "Clear") : null)));
 }
 
@@ -122,23 +128,29 @@ function apply(view, values) {
   view.go(search.size ? `?${search}` : "");
 }
 
-/** @param {URLSearchParams} query */
-function chips(query) {
+/** What a field offers, with numbers. @param {string} id @param {import("./order_facets.js").Counts | undefined} counts @param {(name: string) => string} named */
+function choices(id, counts, named) {
+  const most = [...(counts ?? [])].sort(([, one], [, other]) => other - one);
+  return h("datalist", { id }, most.map(([name, count]) => h("option", { value: name }, `${named(name)} (${number(count)})`)));
+}
+
+/** @param {URLSearchParams} query @param {Facets | null} facets */
+function chips(query, facets) {
   const chosen = new Set(query.getAll("status"));
   return h("ul", { class: "chips", "aria-label": "Statuses" },
     h("li", null, chip("All", query, [], chosen.size === 0)),
     STATUSES.map((status) => {
       const wanted = new Set(chosen);
       if (!wanted.delete(status)) wanted.add(status);
-      return h("li", null, chip(words(status), query, [...wanted], chosen.has(status)));
+      return h("li", null, chip(words(status), query, [...wanted], chosen.has(status), status === "draft" ? undefined : facets && (facets.statuses.get(status) ?? 0)));
     }));
 }
 
-/** @param {string} text @param {URLSearchParams} query @param {readonly string[]} statuses @param {boolean} on */
-function chip(text, query, statuses, on) {
+/** @param {string} text @param {URLSearchParams} query @param {readonly string[]} statuses @param {boolean} on @param {number | null} [count] */
+function chip(text, query, statuses, on, count) {
   const search = new URLSearchParams(query);
   search.delete("status");
   search.delete("page");
   for (const status of statuses) search.append("status", status);
-  return h("a", { class: "chip", href: `/console${search.size ? `?${search}` : ""}`, "aria-current": on ? "true" : null }, text);
+  return h("a", { class: "chip", href: `/console${search.size ? `?${search}` : ""}`, "aria-current": on ? "true" : null }, text, typeof count === "number" && h("span", { class: "count" }, ` ${number(count)}`));
 }

@@ -12,7 +12,7 @@ const TONES = /** @type {Record<string, string>} */ ({
   succeeded: "good", active: "good", serving: "good", created: "good", dispatched: "good", replayed: "good", awake: "good",
   pending: "busy", processing: "busy", cancelling: "busy", started: "busy", in_progress: "busy", retrying: "busy",
   requested: "busy", refund_pending: "busy", compensating: "busy", authorized: "busy", prepared: "busy", building: "busy",
-  on_hold: "warn", waiting: "warn", refund_failed: "warn", disputed: "warn", unknown: "warn", low: "warn", inactive: "warn",
+  behind: "busy", on_hold: "warn", waiting: "warn", refund_failed: "warn", disputed: "warn", unknown: "warn", low: "warn", inactive: "warn",
   suspended: "warn", failed: "bad", declined: "bad", refused: "bad", stuck: "bad", stopped: "bad", out: "bad",
 });
 
@@ -190,9 +190,9 @@ export async function showOnce(view, title, values) {
   view.again();
 }
 
-/** @param {string} [hint] */
-export function reasonField(hint) {
-  return field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off" }), hint);
+/** @param {string} [hint] @param {string} [value] */
+export function reasonField(hint, value = "") {
+  return field("Reason", h("input", { name: "reason", required: true, maxlength: "200", autocomplete: "off", value }), hint);
 }
 
 /** The values of a form by name. @param {HTMLFormElement} form @returns {Record<string, string>} */

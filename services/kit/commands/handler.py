@@ -124,7 +124,7 @@ class CommandHandler:
         work: Callable[[TransactionAttempt[C, S]], Awaitable[None]],
         cause: Cause,
     ) -> Outcome[S | None]:
-        """As `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
+        """Like `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
 
         `work` takes its locks, calls `carry_out` once, and writes the rows that follow from the events. After a
         conflict it runs again in a new transaction, so it must have no effect outside of the transaction.
@@ -215,8 +215,20 @@ class CommandHandler:
                     return attempted
                 case _:
                     # another process may have appended: only the newest state may refuse a command or change nothing
-                    loaded, fresh = await self.reload(decider, identity), True
+                    loaded, fresh = await self._caught_up(decider, identity, loaded), True
         raise _too_many_conflicts(stream)
+
+    async def _caught_up(self, decider: Decider[C, S], identity: str, known: Loaded[S]) -> Loaded[S]:
+        """The aggregate from the database, of which only the events after `known` are folded."""
+        stream = decider.stream(identity)
+        newer = await self.store.read(stream, known.version - 1) if known.version else []
+        if not newer or (newer[0].version, newer[0].position) != (known.version, known.position):
+            return await self.reload(decider, identity)  # it is new here, or the event store was restored meanwhile
+        if len(newer) > 1:
+            history = await self._decrypted(decider, newer[1:], None)
+            known = Loaded(decider.fold(history, known.state), newer[-1].version, newer[-1].position)
+        self._remember(stream, known)
+        return known
 
     def _if_new(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
         # such a command usually begins its stream, so a read would find nothing; if the stream exists, append conflicts
@@ -278,7 +290,7 @@ class TransactionAttempt(Generic[C, S]):
 
     @property
     def result(self) -> Decided[S]:
-        """What `carry_out` appended."""
+        """Return what `carry_out` appended."""
         assert self._result is not None, "the work in a transaction must carry out its command"
         return self._result
 

@@ -79,6 +79,10 @@ class PostgresEventStore:
         async with self.connections.transaction() as connection:
             yield PostgresTransaction(connection, self._archive)
 
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
+        """The rows of one statement on the service's own tables, which is a transaction of its own."""
+        return [dict(row) for row in await self.connections.fetch(sql, *arguments)]
+
     async def close(self) -> None:
         """Finish the running appends and disconnect."""
         await self._group.close()
@@ -133,7 +137,7 @@ class PostgresTransaction:
         return await _stream(rows, self._archive, after_version)
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """The rows of a statement on the service's own tables."""
+        """Return the rows of a statement on the service's own tables."""
         with translated():
             return [dict(row) for row in await self._connection.fetch(sql, *arguments)]
 
@@ -161,7 +165,7 @@ class PostgresOutbox:
                 statement("outbox_remove"),
                 [row.service for row in rows],
                 [row.stream for row in rows],
-                [row.first_version for row in rows],
+                [str(row.first_version) for row in rows],
             )
 
 

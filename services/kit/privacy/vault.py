@@ -13,12 +13,13 @@ import base64
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
+from services.kit.eventstore.gathered import Gathered
 from services.kit.eventstore.port import Transaction
 from services.kit.privacy.hmac_tokens import derive, several
 
@@ -35,7 +36,15 @@ CACHE_SECONDS = 60.0
 MAKE_ATTEMPTS_MAX = 5
 
 FIND = "SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])"
-MAKE = "INSERT INTO vault.keys (person, wrapped) VALUES ($1, $2) ON CONFLICT (person) DO NOTHING RETURNING person"
+FIND_OR_MAKE = """
+    WITH made AS (
+        INSERT INTO vault.keys (person, wrapped)
+        SELECT person, wrapped FROM unnest($1::text[], $2::bytea[]) AS asked (person, wrapped)
+        ORDER BY person -- so that two processes cannot deadlock
+        ON CONFLICT (person) DO NOTHING RETURNING person, wrapped
+    )
+    SELECT person, wrapped FROM made UNION ALL SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])
+"""
 ERASE = """
     INSERT INTO vault.keys (person, erased_at) VALUES ($1, now())
     ON CONFLICT (person) DO UPDATE SET wrapped = NULL, erased_at = now(), contact = NULL WHERE keys.wrapped IS NOT NULL
@@ -51,7 +60,10 @@ REVOKE = """
     ON CONFLICT (subject) DO UPDATE SET issued_before = greatest(revocations.issued_before, excluded.issued_before)
 """
 READMIT = "UPDATE vault.revocations SET issued_before = $2 WHERE subject = $1"
-IS_REVOKED = "SELECT 1 FROM vault.revocations WHERE subject = $1 AND issued_before > $2"
+REVOKED = """
+    SELECT number FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS asked (subject, issued_at, number)
+    WHERE (SELECT issued_before FROM vault.revocations AS known WHERE known.subject = asked.subject) > issued_at
+"""
 WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
 REWRAP_ROWS_MAX = 500
 REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 RETURNING person"
@@ -142,15 +154,17 @@ class PostgresVault:
         self._wrapping = Wrapping(secret)
         self._cache_seconds = cache_seconds
         self._known: OrderedDict[str, tuple[bytes | None, float]] = OrderedDict()
+        self._keys = Gathered(self._find_or_make)
+        self._revocations = Gathered(self._revoked)
 
     async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
         """The person's key, made if there is none; None if the person was erased."""
+        if (known := self._known.get(person)) and known[1] > time.monotonic():
+            return known[0]
         for _ in range(MAKE_ATTEMPTS_MAX):
-            found = await self._find([person], transaction)
+            found = await (self._find_or_make([person], transaction) if transaction else self._keys.find([person]))
             if person in found:
-                return found[person]
-            key = os.urandom(KEY_BYTES)
-            if await self._fetch(transaction, MAKE, person, self._wrapping.wrap(person, key)):
+                key = self._unwrapped(person, found[person])
                 self._remember(person, key, transaction)
                 return key
         raise Unavailable("contention", "other processes make this person's key at the same time: retry")
@@ -176,7 +190,8 @@ class PostgresVault:
 
     async def is_revoked(self, subject: str, issued_at: datetime) -> bool:
         """Whether a token that the subject got at this time is void; never from memory, so that it holds at once."""
-        return bool(await self._connections.fetch(IS_REVOKED, subject, issued_at))
+        token = (subject, issued_at)
+        return token in await self._revocations.find([token])
 
     async def set_contact(self, person: str, sealed: bytes, transaction: Transaction) -> None:
         """Replace the person's contact, unless the person was erased."""
@@ -217,10 +232,26 @@ class PostgresVault:
         found = {person: known[0] for person in persons if (known := self._known.get(person)) and known[1] > now}
         if missing := [person for person in persons if person not in found]:
             for row in await self._fetch(transaction, FIND, missing):
-                person, wrapped = str(row["person"]), row["wrapped"]
-                found[person] = self._wrapping.unwrap(person, wrapped) if isinstance(wrapped, bytes) else None
+                person = str(row["person"])
+                found[person] = self._unwrapped(person, row["wrapped"])
                 self._remember(person, found[person], transaction)
         return found
+
+    async def _find_or_make(
+        self, persons: Sequence[str], transaction: Transaction | None = None
+    ) -> Mapping[str, object]:
+        """The wrapped keys of persons, without those that another process makes at this moment."""
+        new = [self._wrapping.wrap(person, os.urandom(KEY_BYTES)) for person in persons]
+        rows = await self._fetch(transaction, FIND_OR_MAKE, list(persons), new)
+        return {str(row["person"]): row["wrapped"] for row in rows}
+
+    def _unwrapped(self, person: str, wrapped: object) -> bytes | None:
+        return self._wrapping.unwrap(person, wrapped) if isinstance(wrapped, bytes) else None
+
+    async def _revoked(self, tokens: Sequence[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], bool]:
+        """The void ones of these tokens, each a subject and the time of its issue."""
+        rows = await self._connections.fetch(REVOKED, [token[0] for token in tokens], [token[1] for token in tokens])
+        return {tokens[int(row["number"]) - 1]: True for row in rows}
 
     async def _fetch(
         self, transaction: Transaction | None, sql: str, *arguments: object

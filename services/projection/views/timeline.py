@@ -50,7 +50,7 @@ def entry_of(event: RecordedEvent, message: Message) -> TimelineEntry:
 def _doers(
     event: RecordedEvent, message: Message, sentence: Sentence, meta: Mapping[str, str], person: str | None
 ) -> tuple[str, str | None]:
-    """Who acted, and on whose behalf."""
+    """Return who acted, and on whose behalf."""
     if isinstance(message, BY_OUTSIDERS):
         return sentence.doer or SOMEBODY, None
     if meta.get("causationid") == source_of(event.service):  # a REST request, not a message, caused it
@@ -67,7 +67,8 @@ WAKES: Sequence[type[Message]] = (
     # the events with which an order may come to rest
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported,
     orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated, orders.OrderHeld, orders.OrderReleased,
-    orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused, inventory.ReservationReduced,
+    orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused,
+    orders.OrderEditPlanned, inventory.ReservationReduced,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
     inventory.ReservationCommitted, inventory.ReservationExpired,
