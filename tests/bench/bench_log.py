@@ -113,7 +113,9 @@ async def measure_append(owner: str, clock: Clock, callers: int, events: int, fo
     append = appender(store, events)
     ended = asyncio.Event()
     follower = asyncio.create_task(following(reader, begin, ended)) if follow else None
-    _, *totals = await asyncio.gather(clock.run(), *(keep_appending(clock, events, append) for _ in range(callers)))
+    ticking = asyncio.create_task(clock.run())
+    totals = await asyncio.gather(*(keep_appending(clock, events, append) for _ in range(callers)))
+    await ticking
     ended.set()
     if follower:
         read = await follower
