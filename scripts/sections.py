@@ -23,6 +23,7 @@ __all__ = ["CADDYFILE", "COMPOSE", "CONSOLE", "FILES", "SectionError", "rendered
 COMPOSE = ROOT / "compose.yaml"
 CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
 CONSOLE = ROOT / "docker" / "edge" / "console"
+READ_URL = "ZEROCART_READ_DATABASE_URL"
 PAGE = CONSOLE / "index.html"
 SCHEMA = CHART / "values.schema.json"
 PORT = 8080
@@ -78,6 +79,7 @@ def services(values: Values) -> Lines:
     yield '    user: "10001:10001"'
     yield "    mem_limit: 256m"
     yield "    pids_limit: 128"
+    yield "    volumes: *archive"
     yield "    depends_on: {setup: {condition: service_completed_successfully}}"
     yield "    environment:"
     yield "      <<: *settings"
@@ -88,7 +90,7 @@ def _settings(name: str, service: Values) -> Lines:
     for setting, database in _urls_of(service).items():
         role = f"zerocart_{name}:${{{_password(name)}}}"
         yield f"      {setting}: postgresql://{role}@postgres:5432/{database}"
-    for setting in service.get("secrets", {}):
+    for setting in [each for each in service.get("secrets", {}) if each != READ_URL]:
         yield f"      {setting}: {HERE.get(setting) or f'${{{setting}}}'}"
     for setting, value in service.get("env", {}).items():
         yield f"      {setting}: {HERE.get(setting) or json.dumps(value)}"
@@ -120,10 +122,12 @@ def routes(values: Values) -> Lines:
     for name, route in named:
         yield from _matching(name, route)
     yield ""
+    yield "\t# a route keeps this order: without one Caddy sorts handlers by their paths, and not as the chart has them"
+    yield "\troute {"
     for name, route in named:
-        yield f"\thandle @{name} {{"
-        yield f"\t\timport upstream {{${route['service'].upper()}_UPSTREAM}}"
-        yield "\t}"
+        yield f"\t\thandle @{name} {{"
+        yield f"\t\t\timport upstream {{${route['service'].upper()}_UPSTREAM}}"
+        yield "\t\t}"
 
 
 def assets() -> Sequence[Path]:
@@ -229,8 +233,8 @@ def _urls_of(service: Values) -> dict[str, str]:
     found: dict[str, str] = {}
     if service.get("database"):
         found["ZEROCART_DATABASE_URL"] = "zerocart"
-    if service.get("readDatabase"):
-        found["ZEROCART_READ_DATABASE_URL"] = "zerocart_read"
+    if service.get("readDatabase") or READ_URL in service.get("secrets", {}):
+        found[READ_URL] = "zerocart_read"
     return found
 
 

@@ -155,6 +155,11 @@ class MemoryEventStore:
             yield transaction
             self.database.commit(transaction)
 
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
+        """The rows of one statement, which is a transaction of its own."""
+        async with self.transaction() as transaction:
+            return await transaction.fetch(sql, *arguments)
+
     async def close(self) -> None:
         """Does nothing: there is no connection."""
 

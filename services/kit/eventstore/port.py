@@ -245,6 +245,10 @@ class EventStore(Protocol):
         """A transaction that commits on exit and rolls back on an exception; Unavailable if the database is away."""
         ...
 
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
+        """The rows of one statement on the service's own tables, which is a transaction of its own."""
+        ...
+
     @property
     def outbox(self) -> Outbox:
         """The outbox of the service."""
@@ -281,7 +285,7 @@ class Outbox(Protocol):
 class Page:
     """A part of the global order. The next page starts after `end`, even if `events` is empty.
 
-    `full` says that the page reached its maximum of events or bytes, so that more events may follow.
+    `full`: the page ended at a maximum of events, of bytes or of events of other types, and more may follow.
     """
 
     events: list[RecordedEvent]
