@@ -18,7 +18,7 @@ from tools.knative_local.kafka_jars import KAFKA_VERSION
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 WRITES_BESIDE_ITS_PROGRAMS = {"kafka"}
 ENDS = {"setup", "build-views"}
-IN_A_PROFILE = {"grafana", "demo"}
+IN_A_PROFILE = {"grafana", "demo", "archive"}
 SECRET = re.compile(r"(PASSWORD|SECRET|KEYS?|DATABASE_URL)\b")
 
 
@@ -72,6 +72,16 @@ def test_each_container_has_few_rights(name):
     assert all(port.startswith("127.0.0.1:") for port in container.get("ports", ()))
     # a machine that is busy while everything starts is given time: what fails then does not count
     assert container.get("healthcheck", {}).get("start_period") == "5m" or name in {*IN_A_PROFILE, *ENDS}
+
+
+def test_every_container_that_reads_events_reads_the_archive_and_one_writes_it():
+    [place] = {container["environment"]["ZEROCART_ARCHIVE"] for container in map(COMPOSE.get, SERVICES) if container}
+    mounted = {name for name, container in COMPOSE.items() if f"archive:{place}:ro" in container.get("volumes", ())}
+    assert mounted == {*SERVICES, "build-views", "watch"}
+    archive = COMPOSE["archive"]
+    assert (archive["volumes"], archive["environment"]["ZEROCART_ARCHIVE"]) == ([f"archive:{place}"], place)
+    assert archive["entrypoint"] == ["python", "-m", "services.archive"]
+    assert f"mkdir -m 1777 {place} " in (ROOT / "docker" / "Dockerfile").read_text()
 
 
 def test_the_edge_has_the_files_that_it_reads_and_can_change_none():
