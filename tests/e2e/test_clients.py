@@ -247,5 +247,5 @@ def test_each_request_of_the_http_file_succeeds(local: Local) -> None:
             if request.name:
                 answers[request.name] = sent[-1]
     assert len(sent) == 12
-    assert sent[7]["total"] == answers["quote"]["total"]
+    assert sent[7]["total"] == answers["quote"]["totals"]["total"]
     assert {change["type"] for change in sent[10]["changes"]} >= {"zerocart.orders.order.created.v1"}
