@@ -29,7 +29,7 @@ clients() { # the operator has all scopes; the service gets only the digest of i
             printf '"%s:read", "%s:write", ' "$what" "$what"
         done
     )
-    printf '%s' "'{\"operator\": {\"secret_sha256\": \"$digest\", \"scopes\": [$scopes\"users:admin\", \"orders:admin\", \"orders:import\", \"orders:price\", \"catalogue:write\", \"analytics:read\", \"events:read\"]}}'"
+    printf '%s' "'{\"operator\": {\"secret_sha256\": \"$digest\", \"scopes\": [$scopes\"users:admin\", \"orders:admin\", \"orders:import\", \"orders:price\", \"catalogue:write\", \"analytics:read\", \"events:read\", \"audit:read\"]}}'"
 }
 
 # every password that compose.yaml names

@@ -23,6 +23,7 @@ __all__ = ["CADDYFILE", "COMPOSE", "CONSOLE", "FILES", "SectionError", "rendered
 COMPOSE = ROOT / "compose.yaml"
 CADDYFILE = ROOT / "docker" / "edge" / "Caddyfile"
 CONSOLE = ROOT / "docker" / "edge" / "console"
+READ_URL = "ZEROCART_READ_DATABASE_URL"
 PAGE = CONSOLE / "index.html"
 SCHEMA = CHART / "values.schema.json"
 PORT = 8080
@@ -88,7 +89,7 @@ def _settings(name: str, service: Values) -> Lines:
     for setting, database in _urls_of(service).items():
         role = f"zerocart_{name}:${{{_password(name)}}}"
         yield f"      {setting}: postgresql://{role}@postgres:5432/{database}"
-    for setting in service.get("secrets", {}):
+    for setting in [each for each in service.get("secrets", {}) if each != READ_URL]:
         yield f"      {setting}: {HERE.get(setting) or f'${{{setting}}}'}"
     for setting, value in service.get("env", {}).items():
         yield f"      {setting}: {HERE.get(setting) or json.dumps(value)}"
@@ -146,15 +147,23 @@ def console(_: Values) -> Lines:
     yield f"\t\t@asset path_regexp asset ^/console/assets/{console_version()}/({names})$"
 
 
+def imported(name: str, found: set[str]) -> set[str]:
+    """The modules that a module of the console imports at once, and those that they import, added to `found`."""
+    for other in re.findall(r'^import .* from "\./([\w.]+)";$', (CONSOLE / name).read_text(), re.MULTILINE):
+        if other not in found:
+            found.add(other)
+            imported(other, found)
+    return found
+
+
 def files(_: Values) -> Lines:
-    """The files of the console: all modules at once, so that none waits for another."""
+    """The files with which the console starts: all of them at once, so that none waits for another."""
     base = f"/console/assets/{console_version()}"
     yield f'<link rel="icon" href="{base}/icon.svg">'
     yield f'<link rel="stylesheet" href="{base}/style.css">'
     yield f'<script src="{base}/theme.js"></script>'
-    for file in assets():
-        if file.suffix == ".js" and file.stem not in ("main", "theme"):
-            yield f'<link rel="modulepreload" href="{base}/{file.name}">'
+    for name in sorted(imported("main.js", set())):
+        yield f'<link rel="modulepreload" href="{base}/{name}">'
     yield f'<script type="module" src="{base}/main.js"></script>'
 
 
@@ -221,8 +230,8 @@ def _urls_of(service: Values) -> dict[str, str]:
     found: dict[str, str] = {}
     if service.get("database"):
         found["ZEROCART_DATABASE_URL"] = "zerocart"
-    if service.get("readDatabase"):
-        found["ZEROCART_READ_DATABASE_URL"] = "zerocart_read"
+    if service.get("readDatabase") or READ_URL in service.get("secrets", {}):
+        found[READ_URL] = "zerocart_read"
     return found
 
 

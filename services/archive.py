@@ -56,7 +56,7 @@ UNTIL = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Where events are moved from and to. `days` is the least age of a finished stream, None to archive nothing."""
+    """The databases and the folder of a move. `days` is the least age of a finished stream, None to archive nothing."""
 
     owner_dsn: str = field(repr=False)
     folder: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from typing_extensions import TypedDict
@@ -32,8 +32,8 @@ from services.kit.privacy.encryption import PERSONAL, Fields, personal_fields
 from services.kit.wire.cloudevents import event_id, source_of
 
 __all__ = [
-    "CATEGORIES", "PATTERN", "PUBLISHED", "SCOPES", "PublishedEvent", "scopes_of", "shown", "streams_of", "subject_of",
-    "types_for", "types_of", "visible_types",
+    "CATEGORIES", "PATTERN", "PUBLISHED", "SCOPES", "PublishedEvent", "content_of", "scopes_of", "shown", "streams_of",
+    "subject_of", "types_for", "types_of", "visible_types",
 ]  # fmt: skip
 
 _MODELS: Final[tuple[type[Message], ...]] = (
@@ -116,13 +116,13 @@ def visible_types(scopes: Collection[str]) -> frozenset[str]:
     return frozenset(each for each in PUBLISHED if scopes_of(each) <= frozenset(scopes))
 
 
-def types_of(pattern: str) -> frozenset[str]:
-    """The published types that a pattern selects; none if it is no pattern."""
+def types_of(pattern: str, among: Collection[str] = PUBLISHED.keys()) -> frozenset[str]:
+    """The types that a pattern selects among these; none if it is no pattern."""
     if not re.fullmatch(PATTERN, pattern):
         return frozenset()
     if pattern.endswith("*"):
-        return frozenset(each for each in PUBLISHED if each.startswith(pattern[:-1]))
-    return frozenset({pattern} & PUBLISHED.keys())
+        return frozenset(each for each in among if each.startswith(pattern[:-1]))
+    return frozenset({pattern}.intersection(among))
 
 
 def types_for(patterns: Iterable[str]) -> frozenset[str]:
@@ -142,7 +142,6 @@ def subject_of(event: RecordedEvent) -> str:
 
 def shown(event: RecordedEvent) -> PublishedEvent:
     """The event as other programs see it; KeyError if its type is not published."""
-    data: dict[str, Any] = {name: value for name, value in json.loads(event.data).items() if name not in _HIDDEN}
     return {
         "specversion": "1.0",
         "id": event_id(event.stream, event.version),
@@ -152,8 +151,21 @@ def shown(event: RecordedEvent) -> PublishedEvent:
         "time": event.time.isoformat().replace("+00:00", "Z"),
         "datacontenttype": "application/json",
         "position": str(event.position),
-        "data": _without(data, personal_fields(PUBLISHED[event.type])),
+        "data": content_of(event, PUBLISHED[event.type]),
     }
+
+
+def content_of(event: RecordedEvent, model: type[Message]) -> dict[str, Any]:
+    """The fields of an event of this model, without personal data and what REST does not show."""
+    return _without(json.loads(event.data, object_pairs_hook=_shown_members), personal_fields(model))
+
+
+def _shown_members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object, at any depth, that REST shows: some events contain a whole order.
+
+    Only objects are hidden: the metadata of an order or a product may have a text of the same name.
+    """
+    return {name: value for name, value in members if name not in _HIDDEN or not isinstance(value, dict)}
 
 
 def _without(data: dict[str, Any], fields: Fields) -> dict[str, Any]:

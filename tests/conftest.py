@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from services.databases import DATABASE_ROLES, READ_ROLES, migrate, migrate_read
 from services.kit.events.topics import create_topic
 from services.kit.eventstore.grants import role_of
+from tests.memory import server_folder
 from tests.pooler import running_pooler, through
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.postgres import PostgresServer
@@ -65,29 +66,31 @@ class Database:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[Server]:
+def postgres_server() -> Generator[Server]:
     if IN_CONTAINERS:
         with containers().container_postgres() as server:
             yield server
         return
     # no test of this server pulls the plug, and dropping a database waits for the disk more than a second
-    settings = {"fsync": "off", "max_prepared_transactions": "10"}
-    server = PostgresServer(tmp_path_factory.mktemp("postgres"), settings)
-    server.start()
-    yield server
-    server.stop()
+    settings = {"fsync": "off", "max_wal_size": "256MB", "max_prepared_transactions": "10"}
+    with server_folder() as folder:
+        server = PostgresServer(folder, settings)
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
-def kafka_bootstrap(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+def kafka_bootstrap() -> Generator[str]:
     if IN_CONTAINERS:
         with containers().container_kafka() as kafka:
             yield kafka.bootstrap_servers
         return
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
-    server.start()
-    yield server.bootstrap_servers
-    server.stop()
+    with server_folder() as folder:
+        server = KafkaServer(folder)
+        server.start()
+        yield server.bootstrap_servers
+        server.stop()
 
 
 def containers():

@@ -55,7 +55,7 @@ def products_in(body: bytes) -> list[Given]:
 
 
 def _rows(body: bytes) -> Iterator[tuple[int, Cells, bool]]:
-    """The rows that are not empty, each with its first line, and whether it has as many cells as the header."""
+    """Return the rows that are not empty: the first line of each, and whether its cells are as many as the header's."""
     try:
         reader = csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True)
         header = [name.strip() for name in next(reader, list[str]())]

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field, StringConstraints
 
 from services.contracts.fulfillment import WantedItem
-from services.kit.domain.message import Instant, Message, Sku, Value
+from services.kit.domain.message import Instant, Message, Money, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -133,7 +133,8 @@ class ReservationRestocked(Message):
 class ReservationExtended(Message):
     """Inventory subtracted `items` from the quantity on hand for an edit of the order, which has `units` after it.
 
-    `gives_back` are the items that return to the stock when the edit is carried out.
+    `gives_back` are the items that return to the stock when the edit is carried out. `surcharge` is what payments has
+    to charge before shipping changes the parcels; without it the edit adds nothing to the total.
     """
 
     type: ClassVar[str] = "zerocart.inventory.reservation.extended.v1"
@@ -143,6 +144,7 @@ class ReservationExtended(Message):
     items: tuple[ReservedItem, ...]
     gives_back: tuple[ReservedItem, ...]
     units: int
+    surcharge: Money | None = None
 
 
 class ReservationNotExtended(Message):

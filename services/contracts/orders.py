@@ -29,7 +29,7 @@ __all__ = [
     "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
     "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
     "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
-    "OrderDraftUpdated", "OrderDrafted", "OrderEditRefused", "OrderEditRequested",
+    "OrderDraftUpdated", "OrderDrafted", "OrderEditDue", "OrderEditOverdue", "OrderEditRefused", "OrderEditRequested",
     "OrderEdited", "OrderFailed", "OrderFields", "OrderFinalize",
     "OrderFinalizePending",
     "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
@@ -239,7 +239,7 @@ class OrderReleased(OrderMessage):
 class OrderEdited(OrderMessage, PricedFields):
     """Staff changed the lines of the order: its lines and amounts are these now.
 
-    `difference` is what the edit added to the total. Of a `confirmed` order it is at most zero and is paid back.
+    `difference` is what the edit added to the total. Of a `confirmed` order it was charged before, or is paid back.
     """
 
     type: ClassVar[str] = "zerocart.orders.order.edited.v1"
@@ -253,8 +253,8 @@ class OrderEdited(OrderMessage, PricedFields):
 class OrderEditRequested(OrderMessage, PricedFields):
     """Staff asked for an edit of a confirmed order, which would then have these lines and amounts.
 
-    inventory takes the goods that are added, and then shipping changes the parcels. OrderEdited or OrderEditRefused
-    follows. The order has `units` after the edit.
+    inventory takes the goods that are added, payments charges what is added to the total, and then shipping changes
+    the parcels. OrderEdited or OrderEditRefused follows. The order has `units` after the edit.
     """
 
     type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
@@ -266,8 +266,32 @@ class OrderEditRequested(OrderMessage, PricedFields):
     units: int
 
 
+class OrderEditDue(OrderMessage):
+    """The scheduler publishes this when an edit of a confirmed order should have ended."""
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_due.v1"
+    customer_id: str | None = None
+    edit_id: str
+    attempt: int
+
+
+class OrderEditOverdue(OrderMessage):
+    """An edit has not ended in time: shipping refuses it, or says again that the parcels are changed.
+
+    `attempt` counts these events from 1.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_overdue.v1"
+    customer_id: str | None = None
+    edit_id: str
+    attempt: int
+
+
 class OrderEditRefused(OrderMessage):
-    """The edit cannot be carried out, because goods are missing or the carrier has the parcel; nothing changed."""
+    """The edit cannot be carried out: goods are missing, the card was declined, or the carrier has the parcel.
+
+    The lines and the total of the order did not change.
+    """
 
     type: ClassVar[str] = "zerocart.orders.order.edit_refused.v1"
     customer_id: str | None = None

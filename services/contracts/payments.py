@@ -37,6 +37,10 @@ __all__ = [
     "RenewalRequested",
     "ReportedChange",
     "RestockRequested",
+    "SurchargePaid",
+    "SurchargeRefused",
+    "SurchargeRequested",
+    "SurchargeUndone",
     "VoidRequested",
 ]
 
@@ -196,7 +200,7 @@ class ProviderFact(PaymentMessage):
     call whose answer was lost. `reference` is the provider's id of the refund or dispute that `amount` is about.
     `refunded` is the money that the customer has back by refunds after this. `unpaid` says that the order is not paid
     any more: goods that were not shipped must not be shipped. `refund_id` is our id of a refund that staff requested,
-    `lines` and `shipping` are what they refunded by it.
+    `lines` and `shipping` are what they refunded by it. `charge_id` is the edit for whose surcharge the transaction is.
     """
 
     transaction_id: str
@@ -207,6 +211,7 @@ class ProviderFact(PaymentMessage):
     refund_id: str | None = None
     lines: tuple[RefundedLine, ...] = ()
     shipping: Money | None = None
+    charge_id: str | None = None
 
 
 class ProviderReported(ProviderFact):
@@ -266,7 +271,8 @@ class RenewalRefused(PaymentMessage):
 class RefundRequested(PaymentMessage):
     """Staff requested a refund of `amount`: payments asks the provider, and ProviderUpdated tells how it goes on.
 
-    `lines` and `shipping` are what the amount is for, if staff named them.
+    `lines` and `shipping` are what the amount is for, if staff named them. A refund that is larger than what is left of
+    each charge is requested as several, one for each charge: their ids are the first one's with `-2`, `-3` and so on.
     """
 
     type: ClassVar[str] = "zerocart.payments.refund.requested.v1"
@@ -297,6 +303,45 @@ class RefundRefused(PaymentMessage):
     amount: Money
     error_code: str
     error: str
+
+
+class SurchargeRequested(PaymentMessage):
+    """An edit adds `amount` to the total: payments charges it to the card of `transaction_id`.
+
+    The order has `units` after the edit. SurchargePaid or SurchargeRefused follows, or SurchargeUndone.
+    """
+
+    type: ClassVar[str] = "zerocart.payments.surcharge.requested.v1"
+    edit_id: str
+    transaction_id: str
+    amount: Money
+    units: int
+
+
+class SurchargePaid(PaymentMessage):
+    """The provider charged what an edit adds, by a transaction of its own: shipping changes the parcels now."""
+
+    type: ClassVar[str] = "zerocart.payments.surcharge.paid.v1"
+    edit_id: str
+    transaction_id: str
+    amount: Money
+    units: int
+
+
+class SurchargeRefused(PaymentMessage):
+    """The provider or payments refused to charge what an edit adds: the edit is refused, and no money moved."""
+
+    type: ClassVar[str] = "zerocart.payments.surcharge.refused.v1"
+    edit_id: str
+    error_code: str
+    error: str
+
+
+class SurchargeUndone(PaymentMessage):
+    """The edit was refused for another reason: nothing is charged for it any more, and what was charged goes back."""
+
+    type: ClassVar[str] = "zerocart.payments.surcharge.undone.v1"
+    edit_id: str
 
 
 ReportedChange = Literal[

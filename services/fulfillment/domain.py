@@ -22,7 +22,7 @@ def wanted_items(lines: Iterable[OrderLine]) -> tuple[WantedItem, ...]:
 
 
 def paid_lines(lines: Sequence[OrderLine]) -> tuple[PaidLine, ...]:
-    """What the customer pays for each line; empty for an old order, whose lines have no amounts."""
+    """Return the amount that the customer pays for each line; empty for an old order, whose lines have no amounts."""
     paid = [
         PaidLine(
             line=number,

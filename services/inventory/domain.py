@@ -24,7 +24,7 @@ from services.contracts.inventory import (
 from services.contracts.orders import ProductChange
 from services.inventory.levels import Level
 from services.kit.domain.decider import Command, Decider, Decision
-from services.kit.domain.message import Message
+from services.kit.domain.message import Message, Money
 
 __all__ = [
     "RESERVATION", "Commit", "Expire", "Extend", "Reduce", "Release", "Reservation", "ReservationCommand", "Reserve",
@@ -59,13 +59,15 @@ class Unfilled:
 class Closed:
     """Released, expired or committed: the order cannot hold items again.
 
-    `restocked` are the units of a committed reservation that are in stock again.
+    `restocked` are the units of a committed reservation that are in stock again. `edits` are under way, and those of
+    `ended` cannot begin again.
     """
 
     items: tuple[ReservedItem, ...]
     committed: bool = False
     restocked: Mapping[str, int] = field(default_factory=dict[str, int])
     edits: Mapping[str, ReservationExtended] = field(default_factory=dict[str, ReservationExtended])
+    ended: frozenset[str] = frozenset()
 
 
 Reservation = NoReservation | Held | Unfilled | Closed
@@ -127,6 +129,7 @@ class Extend(Command):
     edit_id: str
     changes: tuple[ProductChange, ...]
     units: int
+    surcharge: Money | None = None
     levels: Mapping[str, Level] = field(default_factory=dict[str, Level])
 
 
@@ -257,7 +260,7 @@ def extend(command: Extend, reservation: Reservation) -> Decision:
     if not isinstance(reservation, Closed) or not reservation.committed or reservation.restocked:
         error = "the goods of the order are not in its parcels any more"
         return [ReservationNotExtended(**to, error_code="reservation-closed", error=error)]
-    if command.edit_id in reservation.edits:
+    if command.edit_id in reservation.edits or command.edit_id in reservation.ended:
         return []
     added = tuple(ReservedItem(product_id=c.product_id, quantity=c.units) for c in command.changes if c.units > 0)
     less = tuple(ReservedItem(product_id=c.product_id, quantity=-c.units) for c in command.changes if c.units < 0)
@@ -269,17 +272,23 @@ def extend(command: Extend, reservation: Reservation) -> Decision:
         told = [f"{item.product_id} ({free[item.product_id]} of {item.quantity})" for item in short[:5]]
         error = f"not enough of {', '.join(told)}"
         return [ReservationNotExtended(**to, error_code="insufficient-stock", error=error)]
-    return [ReservationExtended(**to, items=added, gives_back=less, units=command.units)]
+    units, surcharge = command.units, command.surcharge
+    return [ReservationExtended(**to, items=added, gives_back=less, units=units, surcharge=surcharge)]
 
 
 def reduce(command: Reduce, reservation: Reservation) -> Decision:
-    """End an edit once; if the order was cancelled meanwhile, all its goods are back already."""
-    if not isinstance(reservation, Closed) or command.edit_id not in reservation.edits:
+    """End an edit once; if the order was cancelled meanwhile, all its goods are back already.
+
+    An edit that was refused before its goods were taken ends as well: its request may come later.
+    """
+    if not isinstance(reservation, Closed) or command.edit_id in reservation.ended:
         return []
-    edit = reservation.edits[command.edit_id]
-    items = _at_most(edit.items if command.undone else edit.gives_back, reservation)
+    edit = reservation.edits.get(command.edit_id)
+    if edit is None and not (command.undone and reservation.committed):
+        return []
+    back = () if edit is None else edit.items if command.undone else edit.gives_back
     to = {"order_id": command.order_id, "edit_id": command.edit_id}
-    return [ReservationReduced(**to, items=items, undone=command.undone)]
+    return [ReservationReduced(**to, items=_at_most(back, reservation), undone=command.undone)]
 
 
 def _give_more_than_held(less: Sequence[ReservedItem], reservation: Closed) -> bool:
@@ -306,8 +315,8 @@ def _with_edit(reservation: Closed, event: ReservationExtended | ReservationRedu
     items = tuple(ReservedItem(product_id=product, quantity=left) for product, left in units.items() if left > 0)
     edits = {name: edit for name, edit in reservation.edits.items() if name != event.edit_id}
     if isinstance(event, ReservationExtended):
-        edits[event.edit_id] = event
-    return replace(reservation, items=items, edits=edits)
+        return replace(reservation, items=items, edits={**edits, event.edit_id: event})
+    return replace(reservation, items=items, edits=edits, ended=reservation.ended | {event.edit_id})
 
 
 def _restocked(

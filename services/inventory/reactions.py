@@ -7,7 +7,7 @@ from datetime import timedelta
 from services.contracts.fulfillment import RunCompleted
 from services.contracts.inventory import InventoryCheck, InventoryRelease, ReservationExpiryDue
 from services.contracts.orders import OrderEdited, OrderEditRequested
-from services.contracts.payments import RestockRequested
+from services.contracts.payments import RestockRequested, SurchargeRefused
 from services.contracts.shipping import ShipmentNotChanged
 from services.inventory.domain import RESERVATION, Commit, Expire, Extend, Held, Reduce, Release, Reserve, Restock
 from services.inventory.stock import StockRoom
@@ -65,21 +65,27 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
         )
         await room.reserve(message.order_id, command, received.cause)
 
-    async def extend(message: OrderEditRequested, received: Received) -> None:
-        order_id = message.order_id
+    async def wait_for_commit(order_id: str) -> None:
         if isinstance((await handler.reload(RESERVATION, order_id)).state, Held):
             raise Unavailable("not-committed", "the goods of the order are committed in a moment: then it is edited")
+
+    async def extend(message: OrderEditRequested, received: Received) -> None:
+        order_id, more = message.order_id, message.difference.amount > 0
+        await wait_for_commit(order_id)
         command = Extend(
             at=received.now,
             order_id=order_id,
             edit_id=message.edit_id,
             changes=message.changes,
             units=message.units,
+            surcharge=message.difference if more else None,
         )
         await room.reserve(order_id, command, received.cause)
 
-    async def reduce(message: OrderEdited | ShipmentNotChanged, received: Received) -> None:
-        undone = isinstance(message, ShipmentNotChanged)
+    async def reduce(message: OrderEdited | ShipmentNotChanged | SurchargeRefused, received: Received) -> None:
+        undone = not isinstance(message, OrderEdited)
+        if undone:
+            await wait_for_commit(message.order_id)
         command = Reduce(at=received.now, order_id=message.order_id, edit_id=message.edit_id, undone=undone)
         await room.reserve(message.order_id, command, received.cause)
 
@@ -87,6 +93,7 @@ def reactions(handler: CommandHandler, room: StockRoom) -> Reactions:
     handlers.on(OrderEditRequested, extend)
     handlers.on(OrderEdited, reduce)
     handlers.on(ShipmentNotChanged, reduce)
+    handlers.on(SurchargeRefused, reduce)
     handlers.on(InventoryCheck, check)
     handlers.on(InventoryRelease, release)
     handlers.on(RunCompleted, completed)

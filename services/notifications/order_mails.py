@@ -207,7 +207,7 @@ class OrderMails:
 
 
 def _notice_id(message: OfOrder) -> str:
-    """What a mail is about of which an order may have several."""
+    """Return the part of a mail's id that distinguishes several mails of one kind for one order."""
     match message:
         case OrderRefunded(refund_id=notice_id) | OrderLinkRequested(lookup_id=notice_id):
             return notice_id

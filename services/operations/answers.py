@@ -13,7 +13,7 @@ from services.published import PublishedEvent
 
 __all__ = [
     "ColdStarts", "Cost", "DayCost", "DeadLetter", "DeadLetters", "Discarded", "EventPage", "Parked", "ParkedAgain",
-    "ParkedMessages", "Replayed", "ReplayedMany", "System", "Waiting", "WholeDeadLetter",
+    "ParkedMessages", "Replayed", "ReplayedMany", "ServiceState", "System", "ViewState", "Waiting", "WholeDeadLetter",
 ]  # fmt: skip
 
 
@@ -149,12 +149,36 @@ class ColdStarts(TypedDict):
     """From the start of the process until it could answer."""
 
 
+class ServiceState(TypedDict):
+    """Whether a service is awake, and what it did last."""
+
+    service: str
+    awake: bool | None
+    """Whether a process of it is connected to its database. Null if this cannot be known, as behind a pooler."""
+    last_event: Annotated[str | None, Field(examples=["zerocart.orders.order.created.v1"])]
+    """The type of the last event that it appended; null if it appends none."""
+    last_event_at: Instant | None
+
+
+class ViewState(TypedDict):
+    """How far a view of the read database is behind the event store."""
+
+    view: str
+    events_behind: Count
+    """Events that the view shows and that the projection has not read; at most 100,000 are counted."""
+    stopped: bool
+    """Whether an event stopped the view: it waits for an operator."""
+
+
 class System(TypedDict):
     """What the system has to do, and what it costs."""
 
+    services: list[ServiceState]
+    views: list[ViewState]
+    """Empty if the operations service does not have the address of the read database."""
     waiting: list[Waiting]
     stuck: list[str]
     """The ids of orders whose run is stuck, at most 100. Mend the cause, then resume each fulfillment."""
     cold_starts: list[ColdStarts]
     days: list[DayCost]
-    """The newest day first. query and projection, which have no role in the event store, are not in it."""
+    """The newest day first. Without the address of the read database, query and projection are not in it."""

@@ -8,7 +8,7 @@ from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.service.host import Host
-from services.kit.service.service import Service
+from services.kit.service.service import Hook, Service
 from services.operations.dead_letter_endpoint import DeadLetterEndpoint
 from services.operations.letters import Letters
 from services.operations.replays import Replays
@@ -28,6 +28,7 @@ def create_app(host: Host | None = None, reader: PostgresEventReader | None = No
     letters = Letters(host.store)
     provides: list[object] = [letters, Replays(letters, PostgresFailedMessages(log), host.relay.publisher)]
     on_leave: list[Callable[[], None]] = []
+    on_stop: list[Hook] = [log.close]
 
     def routers() -> Sequence[APIRouter]:
         from services.operations import api, events_api
@@ -35,9 +36,12 @@ def create_app(host: Host | None = None, reader: PostgresEventReader | None = No
         from services.operations.event_streams import EventStreams
         from services.operations.newest import Newest
         from services.operations.overview import Overview
+        from services.operations.processes import Processes
 
         events, newest = EventLog(log), Newest(log)
-        provides.extend((events, EventStreams(events, newest), Overview(host.store)))
+        processes = Processes(host.store, host.settings)
+        on_stop.append(processes.close)
+        provides.extend((events, EventStreams(events, newest), Overview(host.store, processes)))
         on_leave.append(newest.leave)
         return (api.routes, events_api.routes)
 
@@ -48,5 +52,5 @@ def create_app(host: Host | None = None, reader: PostgresEventReader | None = No
         provides=provides,
         endpoint=DeadLetterEndpoint(letters),
         on_leave=on_leave,
-        on_stop=(log.close,),
+        on_stop=on_stop,
     )

@@ -10,7 +10,14 @@ from typing import Any, Protocol
 from services.kit.eventstore.connections import statement
 from services.kit.eventstore.port import START
 
-__all__ = ["PAGE_EVENTS", "count", "sql"]
+__all__ = ["LAG_EVENTS_MAX", "PAGE_EVENTS", "VIEWS", "count", "sql"]
+
+LAG_EVENTS_MAX = 100_000
+VIEWS = """
+    SELECT DISTINCT ON (view) view, position, stopped_at, wakes
+    FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
+"""
+"""Selects the serving version of each view, or its first version while the projection still builds it."""
 
 PAGE_EVENTS = 20_000
 
@@ -27,7 +34,7 @@ class Fetch(Protocol):
     """Runs one statement in a transaction of its own."""
 
     def __call__(self, text: str, /, *arguments: object) -> Awaitable[Sequence[Row]]:
-        """The rows."""
+        """Run the statement and return its rows."""
         ...
 
 

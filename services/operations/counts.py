@@ -16,7 +16,7 @@ from services.kit.config.secrets import Secret, plain
 from services.kit.eventstore.connections import Connections, statement, translated
 from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.metrics import COUNTER, Cell, families
-from services.operations.counting import count, sql
+from services.operations.counting import LAG_EVENTS_MAX, VIEWS, count, sql
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
@@ -26,12 +26,6 @@ __all__ = ["CHANNEL", "Counts", "Listener"]
 
 CHANNEL = "zerocart_metrics"
 """As in services/kit/eventstore/sql/metrics_add.sql."""
-VIEWS = """
-    SELECT DISTINCT ON (view) view, position, stopped_at, wakes
-    FROM view_versions WHERE state <> 'kept' ORDER BY view, state = 'serving' DESC
-"""
-"""Selects the serving version of each view, or its first version while the projection still builds it."""
-LAG_EVENTS_MAX = 100_000
 CONNECT_TIMEOUT_SECONDS = 5.0
 CONNECTIONS = 1
 OF_THE_LOG = frozenset({"log_events", "orders_placed", "money", "stock_refusals", "provider_reports"})

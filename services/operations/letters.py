@@ -60,7 +60,7 @@ class Letter:
     row: Mapping[str, object]
 
     def shown(self, *, with_data: bool = False) -> dict[str, object]:
-        """What a person sees of it; the data only when asked for, because it may be personal."""
+        """Return the letter for an answer; its data only when asked for, because they may be personal."""
         hidden = {"attributes", "data"}
         shown = {name: value for name, value in self.row.items() if name not in hidden}
         shown["attributes"] = dict(self.attributes)

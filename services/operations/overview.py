@@ -13,6 +13,7 @@ from services.kit.eventstore.port import EventStore
 from services.kit.telemetry.metrics import CELLS
 from services.operations.answers import ColdStarts, Cost, DayCost, System, Waiting
 from services.operations.counting import count, sql
+from services.operations.processes import Processes
 
 __all__ = ["Overview"]
 
@@ -27,14 +28,14 @@ COSTS = """
         coalesce(sum(value) FILTER (WHERE name = 'transactions'), 0) AS transactions
     FROM log.metrics
     WHERE name IN ('process_seconds', 'cpu_seconds', 'transactions') AND labels = '{}' AND day >= $1
-    GROUP BY service, day ORDER BY day DESC, service
+    GROUP BY service, day
 """
 COLD_STARTS = """
     SELECT service,
         sum(value) FILTER (WHERE slot < $1)::integer AS starts,
         sum(value) FILTER (WHERE slot = $1) / sum(value) FILTER (WHERE slot < $1) AS average_seconds
     FROM log.metrics WHERE name = 'cold_start' AND slot BETWEEN 0 AND $1
-    GROUP BY service HAVING sum(value) FILTER (WHERE slot < $1) > 0 ORDER BY service
+    GROUP BY service HAVING sum(value) FILTER (WHERE slot < $1) > 0
 """
 PLACED = """
     SELECT day::text AS day, sum(value) AS orders FROM log.metrics
@@ -45,8 +46,9 @@ PLACED = """
 class Overview:
     """Reads the figures with the role of operations."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, processes: Processes) -> None:
         self._store = store
+        self._processes = processes
 
     async def read(self, days: int) -> System:
         """The figures, with the costs of the last `days` days."""
@@ -54,14 +56,22 @@ class Overview:
         first = (datetime.now(UTC) - timedelta(days=days - 1)).date()
         waiting = await self._fetch(sql("state"))
         stuck = await self._fetch(STUCK, STUCK_MAX)
-        starts = await self._fetch(COLD_STARTS, CELLS - 1)
-        costs, placed = await self._fetch(COSTS, first), await self._fetch(PLACED, first)
+        starts, costs = await self._everywhere(COLD_STARTS, CELLS - 1), await self._everywhere(COSTS, first)
+        placed = await self._fetch(PLACED, first)
         return System(
+            services=await self._processes.services(),
+            views=await self._processes.views(),
             waiting=[Waiting(what=row["name"], label=row["label"], count=int(row["value"])) for row in waiting],
             stuck=[row["stream"].removeprefix(RUN) for row in stuck],
             cold_starts=[ColdStarts(**row) for row in starts],
             days=_by_day(costs, placed),
         )
+
+    async def _everywhere(self, text: str, *arguments: object) -> list[Mapping[str, Any]]:
+        """The rows of the metrics stores of both databases, by service."""
+        here = await self._fetch(text, *arguments)
+        rows = [*here, *await self._processes.fetch_read(text.replace("log.metrics", "metrics"), *arguments)]
+        return sorted(rows, key=lambda row: row["service"])
 
     async def _fetch(self, text: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
         async with self._store.transaction() as unit:

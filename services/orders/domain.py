@@ -21,6 +21,7 @@ from services.contracts.orders import (
     OrderDrafted,
     OrderDraftUpdated,
     OrderEdited,
+    OrderEditOverdue,
     OrderEditRefused,
     OrderEditRequested,
     OrderFailed,
@@ -38,10 +39,11 @@ from services.contracts.orders import (
     OrderUpdated,
     PricedFields,
 )
+from services.contracts.scheduler import TimerRequested
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
-from services.orders.editing import after_edit, conclude_edit, edit
+from services.orders.editing import after_edit, conclude_edit, edit, remind_edit
 from services.orders.holding import hold_or_release, placed, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
@@ -60,6 +62,7 @@ from services.orders.order import (
     Delivered,
     Draft,
     Edit,
+    Editing,
     Fail,
     Failed,
     Finalize,
@@ -74,6 +77,7 @@ from services.orders.order import (
     Place,
     RecordRefund,
     Release,
+    RemindEdit,
     RewriteDraft,
     Ship,
     Shipped,
@@ -119,6 +123,8 @@ def _decision(command: OrderCommand, order: Order) -> Decision:
             return edit(command, order)
         case ConcludeEdit():
             return conclude_edit(command, order)
+        case RemindEdit():
+            return remind_edit(command, order)
         case Cancel():
             return cancel(command, order)
         case Import():
@@ -254,7 +260,7 @@ def cancel(command: Cancel, order: Order) -> Decision:
             return [_cancelled(command.order_id, order, command.reason, content.email)]
         case OnHold(is_begun=False):
             return [_cancelled(command.order_id, order, command.reason, order.email)]
-        case Confirmed(editing=OrderEditRequested()):
+        case Confirmed(editing=Editing()):
             detail = f"Order {command.order_id} cannot be cancelled: an edit is under way. Try again in a moment."
             return Rejected("edit-in-progress", detail)
         case Pending() | OnHold() | Confirmed():
@@ -349,7 +355,7 @@ def _after(order: Order, event: Message) -> Order:
         case OrderEdited() if isinstance(order, OnHold):
             content = order.placed.content.model_copy(update=dict(PricedFields.of(event)))
             return replace(order, placed=replace(order.placed, content=content))
-        case OrderEditRequested() | OrderEdited() | OrderEditRefused() | OrderRefunded():
+        case OrderEditRequested() | OrderEditOverdue() | OrderEdited() | OrderEditRefused() | OrderRefunded():
             return after_edit(order, event)
         case OrderFinalizePending() if isinstance(order, OnHold):
             return replace(order, asked=order.asked or event)
@@ -407,7 +413,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
         OrderReleased, OrderFinalizePending, OrderEdited,
-        OrderEditRequested, OrderEditRefused,
+        OrderEditRequested, OrderEditRefused, OrderEditOverdue, TimerRequested,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from services.contracts.orders import (
     ORDER_LINES_MAX,
     OrderContent,
+    OrderEditDue,
     OrderEdited,
+    OrderEditOverdue,
     OrderEditRefused,
     OrderEditRequested,
     OrderLine,
@@ -21,6 +24,7 @@ from services.contracts.orders import (
     PricedFields,
     ProductChange,
 )
+from services.contracts.scheduler import TimerRequested
 from services.kit.domain.currencies import shown_money
 from services.kit.domain.decider import Decision, Rejected
 from services.kit.domain.message import Money
@@ -31,11 +35,13 @@ from services.orders.order import (
     Delivered,
     Draft,
     Edit,
+    Editing,
     Imported,
     NoOrder,
     OnHold,
     Order,
     Pending,
+    RemindEdit,
     Shipped,
 )
 from services.orders.pricing import Basket, amounts_of, bound_problem, line_of, size_problem, subtotal_of, taxed
@@ -43,7 +49,10 @@ from services.orders.refusals import fulfilled_elsewhere, not_found
 from services.orders.shop_rules import Coupon, Delivery, coupon_named, coupon_off
 from services.orders.totals import Off
 
-__all__ = ["after_edit", "conclude_edit", "content_of", "edit"]
+__all__ = ["EDIT_DEADLINE", "after_edit", "conclude_edit", "content_of", "edit", "remind_edit"]
+
+EDIT_DEADLINE = timedelta(minutes=15)
+"""Longer than the retries of a message take before it is parked."""
 
 
 def content_of(order: Order) -> OrderContent | None:
@@ -66,25 +75,18 @@ def edit(command: Edit, order: Order) -> Decision:
     fields = {"order_id": command.order_id, "edit_id": command.edit_id, "reason": command.reason}
     more = {"customer_id": order.customer_id, "difference": after.total - content.total}
     if isinstance(order, Confirmed):
-        return _requested(content, after, {**dict(after), **fields, **more})
+        return _requested(command, content, after, {**dict(after), **fields, **more})
     return [OrderEdited.model_validate({**dict(after), **fields, **more})]
 
 
-def _requested(before: PricedFields, after: PricedFields, fields: dict[str, object]) -> Decision:
-    """Ask inventory and shipping for an edit of a confirmed order, which was paid: it cannot cost more."""
-    difference = after.total - before.total
-    if difference.amount > 0:
-        detail = (
-            f"The edit adds {difference.amount} {difference.currency} to the total of an order that is paid, which "
-            "cannot be charged in addition. Place another order for what is added."
-        )
-        shown = shown_money(difference.amount, difference.currency)
-        return Rejected("edit-needs-payment", detail, more={"difference": shown})
+def _requested(command: Edit, before: PricedFields, after: PricedFields, fields: dict[str, object]) -> Decision:
+    """Ask inventory, payments and shipping for an edit of a confirmed order, and for a timer."""
     units = _units(after)
     changes = {product: units.get(product, 0) - had for product, had in _units(before).items()}
     changes |= {product: wanted for product, wanted in units.items() if product not in changes}
     told = tuple(ProductChange(product_id=product, units=change) for product, change in changes.items() if change)
-    return [OrderEditRequested.model_validate({**fields, "changes": told, "units": sum(units.values())})]
+    requested = OrderEditRequested.model_validate({**fields, "changes": told, "units": sum(units.values())})
+    return [requested, edit_timer(requested, command.at, attempt=1)]
 
 
 def _units(priced: PricedFields) -> dict[str, int]:
@@ -103,13 +105,42 @@ def _not_now(command: Edit, order: Confirmed) -> Rejected:
     return Rejected("order-refunded", detail)
 
 
+def edit_timer(editing: OrderEditRequested, at: datetime, attempt: int) -> TimerRequested:
+    """The timer that looks after an edit, whose messages may be parked at a service."""
+    due_at = at + EDIT_DEADLINE
+    due = OrderEditDue(order_id=editing.order_id, edit_id=editing.edit_id, attempt=attempt)
+    return TimerRequested(
+        timer_id=f"{editing.edit_id}-{attempt}",
+        timer_key=editing.order_id,
+        due_at=due_at,
+        message_type=OrderEditDue.type,
+        message=due.model_dump(mode="json"),
+    )
+
+
+def remind_edit(command: RemindEdit, order: Order) -> Decision:
+    """Let shipping decide about an edit that is still under way, and look again later."""
+    editing = _editing(command, order)
+    if editing is None or command.attempt <= editing.reminders:
+        return []
+    fields = {"order_id": command.order_id, "customer_id": order.customer_id, "edit_id": command.edit_id}
+    overdue = OrderEditOverdue.model_validate({**fields, "attempt": command.attempt})
+    return [overdue, edit_timer(editing.request, command.at, command.attempt + 1)]
+
+
+def _editing(command: ConcludeEdit | RemindEdit, order: Order) -> Editing | None:
+    """The edit of the command, if it is under way."""
+    editing = order.editing if isinstance(order, Confirmed | Shipped | Delivered) else None
+    return editing if editing and editing.request.edit_id == command.edit_id else None
+
+
 def conclude_edit(command: ConcludeEdit, order: Order) -> Decision:
     """Record how the edit that is under way ended, once."""
-    editing = order.editing if isinstance(order, Confirmed | Shipped | Delivered) else None
-    if editing is None or editing.edit_id != command.edit_id:
+    editing = _editing(command, order)
+    if editing is None:
         return []
     if command.code is None:
-        return [OrderEdited.of(editing, confirmed=True)]
+        return [OrderEdited.of(editing.request, confirmed=True)]
     fields = {"order_id": command.order_id, "customer_id": order.customer_id, "edit_id": command.edit_id}
     return [OrderEditRefused.model_validate({**fields, "code": command.code, "reason": command.reason})]
 
@@ -237,17 +268,27 @@ def _difference_problem(command: Edit, difference: Money) -> Rejected | None:
     return Rejected("price-changed", detail, more={"difference": shown})
 
 
-def after_edit(order: Order, event: OrderEditRequested | OrderEdited | OrderEditRefused | OrderRefunded) -> Order:
+EditEvent = OrderEditRequested | OrderEditOverdue | OrderEdited | OrderEditRefused | OrderRefunded
+
+
+def after_edit(order: Order, event: EditEvent) -> Order:
     """The state of an order that is not on hold after an event about an edit, or after a refund."""
     match order, event:
         case Confirmed(), OrderEditRequested():
-            return replace(order, editing=event)
+            return replace(order, editing=Editing(event))
+        case Confirmed(editing=Editing() as editing) | Shipped(editing=Editing() as editing) | Delivered(
+            editing=Editing() as editing
+        ), OrderEditOverdue(attempt=attempt):
+            return replace(order, editing=replace(editing, reminders=attempt))
         case Confirmed(content=OrderContent() as before), OrderEdited():
             content = before.model_copy(update=dict(PricedFields.of(event)))
             refunds = order.edit_refunds | {_refund_of(event)}
             return replace(order, content=content, editing=None, edit_refunds=refunds)
         case Confirmed(), OrderRefunded(refund_id=refund_id):
-            return replace(order, is_refunded=order.is_refunded or refund_id not in order.edit_refunds)
+            is_of_edit = (
+                refund_id.partition("-")[0] in order.edit_refunds
+            )  # the whole or a part, as RefundRequested says
+            return replace(order, is_refunded=order.is_refunded or not is_of_edit)
         case Confirmed() | Shipped() | Delivered(), OrderEdited() | OrderEditRefused():
             return replace(order, editing=None)
         case _:

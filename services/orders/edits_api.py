@@ -45,13 +45,14 @@ async def edit_order(
     `orders:price` at the prices that it names. Lines that stay keep their prices, the shipping cost stays, and
     discounts are computed anew. Needs the scope `orders:admin` as well.
 
-    An order that a rule of the shop put on hold is changed at once. For a confirmed order the goods are taken first and
-    then the parcels are changed; if goods are missing or the carrier has the parcel, the edit is refused and nothing
-    changes, as the timeline tells. What the customer has paid too much is refunded.
+    An order that a rule of the shop put on hold is changed at once. For a confirmed order the goods are taken first,
+    what is added to the total is charged to the card of the order, and then the parcels are changed. If goods are
+    missing, the card is declined or the carrier has the parcel, the edit is refused and nothing changes, as the
+    timeline tells. What the customer has paid too much is refunded.
 
     Refused (409) for every other order; if another edit is under way or staff refunded a part of the order; (409
-    `edit-needs-payment`) if a confirmed order would cost more; (409 `price-changed`) if the edit adds another amount
-    than `expected_difference` to the total; (422) if no line would be left, or if the order would come to nothing.
+    `price-changed`) if the edit adds another amount than `expected_difference` to the total; (422) if no line would be
+    left, or if the order would come to nothing.
     """
     command = _command(order_id, body, caller, cause, settings)
     return await respond(

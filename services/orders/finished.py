@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.contracts import orders
+from services.contracts import orders, scheduler
 from services.kit.eventstore.archiver import finished
 
 __all__ = ["FINISHED"]
@@ -32,6 +32,11 @@ FINISHED = finished(
         orders.OrderShipped,
     ),
     ignoring=(
+        # how an edit ends that the carrier overtook
+        orders.OrderEdited,
+        orders.OrderEditOverdue,
+        orders.OrderEditRefused,
+        scheduler.TimerRequested,
         orders.OrderNoteAdded,
         orders.OrderNotFinalized,
         orders.OrderRefunded,

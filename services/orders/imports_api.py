@@ -223,7 +223,7 @@ def _answer(results: Sequence[Result]) -> Answer[ImportResults]:
 async def _imported(
     handler: CommandHandler, body: ImportBody, given: ImportedOrderBody | InvalidOrder, cause: Cause
 ) -> Result:
-    """What became of one order, and its result for the client; Unavailable if the whole request must be repeated."""
+    """Place one order and return its result for the client; Unavailable if the whole request must be repeated."""
     number = given.number if isinstance(given, ImportedOrderBody) else _number_in(given.given)
     try:
         command = _command(body, given, cause)

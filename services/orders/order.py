@@ -22,47 +22,23 @@ from services.orders.pricing import Basket, Book, WantedLine
 from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = [
-    "AddNote",
-    "Amend",
-    "BeginDraft",
-    "Cancel",
-    "Cancelled",
-    "Cancelling",
-    "ChangedLine",
-    "CompleteCancellation",
-    "ConcludeEdit",
-    "Confirm",
-    "Confirmed",
-    "ContentCommand",
-    "CustomerCommand",
-    "Deliver",
-    "Delivered",
-    "Draft",
-    "Edit",
-    "Fail",
-    "Failed",
-    "Finalize",
-    "Hold",
-    "Import",
-    "Imported",
-    "NoOrder",
-    "OnHold",
-    "Order",
-    "OrderCommand",
-    "OrderIntent",
-    "Pending",
-    "Place",
-    "RecordRefund",
-    "Release",
-    "RewriteDraft",
-    "Ship",
-    "Shipped",
-    "Submit",
-    "UndoImport",
-]
+    "AddNote", "Amend", "BeginDraft", "Cancel", "Cancelled", "Cancelling", "ChangedLine", "CompleteCancellation",
+    "ConcludeEdit", "Confirm", "Confirmed", "ContentCommand", "CustomerCommand", "Deliver", "Delivered", "Draft",
+    "Edit", "Editing", "Fail", "Failed", "Finalize", "Hold", "Import", "Imported", "NoOrder", "OnHold", "Order",
+    "OrderCommand", "OrderIntent", "Pending", "Place", "RecordRefund", "Release", "RemindEdit", "RewriteDraft", "Ship",
+    "Shipped", "Submit", "UndoImport",
+]  # fmt: skip
 
 
 # States; `number` is the name of the order for people
+
+
+@dataclass(frozen=True, slots=True)
+class Editing:
+    """An edit of a confirmed order that is under way, and how often it was found overdue."""
+
+    request: OrderEditRequested
+    reminders: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +72,7 @@ class Pending:
 
     @property
     def total(self) -> Money:
-        """What the customer pays."""
+        """The amount that the customer pays."""
         return self.content.total
 
     @property
@@ -155,7 +131,7 @@ class Confirmed:
     customer_id: str | None
     number: str | None = None
     content: OrderContent | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
     edit_refunds: frozenset[str] = frozenset()
     is_refunded: bool = False
 
@@ -193,7 +169,7 @@ class Shipped:
     customer_id: str | None
     email: str | None = None
     number: str | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +179,7 @@ class Delivered:
     customer_id: str | None
     email: str | None = None
     number: str | None = None
-    editing: OrderEditRequested | None = None
+    editing: Editing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,6 +351,14 @@ class ConcludeEdit(OrderIntent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RemindEdit(OrderIntent):
+    """An edit should have ended by now; `attempt` counts these reminders from 1."""
+
+    edit_id: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Confirm(OrderIntent):
     """Fulfillment completed every step."""
 
@@ -432,4 +416,5 @@ class RecordRefund(OrderIntent):
 OrderCommand = (
     Place | BeginDraft | RewriteDraft | Submit | Amend | AddNote | Hold | Release | Edit | ConcludeEdit | Cancel
     | Import | UndoImport | Finalize | Confirm | Fail | CompleteCancellation | Ship | Deliver | RecordRefund
+    | RemindEdit
 )  # fmt: skip

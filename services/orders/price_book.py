@@ -126,7 +126,7 @@ class PriceBookReceipts(Receipts):
     """Receipts of orders, which records a product without an inbox mark: its row in the price book is the trace."""
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
-        """As for every service, and the products of the price book."""
+        """Return the keys of the events that have an inbox mark, or whose product is in the price book."""
         of_products = [event for event in events if event.service == "catalogue"]
         keys, streams = [message_key(e) for e in of_products], [e.stream for e in of_products]
         rows = await self.connections.fetch(KNOWN, keys, streams, [e.version for e in of_products])

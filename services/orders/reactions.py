@@ -8,8 +8,8 @@ from typing import assert_never, get_args
 from services.contracts.catalogue import ProductChanged, ProductDefined, ProductMessage, ProductWithdrawn
 from services.contracts.fulfillment import RunCompensated, RunCompleted, RunFailed
 from services.contracts.inventory import ReservationNotExtended
-from services.contracts.orders import OrderFinalize
-from services.contracts.payments import ProviderUpdated
+from services.contracts.orders import OrderEditDue, OrderFinalize
+from services.contracts.payments import ProviderUpdated, SurchargeRefused
 from services.contracts.shipping import ShipmentChanged, ShipmentDelivered, ShipmentDispatched, ShipmentNotChanged
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
@@ -24,6 +24,7 @@ from services.orders.order import (
     Finalize,
     OrderCommand,
     RecordRefund,
+    RemindEdit,
     Ship,
 )
 from services.orders.placing import conclude
@@ -33,7 +34,7 @@ __all__ = ["reactions"]
 
 Handled = (
     OrderFinalize | RunCompleted | RunCompensated | RunFailed | ShipmentDispatched | ShipmentDelivered
-    | ReservationNotExtended | ShipmentChanged | ShipmentNotChanged
+    | ReservationNotExtended | ShipmentChanged | ShipmentNotChanged | SurchargeRefused | OrderEditDue
 )  # fmt: skip
 
 
@@ -96,8 +97,11 @@ def command_of(message: Handled, at: datetime) -> OrderCommand:
         case (
             ReservationNotExtended(order_id=order_id, edit_id=edit_id, error_code=code, error=reason)
             | ShipmentNotChanged(order_id=order_id, edit_id=edit_id, error_code=code, error=reason)
+            | SurchargeRefused(order_id=order_id, edit_id=edit_id, error_code=code, error=reason)
         ):
             return ConcludeEdit(at=at, order_id=order_id, edit_id=edit_id, code=code, reason=reason)
+        case OrderEditDue(order_id=order_id, edit_id=edit_id, attempt=attempt):
+            return RemindEdit(at=at, order_id=order_id, edit_id=edit_id, attempt=attempt)
         case ShipmentDelivered(order_id=order_id):
             return Deliver(at=at, order_id=order_id)
         case _:

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from services.kit.rest.answers import Instant
 
 __all__ = [
-    "Decided", "Dispute", "PaidAmount", "Payment", "Refund", "RefundAccepted", "RefundStatus", "Refundable",
+    "Charge", "Decided", "Dispute", "PaidAmount", "Payment", "Refund", "RefundAccepted", "RefundStatus", "Refundable",
     "RefundableLine", "RefundedLine", "Status",
 ]  # fmt: skip
 
@@ -96,6 +96,18 @@ class Refund(TypedDict):
     """Why the provider refused the refund."""
 
 
+class Charge(TypedDict):
+    """Money that was taken for the order by one transaction."""
+
+    transaction_id: str
+    """The provider's id."""
+    edit_id: Annotated[str | None, Field(examples=["edt_iwc61wrq2spsmypx929bhj947yw"])]
+    """The edit that added the amount to the total; null for the first charge."""
+    amount: PaidAmount
+    refunded: PaidAmount | None
+    """The part of it that arrived at the customer by refunds; null if none did."""
+
+
 class RefundAccepted(TypedDict):
     """The refund is reserved and goes to the provider next."""
 
@@ -103,7 +115,10 @@ class RefundAccepted(TypedDict):
     refund_id: Annotated[str, Field(examples=["rfd_iwc61wrq2spsmypx929bhj947yw"])]
     status: Literal["requested"]
     amount: PaidAmount
-    """What goes back to the customer: for lines, the part of their amounts that remains of the payment in all."""
+    """What goes back to the customer: for lines, the part of their amounts that remains of the payment in all.
+
+    An amount that no single charge of the order can pay goes back by several refunds, which `GET /payments` lists.
+    """
     lines: list[RefundedLine]
     shipping: PaidAmount | None
 
@@ -121,7 +136,7 @@ class Payment(TypedDict):
     order_id: str
     status: Status
     transaction_id: NotRequired[str | None]
-    """The provider's id; null if the provider never held money."""
+    """The provider's id of the first charge; null if the provider never held money."""
     amount: NotRequired[PaidAmount]
     refunded: NotRequired[PaidAmount | None]
     """The amount that arrived at the customer by refunds; null if none did."""
@@ -129,8 +144,10 @@ class Payment(TypedDict):
     """Until when staff have to capture the payment; null if it does not wait for them."""
     refundable: NotRequired[PaidAmount | None]
     """The amount that can still be refunded; null if nothing can."""
+    charges: NotRequired[list[Charge]]
+    """What the amount consists of: the first charge, and one for each edit that added to the total."""
     refunds: NotRequired[list[Refund]]
-    """Every refund, those that staff requested first."""
+    """Every refund, those that staff requested first. One that needs several charges is listed for each of them."""
     dispute: NotRequired[Dispute | None]
     """The state of a dispute by the customer's bank; null if there was none."""
     reason: NotRequired[str | None]

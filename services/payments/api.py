@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, assert_never
@@ -21,6 +21,7 @@ from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import Handler, RestCause, json_router, respond
 from services.kit.saga.participant import customer_of
 from services.payments.answers import (
+    Charge,
     Decided,
     Dispute,
     PaidAmount,
@@ -50,7 +51,7 @@ from services.payments.domain import (
 from services.payments.refundable import paid_for
 from services.payments.refunds import LineWish, RequestRefund
 from services.payments.requested import refund_at_provider, refundable, refundable_order
-from services.payments.standing import RequestedRefund, is_renewing
+from services.payments.standing import RequestedRefund, charged, charges, is_renewing, returned
 from services.payments.transactions import Refund, Transaction
 
 __all__ = ["Handler", "OrderId", "routes", "shown"]
@@ -125,13 +126,13 @@ def _refund_command(order_id: str, body: RefundBody, at: datetime) -> RequestRef
 
 
 def _accepted(events: Sequence[Message]) -> RefundAccepted:
-    (event,) = events
-    assert isinstance(event, RefundRequested)
+    requests = [event for event in events if isinstance(event, RefundRequested)]
+    event, amount = requests[0], sum((each.amount.amount for each in requests), Decimal(0))
     return RefundAccepted(
         order_id=event.order_id,
         refund_id=event.refund_id,
         status="requested",
-        amount=_amount(event.amount),
+        amount=_amount(Money(amount=amount, currency=event.amount.currency)),
         lines=_lines(event.lines),
         shipping=_amount(event.shipping) if event.shipping else None,
     )
@@ -250,17 +251,17 @@ def shown(order_id: str, payment: Payment) -> PaymentShown:
             status = "renewing" if is_renewing(payment) else "voided"
             return PaymentShown(order_id=order_id, status=status, transaction_id=released, refunded=None)
         case Authorized(name, amount) | Captured(name, amount) | Refunding(name, amount) | Returned(name, amount):
-            known = payment.transactions[name]
             return PaymentShown(
                 order_id=order_id,
-                status=_status(money, known),
+                status=_status(money, charges(payment).values()),
                 transaction_id=name,
-                amount=_amount(amount),
-                refunded=_unless_zero(known.returned, amount.currency),
+                amount=_amount(_whole(payment, amount)),
+                refunded=_unless_zero(returned(payment), amount.currency),
                 capture_by=_capture_by(payment, money),
                 refundable=_unless_zero(refundable(payment), amount.currency),
+                charges=list(_charges(payment)),
                 refunds=_refunds(payment, amount.currency),
-                dispute=_dispute(known),
+                dispute=_dispute(payment.transactions.values()),
             )
         case _:
             assert_never(money)
@@ -271,18 +272,33 @@ def _capture_by(payment: Payment, money: Authorized | Captured | Refunding | Ret
     return payment.capturing.answer_by if payment.capturing and waits else None
 
 
-def _status(money: Authorized | Captured | Refunding | Returned, known: Transaction) -> Status:
+def _whole(payment: Payment, amount: Money) -> Money:
+    return Money(amount=charged(payment), currency=amount.currency)
+
+
+def _charges(payment: Payment) -> Iterator[Charge]:
+    for name, each in charges(payment).items():
+        if each.is_captured and each.charged:
+            yield Charge(
+                transaction_id=name,
+                edit_id=each.charge_id or None,
+                amount=_amount(each.charged),
+                refunded=_unless_zero(each.returned, each.charged.currency),
+            )
+
+
+def _status(money: Authorized | Captured | Refunding | Returned, known: Iterable[Transaction]) -> Status:
     match money:
         case Authorized():
             return "authorized"
         case Refunding():
             return "refund_pending"
-        case Captured() | Returned() if known.is_doubted:
+        case Captured() | Returned() if any(each.is_doubted for each in known):
             return "disputed"
         case Returned():
             return "refunded"
         case Captured():
-            return "refund_failed" if known.has_failed_undo else "captured"
+            return "refund_failed" if any(each.has_failed_undo for each in known) else "captured"
 
 
 def _refunds(payment: Payment, currency: str) -> list[RefundShown]:
@@ -322,11 +338,9 @@ REFUNDS: Mapping[ReportedChange, RefundStatus] = {
 }
 
 
-def _dispute(known: Transaction) -> Dispute | None:
-    for status, name in DISPUTES.items():
-        if status in known.disputes.values():
-            return name
-    return None
+def _dispute(known: Iterable[Transaction]) -> Dispute | None:
+    told = {status for each in known for status in each.disputes.values()}
+    return next((name for status, name in DISPUTES.items() if status in told), None)
 
 
 DISPUTES: Mapping[ReportedChange, Dispute] = {

@@ -71,6 +71,6 @@ def _provider(host: Host, own: PaymentsSettings) -> Provider:
             host.settings.require(
                 ZEROCART_STRIPE_KEY=own.stripe_key(), ZEROCART_STRIPE_WEBHOOK_SECRETS=own.stripe_webhook_secrets()
             )
-            return Stripe(own.stripe_key, own.stripe_url or API_URL)
+            return Stripe(own.stripe_key, own.stripe_url or API_URL, save_cards=own.stripe_save_cards)
         case unknown:
             raise ZerocartError("bad-setting", f"ZEROCART_PAYMENTS_PROVIDER: {unknown!r} is not sandbox or stripe")

@@ -13,7 +13,7 @@ from services.payments.transactions import Fact
 
 __all__ = ["NOTHING", "Call", "ProviderResult", "Verb"]
 
-Verb = Literal["authorize", "capture", "void", "refund", "refund_part", "renew"]
+Verb = Literal["authorize", "capture", "void", "refund", "refund_part", "renew", "surcharge"]
 NOTHING = Money(amount=Decimal(0), currency="XXX")
 """The amount of a call that moved no money; in ISO 4217 XXX stands for no currency."""
 
@@ -23,7 +23,9 @@ class Call:
     """A call of the provider; `transaction_id` is empty where the provider has to look it up by the order.
 
     "refund" refunds all that is left, "refund_part" the amount; `refund_id` is our id of that part. `policy` tells
-    "authorize" when the capture follows. "renew" authorizes the amount of an expired transaction anew.
+    "authorize" when the capture follows. "renew" authorizes the amount of an expired transaction anew. "surcharge"
+    charges the amount to the card of the transaction, by another one for the edit `charge_id`. "refund" refunds the
+    transactions of `also`, too.
     """
 
     verb: Verb
@@ -32,6 +34,8 @@ class Call:
     method: PaymentMethod | None = None
     refund_id: str = ""
     policy: CapturePolicy | None = None
+    charge_id: str = ""
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

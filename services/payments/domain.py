@@ -34,6 +34,10 @@ from services.contracts.payments import (
     RenewalRequested,
     ReportedChange,
     RestockRequested,
+    SurchargePaid,
+    SurchargeRefused,
+    SurchargeRequested,
+    SurchargeUndone,
     VoidRequested,
 )
 from services.kit.domain.decider import Command, Decider, Decision, Rejected
@@ -63,10 +67,22 @@ from services.payments.standing import (
     Refunding,
     Released,
     Returned,
-    Standing,
+    charged,
     is_paid,
     is_renewing,
+    refundable_charges,
+    returned,
     standing,
+)
+from services.payments.surcharges import (
+    RecordSurcharge,
+    RequestSurcharge,
+    UndoSurcharge,
+    paid_surcharges,
+    refused_surcharge,
+    request_surcharge,
+    surcharge_facts,
+    undo_surcharge,
 )
 from services.payments.transactions import Fact
 
@@ -94,18 +110,19 @@ class Report(Command):
 PaymentCommand = (
     HandleRequest[Request, Call, ProviderResult]
     | Report | RequestRefund | PayBack | RecordRefund | CaptureByHand | VoidByHand | RecordCall | RecordRenewal
+    | RequestSurcharge | RecordSurcharge | UndoSurcharge
 )  # fmt: skip
 
 # Replies to the saga
 
 
 def answer(request: Request, payment: Payment) -> StepReply | Refusal | CallFirst[Call, ProviderResult]:
-    """What a request means in each state."""
+    """Return the reply to a request in this state, a refusal, or the call of the provider that must come first."""
     match request:
         case PaymentProcess() | PaymentCapture():
             return _answer_to_do(request, payment)
         case PaymentVoid() | PaymentRefund():
-            return _answer_to_undo(request, standing(payment))
+            return _answer_to_undo(request, payment)
         case _:
             assert_never(request)
 
@@ -155,18 +172,19 @@ def _answer_to_do(
 
 
 def _answer_to_undo(
-    request: PaymentVoid | PaymentRefund, money: Standing
+    request: PaymentVoid | PaymentRefund, payment: Payment
 ) -> StepReply | CallFirst[Call, ProviderResult]:
-    to = reply_to(request)
+    to, money = reply_to(request), standing(payment)
     match request, money:
         case _, Captured(transaction_id, amount):
-            refunded = PaymentRefunded(**to, transaction_id=transaction_id, amount=amount)
-            return CallFirst(Call("refund", transaction_id), lambda _: refunded)
+            refunded = PaymentRefunded(**to, transaction_id=transaction_id, amount=_in_all(payment, amount))
+            return CallFirst(_refund_of_all(payment), lambda _: refunded)
         case _, Refunding(transaction_id, amount):
-            pending = PaymentRefundPending(**to, transaction_id=transaction_id, amount=amount)
-            return CallFirst(Call("refund", transaction_id), lambda _: pending)
+            pending = PaymentRefundPending(**to, transaction_id=transaction_id, amount=_in_all(payment, amount))
+            return CallFirst(_refund_of_all(payment), lambda _: pending)
         case _, Returned(transaction_id, amount, charged_back):
-            return PaymentRefunded(**to, transaction_id=transaction_id, amount=amount, charged_back=charged_back)
+            back = _in_all(payment, amount)
+            return PaymentRefunded(**to, transaction_id=transaction_id, amount=back, charged_back=charged_back)
         case PaymentVoid(), NoPayment():  # the reply to an authorization may have been lost on its way to us
             return CallFirst(Call("void"), lambda done: PaymentVoided(**to, transaction_id=done.transaction_id or None))
         case PaymentVoid(), Authorized(transaction_id):
@@ -187,6 +205,15 @@ def _answer_to_undo(
             return PaymentRefunded(**to)
         case _:
             assert_never((request, money))
+
+
+def _refund_of_all(payment: Payment) -> Call:
+    first, *also = refundable_charges(payment)
+    return Call("refund", first, also=tuple(also))
+
+
+def _in_all(payment: Payment, amount: Money) -> Money:
+    return Money(amount=charged(payment), currency=amount.currency)
 
 
 def _unless_zero(amount: Money) -> Money | None:
@@ -229,6 +256,12 @@ def _decision(command: PaymentCommand, payment: Payment) -> Decision:
             return request_by_hand(command, payment)
         case RecordCall():
             return _by_hand(command, payment)
+        case RequestSurcharge():
+            return request_surcharge(command, payment)
+        case UndoSurcharge():
+            return undo_surcharge(command, payment)
+        case RecordSurcharge(order_id=order_id):
+            return [*refused_surcharge(command, payment), *_reported(order_id, surcharge_facts(command), payment)]
         case RecordRenewal(order_id=order_id):
             return [*refusal_of(command, payment), *_reported(order_id, facts_of(command), payment)]
         case HandleRequest():
@@ -289,6 +322,7 @@ def _completed(
     if isinstance(reply, PaymentRefundPending):
         reply = reply.model_copy(update={"answer_by": command.at + REFUND_WAIT})
     made = [fact for fact in result.facts if fact.reference and fact.reference == result.refund_id]
+    made = [fact for fact in made if fact.transaction_id == getattr(reply, "transaction_id", None)]
     if made and isinstance(reply, PaymentRefundPending | PaymentRefunded):
         return reply.model_copy(update={"refund_id": made[0].reference, "refund_amount": made[0].amount})
     return reply
@@ -304,13 +338,14 @@ def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Me
         payment = after
     if not events:
         return []
-    return [*events, *_late_reply(payment), *captured_reply(payment), *restocks(order_id, before, payment)]
+    replies = [*_late_reply(payment), *captured_reply(payment), *paid_surcharges(payment)]
+    return [*events, *replies, *restocks(order_id, before, payment)]
 
 
 def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
     is_refund = fact.what.startswith("refund") or fact.what == "partly_refunded"
     transaction = after.transactions[fact.transaction_id]
-    returned, known = transaction.returned, transaction.refunds.get(fact.reference)
+    back, known = returned(after), transaction.refunds.get(fact.reference)
     ours = known.refund_id if known else ""
     requested = after.requested.get(ours)
     kind = ProviderReported if fact.what in REPORTED else ProviderUpdated
@@ -321,11 +356,12 @@ def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Messa
             "what": fact.what,
             "amount": fact.amount,
             "reference": fact.reference or None,
-            "refunded": Money(amount=returned, currency=fact.amount.currency) if is_refund and fact.amount else None,
+            "refunded": Money(amount=back, currency=fact.amount.currency) if is_refund and fact.amount else None,
             "unpaid": not after.closed and is_paid(before) and not is_paid(after),
             "refund_id": ours or None,
             "lines": tuple(lines_of(after, ours)),
             "shipping": requested.shipping if requested else None,
+            "charge_id": transaction.charge_id or None,
         }
     )
 
@@ -342,7 +378,8 @@ def _late_reply(payment: Payment) -> Sequence[StepReply]:
         return (failed(PaymentFailed, undo, REFUND_FAILED, revokes=payment.waiting is None),)
     money = standing(payment)
     if payment.waiting and isinstance(money, Returned):
-        back = {"transaction_id": money.transaction_id, "amount": money.amount, "charged_back": money.charged_back}
+        amount = _in_all(payment, money.amount)
+        back = {"transaction_id": money.transaction_id, "amount": amount, "charged_back": money.charged_back}
         return (PaymentRefunded.model_validate({**reply_to(undo), **back}),)
     return ()
 
@@ -355,13 +392,15 @@ REFUND_FAILED = Failure(
 
 
 def call_to_settle(payment: Payment) -> Call | None:
-    """The call that gives back money of an order that was given up; None if the provider has none.
+    """The call that gives back money of an order or of an edit that was given up; None if the provider has none.
 
     A refund that failed is left to an operator: another would fail too.
     """
-    if not (payment.closed or payment.declined):
-        return None
+    given_up = payment.closed or payment.declined is not None
+    refused = {edit_id for edit_id, each in payment.surcharges.items() if not each.is_kept}
     for name, each in sorted(payment.transactions.items()):
+        if not (given_up or each.charge_id in refused):
+            continue
         if each.is_held:
             return Call("void", name)
         if each.is_captured and each.left and not (each.is_charged_back or each.has_failed_refund):
@@ -375,6 +414,6 @@ PAYMENT: Decider[PaymentCommand, Payment] = Decider(
         PaymentAuthorized, PaymentCaptured, PaymentDeclined, PaymentFailed, PaymentRefunded, PaymentRefundPending,
         PaymentVoided, ProviderReported, ProviderUpdated, RefundRefused, RefundRequested, PaymentCapturePending,
         CaptureRequested, VoidRequested, PaymentItemised, RestockRequested, RenewalRefused,
-        RenewalRequested,
+        RenewalRequested, SurchargeRequested, SurchargePaid, SurchargeRefused, SurchargeUndone,
     ),
 )  # fmt: skip

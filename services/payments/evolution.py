@@ -23,12 +23,17 @@ from services.contracts.payments import (
     RefundRequested,
     RenewalRefused,
     RenewalRequested,
+    SurchargePaid,
+    SurchargeRefused,
+    SurchargeRequested,
+    SurchargeUndone,
     VoidRequested,
 )
 from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import reply_to
 from services.payments.refunds import with_refusal, with_request
 from services.payments.standing import NoPayment, Payment, standing
+from services.payments.surcharges import with_surcharge
 from services.payments.transactions import Fact, Transaction, with_fact
 
 __all__ = ["evolve", "with_facts"]
@@ -37,11 +42,13 @@ __all__ = ["evolve", "with_facts"]
 def evolve(payment: Payment, event: Message) -> Payment:
     """The payment after an event; facts and replies may repeat earlier ones."""
     match event:
-        case (
-            ProviderReported(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
-            | ProviderUpdated(what=what, transaction_id=name, amount=amount, reference=reference, refund_id=ours)
-        ):
-            return with_facts(payment, (Fact(what, name, amount, reference or "", ours or ""),))
+        case ProviderReported() | ProviderUpdated():
+            return with_facts(payment, (_fact_in(event),))
+        case SurchargeRequested() | SurchargeRefused() | SurchargeUndone():
+            return with_surcharge(payment, event)
+        case SurchargePaid(transaction_id=name, amount=amount, edit_id=edit_id):
+            paid = Fact("captured", name, amount, charge_id=edit_id)
+            return with_surcharge(with_facts(payment, (paid,)), event)
         case RenewalRequested():
             return replace(payment, renewal="requested")
         case RenewalRefused():
@@ -71,7 +78,7 @@ def evolve(payment: Payment, event: Message) -> Payment:
         case PaymentRefundPending():
             return replace(with_facts(payment, _facts_of(event, "refund_pending")), closed=True, waiting=event)
         case PaymentRefunded(amount=Money()):
-            known = with_facts(payment, _facts_of(event, "refund_succeeded"))
+            known = with_facts(payment, _facts_of(_of_one_charge(event, payment), "refund_succeeded"))
             return replace(known, closed=True, waiting=None, settled=event)
         case PaymentFailed(undo=True, transient=False):
             waiting, settled = payment.waiting, payment.settled
@@ -82,6 +89,25 @@ def evolve(payment: Payment, event: Message) -> Payment:
             )
         case _:
             return payment
+
+
+def _fact_in(event: ProviderReported | ProviderUpdated) -> Fact:
+    return Fact(
+        event.what,
+        event.transaction_id,
+        event.amount,
+        event.reference or "",
+        event.refund_id or "",
+        event.charge_id or "",
+    )
+
+
+def _of_one_charge(reply: PaymentRefunded, payment: Payment) -> PaymentRefunded:
+    """The reply with the part of its amount that its transaction charged: it names the sum of all charges."""
+    known = payment.transactions.get(reply.transaction_id or "")
+    if known is None or known.charged is None or reply.amount is None or reply.amount.amount <= known.charged.amount:
+        return reply
+    return reply.model_copy(update={"amount": known.charged})
 
 
 def _facts_of(

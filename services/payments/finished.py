@@ -20,5 +20,8 @@ FINISHED = finished(
         payments.ProviderUpdated,
         payments.RefundRefused,
         payments.RestockRequested,
+        payments.SurchargePaid,
+        payments.SurchargeRefused,
+        payments.SurchargeUndone,
     ),
 )

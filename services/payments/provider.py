@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from services.contracts.orders import CapturePolicy, PaymentMethod
@@ -47,8 +49,12 @@ class Provider(Protocol):
         """Refund `amount` once for each `refund_id`, which the fact about the refund names; Failure if less is left."""
         ...
 
-    async def find(self, order_id: str) -> str:
-        """The transaction that holds or took money for this order; empty if there is none."""
+    async def surcharge(self, key: str, transaction_id: str, amount: Money, charge_id: str) -> ProviderResult | Failure:
+        """Charge `amount` at once to the card of a transaction, by a new one that bears `charge_id`."""
+        ...
+
+    async def find(self, order_id: str, charge_id: str = "") -> str:
+        """The transaction that holds or took money for this order, or for its surcharge; empty if there is none."""
         ...
 
     async def look(self, transaction_id: str) -> tuple[Fact, ...]:
@@ -59,12 +65,12 @@ class Provider(Protocol):
 async def call_or_ask(provider: Provider, order_id: str, key: str, call: Call, /) -> ProviderResult | Failure:
     """Carry out a call, and ask for the facts if the provider refuses it: they may be other than we know."""
     result = await call_provider(provider, order_id, key, call)
-    if not isinstance(result, Failure) or result.transient or call.verb in ("authorize", "renew"):
+    if not isinstance(result, Failure) or result.transient or call.verb in ("authorize", "renew", "surcharge"):
         return result
     if not (transaction_id := call.transaction_id or await provider.find(order_id)):
         return result
-    facts = await provider.look(transaction_id)
-    return ProviderResult(transaction_id, NOTHING, facts, refused=result)
+    facts = [fact for name in (transaction_id, *call.also) for fact in await provider.look(name)]
+    return ProviderResult(transaction_id, NOTHING, tuple(facts), refused=result)
 
 
 async def call_provider(provider: Provider, order_id: str, key: str, call: Call, /) -> ProviderResult | Failure:
@@ -80,9 +86,22 @@ async def call_provider(provider: Provider, order_id: str, key: str, call: Call,
         case Call("void", transaction_id):
             name = transaction_id or await provider.find(order_id)
             return await provider.void(f"{key}:{name}", name)
-        case Call("refund", transaction_id):
-            return await provider.refund(f"{key}:{transaction_id}", transaction_id)
+        case Call("refund", transaction_id, also=also):
+            results = [await provider.refund(f"{key}:{name}", name) for name in (transaction_id, *also)]
+            return _combined(results)
         case Call("refund_part", transaction_id, Money() as amount, refund_id=refund_id):
             return await provider.refund_part(key, transaction_id, amount, refund_id)
+        case Call("surcharge", transaction_id, Money() as amount, charge_id=charge_id):
+            return await provider.surcharge(key, transaction_id, amount, charge_id)
         case _:
             return Failure("bad-request", f"{call.verb} needs an amount and a payment method", transient=False)
+
+
+def _combined(results: Sequence[ProviderResult | Failure]) -> ProviderResult | Failure:
+    """The answer to refunds of several transactions: the first failure, or the first result with the facts of all."""
+    done = [each for each in results if isinstance(each, ProviderResult)]
+    facts = tuple(fact for each in done for fact in each.facts)
+    if failure := next((each for each in results if isinstance(each, Failure)), None):
+        return failure
+    refused = next((each.refused for each in done if each.refused), None)
+    return replace(done[0], facts=facts, refused=refused)

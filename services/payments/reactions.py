@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
+from typing import TypeVar
 
+from services.contracts.inventory import ReservationExtended
 from services.contracts.orders import OrderEdited
 from services.contracts.payments import (
     CaptureRequested,
@@ -17,14 +20,17 @@ from services.contracts.payments import (
     ProviderUpdated,
     RefundRequested,
     RenewalRequested,
+    SurchargeRequested,
     VoidRequested,
 )
+from services.contracts.shipping import ShipmentNotChanged
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.errors import Unavailable
 from services.kit.domain.message import Money
 from services.kit.events.handlers import Reactions, Received
 from services.kit.events.participant import participant_reactions, result_of
+from services.kit.resilience.outgoing import CallFailed
 from services.kit.saga.participant import Failure
 from services.kit.telemetry.logging import log
 from services.payments.by_hand import RecordCall
@@ -35,9 +41,13 @@ from services.payments.refunds import PayBack, RecordRefund
 from services.payments.renewal import RecordRenewal
 from services.payments.requested import is_open
 from services.payments.standing import is_renewing
+from services.payments.surcharges import RecordSurcharge, RequestSurcharge, UndoSurcharge, is_awaited
 from services.payments.transactions import Fact
 
 __all__ = ["reactions", "report", "settle"]
+
+T = TypeVar("T")
+AWAY = "the payment provider cannot be reached: the message is retried later"
 
 
 def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
@@ -48,6 +58,26 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
 
     async def refund_requested(request: RefundRequested, received: Received) -> None:
         await _refund(handler, provider, request, received.cause)
+
+    async def extended(goods: ReservationExtended, received: Received) -> None:
+        if goods.surcharge:
+            command = RequestSurcharge(
+                at=received.now,
+                order_id=goods.order_id,
+                edit_id=goods.edit_id,
+                amount=goods.surcharge,
+                units=goods.units,
+            )
+            await handler.handle(PAYMENT, goods.order_id, command, received.cause)
+
+    async def surcharge_requested(request: SurchargeRequested, received: Received) -> None:
+        await _surcharge(handler, provider, request, received.cause)
+
+    async def not_edited(refusal: ShipmentNotChanged, received: Received) -> None:
+        order_id, edit_id = refusal.order_id, refusal.edit_id
+        command = UndoSurcharge(at=received.now, order_id=order_id, edit_id=edit_id)
+        await handler.handle(PAYMENT, order_id, command, received.cause)
+        await _find_undone(handler, provider, order_id, edit_id, received.cause)
 
     async def edited(order: OrderEdited, received: Received) -> None:
         if not order.confirmed:
@@ -87,6 +117,9 @@ def reactions(handler: CommandHandler, provider: Provider) -> Reactions:
     handled.on(RefundRequested, refund_requested)
     handled.on(RenewalRequested, renewal_requested)
     handled.on(OrderEdited, edited)
+    handled.on(ReservationExtended, extended)
+    handled.on(SurchargeRequested, surcharge_requested)
+    handled.on(ShipmentNotChanged, not_edited)
     handled.on(CaptureRequested, by_hand)
     handled.on(VoidRequested, by_hand)
     return handled
@@ -104,10 +137,40 @@ async def _refund(handler: CommandHandler, provider: Provider, request: RefundRe
     await handler.handle(PAYMENT, order_id, command, cause)
 
 
+async def _surcharge(handler: CommandHandler, provider: Provider, request: SurchargeRequested, cause: Cause) -> None:
+    """Charge a surcharge and record the answer, and give it back if the edit was refused meanwhile."""
+    order_id, edit_id = request.order_id, request.edit_id
+    if not is_awaited((await handler.reload(PAYMENT, order_id)).state, edit_id):
+        return
+    call = Call("surcharge", request.transaction_id, request.amount, charge_id=edit_id)
+    result = await _result(provider, order_id, f"{order_id}:surcharge:{edit_id}", call)
+    command = RecordSurcharge(at=cause.at, order_id=order_id, edit_id=edit_id, result=result)
+    await handler.handle(PAYMENT, order_id, command, cause)
+    await settle(handler, provider, order_id, replace(cause, mark=None))
+
+
+async def _find_undone(handler: CommandHandler, provider: Provider, order_id: str, edit_id: str, cause: Cause) -> None:
+    """Give back the surcharge of a refused edit, also if the provider's answer to it was lost."""
+    payment = (await handler.reload(PAYMENT, order_id)).state
+    known = any(each.charge_id == edit_id for each in payment.transactions.values())
+    asked = payment.surcharges[edit_id].request is not None
+    facts: tuple[Fact, ...] = ()
+    if asked and not known and (found := await _or_unavailable(provider.find(order_id, edit_id))):
+        facts = await _or_unavailable(provider.look(found))
+    await report(handler, provider, order_id, facts, replace(cause, mark=None))
+
+
+async def _or_unavailable(answer: Awaitable[T]) -> T:
+    try:
+        return await answer
+    except CallFailed as error:
+        raise Unavailable("provider-away", AWAY) from error
+
+
 async def _result(provider: Provider, order_id: str, key: str, call: Call) -> ProviderResult | Failure:
     result = await result_of(partial(call_or_ask, provider), order_id, key, call)
     if isinstance(result, Failure) and result.transient:
-        raise Unavailable("provider-away", "the payment provider cannot be reached: the message is retried later")
+        raise Unavailable("provider-away", AWAY)
     return result
 
 

@@ -6,7 +6,7 @@ race cannot both get the last of the money. The provider carries a refund out on
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -19,8 +19,8 @@ from services.kit.domain.decider import Command, Decision, Rejected
 from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Failure
 from services.payments.refundable import Refundable, after_lines
-from services.payments.requested import is_accepted, is_open, refundable, refundable_order, units_back
-from services.payments.standing import Captured, NoPayment, Payment, RequestedRefund, Returned, standing
+from services.payments.requested import is_accepted, is_open, left_by_charge, refundable, refundable_order, units_back
+from services.payments.standing import Captured, NoPayment, Payment, RequestedRefund, Returned, charged, standing
 from services.payments.transactions import Fact
 
 __all__ = [
@@ -96,9 +96,11 @@ def pay_back(command: PayBack, payment: Payment) -> Decision:
         return []
     known = payment.itemised and payment.itemised.order_version < command.itemised.order_version
     events: list[Message] = [command.itemised] if known else []
-    if not command.amount.amount:
+    left = min(command.amount.amount, refundable(payment))  # staff may have refunded the rest meanwhile
+    if command.amount.amount <= 0 or left <= 0:
         return events
-    order_id, refund_id, amount = command.itemised.order_id, command.refund_id, command.amount
+    order_id, refund_id = command.itemised.order_id, command.refund_id
+    amount = Money(amount=left, currency=command.amount.currency)
     refund = RequestRefund(at=command.at, order_id=order_id, refund_id=refund_id, amount=amount, reason=command.reason)
     decision = request_refund(refund, payment)
     if isinstance(decision, Rejected):
@@ -121,9 +123,37 @@ def request_refund(command: RequestRefund, payment: Payment) -> Decision:
     part = _of_amount(command.amount, money, payment) if command.amount else _of_lines(command, payment)
     if isinstance(part, Rejected):
         return part
-    what = {"amount": part.amount, "lines": part.lines, "shipping": part.shipping}
-    to = {"order_id": command.order_id, "refund_id": command.refund_id, "transaction_id": money.transaction_id}
-    return [RefundRequested.model_validate({**to, **what, "reason": command.reason})]
+    return _requests(command, part, left_by_charge(payment))
+
+
+def _requests(command: RequestRefund, part: Part, left: Mapping[str, Decimal]) -> list[RefundRequested]:
+    """The request for each charge that pays a share; the first one names what the refund is for."""
+    shares = _shares(part.amount.amount, left)
+    requests: list[RefundRequested] = []
+    for number, (transaction_id, amount) in enumerate(shares.items(), 1):
+        first = number == 1
+        request = RefundRequested(
+            order_id=command.order_id,
+            refund_id=command.refund_id if first else f"{command.refund_id}-{number}",
+            transaction_id=transaction_id,
+            amount=Money(amount=amount, currency=part.amount.currency),
+            reason=command.reason,
+            lines=part.lines if first else (),
+            shipping=part.shipping if first else None,
+        )
+        requests.append(request)
+    return requests
+
+
+def _shares(amount: Decimal, left: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """The share of each charge: all of it from the first that has so much left, or else from one after the other."""
+    if enough := next((name for name, each in left.items() if each >= amount), None):
+        return {enough: amount}
+    shares: dict[str, Decimal] = {}
+    for name, each in left.items():
+        if share := min(each, amount - sum(shares.values(), Decimal(0))):
+            shares[name] = share
+    return shares
 
 
 def _of_amount(amount: Money, money: Captured, payment: Payment) -> Part | Rejected:
@@ -131,7 +161,7 @@ def _of_amount(amount: Money, money: Captured, payment: Payment) -> Part | Rejec
     if problem or amount.amount <= left:
         return problem or Part(amount)
     detail = (
-        f"{amount.amount:f} {amount.currency} cannot be refunded: {left:f} of {money.amount.amount:f} "
+        f"{amount.amount:f} {amount.currency} cannot be refunded: {left:f} of {charged(payment):f} "
         f"{amount.currency} remain. Request at most that."
     )
     return Rejected("refund-too-large", detail)

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 from services.contracts.orders import RefundedLine
 from services.contracts.payments import ReportedChange
 from services.payments.refundable import Refundable, RefundableLine
-from services.payments.standing import Captured, Payment, Refunding, RequestedRefund, Returned, standing
+from services.payments.standing import (
+    Captured,
+    Payment,
+    Refunding,
+    RequestedRefund,
+    Returned,
+    charges,
+    refundable_charges,
+    standing,
+)
 from services.payments.transactions import Refund
 
 __all__ = [
-    "is_accepted", "is_open", "lines_of", "refund_at_provider", "refundable", "refundable_order", "units_back",
+    "is_accepted", "is_open", "left_by_charge", "lines_of", "refund_at_provider", "refundable", "refundable_order",
+    "units_back",
 ]  # fmt: skip
 
 
 def refundable(payment: Payment) -> Decimal:
     """The captured money that no refund returns or has reserved."""
-    money = standing(payment)
-    if not isinstance(money, Captured):
-        return Decimal(0)
-    reserved = (
-        each.amount.amount
-        for refund_id, each in payment.requested.items()
-        if each.transaction_id == money.transaction_id and is_open(payment, refund_id)
-    )
-    return max(payment.transactions[money.transaction_id].left - sum(reserved, Decimal(0)), Decimal(0))
+    return sum(left_by_charge(payment).values(), Decimal(0))
+
+
+def left_by_charge(payment: Payment) -> dict[str, Decimal]:
+    """The same for each charge of the order, by its transaction; charges of which nothing is left are missing."""
+    if not isinstance(standing(payment), Captured):
+        return {}
+    reserved: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for refund_id, each in payment.requested.items():
+        if is_open(payment, refund_id):
+            reserved[each.transaction_id] += each.amount.amount
+    known = charges(payment)
+    left = {name: known[name].left - reserved[name] for name in refundable_charges(payment) if name in known}
+    return {name: amount for name, amount in left.items() if amount > 0}
 
 
 def refundable_order(payment: Payment) -> Refundable | None:

@@ -6,8 +6,8 @@ reply to each.
 `tok_lose_replies` captures and refunds, and loses every reply to a capture and the first reply to a refund.
 `tok_expire` and `tok_refuse_renewal` authorize, and the first capture finds that the authorization has expired; the
 second refuses to renew it.
-`tok_refund_pending` leaves a refund pending. `tok_refuse_refunds` refuses refunds that staff request. Any other token
-is declined as unknown.
+`tok_decline_surcharge` declines what an edit adds to the total. `tok_refund_pending` leaves a refund pending.
+`tok_refuse_refunds` refuses refunds that staff request. Any other token is declined as unknown.
 
 `cause` makes happen what happens at a real provider without a call: `services.payments.sandbox_api` offers it.
 """
@@ -34,7 +34,7 @@ LOCK = "SELECT key FROM sandbox_ledger WHERE transaction_id = $1 AND kind = 'aut
 """Calls that refund the same transaction wait for each other, or they would refund the same money."""
 LEDGER = "SELECT key, kind, amount, currency, token, refund_id FROM sandbox_ledger WHERE transaction_id = $1"
 FACTS = "SELECT what, reference, amount, currency FROM sandbox_facts WHERE transaction_id = $1"
-OF_ORDER = "SELECT transaction_id FROM sandbox_ledger WHERE order_id = $1 AND kind = 'authorize' ORDER BY at DESC"
+OF_ORDER = "SELECT transaction_id, key FROM sandbox_ledger WHERE order_id = $1 AND kind = 'authorize' ORDER BY at DESC"
 WRITE = """
     INSERT INTO sandbox_ledger (key, order_id, kind, transaction_id, amount, currency, token, refund_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
@@ -47,7 +47,7 @@ FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHIN
 
 APPROVED = (
     "tok_approve", "tok_decline_capture", "tok_fail_once", "tok_timeout_once", "tok_lose_replies", "tok_refund_pending",
-    "tok_refuse_refunds", "tok_expire", "tok_refuse_renewal",
+    "tok_refuse_refunds", "tok_expire", "tok_refuse_renewal", "tok_decline_surcharge",
 )  # fmt: skip
 DECLINED = Failure("card-declined", "the card was declined", transient=False)
 UNKNOWN = Failure("unknown-card", "there is no such card", transient=False)
@@ -57,6 +57,7 @@ REFUSED = Failure("refund-refused", "the card cannot be refunded any more", tran
 TOO_LARGE = Failure("refund-too-large", "the refund is larger than what is left of the payment", transient=False)
 CHARGED_BACK = Failure("charge-disputed", "the customer's bank took the money back", transient=False)
 NOT_RENEWED = Failure("card-declined", "the card was declined", transient=False)
+LOSING = ("tok_lose_replies", "tok_timeout_once")
 EXPIRING = ("tok_expire", "tok_refuse_renewal")
 KINDS: Mapping[str, ReportedChange] = {"authorize": "authorized", "capture": "captured", "void": "canceled"}
 
@@ -101,6 +102,21 @@ class Sandbox:
             await _write(transaction, key, "authorize", name, amount, token)
             _, _, facts = await _known(transaction, name)
         return ProviderResult(name, amount, facts)
+
+    async def surcharge(self, key: str, transaction_id: str, amount: Money, charge_id: str) -> ProviderResult | Failure:
+        """Charge the amount to the same card, unless the token declines that."""
+        name = f"txn_{key.partition(':')[0]}_{charge_id}"
+        async with self._store.transaction() as transaction:
+            first = await self._first_time(transaction, key)
+            _, token, _ = await _known(transaction, transaction_id)
+            if token in ("", "tok_decline_surcharge"):
+                return DECLINED
+            if token == "tok_fail_once" and first:  # noqa: S105
+                return BUSY
+            await _write(transaction, key, "authorize", name, amount, token)
+            await _write(transaction, f"{key}:capture", "capture", name, amount, token)
+            _, _, facts = await _known(transaction, name)
+        return LOST if token in LOSING and first else ProviderResult(name, amount, facts)
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, unless it was voided or the token declines captures."""
@@ -162,15 +178,21 @@ class Sandbox:
     ) -> ProviderResult | Failure:
         _, token, facts = await _known(transaction, transaction_id)
         first = await self._first_time(transaction, key)
-        if token in ("tok_lose_replies", "tok_timeout_once") and first:
+        if token in LOSING and first:
             return LOST
         return ProviderResult(transaction_id, back, facts, refund_id=name)
 
-    async def find(self, order_id: str) -> str:
-        """The transaction of the order, also if the reply to its authorization was lost."""
+    async def find(self, order_id: str, charge_id: str = "") -> str:
+        """The transaction of the order or of its surcharge, also if the reply to its authorization was lost."""
         async with self._store.transaction() as transaction:
             rows = await transaction.fetch(OF_ORDER, order_id)
-        return str(rows[0]["transaction_id"]) if rows else ""
+        return next((str(row["transaction_id"]) for row in rows if _charge_of(str(row["key"])) == charge_id), "")
+
+    async def transactions(self, order_id: str) -> frozenset[str]:
+        """All transactions of the order."""
+        async with self._store.transaction() as transaction:
+            rows = await transaction.fetch(OF_ORDER, order_id)
+        return frozenset(str(row["transaction_id"]) for row in rows)
 
     async def look(self, transaction_id: str) -> tuple[Fact, ...]:
         """All that happened to a transaction."""
@@ -213,7 +235,12 @@ def _ledger_facts(transaction_id: str, ledger: Sequence[Row]) -> Iterator[Fact]:
             what: ReportedChange = "refund_pending" if pending else "refund_succeeded"
             yield Fact(what, transaction_id, amount, str(row["key"]), str(row["refund_id"]))
         else:
-            yield Fact(KINDS[row["kind"]], transaction_id, amount)
+            yield Fact(KINDS[row["kind"]], transaction_id, amount, charge_id=_charge_of(row["key"]))
+
+
+def _charge_of(key: str) -> str:
+    """The edit for whose surcharge a call with this key was made; empty if it was made for none."""
+    return key.partition(":surcharge:")[2].partition(":")[0]
 
 
 def _fact(transaction_id: str, row: Row) -> Fact:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Literal
 
 from services.contracts.orders import RefundedLine
@@ -13,13 +14,15 @@ from services.contracts.payments import (
     PaymentItemised,
     PaymentRefunded,
     PaymentRefundPending,
+    SurchargeRequested,
 )
 from services.kit.domain.message import Money
 from services.payments.transactions import Transaction
 
 __all__ = [
     "Authorized", "Captured", "Declined", "NoPayment", "Payment", "Refunding", "Released", "RequestedRefund",
-    "Returned", "Standing", "expired_hold", "is_paid", "is_renewing", "standing",
+    "Returned", "Standing", "Surcharge", "SurchargeStatus", "charged", "charges", "expired_hold", "is_paid",
+    "is_renewing", "refundable_charges", "returned", "standing",
 ]  # fmt: skip
 
 
@@ -31,7 +34,7 @@ class Payment:
     reply to an undo whose refund is pending, `settled` the reply that the refund arrived. `requested` are the refunds
     that staff requested, by their ids. `capturing` is the reply to a capture that waits for staff, and `decided` is
     what they decided. `itemised` says what the customer pays for; it is None of payments of old orders. `renewal` tells
-    whether an authorization that expired was renewed.
+    whether an authorization that expired was renewed. `surcharges` are the charges for edits, by the ids of the edits.
     """
 
     transactions: Mapping[str, Transaction] = field(default_factory=dict[str, Transaction])
@@ -44,6 +47,7 @@ class Payment:
     requested: Mapping[str, RequestedRefund] = field(default_factory=dict[str, "RequestedRefund"])
     itemised: PaymentItemised | None = None
     renewal: Literal["", "requested", "refused"] = ""
+    surcharges: Mapping[str, Surcharge] = field(default_factory=dict[str, "Surcharge"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,23 @@ class RequestedRefund:
     shipping: Money | None = None
 
 
-# Where the money is
+SurchargeStatus = Literal["requested", "paid", "refused", "undone"]
+
+
+@dataclass(frozen=True, slots=True)
+class Surcharge:
+    """What an edit adds to the total; `request` is None if the edit was refused before payments knew the amount."""
+
+    status: SurchargeStatus
+    request: SurchargeRequested | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the money belongs to the order, if it is charged."""
+        return self.status in ("requested", "paid")
+
+
+# Where the money is; the transaction is that of the first charge, unless only a surcharge has money left
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +140,51 @@ Standing = NoPayment | Declined | Authorized | Captured | Refunding | Returned |
 
 
 def standing(payment: Payment) -> Standing:
-    """Where the money of the order is."""
+    """Return where the order's money is: held, captured, refunded, disputed."""
     if payment.declined:
         return Declined(payment.declined)
-    known = {name: each for name, each in payment.transactions.items() if each.charged or each.released}
-    if not known:
+    first, *more = [_standing_of(name, each) for name, each in charges(payment).items()] or [None]
+    if first is None:
         return Released(None) if payment.closed else NoPayment()
-    # one order has one transaction; of several, all but this one are settled
-    name = min(known, key=lambda each: (known[each].captured is None, not known[each].is_held, each))
-    return _standing_of(name, known[name])
+    if not more or not isinstance(first, Captured | Refunding | Returned):
+        return first
+    return next((each for kind in (Captured, Refunding) for each in (first, *more) if isinstance(each, kind)), first)
+
+
+def charges(payment: Payment) -> dict[str, Transaction]:
+    """The transactions by which the customer pays for the order: the first, and then the surcharges that it keeps."""
+    known = {
+        name: each
+        for name, each in payment.transactions.items()
+        if not each.charge_id and (each.charged or each.released)
+    }
+    # of several that are no surcharges, all but this one are settled
+    first = min(known, key=lambda each: (known[each].captured is None, not known[each].is_held, each), default=None)
+    kept = [edit_id for edit_id, each in payment.surcharges.items() if each.is_kept]
+    more = {
+        name: each
+        for edit_id in kept
+        for name, each in payment.transactions.items()
+        if each.charge_id == edit_id and each.is_captured
+    }
+    return {first: known[first], **more} if first else more
+
+
+def charged(payment: Payment) -> Decimal:
+    """What the customer was charged for the order in all."""
+    return sum((each.charged.amount for each in charges(payment).values() if each.charged), Decimal(0))
+
+
+def returned(payment: Payment) -> Decimal:
+    """What arrived at the customer by refunds in all."""
+    return sum((each.returned for each in charges(payment).values()), Decimal(0))
+
+
+def refundable_charges(payment: Payment) -> tuple[str, ...]:
+    """All transactions that captured money which the customer's bank has not taken, those of the order first."""
+    first = charges(payment)
+    known = {**first, **payment.transactions}
+    return tuple(name for name, each in known.items() if each.is_captured and not each.is_charged_back)
 
 
 def _standing_of(name: str, transaction: Transaction) -> Standing:

@@ -1,4 +1,6 @@
-"""A Provider that calls Stripe's HTTP API: one PaymentIntent for each order, authorized first and captured later.
+"""A Provider that calls Stripe's HTTP API: a PaymentIntent for each order, authorized first and captured later.
+
+A surcharge of an edited order is a PaymentIntent of its own, on the card that Stripe has saved.
 
 The key of a call is sent as Idempotency-Key, so a repeated call happens once (docs.stripe.com/api/idempotent_requests).
 Stripe stores the response to a key, also if it is a failure of Stripe's own.
@@ -18,6 +20,7 @@ from services.kit.saga.participant import Failure
 from services.payments.calls import NOTHING, ProviderResult
 from services.payments.stripe_facts import (
     Answer,
+    charge_of,
     dispute_fact,
     intent_facts,
     member,
@@ -42,12 +45,18 @@ DETAIL_CHARS_MAX = 200
 
 
 class Stripe:
-    """A Provider; `key` is the secret key, read at every call so that it can be rotated."""
+    """A Provider; `key` is the secret key, read at every call so that it can be rotated.
 
-    def __init__(self, key: Secret, url: str = API_URL, target: Target | None = None) -> None:
+    With `save_cards` Stripe saves the card of every order, so that edits can charge it again.
+    """
+
+    def __init__(
+        self, key: Secret, url: str = API_URL, target: Target | None = None, *, save_cards: bool = False
+    ) -> None:
         self._key = key
         self._url = url.rstrip("/")
         self._target = target or Target(STRIPE)
+        self._save_cards = save_cards
         self._client: httpx.AsyncClient | None = None
 
     async def authorize(
@@ -55,14 +64,15 @@ class Stripe:
     ) -> ProviderResult | Failure:
         """Hold the amount on the card behind the token, or charge it.
 
-        A card whose capture waits for staff is saved to a Customer: Stripe uses no other card a second time.
+        A card whose capture waits for staff is saved to a Customer, and every card with `save_cards`: Stripe uses no
+        other card a second time.
         """
         form = {
             "payment_method": method.token,
             "capture_method": "automatic" if policy == "at_once" else "manual",
             "error_on_requires_action": "true",  # the customer is not present to answer a challenge
         }
-        if policy == "by_hand":
+        if policy == "by_hand" or self._save_cards:
             order = {"metadata[order_id]": key.partition(":")[0]}
             customer = await self._ask("POST", "/v1/customers", order, f"{key}:customer")
             if isinstance(customer, Failure):
@@ -76,14 +86,27 @@ class Stripe:
         The customer is not present, so the bank may refuse for want of a challenge
         (docs.stripe.com/payments/save-and-reuse).
         """
+        saved = await self._saved_card(transaction_id)
+        if isinstance(saved, Failure):
+            return saved
+        return await self._intend(key, amount, {**saved, "capture_method": "manual"})
+
+    async def surcharge(self, key: str, transaction_id: str, amount: Money, charge_id: str) -> ProviderResult | Failure:
+        """Charge the amount to the card of an earlier PaymentIntent, if the card is saved to a Customer."""
+        saved = await self._saved_card(transaction_id)
+        if isinstance(saved, Failure):
+            return saved
+        named = {"metadata[charge_id]": charge_id}
+        return await self._intend(key, amount, {**saved, **named, "capture_method": "automatic"})
+
+    async def _saved_card(self, transaction_id: str) -> dict[str, str] | Failure:
         intent = await self._look(transaction_id)
         if isinstance(intent, Failure):
             return intent
         customer, card = intent.get("customer"), intent.get("payment_method")
         if not (customer and card):
             return Failure("card-not-saved", "Stripe has not saved the card, so that it cannot be used again", False)
-        saved = {"customer": str(customer), "payment_method": str(card), "off_session": "true"}
-        return await self._intend(key, amount, {**saved, "capture_method": "manual"})
+        return {"customer": str(customer), "payment_method": str(card), "off_session": "true"}
 
     async def _intend(self, key: str, amount: Money, details: Mapping[str, str]) -> ProviderResult | Failure:
         try:
@@ -180,13 +203,17 @@ class Stripe:
             return failure
         return Failure("state-changed", "another refund was made meanwhile", transient=True)
 
-    async def find(self, order_id: str) -> str:
-        """The PaymentIntent of an order. The search may miss one of the last minute, which the webhook reports."""
+    async def find(self, order_id: str, charge_id: str = "") -> str:
+        """The PaymentIntent of an order or of its surcharge.
+
+        The search may miss one of the last minute, which the webhook reports.
+        """
         query = f"metadata['order_id']:'{order_id}'"
-        found = await self._ask("GET", "/v1/payment_intents/search", {"query": query, "limit": "10"}, "")
+        found = await self._ask("GET", "/v1/payment_intents/search", {"query": query, "limit": "100"}, "")
         if isinstance(found, Failure):
             raise CallFailed(found.code, found.detail, transient=found.transient)
-        live = sorted(found["data"], key=lambda intent: intent["status"] == "canceled")
+        of_charge = [each for each in found["data"] if charge_of(each) == charge_id]
+        live = sorted(of_charge, key=lambda intent: intent["status"] == "canceled")
         return str(live[0]["id"]) if live else ""
 
     async def look(self, transaction_id: str) -> tuple[Fact, ...]:

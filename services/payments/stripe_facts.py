@@ -12,8 +12,8 @@ from services.kit.domain.message import Money
 from services.payments.transactions import Fact
 
 __all__ = [
-    "Answer", "dispute_fact", "end_fact", "intent_facts", "member", "minor_units", "of_minor_units", "refund_fact",
-    "refund_facts",
+    "Answer", "charge_of", "dispute_fact", "end_fact", "intent_facts", "member", "minor_units", "of_minor_units",
+    "refund_fact", "refund_facts",
 ]  # fmt: skip
 
 STRIPE_DIGITS = {"ISK": 2, "MGA": 0, "UGX": 2}
@@ -38,7 +38,7 @@ def minor_units(amount: Money) -> int:
 
 
 def of_minor_units(units: int, currency: str) -> Money:
-    """Minor units as money."""
+    """Return an amount in minor units as a decimal amount of the currency."""
     upper = currency.upper()
     return Money(amount=Decimal(units).scaleb(-_digits(upper)), currency=upper)
 
@@ -49,13 +49,18 @@ def _digits(currency: str) -> int:
 
 def intent_facts(intent: Answer) -> Iterator[Fact]:
     """The facts in a PaymentIntent itself."""
-    name, currency = str(intent["id"]), str(intent["currency"])
+    name, currency, charge = str(intent["id"]), str(intent["currency"]), charge_of(intent)
     if intent["status"] in ("requires_capture", "succeeded"):
-        yield Fact("authorized", name, of_minor_units(int(intent["amount"]), currency))
+        yield Fact("authorized", name, of_minor_units(int(intent["amount"]), currency), charge_id=charge)
     if intent["status"] == "succeeded":
-        yield Fact("captured", name, of_minor_units(int(intent["amount_received"]), currency))
+        yield Fact("captured", name, of_minor_units(int(intent["amount_received"]), currency), charge_id=charge)
     if intent["status"] == "canceled":
         yield end_fact(str(intent.get("cancellation_reason")), name)
+
+
+def charge_of(intent: Answer) -> str:
+    """The edit for whose surcharge a PaymentIntent is; empty for the first charge of an order."""
+    return str(member(intent.get("metadata"), "charge_id") or "")
 
 
 def end_fact(reason: str, transaction_id: str) -> Fact:

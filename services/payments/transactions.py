@@ -28,7 +28,8 @@ class Fact:
     """One thing that the provider says about a transaction; `reference` is its id of the refund or of the dispute.
 
     `amount` is held, captured, disputed, or refunded by this refund; of "refunded" and "partly_refunded", which have no
-    reference, it is the sum of all refunds that were begun. `refund_id` is our id of a refund that staff requested.
+    reference, it is the sum of all refunds that were begun. `refund_id` is our id of a refund that staff requested,
+    `charge_id` the edit for whose surcharge the transaction is.
     """
 
     what: ReportedChange
@@ -36,6 +37,7 @@ class Fact:
     amount: Money | None = None
     reference: str = ""
     refund_id: str = ""
+    charge_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,11 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
-    """What is known of a transaction.
+    """A transaction as far as it is known.
 
     `ended` tells how its hold ended; if it was canceled, it does not matter that it expired. `refunded_in_all` is the
-    sum of the refunds that were begun, also of those that failed or whose ids are unknown.
+    sum of the refunds that were begun, also of those that failed or whose ids are unknown. `charge_id` is the edit for
+    whose surcharge the transaction is; empty for the first charge of the order.
     """
 
     held: Money | None = None
@@ -61,6 +64,7 @@ class Transaction:
     refunded_in_all: Decimal = NOTHING
     refunds: Mapping[str, Refund] = field(default_factory=dict[str, Refund])
     disputes: Mapping[str, ReportedChange] = field(default_factory=dict[str, ReportedChange])
+    charge_id: str = ""
 
     @property
     def released(self) -> bool:
@@ -129,6 +133,8 @@ def transaction_of(facts: Iterable[Fact]) -> Transaction:
 
 def with_fact(transaction: Transaction, fact: Fact) -> Transaction:
     """The transaction after a fact; a fact that is older than what is known changes nothing."""
+    if fact.charge_id and not transaction.charge_id:
+        transaction = replace(transaction, charge_id=fact.charge_id)
     amount = NOTHING if fact.amount is None else fact.amount.amount
     match fact.what:
         case "authorized":

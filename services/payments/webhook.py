@@ -11,7 +11,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated
 
@@ -64,6 +64,7 @@ class Metadata(Part):
 
     order_id: str = Field(default="", max_length=64, pattern=r"^[!-~]*$")
     refund_id: str = Field(default="", max_length=64, pattern=r"^[!-~]*$")
+    charge_id: str = Field(default="", max_length=64, pattern=r"^[!-~]*$")
 
 
 class Thing(Part):
@@ -150,6 +151,7 @@ class Webhook:
         order_id = thing.metadata.order_id or await self._order_of(thing)
         if not order_id:
             return "not ours"
+        fact = replace(fact, charge_id=thing.metadata.charge_id)
         facts = (fact, *await self._more(order_id, fact))
         marked = Cause(at=cause.at, correlation_id=order_id, mark=Mark(f"stripe {event.id}"))
         return "recorded" if await report(self.handler, self.stripe, order_id, facts, marked) else "known"
@@ -206,7 +208,7 @@ class EventRequest(JsonRequest):
     """
 
     async def check(self) -> None:
-        """As the base class, after the shape and the time of the signature; Unauthenticated if these are wrong."""
+        """Check the form, the time and the value of the signature; Unauthenticated if one is wrong."""
         webhook: Webhook = self.app.state.provided[Webhook]
         read_signature(self.headers.get("stripe-signature", ""), webhook.now())
         await super().check()

@@ -46,7 +46,7 @@ class Rebuild(BaseModel, extra="forbid"):
 
 
 class Switch(BaseModel, extra="forbid"):
-    """Which version is to serve."""
+    """The version that is to serve."""
 
     version: int = Field(ge=1, le=1_000_000)
 

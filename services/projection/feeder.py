@@ -123,5 +123,5 @@ class Feeder:
 
 
 def _least(versions: Sequence[Version], default: Position) -> Position:
-    """How far all versions have come that no event has stopped; nobody waits for those."""
+    """Return the least position of the versions that no event has stopped; no caller waits for a stopped version."""
     return min((each.checkpoint for each in versions if each.stopped_at is None), default=default)

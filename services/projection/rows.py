@@ -25,7 +25,7 @@ class Rows:
         self._schema = schema
 
     async def find(self, table: Table[R], keys: Iterable[str]) -> dict[str, R]:
-        """The rows with these keys, by key; for tables whose key is one column."""
+        """Return the rows with these keys, by key; the table's key must be one column."""
         wanted = list(keys)
         if not wanted:
             return {}
@@ -73,7 +73,7 @@ class Rows:
         return [row[0] for row in await self._connection.fetch(sql, people)]
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Record]:
-        """The rows of a statement in which `{schema}` stands for the version's schema."""
+        """Return the rows of a statement in which `{schema}` stands for the version's schema."""
         return await self._connection.fetch(sql.format(schema=self._schema), *arguments)
 
     async def execute(self, sql: str, *arguments: object) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from services.kit.rest.answers import Count, Instant, Positive
-from services.read_model import orders, products, stock
+from services.read_model import audit, orders, products, stock
 from services.read_model.answers import columns_of
 
-__all__ = ["ListedOrder", "OrderPage", "PriceHistory", "Product", "ProductPage", "StockLevel", "StockPage"]
+__all__ = [
+    "AuditEntry", "AuditPage", "ListedOrder", "OrderPage", "PriceHistory", "Product", "ProductPage", "StockLevel",
+    "StockPage",
+]  # fmt: skip
 
 HighlightedField = Literal["customer_name", "product_name", "city", "number"]
 
@@ -105,3 +108,17 @@ class PriceHistory(_Page):
     """A page of the changes of a product's prices, the newest first."""
 
     changes: list[PriceChange]
+
+
+@columns_of(audit.AUDIT)
+class AuditEntry(TypedDict):
+    """A change that a person or program made."""
+
+    data: dict[str, Any] | None
+    """What the event says, without personal data; null if that is more than 2,000 characters: read the subject."""
+
+
+class AuditPage(_Page):
+    """A page of the audit, the newest change first."""
+
+    changes: list[AuditEntry]

@@ -33,8 +33,9 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
     on_stop: list[Callable[[], Awaitable[None]]] = [revocations.close]
 
     def routers() -> Sequence[APIRouter]:
-        from services.query import analytics_api, api, documents_api, products_api
+        from services.query import analytics_api, api, audit_api, documents_api, products_api
         from services.query.analytics import Analytics
+        from services.query.audit import Audit
         from services.query.documents.typesetting import Typesetter
         from services.query.products import Products
         from services.query.queries import Queries
@@ -42,9 +43,11 @@ def create_app(settings: Settings | None = None, own: QuerySettings | None = Non
 
         queries = Queries(settings.read_database_url)
         apart = Snapshots(settings.read_database_url)  # slow analytics must not take connections from lookups of orders
-        provides.extend((queries, Products(queries.snapshots), Analytics(apart), Typesetter()))
+        provides.extend(
+            (queries, Products(queries.snapshots), Audit(queries.snapshots), Analytics(apart), Typesetter())
+        )
         on_stop.extend((queries.close, apart.close))
-        return (api.routes, documents_api.routes, products_api.routes, analytics_api.routes)
+        return (api.routes, documents_api.routes, products_api.routes, analytics_api.routes, audit_api.routes)
 
     async def close() -> None:
         for each in on_stop:

@@ -126,7 +126,7 @@ class Page:
 
 
 async def page_of(at: Snapshot, found: ListQuery, request: PageRequest) -> tuple[Sequence[Row], str | None]:
-    """The rows of a page and the cursor of the next one, if there is one; Invalid if the cursor cannot be used."""
+    """Return the rows of a page and the cursor of the next page, or None; Invalid if the cursor cannot be used."""
     query = found.sorted().limit(request.page_size + 1)
     if request.cursor is not None:
         query = query.where(found.sorting.after(found.sorting.key(request.cursor)))

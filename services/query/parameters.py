@@ -37,6 +37,7 @@ __all__ = [
     "order_filter",
     "page_request",
     "sort_of",
+    "time_range",
 ]
 
 PAGE_SIZE_DEFAULT = 20
@@ -275,9 +276,7 @@ async def order_filter(
 ) -> OrderFilter:
     """The filter; Invalid if a range ends before it begins, or if `q` has no word."""
     least, most = (None if each is None else Decimal(each) for each in (total_min, total_max))
-    created_from, created_to = _instant("from", placed_from, zone), _instant("to", placed_to, zone)
-    if created_from and created_to and created_from >= created_to:
-        raise wrong("from", "from must be before to")
+    created_from, created_to = time_range(placed_from, placed_to, zone)
     if least is not None and most is not None and least > most:
         raise wrong("total_min", "total_min must not be above total_max")
     if q is not None and not terms(q):
@@ -287,6 +286,14 @@ async def order_filter(
         None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number, tag,
         email and email.lower(),
     )  # fmt: skip
+
+
+def time_range(begin: str | None, end: str | None, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
+    """The instants that `from` and `to` name; Invalid if `from` is not before `to`."""
+    found = _instant("from", begin, zone), _instant("to", end, zone)
+    if found[0] and found[1] and found[0] >= found[1]:
+        raise wrong("from", "from must be before to")
+    return found
 
 
 def _instant(name: str, text: str | None, zone: ZoneInfo) -> datetime | None:

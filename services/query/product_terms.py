@@ -60,7 +60,7 @@ def _any_of(found: Sequence[str]) -> str:
 
 
 async def product_search(at: Snapshot, text: str, *, for_staff: bool) -> ProductSearch:
-    """What to look for to find a text; English stop words count only if there is no other word."""
+    """Return the terms that find a text; English stop words count only if there is no other word."""
     words = list(dict.fromkeys(term.word for term in terms(text)))
     words = ([word for word in words if word not in STOP_WORDS] or words)[:WORDS_MAX]
     if not at.has("products", TERMS_SINCE):

@@ -190,7 +190,7 @@ def _swapped(word: str) -> Sequence[str]:
 
 
 async def _sample_matches(at: Snapshot, found: SearchTerms) -> int:
-    """How many of the newest orders match."""
+    """Return how many of the newest orders match."""
     by_time = (TEXTS.c.created_at.desc(), TEXTS.c.order_id.desc())
     newest = select(TEXTS.c.document).order_by(*by_time).limit(SAMPLE).subquery()
     rows = await at.rows(select(func.count().label("matches")).where(found.match_document(newest.c.document)))

@@ -12,12 +12,12 @@ from sqlalchemy import ARRAY, BigInteger, Boolean, Column, Date, DateTime, Integ
 from sqlalchemy.dialects.postgresql import JSONB, TSVECTOR
 from sqlalchemy.types import TypeEngine
 
-from services.read_model import analytics, customers, orders, products, stock, table, timeline, versions
+from services.read_model import analytics, audit, customers, orders, products, stock, table, timeline, versions
 
 __all__ = [
-    "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES", "NOTES",
-    "ORDERS", "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "PRODUCT_TERMS", "SINCE", "STOCK", "TEXTS", "TIMELINE",
-    "VERSIONS", "VOCABULARY",
+    "AUDIT", "BASKETS", "BY_CUSTOMER", "BY_PRODUCT", "BY_STATUS", "CONFIRMATIONS", "COUNTED", "CUSTOMERS", "LINES",
+    "NOTES", "ORDERS", "PRICE_CHANGES", "PRODUCTS", "PRODUCT_NAMES", "PRODUCT_TERMS", "SINCE", "STOCK", "TEXTS",
+    "TIMELINE", "VERSIONS", "VOCABULARY",
 ]  # fmt: skip
 
 SINCE = "since"
@@ -50,6 +50,7 @@ NOTES = _core(orders.ORDER_NOTES)
 TEXTS = _core(orders.ORDER_TEXTS)
 VOCABULARY = _core(orders.VOCABULARY)
 TIMELINE = _core(timeline.TIMELINE)
+AUDIT = _core(audit.AUDIT)
 STOCK = _core(stock.STOCK)
 PRODUCTS = _core(products.PRODUCTS)
 PRICE_CHANGES = _core(products.PRICE_CHANGES)

@@ -126,7 +126,7 @@ def _columns(row: type[Any]) -> Iterator[Column]:
 
 
 def _notes(annotation: object) -> Iterator[object]:
-    """What `Annotated` adds to the type, at any depth; NoneType if the type allows None."""
+    """Return what `Annotated` adds to the type, at any depth; NoneType if the type allows None."""
     if annotation is NoneType or isinstance(annotation, Stored | About):
         yield annotation
     for part in get_args(annotation):

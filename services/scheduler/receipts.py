@@ -47,7 +47,7 @@ class TimerReceipts(Receipts):
     """Receipts of the scheduler, which stores a timer without an inbox mark: its row, or its firing, is the trace."""
 
     async def traces(self, events: Sequence[RecordedEvent]) -> set[str]:
-        """As for every service, and the timers that the scheduler has, or has cancelled."""
+        """Return the keys of the events that have an inbox mark, or whose timer the scheduler has or has cancelled."""
         timers = [(event, _timer_id(event)) for event in events if event.type in TIMER_TYPES]
         rows = await self.connections.fetch(KNOWN, [timer_id for _, timer_id in timers])
         known, cancelled = {row["timer_id"] for row in rows}, {row["timer_id"] for row in rows if row["cancelled"]}

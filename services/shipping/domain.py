@@ -47,6 +47,7 @@ __all__ = [
 PARCEL_UNITS_MAX = 500
 """Units that fit into one parcel."""
 
+OVERDUE = ("edit-overdue", "the edit was not carried out in time")
 NO_PARCELS = ("no-shipment", "the order has no parcels any more")
 Verb = Literal["prepare", "create", "cancel"]
 Request = FulfillmentPrepare | FulfillmentDiscard | ShipmentCreate | ShipmentCancel
@@ -68,12 +69,14 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The carrier accepted the order of transport."""
+    """The carrier accepted the order of transport; `changed` are edits that the parcels contain, `refused` others."""
 
     parcels: int
     shipment_id: str
     carrier: str
     tracking_number: str
+    changed: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +131,14 @@ class Track(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeParcels(Command):
-    """Put the goods of an edit into the parcels, which then have `units`."""
+    """Put the goods of an edit into the parcels, which then have `units`; without them refuse an edit that is overdue.
+
+    An edit that the parcels contain is never refused.
+    """
 
     order_id: str
     edit_id: str
-    units: int
+    units: int | None = None
 
 
 ShipmentCommand = HandleRequest[Request, Call, CarrierResult] | Track | ChangeParcels
@@ -199,10 +205,18 @@ def _parcels_for(units: int) -> int:
 def _changed(command: ChangeParcels, shipment: Shipment) -> ShipmentChanged | ShipmentNotChanged:
     """The parcels change until the carrier has them."""
     to = {"order_id": command.order_id, "edit_id": command.edit_id}
-    if isinstance(shipment, Created):
-        return ShipmentChanged(**to, parcels=_parcels_for(command.units))
     gone = isinstance(shipment, Dispatched)
-    code, error = ("already-dispatched", "the carrier has the goods already") if gone else NO_PARCELS
+    created = shipment.shipment if gone else shipment
+    if not isinstance(created, Created):
+        code, error = NO_PARCELS
+    elif command.edit_id in created.changed:
+        return ShipmentChanged(**to, parcels=created.parcels)
+    elif command.units is None or command.edit_id in created.refused:
+        code, error = OVERDUE
+    elif gone:
+        code, error = "already-dispatched", "the carrier has the goods already"
+    else:
+        return ShipmentChanged(**to, parcels=_parcels_for(command.units))
     return ShipmentNotChanged(**to, error_code=code, error=error)
 
 
@@ -254,8 +268,10 @@ def evolve(shipment: Shipment, event: Message) -> Shipment:
             return Prepared(parcels)
         case ShipmentCreated(), Prepared(parcels):
             return Created(parcels, event.shipment_id, event.carrier, event.tracking_number)
-        case ShipmentChanged(parcels=parcels), Created():
-            return replace(shipment, parcels=parcels)
+        case ShipmentChanged(parcels=parcels, edit_id=edit_id), Created():
+            return replace(shipment, parcels=parcels, changed=shipment.changed | {edit_id})
+        case ShipmentNotChanged(edit_id=edit_id), Created():
+            return replace(shipment, refused=shipment.refused | {edit_id})
         case ShipmentDispatched(), Created():
             return Dispatched(shipment)
         case ShipmentDelivered(), Dispatched(created):

@@ -16,4 +16,5 @@ FINISHED = finished(
         shipping.ShippingFailed,
         shipping.ShippingRefused,
     ),
+    ignoring=(shipping.ShipmentNotChanged,),
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from services.contracts.inventory import ReservationExtended
+from services.contracts.orders import OrderEditOverdue
+from services.contracts.payments import SurchargePaid
 from services.kit.commands.handler import CommandHandler
 from services.kit.events.handlers import Reactions, Received
 from services.kit.events.participant import participant_reactions
@@ -20,10 +22,21 @@ def reactions(handler: CommandHandler, carrier: Carrier) -> Reactions:
     port = partial(call_carrier, Target(CARRIER), carrier)
     handled = participant_reactions(handler, SHIPMENT, PARTICIPANT, port)
 
-    async def change(message: ReservationExtended, received: Received) -> None:
-        order_id = message.order_id
-        command = ChangeParcels(at=received.now, order_id=order_id, edit_id=message.edit_id, units=message.units)
+    async def change(
+        message: ReservationExtended | SurchargePaid | OrderEditOverdue, received: Received, units: int | None = None
+    ) -> None:
+        order_id, edit_id = message.order_id, message.edit_id
+        command = ChangeParcels(at=received.now, order_id=order_id, edit_id=edit_id, units=units)
         await handler.handle(SHIPMENT, order_id, command, received.cause)
 
-    handled.on(ReservationExtended, change)
+    async def extended(message: ReservationExtended, received: Received) -> None:
+        if message.surcharge is None:
+            await change(message, received, message.units)
+
+    async def paid(message: SurchargePaid, received: Received) -> None:
+        await change(message, received, message.units)
+
+    handled.on(ReservationExtended, extended)
+    handled.on(SurchargePaid, paid)
+    handled.on(OrderEditOverdue, change)
     return handled

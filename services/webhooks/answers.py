@@ -116,6 +116,6 @@ class WholeDelivery(Delivery):
 
 
 class Redelivered(TypedDict):
-    """How many deliveries begin anew."""
+    """The number of deliveries that begin again."""
 
     deliveries: Count

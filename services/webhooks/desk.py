@@ -1,4 +1,4 @@
-"""What the routes of webhooks work with."""
+"""The objects that the routes of webhooks share."""
 
 from __future__ import annotations
 

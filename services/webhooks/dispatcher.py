@@ -172,7 +172,7 @@ class Dispatcher:
             ))  # fmt: skip
 
     async def _body(self, claimed: Claimed) -> str:
-        """What the endpoint receives, made from the event store; ZerocartError if the event is not there any more."""
+        """Return the body for the endpoint, from the event store; ZerocartError if the event is no longer there."""
         before = Position(claimed.position - 1)
         page = await self._reader.read_types(before, claimed.position, [claimed.type], 1)
         if not page.events:

@@ -135,6 +135,15 @@ def test_analytics_has_a_plot_and_its_table(operator: Person, shop: Shop):
     expect(table.get_by_role("row").nth(1)).to_contain_text("£")
 
 
+def test_a_page_whose_module_is_not_there_says_what_to_do(operator: Person, shop: Shop):
+    operator.page.route("**/stock.js", lambda route: route.abort())
+    operator.visit("/stock")
+    expect(operator.page.get_by_role("alert")).to_contain_text("cannot load this page")
+    operator.page.unroute("**/stock.js")
+    operator.press("Try again")
+    operator.reads("Blue mug")
+
+
 def test_who_may_not_change_orders_sees_why(stranger: Person, shop: Shop):
     stranger.page.route("**/token", lambda route: _with_scopes(route, "orders:read+orders:admin"))
     stranger.visit(f"/orders/{shop.confirmed[2]}")

@@ -16,17 +16,20 @@ from services.contracts.catalogue import Product
 from services.contracts.orders import (
     Discount,
     OrderEdited,
+    OrderEditOverdue,
     OrderEditRefused,
     OrderEditRequested,
     OrderReleased,
     PricedFields,
     ProductChange,
 )
+from services.contracts.scheduler import TimerRequested
 from services.kit.domain.decider import Rejected
 from services.kit.domain.message import Money
 from services.kit.testing import assert_idempotent
 from services.orders.domain import ORDER
-from services.orders.order import ChangedLine, ConcludeEdit, Confirmed, Edit, OnHold, Place, RecordRefund
+from services.orders.editing import EDIT_DEADLINE
+from services.orders.order import ChangedLine, ConcludeEdit, Confirmed, Edit, OnHold, Place, RecordRefund, RemindEdit
 from services.orders.pricing import Basket, WantedLine, price
 from services.orders.shop_rules import Coupon, Delivery, Review, ShopRules, TaxRate
 from tests.domain import test_orders as usual
@@ -227,6 +230,8 @@ def test_edits_in_any_sequence_come_to_the_amounts_of_an_order_with_the_last_lin
 BOUGHT = [replace(PLACE, basket=Basket(lines=(wanted("P", "2.50", 2),), currencies=frozenset({"GBP"}))), CONFIRM]
 LESS = replace(edit(change(1, 1)), rules=ShopRules())
 DONE = ConcludeEdit(at=AT, order_id=ID, edit_id="edt_1")
+MORE = replace(edit(change(1, 3)), rules=ShopRules())
+DUE = RemindEdit(at=AT, order_id=ID, edit_id="edt_1", attempt=1)
 REFUSED = ConcludeEdit(at=AT, order_id=ID, edit_id="edt_1", code="insufficient-stock", reason="not enough of P")
 
 
@@ -236,8 +241,10 @@ def refund(refund_id: str) -> RecordRefund:
 
 def test_edit_of_a_confirmed_order_names_the_units_of_each_product() -> None:
     swap = replace(edit(change(1, 0), add("P", "2.00"), add("Q", "1.00")), rules=ShopRules())
-    (asked,) = ORDER.decide(swap, after(*BOUGHT))  # pyright: ignore[reportGeneralTypeIssues]
+    asked, timer = ORDER.decide(swap, after(*BOUGHT))  # pyright: ignore[reportGeneralTypeIssues]
     assert isinstance(asked, OrderEditRequested)
+    assert isinstance(timer, TimerRequested)
+    assert timer.due_at == swap.at + EDIT_DEADLINE
     assert asked.changes == (ProductChange(product_id="P", units=-1), ProductChange(product_id="Q", units=1))
     assert (asked.units, asked.difference, asked.total) == (2, gbp("-2.00"), gbp("3.00"))
 
@@ -245,14 +252,24 @@ def test_edit_of_a_confirmed_order_names_the_units_of_each_product() -> None:
 @pytest.mark.parametrize(
     ("before", "command", "events"),
     [
-        ([*BOUGHT], LESS, [OrderEditRequested]),
+        ([*BOUGHT], LESS, [OrderEditRequested, TimerRequested]),
         ([*BOUGHT, LESS], DONE, [OrderEdited]),
         ([*BOUGHT, LESS], REFUSED, [OrderEditRefused]),
         ([*BOUGHT, LESS], replace(DONE, edit_id="edt_other"), []),
         ([*BOUGHT, LESS, DONE], DONE, []),
         ([*BOUGHT, LESS, DONE], REFUSED, []),
-        ([*BOUGHT, LESS, REFUSED], LESS, [OrderEditRequested]),
-        ([*BOUGHT, LESS, DONE, refund("rfd_edt_1")], replace(LESS, edit_id="edt_2"), [OrderEditRequested]),
+        ([*BOUGHT, LESS, REFUSED], LESS, [OrderEditRequested, TimerRequested]),
+        (
+            [*BOUGHT, LESS, DONE, refund("rfd_edt_1")],
+            replace(LESS, edit_id="edt_2"),
+            [OrderEditRequested, TimerRequested],
+        ),
+        ([*BOUGHT], MORE, [OrderEditRequested, TimerRequested]),
+        ([*BOUGHT, LESS], DUE, [OrderEditOverdue, TimerRequested]),
+        ([*BOUGHT, LESS, SHIP], DUE, [OrderEditOverdue, TimerRequested]),
+        ([*BOUGHT, LESS], replace(DUE, edit_id="edt_other"), []),
+        ([*BOUGHT, LESS, DONE], DUE, []),
+        ([*BOUGHT, LESS, REFUSED], DUE, []),
         ([*BOUGHT, LESS, SHIP], DONE, [OrderEdited]),
         ([*BOUGHT, LESS, SHIP, DELIVER], REFUSED, [OrderEditRefused]),
         ([*BOUGHT, LESS, UNDONE], DONE, []),  # the provider cancelled the payment meanwhile
@@ -272,7 +289,6 @@ def test_edit_of_a_confirmed_order_ends_once(before: list[Any], command: Any, ev
         ([*BOUGHT, LESS], replace(LESS, edit_id="edt_2"), "edit-in-progress"),
         ([*BOUGHT, LESS], CANCEL, "edit-in-progress"),
         ([*BOUGHT, refund("rfd_1")], LESS, "order-refunded"),
-        ([*BOUGHT], replace(edit(change(1, 3)), rules=ShopRules()), "edit-needs-payment"),
         ([*BOUGHT], replace(edit(change(1, 0)), rules=ShopRules()), "nothing-left"),
     ],
 )

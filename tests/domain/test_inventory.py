@@ -198,6 +198,13 @@ def test_edit_is_refused_without_stock_or_without_goods():
     assert one(extend(STOCKED), after_of(state, back("r", A=1))).error_code == "reservation-closed"
 
 
+def test_edit_that_was_refused_before_its_goods_were_taken_takes_none_later():
+    state = after_of(after(reserve(STOCKED, A=3), COMMIT), reduce(undone=True))
+    assert RESERVATION.decide(extend(STOCKED, A=1), state) == []
+    assert RESERVATION.decide(reduce(undone=True), state) == []
+    assert one(extend(STOCKED, "e2", A=1), state).edit_id == "e2"
+
+
 def test_edit_of_an_order_that_was_cancelled_gives_nothing_back_twice():
     state = after_of(after(reserve(STOCKED, A=3), COMMIT), extend(STOCKED, A=-1, B=1), release())
     assert RESERVATION.decide(reduce(), state) == []

@@ -139,8 +139,11 @@ def test_a_failure_of_the_carrier_is_transient_or_final_as_the_carrier_says(tran
 CHANGE = ChangeParcels(at=AT, order_id="o", edit_id="e1", units=501)
 
 
-def changed_in(shipment: Shipment):
-    decision = SHIPMENT.decide(CHANGE, shipment)
+OVERDUE = ChangeParcels(at=AT, order_id="o", edit_id="e1")
+
+
+def changed_in(shipment: Shipment, command: ChangeParcels = CHANGE):
+    decision = SHIPMENT.decide(command, shipment)
     assert not isinstance(decision, Rejected)
     return decision
 
@@ -158,3 +161,18 @@ def test_parcels_change_until_the_carrier_has_them():
         (refused,) = changed_in(after(*verbs)[0])
         assert isinstance(refused, ShipmentNotChanged)
         assert refused.error_code == code
+
+
+def test_overdue_edit_is_refused_for_good_unless_the_parcels_contain_it():
+    created, _ = after("prepare", "create")
+    (refused,) = changed_in(created, OVERDUE)
+    assert isinstance(refused, ShipmentNotChanged)
+    assert refused.error_code == "edit-overdue"
+    assert changed_in(SHIPMENT.fold([refused], created)) == [refused], "its request comes late"
+    changed = SHIPMENT.fold(changed_in(created), created)
+    dispatched = SHIPMENT.decide(Track(at=AT, order_id="o", status="dispatched"), changed)
+    assert not isinstance(dispatched, Rejected)
+    for state in (changed, SHIPMENT.fold(dispatched, changed)):
+        (again,) = changed_in(state, OVERDUE)
+        assert isinstance(again, ShipmentChanged)
+        assert again.parcels == 2

@@ -94,7 +94,7 @@ def test_an_order_that_was_placed_is_pending_until_its_run_starts() -> None:
 def test_of_a_runs_beginning_nothing_is_opened_or_checked_and_every_view_shows_the_same() -> None:
     begun, whole = fulfillment.RunStarted.type, started(ID)
     ours = [view.reads[begun] for view in VIEWS.values() if begun in view.reads]
-    assert len(ours) == 3
+    assert len(ours) == 4
     for model in ours:
         assert not personal_fields(model)
         part = model.read(json.dumps({"saga_id": ID, "lines": "damaged", "personal": {"sealed": "damaged"}}))

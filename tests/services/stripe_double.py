@@ -106,7 +106,9 @@ class StripeDouble(ThreadingHTTPServer):
             "amount": int(form["amount"]),
             "amount_received": 0,
             "currency": form["currency"],
-            "metadata": {"order_id": form["metadata[order_id]"]},
+            "metadata": {
+                name: form[f"metadata[{name}]"] for name in ("order_id", "charge_id") if f"metadata[{name}]" in form
+            },
             "latest_charge": {"object": "charge", "amount_refunded": 0, "disputed": False, "refunds": {"data": []}},
         }
         if form.get("capture_method") == "automatic":

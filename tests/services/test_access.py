@@ -397,6 +397,7 @@ SCOPES = {
     "POST /projection/views/{view}/skip": "operations:write",
     "POST /projection/views/{view}/retry": "operations:write",
     "DELETE /projection/views/{view}/versions/{version}": "operations:write",
+    "GET /audit": "audit:read",
     "GET /events": "events:read",
     "POST /webhooks": "webhooks:write",
     "GET /webhooks": "webhooks:read",

@@ -26,6 +26,7 @@ ELSEWHERE = {
         "POST /operations/parked/replay",
     ),  # tests/services/test_operations.py
     "GET /events",  # tests/services/test_event_stream.py
+    "GET /audit",  # tests/services/test_audit.py
     *("GET /webhooks", "POST /webhooks"),  # tests/services/test_webhooks.py
     *(f"GET /webhooks/{{endpoint_id}}{rest}" for rest in ("", "/deliveries", "/deliveries/{delivery_id}")),
     *(f"POST /webhooks/{{endpoint_id}}/{what}" for what in ("secret", "test", "redeliver")),

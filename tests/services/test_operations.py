@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from services.contracts.fulfillment import RunResumed, RunStuck
+from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message
 from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
@@ -25,7 +27,7 @@ from services.kit.telemetry.metrics import Metrics
 from services.operations.app import create_app
 from tests.sagas.test_service import Published
 from tests.services.documented import held
-from tests.services.test_watching import append, keeper
+from tests.services.test_watching import append, keeper, projected
 from tests.tokens import TRUST, authorization
 
 LETTER = {
@@ -63,7 +65,11 @@ async def world(database) -> AsyncGenerator[tuple[httpx.AsyncClient, Handing]]:
     )
     published = Handing()
     host = Host.of(
-        Settings(service="operations", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault()
+        Settings(service="operations", read_database_url=plain(database.read_dsn("operations")), **TRUST),
+        store,
+        published,
+        PostgresFailedMessages(store),
+        MemoryVault(),
     )
     app = create_app(host, reader)
     async with httpx.AsyncClient(
@@ -196,6 +202,29 @@ async def test_the_system_shows_what_waits_what_is_stuck_and_what_each_service_u
         assert orders["transactions"] == 8  # with the one that wrote this down
         assert orders["process_seconds"] > 0
     assert (await client.get("/operations/system?days=0")).status_code == 422
+
+
+async def test_the_system_shows_who_is_awake_and_what_each_did_last(database, world):
+    client, _ = world
+    await append(database, "fulfillment", "fulfillment-ord_1", RunResumed(saga_id="ord_1", by="Ann"))
+    await projected(database)
+    awake = Connections(database.dsn("orders"), "orders", 1)
+    reading = Connections(database.read_dsn("query"), "public", 1, check_cluster=False)
+    await awake.fetch("SELECT 1")
+    await reading.fetch("SELECT 1")
+    system = (await client.get("/operations/system")).json()
+    services = {each["service"]: each for each in system["services"]}
+    assert {name for name, each in services.items() if each["awake"]} == {"orders", "query", "operations"}
+    assert services["fulfillment"]["last_event"] == RunResumed.type
+    assert services["query"]["last_event"] is None
+    before = {each["view"]: each["events_behind"] for each in system["views"]}["orders"]
+    await append(database, "fulfillment", "fulfillment-ord_2", RunResumed(saga_id="ord_2", by="Ann"))
+    await awake.close()
+    await reading.close()
+    async with asyncio.timeout(30):  # Postgres ends a session a moment after its client
+        while [each["service"] for each in system["services"] if each["awake"]] != ["operations"]:
+            system = (await client.get("/operations/system")).json()
+    assert {each["view"]: each["events_behind"] for each in system["views"]}["orders"] == before + 1
 
 
 @pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-type", "ce-source", "ce-myext"])

@@ -476,6 +476,66 @@ async def test_authorization_is_renewed_only_with_a_saved_card_that_needs_no_cha
     assert await stripe.find("ord_1") == ("pi_1" if code else "pi_2")
 
 
+async def test_surcharge_is_charged_once_to_the_saved_card_and_found_by_its_edit(double: StripeDouble) -> None:
+    stripe = Stripe(plain(KEY), double.url, Target(QUICK), save_cards=True)
+    held = await stripe.authorize("ord_1:authorize", TEN, card("pm_card_visa"))
+    assert isinstance(held, ProviderResult)
+    call = Call("surcharge", held.transaction_id, TEN, charge_id="edt_1")
+    for _ in range(2):
+        charged = await call_provider(stripe, "ord_1", "ord_1:surcharge:edt_1", call)
+        assert isinstance(charged, ProviderResult)
+        assert [(fact.what, fact.charge_id) for fact in charged.facts] == [
+            ("authorized", "edt_1"), ("captured", "edt_1"),
+        ]  # fmt: skip
+    assert len(double.intents) == 2
+    assert (await stripe.find("ord_1"), await stripe.find("ord_1", "edt_1")) == ("pi_1", "pi_2")
+    assert await stripe.find("ord_1", "edt_2") == ""
+    await stripe.close()
+
+
+@pytest.mark.parametrize(
+    ("save_cards", "token", "code"),
+    [(False, "pm_card_visa", "card-not-saved"), (True, "pm_card_authenticate", "card-declined")],
+)
+async def test_surcharge_is_refused_without_a_saved_card_that_needs_no_challenge(
+    double: StripeDouble, save_cards: bool, token: str, code: str
+) -> None:
+    stripe = Stripe(plain(KEY), double.url, Target(QUICK), save_cards=save_cards)
+    held = await stripe.authorize("ord_1:authorize", TEN, card(token))
+    assert isinstance(held, ProviderResult)
+    refused = await stripe.surcharge("ord_1:surcharge:edt_1", held.transaction_id, TEN, "edt_1")
+    assert isinstance(refused, Failure)
+    assert (refused.code, refused.transient) == (code, False)
+    await stripe.close()
+
+
+async def test_webhook_finds_the_charge_of_an_edit_whose_answer_was_lost(database: Any, double: StripeDouble) -> None:
+    settings: Any = {
+        "provider": "stripe", "stripe_url": double.url, "stripe_key": plain(KEY), "stripe_save_cards": True,
+        "stripe_webhook_secrets": plain(SECRET),
+    }  # fmt: skip
+    async with running(database, **settings) as system:
+        shop = Shop(system, double)
+        order_id = await shop.buy()
+        double.lost.append("/v1/payment_intents")
+        edit = {"lines": [{"line": 1, "quantity": 3}], "reason": "one more"}
+        answer = await system.orders.post(f"/orders/{order_id}/edits", json=edit)
+        assert answer.json()["difference"] == {"amount": "2.50", "currency": "GBP"}
+        metadata = {"order_id": order_id, "charge_id": answer.json()["edit_id"]}
+        await system.bus.quiet()
+        done = event("payment_intent.succeeded", id="pi_2", amount=250, amount_received=250, metadata=metadata)
+        assert await shop.hear(done) == 204
+        await system.bus.quiet()
+        paid = await shop.payment(order_id)
+        assert [each["transaction_id"] for each in paid["charges"]] == ["pi_1", "pi_2"]
+        assert len(await system.said("orders.order.edited")) == 1
+        body = {"amount": {"amount": "6.00", "currency": "GBP"}, "reason": "broken"}
+        await shop.client.post(f"/payments/{order_id}/refunds", json=body, headers=authorization())
+        await system.bus.quiet()
+        sent = [form for method, path, form, _ in double.calls if (method, path) == ("POST", "/v1/refunds")]
+        assert sorted((form["payment_intent"], form["amount"]) for form in sent) == [("pi_1", "500"), ("pi_2", "100")]
+
+
 async def test_refund_of_lines_is_one_refund_with_our_id(shop: Shop) -> None:
     order_id = await shop.buy()
     body = {"lines": [{"line": 1, "quantity": 1}], "reason": "broken"}

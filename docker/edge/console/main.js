@@ -11,6 +11,7 @@ import { nextTheme, themeName } from "./theming.js";
 /** @typedef {{params: Record<string, string>, query: URLSearchParams, signal: AbortSignal, show: (...nodes: import("./dom.js").Child[]) => void, title: (text: string) => void, go: (path: string, replace?: boolean) => void, again: () => void}} View */
 
 const LOADING_SHOWN_AFTER_MS = 250;
+const QUIET_MS = 300;
 let leave = new AbortController();
 let shown = "";
 
@@ -75,14 +76,31 @@ async function openPage(page, params, main, fresh, options) {
     again: () => void open(),
   };
   try {
-    await page.open(view);
+    await (await loaded(page))(view);
   } catch (error) {
     if (signal.aborted) return;
     if (error instanceof LoggedOut) showLogin();
-    else show(h("h1", { tabindex: "-1" }, page.title), failure(error, view.again));
+    else show(h("h1", { tabindex: "-1" }, page.title), failure(error, error instanceof NotLoaded ? () => location.reload() : view.again));
   } finally {
     main.removeAttribute("aria-busy");
   }
+}
+
+/** @param {Page} page */
+async function loaded(page) {
+  try {
+    return await page.load();
+  } catch {
+    throw new NotLoaded("The console cannot load this page. A newer version may have been installed.");
+  }
+}
+
+/** A module is missing; browsers remember that until the console is loaded anew. */
+class NotLoaded extends Error {}
+
+/** Fetch the modules of all pages while nobody waits. */
+function loadTheRest() {
+  for (const page of pages) void page.load().catch(() => null);
 }
 
 let first = true;
@@ -91,6 +109,7 @@ let first = true;
 function arrive(main, options) {
   if (options.scroll) scrollTo(0, 0);
   if (!first) main.querySelector("h1")?.focus({ preventScroll: true });
+  else setTimeout(loadTheRest, QUIET_MS);
   first = false;
 }
 
@@ -98,6 +117,7 @@ function showLogin() {
   shown = "";
   document.title = "Log in · zerocart";
   mount(document.body, loginPage(() => open({ scroll: true })));
+  setTimeout(loadTheRest, QUIET_MS);
 }
 
 /** @param {Page | null} current */

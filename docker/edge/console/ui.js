@@ -12,7 +12,7 @@ const TONES = /** @type {Record<string, string>} */ ({
   succeeded: "good", active: "good", serving: "good", created: "good", dispatched: "good", replayed: "good", awake: "good",
   pending: "busy", processing: "busy", cancelling: "busy", started: "busy", in_progress: "busy", retrying: "busy",
   requested: "busy", refund_pending: "busy", compensating: "busy", authorized: "busy", prepared: "busy", building: "busy",
-  on_hold: "warn", waiting: "warn", refund_failed: "warn", disputed: "warn", unknown: "warn", low: "warn", inactive: "warn",
+  behind: "busy", on_hold: "warn", waiting: "warn", refund_failed: "warn", disputed: "warn", unknown: "warn", low: "warn", inactive: "warn",
   suspended: "warn", failed: "bad", declined: "bad", refused: "bad", stuck: "bad", stopped: "bad", out: "bad",
 });
 

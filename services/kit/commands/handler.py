@@ -137,7 +137,7 @@ class CommandHandler:
         work: Callable[[TransactionAttempt[C, S]], Awaitable[None]],
         cause: Cause,
     ) -> Outcome[S | None]:
-        """As `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
+        """Like `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
 
         `work` takes its locks, calls `carry_out` once, and writes the rows that follow from the events. After a
         conflict it runs again in a new transaction, so it must have no effect outside of the transaction.
@@ -304,7 +304,7 @@ class TransactionAttempt(Generic[C, S]):
 
     @property
     def result(self) -> Decided[S]:
-        """What `carry_out` appended."""
+        """Return what `carry_out` appended."""
         assert self._result is not None, "the work in a transaction must carry out its command"
         return self._result
 

@@ -90,7 +90,7 @@ class FollowerReceipts(Receipts):
         self._level = level
 
     async def claim(self, types: Collection[str], every_seconds: float) -> Position | None:
-        """As for every service; what the service has read was not missed."""
+        """Claim a search that begins after the events which the service has read."""
         level = await self._level()
         after = await super().claim(types, every_seconds)
         if after is None or after >= level:

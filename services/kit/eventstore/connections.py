@@ -120,7 +120,7 @@ class Connections:
                 self._give_back(connection)
 
     async def fetch(self, sql: str, *arguments: object) -> list[Record]:
-        """The rows of one statement in a transaction of its own."""
+        """Return the rows of one statement, run in its own transaction."""
         async with self.use() as connection:
             with translated():
                 return await connection.fetch(sql, *arguments)

@@ -228,7 +228,7 @@ class Transaction(Protocol):
         ...
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """The rows of a statement on the service's own tables."""
+        """Return the rows of a statement on the service's own tables."""
         ...
 
     async def execute(self, sql: str, *arguments: object) -> None:
@@ -280,7 +280,7 @@ class OutboxRow:
 
 
 class Outbox(Protocol):
-    """The rows that name unpublished events."""
+    """The outbox: its rows name the events that are not published yet."""
 
     async def pending(self, *, stream: str | None = None, rows_max: int) -> list[tuple[OutboxRow, list[RecordedEvent]]]:
         """Rows with their events, per stream in version order; only those of `stream` if it is given."""

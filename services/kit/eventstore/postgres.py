@@ -137,7 +137,7 @@ class PostgresTransaction:
         return await _stream(rows, self._archive, after_version)
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """The rows of a statement on the service's own tables."""
+        """Return the rows of a statement on the service's own tables."""
         with translated():
             return [dict(row) for row in await self._connection.fetch(sql, *arguments)]
 

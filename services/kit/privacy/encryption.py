@@ -110,7 +110,7 @@ async def _encrypted(vault: Vault, message: Message, transaction: Transaction | 
 
 
 class Contact(NamedTuple):
-    """How to address a person with an account."""
+    """The e-mail address and the name of a person with an account."""
 
     email: str
     name: str

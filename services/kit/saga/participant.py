@@ -44,7 +44,7 @@ class PortCall(Protocol):
 
     @property
     def verb(self) -> str:
-        """What the port is to do."""
+        """The action that the port carries out."""
         ...
 
 
@@ -103,7 +103,7 @@ STATE_CHANGED = Failure("state-changed", "another request was handled meanwhile"
 
 @dataclass(frozen=True)
 class Participant(Generic[Req, S, C, R]):
-    """How a service takes part in a saga.
+    """The part of a service in a saga: its requests, replies and decisions.
 
     `refused` is the type of the reply to a request that is refused; `failed` makes the reply after a port failed.
     """

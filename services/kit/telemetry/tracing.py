@@ -50,7 +50,7 @@ class Span(Protocol):
 
     @property
     def traceparent(self) -> str:
-        """As others are told of it."""
+        """The value of the traceparent header (W3C Trace Context, section 3.2)."""
         ...
 
     def set(self, name: str, value: str | int) -> None:

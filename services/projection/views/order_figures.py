@@ -104,7 +104,7 @@ def counted_after(row: Counted | None, event: Message, at: datetime) -> Counted 
         case orders.OrderUpdated(shipping_address=address) if address is not None:
             return replace(row, country=address.country)
         case orders.OrderEdited():
-            down = -event.difference.amount if event.confirmed else NOTHING
+            down = max(-event.difference.amount, NOTHING) if event.confirmed else NOTHING
             return replace(row, **_amounts(event), edited_down=row.edited_down + down)
         case orders.OrderReleased(content=content):
             return replace(row, status="processing" if content is None else "pending")

@@ -70,7 +70,7 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, **_named(event), updated_at=at)
         case orders.OrderEdited():
             amounts = {name: value for name, value in _named(event).items() if name != "reason"}
-            down = -event.difference.amount if event.confirmed else Decimal(0)
+            down = max(-event.difference.amount, Decimal(0)) if event.confirmed else Decimal(0)
             return replace(row, **amounts, edited_down=(row.edited_down or Decimal(0)) + down, updated_at=at)
         case orders.OrderReleased(content=content):
             return replace(row, status="processing" if content is None else "pending", reason=None, updated_at=at)

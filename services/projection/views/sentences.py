@@ -250,6 +250,9 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderHeld: _because("the order was put on hold"),
     orders.OrderEdited: _edited,
     orders.OrderEditRequested: _because("a change of the lines was asked for"),
+    orders.OrderEditOverdue: _always(
+        "the change of the lines took too long: it is given up unless the parcels have it"
+    ),
     orders.OrderEditRefused: _because("the lines of the order could not be changed"),
     orders.OrderReleased: _because("the order was released"),
     orders.OrderCancellationRequested: _because("a cancellation was asked for"),
@@ -274,7 +277,9 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
         f"{_units(event.items)} went back on the shelf" if event.items else "returned goods will go back on the shelf"
     ),
     inventory.ReservationExtended: lambda event: Sentence(f"{_units(event.items)} taken from the shelf for the change"),
-    inventory.ReservationReduced: lambda event: Sentence(f"{_units(event.items)} went back on the shelf"),
+    inventory.ReservationReduced: lambda event: Sentence(
+        f"{_units(event.items)} went back on the shelf" if event.items else "no goods went back on the shelf"
+    ),
     inventory.ReservationExpired: lambda event: Sentence(f"nobody came for {_units(event.items)} in time: let go"),
     payments.PaymentAuthorized: _by_provider(lambda event: f"{_money(event.amount)} is held"),
     payments.PaymentDeclined: _by_provider(lambda event: f"the payment of {_money(event.amount)} was declined"),
@@ -298,6 +303,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     payments.RefundRefused: lambda event: Sentence(
         f"the refund of {_money(event.amount)} was refused", event.error, "payment provider"
     ),
+    payments.SurchargeRequested: lambda event: Sentence(f"{_money(event.amount)} is charged for the change"),
     payments.ProviderReported: _reported,
     payments.ProviderUpdated: _reported,
     shipping.FulfillmentPrepared: lambda event: Sentence(f"{_count(event.parcels, 'parcel')} planned{_again(event)}"),
@@ -338,6 +344,10 @@ WITHOUT_SENTENCE: Mapping[type[Message], str] = {
     inventory.ReservationNotExtended: "the timeline shows that the lines could not be changed",
     shipping.ShipmentChanged: "the timeline shows that the lines were changed",
     shipping.ShipmentNotChanged: "the timeline shows that the lines could not be changed",
+    payments.SurchargePaid: "the timeline shows that the payment provider took the money",
+    payments.SurchargeRefused: "the timeline shows that the lines could not be changed",
+    payments.SurchargeUndone: "the timeline shows that the payment provider gave the money back",
+    orders.OrderEditDue: "a timer: the timeline shows what follows from it",
     orders.OrderNoteAdded: "the customer reads the timeline, and the note is for staff",
     orders.OrderRefunded: "the timeline shows that the payment provider gave the money back",
     orders.OrderFinalizePending: "the timeline shows that the order is on hold",

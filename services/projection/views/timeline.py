@@ -50,7 +50,7 @@ def entry_of(event: RecordedEvent, message: Message) -> TimelineEntry:
 def _doers(
     event: RecordedEvent, message: Message, sentence: Sentence, meta: Mapping[str, str], person: str | None
 ) -> tuple[str, str | None]:
-    """Who acted, and on whose behalf."""
+    """Return who acted, and on whose behalf."""
     if isinstance(message, BY_OUTSIDERS):
         return sentence.doer or SOMEBODY, None
     if meta.get("causationid") == source_of(event.service):  # a REST request, not a message, caused it

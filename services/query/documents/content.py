@@ -25,7 +25,7 @@ ENDED = frozenset({"cancelling", "cancelled", "failed"})
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """What all documents of a shop have in common."""
+    """The parts that all documents of a shop have in common."""
 
     shop: ShopIdentity
     words: Words

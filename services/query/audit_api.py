@@ -1,0 +1,120 @@
+"""REST of query: the audit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, cast
+
+from fastapi import Depends, Query
+
+from services.audited import AUDITED
+from services.contracts.scopes import AUDIT_READ
+from services.kit.auth.access import needs
+from services.kit.rest.answers import Answer
+from services.kit.rest.app import json_router, provided
+from services.kit.rest.params import PRINTABLE, at_position, wrong
+from services.published import types_of
+from services.query.answers import AuditPage
+from services.query.api import page_body
+from services.query.audit import Audit, AuditFilter
+from services.query.paging import PageRequest
+from services.query.parameters import Zone, page_request, time_range
+from services.query.queries import Queries
+
+__all__ = ["routes"]
+
+routes = json_router()
+
+TYPES_CHARS_MAX = 2_000
+
+Actor = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=128,
+        pattern=PRINTABLE,
+        description="Only changes by this account, guest or program.",
+        examples=["cli_01jd8xk3v5e6s7t8w9x0y1z2a3"],
+    ),
+]
+ActorKind = Annotated[
+    Literal["staff", "customer", "guest", "client"] | None,
+    Query(description="Only changes by actors of this kind.", examples=["staff"]),
+]
+Subject = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=64,
+        pattern=PRINTABLE,
+        description="Only changes of this order, product, account, program or endpoint.",
+        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
+    ),
+]
+Types = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=TYPES_CHARS_MAX,
+        description="Only changes of these types, with commas between them. A final `*` stands for the rest of a type.",
+        examples=["zerocart.users.staff.*,zerocart.users.client.*"],
+    ),
+]
+From = Annotated[
+    str | None,
+    Query(
+        alias="from",
+        description="Only changes on this day or later, or at this instant or later (RFC 3339).",
+        examples=["2026-11-01"],
+    ),
+]
+To = Annotated[
+    str | None,
+    Query(
+        alias="to",
+        description="Only changes before this day or instant; it must be after `from`.",
+        examples=["2026-12-01T00:00:00Z"],
+    ),
+]
+
+
+# async because FastAPI runs others in a thread, which costs more than they do
+async def _filter(
+    zone: Zone,
+    actor: Actor = None,
+    actor_kind: ActorKind = None,
+    subject: Subject = None,
+    types: Types = None,
+    begin: From = None,
+    end: To = None,
+) -> AuditFilter:
+    return AuditFilter(actor, actor_kind, subject, _types(types), *time_range(begin, end, zone))
+
+
+@routes.get("/audit", dependencies=[at_position(Queries, "audit"), needs(AUDIT_READ)])
+async def list_changes(
+    audit: Annotated[Audit, provided(Audit)],
+    wanted: Annotated[AuditFilter, Depends(_filter)],
+    page: Annotated[PageRequest, Depends(page_request)],
+) -> Answer[AuditPage]:
+    """List who changed what.
+
+    Returns the changes that persons and programs made by requests with a token, the newest first: each event that such
+    a request caused, in all services. What services did as a consequence has no entry of its own, and neither has a
+    request that was refused. Personal data is not in it: an entry names ids, and stays after a person was erased.
+    """
+    return Answer(cast("AuditPage", page_body("changes", await audit.list(wanted, page), page)))
+
+
+def _types(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    return tuple(sorted({each for pattern in text.split(",") for each in _selected(pattern.strip())}))
+
+
+def _selected(pattern: str) -> frozenset[str]:
+    selected = types_of(pattern, AUDITED)
+    if not selected:
+        raise wrong(
+            "types", f"no change has the type {pattern!r}: `type` of an entry is one, zerocart.orders.* several"
+        )
+    return selected
