@@ -13,7 +13,7 @@ IMAGE ?= zerocart
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi keep mails traces screenshots lock docs clean
+.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi linters keep mails traces screenshots lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -88,8 +88,11 @@ promtool: setup ## build the promtool that checks the alert rules (needs Go, tak
 manifests: setup ## render charts/zerocart into knative/ (VALUES=file and OUT=folder for manifests of your own)
 	$(BIN)/python -m scripts.manifests $(addprefix --values ,$(VALUES)) $(addprefix --out ,$(OUT))
 
-openapi: setup ## write docker/edge/openapi.json, the document of the REST interface, from the code
+openapi: setup ## write docker/edge/openapi.json and asyncapi.json, the documents of REST and events, from the code
 	$(BIN)/python -m scripts.openapi
+
+linters: setup ## check the OpenAPI document with Spectral and Redocly, and the AsyncAPI document with its schema
+	$(BIN)/pytest tests/tools/test_api_documents.py
 
 keep: setup ## record the shapes of new messages and the checksums of new migrations
 	$(BIN)/python -m scripts.keep

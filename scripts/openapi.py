@@ -29,11 +29,15 @@ from services.kit.rest.app import HEADERS
 from services.kit.rest.openapi import JSON, describe_answer, summary_and_description
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.kit.wire.asgi import VERSION
 from services.payments.settings import PaymentsSettings
 from services.users.settings import UsersSettings
 from tools.knative_local.secrets import signing_key
 
-__all__ = ["DOCUMENT", "document_of", "every_service", "merged", "public", "routes_of", "written"]
+__all__ = [
+    "DOCUMENT", "LICENSE", "ROOT", "document_of", "every_service", "merged", "public", "routes_of",
+    "version_of_project", "written",
+]  # fmt: skip
 
 OWN: Mapping[str, object] = {
     "payments": PaymentsSettings(provider="stripe", stripe_key=plain("-"), stripe_webhook_secrets=plain("-")),
@@ -140,7 +144,13 @@ def merged(documents: Mapping[str, Document]) -> Document:
         for operation in operations.values():
             operation["responses"] = _by_name(operation["responses"], schemas)
     tags = [{"name": name, "description": import_module(f"services.{name}").__doc__} for name in documents]
-    info = {"title": "zerocart", "version": _version(), "summary": SUMMARY, "description": ABOUT, "license": LICENSE}
+    info = {
+        "title": "zerocart",
+        "version": version_of_project(),
+        "summary": SUMMARY,
+        "description": ABOUT,
+        "license": LICENSE,
+    }
     return {
         "openapi": "3.1.0",
         "info": info,
@@ -151,7 +161,8 @@ def merged(documents: Mapping[str, Document]) -> Document:
     }
 
 
-SERVERS = [{"url": "/", "description": "The edge that serves this document."}]
+SERVERS = [{"url": VERSION, "description": "The edge that serves this document."}]
+UNVERSIONED = [{"url": "/", "description": "The edge; this address is the same in all versions (RFC 8615)."}]
 
 
 TOKENS = """\
@@ -161,7 +172,8 @@ accounts of all users, with `orders:admin` to all other data."""
 LICENSE = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 
 
-def _version() -> str:
+def version_of_project() -> str:
+    """The version of this release."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 
@@ -204,8 +216,29 @@ def public(document: Document) -> Document:
     for operations in paths.values():
         for operation in operations.values():
             _answer_in_one_type(operation)
-    named = {name: schemas[name] for name in sorted(_named_in(paths, schemas))}
+    paths = {path: _anywhere(path, item) for path, item in paths.items()}
+    named = {name: _without_limits(schemas[name]) for name in sorted(_named_in(paths, schemas))}
     return {**document, "tags": tags, "paths": paths, "components": {**document["components"], "schemas": named}}
+
+
+LIMITS = frozenset({"gt", "ge", "lt", "le", "max_digits", "decimal_places"})
+"""What Pydantic leaves in the schema of an optional Decimal, although JSON Schema does not know these words."""
+
+
+def _without_limits(part: Any) -> Any:
+    if isinstance(part, list):
+        return [*map(_without_limits, cast("list[Any]", part))]
+    if not isinstance(part, dict):
+        return part
+    members = cast("dict[str, Any]", part).items()
+    return {name: _without_limits(value) for name, value in members if name not in LIMITS or isinstance(value, dict)}
+
+
+def _anywhere(path: str, operations: Mapping[str, Any]) -> dict[str, Any]:
+    """The operations of a path; each names its server if the path has no version."""
+    if not path.startswith("/.well-known/"):
+        return dict(operations)
+    return {method: {**operation, "servers": UNVERSIONED} for method, operation in operations.items()}
 
 
 def _answer_in_one_type(operation: Mapping[str, Any]) -> None:
@@ -236,8 +269,11 @@ def written() -> str:
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the file, and that of the events."""
+    from scripts import asyncapi
+
     DOCUMENT.write_text(written())
+    asyncapi.DOCUMENT.write_text(asyncapi.written())
 
 
 if __name__ == "__main__":

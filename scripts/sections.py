@@ -121,10 +121,12 @@ def routes(values: Values) -> Lines:
     for name, route in named:
         yield from _matching(name, route)
     yield ""
+    yield "\t# a route keeps this order: without one Caddy sorts handlers by their paths, and not as the chart has them"
+    yield "\troute {"
     for name, route in named:
-        yield f"\thandle @{name} {{"
-        yield f"\t\timport upstream {{${route['service'].upper()}_UPSTREAM}}"
-        yield "\t}"
+        yield f"\t\thandle @{name} {{"
+        yield f"\t\t\timport upstream {{${route['service'].upper()}_UPSTREAM}}"
+        yield "\t\t}"
 
 
 def assets() -> Sequence[Path]:

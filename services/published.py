@@ -32,8 +32,8 @@ from services.kit.privacy.encryption import PERSONAL, Fields, personal_fields
 from services.kit.wire.cloudevents import event_id, source_of
 
 __all__ = [
-    "CATEGORIES", "PATTERN", "PUBLISHED", "SCOPES", "PublishedEvent", "content_of", "scopes_of", "shown", "streams_of",
-    "subject_of", "types_for", "types_of", "visible_types",
+    "CATEGORIES", "HIDDEN", "PATTERN", "PUBLISHED", "SCOPES", "PublishedEvent", "content_of", "scopes_of", "shown",
+    "streams_of", "subject_of", "types_for", "types_of", "visible_types",
 ]  # fmt: skip
 
 _MODELS: Final[tuple[type[Message], ...]] = (
@@ -75,7 +75,7 @@ SCOPES: Final[Mapping[str, frozenset[str]]] = {
 }
 """By producer, the scopes with which REST shows the same about everybody; the events need them as well."""
 
-_HIDDEN: Final = frozenset({PERSONAL, "payment_method", "data"})
+HIDDEN: Final = frozenset({PERSONAL, "payment_method", "data"})
 """Fields that REST does not show: the ciphertext, the token of the card, and what the steps of a run told it."""
 
 CATEGORIES: Final = (
@@ -165,7 +165,7 @@ def _shown_members(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
     Only objects are hidden: the metadata of an order or a product may have a text of the same name.
     """
-    return {name: value for name, value in members if name not in _HIDDEN or not isinstance(value, dict)}
+    return {name: value for name, value in members if name not in HIDDEN or not isinstance(value, dict)}
 
 
 def _without(data: dict[str, Any], fields: Fields) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from services.contracts.orders import Address, CapturePolicy, PaymentMethod, PricedFields, Priority
-from services.kit.domain.message import Personal, Sku, Value
+from services.kit.domain.message import Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
@@ -59,7 +59,7 @@ class RunStarted(saga.RunStarted, PricedFields):
 
 
 class RunAmended(saga.RunAmended):
-    """The order changed during its fulfillment; an absent field did not change."""
+    """The order changed; an absent field did not change. The total changes by edits, after the fulfillment."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.amended.v1"
     person_in: ClassVar[tuple[str, ...]] = PERSON_IN
@@ -67,6 +67,7 @@ class RunAmended(saga.RunAmended):
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
     shipping_address: Address | None = None
+    total: Money | None = None
 
 
 class StepSucceeded(saga.StepSucceeded):

@@ -29,7 +29,8 @@ __all__ = [
     "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
     "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
     "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
-    "OrderDraftUpdated", "OrderDrafted", "OrderEditDue", "OrderEditOverdue", "OrderEditRefused", "OrderEditRequested",
+    "OrderDraftUpdated", "OrderDrafted", "OrderEditDue", "OrderEditOverdue", "OrderEditPlanned",
+    "OrderEditRefused", "OrderEditRequested",
     "OrderEdited", "OrderFailed", "OrderFields", "OrderFinalize",
     "OrderFinalizePending",
     "OrderFinalized", "OrderHeld", "OrderImportCorrected", "OrderImportUndone", "OrderImported", "OrderLine",
@@ -258,6 +259,21 @@ class OrderEditRequested(OrderMessage, PricedFields):
     """
 
     type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
+    customer_id: str | None = None
+    edit_id: str
+    reason: str
+    difference: Money
+    changes: tuple[ProductChange, ...]
+    units: int
+
+
+class OrderEditPlanned(OrderMessage, PricedFields):
+    """Staff asked for an edit while fulfillment works on the order: OrderEditRequested follows when it is confirmed.
+
+    An order that is cancelled or fails before is not edited.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_planned.v1"
     customer_id: str | None = None
     edit_id: str
     reason: str

@@ -11,6 +11,7 @@ from services.contracts.orders import (
     OrderCancellationRequested,
     OrderContent,
     OrderCreated,
+    OrderEdited,
     OrderFinalized,
     OrderReleased,
     OrderUpdated,
@@ -63,6 +64,11 @@ def reactions(handler: CommandHandler) -> Reactions:
         amendment = RunAmended.model_validate(_facts(order.order_id, order, received, RunAmended))
         await tell(order.order_id, Amend(at=received.now, jitter=_jitter(), amendment=amendment), received)
 
+    async def edited(order: OrderEdited, received: Received) -> None:
+        if order.confirmed:  # the mail about a cancellation names the total
+            amendment = RunAmended.model_validate(_facts(order.order_id, order, received, RunAmended))
+            await tell(order.order_id, Amend(at=received.now, jitter=_jitter(), amendment=amendment), received)
+
     async def cancelled(order: OrderCancellationRequested, received: Received) -> None:
         command = Cancel(at=received.now, jitter=_jitter(), saga_id=order.order_id, reason=order.reason)
         await tell(order.order_id, command, received)
@@ -96,6 +102,7 @@ def reactions(handler: CommandHandler) -> Reactions:
     handled.on(OrderCreated, created)
     handled.on(OrderReleased, released)
     handled.on(OrderUpdated, updated)
+    handled.on(OrderEdited, edited)
     handled.on(OrderCancellationRequested, cancelled)
     handled.on(ProviderReported, reported)
     handled.on(ProviderUpdated, reported)

@@ -136,8 +136,11 @@ class Edited(TypedDict):
     """The edit is accepted."""
 
     order_id: OrderId
-    status: Literal["done", "started"]
-    """`started` of a confirmed order: the timeline shows whether the edit is carried out or refused."""
+    status: Literal["done", "started", "planned"]
+    """`started` of a confirmed order: the timeline shows whether the edit is carried out or refused.
+
+    `planned` of an order that fulfillment works on: the edit starts when the order is confirmed.
+    """
     edit_id: Annotated[str, Field(examples=["edt_01jd8w3k5m7n9p1q3r5s7t9v1x"])]
     after: Totals
     difference: Money

@@ -22,6 +22,7 @@ from services.contracts.orders import (
     OrderDraftUpdated,
     OrderEdited,
     OrderEditOverdue,
+    OrderEditPlanned,
     OrderEditRefused,
     OrderEditRequested,
     OrderFailed,
@@ -43,7 +44,7 @@ from services.contracts.scheduler import TimerRequested
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
-from services.orders.editing import after_edit, conclude_edit, edit, remind_edit
+from services.orders.editing import EditEvent, after_edit, conclude_edit, edit, planned_edit, remind_edit
 from services.orders.holding import hold_or_release, placed, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
@@ -295,8 +296,10 @@ def finalize(command: Finalize, order: Order) -> Decision:
 def conclude(command: Confirm | Fail | CompleteCancellation, order: Order) -> Decision:
     """Record how fulfillment ended; an order that the customer is cancelling ends as cancelled, not as failed."""
     match command, order:
-        case Confirm(order_id=order_id), Pending(total=total) | OnHold(placed=Pending(total=total)):
-            return [OrderConfirmed(order_id=order_id, total=total)]
+        case Confirm(order_id=order_id, at=at), (
+            (Pending(total=total) as placed) | OnHold(placed=Pending(total=total) as placed)
+        ):
+            return [OrderConfirmed(order_id=order_id, total=total), *planned_edit(placed, at)]
         case ((Fail() | CompleteCancellation()), Cancelling(reason=reason, email=email)):
             return [_cancelled(command.order_id, order, reason, email)]
         case Fail(order_id=order_id, code=code, reason=reason), (
@@ -355,7 +358,7 @@ def _after(order: Order, event: Message) -> Order:
         case OrderEdited() if isinstance(order, OnHold):
             content = order.placed.content.model_copy(update=dict(PricedFields.of(event)))
             return replace(order, placed=replace(order.placed, content=content))
-        case OrderEditRequested() | OrderEditOverdue() | OrderEdited() | OrderEditRefused() | OrderRefunded():
+        case _ if isinstance(event, EditEvent):
             return after_edit(order, event)
         case OrderFinalizePending() if isinstance(order, OnHold):
             return replace(order, asked=order.asked or event)
@@ -413,7 +416,7 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderFinalized, OrderNotFinalized, OrderCancelled, OrderConfirmed, OrderFailed, OrderShipped, OrderDelivered,
         OrderImported, OrderImportCorrected, OrderImportUndone, OrderRefunded, OrderAcknowledged, OrderHeld,
         OrderReleased, OrderFinalizePending, OrderEdited,
-        OrderEditRequested, OrderEditRefused, OrderEditOverdue, TimerRequested,
+        OrderEditPlanned, OrderEditRequested, OrderEditRefused, OrderEditOverdue, TimerRequested,
     ),
     opens=(Place, BeginDraft, Import),
 )  # fmt: skip

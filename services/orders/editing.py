@@ -17,6 +17,7 @@ from services.contracts.orders import (
     OrderEditDue,
     OrderEdited,
     OrderEditOverdue,
+    OrderEditPlanned,
     OrderEditRefused,
     OrderEditRequested,
     OrderLine,
@@ -27,7 +28,8 @@ from services.contracts.orders import (
 from services.contracts.scheduler import TimerRequested
 from services.kit.domain.currencies import shown_money
 from services.kit.domain.decider import Decision, Rejected
-from services.kit.domain.message import Money
+from services.kit.domain.message import Message, Money
+from services.orders.edits_after_refunds import refund_problem
 from services.orders.order import (
     ChangedLine,
     ConcludeEdit,
@@ -49,7 +51,16 @@ from services.orders.refusals import fulfilled_elsewhere, not_found
 from services.orders.shop_rules import Coupon, Delivery, coupon_named, coupon_off
 from services.orders.totals import Off
 
-__all__ = ["EDIT_DEADLINE", "after_edit", "conclude_edit", "content_of", "edit", "remind_edit"]
+__all__ = [
+    "EDIT_DEADLINE",
+    "EditEvent",
+    "after_edit",
+    "conclude_edit",
+    "content_of",
+    "edit",
+    "planned_edit",
+    "remind_edit",
+]
 
 EDIT_DEADLINE = timedelta(minutes=15)
 """Longer than the retries of a message take before it is parked."""
@@ -57,36 +68,63 @@ EDIT_DEADLINE = timedelta(minutes=15)
 
 def content_of(order: Order) -> OrderContent | None:
     """The content that an edit of the order starts from; None if the order cannot be edited."""
-    if isinstance(order, OnHold) and not order.is_begun:
+    if isinstance(order, OnHold):
         return order.placed.content
-    return order.content if isinstance(order, Confirmed) else None
+    return order.content if isinstance(order, Pending | Confirmed) else None
 
 
 def edit(command: Edit, order: Order) -> Decision:
-    """Change the lines of an order that fulfillment does not know, or ask for an edit of a confirmed one."""
+    """Change the lines of an order that fulfillment does not know, ask for an edit of a confirmed one, or plan that."""
     content = content_of(order)
     if content is None:
         return _not_editable(command, order)
-    if isinstance(order, Confirmed) and (order.editing or order.is_refunded):
-        return _not_now(command, order)
+    if _is_under_way(order):
+        detail = f"Order {command.order_id} cannot be edited: another edit is under way. Try again when it has ended."
+        return Rejected("edit-in-progress", detail)
     after = _edited(command, content)
     if isinstance(after, Rejected):
         return after
     fields = {"order_id": command.order_id, "edit_id": command.edit_id, "reason": command.reason}
     more = {"customer_id": order.customer_id, "difference": after.total - content.total}
     if isinstance(order, Confirmed):
-        return _requested(command, content, after, {**dict(after), **fields, **more})
+        problem = refund_problem(order.refunds, command.changes, after.total)
+        return problem or _requested(command, content, after, {**dict(after), **fields, **more})
+    if isinstance(order, Pending) or (isinstance(order, OnHold) and order.is_begun):
+        return [OrderEditPlanned.model_validate({**dict(after), **fields, **more, **_goods(content, after)})]
     return [OrderEdited.model_validate({**dict(after), **fields, **more})]
 
 
 def _requested(command: Edit, before: PricedFields, after: PricedFields, fields: dict[str, object]) -> Decision:
     """Ask inventory, payments and shipping for an edit of a confirmed order, and for a timer."""
+    requested = OrderEditRequested.model_validate({**fields, **_goods(before, after)})
+    return [requested, edit_timer(requested, command.at, attempt=1)]
+
+
+def planned_edit(order: Pending, at: datetime) -> list[Message]:
+    """The edit that was planned for when the order is confirmed."""
+    if order.planned is None:
+        return []
+    requested = OrderEditRequested.of(order.planned)
+    return [requested, edit_timer(requested, at, attempt=1)]
+
+
+def _is_under_way(order: Order) -> bool:
+    match order:
+        case Confirmed(editing=Editing()):
+            return True
+        case Pending(planned=planned) | OnHold(placed=Pending(planned=planned)):
+            return planned is not None
+        case _:
+            return False
+
+
+def _goods(before: PricedFields, after: PricedFields) -> dict[str, object]:
+    """The fields of an edit that say what inventory and shipping change."""
     units = _units(after)
     changes = {product: units.get(product, 0) - had for product, had in _units(before).items()}
     changes |= {product: wanted for product, wanted in units.items() if product not in changes}
     told = tuple(ProductChange(product_id=product, units=change) for product, change in changes.items() if change)
-    requested = OrderEditRequested.model_validate({**fields, "changes": told, "units": sum(units.values())})
-    return [requested, edit_timer(requested, command.at, attempt=1)]
+    return {"changes": told, "units": sum(units.values())}
 
 
 def _units(priced: PricedFields) -> dict[str, int]:
@@ -95,14 +133,6 @@ def _units(priced: PricedFields) -> dict[str, int]:
     for line in priced.lines:
         units[line.product_id] = units.get(line.product_id, 0) + line.quantity
     return units
-
-
-def _not_now(command: Edit, order: Confirmed) -> Rejected:
-    if order.editing:
-        detail = f"Order {command.order_id} cannot be edited: another edit is under way. Try again in a moment."
-        return Rejected("edit-in-progress", detail)
-    detail = f"Order {command.order_id} cannot be edited: staff refunded a part of it. Refund what else is due."
-    return Rejected("order-refunded", detail)
 
 
 def edit_timer(editing: OrderEditRequested, at: datetime, attempt: int) -> TimerRequested:
@@ -158,8 +188,6 @@ def _not_editable(command: Edit, order: Order) -> Rejected:
             return fulfilled_elsewhere(command, order)
         case Draft():
             why = "it is a draft. Replace it with PUT"
-        case OnHold() | Pending():
-            why = "fulfillment works on it. Wait until it is confirmed, or cancel it"
         case _:
             why = "its lines are final. Refund what the customer should get back"
     return Rejected("order-not-editable", f"Order {command.order_id} cannot be edited: {why}.")
@@ -268,11 +296,11 @@ def _difference_problem(command: Edit, difference: Money) -> Rejected | None:
     return Rejected("price-changed", detail, more={"difference": shown})
 
 
-EditEvent = OrderEditRequested | OrderEditOverdue | OrderEdited | OrderEditRefused | OrderRefunded
+EditEvent = OrderEditPlanned | OrderEditRequested | OrderEditOverdue | OrderEdited | OrderEditRefused | OrderRefunded
 
 
 def after_edit(order: Order, event: EditEvent) -> Order:
-    """The state of an order that is not on hold after an event about an edit, or after a refund."""
+    """The state of an order after an event about an edit, or after a refund."""
     match order, event:
         case Confirmed(), OrderEditRequested():
             return replace(order, editing=Editing(event))
@@ -285,10 +313,12 @@ def after_edit(order: Order, event: EditEvent) -> Order:
             refunds = order.edit_refunds | {_refund_of(event)}
             return replace(order, content=content, editing=None, edit_refunds=refunds)
         case Confirmed(), OrderRefunded(refund_id=refund_id):
-            is_of_edit = (
-                refund_id.partition("-")[0] in order.edit_refunds
-            )  # the whole or a part, as RefundRequested says
-            return replace(order, is_refunded=order.is_refunded or not is_of_edit)
+            is_of_edit = refund_id.partition("-")[0] in order.edit_refunds  # the whole refund or a part
+            return order if is_of_edit else replace(order, refunds=(*order.refunds, event))
+        case Pending(), OrderEditPlanned():
+            return replace(order, planned=event)
+        case OnHold(placed=placed), OrderEditPlanned():
+            return replace(order, placed=replace(placed, planned=event))
         case Confirmed() | Shipped() | Delivered(), OrderEdited() | OrderEditRefused():
             return replace(order, editing=None)
         case _:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
-from services.contracts.orders import OrderEdited, OrderEditRequested, PricedFields
+from services.contracts.orders import OrderEdited, OrderEditPlanned, OrderEditRequested, PricedFields
 from services.contracts.scopes import ORDERS_PRICE
 from services.kit.auth.access import Caller
 from services.kit.commands.cause import Cause
@@ -50,9 +50,13 @@ async def edit_order(
     missing, the card is declined or the carrier has the parcel, the edit is refused and nothing changes, as the
     timeline tells. What the customer has paid too much is refunded.
 
-    Refused (409) for every other order; if another edit is under way or staff refunded a part of the order; (409
-    `price-changed`) if the edit adds another amount than `expected_difference` to the total; (422) if no line would be
-    left, or if the order would come to nothing.
+    An order that fulfillment works on, also if staff put it on hold or have to capture its payment, is edited as soon
+    as it is confirmed (`planned`), unless it is cancelled or fails before.
+
+    Refused (409) for every other order; if another edit is under way or planned; if staff refunded a part of the order
+    and the edit would take refunded units away or make the total lower than what was refunded; (409 `price-changed`) if
+    the edit adds another amount than `expected_difference` to the total; (422) if no line would be left, or if the
+    order would come to nothing.
     """
     command = _command(order_id, body, caller, cause, settings)
     return await respond(
@@ -101,11 +105,18 @@ def _command(order_id: str, body: EditBody, caller: Caller, cause: Cause, settin
     )
 
 
+STATUS: Mapping[type[Message], Literal["done", "started", "planned"]] = {
+    OrderEdited: "done",
+    OrderEditRequested: "started",
+    OrderEditPlanned: "planned",
+}
+
+
 def _answer(events: Sequence[Message]) -> Edited:
-    (edited,) = (event for event in events if isinstance(event, OrderEdited | OrderEditRequested))
+    (edited,) = (event for event in events if isinstance(event, OrderEdited | OrderEditRequested | OrderEditPlanned))
     return Edited(
         order_id=edited.order_id,
-        status="done" if isinstance(edited, OrderEdited) else "started",
+        status=STATUS[type(edited)],
         edit_id=edited.edit_id,
         after=_totals(edited),
         difference=_money(edited.difference),

@@ -10,8 +10,10 @@ from services.contracts.orders import (
     AmendedFields,
     ImportedFields,
     OrderContent,
+    OrderEditPlanned,
     OrderEditRequested,
     OrderFinalizePending,
+    OrderRefunded,
     PlacedFields,
     RecipientFields,
     RefundedLine,
@@ -64,10 +66,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """The customer placed it, and fulfillment works on it; once it is final, nothing in it can be changed."""
+    """The customer placed it, and fulfillment works on it; once it is final, nothing in it can be changed.
+
+    `planned` is an edit that begins when the order is confirmed.
+    """
 
     content: OrderContent
     is_final: bool = False
+    planned: OrderEditPlanned | None = None
     number: str | None = None
 
     @property
@@ -124,7 +130,7 @@ class Confirmed:
     """Goods are reserved, the money is captured, a shipment exists.
 
     `content` is None of an order that an older release confirmed. `editing` is the edit that is under way.
-    `edit_refunds` are the refunds of edits; `is_refunded` tells whether there was another refund.
+    `edit_refunds` are the refunds of edits, `refunds` all others.
     """
 
     email: str | None
@@ -133,7 +139,7 @@ class Confirmed:
     content: OrderContent | None = None
     editing: Editing | None = None
     edit_refunds: frozenset[str] = frozenset()
-    is_refunded: bool = False
+    refunds: tuple[OrderRefunded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def test_each_container_has_few_rights(name):
 def test_the_edge_has_the_files_that_it_reads_and_can_change_none():
     folder = ROOT / "docker" / "edge"
     (root,) = set(re.findall(r"\{\$EDGE_FILES:(/\w+)\}", (folder / "Caddyfile").read_text()))
-    files = {name: f"{root}/{name}" for name in ("openapi.json", "console")}
+    files = {name: f"{root}/{name}" for name in ("openapi.json", "asyncapi.json", "console")}
     files = {"Caddyfile": "/etc/caddy/Caddyfile", **files}
     assert COMPOSE["edge"]["volumes"] == [f"./docker/edge/{name}:{place}:ro" for name, place in files.items()]
     image = (folder / "Dockerfile").read_text()  # Knative's

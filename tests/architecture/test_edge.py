@@ -42,8 +42,10 @@ def upstream(route: dict) -> str | None:
 
 
 def servers_routes() -> list[dict]:
+    """What the server tries in turn: its last route is that of the services."""
     (server,) = adapted()["apps"]["http"]["servers"].values()
-    return server["routes"]
+    *others, of_services = server["routes"]
+    return [*others, *of_services["handle"][0]["routes"]]
 
 
 def of_the_caddyfile() -> set[Match]:
@@ -64,6 +66,8 @@ def of_the_chart() -> set[Match]:
         service = rule["filters"][0]["urlRewrite"]["hostname"].removesuffix(".zerocart.svc.cluster.local")
         for match in rule["matches"]:
             path = match["path"]["value"] + ("/*" if match["path"]["type"] == "PathPrefix" else "")
+            assert path.startswith(("/v1/", "/.well-known/"))
+            path = path.removeprefix("/v1")
             query = tuple(each["name"] for each in match.get("queryParams", []) if each["value"] == ".*")
             found.add((service, match.get("method"), path, query))
     return found

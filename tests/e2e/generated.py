@@ -43,7 +43,7 @@ class Program:
         client = importlib.import_module(f"{PACKAGE}.client")
         kind = client.AuthenticatedClient if token else client.Client
         self._edge_url = edge_url
-        self._client = kind(base_url=edge_url, timeout=60, **({"token": token} if token else {}))
+        self._client = kind(base_url=f"{edge_url}/v1", timeout=60, **({"token": token} if token else {}))
         _OPENED.append(self._client)
 
     def __call__(self, operation: str, *arguments: str, body: Any = None, **parameters: Any) -> Any:

@@ -42,7 +42,7 @@ async def test_a_product_is_defined_changed_withdrawn_and_defined_again(database
         client = catalogue(system)
         answer = await client.put("/products/mug 1", json=MUG)
         assert (answer.status_code, answer.headers["etag"], answer.json()["sku"]) == (200, '"1"', "mug 1")
-        assert answer.headers["location"] == f"/products/mug%201?position={answer.json()['position']}"
+        assert answer.headers["location"] == f"/v1/products/mug%201?position={answer.json()['position']}"
         again = await client.put("/products/mug 1", json=MUG)
         assert (again.headers["etag"], again.json()["position"]) == ('"1"', answer.json()["position"])
         changed = await client.patch("/products/mug 1", json={"active": False, "description": None})

@@ -119,14 +119,59 @@ async def test_edit_after_the_dispatch_says_what_to_do(database: Any) -> None:
         assert "Refund" in answer.json()["detail"]
 
 
-async def test_order_with_a_refund_by_staff_is_not_edited(database: Any) -> None:
-    async with running(database) as system:
+async def test_order_is_edited_after_a_part_of_it_was_refunded(database: Any) -> None:
+    async with running(database) as system, read_side.running(database) as side:
         await stocked(system)
         order_id = await confirmed(system)
-        refund = {"amount": gbp("1.00"), "reason": "a scratch"}
+        refund = {"lines": [{"line": 1, "quantity": 2}], "reason": "a scratch"}
         await system.bus.clients["payments"].post(f"/payments/{order_id}/refunds", json=refund)
         await system.bus.quiet()
-        assert (await post(system, order_id, "edits", FEWER)).json()["code"] == "order-refunded"
+        less = {"lines": [{"line": 1, "quantity": 1}], "reason": "one is enough"}
+        assert (await post(system, order_id, "edits", less)).json()["code"] == "line-refunded"
+        assert (await post(system, order_id, "edits", FEWER)).status_code == 202
+        await system.bus.quiet()
+        paid = await payment(system, order_id)
+        assert (paid["refunded"], paid["refundable"]) == (gbp("12.50"), gbp("2.50"))
+        shown = await side_of(side, system, order_id)
+        assert (shown["total"], shown["refunded"]) == (gbp("7.50"), gbp("5.00"))
+        left = (await system.bus.clients["payments"].get(f"/payments/{order_id}/refundable")).json()
+        assert [line["refundable_quantity"] for line in left["lines"]] == [0, 1]
+        assert (await post(system, order_id, "edits", MORE)).json()["difference"] == gbp("12.50")
+        await system.bus.quiet()
+        paid = await payment(system, order_id)
+        assert (paid["amount"], paid["refundable"]) == (gbp("27.50"), gbp("15.00"))
+        assert await system.level("P") == (3, 0)
+
+
+async def test_edit_of_an_order_that_waits_for_its_capture_starts_when_it_is_confirmed(database: Any) -> None:
+    async with running(database) as system:
+        await stocked(system)
+        order_id = await confirmed_by_hand(system)
+        seen = await post(system, order_id, "edits/preview", MORE)
+        assert (seen.status_code, seen.json()["difference"]) == (200, gbp("5.00"))
+        answer = await post(system, order_id, "edits", MORE)
+        assert (answer.status_code, answer.json()["status"]) == (202, "planned")
+        assert (await post(system, order_id, "edits", FEWER)).json()["code"] == "edit-in-progress"
+        await system.bus.quiet()
+        assert await system.messages(OrderEdited) == []
+        await system.bus.clients["payments"].post(f"/payments/{order_id}/capture")
+        await system.at_rest()
+        await system.bus.quiet()
+        paid = await payment(system, order_id)
+        assert (paid["status"], paid["amount"], len(paid["charges"])) == ("captured", gbp("20.00"), 2)
+        (edited,) = await system.messages(OrderEdited)
+        assert edited.total.amount == 20
+        assert (await post(system, order_id, "cancel", {"reason": "no"})).status_code == 202
+        await system.at_rest()
+        (mail,) = [each for each in system.mails.sent if each["Message-ID"].startswith("<cancellation")]
+        assert "20.00 GBP" in str(mail), "the mail names the total of now"
+
+
+async def confirmed_by_hand(system: System) -> str:
+    """An order of 5 P and 1 Q whose payment waits for staff."""
+    placed = await system.place(order(("P", 5), ("Q", 1), capture="by_hand"))
+    await system.bus.quiet()
+    return placed.json()["order_id"]
 
 
 async def test_goods_money_and_order_agree_whatever_races(database: Any) -> None:

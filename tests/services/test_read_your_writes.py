@@ -125,7 +125,7 @@ async def test_the_location_of_a_command_can_be_read_at_once(side: ReadSide, dat
             shown = await side.query.get(answer.headers["location"])
             assert shown.status_code == 200, (answer.request.url, answer.headers, shown.text)
         assert answers[4].headers["location"] == answers[5].headers["location"]
-        assert answers[7].headers["location"].startswith("/stock/a%20b%23c?position=")
+        assert answers[7].headers["location"].startswith("/v1/stock/a%20b%23c?position=")
         registered = await writers.users.post(
             "/users", json={"email": "ann@example.com", "name": "Ann", "password": "long enough"}
         )

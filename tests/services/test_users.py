@@ -67,7 +67,7 @@ async def test_from_registration_to_an_active_account(database):
             "Ann Archer",
             "pending_verification",
         )
-        assert answer.headers["location"] == f"/users/{user['id']}"
+        assert answer.headers["location"] == f"/v1/users/{user['id']}"
         await system.bus.quiet()
         (mail,) = mails(system, "verification")
         assert mail["To"] == "Ann@Example.com"

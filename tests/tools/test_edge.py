@@ -143,15 +143,17 @@ def client(edge: Edge) -> Generator[httpx.Client]:
 ROUTES = sorted(route for route in PUBLIC_ROUTES | set(SCOPES) if "/projection/" not in route)
 
 
+@pytest.mark.parametrize("version", ["", "/v1"])
 @pytest.mark.parametrize("route", ROUTES)
 def test_a_request_without_a_token_starts_no_service_unless_its_route_is_public(
-    edge: Edge, client: httpx.Client, route: str
+    edge: Edge, client: httpx.Client, route: str, version: str
 ):
     del client.headers["Authorization"]
     method, _, path = route.partition(" ")
-    answer = client.request(method, path.replace("{", "x").replace("}", "y"), headers={"Origin": ORIGINS[0]})
+    path = path.replace("{", "x").replace("}", "y")
+    answer = client.request(method, version + path, headers={"Origin": ORIGINS[0]})
     if route in PUBLIC_ROUTES:
-        assert len(edge.reached.lines) == 1
+        assert edge.reached.lines == [f"{method} {path}"]
         return
     assert edge.reached.lines == []
     assert (answer.status_code, answer.json()["code"]) == (401, "no-token")
@@ -169,6 +171,29 @@ def test_a_public_route_is_matched_by_method_and_whole_path(edge: Edge, client: 
     assert edge.reached.lines == []
 
 
+def test_a_path_with_the_version_reaches_the_same_route(edge: Edge, client: httpx.Client):
+    for method, path in (
+        ("GET", "/orders"),
+        ("POST", "/orders"),
+        ("GET", "/orders/x%2Fy?at=z"),
+        ("DELETE", "/users/x"),
+    ):
+        assert client.request(method, f"/v1{path}").status_code == 200
+        assert edge.reached.lines.pop() == f"{method} {path}"
+    for path in (
+        "/v2/orders",
+        "/v1/v1/orders",
+        "/v1",
+        "/v1/",
+        "/v1orders",
+        "/v1/console",
+        "/v1/openapi.json",
+        "/v1/healthz",
+    ):
+        assert client.get(path).status_code == 404, path
+    assert edge.reached.lines == []
+
+
 def test_a_preflight_is_answered_for_every_route_and_starts_no_service(edge: Edge, client: httpx.Client):
     for route in ROUTES:
         method, _, path = route.partition(" ")
@@ -176,6 +201,8 @@ def test_a_preflight_is_answered_for_every_route_and_starts_no_service(edge: Edg
         for origin in ORIGINS:
             answer = client.options(path, headers={"Origin": origin, **asked})
             assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (204, origin), route
+            versioned = client.options(f"/v1{path}", headers={"Origin": origin, **asked})
+            assert versioned.headers["access-control-allow-origin"] == origin
             assert method in answer.headers["access-control-allow-methods"]
             for header in ("authorization", "content-type", "idempotency-key", "if-match"):
                 assert header in answer.headers["access-control-allow-headers"].lower()
@@ -231,6 +258,15 @@ def test_the_openapi_document_starts_no_service(edge: Edge, client: httpx.Client
     assert edge.reached.lines == []
 
 
+def test_the_asyncapi_document_starts_no_service(edge: Edge, client: httpx.Client):
+    del client.headers["Authorization"]
+    answer = client.get("/asyncapi.json", headers={"Origin": ORIGINS[0]})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json()["asyncapi"] == "3.0.0"
+    assert answer.headers["access-control-allow-origin"] == ORIGINS[0]
+    assert edge.reached.lines == []
+
+
 CONSOLE = ROOT / "docker" / "edge" / "console"
 CONSOLE_BYTES_MAX = 150_000
 
@@ -278,6 +314,7 @@ HIDDEN = ("events", "metrics", "healthz/live", "projection/views", "docs", "Cadd
 TRICKS = (
     "/{}", "//{}", "/orders/../{}", "/orders/%2e%2e/{}", "/orders/..%2f{}", "/orders/%2e%2e%2f{}", "/orders%2f..%2f{}",
     "/orders/./../{}", "/users//../{}", "/token/../{}", "/stock/../../{}", "/orders/..//{}", "/./{}", "/%2e/{}", "/orders/x/../../{}",
+    "/v1/{}", "/v1//{}", "/v1/../{}", "/v1/orders/../{}", "/v1%2f{}", "/v1/%2e%2e/{}", "/orders/../v1/{}",
 )  # fmt: skip
 
 

@@ -95,7 +95,7 @@ async def _demo(running: Running, state: State, orders_max: int) -> bool:
     plan = OrderSource(SLICE, orders_max)
     found = survey(plan, customers=True)
     mails, operator = MailFolder(state.home / "mail"), operator_of(state, running.edge_url)
-    async with Edge(running.edge_url, operator.token) as edge:
+    async with Edge(f"{running.edge_url}/v1", operator.token) as edge:
         people = CustomerLogins(edge, mails, operator.secret, "demo")
         replay = Replay(edge, plan, "demo", people)
         await seed(edge, [scale_to_zero.WAKING_STOCK], "demo", lambda _: None)

@@ -228,7 +228,7 @@ def _other_runs(mine: Path, system: str, opened: ExitStack) -> dict[str, Journal
 async def _undo(options: argparse.Namespace, credentials: Credentials, _: Mailbox | None) -> dict[str, object]:
     name, source = _plain(options.undo), _source(_plain(options.undo))
     placed, finished = _journals_of(options, name)
-    async with Edge(credentials.edge_url, credentials.token) as edge:
+    async with Edge(f"{credentials.edge_url}/v1", credentials.token) as edge:
         with progress("imports taken back", await edge.count_of(source)) as bar:
             taken_back = await take_back_imports(edge, source, bar.set)
         for file in finished:
@@ -268,7 +268,7 @@ async def _bring(
     report: Callable[[ReportRow], None] | None,
 ) -> dict[str, object]:
     name, journal = this_run.name, this_run.journal
-    async with Edge(credentials.edge_url, credentials.token) as edge:
+    async with Edge(f"{credentials.edge_url}/v1", credentials.token) as edge:
         await _must_be_the_same_system(edge, journal)
         with this_run.reading() as look:
             ends = credit_notes_of(plan, look)
@@ -356,7 +356,7 @@ async def _replay(
     catalogue: bool,
 ) -> dict[str, object]:
     name, journal = this_run.name, this_run.journal
-    async with Edge(credentials.edge_url, credentials.token) as edge:
+    async with Edge(f"{credentials.edge_url}/v1", credentials.token) as edge:
         await _must_be_the_same_system(edge, journal)
         with this_run.reading() as look:
             found = survey(plan, look, customers=mails is not None)

@@ -45,7 +45,7 @@ class Credentials:
     def _ask(self) -> dict[str, object]:
         form = {"grant_type": "client_credentials", "client_id": self.client_id, "client_secret": self.secret}
         data = urllib.parse.urlencode(form).encode()
-        request = urllib.request.Request(f"{self.edge_url}/token", data)  # noqa: S310 - the operator's own edge
+        request = urllib.request.Request(f"{self.edge_url}/v1/token", data)  # noqa: S310 - the operator's own edge
         try:
             with urllib.request.urlopen(request, timeout=REQUEST_SECONDS_MAX) as answer:  # noqa: S310
                 return json.load(answer)

@@ -42,7 +42,7 @@ class RestClient:
     @classmethod
     def edge(cls, state: State, running: Running) -> Self:
         """The edge of a cluster, as its operator."""
-        return cls(running.edge_url, operator_of(state, running.edge_url).token())
+        return cls(f"{running.edge_url}/v1", operator_of(state, running.edge_url).token())
 
     @classmethod
     def projection(cls, state: State, running: Running) -> Self:

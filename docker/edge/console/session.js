@@ -3,7 +3,7 @@
 /** @typedef {{token: string, expires: number, scopes: string[], refresh: string | null, who: string}} Session */
 
 /** The base path of the REST interface. */
-export const API = "";
+export const API = "/v1";
 const STORED = "zerocart-session";
 const RENEWED_BEFORE_MS = 60_000;
 const IDLE_MS_MAX = 30 * 60_000;

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from services.kit.commands.outcome import Outcome
+from services.kit.wire.asgi import VERSION
 
 __all__ = [
     "ETAG",
@@ -80,10 +81,15 @@ class CommandAnswer(Answer[Body]):
 def command_answer(
     status: int, body: Body, outcome: Outcome[Any], headers: Mapping[str, str] | None = None
 ) -> CommandAnswer[Body]:
-    """The answer to a command: `body` with the position and the version that it came to."""
+    """The answer to a command: `body` with the position and the version that it came to.
+
+    A path in the header `Location` is given without the version of the interface, which is added here.
+    """
     placed: Any = {**body, "position": str(outcome.position)}
-    replayed = {} if outcome.repeated is None else {"Idempotent-Replayed": "true"}
-    return CommandAnswer(placed, status, {**(headers or {}), **replayed, "ETag": f'"{outcome.version}"'})
+    more = {name: VERSION + value if name == "Location" else value for name, value in (headers or {}).items()}
+    if outcome.repeated is not None:
+        more["Idempotent-Replayed"] = "true"
+    return CommandAnswer(placed, status, {**more, "ETag": f'"{outcome.version}"'})
 
 
 ETAG: Mapping[str, Any] = {

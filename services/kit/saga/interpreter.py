@@ -162,7 +162,7 @@ def _is_news(run: Run, amendment: messages.RunAmended) -> bool:
     match run:
         case NotStarted(amendments=amendments):
             return amendment not in amendments
-        case Running(progress=progress):
+        case Running(progress=progress) | Completed(progress=progress):
             return bool(newer(progress, amendment))
         case _:
             return False

@@ -24,7 +24,7 @@ from services.kit.service.waking import wake
 from services.kit.telemetry import tracing
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
-from services.kit.wire.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty
+from services.kit.wire.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty, unversioned
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -140,13 +140,14 @@ class Service:
         if path == EVENTS and scope["method"] not in READ_METHODS:
             await self._hear(scope, receive, send)
             return
-        if self._warms and scope["method"] in COMMAND_METHODS and path not in self._alone:
+        scope = unversioned(scope)
+        if self._warms and scope["method"] in COMMAND_METHODS and scope["path"] not in self._alone:
             send = self._warming(send)
         started = time.perf_counter()
         if scope["method"] == "HEAD":  # it is answered like GET, and the server keeps the body (RFC 9110, 9.3.2)
             scope = {**scope, "method": "GET"}
         await self.rest()(scope, receive, send)
-        if path != EVENTS:  # a stream of events lasts as long as its client wants
+        if scope["path"] != EVENTS:  # a stream of events lasts as long as its client wants
             METRICS.observe_seconds("request_duration", time.perf_counter() - started, method=scope["method"])
 
     def _refusal(self, scope: Scope, headers_bytes_max: int = HEADERS_BYTES_MAX) -> ZerocartError | None:

@@ -10,6 +10,7 @@ from services.kit.domain.errors import Unreadable
 
 __all__ = [
     "BODY_SECONDS_MAX",
+    "VERSION",
     "App",
     "Receive",
     "Scope",
@@ -22,7 +23,11 @@ __all__ = [
     "read_body",
     "send_empty",
     "trace_of",
+    "unversioned",
 ]
+
+VERSION = "/v1"
+"""Begins the public paths of the REST interface. The edge removes it; a gateway in its place leaves it."""
 
 BODY_SECONDS_MAX = 30.0
 """A slow client must not occupy a connection that others need."""
@@ -51,6 +56,14 @@ class TooManyHeaders(Unreadable):
 
 class UnsupportedType(Unreadable):
     """The Content-Type is not supported."""
+
+
+def unversioned(scope: Scope) -> Scope:
+    """The request without the version in its path, as the routes are declared."""
+    path, raw = scope["path"], scope["raw_path"]
+    if not path.startswith(f"{VERSION}/") or not raw.startswith(f"{VERSION}/".encode()):
+        return scope
+    return {**scope, "path": path[len(VERSION) :], "raw_path": raw[len(VERSION) :]}
 
 
 def trace_of(scope: Scope) -> tuple[str, str]:

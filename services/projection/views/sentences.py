@@ -249,6 +249,7 @@ _OWN_WORDS: Mapping[type[Message], Callable[[Any], Sentence]] = {
     orders.OrderUpdated: _updated,
     orders.OrderHeld: _because("the order was put on hold"),
     orders.OrderEdited: _edited,
+    orders.OrderEditPlanned: _because("a change of the lines is planned for when the order is confirmed"),
     orders.OrderEditRequested: _because("a change of the lines was asked for"),
     orders.OrderEditOverdue: _always(
         "the change of the lines took too long: it is given up unless the parcels have it"

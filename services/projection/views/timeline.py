@@ -67,7 +67,8 @@ WAKES: Sequence[type[Message]] = (
     # the events with which an order may come to rest
     orders.OrderDrafted, orders.OrderDraftUpdated, orders.OrderCreated, orders.OrderImported,
     orders.OrderImportCorrected, orders.OrderImportUndone, orders.OrderUpdated, orders.OrderHeld, orders.OrderReleased,
-    orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused, inventory.ReservationReduced,
+    orders.OrderEdited, orders.OrderEditRequested, orders.OrderEditRefused,
+    orders.OrderEditPlanned, inventory.ReservationReduced,
     orders.OrderCancelled, orders.OrderConfirmed, orders.OrderFailed, orders.OrderShipped, orders.OrderDelivered,
     fulfillment.RunCompensated, fulfillment.RunStuck, notifications.OrderMailSent, notifications.OrderNoticeSent,
     inventory.ReservationCommitted, inventory.ReservationExpired,

