@@ -35,7 +35,7 @@ LOCK = """
 """
 MOVE = """
     UPDATE stock SET on_hand = stock.on_hand + moved.on_hand, reserved = stock.reserved + moved.reserved
-    FROM unnest($1::text[], $2::int[], $3::int[]) AS moved (product_id, on_hand, reserved)
+    FROM unnest($1::text[], $2::text[]::int[], $3::text[]::int[]) AS moved (product_id, on_hand, reserved)
     WHERE stock.product_id = moved.product_id
 """
 HOLD = """
@@ -108,7 +108,7 @@ async def _move(transaction: Transaction, order_id: str, events: Sequence[Messag
     if moved := movements(events):
         levels = moved.values()
         await transaction.execute(
-            MOVE, list(moved), [level.on_hand for level in levels], [level.reserved for level in levels]
+            MOVE, list(moved), [str(level.on_hand) for level in levels], [str(level.reserved) for level in levels]
         )
     for event in events:
         if isinstance(event, InventoryChecked) and event.all_items_available:

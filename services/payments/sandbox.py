@@ -32,13 +32,19 @@ __all__ = ["Sandbox"]
 
 LOCK = "SELECT key FROM sandbox_ledger WHERE transaction_id = $1 AND kind = 'authorize' FOR UPDATE"
 """Calls that refund the same transaction wait for each other, or they would refund the same money."""
-LEDGER = "SELECT key, kind, amount, currency, token, refund_id FROM sandbox_ledger WHERE transaction_id = $1"
-FACTS = "SELECT what, reference, amount, currency FROM sandbox_facts WHERE transaction_id = $1"
+KNOWN = """
+    SELECT false AS caused, key, kind, amount, currency, token, refund_id FROM sandbox_ledger WHERE transaction_id = $1
+    UNION ALL
+    SELECT true, reference, what, amount, currency, '', '' FROM sandbox_facts WHERE transaction_id = $1
+"""
 OF_ORDER = "SELECT transaction_id, key FROM sandbox_ledger WHERE order_id = $1 AND kind = 'authorize' ORDER BY at DESC"
 WRITE = """
     INSERT INTO sandbox_ledger (key, order_id, kind, transaction_id, amount, currency, token, refund_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
+    RETURNING set_config('synchronous_commit', 'off', true)
 """
+"""The commit does not wait for the disk: the append of the reply, on the same server, makes the row durable as well.
+Without the reply, the call is repeated."""
 CAUSE = """
     INSERT INTO sandbox_facts (transaction_id, what, reference, amount, currency)
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING
@@ -57,11 +63,14 @@ REFUSED = Failure("refund-refused", "the card cannot be refunded any more", tran
 TOO_LARGE = Failure("refund-too-large", "the refund is larger than what is left of the payment", transient=False)
 CHARGED_BACK = Failure("charge-disputed", "the customer's bank took the money back", transient=False)
 NOT_RENEWED = Failure("card-declined", "the card was declined", transient=False)
+FAIL_ONCE = ("tok_fail_once", "tok_timeout_once")
 LOSING = ("tok_lose_replies", "tok_timeout_once")
 EXPIRING = ("tok_expire", "tok_refuse_renewal")
 KINDS: Mapping[str, ReportedChange] = {"authorize": "authorized", "capture": "captured", "void": "canceled"}
 
 Row = Mapping[str, Any]
+Tables = Transaction | EventStore
+"""Several statements, or each on its own where a call that is repeated completes what a crash cut off."""
 
 
 class Sandbox:
@@ -80,14 +89,13 @@ class Sandbox:
         if not method.token.startswith(APPROVED):
             return UNKNOWN
         order_id = key.partition(":")[0]
-        async with self._store.transaction() as transaction:
-            first = await self._first_time(transaction, key)
-            if method.token == "tok_fail_once" and first:  # noqa: S105
-                return BUSY
-            await _write(transaction, key, "authorize", f"txn_{order_id}", amount, method.token)
-            if capture:
-                await _write(transaction, f"{key}:capture", "capture", f"txn_{order_id}", amount, method.token)
-            _, _, facts = await _known(transaction, f"txn_{order_id}")
+        first = method.token in FAIL_ONCE and await self._first_time(self._store, key)
+        if method.token == "tok_fail_once" and first:  # noqa: S105
+            return BUSY
+        await _write(self._store, key, "authorize", f"txn_{order_id}", amount, method.token)
+        if capture:
+            await _write(self._store, f"{key}:capture", "capture", f"txn_{order_id}", amount, method.token)
+        _, _, facts = await _known(self._store, f"txn_{order_id}")
         if method.token == "tok_timeout_once" and first:  # noqa: S105
             return LOST
         return ProviderResult(f"txn_{order_id}", amount, facts)
@@ -120,16 +128,15 @@ class Sandbox:
 
     async def capture(self, key: str, transaction_id: str, amount: Money) -> ProviderResult | Failure:
         """Charge the amount, unless it was voided or the token declines captures."""
-        async with self._store.transaction() as transaction:
-            known, token, facts = await _known(transaction, transaction_id)
-            if token in EXPIRING and await self._first_time(transaction, key.partition(":")[0]):
-                await transaction.execute(CAUSE, transaction_id, "expired", "", None, None)
-                known, token, facts = await _known(transaction, transaction_id)
-            if known.held is None or known.released or amount.amount > known.held.amount:
-                return Failure("nothing-held", "this amount is not held", transient=False)
-            if token == "tok_decline_capture":  # noqa: S105
-                return Failure("capture-declined", "the capture was declined", transient=False)
-            await _write(transaction, key, "capture", transaction_id, amount, token)
+        known, token, facts = await _known(self._store, transaction_id)
+        if token in EXPIRING and await self._first_time(self._store, key.partition(":")[0]):
+            await self._store.fetch(CAUSE, transaction_id, "expired", "", None, None)
+            known, token, facts = await _known(self._store, transaction_id)
+        if known.held is None or known.released or amount.amount > known.held.amount:
+            return Failure("nothing-held", "this amount is not held", transient=False)
+        if token == "tok_decline_capture":  # noqa: S105
+            return Failure("capture-declined", "the capture was declined", transient=False)
+        await _write(self._store, key, "capture", transaction_id, amount, token)
         return LOST if token == "tok_lose_replies" else ProviderResult(transaction_id, amount, facts)  # noqa: S105
 
     async def void(self, key: str, transaction_id: str) -> ProviderResult | Failure:
@@ -184,44 +191,32 @@ class Sandbox:
 
     async def find(self, order_id: str, charge_id: str = "") -> str:
         """The transaction of the order or of its surcharge, also if the reply to its authorization was lost."""
-        async with self._store.transaction() as transaction:
-            rows = await transaction.fetch(OF_ORDER, order_id)
+        rows = await self._store.fetch(OF_ORDER, order_id)
         return next((str(row["transaction_id"]) for row in rows if _charge_of(str(row["key"])) == charge_id), "")
 
     async def transactions(self, order_id: str) -> frozenset[str]:
         """All transactions of the order."""
-        async with self._store.transaction() as transaction:
-            rows = await transaction.fetch(OF_ORDER, order_id)
+        rows = await self._store.fetch(OF_ORDER, order_id)
         return frozenset(str(row["transaction_id"]) for row in rows)
 
     async def look(self, transaction_id: str) -> tuple[Fact, ...]:
         """All that happened to a transaction."""
-        async with self._store.transaction() as transaction:
-            return (await _known(transaction, transaction_id))[2]
+        return (await _known(self._store, transaction_id))[2]
 
     async def cause(self, fact: Fact) -> None:
         """Let something happen to a transaction without a call of payments."""
         amount = fact.amount
-        async with self._store.transaction() as transaction:
-            await transaction.execute(
-                CAUSE,
-                fact.transaction_id,
-                fact.what,
-                fact.reference,
-                amount and amount.amount,
-                amount and amount.currency,
-            )
+        money = (amount and amount.amount, amount and amount.currency)
+        await self._store.fetch(CAUSE, fact.transaction_id, fact.what, fact.reference, *money)
 
-    async def _first_time(self, transaction: Transaction, key: str) -> bool:
-        return bool(await transaction.fetch(FIRST_TIME, key))
+    async def _first_time(self, tables: Tables, key: str) -> bool:
+        return bool(await tables.fetch(FIRST_TIME, key))
 
 
-async def _known(
-    transaction: Transaction, transaction_id: str
-) -> tuple[transactions.Transaction, str, tuple[Fact, ...]]:
+async def _known(tables: Tables, transaction_id: str) -> tuple[transactions.Transaction, str, tuple[Fact, ...]]:
     """A transaction with the token of its card, and the facts of which it consists."""
-    ledger = await transaction.fetch(LEDGER, transaction_id)
-    caused = await transaction.fetch(FACTS, transaction_id)
+    rows = await tables.fetch(KNOWN, transaction_id)
+    ledger, caused = [row for row in rows if not row["caused"]], [row for row in rows if row["caused"]]
     facts = (*_ledger_facts(transaction_id, ledger), *(_fact(transaction_id, row) for row in caused))
     token = str(ledger[0]["token"]) if ledger else ""
     return transactions.transaction_of(facts), token, facts
@@ -245,7 +240,7 @@ def _charge_of(key: str) -> str:
 
 def _fact(transaction_id: str, row: Row) -> Fact:
     amount = None if row["amount"] is None else _money(row["amount"], row["currency"])
-    return Fact(row["what"], transaction_id, amount, str(row["reference"]))
+    return Fact(row["kind"], transaction_id, amount, str(row["key"]))
 
 
 def _money(amount: Decimal, currency: str) -> Money:
@@ -254,8 +249,8 @@ def _money(amount: Decimal, currency: str) -> Money:
 
 
 async def _write(
-    transaction: Transaction, key: str, kind: str, transaction_id: str, amount: Money, token: str, refund_id: str = ""
+    tables: Tables, key: str, kind: str, transaction_id: str, amount: Money, token: str, refund_id: str = ""
 ) -> None:
     order_id = key.partition(":")[0]
     row = (key, order_id, kind, transaction_id, amount.amount, amount.currency, token, refund_id)
-    await transaction.execute(WRITE, *row)
+    await tables.fetch(WRITE, *row)

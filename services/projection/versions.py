@@ -57,7 +57,7 @@ MAKE = """
 """
 MOVE = """
     UPDATE view_versions SET position = $3
-    WHERE (view, version) IN (SELECT * FROM unnest($1::text[], $2::integer[]))
+    WHERE (view, version) IN (SELECT * FROM unnest($1::text[], $2::text[]::integer[]))
 """
 STOP = """
     UPDATE view_versions SET stopped_at = $3, stopped_by = $4, stopped_since = now() WHERE view = $1 AND version = $2
@@ -209,7 +209,7 @@ class Session:
 
     async def move(self, versions: Sequence[Version], to: Position) -> None:
         """Set the checkpoint of these versions."""
-        names, numbers = [each.view for each in versions], [each.version for each in versions]
+        names, numbers = [each.view for each in versions], [str(each.version) for each in versions]
         await self._connection.execute(MOVE, names, numbers, to)
 
     async def stop(self, version: Version, at: Position, why: str) -> None:

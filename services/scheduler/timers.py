@@ -28,7 +28,9 @@ STORE = """
 CANCEL = """
     INSERT INTO timers (timer_id, due_at, cancelled, type, key, data, meta) VALUES ($1, $2, true, '', $3, '', '')
     ON CONFLICT (timer_id) DO UPDATE SET cancelled = true, due_at = excluded.due_at
+    RETURNING set_config('synchronous_commit', 'off', true)
 """
+"""The commit does not wait for the disk: a timer whose cancellation is lost fires, and its receiver ignores it."""
 DUE = """
     SELECT timer_id, due_at, type, data, meta FROM timers WHERE NOT cancelled AND due_at <= $1
     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED
@@ -56,15 +58,13 @@ class Timers:
             **(cause.principal.attributes() if cause.principal else {}),
         }
         data = json.dumps(timer.message)
-        async with self._store.transaction() as transaction:
-            await transaction.execute(
-                STORE, timer.timer_id, timer.due_at, timer.message_type, timer.timer_key, data, json.dumps(meta)
-            )
+        await self._store.fetch(
+            STORE, timer.timer_id, timer.due_at, timer.message_type, timer.timer_key, data, json.dumps(meta)
+        )
 
     async def cancel(self, timer: TimerCancelled, now: datetime) -> None:
         """Cancel a timer, also one that has not arrived yet."""
-        async with self._store.transaction() as transaction:
-            await transaction.execute(CANCEL, timer.timer_id, now + CANCELLED_KEPT, timer.timer_key)
+        await self._store.fetch(CANCEL, timer.timer_id, now + CANCELLED_KEPT, timer.timer_key)
 
     async def fire(self, now: datetime) -> int:
         """Publish what is due; returns how many timers were."""
@@ -101,12 +101,10 @@ class Timers:
 
     async def forget(self, now: datetime) -> None:
         """Delete cancellations whose timer can no longer arrive."""
-        async with self._store.transaction() as transaction:
-            await transaction.execute(DELETE_CANCELLED, now)
+        await self._store.fetch(DELETE_CANCELLED, now)
 
     async def next_due(self) -> datetime | None:
         """When the next timer is due; None if there is none."""
-        async with self._store.transaction() as transaction:
-            (row,) = await transaction.fetch(NEXT)
+        (row,) = await self._store.fetch(NEXT)
         due_at = row["due_at"]
         return due_at if isinstance(due_at, datetime) else None

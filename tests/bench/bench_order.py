@@ -34,7 +34,8 @@ SETTLE_SECONDS = 2.5
 """After the last confirmation: the rest of the deliveries, and Postgres' own statistics."""
 IDLE_SECONDS = 10.0
 CONFIRM_SECONDS_MAX = 600.0
-WARM_ORDERS = 40
+WARM_ORDERS = 160
+"""Enough for services to have as many processes as under the load that is measured."""
 SINGLE_ORDERS = 20
 SHOWN_MS = 0.05
 PRODUCT = "BENCH"
@@ -73,6 +74,7 @@ class Checkout:
     rates: list[float] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
     idle: Counter[str] = field(default_factory=Counter)
+    processes: int = 0
 
     def command(self, *words: str) -> str:
         environ = {
@@ -195,6 +197,7 @@ async def measure(checkout: Checkout, orders: int, callers: int) -> None:
     checkout.rates.append(await place(checkout, orders, callers))
     await asyncio.sleep(SETTLE_SECONDS)
     after = await costs_so_far(checkout)
+    checkout.processes = checkout.status()["processes"]
     checkout.rounds.append(Counter({name: (after[name] - before[name]) / orders for name in after}))
 
 
@@ -220,6 +223,7 @@ def report(checkouts: list[Checkout]) -> None:
     for name in names:
         if max(middle(each, name) for each in checkouts) >= SHOWN_MS:
             row(name, [f"{middle(each, name):.2f}" for each in checkouts])
+    row("processes of services", [str(each.processes) for each in checkouts])
     row("orders/s", [f"{statistics.median(each.rates):.1f}" for each in checkouts])
     row("one by one, p50 ms", [f"{statistics.median(each.latencies):.0f}" for each in checkouts])
     for name in sorted(checkouts[0].idle):

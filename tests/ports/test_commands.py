@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import asyncpg
 import pytest
 
 from services.kit.commands.cause import Cause
@@ -215,6 +216,19 @@ async def test_an_append_of_another_process_is_noticed(teller):
         await one.deposit(-5)
     await other.deposit(7)
     assert (await one.deposit(-7, expected=3)).state == 0
+
+
+async def test_a_state_in_memory_is_dropped_when_its_events_were_lost_in_a_restore(postgres, database):
+    one, other = Teller(postgres, "handle"), Teller(postgres, "handle")
+    await one.deposit(5)
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute("DELETE FROM orders.events; DELETE FROM orders.streams; DELETE FROM orders.outbox")
+    await owner.close()
+    await other.deposit(3)
+    await other.deposit(1)
+    assert (await one.deposit(-4)).state == 0
+    await one.close()
+    await other.close()
 
 
 async def test_concurrent_commands_of_two_processes_all_take_effect(teller):

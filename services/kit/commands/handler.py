@@ -241,8 +241,20 @@ class CommandHandler:
                     return attempted
                 case _:
                     # another process may have appended: only the newest state may refuse a command or change nothing
-                    loaded, fresh = await self.reload(decider, identity), True
+                    loaded, fresh = await self._caught_up(decider, identity, loaded), True
         raise _too_many_conflicts(stream)
+
+    async def _caught_up(self, decider: Decider[C, S], identity: str, known: Loaded[S]) -> Loaded[S]:
+        """The aggregate from the database, of which only the events after `known` are folded."""
+        stream = decider.stream(identity)
+        newer = await self.store.read(stream, known.version - 1) if known.version else []
+        if not newer or (newer[0].version, newer[0].position) != (known.version, known.position):
+            return await self.reload(decider, identity)  # it is new here, or the event store was restored meanwhile
+        if len(newer) > 1:
+            history = await self._decrypted(decider, newer[1:], None)
+            known = Loaded(decider.fold(history, known.state), newer[-1].version, newer[-1].position)
+        self._remember(stream, known)
+        return known
 
     def _if_new(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
         # such a command usually begins its stream, so a read would find nothing; if the stream exists, append conflicts

@@ -50,6 +50,9 @@ class Secrets:
 
     def find(self, name: str) -> str:
         """The current value, empty if the secret is not set; ZerocartError if its file cannot be read."""
+        known = self._read.get(name)
+        if known is not None and self._now() - known.checked_at < CHECK_SECONDS:
+            return known.value
         place = self._environ.get(f"{name}_FILE")
         if place:
             return self._from_file(name, *_split(place))
@@ -66,8 +69,6 @@ class Secrets:
 
     def _from_file(self, name: str, path: Path, field: str) -> str:
         known = self._read.get(name)
-        if known is not None and self._now() - known.checked_at < CHECK_SECONDS:
-            return known.value
         try:
             status = path.stat()
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)

@@ -7,8 +7,10 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from services.kit.config.kafka_security import KafkaSecurity, plaintext
@@ -20,7 +22,7 @@ from services.kit.wire.cloudevents import kafka_headers
 if TYPE_CHECKING:
     from aiokafka import AIOKafkaProducer
 
-__all__ = ["KafkaPublisher"]
+__all__ = ["KafkaPublisher", "partition_of"]
 
 CONNECT_TIMEOUT_SECONDS = 3.0
 PUBLISH_TIMEOUT_SECONDS = 5.0
@@ -28,6 +30,7 @@ PROBE_TIMEOUT_SECONDS = 1.0
 TRUSTED_SECONDS = 2.0
 """How long after an acknowledgement the broker counts as available without a check."""
 MESSAGE_BYTES_MAX = 1_000_000
+KEYS_REMEMBERED_MAX = 1_024
 
 
 class KafkaPublisher:
@@ -115,6 +118,7 @@ class KafkaPublisher:
             enable_idempotence=True,
             request_timeout_ms=int(PUBLISH_TIMEOUT_SECONDS * 1000),
             max_request_size=MESSAGE_BYTES_MAX,
+            partitioner=partition_of,
             **self._security(),
         )
         try:
@@ -136,6 +140,19 @@ class KafkaPublisher:
             await asyncio.wait_for(producer.stop(), CONNECT_TIMEOUT_SECONDS)
         except (KafkaError, TimeoutError, OSError):
             return  # it is away: there is nothing to say goodbye to
+
+
+def partition_of(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:
+    """The partition of a key, as every client of Kafka chooses it."""
+    return random.choice(available or partitions) if key is None else partitions[_hash(key) % len(partitions)]  # noqa: S311
+
+
+@lru_cache(KEYS_REMEMBERED_MAX)
+def _hash(key: bytes) -> int:
+    # aiokafka computes this hash in Python, and most keys come several times: they are those of orders
+    from aiokafka.partitioner import murmur2
+
+    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 def _away() -> Unavailable:

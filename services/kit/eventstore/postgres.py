@@ -165,7 +165,7 @@ class PostgresOutbox:
                 statement("outbox_remove"),
                 [row.service for row in rows],
                 [row.stream for row in rows],
-                [row.first_version for row in rows],
+                [str(row.first_version) for row in rows],
             )
 
 

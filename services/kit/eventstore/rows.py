@@ -86,7 +86,7 @@ def _outbox_row(row: Record) -> tuple[str, str, int, int]:
 
 def _result(append: Append, row: Record | None, repeated: dict[str, Duplicate]) -> Result:
     if row is not None:
-        positions = tuple(map(Position, sorted(row["positions"])))
+        positions = tuple(map(Position, sorted(map(int, row["positions"].split()))))
         return Appended(append.expected_version + len(positions), positions, row["backlog"])
     if append.mark and append.mark.key in repeated:
         return repeated[append.mark.key]

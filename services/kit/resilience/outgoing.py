@@ -120,10 +120,13 @@ class Target:
 
         Raises CallFailed for the last failure, and lets every other error of `work` pass.
         """
+        attempts_max = attempts_max or self.policy.attempts_max
+        if attempts_max == 1:
+            return await self._attempt(work)
         from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(attempts_max or self.policy.attempts_max),
+            stop=stop_after_attempt(attempts_max),
             wait=self._delay,
             retry=retry_if_exception(self._worth_repeating),
             reraise=True,

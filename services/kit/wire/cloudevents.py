@@ -39,6 +39,7 @@ _NAME = re.compile(r"[a-z0-9]{1,64}")
 _CLEAN = re.compile(r"[ !-$&-~]+")
 _HOUR = r"([01]\d|2[0-3]):[0-5]\d"
 _TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt]{_HOUR}:[0-5]\d(\.\d{{1,9}})?([Zz]|[+-]{_HOUR})", re.ASCII)
+_NANOSECONDS = re.compile(r"(\.\d{6})\d+")
 _URI_REFERENCE = re.compile(r"[A-Za-z0-9._~:/?#@!$&'()*+,;=\[\]-]+")
 _URI = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]*:{_URI_REFERENCE.pattern}")
 _REQUIRED = ("id", "source", "type", "time")
@@ -295,7 +296,7 @@ def _instant(name: str, text: str) -> datetime:
 
 def _microseconds(text: str) -> str:
     # a nanosecond clock sends nine digits, of which datetime keeps six
-    return re.sub(r"(\.\d{6})\d+", r"\1", text)
+    return _NANOSECONDS.sub(r"\1", text)
 
 
 def _rfc3339(time: datetime) -> str:

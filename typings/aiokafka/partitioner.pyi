@@ -1,0 +1,5 @@
+from collections.abc import Callable, Sequence
+
+DefaultPartitioner: Callable[[], Callable[[bytes | None, Sequence[int], Sequence[int]], int]]
+
+def murmur2(data: bytes) -> int: ...
