@@ -79,6 +79,7 @@ def services(values: Values) -> Lines:
     yield '    user: "10001:10001"'
     yield "    mem_limit: 256m"
     yield "    pids_limit: 128"
+    yield "    volumes: *archive"
     yield "    depends_on: {setup: {condition: service_completed_successfully}}"
     yield "    environment:"
     yield "      <<: *settings"

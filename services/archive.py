@@ -36,7 +36,7 @@ from services.operations.counts import Counts
 if TYPE_CHECKING:
     from asyncpg import Connection
 
-__all__ = ["FINISHED", "Plan", "archive", "main"]
+__all__ = ["FINISHED", "Plan", "archive", "carry_out", "main"]
 
 FINISHED: Mapping[str, Finished] = {
     name: import_module(f"services.{name}.finished").FINISHED
@@ -109,10 +109,10 @@ async def _connected(plan: Plan) -> AsyncGenerator[Connection]:
         await connection.close()
 
 
-async def _run(verb: str, files: Sequence[str]) -> str:
-    plan = Plan.from_environment()
+async def carry_out(plan: Plan, verb: str, files: Sequence[str], now: datetime) -> str:
+    """Carry out `archive`, `check` or `restore`; the result as a sentence. ZerocartError if it fails."""
     if verb == "archive":
-        moved = await archive(plan, datetime.now(UTC))
+        moved = await archive(plan, now)
         return "nothing is archived without ZEROCART_ARCHIVE_DAYS" if plan.days is None else f"archived {moved} events"
     async with _connected(plan) as connection:
         if verb == "check":
@@ -132,7 +132,8 @@ def main() -> None:
     options = parser.parse_args()
     configure("archive", os.environ.get("LOG_LEVEL", "INFO"))
     try:
-        result = asyncio.run(_run(options.verb or "archive", getattr(options, "files", ())))
+        plan, files = Plan.from_environment(), getattr(options, "files", ())
+        result = asyncio.run(carry_out(plan, options.verb or "archive", files, datetime.now(UTC)))
     except (ZerocartError, OSError) as error:
         sys.exit(f"archiving failed: {error}")
     sys.stdout.write(f"{result}\n")

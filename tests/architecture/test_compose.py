@@ -18,7 +18,7 @@ from tools.knative_local.kafka_jars import KAFKA_VERSION
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
 WRITES_BESIDE_ITS_PROGRAMS = {"kafka"}
 ENDS = {"setup", "build-views"}
-IN_A_PROFILE = {"grafana", "demo"}
+IN_A_PROFILE = {"grafana", "demo", "archive"}
 SECRET = re.compile(r"(PASSWORD|SECRET|KEYS?|DATABASE_URL)\b")
 
 
@@ -74,10 +74,20 @@ def test_each_container_has_few_rights(name):
     assert container.get("healthcheck", {}).get("start_period") == "5m" or name in {*IN_A_PROFILE, *ENDS}
 
 
+def test_every_container_that_reads_events_reads_the_archive_and_one_writes_it():
+    [place] = {container["environment"]["ZEROCART_ARCHIVE"] for container in map(COMPOSE.get, SERVICES) if container}
+    mounted = {name for name, container in COMPOSE.items() if f"archive:{place}:ro" in container.get("volumes", ())}
+    assert mounted == {*SERVICES, "build-views", "watch"}
+    archive = COMPOSE["archive"]
+    assert (archive["volumes"], archive["environment"]["ZEROCART_ARCHIVE"]) == ([f"archive:{place}"], place)
+    assert archive["entrypoint"] == ["python", "-m", "services.archive"]
+    assert f"mkdir -m 1777 {place} " in (ROOT / "docker" / "Dockerfile").read_text()
+
+
 def test_the_edge_has_the_files_that_it_reads_and_can_change_none():
     folder = ROOT / "docker" / "edge"
     (root,) = set(re.findall(r"\{\$EDGE_FILES:(/\w+)\}", (folder / "Caddyfile").read_text()))
-    files = {name: f"{root}/{name}" for name in ("openapi.json", "asyncapi.json", "console")}
+    files = {name: f"{root}/{name}" for name in ("openapi.json", "asyncapi.json", "docs", "console")}
     files = {"Caddyfile": "/etc/caddy/Caddyfile", **files}
     assert COMPOSE["edge"]["volumes"] == [f"./docker/edge/{name}:{place}:ro" for name, place in files.items()]
     image = (folder / "Dockerfile").read_text()  # Knative's

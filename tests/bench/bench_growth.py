@@ -8,7 +8,6 @@ of this process and of Postgres, because clock times say little on a machine tha
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from services.kit.wire.cloudevents import source_of
 from services.projection.pages import Pages
 from services.projection.versions import ReadDatabase
 from services.projection.views import VIEWS
+from tests.bench.clock import processor_of_server, processor_of_this
 from tests.ports.test_restore import run, tool
 from tests.services.lives import smooth
 from tests.services.read_side import AT, VAULT_KEY
@@ -53,7 +53,6 @@ STREAMS = 500
 EPOCH = 2**48
 PAGES, PAGE_EVENTS = 20, 1_000
 PASSWORDS = dict.fromkeys((*DATABASE_ROLES, *READ_ROLES), "bench")
-TICKS = os.sysconf("SC_CLK_TCK")
 
 COPY = f"""
     INSERT INTO log.events (service, stream, version, type, time, data, meta)
@@ -88,29 +87,6 @@ def id_of(number: int) -> str:
     return f"ord_{md5(str(number).encode(), usedforsecurity=False).hexdigest()[:24]}"
 
 
-def processor_seconds(server_pid: int) -> float:
-    """The processor time of this process and of the server with all its processes, ended ones included."""
-    times = os.times()
-    own = times.user + times.system + times.children_user + times.children_system
-    return own + sum(_ticks(pid) for pid in _family(server_pid)) / TICKS
-
-
-def _family(server_pid: int) -> list[int]:
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    return [pid for pid in pids if pid == server_pid or _stat(pid)[1:2] == [str(server_pid)]]
-
-
-def _stat(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
-
-
-def _ticks(pid: int) -> int:
-    return sum(map(int, _stat(pid)[11:15]))  # utime, stime, and those of children that ended
-
-
 async def variant_of_an_order(variant: int, vault: PostgresVault) -> list[tuple[object, ...]]:
     """The events of an order with ciphertexts of their own, as rows of `TABLE`."""
     versions = dict[tuple[str, str], int]()
@@ -142,11 +118,14 @@ class Bench:
 
     async def measured(self, what: str, count: float, unit: str, work: Callable[[], Awaitable[Any]]) -> Any:
         """Do the work and note its times per unit in microseconds."""
-        processor, began = processor_seconds(self.pid), time.perf_counter()
+        processor, began = self._processor(), time.perf_counter()
         result = await work()
-        seconds, used = time.perf_counter() - began, processor_seconds(self.pid) - processor
+        seconds, used = time.perf_counter() - began, self._processor() - processor
         self.note(what, f"{used / count * 1e6:,.1f} us of processor per {unit}; {seconds:,.1f} s by the clock")
         return result
+
+    def _processor(self) -> float:
+        return processor_of_this() + processor_of_server(self.pid)
 
     def note(self, what: str, figures: str) -> None:
         self.lines.append(f"{self.events:>10,}  {what:<28} {figures}")

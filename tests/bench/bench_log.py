@@ -1,32 +1,40 @@
-"""Figures of the log: `python -m tests.bench.bench_log [OWNER_DSN]`, on an embedded Postgres if none is given.
+"""Figures of the event store: `python -m tests.bench.bench_log [FOLDER …]`, on an embedded Postgres.
 
 Each measurement is a process of its own; rounds are interleaved, so that whatever else the machine does hits all alike.
+Each FOLDER is a checkout of another version, whose `tests.bench.bench_log` has the same measurements and is run in the same
+rounds. UmaDB is measured beside if the package `umadb` is installed. Rates are by the clock; processor time is that of the
+client and of the server, per event.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from itertools import count
 from pathlib import Path
 
 from services.databases import DATABASE_ROLES, migrate
+from services.kit.eventstore.connections import statement
 from services.kit.eventstore.port import START, Append, Appended, Mark, NewEvent, Position
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
+from tests.bench.clock import Clock, Figures
 
-SECONDS = 4.0
-WARM_UP_SECONDS = 1.0
-ROUNDS = 3
-PROCESS_SECONDS_MAX = 60.0
+ROUNDS = int(os.environ.get("ZEROCART_BENCH_ROUNDS", "3"))
+PROCESS_SECONDS_MAX = 120.0
 PAGE_EVENTS_MAX = 2_000
 CATCH_UP_EVENTS = 300_000
+WRITERS = 200
 PASSWORD = "bench"
+SERVER = {"max_connections": "220", "max_wal_size": "2GB"}
 DATA = json.dumps(
     {"order_id": "ord_01k2m3n4p5", "items": [{"product_id": "85123A", "quantity": 6}] * 3, "total": "15.30"}
 )
@@ -35,6 +43,8 @@ META = json.dumps({"subject": "ord_01k2m3n4p5", "partitionkey": "ord_01k2m3n4p5"
 
 @dataclass(frozen=True)
 class Measurement:
+    """What is measured: its name, its unit, the aim, and the arguments of its process."""
+
     name: str
     unit: str
     aim: float | None
@@ -45,115 +55,165 @@ MEASUREMENTS = (
     Measurement("floor: one-row insert, 1 connection", "rows/s", None, ("floor", "1")),
     Measurement("floor: one-row insert, 8 connections", "rows/s", None, ("floor", "8")),
     Measurement("append, 8 callers x 5 events, reader following", "events/s", 25_000, ("append", "8", "5", "follow")),
+    Measurement("append, 64 callers x 5 events, reader following", "events/s", None, ("append", "64", "5", "follow")),
     Measurement("append, 64 callers x 5 events", "events/s", 50_000, ("append", "64", "5", "")),
     Measurement("append, 1 caller x 1 event", "events/s", None, ("append", "1", "1", "")),
     Measurement("append, 8 callers x 1 event", "events/s", None, ("append", "8", "1", "")),
     Measurement("append, 64 callers x 1 event", "events/s", 10_000, ("append", "64", "1", "")),
     Measurement("append, 256 callers x 1 event", "events/s", None, ("append", "256", "1", "")),
     Measurement("catch-up reading", "events/s", 150_000, ("read",)),
+    Measurement(f"page of a reader while {WRITERS} connections append", "pages/s", None, ("page",)),
+    Measurement("horizon", "queries/s", 5_000, ("horizon",)),
+    Measurement("UmaDB: append, 8 callers x 5 events", "events/s", None, ("umadb", "8", "5")),
+    Measurement("UmaDB: append, 64 callers x 5 events", "events/s", None, ("umadb", "64", "5")),
+    Measurement("UmaDB: append, 1 caller x 1 event", "events/s", None, ("umadb", "1", "1")),
+    Measurement("UmaDB: append, 64 callers x 1 event", "events/s", None, ("umadb", "64", "1")),
 )
 
 
-async def measure_floor(owner: str, connections: int) -> float:
+async def measure_floor(owner: str, clock: Clock, connections: int) -> None:
     import asyncpg
 
     opened = [await asyncpg.connect(owner) for _ in range(connections)]
     await opened[0].execute("CREATE TABLE IF NOT EXISTS public.floor (id bigserial PRIMARY KEY, data json)")
 
-    async def insert(connection: asyncpg.Connection, clock: Clock) -> None:
+    async def insert(connection: asyncpg.Connection) -> None:
         while clock.running:
             await connection.execute("INSERT INTO public.floor (data) VALUES ($1)", DATA)
             clock.count(1)
 
-    clock = Clock()
-    await asyncio.gather(clock.run(), *(insert(connection, clock) for connection in opened))
-    return clock.rate
+    await asyncio.gather(clock.run(), *map(insert, opened))
 
 
-class Clock:
-    """Counts the events between the warm-up and the end of a measurement."""
-
-    def __init__(self) -> None:
-        self.running = True
-        self._counted = 0
-        self._counting = False
-        self.rate = 0.0
-
-    def count(self, things: int) -> None:
-        if self._counting:
-            self._counted += things
-
-    async def run(self) -> None:
-        await asyncio.sleep(WARM_UP_SECONDS)
-        self._counting, began = True, time.perf_counter()
-        await asyncio.sleep(SECONDS)
-        self._counting = self.running = False
-        self.rate = self._counted / (time.perf_counter() - began)
+async def keep_appending(clock: Clock, events: int, append: Callable[[str, int], Awaitable[None]]) -> int:
+    """Append to streams of four appends each until the clock ends; the number of events."""
+    names, total = count(time.time_ns() + id(clock) % 1_000_000), 0
+    while clock.running:
+        stream = f"order-{next(names)}-{id(names)}"
+        for version in range(0, 4 * events, events):
+            await append(stream, version)
+            clock.count(events)
+            total += events
+    return total
 
 
-async def measure_append(owner: str, callers: int, events: int, follow: bool, lanes: int) -> float:
-    store = PostgresEventStore(owner, "orders", lanes)
-    reader = PostgresEventReader(owner)
-    begin = (await _end(reader)) if follow else START
-    clock, names, total, written = Clock(), count(time.time_ns()), 0, False
+def appender(store: PostgresEventStore, events: int) -> Callable[[str, int], Awaitable[None]]:
     said = [NewEvent("zerocart.orders.OrderCreated.v1", datetime.now(UTC), DATA, META)] * events
 
-    async def caller() -> None:
-        nonlocal total
-        while clock.running:
-            name = next(names)
-            stream = f"order-{name}"
-            for version in range(0, 4 * events, events):
-                result = await store.append(Append(stream, version, said, Mark(f"/zerocart/x {stream}:{version}")))
-                assert isinstance(result, Appended)
-                clock.count(events)
-                total += events
+    async def append(stream: str, version: int) -> None:
+        result = await store.append(Append(stream, version, said, Mark(f"/zerocart/x {stream}:{version}")))
+        assert isinstance(result, Appended)
 
-    async def following() -> int:
-        read, after = 0, begin
-        while True:
-            last_look = written
-            page = await reader.read_all(after, PAGE_EVENTS_MAX)
-            read, after = read + len(page.events), page.end
-            if not page.events and last_look:
-                return read
-            if not page.events:
-                await asyncio.sleep(0.005)
+    return append
 
-    follower = asyncio.create_task(following()) if follow else None
-    await asyncio.gather(clock.run(), *(caller() for _ in range(callers)))
-    written = True
+
+async def measure_append(owner: str, clock: Clock, callers: int, events: int, follow: bool) -> None:
+    store, reader = PostgresEventStore(owner, "orders"), PostgresEventReader(owner)
+    begin = await reader.end()
+    append = appender(store, events)
+    ended = asyncio.Event()
+    follower = asyncio.create_task(following(reader, begin, ended)) if follow else None
+    ticking = asyncio.create_task(clock.run())
+    totals = await asyncio.gather(*(keep_appending(clock, events, append) for _ in range(callers)))
+    await ticking
+    ended.set()
     if follower:
         read = await follower
-        assert read == total, f"the reader saw {read} of {total}"
+        assert read == sum(totals), f"the reader saw {read} of {sum(totals)}"
     await store.close()
     await reader.close()
-    return clock.rate
 
 
-async def _end(reader: PostgresEventReader) -> Position:
-    await asyncio.sleep(0.1)
-    return await reader.end()
+async def following(reader: PostgresEventReader, after: Position, ended: asyncio.Event) -> int:
+    """Read on until a look after the end finds nothing; the number of events."""
+    read = 0
+    while True:
+        last_look = ended.is_set()
+        page = await reader.read_all(after, PAGE_EVENTS_MAX)
+        read, after = read + len(page.events), page.end
+        if not page.events and last_look:
+            return read
+        if not page.events:
+            await asyncio.sleep(0.005)
 
 
-async def measure_read(owner: str) -> float:
+async def measure_read(owner: str, clock: Clock) -> None:
+    async def read() -> None:
+        reader, after = PostgresEventReader(owner), START
+        while clock.running:
+            page = await reader.read_all(after, PAGE_EVENTS_MAX)
+            clock.count(len(page.events))
+            after = page.end if page.events else START
+        await reader.close()
+
+    await asyncio.gather(clock.run(), read())
+
+
+async def measure_page(owner: str, clock: Clock) -> None:
+    stores = [PostgresEventStore(owner, "orders", 1) for _ in range(WRITERS)]
+    for n, store in enumerate(stores):  # connect one after the other, because connecting has a limit of time
+        await appender(store, 1)(f"order-{time.time_ns()}-{n}", 0)
     reader = PostgresEventReader(owner)
-    page = await reader.read_all(START, PAGE_EVENTS_MAX)
-    began, read = time.perf_counter(), 0
-    while page.events:
-        page = await reader.read_all(page.end, PAGE_EVENTS_MAX)
-        read += len(page.events)
+    unseen = Clock(0)
+
+    async def read() -> None:
+        after = await reader.end()
+        while clock.running:
+            after = (await reader.read_all(after, PAGE_EVENTS_MAX)).end
+            clock.count(1)
+        unseen.running = False
+
+    writers = (keep_appending(unseen, 1, appender(store, 1)) for store in stores)
+    await asyncio.gather(clock.run(), read(), *writers)
+    for store in stores:
+        await store.close()
     await reader.close()
-    return read / (time.perf_counter() - began)
 
 
-async def fill(owner: str, events: int) -> None:
-    """A history of many short streams in several services."""
+async def measure_horizon(owner: str, clock: Clock) -> None:
     import asyncpg
+
+    connection = await asyncpg.connect(owner, server_settings={"search_path": "log"})
+
+    async def ask() -> None:
+        while clock.running:
+            await connection.fetchrow(statement("horizon"), 0)
+            clock.count(1)
+
+    await asyncio.gather(clock.run(), ask())
+    await connection.close()
+
+
+async def measure_umadb(folder: str, callers: int, events: int) -> Figures:
+    if not find_spec("umadb"):
+        raise SystemExit
+    from tools.gauntlet.adapters.umadb import UmaStore
+
+    store = UmaStore()
+    await store.start(Path(folder))
+    clock = Clock(store.pid)
+
+    async def append(stream: str, _version: int) -> None:
+        await store.append(stream, [DATA + META] * events)
+
+    await asyncio.gather(clock.run(), *(keep_appending(clock, events, append) for _ in range(callers)))
+    await store.close()
+    return clock.figures
+
+
+async def prepare(owner: str) -> None:
+    """Make the database, with a history of many short streams in several services."""
+    import asyncpg
+
+    server, _, name = owner.rpartition("/")
+    connection = await asyncpg.connect(f"{server}/postgres")
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    await migrate(owner, dict.fromkeys(DATABASE_ROLES, PASSWORD))
 
     connection = await asyncpg.connect(owner)
     for service in ("orders", "inventory", "payments", "fulfillment"):
-        for part in range(0, events // 4, 5_000):
+        for part in range(0, CATCH_UP_EVENTS // 4, 5_000):
             await connection.execute(
                 f"INSERT INTO {service}.events (stream, version, type, time, data, meta)"
                 " SELECT 'fill-' || (n / 5), n % 5 + 1, 'zerocart.orders.OrderCreated.v1', now(), $1, $2"
@@ -166,41 +226,78 @@ async def fill(owner: str, events: int) -> None:
     await connection.close()
 
 
-async def measure(arguments: list[str], owner: str) -> float:
+async def measure(arguments: list[str], owner: str, server_pid: int) -> Figures:
+    clock = Clock(server_pid)
     match arguments:
         case ["floor", connections]:
-            return await measure_floor(owner, int(connections))
-        case ["append", callers, events, follow, *lanes]:
-            return await measure_append(owner, int(callers), int(events), bool(follow), int(lanes[0]) if lanes else 2)
+            await measure_floor(owner, clock, int(connections))
+        case ["append", callers, events, follow]:
+            await measure_append(owner, clock, int(callers), int(events), bool(follow))
+        case ["umadb", callers, events]:
+            with tempfile.TemporaryDirectory() as folder:
+                return await measure_umadb(folder, int(callers), int(events))
+        case ["page"]:
+            await measure_page(owner, clock)
+        case ["horizon"]:
+            await measure_horizon(owner, clock)
         case _:
-            return await measure_read(owner)
+            await measure_read(owner, clock)
+    return clock.figures
 
 
-async def main(owner: str) -> None:
-    await migrate(owner, dict.fromkeys(DATABASE_ROLES, PASSWORD))
-    await fill(owner, CATCH_UP_EVENTS)
-    rates: dict[str, list[float]] = {m.name: [] for m in MEASUREMENTS}
+@dataclass(frozen=True)
+class Version:
+    """A checkout, and its database on the server of the bench."""
+
+    name: str
+    folder: Path
+    owner: str
+
+    async def run(self, *arguments: str) -> bytes:
+        command = (sys.executable, "-m", "tests.bench.bench_log", self.owner, *arguments)
+        process = await asyncio.create_subprocess_exec(*command, cwd=self.folder, stdout=asyncio.subprocess.PIPE)
+        output, _ = await asyncio.wait_for(process.communicate(), PROCESS_SECONDS_MAX)
+        return output
+
+
+async def main(versions: list[Version], server_pid: int) -> None:
+    for version in versions:
+        await version.run("fill")
+    measured: dict[tuple[str, str], list[Figures]] = {}
     for turn in range(ROUNDS):
         for measurement in MEASUREMENTS:
-            print(f"\rround {turn + 1} of {ROUNDS}: {measurement.name:60}", end="", file=sys.stderr, flush=True)
-            command = (sys.executable, "-m", "tests.bench.bench_log", owner, *measurement.arguments)
-            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-            output, _ = await asyncio.wait_for(process.communicate(), PROCESS_SECONDS_MAX)
-            rates[measurement.name].append(float(output))
-    print(f"\n{'':50} {'median':>10} {'best':>10} {'aim':>10}")
+            for version in versions:
+                print(f"\rround {turn + 1} of {ROUNDS}: {measurement.name:60}", end="", file=sys.stderr, flush=True)
+                output = await version.run(str(server_pid), *measurement.arguments)
+                if output:
+                    key = measurement.name, version.name
+                    measured.setdefault(key, []).append(Figures(*json.loads(output)))
+        print(f"  load {os.getloadavg()[0]:.1f}", file=sys.stderr)
+    print(f"\n{'':50} {'':10} {'median':>10} {'best':>10} {'aim':>10} {'':10} {'client':>8} {'server':>8} us per unit")
     for m in MEASUREMENTS:
-        aim = f"{m.aim:,.0f}" if m.aim else ""
-        print(f"{m.name:50} {statistics.median(rates[m.name]):>10,.0f} {max(rates[m.name]):>10,.0f} {aim:>10} {m.unit}")
+        for version in versions:
+            if figures := measured.get((m.name, version.name)):
+                print(line(m, version.name, figures))
 
 
-def on_embedded_postgres() -> None:
+def line(m: Measurement, version: str, figures: list[Figures]) -> str:
+    rate, client, server = (statistics.median(each) for each in zip(*figures, strict=True))
+    best, aim = max(each.rate for each in figures), f"{m.aim:,.0f}" if m.aim else ""
+    rates = f"{rate:>10,.0f} {best:>10,.0f} {aim:>10} {m.unit:10}"
+    return f"{m.name:50} {version:10} {rates} {client:>8.1f} {server:>8.1f}"
+
+
+def on_embedded_postgres(folders: list[str]) -> None:
     from tools.knative_local.postgres import PostgresServer
 
     with tempfile.TemporaryDirectory() as folder:
-        server = PostgresServer(Path(folder) / "postgres")
+        server = PostgresServer(Path(folder) / "postgres", SERVER)
         server.start()
         try:
-            asyncio.run(main(server.dsn()))
+            pid = int((Path(folder) / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+            places = [Path.cwd(), *map(Path, folders)]
+            versions = [Version(f"{place.name}", place, server.dsn(f"bench_{n}")) for n, place in enumerate(places)]
+            asyncio.run(main(versions, pid))
         finally:
             server.stop()
 
@@ -209,9 +306,9 @@ if __name__ == "__main__":
     import uvloop
 
     match sys.argv[1:]:
-        case []:
-            on_embedded_postgres()
-        case [dsn]:
-            asyncio.run(main(dsn))
-        case [dsn, *what]:
-            print(uvloop.run(measure(what, dsn)))
+        case [dsn, "fill"]:
+            uvloop.run(prepare(dsn))
+        case [dsn, pid, *what] if dsn.startswith("postgresql:"):
+            print(json.dumps(uvloop.run(measure(what, dsn, int(pid)))))
+        case folders:
+            on_embedded_postgres(folders)

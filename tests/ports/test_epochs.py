@@ -1,22 +1,30 @@
 """After a restore or a failover a new epoch begins by itself, and a reader of lost events is told so.
 
-A server on another timeline is simulated: the newest epoch gets another one. tests/ports/test_drills.py fails over.
+A server on another timeline is simulated: its timeline reads as the next one. tests/ports/test_drills.py fails over.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from services.databases import migrate
-from services.kit.eventstore.port import NUMBER_BITS, START, Appended, HistoryCut, Position
+from services.kit.eventstore.port import NUMBER_BITS, START, Append, Appended, HistoryCut, Position
+from services.kit.eventstore.postgres import PostgresEventReader
 from services.kit.eventstore.transactions import in_transaction
 from tests.conftest import PASSWORDS, execute
-from tests.ports.harness import append
+from tests.ports.harness import append, event
 
-ELSEWHERE = "UPDATE log.epochs SET timeline = 0"
+ELSEWHERE = """
+    DO $$ BEGIN
+        EXECUTE format(
+            'CREATE OR REPLACE FUNCTION log.timeline() RETURNS integer LANGUAGE sql AS %L', 'SELECT ' || log.timeline() + 1
+        );
+    END $$
+"""
 LAST = (1 << NUMBER_BITS) - 1
 """The last number of an epoch."""
 
@@ -68,7 +76,7 @@ async def test_an_epoch_begins_once_however_many_notice(postgres, database):
 
 async def test_a_service_cannot_begin_an_epoch_without_need(database):
     role = await asyncpg.connect(database.dsn("orders"))
-    await role.execute("SELECT set_config('zerocart.system_identifier', '1', false), log.begin_epoch()")
+    await role.execute("SELECT set_config('zerocart.verified', '9 9', false), log.begin_epoch()")
     await role.close()
     assert await epochs(database) == [(1, 0)]
 
@@ -132,3 +140,25 @@ async def test_a_lost_epoch_is_not_begun_again(postgres, database):
         database.owner_dsn, "CREATE OR REPLACE FUNCTION log.timeline() RETURNS integer LANGUAGE sql AS 'SELECT 7'"
     )
     assert (await appended(store, "a", 1)).epoch == 7
+
+
+async def test_a_page_of_rare_types_passes_few_events_and_the_next_goes_on_also_into_a_new_epoch(postgres, database):
+    store, rare = postgres.store(), "zerocart.test.meant.v1"
+    wanted: list[Position] = []
+    for number in range(14):
+        if number == 7:
+            await execute(database.owner_dsn, ELSEWHERE)
+        kind = rare if number in (0, 9, 13) else event().type
+        done = await store.append(Append(f"s{number}", 0, [replace(event(), type=kind)]))
+        assert isinstance(done, Appended)
+        wanted += [done.position] if kind == rare else []
+    reader = PostgresEventReader(database.dsn("projection"), passed_max=3)
+    found, ends, after, end = list[Position](), list[Position](), START, await reader.end()
+    while after < end:
+        page = await reader.read_types(after, end, {rare}, 9)
+        found += [each.position for each in page.events]
+        assert page.end > after
+        assert page.full is (page.end < end)
+        ends.append(after := page.end)
+    await reader.close()
+    assert (found, len(ends)) == (wanted, 5)

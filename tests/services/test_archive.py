@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,8 @@ from tests.services.test_imports import finished
 from tests.services.test_order_links import look_up
 from tests.services.test_refunds import bought, payment, refund
 from tests.services.test_users import active, time_machine
+from tools.knative_local.state import Running
+from tools.zerocart.archive import add_arguments, told
 
 DAYS = 30
 POOLED = "postgresql://owner@db/zerocart?pooler=transaction"
@@ -237,6 +240,34 @@ async def test_endpoints_that_were_removed_and_timers_of_webhooks_are_archived(d
         left = await connection.fetchval("SELECT array_agg(DISTINCT stream) FROM webhooks.events")
         await connection.close()
     assert left == [f"endpoint-{kept}"]
+
+
+async def test_the_command_archives_checks_and_restores(shop: Shop) -> None:
+    await delivered(shop.system)
+    before = await shop.categories()
+    later = datetime.now(UTC) + timedelta(days=DAYS, hours=1)
+    addresses = dict.fromkeys(
+        ("edge_url", "control_url", "read_owner_dsn", "admin_dsn", "bootstrap_servers", "topic"), ""
+    )
+    here = Running(pid=1, owner_dsn=shop.plan.owner_dsn, archive=shop.plan.folder, **addresses)
+    parser = ArgumentParser()
+    add_arguments(parser)
+
+    async def zerocart_archive(*words: str) -> str:
+        return await told(here, parser.parse_args(words), later)
+
+    assert (await zerocart_archive("--days", str(DAYS))).startswith("archived ")
+    (file,) = [each.name for each in Path(shop.plan.folder).iterdir()]
+    assert await zerocart_archive("check") == "all files are there and unchanged"
+    assert await shop.categories() < before
+    assert (await zerocart_archive("restore", file)).startswith("restored ")
+    assert await shop.categories() == before
+    for words, reason in (
+        ((), "say how old"), (("restore",), "name files"), (("check", file), "name files"),
+        (("--days", "7"), "whole number from 8"), (("restore", file), "not recorded"),
+    ):  # fmt: skip
+        with pytest.raises(ZerocartError, match=reason):
+            await zerocart_archive(*words)
 
 
 async def test_nothing_is_archived_unless_an_age_is_set(shop: Shop) -> None:

@@ -198,7 +198,7 @@ async def test_a_request_about_the_past_waits_for_its_position(side: ReadSide, d
     older = await asyncpg.connect(database.owner_dsn)
     transaction = older.transaction()
     await transaction.start()
-    await older.execute("SELECT log.begin_append()")
+    await older.execute("SELECT pg_advisory_xact_lock_shared(~last_value) FROM log.position")
     (event,) = await side.order("ord_1", created("ord_1"))  # not final while an older append runs
     waiting = asyncio.create_task(asked(side, "ord_1", event.time, position=str(event.position)))
     await asyncio.sleep(0.3)

@@ -10,6 +10,7 @@ from services.kit.eventstore.port import Position
 from services.projection.build import build
 from services.projection.views import VIEWS
 from tests.conftest import execute
+from tests.ports.test_epochs import ELSEWHERE
 from tests.services.read_side import ReadSide, created, running
 
 
@@ -23,7 +24,7 @@ async def lose_after(side: ReadSide, position: Position, stream: str) -> None:
     """Lose the events after a position, which are those of `stream`, as a failover to a standby that lagged does."""
     await execute(side.database.owner_dsn, f"DELETE FROM log.events WHERE position > {int(position)}")
     await execute(side.database.owner_dsn, f"DELETE FROM orders.streams WHERE stream = '{stream}'")
-    await execute(side.database.owner_dsn, "UPDATE log.epochs SET timeline = 0")
+    await execute(side.database.owner_dsn, ELSEWHERE)
 
 
 async def orders_shown(side: ReadSide) -> set[str]:

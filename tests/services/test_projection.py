@@ -177,7 +177,7 @@ async def test_an_event_that_a_running_transaction_hides_is_waited_for(side: Rea
     older = await asyncpg.connect(database.owner_dsn)
     transaction = older.transaction()
     await transaction.start()
-    await older.execute("SELECT log.begin_append()")
+    await older.execute("SELECT pg_advisory_xact_lock_shared(~last_value) FROM log.position")
     (event,) = await side.order("ord_1", created("ord_1"))
     nudge = asyncio.create_task(side.nudge(event))
     await asyncio.sleep(0.2)

@@ -39,7 +39,7 @@ def assert_told(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 NEEDING_A_CLUSTER = [
     ["status"], ["open"], ["events"], ["trace", "ord_1"], ["costs"], ["resume", "ord_1"], ["dead-letters"], ["parked"],
-    ["views"], ["rebuild", "orders"], ["token"], ["replay"],
+    ["views"], ["rebuild", "orders"], ["archive"], ["token"], ["replay"],
 ]  # fmt: skip
 
 

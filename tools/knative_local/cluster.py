@@ -46,7 +46,7 @@ EDGE_PORT = 8080
 EDGE_SETTINGS = ("EDGE_TRUSTED_PROXIES", "ZEROCART_CORS_ORIGINS")
 PASSED_ON = (
     "PATH", "HOME", "LANG", "LOG_LEVEL", "ZEROCART_CORS_ORIGINS", "ZEROCART_RATES", "ZEROCART_TIME_ZONE",
-    "ZEROCART_DELIVERY_SECONDS", "ZEROCART_MISSED_CHECK_SECONDS", "ZEROCART_RETENTION_DAYS", "ZEROCART_ARCHIVE",
+    "ZEROCART_DELIVERY_SECONDS", "ZEROCART_MISSED_CHECK_SECONDS", "ZEROCART_RETENTION_DAYS",
     "ZEROCART_CAPTURE", "ZEROCART_CURRENCY", "ZEROCART_MAILS_OFF", "ZEROCART_MAIL_FROM", "ZEROCART_MAIL_LANGUAGE",
     "ZEROCART_MAIL_WHEN_PLACED", "ZEROCART_ORDER_NUMBER_PREFIX", "ZEROCART_SHOP_ADDRESS", "ZEROCART_SHOP_NAME",
     "ZEROCART_SHOP_RULES", "ZEROCART_SHOP_TAX_ID", "ZEROCART_SHOP_URL",
@@ -66,6 +66,7 @@ class Options:
     """How to run; an empty address means a server of the cluster's own."""
 
     state: State
+    archive: Path
     manifests: Path = PROJECT / "knative"
     caddyfile: Path = PROJECT / "docker" / "edge" / "Caddyfile"
     edge_port: int = EDGE_PORT
@@ -77,9 +78,10 @@ class Options:
     @classmethod
     def from_environment(cls) -> Options:
         """The options that ZEROCART_* variables set; BadSettingError if one cannot be used."""
-        environ = os.environ
+        environ, state = os.environ, State.from_environment()
         return cls(
-            state=State.from_environment(),
+            state=state,
+            archive=folder("ZEROCART_ARCHIVE", state.folder("archive")).absolute(),
             manifests=folder("ZEROCART_MANIFESTS", PROJECT / "knative"),
             edge_port=port("ZEROCART_EDGE_PORT", EDGE_PORT),
             window_seconds=seconds("ZEROCART_WINDOW", WINDOW_SECONDS),
@@ -174,6 +176,7 @@ class Cluster:
             admin_dsn=self._options.owner_dsn or self.postgres.dsn(),
             bootstrap_servers=self._bootstrap,
             topic=topic,
+            archive=str(self._options.archive),
         )
         self._options.state.write_running(running)
         return running
@@ -262,6 +265,7 @@ class Cluster:
         environ = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environ |= {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
         environ["PYTHONPATH"] = str(PROJECT)
+        environ["ZEROCART_ARCHIVE"] = str(self._options.archive)
         for name, value in service.env.items():
             environ[name] = self._local(value, base_urls)
         for name, reference in service.secret_env.items():

@@ -37,6 +37,8 @@ class Running:
     admin_dsn: str
     bootstrap_servers: str
     topic: str
+    archive: str = ""
+    """The folder of archived events."""
 
 
 class State:

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "list the versions of the views; switch to one, drop one, skip or retry an event",
     ),
     "rebuild": ("tools.zerocart.rebuild", "build a new version of a view beside the version that serves"),
+    "archive": ("tools.zerocart.archive", "move finished streams to files, verify the files, or move them back"),
     "token": ("tools.zerocart.token", "print an access token of the operator"),
     "replay": ("tools.importer.command", "place the orders of a file through REST"),
     "demo": ("tools.demo.command", "place real orders and check the totals"),

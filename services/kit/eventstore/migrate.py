@@ -111,7 +111,7 @@ def _kit_migrations(services: AllGrants) -> list[Migration]:
     receivers = [service for service, grants in services.items() if grants.receipts]
     services_tables = _for_each("0002_service", _writers(services))
     receipts, retention = _for_each("0003_receipts", receivers), _for_each("0005_retention", _writers(services))
-    later = [_kit("0006_positions"), _kit("0007_archives")]
+    later = [_kit(name) for name in ("0006_positions", "0007_archives", "0008_verified_epoch")]
     return [_kit("0001_log"), *services_tables, *receipts, _kit("0004_revocations"), *retention, *later]
 
 

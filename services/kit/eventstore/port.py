@@ -285,7 +285,7 @@ class Outbox(Protocol):
 class Page:
     """A part of the global order. The next page starts after `end`, even if `events` is empty.
 
-    `full` says that the page reached its maximum of events or bytes, so that more events may follow.
+    `full`: the page ended at a maximum of events, of bytes or of events of other types, and more may follow.
     """
 
     events: list[RecordedEvent]

@@ -37,6 +37,9 @@ BATCH_ATTEMPTS_MAX = 5
 SPARE_CONNECTIONS = 2
 """Connections for reads and transactions, besides one for each lane of group commit."""
 READER_CONNECTIONS_MAX = 2
+EVENTS_PASSED_MAX = 100_000
+"""Events that a page of some types goes through at most. Otherwise a page of rare types would read the whole history in
+one statement, which the statement timeout ends (measured with ten million events)."""
 LOG_SCHEMA = "log"
 ALL_STREAMS = ("", "\U0010ffff")
 """The first and the last name of a stream, in the order of the collation C."""
@@ -175,10 +178,17 @@ class PostgresEventReader:
     `archive` is the folder of the archives.
     """
 
-    def __init__(self, dsn: str | Secret, page_bytes_max: int = PAGE_BYTES_MAX, archive: str = "") -> None:
+    def __init__(
+        self,
+        dsn: str | Secret,
+        page_bytes_max: int = PAGE_BYTES_MAX,
+        archive: str = "",
+        passed_max: int = EVENTS_PASSED_MAX,
+    ) -> None:
         self.connections = Connections(dsn, LOG_SCHEMA, READER_CONNECTIONS_MAX)
         self._archive = Archive(archive)
         self._page_bytes_max = page_bytes_max
+        self._passed_max = passed_max
         self._horizon = START
 
     @property
@@ -206,9 +216,11 @@ class PostgresEventReader:
 
     async def read_types(self, after: Position, until: Position, types: Collection[str], events_max: int) -> Page:
         """A page of the events of `types` after `after` and up to `until`, which must be final."""
-        events = await self._page(after, until, list(types), events_max)
-        full = self._full(events, events_max)
-        return Page(events, events[-1].position if full else max(after, until), full)
+        reached = await self._reached(after, until)
+        events = await self._page(after, reached, list(types), events_max)
+        if self._full(events, events_max):
+            return Page(events, events[-1].position, True)
+        return Page(events, max(after, reached), reached < until)
 
     async def read_streams(self, streams: Collection[str]) -> list[RecordedEvent]:
         """Every event of these streams, of any service, in the global order; it includes events that are not final."""
@@ -233,6 +245,13 @@ class PostgresEventReader:
             raise HistoryCut(after, Position(row["cut_at"]))
         self._horizon = Position(row["horizon"])
         return self._horizon
+
+    async def _reached(self, after: Position, until: Position) -> Position:
+        """How far a page may go."""
+        if until - after <= self._passed_max:
+            return until
+        rows = await self.connections.fetch(statement("reach"), after, until, self._passed_max)
+        return Position(rows[0]["position"]) if rows else until
 
     async def _read(self, after: Position, until: Position, events_max: int) -> Page:
         events = await self._page(after, until, None, events_max)

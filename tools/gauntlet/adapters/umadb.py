@@ -45,6 +45,12 @@ class UmaStore:
         self._server: subprocess.Popen[bytes] | None = None
 
     @property
+    def pid(self) -> int:
+        """The id of its server's process."""
+        assert self._server is not None
+        return self._server.pid
+
+    @property
     def ground(self) -> Ground:
         """It has no Postgres servers."""
         raise AssertionError(NO_POSTGRES)

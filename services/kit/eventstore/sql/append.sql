@@ -30,13 +30,6 @@ head AS (
     RETURNING s.stream, s.version, s.appended
 ),
 
-waiting AS (
-    INSERT INTO outbox (stream, first_version, last_version)
-    SELECT stream, version - appended + 1, version
-    FROM head
-    RETURNING stream
-),
-
 marked AS (
     -- Sorted, for the same reason as in `head`.
     INSERT INTO inbox (key, stream, version, fingerprint, answer)
@@ -48,14 +41,24 @@ marked AS (
 ),
 
 begun AS MATERIALIZED (
-    -- Runs after every statement above, because it counts their rows: readers wait for a writer that has begun, and a
-    -- writer that waits for somebody's lock on a row must not hold them up.
-    SELECT log.begin_append() AS last
-    FROM
-        (SELECT count(*) AS streams FROM head) AS h,
-        (SELECT count(*) AS rows FROM waiting) AS w,
-        (SELECT count(*) AS marks FROM marked) AS m
-    WHERE h.streams > 0 AND w.rows > 0 AND m.marks >= 0
+    -- Begins the append (docs/decisions/0023-positions.md): in an epoch of this server, take the lock that stands for the
+    -- last number drawn. It counts the rows of both statements above and so runs after them: readers wait for a writer that
+    -- has begun, and a writer that waits for somebody's lock on a row must not hold them up. OFFSET 0 keeps that order.
+    -- Every append of a transaction takes a lock: one that was taken inside a savepoint ends when that is rolled back.
+    SELECT locked.last
+    FROM (SELECT count(*) AS streams FROM head WHERE (SELECT count(*) FROM marked) >= 0) AS ready
+    CROSS JOIN LATERAL (
+        SELECT p.last_value AS last
+        FROM log.position AS p
+        WHERE
+            ready.streams > 0
+            AND (
+                current_setting('zerocart.verified', true) = (p.last_value >> 48) || ' ' || log.timeline()
+                OR log.verify_epoch((p.last_value >> 48) || ' ' || log.timeline())
+            )
+            AND pg_advisory_xact_lock_shared(~p.last_value) IS NOT NULL -- it always is
+        OFFSET 0
+    ) AS locked
 ),
 
 event AS (
@@ -67,9 +70,16 @@ event AS (
         string_to_array($10, E'\x1f'), string_to_array($11, E'\x1f'), string_to_array($12, E'\x1f')
     ) WITH ORDINALITY AS e (stream, version, type, time, data, meta, n)
     CROSS JOIN begun
-    WHERE (e.stream IN (SELECT stream FROM head)) IS TRUE AND begun.last > 0
+    WHERE (e.stream IN (SELECT stream FROM head)) IS TRUE
     ORDER BY e.n
     RETURNING stream, position
+),
+
+waiting AS (
+    -- It waits for nobody, because the streams are locked.
+    INSERT INTO outbox (stream, first_version, last_version)
+    SELECT stream, version - appended + 1, version
+    FROM head
 )
 
 SELECT
