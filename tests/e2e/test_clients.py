@@ -84,7 +84,7 @@ def confirmed(local: Local, program: Program, order_id: str) -> Any:
             and shown.parsed.status == "confirmed"
             and shown.parsed
         ),
-        90,
+        SECONDS_MAX,
     )
 
 
@@ -96,6 +96,7 @@ def test_a_clerk_fills_the_shop_and_a_shop_front_end_sells(local: Local) -> None
     guest_buys(local, visitor)
     is_refunded(local, clerk, customer, mine)
     works_on_orders(local, clerk)
+    edits_an_order(local, clerk)
     looks_into_a_large_order(local, visitor, clerk)
 
 
@@ -195,6 +196,25 @@ def works_on_orders(local: Local, clerk: Program) -> None:
     sent = clerk("notifications.list_notifications", order_id=placed.order_id).mails
     assert [(mail.kind, mail.status) for mail in sent] == [("order_placed", "sent"), ("confirmation", "sent")]
     assert clerk("query.read_level", "BOOK").on_hand == 18
+
+
+def edits_an_order(local: Local, clerk: Program) -> None:
+    """A clerk raises an order, which charges the card, and lowers it, which pays back; each after a preview."""
+    placed = clerk("orders.place_order", body=("OrderBody", basket(("BOOK", 2), email="edit@example.com")))
+    confirmed(local, clerk, placed.order_id)
+    # a book costs 8.00, without tax; the shipping costs 3.95 and 20 % tax
+    for quantity, difference, total in ((3, "8.00", "28.74"), (1, "-16.00", "12.74")):
+        change = {"lines": [{"line": 1, "quantity": quantity}], "reason": "The customer called."}
+        seen = clerk("orders.preview_edit", placed.order_id, body=("EditBody", change))
+        assert (amount(seen.difference), amount(seen.after.total)) == (Decimal(difference), Decimal(total))
+        expecting = {**change, "expected_difference": {"amount": difference, "currency": "GBP"}}
+        begun = clerk("orders.edit_order", placed.order_id, body=("EditBody", expecting))
+        assert (begun.status, amount(begun.difference)) == ("started", Decimal(difference))
+        local.until(lambda: amount(clerk("query.read_order", placed.order_id).total) == Decimal(total), SECONDS_MAX)  # noqa: B023
+    local.until(lambda: clerk("payments.read_payment", placed.order_id).refunds, SECONDS_MAX)
+    paid = clerk("payments.read_payment", placed.order_id)
+    assert [amount(charge.amount) for charge in paid.charges] == [Decimal("20.74"), Decimal("8.00")]
+    assert [amount(each.amount) for each in paid.refunds] == [Decimal("16.00")]
 
 
 def looks_into_a_large_order(local: Local, visitor: Program, clerk: Program) -> None:
