@@ -269,11 +269,12 @@ def written() -> str:
 
 
 def main() -> None:
-    """Write the file, and that of the events."""
-    from scripts import asyncapi
+    """Write the file, that of the events, and the pages that are made of both."""
+    from scripts import asyncapi, docs_pages
 
     DOCUMENT.write_text(written())
     asyncapi.DOCUMENT.write_text(asyncapi.written())
+    docs_pages.write()
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ class DeadLetter(TypedDict):
     subject: str
     destination: str
     """The address that did not accept the event."""
+    service: Annotated[str, Field(examples=["fulfillment"])]
+    """The service at this address; empty if it is not known."""
     error_code: str
     """The HTTP status of the last refusal."""
     error_data: str

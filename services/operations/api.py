@@ -81,7 +81,7 @@ async def list_dead_letters(letters: AllLetters, status: Status = "waiting", lim
     Lists events that the broker gave up on, the oldest first, without their data. Replay or discard each.
     """
     found = await letters.list("" if status == "all" else status, limit)
-    return Answer(DeadLetters(dead_letters=[cast("DeadLetter", letter.shown()) for letter in found]))
+    return Answer(DeadLetters(dead_letters=[cast("DeadLetter", letters.shown(letter)) for letter in found]))
 
 
 @routes.get("/dead-letters/{letter_id}", dependencies=[needs("operations:read")])
@@ -91,7 +91,7 @@ async def read_dead_letter(letter_id: LetterId, letters: AllLetters) -> Answer[W
     Shows an event that the broker gave up on, with its data. Refused (404) if the dead letter does not exist.
     """
     letter = await letters.find(letter_id)
-    return Answer(cast("WholeDeadLetter", letter.shown(with_data=True)))
+    return Answer(cast("WholeDeadLetter", letters.shown(letter, with_data=True)))
 
 
 @routes.post("/dead-letters/replay", dependencies=[needs("operations:write")])

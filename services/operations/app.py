@@ -25,7 +25,7 @@ def create_app(host: Host | None = None, reader: PostgresEventReader | None = No
     """The operations service on `host`, or as the environment says; `reader` reads what all services store."""
     host = host or Host.connect("operations", {"dead_letters": "decided_at"})
     log = reader or PostgresEventReader(host.settings.database_url, archive=host.settings.archive)
-    letters = Letters(host.store)
+    letters = Letters(host.store, host.settings.service_urls)
     provides: list[object] = [letters, Replays(letters, PostgresFailedMessages(log), host.relay.publisher)]
     on_leave: list[Callable[[], None]] = []
     on_stop: list[Hook] = [log.close]

@@ -10,12 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.eventstore.port import EventStore
 from services.kit.wire.cloudevents import Incoming
 
-__all__ = ["LETTERS_PAGE_MAX", "Letter", "Letters", "original"]
+__all__ = ["LETTERS_PAGE_MAX", "Letter", "Letters", "original", "service_at"]
 
 LETTERS_PAGE_MAX = 500
 DROPPED_ON_REPLAY = (
@@ -59,21 +61,13 @@ class Letter:
     data: bytes
     row: Mapping[str, object]
 
-    def shown(self, *, with_data: bool = False) -> dict[str, object]:
-        """Return the letter for an answer; its data only when asked for, because they may be personal."""
-        hidden = {"attributes", "data"}
-        shown = {name: value for name, value in self.row.items() if name not in hidden}
-        shown["attributes"] = dict(self.attributes)
-        if with_data:
-            shown["data"] = self.data.decode("utf-8", "replace")
-        return shown
-
 
 class Letters:
-    """The dead letters, in Postgres."""
+    """The dead letters, in Postgres; `urls` has the address of each service whose host is not its name."""
 
-    def __init__(self, store: EventStore) -> None:
+    def __init__(self, store: EventStore, urls: Mapping[str, str] = MappingProxyType({})) -> None:
         self._store = store
+        self._urls = urls
 
     async def store(self, event: Incoming) -> None:
         """Keep a dead letter; a repeat is counted, not kept twice."""
@@ -105,6 +99,25 @@ class Letters:
                 raise RuleViolation("dead-letter-decided", f"the letter was {letter.status} before")
             await unit.execute(DECIDE, letter_id, status, reason)
         return letter
+
+    def shown(self, letter: Letter, *, with_data: bool = False) -> dict[str, object]:
+        """Return a letter for an answer; its data only when asked for, because they may be personal."""
+        hidden = {"attributes", "data"}
+        shown = {name: value for name, value in letter.row.items() if name not in hidden}
+        shown["attributes"] = dict(letter.attributes)
+        shown["service"] = service_at(str(letter.row["destination"]), self._urls)
+        if with_data:
+            shown["data"] = letter.data.decode("utf-8", "replace")
+        return shown
+
+
+def service_at(destination: str, urls: Mapping[str, str]) -> str:
+    """The service at an address: by `urls`, or by the first part of its host; empty if neither tells it."""
+    for name, url in urls.items():
+        if destination == url or destination.startswith(f"{url}/"):
+            return name
+    first = (urlsplit(destination).hostname or "").partition(".")[0]
+    return "" if first.isdecimal() or ":" in first else first
 
 
 def original(letter: Letter) -> dict[str, str]:

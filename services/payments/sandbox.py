@@ -41,10 +41,7 @@ OF_ORDER = "SELECT transaction_id, key FROM sandbox_ledger WHERE order_id = $1 A
 WRITE = """
     INSERT INTO sandbox_ledger (key, order_id, kind, transaction_id, amount, currency, token, refund_id)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING
-    RETURNING set_config('synchronous_commit', 'off', true)
 """
-"""The commit does not wait for the disk: the append of the reply, on the same server, makes the row durable as well.
-Without the reply, the call is repeated."""
 CAUSE = """
     INSERT INTO sandbox_facts (transaction_id, what, reference, amount, currency)
     VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING

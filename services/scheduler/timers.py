@@ -28,9 +28,7 @@ STORE = """
 CANCEL = """
     INSERT INTO timers (timer_id, due_at, cancelled, type, key, data, meta) VALUES ($1, $2, true, '', $3, '', '')
     ON CONFLICT (timer_id) DO UPDATE SET cancelled = true, due_at = excluded.due_at
-    RETURNING set_config('synchronous_commit', 'off', true)
 """
-"""The commit does not wait for the disk: a timer whose cancellation is lost fires, and its receiver ignores it."""
 DUE = """
     SELECT timer_id, due_at, type, data, meta FROM timers WHERE NOT cancelled AND due_at <= $1
     ORDER BY due_at LIMIT $2 FOR UPDATE SKIP LOCKED

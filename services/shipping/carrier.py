@@ -20,12 +20,7 @@ __all__ = ["CARRIER", "Carrier", "SandboxCarrier", "call_carrier"]
 CARRIER = Policy(name="carrier")
 
 FIRST_TIME = "INSERT INTO sandbox_faults (key) VALUES ($1) ON CONFLICT DO NOTHING RETURNING key"
-CREATE = """
-    INSERT INTO sandbox_shipments (order_id, shipment_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
-    RETURNING set_config('synchronous_commit', 'off', true)
-"""
-"""The commit does not wait for the disk: the append of the reply, on the same server, makes the row durable as well.
-Without the reply, the call is repeated."""
+CREATE = "INSERT INTO sandbox_shipments (order_id, shipment_id) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 CANCEL = "UPDATE sandbox_shipments SET cancelled = true WHERE order_id = $1 RETURNING shipment_id"
 
 

@@ -87,7 +87,7 @@ def test_every_container_that_reads_events_reads_the_archive_and_one_writes_it()
 def test_the_edge_has_the_files_that_it_reads_and_can_change_none():
     folder = ROOT / "docker" / "edge"
     (root,) = set(re.findall(r"\{\$EDGE_FILES:(/\w+)\}", (folder / "Caddyfile").read_text()))
-    files = {name: f"{root}/{name}" for name in ("openapi.json", "asyncapi.json", "console")}
+    files = {name: f"{root}/{name}" for name in ("openapi.json", "asyncapi.json", "docs", "console")}
     files = {"Caddyfile": "/etc/caddy/Caddyfile", **files}
     assert COMPOSE["edge"]["volumes"] == [f"./docker/edge/{name}:{place}:ro" for name, place in files.items()]
     image = (folder / "Dockerfile").read_text()  # Knative's

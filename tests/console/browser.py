@@ -18,6 +18,7 @@ __all__ = ["Person", "chromium", "running_browser"]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 WAIT_MS_MAX = 45_000
 """A service may have to start first, on a busy machine."""
+TABS_MAX = 40
 REFUSED_REQUEST = "Failed to load resource"
 """Chromium reports each answer of 400 or more, also those that the console expects."""
 
@@ -81,6 +82,15 @@ class Person:
 
     def press(self, button: str) -> None:
         self.page.get_by_role("button", name=button).click()
+
+    def tab_to(self, button: str) -> None:
+        """Press Tab until a button has the focus."""
+        wanted = self.page.get_by_role("button", name=button)
+        for _ in range(TABS_MAX):
+            self.page.keyboard.press("Tab")
+            if wanted.evaluate("node => node === document.activeElement"):
+                return
+        raise AssertionError(f"the keyboard does not reach {button}")
 
     def answer(self, button: str, **fields: str) -> None:
         """Fill the fields of the open dialog by their labels, and finish it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.console.browser import Person
 from tests.console.shop import Shop, refund_of, report_refund
@@ -61,6 +61,33 @@ def test_a_refund_is_in_the_ledger(operator: Person, shop: Shop):
     expect(ledger.get_by_role("row").filter(has_text="Balance")).to_contain_text("£4.50")
 
 
+def test_a_refund_whose_answer_is_lost_is_sent_again_and_takes_effect_once(operator: Person, shop: Shop):
+    page = operator.page
+    operator.visit(f"/orders/{shop.confirmed[2]}")
+    operator.settled()
+    keys: list[str] = []
+
+    def lose_the_answer(route: Route) -> None:
+        keys.append(route.request.headers["idempotency-key"])
+        route.fetch()
+        route.fulfill(status=502, body="")
+
+    page.route("**/refunds", lose_the_answer)
+    operator.press("Refund …")
+    page.get_by_label("Blue mug").fill("1")
+    page.get_by_label("Reason").fill("chipped")
+    refund = page.get_by_role("dialog").get_by_role("button", name="Refund")
+    refund.click()
+    expect(page.get_by_role("dialog")).to_contain_text("It is not known whether the change took effect.")
+    page.unroute("**/refunds")
+    with page.expect_request("**/refunds") as sent:
+        refund.click()
+    assert keys == [sent.value.headers["idempotency-key"]]
+    page.get_by_role("dialog").wait_for(state="detached")
+    ledger = page.get_by_role("table", name="Ledger of the payment")
+    expect(ledger.get_by_role("row").filter(has_text="Balance")).to_contain_text("£4.50")
+
+
 def test_a_stuck_run_is_resumed_and_followed_to_its_end(operator: Person, shop: Shop):
     operator.visit(f"/orders/{shop.stuck}")
     operator.reads("Fulfillment is stuck.")
@@ -96,7 +123,7 @@ def test_dead_letters_are_replayed_and_discarded(operator: Person, shop: Shop):
     operator.visit("/failed")
     operator.reads("ord_lost")
     operator.reads("ord_broken")
-    row = page.get_by_role("row").filter(has_text="ord_lost")
+    row = page.get_by_role("row").filter(has_text="ord_lost").filter(has_text="fulfillment")
     row.get_by_role("link", name="orders.order.created").first.click()
     operator.reads("Data")
     operator.page.get_by_role("button", name="Discard …").click()
@@ -180,7 +207,7 @@ def test_an_order_is_cancelled_by_the_keyboard_alone(operator: Person, shop: Sho
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
     page.keyboard.press("Enter")
-    _tab_to(operator, "Cancel the order …")
+    operator.tab_to("Cancel the order …")
     page.keyboard.press("Enter")
     page.keyboard.type("by keyboard")
     page.keyboard.press("Escape")
@@ -190,12 +217,3 @@ def test_an_order_is_cancelled_by_the_keyboard_alone(operator: Person, shop: Sho
     page.keyboard.type("by keyboard")
     page.keyboard.press("Enter")
     page.locator(".page-head .badge", has_text=re.compile("^Cancelled$")).wait_for()
-
-
-def _tab_to(person: Person, button: str) -> None:
-    wanted = person.page.get_by_role("button", name=button)
-    for _ in range(30):
-        person.page.keyboard.press("Tab")
-        if wanted.evaluate("node => node === document.activeElement"):
-            return
-    raise AssertionError(f"the keyboard does not reach {button}")

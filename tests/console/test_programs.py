@@ -65,6 +65,24 @@ def test_a_message_that_failed_is_redelivered(operator: Person, shop: Shop, rece
         client.delete(f"/webhooks/{endpoint}").raise_for_status()
 
 
+def test_an_endpoint_is_tested_by_the_keyboard_alone(operator: Person, shop: Shop):
+    page = operator.page
+    operator.visit(f"/webhooks/{shop.endpoint}")
+    operator.settled()
+    operator.tab_to("Edit …")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("URL")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ControlOrMeta+a")
+    page.keyboard.type("The accounts")
+    page.keyboard.press("Enter")
+    operator.reads("The accounts")
+    page.reload()
+    operator.tab_to("Send a test event")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notices")).to_contain_text("on its way")
+
+
 def test_the_form_offers_types_that_exist():
     listed = re.search(r"const GROUPS = \[(.*)\]", (CONSOLE / "webhooks.js").read_text())
     groups = re.findall(r'"(\w+)"', listed.group(1)) if listed else []

@@ -49,6 +49,25 @@ def test_a_product_is_found_and_added_in_an_edit(operator: Person, shop: Shop):
     expect(preview).not_to_contain_text("Blue mug")
 
 
+def test_an_order_on_hold_is_edited_by_the_keyboard_alone(operator: Person, shop: Shop):
+    page = operator.page
+    operator.visit(f"/orders/{shop.on_hold}")
+    operator.settled()
+    operator.tab_to("Edit …")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Blue mug")).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    operator.tab_to("Another product")
+    page.keyboard.press("Tab")
+    page.keyboard.type("one less")
+    page.keyboard.press("Enter")
+    page.get_by_role("dialog", name="Carry out this edit?").wait_for()
+    operator.tab_to("Carry out")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("table", name="Lines of the order")).to_contain_text("£130.50")
+    expect(page.get_by_role("button", name="Edit …")).to_be_focused()
+
+
 def test_an_order_on_hold_is_released(operator: Person, shop: Shop):
     operator.visit(f"/orders/{shop.on_hold}")
     operator.press("Release …")

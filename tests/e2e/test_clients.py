@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from tests.e2e.generated import Program, close_all, generate
 from tests.e2e.local import Local, cluster
 from tests.e2e.test_users import TOKEN
+from tests.e2e.typescript import answer_of, compiled, program
 
 pytestmark = pytest.mark.e2e
 
@@ -205,3 +207,16 @@ def looks_into_a_large_order(local: Local, visitor: Program, clerk: Program) -> 
     # the generator cannot send an absent body
     clerk("orders.release_order", placed.order_id, body=("ReleaseBody", {}))
     assert amount(confirmed(local, guest, placed.order_id).total) > 100
+
+
+def test_a_guest_buys_with_the_typescript_client(local: Local, tmp_path: Path) -> None:
+    source = program(tmp_path)
+    assert compiled(source) == ""
+    bought = answer_of(source, local.running.edge_url, local.credentials.token())
+    assert (bought["status"], bought["lines"]) == ("confirmed", 1)
+
+
+def test_the_compiler_finds_a_value_that_the_document_does_not_allow(tmp_path: Path) -> None:
+    source = program(tmp_path)
+    source.write_text(source.read_text().replace("quantity: 2", 'quantity: "two"'))
+    assert "TS2322" in compiled(source)

@@ -25,6 +25,7 @@ from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.kit.telemetry.metrics import Metrics
 from services.operations.app import create_app
+from services.operations.letters import service_at
 from tests.sagas.test_service import Published
 from tests.services.documented import held
 from tests.services.test_watching import append, keeper, projected
@@ -90,6 +91,7 @@ async def test_a_dead_letter_is_stored_once_and_replayed_unchanged(world):
         assert (answer.status_code, answer.content) == (202, b"")
     (letter,) = (await client.get("/dead-letters")).json()["dead_letters"]
     assert (letter["deliveries"], letter["error_code"], letter["error_data"]) == (3, "400", "no")
+    assert letter["service"] == "fulfillment"
     whole = (await client.get(f"/dead-letters/{letter['id']}")).json()
     assert whole["data"] == '{"a": 1}'
     dry = await client.post(f"/dead-letters/{letter['id']}/replay", json={"dry_run": True})
@@ -202,6 +204,20 @@ async def test_the_system_shows_what_waits_what_is_stuck_and_what_each_service_u
         assert orders["transactions"] == 8  # with the one that wrote this down
         assert orders["process_seconds"] > 0
     assert (await client.get("/operations/system?days=0")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("destination", "service"),
+    [
+        ("http://fulfillment.shop.svc.cluster.local/events", "fulfillment"),
+        ("http://127.0.0.1:4711/events", "orders"),
+        ("http://127.0.0.1:47110/events", ""),
+        ("http://[::1]:80/events", ""),
+        ("", ""),
+    ],
+)
+def test_a_dead_letter_names_the_service_that_did_not_accept_it(destination: str, service: str):
+    assert service_at(destination, {"orders": "http://127.0.0.1:4711"}) == service
 
 
 async def test_the_system_shows_who_is_awake_and_what_each_did_last(database, world):

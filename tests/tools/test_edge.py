@@ -267,6 +267,44 @@ def test_the_asyncapi_document_starts_no_service(edge: Edge, client: httpx.Clien
     assert edge.reached.lines == []
 
 
+DOCS = DOCUMENT.parent / "docs"
+LINK = re.compile(r'(?:href|src)="([^"]+)"')
+
+
+def test_the_documentation_is_pages_without_a_script_and_starts_no_service(edge: Edge, client: httpx.Client):
+    del client.headers["Authorization"]
+    for path, name in (("/docs", "index.html"), ("/docs/", "index.html"), ("/docs/rest.html", "rest.html")):
+        answer = client.get(path)
+        assert (answer.status_code, answer.content) == (200, (DOCS / name).read_bytes()), path
+        assert answer.headers["content-type"].startswith("text/html")
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy and "script-src" not in policy
+    assert client.get("/docs/style.css").headers["content-type"].startswith("text/css")
+    for wrong in (
+        "/docs/none.html",
+        "/docs/x/index.html",
+        "/docs/..%2fCaddyfile",
+        "/docs/index.html/",
+        "/v1/docs",
+        "/docs/index",
+    ):
+        assert client.get(wrong).status_code == 404, wrong
+    assert edge.reached.lines == []
+
+
+@pytest.mark.parametrize("page", sorted(file.name for file in DOCS.glob("*.html")))
+def test_each_link_of_the_documentation_leads_somewhere(client: httpx.Client, page: str):
+    text = (DOCS / page).read_text()
+    assert "<script" not in text and " style=" not in text
+    for link in set(LINK.findall(text)):
+        path, _, place = link.partition("#")
+        if path.startswith("https:"):
+            continue
+        found = client.get(path or f"/docs/{page}")
+        assert found.status_code == 200, link
+        assert not place or f'id="{place}"' in found.text, link
+
+
 CONSOLE = ROOT / "docker" / "edge" / "console"
 CONSOLE_BYTES_MAX = 150_000
 
@@ -310,7 +348,7 @@ def test_a_browser_keeps_the_files_of_a_version_of_the_console_and_no_others_exi
     assert edge.reached.lines == []
 
 
-HIDDEN = ("events", "metrics", "healthz/live", "projection/views", "docs", "Caddyfile", "Dockerfile")
+HIDDEN = ("events", "metrics", "healthz/live", "projection/views", "docs/../Caddyfile", "Caddyfile", "Dockerfile")
 TRICKS = (
     "/{}", "//{}", "/orders/../{}", "/orders/%2e%2e/{}", "/orders/..%2f{}", "/orders/%2e%2e%2f{}", "/orders%2f..%2f{}",
     "/orders/./../{}", "/users//../{}", "/token/../{}", "/stock/../../{}", "/orders/..//{}", "/./{}", "/%2e/{}", "/orders/x/../../{}",

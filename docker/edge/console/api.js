@@ -22,6 +22,11 @@ export class Problem extends Error {
     /** @type {{field: string, detail: string}[]} */
     this.errors = body?.errors ?? [];
   }
+
+  /** Whether the request certainly changed nothing. */
+  get isFinal() {
+    return this.status >= 400 && this.status < 500;
+  }
 }
 
 /** The person has to log in again. */
@@ -90,13 +95,25 @@ export async function download(path, name) {
   setTimeout(() => URL.revokeObjectURL(anchor.href), DOWNLOAD_MS);
 }
 
+/** The keys of changes whose outcome is not known: the same change, sent again, has the same key and takes effect once. @type {Map<string, string>} */
+const unanswered = new Map();
+
 /** Change something, once, however often the request is repeated. @param {string} method @param {string} path @param {unknown} [body] @param {Options} [options] @returns {Promise<any>} */
 export async function send(method, path, body, options = {}) {
-  const headers = { "Idempotency-Key": newKey(), ...options.headers };
-  const { answer } = await answered(method, () => addressedPlainly(path, options.query ?? {}), { ...options, body, headers });
-  const found = await bodyOf(answer);
-  remember(found);
-  return found;
+  const change = `${method} ${path} ${JSON.stringify(body)}`;
+  const key = unanswered.get(change) ?? newKey();
+  unanswered.set(change, key);
+  const headers = { "Idempotency-Key": key, ...options.headers };
+  try {
+    const { answer } = await answered(method, () => addressedPlainly(path, options.query ?? {}), { ...options, body, headers });
+    unanswered.delete(change);
+    const found = await bodyOf(answer);
+    remember(found);
+    return found;
+  } catch (error) {
+    if (error instanceof Problem && error.isFinal) unanswered.delete(change);
+    throw error;
+  }
 }
 
 /** @param {string} path @param {Query | URLSearchParams} query */

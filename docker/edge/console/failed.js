@@ -34,18 +34,13 @@ function tabs(status) {
     h("li", null, h("a", { class: "chip", href: `/console/failed${each === "waiting" ? "" : `?status=${each}`}`, "aria-current": each === status ? "true" : null }, words(each)))));
 }
 
-/** @param {string} destination */
-function service(destination) {
-  return URL.canParse(destination) ? new URL(destination).hostname.split(".")[0] : destination;
-}
-
 /** @param {View} view @param {any[]} letters @param {string} status */
 function deadLetters(view, letters, status) {
   if (!letters.length) return nothing(status === "waiting" ? "No event waits here: all were delivered." : "There is none.");
   /** @type {import("./ui.js").Column[]} */
   const columns = [
     { name: "Event", wide: true, cell: (letter) => [link(`/failed/${letter.id}`, shortType(letter.type)), h("small", null, subject(letter.subject))] },
-    { name: "Not accepted by", cell: (letter) => service(letter.destination) },
+    { name: "Not accepted by", cell: (letter) => letter.service || letter.destination },
     { name: "Answer", cell: (letter) => letter.error_code || "–" },
     { name: "Since", cell: (letter) => time(letter.first_at) },
     { name: "Status", cell: (letter) => badge(letter.status) },
@@ -123,7 +118,7 @@ export async function openOne(view) {
   view.title("Dead letter");
   view.show(
     heading(shortType(letter.type), h("p", { class: "beside" }, badge(letter.status), h("span", { class: "muted" }, subject(letter.subject))), ...letterActions(view, letter)),
-    panel("Why", facts(["Not accepted by", service(letter.destination)], ["Answer", letter.error_code], ["Error", letter.error_data && h("pre", { tabindex: "0", role: "region", "aria-label": "Error" }, letter.error_data)],
+    panel("Why", facts(["Not accepted by", letter.service || letter.destination], ["Answer", letter.error_code], ["Error", letter.error_data && h("pre", { tabindex: "0", role: "region", "aria-label": "Error" }, letter.error_data)],
       ["Given up", counted(letter.deliveries, "time")], ["First", time(letter.first_at, { exact: true })], ["Last", time(letter.last_at, { exact: true })], ["Reason", letter.reason])),
     panel("Event", facts(["Id", h("code", null, letter.event_id)], ["Type", h("code", null, letter.type)], ["Source", h("code", null, letter.source)]),
       h("h3", null, "Data"), h("pre", { tabindex: "0", role: "region", "aria-label": "Data of the event" }, pretty(letter.data)),

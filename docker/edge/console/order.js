@@ -6,11 +6,11 @@ import { actions, documents, resume } from "./order_actions.js";
 import { ledger } from "./order_money.js";
 import { past } from "./order_past.js";
 import { swimlane } from "./swimlane.js";
-import { may } from "./session.js";
+import { may, session } from "./session.js";
 import { action, badge, facts, heading, link, note, nothing, panel, table, unread, unreadPanel } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
-/** @typedef {{order: any, now: any, run: any, payment: any, shipment: any, mails: any}} Parts */
+/** @typedef {{order: any, now: any, run: any, payment: any, shipment: any, mails: any, who: string | undefined}} Parts */
 
 const LOOK_AGAIN_MS = 1_000;
 const LOOK_AGAIN_TIMES = 90;
@@ -48,14 +48,18 @@ async function read(id, view, first) {
     may(scope) ? find(path, { query, signal }).catch((error) => ({ error })) : null;
   const order = at ? get(`/orders/${id}`, { query: { at }, signal }) : null;
   const [now, then] = await Promise.all([get(`/orders/${id}`, { signal }), order]);
-  const both = { now, order: then ?? now };
-  if (first) view.show(page(view, { ...both, run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING }));
+  const both = { now, order: then ?? now, who: session()?.who };
+  const before = kept?.now.order_id === id && kept.who === session()?.who ? kept : { run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING };
+  if (first) view.show(page(view, { ...before, ...both }));
   const [run, payment, shipment, mails] = await Promise.all([
     part("fulfillments:read", `/fulfillments/${id}`), part("payments:read", `/payments/${id}`),
     part("shipments:read", `/shipments/${id}`), part("orders:admin", "/notifications", { order_id: id }),
   ]);
-  return { ...both, run, payment, shipment, mails };
+  return (kept = { ...both, run, payment, shipment, mails });
 }
+
+/** What was shown last, until the services answer anew. @type {Parts | null} */
+let kept = null;
 
 const LOADING = { loading: true };
 

@@ -68,7 +68,7 @@ function services({ services: found, cold_starts: starts, days }) {
   const columns = [
     { name: "Service", cell: (row) => h("strong", null, row.service) },
     { name: "State", cell: (row) => (row.awake === null ? badge("unknown", "Not known") : badge(row.awake ? "awake" : "asleep")) },
-    { name: "Why", wide: true, cell: why },
+    { name: "What it did last", wide: true, cell: why },
     { name: "Cold starts", right: true, cell: (row) => [number(started.get(row.service)?.starts ?? 0), started.has(row.service) && h("small", null, `${span(started.get(row.service).average_seconds)} on average`)] },
     { name: "Ran today", right: true, cell: (row) => [used.has(row.service) ? span(used.get(row.service).process_seconds) : "–", used.has(row.service) && h("small", null, `${span(used.get(row.service).cpu_seconds)} of a processor`)] },
   ];

@@ -78,7 +78,7 @@ export function failure(error, retry) {
 /** @param {Problem | null} problem @param {string} text */
 function explained(problem, text) {
   const sentence = text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
-  return problem?.status === 503 ? `${sentence} The service is not available now.` : sentence;
+  return problem?.status === 503 ? `${sentence} Try again in a moment.` : sentence;
 }
 
 /**
@@ -143,13 +143,16 @@ export function dialog(about) {
       event.preventDefault();
       if (button.getAttribute("aria-disabled")) return;
       button.setAttribute("aria-disabled", "true");
+      mount(errors);
+      const slow = setTimeout(() => mount(errors, waiting("Waiting for the answer …")), SLOW_MS);
       try {
         await about.submit(valuesOf(/** @type {HTMLFormElement} */ (event.target)));
         done = true;
         box.close();
       } catch (error) {
-        mount(errors, failure(error));
+        mount(errors, failure(error), unsure(error) && h("small", null, "It is not known whether the change took effect. Send it again: it takes effect once, however often you send it."));
       } finally {
+        clearTimeout(slow);
         button.removeAttribute("aria-disabled");
       }
     };
@@ -167,6 +170,13 @@ export function dialog(about) {
     box.showModal();
   });
 }
+
+/** Whether a change may have taken effect although it was answered with this error. @param {unknown} error */
+function unsure(error) {
+  return error instanceof Problem && !error.isFinal;
+}
+
+const SLOW_MS = 1_500;
 
 /**
  * Ask by a dialog; when it is done, say so and show the page anew.

@@ -1,7 +1,5 @@
 -- Removes the outbox rows with the services $1, the streams $2 and the first versions $3, which are texts for the same
--- reason as the positions in append.sql. The commit does not wait for the disk: if a crash of Postgres brings a row back,
--- its events are published again.
+-- reason as the positions in append.sql.
 DELETE FROM outbox AS o
 USING unnest($1::text [], $2::text [], $3::text []) AS gone (service, stream, first_version)
 WHERE o.service = gone.service AND o.stream = gone.stream AND o.first_version = gone.first_version::integer
-RETURNING set_config('synchronous_commit', 'off', true)
