@@ -9,7 +9,7 @@ compile() {
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
         --no-emit-index-url --no-emit-find-links --no-annotate "$@" pyproject.toml -o "$output"
 }
-compile requirements-dev.txt --extra tracing --extra local --extra dev "$@"
+compile requirements-dev.txt --extra tracing --extra documents --extra local --extra dev "$@"
 # the smaller sets keep the versions of the largest
 cp requirements-dev.txt requirements-local.txt
 cp requirements-dev.txt requirements-tools.txt
@@ -17,5 +17,5 @@ cp requirements-dev.txt requirements.txt
 cp requirements-dev.txt requirements-docs.txt
 compile requirements-local.txt --extra tracing --extra local
 compile requirements-tools.txt --extra tracing --extra tools
-compile requirements.txt --extra tracing
+compile requirements.txt --extra tracing --extra documents
 compile requirements-docs.txt --extra docs

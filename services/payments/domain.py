@@ -68,6 +68,7 @@ from services.payments.standing import (
     Released,
     Returned,
     charged,
+    charges,
     is_paid,
     is_renewing,
     refundable_charges,
@@ -344,6 +345,8 @@ def _reported(order_id: str, facts: Iterable[Fact], payment: Payment) -> list[Me
 
 def _report(order_id: str, fact: Fact, before: Payment, after: Payment) -> Message:
     is_refund = fact.what.startswith("refund") or fact.what == "partly_refunded"
+    if fact.reference and fact.transaction_id not in charges(after):
+        is_refund = False  # of the surcharge of a refused edit, which is no money of the order
     transaction = after.transactions[fact.transaction_id]
     back, known = returned(after), transaction.refunds.get(fact.reference)
     ours = known.refund_id if known else ""

@@ -58,7 +58,8 @@ async def read_invoice(
 
     Makes the invoice of an order as PDF: addresses, lines, discounts, taxes by rate, totals and refunds, with the name,
     the address and the tax number of the shop. Before the order is confirmed it is a pro forma invoice. Refused (404)
-    if the order does not exist or is not the caller's, and (409) for a draft: submit it first.
+    if the order does not exist or is not the caller's, (409) for a draft: submit it first, and (501) by an installation
+    without the packages that make documents.
     """
     return await _document("invoice", invoice, await queries.order(order_id, caller.own), own, typesetter)
 
@@ -70,7 +71,8 @@ async def read_packing_slip(
     """Read a packing slip.
 
     Makes the packing slip of an order as PDF: the address of the parcel, the contact, the customer's notes, and the
-    lines without prices. Refused (404) if the order does not exist or is not the caller's, and (409) for a draft.
+    lines without prices. Refused (404) if the order does not exist or is not the caller's, (409) for a draft, and (501)
+    by an installation without the packages that make documents.
     """
     return await _document("packing-slip", packing_slip, await queries.order(order_id, caller.own), own, typesetter)
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, NotRequired, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from services.kit.rest.answers import Instant, Money
 from services.read_model import orders, timeline
 from services.read_model.answers import columns_of, shown
 
-__all__ = ["Order", "OrderLine", "OrderNote", "TimelineEntry", "order_answer"]
+__all__ = ["Order", "OrderLine", "OrderNote", "OrderRefund", "TimelineEntry", "order_answer"]
 
 Row = Mapping[str, Any]
 
@@ -35,11 +37,20 @@ class TimelineEntry(TypedDict):
     """What happened to an order."""
 
 
+class OrderRefund(TypedDict):
+    """A refund that arrived at the customer."""
+
+    amount: Money
+    refunded_at: Instant
+
+
 @columns_of(orders.ORDERS)
 class Order(TypedDict):
     """An order with its lines and its timeline."""
 
     items: list[OrderLine]
+    refunds: list[OrderRefund]
+    """The refunds that arrived at the customer, oldest first; what an edit paid back is none."""
     timeline: list[TimelineEntry]
     """What happened to the order, oldest first."""
     internal_notes: NotRequired[list[OrderNote]]
@@ -52,9 +63,10 @@ def order_answer(
     """The answer made of rows; customers see neither which member of staff acted nor the notes of staff."""
     hidden = {} if for_staff else {"by": None}
     of_staff = {"internal_notes": [shown(orders.ORDER_NOTES, note) for note in notes]} if for_staff else {}
-    units = _units(order.get("refunded_units"))
+    units = _texts(order.get("refunded_units"))
     answer = {
         **shown(orders.ORDERS, order),
+        "refunds": _refunds(order.get("refunds"), order["currency"]),
         "items": [_line(line, order["currency"], units) for line in lines],
         "timeline": [{**shown(timeline.TIMELINE, entry), **hidden} for entry in entries],
         **of_staff,
@@ -67,6 +79,13 @@ def _line(line: Row, currency: str, units: Mapping[str, str]) -> dict[str, Any]:
     return {**shown(orders.ORDER_LINES, line, currency), "refunded_quantity": refunded}
 
 
-def _units(stored: Any) -> Mapping[str, str]:
-    """The refunded units by line: query gets the JSON parsed, the projection as text."""
+def _refunds(stored: Any, currency: str) -> list[OrderRefund]:
+    """The refunds in the order of their times, from texts of an amount and a time."""
+    parts = (text.split(" ") for text in _texts(stored).values())
+    told = sorted((datetime.fromisoformat(at), amount) for amount, at in parts)
+    return [OrderRefund(amount={"amount": amount, "currency": currency}, refunded_at=at) for at, amount in told]
+
+
+def _texts(stored: Any) -> Mapping[str, str]:
+    """The texts in a column: query gets the JSON parsed, the projection as text."""
     return json.loads(stored) if isinstance(stored, str) else stored or {}

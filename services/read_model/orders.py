@@ -72,6 +72,7 @@ class Order:
     shipping_tax: Annotated[Money | None, About("The tax of the shipping cost.", since=11)]
     shipping_tax_rate: Annotated[Text | None, About("In percent.", example="20", since=11)]
     notes: Annotated[Text | None, About("What the customer wrote about the order.", personal=True, since=11)]
+    refunds: Annotated[TextMap | None, About(answered="", since=13)]  # amount and time by reference; answers list them
     edited_down: Annotated[Money | None, About(answered="", since=12)]  # edits paid it back: it is no refund
 
 

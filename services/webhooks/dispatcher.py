@@ -63,7 +63,7 @@ class Dispatcher:
         self._sender = sender
         self._secrets = secrets
         self._now = now
-        self.follower = Follower(handler.store, reader)
+        self.follower = Follower(handler.store, reader, endpoints.switch_off)
         self.deliveries = Deliveries(handler.store)
         self._session: asyncio.Task[None] | None = None
         self._new = asyncio.Event()

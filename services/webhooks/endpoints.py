@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +14,10 @@ from services.kit.commands.outcome import Outcome
 from services.kit.commands.stamping import record
 from services.kit.domain.errors import NotFound, RuleViolation
 from services.kit.eventstore.port import EventReader, Position
+from services.kit.telemetry.logging import log
 from services.webhooks.deliveries import ADD, row_of
 from services.webhooks.domain import ENDPOINT, Create, Endpoint, EndpointCommand, State, Test
+from services.webhooks.domain import Change as Replace
 
 __all__ = ["ENDPOINTS_MAX", "Endpoints", "Known"]
 
@@ -72,6 +75,14 @@ class Endpoints:
                 await _add_test(change, self._handler.service, endpoint_id, cause.at)
 
         return await self._handler.transact(ENDPOINT, endpoint_id, work, cause)
+
+    async def switch_off(self, owner: str, at: datetime) -> None:
+        """Switch off the endpoints of an owner who may read nothing any more, and take their scopes away."""
+        for known in await self.list(owner):
+            fields = known.endpoint.fields.model_copy(update={"active": False})
+            command = Replace(at=at, endpoint_id=known.id, fields=fields, scopes=())
+            await self.carry_out(known.id, command, Cause(at))
+            log("webhook endpoint switched off", level=logging.WARNING, endpoint=known.id, code="owner-without-access")
 
     async def list(self, owner: str | None) -> Sequence[Known]:
         """The endpoints of `owner`, or all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from email import message_from_bytes, policy
@@ -11,9 +12,12 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.architecture.rules import ROOT
 from tests.e2e.generated import Program, close_all, generate
+from tests.e2e.http_files import requests_of, send
 from tests.e2e.local import Local, cluster
 from tests.e2e.test_users import TOKEN
 from tests.e2e.typescript import answer_of, compiled, program
@@ -84,7 +88,7 @@ def confirmed(local: Local, program: Program, order_id: str) -> Any:
             and shown.parsed.status == "confirmed"
             and shown.parsed
         ),
-        90,
+        SECONDS_MAX,
     )
 
 
@@ -96,6 +100,7 @@ def test_a_clerk_fills_the_shop_and_a_shop_front_end_sells(local: Local) -> None
     guest_buys(local, visitor)
     is_refunded(local, clerk, customer, mine)
     works_on_orders(local, clerk)
+    edits_an_order(local, clerk)
     looks_into_a_large_order(local, visitor, clerk)
 
 
@@ -197,6 +202,25 @@ def works_on_orders(local: Local, clerk: Program) -> None:
     assert clerk("query.read_level", "BOOK").on_hand == 18
 
 
+def edits_an_order(local: Local, clerk: Program) -> None:
+    """A clerk raises an order, which charges the card, and lowers it, which pays back; each after a preview."""
+    placed = clerk("orders.place_order", body=("OrderBody", basket(("BOOK", 2), email="edit@example.com")))
+    confirmed(local, clerk, placed.order_id)
+    # a book costs 8.00, without tax; the shipping costs 3.95 and 20 % tax
+    for quantity, difference, total in ((3, "8.00", "28.74"), (1, "-16.00", "12.74")):
+        change = {"lines": [{"line": 1, "quantity": quantity}], "reason": "The customer called."}
+        seen = clerk("orders.preview_edit", placed.order_id, body=("EditBody", change))
+        assert (amount(seen.difference), amount(seen.after.total)) == (Decimal(difference), Decimal(total))
+        expecting = {**change, "expected_difference": {"amount": difference, "currency": "GBP"}}
+        begun = clerk("orders.edit_order", placed.order_id, body=("EditBody", expecting))
+        assert (begun.status, amount(begun.difference)) == ("started", Decimal(difference))
+        local.until(lambda: amount(clerk("query.read_order", placed.order_id).total) == Decimal(total), SECONDS_MAX)  # noqa: B023
+    local.until(lambda: clerk("payments.read_payment", placed.order_id).refunds, SECONDS_MAX)
+    paid = clerk("payments.read_payment", placed.order_id)
+    assert [amount(charge.amount) for charge in paid.charges] == [Decimal("20.74"), Decimal("8.00")]
+    assert [amount(each.amount) for each in paid.refunds] == [Decimal("16.00")]
+
+
 def looks_into_a_large_order(local: Local, visitor: Program, clerk: Program) -> None:
     """The shop's rule puts a large order on hold, and a clerk releases it."""
     guest = visitor.log_in(grant_type="urn:zerocart:guest")
@@ -220,3 +244,28 @@ def test_the_compiler_finds_a_value_that_the_document_does_not_allow(tmp_path: P
     source = program(tmp_path)
     source.write_text(source.read_text().replace("quantity: 2", 'quantity: "two"'))
     assert "TS2322" in compiled(source)
+
+
+def test_each_request_of_the_http_file_succeeds(local: Local) -> None:
+    variables, requests = requests_of((ROOT / "docs" / "http" / "shop.http").read_text())
+    assert variables == {"edge": "http://localhost:8080/v1"}
+    own = local.credentials
+    values = {"edge": f"{local.running.edge_url}/v1", "CLIENT_ID": own.client_id, "CLIENT_SECRET": own.secret}
+    answers: dict[str, Any] = {}
+    sent: list[Any] = []
+    with httpx.Client(timeout=60) as client:
+        for request in requests:
+            answer = send(client, request, values, answers)
+            deadline = time.monotonic() + SECONDS_MAX
+            while (
+                answer.status_code in (404, 422, 503) and time.monotonic() < deadline
+            ):  # what was accepted is not known everywhere yet
+                time.sleep(0.5)
+                answer = send(client, request, values, answers)
+            assert answer.is_success, (request.text, answer.text)
+            sent.append(answer.json())
+            if request.name:
+                answers[request.name] = sent[-1]
+    assert len(sent) == 12
+    assert sent[7]["total"] == answers["quote"]["totals"]["total"]
+    assert {change["type"] for change in sent[10]["changes"]} >= {"zerocart.orders.order.created.v1"}

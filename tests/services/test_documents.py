@@ -90,7 +90,11 @@ async def test_an_invoice_shows_everything_that_an_order_came_to(database: Any) 
             saga_id="ord_1", step="capture_payment", amount=Money(amount=Decimal("4.20"), currency="GBP")
         )
         await show(side, placed(), confirmed("ord_1"))
-        await side.show_all((await side.append("payments", "payment-ord_1", refunded))[-1])
+        told = payments.ProviderUpdated(
+            order_id="ord_1", transaction_id="t", what="refund_succeeded", reference="re_1",
+            amount=Money(amount=Decimal("1.20"), currency="GBP"), refunded=Money(amount=Decimal("1.20"), currency="GBP"),
+        )  # fmt: skip
+        await side.show_all((await side.append("payments", "payment-ord_1", told, refunded))[-1])
         answer = await document(side)
         assert answer.headers["content-disposition"] == 'inline; filename="invoice-UK-10042.pdf"'
         assert answer.headers["cache-control"] == "no-store"
@@ -100,7 +104,7 @@ async def test_an_invoice_shows_everything_that_an_order_came_to(database: Any) 
             "Archers Ltd 2 Low Street York GB", "Ann Archer 1 High Street LS1 2AB Leeds GB", "Your order number PO 77",
             "Currency GBP", "Mug MUG1 2 6.125 1.25 20 % 2.20 13.20", "Book BOOK2 1 10.00 10.00",
             "0 % 10.00 0.00", "20 % 16.00 3.20", "Subtotal 22.25", "Discount -1.25", "Shipping 5.00", "Tax 3.20",
-            "Total 29.20", "Refunded -4.20", "Remaining 25.00", "1 / 1",
+            "Total 29.20", "Refunded, 02 March 2026 -1.20", "Refunded -3.00", "Remaining 25.00", "1 / 1",
         ):  # fmt: skip
             assert part in text, (part, text)
 
@@ -260,3 +264,15 @@ def test_the_settings_of_the_shop_are_read() -> None:
 def test_query_starts_without_the_libraries_of_documents() -> None:
     check = "import sys, services.query.documents_api; assert not {'typst', 'uharfbuzz', 'weblate_fonts'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+async def test_installation_without_the_packages_says_what_to_install(
+    database: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.query.documents.fonts.PACKAGES", ("typst", "no_such_package"))
+    async with read_side.running(database, SETTINGS) as side:
+        await show(side, placed())
+        answer = await document(side)
+    assert (answer.status_code, answer.json()["code"]) == (501, "documents-not-installed")
+    assert "no_such_package" in answer.json()["detail"]
+    assert "make setup" in answer.json()["detail"]

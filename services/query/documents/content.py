@@ -58,7 +58,7 @@ def invoice(order: Order, shop: ShopIdentity, words: Words, zone: tzinfo) -> Con
         "billing": _address(row["billing_address"] or row["shipping_address"], row, words),
         "shipping": _address(row["shipping_address"], row, words),
         "lines": [_line(line, currency, words) for line in row["items"]],
-        "totals": [(name, words.amount(amount, currency)) for name, amount in _totals(row, words)],
+        "totals": [(name, words.amount(amount, currency)) for name, amount in _totals(row, words, zone)],
         "taxes": [
             (f"{words.number(rate)} %", words.amount(net, currency), words.amount(tax, currency))
             for rate, (net, tax) in _by_rate(row).items()
@@ -118,7 +118,7 @@ def _line(line: Row, currency: str, words: Words) -> Sequence[str]:
     )
 
 
-def _totals(row: Row, words: Words) -> Iterable[tuple[str, Decimal]]:
+def _totals(row: Row, words: Words, zone: tzinfo) -> Iterable[tuple[str, Decimal]]:
     amount = {name: _money(row[name]) or ZERO for name in ("subtotal", "discount_total", "shipping_total", "tax_total")}
     total, refunded = Decimal(row["total"]["amount"]), _money(row["refunded"]) or ZERO
     if row["subtotal"] is not None:
@@ -133,8 +133,19 @@ def _totals(row: Row, words: Words) -> Iterable[tuple[str, Decimal]]:
     if amount["tax_total"] and row["tax_included"]:
         yield words["tax_included"], amount["tax_total"]
     if refunded:
-        yield words["refunded"], -refunded
+        yield from _refunds(row, refunded, words, zone)
         yield words["remaining"], total - refunded
+
+
+def _refunds(row: Row, refunded: Decimal, words: Words, zone: tzinfo) -> Iterable[tuple[str, Decimal]]:
+    """Each refund with its day, and the rest of `refunded`, of which no day is known."""
+    rest = refunded
+    for refund in row["refunds"]:
+        amount = Decimal(refund["amount"]["amount"])
+        yield f"{words['refunded']}, {words.day(refund['refunded_at'], zone)}", -amount
+        rest -= amount
+    if rest > 0:
+        yield words["refunded"], -rest
 
 
 def _by_rate(row: Row) -> Mapping[str, tuple[Decimal, Decimal]]:

@@ -14,7 +14,9 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["FOLDER", "families_for", "visible"]
+from services.kit.domain.errors import NotInstalled
+
+__all__ = ["PACKAGES", "families_for", "folder", "require_packages", "visible"]
 
 FAMILY = "Kurinto Sans"
 HAN = ("SC", "TC", "JP", "KR")
@@ -27,14 +29,27 @@ BREAK = "\u200b"
 """A place where a line may break (zero width space)."""
 
 
-def _folder() -> Path:
+PACKAGES = ("typst", "uharfbuzz", "weblate_fonts")
+"""The packages of the extra `documents`."""
+
+
+def require_packages() -> None:
+    """Raise NotInstalled unless the packages that make documents are installed."""
+    if missing := [name for name in PACKAGES if find_spec(name) is None]:
+        raise NotInstalled(
+            "documents-not-installed",
+            f"This installation cannot make documents: it has no package {', '.join(missing)}. Install the extra "
+            "`documents` of zerocart (in the folder of its source: `make setup`), and start query anew.",
+        )
+
+
+@cache
+def folder() -> Path:
+    """The folder of the font files."""
     package = find_spec("weblate_fonts")  # found and not imported: importing it would need Django
-    assert package is not None, "weblate-fonts is a dependency"
+    assert package is not None, "require_packages was called before"
     assert package.origin is not None, "it is a package of files"
     return Path(package.origin).parent / "static" / "weblate_fonts" / "kurinto" / "ttf"
-
-
-FOLDER = _folder()
 
 
 def families_for(country: str) -> Sequence[str]:
@@ -63,5 +78,5 @@ def _characters() -> frozenset[int]:
     """Every character that a font has."""
     from uharfbuzz import Blob, Face
 
-    faces = [Face(Blob.from_file_path(file)) for file in FOLDER.glob("*-Rg.ttf")]
+    faces = [Face(Blob.from_file_path(file)) for file in folder().glob("*-Rg.ttf")]
     return frozenset(code for face in faces for code in face.unicodes)

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from services.query.documents.content import Content
-from services.query.documents.fonts import FOLDER, families_for, visible
+from services.query.documents.fonts import families_for, folder, require_packages, visible
 from services.query.documents.words import TEMPLATES
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class Typesetter:
         self._turn = asyncio.Lock()
 
     async def pdf(self, template: Template, content: Content, country: str) -> bytes:
-        """The document as PDF; `country` decides about the shapes of Han characters."""
+        """The document as PDF; `country` decides about the shapes of Han characters. It may raise NotInstalled."""
+        require_packages()
         async with self._turn:
             return await asyncio.to_thread(_pdf, template, content, country)
 
@@ -54,4 +55,4 @@ def _compiler() -> Compiler:
     # imported with the first document: it is a library of 80 MB
     from typst import Compiler
 
-    return Compiler(root=TEMPLATES, font_paths=[FOLDER], ignore_system_fonts=True)
+    return Compiler(root=TEMPLATES, font_paths=[folder()], ignore_system_fonts=True)
