@@ -59,12 +59,12 @@ from services.orders.order import (
     RewriteDraft,
     Submit,
 )
-from services.orders.placing import PricedCommand, carry_out, conclude, quote
+from services.orders.placing import Placing, PricedCommand, conclude
 from services.orders.pricing import Basket, shown_totals
 from services.orders.settings import OrdersSettings
 from services.orders.shop_rules import Delivery
 
-__all__ = ["OrderId", "Shop", "Writer", "answer_to", "quoted", "routes"]
+__all__ = ["OrderId", "Pricer", "Shop", "Writer", "answer_to", "quoted", "routes"]
 
 routes = json_router()
 
@@ -80,6 +80,7 @@ AsDraft = Annotated[
 Writer = Annotated[Caller, needs("orders:write")]
 Numbers = Annotated[OrderNumbers, provided(OrderNumbers)]
 Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
+Pricer = Annotated[Placing, provided(Placing)]
 
 
 @routes.post(
@@ -95,7 +96,7 @@ async def place_order(
     body: OrderBody,
     caller: Writer,
     cause: RestCause,
-    handler: Handler,
+    placing: Pricer,
     settings: Shop,
     numbers: Numbers,
     as_draft: AsDraft = False,
@@ -118,24 +119,24 @@ async def place_order(
     An order that matches a rule of the shop is on hold (`"status": "on_hold"`) until staff release it.
     """
     order_id = new_id("ord")
-    fields, basket = await _fields(body, caller, handler.vault, settings), _basket(body, caller, settings)
+    fields, basket = await _fields(body, caller, placing.handler.vault, settings), _basket(body, caller, settings)
     number = await numbers.next()
     if as_draft:
         draft = BeginDraft(
             at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules
         )
         answer = PlacedOrDrafted(order_id=order_id, status="draft")
-        return await _priced(handler, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_content(events)}))
+        return await _priced(placing, draft, cause, 201, lambda events: PlacedOrDrafted({**answer, **_content(events)}))
     command = Place(
         at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules,
         is_acknowledged=settings.mails_when_placed,
     )  # fmt: skip
-    return await _priced(handler, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
+    return await _priced(placing, command, cause, 202, lambda events: PlacedOrDrafted(**_placed(order_id, events)))
 
 
 @routes.post("/quotes", dependencies=[limited("quote", RATES, GUEST_PREFIX)])
 async def quote_order(
-    body: QuoteBody, caller: Writer, cause: UnmarkedCause, handler: Handler, settings: Shop
+    body: QuoteBody, caller: Writer, cause: UnmarkedCause, placing: Pricer, settings: Shop
 ) -> Answer[Quote]:
     """Quote an order.
 
@@ -145,7 +146,7 @@ async def quote_order(
     address, rules = body.shipping_address, settings.rules
     method = body.shipping_method
     to = Delivery(rules.home_country, method=method) if address is None else Delivery.to(address, method)
-    priced = await quote(handler, _basket(body, caller, settings), cause, rules, to)
+    priced = await placing.quote(_basket(body, caller, settings), cause, rules, to)
     lines = [quoted(line, priced.total.currency) for line in priced.lines]
     return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
@@ -157,7 +158,7 @@ async def redraft_order(
     caller: Writer,
     cause: RestCause,
     version: ExpectedVersion,
-    handler: Handler,
+    placing: Pricer,
     settings: Shop,
 ) -> CommandAnswer[Drafted]:
     """Replace a draft.
@@ -165,12 +166,12 @@ async def redraft_order(
     Replaces the whole content of a draft; prices as for `POST /orders`. Refused (409) once the draft is submitted:
     amend or cancel the order instead.
     """
-    fields, basket = await _fields(body, caller, handler.vault, settings), _basket(body, caller, settings)
+    fields, basket = await _fields(body, caller, placing.handler.vault, settings), _basket(body, caller, settings)
     command = RewriteDraft(
         at=cause.at, order_id=order_id, fields=fields, basket=basket, rules=settings.rules, restricted_to=caller.own
     )
     draft = Drafted(order_id=order_id, status="draft")
-    return await _priced(handler, command, cause, 200, lambda events: Drafted({**draft, **_content(events)}), version)
+    return await _priced(placing, command, cause, 200, lambda events: Drafted({**draft, **_content(events)}), version)
 
 
 @routes.post("/orders/{order_id}/submit", status_code=202, responses=location(202, "the order"))
@@ -179,7 +180,7 @@ async def submit_order(
     caller: Writer,
     cause: RestCause,
     version: ExpectedVersion,
-    handler: Handler,
+    placing: Pricer,
     settings: Shop,
     body: SubmitBody | None = None,
 ) -> CommandAnswer[Placed]:
@@ -194,7 +195,7 @@ async def submit_order(
         at=cause.at, order_id=order_id, restricted_to=caller.own, rules=settings.rules, expected_total=expected,
         is_acknowledged=settings.mails_when_placed,
     )  # fmt: skip
-    return await _priced(handler, command, cause, 202, lambda events: _placed(order_id, events), version)
+    return await _priced(placing, command, cause, 202, lambda events: _placed(order_id, events), version)
 
 
 @routes.patch("/orders/{order_id}", status_code=202, responses=location(202, "the order"))
@@ -272,7 +273,7 @@ def quoted(line: OrderLine, currency: str) -> QuotedLine:
 
 
 async def _priced(
-    handler: CommandHandler,
+    placing: Placing,
     command: PricedCommand,
     cause: Cause,
     status: int,
@@ -281,7 +282,7 @@ async def _priced(
 ) -> CommandAnswer[Body]:
     return await respond(
         cause,
-        lambda marked: carry_out(handler, command, marked, version),
+        lambda marked: placing.carry_out(command, marked, version),
         status=status,
         body=body,
         location=f"/orders/{command.order_id}",

@@ -10,6 +10,7 @@ from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.orders.links import OrderLinks
 from services.orders.numbers import OrderNumbers
+from services.orders.placing import Placing
 from services.orders.price_book import PriceBookReceipts
 from services.orders.reactions import reactions
 from services.orders.settings import OrdersSettings
@@ -47,7 +48,7 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
         admin_scope=ORDERS_ADMIN,
         reactions=reactions(host.handler, own.rules),
         routers=routers,
-        provides=(own, OrderNumbers(host.store, own.number_prefix), OrderLinks(host.handler)),
+        provides=(own, OrderNumbers(host.store, own.number_prefix), OrderLinks(host.handler), Placing(host.handler)),
         warms=WARMS,
         alone=ALONE,
     )

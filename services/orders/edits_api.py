@@ -15,12 +15,11 @@ from services.kit.domain.ids import new_id
 from services.kit.domain.message import Message, Money
 from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.answers import Money as ShownMoney
-from services.kit.rest.app import ExpectedVersion, Handler, RestCause, UnmarkedCause, json_router, respond
+from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, respond
 from services.orders.answers import Edited, EditPreview, QuotedLine, Totals
-from services.orders.api import OrderId, Shop, Writer, quoted
+from services.orders.api import OrderId, Pricer, Shop, Writer, quoted
 from services.orders.edit_bodies import EditBody
 from services.orders.order import Edit
-from services.orders.placing import change_lines, preview
 from services.orders.pricing import shown_totals
 from services.orders.settings import OrdersSettings
 from services.orders.staff_api import require_staff
@@ -37,7 +36,7 @@ async def edit_order(
     caller: Writer,
     cause: RestCause,
     version: ExpectedVersion,
-    handler: Handler,
+    placing: Pricer,
     settings: Shop,
 ) -> CommandAnswer[Edited]:
     """Edit the lines of an order.
@@ -62,7 +61,7 @@ async def edit_order(
     command = _command(order_id, body, caller, cause, settings)
     return await respond(
         cause,
-        lambda marked: change_lines(handler, command, marked, version),
+        lambda marked: placing.change_lines(command, marked, version),
         status=202,
         body=_answer,
         location=f"/orders/{order_id}",
@@ -71,14 +70,14 @@ async def edit_order(
 
 @routes.post("/orders/{order_id}/edits/preview")
 async def preview_edit(
-    order_id: OrderId, body: EditBody, caller: Writer, cause: UnmarkedCause, handler: Handler, settings: Shop
+    order_id: OrderId, body: EditBody, caller: Writer, cause: UnmarkedCause, placing: Pricer, settings: Shop
 ) -> Answer[EditPreview]:
     """Preview an edit.
 
     Returns the amounts that the order would have after this edit, and changes nothing. Takes the body of
     `POST /orders/{order_id}/edits`, and refuses what that would refuse.
     """
-    before, after = await preview(handler, _command(order_id, body, caller, cause, settings))
+    before, after = await placing.preview(_command(order_id, body, caller, cause, settings))
     difference = after.total - before.total
     return Answer(
         EditPreview(

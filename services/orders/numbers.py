@@ -28,7 +28,6 @@ class OrderNumbers:
         """A number that no other order has; Unavailable if the database is away."""
         async with self._turn:
             if not self._drawn:
-                async with self._store.transaction() as transaction:
-                    self._drawn.extend(row["number"] for row in await transaction.fetch(DRAW, self._block))
+                self._drawn.extend(row["number"] for row in await self._store.fetch(DRAW, self._block))
                 self._block = min(self._block * 2, BLOCK_MAX)
             return f"{self._prefix}{self._drawn.popleft()}"

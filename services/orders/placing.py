@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
-from services.contracts.catalogue import Product
 from services.contracts.orders import OrderCancelled, OrderConfirmed, OrderFailed, PricedFields
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
-from services.kit.commands.outcome import Loaded, Outcome, error_of
+from services.kit.commands.outcome import Completed, Loaded, Outcome, error_of
 from services.kit.domain.decider import Rejected
-from services.kit.eventstore.port import Transaction
 from services.orders import buyers, coupon_uses
 from services.orders.domain import ORDER
 from services.orders.editing import content_of
@@ -29,60 +28,88 @@ from services.orders.order import (
     RewriteDraft,
     Submit,
 )
-from services.orders.price_book import look_up
-from services.orders.pricing import Basket, Book, basket_of, price, totals_problem
+from services.orders.price_book import NOTHING_LISTED, PriceBook, look_up
+from services.orders.pricing import Basket, basket_of, price, totals_problem
 from services.orders.shop_rules import Coupon, Delivery, ShopRules, coupon_named
 
-__all__ = ["PricedCommand", "carry_out", "change_lines", "conclude", "preview", "quote"]
+__all__ = ["Placing", "PricedCommand", "conclude"]
 
 _Content = Place | BeginDraft | RewriteDraft
 PricedCommand = _Content | Submit
 
 
-async def carry_out(
-    handler: CommandHandler, command: PricedCommand, cause: Cause, expected_version: int | None = None
-) -> Outcome[Order | None]:
-    """Carry out the command; the transaction that records the order reads the prices that the command needs."""
-    if isinstance(command, _Content) and not _needs_rows(command):
-        return await handler.handle(ORDER, command.order_id, command, cause, expected_version)
+class Placing:
+    """Carries out the commands that place, draft or edit an order, and quotes orders that are not placed.
 
-    async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
-        begins = isinstance(command, ORDER.opens)
-        loaded = Loaded(ORDER.initial, 0) if begins else await attempt.load()
-        products = _products(command, loaded.state)
-        book = await _book(attempt.transaction, products)
-        left = await coupon_uses.take(attempt.transaction, command.order_id, _coupon(command, loaded.state))
-        bought = await buyers.has_bought(attempt.transaction, _buyer(command, loaded.state))
-        found = replace(command, book=book, is_coupon_left=left, has_bought=bought)
-        await attempt.carry_out(found, loaded, expected_version)
+    Their prices are read from the price book before they are decided; the append checks that they are still the same.
+    """
 
-    return await handler.transact(ORDER, command.order_id, work, cause)
+    def __init__(self, handler: CommandHandler) -> None:
+        self.handler = handler
+        self._book = PriceBook(handler.store)
 
+    async def carry_out(
+        self, command: PricedCommand, cause: Cause, expected_version: int | None = None
+    ) -> Outcome[Order | None]:
+        """Carry out the command with the prices and the other facts that it needs."""
+        if isinstance(command, Submit) or _is_limited(_coupon(command, NoOrder())):
+            return await self._in_transaction(command, cause, expected_version)
+        complete = partial(self._completed, command) if _needs_rows(command) else None
+        return await self.handler.handle(ORDER, command.order_id, command, cause, expected_version, complete)
 
-async def change_lines(
-    handler: CommandHandler, command: Edit, cause: Cause, expected_version: int | None = None
-) -> Outcome[Order | None]:
-    """Carry out an edit; the transaction that records it reads the prices of the added products."""
+    async def change_lines(
+        self, command: Edit, cause: Cause, expected_version: int | None = None
+    ) -> Outcome[Order | None]:
+        """Carry out an edit with the prices of the added products."""
+        complete = partial(self._priced, command) if command.products else None
+        return await self.handler.handle(ORDER, command.order_id, command, cause, expected_version, complete)
 
-    async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
-        loaded = await attempt.load()
-        book = await _book(attempt.transaction, command.products)
-        await attempt.carry_out(replace(command, book=book), loaded, expected_version)
+    async def preview(self, command: Edit) -> tuple[PricedFields, PricedFields]:
+        """The order before an edit, and what it would be after; raises what the edit would raise. Changes nothing."""
+        order = (await self.handler.reload(ORDER, command.order_id)).state
+        decision = ORDER.decide((await self._priced(command, fresh=True)).command, order)
+        if isinstance(decision, Rejected):
+            raise error_of(decision)
+        before, after = content_of(order), next(event for event in decision if isinstance(event, PricedFields))
+        assert before is not None
+        return before, after
 
-    return await handler.transact(ORDER, command.order_id, work, cause)
+    async def quote(self, basket: Basket, cause: Cause, rules: ShopRules, to: Delivery) -> PricedFields:
+        """The amounts of an order that is not placed; raises what placing it would raise because of its prices."""
+        listed = await self._book.look_up(basket.products_under(rules), fresh=True)
+        priced = price(basket, listed.products, cause.at, rules, to)
+        problem = priced if isinstance(priced, Rejected) else totals_problem(priced, basket.expected_total)
+        if problem is not None:
+            raise error_of(problem)
+        assert isinstance(priced, PricedFields)
+        return priced
 
+    async def _completed(self, command: _Content, fresh: bool) -> Completed[OrderCommand]:
+        listed = await self._book.look_up(command.basket.products_under(command.rules), fresh=fresh)
+        bought = await buyers.has_bought(self.handler.store.fetch, _buyer(command, NoOrder()))
+        return Completed(replace(command, book=listed.products, has_bought=bought), listed.versions)
 
-async def preview(handler: CommandHandler, command: Edit) -> tuple[PricedFields, PricedFields]:
-    """The order before an edit, and what it would be after; raises what the edit would raise. Changes nothing."""
-    order = (await handler.reload(ORDER, command.order_id)).state
-    async with handler.store.transaction() as transaction:
-        command = replace(command, book=await _book(transaction, command.products))
-    decision = ORDER.decide(command, order)
-    if isinstance(decision, Rejected):
-        raise error_of(decision)
-    before, after = content_of(order), next(event for event in decision if isinstance(event, PricedFields))
-    assert before is not None
-    return before, after
+    async def _priced(self, command: Edit, fresh: bool) -> Completed[OrderCommand]:
+        listed = await self._book.look_up(command.products, fresh=fresh)
+        return Completed(replace(command, book=listed.products), listed.versions)
+
+    async def _in_transaction(
+        self, command: PricedCommand, cause: Cause, expected_version: int | None
+    ) -> Outcome[Order | None]:
+        """Carry out a command that can take a use of a coupon, in one transaction with that."""
+
+        async def work(attempt: TransactionAttempt[OrderCommand, Order]) -> None:
+            fetch = attempt.transaction.fetch
+            begins = isinstance(command, ORDER.opens)
+            loaded = Loaded(ORDER.initial, 0) if begins else await attempt.load()
+            products = _products(command, loaded.state)
+            listed = await look_up(fetch, products) if products else NOTHING_LISTED
+            left = await coupon_uses.take(attempt.transaction, command.order_id, _coupon(command, loaded.state))
+            bought = await buyers.has_bought(fetch, _buyer(command, loaded.state))
+            found = replace(command, book=listed.products, is_coupon_left=left, has_bought=bought)
+            await attempt.carry_out(found, loaded, expected_version, listed.versions)
+
+        return await self.handler.transact(ORDER, command.order_id, work, cause)
 
 
 async def conclude(
@@ -109,9 +136,12 @@ async def conclude(
 
 
 def _needs_rows(command: _Content) -> bool:
-    """Whether the command needs rows of the service's own tables: prices, uses of a coupon, or who has bought."""
-    basket = command.basket
-    return bool(basket.products_under(command.rules) or basket.coupon or _buyer(command, NoOrder()))
+    """Whether the command needs rows of the service's own tables: prices, or who has bought."""
+    return bool(command.basket.products_under(command.rules) or _buyer(command, NoOrder()))
+
+
+def _is_limited(coupon: Coupon | None) -> bool:
+    return coupon is not None and coupon.uses_max is not None
 
 
 def _buyer(command: PricedCommand, order: Order) -> str | None:
@@ -137,19 +167,3 @@ def _products(command: PricedCommand, order: Order) -> frozenset[str]:
     if isinstance(command, _Content):
         return command.basket.products_under(command.rules)
     return basket_of(order.content).products_under(command.rules) if isinstance(order, Draft) else frozenset()
-
-
-async def _book(transaction: Transaction, products: frozenset[str]) -> Book:
-    return await look_up(transaction, products) if products else dict[str, Product]()
-
-
-async def quote(handler: CommandHandler, basket: Basket, cause: Cause, rules: ShopRules, to: Delivery) -> PricedFields:
-    """The amounts of an order that is not placed; raises what placing it would raise because of its prices."""
-    async with handler.store.transaction() as transaction:
-        book = await _book(transaction, basket.products_under(rules))
-    priced = price(basket, book, cause.at, rules, to)
-    problem = priced if isinstance(priced, Rejected) else totals_problem(priced, basket.expected_total)
-    if problem is not None:
-        raise error_of(problem)
-    assert isinstance(priced, PricedFields)
-    return priced

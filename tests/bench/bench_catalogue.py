@@ -92,8 +92,7 @@ async def look_ups(dsn: str) -> None:
 
         async def priced(lines: int = lines) -> None:
             skus = [f"P{chance.randrange(BOOK):06}" for _ in range(lines)]
-            async with store.transaction() as transaction:
-                book = await look_up(transaction, skus)
+            book = (await look_up(store.fetch, skus)).products
             assert all(price_at(book[sku], "GBP", NOW) for sku in skus)
 
         await timed(f"prices of {lines:,} lines of {BOOK:,} products", priced)

@@ -197,6 +197,7 @@ def compare(
         stack.callback(orders.close)
     token = authorization()["Authorization"].removeprefix("Bearer ")
     naive: dict[str, Figures] = defaultdict(Figures)
+    measured = {"naive insert": naive, **{orders.name: orders.figures for orders in services}}
     for turn in range(ROUNDS + 1):
         for load in LOADS:
             if load.named and load.lines == 1:
@@ -206,8 +207,14 @@ def compare(
                 if load.named or orders.has_catalogue:
                     pids = {"service": orders.process.pid, "postgres": postgres.pid}
                     measure(orders.figures[load.name] if turn else Figures(), orders.url, load, pids, token)
+        if turn:
+            print(f"after round {turn}, load average {os.getloadavg()[0]:.1f}", flush=True)
+            show(measured)
+
+
+def show(measured: Mapping[str, Mapping[str, Figures]]) -> None:
     for load in LOADS:
-        for name, figures in (("naive insert", naive), *((orders.name, orders.figures) for orders in services)):
+        for name, figures in measured.items():
             if load.name in figures:
                 print(f"{load.name:<33} {name:<14} {figures[load.name]}", flush=True)
 

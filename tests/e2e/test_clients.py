@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from email import message_from_bytes, policy
@@ -11,9 +12,12 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.architecture.rules import ROOT
 from tests.e2e.generated import Program, close_all, generate
+from tests.e2e.http_files import requests_of, send
 from tests.e2e.local import Local, cluster
 from tests.e2e.test_users import TOKEN
 from tests.e2e.typescript import answer_of, compiled, program
@@ -240,3 +244,28 @@ def test_the_compiler_finds_a_value_that_the_document_does_not_allow(tmp_path: P
     source = program(tmp_path)
     source.write_text(source.read_text().replace("quantity: 2", 'quantity: "two"'))
     assert "TS2322" in compiled(source)
+
+
+def test_each_request_of_the_http_file_succeeds(local: Local) -> None:
+    variables, requests = requests_of((ROOT / "docs" / "http" / "shop.http").read_text())
+    assert variables == {"edge": "http://localhost:8080/v1"}
+    own = local.credentials
+    values = {"edge": f"{local.running.edge_url}/v1", "CLIENT_ID": own.client_id, "CLIENT_SECRET": own.secret}
+    answers: dict[str, Any] = {}
+    sent: list[Any] = []
+    with httpx.Client(timeout=60) as client:
+        for request in requests:
+            answer = send(client, request, values, answers)
+            deadline = time.monotonic() + SECONDS_MAX
+            while (
+                answer.status_code in (404, 422, 503) and time.monotonic() < deadline
+            ):  # what was accepted is not known everywhere yet
+                time.sleep(0.5)
+                answer = send(client, request, values, answers)
+            assert answer.is_success, (request.text, answer.text)
+            sent.append(answer.json())
+            if request.name:
+                answers[request.name] = sent[-1]
+    assert len(sent) == 12
+    assert sent[7]["total"] == answers["quote"]["totals"]["total"]
+    assert {change["type"] for change in sent[10]["changes"]} >= {"zerocart.orders.order.created.v1"}

@@ -8,6 +8,7 @@ from services.kit.events.parked import FailedMessages, MemoryFailedMessages, Pos
 from services.kit.eventstore.memory import MemoryDatabase, MemoryEventReader, MemoryEventStore
 from services.kit.eventstore.port import PAGE_BYTES_MAX, Append, EventStore, Mark, NewEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
+from services.orders.price_book import RECORD
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
@@ -27,6 +28,10 @@ class MemoryHarness:
     def store(self, service: str = "orders") -> EventStore:
         return MemoryEventStore(service, self._database)
 
+    async def set_row(self, key: str, version: int) -> None:
+        """Give a row of orders, on which its appends can depend, this version."""
+        self._database.row_versions[key] = version
+
     def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> MemoryEventReader:
         return MemoryEventReader(self._database, page_bytes_max)
 
@@ -43,6 +48,11 @@ class PostgresHarness:
         store = PostgresEventStore(self._database.dsn(service), service)
         self._open.append(store)
         return store
+
+    async def set_row(self, key: str, version: int) -> None:
+        """Give a row of orders, on which its appends can depend, this version."""
+        async with self.store().transaction() as transaction:
+            await transaction.execute(RECORD, key, version, "{}")
 
     def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> PostgresEventReader:
         reader = PostgresEventReader(self._database.dsn(service), page_bytes_max)

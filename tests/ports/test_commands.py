@@ -13,6 +13,7 @@ import pytest
 
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
+from services.kit.commands.outcome import Completed
 from services.kit.domain.decider import Command, Decider, Decision, Rejected
 from services.kit.domain.errors import IdempotencyKeyReused, NotFound, RuleViolation, Unavailable, VersionMismatch
 from services.kit.domain.message import Message
@@ -291,3 +292,43 @@ async def test_rows_that_work_writes_are_committed_with_the_events_or_not_at_all
     async with one.handler.store.transaction() as transaction:
         found = [row["key"] for row in await transaction.fetch("SELECT key FROM failures")]
     assert found == ["row 5"]
+
+
+class Adviser:
+    """Completes a deposit by a row: it remembers the version that it saw last, and that is the amount."""
+
+    def __init__(self, harness: MemoryHarness | PostgresHarness) -> None:
+        self._harness = harness
+        self.remembered = 0
+        self.stored = 0
+        self.asked: list[bool] = []
+
+    async def set_row(self, version: int) -> None:
+        await self._harness.set_row("rate", version)
+        self.stored = version
+
+    async def complete(self, fresh: bool) -> Completed[Deposit]:
+        self.asked.append(fresh)
+        self.remembered = self.stored if fresh else self.remembered
+        return Completed(Deposit(at=AT, amount=self.remembered), {"rate": self.remembered})
+
+
+async def test_a_command_is_decided_again_if_a_row_has_changed_that_it_was_completed_by(harness, open_teller):
+    one, adviser = open_teller("handle"), Adviser(harness)
+    await adviser.set_row(5)
+    for amount, asked in ((5, [False, True]), (5, [False])):
+        outcome = await one.handler.handle(ACCOUNT, "a", Deposit(at=AT, amount=0), Cause(AT), None, adviser.complete)
+        assert outcome.events == [Deposited(account_id="a", amount=amount)]
+        assert adviser.asked == asked
+        adviser.asked.clear()
+    await adviser.set_row(7)
+    outcome = await one.handler.handle(ACCOUNT, "a", Deposit(at=AT, amount=0), Cause(AT), None, adviser.complete)
+    assert (outcome.state, adviser.asked) == (17, [False, True])
+
+
+async def test_a_command_is_refused_only_by_the_rows_that_are_stored_now(harness, open_teller):
+    one, adviser = open_teller("handle"), Adviser(harness)
+    await adviser.set_row(5)
+    adviser.remembered = -1  # the account has nothing, so this amount is refused
+    outcome = await one.handler.handle(ACCOUNT, "a", Deposit(at=AT, amount=0), Cause(AT), None, adviser.complete)
+    assert (outcome.state, adviser.asked) == (5, [False, True])

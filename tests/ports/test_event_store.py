@@ -93,6 +93,30 @@ async def test_a_conflict_does_not_affect_other_appends_of_the_batch(store):
         assert isinstance(result, Conflict if one.stream == "taken" else Appended)
 
 
+async def test_an_append_needs_the_rows_that_it_was_decided_from(harness, store):
+    await harness.set_row("mug", 3)
+    for reads in ({"mug": 2}, {"mug": 4}, {"mug": 0}, {"cup": 1}, {"mug": 3, "cup": 1}, {"cup": 0, "mug": 2}):
+        assert await store.append(replace(append("a", 0, mark="m"), reads=reads)) == Conflict(), reads
+    assert await store.find_mark("m") is None
+    assert await store.outbox.pending(rows_max=9) == []
+    level = replace(append("a", 0, mark="m"), reads={"mug": 3, "cup": 0})
+    assert isinstance(await store.append(level), Appended)
+    assert isinstance(await store.append(replace(level, reads={"mug": 2})), Duplicate)
+    assert await store.append(replace(level, mark=None)) == Conflict()
+    async with store.transaction() as transaction:
+        outdated, fresh = (replace(append("b", 0), reads={"mug": version}) for version in (2, 3))
+        assert await transaction.append(outdated) == [Conflict()]
+        assert isinstance((await transaction.append(fresh))[0], Appended)
+
+
+async def test_an_outdated_row_does_not_affect_other_appends_of_the_batch(harness, store):
+    await harness.set_row("mug", 3)
+    reads = [{"mug": 2}, {"mug": 3}, {}, {"cup": 0}, {"cup": 0, "mug": 3}, {"cup": 1}]
+    appends = [replace(append(f"s{i}", 0, "x"), reads=reads[i % len(reads)]) for i in range(30)]
+    results = await asyncio.gather(*map(store.append, appends))
+    assert [isinstance(result, Conflict) for result in results] == [i % len(reads) in (0, 5) for i in range(30)]
+
+
 async def test_a_bad_append_does_not_affect_other_appends_of_the_batch(harness):
     store = harness.store()
     empty = Append("empty", 0, [])

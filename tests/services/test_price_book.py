@@ -45,9 +45,10 @@ async def test_the_highest_version_wins_in_every_order_of_arrival(database: Any)
                 for version in versions:
                     await price_book.record(transaction, event(version, sku))
                     highest = max(highest, version)
-                    found = await price_book.look_up(transaction, [sku])
-                    assert found[sku].name == f"Mug {highest}", versions
-                assert not (await price_book.look_up(transaction, [sku]))[sku].active
+                    found = await price_book.look_up(transaction.fetch, [sku])
+                    assert found.products[sku].name == f"Mug {highest}", versions
+                    assert found.versions == {sku: highest}
+                assert not (await price_book.look_up(transaction.fetch, [sku])).products[sku].active
 
 
 async def test_a_look_up_finds_known_products_only(database: Any) -> None:
@@ -55,16 +56,18 @@ async def test_a_look_up_finds_known_products_only(database: Any) -> None:
         skus = [f"P{number}" for number in range(2_000)]
         for sku in skus:
             await price_book.record(transaction, event(1, sku))
-        found = await price_book.look_up(transaction, [*skus[:1_999], "unknown", "p1", "mug' OR true --"])
-        assert sorted(found) == sorted(skus[:1_999])
-        assert found["P1"].prices == (Price(currency="GBP", amount=Decimal(1)),)
-        assert await price_book.look_up(transaction, []) == {}
+        asked = [*skus[:1_999], "unknown", "p1", "mug' OR true --"]
+        found = await price_book.look_up(transaction.fetch, asked)
+        assert sorted(found.products) == sorted(skus[:1_999])
+        assert found.versions == {sku: int(sku in found.products) for sku in asked}
+        assert found.products["P1"].prices == (Price(currency="GBP", amount=Decimal(1)),)
+        assert await price_book.look_up(transaction.fetch, []) == price_book.NOTHING_LISTED
 
 
 async def test_a_row_with_a_field_of_a_newer_release_is_read(database: Any) -> None:
     async with orders_store(database) as store, store.transaction() as transaction:
         await transaction.execute(price_book.RECORD, "mug", 1, '{"sku":"mug","name":"Mug","colour":"blue"}')
-        assert (await price_book.look_up(transaction, ["mug"]))["mug"].name == "Mug"
+        assert (await price_book.look_up(transaction.fetch, ["mug"])).products["mug"].name == "Mug"
 
 
 async def test_an_event_that_was_not_delivered_is_recorded_and_a_delivered_one_is_not_handled_again(

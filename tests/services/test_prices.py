@@ -237,6 +237,44 @@ async def test_a_repeated_request_gets_the_first_price_again(database):
         assert len(await placed(system)) == 1
 
 
+async def test_no_order_has_a_price_that_had_ended_before_it_was_asked_for(database):
+    """Whatever the process remembers of the price book, and whoever else changes it."""
+    async with shop(database) as system:
+        known = Decimal("4.50")
+
+        async def change() -> None:
+            nonlocal known
+            for version in range(5, 20):
+                await record(database, product("mug", f"{version}.00", version))
+                known = Decimal(version)
+
+        async def buy() -> None:
+            for _ in range(8):
+                floor = known
+                answer = await post(system, wants(("cup", 1), ("mug", 1)))
+                assert answer.status_code == 202, answer.text
+                assert Decimal(answer.json()["totals"]["subtotal"]["amount"]) >= floor + Decimal("0.33")
+
+        await asyncio.gather(change(), *(buy() for _ in range(6)))
+        await system.bus.quiet()
+        assert len(await placed(system)) == 48
+
+
+async def test_a_product_is_sold_as_soon_as_the_book_has_it_and_not_after_it_is_withdrawn(database):
+    async with shop(database) as system:
+        for sku, path in (("pot", "/orders"), ("pan", "/orders?draft=true"), ("jug", "/quotes")):
+            assert (await post(system, wants(("mug", 1), (sku, 1)), path)).status_code == 422
+            await record(database, product(sku, "2.00"))
+            assert (await post(system, wants(("mug", 1), (sku, 1)), path)).status_code < 300
+            await record(database, ProductWithdrawn(sku=sku, version=2, name="New", active=False))
+            refused = await asyncio.gather(*(post(system, wants(("mug", 1), (sku, 1)), path) for _ in range(5)))
+            assert {answer.status_code for answer in refused} == {422}
+            assert (await post(system, wants(("mug", 1)), path)).status_code < 300
+            await record(database, product(sku, "3.00", version=3))
+            again = await post(system, wants((sku, 1)), path)
+            assert again.json()["totals"]["total"] == money("3.00")
+
+
 async def test_simultaneous_repeats_place_one_order(database):
     async with shop(database) as system:
         body, key = wants(("mug", 1)), {"Idempotency-Key": "k1"}

@@ -1,20 +1,23 @@
 """The command path: load an aggregate, decide, append the events with the inbox mark, publish them, answer repeats.
 
 A version conflict means that another command appended first: the handler loads and decides again. `handle` decides from
-recently used aggregates in memory and appends through group commit. `transact` is for a command that also reads or
-writes the service's own tables: both happen in one transaction.
+recently used aggregates in memory and appends through group commit; a command that depends on rows of the service's own
+tables is completed before. `transact` is for a command that also writes them: both happen in one transaction.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import (
+    Complete,
+    Completed,
     Concluded,
     Decided,
     Loaded,
@@ -46,6 +49,7 @@ __all__ = ["CACHE_AGGREGATES_MAX", "CONFLICT_RETRIES_MAX", "CommandHandler", "Tr
 
 CACHE_AGGREGATES_MAX = 4_096
 CONFLICT_RETRIES_MAX = 20
+NOTHING_READ: Mapping[str, int] = MappingProxyType({})
 
 C = TypeVar("C")
 S = TypeVar("S")
@@ -105,16 +109,25 @@ class CommandHandler:
         return list(zip(recorded, await self._decrypted(decider, recorded, None), strict=True))
 
     async def handle(
-        self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None = None
+        self,
+        decider: Decider[C, S],
+        identity: str,
+        command: C,
+        cause: Cause,
+        expected_version: int | None = None,
+        complete: Complete[C] | None = None,
     ) -> Outcome[S | None]:
         """Carry out a command once per mark; its events are published when this returns.
+
+        `complete` adds to the command what the service's own tables say. The events are appended only if the rows that
+        it read are still the same; else, and before a refusal, it reads them anew and the command is decided again.
 
         Raises the error of a rejection, VersionMismatch if the aggregate is not at `expected_version`,
         IdempotencyKeyReused if the mark belongs to another request, Unavailable if a dependency is away.
         """
         stream = decider.stream(identity)
         async with self._turn(stream):
-            attempted = await self._attempts(decider, identity, command, cause, expected_version)
+            attempted = await self._attempts(decider, identity, command, cause, expected_version, complete)
         return await self._concluded(stream, attempted, cause)
 
     async def transact(
@@ -155,8 +168,12 @@ class CommandHandler:
         cause: Cause,
         expected_version: int | None = None,
         transaction: Transaction | None = None,
+        reads: Mapping[str, int] = NOTHING_READ,
     ) -> Concluded[S] | Conflict:
-        """Decide once and append the events: within `transaction`, or through group commit without one."""
+        """Decide once and append the events: within `transaction`, or through group commit without one.
+
+        `reads` are the rows of which the command tells, with their versions (Append.reads).
+        """
         decision = decider.decide(command, loaded.state)
         if expected_version not in (None, loaded.version):
             return Unchanged(loaded, version_mismatch(loaded.version, decision))
@@ -165,7 +182,7 @@ class CommandHandler:
         if not decision:
             return Unchanged(loaded)
         events = await stamped(decision, cause, source_of(self.service), self.vault, transaction)
-        append = Append(stream, loaded.version, events, cause.mark_for(decision))
+        append = Append(stream, loaded.version, events, cause.mark_for(decision), reads)
         result = (await transaction.append(append))[0] if transaction else await self.store.append(append)
         if not isinstance(result, Appended):
             return result
@@ -198,13 +215,22 @@ class CommandHandler:
             self.relay.retry_later()
 
     async def _attempts(
-        self, decider: Decider[C, S], identity: str, command: C, cause: Cause, expected_version: int | None
+        self,
+        decider: Decider[C, S],
+        identity: str,
+        command: C,
+        cause: Cause,
+        expected_version: int | None,
+        complete: Complete[C] | None,
     ) -> Concluded[S]:
         stream = decider.stream(identity)
         loaded = self._if_new(decider, command, stream) or await self.load(decider, identity)
         fresh = False
         for _ in range(CONFLICT_RETRIES_MAX):
-            attempted = await self.attempt(decider, stream, command, loaded, cause, expected_version)
+            whole = await complete(fresh) if complete else Completed(command, NOTHING_READ)
+            attempted = await self.attempt(
+                decider, stream, whole.command, loaded, cause, expected_version, reads=whole.reads
+            )
             match attempted:
                 case Decided():
                     self._remember(stream, attempted.loaded)
@@ -299,7 +325,11 @@ class TransactionAttempt(Generic[C, S]):
         return await self._handler.load_in(self.transaction, self._decider, self._identity)
 
     async def carry_out(
-        self, command: C, loaded: Loaded[S] | None = None, expected_version: int | None = None
+        self,
+        command: C,
+        loaded: Loaded[S] | None = None,
+        expected_version: int | None = None,
+        reads: Mapping[str, int] = NOTHING_READ,
     ) -> Sequence[Message]:
         """Decide from `loaded`, or load first, and append; the decision's events.
 
@@ -308,7 +338,7 @@ class TransactionAttempt(Generic[C, S]):
         loaded = loaded or await self.load()
         stream = self._decider.stream(self._identity)
         attempted = await self._handler.attempt(
-            self._decider, stream, command, loaded, self._cause, expected_version, self.transaction
+            self._decider, stream, command, loaded, self._cause, expected_version, self.transaction, reads
         )
         match attempted:
             case Decided():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -11,8 +11,11 @@ from services.kit.domain.errors import FieldError, Invalid, NotFound, RuleViolat
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import START, Appended, Duplicate, NewEvent, Position
 
-__all__ = ["Concluded", "Decided", "Loaded", "Outcome", "Unchanged", "error_of", "version_mismatch"]
+__all__ = [
+    "Complete", "Completed", "Concluded", "Decided", "Loaded", "Outcome", "Unchanged", "error_of", "version_mismatch",
+]  # fmt: skip
 
+C = TypeVar("C")
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
 
@@ -24,6 +27,18 @@ class Loaded(Generic[S]):
     state: S
     version: int
     position: Position = START
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Generic[C]):
+    """A command with what the service's own tables say; `reads` has the versions of these rows (Append.reads)."""
+
+    command: C
+    reads: Mapping[str, int]
+
+
+Complete = Callable[[bool], Awaitable[Completed[C]]]
+"""Completes a command. True asks for what is stored now; else what the process remembers will do."""
 
 
 @dataclass(frozen=True, slots=True)

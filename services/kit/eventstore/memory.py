@@ -45,6 +45,8 @@ class MemoryDatabase:
     outbox: dict[StreamKey, list[OutboxRow]] = field(default_factory=dict[StreamKey, list[OutboxRow]])
     marks: dict[MarkKey, Duplicate] = field(default_factory=dict[MarkKey, Duplicate])
     streams: dict[StreamKey, list[RecordedEvent]] = field(default_factory=dict[StreamKey, list[RecordedEvent]])
+    row_versions: dict[str, int] = field(default_factory=dict[str, int])
+    """The versions of rows on which appends can depend; a test sets them."""
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def commit(self, transaction: MemoryTransaction) -> None:
@@ -88,7 +90,8 @@ class MemoryTransaction:
         if mark and (repeated := self.marks.get(mark) or self._database.marks.get(mark)):
             return repeated
         known = self._stream(append.stream)
-        if append.expected_version != len(known):
+        outdated = any(self._database.row_versions.get(key, 0) != version for key, version in append.reads.items())
+        if outdated or append.expected_version != len(known):
             return Conflict()
         backlog = (self._service, append.stream) in self._database.outbox or any(
             row.stream == append.stream for row in self.outbox
@@ -143,6 +146,11 @@ class MemoryEventStore:
         known = self.database.streams.get((self._service, stream), [])
         return [event for event in known if event.version > after_version]
 
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
+        """ZerocartError: there is no SQL in memory."""
+        async with self.transaction() as transaction:
+            return await transaction.fetch(sql, *arguments)
+
     async def find_mark(self, key: str) -> Duplicate | None:
         """The append with this inbox mark, if there was one."""
         return self.database.marks.get((self._service, key))
@@ -154,11 +162,6 @@ class MemoryEventStore:
             transaction = MemoryTransaction(self.database, self._service)
             yield transaction
             self.database.commit(transaction)
-
-    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """The rows of one statement, which is a transaction of its own."""
-        async with self.transaction() as transaction:
-            return await transaction.fetch(sql, *arguments)
 
     async def close(self) -> None:
         """Does nothing: there is no connection."""

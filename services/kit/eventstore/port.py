@@ -7,9 +7,9 @@ tests/ports runs on both.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
@@ -27,6 +27,7 @@ __all__ = [
     "Duplicate",
     "EventReader",
     "EventStore",
+    "Fetch",
     "HistoryCut",
     "Mark",
     "NewEvent",
@@ -136,12 +137,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Append `events` to `stream` if its version is `expected_version` (0: it does not exist) and `mark` is new."""
+    """Append `events` to `stream` if its version is `expected_version` (0: it does not exist) and `mark` is new.
+
+    `reads` names the rows from which the events were decided, by their keys in the service's view `row_versions`, each
+    with the version that it had (0: no such row). Nothing is appended if one of them has another version now.
+    """
 
     stream: str
     expected_version: int
     events: Sequence[NewEvent]
     mark: Mark | None = None
+    reads: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Nothing was appended: the stream is at another version than expected."""
+    """Nothing was appended: the stream, or a row that was read, is at another version than expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +210,10 @@ def split_at_repeats(appends: Sequence[Append]) -> Iterator[list[Append]]:
         seen |= keys
     if batch:
         yield batch
+
+
+Fetch = Callable[..., Awaitable[Sequence[Mapping[str, object]]]]
+"""Runs a statement with its arguments: `fetch` of a Transaction, or of an EventStore."""
 
 
 class Transaction(Protocol):
@@ -246,7 +256,7 @@ class EventStore(Protocol):
         ...
 
     async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """The rows of one statement on the service's own tables, which is a transaction of its own."""
+        """The rows of one statement on the service's own tables, in a transaction of its own."""
         ...
 
     @property

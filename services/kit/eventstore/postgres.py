@@ -76,15 +76,15 @@ class PostgresEventStore:
             with translated():
                 return (await find_marks(connection, [key])).get(key)
 
+    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
+        """The rows of one statement on the service's own tables, in a transaction of its own."""
+        return [dict(row) for row in await self.connections.fetch(sql, *arguments)]
+
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[PostgresTransaction]:
         """A transaction that commits on exit and rolls back on an exception; Contention if it met another one."""
         async with self.connections.transaction() as connection:
             yield PostgresTransaction(connection, self._archive)
-
-    async def fetch(self, sql: str, *arguments: object) -> Sequence[Mapping[str, object]]:
-        """The rows of one statement on the service's own tables, which is a transaction of its own."""
-        return [dict(row) for row in await self.connections.fetch(sql, *arguments)]
 
     async def close(self) -> None:
         """Finish the running appends and disconnect."""

@@ -94,13 +94,14 @@ def _result(append: Append, row: Record | None, repeated: dict[str, Duplicate]) 
 
 
 def _arguments(appends: Sequence[Append]) -> list[str]:
-    """The twelve parameters of `append.sql`; ZerocartError if a text contains the separator."""
+    """The fifteen parameters of `append.sql`; ZerocartError if a text contains the separator."""
     marks = [append.mark or NO_MARK for append in appends]
     events = [
         (append.stream, str(version), event)
         for append in appends
         for version, event in enumerate(append.events, append.expected_version + 1)
     ]
+    reads = [(append.stream, key, str(version)) for append in appends for key, version in append.reads.items()]
     times = {event.time: "" for _, _, event in events}  # the events of an append usually have the same time
     for time in times:
         times[time] = time.isoformat()
@@ -117,6 +118,7 @@ def _arguments(appends: Sequence[Append]) -> list[str]:
         _joined([times[event.time] for _, _, event in events]),
         _joined([event.data for _, _, event in events]),
         _joined([event.meta for _, _, event in events]),
+        *(_joined([read[column] for read in reads]) if reads else "" for column in range(3)),
     ]
 
 

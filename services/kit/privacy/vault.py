@@ -36,10 +36,11 @@ CACHE_SECONDS = 60.0
 MAKE_ATTEMPTS_MAX = 5
 
 FIND = "SELECT person, wrapped FROM vault.keys WHERE person = ANY($1::text[])"
+# Arrays of text: for one of another type the driver asks each new connection what it is, which delays a cold start.
 FIND_OR_MAKE = """
     WITH made AS (
         INSERT INTO vault.keys (person, wrapped)
-        SELECT person, wrapped FROM unnest($1::text[], $2::bytea[]) AS asked (person, wrapped)
+        SELECT person, decode(hex, 'hex') FROM unnest($1::text[], $2::text[]) AS asked (person, hex)
         ORDER BY person -- so that two processes cannot deadlock
         ON CONFLICT (person) DO NOTHING RETURNING person, wrapped
     )
@@ -61,8 +62,8 @@ REVOKE = """
 """
 READMIT = "UPDATE vault.revocations SET issued_before = $2 WHERE subject = $1"
 REVOKED = """
-    SELECT number FROM unnest($1::text[], $2::timestamptz[]) WITH ORDINALITY AS asked (subject, issued_at, number)
-    WHERE (SELECT issued_before FROM vault.revocations AS known WHERE known.subject = asked.subject) > issued_at
+    SELECT number FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS asked (subject, issued_at, number)
+    WHERE (SELECT issued_before FROM vault.revocations AS v WHERE v.subject = asked.subject) > issued_at::timestamptz
 """
 WRAPPED = "SELECT person, wrapped FROM vault.keys WHERE wrapped IS NOT NULL AND person > $1 ORDER BY person LIMIT $2"
 REWRAP_ROWS_MAX = 500
@@ -241,7 +242,7 @@ class PostgresVault:
         self, persons: Sequence[str], transaction: Transaction | None = None
     ) -> Mapping[str, object]:
         """The wrapped keys of persons, without those that another process makes at this moment."""
-        new = [self._wrapping.wrap(person, os.urandom(KEY_BYTES)) for person in persons]
+        new = [self._wrapping.wrap(person, os.urandom(KEY_BYTES)).hex() for person in persons]
         rows = await self._fetch(transaction, FIND_OR_MAKE, list(persons), new)
         return {str(row["person"]): row["wrapped"] for row in rows}
 
@@ -250,7 +251,8 @@ class PostgresVault:
 
     async def _revoked(self, tokens: Sequence[tuple[str, datetime]]) -> Mapping[tuple[str, datetime], bool]:
         """The void ones of these tokens, each a subject and the time of its issue."""
-        rows = await self._connections.fetch(REVOKED, [token[0] for token in tokens], [token[1] for token in tokens])
+        times = [issued_at.isoformat() for _, issued_at in tokens]
+        rows = await self._connections.fetch(REVOKED, [subject for subject, _ in tokens], times)
         return {tokens[int(row["number"]) - 1]: True for row in rows}
 
     async def _fetch(

@@ -1,8 +1,17 @@
 -- Appends a batch and returns a row for each append that took effect. An append without a row conflicts or repeats.
--- $1..$6 have a value for each append, $7..$12 a value for each event. Each parameter is one text in which U+001F
--- separates the values, because no JSON text contains it, and encoding arrays would be most of the client's work.
+-- $1..$6 have a value for each append, $7..$12 a value for each event, $13..$15 a value for each row that an append
+-- was decided from. Each parameter is one text in which U+001F separates the values, because no JSON text contains it,
+-- and encoding arrays would be most of the client's work.
 -- Scalar subqueries instead of joins, because Postgres looks these up by index whatever sizes the planner assumes.
-WITH request AS MATERIALIZED (
+WITH outdated AS MATERIALIZED (
+    SELECT w.stream
+    FROM unnest(
+        string_to_array($13, E'\x1f'), string_to_array($14, E'\x1f'), string_to_array($15, E'\x1f')
+    ) AS w (stream, key, version)
+    WHERE coalesce((SELECT v.version FROM row_versions AS v WHERE v.key = w.key), 0) <> w.version::integer
+),
+
+request AS MATERIALIZED (
     SELECT
         r.stream,
         r.expected::integer AS expected,
@@ -23,7 +32,7 @@ head AS (
     INSERT INTO streams AS s (stream, version, appended)
     SELECT stream, expected + events, events
     FROM request
-    WHERE repeated IS NULL AND known
+    WHERE repeated IS NULL AND known AND (stream IN (SELECT stream FROM outdated)) IS NOT TRUE
     ORDER BY stream
     ON CONFLICT (stream) DO UPDATE SET version = excluded.version, appended = excluded.appended
         WHERE s.version = excluded.version - excluded.appended
