@@ -15,6 +15,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_the_page_is_there_before_any_service_is_awake(stranger: Person, local: Local):
+    local.until(lambda: local.quick_status()["processes"] == 0, 120)  # another test may have used it
     stranger.visit("/orders/ord_1")
     expect(stranger.page.get_by_label("E-mail or client id")).to_be_visible()
     assert local.quick_status()["processes"] == 0
@@ -36,7 +37,7 @@ def test_an_order_is_found_and_cancelled(operator: Person, shop: Shop):
     page.get_by_label("Search").fill("berg")
     page.get_by_label("Search").press("Enter")
     page.wait_for_url(re.compile("q=berg"))
-    operator.reads("Bo Berg")
+    expect(page.get_by_role("table", name="Orders").locator("tbody").get_by_role("row")).to_have_count(1)
     page.get_by_role("link", name=re.compile(r"^\d+$")).first.click()
     operator.settled()
     operator.press("Cancel the order …")

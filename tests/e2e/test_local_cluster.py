@@ -186,6 +186,27 @@ def test_status_and_doctor_report_a_read_database_without_views(local):
     assert local.status()["problems"] == []
 
 
+def test_an_archived_order_is_read_from_the_files_of_the_cluster(local):
+    local.stock("P", 10)
+    order_id = local.place(order(("P", 1)))
+    local.until(lambda: local.state_of(order_id) == "confirmed", 150)
+    with local.client() as client:
+        client.post(f"/shipments/{order_id}/tracking", json={"status": "dispatched"}).raise_for_status()
+    local.until(lambda: local.state_of(order_id) == "shipped", 100)
+    local.until(lambda: asleep(local), 100)
+    long_ago = "UPDATE log.events SET time = time - interval '30 days'"
+    seen = "UPDATE log.receipts SET position = (SELECT last_value FROM log.position)"  # as the hourly check does
+    asyncio.run(execute(local.running.owner_dsn, f"{long_ago}; {seen}"))
+    assert int(local.command("archive", "--days", "20").split()[1]) > 10
+    assert "unchanged" in local.command("archive", "check")
+    with local.client() as client:
+        assert (
+            client.post(f"/orders/{order_id}/cancel", json={"reason": "late"}).json()["code"] == "order-not-cancellable"
+        )
+    for file in (local.state.home / "archive").iterdir():
+        assert "restored" in local.command("archive", "restore", file.name)
+
+
 def test_open_parked_logs_and_resume_answer_the_operator(local):
     assert local.command("open", "--print").strip() == f"{local.running.edge_url}/console"
     assert local.command("parked").strip() == "0 parked"

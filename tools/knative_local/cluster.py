@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -270,6 +271,8 @@ class Cluster:
             environ[name] = self._local(value, base_urls)
         for name, reference in service.secret_env.items():
             environ[name] = secrets[reference.partition("/")[2]]
+        if service.name == "operations":  # a dead letter names an address; on Kubernetes its host is the service's name
+            environ["ZEROCART_SERVICE_URLS"] = json.dumps(dict(base_urls))
         # on Kubernetes this is Eventing's OIDC identity (docs/deploy.md)
         environ["ZEROCART_EVENTS_ISSUER"], environ["ZEROCART_EVENTS_SUBJECTS"] = ISSUER, SUBJECT
         environ["ZEROCART_EVENTS_KEYS"] = secrets["events-keys"]
@@ -289,8 +292,6 @@ class Cluster:
         self._builds.append(ViewBuild(lambda: spawn(command, log=log, environ=environ)))
 
     def _start_delivery(self, base_urls: Mapping[str, str], key: str) -> None:
-        import json
-
         self._ports["delivery"] = self._free(self._ports.get("delivery", 0)) or free_port()
         environ = {
             **os.environ,
