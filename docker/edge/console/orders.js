@@ -56,9 +56,9 @@ function columns() {
 function customer(order) {
   const found = Object.entries(order.highlights ?? {}).filter(([name]) => name !== "customer_name");
   return [
-    order.highlights?.customer_name ? marked(order.highlights.customer_name) : (order.customer_name ?? h("span", { class: "muted" }, "no name")),
+    order.highlights?.customer_name ? marked([order.highlights.customer_name].flat().join(" … ")) : (order.customer_name ?? h("span", { class: "muted" }, "no name")),
     order.reason && h("small", null, order.reason),
-    found.map(([name, text]) => h("small", null, `${words(name)}: `, marked(String(text)))),
+    found.map(([name, text]) => h("small", null, `${words(name)}: `, marked([text].flat().join(" … ")))),
   ];
 }
 
