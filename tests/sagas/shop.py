@@ -10,6 +10,7 @@ import heapq
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from itertools import count
 from typing import Any
 
@@ -51,6 +52,13 @@ SHOWN = ("step", "what", "difference", "surcharge", "amount", "changes", "items"
 Work = Callable[[], Awaitable[object]]
 
 
+@cache
+def received_by(service: str) -> frozenset[str]:
+    """The types of the events that the Triggers deliver to a service."""
+    triggers = [each for each in read_manifests(ROOT / "knative").triggers if each.subscriber.name == service]
+    return frozenset(part.attributes["type"] for each in triggers for one in each.filters for part in one.parts)
+
+
 class Shop:
     """The services, and the trace of what they say."""
 
@@ -73,12 +81,6 @@ class Shop:
             "shipping": shipping(self.handlers["shipping"], Lorry()),
             "fulfillment": fulfillment(self.handlers["fulfillment"]),
         }
-        triggers = read_manifests(ROOT / "knative").triggers
-        self._hears = {
-            service: {part.attributes["type"] for trigger in triggers if trigger.subscriber.name == service
-                      for filter_ in trigger.filters for part in filter_.parts}
-            for service in SERVICES
-        }  # fmt: skip
         self._queue: list[tuple[timedelta, int, Work]] = []
         self._numbers = count()
         self._cancelled: set[str] = set()
@@ -145,7 +147,7 @@ class Shop:
         elif event.type == TimerCancelled.type:
             self._cancelled.add(data["timer_id"])
         for service in SERVICES:
-            if event.type in self._hears[service]:
+            if event.type in received_by(service):
                 self._deliver_unless_parked(service, event)
 
     def _deliver_unless_parked(self, service: str, event: RecordedEvent) -> None:
