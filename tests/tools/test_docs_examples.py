@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,7 +42,7 @@ class Handler(BaseHTTPRequestHandler):
     """Chunks without a last one, so that every stream ends as a broken connection does."""
 
     protocol_version = "HTTP/1.1"
-    server: Edge
+    server: Edge  # pyright: ignore[reportIncompatibleVariableOverride]  # the type of the server that makes it
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -66,7 +66,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(edge: Edge) -> Iterator[str]:
+def serving(edge: Edge) -> Generator[str]:
     with edge:
         Thread(target=edge.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{edge.server_port}"
