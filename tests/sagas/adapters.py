@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 
 from services.contracts.orders import Address, CapturePolicy, PaymentMethod
 from services.contracts.payments import ReportedChange
@@ -18,9 +19,8 @@ from services.kit.domain.message import Money
 from services.kit.eventstore.memory import MemoryEventStore, MemoryTransaction
 from services.kit.resilience.outgoing import CallFailed
 from services.kit.saga.participant import Failure
-from services.payments import transactions
 from services.payments.calls import NOTHING, ProviderResult, Verb
-from services.payments.transactions import Fact
+from services.payments.transactions import Fact, Transaction, transaction_of
 from services.shipping.domain import CarrierResult
 
 DECLINED = Failure("card-declined", "the card was declined", transient=False)
@@ -83,9 +83,16 @@ class Bank:
     """The transaction that a call with this key made."""
 
     @property
-    def kept(self) -> Sequence[transactions.Transaction]:
+    def by_name(self) -> Mapping[str, Transaction]:
         """The transactions."""
-        return [transactions.transaction_of(facts) for facts in self.facts.values()]
+        return {name: transaction_of(facts) for name, facts in self.facts.items()}
+
+    @property
+    def money(self) -> Decimal:
+        """What was captured and neither refunded nor charged back."""
+        return sum(
+            (each.left for each in self.by_name.values() if each.captured and not each.is_charged_back), Decimal(0)
+        )
 
     async def authorize(
         self, key: str, amount: Money, method: PaymentMethod, policy: CapturePolicy | None = None
@@ -151,8 +158,8 @@ class Bank:
         if fact not in facts:
             facts.append(fact)
 
-    def _known(self, transaction_id: str) -> transactions.Transaction:
-        return transactions.transaction_of(self.facts[transaction_id])
+    def _known(self, transaction_id: str) -> Transaction:
+        return transaction_of(self.facts[transaction_id])
 
     def _made(
         self, verb: Verb, key: str, amount: Money, *changes: ReportedChange, charge_id: str = ""

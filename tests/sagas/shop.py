@@ -59,7 +59,7 @@ class Shop:
         self.begin = EPOCH
         """The time from which the trace counts."""
         self.lost: set[str] = set()
-        """The types of which the next message is lost."""
+        """The types of which the next message is lost, and "SERVICE: TYPE" where it does not reach this service."""
         self.trace: list[str] = []
         self.published: list[RecordedEvent] = []
         self.bank = bank
@@ -146,7 +146,14 @@ class Shop:
             self._cancelled.add(data["timer_id"])
         for service in SERVICES:
             if event.type in self._hears[service]:
-                self._deliver_later(REPLY_DELAY, service, event)
+                self._deliver_unless_parked(service, event)
+
+    def _deliver_unless_parked(self, service: str, event: RecordedEvent) -> None:
+        if (where := f"{service}: {event.type}") in self.lost:
+            self.lost.discard(where)
+            self.trace.append(f"{'':11}    (parked at {service})")
+        else:
+            self._deliver_later(REPLY_DELAY, service, event)
 
     def _deliver_later(self, after: timedelta, service: str, event: RecordedEvent) -> None:
         self.later(after, lambda: self._deliver(service, event))
@@ -157,15 +164,16 @@ class Shop:
         assert found is not None
         (message,) = await decrypt(self._vault, [(found[0], event.data)])
         self.say(f"{service}: {short(event.type)}")
-        if not await self._hear(service, message, Cause.of(incoming, self.now)):
+        expired = incoming.expired_at is not None and incoming.expired_at <= self.now
+        if not await self._hear(service, message, Cause.of(incoming, self.now), expired=expired):
             self._deliver_later(REDELIVERY, service, event)
 
-    async def _hear(self, service: str, message: Message, cause: Cause) -> bool:
+    async def _hear(self, service: str, message: Message, cause: Cause, *, expired: bool = False) -> bool:
         """Let a service handle a message; whether it did."""
         found = self._reactions[service].find(message.type)
         assert found is not None
         try:
-            await found[1](message, Received(cause, self.now, expired=False))
+            await found[1](message, Received(cause, self.now, expired))
         except (RuleViolation, NotFound) as refusal:
             self.trace.append(f"{'':11}    refused: {refusal.code}")
         except Unavailable as error:

@@ -9,94 +9,46 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from services.contracts.orders import OrderCreated, OrderEdited
-from services.kit.domain.errors import RuleViolation
-from services.orders.domain import ORDER
-from services.orders.order import Cancel, Cancelled, ChangedLine, Confirmed, Edit, Failed, Order
-from services.orders.pricing import Basket, WantedLine
-from services.shipping.domain import SHIPMENT, Track
-from tests.domain.test_orders import FIELDS, ID, PLACE
+from services.kit.domain.message import Money
+from services.payments.refunds import LineWish
+from services.payments.transactions import Fact, Transaction
 from tests.sagas.adapters import Bank
-from tests.sagas.facts import seconds
+from tests.sagas.scenarios import (
+    ON_HAND,
+    Act,
+    Scenario,
+    add,
+    cancelled,
+    captured,
+    change,
+    content_of,
+    dispatched,
+    edit,
+    happened,
+    held,
+    order_of,
+    played,
+    refunded,
+    released,
+    replayed,
+    voided,
+)
 from tests.sagas.shop import Shop
 
 TRACES = Path(__file__).parent / "traces" / "orders"
-ON_HAND = {"P": 10, "Q": 10, "R": 10}
-
-
-@dataclass(frozen=True)
-class Act:
-    """What somebody does at a time, in seconds after the order is confirmed."""
-
-    at: float
-    text: str
-    do: Callable[[Shop], Awaitable[object]]
-
-
-@dataclass(frozen=True)
-class Scenario:
-    name: str
-    story: str
-    acts: tuple[Act, ...]
-    lost: tuple[str, ...] = ()
-    bank: Callable[[], Bank] = Bank
-
-
-def line(product: str, quantity: int, price: str = "2.50") -> WantedLine:
-    return WantedLine(product_id=product, product_name=product, quantity=quantity, unit_price=Decimal(price))
-
-
-def edit(text: str, *changes: ChangedLine, at: float = 0, edit_id: str = "edt_1") -> Act:
-    async def do(shop: Shop) -> None:
-        command = Edit(at=shop.now, order_id=ID, edit_id=edit_id, changes=changes, reason=text)
-        await shop.handlers["orders"].handle(ORDER, ID, command, shop.cause())
-
-    return Act(at, f"staff edit the order: {text}", do)
-
-
-def cancel(at: float) -> Act:
-    async def do(shop: Shop) -> None:
-        command = Cancel(at=shop.now, order_id=ID, reason="changed my mind")
-        await shop.handlers["orders"].handle(ORDER, ID, command, shop.cause())
-
-    return Act(at, "the customer cancels the order", do)
-
-
-def dispatched(at: float) -> Act:
-    async def do(shop: Shop) -> None:
-        command = Track(at=shop.now, order_id=ID, status="dispatched")
-        await shop.handlers["shipping"].handle(SHIPMENT, ID, command, shop.cause())
-
-    return Act(at, "the carrier collects the parcels", do)
-
-
-def replayed(type_: str, at: float = 1800) -> Act:
-    async def do(shop: Shop) -> None:
-        shop.deliver_again(f"zerocart.{type_}.v1")
-
-    return Act(at, f"an operator replays {type_}", do)
-
-
-def change(number: int, quantity: int) -> ChangedLine:
-    return ChangedLine(line=number, quantity=quantity)
-
-
-def add(product: str, quantity: int, price: str = "2.50") -> ChangedLine:
-    return ChangedLine(quantity=quantity, wanted=line(product, quantity, price))
-
+DAY = 86_400
 
 MORE = edit("7 P instead of 5", change(1, 7))
 FEWER = edit("2 P instead of 5", change(1, 2))
 SWAP = edit("an R instead of the Q", change(2, 0), add("R", 1))
 TOO_MANY = edit("11 R instead of the Q", change(2, 0), add("R", 11))
+DISPUTE = Fact("disputed", "txn_1", Money(amount=Decimal(15), currency="GBP"), "dp_1")
 CHAIN = (
     "orders.order.edit_requested", "inventory.reservation.extended", "payments.surcharge.requested",
     "payments.surcharge.paid", "shipping.shipment.changed",
@@ -115,7 +67,7 @@ def lost(type_: str, *acts: Act, bank: Callable[[], Bank] = Bank) -> Scenario:
     )
 
 
-SCENARIOS = (
+EDITS = (
     Scenario("edit-lowers-the-total", "Fewer units: they return to the stock, and their price to the customer.", (FEWER,)),
     Scenario("edit-raises-the-total", "More units: the difference is charged before the parcels change.", (MORE,)),
     Scenario("edit-keeps-the-total", "Another product at the same price: no money moves.", (SWAP,)),
@@ -134,58 +86,70 @@ SCENARIOS = (
     Scenario("edit-late-repeat", "Each message of the chain is delivered again after the edit: nothing happens twice.",
              (MORE, *(replayed(type_, 60 + number) for number, type_ in enumerate(CHAIN)))),
     Scenario("edit-then-cancelled", "The customer cancels after an edit: both charges are refunded and all goods return.",
-             (MORE, cancel(60))),
-    Scenario("edit-under-way-and-cancelled", "The customer cannot cancel while an edit is under way.", (MORE, cancel(0.025))),
+             (MORE, cancelled(60))),
+    Scenario("edit-under-way-and-cancelled", "The customer cannot cancel while an edit is under way.", (MORE, cancelled(0.025))),
     Scenario("lost-order-edited", "orders.order.edited is lost: the edit is over, and the goods and the money go back when an operator replays it.",
              (FEWER, replayed("orders.order.edited")), ("zerocart.orders.order.edited.v1",)),
     Scenario("lost-twice", "The timer's message is lost, too: the next timer ends the edit.",
              (MORE,), ("zerocart.payments.surcharge.paid.v1", "zerocart.orders.order.edit_overdue.v1")),
     Scenario("edits-up-and-down", "An edit raises the total and the next lowers it: the refund is taken from the first charge that has enough.",
-             (MORE, replace(edit("2 P instead of 7", change(1, 2), edit_id="edt_2"), at=60), cancel(120))),
+             (MORE, edit("2 P instead of 7", change(1, 2), at=60, edit_id="edt_2"), cancelled(120))),
+    Scenario("edit-before-the-capture", "Staff edit while the payment waits for its capture: the edit starts when the order is confirmed.",
+             (edit("7 P instead of 5", change(1, 7), at=60), captured(3600)), placed=True, capture="by_hand"),
+    Scenario("edit-before-the-void", "Staff edit while the payment waits for its capture, and void it: the edit never starts.",
+             (edit("7 P instead of 5", change(1, 7), at=60), voided(3600)), placed=True, capture="by_hand"),
+    Scenario("edit-and-dispute", "The bank takes the money back while an edit is under way: the order is undone, and the edit with it.",
+             (MORE, happened(0.025, "the customer's bank disputes the payment", DISPUTE))),
+    Scenario("edit-and-dispute-and-answer-lost", "The same, but payments learns of the surcharge when everything is undone: it gives it back.",
+             (MORE, happened(0.025, "the customer's bank disputes the payment", DISPUTE)), bank=lambda: Bank(loses={"surcharge"})),
+    Scenario("parked-at-payments", "The refusal of an edit is parked at payments: the surcharge goes back when an operator replays it.",
+             (MORE, dispatched(0.025), replayed("shipping.shipment.not_changed")),
+             ("payments: zerocart.shipping.shipment.not_changed.v1",)),
+    Scenario("parked-at-inventory", "The refusal of an edit is parked at inventory while the next edit runs: its goods go back when an operator replays it.",
+             (MORE, edit("1 P instead of 5", change(1, 1), at=60, edit_id="edt_2"), replayed("payments.surcharge.refused")),
+             ("inventory: zerocart.payments.surcharge.refused.v1",), lambda: Bank(declines=frozenset({"surcharge"}))),
 )  # fmt: skip
 
+PAYMENTS = (
+    Scenario("captured-when-reserved", "The usual order: the payment is captured when the goods are reserved.", placed=True),
+    Scenario("captured-at-once", "The authorization captures the payment, too.", placed=True, capture="at_once"),
+    Scenario("captured-at-once-and-cancelled", "The authorization captures the payment, and the customer cancels at once: it is refunded.",
+             (cancelled(0.015),), placed=True, capture="at_once"),
+    Scenario("captured-by-hand", "Staff capture the payment after two days.", (captured(2 * DAY),), placed=True, capture="by_hand"),
+    Scenario("voided-by-hand", "Staff void the payment after two days: the order is cancelled.", (voided(2 * DAY),),
+             placed=True, capture="by_hand"),
+    Scenario("nobody-captures", "Nobody captures the payment in six days: the order fails.", placed=True, capture="by_hand"),
+    Scenario("authorization-renewed", "The authorization has expired when staff capture: payments renews it and captures then.",
+             (captured(2 * DAY),), placed=True, capture="by_hand", bank=lambda: Bank(expires=True)),
+    Scenario("authorization-not-renewed", "The authorization has expired when staff capture, and the card is declined: the order is given up.",
+             (captured(2 * DAY),), placed=True, capture="by_hand", bank=lambda: Bank(expires=True, declines=frozenset({"renew"}))),
+    Scenario("held-and-released", "Staff put the order on hold and release it after a day: nothing is captured before.",
+             (held(0.005), released(DAY)), placed=True),
+    Scenario("held-for-too-long", "Nobody releases the order in six days: it fails.", (held(0.005),), placed=True),
+    Scenario("cancelled-on-hold", "The customer cancels an order that is on hold: the authorization is voided.",
+             (held(0.005), cancelled(DAY)), placed=True),
+    Scenario("refunds-by-line", "Staff refund two units and take them back into stock, and then one that is broken.",
+             (refunded(0, "rfd_1", (LineWish(1, 2, restock=True),)), refunded(60, "rfd_2", (LineWish(1, 1),)),
+              refunded(120, "rfd_3", (LineWish(1, 3),))),
+             refunded=Decimal("7.50"), restocked={"P": 2}),
+    Scenario("refunds-of-several-charges", "An edit made a second charge: refunds spread over both, and the last cancels the order.",
+             (MORE, refunded(60, "rfd_1", "12.00"), refunded(120, "rfd_2", "6.00"), refunded(180, "rfd_3", "2.01"),
+              refunded(240, "rfd_4", "2.00"))),
+)  # fmt: skip
+SCENARIOS = (*EDITS, *PAYMENTS)
 
-async def played(scenario: Scenario) -> Shop:
-    """The shop after the scenario, which begins when an order of 5 P and 1 Q for 15.00 GBP is confirmed."""
-    shop = Shop(scenario.bank(), **ON_HAND)
-    basket = Basket(lines=(line("P", 5), line("Q", 1)), currencies=frozenset({"GBP"}))
-    place = replace(PLACE, at=shop.now, fields=FIELDS, basket=basket)
-    await shop.handlers["orders"].handle(ORDER, ID, place, shop.cause())
-    await shop.run(seconds(100))
-    assert isinstance(await order_of(shop), Confirmed)
-    shop.trace.clear()
-    shop.begin = shop.now
-    shop.lost = set(scenario.lost)
-    for act in scenario.acts:
-        shop.later(seconds(act.at), acting(shop, act))
-    await shop.run(timedelta(hours=2))
-    await shop.close()
-    return shop
 
-
-def acting(shop: Shop, act: Act) -> Callable[[], Awaitable[None]]:
-    async def do() -> None:
-        shop.say(act.text)
-        try:
-            await act.do(shop)
-        except RuleViolation as refusal:
-            shop.trace.append(f"{'':11}    refused: {refusal.code}")
-
-    return do
-
-
-async def order_of(shop: Shop) -> Order:
-    return (await shop.handlers["orders"].reload(ORDER, ID)).state
+def charged(transaction: Transaction) -> str:
+    amount = transaction.captured.amount if transaction.captured else Decimal(0)
+    text = f"{amount} captured, {transaction.returned} refunded"
+    return f"{text}, charged back" if transaction.is_charged_back else text
 
 
 async def end_of(shop: Shop) -> str:
     order = await order_of(shop)
     stock = ", ".join(f"{level.on_hand} {product}" for product, level in shop.shelf.levels.items())
-    money = ", ".join(
-        f"{name} {each.captured.amount if each.captured else 0} less {each.returned}"
-        for name, each in zip(shop.bank.facts, shop.bank.kept, strict=True)
-    )
-    return f"The order is {type(order).__name__.lower()}. On hand: {stock}. Charged: {money}."
+    money = ", ".join(f"{name} {charged(each)}" for name, each in shop.bank.by_name.items())
+    return f"The order is {type(order).__name__.lower()}. On hand: {stock}. At the provider: {money}."
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -205,19 +169,12 @@ async def test_goods_and_money_agree_with_the_order_at_the_end(scenario: Scenari
     units = Counter(ON_HAND)
     for each in wanted.lines if wanted else ():
         units[each.product_id] -= each.quantity
+    units.update(scenario.restocked)
     assert {product: (level.on_hand, level.reserved) for product, level in shop.shelf.levels.items()} == {
         product: (left, 0) for product, left in units.items()
     }
-    kept = sum((each.left for each in shop.bank.kept), Decimal(0))
-    assert kept == (wanted.total.amount if wanted else 0)
-
-
-async def content_of(shop: Shop) -> OrderCreated | OrderEdited | None:
-    """The event that tells what the order is; None if it was given up."""
-    if isinstance(await order_of(shop), Cancelled | Failed):
-        return None
-    history = [event for _, event in await shop.handlers["orders"].history(ORDER, ID)]
-    return next(event for event in reversed(history) if isinstance(event, OrderCreated | OrderEdited))
+    assert not any(each.is_held for each in shop.bank.by_name.values())
+    assert shop.bank.money == (wanted.total.amount - scenario.refunded if wanted else 0)
 
 
 def test_every_trace_has_its_scenario() -> None:
