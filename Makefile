@@ -101,7 +101,7 @@ mails: setup ## write every mail with made-up values to OUT (default: mails), to
 	$(BIN)/python -m services.notifications.previews $(or $(OUT),mails)
 
 traces: setup ## write the recorded saga runs and counterexamples anew; read the diff
-	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py tests/sagas/test_versions.py tests/model
+	UPDATE_TRACES=1 $(BIN)/pytest tests/sagas/test_traces.py tests/sagas/test_order_traces.py tests/sagas/test_versions.py tests/model
 
 screenshots: setup ## write pictures of every page of the console to OUT (default: build/screenshots), to look at
 	$(BIN)/python -m tests.console.screenshots $(if $(OUT),--out $(OUT))

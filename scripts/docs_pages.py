@@ -49,6 +49,8 @@ zerocart manages the orders of a shop. Programs call its REST interface, and lea
 Tools read the [OpenAPI document](/openapi.json) and the [AsyncAPI document](/asyncapi.json). People log in at the
 [console](/console).
 
+The examples on these pages call `localhost:8080`, where a local cluster is: write the address of your zerocart instead.
+
 ## The first request
 
 Ask whoever runs zerocart for a client id and a secret. They make both in the console (Access, Make a client), or with
@@ -150,9 +152,8 @@ def _page(name: str, text: str) -> str:
     tokens = parser.parse(text)
     headings = [*_identified(tokens)]
     for token in tokens:
-        for child in token.children or ():
-            if child.type == "link_open":
-                child.attrs["href"] = _target(str(child.attrs["href"]))
+        if token.children:
+            token.children = [*_linked(token.children)]
     menu = "".join(_item(each, title, here=each == name) for each, title in TITLES.items())
     body = parser.renderer.render(tokens, parser.options, {})
     return PAGE.format(title=TITLES[name], menu=menu, contents=_contents(headings), body=body)
@@ -181,14 +182,19 @@ def _identified(tokens: Sequence[Token]) -> Iterator[tuple[int, str, str]]:
         yield int(token.tag[1]), identity, text
 
 
-def _target(link: str) -> str:
-    """The address of a link: a page of this folder, or what the edge or somebody else serves."""
-    page, _, place = link.partition("#")
-    if not page.endswith(".md"):
-        return link
-    name = page.removesuffix(".md")
-    known = name in TITLES
-    return f"/docs/{name if known else 'index'}.html" + (f"#{place}" if known and place else "")
+def _linked(tokens: Sequence[Token]) -> Iterator[Token]:
+    """The tokens with links to pages of this folder; a link to a document that is not served becomes its text."""
+    served = True
+    for token in tokens:
+        if token.type == "link_open":
+            link = str(token.attrs["href"])
+            page, _, place = link.partition("#")
+            name = page.removesuffix(".md")
+            served = name == page or name in TITLES
+            if served and name != page:
+                token.attrs["href"] = f"/docs/{name}.html" + (f"#{place}" if place else "")
+        if served or token.type not in ("link_open", "link_close"):
+            yield token
 
 
 def _contents(headings: Sequence[tuple[int, str, str]]) -> str:

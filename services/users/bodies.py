@@ -140,7 +140,7 @@ class RoleBody(Strict):
 
 def _known_scope(scope: str) -> str:
     if scope not in EVERY_SCOPE:
-        raise ValueError("there is no such scope")
+        raise ValueError(f"there is no such scope; the scopes are {', '.join(EVERY_SCOPE)}")
     return scope
 
 

@@ -54,13 +54,13 @@ class Guard:
         except ValueError as error:
             raise Forbidden(f"this is not a URL: {error}") from error
         if parts.scheme not in ("https", *(("http",) if self._settings.http else ())):
-            raise Forbidden("use a URL that begins with https://")
+            raise Forbidden("use https://, or ask the operator to set ZEROCART_WEBHOOK_HTTP")
         if not parts.hostname or parts.username is not None or parts.password is not None or parts.fragment:
             raise Forbidden("a URL has a host, and neither a user nor a fragment")
         port = port or (443 if parts.scheme == "https" else 80)
         if self._settings.ports and port not in self._settings.ports:
             allowed = ", ".join(map(str, sorted(self._settings.ports)))
-            raise Forbidden(f"port {port} is not allowed: use {allowed}")
+            raise Forbidden(f"port {port} is not allowed: use {allowed}, or ask for it in ZEROCART_WEBHOOK_PORTS")
         if (address := _literal(parts.hostname)) is not None:
             self.check(address)
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
@@ -74,7 +74,8 @@ class Guard:
         if inner is not None and any(inner in network for network in self._settings.networks):
             return
         if not _is_public(address) or (inner is not None and not _is_public(inner)):
-            raise Forbidden(f"the address {address} is not public: zerocart does not send there")
+            allow = "the operator can allow its network with ZEROCART_WEBHOOK_NETWORKS"
+            raise Forbidden(f"the address {address} is not public: {allow}")
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):

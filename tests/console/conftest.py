@@ -19,14 +19,14 @@ def browser() -> Generator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # of the session, each worker's cluster would run beside all later tests
 def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Generator[Local]:
     settings = {"ZEROCART_WINDOW": "20", **LOOPBACK_WEBHOOKS, **REVIEWED_ABOVE}
     with cluster(tmp_path_factory.mktemp("cluster"), **settings) as local:
         yield local
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop(local: Local) -> Shop:
     return opened_shop(local)
 

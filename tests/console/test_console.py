@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Route, expect
 
 from tests.console.browser import Person
 from tests.console.shop import Shop, refund_of, report_refund
-from tests.e2e.local import Local
 
 pytestmark = pytest.mark.e2e
 
 
-def test_the_page_is_there_before_any_service_is_awake(stranger: Person, local: Local):
-    local.until(lambda: local.quick_status()["processes"] == 0, 120)  # another test may have used it
+def test_the_page_asks_no_service_before_somebody_logs_in(stranger: Person):
+    asked: list[str] = []
+    stranger.page.on("request", lambda request: asked.append(urlsplit(request.url).path))
     stranger.visit("/orders/ord_1")
     expect(stranger.page.get_by_label("E-mail or client id")).to_be_visible()
-    assert local.quick_status()["processes"] == 0
+    stranger.page.wait_for_load_state("networkidle")
+    assert asked
+    assert [path for path in asked if not path.startswith("/console/")] == []
 
 
 def test_a_wrong_secret_is_refused_in_words_and_the_page_that_was_asked_for_follows(stranger: Person, shop: Shop):

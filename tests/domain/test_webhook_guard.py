@@ -121,3 +121,16 @@ async def test_a_name_without_an_address_is_an_error():
     one, _ = backend([])
     with pytest.raises(httpcore.ConnectError):
         await one.connect_tcp("example.com", 443, timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("url", "setting"),
+    [
+        ("http://example.com/", "ZEROCART_WEBHOOK_HTTP"),
+        ("https://example.com:8443/", "ZEROCART_WEBHOOK_PORTS"),
+        ("https://127.0.0.1/", "ZEROCART_WEBHOOK_NETWORKS"),
+    ],
+)
+def test_refusal_names_the_setting_that_allows_the_url(url: str, setting: str):
+    with pytest.raises(Forbidden, match=setting):
+        STRICT.place(url)

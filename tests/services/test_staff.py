@@ -207,3 +207,12 @@ async def test_a_deleted_account_leaves_the_staff(database):
         assert (await system.users.delete(f"/users/{user_id}")).status_code == 204
         assert await staff(system) == []
         assert (await login(system)).status_code == 400
+
+
+async def test_client_with_an_unknown_scope_is_refused_with_the_known_scopes(database):
+    async with running(database) as system:
+        answer = await create(system, scopes=["orders:wirte"])
+        error = answer.json()["errors"][0]
+        assert (answer.status_code, error["field"]) == (422, "scopes.0")
+        assert error["detail"].startswith("there is no such scope; the scopes are ")
+        assert all(scope in error["detail"] for scope in EVERY_SCOPE)

@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     running = settings.state.running()
     if running is not None:
         tell(f"The cluster on {settings.state.home} is up already: {running.edge_url}")
+        tell("It keeps the settings with which it was started: to change them, run `zerocart down` first.")
     elif options.detach:
         running = detach(settings, tell)
         tell(f"up: {running.edge_url}")

@@ -257,7 +257,7 @@ def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
 
 def _field_error(part: Mapping[str, Any]) -> FieldError:
     place = ".".join(str(step) for step in part["loc"] if step != "body")
-    return FieldError(place or "body", str(part["type"]), str(part["msg"]))
+    return FieldError(place or "body", str(part["type"]), str(part["msg"]).removeprefix("Value error, "))
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
