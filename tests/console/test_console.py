@@ -146,6 +146,7 @@ def test_dead_letters_are_replayed_and_discarded(operator: Person, shop: Shop):
     operator.reads("ord_broken")
     row = page.get_by_role("row").filter(has_text="ord_lost").filter(has_text="fulfillment")
     row.get_by_role("link", name="orders.order.created").first.click()
+    operator.reads("400: it cannot read the event; its log says why")
     operator.reads("Data")
     operator.page.get_by_role("button", name="Discard …").click()
     operator.answer("Discard", Reason="a test wrote it")

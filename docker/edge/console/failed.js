@@ -51,8 +51,9 @@ function deadLetters(view, letters, status) {
 
 /** What the service answered, and what that means. @param {any} letter */
 function answer(letter) {
-  if (!letter.error_code) return ["none", h("small", null, "the service could not be reached")];
-  return [letter.error_code, MEANINGS[letter.error_code] && h("small", null, MEANINGS[letter.error_code])];
+  if (!letter.error_code) return "none: the service could not be reached";
+  const meaning = MEANINGS[letter.error_code];
+  return meaning ? `${letter.error_code}: ${meaning}` : letter.error_code;
 }
 
 /** `services/kit/events/endpoint.py` answers these. */
