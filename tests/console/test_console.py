@@ -58,11 +58,24 @@ def test_a_refund_is_in_the_ledger(operator: Person, shop: Shop):
     operator.page.get_by_label("Reason").fill("chipped")
     operator.page.get_by_role("dialog").get_by_role("button", name="Refund").click()
     expect(operator.page.get_by_role("dialog").get_by_role("alert")).to_be_visible()  # more than was paid
-    operator.page.get_by_label("Or an amount in GBP").fill("")
+    amount = operator.page.get_by_label("Or an amount in GBP")
+    amount.fill("2,50")
+    expect(amount).to_have_attribute("title", "Digits with a point, such as 2.50")
+    assert not amount.evaluate("node => node.checkValidity()")
+    amount.fill("")
     operator.answer("Refund", Blue_mug="1")
     ledger = operator.page.get_by_role("table", name="Ledger of the payment")
     expect(ledger).to_contain_text("Succeeded")
     expect(ledger.get_by_role("row").filter(has_text="Balance")).to_contain_text("£4.50")
+
+
+def test_an_amount_has_the_decimals_of_its_currency(operator: Person, shop: Shop):
+    operator.visit(f"/orders/{shop.confirmed[1]}")
+    operator.settled()
+    operator.press("Refund …")
+    operator.answer("Refund", Or_an_amount_in_GBP="2.5", Reason="scratched")
+    ledger = operator.page.get_by_role("table", name="Ledger of the payment")
+    expect(ledger.get_by_role("row").filter(has_text="scratched")).to_contain_text("−£2.50")
 
 
 def test_a_refund_whose_answer_is_lost_is_sent_again_and_takes_effect_once(operator: Person, shop: Shop):
@@ -95,8 +108,12 @@ def test_a_refund_whose_answer_is_lost_is_sent_again_and_takes_effect_once(opera
 def test_a_stuck_run_is_resumed_and_followed_to_its_end(operator: Person, shop: Shop):
     operator.visit(f"/orders/{shop.stuck}")
     operator.reads("Fulfillment is stuck.")
+    cancel = operator.page.get_by_role("button", name="Cancel the order …")
+    expect(cancel).to_have_attribute("title", "Fulfillment is stuck: resume it first.")
+    operator.reads("stuck since")
     operator.press("Resume …")
     operator.answer("Resume", Mended_by="Ann")
+    expect(operator.page.get_by_text("Fulfillment is stuck.")).to_have_count(0)
     with operator.local.client() as client:
         refund = operator.local.until(lambda: refund_of(client, shop.stuck))
         report_refund(client, shop.stuck, refund, "refund_succeeded")
@@ -136,6 +153,22 @@ def test_dead_letters_are_replayed_and_discarded(operator: Person, shop: Shop):
     operator.visit("/failed")
     page.get_by_role("row").filter(has_text="ord_broken").get_by_role("button", name="Replay").first.click()
     expect(page.locator("#notices")).to_contain_text("published again")
+    operator.local.until(lambda: _given_up_twice(operator))
+
+
+def _given_up_twice(operator: Person) -> bool:
+    operator.visit("/failed")
+    operator.settled()
+    return operator.page.get_by_text("given up 2 times").count() > 0
+
+
+def test_a_first_search_has_the_best_match_first(operator: Person, shop: Shop):
+    page = operator.page
+    page.get_by_label("Search").fill("berg")
+    page.get_by_label("Search").press("Enter")
+    page.wait_for_url(re.compile("q=berg"))
+    assert "sort=" not in page.url
+    expect(page.locator("select[name=sort]")).to_have_value("")
 
 
 def test_stock_is_counted_and_adjusted(operator: Person, shop: Shop):

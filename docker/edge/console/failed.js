@@ -41,13 +41,24 @@ function deadLetters(view, letters, status) {
   const columns = [
     { name: "Event", wide: true, cell: (letter) => [link(`/failed/${letter.id}`, shortType(letter.type)), h("small", null, subject(letter.subject))] },
     { name: "Not accepted by", cell: (letter) => letter.service || letter.destination },
-    { name: "Answer", cell: (letter) => letter.error_code || "–" },
-    { name: "Since", cell: (letter) => time(letter.first_at) },
+    { name: "Answer", cell: (letter) => letter.error_code || "none" },
+    { name: "Since", cell: (letter) => [time(letter.first_at), letter.deliveries > 1 && h("small", null, `given up ${counted(letter.deliveries, "time")}`)] },
     { name: "Status", cell: (letter) => badge(letter.status) },
     { name: "Actions", right: true, cell: (letter) => h("div", { class: "buttons end" }, letterActions(view, letter)) },
   ];
   return table("Dead letters", columns, letters, { key: (letter) => letter.id });
 }
+
+/** What the service answered, and what that means. @param {any} letter */
+function answer(letter) {
+  if (!letter.error_code) return ["none", h("small", null, "the service could not be reached")];
+  return [letter.error_code, MEANINGS[letter.error_code] && h("small", null, MEANINGS[letter.error_code])];
+}
+
+/** `services/kit/events/endpoint.py` answers these. */
+const MEANINGS = /** @type {Record<string, string>} */ ({
+  400: "it cannot read the event; its log says why", 503: "it was busy, or something that it needs was down",
+});
 
 /** @param {View} view @param {any} letter */
 function letterActions(view, letter) {
@@ -87,7 +98,7 @@ async function carriedOut(view, doing, said) {
 
 /** @param {View} view @param {any} letter */
 function replay(view, letter) {
-  return carriedOut(view, send("POST", `/dead-letters/${letter.id}/replay`, {}), "The event was published again.");
+  return carriedOut(view, send("POST", `/dead-letters/${letter.id}/replay`, {}), "The event was published again. If it fails again, it comes back here.");
 }
 
 /** @param {View} view @param {any} message */
@@ -118,7 +129,7 @@ export async function openOne(view) {
   view.title("Dead letter");
   view.show(
     heading(shortType(letter.type), h("p", { class: "beside" }, badge(letter.status), h("span", { class: "muted" }, subject(letter.subject))), ...letterActions(view, letter)),
-    panel("Why", facts(["Not accepted by", letter.service || letter.destination], ["Answer", letter.error_code], ["Error", letter.error_data && h("pre", { tabindex: "0", role: "region", "aria-label": "Error" }, letter.error_data)],
+    panel("Why", facts(["Not accepted by", letter.service || letter.destination], ["Answer", answer(letter)], ["Error", letter.error_data && h("pre", { tabindex: "0", role: "region", "aria-label": "Error" }, letter.error_data)],
       ["Given up", counted(letter.deliveries, "time")], ["First", time(letter.first_at, { exact: true })], ["Last", time(letter.last_at, { exact: true })], ["Reason", letter.reason])),
     panel("Event", facts(["Id", h("code", null, letter.event_id)], ["Type", h("code", null, letter.type)], ["Source", h("code", null, letter.source)]),
       h("h3", null, "Data"), h("pre", { tabindex: "0", role: "region", "aria-label": "Data of the event" }, pretty(letter.data)),

@@ -11,11 +11,12 @@ function decimalsOf(amount) {
   return Math.min((amount.split(".")[1] ?? "").length, DECIMALS_MAX);
 }
 
-/** An exact amount with its currency; a dash without one. @param {Money | null | undefined} money */
+/** An exact amount with its currency, with no fewer decimals than the currency has; a dash without one. @param {Money | null | undefined} money */
 export function money(money) {
   if (!money) return "–";
-  const digits = decimalsOf(money.amount);
   const style = /** @type {const} */ ({ style: "currency", currency: money.currency });
+  const usual = new Intl.NumberFormat(LOCALE, style).resolvedOptions().minimumFractionDigits ?? 0;
+  const digits = Math.max(usual, decimalsOf(money.amount));
   const format = new Intl.NumberFormat(LOCALE, { ...style, minimumFractionDigits: digits, maximumFractionDigits: digits });
   return format.format(/** @type {any} */ (money.amount)); // a text is formatted exactly, a number might not be
 }

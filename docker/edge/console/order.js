@@ -72,7 +72,7 @@ function page(view, parts) {
       h("p", { class: "beside" }, badge(order.status), h("strong", { class: "amount" }, money(order.total)), h("span", { class: "muted" }, "placed ", time(order.created_at))),
       then ? null : actions(view, parts)),
     past(view, now),
-    run?.status === "stuck" && !then ? stuck(view, parts) : order.reason && note("warn", h("p", null, sentence(order.reason))),
+    run?.status === "stuck" && !then ? stuck(view, parts) : order.reason && note("warn", h("p", null, h("strong", null, `${words(order.status)}: `), order.reason)),
     !then && run && run.status !== "completed" && swimlane(run, order.order_id),
     h("div", { class: "columns", key: "columns" },
       h("div", null, lines(view, order), timeline(order)),
@@ -83,9 +83,15 @@ function page(view, parts) {
 /** @param {View} view @param {Parts} parts */
 function stuck(view, { order, run }) {
   const failed = run.steps.map((/** @type {any} */ step) => ({ name: words(step.name).toLowerCase(), ...(step.compensation ?? step) })).find((/** @type {any} */ work) => work.status === "refused");
-  const why = failed ? `Step “${failed.name}” cannot be undone: ${failed.error}.` : (run.error ?? "An undo could not be finished.");
-  return note("bad", h("p", null, h("strong", null, "Fulfillment is stuck. "), why, " Mend the cause, then resume."),
-    action("Resume …", () => resume(view, order.order_id), { scope: "fulfillments:write", primary: true }));
+  const why = failed ? `Step “${failed.name}” cannot be undone: ${failed.error ?? failed.error_code}.` : (run.error ?? "An undo could not be finished.");
+  return note("bad", h("p", null, h("strong", null, "Fulfillment is stuck. "), why, " Resume when the cause is mended."),
+    action("Resume …", () => resume({ again: () => anew(view) }, order.order_id), { scope: "fulfillments:write", primary: true }));
+}
+
+/** Show the order again, and nothing of the run before the service has answered. @param {View} view */
+function anew(view) {
+  kept = null;
+  view.again();
 }
 
 const LINES_SHOWN = 10;

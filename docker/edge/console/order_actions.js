@@ -50,7 +50,8 @@ async function save(path, name) {
 /** @param {any} order @param {any} run */
 function whyNotCancelled(order, run) {
   if (order.source) return "The order was imported: another system fulfilled it.";
-  if (CANCELLABLE.has(order.status) && run?.status !== "stuck") return null;
+  if (run?.status === "stuck") return "Fulfillment is stuck: resume it first.";
+  if (CANCELLABLE.has(order.status)) return null;
   return `An order that is ${order.status} cannot be cancelled.`;
 }
 
@@ -113,11 +114,11 @@ function addNote(view, id) {
   }, "The note was added.");
 }
 
-/** @param {View} view @param {string} id */
+/** @param {Pick<View, "again">} view @param {string} id */
 export function resume(view, id) {
   return ask(view, {
-    title: "Resume fulfillment", text: "The run goes on undoing its steps. Mend the cause first: it gets stuck again otherwise.",
-    fields: field("Mended by", h("input", { name: "by", maxlength: "100", autocomplete: "name" })), done: "Resume",
+    title: "Resume fulfillment", text: "zerocart tries the step that could not be undone again, then goes on undoing the others. If the cause is still there, the run gets stuck again.",
+    fields: field("Mended by", h("input", { name: "by", maxlength: "100", autocomplete: "name" }), "Who mended the cause. May stay empty."), done: "Resume",
     submit: ({ by }) => send("POST", `/fulfillments/${id}/resume`, by ? { by } : {}),
-  }, "The run goes on.");
+  }, "Resumed: the step is tried again.");
 }

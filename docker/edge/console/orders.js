@@ -16,7 +16,7 @@ const NARROW = ["from", "to", "total_min", "total_max", "currency", "country", "
 
 /** @param {View} view */
 export async function open(view) {
-  const head = heading("Orders", null);
+  const head = heading("Orders", may("operations:read") && h("p", { class: "muted" }, link("/system", "System"), " lists the orders whose fulfillment is stuck."));
   const shown = (/** @type {import("./dom.js").Child} */ content, /** @type {Facets | null} */ facets = knownFacets(view.query)) => view.show(head, filters(view, facets), h("div", { class: "results", key: "results" }, content));
   const counting = readFacets(view.query, view.signal).catch(() => null); // beside the list, not before it
   try {
@@ -123,7 +123,7 @@ function filters(view, facets) {
 function apply(view, values) {
   const search = new URLSearchParams();
   for (const status of view.query.getAll("status")) search.append("status", status);
-  const usual = values.q ? "" : "-created_at";
+  const usual = values.q && view.query.has("q") ? "" : "-created_at"; // a first search has the best first, whatever the list had
   for (const [name, value] of Object.entries(values)) if (value && !(name === "sort" && value === usual)) search.set(name, value);
   view.go(search.size ? `?${search}` : "");
 }

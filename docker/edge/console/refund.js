@@ -39,7 +39,7 @@ function linesFields(lines, shipping) {
 
 /** @param {Money} most @param {boolean} optional */
 function amountField(most, optional) {
-  const input = h("input", { name: "amount", required: !optional, inputmode: "decimal", pattern: "[0-9]+([.][0-9]+)?", value: optional ? "" : most.amount, placeholder: most.amount, autocomplete: "off" });
+  const input = h("input", { name: "amount", required: !optional, inputmode: "decimal", pattern: "[0-9]+([.][0-9]+)?", title: "Digits with a point, such as 2.50", value: optional ? "" : most.amount, placeholder: most.amount, autocomplete: "off" });
   return field(`${optional ? "Or an amount" : "Amount"} in ${most.currency}`, input);
 }
 

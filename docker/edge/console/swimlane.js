@@ -29,6 +29,7 @@ export function swimlane(run, orderId) {
 
 /** @param {any} run */
 function ended(run) {
+  if (run.status === "stuck") return [", stuck since ", time(run.updated_at, { exact: true })];
   const moves = ["started", "compensating"].includes(run.status);
   return moves ? "" : `, took ${span((Date.parse(run.updated_at) - Date.parse(run.started_at)) / 1000)}`;
 }
@@ -66,9 +67,14 @@ function took(work) {
 function result(step) {
   const work = step.compensation ?? step;
   const error = work.error ?? step.error;
+  if (error && UNDER_WAY.has(work.status)) return h("small", null, `The last attempt failed: ${error}`);
+  if (error) return h("small", null, h("span", { class: "error" }, error));
   const data = Object.entries(step.data ?? {}).filter(([, value]) => typeof value === "string" || typeof value === "number");
-  return h("small", null, error ? h("span", { class: "error" }, error) : data.map(([name, value]) => `${words(name)}: ${value}`).join(" · "));
+  return h("small", null, data.map(([name, value], index) => [index ? " · " : "", `${words(name)}: `, INSTANT.test(String(value)) ? time(String(value)) : String(value)]));
 }
+
+const UNDER_WAY = new Set(["in_progress", "retrying"]);
+const INSTANT = /^\d{4}-\d{2}-\d{2}T[\d:.]+(Z|[+-]\d{2}:\d{2})$/;
 
 /** @param {Step} step @param {Scale} scale */
 function lane(step, scale) {

@@ -21,7 +21,7 @@ export async function open(view) {
   const system = await get("/operations/system", { signal: view.signal });
   view.show(
     heading("System", h("p", { class: "muted" }, "Looking at this page wakes only operations."), h("button", { type: "button", on: { click: view.again } }, "Look again")),
-    system.stuck.length > 0 && note("bad", h("p", null, h("strong", null, `${counted(system.stuck.length, "run")} stuck: `), system.stuck.map((/** @type {string} */ id, /** @type {number} */ index) => [index ? ", " : "", link(`/orders/${id}`, id)]))),
+    system.stuck.length > 0 && note("bad", h("p", null, h("strong", null, `Fulfillment is stuck for ${counted(system.stuck.length, "order")}: `), system.stuck.map((/** @type {string} */ id, /** @type {number} */ index) => [index ? ", " : "", link(`/orders/${id}`, id)]))),
     tiles(system),
     panel("Services", services(system)),
     h("div", { class: "columns even" },
@@ -43,8 +43,10 @@ function tiles(system) {
     ["Awake", number(awake), `of ${counted(system.services.length, "service")}`],
     ["Behind", number(Math.max(0, ...system.views.map((/** @type {any} */ view) => view.events_behind))), "events that a view has not read"],
   ];
-  return h("dl", { class: "tiles", key: "tiles" }, shown.map(([name, value, more]) => h("div", null, h("dt", null, name), h("dd", null, value, h("small", null, more)))));
+  return h("dl", { class: "tiles", key: "tiles" }, shown.map(([name, value, more]) => h("div", null, h("dt", null, name), h("dd", null, TILE_LINKS[name] ? link(TILE_LINKS[name], value) : value, h("small", null, more)))));
 }
+
+const TILE_LINKS = /** @type {Record<string, string>} */ ({ "Dead letters": "/failed" });
 
 /** @param {any[]} rows */
 function waiting(rows) {
@@ -84,7 +86,7 @@ const READS = /** @type {Record<string, string>} */ ({ query: "It answers lists 
 /** @param {any} row */
 function why(row) {
   const last = row.last_event && [h("code", null, shortType(row.last_event)), h("small", null, "stored last, ", time(row.last_event_at, { exact: true }))];
-  return row.awake ? [READS[row.service] && !recent(row) ? READS[row.service] : null, last] : last;
+  return row.awake && READS[row.service] && !recent(row) ? [READS[row.service], last] : (last || "–");
 }
 
 /** @param {any} row */

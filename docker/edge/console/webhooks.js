@@ -30,7 +30,7 @@ const COLUMNS = [
   { name: "Status", cell: state },
   { name: "Events", wide: true, cell: (each) => h("small", null, each.types.join(", ")) },
   { name: "Waiting", right: true, cell: (each) => number(each.pending) },
-  { name: "Made", cell: (each) => time(each.created_at) },
+  { name: "Registered", cell: (each) => time(each.created_at) },
 ];
 
 /** @param {any} endpoint */
@@ -66,7 +66,7 @@ function page(view, endpoint, log) {
       action("Remove …", () => remove(view, endpoint), { scope: "webhooks:write", danger: true })),
     trouble(endpoint),
     panel("Endpoint", facts(["Id", h("code", null, endpoint.id)], ["Events", endpoint.types.map((/** @type {string} */ type) => h("code", { class: "row" }, type))], ["Registered by", endpoint.owner],
-      ["Waiting", endpoint.pending ? counted(endpoint.pending, "message") : "nothing"], ["Made", time(endpoint.created_at)],
+      ["Waiting", endpoint.pending ? counted(endpoint.pending, "message") : "nothing"], ["Registered", time(endpoint.created_at)],
       ["Secret before", endpoint.previous_secret_until && h("span", null, "valid until ", time(endpoint.previous_secret_until))])),
     deliveries({ ...view, again: () => followed(view) }, endpoint, log));
 }
