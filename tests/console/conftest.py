@@ -13,13 +13,15 @@ from tests.console.shop import LOOPBACK_WEBHOOKS, REVIEWED_ABOVE, Shop, opened_s
 from tests.e2e.local import Local, cluster
 
 
-@pytest.fixture(scope="session")
+# for the tests of this folder only: a later test could start no event loop beside the one of Playwright, and each
+# worker's cluster would run beside all other tests
+@pytest.fixture(scope="package")
 def browser() -> Generator[Browser]:
     with running_browser() as browser:
         yield browser
 
 
-@pytest.fixture(scope="package")  # of the session, each worker's cluster would run beside all later tests
+@pytest.fixture(scope="package")
 def local(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Generator[Local]:
     settings = {"ZEROCART_WINDOW": "20", **LOOPBACK_WEBHOOKS, **REVIEWED_ABOVE}
     with cluster(tmp_path_factory.mktemp("cluster"), **settings) as local:
