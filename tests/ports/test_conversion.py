@@ -18,7 +18,7 @@ from tests.ports.harness import append
 OLD = Path(__file__).parent / "data" / "three_numbers"
 """The files of the release that had such positions."""
 RECEIVERS = [name for name, grants in GRANTS.items() if grants.receipts]
-LATER = ("operations/0001_position", "projection/0012_position")
+LATER = ("operations/0001_position", "projection/0012_position", "orders/0006_row_versions")
 HISTORY = [
     # service, stream, version, epoch, transaction id, number: in their order
     ("orders", "a", 1, 1, 900, 7),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from argparse import ArgumentParser
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,7 +22,7 @@ from services.kit.eventstore.postgres import PostgresEventStore
 from tests.services import read_side
 from tests.services.read_side import ReadSide
 from tests.services.receivers import receiving, webhooks_of
-from tests.services.system import System, order, running
+from tests.services.system import REST_SECONDS_MAX, System, order, running
 from tests.services.test_imports import finished
 from tests.services.test_order_links import look_up
 from tests.services.test_refunds import bought, payment, refund
@@ -48,6 +49,7 @@ class Shop:
         return {row["stream"].split("-")[0] for row in await self.system.rows("SELECT stream FROM log.events")}
 
     async def archive(self, later: timedelta = timedelta()) -> int:
+        await outboxes_empty(self.plan.owner_dsn)
         return await archive(self.plan, datetime.now(UTC) + timedelta(days=DAYS, hours=1) + later)
 
     async def shown(self) -> Mapping[str, Any]:
@@ -61,6 +63,18 @@ class Shop:
         answer = await self.side.projection.get(f"/orders/{order_id}", params={"at": moment})
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+
+async def outboxes_empty(owner_dsn: str, services: Sequence[str] = tuple(WRITERS)) -> None:
+    """Return when no outbox has a row: rows are removed a moment after their events were published."""
+    left = " + ".join(f"(SELECT count(*) FROM {service}.outbox)" for service in services)
+    connection = await asyncpg.connect(owner_dsn)
+    try:
+        async with asyncio.timeout(REST_SECONDS_MAX):
+            while await connection.fetchval(f"SELECT {left}"):
+                await asyncio.sleep(0.02)
+    finally:
+        await connection.close()
 
 
 async def every_row(side: ReadSide) -> Mapping[str, Any]:
@@ -235,6 +249,7 @@ async def test_endpoints_that_were_removed_and_timers_of_webhooks_are_archived(d
         await world.confirm("ord_1")
         assert world.timers()
         assert (await world.client.delete(f"/webhooks/{removed}")).status_code == 204
+        await outboxes_empty(database.owner_dsn, ["webhooks"])
         assert await archive(plan, datetime.now(UTC) + timedelta(days=DAYS, hours=1)) > 0
         connection = await asyncpg.connect(database.owner_dsn)
         left = await connection.fetchval("SELECT array_agg(DISTINCT stream) FROM webhooks.events")
@@ -245,6 +260,7 @@ async def test_endpoints_that_were_removed_and_timers_of_webhooks_are_archived(d
 async def test_the_command_archives_checks_and_restores(shop: Shop) -> None:
     await delivered(shop.system)
     before = await shop.categories()
+    await outboxes_empty(shop.plan.owner_dsn)
     later = datetime.now(UTC) + timedelta(days=DAYS, hours=1)
     addresses = dict.fromkeys(
         ("edge_url", "control_url", "read_owner_dsn", "admin_dsn", "bootstrap_servers", "topic"), ""
