@@ -70,7 +70,7 @@ def test_a_refund_is_in_the_ledger(operator: Person, shop: Shop):
 
 
 def test_an_amount_has_the_decimals_of_its_currency(operator: Person, shop: Shop):
-    operator.visit(f"/orders/{shop.confirmed[1]}")
+    operator.visit(f"/orders/{shop.confirmed[0]}")
     operator.settled()
     operator.press("Refund …")
     operator.answer("Refund", Or_an_amount_in_GBP="2.5", Reason="scratched")
