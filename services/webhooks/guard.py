@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -20,6 +20,12 @@ from services.webhooks.settings import WebhooksSettings
 __all__ = ["Forbidden", "Guard", "GuardedBackend", "Place", "Resolve"]
 
 NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+SIX_TO_FOUR = IPv6Network("2002::/16")
+SPECIAL = (
+    NAT64[1],
+    *map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "2001::/23", "3fff::/20", "5f00::/16")),
+)
+"""Of the special-purpose registries of IANA, the networks about which versions of Python disagree (`is_global`)."""
 COMPATIBLE = IPv6Network("::/96")
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -144,8 +150,10 @@ def _is_public(address: Address) -> bool:
         mapped = address.ipv4_mapped
         if mapped is not None:
             return _is_public(mapped)
-        if address.is_site_local or address in NAT64[1]:
-            return False
-        if address in NAT64[0]:
+        if address in NAT64[0] or address in SIX_TO_FOUR:
             return True  # its embedded address decides
+        if address.is_site_local:
+            return False
+    if any(address in network for network in SPECIAL):
+        return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

@@ -23,6 +23,9 @@ STRICT = Guard(WebhooksSettings())
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::10.0.0.1",
         "64:ff9b::127.0.0.1", "64:ff9b::a00:1", "64:ff9b:1::a00:1", "2002:7f00:1::", "2002:a00:1::1",
         "2001:0:4136:e378:8000:63bf:f5ff:fffe",
+        # versions of Python disagree about these
+        "192.0.0.1", "192.0.0.200", "192.88.99.1", "2001:2::1", "2001:20::1", "3fff::1", "5f00::1", "64:ff9b:1::1",
+        "::ffff:192.0.0.200", "64:ff9b::c000:c8", "2002:c058:6301::1",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_refused(address):
