@@ -26,7 +26,7 @@ from tools.importer.order_source import SLICE, OrderSource, survey
 from tools.importer.replay import Replay
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "1"))
-ORDERS = int(os.environ.get("CHAOS_ORDERS", "80"))
+ORDERS = int(os.environ.get("CHAOS_ORDERS", "600"))
 SETTLE_SECONDS_MAX = 240.0
 PAUSE_SECONDS = (1.5, 4.0)
 """Between two kills: a service that dies before it is awake, again and again, proves nothing."""
