@@ -108,7 +108,7 @@ PAGE = """\
 
 
 def write() -> None:
-    """Write the pages."""
+    """Write the pages of /docs into docker/edge/docs."""
     for name, text in written().items():
         (FOLDER / name).write_text(text)
 

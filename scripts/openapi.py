@@ -222,7 +222,7 @@ def public(document: Document) -> Document:
 
 
 LIMITS = frozenset({"gt", "ge", "lt", "le", "max_digits", "decimal_places"})
-"""What Pydantic leaves in the schema of an optional Decimal, although JSON Schema does not know these words."""
+"""Keywords that Pydantic leaves in the schema of an optional Decimal, although JSON Schema does not define them."""
 
 
 def _without_limits(part: Any) -> Any:

@@ -17,7 +17,7 @@ _PRODUCERS: Final[tuple[ModuleType, ...]] = (
 )  # fmt: skip
 """The modules of the services that people and programs send commands to."""
 _WITHIN: Final = (StepRequest, StepReply, StepTimer, orders.OrderAcknowledged)
-"""What services tell each other about a command that the audit lists by another event."""
+"""Events by which services tell each other about a command; the audit lists that command by another event."""
 
 
 def _models() -> Iterator[type[Message]]:

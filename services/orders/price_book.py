@@ -64,7 +64,7 @@ NO_ROWS: Mapping[str, Row] = {}
 
 
 async def look_up(fetch: Fetch, skus: Collection[str]) -> Listed:
-    """What the book says of these skus. `fetch` runs the one statement, in a transaction or on its own."""
+    """Return the products of these skus. `fetch` runs the one statement, in a transaction or on its own."""
     return _listed(skus, await _rows(fetch, list(skus)))
 
 
@@ -77,7 +77,7 @@ class PriceBook:
         self._rows = Gathered(self._read)
 
     async def look_up(self, skus: Collection[str], *, fresh: bool) -> Listed:
-        """What the book says of these skus; without `fresh` it may be what the book said before."""
+        """Return the products of these skus; without `fresh` they may be those of an earlier look-up."""
         known = NO_ROWS if fresh else self._known(skus)
         missing = [sku for sku in skus if sku not in known]
         found = await self._rows.find(missing) if missing else NO_ROWS

@@ -51,7 +51,7 @@ from services.payments.domain import (
 from services.payments.refundable import paid_for
 from services.payments.refunds import LineWish, RequestRefund
 from services.payments.requested import refund_at_provider, refundable, refundable_order
-from services.payments.standing import RequestedRefund, charged, charges, is_renewing, returned
+from services.payments.standing import RequestedRefund, charged_in, charges, is_renewing, returned
 from services.payments.transactions import Refund, Transaction
 
 __all__ = ["Handler", "OrderId", "routes", "shown"]
@@ -255,7 +255,7 @@ def shown(order_id: str, payment: Payment) -> PaymentShown:
                 order_id=order_id,
                 status=_status(money, charges(payment).values()),
                 transaction_id=name,
-                amount=_amount(_whole(payment, amount)),
+                amount=_amount(charged_in(payment, amount.currency)),
                 refunded=_unless_zero(returned(payment), amount.currency),
                 capture_by=_capture_by(payment, money),
                 refundable=_unless_zero(refundable(payment), amount.currency),
@@ -270,10 +270,6 @@ def shown(order_id: str, payment: Payment) -> PaymentShown:
 def _capture_by(payment: Payment, money: Authorized | Captured | Refunding | Returned) -> datetime | None:
     waits = payment.capturing and isinstance(money, Authorized) and not (payment.closed or payment.decided)
     return payment.capturing.answer_by if payment.capturing and waits else None
-
-
-def _whole(payment: Payment, amount: Money) -> Money:
-    return Money(amount=charged(payment), currency=amount.currency)
 
 
 def _charges(payment: Payment) -> Iterator[Charge]:

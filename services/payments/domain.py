@@ -67,7 +67,7 @@ from services.payments.standing import (
     Refunding,
     Released,
     Returned,
-    charged,
+    charged_in,
     charges,
     is_paid,
     is_renewing,
@@ -178,13 +178,15 @@ def _answer_to_undo(
     to, money = reply_to(request), standing(payment)
     match request, money:
         case _, Captured(transaction_id, amount):
-            refunded = PaymentRefunded(**to, transaction_id=transaction_id, amount=_in_all(payment, amount))
+            refunded = PaymentRefunded(**to, transaction_id=transaction_id, amount=charged_in(payment, amount.currency))
             return CallFirst(_refund_of_all(payment), lambda _: refunded)
         case _, Refunding(transaction_id, amount):
-            pending = PaymentRefundPending(**to, transaction_id=transaction_id, amount=_in_all(payment, amount))
+            pending = PaymentRefundPending(
+                **to, transaction_id=transaction_id, amount=charged_in(payment, amount.currency)
+            )
             return CallFirst(_refund_of_all(payment), lambda _: pending)
         case _, Returned(transaction_id, amount, charged_back):
-            back = _in_all(payment, amount)
+            back = charged_in(payment, amount.currency)
             return PaymentRefunded(**to, transaction_id=transaction_id, amount=back, charged_back=charged_back)
         case PaymentVoid(), NoPayment():  # the reply to an authorization may have been lost on its way to us
             return CallFirst(Call("void"), lambda done: PaymentVoided(**to, transaction_id=done.transaction_id or None))
@@ -211,10 +213,6 @@ def _answer_to_undo(
 def _refund_of_all(payment: Payment) -> Call:
     first, *also = refundable_charges(payment)
     return Call("refund", first, also=tuple(also))
-
-
-def _in_all(payment: Payment, amount: Money) -> Money:
-    return Money(amount=charged(payment), currency=amount.currency)
 
 
 def _unless_zero(amount: Money) -> Money | None:
@@ -381,7 +379,7 @@ def _late_reply(payment: Payment) -> Sequence[StepReply]:
         return (failed(PaymentFailed, undo, REFUND_FAILED, revokes=payment.waiting is None),)
     money = standing(payment)
     if payment.waiting and isinstance(money, Returned):
-        amount = _in_all(payment, money.amount)
+        amount = charged_in(payment, money.amount.currency)
         back = {"transaction_id": money.transaction_id, "amount": amount, "charged_back": money.charged_back}
         return (PaymentRefunded.model_validate({**reply_to(undo), **back}),)
     return ()

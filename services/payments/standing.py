@@ -21,8 +21,8 @@ from services.payments.transactions import Transaction
 
 __all__ = [
     "Authorized", "Captured", "Declined", "NoPayment", "Payment", "Refunding", "Released", "RequestedRefund",
-    "Returned", "Standing", "Surcharge", "SurchargeStatus", "charged", "charges", "expired_hold", "is_paid",
-    "is_renewing", "refundable_charges", "returned", "standing",
+    "Returned", "Standing", "Surcharge", "SurchargeStatus", "charged", "charged_in", "charges",
+    "expired_hold", "is_paid", "is_renewing", "refundable_charges", "returned", "standing",
 ]  # fmt: skip
 
 
@@ -171,12 +171,17 @@ def charges(payment: Payment) -> dict[str, Transaction]:
 
 
 def charged(payment: Payment) -> Decimal:
-    """What the customer was charged for the order in all."""
+    """Return the amount that the customer was charged for the order in all."""
     return sum((each.charged.amount for each in charges(payment).values() if each.charged), Decimal(0))
 
 
+def charged_in(payment: Payment, currency: str) -> Money:
+    """Return the amount of `charged` as money; `currency` is the payment's."""
+    return Money(amount=charged(payment), currency=currency)
+
+
 def returned(payment: Payment) -> Decimal:
-    """What arrived at the customer by refunds in all."""
+    """Return the amount that arrived at the customer by refunds in all."""
     return sum((each.returned for each in charges(payment).values()), Decimal(0))
 
 

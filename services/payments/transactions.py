@@ -68,7 +68,7 @@ class Transaction:
 
     @property
     def released(self) -> bool:
-        """Whether the hold ended."""
+        """True if the hold was canceled or has expired."""
         return bool(self.ended)
 
     @property

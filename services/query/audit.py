@@ -31,7 +31,7 @@ class AuditFilter:
 
 
 class Audit:
-    """Reads the audit."""
+    """Reads the entries of the audit from the read database."""
 
     def __init__(self, snapshots: Snapshots) -> None:
         self._snapshots = snapshots
