@@ -46,8 +46,12 @@ QUIET_SECONDS = 1.0
 
 @dataclass
 class Reached:
-    """The requests that reached the server behind the edge."""
+    """The requests of the running test that reached the server behind the edge.
 
+    Each request says in `X-Test` which test sent it: one that the edge gave up may still arrive during the next test.
+    """
+
+    test: int = 0
     lines: list[str] = field(default_factory=list[str])
     headers: list[list[tuple[str, str]]] = field(default_factory=list[list[tuple[str, str]]])
 
@@ -57,8 +61,9 @@ class Upstream(BaseHTTPRequestHandler):
     reached: Reached
 
     def answer(self) -> None:
-        self.reached.lines.append(f"{self.command} {self.path}")
-        self.reached.headers.append([(name.lower(), value) for name, value in self.headers.items()])
+        if self.headers.get("x-test", str(self.reached.test)) == str(self.reached.test):
+            self.reached.lines.append(f"{self.command} {self.path}")
+            self.reached.headers.append([(name.lower(), value) for name, value in self.headers.items()])
         if not self.came_whole():
             self.close_connection = True
             return
@@ -97,7 +102,7 @@ class Edge:
         found = b""
         with socket.create_connection(("127.0.0.1", self.port)) as client:
             client.settimeout(seconds)
-            client.sendall(request)
+            client.sendall(request.replace(b"\r\n", b"\r\nX-Test: %d\r\n" % self.reached.test, 1))
             try:
                 while part := client.recv(65_536):
                     found += part
@@ -134,9 +139,11 @@ def edge(tmp_path_factory) -> Generator[Edge]:
 
 @pytest.fixture
 def client(edge: Edge) -> Generator[httpx.Client]:
+    edge.reached.test += 1
     edge.reached.lines.clear()
     edge.reached.headers.clear()
-    with httpx.Client(base_url=edge.url, timeout=30, headers={"Authorization": "Bearer x"}) as client:
+    named = {"Authorization": "Bearer x", "X-Test": str(edge.reached.test)}
+    with httpx.Client(base_url=edge.url, timeout=30, headers=named) as client:
         yield client
 
 
