@@ -134,6 +134,17 @@ async def test_dead_letters_for_two_destinations_are_two(world):
     assert len((await client.get("/dead-letters")).json()["dead_letters"]) == 2
 
 
+async def test_the_dead_letters_of_an_order_are_found(world):
+    client, _ = world
+    about = {"ce-id": "2", "ce-subject": "user-1", "ce-correlationid": "ord_1"}
+    for more in ({}, about, {"ce-id": "3", "ce-subject": "ord_2"}):
+        await client.post("/events", content=b"{}", headers=LETTER | more)
+    letters = (await client.get("/dead-letters?order_id=ord_1")).json()["dead_letters"]
+    assert [letter["event_id"] for letter in letters] == ["order-1:1", "2"]
+    assert (await client.get("/dead-letters?order_id=ord_3")).json()["dead_letters"] == []
+    assert (await client.get("/dead-letters?order_id=")).status_code == 422
+
+
 async def test_a_dead_letter_is_discarded_with_a_reason(world):
     client, published = world
     await client.post("/events", content=b"{}", headers=LETTER)
@@ -172,7 +183,7 @@ async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(databas
     store = PostgresEventStore(database.dsn("orders"), "orders")
     host = Host.of(Settings(service="orders", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault())
     app = Service(host, endpoint=EventEndpoint(hears, host.failures, MemoryVault()))
-    headers = LETTER | {"ce-type": Said.type}
+    headers = LETTER | {"ce-type": Said.type, "ce-correlationid": "ord_1"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://orders", headers=authorization()
     ) as orders:
@@ -183,6 +194,9 @@ async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(databas
     (parked,) = (await client.get("/operations/parked")).json()["parked"]
     assert (parked["service"], parked["attempts"]) == ("orders", ATTEMPTS_MAX)
     assert "a bug" in parked["last_error"]
+    assert (parked["type"], parked["subject"]) == (Said.type, "ord_1")
+    assert len((await client.get("/operations/parked?order_id=ord_1")).json()["parked"]) == 1
+    assert (await client.get("/operations/parked?order_id=ord_2")).json()["parked"] == []
     wanted = {"service": "orders", "key": parked["key"]}
     assert (await client.post("/operations/parked/replay", json=wanted)).status_code == 200
     assert published.again[0][1]["type"] == Said.type
