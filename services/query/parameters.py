@@ -173,8 +173,8 @@ TagFilter = Annotated[
 Stuck = Annotated[
     bool | None,
     Query(
-        description="`true` returns orders whose fulfillment is stuck until an operator resumes it. `false` returns all "
-        "others.",
+        description="`true` returns orders whose fulfillment is stuck until an operator resumes it. `false` returns "
+        "the others.",
         examples=[True],
     ),
 ]
