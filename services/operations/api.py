@@ -41,7 +41,7 @@ Status = Annotated[
     Query(description="The status of the dead letters to list.", examples=["waiting"]),
 ]
 AboutOrder = Annotated[
-    str,
+    str | None,
     Query(
         alias="order_id",
         max_length=64,
@@ -87,13 +87,13 @@ class ParkedBody(BaseModel):
 
 @routes.get("/dead-letters", dependencies=[needs("operations:read")])
 async def list_dead_letters(
-    letters: AllLetters, status: Status = "waiting", limit: Limit = 100, order_id: AboutOrder = ""
+    letters: AllLetters, status: Status = "waiting", limit: Limit = 100, order_id: AboutOrder = None
 ) -> Answer[DeadLetters]:
     """List the dead letters.
 
     Lists events that the broker gave up on, the oldest first, without their data. Replay or discard each.
     """
-    found = await letters.list("" if status == "all" else status, limit, order_id)
+    found = await letters.list("" if status == "all" else status, limit, order_id or "")
     return Answer(DeadLetters(dead_letters=[cast("DeadLetter", letters.shown(letter)) for letter in found]))
 
 
@@ -157,13 +157,13 @@ async def read_system(
 
 
 @routes.get("/operations/parked", dependencies=[needs("operations:read")])
-async def list_parked(replays: AllReplays, limit: Limit = 100, order_id: AboutOrder = "") -> Answer[ParkedMessages]:
+async def list_parked(replays: AllReplays, limit: Limit = 100, order_id: AboutOrder = None) -> Answer[ParkedMessages]:
     """List the parked messages.
 
     Lists messages that a service failed to handle too often, with their last errors. Replay each once its cause is
     mended.
     """
-    found = await replays.parked(limit, order_id)
+    found = await replays.parked(limit, order_id or "")
     parked: list[Parked] = [
         {
             "service": failure.service,
