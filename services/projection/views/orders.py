@@ -59,7 +59,14 @@ def order_of(event: Message) -> str | None:
 
 
 def order_after(row: Order | None, event: Message, at: datetime) -> Order | None:
-    """The order's row after an event."""
+    """The order's row after an event; `updated_at` never goes back, although clocks of services differ."""
+    after = _changed(row, event, at)
+    if row is None or after is None or after.updated_at >= row.updated_at:
+        return after
+    return replace(after, updated_at=row.updated_at)
+
+
+def _changed(row: Order | None, event: Message, at: datetime) -> Order | None:
     match event:
         case orders.OrderImportUndone():
             return None
@@ -240,7 +247,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=13,
+    revision=14,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={
