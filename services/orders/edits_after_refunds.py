@@ -23,8 +23,8 @@ def refund_problem(refunds: Sequence[OrderRefunded], changes: Sequence[ChangedLi
     lines = [line for refund in refunds for line in refund.lines]
     if any(line.restock for line in lines):
         detail = (
-            "A refund put goods of this order back in stock, and its stock and parcels do not change after that: refund "
-            "what else is due, and place another order for what is added."
+            "A refund put goods of this order back in stock, and its stock and parcels do not change after that: "
+            "refund what else is due, and place another order for what is added."
         )
         return Rejected("order-restocked", detail)
     return _lines_problem(lines, changes) or _total_problem(refunds, total)

@@ -67,7 +67,7 @@ def test_an_order_that_was_shipped_is_not_looked_into_any_more() -> None:
     shipped = orders.OrderShipped(order_id=ID, tracking_number="T1")
     for events in ((shipped, STUCK, closed), (STUCK, closed, shipped), (STUCK, shipped, closed)):
         row = order_of(created(ID), confirmed(ID), *events)
-        assert (row.status, row.reason) == ("shipped", None)
+        assert (row.status, row.reason, row.stuck_since) == ("shipped", None, None)
 
 
 def counted_of(*events: Message) -> Counted:

@@ -102,7 +102,7 @@ class Edge:
         found = b""
         with socket.create_connection(("127.0.0.1", self.port)) as client:
             client.settimeout(seconds)
-            client.sendall(request.replace(b"\r\n", b"\r\nX-Test: %d\r\n" % self.reached.test, 1))
+            client.sendall(request.replace(b"Host: x\r\n", b"Host: x\r\nX-Test: %d\r\n" % self.reached.test, 1))
             try:
                 while part := client.recv(65_536):
                     found += part
