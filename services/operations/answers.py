@@ -31,7 +31,8 @@ class DeadLetter(TypedDict):
     """The service at this address; empty if it is not known."""
     error_code: str
     """The HTTP status of the last refusal."""
-    error_data: str
+    error_data: Annotated[str, Field(examples=["bad-data: not a zerocart.orders.order.created.v1: items (missing)"])]
+    """The reason that the service gave, with no value of the event; empty if the service could not be reached."""
     deliveries: Count
     """How often the broker gave up on the event."""
     status: Literal["waiting", "replayed", "discarded"]
@@ -84,6 +85,9 @@ class Parked(TypedDict):
 
     service: str
     key: str
+    type: Annotated[str, Field(examples=["zerocart.orders.order.created.v1"])]
+    subject: str
+    """The id of the order, or of whatever else the message is about."""
     attempts: Count
     last_error: str
     last_at: Instant

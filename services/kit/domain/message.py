@@ -4,8 +4,8 @@ A message is a frozen model. Making one with an unknown field is an error. Readi
 newer producer may have added them.
 """
 
-# Annotations are not postponed here, in `services.contracts` and in the messages of sagas: pydantic would compile the text
-# of each again for every message that inherits it, in every cold start.
+# Annotations are not postponed here, in `services.contracts` and in the messages of sagas: pydantic would compile the
+# text of each again for every message that inherits it, in every cold start.
 
 from collections.abc import Mapping
 from dataclasses import dataclass

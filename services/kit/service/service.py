@@ -17,6 +17,7 @@ from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartErr
 from services.kit.events.endpoint import EventEndpoint
 from services.kit.events.handlers import Reactions
 from services.kit.events.missed import MissedEvents
+from services.kit.events.outcome import Outcome, not_now, refused
 from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
@@ -163,22 +164,24 @@ class Service:
     async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
         if refusal := self._refusal(scope, EVENT_HEADERS_BYTES_MAX):
             METRICS.count("errors", type=refusal.code)
-            busy = isinstance(refusal, Unavailable)
-            await send_empty(send, 503 if busy else 400, retry_after_seconds=1 if busy else None)
+            outcome = not_now(refusal.code) if isinstance(refusal, Unavailable) else refused(refusal)
+            await outcome.send(send)
             return
         if self._endpoint is None or scope["method"] != "POST":
             # Knative does not retry a 405; an event for a service that handles none comes from a wrong Trigger
-            await send_empty(send, 405)
+            await Outcome(405, "method-not-allowed: this service takes no events, or takes them by POST only").send(
+                send
+            )
             return
         try:
             if self._delivery_verifier is not None:
                 await self._delivery_verifier.verify(bearer(scope))
         except Unauthenticated as error:
             log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
-            await send_empty(send, 401)
+            await refused(error, 401).send(send)
         except Unavailable as error:
             log("event not accepted yet, to be redelivered", level=logging.WARNING, code=error.code)
-            await send_empty(send, 503, retry_after_seconds=1)
+            await not_now(error.code).send(send)
         else:
             await self._endpoint(scope, receive, send)
 
