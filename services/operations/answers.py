@@ -85,6 +85,9 @@ class Parked(TypedDict):
 
     service: str
     key: str
+    type: Annotated[str, Field(examples=["zerocart.orders.order.created.v1"])]
+    subject: str
+    """The id of the order, or of whatever else the message is about."""
     attempts: Count
     last_error: str
     last_at: Instant

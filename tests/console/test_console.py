@@ -106,7 +106,11 @@ def test_a_refund_whose_answer_is_lost_is_sent_again_and_takes_effect_once(opera
 
 
 def test_a_stuck_run_is_resumed_and_followed_to_its_end(operator: Person, shop: Shop):
-    operator.visit(f"/orders/{shop.stuck}")
+    chip = operator.page.get_by_role("link", name=re.compile("^Stuck 1$"))
+    chip.click()
+    expect(operator.page.get_by_role("table", name="Orders").locator("tbody").get_by_role("row")).to_have_count(1)
+    operator.page.get_by_role("table", name="Orders").get_by_role("link").click()
+    operator.page.wait_for_url(re.compile(shop.stuck))
     operator.reads("Fulfillment is stuck.")
     cancel = operator.page.get_by_role("button", name="Cancel the order …")
     expect(cancel).to_have_attribute("title", "Fulfillment is stuck: resume it first.")

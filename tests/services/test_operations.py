@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
 from services.contracts.fulfillment import RunResumed, RunStuck
+from services.contracts.users import UserRegistered
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message
@@ -18,12 +19,14 @@ from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
 from services.kit.events.handlers import Reactions, Received
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.connections import Connections
+from services.kit.eventstore.port import Transaction
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.eventstore.retention import Retention
+from services.kit.privacy.encryption import encrypt
 from services.kit.privacy.vault import MemoryVault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
-from services.kit.telemetry.metrics import Metrics
+from services.kit.telemetry.metrics import METRICS, Metrics
 from services.operations.app import create_app
 from services.operations.letters import service_at
 from tests.sagas.test_service import Published
@@ -134,6 +137,17 @@ async def test_dead_letters_for_two_destinations_are_two(world):
     assert len((await client.get("/dead-letters")).json()["dead_letters"]) == 2
 
 
+async def test_the_dead_letters_of_an_order_are_found(world):
+    client, _ = world
+    about = {"ce-id": "2", "ce-subject": "user-1", "ce-correlationid": "ord_1"}
+    for more in ({}, about, {"ce-id": "3", "ce-subject": "ord_2"}):
+        await client.post("/events", content=b"{}", headers=LETTER | more)
+    letters = (await client.get("/dead-letters?order_id=ord_1")).json()["dead_letters"]
+    assert [letter["event_id"] for letter in letters] == ["order-1:1", "2"]
+    assert (await client.get("/dead-letters?order_id=ord_3")).json()["dead_letters"] == []
+    assert (await client.get("/dead-letters?order_id=")).status_code == 422
+
+
 async def test_a_dead_letter_is_discarded_with_a_reason(world):
     client, published = world
     await client.post("/events", content=b"{}", headers=LETTER)
@@ -161,18 +175,18 @@ class Said(Message):
     id: str
 
 
+async def broken(_: Message, __: Received) -> None:
+    raise RuntimeError("a bug")
+
+
 async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(database, world):
     client, published = world
-
-    async def broken(_: Said, __: Received) -> None:
-        raise RuntimeError("a bug")
-
     hears = Reactions()
     hears.on(Said, broken)
     store = PostgresEventStore(database.dsn("orders"), "orders")
     host = Host.of(Settings(service="orders", **TRUST), store, published, PostgresFailedMessages(store), MemoryVault())
     app = Service(host, endpoint=EventEndpoint(hears, host.failures, MemoryVault()))
-    headers = LETTER | {"ce-type": Said.type}
+    headers = LETTER | {"ce-type": Said.type, "ce-correlationid": "ord_1"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://orders", headers=authorization()
     ) as orders:
@@ -183,11 +197,38 @@ async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(databas
     (parked,) = (await client.get("/operations/parked")).json()["parked"]
     assert (parked["service"], parked["attempts"]) == ("orders", ATTEMPTS_MAX)
     assert "a bug" in parked["last_error"]
+    assert (parked["type"], parked["subject"]) == (Said.type, "ord_1")
+    assert len((await client.get("/operations/parked?order_id=ord_1")).json()["parked"]) == 1
+    assert (await client.get("/operations/parked?order_id=ord_2")).json()["parked"] == []
     wanted = {"service": "orders", "key": parked["key"]}
     assert (await client.post("/operations/parked/replay", json=wanted)).status_code == 200
     assert published.again[0][1]["type"] == Said.type
     assert (await client.get("/operations/parked")).json()["parked"] == []
     await host.close()
+
+
+class BrokenVault(MemoryVault):
+    async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
+        raise RuntimeError(f"a bug that {sorted(persons)} find")
+
+
+async def test_a_message_whose_decryption_fails_unexpectedly_is_counted_and_parked(database):
+    hears = Reactions()
+    hears.on(UserRegistered, broken)
+    store = PostgresEventStore(database.dsn("orders"), "orders")
+    failures = PostgresFailedMessages(store)
+    user = UserRegistered(user_id="usr_1", email="ann@example.com", name="Ann")
+    (data,) = await encrypt(MemoryVault(), [user])
+    app = EventEndpoint(hears, failures, BrokenVault())
+    headers = LETTER | {"ce-type": UserRegistered.type}
+    before = METRICS.value("errors", type="RuntimeError")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders") as orders:
+        answers = [await orders.post("/events", content=data, headers=headers) for _ in range(ATTEMPTS_MAX)]
+    assert [a.status_code for a in answers] == [503] * (ATTEMPTS_MAX - 1) + [202]
+    assert METRICS.value("errors", type="RuntimeError") == before + ATTEMPTS_MAX
+    (parked,) = await failures.list(parked_only=True, failures_max=9)
+    assert "usr_1" in parked.last_error
+    await store.close()
 
 
 async def test_a_dead_letter_shows_why_the_service_refused_the_event(database, world):

@@ -193,7 +193,8 @@ async def test_a_database_that_is_away_makes_the_nudge_come_again(side: ReadSide
     name = f"{database.name}_read"
     await owner.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
     answer = await side.nudge(event)
-    assert (answer.status_code, answer.content, answer.headers["retry-after"]) == (503, b"", "1")
+    why = b"database-away: the service cannot handle the event now"
+    assert (answer.status_code, answer.content, answer.headers["retry-after"]) == (503, why, "1")
     await owner.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
     await owner.close()
     await side.show([event])

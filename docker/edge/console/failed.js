@@ -78,11 +78,11 @@ function parkedMessages(view, parked) {
   /** @type {import("./ui.js").Column[]} */
   const columns = [
     { name: "Service", cell: (message) => h("strong", null, message.service) },
-    { name: "Message", wide: true, cell: (message) => h("code", null, message.key) },
+    { name: "Message", wide: true, cell: (message) => [h("span", { title: message.key }, shortType(message.type)), h("small", null, subject(message.subject))] },
     { name: "Last error", wide: true, cell: (message) => message.last_error },
     { name: "Attempts", right: true, cell: (message) => message.attempts },
     { name: "Last at", cell: (message) => time(message.last_at) },
-    { name: "Actions", right: true, cell: (message) => action("Replay", () => replayParked(view, message), { scope: "operations:write", about: message.key }) },
+    { name: "Actions", right: true, cell: (message) => action("Replay", () => replayParked(view, message), { scope: "operations:write", about: shortType(message.type) }) },
   ];
   return table("Parked messages", columns, parked, { key: (message) => `${message.service} ${message.key}` });
 }
