@@ -4,8 +4,6 @@ The requests that a run sends are declared in the modules of the services that h
 `shipping`, `notifications`.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from services.contracts.orders import Address, CapturePolicy, PaymentMethod, PricedFields, Priority

@@ -51,6 +51,7 @@ from services.orders.domain import ORDER
 from services.orders.limits import RATES
 from services.orders.numbers import OrderNumbers
 from services.orders.order import (
+    ID_PREFIX,
     Amend,
     BeginDraft,
     Cancel,
@@ -118,7 +119,7 @@ async def place_order(
 
     An order that matches a rule of the shop is on hold (`"status": "on_hold"`) until staff release it.
     """
-    order_id = new_id("ord")
+    order_id = new_id(ID_PREFIX)
     fields, basket = await _fields(body, caller, placing.handler.vault, settings), _basket(body, caller, settings)
     number = await numbers.next()
     if as_draft:

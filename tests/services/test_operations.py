@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from services.contracts.fulfillment import RunResumed, RunStuck
+from services.contracts.users import UserRegistered
 from services.kit.config.secrets import plain
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message
@@ -19,13 +20,15 @@ from services.kit.events.endpoint import ATTEMPTS_MAX, EventEndpoint
 from services.kit.events.handlers import Reactions, Received
 from services.kit.events.parked import PostgresFailedMessages
 from services.kit.eventstore.connections import Connections
+from services.kit.eventstore.port import Transaction
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from services.kit.eventstore.retention import Retention
+from services.kit.privacy.encryption import encrypt
 from services.kit.privacy.vault import MemoryVault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.kit.telemetry.activity import ACTIVITY, Activity, request_name
-from services.kit.telemetry.metrics import Metrics
+from services.kit.telemetry.metrics import METRICS, Metrics
 from services.operations.app import create_app
 from services.operations.letters import service_at
 from services.operations.processes import latest_of, share_of
@@ -175,12 +178,12 @@ class Said(Message):
     id: str
 
 
+async def broken(_: Message, __: Received) -> None:
+    raise RuntimeError("a bug")
+
+
 async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(database, world):
     client, published = world
-
-    async def broken(_: Said, __: Received) -> None:
-        raise RuntimeError("a bug")
-
     hears = Reactions()
     hears.on(Said, broken)
     store = PostgresEventStore(database.dsn("orders"), "orders")
@@ -205,6 +208,30 @@ async def test_a_message_that_always_fails_is_parked_and_can_be_replayed(databas
     assert published.again[0][1]["type"] == Said.type
     assert (await client.get("/operations/parked")).json()["parked"] == []
     await host.close()
+
+
+class BrokenVault(MemoryVault):
+    async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
+        raise RuntimeError(f"a bug that {sorted(persons)} find")
+
+
+async def test_a_message_whose_decryption_fails_unexpectedly_is_counted_and_parked(database):
+    hears = Reactions()
+    hears.on(UserRegistered, broken)
+    store = PostgresEventStore(database.dsn("orders"), "orders")
+    failures = PostgresFailedMessages(store)
+    user = UserRegistered(user_id="usr_1", email="ann@example.com", name="Ann")
+    (data,) = await encrypt(MemoryVault(), [user])
+    app = EventEndpoint(hears, failures, BrokenVault())
+    headers = LETTER | {"ce-type": UserRegistered.type}
+    before = METRICS.value("errors", type="RuntimeError")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://orders") as orders:
+        answers = [await orders.post("/events", content=data, headers=headers) for _ in range(ATTEMPTS_MAX)]
+    assert [a.status_code for a in answers] == [503] * (ATTEMPTS_MAX - 1) + [202]
+    assert METRICS.value("errors", type="RuntimeError") == before + ATTEMPTS_MAX
+    (parked,) = await failures.list(parked_only=True, failures_max=9)
+    assert "usr_1" in parked.last_error
+    await store.close()
 
 
 async def test_a_dead_letter_shows_why_the_service_refused_the_event(database, world):

@@ -214,6 +214,8 @@ def _translation(error: Exception) -> Unavailable | None:
             return NewEpoch("new-epoch", "the event store was restored or failed over: retry", RETRY_AFTER_SECONDS)
         case asyncpg.UniqueViolationError(constraint_name="inbox_pkey"):
             return Contention("mark-race", "another process handles the same message", RETRY_AFTER_SECONDS)
+        case asyncpg.UniqueViolationError(schema_name="vault", table_name="keys"):
+            return Contention("key-race", "another process makes the key of the same person", RETRY_AFTER_SECONDS)
         case asyncpg.PostgresError(sqlstate=str(state)) if state in CONTENTION_STATES:
             return Contention(
                 "contention", f"another transaction conflicted with this one ({state})", RETRY_AFTER_SECONDS
