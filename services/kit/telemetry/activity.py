@@ -38,6 +38,6 @@ ACTIVITY = Activity()
 
 
 def request_name(method: str, path: str) -> str:
-    """A request without what its path names: `POST /orders` for `POST /orders/ord_1/cancel`."""
+    """A request without what its path names: `GET /things` for `GET /things/7/parts`."""
     found = _FIRST_SEGMENT.match(path)
     return f"{method} {found[0] if found else '/'}"
