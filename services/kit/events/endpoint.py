@@ -75,6 +75,8 @@ class EventEndpoint:
             METRICS.count("errors", type=error.code)
             log("message not handled yet, to be redelivered", level=logging.WARNING, code=error.code)
             return not_now(error.code), "unreadable"
+        except Exception as error:  # unforeseen: counted like one of the handler
+            return await self._failed(event, error), "unreadable"
         CORRELATION.set(event.attributes.get("correlationid", ""))
         with span(f"process {event.type}", "consumer", *trace) as process_span:
             process_span.set("messaging.system", "kafka")

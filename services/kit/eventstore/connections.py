@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from services.kit.config.secrets import Secret, plain
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.pooler import connect_arguments, is_pooled, local_settings
+from services.kit.telemetry.activity import ACTIVITY
 from services.kit.telemetry.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -125,6 +126,11 @@ class Connections:
             with translated():
                 return await connection.fetch(sql, *arguments)
 
+    async def tell_activity(self) -> None:
+        """Name an idle session after what the process handles; it opens none for that. Unavailable if that fails."""
+        if self._idle and not self._is_pooled():  # a session of a pooler belongs to all its clients
+            await self.fetch("SELECT set_config('application_name', $1, false)", ACTIVITY.session_name)
+
     async def close(self) -> None:
         """Close the idle connections, and each other one when its transaction ends."""
         self._is_closed = True
@@ -158,7 +164,7 @@ class Connections:
         with translated():
             connection = await asyncpg.connect(
                 # the address is read each time: the password may have been rotated
-                **connect_arguments(self._dsn(), {"application_name": "zerocart", **self._settings}),
+                **connect_arguments(self._dsn(), {"application_name": ACTIVITY.session_name, **self._settings}),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 command_timeout=ANSWER_TIMEOUT_SECONDS,
                 max_cached_statement_lifetime=0,

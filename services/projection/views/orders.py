@@ -63,7 +63,14 @@ def order_of(event: Message) -> str | None:
 
 
 def order_after(row: Order | None, event: Message, at: datetime) -> Order | None:
-    """The order's row after an event."""
+    """The order's row after an event; `updated_at` never goes back, although clocks of services differ."""
+    after = _changed(row, event, at)
+    if row is None or after is None or after.updated_at >= row.updated_at:
+        return after
+    return replace(after, updated_at=row.updated_at)
+
+
+def _changed(row: Order | None, event: Message, at: datetime) -> Order | None:
     match event:
         case orders.OrderImportUndone():
             return None
