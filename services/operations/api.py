@@ -11,6 +11,7 @@ from services.kit.auth.access import needs
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
+from services.kit.rest.params import PRINTABLE
 from services.operations.answers import (
     DeadLetter,
     DeadLetters,
@@ -38,6 +39,16 @@ Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX, description="The maximum
 Status = Annotated[
     Literal["waiting", "replayed", "discarded", "all"],
     Query(description="The status of the dead letters to list.", examples=["waiting"]),
+]
+AboutOrder = Annotated[
+    str | None,
+    Query(
+        alias="order_id",
+        max_length=64,
+        pattern=PRINTABLE,
+        description="Returns messages about this order.",
+        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
+    ),
 ]
 AllLetters = Annotated[Letters, provided(Letters)]
 AllReplays = Annotated[Replays, provided(Replays)]
@@ -75,12 +86,14 @@ class ParkedBody(BaseModel):
 
 
 @routes.get("/dead-letters", dependencies=[needs("operations:read")])
-async def list_dead_letters(letters: AllLetters, status: Status = "waiting", limit: Limit = 100) -> Answer[DeadLetters]:
+async def list_dead_letters(
+    letters: AllLetters, status: Status = "waiting", limit: Limit = 100, order_id: AboutOrder = None
+) -> Answer[DeadLetters]:
     """List the dead letters.
 
     Lists events that the broker gave up on, the oldest first, without their data. Replay or discard each.
     """
-    found = await letters.list("" if status == "all" else status, limit)
+    found = await letters.list("" if status == "all" else status, limit, order_id or "")
     return Answer(DeadLetters(dead_letters=[cast("DeadLetter", letters.shown(letter)) for letter in found]))
 
 
@@ -136,25 +149,27 @@ async def read_system(
 ) -> Answer[System]:
     """Read what waits and costs.
 
-    Shows which services are awake and what each did last, how far the views are behind, events that wait for the relay,
-    parked messages, dead letters, runs by status, the orders whose run is stuck, cold starts, and what each service
-    used on each day. Wakes no other service.
+    Shows which services are awake and what each did last, how far the views are behind and how far their builds are,
+    events that wait for the relay, parked messages, dead letters, messages that wait for webhook endpoints, runs by
+    status, the orders whose run is stuck, cold starts, and what each service used on each day. Wakes no other service.
     """
     return Answer(await overview.read(days))
 
 
 @routes.get("/operations/parked", dependencies=[needs("operations:read")])
-async def list_parked(replays: AllReplays, limit: Limit = 100) -> Answer[ParkedMessages]:
+async def list_parked(replays: AllReplays, limit: Limit = 100, order_id: AboutOrder = None) -> Answer[ParkedMessages]:
     """List the parked messages.
 
     Lists messages that a service failed to handle too often, with their last errors. Replay each once its cause is
     mended.
     """
-    found = await replays.parked(limit)
+    found = await replays.parked(limit, order_id or "")
     parked: list[Parked] = [
         {
             "service": failure.service,
             "key": failure.key,
+            "type": failure.attributes.get("type", ""),
+            "subject": failure.attributes.get("correlationid") or failure.attributes.get("subject", ""),
             "attempts": failure.attempts,
             "last_error": failure.last_error,
             "last_at": failure.last_at,

@@ -43,7 +43,11 @@ COLUMNS = """
     id, source, event_id, type, subject, destination, error_code, error_data, deliveries,
     attributes::text, data, status, reason, first_at, last_at
 """
-LIST = f"SELECT {COLUMNS} FROM dead_letters WHERE ($1 = '' OR status = $1) ORDER BY first_at, id LIMIT $2"  # noqa: S608
+LIST = f"""
+    SELECT {COLUMNS} FROM dead_letters
+    WHERE ($1 = '' OR status = $1) AND ($3 = '' OR subject = $3 OR attributes ->> 'correlationid' = $3)
+    ORDER BY first_at, id LIMIT $2
+"""  # noqa: S608
 ONE = f"SELECT {COLUMNS} FROM dead_letters WHERE id = $1 FOR UPDATE"  # noqa: S608
 DECIDE = "UPDATE dead_letters SET status = $2, reason = $3, decided_at = now() WHERE id = $1"
 
@@ -81,10 +85,10 @@ class Letters:
                 json.dumps(dict(attributes)), event.data,
             )  # fmt: skip
 
-    async def list(self, status: str, letters_max: int) -> Sequence[Letter]:
-        """The oldest letters first; all of them if `status` is empty."""
+    async def list(self, status: str, letters_max: int, order_id: str = "") -> Sequence[Letter]:
+        """The oldest letters first; all of them if `status` is empty, those about one order if one is given."""
         async with self._store.transaction() as unit:
-            return [_letter(row) for row in await unit.fetch(LIST, status, letters_max)]
+            return [_letter(row) for row in await unit.fetch(LIST, status, letters_max, order_id)]
 
     async def find(self, letter_id: str) -> Letter:
         """One letter; NotFound if there is none."""

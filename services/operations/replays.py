@@ -31,9 +31,9 @@ class Replays:
         if letter.status == "discarded":
             raise RuleViolation("dead-letter-decided", f"dead letter {letter.id} is discarded and cannot be replayed")
 
-    async def parked(self, messages_max: int) -> Sequence[FailedMessage]:
-        """The parked messages of all services."""
-        return await self._parked.list(parked_only=True, failures_max=messages_max)
+    async def parked(self, messages_max: int, order_id: str = "") -> Sequence[FailedMessage]:
+        """The parked messages of all services; those about one order, if one is given."""
+        return await self._parked.list(parked_only=True, failures_max=messages_max, correlation_id=order_id)
 
     async def replay_parked(self, service: str, key: str) -> None:
         """Publish a parked message again and forget its failures; NotFound if it is not parked."""

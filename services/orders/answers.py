@@ -49,7 +49,7 @@ class ShownContent(TypedDict):
     """The number and the totals of the order; absent if the command changed nothing."""
 
     number: NotRequired[Annotated[str, Field(examples=["10042"])]]
-    """The number of the order for people."""
+    """The number of the order for people; numbers have gaps, because a refused or repeated request uses one up."""
     totals: NotRequired[Totals]
 
 

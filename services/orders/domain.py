@@ -41,6 +41,7 @@ from services.contracts.orders import (
     PricedFields,
 )
 from services.contracts.scheduler import TimerRequested
+from services.contracts.users import GUEST_PREFIX
 from services.kit.domain.decider import Decider, Decision, Rejected
 from services.kit.domain.message import Message
 from services.orders.content import placed_in_future, with_content
@@ -48,6 +49,7 @@ from services.orders.editing import EditEvent, after_edit, conclude_edit, edit, 
 from services.orders.holding import hold_or_release, placed, wait_for_release
 from services.orders.imports import fingerprint_of, import_finished, undo_import
 from services.orders.order import (
+    ID_PREFIX,
     AddNote,
     Amend,
     BeginDraft,
@@ -419,4 +421,5 @@ ORDER: Decider[OrderCommand, Order] = Decider(
         OrderEditPlanned, OrderEditRequested, OrderEditRefused, OrderEditOverdue, TimerRequested,
     ),
     opens=(Place, BeginDraft, Import),
+    new_persons=(f"{ID_PREFIX}_", GUEST_PREFIX),
 )  # fmt: skip

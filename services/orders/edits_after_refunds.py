@@ -22,7 +22,10 @@ def refund_problem(refunds: Sequence[OrderRefunded], changes: Sequence[ChangedLi
     """Why an order with these refunds cannot have these changes and then this total."""
     lines = [line for refund in refunds for line in refund.lines]
     if any(line.restock for line in lines):
-        detail = "Goods of this order are back in stock by a refund, so its parcels do not change: refund what is due."
+        detail = (
+            "A refund put goods of this order back in stock, and its stock and parcels do not change after that: "
+            "refund what else is due, and place another order for what is added."
+        )
         return Rejected("order-restocked", detail)
     return _lines_problem(lines, changes) or _total_problem(refunds, total)
 

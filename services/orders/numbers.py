@@ -1,4 +1,7 @@
-"""Numbers of orders that people can say: a sequence in the database, drawn in blocks, so that numbers have gaps."""
+"""Numbers of orders that people can say: a sequence in the database, drawn in blocks.
+
+Numbers have gaps: a process that ends leaves the rest of its block, and a refused or repeated request uses one up.
+"""
 
 from __future__ import annotations
 

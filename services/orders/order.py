@@ -24,12 +24,15 @@ from services.orders.pricing import Basket, Book, WantedLine
 from services.orders.shop_rules import NO_RULES, ShopRules
 
 __all__ = [
-    "AddNote", "Amend", "BeginDraft", "Cancel", "Cancelled", "Cancelling", "ChangedLine", "CompleteCancellation",
-    "ConcludeEdit", "Confirm", "Confirmed", "ContentCommand", "CustomerCommand", "Deliver", "Delivered", "Draft",
-    "Edit", "Editing", "Fail", "Failed", "Finalize", "Hold", "Import", "Imported", "NoOrder", "OnHold", "Order",
-    "OrderCommand", "OrderIntent", "Pending", "Place", "RecordRefund", "Release", "RemindEdit", "RewriteDraft", "Ship",
-    "Shipped", "Submit", "UndoImport",
+    "ID_PREFIX", "AddNote", "Amend", "BeginDraft", "Cancel", "Cancelled", "Cancelling", "ChangedLine",
+    "CompleteCancellation", "ConcludeEdit", "Confirm", "Confirmed", "ContentCommand", "CustomerCommand", "Deliver",
+    "Delivered", "Draft", "Edit", "Editing", "Fail", "Failed", "Finalize", "Hold", "Import", "Imported", "NoOrder",
+    "OnHold", "Order", "OrderCommand", "OrderIntent", "Pending", "Place", "RecordRefund", "Release", "RemindEdit",
+    "RewriteDraft", "Ship", "Shipped", "Submit", "UndoImport",
 ]  # fmt: skip
+
+ID_PREFIX = "ord"
+"""Begins the ids of orders."""
 
 
 # States; `number` is the name of the order for people

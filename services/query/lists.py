@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -45,6 +45,8 @@ SORTS: Mapping[str, Mapping[str, ColumnElement[Any]]] = {
 }
 """The sorts of a list with the columns that break ties; each is an index of the read database."""
 NEWEST_FIRST = "-created_at"
+MOVING = ("pending", "processing", "cancelling")
+"""The statuses of orders that zerocart moves on by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class OrderFilter:
     number: str | None = None
     tag: str | None = None
     email: str | None = None
+    stuck: bool | None = None
+    waiting_minutes: int | None = None
 
 
 def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
@@ -89,6 +93,10 @@ def conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
         found.append(column.total >= wanted.total_min)
     if wanted.total_max is not None:
         found.append(column.total <= wanted.total_max)
+    if wanted.stuck is not None:
+        found.append(column.stuck_since.is_not(None) if wanted.stuck else column.stuck_since.is_(None))
+    if wanted.waiting_minutes is not None:
+        found += [column.status.in_(MOVING), column.updated_at < func.now() - timedelta(minutes=wanted.waiting_minutes)]
     return [*found, *_placed_within(wanted, column.created_at)]
 
 

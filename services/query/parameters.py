@@ -42,11 +42,12 @@ __all__ = [
 
 PAGE_SIZE_DEFAULT = 20
 PAGE_SIZE_MAX = 100
-STATUSES_MAX = 9
+STATUSES_MAX = 10
 CURSOR_CHARS_MAX = 2_000
 CURSOR_PATTERN = r"^[A-Za-z0-9_-]+$"
 STOCK_TEXT_CHARS_MAX = 100
 NUMBER_CHARS_MAX = 100
+WAITING_MINUTES_MAX = 525_600
 AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 INSTANT = TypeAdapter[datetime](Rfc3339)
@@ -169,6 +170,24 @@ TagFilter = Annotated[
     str | None,
     Query(pattern=r"^[a-z0-9][a-z0-9_\-]{0,49}$", description="Returns orders with this tag.", examples=["gift"]),
 ]
+Stuck = Annotated[
+    bool | None,
+    Query(
+        description="`true` returns orders whose fulfillment is stuck until an operator resumes it. `false` returns "
+        "the others.",
+        examples=[True],
+    ),
+]
+WaitingMinutes = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=WAITING_MINUTES_MAX,
+        description="Returns orders that zerocart still has to move on (`pending`, `processing` or `cancelling`) and "
+        "that have not changed for this many minutes. Among them are orders that wait for a capture by hand.",
+        examples=[60],
+    ),
+]
 SearchText = Annotated[
     str | None,
     Query(
@@ -272,6 +291,8 @@ async def order_filter(
     number: Number = None,
     tag: TagFilter = None,
     email: EmailFilter = None,
+    stuck: Stuck = None,
+    waiting_minutes: WaitingMinutes = None,
     q: SearchText = None,
 ) -> OrderFilter:
     """The filter; Invalid if a range ends before it begins, or if `q` has no word."""
@@ -284,7 +305,7 @@ async def order_filter(
     statuses = tuple(sorted(set(status or ())))
     return OrderFilter(
         None, statuses, created_from, created_to, least, most, currency, country, product_id, q, source, number, tag,
-        email and email.lower(),
+        email and email.lower(), stuck, waiting_minutes,
     )  # fmt: skip
 
 

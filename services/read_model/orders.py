@@ -74,6 +74,9 @@ class Order:
     notes: Annotated[Text | None, About("What the customer wrote about the order.", personal=True, since=11)]
     refunds: Annotated[TextMap | None, About(answered="", since=13)]  # amount and time by reference; answers list them
     edited_down: Annotated[Money | None, About(answered="", since=12)]  # edits paid it back: it is no refund
+    stuck_since: Annotated[
+        Instant | None, About("When fulfillment got stuck; null unless an operator has to resume it.", since=14)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,7 @@ ORDERS = Table(
         "orders_by_source": "(source, created_at, order_id) WHERE source IS NOT NULL",
         "orders_by_email": "(lower(email), created_at, order_id) WHERE email IS NOT NULL",
         "orders_by_number": "(number, created_at, order_id) WHERE number IS NOT NULL",
+        "orders_stuck": "(created_at, order_id) WHERE stuck_since IS NOT NULL",
         "orders_by_tag": "USING gin (tags jsonb_path_ops) WHERE tags IS NOT NULL",
     },
 )  # fmt: skip

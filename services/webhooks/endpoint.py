@@ -7,10 +7,11 @@ import logging
 from services.contracts.webhooks import DeliveriesDue
 from services.kit.domain.errors import Invalid, Unavailable
 from services.kit.events.endpoint import EVENT_BYTES_MAX
+from services.kit.events.outcome import HANDLED, Outcome, not_now, refused
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import span
-from services.kit.wire.asgi import Receive, Scope, Send, read_body, send_empty
+from services.kit.wire.asgi import Receive, Scope, Send, read_body
 from services.kit.wire.cloudevents import Incoming, read_event
 from services.webhooks.dispatcher import Dispatcher
 from services.webhooks.reactions import TYPES
@@ -26,9 +27,9 @@ class NudgeEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one nudge: 204 when its event is sent or will be, 400 for another event, 503 if it is too early."""
-        status = await self._nudge(scope, receive)
-        METRICS.count("nudges", status=str(status))
-        await send_empty(send, status, retry_after_seconds=1 if status == 503 else None)
+        outcome = await self._nudge(scope, receive)
+        METRICS.count("nudges", status=str(outcome.status))
+        await outcome.send(send)
 
     async def handle_missed(self, event: Incoming) -> int:
         """Read on to an event whose nudge delivery gave up."""
@@ -38,7 +39,7 @@ class NudgeEndpoint:
             return 503
         return 204
 
-    async def _nudge(self, scope: Scope, receive: Receive) -> int:
+    async def _nudge(self, scope: Scope, receive: Receive) -> Outcome:
         try:
             event = read_event(scope["headers"], await read_body(receive, EVENT_BYTES_MAX))
             if event.type not in TYPES:
@@ -47,8 +48,8 @@ class NudgeEndpoint:
                 await self._dispatcher.nudge(by_timer=event.type == DeliveriesDue.type)
         except Invalid as error:
             log("nudge refused", level=logging.WARNING, code=error.code, detail=error.detail)
-            return 400
+            return refused(error)
         except Unavailable as error:
             log("nudge has to be repeated", level=logging.WARNING, code=error.code)
-            return 503
-        return 204
+            return not_now(error.code)
+        return HANDLED

@@ -106,7 +106,11 @@ def test_a_refund_whose_answer_is_lost_is_sent_again_and_takes_effect_once(opera
 
 
 def test_a_stuck_run_is_resumed_and_followed_to_its_end(operator: Person, shop: Shop):
-    operator.visit(f"/orders/{shop.stuck}")
+    chip = operator.page.get_by_role("link", name=re.compile("^Stuck 1$"))
+    chip.click()
+    expect(operator.page.get_by_role("table", name="Orders").locator("tbody").get_by_role("row")).to_have_count(1)
+    operator.page.get_by_role("table", name="Orders").get_by_role("link").click()
+    operator.page.wait_for_url(re.compile(shop.stuck))
     operator.reads("Fulfillment is stuck.")
     cancel = operator.page.get_by_role("button", name="Cancel the order …")
     expect(cancel).to_have_attribute("title", "Fulfillment is stuck: resume it first.")
@@ -146,7 +150,8 @@ def test_dead_letters_are_replayed_and_discarded(operator: Person, shop: Shop):
     operator.reads("ord_broken")
     row = page.get_by_role("row").filter(has_text="ord_lost").filter(has_text="fulfillment")
     row.get_by_role("link", name="orders.order.created").first.click()
-    operator.reads("400: it cannot read the event; its log says why")
+    operator.reads("400: it cannot handle such an event")
+    operator.reads("bad-data: not a zerocart.orders.order.created.v1")
     operator.reads("Data")
     operator.page.get_by_role("button", name="Discard …").click()
     operator.answer("Discard", Reason="a test wrote it")
@@ -161,6 +166,19 @@ def _given_up_twice(operator: Person) -> bool:
     operator.visit("/failed")
     operator.settled()
     return operator.page.get_by_text("given up 2 times").count() > 0
+
+
+def test_the_system_shows_why_a_service_is_awake_and_what_waits_for_webhooks(operator: Person, shop: Shop):
+    operator.visit("/system")
+    operator.settled()
+    services = operator.page.get_by_role("table", name="Services")
+    operations = services.get_by_role("row").filter(has_text="operations")
+    for _ in range(3):  # the first look has woken it, and it tells that after its answer
+        operator.press("Look again")
+        operator.settled()
+    expect(operations).to_contain_text("Request GET /operations")
+    webhooks = operator.page.get_by_role("table", name="Webhooks")
+    expect(webhooks.get_by_role("row").filter(has_text=shop.endpoint)).to_contain_text("Failing")
 
 
 def test_a_first_search_has_the_best_match_first(operator: Person, shop: Shop):

@@ -11,13 +11,14 @@ from time import process_time
 
 import pytest
 
-from services.contracts import fulfillment, inventory, orders, payments, shipping, users
+from services.contracts import catalogue, fulfillment, inventory, orders, payments, shipping, users
 from services.kit.domain.message import Message, Money
 from services.kit.privacy.encryption import personal_fields
 from services.projection.views import VIEWS
 from services.projection.views.customers import customer_after
 from services.projection.views.order_figures import counted_after
 from services.projection.views.orders import order_after
+from services.projection.views.products import product_after
 from services.projection.views.revocations import revocation_after
 from services.projection.views.sentences import sentence_of
 from services.projection.views.stock import moved, stock_after
@@ -66,7 +67,7 @@ def test_an_order_that_was_shipped_is_not_looked_into_any_more() -> None:
     shipped = orders.OrderShipped(order_id=ID, tracking_number="T1")
     for events in ((shipped, STUCK, closed), (STUCK, closed, shipped), (STUCK, shipped, closed)):
         row = order_of(created(ID), confirmed(ID), *events)
-        assert (row.status, row.reason) == ("shipped", None)
+        assert (row.status, row.reason, row.stuck_since) == ("shipped", None, None)
 
 
 def counted_of(*events: Message) -> Counted:
@@ -185,6 +186,31 @@ def test_an_amendment_changes_only_what_it_names() -> None:
     moved_house = orders.OrderUpdated(order_id=ID, shipping_address=ADDRESS.model_copy(update={"city": "York"}))
     row = order_of(created(ID), moved_house)
     assert (row.city, row.country, row.customer_name, row.status) == ("York", "GB", "Ann", "pending")
+
+
+@pytest.mark.parametrize("event", [*(event for event, _ in ENDINGS), started(ID), STUCK, created(ID)])
+def test_the_time_of_the_last_change_never_goes_back(event: Message) -> None:
+    at = AT + timedelta(hours=1)
+    before = order_after(None, created(ID), at)
+    for other, expected in ((AT, at), (at, at), (at + timedelta(hours=1), at + timedelta(hours=1))):
+        row = order_after(before, event, other)
+        assert row is not None
+        assert row.updated_at == expected
+
+
+def test_the_time_of_the_last_change_of_stock_and_products_never_goes_back() -> None:
+    at = AT + timedelta(hours=1)
+    count = counted("P", 3)
+    for second in (count, inventory.StockAdjusted(product_id="P", delta=1, on_hand=4, reserved=0, reason="found")):
+        row = None
+        for event, time in ((count, at), (second, AT)):
+            (change,) = moved(event)
+            row = stock_after(row, change, event, time)
+        assert row is not None
+        assert row.updated_at == at
+    first = catalogue.ProductDefined(sku="P", version=1, name="Mug", active=True, prices=())
+    product = product_after(product_after(None, first, at), first.model_copy(update={"version": 2}), AT)
+    assert (product.version, product.updated_at) == (2, at)
 
 
 def test_a_stuck_run_is_visible() -> None:

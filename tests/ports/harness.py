@@ -32,6 +32,10 @@ class MemoryHarness:
         """Give a row of orders, on which its appends can depend, this version."""
         self._database.row_versions[key] = version
 
+    async def keys(self) -> dict[str, str]:
+        """The wrapped keys of persons."""
+        return self._database.keys
+
     def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> MemoryEventReader:
         return MemoryEventReader(self._database, page_bytes_max)
 
@@ -53,6 +57,11 @@ class PostgresHarness:
         """Give a row of orders, on which its appends can depend, this version."""
         async with self.store().transaction() as transaction:
             await transaction.execute(RECORD, key, version, "{}")
+
+    async def keys(self) -> dict[str, str]:
+        """The wrapped keys of persons."""
+        rows = await self.store().fetch("SELECT person, encode(wrapped, 'hex') AS wrapped FROM vault.keys")
+        return {str(row["person"]): str(row["wrapped"]) for row in rows}
 
     def reader(self, service: str = "projection", page_bytes_max: int = PAGE_BYTES_MAX) -> PostgresEventReader:
         reader = PostgresEventReader(self._database.dsn(service), page_bytes_max)

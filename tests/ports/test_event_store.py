@@ -117,6 +117,46 @@ async def test_an_outdated_row_does_not_affect_other_appends_of_the_batch(harnes
     assert [isinstance(result, Conflict) for result in results] == [i % len(reads) in (0, 5) for i in range(30)]
 
 
+async def test_an_append_stores_the_keys_of_new_persons_or_takes_no_effect(harness, store):
+    await harness.set_row("mug", 3)
+    one = replace(append("a", 0, mark="m"), keys={"gst_1": "0a0b", "gst_2": "0c"})
+    assert await store.append(replace(one, reads={"mug": 2})) == Conflict()
+    assert await store.append(replace(one, expected_version=1)) == Conflict()
+    assert await harness.keys() == {}
+    assert isinstance(await store.append(one), Appended)
+    assert await harness.keys() == {"gst_1": "0a0b", "gst_2": "0c"}
+    assert isinstance(await store.append(replace(one, keys={"gst_3": "0d"})), Duplicate)
+    assert await store.append(replace(append("b", 0, mark="n"), keys={"gst_3": "0d", "gst_2": "0e"})) == Conflict()
+    assert await harness.keys() == {"gst_1": "0a0b", "gst_2": "0c"}
+    assert await store.find_mark("n") is None
+    assert await store.read("b") == []
+    assert len(await store.outbox.pending(rows_max=9)) == 1
+
+
+async def test_keys_of_an_append_are_stored_when_its_transaction_commits(harness, store):
+    wanted = [replace(append(f"s{i}", 0), keys={"gst_1": f"0{i}"}) for i in range(2)]
+    with pytest.raises(KeyError):
+        async with store.transaction() as transaction:
+            await transaction.append(wanted[0])
+            raise KeyError
+    assert await harness.keys() == {}
+    async with store.transaction() as transaction:
+        first, second = await transaction.append(*wanted)
+        assert (type(first), second) == (Appended, Conflict())
+    assert await harness.keys() == {"gst_1": "00"}
+
+
+async def test_one_of_many_appends_that_make_a_key_of_the_same_person_takes_effect(harness):
+    stores = [harness.store(), harness.store()]
+    wanted = [replace(append(f"s{i}", 0), keys={f"gst_{i % 3}": f"{i:02}"}) for i in range(30)]
+    results = await asyncio.gather(*(stores[i % 2].append(one) for i, one in enumerate(wanted)))
+    keys: dict[str, str] = {}
+    for one, result in zip(wanted, results, strict=True):
+        keys.update(one.keys if isinstance(result, Appended) else {})
+    assert sorted(type(result).__name__ for result in results) == ["Appended"] * 3 + ["Conflict"] * 27
+    assert await harness.keys() == keys
+
+
 async def test_a_bad_append_does_not_affect_other_appends_of_the_batch(harness):
     store = harness.store()
     empty = Append("empty", 0, [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ class Recorder:
         self.batches: list[list[Append]] = []
         self._streams: set[str] = set()
         self._marks: set[str] = set()
+        self._persons: set[str] = set()
 
     async def run(self, appends: Sequence[Append]) -> Sequence[Result | Exception]:
         self.batches.append(list(appends))
@@ -26,9 +28,13 @@ class Recorder:
         marks = {one.mark.key for one in appends if one.mark}
         assert len(streams) == len(appends) and not streams & self._streams
         assert len(marks) == sum(one.mark is not None for one in appends) and not marks & self._marks
+        persons = {person for one in appends for person in one.keys}
+        assert len(persons) == sum(len(one.keys) for one in appends) and not persons & self._persons
         self._streams |= streams
         self._marks |= marks
+        self._persons |= persons
         await asyncio.sleep(0.001)
+        self._persons -= persons
         self._streams -= streams
         self._marks -= marks
         return [KeyError(one.stream) if one.stream == "bad" else Conflict() for one in appends]
@@ -41,7 +47,8 @@ async def test_every_append_gets_its_result(lanes):
 
     async def caller(i: int) -> None:
         for turn in range(20):
-            await group.append(append(f"s{(i + turn) % 7}", 0, mark=f"m{(i * turn) % 11}"))
+            one = append(f"s{(i + turn) % 7}", 0, mark=f"m{(i * turn) % 11}")
+            await group.append(replace(one, keys={f"gst_{(i + 2 * turn) % 5}": ""} if turn % 2 else {}))
 
     async with asyncio.timeout(10):
         await asyncio.gather(*(caller(i) for i in range(30)))

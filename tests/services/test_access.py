@@ -597,7 +597,6 @@ async def test_an_event_endpoint_with_an_issuer_accepts_only_the_dispatcher(data
         async def status(headers: dict[str, str]) -> int:
             endpoint.headers.pop("Authorization", None)
             answer = await endpoint.post("/events", content=b"{}", headers={**event, **headers})
-            assert answer.content == b""
             return answer.status_code
 
         assert await status({}) == 401

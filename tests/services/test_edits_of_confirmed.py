@@ -8,8 +8,9 @@ from collections import Counter
 from typing import Any
 
 from services.contracts.orders import OrderCancelled, OrderEdited, OrderEditRefused
+from services.kit.eventstore.port import RecordedEvent
 from tests.services import read_side
-from tests.services.system import System, order, running
+from tests.services.system import Bus, System, order, running
 from tests.services.test_editing import gbp, post, side_of
 from tests.services.test_holding import told
 
@@ -223,6 +224,31 @@ async def assert_agreement(system: System, ids: list[str]) -> None:
         for product, quantity in lines[order_id]:
             units[product] += quantity
     assert (await system.level("P"), await system.level("Q")) == ((1_000 - units["P"], 0), (6 - units["Q"], 0))
+
+
+class LosingEdits(Bus):
+    """A broker that gives up every delivery of `orders.order.edited`, and the dead letters."""
+
+    async def _deliver(self, service: str, event: RecordedEvent) -> None:
+        if event.type != OrderEdited.type:
+            await super()._deliver(service, event)
+
+
+async def test_goods_and_money_follow_an_edit_whose_event_no_service_received(database: Any) -> None:
+    async with running(database, LosingEdits()) as system:
+        await stocked(system)
+        order_id = await confirmed(system)
+        assert (await post(system, order_id, "edits", FEWER)).status_code == 202
+        await system.bus.quiet()
+        assert len(await system.messages(OrderEdited)) == 1
+        assert (await system.level("P"), (await payment(system, order_id))["refunded"]) == ((5, 0), None)
+        await system.check_for_missed_events()
+        await system.bus.quiet()
+        assert (await system.level("P"), (await payment(system, order_id))["refunded"]) == ((8, 0), gbp("7.50"))
+        assert len([mail for mail in system.mails.sent if mail["Message-ID"].startswith("<order_refunded")]) == 1
+        await system.check_for_missed_events()
+        await system.bus.quiet()
+        assert (await system.level("P"), (await payment(system, order_id))["refunded"]) == ((8, 0), gbp("7.50"))
 
 
 async def test_read_side_shows_the_edited_order_and_no_refund(database: Any) -> None:

@@ -6,14 +6,17 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.contracts.fulfillment import RunCompensated, RunResumed, RunStuck
+from services.contracts.orders import OrderHeld
 from services.query.lists import SORTS
-from tests.services.read_side import ReadSide, confirmed, counted, created, imported, running
+from tests.services.read_side import AT, ReadSide, confirmed, counted, created, imported, running
 from tests.services.shop import by_number, found, placed, show, through
 from tests.tokens import authorization, customer
 
@@ -57,6 +60,39 @@ async def test_every_filter_selects_its_orders(side: ReadSide) -> None:
     mine = (await side.query.get(f"/customers/{ANN}/orders", params={"country": "FR"})).json()
     assert {order["customer_id"] for order in mine["orders"]} == {ANN}
     assert mine["total"] == 4
+
+
+async def test_stuck_orders_are_found_until_their_run_goes_on(side: ReadSide) -> None:
+    ids = ("resumed", "undone", "stuck", "smooth")
+    await show(side, *map(placed, ids))
+    for order_id in ids[:-1]:
+        stuck = RunStuck(saga_id=order_id, step="create_shipment", attempt=3, error_code="late", error="no answer")
+        await side.show(await side.append("fulfillment", f"fulfillment-{order_id}", stuck))
+    assert await found(side, "/orders", stuck="true", sort="order_id") == ["resumed", "stuck", "undone"]
+    assert await found(side, "/orders", stuck="true", q="mug", country="GB", status="pending", page_size=2) == [
+        "stuck", "undone",
+    ]  # fmt: skip
+    assert await found(side, "/orders", stuck="false") == ["smooth"]
+    compensated = RunCompensated(saga_id="undone", cause="failed", error_code="late", error="no answer")
+    await side.append("fulfillment", "fulfillment-undone", compensated)
+    resumed = RunResumed(saga_id="resumed", by="Ann")
+    await side.show(await side.append("fulfillment", "fulfillment-resumed", resumed))
+    assert await found(side, "/orders", stuck="true") == ["stuck"]
+    assert (await side.get("/orders/stuck"))["stuck_since"]
+    assert [(await side.get(f"/orders/{each}"))["stuck_since"] for each in ids if each != "stuck"] == [None] * 3
+
+
+async def test_orders_that_do_not_move_are_found(side: ReadSide) -> None:
+    await show(side, placed("old"), placed("confirmed"), placed("held"))
+    held = OrderHeld(order_id="held", reason="odd")
+    await show(side, confirmed("confirmed"), held)
+    side.said = int((datetime.now(UTC) - AT).total_seconds())
+    await show(side, placed("new"))
+    assert await found(side, "/orders", waiting_minutes=60) == ["old"]
+    assert await through(side, "/orders", waiting_minutes=60, page_size=1) == ["old"]
+    for wrong in ("0", "-1", "1.5", "999999999999", "soon"):
+        answer = await side.query.get("/orders", params={"waiting_minutes": wrong})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "query.waiting_minutes"), wrong
 
 
 async def test_each_order_is_on_exactly_one_page_in_every_sort(side: ReadSide) -> None:

@@ -116,7 +116,7 @@ async def test_an_event_with_a_text_that_cannot_be_stored_is_refused_at_once(dat
         for text in (rb"\u0000", rb"a\\\u0000", rb"\ud800", rb"\udc00\ud800"):
             data = b'{"order_id": "ord_1", "reason": "%s"}' % text
             answer = await system.bus.clients["fulfillment"].post("/events", content=data, headers=headers)
-            assert (answer.status_code, answer.content) == (400, b""), text
+            assert (answer.status_code, answer.text.partition(":")[0]) == (400, "bad-data"), text
         data = rb'{"order_id": "ord_1", "reason": "\\u0000 \ud83d\ude00"}'
         answer = await system.bus.clients["fulfillment"].post("/events", content=data, headers=headers)
         assert answer.status_code == 204

@@ -102,7 +102,7 @@ class Edge:
         found = b""
         with socket.create_connection(("127.0.0.1", self.port)) as client:
             client.settimeout(seconds)
-            client.sendall(request.replace(b"\r\n", b"\r\nX-Test: %d\r\n" % self.reached.test, 1))
+            client.sendall(request.replace(b"Host: x\r\n", b"Host: x\r\nX-Test: %d\r\n" % self.reached.test, 1))
             try:
                 while part := client.recv(65_536):
                     found += part
@@ -246,6 +246,18 @@ def test_security_headers_are_set_once(client: httpx.Client):
     assert "access-control-allow-origin" not in answer.headers  # that is for the service to say, and once
 
 
+@pytest.mark.usefixtures("client")
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "QUERY", "FOO", "get"])
+def test_a_method_that_no_route_has_starts_no_service(edge: Edge, method: str):
+    for path in ("/v1/orders", "/orders/ord_1", "/openapi.json", "/console", "/none"):
+        request = f"{method} {path} HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer a.b.c\r\nConnection: close\r\n\r\n"
+        head, _, body = edge.raw(request.encode()).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 501 "), head
+        assert b"application/problem+json" in head
+        assert json.loads(body)["code"] == "method-not-implemented"
+    assert edge.reached.lines == []
+
+
 def test_the_openapi_document_starts_no_service(edge: Edge, client: httpx.Client):
     for origin in (*ORIGINS, *STRANGERS, ""):
         for method in ("GET", "HEAD"):
@@ -258,7 +270,7 @@ def test_the_openapi_document_starts_no_service(edge: Edge, client: httpx.Client
             assert "server" not in answer.headers
     for path in ("/OpenAPI.json", "/orders/../openapi.json", "/openapi.json?at=x"):
         assert client.get(path).json()["info"]["title"] == "zerocart", path
-    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"):
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
         assert client.request(method, "/openapi.json").status_code == 404, method
     for path in ("/openapi.json/", "/openapi.json/x", "/openapi", "/openapi.json%00"):
         assert client.get(path).status_code in (400, 404), path

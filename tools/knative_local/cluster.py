@@ -23,6 +23,7 @@ from services.kit.eventstore.grants import role_of
 from tools.knative_local.clock import PingClock
 from tools.knative_local.control import ERASURES, ControlServer
 from tools.knative_local.delivery.identity import ISSUER, SUBJECT, Identity
+from tools.knative_local.free_cores import FreeCores
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.kafka_jars import missing_jars
 from tools.knative_local.mail_sink import MailSink
@@ -104,6 +105,7 @@ class Cluster:
         self.kafka = KafkaServer(self._home / "kafka")
         self.mail = MailSink(self._home / "mail")
         self.revisions: dict[str, Revision] = {}
+        self._cores = FreeCores()
         self.clock: PingClock | None = None
         self._children: dict[str, tuple[Callable[[], subprocess.Popen[bytes]], subprocess.Popen[bytes]]] = {}
         self._ports: dict[str, int] = {}
@@ -159,7 +161,7 @@ class Cluster:
             environ = self._environ(service, base_urls, secrets)
             local = replace(service, window_seconds=self._options.window_seconds)
             log = self._log(service.name)
-            self.revisions[service.name] = Revision(local, listeners[service.name], environ, log)
+            self.revisions[service.name] = Revision(local, listeners[service.name], environ, log, self._cores)
         self.build_views()
         identity = Identity(secrets["delivery-key"])
         sources = {source.name: source for source in self._manifests.ping_sources}
@@ -333,6 +335,7 @@ class Cluster:
     async def _keep_running(self, stopping: asyncio.Event) -> None:
         checked_at = 0.0
         while not stopping.is_set():
+            self._cores.measure()
             for revision in self.revisions.values():
                 revision.tick()
             if time.monotonic() - checked_at > SERVER_RESTART_SECONDS:

@@ -48,6 +48,7 @@ log.segment.bytes=134217728
 log.cleaner.dedupe.buffer.size=4194304
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=0
 """
 
 

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.knative_local.free_cores import FreeCores
 from tools.knative_local.manifests import Service
 from tools.knative_local.process import spawn
 
@@ -27,7 +28,7 @@ __all__ = ["TICK_SECONDS", "Pod", "Revision", "listen"]
 BACKLOG = 4096
 TICK_SECONDS = 0.1
 BUSY_TICKS = 3
-"""Consecutive ticks with waiting connections after which another process starts."""
+"""Consecutive ticks with waiting connections after which another process starts, if it finds a free core."""
 TARGET_UTILIZATION = 0.7
 STOP_SECONDS_MAX = 40.0
 CRASH_BACKOFF_SECONDS_MAX = 10.0
@@ -63,8 +64,11 @@ class Counts:
 class Revision:
     """Starts, counts and stops the processes of one service."""
 
-    def __init__(self, service: Service, listener: socket.socket, environ: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, service: Service, listener: socket.socket, environ: Mapping[str, str], log: Path, cores: FreeCores
+    ) -> None:
         self.service = service
+        self._cores = cores
         self.counts = Counts()
         self._listener = listener
         self.environ = environ
@@ -192,7 +196,7 @@ class Revision:
         self._busy_ticks = self._busy_ticks + 1 if (waiting or crowded) and all(pod.ready for pod in alive) else 0
         if in_flight or waiting:
             self._quiet_since = now
-        if self._busy_ticks >= BUSY_TICKS and len(alive) < self._max_scale():
+        if self._busy_ticks >= BUSY_TICKS and len(alive) < self._max_scale() and self._cores.exist:
             self._busy_ticks = 0
             self._start(now)
         elif now - self._quiet_since > self.service.window_seconds:

@@ -41,7 +41,7 @@ function deadLetters(view, letters, status) {
   const columns = [
     { name: "Event", wide: true, cell: (letter) => [link(`/failed/${letter.id}`, shortType(letter.type)), h("small", null, subject(letter.subject))] },
     { name: "Not accepted by", cell: (letter) => letter.service || letter.destination },
-    { name: "Answer", cell: (letter) => letter.error_code || "none" },
+    { name: "Answer", wide: true, cell: (letter) => [letter.error_code || "none", letter.error_data && h("small", null, letter.error_data)] },
     { name: "Since", cell: (letter) => [time(letter.first_at), letter.deliveries > 1 && h("small", null, `given up ${counted(letter.deliveries, "time")}`)] },
     { name: "Status", cell: (letter) => badge(letter.status) },
     { name: "Actions", right: true, cell: (letter) => h("div", { class: "buttons end" }, letterActions(view, letter)) },
@@ -56,9 +56,10 @@ function answer(letter) {
   return meaning ? `${letter.error_code}: ${meaning}` : letter.error_code;
 }
 
-/** `services/kit/events/endpoint.py` answers these. */
+/** `services/kit/events/outcome.py` answers these. */
 const MEANINGS = /** @type {Record<string, string>} */ ({
-  400: "it cannot read the event; its log says why", 503: "it was busy, or something that it needs was down",
+  400: "it cannot handle such an event", 401: "it does not know who delivered the event", 405: "it takes no events",
+  503: "it was busy, or something that it needs was down",
 });
 
 /** @param {View} view @param {any} letter */
@@ -77,11 +78,11 @@ function parkedMessages(view, parked) {
   /** @type {import("./ui.js").Column[]} */
   const columns = [
     { name: "Service", cell: (message) => h("strong", null, message.service) },
-    { name: "Message", wide: true, cell: (message) => h("code", null, message.key) },
+    { name: "Message", wide: true, cell: (message) => [h("span", { title: message.key }, shortType(message.type)), h("small", null, subject(message.subject))] },
     { name: "Last error", wide: true, cell: (message) => message.last_error },
     { name: "Attempts", right: true, cell: (message) => message.attempts },
     { name: "Last at", cell: (message) => time(message.last_at) },
-    { name: "Actions", right: true, cell: (message) => action("Replay", () => replayParked(view, message), { scope: "operations:write", about: message.key }) },
+    { name: "Actions", right: true, cell: (message) => action("Replay", () => replayParked(view, message), { scope: "operations:write", about: shortType(message.type) }) },
   ];
   return table("Parked messages", columns, parked, { key: (message) => `${message.service} ${message.key}` });
 }
@@ -130,7 +131,7 @@ export async function openOne(view) {
   view.title("Dead letter");
   view.show(
     heading(shortType(letter.type), h("p", { class: "beside" }, badge(letter.status), h("span", { class: "muted" }, subject(letter.subject))), ...letterActions(view, letter)),
-    panel("Why", facts(["Not accepted by", letter.service || letter.destination], ["Answer", answer(letter)], ["Error", letter.error_data && h("pre", { tabindex: "0", role: "region", "aria-label": "Error" }, letter.error_data)],
+    panel("Why", facts(["Not accepted by", letter.service || letter.destination], ["Answer", answer(letter)], ["Why", letter.error_data && h("pre", { tabindex: "0", role: "region", "aria-label": "Why" }, letter.error_data)],
       ["Given up", counted(letter.deliveries, "time")], ["First", time(letter.first_at, { exact: true })], ["Last", time(letter.last_at, { exact: true })], ["Reason", letter.reason])),
     panel("Event", facts(["Id", h("code", null, letter.event_id)], ["Type", h("code", null, letter.type)], ["Source", h("code", null, letter.source)]),
       h("h3", null, "Data"), h("pre", { tabindex: "0", role: "region", "aria-label": "Data of the event" }, pretty(letter.data)),

@@ -1,6 +1,7 @@
 /** One order: its lines, money, goods, parcels, mails and run, its actions, and its past. */
 import { find, get, pause } from "./api.js";
 import { h } from "./dom.js";
+import { shortType } from "./events.js";
 import { country, isZero, money, number, time, words } from "./format.js";
 import { actions, documents, resume } from "./order_actions.js";
 import { ledger } from "./order_money.js";
@@ -10,7 +11,7 @@ import { may, session } from "./session.js";
 import { action, badge, facts, heading, link, note, nothing, panel, table, unread, unreadPanel } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
-/** @typedef {{order: any, now: any, run: any, payment: any, shipment: any, mails: any, who: string | undefined}} Parts */
+/** @typedef {{order: any, now: any, run: any, payment: any, shipment: any, mails: any, failed: string[], who: string | undefined}} Parts */
 
 const LOOK_AGAIN_MS = 1_000;
 const LOOK_AGAIN_TIMES = 90;
@@ -49,13 +50,25 @@ async function read(id, view, first) {
   const order = at ? get(`/orders/${id}`, { query: { at }, signal }) : null;
   const [now, then] = await Promise.all([get(`/orders/${id}`, { signal }), order]);
   const both = { now, order: then ?? now, who: session()?.who };
-  const before = kept?.now.order_id === id && kept.who === session()?.who ? kept : { run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING };
+  const before = kept?.now.order_id === id && kept.who === session()?.who ? kept : { run: LOADING, payment: LOADING, shipment: LOADING, mails: LOADING, failed: [] };
   if (first) view.show(page(view, { ...before, ...both }));
-  const [run, payment, shipment, mails] = await Promise.all([
+  const [run, payment, shipment, mails, failed] = await Promise.all([
     part("fulfillments:read", `/fulfillments/${id}`), part("payments:read", `/payments/${id}`),
     part("shipments:read", `/shipments/${id}`), part("orders:admin", "/notifications", { order_id: id }),
+    first && (MOVING.has(now.status) || now.stuck_since) ? failedMessages(id, signal) : before.failed,
   ]);
-  return (kept = { ...both, run, payment, shipment, mails });
+  return (kept = { ...both, run, payment, shipment, mails, failed });
+}
+
+/** What failed of the messages that move an order on, in words; an error only leaves them out. @param {string} id @param {AbortSignal} signal @returns {Promise<string[]>} */
+async function failedMessages(id, signal) {
+  if (!may("operations:read")) return [];
+  const read = (/** @type {string} */ path) => get(path, { query: { order_id: id }, signal }).catch(() => ({}));
+  const [letters, parked] = await Promise.all([read("/dead-letters"), read("/operations/parked")]);
+  return [
+    ...(letters.dead_letters ?? []).map((/** @type {any} */ each) => `${each.service || each.destination} did not accept ${shortType(each.type)}. ${each.error_data}`),
+    ...(parked.parked ?? []).map((/** @type {any} */ each) => `${each.service} could not handle ${shortType(each.type)}. ${each.last_error}`),
+  ];
 }
 
 /** What was shown last, until the services answer anew. @type {Parts | null} */
@@ -73,6 +86,7 @@ function page(view, parts) {
       then ? null : actions(view, parts)),
     past(view, now),
     run?.status === "stuck" && !then ? stuck(view, parts) : order.reason && note("warn", h("p", null, h("strong", null, `${words(order.status)}: `), order.reason)),
+    !then && parts.failed.length > 0 && note("bad", parts.failed.map((text) => h("p", null, text)), h("p", null, link("/failed", "Failed messages"), " replays them.")),
     !then && run && run.status !== "completed" && swimlane(run, order.order_id),
     h("div", { class: "columns", key: "columns" },
       h("div", null, lines(view, order), timeline(order)),

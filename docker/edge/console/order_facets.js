@@ -52,3 +52,21 @@ function sums(rows, facet) {
   for (const row of rows) if (row[facet]) found.set(row[facet], (found.get(row[facet]) ?? 0) + row.orders);
   return found;
 }
+
+/** How many orders of the whole shop each list of ATTENTION has. @type {Map<string, number>} */
+const needing = new Map();
+
+/** @param {string} name of the filter */
+export function attention(name) {
+  return needing.get(name);
+}
+
+/** Count the orders that a person may have to look into; an error only leaves a number out. @param {readonly (readonly [string, string, string])[]} lists @param {AbortSignal} signal */
+export async function readAttention(lists, signal) {
+  await Promise.all(lists.map(async ([name, value]) => {
+    const found = await get("/orders", { query: { [name]: value, page_size: 1 }, signal }).catch(() => null);
+    if (found) needing.set(name, found.total);
+    else needing.delete(name);
+  }));
+  signal.throwIfAborted();
+}

@@ -2,7 +2,7 @@
 import { get } from "./api.js";
 import { h } from "./dom.js";
 import { country, money, number, sums, time, words } from "./format.js";
-import { knownFacets, readFacets } from "./order_facets.js";
+import { attention, knownFacets, readAttention, readFacets } from "./order_facets.js";
 import { may } from "./session.js";
 import { badge, failure, field, heading, link, nothing, pager, select, table, valuesOf } from "./ui.js";
 
@@ -11,18 +11,23 @@ const STATUSES = ["pending", "on_hold", "processing", "confirmed", "shipped", "d
 const SORTS = [["", "Best first"], ["-created_at", "Newest first"], ["created_at", "Oldest first"], ["-updated_at", "Last changed"], ["-total", "Largest total"], ["total", "Smallest total"]];
 const NARROW = ["from", "to", "total_min", "total_max", "currency", "country", "product_id", "tag", "email", "number", "source"];
 
+/** Lists of orders that a person may have to look into: the filter, its value, and the words for it. @type {readonly [string, string, string][]} */
+const ATTENTION = [["stuck", "true", "Stuck"], ["waiting_minutes", "60", "Unchanged for an hour"]];
+
 /** @typedef {import("./main.js").View} View */
 /** @typedef {import("./order_facets.js").Facets} Facets */
 
 /** @param {View} view */
 export async function open(view) {
-  const head = heading("Orders", may("operations:read") && h("p", { class: "muted" }, link("/system", "System"), " lists the orders whose fulfillment is stuck."));
+  const head = heading("Orders", may("operations:read") && h("p", { class: "muted" }, link("/failed", "Failed messages"), " shows what a service did not accept or could not handle."));
   const shown = (/** @type {import("./dom.js").Child} */ content, /** @type {Facets | null} */ facets = knownFacets(view.query)) => view.show(head, filters(view, facets), h("div", { class: "results", key: "results" }, content));
   const counting = readFacets(view.query, view.signal).catch(() => null); // beside the list, not before it
   try {
     const found = await get("/orders", { query: view.query, signal: view.signal });
     shown(list(view, found));
     shown(list(view, found), await counting);
+    await readAttention(ATTENTION, view.signal);
+    shown(list(view, found));
   } catch (error) {
     view.signal.throwIfAborted();
     shown(failure(error, view.again));
@@ -123,6 +128,7 @@ function filters(view, facets) {
 function apply(view, values) {
   const search = new URLSearchParams();
   for (const status of view.query.getAll("status")) search.append("status", status);
+  for (const [name] of ATTENTION) if (view.query.has(name)) search.set(name, view.query.get(name) ?? "");
   const usual = values.q && view.query.has("q") ? "" : "-created_at"; // a first search has the best first, whatever the list had
   for (const [name, value] of Object.entries(values)) if (value && !(name === "sort" && value === usual)) search.set(name, value);
   view.go(search.size ? `?${search}` : "");
@@ -143,7 +149,14 @@ function chips(query, facets) {
       const wanted = new Set(chosen);
       if (!wanted.delete(status)) wanted.add(status);
       return h("li", null, chip(words(status), query, [...wanted], chosen.has(status), status === "draft" ? undefined : facets && (facets.statuses.get(status) ?? 0)));
-    }));
+    }),
+    ATTENTION.map(([name, value, text]) => h("li", null, attentionChip(name, value, text, query.has(name)))));
+}
+
+/** A list of the whole shop, whatever the other filters are: so is its number. @param {string} name @param {string} value @param {string} text @param {boolean} on */
+function attentionChip(name, value, text, on) {
+  const count = attention(name);
+  return h("a", { class: `chip ${count ? "warn" : ""}`.trim(), href: on ? "/console" : `/console?${name}=${value}`, "aria-current": on ? "true" : null }, text, count !== undefined && h("span", { class: "count" }, ` ${number(count)}`));
 }
 
 /** @param {string} text @param {URLSearchParams} query @param {readonly string[]} statuses @param {boolean} on @param {number | null} [count] */

@@ -42,6 +42,7 @@ from services.kit.eventstore.port import (
 )
 from services.kit.eventstore.transactions import Contention, in_transaction
 from services.kit.privacy.encryption import decrypt
+from services.kit.privacy.new_keys import NewKeys
 from services.kit.privacy.vault import Vault
 from services.kit.wire.cloudevents import source_of
 
@@ -169,10 +170,12 @@ class CommandHandler:
         expected_version: int | None = None,
         transaction: Transaction | None = None,
         reads: Mapping[str, int] = NOTHING_READ,
+        makes_keys_of: tuple[str, ...] = (),
     ) -> Concluded[S] | Conflict:
         """Decide once and append the events: within `transaction`, or through group commit without one.
 
-        `reads` are the rows of which the command tells, with their versions (Append.reads).
+        `reads` are the rows of which the command tells, with their versions (Append.reads). Of persons whose ids begin
+        with one of `makes_keys_of` the append makes the keys; it conflicts if such a person has one.
         """
         decision = decider.decide(command, loaded.state)
         if expected_version not in (None, loaded.version):
@@ -181,11 +184,13 @@ class CommandHandler:
             return Unchanged(loaded, error_of(decision))
         if not decision:
             return Unchanged(loaded)
-        events = await stamped(decision, cause, source_of(self.service), self.vault, transaction)
-        append = Append(stream, loaded.version, events, cause.mark_for(decision), reads)
+        keys = NewKeys(self.vault, makes_keys_of)
+        events = await stamped(decision, cause, source_of(self.service), keys, transaction)
+        append = Append(stream, loaded.version, events, cause.mark_for(decision), reads, keys.wrapped)
         result = (await transaction.append(append))[0] if transaction else await self.store.append(append)
         if not isinstance(result, Appended):
             return result
+        keys.remember()
         after = Loaded(decider.fold(decision, loaded.state), result.version, result.position)
         return Decided(after, decision, events, result)
 
@@ -228,8 +233,9 @@ class CommandHandler:
         fresh = False
         for _ in range(CONFLICT_RETRIES_MAX):
             whole = await complete(fresh) if complete else Completed(command, NOTHING_READ)
+            makes = decider.new_persons if not (loaded.version or fresh) else ()
             attempted = await self.attempt(
-                decider, stream, whole.command, loaded, cause, expected_version, reads=whole.reads
+                decider, stream, whole.command, loaded, cause, expected_version, reads=whole.reads, makes_keys_of=makes
             )
             match attempted:
                 case Decided():

@@ -9,8 +9,7 @@ from services.kit.commands.cause import Cause
 from services.kit.domain.errors import Invalid
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import Appended, NewEvent, RecordedEvent, Transaction
-from services.kit.privacy.encryption import encrypt
-from services.kit.privacy.vault import Vault
+from services.kit.privacy.encryption import Keys, encrypt
 from services.kit.telemetry import tracing
 from services.kit.wire.cloudevents import is_clean
 
@@ -18,11 +17,11 @@ __all__ = ["record", "stamped"]
 
 
 async def stamped(
-    events: Sequence[Message], cause: Cause, source: str, vault: Vault, transaction: Transaction | None = None
+    events: Sequence[Message], cause: Cause, source: str, keys: Keys, transaction: Transaction | None = None
 ) -> list[NewEvent]:
     """The events as they are stored and published; Invalid if a key cannot be a CloudEvents attribute."""
     metas = [_meta(event, cause, source) for event in events]  # before `encrypt`, which makes a key for a new person
-    texts = await encrypt(vault, events, transaction)
+    texts = await encrypt(keys, events, transaction)
     return [
         NewEvent(type=event.type, time=cause.at, data=text, meta=json.dumps(meta))
         for event, text, meta in zip(events, texts, metas, strict=True)

@@ -47,7 +47,8 @@ class Decider(Generic[C, S]):
     """The rules of one kind of aggregate: `category` is the prefix of its streams, `events` are the types in them.
 
     `decide` and `evolve` are pure; `evolve` accepts every event in every state and never raises. `opens` are the
-    commands that usually begin a new stream.
+    commands that usually begin a new stream. `new_persons` are the prefixes of the ids of persons who usually have no
+    key before a stream with their data begins: their keys are made in the statement that appends it.
     """
 
     category: str
@@ -56,6 +57,7 @@ class Decider(Generic[C, S]):
     evolve: Callable[[S, Message], S]
     events: tuple[type[Message], ...]
     opens: tuple[type[Command], ...] = ()
+    new_persons: tuple[str, ...] = ()
 
     def stream(self, identity: str) -> str:
         """The name of an aggregate's stream."""

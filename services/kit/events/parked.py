@@ -53,8 +53,8 @@ class FailedMessages(Protocol):
         """Forget the failures of a message that is published again; an unknown message is no error."""
         ...
 
-    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
-        """The latest failures first."""
+    async def list(self, *, parked_only: bool, failures_max: int, correlation_id: str = "") -> Sequence[FailedMessage]:
+        """The latest failures first; those with a `correlation_id`, if one is given."""
         ...
 
 
@@ -79,9 +79,9 @@ class PostgresFailedMessages:
         """Forget the failures of a message."""
         await self._connections.fetch("DELETE FROM failures WHERE key = $1 AND service = $2", key, service)
 
-    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
+    async def list(self, *, parked_only: bool, failures_max: int, correlation_id: str = "") -> Sequence[FailedMessage]:
         """The latest failures first."""
-        rows = await self._connections.fetch(statement("failure_list"), parked_only, failures_max)
+        rows = await self._connections.fetch(statement("failure_list"), parked_only, failures_max, correlation_id)
         return [FailedMessage(**{**row, "attributes": json.loads(row["attributes"])}) for row in rows]
 
 
@@ -114,7 +114,11 @@ class MemoryFailedMessages:
         if service == self._service:
             self._failures.pop(key, None)
 
-    async def list(self, *, parked_only: bool, failures_max: int) -> Sequence[FailedMessage]:
+    async def list(self, *, parked_only: bool, failures_max: int, correlation_id: str = "") -> Sequence[FailedMessage]:
         """The latest failures first."""
-        chosen = [failure for failure in self._failures.values() if failure.parked or not parked_only]
+        chosen = [
+            failure
+            for failure in self._failures.values()
+            if (failure.parked or not parked_only) and correlation_id in ("", failure.attributes.get("correlationid"))
+        ]
         return sorted(chosen, key=lambda failure: failure.last_at, reverse=True)[:failures_max]

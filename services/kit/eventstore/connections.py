@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from services.kit.config.secrets import Secret, plain
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.pooler import connect_arguments, is_pooled, local_settings
+from services.kit.telemetry.activity import ACTIVITY
 from services.kit.telemetry.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ that accepts no connections."""
 CONTENTION_STATES = ("40001", "40P01", "55P03")
 
 ISOLATION: Literal["read_committed"] = "read_committed"
-"""The default of a server can be another one, which would let a reader skip events (docs/decisions/0023-positions.md)."""
+"""A server can have another default, with which a reader would skip events (docs/decisions/0023-positions.md)."""
 
 SETTINGS = {
     "default_transaction_isolation": "read committed",
@@ -129,6 +130,11 @@ class Connections:
             with translated():
                 return await connection.fetch(sql, *arguments)
 
+    async def tell_activity(self) -> None:
+        """Name an idle session after what the process handles; it opens none for that. Unavailable if that fails."""
+        if self._idle and not self._is_pooled():  # a session of a pooler belongs to all its clients
+            await self.fetch("SELECT set_config('application_name', $1, false)", ACTIVITY.session_name)
+
     async def close(self) -> None:
         """Close the idle connections, and each other one when its transaction ends."""
         self._is_closed = True
@@ -162,7 +168,7 @@ class Connections:
         with translated():
             connection = await asyncpg.connect(
                 # the address is read each time: the password may have been rotated
-                **connect_arguments(self._dsn(), {"application_name": "zerocart", **self._settings}),
+                **connect_arguments(self._dsn(), {"application_name": ACTIVITY.session_name, **self._settings}),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 command_timeout=ANSWER_TIMEOUT_SECONDS,
                 max_cached_statement_lifetime=0,
@@ -212,6 +218,8 @@ def _translation(error: Exception) -> Unavailable | None:
             return NewEpoch("new-epoch", "the event store was restored or failed over: retry", RETRY_AFTER_SECONDS)
         case asyncpg.UniqueViolationError(constraint_name="inbox_pkey"):
             return Contention("mark-race", "another process handles the same message", RETRY_AFTER_SECONDS)
+        case asyncpg.UniqueViolationError(schema_name="vault", table_name="keys"):
+            return Contention("key-race", "another process makes the key of the same person", RETRY_AFTER_SECONDS)
         case asyncpg.PostgresError(sqlstate=str(state)) if state in CONTENTION_STATES:
             return Contention(
                 "contention", f"another transaction conflicted with this one ({state})", RETRY_AFTER_SECONDS

@@ -1,8 +1,8 @@
 """Group commit: concurrent appends share a round trip and a flush to disk.
 
 A lane runs one batch at a time. A free lane takes the waiting appends at once, so none waits until a batch is full.
-Two appends with the same stream or mark never run at the same time: in one batch the second would not see the first,
-and in two lanes one would wait for the locks of the other.
+Two appends with the same stream, mark or new key of a person never run at the same time: in one batch the second would
+not see the first, and in two lanes one would wait for the locks of the other.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._open_lanes = 0
         self._tasks: set[asyncio.Task[None]] = set()  # the event loop holds no strong reference to a task
-        self._streams: set[str] = set()  # the streams of the running batches
-        self._marks: set[str] = set()  # the marks of the running batches
+        self._running = 0
+        self._claims: set[tuple[str, str]] = set()  # those of the running appends
 
     async def append(self, append: Append) -> Result:
         """The result of one append; cancelling the caller does not affect other appends."""
@@ -67,8 +67,9 @@ class GroupCommit:
             except Exception as error:  # it becomes the result of each append of the batch
                 results = [error] * len(batch)
             finally:
-                self._streams.difference_update(append.stream for append in appends)
-                self._marks.difference_update(append.mark.key for append in appends if append.mark)
+                self._running -= len(appends)
+                for append in appends:
+                    self._claims -= append.claims
             for waiting, result in zip(batch, results, strict=True):
                 _answer(waiting.result, result)
         # no await between the last `_next_batch` and this line: an append that arrived in between would count this lane
@@ -94,16 +95,15 @@ class GroupCommit:
 
     def _share(self) -> int:
         # if one batch took all appends, the other lanes would be idle, and so would this process while the batch runs
-        share = -(-(len(self._queue) + len(self._streams)) // self._lanes)
+        share = -(-(len(self._queue) + self._running) // self._lanes)
         return min(max(share, BATCH_APPENDS_MIN), BATCH_APPENDS_MAX)
 
     def _begin(self, append: Append) -> bool:
-        mark = append.mark.key if append.mark else None
-        if append.stream in self._streams or mark in self._marks:
+        claims = append.claims
+        if not self._claims.isdisjoint(claims):
             return False
-        self._streams.add(append.stream)
-        if mark is not None:
-            self._marks.add(mark)
+        self._claims |= claims
+        self._running += 1
         return True
 
 

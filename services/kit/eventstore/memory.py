@@ -47,12 +47,15 @@ class MemoryDatabase:
     streams: dict[StreamKey, list[RecordedEvent]] = field(default_factory=dict[StreamKey, list[RecordedEvent]])
     row_versions: dict[str, int] = field(default_factory=dict[str, int])
     """The versions of rows on which appends can depend; a test sets them."""
+    keys: dict[str, str] = field(default_factory=dict[str, str])
+    """The keys of persons that appends stored."""
     writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def commit(self, transaction: MemoryTransaction) -> None:
         """Make the appends of a transaction visible."""
         self.events += transaction.events
         self.marks |= transaction.marks
+        self.keys |= transaction.keys
         for row in transaction.outbox:
             self.outbox.setdefault((row.service, row.stream), []).append(row)
         for event in transaction.events:
@@ -68,6 +71,7 @@ class MemoryTransaction:
         self.events: list[RecordedEvent] = []
         self.outbox: list[OutboxRow] = []
         self.marks: dict[MarkKey, Duplicate] = {}
+        self.keys: dict[str, str] = {}
 
     async def append(self, *appends: Append) -> list[Result]:
         """Append within the transaction."""
@@ -91,8 +95,10 @@ class MemoryTransaction:
             return repeated
         known = self._stream(append.stream)
         outdated = any(self._database.row_versions.get(key, 0) != version for key, version in append.reads.items())
-        if outdated or append.expected_version != len(known):
+        has_key = not append.keys.keys().isdisjoint(self._database.keys.keys() | self.keys.keys())
+        if outdated or has_key or append.expected_version != len(known):
             return Conflict()
+        self.keys |= append.keys
         backlog = (self._service, append.stream) in self._database.outbox or any(
             row.stream == append.stream for row in self.outbox
         )

@@ -65,6 +65,11 @@ class Position(int):
         """How often the event store had been restored or failed over, counted from 1."""
         return self >> NUMBER_BITS
 
+    @property
+    def number(self) -> int:
+        """The place among the events of its epoch; some numbers have no event."""
+        return self & ((1 << NUMBER_BITS) - 1)
+
     @classmethod
     def parse(cls, token: str) -> Position:
         """The position in this form; ValueError if the text is no position."""
@@ -141,6 +146,9 @@ class Append:
 
     `reads` names the rows from which the events were decided, by their keys in the service's view `row_versions`, each
     with the version that it had (0: no such row). Nothing is appended if one of them has another version now.
+
+    `keys` are new keys of persons, wrapped and in hexadecimal digits, which are stored with the events. Nothing is
+    appended if one of these persons has a key, or was erased. Only a service that makes keys can append with them.
     """
 
     stream: str
@@ -148,6 +156,13 @@ class Append:
     events: Sequence[NewEvent]
     mark: Mark | None = None
     reads: Mapping[str, int] = field(default_factory=dict[str, int])
+    keys: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def claims(self) -> set[tuple[str, str]]:
+        """What no other append of the same statement may name, and none that runs at the same time."""
+        marks = {("mark", self.mark.key)} if self.mark else set[tuple[str, str]]()
+        return {("stream", self.stream), *marks, *(("person", person) for person in self.keys)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +185,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Nothing was appended: the stream, or a row that was read, is at another version than expected."""
+    """Nothing was appended: the stream or a row that was read has another version, or a person has a key already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,18 +211,15 @@ def validated(append: Append) -> Append:
 
 
 def split_at_repeats(appends: Sequence[Append]) -> Iterator[list[Append]]:
-    """The appends in order, in batches in which no stream and no mark occurs twice."""
+    """The appends in order, in batches in which no stream, no mark and no person with a new key occurs twice."""
     batch: list[Append] = []
     seen: set[tuple[str, str]] = set()
     for append in appends:
-        keys = {("stream", append.stream)}
-        if append.mark:
-            keys.add(("mark", append.mark.key))
-        if keys & seen:
+        if append.claims & seen:
             yield batch
             batch, seen = [], set()
         batch.append(append)
-        seen |= keys
+        seen |= append.claims
     if batch:
         yield batch
 

@@ -199,8 +199,8 @@ class PostgresEventReader:
     async def read_all(self, after: Position, events_max: int) -> Page:
         """A page of the final events after `after`; HistoryCut if the event store lost the event at `after`.
 
-        One statement returns the page with its horizon. It costs more for each event than a page up to a horizon that is
-        known already, so a reader that is far behind asks for the horizon and reads as many pages up to it as that fills.
+        One statement returns the page with its horizon. It costs more for each event than a page up to a known horizon,
+        so a reader that is far behind asks for the horizon and reads as many pages up to it as that fills.
         """
         known = self._horizon
         if known.epoch == after.epoch and known - after >= events_max:

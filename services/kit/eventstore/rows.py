@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["append_once", "find_marks", "outbox_rows", "recorded", "split"]
 
 SEPARATOR = "\x1f"
+KEYS_ONLY = re.compile(r" *-- keys \{.*?-- keys \}\n", re.DOTALL)
+"""The parts of `append.sql` that store keys of persons."""
 NO_MARK = Mark("")
 
 
 async def append_once(connection: Connection, appends: Sequence[Append]) -> list[Result]:
-    """Append a batch in which no stream and no mark occurs twice."""
-    rows = await connection.fetch(statement("append"), *_arguments(appends))
+    """Append a batch in which no stream, no mark and no person with a new key occurs twice."""
+    keys = [(append.stream, *key) for append in appends for key in append.keys.items()]
+    arguments = [*_arguments(appends), *_columns(keys, 3)] if keys else _arguments(appends)
+    rows = await connection.fetch(_append_statement(bool(keys)), *arguments)
     done = {row["stream"]: row for row in rows}
     left = [append.mark.key for append in appends if append.mark and append.stream not in done]
     repeated = await find_marks(connection, left) if left else {}
@@ -93,8 +99,15 @@ def _result(append: Append, row: Record | None, repeated: dict[str, Duplicate]) 
     return Conflict()
 
 
+@cache
+def _append_statement(with_keys: bool) -> str:
+    """`append.sql`; without its parts for keys unless it stores some, because few services may."""
+    whole = statement("append")
+    return whole if with_keys else KEYS_ONLY.sub("", whole)
+
+
 def _arguments(appends: Sequence[Append]) -> list[str]:
-    """The fifteen parameters of `append.sql`; ZerocartError if a text contains the separator."""
+    """The first fifteen parameters of `append.sql`; ZerocartError if a text contains the separator."""
     marks = [append.mark or NO_MARK for append in appends]
     events = [
         (append.stream, str(version), event)
@@ -118,8 +131,13 @@ def _arguments(appends: Sequence[Append]) -> list[str]:
         _joined([times[event.time] for _, _, event in events]),
         _joined([event.data for _, _, event in events]),
         _joined([event.meta for _, _, event in events]),
-        *(_joined([read[column] for read in reads]) if reads else "" for column in range(3)),
+        *_columns(reads, 3),
     ]
+
+
+def _columns(rows: Sequence[Sequence[str]], count: int) -> list[str]:
+    """A parameter for each column of these rows."""
+    return [_joined([row[column] for row in rows]) if rows else "" for column in range(count)]
 
 
 def _joined(texts: Sequence[str]) -> str:

@@ -13,19 +13,21 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, get_args, get_origin
 
 from pydantic_core import from_json
 
 from services.kit.domain.errors import Invalid
 from services.kit.domain.message import ERASED, Message, PersonalMark, Value
 from services.kit.eventstore.port import Transaction
-from services.kit.privacy.vault import NONCE_BYTES, Vault
+from services.kit.privacy.vault import Vault
+from services.kit.privacy.wrapping import NONCE_BYTES
 
 __all__ = [
     "PERSONAL",
     "Contact",
     "Fields",
+    "Keys",
     "contact_of",
     "decrypt",
     "encrypt",
@@ -90,19 +92,27 @@ def _paths(model: type[Message]) -> dict[str, Any]:
     return personal_fields(model).paths()
 
 
-async def encrypt(vault: Vault, messages: Sequence[Message], transaction: Transaction | None = None) -> list[str]:
+class Keys(Protocol):
+    """Where `encrypt` gets keys: the vault, or NewKeys."""
+
+    async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
+        """The person's key, made if there is none; None if the person was erased."""
+        ...
+
+
+async def encrypt(keys: Keys, messages: Sequence[Message], transaction: Transaction | None = None) -> list[str]:
     """The JSON of each message as it is stored and published; `transaction` is the open one, if there is one."""
-    return [await _encrypted(vault, message, transaction) for message in messages]
+    return [await _encrypted(keys, message, transaction) for message in messages]
 
 
-async def _encrypted(vault: Vault, message: Message, transaction: Transaction | None) -> str:
+async def _encrypted(keys: Keys, message: Message, transaction: Transaction | None) -> str:
     paths = _paths(type(message))
     personal = message.model_dump_json(exclude_none=True, include=paths) if paths else "{}"
     if personal == "{}":
         return message.write()
     person = message.person
     part: dict[str, str] = {"person": person}
-    key = await vault.key_for(person, transaction)
+    key = await keys.key_for(person, transaction)
     if key is not None:  # without a key the person was erased, and the personal part is not stored
         part["sealed"] = _encrypt(key, personal, _about(type(message), person))
     clear = message.model_dump_json(exclude_none=True, exclude=paths)

@@ -9,26 +9,24 @@ both in the transaction of its events (docs/decisions/0022-revoked-tokens.md).
 
 from __future__ import annotations
 
-import base64
 import os
 import time
 from collections import OrderedDict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.gathered import Gathered
 from services.kit.eventstore.port import Transaction
-from services.kit.privacy.hmac_tokens import derive, several
+from services.kit.privacy.wrapping import Wrapping
 
 if TYPE_CHECKING:
     from services.kit.eventstore.connections import Connections
 
-__all__ = ["CACHE_KEYS_MAX", "CACHE_SECONDS", "NONCE_BYTES", "MemoryVault", "PostgresVault", "Vault", "Wrapping"]
+__all__ = ["CACHE_KEYS_MAX", "CACHE_SECONDS", "MemoryVault", "NewKey", "PostgresVault", "Vault"]
 
-NONCE_BYTES = 12
 KEY_BYTES = 32
 CACHE_KEYS_MAX = 10_000
 CACHE_SECONDS = 60.0
@@ -71,11 +69,26 @@ REWRAP = "UPDATE vault.keys SET wrapped = $3 WHERE person = $1 AND wrapped = $2 
 """It changes only a key that is as it was read, so that it does not undo an erasure in between."""
 
 
+class NewKey(NamedTuple):
+    """A key that is not stored yet, and as it is stored: wrapped, in hexadecimal digits."""
+
+    key: bytes
+    wrapped: str
+
+
 class Vault(Protocol):
     """The keys of persons; `transaction` is the caller's open transaction, if there is one."""
 
     async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
         """The person's key, made if there is none; None if the person was erased."""
+        ...
+
+    def new_key(self, person: str) -> NewKey | None:
+        """A key for an append to store (Append.keys); None if `key_for` has the person's key without a look-up."""
+        ...
+
+    def remember(self, person: str, key: bytes) -> None:
+        """Keep a key that is stored now in memory, as after a look-up."""
         ...
 
     async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
@@ -107,46 +120,6 @@ class Vault(Protocol):
         ...
 
 
-class Wrapping:
-    """Wraps the keys of persons with the first of several secrets, and unwraps with any of them."""
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    def wrap(self, person: str, key: bytes) -> bytes:
-        """The encrypted key, for storage; ZerocartError if there is no secret."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        nonce = os.urandom(NONCE_BYTES)
-        return nonce + AESGCM(self._wrapping_keys()[0]).encrypt(nonce, key, person.encode())
-
-    def unwrap(self, person: str, wrapped: bytes) -> bytes:
-        """The key; Unavailable if none of the secrets unwraps it."""
-        for wrapping_key in self._wrapping_keys():
-            if key := _unwrapped(wrapping_key, person, wrapped):
-                return key
-        raise Unavailable(
-            "vault-locked", "no key in ZEROCART_VAULT_KEYS unwraps this person's key: add the one that wrapped it"
-        )
-
-    def is_wrapped_by_first(self, person: str, wrapped: bytes) -> bool:
-        """Whether the first secret unwraps the key."""
-        return _unwrapped(self._wrapping_keys()[0], person, wrapped) is not None
-
-    def _wrapping_keys(self) -> list[bytes]:
-        return [base64.urlsafe_b64decode(derive(secret, "vault") + "=") for secret in several(self._secret())]
-
-
-def _unwrapped(wrapping_key: bytes, person: str, wrapped: bytes) -> bytes | None:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    try:
-        return AESGCM(wrapping_key).decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], person.encode())
-    except InvalidTag:
-        return None
-
-
 class PostgresVault:
     """The vault in the event store's database, with a bounded cache; without a cache if `cache_seconds` is 0."""
 
@@ -169,6 +142,17 @@ class PostgresVault:
                 self._remember(person, key, transaction)
                 return key
         raise Unavailable("contention", "other processes make this person's key at the same time: retry")
+
+    def new_key(self, person: str) -> NewKey | None:
+        """A key for an append to store (Append.keys); None if the person's key is in memory."""
+        if (known := self._known.get(person)) and known[1] > time.monotonic():
+            return None
+        key = os.urandom(KEY_BYTES)
+        return NewKey(key, self._wrapping.wrap(person, key).hex())
+
+    def remember(self, person: str, key: bytes) -> None:
+        """Keep a key that is stored now in memory, as after a look-up."""
+        self._remember(person, key, None)
 
     async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
         """The keys of the persons who have one."""
@@ -282,6 +266,13 @@ class MemoryVault:
     async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:
         """The person's key, made if there is none; None if the person was erased."""
         return self._keys.setdefault(person, os.urandom(KEY_BYTES))
+
+    def new_key(self, person: str) -> NewKey | None:
+        """None: an append does not store keys here."""
+        return None
+
+    def remember(self, person: str, key: bytes) -> None:
+        """Do nothing: every key is in memory."""
 
     async def keys_of(self, persons: Collection[str], transaction: Transaction | None = None) -> Mapping[str, bytes]:
         """The keys of the persons who have one."""

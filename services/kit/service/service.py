@@ -17,11 +17,13 @@ from services.kit.domain.errors import Unauthenticated, Unavailable, ZerocartErr
 from services.kit.events.endpoint import EventEndpoint
 from services.kit.events.handlers import Reactions
 from services.kit.events.missed import MissedEvents
+from services.kit.events.outcome import Outcome, not_now, refused
 from services.kit.eventstore.metrics_store import MetricsStore, age_seconds
 from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
 from services.kit.service.waking import wake
 from services.kit.telemetry import tracing
+from services.kit.telemetry.activity import ACTIVITY, request_name
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty, unversioned
@@ -129,6 +131,7 @@ class Service:
             await self._metrics(send)
         else:
             self._in_flight += 1
+            ACTIVITY.note(_named(path, scope))
             try:
                 await self._dispatch(path, scope, receive, send)
             finally:
@@ -163,22 +166,24 @@ class Service:
     async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:
         if refusal := self._refusal(scope, EVENT_HEADERS_BYTES_MAX):
             METRICS.count("errors", type=refusal.code)
-            busy = isinstance(refusal, Unavailable)
-            await send_empty(send, 503 if busy else 400, retry_after_seconds=1 if busy else None)
+            outcome = not_now(refusal.code) if isinstance(refusal, Unavailable) else refused(refusal)
+            await outcome.send(send)
             return
         if self._endpoint is None or scope["method"] != "POST":
             # Knative does not retry a 405; an event for a service that handles none comes from a wrong Trigger
-            await send_empty(send, 405)
+            await Outcome(405, "method-not-allowed: this service takes no events, or takes them by POST only").send(
+                send
+            )
             return
         try:
             if self._delivery_verifier is not None:
                 await self._delivery_verifier.verify(bearer(scope))
         except Unauthenticated as error:
             log("event refused", level=logging.WARNING, code=error.code, detail=error.detail)
-            await send_empty(send, 401)
+            await refused(error, 401).send(send)
         except Unavailable as error:
             log("event not accepted yet, to be redelivered", level=logging.WARNING, code=error.code)
-            await send_empty(send, 503, retry_after_seconds=1)
+            await not_now(error.code).send(send)
         else:
             await self._endpoint(scope, receive, send)
 
@@ -262,6 +267,13 @@ class Service:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _named(path: str, scope: Scope) -> str:
+    """The type of an event, or a request without what its path names."""
+    if path == EVENTS and scope["method"] not in READ_METHODS:
+        return dict(scope["headers"]).get(b"ce-type", b"event").decode("ascii", "replace")
+    return request_name(scope["method"], unversioned(scope)["path"])
 
 
 async def _publish_what_is_left(relay: Relay) -> None:

@@ -22,6 +22,7 @@ __all__ = [
     "UnsupportedType",
     "read_body",
     "send_empty",
+    "send_text",
     "trace_of",
     "unversioned",
 ]
@@ -101,7 +102,20 @@ async def _whole(receive: Receive, bytes_max: int) -> bytes:
 async def send_empty(send: Send, status: int, retry_after_seconds: int | None = None) -> None:
     """Send a response without a body."""
     headers = [] if status == 204 else [(b"content-length", b"0")]
+    await _send(send, status, headers, b"", retry_after_seconds)
+
+
+async def send_text(send: Send, status: int, text: str, retry_after_seconds: int | None = None) -> None:
+    """Send a response whose body is a text in ASCII."""
+    body = text.encode("ascii")
+    headers = [(b"content-type", b"text/plain; charset=us-ascii"), (b"content-length", str(len(body)).encode())]
+    await _send(send, status, headers, body, retry_after_seconds)
+
+
+async def _send(
+    send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes, retry_after_seconds: int | None
+) -> None:
     if retry_after_seconds is not None:
         headers.append((b"retry-after", str(retry_after_seconds).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    await send({"type": "http.response.body", "body": body})

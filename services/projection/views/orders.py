@@ -37,6 +37,8 @@ NOTE = orders.OrderNoteAdded
 EDIT_REFUND = "rfd_edt_"
 """The id of a refund that pays the difference of an edit back begins so."""
 LOOKED_INTO = "being looked into: "
+UNSTUCK = (fulfillment.RunResumed, fulfillment.RunClosed, fulfillment.RunCompensated, fulfillment.RunCompleted)
+"""A run can end without being resumed: the reply that it waited for came after all."""
 
 
 def order_of(event: Message) -> str | None:
@@ -48,7 +50,9 @@ def order_of(event: Message) -> str | None:
             return order_id
         case fulfillment.RunCompensating(saga_id=order_id) | fulfillment.RunResumed(saga_id=order_id):
             return order_id
-        case fulfillment.RunClosed(saga_id=order_id):
+        case fulfillment.RunClosed(saga_id=order_id) | fulfillment.RunCompensated(saga_id=order_id):
+            return order_id
+        case fulfillment.RunCompleted(saga_id=order_id):
             return order_id
         case shipping.ShipmentCreated(saga_id=order_id) | shipping.ShipmentCancelled(saga_id=order_id):
             return order_id
@@ -59,7 +63,14 @@ def order_of(event: Message) -> str | None:
 
 
 def order_after(row: Order | None, event: Message, at: datetime) -> Order | None:
-    """The order's row after an event."""
+    """The order's row after an event; `updated_at` never goes back, although clocks of services differ."""
+    after = _changed(row, event, at)
+    if row is None or after is None or after.updated_at >= row.updated_at:
+        return after
+    return replace(after, updated_at=row.updated_at)
+
+
+def _changed(row: Order | None, event: Message, at: datetime) -> Order | None:
     match event:
         case orders.OrderImportUndone():
             return None
@@ -87,14 +98,19 @@ def order_after(row: Order | None, event: Message, at: datetime) -> Order | None
             more = {"refunded_units": _units_after(row, event), "refunds": _refunds_after(row, event, at)}
             return replace(row, refunded=refunded, updated_at=at, **more)
         case fulfillment.RunStuck(error=error):
-            return replace(row, reason=f"{LOOKED_INTO}{error}", updated_at=at)
-        case fulfillment.RunResumed() | fulfillment.RunClosed() if row.reason and row.reason.startswith(LOOKED_INTO):
-            return replace(row, reason=None, updated_at=at)
+            return replace(row, reason=f"{LOOKED_INTO}{error}", stuck_since=at, updated_at=at)
+        case _ if isinstance(event, UNSTUCK):
+            return row if row.stuck_since is None else _unstuck(row, at)
         case _ if type(event) in STATUS_AFTER:
             told = {name: value for name, value in _named(event).items() if name in ("reason", "tracking_number")}
             return replace(row, status=STATUS_AFTER[type(event)], **told, updated_at=at)
         case _:
             return row
+
+
+def _unstuck(row: Order, at: datetime) -> Order:
+    is_reason = row.reason is not None and row.reason.startswith(LOOKED_INTO)
+    return replace(row, reason=None if is_reason else row.reason, stuck_since=None, updated_at=at)
 
 
 def _units_after(row: Order, event: Message) -> str | None:
@@ -240,13 +256,15 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 ORDERS_VIEW = View(
     name="orders",
-    revision=13,
+    revision=14,
     tables=(ORDERS, ORDER_LINES, ORDER_NOTES, ORDER_TEXTS, VOCABULARY),
     wakes={model.type: model for model in WAKES},
     also={
         model.type: model
         for model in (
             fulfillment.RunClosed,
+            fulfillment.RunCompensated,
+            fulfillment.RunCompleted,
             shipping.ShipmentCreated,
             shipping.ShipmentCancelled,
             payments.PaymentRefunded,

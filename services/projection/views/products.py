@@ -22,7 +22,7 @@ FORGET = "DELETE FROM {schema}.product_terms WHERE products = 0 AND term = ANY($
 
 
 def product_after(row: Product | None, event: catalogue.ProductMessage, at: datetime) -> Product:
-    """The row of a product after an event; the highest version wins."""
+    """The row of a product after an event; the highest version wins, and `updated_at` never goes back."""
     if row is not None and row.version >= event.version:
         return row
     return Product(
@@ -39,7 +39,7 @@ def product_after(row: Product | None, event: catalogue.ProductMessage, at: date
         document=_document(event),
         version=event.version,
         created_at=row.created_at if row else at,
-        updated_at=at,
+        updated_at=max(at, row.updated_at) if row else at,
     )
 
 
@@ -97,7 +97,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 PRODUCTS_VIEW = View(
     name="products",
-    revision=2,
+    revision=3,
     tables=(PRODUCTS, PRICE_CHANGES, PRODUCT_TERMS),
     wakes={model.type: model for model in WAKES},
     feed=feed,

@@ -43,10 +43,11 @@ def stock_after(row: StockLevel | None, change: tuple[str, int, int], event: Mes
     """The row of a product after one change of an event; a count replaces the units on hand.
 
     Reserved units are only added up: a reservation may precede a count in the event store and yet have followed it in
-    time, because its older transaction waited for the product's row.
+    time, because its older transaction waited for the product's row. For the same reason `updated_at` never goes back.
     """
     product_id, on_hand, reserved = change
     row = row or StockLevel(product_id, None, 0, 0, 0, at)
+    at = max(at, row.updated_at)
     if isinstance(event, inventory.StockSet):
         name = event.product_name or row.product_name
         # the difference, because a count and a reservation that raced may be stored in the order of their locks
@@ -71,7 +72,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 STOCK_VIEW = View(
     name="stock",
-    revision=2,
+    revision=3,
     tables=(STOCK,),
     wakes={model.type: model for model in WAKES},
     feed=feed,

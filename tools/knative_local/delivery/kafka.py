@@ -12,9 +12,10 @@ from tools.knative_local.delivery.topic import Bounds, Reader
 __all__ = ["KafkaTopic", "TopicMissingError"]
 
 READ_WAIT_MS = 5_000
-FETCH_WAIT_MS = 200
+FETCH_WAIT_MS = 500
 """Short, because aiokafka has one fetch open per broker: while that waits for partitions at their end, a partition
-that was drained meanwhile gets nothing. New records end the wait at once for the partitions that it names."""
+that was drained more than 0.1 s after its last fetch gets nothing. New records end the wait at once for the partitions
+that it names. Each fetch in a second costs Kafka and delivery together 0.2 % of a core (docs/performance.md)."""
 PARTITION_FETCH_BYTES_MAX = 262_144
 READ_RECORDS_MAX = 2_000
 MESSAGE_BYTES_MAX = 1_000_000

@@ -1,6 +1,6 @@
 -- Appends a batch and returns a row for each append that took effect. An append without a row conflicts or repeats.
 -- $1..$6 have a value for each append, $7..$12 a value for each event, $13..$15 a value for each row that an append
--- was decided from. Each parameter is one text in which U+001F separates the values, because no JSON text contains it,
+-- was decided from, $16..$18 one for each new key of a person. Each parameter is one text in which U+001F separates the values, because no JSON text contains it,
 -- and encoding arrays would be most of the client's work.
 -- Scalar subqueries instead of joins, because Postgres looks these up by index whatever sizes the planner assumes.
 WITH outdated AS MATERIALIZED (
@@ -9,6 +9,12 @@ WITH outdated AS MATERIALIZED (
         string_to_array($13, E'\x1f'), string_to_array($14, E'\x1f'), string_to_array($15, E'\x1f')
     ) AS w (stream, key, version)
     WHERE coalesce((SELECT v.version FROM row_versions AS v WHERE v.key = w.key), 0) <> w.version::integer
+    -- keys {
+    UNION ALL
+    SELECT k.stream
+    FROM unnest(string_to_array($16, E'\x1f'), string_to_array($17, E'\x1f')) AS k (stream, person)
+    WHERE (SELECT true FROM vault.keys AS v WHERE v.person = k.person)
+    -- keys }
 ),
 
 request AS MATERIALIZED (
@@ -49,13 +55,35 @@ marked AS (
     RETURNING stream
 ),
 
+-- keys {
+keyed AS (
+    -- Sorted, for the same reason as in `head`.
+    INSERT INTO vault.keys (person, wrapped)
+    SELECT k.person, decode(k.wrapped, 'hex')
+    FROM unnest(
+        string_to_array($16, E'\x1f'), string_to_array($17, E'\x1f'), string_to_array($18, E'\x1f')
+    ) AS k (stream, person, wrapped)
+    WHERE (k.stream IN (SELECT stream FROM head)) IS TRUE
+    ORDER BY k.person
+    RETURNING person
+),
+
+-- keys }
 begun AS MATERIALIZED (
     -- Begins the append (docs/decisions/0023-positions.md): in an epoch of this server, take the lock that stands for the
-    -- last number drawn. It counts the rows of both statements above and so runs after them: readers wait for a writer that
+    -- last number drawn. It counts the rows of the statements above and so runs after them: readers wait for a writer that
     -- has begun, and a writer that waits for somebody's lock on a row must not hold them up. OFFSET 0 keeps that order.
     -- Every append of a transaction takes a lock: one that was taken inside a savepoint ends when that is rolled back.
     SELECT locked.last
-    FROM (SELECT count(*) AS streams FROM head WHERE (SELECT count(*) FROM marked) >= 0) AS ready
+    FROM (
+        SELECT count(*) AS streams
+        FROM head
+        WHERE
+            (SELECT count(*) FROM marked) >= 0
+            -- keys {
+            AND (SELECT count(*) FROM keyed) >= 0
+            -- keys }
+    ) AS ready
     CROSS JOIN LATERAL (
         SELECT p.last_value AS last
         FROM log.position AS p
