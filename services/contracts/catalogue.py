@@ -4,8 +4,6 @@ Each event carries the whole product and the version of its stream. A consumer n
 version, in whatever order the events come.
 """
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
 

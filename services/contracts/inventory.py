@@ -3,8 +3,6 @@
 A request is a command. Fulfillment publishes it, but its class is here, with the service that handles it.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar
 
 from pydantic import Field, StringConstraints

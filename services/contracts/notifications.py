@@ -1,7 +1,5 @@
 """Messages about mails: the requests of the saga to notifications, and the messages of notifications."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from services.contracts.fulfillment import PERSON_IN

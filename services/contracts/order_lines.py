@@ -1,7 +1,5 @@
 """The lines of an order and its amounts, which several events of orders carry."""
 
-from __future__ import annotations
-
 from decimal import Decimal
 from typing import Annotated, Literal
 

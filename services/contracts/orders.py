@@ -5,8 +5,6 @@ A `...Fields` class declares fields that a REST request contains and that the ev
 every event that was ever stored; a body may declare a narrower type for new requests.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints

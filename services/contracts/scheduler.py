@@ -1,7 +1,5 @@
 """Messages that the scheduler handles: requests to publish a message at a later time."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 from services.kit.domain.message import Message

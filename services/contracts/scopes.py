@@ -1,7 +1,5 @@
 """The scopes of tokens."""
 
-from __future__ import annotations
-
 __all__ = ["ACCESS_READ", "ACCESS_WRITE", "AUDIT_READ", "EVERY_SCOPE", "ORDERS_ADMIN", "ORDERS_PRICE", "USERS_ADMIN"]
 
 USERS_ADMIN = "users:admin"

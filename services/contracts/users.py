@@ -1,7 +1,5 @@
 """The events of users: the life of an account and the mails to its user. No event has a password, a hash or a token."""
 
-from __future__ import annotations
-
 from typing import ClassVar, Literal
 
 from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message, Personal

@@ -1,7 +1,5 @@
 """Messages about webhooks: the endpoints of other programs, to which zerocart sends events."""
 
-from __future__ import annotations
-
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints

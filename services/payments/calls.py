@@ -14,7 +14,7 @@ from services.payments.transactions import Fact
 __all__ = ["NOTHING", "Call", "ProviderResult", "Verb"]
 
 Verb = Literal["authorize", "capture", "void", "refund", "refund_part", "renew", "surcharge"]
-NOTHING = Money(amount=Decimal(0), currency="XXX")
+NOTHING = Money.model_construct(amount=Decimal(0), currency="XXX")
 """The amount of a call that moved no money; in ISO 4217 XXX stands for no currency."""
 
 

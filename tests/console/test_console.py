@@ -168,6 +168,19 @@ def _given_up_twice(operator: Person) -> bool:
     return operator.page.get_by_text("given up 2 times").count() > 0
 
 
+def test_the_system_shows_why_a_service_is_awake_and_what_waits_for_webhooks(operator: Person, shop: Shop):
+    operator.visit("/system")
+    operator.settled()
+    services = operator.page.get_by_role("table", name="Services")
+    operations = services.get_by_role("row").filter(has_text="operations")
+    for _ in range(3):  # the first look has woken it, and it tells that after its answer
+        operator.press("Look again")
+        operator.settled()
+    expect(operations).to_contain_text("Request GET /operations")
+    webhooks = operator.page.get_by_role("table", name="Webhooks")
+    expect(webhooks.get_by_role("row").filter(has_text=shop.endpoint)).to_contain_text("Failing")
+
+
 def test_a_first_search_has_the_best_match_first(operator: Person, shop: Shop):
     page = operator.page
     page.get_by_label("Search").fill("berg")

@@ -4,12 +4,14 @@ A message is a frozen model. Making one with an unknown field is an error. Readi
 newer producer may have added them.
 """
 
-from __future__ import annotations
+# Annotations are not postponed here, in `services.contracts` and in the messages of sagas: pydantic would compile the
+# text of each again for every message that inherits it, in every cold start.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
@@ -89,10 +91,16 @@ class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     @classmethod
-    def of(cls, source: Value, /, **values: object) -> Self:
+    def of(cls, source: BaseModel, /, **values: object) -> Self:
         """An instance with `values`, and with the value in `source` of every other field that both classes declare."""
-        shared = {name: getattr(source, name) for name in cls.model_fields if name in type(source).model_fields}
+        shared = {name: getattr(source, name) for name in _shared(cls, type(source))}
         return cls.model_validate({**shared, **values})
+
+
+@cache
+def _shared(one: type[Value], other: type[Value]) -> tuple[str, ...]:
+    """The fields that both classes declare."""
+    return tuple(name for name in one.model_fields if name in other.model_fields)
 
 
 class Money(Value):
@@ -101,15 +109,15 @@ class Money(Value):
     amount: Decimal = Field(allow_inf_nan=False, max_digits=18, decimal_places=6)
     currency: Currency
 
-    def __add__(self, other: Money) -> Money:
+    def __add__(self, other: Self) -> Self:
         self._same_currency(other)
-        return Money.model_construct(amount=self.amount + other.amount, currency=self.currency)
+        return self.model_construct(amount=self.amount + other.amount, currency=self.currency)
 
-    def __sub__(self, other: Money) -> Money:
+    def __sub__(self, other: Self) -> Self:
         self._same_currency(other)
-        return Money.model_construct(amount=self.amount - other.amount, currency=self.currency)
+        return self.model_construct(amount=self.amount - other.amount, currency=self.currency)
 
-    def _same_currency(self, other: Money) -> None:
+    def _same_currency(self, other: Self) -> None:
         if self.currency != other.currency:
             raise ValueError(f"cannot combine {self.currency} with {other.currency}")
 

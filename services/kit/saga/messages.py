@@ -3,8 +3,6 @@
 A run of a saga is one stream. Its id is `saga_id`, which is also the key of its messages.
 """
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import ClassVar, Literal, TypedDict
 
