@@ -7,11 +7,13 @@ The requests that a run sends are declared in the modules of the services that h
 from typing import ClassVar
 
 from services.contracts.orders import Address, CapturePolicy, PaymentMethod, PricedFields, Priority
-from services.kit.domain.message import Money, Personal, Sku, Value
+from services.kit.domain.message import Instant, Message, Money, Personal, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
     "PERSON_IN",
+    "DeadlinesChecked",
+    "DeadlinesDue",
     "RunAmended",
     "RunClosed",
     "RunCompensated",
@@ -132,6 +134,24 @@ class RunClosed(saga.RunClosed):
     """The carrier has the goods, so that the run cannot be cancelled any more; a cancellation under way ends."""
 
     type: ClassVar[str] = "zerocart.fulfillment.run.closed.v1"
+
+
+class DeadlinesDue(Message):
+    """The scheduler publishes this at `due_at`, so that fulfillment looks at runs that have no timer of their own."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.deadlines.due.v1"
+    key: ClassVar[str] = "bucket"
+    bucket: str
+    due_at: Instant
+
+
+class DeadlinesChecked(Message):
+    """Fulfillment looked at the `runs` open runs of a timer that was due, or cancelled it because none was open."""
+
+    type: ClassVar[str] = "zerocart.fulfillment.deadlines.checked.v1"
+    key: ClassVar[str] = "bucket"
+    bucket: str
+    runs: int
 
 
 class StepTimer(saga.StepTimer):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.fulfillment.reactions import reactions
+from services.fulfillment.shared_deadline import SharedDeadline
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 
@@ -28,4 +29,11 @@ def create_app(host: Host | None = None) -> Service:
 
         return (routes,)
 
-    return Service(host, admin_scope=ORDERS_ADMIN, reactions=reactions(host.handler), routers=routers)
+    deadline = SharedDeadline(host.handler)
+    return Service(
+        host,
+        admin_scope=ORDERS_ADMIN,
+        reactions=reactions(host.handler, deadline),
+        routers=routers,
+        on_stop=(deadline.close,),
+    )

@@ -9,6 +9,7 @@ __all__ = ["FINISHED"]
 
 FINISHED = finished(
     by=(
+        fulfillment.DeadlinesChecked,
         fulfillment.RunCompensated,
         fulfillment.RunCompleted,
         fulfillment.RunFailed,

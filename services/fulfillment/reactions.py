@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
-from services.contracts.fulfillment import RunAmended, RunStarted, RunStuck, StepTimer
+from services.contracts.fulfillment import DeadlinesDue, RunAmended, RunStarted, RunStuck, StepTimer
 from services.contracts.orders import (
     OrderCancellationRequested,
     OrderContent,
@@ -20,6 +21,7 @@ from services.contracts.orders import (
 from services.contracts.payments import ProviderReported, ProviderUpdated, RenewalRefused, ReportedChange
 from services.contracts.shipping import ShipmentDispatched
 from services.fulfillment.saga import FULFILLMENT, ORDER_TABLES
+from services.fulfillment.shared_deadline import SharedDeadline
 from services.kit.commands.handler import CommandHandler
 from services.kit.domain.message import Message, Value
 from services.kit.events.handlers import Reactions, Received
@@ -39,11 +41,13 @@ WHY_UNPAID: Mapping[ReportedChange, str] = {
 }
 
 
-def reactions(handler: CommandHandler) -> Reactions:
+def reactions(handler: CommandHandler, deadline: SharedDeadline) -> Reactions:
     """The messages that fulfillment handles; the table of the saga names the replies among them."""
 
     async def tell(order_id: str, command: SagaCommand, received: Received) -> None:
-        outcome = await handler.handle(FULFILLMENT, order_id, command, received.cause)
+        covered = replace(command, covered_until=deadline.covers_until(order_id, received.now))
+        outcome = await handler.handle(FULFILLMENT, order_id, covered, received.cause)
+        deadline.note(order_id, outcome.state)
         for event in outcome.events:
             if isinstance(event, RunStuck):
                 log("run stuck", level=logging.ERROR, order_id=order_id, step=event.step, code=event.error_code)
@@ -98,6 +102,9 @@ def reactions(handler: CommandHandler) -> Reactions:
     async def fired(timer: StepTimer, received: Received) -> None:
         await tell(timer.saga_id, HandleTimer(at=received.now, jitter=_jitter(), timer=timer), received)
 
+    async def due(timer: DeadlinesDue, received: Received) -> None:
+        await deadline.fired(timer, received.now, received.cause)
+
     handled = Reactions()
     handled.on(OrderCreated, created)
     handled.on(OrderReleased, released)
@@ -111,6 +118,7 @@ def reactions(handler: CommandHandler) -> Reactions:
     for reply in dict.fromkeys(reply for table in ORDER_TABLES for reply in table.replies):
         handled.on(reply, replied)
     handled.on(StepTimer, fired)
+    handled.on(DeadlinesDue, due)
     return handled
 
 

@@ -17,7 +17,7 @@ from typing import Generic, Literal, TypeVar
 from services.kit.domain.decider import Decider, Rejected
 from services.kit.domain.message import Message
 from services.kit.saga import messages
-from services.kit.saga.commands import HandleReply, HandleTimer, SagaCommand
+from services.kit.saga.commands import HandleReply, HandleTimer, RetryOverdue, SagaCommand, saga_id_of
 from services.kit.saga.interpreter import saga_decider
 from services.kit.saga.run import Run
 from services.kit.saga.table import Saga
@@ -114,10 +114,22 @@ class _Delivery:
 
 
 class SagaSimulator(Generic[F]):
-    """One run of a saga with simulated participants and a virtual clock."""
+    """One run of a saga with simulated participants and a virtual clock.
 
-    def __init__(self, saga: Saga[F], participants: Participants, *, jitter: Callable[[], float] = lambda: 0.5) -> None:
+    With `covered_every` a timer for the deadlines of all runs is due after each such period.
+    """
+
+    def __init__(
+        self,
+        saga: Saga[F],
+        participants: Participants,
+        *,
+        jitter: Callable[[], float] = lambda: 0.5,
+        covered_every: timedelta | None = None,
+    ) -> None:
         self.decider = saga_decider(saga)
+        self._covered_every = covered_every
+        self._covered_until: datetime | None = None
         self.participants = participants
         self.now = EPOCH
         self.run: Run = self.decider.initial
@@ -144,7 +156,7 @@ class SagaSimulator(Generic[F]):
             if isinstance(item, _Delivery):
                 self._receive(item)
             else:
-                self._decide(replace(item, at=self.now, jitter=self._jitter()))
+                self._decide(self._covered(replace(item, at=self.now, jitter=self._jitter())))
         raise AssertionError(f"the run does not end: {self.trace[-20:]}")
 
     def reload(self) -> None:
@@ -155,6 +167,15 @@ class SagaSimulator(Generic[F]):
         number = next(self._numbers)
         heapq.heappush(self._queue, (self.now + after, number, item))
         return number
+
+    def _covered(self, command: SagaCommand) -> SagaCommand:
+        """The command with the time at which the timer for all runs is due; the command of that timer has none."""
+        if self._covered_every is None or isinstance(command, RetryOverdue):
+            return command
+        if self._covered_until is None or self._covered_until <= self.now:
+            self._covered_until = self.now + self._covered_every
+            self._later(self._covered_every, RetryOverdue(at=self.now, jitter=0.0, saga_id=saga_id_of(command)))
+        return replace(command, covered_until=self._covered_until)
 
     def _receive(self, delivery: _Delivery) -> None:
         reply = self.participants.handle(delivery.request, delivery.handling.how)

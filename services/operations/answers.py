@@ -13,7 +13,8 @@ from services.published import PublishedEvent
 
 __all__ = [
     "ColdStarts", "Cost", "DayCost", "DeadLetter", "DeadLetters", "Discarded", "EventPage", "Parked", "ParkedAgain",
-    "ParkedMessages", "Replayed", "ReplayedMany", "ServiceState", "System", "ViewState", "Waiting", "WholeDeadLetter",
+    "ParkedMessages", "Replayed", "ReplayedMany", "ServiceState", "System", "ViewBuild", "ViewState", "Waiting",
+    "WebhookQueue", "WholeDeadLetter",
 ]  # fmt: skip
 
 
@@ -161,9 +162,48 @@ class ServiceState(TypedDict):
     service: str
     awake: bool | None
     """Whether a process of it is connected to its database. Null if this cannot be known, as behind a pooler."""
+    handled: Annotated[str | None, Field(examples=["POST /orders"])]
+    """The request or the type of the event that it handled last, as a process that is awake told up to 15 seconds ago;
+    null if none is awake, or if it is not known. The platform ends a process some time after its last request."""
+    handled_at: Instant | None
     last_event: Annotated[str | None, Field(examples=["zerocart.orders.order.created.v1"])]
     """The type of the last event that it appended; null if it appends none."""
     last_event_at: Instant | None
+
+
+class ViewBuild(TypedDict):
+    """A version of a view that is being built, or that waits for an operator."""
+
+    version: Count
+    revision: Count
+    began_at: Instant
+    then: Literal["switch", "switch_if_equal", "wait"]
+    """What is done once it is level with the version that serves."""
+    events_behind: Count
+    """Events that it has not read; at most 100,000 are counted."""
+    share_read: Annotated[float, Field(ge=0, le=1, examples=[0.42])]
+    """How much of the event store it has read."""
+    stopped: bool
+    """Whether an event stopped it: it waits for an operator."""
+    compared: bool
+    """Whether it was compared with the version that serves. If it does not switch then, it waits for an operator."""
+    differing_tables: list[str]
+    """The tables whose rows differ."""
+
+
+class WebhookQueue(TypedDict):
+    """What waits for one webhook endpoint."""
+
+    endpoint_id: str
+    waiting: Count
+    """Messages that it has not received; at most 100,000 are counted."""
+    oldest_at: Instant | None
+    """When the oldest of them was created."""
+    next_at: Instant | None
+    """When the next attempt is due."""
+    failures: Count
+    """How many attempts failed in a row."""
+    failing_since: Instant | None
 
 
 class ViewState(TypedDict):
@@ -174,6 +214,8 @@ class ViewState(TypedDict):
     """Events that the view shows and that the projection has not read; at most 100,000 are counted."""
     stopped: bool
     """Whether an event stopped the view: it waits for an operator."""
+    build: ViewBuild | None
+    """The version that is being built beside it; null if there is none."""
 
 
 class System(TypedDict):
@@ -183,6 +225,8 @@ class System(TypedDict):
     views: list[ViewState]
     """Empty if the operations service does not have the address of the read database."""
     waiting: list[Waiting]
+    webhooks: list[WebhookQueue]
+    """The active webhook endpoints for which messages wait, or whose latest attempts failed."""
     stuck: list[str]
     """The ids of orders whose run is stuck, at most 100. Mend the cause, then resume each fulfillment."""
     cold_starts: list[ColdStarts]

@@ -149,9 +149,9 @@ async def read_system(
 ) -> Answer[System]:
     """Read what waits and costs.
 
-    Shows which services are awake and what each did last, how far the views are behind, events that wait for the relay,
-    parked messages, dead letters, runs by status, the orders whose run is stuck, cold starts, and what each service
-    used on each day. Wakes no other service.
+    Shows which services are awake and what each did last, how far the views are behind and how far their builds are,
+    events that wait for the relay, parked messages, dead letters, messages that wait for webhook endpoints, runs by
+    status, the orders whose run is stuck, cold starts, and what each service used on each day. Wakes no other service.
     """
     return Answer(await overview.read(days))
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from services.kit.eventstore.port import EventStore
 from services.kit.telemetry.metrics import CELLS
-from services.operations.answers import ColdStarts, Cost, DayCost, System, Waiting
-from services.operations.counting import count, sql
+from services.operations.answers import ColdStarts, Cost, DayCost, System, Waiting, WebhookQueue
+from services.operations.counting import LAG_EVENTS_MAX, count, sql
 from services.operations.processes import Processes
 
 __all__ = ["Overview"]
@@ -62,6 +62,7 @@ class Overview:
             services=await self._processes.services(),
             views=await self._processes.views(),
             waiting=[Waiting(what=row["name"], label=row["label"], count=int(row["value"])) for row in waiting],
+            webhooks=[WebhookQueue(**row) for row in await self._fetch(sql("webhooks"), LAG_EVENTS_MAX)],
             stuck=[row["stream"].removeprefix(RUN) for row in stuck],
             cold_starts=[ColdStarts(**row) for row in starts],
             days=_by_day(costs, placed),

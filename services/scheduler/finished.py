@@ -10,6 +10,7 @@ __all__ = ["FINISHED"]
 # the stream of a timer has one event, the message that was due
 FINISHED = finished(
     by=(
+        fulfillment.DeadlinesDue,
         fulfillment.StepTimer,
         inventory.ReservationExpiryDue,
         users.FollowUpDue,

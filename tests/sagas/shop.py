@@ -17,6 +17,7 @@ from typing import Any
 from services.contracts.notifications import CancellationSend, CancellationSent, ConfirmationSend, ConfirmationSent
 from services.contracts.scheduler import TimerCancelled, TimerRequested
 from services.fulfillment.reactions import reactions as fulfillment
+from services.fulfillment.shared_deadline import SharedDeadline
 from services.inventory.reactions import reactions as inventory
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler
@@ -79,7 +80,7 @@ class Shop:
             "inventory": inventory(self.handlers["inventory"], self.shelf),
             "payments": payments(self.handlers["payments"], bank),
             "shipping": shipping(self.handlers["shipping"], Lorry()),
-            "fulfillment": fulfillment(self.handlers["fulfillment"]),
+            "fulfillment": fulfillment(self.handlers["fulfillment"], SharedDeadline(self.handlers["fulfillment"])),
         }
         self._queue: list[tuple[timedelta, int, Work]] = []
         self._numbers = count()

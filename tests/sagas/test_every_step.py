@@ -11,10 +11,11 @@ from services.kit.saga.commands import HandleReply
 from services.kit.saga.messages import RunCompensated, StepReply, StepRequest
 from services.kit.saga.run import Compensated, Completed, Failed, Stuck
 from services.kit.testing import EPOCH, Handling, Participants, SagaSimulator
-from tests.sagas.facts import CANCEL, ORDER_ID, RESUME, STEPS, UNDOABLE, seconds, simulate
+from tests.sagas.facts import CANCEL, ORDER_ID, RESUME, START, STEPS, UNDOABLE, seconds, simulate
 
 FAIL, REFUSE, IGNORE, LOST = Handling("fail"), Handling("refuse"), Handling("ignore"), Handling(replies=())
 AFTER_THE_END = seconds(3_600)
+COVERED_EVERY = seconds(100)
 LAST_ATTEMPT = {step.name: step.attempts_max for step in ORDER_SAGA.steps}
 LAST_UNDO = {step.name: step.undo_attempts_max for step in ORDER_SAGA.steps}
 every_step = pytest.mark.parametrize("step", STEPS)
@@ -55,6 +56,25 @@ def test_run_without_trouble_costs_one_timer() -> None:
     assert_all_done(simulator)
     assert sum(isinstance(event, TimerRequested) for event in simulator.history) == 1
     assert sum(isinstance(event, TimerCancelled) for event in simulator.history) == 1
+
+
+def test_run_without_trouble_costs_no_timer_while_another_covers_its_deadlines() -> None:
+    simulator = SagaSimulator(ORDER_SAGA, Participants.scripted({}), covered_every=COVERED_EVERY)
+    simulator.send(START)
+    simulator.run_to_end()
+    assert_all_done(simulator)
+    assert not any(isinstance(event, TimerRequested | TimerCancelled) for event in simulator.history)
+
+
+@every_step
+def test_lost_reply_is_noticed_at_its_deadline_although_another_timer_covered_it(step: str) -> None:
+    simulator = SagaSimulator(ORDER_SAGA, Participants.scripted({f"{step} #1": LOST}), covered_every=COVERED_EVERY)
+    simulator.send(START)
+    simulator.run_to_end()
+    assert_all_done(simulator)
+    (missed,) = [line for line in simulator.trace if "timed out" in line]
+    [at] = [line for line in simulator.trace[: simulator.trace.index(missed)] if " s  timer: " in line][-1:]
+    assert float(at.split()[0]) == pytest.approx(ORDER_SAGA.by_name[step].deadline.total_seconds(), abs=1)
 
 
 @every_step

@@ -57,9 +57,9 @@ class Watched(SagaSimulator[RunStarted]):
 
 
 @EXAMPLES
-@given(data=st.data(), sent=interruptions, quiet=st.booleans())
+@given(data=st.data(), sent=interruptions, quiet=st.booleans(), covered_seconds=st.sampled_from([None, 20, 100]))
 def test_every_run_ends_with_all_steps_done_or_undone(
-    data: st.DataObject, sent: list[tuple[timedelta, SagaCommand]], quiet: bool
+    data: st.DataObject, sent: list[tuple[timedelta, SagaCommand]], quiet: bool, covered_seconds: int | None
 ) -> None:
     script: dict[str, Handling] = {}
 
@@ -69,7 +69,8 @@ def test_every_run_ends_with_all_steps_done_or_undone(
         return script[name]
 
     participants = Participants(handling)
-    simulator = Watched(ORDER_SAGA, participants, jitter=lambda: 0.0 if quiet else 0.99)
+    covered_every = timedelta(seconds=covered_seconds) if covered_seconds else None
+    simulator = Watched(ORDER_SAGA, participants, jitter=lambda: 0.0 if quiet else 0.99, covered_every=covered_every)
     for delay, command in [(timedelta(0), START), *sent]:
         simulator.send(command, delay)
     simulator.run_to_end()

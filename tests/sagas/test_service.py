@@ -17,6 +17,7 @@ from services.contracts.shipping import FulfillmentDiscarded
 from services.fulfillment.app import create_app
 from services.fulfillment.reactions import reactions
 from services.fulfillment.saga import ORDER_SAGA
+from services.fulfillment.shared_deadline import SharedDeadline
 from services.kit.config.settings import Settings
 from services.kit.domain.message import Message, Money
 from services.kit.events.parked import MemoryFailedMessages
@@ -209,6 +210,6 @@ def test_every_reply_of_a_participant_is_handled() -> None:
         MemoryFailedMessages("fulfillment"),
         MemoryVault(),
     )
-    heard = reactions(host.handler).types
+    heard = reactions(host.handler, SharedDeadline(host.handler)).types
     answers = {kind.type for kind in StepReply.__subclasses__() if kind.__module__.startswith("services.contracts")}
     assert answers <= heard

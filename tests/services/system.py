@@ -51,7 +51,7 @@ RETRIES_MAX = 50
 IN_FLIGHT_MAX = 50
 REST_SECONDS_MAX = 60.0
 IN_MOTION = """
-    SELECT stream FROM log.events WHERE service = 'fulfillment' GROUP BY stream
+    SELECT stream FROM log.events WHERE service = 'fulfillment' AND stream LIKE 'fulfillment-%' GROUP BY stream
     HAVING NOT bool_or(type ~ 'run\\.(completed|failed|compensated|stuck)')
         OR bool_or(type ~ 'run\\.compensating') AND NOT bool_or(type ~ 'run\\.(compensated|stuck)')
 """

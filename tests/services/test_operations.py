@@ -6,6 +6,7 @@ import asyncio
 import base64
 from collections.abc import AsyncGenerator, Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
@@ -26,9 +27,11 @@ from services.kit.privacy.encryption import encrypt
 from services.kit.privacy.vault import MemoryVault
 from services.kit.service.host import Host
 from services.kit.service.service import Service
+from services.kit.telemetry.activity import ACTIVITY, Activity, request_name
 from services.kit.telemetry.metrics import METRICS, Metrics
 from services.operations.app import create_app
 from services.operations.letters import service_at
+from services.operations.processes import latest_of, share_of
 from tests.sagas.test_service import Published
 from tests.services.documented import held
 from tests.services.test_watching import append, keeper, projected
@@ -326,6 +329,99 @@ async def test_the_system_shows_who_is_awake_and_what_each_did_last(database, wo
         while [each["service"] for each in system["services"] if each["awake"]] != ["operations"]:
             system = (await client.get("/operations/system")).json()
     assert {each["view"]: each["events_behind"] for each in system["views"]}["orders"] == before + 1
+
+
+async def test_the_system_shows_what_an_awake_service_handled_last(database, world):
+    client, _ = world
+    ACTIVITY.note(request_name("POST", "/orders/ord_1/cancel"))
+    connections = Connections(database.dsn("orders"), "orders", 1)
+    await connections.fetch("SELECT 1")
+    assert (await service_state(client, "orders"))["handled"] == "POST /orders"
+    ACTIVITY.note(Said.type)
+    await connections.tell_activity()
+    state = await service_state(client, "orders")
+    assert state["handled"] == Said.type
+    assert timedelta() <= datetime.now(UTC) - datetime.fromisoformat(state["handled_at"]) < timedelta(minutes=1)
+    await connections.close()
+    assert (await service_state(client, "fulfillment"))["handled"] is None
+
+
+async def service_state(client: httpx.AsyncClient, name: str) -> dict[str, Any]:
+    services = (await client.get("/operations/system")).json()["services"]
+    return next(each for each in services if each["service"] == name)
+
+
+def test_the_latest_session_tells_what_a_service_handled() -> None:
+    sessions = [
+        "zerocart",
+        "zerocart 1800000000 GET /stock",
+        "zerocart 1800000007 POST /orders",
+        "psql",
+        "zerocart x y",
+    ]
+    assert latest_of(sessions) == ("POST /orders", datetime.fromtimestamp(1_800_000_007, UTC))
+    assert latest_of(["zerocart"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/orders/ord_1", "GET /orders"), ("/", "GET /"), ("/a@b.example", "GET /a"), ("/%41", "GET /"), ("", "GET /")],
+)
+def test_a_request_is_named_without_ids(path: str, name: str) -> None:
+    assert request_name("GET", path) == name
+
+
+def test_the_name_of_a_session_is_as_long_as_postgres_allows() -> None:
+    activity = Activity()
+    activity.note("zerocart.orders.order.cancellation_requested.v1" * 2)
+    assert len(activity.session_name) == 63
+
+
+async def test_the_system_shows_the_queue_of_webhooks(database, world):
+    client, _ = world
+    assert (await client.get("/operations/system")).json()["webhooks"] == []
+    webhooks = Connections(database.dsn("webhooks"), "webhooks", 1)
+    for id_, active, failing in (("we_1", True, "now()"), ("we_2", True, "NULL"), ("we_3", False, "now()")):
+        await webhooks.fetch(
+            "INSERT INTO endpoints (id, owner, types, scopes, active, since, created_at, failures, failing_since)"
+            f" VALUES ($1, 'ann', '{{}}', '{{}}', $2, 0, now(), 4, {failing})", id_, active,
+        )  # fmt: skip
+    for number, (id_, state) in enumerate((("we_1", "pending"), ("we_1", "pending"), ("we_1", "delivered"))):
+        await webhooks.fetch(
+            "INSERT INTO deliveries (id, endpoint_id, position, type, subject, state, created_at, next_at)"
+            " VALUES ($1, $2, 1, 't', 's', $3, now() - make_interval(mins => $4), now())", f"m{number}", id_, state, number,
+        )  # fmt: skip
+    await webhooks.close()
+    [queue] = (await client.get("/operations/system")).json()["webhooks"]
+    assert (queue["endpoint_id"], queue["waiting"], queue["failures"]) == ("we_1", 2, 4)
+    age = datetime.now(UTC) - datetime.fromisoformat(queue["oldest_at"])
+    assert timedelta(minutes=1) <= age < timedelta(minutes=2)
+
+
+async def test_the_system_shows_the_build_of_a_view(database, world):
+    client, _ = world
+    await append(database, "fulfillment", "fulfillment-ord_1", RunResumed(saga_id="ord_1", by="Ann"))
+    await projected(database)
+    reading = Connections(database.read_dsn("projection"), "public", 1, check_cluster=False)
+    await reading.fetch(
+        "INSERT INTO view_versions (view, version, revision, state, next, epoch, compared)"
+        """ VALUES ('orders', 9, 7, 'building', 'switch_if_equal', 0,
+            '{"orders": {"examples": ["ord_1"]}, "order_lines": {"examples": []}}')"""
+    )
+    views = {each["view"]: each for each in (await client.get("/operations/system")).json()["views"]}
+    assert views["stock"]["build"] is None
+    build = views["orders"]["build"]
+    assert (build["version"], build["revision"], build["share_read"], build["events_behind"]) == (9, 7, 0.0, 1)
+    assert (build["compared"], build["differing_tables"], build["stopped"]) == (True, ["orders"], False)
+    await reading.close()
+
+
+def test_the_share_of_the_events_that_a_build_has_read() -> None:
+    epoch = 1 << 48
+    assert share_of(epoch + 25, epoch + 100) == 0.25
+    assert share_of(epoch + 100, epoch + 100) == 1.0
+    assert share_of(epoch + 100, 2 * epoch + 100) == 0.0
+    assert share_of(0, 0) == 0.0
 
 
 @pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-type", "ce-source", "ce-myext"])

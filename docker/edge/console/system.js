@@ -1,9 +1,10 @@
-/** The system: what waits and what is stuck, cold starts, and what each service used. */
-import { get } from "./api.js";
+/** The system: what waits and what is stuck, who is awake and why, and what each service used. */
+import { get, pause } from "./api.js";
 import { h } from "./dom.js";
 import { shortType } from "./events.js";
 import { counted, number, span, time, words } from "./format.js";
 import { may } from "./session.js";
+import { building, views } from "./system_views.js";
 import { badge, heading, link, note, nothing, panel, table } from "./ui.js";
 
 /** @typedef {import("./main.js").View} View */
@@ -16,17 +17,29 @@ const WAITING = {
   saga_runs: ["Open runs", ""],
 };
 
+const LOOK_AGAIN_MS = 2_000;
+/** The longest time for which a page follows a build, ten minutes. */
+const LOOK_AGAIN_TIMES = 300;
+
 /** @param {View} view */
 export async function open(view) {
-  const system = await get("/operations/system", { signal: view.signal });
+  for (let times = 0; times < LOOK_AGAIN_TIMES; times++) {
+    const system = await get("/operations/system", { signal: view.signal });
+    show(view, system);
+    if (!building(system.views)) return;
+    await pause(LOOK_AGAIN_MS, view.signal);
+  }
+}
+
+/** @param {View} view @param {any} system */
+function show(view, system) {
   view.show(
     heading("System", h("p", { class: "muted" }, "Looking at this page wakes only operations."), h("button", { type: "button", on: { click: view.again } }, "Look again")),
     system.stuck.length > 0 && note("bad", h("p", null, h("strong", null, `Fulfillment is stuck for ${counted(system.stuck.length, "order")}: `), system.stuck.map((/** @type {string} */ id, /** @type {number} */ index) => [index ? ", " : "", link(`/orders/${id}`, id)]))),
     tiles(system),
     panel("Services", services(system)),
     h("div", { class: "columns even" },
-      h("div", null, panel("What waits", waiting(system.waiting),
-        may("webhooks:read") && h("p", { class: "muted small" }, link("/webhooks", "Webhooks"), " shows the messages that wait for other programs; it wakes webhooks."))),
+      h("div", null, panel("What waits", waiting(system.waiting)), panel("Webhooks", webhooks(system.webhooks))),
       h("div", null, panel("Views of the read database", views(system.views)))),
     panel("What the services used", costs(system.days)));
 }
@@ -70,42 +83,41 @@ function services({ services: found, cold_starts: starts, days }) {
   const columns = [
     { name: "Service", cell: (row) => h("strong", null, row.service) },
     { name: "State", cell: (row) => (row.awake === null ? badge("unknown", "Not known") : badge(row.awake ? "awake" : "asleep")) },
-    { name: "What it did last", wide: true, cell: why },
+    { name: "Awake for", wide: true, cell: handled },
+    { name: "Last event stored", wide: true, cell: stored },
     { name: "Cold starts", right: true, cell: (row) => [number(started.get(row.service)?.starts ?? 0), started.has(row.service) && h("small", null, `${span(started.get(row.service).average_seconds)} on average`)] },
     { name: "Ran today", right: true, cell: (row) => [used.has(row.service) ? span(used.get(row.service).process_seconds) : "–", used.has(row.service) && h("small", null, `${span(used.get(row.service).cpu_seconds)} of a processor`)] },
   ];
   return [
     table("Services", columns, found, { key: (row) => row.service }),
-    h("p", { class: "muted small" }, "A service is awake while one of its processes has a connection to its database. What it ran is written every 15 seconds while it works, and when it ends."),
+    h("p", { class: "muted small" }, "A service is awake while one of its processes has a connection to its database. It tells the request, event or timer that it handled last at once when it wakes, then every 15 seconds; without another one it falls asleep: after a minute on Knative, after 10 seconds on a local cluster, unless a setting says otherwise. Behind a pooler neither is known."),
   ];
 }
 
-/** What a service that is awake does, as far as it is known. */
-const READS = /** @type {Record<string, string>} */ ({ query: "It answers lists and searches.", operations: "It answers this page.", projection: "It writes the read database.", users: "It issues and checks tokens." });
-
-/** @param {any} row */
-function why(row) {
-  const last = row.last_event && [h("code", null, shortType(row.last_event)), h("small", null, "stored last, ", time(row.last_event_at, { exact: true }))];
-  return row.awake && READS[row.service] && !recent(row) ? [READS[row.service], last] : (last || "–");
+/** What an awake service handled last: so long after it, the platform lets the service sleep. @param {any} row */
+function handled(row) {
+  if (!row.awake) return row.awake === null ? "not known" : "–";
+  if (!row.handled) return "not told yet";
+  const isRequest = row.handled.includes(" ");
+  return [isRequest ? "Request " : "Event ", h("code", null, isRequest ? row.handled : shortType(row.handled)), h("small", null, time(row.handled_at, { exact: true }))];
 }
 
 /** @param {any} row */
-function recent(row) {
-  return row.last_event_at && Date.now() - Date.parse(row.last_event_at) < RECENT_MS;
+function stored(row) {
+  return row.last_event ? [h("code", null, shortType(row.last_event)), h("small", null, time(row.last_event_at, { exact: true }))] : "–";
 }
 
-const RECENT_MS = 60_000;
-
-/** @param {any[]} found */
-function views(found) {
-  if (!found.length) return nothing("operations does not know the address of the read database.");
+/** What waits for other programs. @param {any[]} rows */
+function webhooks(rows) {
+  if (!rows.length) return nothing("No message waits, and no endpoint fails.");
   /** @type {import("./ui.js").Column[]} */
   const columns = [
-    { name: "View", wide: true, cell: (row) => row.view },
-    { name: "State", cell: (row) => (row.stopped ? badge("stopped") : badge(row.events_behind ? "behind" : "serving", row.events_behind ? "Behind" : "Level")) },
-    { name: "Events behind", right: true, cell: (row) => number(row.events_behind) },
+    { name: "Endpoint", wide: true, cell: (row) => (may("webhooks:read") ? link(`/webhooks/${row.endpoint_id}`, row.endpoint_id) : row.endpoint_id) },
+    { name: "State", cell: (row) => (row.failing_since ? [badge("failed", "Failing"), h("small", null, "since ", time(row.failing_since))] : badge("waiting")) },
+    { name: "Messages", right: true, cell: (row) => [number(row.waiting), row.oldest_at && h("small", null, "oldest ", time(row.oldest_at))] },
+    { name: "Next attempt", cell: (row) => time(row.next_at) },
   ];
-  return table("Views of the read database", columns, found, { compact: true });
+  return table("Webhooks", columns, rows, { key: (row) => row.endpoint_id });
 }
 
 /** @param {any[]} days */

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from services.kit.config.secrets import Secret, plain
 from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.pooler import connect_arguments, is_pooled, local_settings
+from services.kit.telemetry.activity import ACTIVITY
 from services.kit.telemetry.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "55000")
 that accepts no connections."""
 CONTENTION_STATES = ("40001", "40P01", "55P03")
 
+ISOLATION: Literal["read_committed"] = "read_committed"
+"""A server can have another default, with which a reader would skip events (docs/decisions/0023-positions.md)."""
+
 SETTINGS = {
+    "default_transaction_isolation": "read committed",
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
     # Every statement looks up by key. A plan that is made while a table is small must not scan the table when it grows.
@@ -85,7 +90,7 @@ class Connections:
     ) -> AsyncGenerator[Connection]:
         """A connection with a transaction, which commits on exit and rolls back on an exception."""
         async with self._lent(counted=counted) as connection:
-            transaction = connection.transaction(isolation=isolation, readonly=readonly)
+            transaction = connection.transaction(isolation=isolation or ISOLATION, readonly=readonly)
             with translated():
                 await transaction.start()
             try:
@@ -125,6 +130,11 @@ class Connections:
             with translated():
                 return await connection.fetch(sql, *arguments)
 
+    async def tell_activity(self) -> None:
+        """Name an idle session after what the process handles; it opens none for that. Unavailable if that fails."""
+        if self._idle and not self._is_pooled():  # a session of a pooler belongs to all its clients
+            await self.fetch("SELECT set_config('application_name', $1, false)", ACTIVITY.session_name)
+
     async def close(self) -> None:
         """Close the idle connections, and each other one when its transaction ends."""
         self._is_closed = True
@@ -158,7 +168,7 @@ class Connections:
         with translated():
             connection = await asyncpg.connect(
                 # the address is read each time: the password may have been rotated
-                **connect_arguments(self._dsn(), {"application_name": "zerocart", **self._settings}),
+                **connect_arguments(self._dsn(), {"application_name": ACTIVITY.session_name, **self._settings}),
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 command_timeout=ANSWER_TIMEOUT_SECONDS,
                 max_cached_statement_lifetime=0,

@@ -23,6 +23,8 @@ class Grants:
     """Whether it appends events. If so, it has a schema, and a role that appends to its partition of the events."""
     log: Mapping[str, str] = field(default_factory=dict[str, str])
     """Privileges on the tables that contain the rows of all services (`log.events`, `log.outbox`, ...), by table."""
+    others: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Privileges on tables of other services, by `schema.table`."""
     receipts: bool = False
     """Whether it records, although it has no history, up to which position it has handled the events it receives."""
     vault: str = ""
@@ -86,4 +88,6 @@ def log_grants(service: str, grants: Grants) -> list[str]:
         f"GRANT SELECT ON SEQUENCE log.position TO {role}",
         f"GRANT EXECUTE ON FUNCTION log.begin_epoch() TO {role}",
         *(f"GRANT {privileges} ON log.{table} TO {role}" for table, privileges in rights.items()),
+        *(f"GRANT USAGE ON SCHEMA {table.partition('.')[0]} TO {role}" for table in grants.others),
+        *(f"GRANT {privileges} ON {table} TO {role}" for table, privileges in grants.others.items()),
     ]

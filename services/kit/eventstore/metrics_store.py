@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import time
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -45,7 +46,7 @@ class MetricsStore:
         self._soon: asyncio.Task[None] | None = None
 
     def touch(self) -> None:
-        """Flush within `FLUSH_SECONDS`."""
+        """Flush within `FLUSH_SECONDS`, and tell until then what the process handles now."""
         if self._soon is None or self._soon.done():
             self._soon = asyncio.create_task(self._flush_soon())
 
@@ -86,6 +87,8 @@ class MetricsStore:
         await self._connections.close()
 
     async def _flush_soon(self) -> None:
+        with suppress(Unavailable):
+            await self._connections.tell_activity()
         await asyncio.sleep(FLUSH_SECONDS)
         try:
             await self.flush()

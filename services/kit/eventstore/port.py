@@ -65,6 +65,11 @@ class Position(int):
         """How often the event store had been restored or failed over, counted from 1."""
         return self >> NUMBER_BITS
 
+    @property
+    def number(self) -> int:
+        """The place among the events of its epoch; some numbers have no event."""
+        return self & ((1 << NUMBER_BITS) - 1)
+
     @classmethod
     def parse(cls, token: str) -> Position:
         """The position in this form; ValueError if the text is no position."""

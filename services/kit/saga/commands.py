@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import assert_never
 
 from services.kit.domain.decider import Command
@@ -24,9 +25,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _RunCommand(Command):
-    """`jitter` is a random number in [0, 1) that spreads the delays of retries."""
+    """`jitter` is a random number in [0, 1) that spreads the delays of retries.
+
+    `covered_until` is the time at which a timer that is requested already has every open run look for passed deadlines
+    (`RetryOverdue`). The run requests no timer for a deadline at that time or later.
+    """
 
     jitter: float
+    covered_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +94,7 @@ class Resume(_RunCommand):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryOverdue(_RunCommand):
-    """Request again what is overdue, without waiting for its timer."""
+    """Request again what is overdue, without waiting for its timer, and request the timer that the run then needs."""
 
     saga_id: str
 

@@ -37,12 +37,15 @@ F = TypeVar("F", bound=messages.RunStarted)
 class DecisionBuilder(Generic[F]):
     """The events of a decision so far, and the run after them."""
 
-    def __init__(self, saga: Saga[F], saga_id: str, run: Run, at: datetime, jitter: float) -> None:
+    def __init__(
+        self, saga: Saga[F], saga_id: str, run: Run, at: datetime, jitter: float, covered_until: datetime | None = None
+    ) -> None:
         self.saga = saga
         self.saga_id = saga_id
         self.run = run
         self.at = at
         self.jitter = jitter
+        self.covered_until = covered_until
         self.events: list[Message] = []
         self.deadline_fired = False
 
@@ -51,6 +54,10 @@ class DecisionBuilder(Generic[F]):
         for event in events:
             self.events.append(event)
             self.run = evolve(self.run, event)
+
+    def is_covered(self, due_at: datetime) -> bool:
+        """Whether a timer that covers all runs is due before this deadline."""
+        return self.covered_until is not None and self.covered_until <= due_at
 
     def request_timer(self, due_at: datetime, kind: messages.TimerKind, step: str, undo: bool, attempt: int) -> None:
         """Emit the request of a timer; timers are numbered within the run."""
@@ -144,7 +151,11 @@ def _update_deadline_timer(decision: DecisionBuilder[F], timer: Timer | None, *,
     earliest = min(_deadlines(decision.saga, decision.run), key=itemgetter(0), default=None)
     is_unneeded = earliest is None and is_idle
     is_late = timer is not None and earliest is not None and timer.due_at > earliest[0]
-    if earliest is not None and (timer is None or decision.deadline_fired or is_late):
+    if (
+        earliest is not None
+        and not decision.is_covered(earliest[0])
+        and (timer is None or decision.deadline_fired or is_late)
+    ):
         due_at, name, undo, attempt = earliest
         decision.request_timer(due_at, "deadline", name, undo, attempt)
         if is_late and timer is not None:

@@ -23,8 +23,9 @@ A participant that has begun an undo or a step and needs days replies by when it
 
 Timers. A run keeps one deadline timer, for the earliest deadline of all open requests. Later deadlines leave it alone;
 the run sets a new one when it fired, and cancels it at the end. So a run without trouble costs one timer request and
-one cancellation. Each retry has a timer of its own. A timer that fires counts as the time for which it was set,
-whatever the clock of this process says.
+one cancellation; it costs neither if its commands say that another timer covers the deadlines (`covered_until`). Each
+retry has a timer of its own. A timer that fires counts as the time for which it was set, whatever the clock of this
+process says.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def saga_decider(*tables: Saga[F]) -> Decider[SagaCommand, Run]:
 def decide(tables: Sequence[Saga[F]], command: SagaCommand, run: Run) -> Decision:
     """The events of a command; a repeated command emits none. A run keeps to the table under which it began."""
     saga = table_of(tables, run)
-    decision = DecisionBuilder(saga, saga_id_of(command), run, command.at, command.jitter)
+    decision = DecisionBuilder(saga, saga_id_of(command), run, command.at, command.jitter, command.covered_until)
     if isinstance(command, Resume) and not isinstance(run, Stuck):
         return _not_stuck(run)
     _apply(decision, command)

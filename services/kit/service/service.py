@@ -23,6 +23,7 @@ from services.kit.eventstore.outbox import Relay
 from services.kit.service.host import Host
 from services.kit.service.waking import wake
 from services.kit.telemetry import tracing
+from services.kit.telemetry.activity import ACTIVITY, request_name
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty, unversioned
@@ -130,6 +131,7 @@ class Service:
             await self._metrics(send)
         else:
             self._in_flight += 1
+            ACTIVITY.note(_named(path, scope))
             try:
                 await self._dispatch(path, scope, receive, send)
             finally:
@@ -265,6 +267,13 @@ class Service:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _named(path: str, scope: Scope) -> str:
+    """The type of an event, or a request without what its path names."""
+    if path == EVENTS and scope["method"] not in READ_METHODS:
+        return dict(scope["headers"]).get(b"ce-type", b"event").decode("ascii", "replace")
+    return request_name(scope["method"], unversioned(scope)["path"])
 
 
 async def _publish_what_is_left(relay: Relay) -> None:

@@ -1,4 +1,4 @@
--- Each service with a database role: whether a session of this database is its, and the last event that it appended.
+-- Each service with a database role: the names of its sessions of this database, and the last event that it appended.
 WITH roles AS (
     SELECT oid, substr(rolname, length($1::text) + 1) AS service FROM pg_roles WHERE starts_with(rolname, $1::text)
 ), writers AS (
@@ -6,7 +6,9 @@ WITH roles AS (
     FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid WHERE inhparent = 'log.events'::regclass
 )
 SELECT roles.service, last.type, last.time,
-    EXISTS (SELECT FROM pg_stat_activity WHERE usesysid = roles.oid AND datname = current_database()) AS connected
+    ARRAY(
+        SELECT application_name FROM pg_stat_activity WHERE usesysid = roles.oid AND datname = current_database()
+    ) AS sessions
 FROM roles
 LEFT JOIN writers ON writers.service = roles.service
 LEFT JOIN LATERAL (
