@@ -49,7 +49,6 @@ from services.orders.bodies import (
 )
 from services.orders.domain import ORDER
 from services.orders.limits import RATES
-from services.orders.numbers import OrderNumbers
 from services.orders.order import (
     ID_PREFIX,
     Amend,
@@ -79,7 +78,6 @@ AsDraft = Annotated[
     bool, Query(alias="draft", description="Begin a draft, which is not fulfilled before `submit`.", examples=[True])
 ]
 Writer = Annotated[Caller, needs("orders:write")]
-Numbers = Annotated[OrderNumbers, provided(OrderNumbers)]
 Shop = Annotated[OrdersSettings, provided(OrdersSettings)]
 Pricer = Annotated[Placing, provided(Placing)]
 
@@ -98,8 +96,6 @@ async def place_order(
     caller: Writer,
     cause: RestCause,
     placing: Pricer,
-    settings: Shop,
-    numbers: Numbers,
     as_draft: AsDraft = False,
 ) -> CommandAnswer[PlacedOrDrafted]:
     """Place an order.
@@ -114,14 +110,14 @@ async def place_order(
     may the request name prices, product names, discounts, taxes or the shipping cost; else they are refused (403).
 
     Refused (422) if a product is not sold or has no price in the currency, if the shop does not ship it there, if
-    amounts have several currencies, if the order comes to nothing, or if a guest's order has no `email`. Refused (409
-    `price-changed`, with the new `totals`) if the order comes to another total than `expected_total`.
+    amounts have several currencies, if its total is zero, or if a guest's order has no `email`. Refused (409
+    `price-changed`, with the new `totals`) if its total is not `expected_total`.
 
     An order that matches a rule of the shop is on hold (`"status": "on_hold"`) until staff release it.
     """
-    order_id = new_id(ID_PREFIX)
+    order_id, settings = new_id(ID_PREFIX), placing.settings
     fields, basket = await _fields(body, caller, placing.handler.vault, settings), _basket(body, caller, settings)
-    number = await numbers.next()
+    number = await placing.numbers.next()
     if as_draft:
         draft = BeginDraft(
             at=cause.at, order_id=order_id, number=number, fields=fields, basket=basket, rules=settings.rules
@@ -136,18 +132,16 @@ async def place_order(
 
 
 @routes.post("/quotes", dependencies=[limited("quote", RATES, GUEST_PREFIX)])
-async def quote_order(
-    body: QuoteBody, caller: Writer, cause: UnmarkedCause, placing: Pricer, settings: Shop
-) -> Answer[Quote]:
+async def quote_order(body: QuoteBody, caller: Writer, cause: UnmarkedCause, placing: Pricer) -> Answer[Quote]:
     """Quote an order.
 
     Returns the amounts that an order would have if it were placed now, and changes nothing. Needs only the items; takes
     every field of `POST /orders`, and refuses what that would refuse because of prices.
     """
-    address, rules = body.shipping_address, settings.rules
+    address, settings = body.shipping_address, placing.settings
     method = body.shipping_method
-    to = Delivery(rules.home_country, method=method) if address is None else Delivery.to(address, method)
-    priced = await placing.quote(_basket(body, caller, settings), cause, rules, to)
+    to = Delivery(settings.rules.home_country, method=method) if address is None else Delivery.to(address, method)
+    priced = await placing.quote(_basket(body, caller, settings), cause, settings.rules, to)
     lines = [quoted(line, priced.total.currency) for line in priced.lines]
     return Answer(Quote(totals=cast("Totals", shown_totals(priced)), lines=lines))
 
@@ -160,13 +154,13 @@ async def redraft_order(
     cause: RestCause,
     version: ExpectedVersion,
     placing: Pricer,
-    settings: Shop,
 ) -> CommandAnswer[Drafted]:
     """Replace a draft.
 
     Replaces the whole content of a draft; prices as for `POST /orders`. Refused (409) once the draft is submitted:
     amend or cancel the order instead.
     """
+    settings = placing.settings
     fields, basket = await _fields(body, caller, placing.handler.vault, settings), _basket(body, caller, settings)
     command = RewriteDraft(
         at=cause.at, order_id=order_id, fields=fields, basket=basket, rules=settings.rules, restricted_to=caller.own
@@ -182,7 +176,6 @@ async def submit_order(
     cause: RestCause,
     version: ExpectedVersion,
     placing: Pricer,
-    settings: Shop,
     body: SubmitBody | None = None,
 ) -> CommandAnswer[Placed]:
     """Submit a draft.
@@ -193,8 +186,8 @@ async def submit_order(
     """
     expected = Money.of(body.expected_total) if body and body.expected_total else None
     command = Submit(
-        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=settings.rules, expected_total=expected,
-        is_acknowledged=settings.mails_when_placed,
+        at=cause.at, order_id=order_id, restricted_to=caller.own, rules=placing.settings.rules, expected_total=expected,
+        is_acknowledged=placing.settings.mails_when_placed,
     )  # fmt: skip
     return await _priced(placing, command, cause, 202, lambda events: _placed(order_id, events), version)
 

@@ -9,7 +9,6 @@ from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.service.host import Host
 from services.kit.service.service import Service
 from services.orders.links import OrderLinks
-from services.orders.numbers import OrderNumbers
 from services.orders.placing import Placing
 from services.orders.price_book import PriceBookReceipts
 from services.orders.reactions import reactions
@@ -41,14 +40,15 @@ def create_app(host: Host | None = None, settings: OrdersSettings | None = None)
     def routers() -> Sequence[APIRouter]:
         from services.orders import api, edits_api, imports_api, links_api, staff_api
 
-        return (imports_api.routes, links_api.routes, staff_api.routes, edits_api.routes, api.routes)
+        # orders are placed more often than anything else is done: their route is the first one that is tried
+        return (api.routes, imports_api.routes, links_api.routes, staff_api.routes, edits_api.routes)
 
     return Service(
         host,
         admin_scope=ORDERS_ADMIN,
         reactions=reactions(host.handler, own.rules),
         routers=routers,
-        provides=(own, OrderNumbers(host.store, own.number_prefix), OrderLinks(host.handler), Placing(host.handler)),
+        provides=(own, OrderLinks(host.handler), Placing(host.handler, own)),
         warms=WARMS,
         alone=ALONE,
     )

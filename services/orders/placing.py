@@ -13,6 +13,7 @@ from services.kit.domain.decider import Rejected
 from services.orders import buyers, coupon_uses
 from services.orders.domain import ORDER
 from services.orders.editing import content_of
+from services.orders.numbers import OrderNumbers
 from services.orders.order import (
     BeginDraft,
     Cancel,
@@ -30,6 +31,7 @@ from services.orders.order import (
 )
 from services.orders.price_book import NOTHING_LISTED, PriceBook, look_up
 from services.orders.pricing import Basket, basket_of, price, totals_problem
+from services.orders.settings import OrdersSettings
 from services.orders.shop_rules import Coupon, Delivery, ShopRules, coupon_named
 
 __all__ = ["Placing", "PricedCommand", "conclude"]
@@ -44,8 +46,10 @@ class Placing:
     Their prices are read from the price book before they are decided; the append checks that they are still the same.
     """
 
-    def __init__(self, handler: CommandHandler) -> None:
+    def __init__(self, handler: CommandHandler, settings: OrdersSettings) -> None:
         self.handler = handler
+        self.settings = settings
+        self.numbers = OrderNumbers(handler.store, settings.number_prefix)
         self._book = PriceBook(handler.store)
 
     async def carry_out(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints
@@ -92,8 +93,14 @@ class Value(BaseModel):
     @classmethod
     def of(cls, source: BaseModel, /, **values: object) -> Self:
         """An instance with `values`, and with the value in `source` of every other field that both classes declare."""
-        shared = {name: getattr(source, name) for name in cls.model_fields if name in type(source).model_fields}
+        shared = {name: getattr(source, name) for name in _shared(cls, type(source))}
         return cls.model_validate({**shared, **values})
+
+
+@cache
+def _shared(one: type[Value], other: type[Value]) -> tuple[str, ...]:
+    """The fields that both classes declare."""
+    return tuple(name for name in one.model_fields if name in other.model_fields)
 
 
 class Money(Value):

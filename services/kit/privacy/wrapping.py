@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from functools import lru_cache
 
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
@@ -12,6 +13,7 @@ from services.kit.privacy.hmac_tokens import derive, several
 __all__ = ["NONCE_BYTES", "Wrapping"]
 
 NONCE_BYTES = 12
+SECRETS_REMEMBERED_MAX = 4
 
 
 class Wrapping:
@@ -41,7 +43,12 @@ class Wrapping:
         return _unwrapped(self._wrapping_keys()[0], person, wrapped) is not None
 
     def _wrapping_keys(self) -> list[bytes]:
-        return [base64.urlsafe_b64decode(derive(secret, "vault") + "=") for secret in several(self._secret())]
+        return _derived(self._secret())
+
+
+@lru_cache(SECRETS_REMEMBERED_MAX)
+def _derived(secrets: str) -> list[bytes]:
+    return [base64.urlsafe_b64decode(derive(secret, "vault") + "=") for secret in several(secrets)]
 
 
 def _unwrapped(wrapping_key: bytes, person: str, wrapped: bytes) -> bytes | None:

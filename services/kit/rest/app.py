@@ -64,7 +64,8 @@ async def _rest_cause(request: Request) -> Cause:
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
     whose = caller.subject if caller else ""  # a key means something to its own caller only
-    return replace(cause, mark=Mark(f"{whose} {request.method} {request.url.path} {key}", fingerprint))
+    place = f"{request.method} {request.scope['path']}"
+    return replace(cause, mark=Mark(f"{whose} {place} {key}", fingerprint))
 
 
 async def _expected_version(request: Request) -> int | None:
