@@ -137,7 +137,7 @@ class ReaderMoves:
                 yield "starts anew", Reader(epoch=log.epoch)
             case "last":
                 yield f"reads last_value {log.last}", following._replace(last=log.last, failures_left=log.failures_left)
-            case "locks" | "end" if reader.failures_left != log.failures_left:
+            case _ if self._needs_session(kind) and reader.failures_left != log.failures_left:
                 yield "has lost its session", _at_start(reader)
             case "locks":
                 horizon = self._horizon(log, reader.last)
@@ -149,6 +149,9 @@ class ReaderMoves:
                 yield "takes its snapshot", following._replace(snapshot=log.visible)
             case _:
                 yield from self._pages(log, reader)
+
+    def _needs_session(self, kind: str) -> bool:
+        return kind in ("locks", "end") or (kind == "page" and self._protocol.one_session)
 
     def _horizon(self, log: Log, last: int) -> int:
         bases = [self._protocol.base(key, last) for writer in log.writers for key in writer.locks]

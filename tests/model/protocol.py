@@ -104,6 +104,7 @@ class Protocol:
     waits_for_strangers: bool = False
     remembers_horizon: bool = True
     checkpoint_at_horizon: bool = False
+    one_session: bool = False  # that reads the locks reads the page, too
     new_epoch: bool = True
     must_start_anew: Callable[[Reader, Log], bool] = epoch_ended
 

@@ -78,6 +78,26 @@ def test_a_reader_ends_with_the_history_of_the_standby_after_a_failover(kind):
     assert_safe(search([first(kind)], [second("one event")], failovers=1))
 
 
+ONE_STATEMENT = Protocol(read=("last", "locks", "page"), remembers_horizon=False, one_session=True)
+"""A reader that follows reads its page with a horizon that it does not keep (`log.final_events`)."""
+
+
+@pytest.mark.parametrize(("one", "other"), PAIRS)
+def test_a_reader_that_follows_skips_nothing(one, other):
+    assert_safe(search([first(one)], [second(other)], protocol=ONE_STATEMENT))
+
+
+@pytest.mark.parametrize("kind", ["two events", "savepoint rolled back", "prepared"])
+def test_a_reader_that_follows_skips_nothing_when_the_server_crashes(kind):
+    writers = [first(kind), first("one event")], [second("one event")]
+    assert_safe(search(*writers, protocol=ONE_STATEMENT, crashes=1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_reader_that_follows_ends_with_the_history_of_the_standby_after_a_failover(kind):
+    assert_safe(search([first(kind)], [second("one event")], protocol=ONE_STATEMENT, failovers=1))
+
+
 def test_a_row_that_a_stranger_locks_holds_up_its_writer_and_no_reader():
     assert_safe(search([[Append("a")]], [[Append("b")], [Append("b")]], row_of_stranger="a"))
 
@@ -110,8 +130,6 @@ def test_only_one_order_of_a_readers_steps_is_safe(order):
 ONE, OTHER = [Append("a")], [Append("b")]
 ALONE: Sequence[Sequence[Transaction]] = ([ONE], [OTHER])
 SAFE = Protocol()
-ASKS_EACH_TIME = replace(SAFE, read=("last", "locks", "page"), remembers_horizon=False)
-
 MUTANTS = {
     "the writer takes no lock": Scenario(ALONE, replace(SAFE, append=("row", "last", "draw"))),
     "the writer locks after it drew": Scenario(ALONE, replace(SAFE, append=("row", "last", "draw", "lock"))),
@@ -140,14 +158,17 @@ MUTANTS = {
         ALONE, replace(SAFE, read=("locks", "last", "end", "page"), horizon=lambda last, bases: min(bases, default=99))
     ),
     "one statement reads the locks and the events": Scenario(
-        ALONE, replace(ASKS_EACH_TIME, read=("last", "snapshot", "locks", "page"))
+        ALONE, replace(ONE_STATEMENT, read=("last", "snapshot", "locks", "page"))
     ),
     "one snapshot serves the whole round (REPEATABLE READ)": Scenario(
-        ALONE, replace(ASKS_EACH_TIME, read=("snapshot", "last", "locks", "page"))
+        ALONE, replace(ONE_STATEMENT, read=("snapshot", "last", "locks", "page"))
     ),
     "the reader waits for every transaction of the server": Scenario(ALONE, replace(SAFE, waits_for_strangers=True)),
     "the reader keeps a horizon beyond the last event, and the server crashes": Scenario(
         ([[Append("a", 2), "abort"], ONE], [OTHER]), replace(SAFE, read=("last", "locks", "page")), crashes=1
+    ),
+    "one statement reads no end, another one the page, and the server crashes between": Scenario(
+        ([[Append("a", 2)], ONE], [OTHER]), replace(ONE_STATEMENT, one_session=False), crashes=1
     ),
     "the checkpoint is the horizon, and the server crashes": Scenario(
         ([[*ONE, "abort"], ONE], [OTHER]),

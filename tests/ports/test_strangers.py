@@ -173,3 +173,18 @@ async def test_no_number_without_an_event_is_final(postgres, database):
         assert (await reader.read_all(done.position, 1)).events == []
     assert (await reader.read_all(done.position, 9)).events[0].position == slow.position
     await owner.close()
+
+
+async def test_a_database_with_another_isolation_level_makes_no_reader_skip_events(postgres, database):
+    """With one snapshot, the locks would say that an append has ended whose events the page does not show."""
+    owner = await asyncpg.connect(database.owner_dsn)
+    await owner.execute(f'ALTER DATABASE "{database.name}" SET default_transaction_isolation = serializable')
+    store, reader = postgres.store(), postgres.reader()
+    await store.append(append("a", 0))
+    async with store.transaction() as transaction:
+        await transaction.append(append("b", 0))
+    assert [event.stream for event in (await reader.read_all(START, 10)).events] == ["a", "b"]
+    async with owner.transaction(isolation="repeatable_read"):
+        with pytest.raises(asyncpg.InvalidTransactionStateError, match="needs READ COMMITTED"):
+            await owner.execute("SELECT log.final_events(0, 10, 1000)")
+    await owner.close()

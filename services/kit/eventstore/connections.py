@@ -37,7 +37,11 @@ AWAY_STATES = ("08", "28", "3D", "53", "57", "25006", "55000")
 that accepts no connections."""
 CONTENTION_STATES = ("40001", "40P01", "55P03")
 
+ISOLATION: Literal["read_committed"] = "read_committed"
+"""A server can have another default, with which a reader would skip events (docs/decisions/0023-positions.md)."""
+
 SETTINGS = {
+    "default_transaction_isolation": "read committed",
     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
     "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_TIMEOUT_MS),
     # Every statement looks up by key. A plan that is made while a table is small must not scan the table when it grows.
@@ -86,7 +90,7 @@ class Connections:
     ) -> AsyncGenerator[Connection]:
         """A connection with a transaction, which commits on exit and rolls back on an exception."""
         async with self._lent(counted=counted) as connection:
-            transaction = connection.transaction(isolation=isolation, readonly=readonly)
+            transaction = connection.transaction(isolation=isolation or ISOLATION, readonly=readonly)
             with translated():
                 await transaction.start()
             try:

@@ -199,12 +199,15 @@ class PostgresEventReader:
     async def read_all(self, after: Position, events_max: int) -> Page:
         """A page of the final events after `after`; HistoryCut if the event store lost the event at `after`.
 
-        The horizon that was read before stays valid, so only a page that it does not fill needs a new one.
+        One statement returns the page with its horizon. It costs more for each event than a page up to a known horizon,
+        so a reader that is far behind asks for the horizon and reads as many pages up to it as that fills.
         """
         known = self._horizon
-        may_fill = known.epoch == after.epoch and known - after >= events_max
-        page = await self._read(after, known if may_fill else await self._look(after), events_max)
-        return await self._read(after, await self._look(after), events_max) if may_fill and not page.full else page
+        if known.epoch == after.epoch and known - after >= events_max:
+            page = await self._read(after, known, events_max)
+            if page.full:
+                return page
+        return await self._newest(after, events_max)
 
     async def end(self, after: Position = START) -> Position:
         """The last event that is final, START if there is none; HistoryCut if the event at `after` is lost."""
@@ -245,6 +248,18 @@ class PostgresEventReader:
             raise HistoryCut(after, Position(row["cut_at"]))
         self._horizon = Position(row["horizon"])
         return self._horizon
+
+    async def _newest(self, after: Position, events_max: int) -> Page:
+        rows = await self.connections.fetch(statement("read_final"), after, events_max, self._page_bytes_max)
+        if rows and rows[0]["stream"] is None:
+            raise HistoryCut(after, Position(rows[0]["position"]))
+        events, parts = split(rows)
+        if parts:
+            return await self._read(after, await self._look(after), events_max)
+        full = self._full(events, events_max)
+        if full:
+            await self._look(events[-1].position)  # the following pages need no other horizon, perhaps
+        return Page(events, events[-1].position if events else after, full)
 
     async def _reached(self, after: Position, until: Position) -> Position:
         """How far a page may go."""

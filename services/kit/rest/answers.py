@@ -49,8 +49,8 @@ PositionText = Annotated[
 class Money(TypedDict):
     """An exact amount of money."""
 
-    amount: Annotated[str, Field(pattern=r"^-?[0-9]+\.[0-9]{2,}$", examples=["12.50"])]
-    """An exact decimal as text, with at least two decimals."""
+    amount: Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", examples=["12.50"])]
+    """An exact decimal as text, with the decimals of the currency's minor unit, and more only if they are not 0."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["GBP"])]
     """The ISO 4217 code."""
 
