@@ -10,10 +10,11 @@ UPGRADE ?=
 STACK ?=
 VERSION ?= dev
 IMAGE ?= zerocart
+WORKERS ?= 3
 export PYTHONUNBUFFERED = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-local check format test test-fast demo up down chaos fuzz year bench promtool manifests openapi linters keep mails traces screenshots lock docs clean
+.PHONY: help setup setup-local check lint format test test-fast demo up down chaos fuzz year bench promtool manifests openapi linters keep mails traces screenshots lock docs clean
 .PHONY: image secrets up-compose down-compose test-containers
 
 help: ## list the verbs
@@ -25,20 +26,24 @@ setup: ## make .venv, install the pinned dependencies and fetch Kafka (PYTHON=pa
 setup-local: # the packages that demo, up and down need
 	@PYTHON="$(PYTHON)" sh scripts/setup.sh local
 
-check: setup ## check formatting, lint, types, import rules and architecture
+check: lint ## check formatting, lint, types, import rules and architecture
+	$(BIN)/pytest tests/architecture
+
+lint: setup ## check formatting, lint, types and import rules
 	$(BIN)/ruff format --check services tools tests scripts typings
 	$(BIN)/ruff check services tools tests scripts typings
 	$(BIN)/pyright
 	$(BIN)/lint-imports
-	$(BIN)/pytest tests/architecture
 
 format: setup ## format, and apply the corrections of the linter
 	$(BIN)/ruff check --fix services tools tests scripts typings
 	$(BIN)/ruff format services tools tests scripts typings
 
-# three workers on two cores, because many tests wait; in the order of tests/conftest.py
-test: setup ## run every test, on real Postgres and Kafka
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not chaos and not containers"
+# Three workers on two cores, because many tests wait; in the order of tests/conftest.py. Without bytecode each worker, and
+# each program that a test starts, would compile the same modules again.
+test: export PYTHONDONTWRITEBYTECODE =
+test: setup ## run every test, on real Postgres and Kafka (WORKERS=n at the same time)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not chaos and not containers"
 
 test-fast: setup ## run the pure tests (domain, sagas, model), without servers
 	$(BIN)/pytest -n 2 tests/domain tests/sagas tests/model

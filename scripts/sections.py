@@ -150,6 +150,10 @@ def console(_: Values) -> Lines:
     yield f"\t\t@asset path_regexp asset ^/console/assets/{console_version()}/({names})$"
 
 
+FIRST_PAGE = "orders.js"
+"""The module of the page that most people see first; without this, the browser learns of it from another module."""
+
+
 def imported(name: str, found: set[str]) -> set[str]:
     """The modules that a module of the console imports at once, and those that they import, added to `found`."""
     for other in re.findall(r'^import .* from "\./([\w.]+)";$', (CONSOLE / name).read_text(), re.MULTILINE):
@@ -160,12 +164,12 @@ def imported(name: str, found: set[str]) -> set[str]:
 
 
 def files(_: Values) -> Lines:
-    """The files with which the console starts: all of them at once, so that none waits for another."""
+    """The files with which the console starts, all of them at once, so that none waits for another."""
     base = f"/console/assets/{console_version()}"
     yield f'<link rel="icon" href="{base}/icon.svg">'
     yield f'<link rel="stylesheet" href="{base}/style.css">'
-    yield f'<script src="{base}/theme.js"></script>'
-    for name in sorted(imported("main.js", set())):
+    yield f'<script src="{base}/first_paint.js"></script>'
+    for name in sorted(imported("main.js", {FIRST_PAGE} | imported(FIRST_PAGE, set()))):
         yield f'<link rel="modulepreload" href="{base}/{name}">'
     yield f'<script type="module" src="{base}/main.js"></script>'
 

@@ -32,9 +32,41 @@ PASSWORDS = {service: f"test-{service}" for service in {*DATABASE_ROLES, *READ_R
 _numbers = count(1)
 
 
+FIRST = (
+    "tests/e2e/",
+    "tests/services/test_openapi.py",
+    "tests/services/test_slow_clients.py",
+    "tests/tools/test_edge.py",
+    "tests/console/",
+    "tests/tools/test_gauntlet.py",
+)
+LAST = ("tests/architecture/", "tests/domain/", "tests/sagas/", "tests/model/")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of whole systems first, because they take longest."""
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    """Run the files with the longest tests first and those with the shortest last, so that all workers end together."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    turns = [number for number, start in enumerate(FIRST) if item.nodeid.startswith(start)]
+    return turns[0] if turns else len(FIRST) + item.nodeid.startswith(LAST)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+    """With `--dist loadfile`, give a worker one file, the whole folder of the console, or one import at a time."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByCluster(LoadFileScheduling):
+        """One unit for the tests that share a cluster."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            if nodeid.startswith("tests/console/"):
+                return "tests/console"
+            return nodeid if nodeid.startswith("tests/e2e/test_import.py") else super()._split_scope(nodeid)
+
+    return ByCluster(config) if config.getvalue("dist") == "loadfile" else None
 
 
 class Server(Protocol):

@@ -45,9 +45,11 @@ def reactions(handler: CommandHandler, deadline: SharedDeadline) -> Reactions:
     """The messages that fulfillment handles; the table of the saga names the replies among them."""
 
     async def tell(order_id: str, command: SagaCommand, received: Received) -> None:
-        covered = replace(command, covered_until=deadline.covers_until(order_id, received.now))
+        covered_until = deadline.covers_until(order_id, received.now)
+        covered = replace(command, covered_until=covered_until)
         outcome = await handler.handle(FULFILLMENT, order_id, covered, received.cause)
         deadline.note(order_id, outcome.state)
+        await deadline.check(order_id, covered_until, received.cause)
         for event in outcome.events:
             if isinstance(event, RunStuck):
                 log("run stuck", level=logging.ERROR, order_id=order_id, step=event.step, code=event.error_code)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal, assert_never
 
 from services.contracts.fulfillment import DeadlinesChecked, DeadlinesDue, RunCompensated, RunCompleted, RunFailed
@@ -33,6 +33,8 @@ DUE_AFTER = timedelta(seconds=100)
 MARGIN = timedelta(seconds=30)
 """So long before it is due the timer covers no more runs. A command must be appended before the timer fires, or nobody
 finds its run; a statement is given up after 12 seconds."""
+CLOCKS_DIFFER_MAX = timedelta(seconds=10)
+"""The scheduler's clock may be ahead of ours by so much."""
 RENEWED_BEFORE = timedelta(seconds=40)
 CLOSE_TOGETHER = timedelta(seconds=10)
 """Two runs that are advanced within this time are worth a timer of both."""
@@ -159,12 +161,18 @@ class SharedDeadline:
         position, runs = requested[0].position, FULFILLMENT.stream("")
         rows = await self._handler.store.fetch(OPEN, position, ENDINGS, runs, OF_TIMERS)
         for row in rows:
-            order_id = str(row["order_id"])
-            command = RetryOverdue(at=now, jitter=0.0, saga_id=order_id)
-            # no mark, because one message is for many runs; a run that is looked at again decides nothing
-            await self._handler.handle(FULFILLMENT, order_id, command, Cause(now, cause.message_id, order_id))
+            await self._look_for_passed_deadlines(str(row["order_id"]), now, cause)
         ended = EndTimer(at=now, bucket=timer.bucket, runs=len(rows))
         await self._handler.handle(TIMER, timer.bucket, ended, cause)
+
+    async def check(self, order_id: str, covered_until: datetime | None, cause: Cause) -> None:
+        """After a command that relied on `covered_until`: let the run look itself if the timer may have fired before.
+
+        A process can be stopped between `covers_until` and the append for longer than MARGIN.
+        """
+        now = datetime.now(UTC)
+        if covered_until is not None and now >= covered_until - CLOCKS_DIFFER_MAX:
+            await self._look_for_passed_deadlines(order_id, now, cause)
 
     async def close(self) -> None:
         """Cancel the timer if no run is open that it covers."""
@@ -174,11 +182,16 @@ class SharedDeadline:
             return
         try:
             if not await self._any_open():
-                now = datetime.now(self._out.due_at.tzinfo)
+                now = datetime.now(UTC)
                 ended = EndTimer(at=now, bucket=self._out.bucket, runs=0, cancel=True)
                 await self._handler.handle(TIMER, self._out.bucket, ended, Cause(now))
         except ZerocartError as error:
             log("the timer for deadlines is not cancelled, it fires", level=logging.WARNING, code=error.code)
+
+    async def _look_for_passed_deadlines(self, order_id: str, now: datetime, cause: Cause) -> None:
+        # no mark, because one message can be for many runs; a run that is looked at again decides nothing
+        command = RetryOverdue(at=now, jitter=0.0, saga_id=order_id)
+        await self._handler.handle(FULFILLMENT, order_id, command, Cause(now, cause.message_id, order_id))
 
     def _is_close(self, order_id: str, now: datetime) -> bool:
         return self._last is not None and self._last[0] != order_id and now - self._last[1] < CLOSE_TOGETHER

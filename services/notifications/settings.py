@@ -43,7 +43,7 @@ class NotificationsSettings:
 
 def shop_of(environ: Mapping[str, str]) -> Shop:
     """The sender of mails, the language and the folder of their templates, and the mails that are not sent."""
-    language, own = environ.get("ZEROCART_MAIL_LANGUAGE", LANGUAGES[0]), environ.get("ZEROCART_MAIL_TEMPLATES", "")
+    language, own = environ.get("ZEROCART_MAIL_LANGUAGE") or LANGUAGES[0], environ.get("ZEROCART_MAIL_TEMPLATES", "")
     folder = Path(own) if own else None
     if folder and not folder.is_dir():
         raise ZerocartError("bad-setting", f"ZEROCART_MAIL_TEMPLATES: {own} is no folder")
@@ -54,7 +54,11 @@ def shop_of(environ: Mapping[str, str]) -> Shop:
             f"ZEROCART_MAIL_LANGUAGE: there are no templates in {language!r}. Use {known}, or write them in the folder"
             f" {language} of ZEROCART_MAIL_TEMPLATES",
         )
-    address, name = environ.get("ZEROCART_MAIL_FROM", SENDER), environ.get("ZEROCART_SHOP_NAME", Shop(SENDER).name)
+    address, name = environ.get("ZEROCART_MAIL_FROM") or SENDER, environ.get("ZEROCART_SHOP_NAME") or Shop(SENDER).name
+    if not re.fullmatch(r"[^\s@<>,;]+@[^\s@<>,;]+", address):
+        raise ZerocartError(
+            "bad-setting", f"ZEROCART_MAIL_FROM is {address!r}: use an address such as shop@example.com"
+        )
     url = environ.get("ZEROCART_SHOP_URL", "").rstrip("/")
     if url and not re.fullmatch(r"https?://[^\s#?]+", url):
         raise ZerocartError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, assert_never
+from typing import Annotated, assert_never, cast
 
 from fastapi import Path
 
@@ -13,7 +13,7 @@ from services.contracts.orders import RefundedLine as RequestedLine
 from services.contracts.payments import RefundRequested, ReportedChange
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
-from services.kit.domain.currencies import rounded
+from services.kit.domain.currencies import rounded, shown_money
 from services.kit.domain.errors import Forbidden, NotFound, RuleViolation
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Message, Money
@@ -353,4 +353,4 @@ def _unless_zero(amount: Decimal, currency: str) -> PaidAmount | None:
 
 
 def _amount(money: Money) -> PaidAmount:
-    return {"amount": str(money.amount), "currency": money.currency}
+    return cast("PaidAmount", shown_money(money.amount, money.currency))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NotRequired, cast
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from services.kit.domain.currencies import amount_of, rounded
+from services.kit.domain.currencies import rounded, shown_amount
 from services.kit.rest.answers import Money
 from services.query.snapshots import Row
 from services.query.sums import OF_PRODUCTS, AnalyticsQuery
@@ -181,7 +181,7 @@ def csv_row(row: Row) -> dict[str, Any]:
         **counts,
         "open": counts["orders"] - ended,
         **{name: int(row[name]) for name in ("units", "units_sold") if name in row},
-        **{name: amount_of(rounded(amount, currency)) for name, amount in {**amounts, **average}.items()},
+        **{name: shown_amount(rounded(amount, currency), currency) for name, amount in {**amounts, **average}.items()},
         "cancelled_share": _share(counts["cancelled"], counts["orders"]),
         "failed_share": _share(counts["failed"], counts["orders"]),
         "refunded_share": _share(counts["refunds"], counts["orders"]),

@@ -20,7 +20,8 @@ from typing import Any
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from services.kit.domain.currencies import amount_of
+from services.kit.domain.currencies import shown_amount
+from services.kit.domain.instants import instant_text
 from services.kit.telemetry.logging import log
 from services.query.snapshots import Row
 
@@ -61,18 +62,18 @@ def csv_lines(
     writer = csv.writer(text, lineterminator="\r\n")
     if header:
         writer.writerow(columns)
-    writer.writerows([_cell(row.get(name), zone) for name in columns] for row in rows)
+    writer.writerows([_cell(row.get(name), zone, row.get("currency", "")) for name in columns] for row in rows)
     return text.getvalue()
 
 
-def _cell(value: object, zone: tzinfo) -> object:
+def _cell(value: object, zone: tzinfo, currency: str) -> object:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(FORMULA_STARTS) else value
     if isinstance(value, datetime):
-        return value.astimezone(zone).isoformat().replace("+00:00", "Z")
+        return instant_text(value.astimezone(zone))
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    return amount_of(value) if isinstance(value, Decimal) else value
+    return shown_amount(value, currency) if isinstance(value, Decimal) else value
 
 
 class CsvExport(StreamingResponse):

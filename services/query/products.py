@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Numeric, cast, func, select
 
 from services.contracts.catalogue import Price
-from services.kit.domain.currencies import amount_of
+from services.kit.domain.currencies import shown_amount
 from services.kit.domain.errors import NotFound
 from services.kit.domain.validity import valid_at
 from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, digest_of, page_of, total_of
@@ -137,8 +137,8 @@ def _price_change(row: Row) -> dict[str, Any]:
 def _price(price: Price) -> dict[str, Any]:
     return {
         "currency": price.currency,
-        "amount": amount_of(price.amount),
-        "compare_at": None if price.compare_at is None else amount_of(price.compare_at),
+        "amount": shown_amount(price.amount, price.currency),
+        "compare_at": None if price.compare_at is None else shown_amount(price.compare_at, price.currency),
         "valid_from": price.valid_from,
         "valid_until": price.valid_until,
     }

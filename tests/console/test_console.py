@@ -24,6 +24,48 @@ def test_the_page_asks_no_service_before_somebody_logs_in(stranger: Person):
     assert [path for path in asked if not path.startswith("/console/")] == []
 
 
+def test_the_log_in_form_needs_no_module(stranger: Person):
+    stranger.page.route(re.compile(r"/console/assets/\w+/(?!first_paint)\w+\.js$"), lambda route: route.abort())
+    stranger.page.goto(f"{stranger.local.running.edge_url}/console", wait_until="commit")
+    expect(stranger.page.get_by_label("E-mail or client id")).to_be_visible()
+    expect(stranger.page.get_by_role("button", name="Log in")).to_be_visible()
+    stranger.faults.clear()  # the browser reports the modules that are missing
+
+
+def test_what_a_person_types_before_the_modules_arrive_stays_and_is_sent_nowhere(stranger: Person):
+    held: list[Route] = []
+    stranger.page.route("**/main.js", lambda route: held.append(route))
+    stranger.page.goto(f"{stranger.local.running.edge_url}/console", wait_until="commit")
+    stranger.log_in("operator", "early")
+    assert urlsplit(stranger.page.url).query == ""
+    held[0].continue_()
+    stranger.page.wait_for_load_state("networkidle")
+    expect(stranger.page.get_by_label("E-mail or client id")).to_have_value("operator")
+    stranger.log_in("operator", stranger.local.credentials.secret)
+    stranger.page.get_by_role("heading", name="Orders").wait_for()
+    expect(stranger.page.locator("#login")).to_have_count(0)
+
+
+def test_a_page_without_an_answer_says_so_and_can_be_tried_again(operator: Person, shop: Shop):
+    page = operator.page
+    page.clock.install()
+    held: list[Route] = []
+    for path in ("/stock", "/orders?status=confirmed", "/system"):
+        operator.visit("/products")
+        operator.settled()
+        asked = re.compile(f"/v1/(operations/system|{path.strip('/').partition('?')[0]})")
+        page.route(asked, lambda route: held.append(route))
+        page.goto(f"{operator.local.running.edge_url}/console{path.removeprefix('/orders')}")
+        expect(page.get_by_text("It takes longer than usual").first).to_be_visible()
+        page.clock.run_for(31_000)
+        expect(page.get_by_role("alert")).to_contain_text("There is no answer to GET /")
+        page.unroute(asked)
+        operator.press("Try again")
+        operator.settled()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        expect(page.get_by_role("table").first).to_be_visible()
+
+
 def test_a_wrong_secret_is_refused_in_words_and_the_page_that_was_asked_for_follows(stranger: Person, shop: Shop):
     stranger.visit("/stock")
     stranger.log_in("operator", "wrong")

@@ -61,6 +61,7 @@ async def test_csv_has_the_whole_list_in_order(side: ReadSide) -> None:
         "shipping_address": exported[0]["shipping_address"], "tags": "[]", "metadata": "", "subtotal": "0.50",
         "discount_total": "0.00", "shipping_total": "0.00", "tax_total": "0.00", "tax_included": "False",
         "shipping_tax": "0.00", "shipping_tax_rate": "0", "notes": "", "refunded_units": "", "refunds": "", "edited_down": "",
+            "stuck_since": "",
     }  # fmt: skip
     assert exported[0]["created_at"].endswith("Z")
     assert len(await rows(side, "?total_min=6&q=mug")) == 21

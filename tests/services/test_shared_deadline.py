@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -112,6 +113,18 @@ async def test_timer_covers_no_run_shortly_before_it_is_due_and_is_renewed(datab
         await deadline.close()
         assert len(requests(published)) == 2
         assert deadline.covers_until("e", late + SECOND) == late + DUE_AFTER
+
+
+async def test_run_of_a_process_that_was_stopped_until_the_timer_fired_requests_its_own(database) -> None:
+    async with process(database) as (handler, published, deadline):
+        long_ago = datetime.now(UTC) - DUE_AFTER
+        for name, began in (("a", long_ago), ("b", datetime.now(UTC))):
+            start = Start(at=began, jitter=0.0, facts=FACTS.model_copy(update={"saga_id": name}))
+            covered_until = began + DUE_AFTER
+            await handler.handle(FULFILLMENT, name, replace(start, covered_until=covered_until), Cause(began, "start"))
+            await deadline.check(name, covered_until, Cause(began, "start"))
+        own = [event.stream for event in published.events if event.type == TimerRequested.type]
+        assert own == [FULFILLMENT.stream("a")]
 
 
 async def test_timer_that_this_event_store_does_not_know_does_nothing(database) -> None:

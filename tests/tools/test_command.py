@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.rules import ROOT
+from tools.knative_local.cluster import PASSED_ON
 from tools.knative_local.ports import free_port
+from tools.knative_local.service_settings import require_valid
 from tools.knative_local.settings import SETTINGS, BadSettingError, port, seconds
 from tools.knative_local.state import State
 from tools.zerocart.cli import COMMANDS
@@ -172,6 +174,35 @@ def at_terminal(home: Path, *words: str, **environ: str) -> str:
             found += chunk
     os.close(ours)
     return found.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("ZEROCART_RATES", "place 20/1", "JSON"), ("ZEROCART_RATES", '{"place": "x"}', "20/1.5"),
+        ("ZEROCART_RATES", '{"plaice": "20/1"}', "plaice"), ("ZEROCART_TIME_ZONE", "Mars/Olympus", "Mars/Olympus"),
+        ("ZEROCART_DELIVERY_SECONDS", "-1", "above 0"), ("ZEROCART_MISSED_CHECK_SECONDS", "soon", "soon"),
+        ("ZEROCART_RETENTION_DAYS", "1", "whole number"), ("ZEROCART_CAPTURE", "never", "by_hand"),
+        ("ZEROCART_CURRENCY", "XYZ", "ISO 4217"), ("ZEROCART_ORDER_NUMBER_PREFIX", "a b", "letters"),
+        ("ZEROCART_SHOP_RULES", "{", "ZEROCART_SHOP_RULES"), ("ZEROCART_MAIL_LANGUAGE", "xx", "de"),
+        ("ZEROCART_MAIL_WHEN_PLACED", "maybe", "yes or no"), ("ZEROCART_MAILS_OFF", "all", "switched off"),
+        ("ZEROCART_MAIL_FROM", "nobody", "ZEROCART_MAIL_FROM"), ("ZEROCART_SHOP_URL", "shop", "ZEROCART_SHOP_URL"),
+        ("ZEROCART_WEBHOOK_NETWORKS", "10.0.0.0/99", "10.0.0.0/8"), ("ZEROCART_WEBHOOK_PORTS", "0", "ZEROCART_WEBHOOK_PORTS"),
+        ("ZEROCART_WEBHOOK_HTTP", "perhaps", "ZEROCART_WEBHOOK_HTTP"), ("LOG_LEVEL", "LOUD", "DEBUG"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_a_service_refuses_is_refused_before_the_cluster_starts(
+    tmp_path: Path, name: str, value: str, told: str
+) -> None:
+    with pytest.raises(BadSettingError, match=name) as refused:
+        require_valid(PASSED_ON, {name: value})
+    assert told in str(refused.value)
+    require_valid(PASSED_ON, {name: ""})
+
+
+def test_up_and_doctor_name_a_setting_that_a_service_refuses(tmp_path: Path) -> None:
+    for words in (["up"], ["up", "--detach"], ["doctor"]):
+        assert_told(zerocart(tmp_path, *words, ZEROCART_TIME_ZONE="Mars/Olympus"), "ZEROCART_TIME_ZONE", "Mars/Olympus")
 
 
 def test_an_invalid_setting_is_refused() -> None:

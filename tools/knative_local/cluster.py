@@ -37,7 +37,7 @@ from tools.knative_local.settings import folder, port, seconds
 from tools.knative_local.state import Running, State
 from tools.knative_local.view_build import ViewBuild
 
-__all__ = ["Cluster", "Options"]
+__all__ = ["PASSED_ON", "Cluster", "Options"]
 
 LOG_DATABASE = "zerocart"
 READ_DATABASE = "zerocart_read"

@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tools.knative_local.cache import NoCacheError, cache_folder
-from tools.knative_local.cluster import Options
+from tools.knative_local.cluster import PASSED_ON, Options
 from tools.knative_local.kafka_jars import MEGABYTE, missing_jars
 from tools.knative_local.ports import holder_of, is_free
 from tools.knative_local.queue_depths import queue_depths
 from tools.knative_local.rest_client import AwayError, cluster_status
+from tools.knative_local.service_settings import require_valid
 from tools.knative_local.settings import BadSettingError
 from tools.knative_local.state import Running, State
 from tools.terminal import green, red, say
@@ -102,6 +103,7 @@ def _downloads() -> Check:
 def _settings() -> Iterator[Check]:
     try:
         options = Options.from_environment()
+        require_valid(PASSED_ON)
     except BadSettingError as error:
         yield Check("settings", str(error), "change the variable or unset it")
         return

@@ -11,8 +11,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.knative_local.cluster import Cluster, Options
+from tools.knative_local.cluster import PASSED_ON, Cluster, Options
 from tools.knative_local.process import START_SECONDS, ServerFailedError, end_of_log
+from tools.knative_local.service_settings import require_valid
 from tools.knative_local.settings import seconds
 from tools.knative_local.state import Running
 from tools.terminal import say
@@ -30,21 +31,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Start the cluster; ServerFailedError if it does not start."""
+    """Start the cluster; BadSettingError if a service could not start, ServerFailedError if the cluster does not."""
     settings = Options.from_environment()
     tell = _to_stderr if options.json else say
     running = settings.state.running()
     if running is not None:
         tell(f"The cluster on {settings.state.home} is up already: {running.edge_url}")
         tell("It keeps the settings with which it was started: to change them, run `zerocart down` first.")
-    elif options.detach:
-        running = detach(settings, tell)
-        tell(f"up: {running.edge_url}")
     else:
-        asyncio.run(Cluster(settings, say).run(_ready))
+        require_valid(PASSED_ON)
+        running = _start(settings, tell, in_background=options.detach)
     if options.json and running is not None:
         print(json.dumps({"edge_url": running.edge_url, "pid": running.pid}))
     return 0
+
+
+def _start(settings: Options, tell: Callable[[str], None], *, in_background: bool) -> Running | None:
+    if not in_background:
+        asyncio.run(Cluster(settings, say).run(_ready))
+        return None
+    running = detach(settings, tell)
+    tell(f"up: {running.edge_url}")
+    return running
 
 
 def detach(settings: Options, tell: Callable[[str], None] = say) -> Running:

@@ -5,6 +5,8 @@ import { API, revoked, token } from "./session.js";
 /** @typedef {{query?: Query | URLSearchParams, body?: unknown, signal?: AbortSignal, headers?: Record<string, string>}} Options */
 
 const WAITS_MAX = 6;
+/** After so long a page says that there is no answer. A service that starts takes a few seconds. */
+const ANSWER_MS_MAX = 30_000;
 const WAIT_MS_MAX = 5_000;
 const POSITION_MS_MAX = 60_000;
 const DOWNLOAD_MS = 60_000;
@@ -129,11 +131,15 @@ function newKey() {
 
 /** @param {string} method @param {() => string} url @param {Options} options */
 async function answered(method, url, options) {
+  let until = Date.now() + ANSWER_MS_MAX;
   for (let attempt = 1; ; attempt++) {
-    const answer = await asked(method, url(), options);
+    const answer = await asked(method, url(), options, until);
     if (answer?.ok) return { answer };
-    if (answer?.status === 401) await loggedInAgain();
-    else if (attempt >= WAITS_MAX || (answer && answer.status !== 503)) throw await problemOf(answer);
+    const isLast = attempt >= WAITS_MAX || Date.now() >= until;
+    if (answer?.status === 401) {
+      await loggedInAgain();
+      until = Date.now() + ANSWER_MS_MAX;
+    } else if (isLast || (answer && answer.status !== 503)) throw await problemOf(answer, `${method} ${url()}`);
     else await waited(answer, options.signal);
   }
 }
@@ -143,8 +149,8 @@ async function loggedInAgain() {
   await askToLogIn();
 }
 
-/** The answer, or null if the network failed. @param {string} method @param {string} url @param {Options} options */
-async function asked(method, url, options) {
+/** The answer, or null if the network failed or there was none in time. @param {string} method @param {string} url @param {Options} options @param {number} until */
+async function asked(method, url, options, until) {
   let bearer = await token();
   while (bearer === null) {
     await askToLogIn();
@@ -154,11 +160,17 @@ async function asked(method, url, options) {
   const headers = { Authorization: `Bearer ${bearer}`, ...options.headers };
   const body = options.body === undefined ? undefined : JSON.stringify(options.body);
   if (body !== undefined) headers["Content-Type"] = "application/json";
+  const stop = new AbortController();
+  const late = setTimeout(() => stop.abort(), Math.max(0, until - Date.now()));
+  options.signal?.addEventListener("abort", () => stop.abort(), { once: true });
   try {
-    return await fetch(API + url, { method, headers, body, signal: options.signal ?? null });
+    options.signal?.throwIfAborted();
+    return await fetch(API + url, { method, headers, body, signal: stop.signal });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     return null;
+  } finally {
+    clearTimeout(late);
   }
 }
 
@@ -180,9 +192,11 @@ async function bodyOf(answer) {
   return text ? JSON.parse(text) : null;
 }
 
-/** @param {Response | null} answer */
-async function problemOf(answer) {
-  if (!answer) return new Problem(0, { detail: "The server does not answer. Check that it runs, then try again." });
+/** @param {Response | null} answer @param {string} request */
+async function problemOf(answer, request) {
+  const what = request.replace(/\?.*/, "");
+  if (!answer) return new Problem(0, { detail: `There is no answer to ${what}: the service, or something that it needs, does not work now. Try again; if that does not help, look at System.` });
   const body = await bodyOf(answer).catch(() => null);
+  if (answer.status === 503 || !body) return new Problem(answer.status, { ...body, detail: `${what} was refused: ${body?.detail ?? `status ${answer.status}`}` });
   return new Problem(answer.status, body);
 }

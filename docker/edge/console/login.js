@@ -1,44 +1,43 @@
-/** Logging in, on a page of its own or in a dialog over the page whose token expired. */
+/** Logging in, by the form of the page or in a dialog over the page whose token expired. */
 import { LoggedOut } from "./api.js";
 import { h, mount } from "./dom.js";
-import { logIn, session } from "./session.js";
+import { logIn, logOut, session } from "./session.js";
 import { dialog, failure, field, valuesOf } from "./ui.js";
 
-/** @param {string} [name] */
-function fields(name = "") {
-  return [
-    field("E-mail or client id", h("input", { name: "name", id: "login-name", required: true, autocomplete: "username", autocapitalize: "none", spellcheck: "false", value: name })),
-    field("Password or client secret", h("input", { name: "secret", id: "login-secret", type: "password", required: true, autocomplete: "current-password" })),
-  ];
+/** Show the form of index.html, which the browser paints before any module is there. @param {() => unknown} done */
+export function showLogin(done) {
+  const form = /** @type {HTMLFormElement | null} */ (document.getElementById("login"));
+  if (!form) return startAnew();
+  document.documentElement.dataset.login = "";
+  document.title = "Log in · zerocart";
+  form.onsubmit = (event) => submitted(event, form, done);
 }
 
-/** @param {() => unknown} done */
-export function loginPage(done) {
-  const errors = h("div", { key: "errors" });
-  /** @param {SubmitEvent} event */
-  const submit = async (event) => {
-    event.preventDefault();
-    const form = /** @type {HTMLFormElement} */ (event.target);
-    const button = /** @type {HTMLElement} */ (form.querySelector("button"));
-    if (button.getAttribute("aria-disabled")) return;
-    button.setAttribute("aria-disabled", "true");
-    mount(errors);
-    try {
-      const { name = "", secret = "" } = valuesOf(form);
-      await logIn(name, secret);
-      done();
-    } catch (error) {
-      mount(errors, failure(error));
-      /** @type {HTMLElement} */ (form.elements.namedItem("secret")).focus();
-    } finally {
-      button.removeAttribute("aria-disabled");
-    }
-  };
-  return h("main", { class: "login", key: "login" },
-    h("h1", null, "zerocart"),
-    h("p", { class: "muted" }, "Log in to the console."),
-    h("form", { on: { submit } }, fields(), errors, h("button", { class: "primary" }, "Log in")),
-    h("p", { class: "hint" }, "On a local cluster, ", h("code", null, "zerocart open"), " prints the client id and the secret."));
+/** Leave nothing of the person who was logged in. */
+export function startAnew() {
+  logOut();
+  location.reload();
+}
+
+/** @param {SubmitEvent} event @param {HTMLFormElement} form @param {() => unknown} done */
+async function submitted(event, form, done) {
+  event.preventDefault();
+  const errors = /** @type {HTMLElement} */ (document.getElementById("login-errors"));
+  const button = /** @type {HTMLElement} */ (form.querySelector("button"));
+  if (button.getAttribute("aria-disabled")) return;
+  button.setAttribute("aria-disabled", "true");
+  mount(errors);
+  try {
+    const { name = "", secret = "" } = valuesOf(form);
+    await logIn(name, secret);
+    delete document.documentElement.dataset.login;
+    done();
+  } catch (error) {
+    mount(errors, failure(error));
+    /** @type {HTMLElement} */ (form.elements.namedItem("secret")).focus();
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
 }
 
 /** @type {Promise<void> | null} */
@@ -53,7 +52,10 @@ async function ask() {
   const done = await dialog({
     title: "Log in again",
     text: "Your log-in has expired. What you see stays as it is.",
-    fields: fields(session()?.who),
+    fields: [
+      field("E-mail or client id", h("input", { name: "name", required: true, autocomplete: "username", autocapitalize: "none", spellcheck: "false", value: session()?.who })),
+      field("Password or client secret", h("input", { name: "secret", type: "password", required: true, autocomplete: "current-password" })),
+    ],
     done: "Log in",
     submit: ({ name = "", secret = "" }) => logIn(name, secret),
   });

@@ -1,10 +1,10 @@
 /** The shell: navigation, log-in, theme, and the page that the address names. */
 import { LoggedOut, onExpiry } from "./api.js";
 import { h, mount } from "./dom.js";
-import { loginDialog, loginPage } from "./login.js";
+import { loginDialog, showLogin, startAnew } from "./login.js";
 import { pages } from "./pages.js";
-import { logOut, may, session } from "./session.js";
-import { failure, waiting } from "./ui.js";
+import { may, session } from "./session.js";
+import { failure, slowPage, waiting } from "./ui.js";
 import { nextTheme, themeName } from "./theming.js";
 
 /** @typedef {import("./pages.js").Page} Page */
@@ -38,7 +38,7 @@ function go(to, replace = false) {
 async function open(options = {}) {
   leave.abort();
   leave = new AbortController();
-  if (!session()) return showLogin();
+  if (!session()) return askToLogIn();
   const [page, params] = found() ?? [null, {}];
   const place = page ? path() : "nowhere";
   const fresh = place !== shown;
@@ -79,7 +79,7 @@ async function openPage(page, params, main, fresh, options) {
     await (await loaded(page))(view);
   } catch (error) {
     if (signal.aborted) return;
-    if (error instanceof LoggedOut) showLogin();
+    if (error instanceof LoggedOut) startAnew();
     else show(h("h1", { tabindex: "-1" }, page.title), failure(error, error instanceof NotLoaded ? () => location.reload() : view.again));
   } finally {
     main.removeAttribute("aria-busy");
@@ -113,10 +113,9 @@ function arrive(main, options) {
   first = false;
 }
 
-function showLogin() {
+function askToLogIn() {
   shown = "";
-  document.title = "Log in · zerocart";
-  mount(document.body, loginPage(() => open({ scroll: true })));
+  showLogin(() => open({ scroll: true }));
   setTimeout(loadTheRest, QUIET_MS);
 }
 
@@ -135,8 +134,9 @@ function shell(current) {
       h("div", { class: "person" },
         h("span", { class: "who", title: session()?.scopes.join(", ") ?? null }, session()?.who),
         h("button", { type: "button", class: "plain", on: { click: changeTheme } }, `Theme: ${themeName()}`),
-        h("button", { type: "button", class: "plain", on: { click: leaveConsole } }, "Log out"))),
+        h("button", { type: "button", class: "plain", on: { click: startAnew } }, "Log out"))),
     h("main", { id: "main", tabindex: "-1", key: "main", "data-keep": true }),
+    slowPage(),
     h("div", { id: "notices", role: "status", "aria-live": "polite", key: "notices", "data-keep": true }),
   ];
 }
@@ -157,11 +157,6 @@ function toggleMenu(event) {
 function changeTheme(event) {
   nextTheme();
   /** @type {HTMLElement} */ (event.currentTarget).textContent = `Theme: ${themeName()}`;
-}
-
-function leaveConsole() {
-  logOut();
-  void open();
 }
 
 /** Follow links of the console without loading the page anew. @param {MouseEvent} event */

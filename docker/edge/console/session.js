@@ -7,6 +7,7 @@ export const API = "/v1";
 const STORED = "zerocart-session";
 const RENEWED_BEFORE_MS = 60_000;
 const IDLE_MS_MAX = 30 * 60_000;
+const ANSWER_MS_MAX = 30_000;
 
 /** @type {Session | null} */
 let current = restored();
@@ -93,8 +94,9 @@ export function revoked() {
 
 /** @param {Record<string, string>} form @param {string} who @returns {Promise<Session>} */
 async function granted(form, who) {
-  const answer = await fetch(`${API}/token`, { method: "POST", body: new URLSearchParams(form) });
-  const body = await answer.json();
+  const answer = await fetch(`${API}/token`, { method: "POST", body: new URLSearchParams(form), signal: AbortSignal.timeout(ANSWER_MS_MAX) }).catch(() => null);
+  const body = await answer?.json().catch(() => null);
+  if (!answer || !body) throw new Error("The users service does not answer. Try again in a moment.");
   if (!answer.ok) throw new LoginRefused(refusal(answer.status, body));
   const expires = Date.now() + body.expires_in * 1000;
   return { token: body.access_token, expires, scopes: body.scope.split(" "), refresh: body.refresh_token ?? null, who };

@@ -1,4 +1,4 @@
-/** The theme: that of the system, or the one that the person chose (theme.js sets it before the first paint). */
+/** The theme: that of the system, or the one that the person chose (first_paint.js sets it before the first paint). */
 
 const THEMES = ["system", "light", "dark"];
 

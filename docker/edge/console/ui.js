@@ -60,9 +60,21 @@ export function nothing(text, ...more) {
   return h("p", { class: "nothing" }, text, ...more);
 }
 
-/** A part of a page that waits for its data. @param {string} [text] */
+/** A part of a page that waits for its data. The style sheet shows the sentence about a long wait after two seconds. @param {string} [text] */
 export function waiting(text = "Loading …") {
-  return h("p", { class: "waiting", role: "status" }, text);
+  return h("p", { class: "waiting", role: "status" }, text, h("span", { class: "late" }, SLOW));
+}
+
+/** Says the same of a page that is shown already and waits for newer data. */
+export function slowPage() {
+  return h("p", { class: "slow", role: "status", key: "slow" }, h("span", { class: "late" }, SLOW));
+}
+
+const SLOW = " It takes longer than usual: a service starts, or something that it needs does not answer.";
+
+/** Show the page anew, as `again` of its view does. */
+export function lookAgain() {
+  dispatchEvent(new PopStateEvent("popstate"));
 }
 
 /** An error in words, with the fields that it names. @param {unknown} error @param {(() => void) | undefined} [retry] */
@@ -240,5 +252,5 @@ export function unread(part) {
 
 /** The place of such a part. @param {string} title @param {any} part */
 export function unreadPanel(title, part) {
-  return panel(title, part.loading ? waiting() : failure(part.error));
+  return panel(title, part.loading ? waiting() : failure(part.error, lookAgain));
 }

@@ -21,6 +21,7 @@ __all__ = ["Settings", "archive_days", "texts", "whole_numbers"]
 DELIVERY_SECONDS = 60.0
 MISSED_CHECK_SECONDS = 300.0
 RETENTION_DAYS = 30
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 RETENTION_DAYS_MIN = 8
 """Kafka keeps records for 7 days by default; a mark must outlive every delivery of its event."""
 RETENTION_DAYS_MAX = 36_500
@@ -97,7 +98,7 @@ class Settings:
             missed_check_seconds=_seconds("ZEROCART_MISSED_CHECK_SECONDS", environ, MISSED_CHECK_SECONDS),
             retention_days=_days("ZEROCART_RETENTION_DAYS", environ, RETENTION_DAYS),
             archive=environ.get("ZEROCART_ARCHIVE", ""),
-            log_level=environ.get("LOG_LEVEL", "INFO"),
+            log_level=_level(environ.get("LOG_LEVEL") or "INFO"),
         )
         found.require_keys()
         return found
@@ -123,6 +124,12 @@ class Settings:
                 f"{self.service} cannot start without {', '.join(missing)}:"
                 f" set it, or put a file of that name into the directory that {DIRECTORY} names",
             )
+
+
+def _level(text: str) -> str:
+    if text.upper() not in LOG_LEVELS:
+        raise ZerocartError("bad-setting", f"LOG_LEVEL is {text!r}: use one of {', '.join(LOG_LEVELS)}")
+    return text
 
 
 def _seconds(name: str, environ: Mapping[str, str], default: float) -> float:

@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 
 from services.kit.domain.message import Currency
 
-__all__ = ["MINOR_DIGITS", "KnownCurrency", "amount_of", "rounded", "shown_amount", "shown_money"]
+__all__ = ["MINOR_DIGITS", "KnownCurrency", "rounded", "shown_amount", "shown_money"]
 
 _BY_DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
@@ -59,16 +59,10 @@ def rounded(amount: Decimal, currency: str) -> Decimal:
 
 def shown_money(amount: Decimal, currency: str) -> dict[str, str]:
     """An amount as answers show it."""
-    return {"amount": amount_of(amount), "currency": currency}
+    return {"amount": shown_amount(amount, currency), "currency": currency}
 
 
 def shown_amount(amount: Decimal, currency: str) -> str:
-    """An exact amount for people: with the decimals of the currency's minor unit, and more only if they are not 0."""
+    """An exact amount as text: with the decimals of the currency's minor unit, and more only if they are not 0."""
     exact = -int(amount.normalize().as_tuple().exponent)
     return f"{amount:.{max(exact, MINOR_DIGITS.get(currency, 2))}f}"
-
-
-def amount_of(amount: Decimal) -> str:
-    """An exact amount with at least two decimals and no zeros beyond them."""
-    whole, _, fraction = f"{amount:f}".partition(".")
-    return f"{whole}.{fraction.rstrip('0').ljust(2, '0')}"

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from services.kit.commands.outcome import Outcome
+from services.kit.domain.instants import instant_text
 from services.kit.wire.asgi import VERSION
 
 __all__ = [
@@ -49,8 +50,8 @@ PositionText = Annotated[
 class Money(TypedDict):
     """An exact amount of money."""
 
-    amount: Annotated[str, Field(pattern=r"^-?[0-9]+\.[0-9]{2,}$", examples=["12.50"])]
-    """An exact decimal as text, with at least two decimals."""
+    amount: Annotated[str, Field(pattern=r"^-?[0-9]+(\.[0-9]+)?$", examples=["12.50"])]
+    """An exact decimal as text, with the decimals of the currency's minor unit, and more only if they are not 0."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["GBP"])]
     """The ISO 4217 code."""
 
@@ -70,7 +71,7 @@ class Answer(Response, Generic[Body]):
 
     def __init__(self, body: Body, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(
-            json.dumps(body, default=datetime.isoformat, ensure_ascii=False, separators=(",", ":")), status, headers
+            json.dumps(body, default=instant_text, ensure_ascii=False, separators=(",", ":")), status, headers
         )
 
 
