@@ -1,4 +1,4 @@
-"""Waiting as long as there is progress, and saying that one waits."""
+"""Waits as long as there is progress, and reports each wait."""
 
 from __future__ import annotations
 

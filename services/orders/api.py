@@ -110,8 +110,8 @@ async def place_order(
     may the request name prices, product names, discounts, taxes or the shipping cost; else they are refused (403).
 
     Refused (422) if a product is not sold or has no price in the currency, if the shop does not ship it there, if
-    amounts have several currencies, if the order comes to nothing, or if a guest's order has no `email`. Refused (409
-    `price-changed`, with the new `totals`) if the order comes to another total than `expected_total`.
+    amounts have several currencies, if its total is zero, or if a guest's order has no `email`. Refused (409
+    `price-changed`, with the new `totals`) if its total is not `expected_total`.
 
     An order that matches a rule of the shop is on hold (`"status": "on_hold"`) until staff release it.
     """

@@ -1,8 +1,8 @@
 """Edits of placed orders by staff: which orders can be edited, and the amounts of an order after an edit. Pure.
 
-The lines that stay keep their prices, names, discounts and tax rates; an added line has those of now. The shipping cost
-stays as it is. The discounts of the order are taken anew, by the rules of `services.orders.totals`; a coupon whose
-minimum is not reached any more takes nothing off.
+The lines that stay keep their prices, names, discounts and tax rates; an added line has the current ones. The shipping
+cost does not change. The discounts of the order are computed anew, by the rules of `services.orders.totals`; a coupon
+whose minimum is not reached any more gives no discount.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ async def edit_order(
     An order that a rule of the shop put on hold is changed at once. For a confirmed order the goods are taken first,
     what is added to the total is charged to the card of the order, and then the parcels are changed. If goods are
     missing, the card is declined or the carrier has the parcel, the edit is refused and nothing changes, as the
-    timeline tells. What the customer has paid too much is refunded.
+    timeline shows. An overpaid amount is refunded.
 
     An order that fulfillment works on, also if staff put it on hold or have to capture its payment, is edited as soon
     as it is confirmed (`planned`), unless it is cancelled or fails before.
@@ -56,7 +56,7 @@ async def edit_order(
     Refused (409) for every other order; if another edit is under way or planned; if staff refunded a part of the order
     and the edit would take refunded units away or make the total lower than what was refunded; (409 `price-changed`) if
     the edit adds another amount than `expected_difference` to the total; (422) if no line would be left, or if the
-    order would come to nothing.
+    new total would be zero.
     """
     command = _command(order_id, body, caller, cause, settings)
     return await respond(

@@ -177,7 +177,7 @@ def taxed(line: OrderLine, book: Book, rules: ShopRules, to: Delivery) -> OrderL
 
 
 def _with_taxes(basket: Basket, rules: ShopRules, to: Delivery) -> Basket:
-    """The basket with the shop's rule and rate where it names none."""
+    """The basket, with what the shop sets for the tax of shipping and for prices with tax where it sets nothing."""
     rate, included = basket.shipping_tax_rate, basket.tax_included
     return replace(
         basket,

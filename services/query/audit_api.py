@@ -17,7 +17,7 @@ from services.query.answers import AuditPage
 from services.query.api import page_body
 from services.query.audit import Audit, AuditFilter
 from services.query.paging import PageRequest
-from services.query.parameters import Zone, page_request, time_range
+from services.query.parameters import Zone, page_request, period_begin, period_end, time_range
 from services.query.queries import Queries
 
 __all__ = ["routes"]
@@ -59,22 +59,8 @@ Types = Annotated[
         examples=["zerocart.users.staff.*,zerocart.users.client.*"],
     ),
 ]
-From = Annotated[
-    str | None,
-    Query(
-        alias="from",
-        description="Only changes on this day or later, or at this instant or later (RFC 3339).",
-        examples=["2026-11-01"],
-    ),
-]
-To = Annotated[
-    str | None,
-    Query(
-        alias="to",
-        description="Only changes before this day or instant; it must be after `from`.",
-        examples=["2026-12-01T00:00:00Z"],
-    ),
-]
+From = Annotated[str | None, period_begin("changes")]
+To = Annotated[str | None, period_end("changes")]
 
 
 # async because FastAPI runs others in a thread, which costs more than they do

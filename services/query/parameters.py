@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Query, Request
@@ -36,6 +36,8 @@ __all__ = [
     "Zone",
     "order_filter",
     "page_request",
+    "period_begin",
+    "period_end",
     "sort_of",
     "time_range",
 ]
@@ -51,6 +53,19 @@ WAITING_MINUTES_MAX = 525_600
 AMOUNT = r"^[0-9]{1,12}(\.[0-9]{1,6})?$"
 DAY = re.compile(r"\d{4}-\d\d-\d\d")
 INSTANT = TypeAdapter[datetime](Rfc3339)
+
+
+def period_begin(found: str) -> Any:
+    """The parameter `from` of `time_range`."""
+    text = f"Returns {found} on this day or later, or at this instant or later (RFC 3339)."
+    return Query(alias="from", description=text, examples=["2026-11-01"])
+
+
+def period_end(found: str) -> Any:
+    """The parameter `to` of `time_range`."""
+    text = f"Returns {found} before this day or instant; it must be after `from`."
+    return Query(alias="to", description=text, examples=["2026-12-01T00:00:00Z"])
+
 
 Status = Literal[
     "draft",
@@ -91,22 +106,8 @@ TimeZone = Annotated[
         examples=["Europe/Berlin"],
     ),
 ]
-From = Annotated[
-    str | None,
-    Query(
-        alias="from",
-        description="Returns orders placed on this day or later, or at this instant or later (RFC 3339).",
-        examples=["2026-11-01"],
-    ),
-]
-To = Annotated[
-    str | None,
-    Query(
-        alias="to",
-        description="Returns orders placed before this day or instant; it must be after `from`.",
-        examples=["2026-12-01T00:00:00Z"],
-    ),
-]
+From = Annotated[str | None, period_begin("orders placed")]
+To = Annotated[str | None, period_end("orders placed")]
 TotalMin = Annotated[
     str | None,
     Query(pattern=AMOUNT, description="Returns orders whose total is this amount or more.", examples=["10.00"]),

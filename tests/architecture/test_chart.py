@@ -112,7 +112,7 @@ def test_services_use_no_pod_field_that_knative_refuses(way):
         if document["kind"] != "Service":
             continue
         spec = template["spec"]
-        assert spec.get("automountServiceAccountToken", False) is False  # to say true is refused
+        assert spec.get("automountServiceAccountToken", False) is False  # Knative refuses true
         asked = SCHEDULING if way == "placed" else set[str]()
         assert set(spec) - asked <= {
             "serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "imagePullSecrets",

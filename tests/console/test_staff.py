@@ -79,7 +79,7 @@ def test_the_filters_of_orders_say_how_many_there_are(operator: Person, shop: Sh
     chips = operator.page.get_by_role("list", name="Statuses")
     operator.visit("")
     expect(chips.get_by_role("link", name=re.compile("^Failed"))).to_have_text("Failed 1")
-    expect(chips.get_by_role("link", name="Draft")).to_have_text("Draft")  # nobody counts drafts
+    expect(chips.get_by_role("link", name="Draft")).to_have_text("Draft")  # drafts are not counted
     expect(operator.page.locator("#countries option").first).to_contain_text("United Kingdom")
     chips.get_by_role("link", name=re.compile("^Failed")).click()
     expect(operator.page.get_by_role("table", name="Orders").locator("tbody").get_by_role("row")).to_have_count(1)

@@ -92,7 +92,7 @@ def test_an_order_that_was_placed_is_pending_until_its_run_starts() -> None:
     assert order_of(created(ID), started(ID)).status == "processing"
 
 
-def test_of_a_runs_beginning_nothing_is_opened_or_checked_and_every_view_shows_the_same() -> None:
+def test_views_read_the_start_of_a_run_without_its_encrypted_and_unchecked_parts() -> None:
     begun, whole = fulfillment.RunStarted.type, started(ID)
     ours = [view.reads[begun] for view in VIEWS.values() if begun in view.reads]
     assert len(ours) == 4

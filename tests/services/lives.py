@@ -122,7 +122,7 @@ def corrected(order_id: str, customer_id: str | None = "cus_1", other: str | Non
 
 
 def undone(order_id: str, customer_id: str | None = "cus_1") -> list[Said]:
-    """Finished elsewhere, taken back, and imported again by somebody who had forgotten it."""
+    """An order that was finished elsewhere, taken back, and imported again."""
     back = orders.OrderImportUndone(order_id=order_id, source="old-shop", customer_id=customer_id)
     return [
         *brought(order_id, customer_id),

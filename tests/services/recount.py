@@ -172,7 +172,7 @@ def _finished(numbers: dict[str, Any], currency: str) -> dict[str, Any]:
 
 
 def answered(answer: Mapping[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """What the service says, in the same shape."""
+    """The answer of the service, in the same shape."""
     found: dict[tuple[str, ...], dict[str, Any]] = {}
     for row in answer["figures"]:
         key = (*(row.get(name, "") for name in KEYS), row["ordered"]["currency"])

@@ -212,7 +212,7 @@ async def test_a_deleted_account_leaves_the_staff(database):
 async def test_client_with_an_unknown_scope_is_refused_with_the_known_scopes(database):
     async with running(database) as system:
         answer = await create(system, scopes=["orders:wirte"])
-        error = answer.json()["errors"][0]
+        [error] = answer.json()["errors"]
         assert (answer.status_code, error["field"]) == (422, "scopes.0")
         assert error["detail"].startswith("there is no such scope; the scopes are ")
         assert all(scope in error["detail"] for scope in EVERY_SCOPE)

@@ -127,7 +127,7 @@ async def run_sql(dsn: str, sql: str) -> object:
 
 
 async def connect(dsn: str) -> Connection:
-    """A connection of somebody who is not the store."""
+    """A connection beside those of the store."""
     import asyncpg
 
     return await asyncpg.connect(dsn)

@@ -1,1 +1,1 @@
-"""Replaying real orders through the public edge, and the books that say whether it went right."""
+"""Imports orders of other systems through the public edge, and checks the totals."""

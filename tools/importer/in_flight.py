@@ -64,7 +64,7 @@ class OrdersInFlight:
                 self._room.clear()
 
     async def until(self, order_id: str, reached: Callable[[OrderState], bool]) -> OrderState:
-        """Wait for one order, as long as it or others go on; NotSettledError if none does."""
+        """Wait for one order, as long as any order makes progress; NotSettledError if none does."""
         pause, patience = POLL_FIRST_SECONDS, Patience(order_id, REST_SECONDS_MAX, now=self._now)
         while (state := await self._edge.state(order_id)) is None or not reached(state):
             status = state.status if state else "unknown"

@@ -191,7 +191,7 @@ def _name(node: Node) -> str:
 
 
 def _annotations(metadata: Node, *known: str) -> Node:
-    """The annotations, none of Knative's beyond the known."""
+    """The annotations; an annotation of Knative that is not `known` is an error."""
     annotations = metadata.node("annotations")
     unknown = sorted(name for name in annotations.values if "knative.dev/" in name and name not in known)
     if unknown:

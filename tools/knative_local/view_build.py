@@ -14,7 +14,7 @@ RESTART_SECONDS = 0.5
 
 
 class ViewBuild:
-    """One process, and its successors while it fails."""
+    """A process that builds views, started again as long as it fails."""
 
     def __init__(self, start: Callable[[], subprocess.Popen[bytes]]) -> None:
         self._start = start

@@ -1,7 +1,7 @@
 """W3C trace context (www.w3.org/TR/trace-context), carried through REST, the event store and CloudEvents.
 
 The context is carried always. Spans are made only where they are exported (`kit/telemetry/export.py`): elsewhere
-`span` costs a look at a variable, and OpenTelemetry is not imported.
+`span` only reads a variable, and OpenTelemetry is not imported.
 """
 
 from __future__ import annotations
