@@ -113,38 +113,44 @@ def process_seconds(pid: int) -> float:
 
 
 class Orders:
-    """The orders service of a checkout, with a database and a topic of its own."""
+    """The orders service of a checkout, with a database and a topic of its own; `processes` has the URL of each."""
 
     def __init__(self, checkout: Path, number: int, postgres: PostgresServer, kafka: KafkaServer) -> None:
         self.name = checkout.name
         self.figures: dict[str, Figures] = defaultdict(Figures)
         database = f"bench{number}"
-        self._owner = postgres.dsn(database)
-        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        self.owner = postgres.dsn(database)
         environ = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "ZEROCART_TOPIC": f"bench{number}",
-            "ZEROCART_OWNER_DATABASE_URL": self._owner,
+            "ZEROCART_OWNER_DATABASE_URL": self.owner,
             "ZEROCART_ROLE_PASSWORDS": json.dumps({"orders": PASSWORD}),
             "ZEROCART_DATABASE_URL": postgres.dsn(database, "zerocart_orders", PASSWORD),
             "ZEROCART_VAULT_KEYS": VAULT_KEY,
             "ZEROCART_TOKEN_KEYS": key_set(jwk(KEY)),
             "PYTHONPATH": str(checkout),
-            "PORT": str(port),
         }
         self._environ, self._checkout = {**os.environ, **environ}, checkout
         self._run("services.setup").wait()
-        self.has_catalogue = asyncio.run(filled(self._owner))
-        self.process = self._run("services.run", "orders")
-        wait_for(self.url)
+        self.has_catalogue = asyncio.run(filled(self.owner))
+        self.processes: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self.start()
+
+    def start(self) -> None:
+        """Start one process more."""
+        self._environ["PORT"] = str(port := free_port())
+        url = f"http://127.0.0.1:{port}"
+        self.processes.append((url, self._run("services.run", "orders")))
+        wait_for(url)
 
     def _run(self, *module: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", *module], cwd=self._checkout, env=self._environ)
 
     def close(self) -> None:
-        """End the process."""
-        self.process.terminate()
-        self.process.wait(30)
+        """End the processes."""
+        for _, process in self.processes:
+            process.terminate()
+            process.wait(30)
 
 
 def wait_for(url: str) -> None:
@@ -205,8 +211,9 @@ def compare(
                 measure(naive[load.name] if turn else Figures(), bare.url, load, pids, token)
             for orders in services:
                 if load.named or orders.has_catalogue:
-                    pids = {"service": orders.process.pid, "postgres": postgres.pid}
-                    measure(orders.figures[load.name] if turn else Figures(), orders.url, load, pids, token)
+                    [(url, process)] = orders.processes
+                    pids = {"service": process.pid, "postgres": postgres.pid}
+                    measure(orders.figures[load.name] if turn else Figures(), url, load, pids, token)
         if turn:
             print(f"after round {turn}, load average {os.getloadavg()[0]:.1f}", flush=True)
             show(measured)
