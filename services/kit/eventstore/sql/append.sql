@@ -90,8 +90,8 @@ begun AS MATERIALIZED (
         WHERE
             ready.streams > 0
             AND (
-                current_setting('zerocart.verified', true) = (p.last_value >> 48) || ' ' || log.timeline()
-                OR log.verify_epoch((p.last_value >> 48) || ' ' || log.timeline())
+                current_setting('zerocart.verified', true) = log.here(p.last_value, p.tableoid)
+                OR log.verify_epoch(log.here(p.last_value, p.tableoid))
             )
             AND pg_advisory_xact_lock_shared(~p.last_value) IS NOT NULL -- it always is
         OFFSET 0
