@@ -26,6 +26,7 @@ from services.contracts import (
     webhooks,
 )
 from services.contracts.scopes import ORDERS_ADMIN, USERS_ADMIN
+from services.kit.domain.instants import instant_text
 from services.kit.domain.message import Message
 from services.kit.eventstore.port import RecordedEvent
 from services.kit.privacy.encryption import PERSONAL, Fields, personal_fields
@@ -148,7 +149,7 @@ def shown(event: RecordedEvent) -> PublishedEvent:
         "source": source_of(event.service),
         "type": event.type,
         "subject": subject_of(event),
-        "time": event.time.isoformat().replace("+00:00", "Z"),
+        "time": instant_text(event.time),
         "datacontenttype": "application/json",
         "position": str(event.position),
         "data": content_of(event, PUBLISHED[event.type]),

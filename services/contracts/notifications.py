@@ -79,7 +79,10 @@ class OrderMailSent(Message):
 
 
 class OrderNoticeSent(Message):
-    """Notifications sent the mail `template` about an order; `refund_id` or `lookup_id` names what it is about."""
+    """Notifications sent the mail `template` about an order; `refund_id` or `lookup_id` names what it is about.
+
+    `amount` is what a refund of staff gave back.
+    """
 
     type: ClassVar[str] = "zerocart.notifications.order_notice.sent.v1"
     key: ClassVar[str] = "order_id"
@@ -87,6 +90,7 @@ class OrderNoticeSent(Message):
     template: str
     refund_id: str | None = None
     lookup_id: str | None = None
+    amount: Money | None = None
     mailed: bool
 
 

@@ -11,6 +11,7 @@ from services.kit.domain.message import Message, Money, Sku, Value
 from services.kit.saga import messages as saga
 
 __all__ = [
+    "EDIT_REFUND",
     "CaptureRequested",
     "PaidLine",
     "PaymentAuthorized",
@@ -41,6 +42,9 @@ __all__ = [
     "SurchargeUndone",
     "VoidRequested",
 ]
+
+EDIT_REFUND = "rfd_edt_"
+"""The id of a refund that pays the difference of an edit back begins so."""
 
 
 class PaidLine(Value):

@@ -391,6 +391,7 @@ RESERVATION: Decider[ReservationCommand, Reservation] = Decider(
         InventoryChecked, InventoryCheckFailed, InventoryReleased, ReservationCommitted, ReservationExpired,
         ReservationRestocked, ReservationExtended, ReservationNotExtended, ReservationReduced,
     ),
+    opens=(Reserve,),
 )  # fmt: skip
 
 

@@ -34,15 +34,16 @@ LOCK = """
     ORDER BY product_id FOR NO KEY UPDATE
 """
 MOVE = """
+    WITH held_before AS (DELETE FROM held WHERE order_id = $4 AND $5::timestamptz IS NULL),
+    held_now AS (
+        INSERT INTO held (order_id, expires_at) SELECT $4, $5::timestamptz WHERE $5::timestamptz IS NOT NULL
+        ON CONFLICT (order_id) DO UPDATE SET expires_at = excluded.expires_at
+    )
     UPDATE stock SET on_hand = stock.on_hand + moved.on_hand, reserved = stock.reserved + moved.reserved
     FROM unnest($1::text[], $2::text[]::int[], $3::text[]::int[]) AS moved (product_id, on_hand, reserved)
     WHERE stock.product_id = moved.product_id
 """
-HOLD = """
-    INSERT INTO held (order_id, expires_at) VALUES ($1, $2)
-    ON CONFLICT (order_id) DO UPDATE SET expires_at = excluded.expires_at
-"""
-RELEASE = "DELETE FROM held WHERE order_id = $1"
+"""The order $4 holds goods until $5, or none any more if that is NULL; without $4 nothing changes of what it holds."""
 EXPIRED = "SELECT order_id FROM held WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2"
 ENSURE = "INSERT INTO stock (product_id, on_hand, reserved) VALUES ($1, 0, 0) ON CONFLICT DO NOTHING"
 ONE = "SELECT on_hand, reserved, version, product_name, low_below FROM stock WHERE product_id = $1 FOR NO KEY UPDATE"
@@ -73,7 +74,7 @@ class StockRoom:
             events = await attempt.carry_out(_with_levels(command, levels), loaded)
             await _move(attempt.transaction, order_id, events)
 
-        await self._handler.transact(RESERVATION, order_id, work, cause)
+        await self._handler.transact(RESERVATION, order_id, work, cause, remembered_for=command)
 
     async def count(self, command: StockCommand, cause: Cause) -> Outcome[Level | None]:
         """Set or adjust the level of one product; RuleViolation if orders hold more than the new quantity."""
@@ -105,16 +106,13 @@ async def _lock_one(transaction: Transaction, product_id: str) -> Loaded[Level]:
 
 
 async def _move(transaction: Transaction, order_id: str, events: Sequence[Message]) -> None:
-    if moved := movements(events):
-        levels = moved.values()
-        await transaction.execute(
-            MOVE, list(moved), [str(level.on_hand) for level in levels], [str(level.reserved) for level in levels]
-        )
-    for event in events:
-        if isinstance(event, InventoryChecked) and event.all_items_available:
-            await transaction.execute(HOLD, order_id, event.expires_at)
-        elif not isinstance(event, AFTER_COMMIT):
-            await transaction.execute(RELEASE, order_id)
+    moved = movements(events)
+    on_hand = [str(level.on_hand) for level in moved.values()]
+    reserved = [str(level.reserved) for level in moved.values()]
+    last = next((event for event in reversed(events) if not isinstance(event, AFTER_COMMIT)), None)
+    until = last.expires_at if isinstance(last, InventoryChecked) and last.all_items_available else None
+    if moved or last:
+        await transaction.execute(MOVE, list(moved), on_hand, reserved, order_id if last else None, until)
 
 
 def _products(command: ReservationCommand, reservation: Reservation) -> set[str]:

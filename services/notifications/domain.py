@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 from services.contracts.notifications import (
@@ -15,7 +16,7 @@ from services.contracts.notifications import (
     UserNoticeSent,
 )
 from services.kit.domain.decider import Command, Decider, Decision
-from services.kit.domain.message import Message
+from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import ReplyTo
 
 __all__ = [
@@ -50,11 +51,13 @@ class Unsent:
 class Sent:
     """The mail was sent, or it will never be (`mailed` false): there is no address, or the shop does not send it.
 
-    `notices` are the refunds or links of which the customer was told, each by a mail of its own.
+    `notices` are the refunds or links of which the customer was told, each by a mail of its own; `refunded` is the sum
+    of the refunds.
     """
 
     mailed: bool
     notices: frozenset[str] = frozenset()
+    refunded: Decimal = Decimal(0)
 
 
 MailState = Unsent | Sent
@@ -64,13 +67,14 @@ MailState = Unsent | Sent
 class RecordOrderMail(Command):
     """Record how sending a mail about an order ended; `problem` is empty if it succeeded.
 
-    `notice_id` is the refund or the lookup that it is about. `step`, `attempt` and `undo` are those of the saga's
-    request, if a saga requested the mail.
+    `notice_id` is the refund or the lookup that it is about, `amount` that of the refund. `step`, `attempt` and `undo`
+    are those of the saga's request, if a saga requested the mail.
     """
 
     order_id: str
     kind: OrderMailKind
     notice_id: str = ""
+    amount: Money | None = None
     step: str = ""
     attempt: int = 1
     undo: bool = False
@@ -114,16 +118,19 @@ def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
             return [OrderMailSent(order_id=command.order_id, template=template, mailed=mailed)]
         case template, _:
             about = {"order_refunded": "refund_id", "order_link": "lookup_id"}.get(template)
-            notice = {about: command.notice_id} if about else {}
-            return [OrderNoticeSent(order_id=command.order_id, template=template, mailed=command.mailed, **notice)]
+            sent = OrderNoticeSent(
+                order_id=command.order_id, template=template, amount=command.amount, mailed=command.mailed
+            )
+            return [sent.model_copy(update={about: command.notice_id}) if about else sent]
 
 
 def evolve_order_mail(mail: MailState, event: Message) -> MailState:
     """The state of a mail about an order after `event`."""
     match event:
         case OrderNoticeSent(refund_id=str() as notice_id) | OrderNoticeSent(lookup_id=str() as notice_id):
-            known = mail.notices if isinstance(mail, Sent) else frozenset[str]()
-            return Sent(event.mailed, known | {notice_id})
+            before = mail if isinstance(mail, Sent) else Sent(event.mailed)
+            amount = event.amount.amount if event.amount else Decimal(0)
+            return Sent(event.mailed, before.notices | {notice_id}, before.refunded + amount)
         case ConfirmationSent() | CancellationSent() | OrderMailSent() | OrderNoticeSent():
             return Sent(event.mailed)
         case _:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from decimal import Decimal
 
 from services.contracts.notifications import CancellationSend, ConfirmationSend
 from services.contracts.orders import (
@@ -22,15 +23,16 @@ from services.contracts.orders import (
     OrderShipped,
     PricedFields,
 )
+from services.contracts.payments import EDIT_REFUND
 from services.contracts.users import GUEST_PREFIX
 from services.kit.commands.handler import CommandHandler
 from services.kit.config.secrets import Secret
 from services.kit.domain.errors import Unavailable
-from services.kit.domain.message import ERASED
+from services.kit.domain.message import ERASED, Money
 from services.kit.events.handlers import Received
 from services.kit.privacy.hmac_tokens import expiring, several
 from services.kit.telemetry.metrics import METRICS
-from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, is_sent, order_mail_id
+from services.notifications.domain import ORDER_MAIL, OrderMailKind, RecordOrderMail, Sent, is_sent, order_mail_id
 from services.notifications.mails import Mail, Shop, compose
 from services.notifications.smtp import MailServer, NotSent
 
@@ -70,8 +72,12 @@ class OrderMails:
         await self._reply(message, received, "confirmation", mail)
 
     async def cancel(self, message: CancellationSend, received: Received) -> None:
-        """Tell the customer that a confirmed order is cancelled."""
-        mail = self._mail("cancellation", message, received, total=message.total)
+        """Tell the customer that a confirmed order is cancelled, and how much of its total goes back now."""
+        refunds = (await self._handler.reload(ORDER_MAIL, order_mail_id("order_refunded", message.saga_id))).state
+        before = refunds.refunded if isinstance(refunds, Sent) else Decimal(0)
+        left = message.total.model_copy(update={"amount": max(message.total.amount - before, Decimal(0))})
+        told = message.total.model_copy(update={"amount": before}) if before else None
+        mail = self._mail("cancellation", message, received, total=left, before=told, nothing_left=not left.amount)
         await self._reply(message, received, "cancellation", mail)
 
     async def hold(self, message: OrderHeld, received: Received) -> None:
@@ -96,7 +102,9 @@ class OrderMails:
         in_all = message.refunded if message.refunded.amount > message.amount.amount else None
         what = {"amount": message.amount, "in_all": in_all, "shipping": message.shipping}
         mail = self._mail("order_refunded", message, received, has_lines=bool(message.lines), **what)
-        await self._notify(message, received, "order_refunded", mail)
+        # an edit has lowered the total already
+        amount = None if message.refund_id.startswith(EDIT_REFUND) else message.amount
+        await self._notify(message, received, "order_refunded", mail, amount)
 
     async def ship(self, message: OrderShipped, received: Received) -> None:
         """Tell the customer that the parcel is on its way, unless it was said before that it has arrived."""
@@ -140,6 +148,7 @@ class OrderMails:
         received: Received,
         kind: OrderMailKind,
         mail: Mail | None,
+        amount: Money | None = None,
     ) -> None:
         """Send a mail that no saga requested; Unavailable if it may succeed later."""
         notice_id = _notice_id(message)
@@ -147,7 +156,7 @@ class OrderMails:
         if problem is not None and problem.transient:
             raise Unavailable("mail-failed", str(problem))
         command = RecordOrderMail(
-            at=received.now, order_id=message.order_id, kind=kind, notice_id=notice_id, mailed=mailed
+            at=received.now, order_id=message.order_id, kind=kind, notice_id=notice_id, amount=amount, mailed=mailed
         )
         await self._handler.handle(ORDER_MAIL, order_mail_id(kind, command.order_id), command, received.cause)
 

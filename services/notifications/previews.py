@@ -32,6 +32,8 @@ VALUES: Mapping[str, object] = {
     "name": "Ann Archer",
     "total": Money(amount=Decimal("1234.50"), currency="GBP"),
     "amount": Money(amount=Decimal("20.00"), currency="GBP"),
+    "before": Money(amount=Decimal("5.00"), currency="GBP"),
+    "nothing_left": False,
     "in_all": Money(amount=Decimal("25.00"), currency="GBP"),
     "has_lines": True,
     "shipping": Money(amount=Decimal("4.00"), currency="GBP"),

@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from services.kit.auth.access import Recheck
 from services.kit.domain.errors import Unavailable, ZerocartError
 from services.kit.eventstore.port import Position, RecordedEvent
 from services.kit.telemetry.logging import log
@@ -31,6 +32,8 @@ STREAMS_MAX = 50
 STREAM_SECONDS_MAX = 240.0
 """Below the time that platforms allow a request; a stream lasts at least three quarters of it."""
 HEARTBEAT_SECONDS = 15.0
+RECHECK_SECONDS = 1.0
+"""How long a client whose token was revoked or has expired gets events; its stream ends within a heartbeat."""
 RECONNECT_MS = 1_000
 EVENTS_AT_ONCE = 100
 """Events that a stream holds for a client that does not read."""
@@ -43,27 +46,34 @@ class EventStreams:
         self._events = events
         self._newest = newest
         self._heartbeat_seconds = heartbeat_seconds
+        self._recheck_seconds = RECHECK_SECONDS
 
-    async def start(self, after: Position | None, wanted: Wanted) -> EventStream:
+    async def start(self, after: Position | None, wanted: Wanted, recheck: Recheck) -> EventStream:
         """A stream of the events after `after`, or from now on; Unavailable if too many are open.
 
-        HistoryCut if the event store lost `after`.
+        It ends when `recheck` refuses the client's token. HistoryCut if the event store lost `after`.
         """
         if self._newest.streams >= STREAMS_MAX:
             raise Unavailable("too-many-streams", f"{STREAMS_MAX} streams are open: connect again later", 10)
         begin = await self._events.end() if after is None else after
         first = await self._events.page(begin, wanted, EVENTS_AT_ONCE)  # an error is answered with its own status
-        return EventStream(self._frames(begin, wanted, first))
+        return EventStream(self._frames(begin, wanted, first, recheck))
 
-    async def _frames(self, after: Position, wanted: Wanted, first: Found | None) -> AsyncGenerator[str]:
+    async def _frames(
+        self, after: Position, wanted: Wanted, first: Found | None, recheck: Recheck
+    ) -> AsyncGenerator[str]:
         yield f"retry: {RECONNECT_MS}\n{_id(after)}"
         ends_at = time.monotonic() + STREAM_SECONDS_MAX * random.uniform(0.75, 1)  # noqa: S311 - not all at once
-        sent_at, found = time.monotonic(), first
+        sent_at = checked_at = time.monotonic()
+        found = first
         try:
             async with self._newest.followed():
                 while time.monotonic() < ends_at and not self._newest.leaving:
                     page = found or await self._page(after, wanted)
                     found, after = None, page.next
+                    if time.monotonic() - checked_at >= self._recheck_seconds:
+                        await recheck()
+                        checked_at = time.monotonic()
                     if page.events:
                         yield "".join(map(_frame, page.events))
                         sent_at = time.monotonic()

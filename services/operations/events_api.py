@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import Header, Query
 
 from services.contracts.scopes import ORDERS_ADMIN
-from services.kit.auth.access import Caller, needs
+from services.kit.auth.access import RECHECK, Caller, Recheck, needs
 from services.kit.domain.errors import Forbidden, RuleViolation
 from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN, START, HistoryCut, Position
@@ -77,6 +77,7 @@ async def read_events(
     limit: Limit = 100,
     last_event_id: LastEventId = None,
     accept: Accept = "",
+    recheck: Recheck = RECHECK,
 ) -> Answer[EventPage] | EventStream:
     """Read or follow the events.
 
@@ -87,12 +88,14 @@ async def read_events(
     the position, because it was restored: read again from the start. A page can have no event although `more` is true.
 
     With `Accept: text/event-stream` the answer is a stream of Server-Sent Events, whose ids are positions. It ends
-    after some minutes; connect again with the last id in `Last-Event-ID`, and no event is lost or repeated.
+    after some minutes, and when the token expires or is revoked; connect again with the last id in `Last-Event-ID`, and
+    no event is lost or repeated.
     """
     wanted = Wanted(_allowed(caller, types), subject or "")
     try:
         if EVENT_STREAM in accept.lower():
-            return await streams.start(_position("Last-Event-ID", last_event_id) or _position("after", after), wanted)
+            begin = _position("Last-Event-ID", last_event_id) or _position("after", after)
+            return await streams.start(begin, wanted, recheck)
         found = await events.page(_position("after", after) or START, wanted, limit)
     except HistoryCut as error:
         raise RuleViolation(error.code, error.detail) from error

@@ -35,6 +35,15 @@ HOLD_WAIT = timedelta(days=6)
 """How long fulfillment waits for a release: most cards release an authorization after seven days."""
 
 
+RULES = {
+    "total-above": "the total is high",
+    "addresses-differ": "it is billed and sent to different addresses",
+    "first-order": "it is the first order of this customer",
+    "new-customer": "the account is new",
+}
+"""The rules of a shop, and how the reason of a hold says that an order matches one."""
+
+
 def placed(created: OrderCreated, review: Review, at: datetime, *, has_bought: bool) -> list[Message]:
     """The events of an order that is placed: it is on hold if it matches a rule of the shop."""
     rules = tuple(_matched(created, review, at, has_bought))
@@ -43,7 +52,7 @@ def placed(created: OrderCreated, review: Review, at: datetime, *, has_bought: b
     held = OrderHeld(
         order_id=created.order_id,
         customer_id=created.customer_id,
-        reason=f"review: {', '.join(rules)}",
+        reason=f"the shop looks into it, because {' and '.join(RULES[rule] for rule in rules)}",
         rules=rules,
         number=created.number,
         email=created.email,

@@ -24,6 +24,7 @@ from services.contracts.notifications import UserMailSent
 from services.contracts.orders import OrderNoteAdded
 from services.contracts.users import UserNotice
 from services.kit.domain.errors import NotFound
+from services.kit.domain.instants import instant_text
 from services.kit.domain.message import Message
 from services.kit.domain.principal import Principal
 from services.kit.eventstore.port import EventReader, RecordedEvent
@@ -90,12 +91,12 @@ class PersonExport:
         return self._parts(person_id, orders, with_notes)
 
     async def _parts(self, person_id: str, orders: Sequence[str], with_notes: bool) -> AsyncGenerator[str]:
-        head = {"person_id": person_id, "exported_at": datetime.now(UTC).isoformat()}
+        head = {"person_id": person_id, "exported_at": instant_text(datetime.now(UTC))}
         yield json.dumps(head)[:-1] + ', "streams": ['
         before = ""
         async for found in self._streams(person_id, orders):
             for stream in _grouped(found, person_id, with_notes):
-                yield before + json.dumps(stream, ensure_ascii=False, default=datetime.isoformat)
+                yield before + json.dumps(stream, ensure_ascii=False, default=instant_text)
                 before = ",\n"
         yield "]}"
 

@@ -21,6 +21,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from services.kit.domain.currencies import shown_amount
+from services.kit.domain.instants import instant_text
 from services.kit.telemetry.logging import log
 from services.query.snapshots import Row
 
@@ -69,7 +70,7 @@ def _cell(value: object, zone: tzinfo, currency: str) -> object:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(FORMULA_STARTS) else value
     if isinstance(value, datetime):
-        return value.astimezone(zone).isoformat().replace("+00:00", "Z")
+        return instant_text(value.astimezone(zone))
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     return shown_amount(value, currency) if isinstance(value, Decimal) else value

@@ -21,22 +21,35 @@ KNOWN = """
     SELECT substr(key, 7), false FROM inbox WHERE key = ANY(SELECT 'timer ' || id FROM unnest($1::text[]) AS id)
 """
 """The timers that are stored, cancelled or published."""
+PASSED_EVENTS_MAX = 20_000
+"""Events that one statement goes through for a service. A whole history takes longer than the statement timeout."""
 ADVANCE_IDLE = """
-    UPDATE receipts AS r SET position = $1
+    UPDATE receipts AS r
+    SET position = coalesce(
+        (
+            SELECT e.position FROM events AS e
+            WHERE e.position > r.position AND e.position <= $1
+            ORDER BY e.position OFFSET $2::bigint - 1 LIMIT 1
+        ),
+        $1
+    )
     WHERE
         r.types <> '{}'
         AND r.position < $1
-        AND NOT EXISTS (SELECT FROM events AS e WHERE e.position > r.position AND e.type = ANY(r.types))
+        AND NOT EXISTS (
+            SELECT FROM (SELECT e.type FROM events AS e WHERE e.position > r.position ORDER BY e.position LIMIT $2) AS e
+            WHERE e.type = ANY(r.types)
+        )
+    RETURNING r.position < $1 AS far
 """
 """A service for which nothing was appended is level, so that the next look begins here and not at its last check."""
 BEHIND = """
     SELECT service FROM receipts AS r
     WHERE service = ANY($2) AND EXISTS (
-        SELECT FROM events AS e
-        WHERE
-            e.position > r.position
-            AND e.time < now() - make_interval(secs => $1)
-            AND (e.type = ANY(r.types) OR r.types = '{}')
+        SELECT FROM (
+            SELECT e.type, e.time FROM events AS e WHERE e.position > r.position ORDER BY e.position LIMIT $3
+        ) AS e
+        WHERE e.time < now() - make_interval(secs => $1) AND (e.type = ANY(r.types) OR r.types = '{}')
     )
 """
 """A service records its types at its first start, which an event that it missed may have been to cause."""
@@ -61,11 +74,20 @@ def _timer_id(event: RecordedEvent) -> str:
 
 
 async def services_behind(
-    reader: PostgresEventReader, services: Collection[str], delivery_seconds: float
+    reader: PostgresEventReader,
+    services: Collection[str],
+    delivery_seconds: float,
+    passed_max: int = PASSED_EVENTS_MAX,
 ) -> Sequence[str]:
-    """Those of `services` with events that they may have missed, because these are older than a delivery takes."""
-    await reader.connections.fetch(ADVANCE_IDLE, await reader.end())
-    return [row["service"] for row in await reader.connections.fetch(BEHIND, delivery_seconds, list(services))]
+    """Those of `services` with events that they may have missed, because these are older than a delivery takes.
+
+    One statement goes through `passed_max` events for each service.
+    """
+    end = await reader.end()
+    while any(row["far"] for row in await reader.connections.fetch(ADVANCE_IDLE, end, passed_max)):
+        pass
+    rows = await reader.connections.fetch(BEHIND, delivery_seconds, list(services), passed_max)
+    return [row["service"] for row in rows]
 
 
 async def wake_services_behind(reader: PostgresEventReader, urls: Mapping[str, str], delivery_seconds: float) -> bool:

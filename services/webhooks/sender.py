@@ -38,6 +38,20 @@ class Result:
         return self.status is not None and 200 <= self.status < 300
 
 
+def _words(failure: Exception) -> str:
+    """Why there was no answer."""
+    match failure:
+        case httpcore.ConnectError() | httpcore.ConnectTimeout():
+            what = "could not connect"
+        case httpcore.ProtocolError():
+            what = "the endpoint does not speak HTTP as it should"
+        case httpcore.TimeoutException():
+            what = "the endpoint was silent for too long"
+        case _:
+            what = "the connection broke before the answer was complete"
+    return f"{what}: {failure}" if str(failure) else what
+
+
 def signed(message_id: str, at: datetime, body: str, secrets: Sequence[str]) -> dict[str, str]:
     """The headers of a message (Standard Webhooks 1.0), with a signature for each secret."""
     return {
@@ -71,7 +85,7 @@ class Sender:
         except Forbidden as forbidden:
             error = str(forbidden)
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as failure:
-            error = f"{type(failure).__name__}: {failure}"[:ANSWER_CHARS_KEPT]
+            error = _words(failure)[:ANSWER_CHARS_KEPT]
         if status is not None and not 200 <= status < 300:
             error = "redirects are not followed" if 300 <= status < 400 else f"the endpoint answered {status}"
         return Result(status, error, answer, round((time.perf_counter() - begun) * 1000), wait)

@@ -18,6 +18,7 @@ BENCHES = (
     "search",
     "catalogue",
     "place",
+    "scale",
     "analytics",
 )
 

@@ -1,5 +1,8 @@
 """Figures of the event store: `python -m tests.bench.bench_log [FOLDER …]`, on an embedded Postgres.
 
+ZEROCART_BENCH_ROUNDS and ZEROCART_BENCH_SECONDS set how many rounds there are and how long each measurement takes;
+ZEROCART_BENCH_ONLY is a text that the names of the wanted measurements contain.
+
 Each measurement is a process of its own; rounds are interleaved, so that whatever else the machine does hits all alike.
 Each FOLDER is a checkout of another version, whose `tests.bench.bench_log` has the same measurements and is run in the same
 rounds. UmaDB is measured beside if the package `umadb` is installed. Rates are by the clock; processor time is that of the
@@ -29,6 +32,7 @@ from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventS
 from tests.bench.clock import Clock, Figures
 
 ROUNDS = int(os.environ.get("ZEROCART_BENCH_ROUNDS", "3"))
+ONLY = os.environ.get("ZEROCART_BENCH_ONLY", "")
 PROCESS_SECONDS_MAX = 120.0
 PAGE_EVENTS_MAX = 2_000
 CATCH_UP_EVENTS = 300_000
@@ -63,12 +67,28 @@ MEASUREMENTS = (
     Measurement("append, 256 callers x 1 event", "events/s", None, ("append", "256", "1", "")),
     Measurement("catch-up reading", "events/s", 150_000, ("read",)),
     Measurement(f"page of a reader while {WRITERS} connections append", "pages/s", None, ("page",)),
-    Measurement("horizon", "queries/s", 5_000, ("horizon",)),
-    Measurement("UmaDB: append, 8 callers x 5 events", "events/s", None, ("umadb", "8", "5")),
-    Measurement("UmaDB: append, 64 callers x 5 events", "events/s", None, ("umadb", "64", "5")),
-    Measurement("UmaDB: append, 1 caller x 1 event", "events/s", None, ("umadb", "1", "1")),
-    Measurement("UmaDB: append, 64 callers x 1 event", "events/s", None, ("umadb", "64", "1")),
+    Measurement("page of a reader when nothing is new", "pages/s", None, ("nothing",)),
+    Measurement("horizon, with its round trip", "queries/s", None, ("horizon", "1")),
+    Measurement("horizon, 100 in one statement", "calls/s", 5_000, ("horizon", "100")),
+    Measurement(
+        "UmaDB: append, 8 callers x 5 events, reader following", "events/s", None, ("umadb", "8", "5", "follow")
+    ),
+    Measurement(
+        "UmaDB: append, 64 callers x 5 events, reader following", "events/s", None, ("umadb", "64", "5", "follow")
+    ),
+    Measurement("UmaDB: append, 64 callers x 5 events", "events/s", None, ("umadb", "64", "5", "")),
+    Measurement("UmaDB: append, 1 caller x 1 event", "events/s", None, ("umadb", "1", "1", "")),
+    Measurement("UmaDB: append, 8 callers x 1 event", "events/s", None, ("umadb", "8", "1", "")),
+    Measurement("UmaDB: append, 64 callers x 1 event", "events/s", None, ("umadb", "64", "1", "")),
+    Measurement("UmaDB: append, 256 callers x 1 event", "events/s", None, ("umadb", "256", "1", "")),
+    Measurement("UmaDB: catch-up reading", "events/s", None, ("umadb", "read")),
 )
+SIZES = """
+    SELECT
+        sum(pg_table_size(c.oid)) / sum(greatest(c.reltuples, 0)) AS rows,
+        sum(pg_indexes_size(c.oid)) / sum(greatest(c.reltuples, 0)) AS indexes
+    FROM pg_class AS c WHERE c.relkind = 'r' AND c.relname = 'events' AND c.reltuples > 0
+"""
 
 
 async def measure_floor(owner: str, clock: Clock, connections: int) -> None:
@@ -109,31 +129,45 @@ def appender(store: PostgresEventStore, events: int) -> Callable[[str, int], Awa
 
 async def measure_append(owner: str, clock: Clock, callers: int, events: int, follow: bool) -> None:
     store, reader = PostgresEventStore(owner, "orders"), PostgresEventReader(owner)
-    begin = await reader.end()
-    append = appender(store, events)
-    ended = asyncio.Event()
-    follower = asyncio.create_task(following(reader, begin, ended)) if follow else None
-    ticking = asyncio.create_task(clock.run())
-    totals = await asyncio.gather(*(keep_appending(clock, events, append) for _ in range(callers)))
-    await ticking
-    ended.set()
-    if follower:
-        read = await follower
-        assert read == sum(totals), f"the reader saw {read} of {sum(totals)}"
+    place: list[Position] = [await reader.end()]
+
+    async def read() -> int:
+        page = await reader.read_all(place[0], PAGE_EVENTS_MAX)
+        place[0] = page.end
+        return len(page.events)
+
+    await appending(clock, callers, events, appender(store, events), read if follow else None)
     await store.close()
     await reader.close()
 
 
-async def following(reader: PostgresEventReader, after: Position, ended: asyncio.Event) -> int:
+async def appending(
+    clock: Clock,
+    callers: int,
+    events: int,
+    append: Callable[[str, int], Awaitable[None]],
+    read: Callable[[], Awaitable[int]] | None,
+) -> None:
+    """Append with so many callers, and read meanwhile; every event must be read."""
+    ended = asyncio.Event()
+    follower = asyncio.create_task(following(read, ended)) if read else None
+    totals = await asyncio.gather(clock.run(), *(keep_appending(clock, events, append) for _ in range(callers)))
+    ended.set()
+    if follower:
+        appended = sum(total for total in totals if total)
+        assert (seen := await follower) == appended, f"the reader saw {seen} of {appended}"
+
+
+async def following(read: Callable[[], Awaitable[int]], ended: asyncio.Event) -> int:
     """Read on until a look after the end finds nothing; the number of events."""
-    read = 0
+    total = 0
     while True:
         last_look = ended.is_set()
-        page = await reader.read_all(after, PAGE_EVENTS_MAX)
-        read, after = read + len(page.events), page.end
-        if not page.events and last_look:
-            return read
-        if not page.events:
+        events = await read()
+        total += events
+        if not events and last_look:
+            return total
+        if not events:
             await asyncio.sleep(0.005)
 
 
@@ -170,21 +204,35 @@ async def measure_page(owner: str, clock: Clock) -> None:
     await reader.close()
 
 
-async def measure_horizon(owner: str, clock: Clock) -> None:
+async def measure_nothing(owner: str, clock: Clock) -> None:
+    reader = PostgresEventReader(owner)
+    after = await reader.end()
+
+    async def read() -> None:
+        while clock.running:
+            assert not (await reader.read_all(after, PAGE_EVENTS_MAX)).events
+            clock.count(1)
+
+    await asyncio.gather(clock.run(), read())
+    await reader.close()
+
+
+async def measure_horizon(owner: str, clock: Clock, calls: int) -> None:
     import asyncpg
 
     connection = await asyncpg.connect(owner, server_settings={"search_path": "log"})
+    many = f"SELECT count(h.horizon) FROM generate_series(1, {calls}) AS n CROSS JOIN LATERAL log.horizon(n - n) AS h"
 
     async def ask() -> None:
         while clock.running:
-            await connection.fetchrow(statement("horizon"), 0)
-            clock.count(1)
+            await connection.fetchval(statement("horizon") if calls == 1 else many, *([0] if calls == 1 else []))
+            clock.count(calls)
 
     await asyncio.gather(clock.run(), ask())
     await connection.close()
 
 
-async def measure_umadb(folder: str, callers: int, events: int) -> Figures:
+async def measure_umadb(folder: str, what: list[str]) -> Figures:
     if not find_spec("umadb"):
         raise SystemExit
     from tools.gauntlet.adapters.umadb import UmaStore
@@ -192,11 +240,28 @@ async def measure_umadb(folder: str, callers: int, events: int) -> Figures:
     store = UmaStore()
     await store.start(Path(folder))
     clock = Clock(store.pid)
+    place: list[object] = [None]
 
-    async def append(stream: str, _version: int) -> None:
+    async def append(stream: str, events: int) -> None:
         await store.append(stream, [DATA + META] * events)
 
-    await asyncio.gather(clock.run(), *(keep_appending(clock, events, append) for _ in range(callers)))
+    async def read() -> int:
+        texts, place[0] = await store.read(place[0], PAGE_EVENTS_MAX)
+        return len(texts)
+
+    async def read_again() -> None:
+        while clock.running:
+            clock.count(events := await read())
+            place[0] = place[0] if events else None
+
+    match what:
+        case [callers, events, follow]:
+            size = int(events)
+            await appending(clock, int(callers), size, lambda stream, _: append(stream, size), read if follow else None)
+        case _:
+            for part in range(0, CATCH_UP_EVENTS, PAGE_EVENTS_MAX):
+                await append(f"fill-{part}", PAGE_EVENTS_MAX)
+            await asyncio.gather(clock.run(), read_again())
     await store.close()
     return clock.figures
 
@@ -233,13 +298,15 @@ async def measure(arguments: list[str], owner: str, server_pid: int) -> Figures:
             await measure_floor(owner, clock, int(connections))
         case ["append", callers, events, follow]:
             await measure_append(owner, clock, int(callers), int(events), bool(follow))
-        case ["umadb", callers, events]:
+        case ["umadb", *what]:
             with tempfile.TemporaryDirectory() as folder:
-                return await measure_umadb(folder, int(callers), int(events))
+                return await measure_umadb(folder, what)
         case ["page"]:
             await measure_page(owner, clock)
-        case ["horizon"]:
-            await measure_horizon(owner, clock)
+        case ["nothing"]:
+            await measure_nothing(owner, clock)
+        case ["horizon", calls]:
+            await measure_horizon(owner, clock, int(calls))
         case _:
             await measure_read(owner, clock)
     return clock.figures
@@ -263,9 +330,11 @@ class Version:
 async def main(versions: list[Version], server_pid: int) -> None:
     for version in versions:
         await version.run("fill")
+        print(f"{version.name}: {await sizes(version.owner)}", file=sys.stderr)
+    wanted = [measurement for measurement in MEASUREMENTS if ONLY in measurement.name]
     measured: dict[tuple[str, str], list[Figures]] = {}
     for turn in range(ROUNDS):
-        for measurement in MEASUREMENTS:
+        for measurement in wanted:
             for version in versions:
                 print(f"\rround {turn + 1} of {ROUNDS}: {measurement.name:60}", end="", file=sys.stderr, flush=True)
                 output = await version.run(str(server_pid), *measurement.arguments)
@@ -274,10 +343,21 @@ async def main(versions: list[Version], server_pid: int) -> None:
                     measured.setdefault(key, []).append(Figures(*json.loads(output)))
         print(f"  load {os.getloadavg()[0]:.1f}", file=sys.stderr)
     print(f"\n{'':50} {'':10} {'median':>10} {'best':>10} {'aim':>10} {'':10} {'client':>8} {'server':>8} us per unit")
-    for m in MEASUREMENTS:
+    for m in wanted:
         for version in versions:
             if figures := measured.get((m.name, version.name)):
                 print(line(m, version.name, figures))
+
+
+async def sizes(owner: str) -> str:
+    """The bytes that an event takes in its table and in its indexes."""
+    import asyncpg
+
+    connection = await asyncpg.connect(owner)
+    row = await connection.fetchrow(SIZES)
+    await connection.close()
+    assert row
+    return f"{row['rows']:,.0f} bytes per event in the table, {row['indexes']:,.0f} in the indexes"
 
 
 def line(m: Measurement, version: str, figures: list[Figures]) -> str:

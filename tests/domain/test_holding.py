@@ -192,6 +192,17 @@ def test_rules_of_the_shop_hold_orders(review: Review, changes: dict[str, object
     assert tuple(rule for event in decision if isinstance(event, OrderHeld) for rule in event.rules) == rules
 
 
+def test_every_rule_that_holds_an_order_is_in_the_reason() -> None:
+    rules = ShopRules(review=Review(addresses_differ=True, first_order=True))
+    fields = FIELDS.model_copy(update={"billing_address": OTHER})
+    _, held = ORDER.decide(replace(PLACE, rules=rules, fields=fields), ORDER.initial)  # pyright: ignore[reportGeneralTypeIssues]
+    assert isinstance(held, OrderHeld)
+    assert held.reason == (
+        "the shop looks into it, because it is billed and sent to different addresses and it is the first order of this"
+        " customer"
+    )
+
+
 def test_order_of_an_account_that_is_too_young_is_held() -> None:
     customer_id = new_id("usr")
     made = instant_of("usr", customer_id)

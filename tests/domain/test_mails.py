@@ -278,6 +278,31 @@ async def test_a_customer_is_told_of_a_cancellation_once_and_of_no_confirmation_
     assert notifications.published == ["cancellation.sent.v1", "confirmation.sent.v1", "order_mail.sent.v1"]
 
 
+def refunded(amount: str, refund_id: str) -> OrderRefunded:
+    money = Money(amount=Decimal(amount), currency="GBP")
+    return OrderRefunded(order_id="ord_1", refund_id=refund_id, amount=money, refunded=money, email="a@b.c")
+
+
+@pytest.mark.parametrize(
+    ("refunds", "text"),
+    [
+        ([], "we refund 5.00 GBP to your card."),
+        (
+            [("1.50", "rfd_1"), ("1.00", "rfd_2"), ("1.00", "rfd_2")],
+            "we refund 2.50 GBP to your card, in addition to the 2.50 GBP that you have had back before.",
+        ),
+        ([("5.00", "rfd_1")], "You have had its whole amount back already."),
+        ([("2.00", "rfd_edt_1")], "we refund 5.00 GBP to your card."),  # the edit has lowered the total
+    ],
+)
+async def test_a_cancellation_tells_how_much_is_still_refunded(refunds: list[tuple[str, str]], text: str) -> None:
+    notifications = Notifications()
+    for amount, refund_id in refunds:
+        await notifications.receive(refunded(amount, refund_id))
+    *_, mail = await notifications.receive(CANCELLATION)
+    assert text in " ".join(parts(mail)[0].split())
+
+
 @pytest.mark.parametrize("transient", [True, False])
 async def test_a_saga_gets_a_reply_if_the_mail_server_refuses(transient: bool) -> None:
     notifications = Notifications()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import asyncpg
@@ -90,7 +90,8 @@ class Teller:
         async def work(attempt: TransactionAttempt[Deposit, int]) -> None:
             await attempt.carry_out(command, expected_version=expected)
 
-        return await self.handler.transact(ACCOUNT, "a", work, cause)
+        remembered_for = command if self._by == "transact from memory" else None
+        return await self.handler.transact(ACCOUNT, "a", work, cause, remembered_for)
 
     async def close(self) -> None:
         await self.handler.relay.close()
@@ -112,7 +113,7 @@ async def open_teller(harness) -> AsyncGenerator[Callable[[str], Teller]]:
         await each.close()
 
 
-@pytest.fixture(params=["handle", "transact"])
+@pytest.fixture(params=["handle", "transact", "transact from memory"])
 def teller(request: pytest.FixtureRequest, open_teller: Callable[[str], Teller]) -> Callable[[], Teller]:
     return lambda: open_teller(request.param)
 
@@ -272,6 +273,36 @@ async def test_work_runs_again_from_the_newest_state_after_a_conflict(open_telle
     await other.deposit(5)
     outcome = await one.handler.transact(ACCOUNT, "a", work, Cause(AT))
     assert (seen, outcome.state) == ([5, 5], 6)
+
+
+async def test_command_that_memory_refuses_is_decided_again_from_the_newest_state(open_teller):
+    one, other = open_teller("transact from memory"), open_teller("handle")
+    await one.deposit(1)
+    await other.deposit(5)
+    with pytest.raises(RuleViolation):
+        await one.deposit(-7)
+    assert (await one.deposit(-6)).state == 0  # memory knows 1
+
+
+async def test_work_starts_from_memory_and_reads_only_after_a_conflict(open_teller):
+    one, other = open_teller("transact"), open_teller("handle")
+    opens, seen = replace(ACCOUNT, opens=(Deposit,)), list[int]()
+    command = Deposit(at=AT, amount=1)
+
+    async def work(attempt: TransactionAttempt[Deposit, int]) -> None:
+        loaded = await attempt.load()
+        seen.append(loaded.state)
+        await attempt.carry_out(command, loaded)
+
+    await other.deposit(5)
+    for states in ([0, 5], [6], [7]):  # a command that usually begins an account is first decided for a new one
+        seen.clear()
+        await one.handler.transact(opens, "a", work, Cause(AT), remembered_for=command)
+        assert seen == states
+    await other.deposit(10)
+    seen.clear()
+    assert (await one.handler.transact(opens, "a", work, Cause(AT), remembered_for=command)).state == 19
+    assert seen == [8, 18]
 
 
 async def test_rows_that_work_writes_are_committed_with_the_events_or_not_at_all(postgres):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, nullcontext, suppress
 from pathlib import Path
 
 import asyncpg
@@ -11,7 +13,7 @@ import pytest
 
 from services.databases import migrate
 from services.kit.domain.errors import Unavailable
-from services.kit.eventstore.port import Position, RecordedEvent
+from services.kit.eventstore.port import START, Appended, HistoryCut, Position, RecordedEvent
 from services.kit.eventstore.postgres import PostgresEventReader, PostgresEventStore
 from tests.conftest import PASSWORDS, Database
 from tests.drill import Drill
@@ -101,3 +103,48 @@ async def read_from(database, after: Position) -> list[RecordedEvent]:
     page = await reader.read_all(after, 1_000_000)
     await reader.close()
     return page.events
+
+
+@pytest.mark.parametrize("cleaned", [True, False], ids=["over the old one", "into a new database"])
+async def test_a_restore_on_the_same_server_begins_an_epoch(database, tmp_path, cleaned):
+    """Cluster and timeline stay as they were, and sessions that are open remember the epoch of before."""
+    dump = str(tmp_path / "dump")
+    async with connected(database) as (store, reader):
+        kept = await appended(store, 0)
+        await run(tool("pg_dump"), "--format=custom", f"--file={dump}", database.owner_dsn)
+        lost = await appended(store, 1)
+        assert (await reader.read_all(START, 9)).end == lost.position
+        restored = database if cleaned else Database(database.server, f"{database.name}_again")
+        if not cleaned:
+            await execute(database.owner_dsn, f'CREATE DATABASE "{restored.name}"')
+        how = ("--clean", "--if-exists") if cleaned else ()
+        await run(tool("pg_restore"), *how, "--no-owner", "--exit-on-error", f"--dbname={restored.owner_dsn}", dump)
+        async with nullcontext((store, reader)) if cleaned else connected(restored) as (store, reader):
+            again = await appended(store, 1)
+            assert again.position.epoch == lost.position.epoch + 1
+            with pytest.raises(HistoryCut) as cut:
+                await reader.read_all(lost.position, 9)
+            assert cut.value.cut_at == kept.position
+            assert [event.position for event in (await reader.read_all(START, 9)).events] == [
+                kept.position,
+                again.position,
+            ]
+
+
+@asynccontextmanager
+async def connected(database: Database) -> AsyncGenerator[tuple[PostgresEventStore, PostgresEventReader]]:
+    store = PostgresEventStore(database.dsn("orders"), "orders")
+    reader = PostgresEventReader(database.dsn("projection"))
+    yield store, reader
+    await store.close()
+    await reader.close()
+
+
+async def appended(store: PostgresEventStore, version: int) -> Appended:
+    """An append that is repeated while the event store changes under it, as its callers repeat it."""
+    for _ in range(5):
+        with suppress(Unavailable):
+            result = await store.append(append("a", version))
+            assert isinstance(result, Appended)
+            return result
+    raise AssertionError("the event store stays away")

@@ -70,6 +70,7 @@ async def test_an_entry_says_who_did_what_to_what_and_when(database):
         assert (entry["actor_kind"], entry["subject"], entry["service"]) == ("staff", made["client_id"], "users")
         assert entry["type"] == users.ClientCreated.type
         assert (entry["data"]["name"], entry["data"]["scopes"]) == ("Till", ["stock:read"])
+        assert entry["time"].endswith("Z")
         assert abs(datetime.fromisoformat(entry["time"]) - datetime.now(UTC)) < timedelta(minutes=5)
         (placed,) = await changes(side, "&actor_kind=customer")
         assert (placed["actor"], placed["type"]) == ("usr_ann", "zerocart.orders.order.created.v1")

@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from services.contracts import catalogue, inventory, orders, users
+from services.kit.auth.tokens import CLOCK_SKEW_SECONDS
 from services.kit.commands.cause import Cause
 from services.kit.commands.stamping import stamped
 from services.kit.config.settings import Settings
@@ -48,8 +49,10 @@ def counted(sku: str, on_hand: int) -> inventory.StockAdjusted:
 class World:
     """operations, and the event stores of the services that append."""
 
-    def __init__(self, database: Any, service: Service, client: httpx.AsyncClient, url: str) -> None:
-        self.database, self.service, self.client, self.url = database, service, client, url
+    def __init__(
+        self, database: Any, service: Service, client: httpx.AsyncClient, url: str, vault: MemoryVault
+    ) -> None:
+        self.database, self.service, self.client, self.url, self.vault = database, service, client, url, vault
         self.stores: dict[str, PostgresEventStore] = {}
         self.versions: dict[str, int] = {}
 
@@ -85,9 +88,8 @@ async def world(database) -> AsyncGenerator[World]:
         PostgresEventStore(database.dsn("operations"), "operations"),
         PostgresEventReader(database.dsn("operations")),
     )
-    host = Host.of(
-        Settings(service="operations", **TRUST), store, Published(), PostgresFailedMessages(store), MemoryVault()
-    )
+    vault = MemoryVault()
+    host = Host.of(Settings(service="operations", **TRUST), store, Published(), PostgresFailedMessages(store), vault)
     service = create_app(host, reader)
     server = uvicorn.Server(uvicorn.Config(service, port=0, lifespan="off", log_level="warning"))
     serving = asyncio.create_task(server.serve())
@@ -96,7 +98,7 @@ async def world(database) -> AsyncGenerator[World]:
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     hooks: Any = {"response": [held]}
     async with httpx.AsyncClient(base_url=url, headers=authorization(), event_hooks=hooks, timeout=30) as client:
-        world = World(database, service, client, url)
+        world = World(database, service, client, url, vault)
         yield world
     service.leave()
     server.should_exit = True
@@ -136,9 +138,11 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(world: World, last: str = "", **parameters: str) -> AsyncGenerator[Listener]:
+async def listening(
+    world: World, last: str = "", token: dict[str, str] | None = None, **parameters: str
+) -> AsyncGenerator[Listener]:
     headers = {**STREAM, **({"Last-Event-ID": last} if last else {})}
-    client = httpx.AsyncClient(base_url=world.url, headers=authorization(), timeout=30)
+    client = httpx.AsyncClient(base_url=world.url, headers=token or authorization(), timeout=30)
     async with client, client.stream("GET", "/events", params=parameters, headers=headers) as answer:
         assert answer.status_code == 200, await answer.aread()
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -276,6 +280,35 @@ async def test_heartbeats_carry_the_position_that_the_stream_has_reached(world, 
                 await asyncio.sleep(0.05)
         assert listener.heartbeats
         waiting.cancel()
+
+
+async def test_a_stream_ends_when_its_token_is_revoked(world, monkeypatch):
+    await world.client.get("/events")  # makes the routes
+    streams = next(s for s in world.service._provides if isinstance(s, event_streams.EventStreams))
+    monkeypatch.setattr(streams, "_recheck_seconds", 0.0)
+    async with listening(world) as listener:
+        await world.orders("ord_1")
+        assert (await listener.next())["subject"] == "ord_1"
+        await world.vault.revoke("operator", None)
+        await world.orders("ord_2")
+        with pytest.raises(EOFError):
+            await listener.next()
+    assert (await world.client.get("/events", headers=STREAM)).status_code == 401
+
+
+async def test_a_stream_ends_when_its_token_expires(world, monkeypatch):
+    await world.client.get("/events")
+    streams = next(s for s in world.service._provides if isinstance(s, event_streams.EventStreams))
+    monkeypatch.setattr(streams, "_heartbeat_seconds", 0.1)
+    monkeypatch.setattr(streams, "_recheck_seconds", 0.0)
+    now = time.time()
+    brief = authorization(iat=now - 60, exp=now - CLOCK_SKEW_SECONDS + 5)
+    async with listening(world, token=brief) as listener:
+        await world.orders("ord_1")
+        assert (await listener.next())["subject"] == "ord_1"
+        with pytest.raises(EOFError):
+            await listener.next()
+        assert listener.heartbeats
 
 
 async def test_a_stream_after_a_position_that_does_not_exist_is_refused(world):

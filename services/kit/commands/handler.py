@@ -137,16 +137,20 @@ class CommandHandler:
         identity: str,
         work: Callable[[TransactionAttempt[C, S]], Awaitable[None]],
         cause: Cause,
+        remembered_for: C | None = None,
     ) -> Outcome[S | None]:
         """Like `handle`, for a command that reads or writes the service's own tables in the transaction of its events.
 
         `work` takes its locks, calls `carry_out` once, and writes the rows that follow from the events. After a
-        conflict it runs again in a new transaction, so it must have no effect outside of the transaction.
+        conflict it runs again in a new transaction, so it must have no effect outside of the transaction. With
+        `remembered_for`, the command that `work` carries out, the first attempt starts from what the process
+        remembers; `work` runs again if that is outdated, or refuses the command.
         """
         stream = decider.stream(identity)
+        attempts = iter([self._known(decider, remembered_for, stream)] if remembered_for else [])
 
         async def attempt(transaction: Transaction) -> Concluded[S]:
-            begun = TransactionAttempt(self, decider, identity, cause, transaction)
+            begun = TransactionAttempt(self, decider, identity, cause, transaction, next(attempts, None))
             await work(begun)
             return begun.result
 
@@ -158,6 +162,8 @@ class CommandHandler:
             except Contention as error:
                 raise _too_many_conflicts(stream) from error
             self._cache.pop(stream, None)
+            if remembered_for and isinstance(attempted, Decided):
+                self._remember(stream, attempted.loaded)
         return await self._concluded(stream, attempted, cause)
 
     async def attempt(
@@ -268,6 +274,10 @@ class CommandHandler:
             return Loaded(decider.initial, 0)
         return None
 
+    def _known(self, decider: Decider[C, S], command: C, stream: str) -> Loaded[S] | None:
+        """The aggregate from memory, or a new one for a command that usually begins one; it may be outdated."""
+        return self._if_new(decider, command, stream) or self._cache.get(stream)  # pyright: ignore[reportReturnType]
+
     async def _concluded(self, stream: str, attempted: Concluded[S], cause: Cause) -> Outcome[S | None]:
         if isinstance(attempted, Decided):
             events = record(self.service, stream, attempted.events, attempted.appended)
@@ -311,9 +321,16 @@ class TransactionAttempt(Generic[C, S]):
     """One attempt at a command in an open transaction."""
 
     def __init__(
-        self, handler: CommandHandler, decider: Decider[C, S], identity: str, cause: Cause, transaction: Transaction
+        self,
+        handler: CommandHandler,
+        decider: Decider[C, S],
+        identity: str,
+        cause: Cause,
+        transaction: Transaction,
+        known: Loaded[S] | None = None,
     ) -> None:
         self.transaction = transaction
+        self._known = known
         self._handler = handler
         self._decider = decider
         self._identity = identity
@@ -327,8 +344,8 @@ class TransactionAttempt(Generic[C, S]):
         return self._result
 
     async def load(self) -> Loaded[S]:
-        """The aggregate as the transaction sees it."""
-        return await self._handler.load_in(self.transaction, self._decider, self._identity)
+        """The aggregate as it is known, if this is the first attempt, or else as the transaction sees it."""
+        return self._known or await self._handler.load_in(self.transaction, self._decider, self._identity)
 
     async def carry_out(
         self,
@@ -350,6 +367,8 @@ class TransactionAttempt(Generic[C, S]):
             case Decided():
                 self._result = attempted
                 return attempted.decision
+            case Unchanged() if loaded is self._known:  # only the newest state may refuse a command, or change nothing
+                raise Contention("contention", f"{stream} may have changed")
             case Conflict():
                 raise Contention("contention", f"another command changed {stream} first")
             case _:

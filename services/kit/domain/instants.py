@@ -1,4 +1,4 @@
-"""Instants in requests: RFC 3339, with a time zone."""
+"""Instants in requests and answers: RFC 3339, with a time zone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator
 
-__all__ = ["KnownInstant", "Rfc3339"]
+__all__ = ["KnownInstant", "Rfc3339", "instant_text"]
 
 _WRITTEN = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
 
@@ -38,3 +38,8 @@ Rfc3339 = Annotated[datetime, BeforeValidator(_checked), AfterValidator(_in_utc)
 """An instant in a JSON body or a query parameter, by RFC 3339 with its zone; converted to UTC."""
 KnownInstant = Annotated[Rfc3339, AfterValidator(_known)]
 """The same for an instant that is stored."""
+
+
+def instant_text(instant: datetime) -> str:
+    """The instant as answers show it, with `Z` for UTC."""
+    return instant.isoformat().replace("+00:00", "Z")

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from typing_extensions import TypedDict
 
 from services.kit.commands.outcome import Outcome
+from services.kit.domain.instants import instant_text
 from services.kit.wire.asgi import VERSION
 
 __all__ = [
@@ -70,7 +71,7 @@ class Answer(Response, Generic[Body]):
 
     def __init__(self, body: Body, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(
-            json.dumps(body, default=datetime.isoformat, ensure_ascii=False, separators=(",", ":")), status, headers
+            json.dumps(body, default=instant_text, ensure_ascii=False, separators=(",", ":")), status, headers
         )
 
 

@@ -251,8 +251,15 @@ async def _on_validation(_: Request, error: Exception) -> Response:
 
 def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
     """The error for what Pydantic found."""
-    return Invalid(
-        "invalid", "some fields are not valid: `errors` names them", tuple(_field_error(part) for part in found)
+    fields = tuple(_field_error(part) for part in found if not _follows(part, found))
+    return Invalid("invalid", "some fields are not valid: `errors` names them", fields)
+
+
+def _follows(part: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether Pydantic finds a list too short only because it does not count the items that are wrong themselves."""
+    place = tuple(part["loc"])
+    return part["type"] == "too_short" and any(
+        len(each["loc"]) > len(place) and tuple(each["loc"][: len(place)]) == place for each in found
     )
 
 

@@ -34,8 +34,6 @@ from services.read_model.orders import (
 __all__ = ["ORDERS_VIEW", "WHOSE", "lines_of", "note_of", "order_after", "order_of"]
 
 NOTE = orders.OrderNoteAdded
-EDIT_REFUND = "rfd_edt_"
-"""The id of a refund that pays the difference of an edit back begins so."""
 LOOKED_INTO = "being looked into: "
 UNSTUCK = (fulfillment.RunResumed, fulfillment.RunClosed, fulfillment.RunCompensated, fulfillment.RunCompleted)
 """A run can end without being resumed: the reply that it waited for came after all."""
@@ -124,7 +122,7 @@ def _refunds_after(row: Order, event: Message, at: datetime) -> str | None:
     """The amount and the time of each refund that arrived, as JSON; refunds of edits are none."""
     known: dict[str, str] = json.loads(row.refunds or "{}")
     match event:
-        case payments.ProviderUpdated(refund_id=str() as ours) if ours.startswith(EDIT_REFUND):
+        case payments.ProviderUpdated(refund_id=str() as ours) if ours.startswith(payments.EDIT_REFUND):
             return row.refunds
         case payments.ProviderUpdated(what="refund_succeeded", reference=str() as name, amount=Money() as amount):
             known = {name: _refund(amount, at), **known}

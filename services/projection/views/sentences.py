@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from services.contracts import fulfillment, inventory, notifications, orders, payments, scheduler, shipping
+from services.kit.domain.currencies import shown_amount
 from services.kit.domain.message import Message, Money
 from services.kit.saga.messages import StepReply, StepRequest, StepTimedOut
 
@@ -223,7 +224,7 @@ def _for_what(event: payments.RefundRequested) -> str:
 
 
 def _money(amount: Money) -> str:
-    return f"{amount.amount} {amount.currency}"
+    return f"{shown_amount(amount.amount, amount.currency)} {amount.currency}"
 
 
 def _always(text: str, doer: Doer | None = None) -> Callable[[Any], Sentence]:

@@ -11,6 +11,7 @@ from services.contracts.scopes import ACCESS_READ
 from services.kit.auth.access import needs
 from services.kit.domain.errors import FieldError, Invalid, RuleViolation
 from services.kit.domain.ids import new_id
+from services.kit.domain.instants import instant_text
 from services.kit.rest.answers import Answer, CommandAnswer, command_answer, location
 from services.kit.rest.app import RestCause, json_router, provided
 from services.users.answers import ApiClient as Shown
@@ -143,4 +144,4 @@ def _from_settings(client_id: str, configured: Clients) -> Shown:
 
 
 def _text(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None
+    return instant_text(at) if at else None
