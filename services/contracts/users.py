@@ -7,6 +7,8 @@ from services.kit.domain.message import REQUEST_EXPIRES_AFTER, Instant, Message,
 __all__ = [
     "GUEST_PREFIX",
     "ClientCreated",
+    "ClientExpired",
+    "ClientExpiryDue",
     "ClientMessage",
     "ClientRevoked",
     "ClientSecretRotated",
@@ -197,6 +199,18 @@ class ClientRevoked(ClientMessage):
     """The program gets no token any more, and its tokens are void."""
 
     type: ClassVar[str] = "zerocart.users.client.revoked.v1"
+
+
+class ClientExpired(ClientMessage):
+    """The time of the program is over: it gets no token any more."""
+
+    type: ClassVar[str] = "zerocart.users.client.expired.v1"
+
+
+class ClientExpiryDue(ClientMessage):
+    """The scheduler publishes this when the client expires."""
+
+    type: ClassVar[str] = "zerocart.users.client.expiry_due.v1"
 
 
 class WelcomeDue(UserMessage):

@@ -66,7 +66,7 @@ def create_app(host: Host | None = None, settings: UsersSettings | None = None) 
     return Service(
         host,
         admin_scope=USERS_ADMIN,
-        reactions=reactions(accounts),
+        reactions=reactions(host.handler, accounts),
         routers=routers,
         provides=provides,
         warms=WARMS,

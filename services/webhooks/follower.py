@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.contracts.users import ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
+from services.contracts.users import ClientExpired, ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
 from services.contracts.webhooks import EndpointTested
 from services.kit.eventstore.port import EventReader, EventStore, HistoryCut, Position, RecordedEvent, Transaction
 from services.kit.telemetry.logging import log
@@ -25,7 +25,7 @@ PAGE_EVENTS_MAX = 500
 NONE_SECONDS = 2.0
 """For so long nobody asks the database again whether there is an endpoint, after there was none."""
 
-ENDING = frozenset(model.type for model in (ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended))
+ENDING = frozenset(model.type for model in (ClientExpired, ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended))
 """After these events their subject may read nothing, unless it is still staff."""
 ACTIVE = "SELECT id, owner, since, types, scopes FROM endpoints WHERE active ORDER BY id"
 PROGRESS = "SELECT position FROM progress FOR UPDATE"

@@ -20,7 +20,7 @@ _MODELS = (
     payments.ProviderUpdated,
     fulfillment.RunCompensating, fulfillment.RunStuck,
     users.UserRegistered, users.UserActivated, users.UserSuspended, users.UserReinstated, users.UserDeleted,
-    users.PersonErased, users.ClientRevoked, users.StaffRoleChanged,
+    users.PersonErased, users.ClientExpired, users.ClientRevoked, users.StaffRoleChanged,
     webhooks.DeliveriesDue,
 )  # fmt: skip
 

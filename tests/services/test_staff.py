@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from services.contracts.scheduler import TimerRequested
 from services.contracts.scopes import EVERY_SCOPE
+from services.contracts.users import ClientCreated, ClientExpired, ClientRevoked
+from services.kit.domain.decider import Rejected
 from services.users.roles import ROLES
+from services.users.tokens.api_clients import CLIENT, CreateClient, ExpireClient
 from tests.services.system import CLIENT_SECRET, System, running
 from tests.services.test_users import ANN, active, ask, mails, token_in
 from tests.tokens import authorization, customer
@@ -216,3 +222,35 @@ async def test_client_with_an_unknown_scope_is_refused_with_the_known_scopes(dat
         assert (answer.status_code, error["field"]) == (422, "scopes.0")
         assert error["detail"].startswith("there is no such scope; the scopes are ")
         assert all(scope in error["detail"] for scope in EVERY_SCOPE)
+
+
+async def test_a_client_with_an_end_asks_for_a_timer_and_expires_only_then(database):
+    async with running(database) as system:
+        until = datetime.now(UTC) + timedelta(days=1)
+        client_id = (await create(system, expires_at=until.isoformat())).json()["client"]["client_id"]
+        (timer,) = await system.messages(TimerRequested)
+        assert (timer.due_at, timer.message) == (until, {"client_id": client_id})
+        early = {
+            "ce-specversion": "1.0", "ce-id": "t:1", "ce-source": "/zerocart/scheduler", "ce-type": timer.message_type,
+            "ce-time": "2026-01-01T00:00:00Z", "content-type": "application/json",
+        }  # fmt: skip
+        body = json.dumps(timer.message)
+        assert (await system.bus.clients["users"].post("/events", content=body, headers=early)).status_code == 204
+        assert await system.messages(ClientExpired) == []
+
+
+def test_a_client_expires_once_and_not_after_it_was_revoked() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    create_it = CreateClient(at=at, client_id="cli_1", name="P", scopes=("stock:read",), expires_at=at)
+    created = CLIENT.decide(create_it, CLIENT.initial)
+    assert not isinstance(created, Rejected)
+    client = CLIENT.fold(created, CLIENT.initial)
+    expire = ExpireClient(at=at, client_id="cli_1")
+    expired = ClientExpired(client_id="cli_1")
+    assert CLIENT.decide(expire, client) == [expired]
+    assert CLIENT.decide(expire, CLIENT.fold([expired], client)) == []
+    assert CLIENT.decide(expire, CLIENT.fold([ClientRevoked(client_id="cli_1")], client)) == []
+    assert CLIENT.decide(expire, CLIENT.initial) == []
+    endless = CLIENT.decide(replace(create_it, expires_at=None), CLIENT.initial)
+    assert not isinstance(endless, Rejected)
+    assert [type(event) for event in endless] == [ClientCreated]

