@@ -118,7 +118,7 @@ def price_at(product: Product, currency: str, instant: datetime) -> Decimal | No
 
     Of several valid prices, the one with the latest `valid_from` wins.
     """
-    price = valid_at((price for price in product.prices if price.currency == currency), instant)
+    price = valid_at([price for price in product.prices if price.currency == currency], instant)
     return price and price.amount
 
 

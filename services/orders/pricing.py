@@ -25,7 +25,7 @@ from services.orders.shop_rules import (
     coupon_off,
     tax_rate_of,
 )
-from services.orders.totals import Off, PricedLine, Pricing, Totals, totals_of
+from services.orders.totals import NO_OFF, Off, PricedLine, Pricing, Totals, totals_of
 
 __all__ = [
     "LINES_BYTES_MAX",
@@ -267,12 +267,12 @@ def _with_amounts(lines: list[OrderLine], totals: Totals) -> list[OrderLine]:
 
 
 def _off(discount: Discount | None) -> Off:
-    return Off(discount.amount or ZERO, discount.percent or ZERO) if discount else Off()
+    return Off(discount.amount or ZERO, discount.percent or ZERO) if discount else NO_OFF
 
 
 def _fraction_problem(basket: Basket, currency: str) -> Rejected | None:
     discounts = [*basket.discounts, *(line.discount for line in basket.lines if line.discount)]
-    taxes = [basket.shipping_tax, basket.tax, *(line.tax for line in basket.lines)]
+    taxes = [basket.shipping_tax, basket.tax, *(line.tax for line in basket.lines if line.tax)]
     amounts = [basket.shipping_cost, *taxes, *(discount.amount for discount in discounts)]
     if any(amount != rounded(amount, currency) for amount in amounts if amount):
         detail = f"A discount, a tax or a shipping cost has fractions of the minor unit of {currency}: leave them out."

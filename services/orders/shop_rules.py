@@ -11,7 +11,8 @@ from pydantic import Field, StringConstraints, model_validator
 
 from services.contracts.catalogue import TaxClass
 from services.contracts.orders import Address, Amount, Percent
-from services.kit.domain.message import Currency, Instant, Value
+from services.kit.domain.currencies import KnownCurrency, rounded
+from services.kit.domain.message import Instant, Value
 from services.orders.totals import Off
 
 __all__ = [
@@ -39,10 +40,16 @@ class ShippingRate(Value):
 
     method: Name
     countries: tuple[Country, ...] = ()
-    currency: Currency
+    currency: KnownCurrency
     cost: Amount
     weight_grams_max: Annotated[int, Field(ge=0)] | None = None
     goods_min: Amount = Decimal(0)
+
+    @model_validator(mode="after")
+    def _payable(self) -> Self:
+        if rounded(self.cost, self.currency) != self.cost:
+            raise ValueError(f"{self.method} costs fractions of the minor unit of {self.currency}")
+        return self
 
 
 class Coupon(Value):
@@ -54,7 +61,7 @@ class Coupon(Value):
 
     code: Annotated[str, StringConstraints(pattern=CODE)]
     percent: Annotated[Percent, Field(gt=0)] | None = None
-    amounts: dict[Currency, Annotated[Amount, Field(gt=0)]] = Field(default_factory=dict)
+    amounts: dict[KnownCurrency, Annotated[Amount, Field(gt=0)]] = Field(default_factory=dict)
     valid_from: Instant | None = None
     valid_until: Instant | None = None
     subtotal_min: Amount = Decimal(0)
@@ -66,6 +73,13 @@ class Coupon(Value):
             raise ValueError("a coupon has either a percentage or amounts")
         return self
 
+    @model_validator(mode="after")
+    def _payable(self) -> Self:
+        for currency, amount in self.amounts.items():
+            if rounded(amount, currency) != amount:
+                raise ValueError(f"{self.code} takes off fractions of the minor unit of {currency}")
+        return self
+
 
 class Review(Value):
     """Which orders are on hold from the start: those that match one of these rules; a rule that is not set holds none.
@@ -74,7 +88,7 @@ class Review(Value):
     confirmed since the rule is set. `account_days_below` holds orders of accounts that are younger.
     """
 
-    total_above: dict[Currency, Amount] = Field(default_factory=dict)
+    total_above: dict[KnownCurrency, Amount] = Field(default_factory=dict)
     addresses_differ: bool = False
     first_order: bool = False
     account_days_below: Annotated[int, Field(ge=1, le=36_500)] | None = None

@@ -14,7 +14,7 @@ from decimal import ROUND_UP, Decimal
 
 from services.kit.domain.currencies import MINOR_DIGITS
 
-__all__ = ["Refundable", "RefundableLine", "after_amount", "after_lines", "paid_for"]
+__all__ = ["Refundable", "RefundableLine", "after_lines", "paid_for"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,6 @@ def after_lines(order: Refundable, quantities: Mapping[int, int], shipping: Deci
     lines = {number: _less(line, quantities.get(number, 0)) for number, line in order.lines.items()}
     amount = shipping + sum(_paid(order, order.lines[number]) - _paid(order, lines[number]) for number in quantities)
     return Refundable(lines, order.shipping - shipping, order.left - min(amount, order.left), order.currency)
-
-
-def after_amount(order: Refundable, amount: Decimal) -> Refundable | None:
-    """The order after a refund of an amount; None if it is more than is left."""
-    return replace(order, left=order.left - amount) if amount <= order.left else None
 
 
 def _has(order: Refundable, number: int, units: int) -> bool:

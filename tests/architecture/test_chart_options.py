@@ -131,6 +131,8 @@ def test_a_minimum_scale_above_the_maximum_is_refused(name):
         "defaults.scale.window=5s",
         "edge.trustedProxies=anybody",
         "image.digest=latest",
+        "image.tag=a b",
+        "edge.image.tag=a:b",
         "networkPolicy.kafka.to[0].cidr=10.0.0.0/8",
         "networkPolicy.dns.cidrs={169.254.20.10}",
         "unknown=1",

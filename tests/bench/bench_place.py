@@ -44,7 +44,10 @@ METHOD = {"kind": "card", "token": "tok_approve"}
 
 @dataclass(frozen=True)
 class Load:
-    """Requests of one kind: `lines` of an order whose prices the catalogue has, unless the request names them."""
+    """Requests of one kind: `lines` of an order whose prices the catalogue has, unless the request names them.
+
+    If they are `various`, each has other products, in each round.
+    """
 
     name: str
     lines: int
@@ -52,10 +55,14 @@ class Load:
     callers: int
     named: bool = False
     path: str = "/orders"
+    various: bool = False
 
-    def body(self) -> dict[str, Any]:
-        """The request, with products chosen at random."""
-        chance = random.Random(self.lines)
+    def bodies(self) -> list[dict[str, Any]]:
+        """The requests, with products chosen at random."""
+        chance = random.Random() if self.various else random.Random(self.lines)
+        return [self._body(chance) for _ in range(self.requests if self.various else 1)]
+
+    def _body(self, chance: random.Random) -> dict[str, Any]:
         items: list[dict[str, Any]] = [
             {"product_id": f"P{number:06}", "quantity": 1} for number in chance.sample(range(BOOK), self.lines)
         ]
@@ -71,9 +78,12 @@ LOADS = (
     Load("1 line, 32 callers, prices named", 1, 1_000, 32, named=True),
     Load("1 line, 32 callers", 1, 1_000, 32),
     Load("1 line, prices named", 1, 150, 1, named=True),
+    Load("1 line, 32 callers, others each time", 1, 1_000, 32, various=True),
     Load("1 line", 1, 150, 1),
+    Load("1 line, others each time", 1, 150, 1, various=True),
     Load("20 lines, prices named", 20, 100, 1, named=True),
     Load("20 lines", 20, 100, 1),
+    Load("20 lines, others each time", 20, 100, 1, various=True),
     Load("1,000 lines, prices named", 1_000, 10, 1, named=True),
     Load("1,000 lines", 1_000, 10, 1),
     Load("quote of 1 line", 1, 150, 1, path="/quotes"),
@@ -183,7 +193,7 @@ async def filled(owner: str) -> bool:
 
 def measure(figures: Figures, url: str, load: Load, pids: Mapping[str, int], token: str) -> None:
     before = {name: process_seconds(pid) for name, pid in pids.items()}
-    rate = asyncio.run(many(url, load.path, load.requests, load.callers, token, load.body()))
+    rate = asyncio.run(many(url, load.path, load.requests, load.callers, token, load.bodies()))
     service, postgres = (process_seconds(pid) - before[name] for name, pid in pids.items())
     figures.rates.append(rate)
     figures.latency_ms.append(load.callers / rate * 1_000)
@@ -223,7 +233,7 @@ def show(measured: Mapping[str, Mapping[str, Figures]]) -> None:
     for load in LOADS:
         for name, figures in measured.items():
             if load.name in figures:
-                print(f"{load.name:<33} {name:<14} {figures[load.name]}", flush=True)
+                print(f"{load.name:<38} {name:<14} {figures[load.name]}", flush=True)
 
 
 async def make_naive(dsn: str) -> None:

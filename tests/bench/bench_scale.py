@@ -78,7 +78,7 @@ def used_so_far(processes: Sequence[int], postgres: PostgresServer, kafka: Kafka
 async def spread(urls: Sequence[str], token: str, requests: int) -> None:
     """Send the requests, each process its share."""
     share = requests // len(urls)
-    await asyncio.gather(*(many(url, "/orders", share, CALLERS, token, LOAD.body()) for url in urls))
+    await asyncio.gather(*(many(url, "/orders", share, CALLERS, token, LOAD.bodies()) for url in urls))
 
 
 def posts(cores: int) -> None:

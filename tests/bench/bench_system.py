@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -124,12 +124,21 @@ def cold_starts(local: Local, folder: Path) -> None:
 
 
 async def many(
-    url: str, path: str, count: int, callers: int, token: str = "", placed: Mapping[str, object] | None = None
+    url: str,
+    path: str,
+    count: int,
+    callers: int,
+    token: str = "",
+    placed: Mapping[str, object] | Sequence[Mapping[str, object]] | None = None,
 ) -> float:
-    """Requests per second over raw sockets, because a client library would cost more than the service."""
+    """Requests per second over raw sockets, because a client library would cost more than the service.
+
+    They send `placed`; if it has several orders, one after the other.
+    """
     parts = urlsplit(url)
     left = iter(range(count))
-    body = json.dumps(placed or order((PRODUCT, 1))).encode()
+    orders = placed if isinstance(placed, list | tuple) else [placed or order((PRODUCT, 1))]
+    bodies = [json.dumps(each).encode() for each in orders]
     fixed = (
         f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nauthorization: Bearer {token}\r\n"
     )
@@ -137,6 +146,7 @@ async def many(
     async def work() -> None:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
         for number in left:
+            body = bodies[number % len(bodies)]
             key = f"idempotency-key: {number}-{time.time_ns()}\r\ncontent-length: {len(body)}\r\n\r\n"
             writer.write(f"{fixed}{key}".encode() + body)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()

@@ -215,6 +215,7 @@ def orders(draw: st.DrawFn) -> tuple[Payment, str]:
                 st.integers(1, 9),
                 st.builds(Off, percent=st.sampled_from([Decimal(0), Decimal("12.5")])),
                 rates,
+                st.none(),
             ),
             min_size=1,
             max_size=5,

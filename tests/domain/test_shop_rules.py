@@ -134,6 +134,10 @@ def test_the_tables_of_a_shop_are_read_from_its_settings():
         "{", '{"taxes": [{"country": "gb", "percent": "20"}]}', '{"taxes": [{"country": "GB", "percent": "-1"}]}',
         '{"shipping": [{"method": "post", "currency": "XXX", "cost": "1"}]}', '{"tax": []}',
         '{"shipping": [{"method": "post", "currency": "GBP", "cost": "0.001"}]}',
+        '{"shipping": [{"method": "post", "currency": "JPY", "cost": "0.5"}]}',
+        '{"coupons": [{"code": "TEN", "amounts": {"ZZZ": "1"}}]}',
+        '{"coupons": [{"code": "TEN", "amounts": {"JPY": "10.5"}}]}',
+        '{"coupons": [{"code": "TEN", "amounts": {"KWD": "0.0005"}}]}', '{"review": {"total_above": {"ZZZ": "1"}}}',
     ):  # fmt: skip
         with pytest.raises(ZerocartError, match="ZEROCART_SHOP_RULES"):
             OrdersSettings.from_environment({"ZEROCART_SHOP_RULES": wrong})

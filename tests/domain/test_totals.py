@@ -31,7 +31,7 @@ def offs(currency: str) -> st.SearchStrategy[Off]:
 @st.composite
 def pricings(draw: st.DrawFn) -> Pricing:
     currency = draw(currencies)
-    lines = st.builds(PricedLine, prices, st.integers(1, 5_000), offs(currency), rates)
+    lines = st.builds(PricedLine, prices, st.integers(1, 5_000), offs(currency), rates, st.none())
     return Pricing(
         lines=draw(st.lists(lines, min_size=1, max_size=8)),
         currency=currency,
@@ -60,7 +60,7 @@ def test_amounts_of_lines_sum_to_the_totals_and_none_is_negative(pricing):
 def test_amounts_of_tax_from_another_system_are_kept_and_sum_to_the_totals(pricing, data):
     pricing = replace(pricing, tax_included=False)
     of_order = data.draw(st.none() | whole(pricing.currency, 200_000))
-    taxed = [replace(line, tax=data.draw(st.none() | whole(pricing.currency, 500))) for line in pricing.lines]
+    taxed = [line._replace(tax=data.draw(st.none() | whole(pricing.currency, 500))) for line in pricing.lines]
     shipping_tax = data.draw(st.none() | whole(pricing.currency, 500))
     if of_order is not None and shipping_tax is not None:
         shipping_tax = min(shipping_tax, of_order)

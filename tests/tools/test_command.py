@@ -20,7 +20,7 @@ from tools.knative_local.ports import free_port
 from tools.knative_local.service_settings import require_valid
 from tools.knative_local.settings import SETTINGS, BadSettingError, port, seconds
 from tools.knative_local.state import State
-from tools.zerocart.cli import COMMANDS
+from tools.zerocart.cli import COMMANDS, main
 
 PROGRAM = [sys.executable, "-m", "tools.zerocart"]
 
@@ -142,6 +142,22 @@ def test_doctor_reports_a_port_in_use_and_an_unwritable_folder(tmp_path: Path) -
     assert checks["Python"]["next_step"] == checks["packages"]["next_step"] == ""
     bad = json.loads(zerocart(tmp_path / "x", "doctor", "--json", ZEROCART_EDGE_PORT="abc").stdout)
     assert next(check for check in bad if check["name"] == "settings")["next_step"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["logs", "orders", "--lines"], ["costs", "--days"], ["demo", "--orders"], ["replay", "--orders"],
+        ["views", "--drop"], ["views", "--switch"],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.parametrize("number", ["-1", "0", "1.5", "x", "", "9" * 30])
+def test_a_number_out_of_bounds_is_refused(capsys: pytest.CaptureFixture[str], words: list[str], number: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*words[:-1], f"{words[-1]}={number}"])
+    assert ended.value.code == 2
+    assert f"{number!r} is not a whole number from 1 to " in capsys.readouterr().err
 
 
 def test_logs_prints_the_last_lines_and_lists_the_logs_for_an_unknown_name(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
@@ -147,7 +148,10 @@ async def test_a_slow_trigger_does_not_delay_another_and_loses_nothing(kafka_boo
     assert len(set(ids(quick))) == len(ids(quick))
 
 
-async def test_a_topic_that_is_made_again_is_delivered_from_its_start(kafka_bootstrap: str, topic: str) -> None:
+@pytest.mark.parametrize("partitions", [PARTITIONS, 1, PARTITIONS + 3])
+async def test_a_topic_that_is_made_again_is_delivered_from_its_start(
+    kafka_bootstrap: str, topic: str, partitions: int
+) -> None:
     schedule = Schedule(0, exponential=True, backoff_seconds=0.2, timeout_seconds=30.0)
     async with ScriptedServer({}, 1.0) as server:
         route = Route("r", "ns", (), f"{server.url}/s", None, schedule)
@@ -157,7 +161,7 @@ async def test_a_topic_that_is_made_again_is_delivered_from_its_start(kafka_boot
         await until(lambda: len(server.requests) == 40)
         await dispatcher.commit()
         await delete_topic(kafka_bootstrap, topic)
-        await create_topic(kafka_bootstrap, topic, PARTITIONS)
+        await create_topic(kafka_bootstrap, topic, partitions)
         await produce(kafka_bootstrap, topic, 100, 6)
         await until(lambda: {f"e{number}" for number in range(100, 106)} <= set(ids(server)))
         await until(lambda: dispatcher.status()["r"]["lag"] == 0 and dispatcher.status()["r"]["in_flight"] == 0)
@@ -167,7 +171,8 @@ async def test_a_topic_that_is_made_again_is_delivered_from_its_start(kafka_boot
         await later.start()
         await until(lambda: {"e106", "e107"} <= set(ids(server)))
         await later.stop()
-    assert sorted(ids(server)) == sorted({*ids(server)}), "nothing is delivered twice"
+    if partitions == PARTITIONS:  # else the reader takes some before it notices that partitions are others
+        assert sorted(ids(server)) == sorted({*ids(server)}), "nothing is delivered twice"
 
 
 async def test_delivery_with_offsets_above_the_end_begins_at_the_start(kafka_bootstrap: str, topic: str) -> None:

@@ -18,7 +18,7 @@ from tools.demo.counter import SALES, expected_with, prepare, sell
 from tools.demo.expected import expected_totals
 from tools.demo.shop import RULES, TAX_PERCENT
 from tools.importer.accounts import CustomerLogins
-from tools.importer.command import carry_out, number_of_orders
+from tools.importer.command import carry_out
 from tools.importer.edge import Edge, EdgeError
 from tools.importer.in_flight import NotSettledError
 from tools.importer.mailbox import MailFolder
@@ -31,6 +31,7 @@ from tools.knative_local.credentials import operator_of
 from tools.knative_local.ports import free_port
 from tools.knative_local.process import ServerFailedError
 from tools.knative_local.state import AlreadyRunningError, Running, State
+from tools.numbers import whole_number
 from tools.terminal import say
 from tools.zerocart.down import take_down
 from tools.zerocart.up import detach
@@ -43,7 +44,7 @@ ORDERS = 600
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument(
-        "--orders", type=number_of_orders, default=ORDERS, metavar="N", help=f"how many orders (default {ORDERS})"
+        "--orders", type=whole_number(), default=ORDERS, metavar="N", help=f"how many orders (default {ORDERS})"
     )
     parser.add_argument("--keep", action="store_true", help="leave the demo's cluster running")
 

@@ -15,7 +15,7 @@ from tools.demo.audit import Sources
 from tools.demo.balance import settled, show_totals, verdict
 from tools.demo.expected import expected_totals
 from tools.importer.accounts import CustomerLogins
-from tools.importer.command import carry_out, number_of_orders
+from tools.importer.command import carry_out
 from tools.importer.edge import Edge, EdgeError
 from tools.importer.in_flight import NotSettledError
 from tools.importer.mailbox import Mailpit
@@ -23,6 +23,7 @@ from tools.importer.order_source import SLICE, OrderSource, survey
 from tools.importer.replay import Replay, first_error
 from tools.importer.summary import show_pace, show_tally
 from tools.knative_local.credentials import from_environment
+from tools.numbers import whole_number
 
 __all__ = ["main"]
 
@@ -37,7 +38,7 @@ class NotNewError(Exception):
 def main() -> None:
     """Replay and check the totals; exits with 1 if they differ or the replay cannot end."""
     parser = argparse.ArgumentParser(prog="demo", description="place real orders and check the totals")
-    parser.add_argument("--orders", type=number_of_orders, default=ORDERS, metavar="N", help=f"default {ORDERS}")
+    parser.add_argument("--orders", type=whole_number(), default=ORDERS, metavar="N", help=f"default {ORDERS}")
     parser.add_argument(
         "--settle", type=float, default=SETTLE_SECONDS_MAX, metavar="SECONDS",
         help=f"how long no total may change while they differ (default {SETTLE_SECONDS_MAX:.0f})",

@@ -39,10 +39,11 @@ from tools.importer.summary import counted, show_brought, show_outcome, show_pac
 from tools.importer.undo import cancel_placed, take_back_imports
 from tools.knative_local.credentials import Credentials, from_environment, operator_of
 from tools.knative_local.state import State, StateFolderError
+from tools.numbers import whole_number
 from tools.terminal import progress, say
 from tools.zerocart.cluster import NotRunningError, running_cluster
 
-__all__ = ["add_arguments", "carry_out", "number_of_orders", "run"]
+__all__ = ["add_arguments", "carry_out", "run"]
 
 SOURCE_CHARS_MAX = 64
 SOURCE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._\-]{{0,{SOURCE_CHARS_MAX - 1}}}")
@@ -70,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a CSV file, a CSV.gz file or a folder (default: the sample file)",
     )
     add("--mapping", default=DEFAULT, help=f"a TOML file, or {' or '.join(built_in())} (default {DEFAULT})")
-    add("--orders", type=number_of_orders, metavar="N", help="only the first N orders")
+    add("--orders", type=whole_number(), metavar="N", help="only the first N orders")
     add(
         "--speed",
         type=speed,
@@ -103,13 +104,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="name",
         help="the name of this run; the same name goes on with it (default: the file's name)",
     )
-
-
-def number_of_orders(text: str) -> int:
-    """At least one; argparse.ArgumentTypeError otherwise."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of orders")
-    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from zlib import crc32
 
 from tools.knative_local.kafka_jars import kafka_folder, prepare
 from tools.knative_local.ports import kept_or_free
@@ -69,13 +73,13 @@ class KafkaServer(Server):
             wait_for_port("Apache Kafka", self._process, self.port, self._log, say)
 
     def begin(self) -> subprocess.Popen[bytes]:
-        """Start without waiting, formatting the storage the first time."""
+        """Start without waiting, with a formatted storage the first time."""
         jars = prepare()
         self._folder.mkdir(parents=True, exist_ok=True)
         properties = self._configured()
         java = _java(jars)
-        if not (self._folder / "data" / "meta.properties").exists():
-            self._format(java, properties)
+        if not (data := self._folder / "data").exists():
+            self._copy_formatted(java, data)
         self._process = spawn([*java, MAIN, str(properties)], log=self._log, environ=_environ())
         return self._process
 
@@ -89,20 +93,24 @@ class KafkaServer(Server):
         properties.write_text(PROPERTIES.format(port=port, controller=controller, data=self._folder / "data"))
         return properties
 
-    def _format(self, java: Sequence[str], properties: Path) -> None:
-        command = [
-            *java,
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            CLUSTER_ID,
-            "-c",
-            str(properties),
-            "--ignore-formatted",
-        ]
-        process = spawn(command, log=self._log, environ=_environ())
-        if process.wait() != 0:
-            raise ServerFailedError(f"The storage of Apache Kafka could not be formatted{end_of_log(self._log)}")
+    def _copy_formatted(self, java: Sequence[str], data: Path) -> None:
+        # to format a storage takes a JVM a second, and the result is always the same
+        formatted = kafka_folder() / f"formatted-{crc32(PROPERTIES.encode()):08x}"
+        if not formatted.exists():
+            self._format(java, formatted)
+        staging = data.with_suffix(f".new-{os.getpid()}")
+        shutil.copytree(formatted, staging)
+        staging.rename(data)
+
+    def _format(self, java: Sequence[str], formatted: Path) -> None:
+        with TemporaryDirectory(dir=formatted.parent) as folder:
+            data, properties = Path(folder, "data"), Path(folder, "server.properties")
+            properties.write_text(PROPERTIES.format(port=1, controller=2, data=data))
+            command = [*java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(properties)]
+            if spawn(command, log=self._log, environ=_environ()).wait() != 0:
+                raise ServerFailedError(f"The storage of Apache Kafka could not be formatted{end_of_log(self._log)}")
+            with suppress(OSError):  # another process has formatted it meanwhile
+                data.rename(formatted)
 
 
 def _java(jars: Sequence[Path]) -> list[str]:

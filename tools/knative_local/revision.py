@@ -28,7 +28,8 @@ __all__ = ["TICK_SECONDS", "Pod", "Revision", "listen"]
 BACKLOG = 4096
 TICK_SECONDS = 0.1
 BUSY_TICKS = 3
-"""Consecutive ticks with waiting connections after which another process starts, if it finds a free core."""
+"""Consecutive busy ticks after which another process starts. A tick is busy if more requests are in progress than the
+target, as for Knative's autoscaler, or if connections wait although a core is free."""
 TARGET_UTILIZATION = 0.7
 STOP_SECONDS_MAX = 40.0
 CRASH_BACKOFF_SECONDS_MAX = 10.0
@@ -193,10 +194,11 @@ class Revision:
         in_flight = sum(pod.in_flight for pod in alive)
         limit = self.service.container_concurrency
         crowded = bool(limit) and in_flight > TARGET_UTILIZATION * limit * len(alive)
-        self._busy_ticks = self._busy_ticks + 1 if (waiting or crowded) and all(pod.ready for pod in alive) else 0
+        busy = crowded or (waiting > 0 and self._cores.exist)
+        self._busy_ticks = self._busy_ticks + 1 if busy and all(pod.ready for pod in alive) else 0
         if in_flight or waiting:
             self._quiet_since = now
-        if self._busy_ticks >= BUSY_TICKS and len(alive) < self._max_scale() and self._cores.exist:
+        if self._busy_ticks >= BUSY_TICKS and len(alive) < self._max_scale():
             self._busy_ticks = 0
             self._start(now)
         elif now - self._quiet_since > self.service.window_seconds:

@@ -12,11 +12,13 @@ from typing import Any
 from services.contracts.orders import OrderCreated, OrderImported
 from services.kit.eventstore.metrics_store import FLUSH_SECONDS
 from tools.knative_local.state import Running
+from tools.numbers import whole_number
 from tools.zerocart.cluster import running_cluster
 
 __all__ = ["add_arguments", "costs_of", "run"]
 
 DAYS_SHOWN = 7
+DAYS_MAX = 36_500
 COSTS = ("process_seconds", "cpu_seconds", "transactions")
 BY_DAY = """
     SELECT day::text AS day, service, name, sum(value) AS value FROM {table}
@@ -36,7 +38,9 @@ ORDERS = """
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--days", type=int, default=DAYS_SHOWN, help=f"how many days back (default {DAYS_SHOWN})")
+    parser.add_argument(
+        "--days", type=whole_number(DAYS_MAX), default=DAYS_SHOWN, help=f"how many days back (default {DAYS_SHOWN})"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tools.knative_local.state import State
+from tools.numbers import whole_number
 
 __all__ = ["add_arguments", "run"]
 
@@ -24,7 +25,9 @@ class NoLogError(Exception):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the arguments."""
     parser.add_argument("name", metavar="NAME", help="a service, or cluster, delivery, edge, postgres or kafka")
-    parser.add_argument("--lines", type=int, default=LINES, metavar="N", help=f"the last N lines (default {LINES})")
+    parser.add_argument(
+        "--lines", type=whole_number(), default=LINES, metavar="N", help=f"the last N lines (default {LINES})"
+    )
     parser.add_argument("--follow", action="store_true", help="wait for new lines until Ctrl-C")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tools.knative_local.rest_client import RefusedError, RestClient
 from tools.knative_local.state import State
+from tools.numbers import whole_number
 from tools.zerocart.cluster import running_cluster
 from tools.zerocart.rebuild import skip_hint
 
@@ -20,8 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("view", metavar="VIEW", nargs="?", help="only this view")
     parser.add_argument("--json", action="store_true", help="print JSON")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--switch", metavar="N", type=int, help="let version N serve when it has read every event")
-    what.add_argument("--drop", metavar="N", type=int, help="drop version N, which must not be the one that serves")
+    what.add_argument(
+        "--switch", metavar="N", type=whole_number(), help="let version N serve when it has read every event"
+    )
+    what.add_argument(
+        "--drop", metavar="N", type=whole_number(), help="drop version N, which must not be the one that serves"
+    )
     what.add_argument("--skip", metavar="POSITION", help="skip the event that stopped the view")
     what.add_argument("--retry", action="store_true", help="apply the event that stopped the view again")
     parser.add_argument("--reason", default="", help="why the event is skipped")

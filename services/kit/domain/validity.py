@@ -30,7 +30,8 @@ V = TypeVar("V", bound=Valid)
 
 def valid_at(things: Iterable[V], instant: datetime) -> V | None:
     """The thing that is valid at an instant; of several the one with the latest `valid_from`, None if there is none."""
-    return max((thing for thing in things if _is_valid(thing, instant)), key=_beginning, default=None)
+    valid = [thing for thing in things if _is_valid(thing, instant)]
+    return max(valid, key=_beginning) if len(valid) > 1 else next(iter(valid), None)
 
 
 def _is_valid(thing: Valid, instant: datetime) -> bool:

@@ -29,16 +29,21 @@ if TYPE_CHECKING:
 __all__ = ["append_once", "find_marks", "outbox_rows", "recorded", "split"]
 
 SEPARATOR = "\x1f"
-KEYS_ONLY = re.compile(r" *-- keys \{.*?-- keys \}\n", re.DOTALL)
-"""The parts of `append.sql` that store keys of persons."""
+ROWS_ONLY, KEYS_ONLY = (re.compile(rf" *-- {part} \{{.*?-- {part} \}}\n", re.DOTALL) for part in ("rows", "keys"))
+"""The parts of `append.sql` that compare rows, and that store keys of persons."""
 NO_MARK = Mark("")
 
 
 async def append_once(connection: Connection, appends: Sequence[Append]) -> list[Result]:
     """Append a batch in which no stream, no mark and no person with a new key occurs twice."""
     keys = [(append.stream, *key) for append in appends for key in append.keys.items()]
-    arguments = [*_arguments(appends), *_columns(keys, 3)] if keys else _arguments(appends)
-    rows = await connection.fetch(_append_statement(bool(keys)), *arguments)
+    reads = [(append.stream, key, str(version)) for append in appends for key, version in append.reads.items()]
+    arguments = _arguments(appends)
+    if reads or keys:
+        arguments += _columns(reads, 3)
+    if keys:
+        arguments += _columns(keys, 3)
+    rows = await connection.fetch(_append_statement(bool(reads or keys), bool(keys)), *arguments)
     done = {row["stream"]: row for row in rows}
     left = [append.mark.key for append in appends if append.mark and append.stream not in done]
     repeated = await find_marks(connection, left) if left else {}
@@ -100,21 +105,21 @@ def _result(append: Append, row: Record | None, repeated: dict[str, Duplicate]) 
 
 
 @cache
-def _append_statement(with_keys: bool) -> str:
+def _append_statement(with_rows: bool, with_keys: bool) -> str:
     """`append.sql`; without its parts for keys unless it stores some, because few services may."""
     whole = statement("append")
-    return whole if with_keys else KEYS_ONLY.sub("", whole)
+    with_rows_only = whole if with_keys else KEYS_ONLY.sub("", whole)
+    return with_rows_only if with_rows else ROWS_ONLY.sub("", with_rows_only)
 
 
 def _arguments(appends: Sequence[Append]) -> list[str]:
-    """The first fifteen parameters of `append.sql`; ZerocartError if a text contains the separator."""
+    """The first twelve parameters of `append.sql`; ZerocartError if a text contains the separator."""
     marks = [append.mark or NO_MARK for append in appends]
     events = [
         (append.stream, str(version), event)
         for append in appends
         for version, event in enumerate(append.events, append.expected_version + 1)
     ]
-    reads = [(append.stream, key, str(version)) for append in appends for key, version in append.reads.items()]
     times = {event.time: "" for _, _, event in events}  # the events of an append usually have the same time
     for time in times:
         times[time] = time.isoformat()
@@ -131,7 +136,6 @@ def _arguments(appends: Sequence[Append]) -> list[str]:
         _joined([times[event.time] for _, _, event in events]),
         _joined([event.data for _, _, event in events]),
         _joined([event.meta for _, _, event in events]),
-        *_columns(reads, 3),
     ]
 
 

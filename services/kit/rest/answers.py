@@ -35,6 +35,8 @@ __all__ = [
 
 Body = TypeVar("Body", bound=Mapping[str, object])
 
+_json = json.JSONEncoder(default=instant_text, ensure_ascii=False, separators=(",", ":")).encode
+
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 Instant = Annotated[datetime, Field(examples=["2026-11-23T12:00:00Z"])]
@@ -70,9 +72,7 @@ class Answer(Response, Generic[Body]):
     media_type = "application/json"
 
     def __init__(self, body: Body, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(
-            json.dumps(body, default=instant_text, ensure_ascii=False, separators=(",", ":")), status, headers
-        )
+        super().__init__(_json(body), status, headers)
 
 
 class CommandAnswer(Answer[Body]):

@@ -49,23 +49,31 @@ ENTITY_TAG = re.compile(r'"([0-9]{1,9})"')
 
 
 async def _unmarked_cause(request: Request) -> Cause:
-    caller: Caller | None = getattr(request.state, "caller", None)
+    caller = _caller(request)
     return Cause(at=datetime.now(UTC), principal=caller and caller.principal)
 
 
 async def _rest_cause(request: Request) -> Cause:
-    caller: Caller | None = getattr(request.state, "caller", None)
-    cause = await _unmarked_cause(request)
+    caller = _caller(request)
+    return Cause(at=datetime.now(UTC), mark=await _mark(request, caller), principal=caller and caller.principal)
+
+
+def _caller(request: Request) -> Caller | None:
+    return getattr(request.state, "caller", None)
+
+
+async def _mark(request: Request, caller: Caller | None) -> Mark | None:
+    """The mark of the Idempotency-Key, if there is one."""
     key = request.headers.get("idempotency-key")
     if key is None:
-        return cause
+        return None
     if not IDEMPOTENCY_KEY.fullmatch(key):
         raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
     whose = caller.subject if caller else ""  # a key means something to its own caller only
     place = f"{request.method} {request.scope['path']}"
-    return replace(cause, mark=Mark(f"{whose} {place} {key}", fingerprint))
+    return Mark(f"{whose} {place} {key}", fingerprint)
 
 
 async def _expected_version(request: Request) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ class Metrics:
     def __init__(self) -> None:
         self._cells: dict[tuple[str, Labels, int], float] = defaultdict(float)
         self._taken: dict[tuple[str, Labels, int], float] = {}
-        self._gauges: dict[str, Callable[[], float]] = {}
 
     def count(self, name: str, by: float = 1, **labels: str) -> None:
         """Add to the counter `name` (without the `_total` that it is exported with)."""
@@ -48,10 +47,6 @@ class Metrics:
         slot = next((i for i, bound in enumerate(DURATION_BUCKETS_SECONDS) if seconds <= bound), CELLS - 2)
         self._cells[name, key, slot] += 1
         self._cells[name, key, CELLS - 1] += seconds
-
-    def gauge(self, name: str, read: Callable[[], float]) -> None:
-        """Export what `read` answers at the time of a scrape."""
-        self._gauges[name] = read
 
     def value(self, name: str, **labels: str) -> float:
         """The value of the counter `name`."""
@@ -66,14 +61,7 @@ class Metrics:
 
     def render(self) -> bytes:
         """All metrics in the Prometheus text format."""
-        return text([*families(Cell(name, _json(key), slot, v) for (name, key, slot), v in self._cells.items()),
-                     *self._read_gauges()])  # fmt: skip
-
-    def _read_gauges(self) -> Iterable[Metric]:
-        from prometheus_client.core import GaugeMetricFamily
-
-        for name, read in self._gauges.items():
-            yield GaugeMetricFamily(f"zerocart_{name}", name.replace("_", " "), value=read())
+        return text(families(Cell(name, _json(key), slot, v) for (name, key, slot), v in self._cells.items()))
 
 
 def text(metrics: Iterable[Metric]) -> bytes:

@@ -24,7 +24,8 @@ METADATA_SECONDS_MAX = 5.0
 GROUP_METADATA_SECONDS_MAX = 300.0
 """The consumer of a group only commits offsets, and the watcher tells it the partitions. Were it to ask every few
 seconds, the consumers of all groups together would cost an idle Kafka several percent of a core."""
-BOUNDS_SECONDS_MAX = 30.0
+BOUNDS_SECONDS_MAX = 10.0
+"""After which the watcher looks at the topic again: aiokafka asks for ever for a partition that is gone."""
 
 
 class TopicMissingError(Exception):
@@ -111,7 +112,7 @@ class KafkaTopic:
         if self._watcher is None:
             self._watcher = await self._assigned(None)
         partitions = _partitions(self._topic, self._watcher.partitions_for_topic(self._topic) or ())
-        async with asyncio.timeout(BOUNDS_SECONDS_MAX):  # it waits for ever for a partition that is just deleted
+        async with asyncio.timeout(BOUNDS_SECONDS_MAX):
             return await self._bounds_of(self._watcher, partitions)
 
     def follow(self, partitions: Iterable[int]) -> None:

@@ -1,9 +1,13 @@
 -- Appends a batch and returns a row for each append that took effect. An append without a row conflicts or repeats.
 -- $1..$6 have a value for each append, $7..$12 a value for each event, $13..$15 a value for each row that an append
--- was decided from, $16..$18 one for each new key of a person. Each parameter is one text in which U+001F separates the values, because no JSON text contains it,
--- and encoding arrays would be most of the client's work.
+-- was decided from, $16..$18 one for each new key of a person. Each parameter is one text in which U+001F separates the
+-- values, because no JSON text contains it, and encoding arrays would be most of the client's work.
+-- rows.py leaves the parts between `rows {` and `rows }` out if there is neither such a row nor a key, and those of `keys` if
+-- there is no key: most batches have none, and Postgres needs time for each part of a plan.
 -- Scalar subqueries instead of joins, because Postgres looks these up by index whatever sizes the planner assumes.
-WITH outdated AS MATERIALIZED (
+WITH
+-- rows {
+outdated AS MATERIALIZED (
     SELECT w.stream
     FROM unnest(
         string_to_array($13, E'\x1f'), string_to_array($14, E'\x1f'), string_to_array($15, E'\x1f')
@@ -17,6 +21,7 @@ WITH outdated AS MATERIALIZED (
     -- keys }
 ),
 
+-- rows }
 request AS MATERIALIZED (
     SELECT
         r.stream,
@@ -38,7 +43,11 @@ head AS (
     INSERT INTO streams AS s (stream, version, appended)
     SELECT stream, expected + events, events
     FROM request
-    WHERE repeated IS NULL AND known AND (stream IN (SELECT stream FROM outdated)) IS NOT TRUE
+    WHERE
+        repeated IS NULL AND known
+        -- rows {
+        AND (stream IN (SELECT stream FROM outdated)) IS NOT TRUE
+        -- rows }
     ORDER BY stream
     ON CONFLICT (stream) DO UPDATE SET version = excluded.version, appended = excluded.appended
         WHERE s.version = excluded.version - excluded.appended
@@ -69,45 +78,34 @@ keyed AS (
 ),
 
 -- keys }
-begun AS MATERIALIZED (
-    -- Begins the append (docs/decisions/0023-positions.md): in an epoch of this server, take the lock that stands for the
-    -- last number drawn. It counts the rows of the statements above and so runs after them: readers wait for a writer that
-    -- has begun, and a writer that waits for somebody's lock on a row must not hold them up. OFFSET 0 keeps that order.
-    -- Every append of a transaction takes a lock: one that was taken inside a savepoint ends when that is rolled back.
-    SELECT locked.last
-    FROM (
-        SELECT count(*) AS streams
-        FROM head
-        WHERE
-            (SELECT count(*) FROM marked) >= 0
-            -- keys {
-            AND (SELECT count(*) FROM keyed) >= 0
-            -- keys }
-    ) AS ready
-    CROSS JOIN LATERAL (
-        SELECT p.last_value AS last
-        FROM log.position AS p
-        WHERE
-            ready.streams > 0
-            AND (
-                current_setting('zerocart.verified', true) = log.here(p.last_value, p.tableoid)
-                OR log.verify_epoch(log.here(p.last_value, p.tableoid))
-            )
-            AND pg_advisory_xact_lock_shared(~p.last_value) IS NOT NULL -- it always is
-        OFFSET 0
-    ) AS locked
-),
-
 event AS (
-    -- The positions are drawn for the rows of this join, so after `begun`.
+    -- The first row whose stream is in `head` begins the append (docs/decisions/0023-positions.md): in an epoch of this
+    -- server, the lock is taken that stands for the last number drawn. CASE keeps the order, which WHERE would not: `head` is
+    -- complete before, and counting the rows of the other statements completes them. Readers wait for a writer that has
+    -- begun, and a writer that waits for somebody's lock on a row must not hold them up. The positions are drawn for the
+    -- rows that pass, so after it. Every append of a transaction takes a lock: one that was taken inside a savepoint ends
+    -- when that is rolled back.
     INSERT INTO events (stream, version, type, time, data, meta)
     SELECT e.stream, e.version::integer, e.type, e.time::timestamptz, e.data::json, e.meta::json
     FROM unnest(
         string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f'), string_to_array($9, E'\x1f'),
         string_to_array($10, E'\x1f'), string_to_array($11, E'\x1f'), string_to_array($12, E'\x1f')
     ) WITH ORDINALITY AS e (stream, version, type, time, data, meta, n)
-    CROSS JOIN begun
-    WHERE (e.stream IN (SELECT stream FROM head)) IS TRUE
+    WHERE
+        CASE WHEN (e.stream IN (SELECT stream FROM head)) IS TRUE THEN (
+            SELECT
+                CASE WHEN
+                    (SELECT count(*) FROM marked) >= 0
+                    -- keys {
+                    AND (SELECT count(*) FROM keyed) >= 0
+                    -- keys }
+                    AND (
+                        current_setting('zerocart.verified', true) = log.here(p.last_value, p.tableoid)
+                        OR log.verify_epoch(log.here(p.last_value, p.tableoid))
+                    )
+                THEN pg_advisory_xact_lock_shared(~p.last_value) IS NOT NULL END -- it always is
+            FROM log.position AS p
+        ) END
     ORDER BY e.n
     RETURNING stream, position
 ),
