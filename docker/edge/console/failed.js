@@ -39,14 +39,19 @@ function deadLetters(view, letters, status) {
   if (!letters.length) return nothing(status === "waiting" ? "No event waits here: all were delivered." : "There is none.");
   /** @type {import("./ui.js").Column[]} */
   const columns = [
-    { name: "Event", wide: true, cell: (letter) => [link(`/failed/${letter.id}`, shortType(letter.type)), h("small", null, subject(letter.subject))] },
+    { name: "Event", cell: (letter) => [link(`/failed/${letter.id}`, breakable(letter.type)), h("small", null, subject(letter.subject))] },
     { name: "Not accepted by", cell: (letter) => letter.service || letter.destination },
     { name: "Answer", wide: true, cell: (letter) => [letter.error_code || "none", letter.error_data && h("small", null, letter.error_data)] },
     { name: "Since", cell: (letter) => [time(letter.first_at), letter.deliveries > 1 && h("small", null, `given up ${counted(letter.deliveries, "time")}`)] },
-    { name: "Status", cell: (letter) => badge(letter.status) },
+    ...(status === "all" ? [{ name: "Status", cell: (/** @type {any} */ letter) => badge(letter.status) }] : []),
     { name: "Actions", right: true, cell: (letter) => h("div", { class: "buttons end" }, letterActions(view, letter)) },
   ];
   return table("Dead letters", columns, letters, { key: (letter) => letter.id });
+}
+
+/** A type that breaks at its dots only. @param {string} type */
+function breakable(type) {
+  return shortType(type).split(".").map((part, index) => (index ? [".", h("wbr"), part] : part));
 }
 
 /** What the service answered, and what that means. @param {any} letter */

@@ -80,10 +80,11 @@ keyed AS (
 -- keys }
 event AS (
     -- The first row whose stream is in `head` begins the append (docs/decisions/0023-positions.md): in an epoch of this
-    -- server, the lock is taken that stands for the last number drawn. CASE keeps the order: `head` is complete before, and
-    -- counting the rows of the other statements completes them. Readers wait for a writer that has begun, and a writer that
-    -- waits for somebody's lock on a row must not hold them up. The positions are drawn for the rows that pass, so after it.
-    -- Every append of a transaction takes a lock: one that was taken inside a savepoint ends when that is rolled back.
+    -- server, the lock is taken that stands for the last number drawn. CASE keeps the order, which WHERE would not: `head` is
+    -- complete before, and counting the rows of the other statements completes them. Readers wait for a writer that has
+    -- begun, and a writer that waits for somebody's lock on a row must not hold them up. The positions are drawn for the
+    -- rows that pass, so after it. Every append of a transaction takes a lock: one that was taken inside a savepoint ends
+    -- when that is rolled back.
     INSERT INTO events (stream, version, type, time, data, meta)
     SELECT e.stream, e.version::integer, e.type, e.time::timestamptz, e.data::json, e.meta::json
     FROM unnest(
@@ -92,18 +93,18 @@ event AS (
     ) WITH ORDINALITY AS e (stream, version, type, time, data, meta, n)
     WHERE
         CASE WHEN (e.stream IN (SELECT stream FROM head)) IS TRUE THEN (
-            SELECT true
+            SELECT
+                CASE WHEN
+                    (SELECT count(*) FROM marked) >= 0
+                    -- keys {
+                    AND (SELECT count(*) FROM keyed) >= 0
+                    -- keys }
+                    AND (
+                        current_setting('zerocart.verified', true) = log.here(p.last_value, p.tableoid)
+                        OR log.verify_epoch(log.here(p.last_value, p.tableoid))
+                    )
+                THEN pg_advisory_xact_lock_shared(~p.last_value) IS NOT NULL END -- it always is
             FROM log.position AS p
-            WHERE
-                (SELECT count(*) FROM marked) >= 0
-                -- keys {
-                AND (SELECT count(*) FROM keyed) >= 0
-                -- keys }
-                AND (
-                    current_setting('zerocart.verified', true) = log.here(p.last_value, p.tableoid)
-                    OR log.verify_epoch(log.here(p.last_value, p.tableoid))
-                )
-                AND pg_advisory_xact_lock_shared(~p.last_value) IS NOT NULL -- it always is
         ) END
     ORDER BY e.n
     RETURNING stream, position
