@@ -9,13 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from services.kit.config.secrets import CHECK_SECONDS, SECRET_BYTES_MAX, Secrets
 from services.kit.config.settings import Settings
 from services.kit.domain.errors import Unavailable, ZerocartError
 from services.kit.eventstore.connections import Connections
-from services.kit.telemetry.logging import REDACTED, configure, keep_out
+from services.kit.telemetry.logging import REDACTED, configure, keep_out, log
 from tests.architecture.rules import ROOT
 from tests.conftest import PASSWORDS
 
@@ -108,6 +109,25 @@ def test_values_of_secrets_are_removed_from_logs(capsys):
     printed = capsys.readouterr().out
     assert printed.count(REDACTED) == 2
     assert "ss-w" not in printed
+
+
+def test_values_of_rows_that_postgres_names_stay_out_of_logs(capsys):
+    configure("orders")
+    try:
+        refused = asyncpg.CheckViolationError("a rule of the row")
+        refused.detail, refused.hint = "Failing row contains (ann@example.com,\n\nLeeds).", "use another"
+        try:
+            try:
+                raise refused
+            except asyncpg.PostgresError as error:
+                raise RuntimeError("the caller's") from error
+        except RuntimeError as error:
+            log("failed", error=error)
+    finally:
+        logging.basicConfig(handlers=[], force=True)
+    printed = capsys.readouterr().out
+    assert "a rule of the row" in printed and "use another" in printed and "the caller's" in printed
+    assert "ann@example.com" not in printed and "Leeds" not in printed
 
 
 def test_a_service_without_a_required_setting_names_it_and_does_not_start():

@@ -21,7 +21,7 @@ from services.kit.events.outcome import HANDLED, Outcome, invalid_fields, not_no
 from services.kit.events.parked import FailedMessages
 from services.kit.privacy.encryption import decrypt
 from services.kit.privacy.vault import Vault
-from services.kit.telemetry.logging import CORRELATION, log
+from services.kit.telemetry.logging import CORRELATION, log, without_values
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import span
 from services.kit.wire.asgi import Receive, Scope, Send, read_body, trace_of
@@ -121,7 +121,7 @@ class EventEndpoint:
     async def _failed(self, event: Incoming, error: Exception) -> Outcome:
         METRICS.count("errors", type=type(error).__name__)
         log("message failed", level=logging.ERROR, error=error, type=event.type, id=event.id)
-        return await self._record(event, f"{type(error).__name__}: {error}", ATTEMPTS_MAX)
+        return await self._record(event, f"{type(error).__name__}: {without_values(str(error))}", ATTEMPTS_MAX)
 
     async def _record(self, event: Incoming, cause: str, attempts_max: int) -> Outcome:
         """Record a failed attempt, and park the message if there were `attempts_max`."""

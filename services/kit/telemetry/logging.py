@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from urllib.parse import unquote
 
 from services.kit.telemetry.tracing import TRACE
 
-__all__ = ["CORRELATION", "REDACTED", "configure", "keep_out", "log"]
+__all__ = ["CORRELATION", "REDACTED", "configure", "keep_out", "log", "without_values"]
 
 CORRELATION: ContextVar[str] = ContextVar("correlationid", default="")
 """The order (or other thing) that this task is about."""
@@ -19,6 +20,9 @@ CORRELATION: ContextVar[str] = ContextVar("correlationid", default="")
 REDACTED = "[redacted]"
 SECRET_CHARS_MIN = 6
 """Shorter texts are not looked for: they would be found everywhere."""
+
+VALUES = re.compile(r"\nDETAIL: .*?(?=\nHINT: |\n\nThe above |\n\nDuring handling |\Z)", re.DOTALL)
+"""What Postgres adds to an error: the values of the row, which may be personal data."""
 
 _secrets: set[str] = set()
 _logger = logging.getLogger("zerocart")
@@ -41,8 +45,13 @@ class _JsonLines(logging.Formatter):
             **getattr(record, "fields", {}),
         }
         if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
+            line["exception"] = without_values(self.formatException(record.exc_info))
         return _redacted(json.dumps({name: value for name, value in line.items() if value is not None}, default=str))
+
+
+def without_values(error: str) -> str:
+    """The text of an error or of its traceback, without the values of rows that Postgres names in it."""
+    return VALUES.sub("", error)
 
 
 def keep_out(secret: str) -> None:
