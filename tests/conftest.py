@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -54,7 +54,7 @@ def _turn(item: pytest.Item) -> int:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """With `--dist loadfile`, give a worker one file, the whole folder of the console, or one import at a time."""
     from xdist.scheduler import LoadFileScheduling
 
@@ -66,7 +66,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config) -> object:
                 return "tests/console"
             return nodeid if nodeid.startswith("tests/e2e/test_import.py") else super()._split_scope(nodeid)
 
-    return ByCluster(config) if config.getvalue("dist") == "loadfile" else None
+    return ByCluster(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 class Server(Protocol):
