@@ -49,6 +49,8 @@ def reactions(handler: CommandHandler, deadline: SharedDeadline) -> Reactions:
         covered = replace(command, covered_until=covered_until)
         outcome = await handler.handle(FULFILLMENT, order_id, covered, received.cause)
         deadline.note(order_id, outcome.state)
+        if outcome.events:  # a repeat advances nothing
+            deadline.request_if_close(order_id, received.now)
         await deadline.check(order_id, covered_until, received.cause)
         for event in outcome.events:
             if isinstance(event, RunStuck):

@@ -136,22 +136,26 @@ class SharedDeadline:
         self._last: tuple[str, datetime] | None = None
 
     def covers_until(self, order_id: str, now: datetime) -> datetime | None:
-        """When the timer is due that covers a run which is advanced now; None if there is none.
+        """When the timer is due that covers a run if it is advanced now; None if there is none."""
+        if self._out is None or self._out.due_at - now <= MARGIN:
+            return None
+        self._open.add(order_id)  # before the command, which may fail after its append
+        return self._out.due_at
 
-        Requests a timer in the background if runs come closely one after the other, and renews one that is due soon.
+    def note(self, order_id: str, run: Run | None) -> None:
+        """Forget a run that has ended; None if its state is unknown."""
+        if run is not None and not isinstance(run, Running | Compensating | Stuck):
+            self._open.discard(order_id)
+
+    def request_if_close(self, order_id: str, now: datetime) -> None:
+        """After a run was advanced: request a timer in the background if runs come closely one after the other.
+
+        A timer that is due soon is renewed.
         """
         left = self._out.due_at - now if self._out else timedelta(0)
         if left < RENEWED_BEFORE and self._is_close(order_id, now) and self._requesting is None:
             self._requesting = asyncio.create_task(self._request(now))
         self._last = order_id, now
-        return self._out.due_at if self._out and left > MARGIN else None
-
-    def note(self, order_id: str, run: Run | None) -> None:
-        """Remember whether a run is open now; None if that is unknown."""
-        if run is None or isinstance(run, Running | Compensating | Stuck):
-            self._open.add(order_id)
-        else:
-            self._open.discard(order_id)
 
     async def fired(self, timer: DeadlinesDue, now: datetime, cause: Cause) -> None:
         """Let each run that was advanced since the timer was requested, and is open, look for passed deadlines."""

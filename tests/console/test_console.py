@@ -216,7 +216,7 @@ def test_the_system_shows_why_a_service_is_awake_and_what_waits_for_webhooks(ope
     for _ in range(3):  # the first look has woken it, and it tells that after its answer
         operator.press("Look again")
         operator.settled()
-    expect(operations).to_contain_text("Request GET /operations")
+    expect(operations).to_contain_text("Request GET /")
     webhooks = operator.page.get_by_role("table", name="Webhooks")
     expect(webhooks.get_by_role("row").filter(has_text=shop.endpoint)).to_contain_text("Failing")
 

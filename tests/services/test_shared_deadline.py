@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -77,18 +78,32 @@ async def test_lost_reply_of_a_run_without_a_timer_is_noticed_and_the_order_conf
 async def test_process_that_ends_cancels_its_timer_unless_it_covers_an_open_run(database) -> None:
     for done, ends in ((True, [TimerRequested, TimerCancelled, DeadlinesChecked]), (False, [TimerRequested])):
         async with process(database) as (handler, published, deadline):
-            for name in ("a", "b", "c"):
-                await run(handler, deadline, f"{name}{done}", done=done)
+            for name in ("a", "b"):
+                await run(handler, deadline, f"{name}{done}", done=True)
+            await covering(deadline)
+            await run(handler, deadline, f"c{done}", done=done)
             await deadline.close()
             assert kinds(published.of("deadlines-")) == [kind.type for kind in ends]
 
 
+async def test_messages_that_come_again_to_another_process_request_no_timer(database) -> None:
+    first, second = Bus(), Bus()
+    async with running(database, first) as system:
+        await placed(system, 2)
+    async with running(database, second) as system:
+        before = await timers(system)
+        await second.publish(list(first.published))
+        await second.quiet()
+        assert await timers(system) == before
+
+
 async def test_run_that_another_process_completed_does_not_keep_the_timer(database) -> None:
     async with process(database) as (handler, published, deadline), process(database) as (other, _, _):
-        for name in ("a", "b", "c"):
-            await run(handler, deadline, name, done=False)
-        for name in ("a", "b", "c"):
-            await replies(other, name)
+        for name in ("a", "b"):
+            await run(handler, deadline, name, done=True)
+        await covering(deadline)
+        await run(handler, deadline, "c", done=False)
+        await replies(other, "c")
         await deadline.close()
         assert kinds(published.of("deadlines-"))[-1] == DeadlinesChecked.type
 
@@ -108,8 +123,11 @@ async def test_timer_covers_no_run_shortly_before_it_is_due_and_is_renewed(datab
         for name in ("a", "b"):
             await run(handler, deadline, name, done=True)
         late = AT + DUE_AFTER - MARGIN
+        await covering(deadline)
         assert deadline.covers_until("c", late - SECOND) == AT + DUE_AFTER
         assert deadline.covers_until("d", late) is None
+        deadline.request_if_close("c", late - SECOND)
+        deadline.request_if_close("d", late)
         await deadline.close()
         assert len(requests(published)) == 2
         assert deadline.covers_until("e", late + SECOND) == late + DUE_AFTER
@@ -186,9 +204,17 @@ async def run(handler: CommandHandler, deadline: SharedDeadline, name: str, *, d
     facts = FACTS.model_copy(update={"saga_id": name})
     start = Start(at=AT, jitter=0.0, facts=facts, covered_until=deadline.covers_until(name, AT))
     deadline.note(name, (await handler.handle(FULFILLMENT, name, start, Cause(AT, "start"))).state)
+    deadline.request_if_close(name, AT)
     if done:
         await replies(handler, name)
         deadline.note(name, (await handler.load(FULFILLMENT, name)).state)
+
+
+async def covering(deadline: SharedDeadline) -> None:
+    """Return when the timer is out."""
+    async with asyncio.timeout(10):
+        while deadline.covers_until("none", AT) is None:
+            await asyncio.sleep(0.01)
 
 
 async def replies(handler: CommandHandler, name: str) -> None:
