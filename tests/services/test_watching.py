@@ -56,7 +56,7 @@ async def test_metrics_rise_by_exactly_the_load(database, counts):
             await system.place(order(("P", 1)))
         await system.place(order(("P", 100)))
         await system.place(order(("P", 1), token="tok_decline"))
-        await system.bus.quiet()
+        await system.at_rest()
     await notify(database)
     after = await numbers(counts)
     risen = {name: value - before.get(name, 0) for name, value in after.items()}

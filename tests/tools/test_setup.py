@@ -51,10 +51,10 @@ def test_without_a_python_setup_names_the_next_step(tmp_path: Path) -> None:
 
 
 def test_running_needs_fewer_packages_than_testing() -> None:
-    needs = dict(re.findall(r"^(demo|up|down|check|test|chaos):.*?(setup(?:-local)?)\b", makefile(), re.MULTILINE))
+    needs = dict(re.findall(r"^(demo|up|down|lint|test|chaos):.*?(setup(?:-local)?)\b", makefile(), re.MULTILINE))
     assert needs == {
         "demo": "setup-local", "up": "setup-local", "down": "setup-local",
-        "check": "setup", "test": "setup", "chaos": "setup",
+        "lint": "setup", "test": "setup", "chaos": "setup",
     }  # fmt: skip
     local, dev = (pinned(ROOT / f"requirements-{name}.txt") for name in ("local", "dev"))
     assert set(local.items()) <= set(dev.items())
