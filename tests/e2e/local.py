@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +84,9 @@ class Local:
 
     def stock(self, product: str, on_hand: int) -> None:
         with self.client() as client:
-            client.put(f"/stock/{product}", json={"on_hand": on_hand}).raise_for_status()
+            put = partial(client.put, f"/stock/{product}", json={"on_hand": on_hand})
+            # a window of two seconds is as short as the life of the connection from the edge, so a process may end in between
+            self.until(lambda: (answer := put()).status_code != 503 and answer.raise_for_status())
 
     def place(self, body: dict[str, Any]) -> str:
         with self.client() as client:

@@ -100,6 +100,8 @@ class KafkaServer(Server):
             self._format(java, formatted)
         staging = data.with_suffix(f".new-{os.getpid()}")
         shutil.copytree(formatted, staging)
+        for path in (staging, *staging.rglob("*")):  # the state of a cluster is for its owner alone
+            path.chmod(0o700 if path.is_dir() else 0o600)
         staging.rename(data)
 
     def _format(self, java: Sequence[str], formatted: Path) -> None:
