@@ -29,17 +29,7 @@ class RequestTimer(Command):
 
 def decide(command: RequestTimer, requested: bool) -> Decision:
     """The request, unless the timer is requested already."""
-    if requested:
-        return []
-    return [
-        TimerRequested(
-            timer_id=command.timer_id,
-            timer_key=command.due.bucket,
-            due_at=command.due.due_at,
-            message_type=command.due.type,
-            message=command.due.model_dump(mode="json"),
-        )
-    ]
+    return [] if requested else [TimerRequested.publishing(command.timer_id, command.due.due_at, command.due)]
 
 
 def evolve(requested: bool, event: Message) -> bool:

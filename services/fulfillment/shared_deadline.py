@@ -23,7 +23,7 @@ from services.kit.domain.errors import ZerocartError
 from services.kit.domain.ids import new_id
 from services.kit.domain.message import Message
 from services.kit.saga.commands import RetryOverdue
-from services.kit.saga.run import Compensating, Run, Running, Stuck
+from services.kit.saga.run import Open, Run
 from services.kit.telemetry.logging import log
 
 __all__ = ["DUE_AFTER", "SharedDeadline"]
@@ -58,7 +58,7 @@ State = Literal["new", "requested", "checked"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTimer(Command):
-    """Request the timer."""
+    """Request a new timer."""
 
     bucket: str
     due_at: datetime
@@ -77,7 +77,7 @@ def decide(command: RequestTimer | EndTimer, state: State) -> Decision:
     """The request of a new timer, or the end of one that was requested."""
     match command:
         case RequestTimer(bucket=bucket, due_at=due_at) if state == "new":
-            return [_requested(DeadlinesDue(bucket=bucket, due_at=due_at))]
+            return [TimerRequested.publishing(_timer(bucket), due_at, DeadlinesDue(bucket=bucket, due_at=due_at))]
         case EndTimer(bucket=bucket, runs=runs, cancel=cancel) if state == "requested":
             cancelled = [TimerCancelled(timer_id=_timer(bucket), timer_key=bucket)] if cancel else []
             return [*cancelled, DeadlinesChecked(bucket=bucket, runs=runs)]
@@ -89,16 +89,6 @@ def decide(command: RequestTimer | EndTimer, state: State) -> Decision:
 
 def _timer(bucket: str) -> str:
     return f"fulfillment-{bucket}"
-
-
-def _requested(due: DeadlinesDue) -> TimerRequested:
-    return TimerRequested(
-        timer_id=_timer(due.bucket),
-        timer_key=due.bucket,
-        due_at=due.due_at,
-        message_type=due.type,
-        message=due.model_dump(mode="json"),
-    )
 
 
 def evolve(state: State, event: Message) -> State:
@@ -144,7 +134,7 @@ class SharedDeadline:
 
     def note(self, order_id: str, run: Run | None) -> None:
         """Forget a run that has ended; None if its state is unknown."""
-        if run is not None and not isinstance(run, Running | Compensating | Stuck):
+        if run is not None and not isinstance(run, Open):
             self._open.discard(order_id)
 
     def request_if_close(self, order_id: str, now: datetime) -> None:
@@ -215,6 +205,6 @@ class SharedDeadline:
     async def _any_open(self) -> bool:
         for order_id in self._open:
             run = (await self._handler.reload(FULFILLMENT, order_id)).state
-            if isinstance(run, Running | Compensating | Stuck):
+            if isinstance(run, Open):
                 return True
         return False

@@ -137,15 +137,8 @@ def _units(priced: PricedFields) -> dict[str, int]:
 
 def edit_timer(editing: OrderEditRequested, at: datetime, attempt: int) -> TimerRequested:
     """The timer that looks after an edit, whose messages may be parked at a service."""
-    due_at = at + EDIT_DEADLINE
     due = OrderEditDue(order_id=editing.order_id, edit_id=editing.edit_id, attempt=attempt)
-    return TimerRequested(
-        timer_id=f"{editing.edit_id}-{attempt}",
-        timer_key=editing.order_id,
-        due_at=due_at,
-        message_type=OrderEditDue.type,
-        message=due.model_dump(mode="json"),
-    )
+    return TimerRequested.publishing(f"{editing.edit_id}-{attempt}", at + EDIT_DEADLINE, due)
 
 
 def remind_edit(command: RemindEdit, order: Order) -> Decision:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import assert_never
 
 from services.contracts.scheduler import TimerCancelled, TimerRequested
@@ -109,8 +109,8 @@ def _register(command: Register) -> Decision:
             age=profile.age,
         ),
         _verification(command, command.email, profile.name),
-        _timer(user_id, "welcome_tips", welcome, command.welcome_at),
-        _timer(user_id, "follow_up", follow_up, command.follow_up_at),
+        TimerRequested.publishing(_timer_id(user_id, "welcome_tips"), command.welcome_at, welcome),
+        TimerRequested.publishing(_timer_id(user_id, "follow_up"), command.follow_up_at, follow_up),
     ]
 
 
@@ -122,16 +122,6 @@ def _verification(command: Register | RequestVerification, email: str, name: str
         notice_id=command.notice_id,
         requested_at=command.at,
         expires_at=command.expires_at,
-    )
-
-
-def _timer(user_id: str, mail: ScheduledMail, message: Message, due_at: datetime) -> TimerRequested:
-    return TimerRequested(
-        timer_id=_timer_id(user_id, mail),
-        timer_key=user_id,
-        due_at=due_at,
-        message_type=message.type,
-        message=message.model_dump(mode="json"),
     )
 
 

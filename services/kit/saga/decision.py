@@ -18,6 +18,7 @@ from services.kit.saga.run import (
     Failed,
     NotRequested,
     NotStarted,
+    Open,
     Requested,
     RequestState,
     RetryScheduled,
@@ -64,15 +65,8 @@ class DecisionBuilder(Generic[F]):
         vocabulary = self.saga.vocabulary
         assert not isinstance(self.run, NotStarted)
         timer = vocabulary.step_timer(saga_id=self.saga_id, step=step, undo=undo, attempt=attempt, kind=kind)
-        self.emit(
-            vocabulary.timer_requested(
-                timer_id=f"{self.saga_id}.{self.run.progress.timers + 1}",
-                timer_key=self.saga_id,
-                due_at=due_at,
-                message_type=vocabulary.step_timer.type,
-                message=timer.model_dump(mode="json"),
-            )
-        )
+        timer_id = f"{self.saga_id}.{self.run.progress.timers + 1}"
+        self.emit(vocabulary.timer_requested.publishing(timer_id, due_at, timer))
 
     def cancel_timer(self, timer_id: str) -> None:
         """Emit the cancellation of a timer."""
@@ -111,7 +105,7 @@ def request_again(decision: DecisionBuilder[F], name: str, undo: bool) -> None:
 
 
 def _awaited_requests(saga: Saga[F], run: Run) -> Iterator[tuple[str, bool, RequestState]]:
-    if isinstance(run, Running | Compensating | Stuck):
+    if isinstance(run, Open):
         undo = not isinstance(run, Running)
         for step in saga.steps:
             yield step.name, undo, awaited(run, run.progress.step(step.name), undo)

@@ -3,8 +3,8 @@
 A run of a saga is one stream. Its id is `saga_id`, which is also the key of its messages.
 """
 
-from datetime import timedelta
-from typing import ClassVar, Literal, TypedDict
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal, Self, TypedDict
 
 from pydantic import Field, JsonValue
 
@@ -208,6 +208,17 @@ class TimerRequested(Message):
     due_at: Instant
     message_type: str
     message: dict[str, JsonValue]
+
+    @classmethod
+    def publishing(cls, timer_id: str, due_at: datetime, message: Message) -> Self:
+        """The request to publish `message` at `due_at`; the timer has the key of the message."""
+        return cls(
+            timer_id=timer_id,
+            timer_key=message.key_value,
+            due_at=due_at,
+            message_type=message.type,
+            message=message.model_dump(mode="json"),
+        )
 
 
 class TimerCancelled(Message):

@@ -14,6 +14,7 @@ from services.kit.saga.run import (
     Failed,
     NotRequested,
     NotStarted,
+    Open,
     Outcome,
     OutcomeUnknown,
     Progress,
@@ -35,7 +36,7 @@ def next_events(saga: Saga[F], run: Run, saga_id: str, at: datetime) -> list[Mes
 
     A run with a step that its table does not have is stuck: nobody knows how to undo the step, or what comes before it.
     """
-    if isinstance(run, Running | Compensating | Stuck) and (unknown := _unknown_step(saga, run.progress)):
+    if isinstance(run, Open) and (unknown := _unknown_step(saga, run.progress)):
         is_told = isinstance(run, Stuck) and unknown in run.steps
         return [] if is_told else [_stuck_on_unknown(saga, run.progress, saga_id, unknown)]
     match run:

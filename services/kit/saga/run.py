@@ -16,6 +16,7 @@ __all__ = [
     "Failed",
     "NotRequested",
     "NotStarted",
+    "Open",
     "Outcome",
     "OutcomeUnknown",
     "Progress",
@@ -227,6 +228,8 @@ class Failed:
     outcome: Outcome
 
 
+Open = Running | Compensating | Stuck
+"""A run that has not ended."""
 Started = Running | Completed | Compensating | Stuck | Compensated | Failed
 Run = NotStarted | Started
 Status = Literal["not_started", "started", "completed", "compensating", "compensated", "failed", "stuck"]

@@ -130,10 +130,7 @@ def decide(command: ClientCommand, client: Client) -> Decision:
 def _expiry(created: ClientCreated) -> Iterator[TimerRequested]:
     if created.expires_at is not None:
         due = ClientExpiryDue(client_id=created.client_id)
-        yield TimerRequested(
-            timer_id=f"users-expiry-{created.client_id}", timer_key=created.client_id, due_at=created.expires_at,
-            message_type=due.type, message=due.model_dump(mode="json"),
-        )  # fmt: skip
+        yield TimerRequested.publishing(f"users-expiry-{created.client_id}", created.expires_at, due)
 
 
 def evolve(client: Client, event: Message) -> Client:
