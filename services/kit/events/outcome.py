@@ -1,4 +1,4 @@
-"""What an event endpoint answers: a status, and for a refusal the reason.
+"""The answer of an event endpoint: a status, and the reason of a refusal.
 
 The Kafka broker copies the first 1,024 bytes of a refusal into the dead letter (`knativeerrordata`), where an operator
 reads them. A 2xx has no body, because the broker would take one for a reply.

@@ -160,7 +160,7 @@ class Append:
 
     @property
     def claims(self) -> set[tuple[str, str]]:
-        """What no other append of the same statement may name, and none that runs at the same time."""
+        """The stream, mark and persons; appends that share one are never in one statement, nor run at the same time."""
         marks = {("mark", self.mark.key)} if self.mark else set[tuple[str, str]]()
         return {("stream", self.stream), *marks, *(("person", person) for person in self.keys)}
 

@@ -23,7 +23,7 @@ class NewKeys:
 
     @property
     def wrapped(self) -> Mapping[str, str]:
-        """What the append stores (Append.keys)."""
+        """The new keys, as the append stores them (Append.keys)."""
         return {person: made.wrapped for person, made in self._made.items()}
 
     async def key_for(self, person: str, transaction: Transaction | None = None) -> bytes | None:

@@ -1,4 +1,4 @@
-"""What a process handles, told by the names of its database sessions.
+"""Each process writes the request or event that it handled last into the names of its database sessions.
 
 Whoever looks at the sessions of a database sees which services are awake, and by this also why, without asking them.
 """
@@ -34,7 +34,7 @@ class Activity:
 
 
 ACTIVITY = Activity()
-"""That of this process."""
+"""The activity of this process."""
 
 
 def request_name(method: str, path: str) -> str:
