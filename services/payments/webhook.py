@@ -106,11 +106,11 @@ def read_signature(header: str, now: float) -> tuple[bytes, list[bytes]]:
     times = [value for name, _, value in parts if name.strip() == "t"]
     given = [value.encode() for name, _, value in parts if name.strip() == "v1" and HEX_SHA256.fullmatch(value)]
     if len(times) != 1 or not EPOCH_SECONDS.fullmatch(times[0]):
-        raise Unauthenticated("bad-signature", "Stripe-Signature has no single time t")
+        raise Unauthenticated("bad-signature", "The header Stripe-Signature needs exactly one time `t`.")
     if not given:
-        raise Unauthenticated("bad-signature", "Stripe-Signature has no signature v1")
+        raise Unauthenticated("bad-signature", "The header Stripe-Signature has no signature `v1`.")
     if abs(now - int(times[0])) > TOLERANCE_SECONDS:
-        raise Unauthenticated("old-signature", "the event was signed more than 300 seconds ago, or in the future")
+        raise Unauthenticated("old-signature", "The event was signed more than 300 seconds ago, or in the future.")
     return times[0].encode(), given[:SIGNATURES_MAX]
 
 
@@ -141,7 +141,7 @@ class Webhook:
         try:
             event = Event.model_validate(json.loads(payload))
         except (ValueError, ValidationError) as error:
-            raise Invalid("bad-event", "the body is not an event about a payment") from error
+            raise Invalid("bad-event", "The body is not an event about a payment.") from error
         return await self._act(event, cause)
 
     async def _act(self, event: Event, cause: Cause) -> str:

@@ -67,7 +67,7 @@ async def _mark(request: Request, caller: Caller | None) -> Mark | None:
     if key is None:
         return None
     if not IDEMPOTENCY_KEY.fullmatch(key):
-        raise Invalid("bad-idempotency-key", "Idempotency-Key must be 1 to 255 visible ASCII characters")
+        raise Invalid("bad-idempotency-key", "Idempotency-Key must have 1 to 255 visible ASCII characters.")
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
     whose = caller.subject if caller else ""  # a key means something to its own caller only
@@ -81,7 +81,7 @@ async def _expected_version(request: Request) -> int | None:
         return None
     match = ENTITY_TAG.fullmatch(text)
     if match is None:
-        raise Invalid("bad-if-match", 'If-Match must be the ETag of an earlier answer, such as "3"')
+        raise Invalid("bad-if-match", 'If-Match must be the ETag of an earlier answer, such as "3".')
     return int(match[1])
 
 
@@ -257,7 +257,7 @@ async def _on_validation(_: Request, error: Exception) -> Response:
 def not_valid(found: Sequence[Mapping[str, Any]]) -> Invalid:
     """The error for what Pydantic found."""
     fields = tuple(_field_error(part) for part in found if not _follows(part, found))
-    return Invalid("invalid", "some fields are not valid: `errors` names them", fields)
+    return Invalid("invalid", "Some fields are not valid: `errors` names them.", fields)
 
 
 def _follows(part: Mapping[str, Any], found: Sequence[Mapping[str, Any]]) -> bool:

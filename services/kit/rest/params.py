@@ -64,8 +64,8 @@ def wrong(field: str, detail: str) -> Invalid:
 async def _known_only(request: Request) -> None:
     unknown = sorted(set(request.query_params).difference(_parameters(request.scope["route"].dependant)))
     if unknown:
-        fields = tuple(FieldError(name, "unknown", "this route has no such parameter") for name in unknown)
-        raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
+        fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
+        raise Invalid("unknown-parameter", f"This route does not have the parameters {', '.join(unknown)}.", fields)
 
 
 KNOWN_ONLY: Any = Depends(_known_only)

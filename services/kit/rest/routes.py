@@ -45,7 +45,7 @@ class JsonRequest(Request):
     async def check(self) -> None:
         """Read the body, if there is one; TooLarge, UnsupportedType, Unreadable or Invalid if it cannot be used."""
         if "\0" in self.scope["path"] or b"%00" in self.scope["query_string"]:
-            raise Unreadable("bad-address", "the path and the query must not contain NUL")
+            raise Unreadable("bad-address", "The path and the query must not contain NUL.")
         if not await self.body():
             return
         media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
@@ -68,9 +68,9 @@ class JsonRequest(Request):
 
 def refuse_odd_texts(value: object) -> None:
     """Raise Invalid if a text in parsed JSON has a control character or one that changes the direction of text."""
-    detail = "this text has a control character, or one that changes the direction of text: remove it"
+    detail = "The text has a control character, or one that changes the direction of text. Remove it."
     if faults := tuple(FieldError(place or "body", "control-character", detail) for place in odd_texts(value)):
-        raise Invalid("invalid", "some fields are not valid: `errors` names them", faults)
+        raise Invalid("invalid", "Some fields are not valid: `errors` names them.", faults)
 
 
 class TypedRoute(APIRoute):
