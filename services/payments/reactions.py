@@ -164,9 +164,9 @@ class Payments:
             return
         result = await self._result(order_id, call.verb, call)
         if isinstance(result, Failure):
-            log("money cannot be given back", level=logging.ERROR, order_id=order_id, verb=call.verb, code=result.code)
+            log("a charge cannot be refunded", level=logging.ERROR, order_id=order_id, verb=call.verb, code=result.code)
             return
-        text = "money cannot be given back" if result.refused else "gave back money of a closed payment"
+        text = "a charge cannot be refunded" if result.refused else "refunded a charge of a closed payment"
         log(text, level=logging.WARNING, order_id=order_id, verb=call.verb)
         command = Report(at=cause.at, order_id=order_id, facts=result.facts)
         await self.handler.handle(PAYMENT, order_id, command, cause)
