@@ -1,1 +1,1 @@
-"""Operations: dead letters and parked messages, kept until somebody decides."""
+"""Operations: dead letters and parked messages, which are kept until an operator replays or discards them."""

@@ -219,7 +219,7 @@ class ViewState(TypedDict):
 
 
 class System(TypedDict):
-    """What the system has to do, and what it costs."""
+    """What waits, and what the services cost."""
 
     services: list[ServiceState]
     views: list[ViewState]

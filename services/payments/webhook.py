@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.kit.auth.access import PUBLIC
@@ -27,7 +27,7 @@ from services.kit.eventstore.port import Mark
 from services.kit.privacy.hmac_tokens import several
 from services.kit.resilience.outgoing import CallFailed
 from services.kit.rest.app import UnmarkedCause, provided
-from services.kit.rest.routes import JsonRequest, JsonRoute
+from services.kit.rest.routes import JsonRequest, json_router
 from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT
 from services.payments.reactions import report
@@ -214,13 +214,7 @@ class EventRequest(JsonRequest):
         await super().check()
 
 
-class EventRoute(JsonRoute):
-    """A route that reads events of Stripe."""
-
-    request_class = EventRequest
-
-
-routes = APIRouter(route_class=EventRoute)
+routes = json_router(EventRequest)
 
 
 @routes.post("/payments/webhooks/stripe", status_code=204, dependencies=[PUBLIC])

@@ -31,14 +31,14 @@ class Loaded(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Completed(Generic[C]):
-    """A command with what the service's own tables say; `reads` has the versions of these rows (Append.reads)."""
+    """A command with values from the service's own tables; `reads` has the versions of these rows (Append.reads)."""
 
     command: C
     reads: Mapping[str, int]
 
 
 Complete = Callable[[bool], Awaitable[Completed[C]]]
-"""Completes a command. True asks for what is stored now; else what the process remembers will do."""
+"""Completes a command: with True from the rows as they are stored now, else from those that the process remembers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FollowerReceipts", "MissedEvents", "Receipts"]
 
 FIRST_CHECK_SECONDS = 2.0
-"""The first message of a cold start goes first."""
+"""After a cold start the process first handles the message that woke it."""
 PAGE_EVENTS_MAX = 500
 
 CLAIM = """
@@ -159,7 +159,7 @@ class MissedEvents:
         return self._stopping.is_set()
 
     async def check(self, now: datetime, every_seconds: float) -> int:
-        """Handle what was missed before `now`; how many events that were. Unavailable if it cannot be known yet.
+        """Handle the events that were missed before `now`; their number. Unavailable if they cannot be read yet.
 
         0 if a check began within `every_seconds`.
         """

@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 MEMBER_EVENTS_MAX = 250
-"""Who reads one stream decompresses the members that contain it, not the whole file."""
+"""To read one stream, only the members that contain it are decompressed, not the whole file."""
 CHUNK_BYTES = 65_536
 GZIP = 16 + zlib.MAX_WBITS
 RETRY_AFTER_SECONDS = 60

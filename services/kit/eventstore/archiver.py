@@ -45,7 +45,7 @@ class Finished:
     by: tuple[str, ...]
     ignoring: tuple[str, ...] = ()
     keep: str = ""
-    """A statement of the service that stores what it looks up in events of the streams $1 up to the versions $2."""
+    """A statement by which the service stores what it needs of the events of the streams $1 up to the versions $2."""
 
 
 def finished(by: Sequence[type[Message]], ignoring: Sequence[type[Message]] = (), keep: str = "") -> Finished:

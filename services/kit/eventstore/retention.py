@@ -1,4 +1,4 @@
-"""Removes what is needed for a time only: inbox marks, and what a service declares with its retention period."""
+"""Removes rows that are older than the retention period: inbox marks, and those of tables that a service names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Retention"]
 
 BATCH_ROWS_MAX = 1_000
 FIRST_SECONDS = 30.0
-"""Messages that woke the process go first."""
+"""The process first handles the messages that woke it."""
 EVERY_SECONDS = 3_600.0
 MARKS = {"inbox": "at"}
 

@@ -17,8 +17,8 @@ from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
-    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRequest", "JsonRoute", "TableRequest", "TypedRoute",
-    "json_router", "provided", "refuse_odd_texts", "table_router",
+    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "BatchJsonRequest", "JsonRequest", "JsonRoute",
+    "SmallJsonRequest", "TableRequest", "TypedRoute", "json_router", "provided", "refuse_odd_texts",
 ]  # fmt: skip
 
 JSON, CSV = "application/json", "text/csv"
@@ -82,12 +82,12 @@ class TypedRoute(APIRoute):
 
 
 class JsonRoute(TypedRoute):
-    """A route that reads JSON by JsonRequest."""
+    """A route that reads JSON by `request_class`."""
 
-    request_class = JsonRequest
+    request_class: type[JsonRequest] = JsonRequest
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, called with a JsonRequest."""
+        """FastAPI's handler, called with such a request."""
         handle = super().get_route_handler()
         rule, limit = rule_of(self), limit_of(self)
 
@@ -110,22 +110,10 @@ class SmallJsonRequest(JsonRequest):
     bytes_max = SMALL_BODY_BYTES_MAX
 
 
-class SmallJsonRoute(JsonRoute):
-    """A route that reads JSON by SmallJsonRequest."""
-
-    request_class = SmallJsonRequest
-
-
 class BatchJsonRequest(JsonRequest):
-    """A request with many elements that are refused one by one: whoever reads them checks their texts."""
+    """A request with many elements that are refused one by one; the route checks the texts of each."""
 
     checks_texts = False
-
-
-class BatchJsonRoute(JsonRoute):
-    """A route that reads JSON by BatchJsonRequest."""
-
-    request_class = BatchJsonRequest
 
 
 class TableRequest(BatchJsonRequest):
@@ -139,20 +127,13 @@ class TableRequest(BatchJsonRequest):
         return self.headers.get("content-type", "").lower().partition(";")[0].strip() == CSV
 
 
-class TableRoute(JsonRoute):
-    """A route that reads JSON or CSV by TableRequest."""
+def json_router(reads: type[JsonRequest] = JsonRequest) -> APIRouter:
+    """A router of JsonRoutes that read this kind of request."""
 
-    request_class = TableRequest
+    class Route(JsonRoute):
+        request_class = reads
 
-
-def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
-    """A router of JsonRoutes; with `small` they read a SmallJsonRequest, with `batch` a BatchJsonRequest."""
-    return APIRouter(route_class=BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
-
-
-def table_router() -> APIRouter:
-    """A router whose routes read a table, as JSON or CSV."""
-    return APIRouter(route_class=TableRoute)
+    return APIRouter(route_class=Route)
 
 
 def provided(kind: type[Provided]) -> Any:
