@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -13,12 +14,13 @@ from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
+from services.kit.rest.problems import RESPONSES
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
     "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "BatchJsonRequest", "JsonRequest", "JsonRoute",
-    "SmallJsonRequest", "TableRequest", "TypedRoute", "json_router", "provided", "refuse_odd_texts",
+    "SmallJsonRequest", "TableRequest", "TypedRoute", "json_router", "provided", "refuse_odd_texts", "router_of",
 ]  # fmt: skip
 
 JSON, CSV = "application/json", "text/csv"
@@ -133,7 +135,12 @@ def json_router(reads: type[JsonRequest] = JsonRequest) -> APIRouter:
     class Route(JsonRoute):
         request_class = reads
 
-    return APIRouter(route_class=Route)
+    return router_of(Route)
+
+
+def router_of(kind: type[APIRoute]) -> APIRouter:
+    """A router of routes of this class, with documented errors; the name of a route is the id of its operation."""
+    return APIRouter(route_class=kind, responses=RESPONSES, generate_unique_id_function=attrgetter("name"))
 
 
 def provided(kind: type[Provided]) -> Any:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import Path, Request, Response
 
 from services.contracts.scopes import USERS_ADMIN
 from services.kit.auth.access import PUBLIC, needs
@@ -18,7 +18,7 @@ from services.kit.domain.errors import RateLimited
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import UnmarkedCause
 from services.kit.rest.limits import limited
-from services.kit.rest.routes import SmallJsonRequest, TypedRoute, json_router, provided
+from services.kit.rest.routes import SmallJsonRequest, TypedRoute, json_router, provided, router_of
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
@@ -30,7 +30,7 @@ from services.users.tokens.grants import Grants, TokenRequest
 
 __all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "json_routes", "routes"]
 
-routes = APIRouter(route_class=TypedRoute)
+routes = router_of(TypedRoute)
 json_routes = json_router(SmallJsonRequest)
 
 Subject = Annotated[
