@@ -1,1 +1,1 @@
-"""Operations: dead letters and parked messages, which are kept until an operator replays or discards them."""
+"""Operations: dead letters, parked messages, the event stream, and the state of the system."""

@@ -22,8 +22,8 @@ OrderId = Annotated[str, id_in_path("The id of the order.", "ord_iwc61wrq2spsmyp
 At = Annotated[
     Rfc3339,
     in_query(
-        "The instant (RFC 3339, with zone, not in the future) as of which the order is answered; data that was "
-        "erased since is missing.",
+        "An instant (RFC 3339, with zone, not in the future): the answer shows the order as it was then, without "
+        "data that was erased since.",
         "2026-11-23T12:00:00Z",
     ),
 ]

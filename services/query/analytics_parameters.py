@@ -36,8 +36,8 @@ Day = Annotated[date, BeforeValidator(_date_only)]
 From = Annotated[
     Day | None,
     in_query(
-        "The first day. Default: the day of the first order, but with `interval` no more points than are "
-        f"allowed. A range of more than {RANGE_DAYS_MAX:,} days is refused.",
+        "The first day. Default: the day of the first order; with `interval` a later day if the answer "
+        f"would have too many points otherwise. A range of more than {RANGE_DAYS_MAX:,} days is refused.",
         "2026-11-01",
         alias="from",
     ),

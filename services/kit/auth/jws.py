@@ -31,7 +31,7 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class UnsignedError(Exception):
-    """The text is not a JWS, or the key did not make its signature."""
+    """The text is no JWS, or another key made its signature."""
 
 
 class BadKeyError(Exception):

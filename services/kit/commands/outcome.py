@@ -38,7 +38,7 @@ class Completed(Generic[C]):
 
 
 Complete = Callable[[bool], Awaitable[Completed[C]]]
-"""Completes a command: with True from the rows as they are stored now, else from those that the process remembers."""
+"""Completes a command. With True it reads the stored rows; without, rows in the memory of the process are enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["FollowerReceipts", "MissedEvents", "Receipts"]
 
 FIRST_CHECK_SECONDS = 2.0
-"""After a cold start the process first handles the message that woke it."""
+"""The message that caused a cold start is handled first."""
 PAGE_EVENTS_MAX = 500
 
 CLAIM = """

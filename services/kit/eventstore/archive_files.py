@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 MEMBER_EVENTS_MAX = 250
-"""To read one stream, only the members that contain it are decompressed, not the whole file."""
+"""A reader of one stream decompresses only the members that contain it."""
 CHUNK_BYTES = 65_536
 GZIP = 16 + zlib.MAX_WBITS
 RETRY_AFTER_SECONDS = 60

@@ -1,4 +1,4 @@
-"""Removes rows that are older than the retention period: inbox marks, and those of tables that a service names."""
+"""Removes rows whose retention period is over: inbox marks, and the rows that a service declares."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Retention"]
 
 BATCH_ROWS_MAX = 1_000
 FIRST_SECONDS = 30.0
-"""The process first handles the messages that woke it."""
+"""The messages that woke the process are handled first."""
 EVERY_SECONDS = 3_600.0
 MARKS = {"inbox": "at"}
 

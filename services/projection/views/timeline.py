@@ -65,7 +65,7 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
 
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=9,
+    revision=10,
     tables=(TIMELINE,),
     wakes=(
         # the events with which an order may come to rest
