@@ -140,14 +140,14 @@ async def counted_page(
     found: ListQuery,
     request: PageRequest,
     shown: Callable[[Row], Mapping[str, Any]],
-    bound: int = COUNTED_MAX,
+    bound: int | None = None,
 ) -> Page:
     """A page, each row as `shown` makes it, with the total; Invalid if the cursor cannot be used.
 
-    The total is counted to `bound` unless the client asks for an exact one.
+    The total is counted to `bound`, or else to COUNTED_MAX, unless the client asks for an exact one.
     """
     rows, cursor = await page_of(at, found, request)
-    bounded = None if request.count == "exact" else bound
+    bounded = None if request.count == "exact" else bound or COUNTED_MAX
     total = await total_of(at, found.ids, bounded) if request.wants_total else None
     return Page([*map(shown, rows)], cursor, total)
 

@@ -16,7 +16,7 @@ from services.contracts.catalogue import Price
 from services.kit.domain.currencies import shown_amount
 from services.kit.domain.errors import NotFound
 from services.kit.domain.validity import valid_at
-from services.query.paging import COUNTED_MAX, ListQuery, Page, PageRequest, Sorting, counted_page, digest_of
+from services.query.paging import ListQuery, Page, PageRequest, Sorting, counted_page, digest_of
 from services.query.product_terms import ProductSearch, product_search
 from services.query.snapshots import Row, Snapshot, Snapshots
 from services.query.tables import PRICE_CHANGES, PRODUCTS
@@ -55,7 +55,7 @@ class Products:
 
     async def list(self, wanted: ProductFilter, sort: str, request: PageRequest, *, for_staff: bool) -> Page:
         """One page of products; Invalid if the cursor cannot be used."""
-        bound = RANKED_MAX if sort.removeprefix("-") == RELEVANCE else COUNTED_MAX
+        bound = RANKED_MAX if sort.removeprefix("-") == RELEVANCE else None
         product = partial(_product, now=datetime.now(UTC), for_staff=for_staff)
 
         async def read(at: Snapshot) -> Page:
