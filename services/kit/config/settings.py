@@ -71,7 +71,7 @@ class Settings:
     events_keys_url: str = setting("ZEROCART_EVENTS_KEYS_URL", "")
     rates: Mapping[str, Rate] = setting("ZEROCART_RATES", {}, _rates)
     delivery_seconds: float = setting("ZEROCART_DELIVERY_SECONDS", 60.0, seconds)
-    """An event that was not handled so long after it was appended counts as missed."""
+    """An event counts as missed if it was not handled within this time after it was appended."""
     missed_check_seconds: float = setting("ZEROCART_MISSED_CHECK_SECONDS", 300.0, seconds)
     """How often a service that is awake looks for missed events."""
     retention_days: int = setting("ZEROCART_RETENTION_DAYS", 30, _days)

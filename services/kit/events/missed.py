@@ -159,9 +159,9 @@ class MissedEvents:
         return self._stopping.is_set()
 
     async def check(self, now: datetime, every_seconds: float) -> int:
-        """Handle the events that were missed before `now`; their number. Unavailable if they cannot be read yet.
+        """Handle the events that were missed before `now`, and return their number.
 
-        0 if a check began within `every_seconds`.
+        0 if a check began within `every_seconds`. Unavailable if the missed events cannot be determined yet.
         """
         after = await self._receipts.claim(self._types, every_seconds)
         if after is None:

@@ -33,7 +33,7 @@ StreamKey = tuple[str, str]
 
 @dataclass(slots=True)
 class ArchiveFile:
-    """A file that was written: what it contains, and where."""
+    """A file that was written: its events and the places of their streams."""
 
     name: str = ""
     sha256: str = ""

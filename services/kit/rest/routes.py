@@ -113,7 +113,7 @@ class SmallJsonRequest(JsonRequest):
 
 
 class BatchJsonRequest(JsonRequest):
-    """A request with many elements that are refused one by one; the route checks the texts of each."""
+    """A request with many elements that are refused one by one; the route checks the texts of each element."""
 
     checks_texts = False
 

@@ -139,7 +139,7 @@ class RunCompleted(SagaMessage):
 
 
 class Compensation(SagaMessage):
-    """Why a run undoes what was done."""
+    """The reason for which a run undoes its finished steps."""
 
     cause: Literal["failed", "cancelled"]
     step: str | None = None
@@ -148,7 +148,7 @@ class Compensation(SagaMessage):
 
 
 class RunCompensating(Compensation):
-    """The run begins to undo what was done, in reverse order."""
+    """The run begins to undo the finished steps, in reverse order."""
 
 
 class RunCompensated(Compensation):
