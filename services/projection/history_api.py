@@ -25,8 +25,8 @@ At = Annotated[
     Rfc3339,
     Query(
         description=(
-            "As of when (RFC 3339, with zone, not in the future): what would have been answered then, but for what was "
-            "erased since."
+            "An instant (RFC 3339, with zone, not in the future): the answer shows the order as it was then, without "
+            "data that was erased since."
         ),
         examples=["2026-11-23T12:00:00Z"],
     ),
@@ -46,5 +46,5 @@ async def read_order_then(
     then, now = await history.order(order_id, at)
     # the caller may read it now and could then: a draft may change hands
     if then is None or now is None or not (caller.may_reach(then.customer_id) and caller.may_reach(now.customer_id)):
-        raise NotFound("order-not-found", "this order does not exist, or did not exist at that instant")
+        raise NotFound("order-not-found", "This order does not exist, or did not exist at that instant.")
     return Answer(then.answer(for_staff=caller.own is None))

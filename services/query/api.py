@@ -73,8 +73,8 @@ async def list_orders(
 ) -> Answer[OrderPage] | CsvExport:
     """List and search orders.
 
-    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Refused
-    (403) if `customer_id` names another customer, or if there is an `email`, and the caller does not have that scope.
+    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Without
+    that scope, the parameter `email` and the `customer_id` of another customer are refused (403).
 
     With `Accept: text/csv` the answer is the whole list, with `lines=true` a row for each line of each order, and times
     are those of `time_zone`; page parameters and sort=relevance are then refused (422). A cell that a spreadsheet would
@@ -113,7 +113,9 @@ async def orders_of_customer(
     """
     customer_id = caller.subject if customer_id == ME else customer_id
     if not caller.may_reach(customer_id):
-        raise NotFound("customer-not-found", "the customer does not exist, or their orders are not yours to read")
+        raise NotFound(
+            "customer-not-found", "There is no such customer, or this token may not read the customer's orders."
+        )
     found = replace(wanted, customer_id=customer_id)
     return await _list(request, caller, queries, found, Options(sort, lines, zone), page)
 

@@ -85,7 +85,7 @@ class EndpointPatch(BaseModel):
 
 
 class OverlapBody(BaseModel):
-    """For how many hours messages are signed with the secret before as well."""
+    """The hours for which messages are also signed with the previous secret."""
 
     model_config = ConfigDict(extra="forbid")
     overlap_hours: int = Field(default=24, ge=0, le=OVERLAP_HOURS_MAX, strict=True)
@@ -151,8 +151,10 @@ async def change_endpoint(
     """Change an endpoint.
 
     Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; what
-    it missed before can be read with `GET /events`. With `types`, the endpoint may receive what the caller may see.
-    Refused as its registration is, and (404) if it does not exist.
+    it missed before can be read with `GET /events`. If the body has `types`, the scopes of this request decide
+    which events the endpoint may receive.
+    Refused for the reasons of a registration, and (404) if the
+    endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
     changes = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
@@ -267,7 +269,7 @@ async def redeliver_many(
 ) -> Answer[Redelivered]:
     """Redeliver many messages.
 
-    Sends the messages of a time again, the oldest first, each with the same id: those that failed, those that were
+    Sends the messages of a period again, the oldest first, each with the same id: those that failed, those that were
     delivered, or all. At most 10,000 at once; repeat the request for more. Refused (404) if the endpoint does not
     exist, and (409) if it is switched off.
     """
@@ -289,7 +291,7 @@ async def _done(
 async def _require_active(desk: Desk, endpoint_id: str, caller: Caller) -> None:
     known = await desk.endpoints.find(endpoint_id, caller.own)
     if not known.endpoint.fields.active:
-        raise RuleViolation("endpoint-off", "the endpoint is switched off: make it active first")
+        raise RuleViolation("endpoint-off", "The endpoint is switched off. Switch it on first.")
 
 
 def _allowed(caller: Caller, types: tuple[str, ...]) -> tuple[str, ...]:
@@ -298,7 +300,7 @@ def _allowed(caller: Caller, types: tuple[str, ...]) -> tuple[str, ...]:
     for number, pattern in enumerate(types):
         selected = types_of(pattern)
         if not selected:
-            detail = f"no published event has the type {pattern}: docs/programs.md tells which there are"
+            detail = f"No published event has the type {pattern}. `GET /asyncapi.json` lists the types."
             raise Invalid("invalid", detail, (FieldError(f"types.{number}", "unknown-type", detail),))
         if not selected & visible:
             raise Forbidden(min(scopes_of(min(selected)) - caller.scopes), (f"types.{number}",))

@@ -45,7 +45,7 @@ ACCOUNT_CHARS_MAX = 255
 """The maximum for deliveries: service accounts have longer names, which are not stored."""
 _SUBJECT = re.compile(r"[!-$&-~]+")
 OWN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
-"""RFC 9068: what is signed for another purpose cannot pass for an access token."""
+"""RFC 9068: a JWT that was signed for another purpose is not accepted as an access token."""
 ANY_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
 
 
@@ -64,7 +64,7 @@ class Keys(Protocol):
     """A source of public keys."""
 
     async def current(self, key_id: str) -> KeySet:
-        """The keys now, looked for anew if they do not hold `key_id`; Unavailable if there are none to be had."""
+        """The keys now, fetched again if `key_id` is not among them; Unavailable if no keys can be fetched."""
         ...
 
 
@@ -201,17 +201,17 @@ def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _bad(why: str) -> Unauthenticated:
-    return Unauthenticated("invalid-token", f"the token is not valid: {why}")
+    return Unauthenticated("invalid-token", f"The token is not valid: {why}.")
 
 
 def bearer(scope: Scope) -> str:
     """The token of a request; Unauthenticated if there is none, or more than one."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if not values:
-        raise Unauthenticated("no-token", "send a token: Authorization: Bearer …", has_token=False)
+        raise Unauthenticated("no-token", "Send a token in the header `Authorization: Bearer …`.", has_token=False)
     scheme, _, token = values[0].decode("latin-1").partition(" ")
     if len(values) > 1 or scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("invalid-token", "send one token: Authorization: Bearer …")
+        raise Unauthenticated("invalid-token", "Send one token in the header `Authorization: Bearer …`.")
     return token.strip()
 
 

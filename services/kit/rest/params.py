@@ -21,8 +21,8 @@ _Token = Annotated[
     Query(
         alias="position",
         json_schema_extra={"pattern": POSITION_PATTERN},
-        description="The `position` of a command's answer: the answer contains what that command did. 503 if the read "
-        "model does not reach it within some seconds; retry.",
+        description="The `position` in the answer to a command: this answer then shows the effect of the command. 503 "
+        "if the read database does not reach the position within some seconds: send the request again.",
         examples=["00010000000002f1"],
     ),
 ]
@@ -64,8 +64,8 @@ def wrong(field: str, detail: str) -> Invalid:
 async def _known_only(request: Request) -> None:
     unknown = sorted(set(request.query_params).difference(_parameters(request.scope["route"].dependant)))
     if unknown:
-        fields = tuple(FieldError(name, "unknown", "this route has no such parameter") for name in unknown)
-        raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
+        fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
+        raise Invalid("unknown-parameter", f"This route does not have the parameters {', '.join(unknown)}.", fields)
 
 
 KNOWN_ONLY: Any = Depends(_known_only)

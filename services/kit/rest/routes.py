@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from operator import attrgetter
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -13,12 +14,13 @@ from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
+from services.kit.rest.problems import RESPONSES
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
     "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRequest", "JsonRoute", "TableRequest", "TypedRoute",
-    "json_router", "provided", "refuse_odd_texts", "table_router",
+    "json_router", "provided", "refuse_odd_texts", "router_of", "table_router",
 ]  # fmt: skip
 
 JSON, CSV = "application/json", "text/csv"
@@ -43,7 +45,7 @@ class JsonRequest(Request):
     async def check(self) -> None:
         """Read the body, if there is one; TooLarge, UnsupportedType, Unreadable or Invalid if it cannot be used."""
         if "\0" in self.scope["path"] or b"%00" in self.scope["query_string"]:
-            raise Unreadable("bad-address", "the path and the query must not contain NUL")
+            raise Unreadable("bad-address", "The path and the query must not contain NUL.")
         if not await self.body():
             return
         media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
@@ -66,9 +68,9 @@ class JsonRequest(Request):
 
 def refuse_odd_texts(value: object) -> None:
     """Raise Invalid if a text in parsed JSON has a control character or one that changes the direction of text."""
-    detail = "this text has a control character, or one that changes the direction of text: remove it"
+    detail = "The text has a control character, or one that changes the direction of text. Remove it."
     if faults := tuple(FieldError(place or "body", "control-character", detail) for place in odd_texts(value)):
-        raise Invalid("invalid", "some fields are not valid: `errors` names them", faults)
+        raise Invalid("invalid", "Some fields are not valid: `errors` names them.", faults)
 
 
 class TypedRoute(APIRoute):
@@ -117,7 +119,7 @@ class SmallJsonRoute(JsonRoute):
 
 
 class BatchJsonRequest(JsonRequest):
-    """A request with many elements that are refused one by one: whoever reads them checks their texts."""
+    """A request with many elements that are refused one by one; the route checks the texts of each element."""
 
     checks_texts = False
 
@@ -145,14 +147,19 @@ class TableRoute(JsonRoute):
     request_class = TableRequest
 
 
+def router_of(kind: type[APIRoute]) -> APIRouter:
+    """A router of routes of this class, with documented errors; the name of a route is the id of its operation."""
+    return APIRouter(route_class=kind, responses=RESPONSES, generate_unique_id_function=attrgetter("name"))
+
+
 def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
     """A router of JsonRoutes; with `small` they read a SmallJsonRequest, with `batch` a BatchJsonRequest."""
-    return APIRouter(route_class=BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
+    return router_of(BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
 
 
 def table_router() -> APIRouter:
     """A router whose routes read a table, as JSON or CSV."""
-    return APIRouter(route_class=TableRoute)
+    return router_of(TableRoute)
 
 
 def provided(kind: type[Provided]) -> Any:
