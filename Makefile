@@ -74,7 +74,7 @@ test-containers: setup ## test ports, image and compose on a container engine; s
 	ZEROCART_TEST_SERVERS=containers $(BIN)/pytest tests/ports tests/tools/test_delivery_on_kafka.py \
 		tests/services/test_query.py tests/services/test_projection.py
 
-chaos: setup ## kill and restart parts while orders flow, then check that the totals agree (PART=test_chaos, interleaving, gauntlet or global_order)
+chaos: setup ## kill and restart parts while orders flow, then check that the totals agree (PART=test_chaos, operator, interleaving, gauntlet or global_order)
 	$(BIN)/pytest -m chaos -s -v $(if $(PART),-k $(PART))
 
 fuzz: setup ## send random requests to every route and check the answers by the OpenAPI document (EXAMPLES=n for each)
