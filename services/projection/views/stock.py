@@ -66,14 +66,13 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     await rows.put(STOCK, list(found.values()))
 
 
-WAKES: Sequence[type[Message]] = (
-    inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
-    inventory.ReservationCommitted, inventory.ReservationExpired, inventory.ReservationRestocked,
-)  # fmt: skip
 STOCK_VIEW = View(
     name="stock",
     revision=3,
     tables=(STOCK,),
-    wakes={model.type: model for model in WAKES},
+    wakes=(
+        inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
+        inventory.ReservationCommitted, inventory.ReservationExpired, inventory.ReservationRestocked,
+    ),
     feed=feed,
-)
+)  # fmt: skip
