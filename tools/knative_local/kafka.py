@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from zlib import crc32
 
+from tools.knative_local.files import write_whole
 from tools.knative_local.kafka_jars import kafka_folder, prepare
 from tools.knative_local.ports import kept_or_free
 from tools.knative_local.process import Say, ServerFailedError, end_of_log, spawn, wait_for_port
@@ -85,12 +86,12 @@ class KafkaServer(Server):
 
     def _configured(self) -> Path:
         ports = self._folder / "ports"
-        known = ports.read_text().split() if ports.exists() else ["0", "0"]
-        port, controller = (str(kept_or_free(int(each))) for each in known)
-        ports.write_text(f"{port} {controller}")
+        known = ports.read_text().split() if ports.exists() else []
+        port, controller = (str(kept_or_free(int(each))) for each in known or ["0", "0"])
+        write_whole(ports, f"{port} {controller}")
         self.port = int(port)
         properties = self._folder / "server.properties"
-        properties.write_text(PROPERTIES.format(port=port, controller=controller, data=self._folder / "data"))
+        write_whole(properties, PROPERTIES.format(port=port, controller=controller, data=self._folder / "data"))
         return properties
 
     def _copy_formatted(self, java: Sequence[str], data: Path) -> None:
@@ -99,6 +100,7 @@ class KafkaServer(Server):
         if not formatted.exists():
             self._format(java, formatted)
         staging = data.with_suffix(f".new-{os.getpid()}")
+        shutil.rmtree(staging, ignore_errors=True)  # of a process with the same id that was killed
         shutil.copytree(formatted, staging)
         for path in (staging, *staging.rglob("*")):  # the state of a cluster is for its owner alone
             path.chmod(0o700 if path.is_dir() else 0o600)
