@@ -215,9 +215,10 @@ class EventRequest(JsonRequest):
 
 
 class EventRoute(JsonRoute):
-    """A route that reads events of Stripe."""
+    """A route that reads events of Stripe, to which the shop may have added parameters."""
 
     request_class = EventRequest
+    checks_parameters = False
 
 
 routes = APIRouter(route_class=EventRoute)

@@ -59,8 +59,8 @@ async def _print(running: Running, *, follow: bool, as_json: bool) -> None:
     consumer = AIOKafkaConsumer(
         running.topic, bootstrap_servers=running.bootstrap_servers, auto_offset_reset="earliest", group_id=None
     )
-    await _answered(consumer.start(), running)
     try:
+        await _answered(consumer.start(), running)
         ends = await _answered(consumer.end_offsets(consumer.assignment()), running)
         silent_seconds = 0.0
         while follow or not await _answered(_has_reached(consumer, ends), running):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.datastructures import DefaultPlaceholder
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from services.kit.auth.access import Access, Anybody, rule_of
@@ -24,6 +26,8 @@ __all__ = [
 JSON, CSV = "application/json", "text/csv"
 BODY_BYTES_MAX = 1_000_000
 SMALL_BODY_BYTES_MAX = 16_384
+POSITION = {"position": False}
+"""Every route may get the position of an answer: those that read what their service wrote need not wait for it."""
 Provided = TypeVar("Provided")
 
 
@@ -82,14 +86,18 @@ class TypedRoute(APIRoute):
 
 
 class JsonRoute(TypedRoute):
-    """A route that reads JSON by JsonRequest."""
+    """A route that reads JSON by JsonRequest, and refuses query parameters that it does not have or has twice.
+
+    With a misspelt `draft=true` an order would be placed, and of two pages only one would be read.
+    """
 
     request_class = JsonRequest
+    checks_parameters = True
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """FastAPI's handler, called with a JsonRequest."""
         handle = super().get_route_handler()
-        rule, limit = rule_of(self), limit_of(self)
+        rule, limit, known = rule_of(self), limit_of(self), {**POSITION, **dict(_parameters(self.dependant))}
 
         async def bounded(request: Request) -> Response:
             checked = self.request_class(request.scope, request.receive)
@@ -99,9 +107,33 @@ class JsonRoute(TypedRoute):
             if limit is not None:
                 await limit(checked)
             await checked.check()  # here, because FastAPI would turn each of these errors into one vague 400
+            if self.checks_parameters and request.scope["query_string"]:
+                _refuse_parameters(checked, known)
             return await handle(checked)
 
         return bounded
+
+
+def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """The names of the query parameters, and whether each may occur several times."""
+    yield from ((each.alias, _is_list(each.field_info.annotation)) for each in dependant.query_params)
+    for one in dependant.dependencies:
+        yield from _parameters(one)
+
+
+def _is_list(annotation: object) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
+
+
+def _refuse_parameters(request: Request, known: Mapping[str, bool]) -> None:
+    """Raise Invalid if a query parameter is unknown, or occurs several times and may not."""
+    names = Counter(name for name, _ in request.query_params.multi_items())
+    if unknown := sorted(name for name in names if name not in known):
+        fields = tuple(FieldError(name, "unknown", "this route has no such parameter") for name in unknown)
+        raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
+    if repeated := sorted(name for name, times in names.items() if times > 1 and not known[name]):
+        fields = tuple(FieldError(name, "repeated", "this parameter can be given once") for name in repeated)
+        raise Invalid("repeated-parameter", f"given more than once: {', '.join(repeated)}", fields)
 
 
 class SmallJsonRequest(JsonRequest):
