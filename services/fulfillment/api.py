@@ -44,7 +44,7 @@ async def read_fulfillment(
     """
     history = await handler.history(FULFILLMENT, order_id)
     if not history or not caller.may_reach(customer_of(history)):
-        raise NotFound("run-not-found", "this order has no run")
+        raise NotFound("run-not-found", "This order has no fulfillment yet, or does not exist.")
     return Answer(history_of(order_id, history))
 
 

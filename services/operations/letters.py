@@ -100,7 +100,7 @@ class Letters:
         async with self._store.transaction() as unit:
             letter = _one(await unit.fetch(ONE, letter_id))
             if letter.status == "discarded":
-                raise RuleViolation("dead-letter-decided", f"the letter was {letter.status} before")
+                raise RuleViolation("dead-letter-decided", f"The dead letter is {letter.status} already.")
             await unit.execute(DECIDE, letter_id, status, reason)
         return letter
 
@@ -131,7 +131,7 @@ def original(letter: Letter) -> dict[str, str]:
 
 def _one(rows: Sequence[Mapping[str, object]]) -> Letter:
     if not rows:
-        raise NotFound("dead-letter-not-found", "there is no such dead letter")
+        raise NotFound("dead-letter-not-found", "There is no such dead letter.")
     return _letter(rows[0])
 
 

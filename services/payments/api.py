@@ -76,7 +76,7 @@ async def read_payment(
     """
     messages = [message for _, message in await handler.history(PAYMENT, order_id)]
     if not messages or not caller.may_reach(customer_of(messages)):
-        raise NotFound("payment-not-found", "no payment was requested for this order")
+        raise NotFound("payment-not-found", "No payment was requested for this order yet, or the order does not exist.")
     return Answer(shown(order_id, PAYMENT.fold(messages)))
 
 

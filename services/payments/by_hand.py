@@ -71,7 +71,7 @@ def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> De
         case (CaptureByHand(), Captured()) | (VoidByHand(), Released()):
             return []
         case _, Authorized() if payment.capturing is None or payment.closed:
-            detail = f"Order {order_id} does not wait for staff: fulfillment captures or voids its payment by itself."
+            detail = f"The payment of order {order_id} does not wait for staff: fulfillment captures or voids it."
             return Rejected("not-by-hand", detail)
         case CaptureByHand(), Authorized(name, amount) if not payment.decided:
             return [CaptureRequested(order_id=order_id, transaction_id=name, amount=amount)]
@@ -79,7 +79,7 @@ def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> De
             return [VoidRequested(order_id=order_id, transaction_id=name, reason=reason)]
         case _, Authorized():
             same = (payment.decided == "capture") == isinstance(command, CaptureByHand)
-            detail = f"The payment of order {order_id} cannot change: its {payment.decided} was requested before."
+            detail = f"The payment of order {order_id} cannot change: staff requested its {payment.decided} before."
             return [] if same else Rejected(f"{payment.decided}-requested", detail)
         case _:
             return Rejected("nothing-held", f"No money is held for order {order_id} any more.")

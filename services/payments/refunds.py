@@ -180,7 +180,7 @@ def _of_lines(command: RequestRefund, payment: Payment) -> Part | Rejected:
     """The amount of the lines and the shipping cost: at most the money that is left in all."""
     order = refundable_order(payment)
     if order is None or payment.itemised is None:
-        detail = f"The lines of order {command.order_id} are not known here, as it is old. Refund an amount instead."
+        detail = f"Order {command.order_id} is old: payments does not know its lines. Refund an amount instead."
         return Rejected("lines-unknown", detail)
     problem = _lines_problem(command.lines, order) or _shipping_problem(command.shipping, order)
     if problem:
@@ -190,7 +190,7 @@ def _of_lines(command: RequestRefund, payment: Payment) -> Part | Rejected:
     assert after is not None, "the problems of lines and shipping cost are told before"
     amount = Money(amount=rounded(order.left - after.left, order.currency), currency=order.currency)
     if not amount.amount:
-        detail = f"Nothing remains to refund for this: {order.left:f} {order.currency} of the payment are left in all."
+        detail = f"Nothing of these lines can be refunded. {order.left:f} {order.currency} of the whole payment can."
         return Rejected("nothing-to-refund", detail)
     lines = _refunded(command.lines, payment.itemised)
     return Part(amount, lines, Money(amount=wanted, currency=order.currency) if wanted else None)

@@ -69,7 +69,7 @@ async def _transaction(order_id: str, body: FactBody, sandbox: Sandbox) -> str:
     of_order = await sandbox.transactions(order_id)
     wanted = body.transaction_id or await sandbox.find(order_id)
     if wanted not in of_order:
-        raise NotFound("payment-not-found", f"the sandbox has no such transaction for order {order_id}")
+        raise NotFound("payment-not-found", f"The sandbox has no such transaction for order {order_id}.")
     return wanted
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.kit.auth.access import PUBLIC
@@ -27,7 +27,7 @@ from services.kit.eventstore.port import Mark
 from services.kit.privacy.hmac_tokens import several
 from services.kit.resilience.outgoing import CallFailed
 from services.kit.rest.app import UnmarkedCause, provided
-from services.kit.rest.routes import JsonRequest, JsonRoute
+from services.kit.rest.routes import JsonRequest, JsonRoute, router_of
 from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT
 from services.payments.reactions import report
@@ -106,11 +106,11 @@ def read_signature(header: str, now: float) -> tuple[bytes, list[bytes]]:
     times = [value for name, _, value in parts if name.strip() == "t"]
     given = [value.encode() for name, _, value in parts if name.strip() == "v1" and HEX_SHA256.fullmatch(value)]
     if len(times) != 1 or not EPOCH_SECONDS.fullmatch(times[0]):
-        raise Unauthenticated("bad-signature", "Stripe-Signature has no single time t")
+        raise Unauthenticated("bad-signature", "The header Stripe-Signature needs exactly one time `t`.")
     if not given:
-        raise Unauthenticated("bad-signature", "Stripe-Signature has no signature v1")
+        raise Unauthenticated("bad-signature", "The header Stripe-Signature has no signature `v1`.")
     if abs(now - int(times[0])) > TOLERANCE_SECONDS:
-        raise Unauthenticated("old-signature", "the event was signed more than 300 seconds ago, or in the future")
+        raise Unauthenticated("old-signature", "The event was signed more than 300 seconds ago, or in the future.")
     return times[0].encode(), given[:SIGNATURES_MAX]
 
 
@@ -141,7 +141,7 @@ class Webhook:
         try:
             event = Event.model_validate(json.loads(payload))
         except (ValueError, ValidationError) as error:
-            raise Invalid("bad-event", "the body is not an event about a payment") from error
+            raise Invalid("bad-event", "The body is not an event about a payment.") from error
         return await self._act(event, cause)
 
     async def _act(self, event: Event, cause: Cause) -> str:
@@ -221,7 +221,7 @@ class EventRoute(JsonRoute):
     checks_parameters = False
 
 
-routes = APIRouter(route_class=EventRoute)
+routes = router_of(EventRoute)
 
 
 @routes.post("/payments/webhooks/stripe", status_code=204, dependencies=[PUBLIC])

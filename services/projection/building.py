@@ -80,7 +80,9 @@ class Builder:
         while more:
             version, more = await self._pages.build(view, number)
             if version is None:
-                raise RuleViolation("view-stopped", f"version {number} of {view.name} has stopped, or was dropped")
+                raise RuleViolation(
+                    "view-stopped", f"Version {number} of {view.name} has stopped at an event, or was dropped."
+                )
             if time.monotonic() - logged_at > PROGRESS_SECONDS:
                 logged_at = time.monotonic()
                 behind = await self._pages.behind(version.checkpoint, BEHIND_EVENTS_MAX)
@@ -172,7 +174,10 @@ async def _create_if_missing(session: Session, view: View, epoch: int, is_long: 
 
 def _unstopped(version: Version) -> Version:
     if version.stopped_at is not None:
-        raise RuleViolation("view-stopped", f"version {version.version} of {version.view} has stopped")
+        raise RuleViolation(
+            "view-stopped",
+            f"Version {version.version} of {version.view} has stopped at an event. Skip or retry the event first.",
+        )
     return version
 
 
@@ -185,9 +190,9 @@ def _pair(versions: Sequence[Version], name: str, number: int) -> tuple[Version,
     """The version that serves, and version `number`."""
     old, new = version_in(versions, name, "serving"), numbered(versions, name, number)
     if old is None:
-        raise NotFound("version-not-found", f"no version of {name} serves")
+        raise NotFound("version-not-found", f"No version of {name} serves.")
     if old.version == number:
-        raise Invalid("version-serves", f"version {number} of {name} serves already")
+        raise Invalid("version-serves", f"Version {number} of {name} serves already.")
     return old, new
 
 

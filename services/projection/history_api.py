@@ -46,5 +46,5 @@ async def read_order_then(
     then, now = await history.order(order_id, at)
     # the caller may read it now and could then: a draft may change hands
     if then is None or now is None or not (caller.may_reach(then.customer_id) and caller.may_reach(now.customer_id)):
-        raise NotFound("order-not-found", "this order does not exist, or did not exist at that instant")
+        raise NotFound("order-not-found", "This order does not exist, or did not exist at that instant.")
     return Answer(then.answer(for_staff=caller.own is None))

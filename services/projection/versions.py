@@ -299,7 +299,7 @@ def numbered(versions: Sequence[Version], name: str, number: int) -> Version:
     """Version `number` of a view; NotFound if there is none."""
     found = next((each for each in versions if each.view == name and each.version == number), None)
     if found is None:
-        raise NotFound("version-not-found", f"there is no version {number} of {name}")
+        raise NotFound("version-not-found", f"There is no version {number} of {name}.")
     return found
 
 

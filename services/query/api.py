@@ -113,7 +113,9 @@ async def orders_of_customer(
     """
     customer_id = caller.subject if customer_id == ME else customer_id
     if not caller.may_reach(customer_id):
-        raise NotFound("customer-not-found", "the customer does not exist, or their orders are not yours to read")
+        raise NotFound(
+            "customer-not-found", "There is no such customer, or this token may not read the customer's orders."
+        )
     found = replace(wanted, customer_id=customer_id)
     return await _list(request, caller, queries, found, Options(sort, lines, zone), page)
 

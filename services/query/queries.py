@@ -55,7 +55,7 @@ class Queries:
         async def read(at: Snapshot) -> Order:
             found = await at.rows(select(ORDERS).where(ORDERS.c.order_id == order_id, *reach))
             if not found:
-                raise NotFound("order-not-found", f"order {order_id} does not exist, or is not yours to read")
+                raise NotFound("order-not-found", f"There is no order {order_id}, or this token may not read it.")
             of_order = select(*LINE_COLUMNS).where(LINES.c.order_id == order_id)
             lines = await at.rows(of_order.order_by(LINES.c.line))
             notes = await _notes(at, order_id) if owner is None else ()
@@ -103,7 +103,9 @@ class Queries:
         query = select(STOCK).where(STOCK.c.product_id == product_id)
         rows = await self.snapshots.read(lambda at: at.rows(query))
         if not rows:
-            raise NotFound("product-not-found", f"product {product_id} has no stock level: set one first")
+            raise NotFound(
+                "product-not-found", f"Product {product_id} has no stock level. Set it with PUT /stock/{product_id}."
+            )
         return _stock_level(rows[0])
 
 

@@ -150,10 +150,15 @@ class Snapshots:
         deadline = asyncio.get_running_loop().time() + POSITION_WAIT_SECONDS
         while (behind := await self._behind(position, views)) is not None:
             if behind["stopped_at"] is not None:
-                detail = f"the view {behind['view']} has stopped at an event that it cannot apply"
+                detail = (
+                    f"The view {behind['view']} has stopped at an event that it cannot show. An operator has to decide."
+                )
                 raise Unavailable("view-stopped", detail, RETRY_SECONDS)
             if asyncio.get_running_loop().time() > deadline:
-                detail = f"the read model has not reached this position within {POSITION_WAIT_SECONDS:g} s; retry"
+                detail = (
+                    f"The read database has not reached this position within {POSITION_WAIT_SECONDS:g} s. "
+                    "Send the request again."
+                )
                 raise Unavailable("read-side-behind", detail)
             await asyncio.sleep(POSITION_POLL_SECONDS)
 

@@ -43,7 +43,9 @@ async def read_shipment(
     """
     messages = [message for _, message in await handler.history(SHIPMENT, order_id)]
     if not messages or not caller.may_reach(customer_of(messages)):
-        raise NotFound("shipment-not-found", "no shipment was prepared for this order")
+        raise NotFound(
+            "shipment-not-found", "No shipment was prepared for this order yet, or the order does not exist."
+        )
     return Answer(_shown(order_id, SHIPMENT.fold(messages)))
 
 

@@ -101,7 +101,7 @@ def _reachable(user_id: str, caller: Caller) -> str:
     if user_id == ME:
         return caller.subject
     if not caller.may_reach(user_id):
-        raise NotFound("user-not-found", "this user does not exist")
+        raise NotFound("user-not-found", "There is no such user.")
     return user_id
 
 
@@ -183,7 +183,9 @@ async def amend_profile(
     """
     changes = body.model_dump(exclude_unset=True)
     if not changes:
-        raise Invalid("nothing-to-change", "name at least one field to change", (FieldError("body", "empty", "empty"),))
+        raise Invalid(
+            "nothing-to-change", "Name at least one field to change.", (FieldError("body", "empty", "empty"),)
+        )
     command = ChangeProfile(at=cause.at, user_id=user_id, changes=changes)
     outcome = await accounts.carry_out(command, cause, expected_version=version)
     return command_answer(200, _shown(user_id, outcome.state), outcome)

@@ -63,6 +63,8 @@ __all__ = ["RESET_AGAIN_AFTER", "USER", "VERIFICATIONS_MAX", "no_such_user"]
 VERIFICATIONS_MAX = 10
 """Verification mails to an address that does not answer: it may belong to somebody else."""
 RESET_AGAIN_AFTER = timedelta(minutes=1)
+TOKEN_EXPIRED = Rejected("token-expired", "The token has expired. Request another one.")
+NOT_ACTIVE = Rejected("user-not-active", "The e-mail address is not verified yet. Activate the account first.")
 
 # Decide
 
@@ -134,24 +136,23 @@ def _verify(command: RequestVerification | Activate, user: User) -> Decision:
         case _, NoUser() | Deleted():
             return no_such_user()
         case _, Active() | Suspended():
-            return Rejected("user-already-active", "the e-mail address is verified already")
+            return Rejected("user-already-active", "The e-mail address is verified already. Log in.")
         case RequestVerification(), Pending():
             return _verify_again(command, user)
         case Activate(), Pending(person=person, verification=open_) if open_ and open_.notice_id == command.notice_id:
             if command.at >= open_.expires_at:
-                return Rejected("token-expired", "the token has expired: ask for another one")
+                return TOKEN_EXPIRED
             return _activated(command, person)
         case Activate(), Pending():
-            return Rejected("token-replaced", "a newer token was mailed: use that one")
+            return Rejected("token-replaced", "A newer token was mailed. Use that one.")
 
 
 def _verify_again(command: RequestVerification, user: Pending) -> Decision:
     if user.verification and user.verification.notice_id == command.notice_id:
         return []
     if user.verifications >= VERIFICATIONS_MAX:
-        return Rejected(
-            "too-many-mails", f"{VERIFICATIONS_MAX} mails to this address were not answered: register with another one"
-        )
+        detail = f"Nobody used the token in {VERIFICATIONS_MAX} mails to this address. Register with another address."
+        return Rejected("too-many-mails", detail)
     return [_verification(command, user.person.email, user.person.profile.name)]
 
 
@@ -206,7 +207,7 @@ def _set_password(command: ChangePassword | ResetPassword, user: User) -> Decisi
         case ChangePassword(), Active():
             return [_password_changed(command, person)]
         case ChangePassword(), Pending():
-            return Rejected("user-not-active", "the e-mail address is not verified")
+            return NOT_ACTIVE
         case ResetPassword(reset_id=reset_id), _:
             return _set_with_token(command, user, _open_notice(person, reset_id))
 
@@ -219,9 +220,9 @@ def _open_notice(person: Person, notice_id: str) -> TokenNotice | None:
 def _set_with_token(command: ResetPassword, user: Pending | Active, notice: TokenNotice | None) -> Decision:
     """The token proves that the user owns the address; that of an invitation accepts it, too."""
     if notice is None:
-        return Rejected("token-used", "this token was used, or a newer one was mailed")
+        return Rejected("token-used", "This token was used, or a newer one was mailed. Request another one.")
     if command.at >= notice.expires_at:
-        return Rejected("token-expired", "the token has expired: ask for another one")
+        return TOKEN_EXPIRED
     activated = _activated(command, user.person) if isinstance(user, Pending) else []
     joined = [_role(command.user_id, notice.role)] if isinstance(notice, StaffInvited) else []
     return [*activated, _password_changed(command, user.person), *joined]
@@ -284,11 +285,13 @@ def _invitation(command: InviteStaff, email: str, name: str) -> StaffInvited:
 
 def _change_role(command: ChangeRole, user: User) -> Decision:
     if isinstance(user, NoUser | Deleted) or not (user.person.staff_role or user.person.invitation):
-        return Rejected("staff-not-found", "Nobody of the staff has this id.", missing=True)
+        return Rejected("staff-not-found", "No member of the staff has this id.", missing=True)
     if command.role is None:
         return [_role(command.user_id, None)]
     if user.person.staff_role is None:
-        return Rejected("not-accepted", "The invitation is not accepted yet: send another one for the other role.")
+        return Rejected(
+            "not-accepted", "The invitation is not accepted yet. Invite the person again for the other role."
+        )
     return [] if command.role == user.person.staff_role else [_role(command.user_id, command.role)]
 
 
@@ -301,7 +304,7 @@ def _suspend_or_reinstate(command: Suspend | Reinstate, user: User) -> Decision:
         case _, NoUser() | Deleted():
             return no_such_user()
         case _, Pending():
-            return Rejected("user-not-active", "the e-mail address is not verified")
+            return NOT_ACTIVE
         case Suspend(reason=reason), Active():
             return [UserSuspended(user_id=command.user_id, reason=reason)]
         case Reinstate(), Suspended():
@@ -347,11 +350,11 @@ def _mail(kind: type[WelcomeTipsSend] | type[FollowUpSend], command: SendSchedul
 
 def no_such_user() -> Rejected:
     """The rejection for a user who does not exist or was deleted."""
-    return Rejected("user-not-found", "there is no such user", missing=True)
+    return Rejected("user-not-found", "There is no such user.", missing=True)
 
 
 def _suspended() -> Rejected:
-    return Rejected("user-suspended", "the account is suspended")
+    return Rejected("user-suspended", "The account is suspended. Only staff can reinstate it.")
 
 
 def evolve(user: User, event: Message) -> User:

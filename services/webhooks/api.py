@@ -289,7 +289,7 @@ async def _done(
 async def _require_active(desk: Desk, endpoint_id: str, caller: Caller) -> None:
     known = await desk.endpoints.find(endpoint_id, caller.own)
     if not known.endpoint.fields.active:
-        raise RuleViolation("endpoint-off", "the endpoint is switched off: make it active first")
+        raise RuleViolation("endpoint-off", "The endpoint is switched off. Switch it on first.")
 
 
 def _allowed(caller: Caller, types: tuple[str, ...]) -> tuple[str, ...]:
@@ -298,7 +298,7 @@ def _allowed(caller: Caller, types: tuple[str, ...]) -> tuple[str, ...]:
     for number, pattern in enumerate(types):
         selected = types_of(pattern)
         if not selected:
-            detail = f"no published event has the type {pattern}: docs/programs.md tells which there are"
+            detail = f"No published event has the type {pattern}. `GET /asyncapi.json` lists the types."
             raise Invalid("invalid", detail, (FieldError(f"types.{number}", "unknown-type", detail),))
         if not selected & visible:
             raise Forbidden(min(scopes_of(min(selected)) - caller.scopes), (f"types.{number}",))

@@ -116,9 +116,7 @@ def decide(command: EndpointCommand, state: State) -> Decision:
         case ((Delete() | Disable()), NoEndpoint()):
             return []
         case ((Change() | Rotate() | Test()), NoEndpoint()):
-            return Rejected(
-                "endpoint-not-found", "this endpoint does not exist: it may have been removed", missing=True
-            )
+            return Rejected("endpoint-not-found", "There is no such endpoint: it may have been removed.", missing=True)
         case Change(), Endpoint():
             return change(command, state)
         case Rotate(), Endpoint():
@@ -136,7 +134,7 @@ def decide(command: EndpointCommand, state: State) -> Decision:
             return [EndpointDeleted(endpoint_id=command.endpoint_id)]
         case Test(), Endpoint():
             if not state.fields.active:
-                return Rejected("endpoint-off", "the endpoint is switched off: make it active first")
+                return Rejected("endpoint-off", "The endpoint is switched off. Switch it on first.")
             return [EndpointTested(endpoint_id=command.endpoint_id)]
         case _:
             assert_never((command, state))

@@ -92,7 +92,7 @@ class Endpoints:
         """The endpoint; NotFound if there is none, or none of this owner."""
         for row in await self._rows(owner, endpoint_id):
             return await self._known(row)
-        raise NotFound("endpoint-not-found", "this endpoint does not exist, was removed, or belongs to somebody else")
+        raise NotFound("endpoint-not-found", "There is no such endpoint, or it belongs to somebody else.")
 
     async def state(self, endpoint_id: str) -> State:
         """The endpoint as its events say; perhaps outdated by what another process did a moment ago."""
@@ -101,7 +101,7 @@ class Endpoints:
     async def _known(self, row: Mapping[str, Any]) -> Known:
         state = await self.state(row["id"])
         if not isinstance(state, Endpoint):
-            raise NotFound("endpoint-not-found", "this endpoint was removed")
+            raise NotFound("endpoint-not-found", "This endpoint was removed.")
         return Known(row["id"], state, row)
 
     async def _rows(self, owner: str | None, endpoint_id: str | None) -> Sequence[Mapping[str, Any]]:
@@ -112,7 +112,9 @@ class Endpoints:
 async def _require_room(change: Change) -> None:
     [row] = await change.transaction.fetch(COUNT)
     if int(str(row["rows"])) >= ENDPOINTS_MAX:
-        raise RuleViolation("too-many-endpoints", f"there are {ENDPOINTS_MAX} endpoints: remove one first")
+        raise RuleViolation(
+            "too-many-endpoints", f"There are {ENDPOINTS_MAX} endpoints, the maximum. Remove one first."
+        )
 
 
 async def _add_test(change: Change, service: str, endpoint_id: str, now: datetime) -> None:

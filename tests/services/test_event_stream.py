@@ -227,7 +227,9 @@ async def test_a_token_sees_what_rest_would_show_it(world):
     assert (await seen("orders:read orders:admin")).status_code == 403
     assert subjects((await seen("events:read orders:read orders:admin")).json()["events"]) == ["ord_1"]
     assert subjects((await seen("events:read users:read users:admin")).json()["events"]) == ["usr_1"]
-    assert (await seen("events:read orders:read stock:read")).json()["detail"] == "this needs the scope orders:admin"
+    assert (await seen("events:read orders:read stock:read")).json()[
+        "detail"
+    ] == "This request needs the scope orders:admin."
     refused = await seen("events:read stock:read orders:admin", types="zerocart.orders.*")
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (403, "types")
     wide = await seen("events:read stock:read orders:admin", types="zerocart.*")

@@ -201,17 +201,17 @@ def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _bad(why: str) -> Unauthenticated:
-    return Unauthenticated("invalid-token", f"the token is not valid: {why}")
+    return Unauthenticated("invalid-token", f"The token is not valid: {why}.")
 
 
 def bearer(scope: Scope) -> str:
     """The token of a request; Unauthenticated if there is none, or more than one."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if not values:
-        raise Unauthenticated("no-token", "send a token: Authorization: Bearer …", has_token=False)
+        raise Unauthenticated("no-token", "Send a token in the header `Authorization: Bearer …`.", has_token=False)
     scheme, _, token = values[0].decode("latin-1").partition(" ")
     if len(values) > 1 or scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("invalid-token", "send one token: Authorization: Bearer …")
+        raise Unauthenticated("invalid-token", "Send one token in the header `Authorization: Bearer …`.")
     return token.strip()
 
 

@@ -156,4 +156,4 @@ def _hash(key: bytes) -> int:
 
 
 def _away() -> Unavailable:
-    return Unavailable("broker-away", "Kafka cannot be reached: send the request again", retry_after_seconds=2)
+    return Unavailable("broker-away", "Kafka cannot be reached. Send the request again.", retry_after_seconds=2)

@@ -42,7 +42,7 @@ class Limits:
         wait = full_at - now - rate.burst * rate.seconds
         if wait > 0:
             allowed = f"{rate.burst} requests at once and then one every {rate.seconds:g} s"
-            detail = f"the client may send {allowed}: send the request again after the seconds in Retry-After"
+            detail = f"The client may send {allowed}. Send the request again after the seconds in Retry-After."
             raise RateLimited("too-often", detail, int(wait) + 1)
         self._full_at[key] = full_at
         self._full_at.move_to_end(key)

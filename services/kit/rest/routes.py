@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from operator import attrgetter
 from typing import Any, TypeVar, get_args, get_origin
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -15,12 +16,13 @@ from services.kit.auth.access import Access, Anybody, rule_of
 from services.kit.domain.errors import FieldError, Invalid, Unreadable
 from services.kit.domain.texts import odd_texts
 from services.kit.rest.limits import limit_of
+from services.kit.rest.problems import RESPONSES
 from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
     "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRequest", "JsonRoute", "TableRequest", "TypedRoute",
-    "json_router", "provided", "refuse_odd_texts", "table_router",
+    "json_router", "provided", "refuse_odd_texts", "router_of", "table_router",
 ]  # fmt: skip
 
 JSON, CSV = "application/json", "text/csv"
@@ -47,7 +49,7 @@ class JsonRequest(Request):
     async def check(self) -> None:
         """Read the body, if there is one; TooLarge, UnsupportedType, Unreadable or Invalid if it cannot be used."""
         if "\0" in self.scope["path"] or b"%00" in self.scope["query_string"]:
-            raise Unreadable("bad-address", "the path and the query must not contain NUL")
+            raise Unreadable("bad-address", "The path and the query must not contain NUL.")
         if not await self.body():
             return
         media_type, _, parameters = self.headers.get("content-type", "").lower().partition(";")
@@ -70,9 +72,9 @@ class JsonRequest(Request):
 
 def refuse_odd_texts(value: object) -> None:
     """Raise Invalid if a text in parsed JSON has a control character or one that changes the direction of text."""
-    detail = "this text has a control character, or one that changes the direction of text: remove it"
+    detail = "The text has a control character, or one that changes the direction of text. Remove it."
     if faults := tuple(FieldError(place or "body", "control-character", detail) for place in odd_texts(value)):
-        raise Invalid("invalid", "some fields are not valid: `errors` names them", faults)
+        raise Invalid("invalid", "Some fields are not valid: `errors` names them.", faults)
 
 
 class TypedRoute(APIRoute):
@@ -129,11 +131,11 @@ def _refuse_parameters(request: Request, known: Mapping[str, bool]) -> None:
     """Raise Invalid if a query parameter is unknown, or occurs several times and may not."""
     names = Counter(name for name, _ in request.query_params.multi_items())
     if unknown := sorted(name for name in names if name not in known):
-        fields = tuple(FieldError(name, "unknown", "this route has no such parameter") for name in unknown)
-        raise Invalid("unknown-parameter", f"unknown: {', '.join(unknown)}", fields)
+        fields = tuple(FieldError(name, "unknown", "This route has no such parameter.") for name in unknown)
+        raise Invalid("unknown-parameter", f"This route does not have the parameters {', '.join(unknown)}.", fields)
     if repeated := sorted(name for name, times in names.items() if times > 1 and not known[name]):
-        fields = tuple(FieldError(name, "repeated", "this parameter can be given once") for name in repeated)
-        raise Invalid("repeated-parameter", f"given more than once: {', '.join(repeated)}", fields)
+        fields = tuple(FieldError(name, "repeated", "Send this parameter once.") for name in repeated)
+        raise Invalid("repeated-parameter", f"The request has {', '.join(repeated)} more than once.", fields)
 
 
 class SmallJsonRequest(JsonRequest):
@@ -177,14 +179,19 @@ class TableRoute(JsonRoute):
     request_class = TableRequest
 
 
+def router_of(kind: type[APIRoute]) -> APIRouter:
+    """A router of routes of this class, with documented errors; the name of a route is the id of its operation."""
+    return APIRouter(route_class=kind, responses=RESPONSES, generate_unique_id_function=attrgetter("name"))
+
+
 def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
     """A router of JsonRoutes; with `small` they read a SmallJsonRequest, with `batch` a BatchJsonRequest."""
-    return APIRouter(route_class=BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
+    return router_of(BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
 
 
 def table_router() -> APIRouter:
     """A router whose routes read a table, as JSON or CSV."""
-    return APIRouter(route_class=TableRoute)
+    return router_of(TableRoute)
 
 
 def provided(kind: type[Provided]) -> Any:

@@ -104,8 +104,8 @@ def decide(tables: Sequence[Saga[F]], command: SagaCommand, run: Run) -> Decisio
 
 def _not_stuck(run: Run) -> Rejected:
     if isinstance(run, NotStarted):
-        return Rejected("run-not-found", "there is no run with this id", missing=True)
-    return Rejected("run-not-stuck", f"the run is {status_of(run)}: only a stuck run can be resumed")
+        return Rejected("run-not-found", "There is no run with this id.", missing=True)
+    return Rejected("run-not-stuck", f"Only a stuck run can be resumed: this run is {status_of(run)}.")
 
 
 # Commands

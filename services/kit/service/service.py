@@ -160,7 +160,9 @@ class Service:
         if sum(len(name) + len(value) for name, value in scope["headers"]) > headers_bytes_max:
             return TooManyHeaders("headers-too-long", f"headers may have {headers_bytes_max} bytes")
         if self._in_flight > REQUESTS_IN_FLIGHT_MAX:
-            return Unavailable("overloaded", "too many requests are in progress: send the request again in a second", 1)
+            return Unavailable(
+                "overloaded", "Too many requests are in progress. Send the request again in a second.", 1
+            )
         return None
 
     async def _hear(self, scope: Scope, receive: Receive, send: Send) -> None:

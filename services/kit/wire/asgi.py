@@ -89,7 +89,7 @@ async def _whole(receive: Receive, bytes_max: int) -> bytes:
     while True:
         part = await receive()
         if part["type"] == "http.disconnect":
-            raise Unreadable("disconnected", "the client disconnected before the end of the body")
+            raise Unreadable("disconnected", "The client disconnected before the end of the body.")
         chunk: bytes = part.get("body", b"")
         size += len(chunk)
         if size > bytes_max:

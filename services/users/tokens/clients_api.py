@@ -55,7 +55,7 @@ async def create_client(
     """
     may_grant(caller, body.scopes, "scopes")
     if body.expires_at is not None and body.expires_at <= cause.at:
-        detail = "name a time in the future"
+        detail = "`expires_at` must be in the future."
         raise Invalid("expired", detail, (FieldError("expires_at", "expired", detail),))
     command = CreateClient(
         at=cause.at,
