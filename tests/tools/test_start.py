@@ -194,9 +194,11 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was(tmp_path: Path) -> 
     assert (file.read_text(), file.stat().st_mode & 0o777) == ("5432", 0o600)
 
 
-def test_servers_start_on_what_a_full_disk_has_left(tmp_path: Path) -> None:
+def test_servers_start_in_any_locale_and_folder_on_what_a_full_disk_has_left(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
     for kind, name in ((PostgresServer, "port"), (KafkaServer, "ports")):
-        server, file = kind(tmp_path / name), tmp_path / name / name
+        file = tmp_path / f"blank and ü {name}" / name
+        server = kind(file.parent)
         file.parent.mkdir()
         file.touch()
         server.start()
