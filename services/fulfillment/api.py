@@ -54,8 +54,8 @@ async def resume_fulfillment(
 ) -> CommandAnswer[Resumed]:
     """Resume a stuck fulfillment.
 
-    Undoes the steps that could not be undone before. Mend the cause first: a step that cannot be undone again makes the
-    run stuck again. Refused (409) if the run is not stuck.
+    Undoes the steps that could not be undone before. Correct the cause first: if a step cannot be undone again, the
+    run is stuck again. Refused (409) if the run is not stuck.
     """
     # jitter 0.0: resuming waits for no delay, so there is nothing to draw at random
     command = Resume(at=cause.at, jitter=0.0, saga_id=order_id, by=(body or ResumeBody()).by)

@@ -126,8 +126,8 @@ async def replay_dead_letter(
 ) -> Answer[Replayed]:
     """Replay a dead letter.
 
-    Publishes the event of a dead letter again. Mend first what refused it: the event fails again otherwise. Refused
-    (409) if the dead letter is discarded.
+    Publishes the event of a dead letter again. First correct the cause of the failure; otherwise the event fails again.
+    Refused (409) if the dead letter is discarded.
     """
     return Answer(await _replay(await letters.find(letter_id), replays, dry_run=body.dry_run))
 
@@ -147,7 +147,7 @@ async def read_system(
     overview: TheOverview,
     days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="How many days of costs to show.", examples=[7])] = 7,
 ) -> Answer[System]:
-    """Read what waits and costs.
+    """Read the state of the system.
 
     Shows which services are awake and what each did last, how far the views are behind and how far their builds are,
     events that wait for the relay, parked messages, dead letters, messages that wait for webhook endpoints, runs by
@@ -160,8 +160,8 @@ async def read_system(
 async def list_parked(replays: AllReplays, limit: Limit = 100, order_id: AboutOrder = None) -> Answer[ParkedMessages]:
     """List the parked messages.
 
-    Lists messages that a service failed to handle too often, with their last errors. Replay each once its cause is
-    mended.
+    Lists messages that a service failed to handle too often, with their last errors. Correct the cause
+    of each, then replay it.
     """
     found = await replays.parked(limit, order_id or "")
     parked: list[Parked] = [

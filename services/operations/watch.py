@@ -47,7 +47,7 @@ class Watch:
             async with asyncio.timeout(ANSWER_SECONDS_MAX):
                 await self._counts.refresh()
         except (Unavailable, TimeoutError) as error:
-            log("numbers cannot be read", level=logging.WARNING, error=error)
+            log("metrics cannot be read", level=logging.WARNING, error=error)
             await send_empty(send, 503, retry_after_seconds=RETRY_SECONDS)
             return
         body = text(self._counts.exported())

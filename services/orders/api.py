@@ -136,7 +136,7 @@ async def quote_order(body: QuoteBody, caller: Writer, cause: UnmarkedCause, pla
     """Quote an order.
 
     Returns the amounts that an order would have if it were placed now, and changes nothing. Needs only the items; takes
-    every field of `POST /orders`, and refuses what that would refuse because of prices.
+    every field of `POST /orders`, and refuses the same prices.
     """
     address, settings = body.shipping_address, placing.settings
     method = body.shipping_method
@@ -205,9 +205,9 @@ async def amend_order(
     """Amend an order.
 
     Changes addresses, the contact, notes, tags or metadata of a draft or a pending order; a field that is absent or
-    null does not change, tags and metadata are replaced as a whole. What is accepted is on the parcel and in the mails.
-    Refused (409) once the parcel is being made, or if the shop's taxes or shipping cost of the new address could be
-    others: cancel the order and place another. Refused (409) for an imported order, too.
+    null does not change, tags and metadata are replaced as a whole. The parcel and the mails have the accepted values.
+    Refused (409) once the parcel is being made, or if the shop may have other taxes or another shipping cost for the
+    new address: cancel the order and place another. Refused (409) for an imported order, too.
     """
     if not body.model_fields_set:
         raise Invalid(

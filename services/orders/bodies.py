@@ -258,7 +258,7 @@ class OrderBody(BasketBody, ContentBody, PlacedFields):
 
 
 class QuoteBody(OrderBody):
-    """An order whose amounts are asked for; who orders, where it goes and how it is paid may still be unknown."""
+    """An order whose amounts are requested; the customer, the address and the payment method may be absent."""
 
     model_config = ConfigDict(
         defer_build=False, json_schema_extra={"examples": [{"items": [{"product_id": "MUG", "quantity": 2}]}]}
@@ -289,7 +289,7 @@ class ImportedOrderBody(PriceBody, ContentBody, ImportedFields):
         "spread over the items in proportion to what the discounts leave of them.",
     )
     refunded: Refunded | None = Field(
-        default=None, description="The part of the total that the customer has back; at most the total."
+        default=None, description="The amount that was refunded to the customer; at most the total."
     )
     total: OrderAmount | None = Field(
         default=None, description="The total in that system; refused (422) if the order comes to another."

@@ -75,7 +75,7 @@ async def preview_edit(
     """Preview an edit.
 
     Returns the amounts that the order would have after this edit, and changes nothing. Takes the body of
-    `POST /orders/{order_id}/edits`, and refuses what that would refuse.
+    `POST /orders/{order_id}/edits`, and refuses it for the same reasons.
     """
     before, after = await placing.preview(_command(order_id, body, caller, cause, settings))
     difference = after.total - before.total

@@ -70,7 +70,7 @@ async def read_payment(
     """Read an order's payment.
 
     Shows where the money for an order is: authorized, captured, declined, voided, refunded, or disputed by the
-    customer's bank; renewing while payments authorizes anew what expired. Lists each refund: one is pending until it
+    customer's bank; renewing while payments renews an expired authorization. Lists each refund: one is pending until it
     arrives, and may fail. Refused (404) if no payment was requested for the order yet, or the order belongs to another
     customer.
     """
@@ -149,7 +149,7 @@ def _lines(lines: Sequence[RequestedLine]) -> list[RefundedLine]:
 async def read_refundable(
     order_id: OrderId, caller: Annotated[Caller, needs("payments:read")], handler: Handler
 ) -> Answer[Refundable]:
-    """Read what can be refunded.
+    """Read the refundable amounts.
 
     Shows what can still be refunded of a payment: units and amount of each line, the shipping cost, and the amount in
     all. Refunds that the provider has not answered count as refunded. Needs the scope `orders:admin`, too. Refused

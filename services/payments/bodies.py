@@ -51,7 +51,9 @@ class RefundLine(BaseModel):
     line: int = Field(ge=1, le=ORDER_LINES_MAX, strict=True, description="The place of the line in the order, from 1.")
     quantity: int = Field(ge=1, le=1_000_000, strict=True)
     restock: bool | None = Field(
-        default=None, strict=True, description="Whether these units are in stock again; without it that of the refund."
+        default=None,
+        strict=True,
+        description="Whether these units go back into stock. Default: `restock` of the refund.",
     )
 
 
@@ -60,7 +62,7 @@ def _true_or_amount(value: object, amount: Callable[[object], Amount]) -> Amount
 
 
 class RefundBody(BaseModel):
-    """What of the payment goes back to the customer, and why: either an amount, or lines, shipping cost, or both."""
+    """A refund and its reason: either an amount, or lines, the shipping cost, or both."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": list(EXAMPLES)})
     amount: Amount | None = None

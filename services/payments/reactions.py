@@ -190,8 +190,8 @@ async def settle(handler: CommandHandler, provider: Provider, order_id: str, cau
         return
     result = await _result(provider, order_id, f"{order_id}:{call.verb}", call)
     if isinstance(result, Failure):
-        log("money cannot be given back", level=logging.ERROR, order_id=order_id, verb=call.verb, code=result.code)
+        log("a charge cannot be refunded", level=logging.ERROR, order_id=order_id, verb=call.verb, code=result.code)
         return
-    text = "money cannot be given back" if result.refused else "gave back money of a closed payment"
+    text = "a charge cannot be refunded" if result.refused else "refunded a charge of a closed payment"
     log(text, level=logging.WARNING, order_id=order_id, verb=call.verb)
     await handler.handle(PAYMENT, order_id, Report(at=cause.at, order_id=order_id, facts=result.facts), cause)

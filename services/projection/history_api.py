@@ -25,8 +25,8 @@ At = Annotated[
     Rfc3339,
     Query(
         description=(
-            "As of when (RFC 3339, with zone, not in the future): what would have been answered then, but for what was "
-            "erased since."
+            "An instant (RFC 3339, with zone, not in the future): the answer shows the order as it was then, without "
+            "data that was erased since."
         ),
         examples=["2026-11-23T12:00:00Z"],
     ),

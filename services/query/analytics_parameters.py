@@ -39,8 +39,8 @@ From = Annotated[
     Day | None,
     Query(
         alias="from",
-        description="The first day. Default: the day of the first order, but with `interval` no more points than are "
-        f"allowed. A range of more than {RANGE_DAYS_MAX:,} days is refused.",
+        description="The first day. Default: the day of the first order; with `interval` a later day if the answer "
+        f"would have too many points otherwise. A range of more than {RANGE_DAYS_MAX:,} days is refused.",
         examples=["2026-11-01"],
     ),
 ]

@@ -73,8 +73,8 @@ async def list_orders(
 ) -> Answer[OrderPage] | CsvExport:
     """List and search orders.
 
-    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Refused
-    (403) if `customer_id` names another customer, or if there is an `email`, and the caller does not have that scope.
+    Returns the orders that pass all filters: the caller's own, or with the scope `orders:admin` everybody's. Without
+    that scope, the parameter `email` and the `customer_id` of another customer are refused (403).
 
     With `Accept: text/csv` the answer is the whole list, with `lines=true` a row for each line of each order, and times
     are those of `time_zone`; page parameters and sort=relevance are then refused (422). A cell that a spreadsheet would

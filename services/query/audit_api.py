@@ -82,7 +82,7 @@ async def list_changes(
     wanted: Annotated[AuditFilter, Depends(_filter)],
     page: Annotated[PageRequest, Depends(page_request)],
 ) -> Answer[AuditPage]:
-    """List who changed what.
+    """List the audit entries.
 
     Returns the changes that persons and programs made by requests with a token, the newest first: each event that such
     a request caused, in all services. What services did as a consequence has no entry of its own, and neither has a

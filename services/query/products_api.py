@@ -112,7 +112,7 @@ async def read_product(sku: Sku, caller: Reader, products: ReadModel) -> Answer[
 async def read_past_prices(sku: Sku, products: ReadModel, page: PageOf) -> Answer[PriceHistory]:
     """Read past prices.
 
-    Returns the prices that a product had after each change of them, the newest first. Refused (404) for an unknown
+    Returns the prices of a product after each change of its prices, the newest first. Refused (404) for an unknown
     product.
     """
     return Answer(cast("PriceHistory", page_body("changes", await products.past_prices(sku, page), page)))

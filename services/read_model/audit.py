@@ -34,10 +34,10 @@ class AuditEntry:
             example="usr_01jd8xk3v5e6s7t8w9x0y1z2a3",
         ),
     ]
-    type: Annotated[Id, About("What they did: the type of the event.", example="zerocart.orders.order.held.v1")]
+    type: Annotated[Id, About("The type of the event.", example="zerocart.orders.order.held.v1")]
     subject: Annotated[
         Id,
-        About("To what: the id of the order, product, account or endpoint.", example="ord_iwc61wrq2spsmypx929bhj947yw"),
+        About("The id of the changed order, product, account or endpoint.", example="ord_iwc61wrq2spsmypx929bhj947yw"),
     ]
     service: Annotated[Text, About("The service that accepted the request.", example="orders")]
     trace_id: Annotated[

@@ -42,7 +42,7 @@ class Order:
     status: Annotated[Id, About(one_of=STATUSES)]
     reason: Annotated[Text | None, About("Why the order is cancelled, failed or on hold, or why staff look into it.")]
     total: Money
-    refunded: Annotated[Money, About("The part of the total that the customer has back.", since=7)]
+    refunded: Annotated[Money, About("The amount that was refunded to the customer.", since=7)]
     currency: Annotated[Id, About(answered="")]  # answers show it within each amount
     city: Annotated[Text, About(personal=True)]
     country: Id

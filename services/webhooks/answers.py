@@ -34,7 +34,7 @@ class Endpoint(TypedDict):
     owner: str
     """The subject of the token that registered it."""
     previous_secret_until: Instant | None
-    """Until when messages are signed with the secret before as well."""
+    """Until this time messages are also signed with the previous secret."""
     pending: Count
     """Deliveries that wait for an attempt."""
     failures: Count

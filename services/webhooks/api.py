@@ -85,7 +85,7 @@ class EndpointPatch(BaseModel):
 
 
 class OverlapBody(BaseModel):
-    """For how many hours messages are signed with the secret before as well."""
+    """The hours for which messages are also signed with the previous secret."""
 
     model_config = ConfigDict(extra="forbid")
     overlap_hours: int = Field(default=24, ge=0, le=OVERLAP_HOURS_MAX, strict=True)
@@ -151,8 +151,10 @@ async def change_endpoint(
     """Change an endpoint.
 
     Changes the fields that the body has. An endpoint that is switched on again receives the events from then on; what
-    it missed before can be read with `GET /events`. With `types`, the endpoint may receive what the caller may see.
-    Refused as its registration is, and (404) if it does not exist.
+    it missed before can be read with `GET /events`. If the body has `types`, the scopes of this request decide
+    which events the endpoint may receive.
+    Refused for the reasons of a registration, and (404) if the
+    endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
     changes = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
@@ -267,7 +269,7 @@ async def redeliver_many(
 ) -> Answer[Redelivered]:
     """Redeliver many messages.
 
-    Sends the messages of a time again, the oldest first, each with the same id: those that failed, those that were
+    Sends the messages of a period again, the oldest first, each with the same id: those that failed, those that were
     delivered, or all. At most 10,000 at once; repeat the request for more. Refused (404) if the endpoint does not
     exist, and (409) if it is switched off.
     """

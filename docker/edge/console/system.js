@@ -97,7 +97,7 @@ function services({ services: found, cold_starts: starts, days }) {
 /** What an awake service handled last: so long after it, the platform lets the service sleep. @param {any} row */
 function handled(row) {
   if (!row.awake) return row.awake === null ? "not known" : "–";
-  if (!row.handled) return ["No request yet", h("small", null, "another service starts it ahead of one")];
+  if (!row.handled) return ["No request yet", h("small", null, "another service started it early, for a request that will come")];
   const isRequest = row.handled.includes(" ");
   return [isRequest ? "Request " : "Event ", h("code", null, isRequest ? row.handled : shortType(row.handled)), h("small", null, time(row.handled_at, { exact: true }))];
 }

@@ -67,7 +67,7 @@ function page(view, endpoint, log) {
     trouble(endpoint),
     panel("Endpoint", facts(["Id", h("code", null, endpoint.id)], ["Events", endpoint.types.map((/** @type {string} */ type) => h("code", { class: "row" }, type))], ["Registered by", endpoint.owner],
       ["Waiting", endpoint.pending ? counted(endpoint.pending, "message") : "nothing"], ["Registered", time(endpoint.created_at)],
-      ["Secret before", endpoint.previous_secret_until && h("span", null, "valid until ", time(endpoint.previous_secret_until))])),
+      ["Previous secret", endpoint.previous_secret_until && h("span", null, "valid until ", time(endpoint.previous_secret_until))])),
     deliveries({ ...view, again: () => followed(view) }, endpoint, log));
 }
 
@@ -138,8 +138,8 @@ function change(view, endpoint) {
 async function rotate(view, endpoint) {
   let made = /** @type {any} */ (null);
   await ask(view, {
-    title: "Make a new secret?", text: "Until the secret before ends, messages are signed with both.", done: "Make a new secret",
-    fields: field("Hours until the secret before ends", h("input", { name: "hours", type: "number", min: "0", max: "168", required: true, value: "24" }), "0 if somebody else may know it."),
+    title: "Make a new secret?", text: "Until the previous secret ends, messages are signed with both secrets.", done: "Make a new secret",
+    fields: field("Hours until the previous secret ends", h("input", { name: "hours", type: "number", min: "0", max: "168", required: true, value: "24" }), "0 if somebody else may know it."),
     submit: async ({ hours }) => { made = await send("POST", `/webhooks/${endpoint.id}/secret`, { overlap_hours: Number(hours) }); },
   }, "The secret is made.", () => void showOnce(view, "The new secret of the endpoint", [["Secret", made.secret]]));
 }

@@ -18,7 +18,7 @@ __all__ = ["GivenKeys", "KeySet", "RemoteKeys", "keys_of"]
 KEYS_MAX = 20
 KEY_SET_BYTES_MAX = 65_536
 KEYS_TRUSTED_SECONDS = 300.0
-"""How long fetched keys are used before the next fetch; a removed key is trusted so long."""
+"""How long fetched keys are used before the next fetch; for this time a removed key is still trusted."""
 KEYS_STALE_SECONDS_MAX = 3600.0
 """How long fetched keys are used while the address does not answer."""
 FETCH_PAUSE_SECONDS = 10.0

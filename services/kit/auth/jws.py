@@ -32,7 +32,7 @@ _BASE64URL = re.compile(r"[A-Za-z0-9_-]*")
 
 
 class UnsignedError(Exception):
-    """These are no JWS, or the signature is not the key's."""
+    """The text is no JWS, or another key made its signature."""
 
 
 class BadKeyError(Exception):

@@ -45,7 +45,7 @@ ACCOUNT_CHARS_MAX = 255
 """The maximum for deliveries: service accounts have longer names, which are not stored."""
 _SUBJECT = re.compile(r"[!-$&-~]+")
 OWN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
-"""RFC 9068: what is signed for another purpose cannot pass for an access token."""
+"""RFC 9068: a JWT that was signed for another purpose is not accepted as an access token."""
 ANY_TYPES = frozenset({"at+jwt", "application/at+jwt", "jwt", ""})
 
 
@@ -64,7 +64,7 @@ class Keys(Protocol):
     """A source of public keys."""
 
     async def current(self, key_id: str) -> KeySet:
-        """The keys now, looked for anew if they do not hold `key_id`; Unavailable if there are none to be had."""
+        """The keys now, fetched again if `key_id` is not among them; Unavailable if no keys can be fetched."""
         ...
 
 

@@ -38,7 +38,7 @@ class Completed(Generic[C]):
 
 
 Complete = Callable[[bool], Awaitable[Completed[C]]]
-"""Completes a command. True asks for what is stored now; else what the process remembers will do."""
+"""Completes a command. With True it reads the stored rows; without, rows in the memory of the process are enough."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Settings:
     events_keys_url: str = ""
     rates: Mapping[str, Rate] = field(default_factory=dict[str, Rate])
     delivery_seconds: float = DELIVERY_SECONDS
-    """An event that was not handled so long after it was appended counts as missed."""
+    """An event counts as missed if it was not handled within this time after it was appended."""
     missed_check_seconds: float = MISSED_CHECK_SECONDS
     """How often a service that is awake looks for missed events."""
     retention_days: int = RETENTION_DAYS

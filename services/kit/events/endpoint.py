@@ -1,6 +1,6 @@
 """The event endpoint: it receives one CloudEvent, has its whole effect, and answers 2xx with an EMPTY body.
 
-The statuses follow from what the Kafka broker does with them (knative.md section 10): 400 goes to the dead letters at
+The statuses follow from the behaviour of the Kafka broker: an event with the answer 400 goes to the dead letters at
 once, with its reason, 503 is tried again, and a body in a 2xx, a 1xx, a 3xx or a 404 would each be taken for something
 else.
 """

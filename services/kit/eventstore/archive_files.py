@@ -21,7 +21,7 @@ __all__ = [
 ]  # fmt: skip
 
 MEMBER_EVENTS_MAX = 250
-"""Who reads one stream decompresses the members that contain it, not the whole file."""
+"""A reader of one stream decompresses only the members that contain it."""
 CHUNK_BYTES = 65_536
 GZIP = 16 + zlib.MAX_WBITS
 RETRY_AFTER_SECONDS = 60
@@ -33,7 +33,7 @@ StreamKey = tuple[str, str]
 
 @dataclass(slots=True)
 class ArchiveFile:
-    """A file that was written: what it contains, and where."""
+    """A file that was written: its events and the places of their streams."""
 
     name: str = ""
     sha256: str = ""

@@ -30,7 +30,7 @@ class Grants:
     vault: str = ""
     """Privileges on the keys of persons: READS_KEYS, MAKES_KEYS or ERASES_KEYS; empty if it reads no personal data.
 
-    Who erases keys also revokes tokens.
+    A service that erases keys also revokes tokens.
     """
     read: Sequence[str] = ()
     """Statements for the read database, where {schema} and {role} stand for its schema and the service's role."""

@@ -167,7 +167,7 @@ async def _applied(connection: Connection) -> dict[str, str]:
 
 async def _convert(connection: Connection, migrations: Sequence[Migration]) -> None:
     """Convert a log whose positions were three numbers, and record the files that describe what it is now."""
-    log("renumbering the events of the log")
+    log("renumbering the events of the event store")
     async with connection.transaction():
         await connection.execute((KIT / "convert.sql").read_text())
         for migration in migrations:

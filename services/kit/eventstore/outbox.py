@@ -23,8 +23,10 @@ __all__ = ["DRAIN_ROWS_MAX", "REMOVAL_DELAY_SECONDS", "REMOVAL_ROWS_MAX", "RETRY
 DRAIN_ROWS_MAX = 200
 REMOVAL_ROWS_MAX = 500
 REMOVAL_DELAY_SECONDS = 0.5
-"""How long published rows wait to be removed together, each time in a transaction of its own. A process that is killed
-leaves so much to be published again."""
+"""How long published rows wait to be removed together, each time in a transaction of its own.
+
+After a process was killed, the events of this time are published again.
+"""
 RETRY_SECONDS = 1.0
 RETRY_AFTER_SECONDS = 2
 LEVELS_STREAMS_MAX = 8_192

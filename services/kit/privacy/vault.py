@@ -2,9 +2,10 @@
 
 The row of an erased person remains without a key, so that no process makes a new key for the person.
 
-The vault also holds what every service must know of an account at once, without asking the service of accounts: until
-when its access tokens are void, and its contact, encrypted with the key of the person. The service of accounts writes
-both in the transaction of its events (docs/decisions/0022-revoked-tokens.md).
+The vault also has two facts about an account that every service must know at once, without a request to the service
+of accounts: until which time of issue its access tokens are void, and its contact, encrypted with the key of the
+person. The service of accounts writes both in the transaction of its events
+(docs/decisions/0022-revoked-tokens.md).
 """
 
 from __future__ import annotations

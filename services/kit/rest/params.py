@@ -20,8 +20,8 @@ _Token = Annotated[
     Query(
         alias="position",
         json_schema_extra={"pattern": POSITION_PATTERN},
-        description="The `position` of a command's answer: the answer contains what that command did. 503 if the read "
-        "model does not reach it within some seconds; retry.",
+        description="The `position` in the answer to a command: this answer then shows the effect of the command. 503 "
+        "if the read database does not reach the position within some seconds: send the request again.",
         examples=["00010000000002f1"],
     ),
 ]

@@ -151,7 +151,7 @@ class SmallJsonRoute(JsonRoute):
 
 
 class BatchJsonRequest(JsonRequest):
-    """A request with many elements that are refused one by one: whoever reads them checks their texts."""
+    """A request with many elements that are refused one by one; the route checks the texts of each element."""
 
     checks_texts = False
 

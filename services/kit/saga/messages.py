@@ -146,7 +146,7 @@ class RunCompleted(SagaMessage):
 
 
 class RunCompensating(SagaMessage):
-    """The run begins to undo what was done, in reverse order."""
+    """The run begins to undo the finished steps, in reverse order."""
 
     cause: Literal["failed", "cancelled"]
     step: str | None = None

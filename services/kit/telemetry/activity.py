@@ -1,6 +1,6 @@
 """Each process writes the request or event that it handled last into the names of its database sessions.
 
-Whoever looks at the sessions of a database sees which services are awake, and by this also why, without asking them.
+So the sessions of a database show which services are awake, and for which request or event.
 """
 
 from __future__ import annotations

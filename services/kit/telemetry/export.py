@@ -51,7 +51,7 @@ class OtlpExporter:
         return OtlpSpan(self._tracer.start_span(name, context, KINDS[kind]))
 
     async def close(self) -> None:
-        """Hand over what is left; a collector that is away is not waited for beyond CLOSE_SECONDS_MAX."""
+        """Send the remaining spans; wait at most CLOSE_SECONDS_MAX for a collector that does not answer."""
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
 

@@ -81,7 +81,7 @@ WAKES: Sequence[type[Message]] = (
 )  # fmt: skip
 TIMELINE_VIEW = View(
     name="timeline",
-    revision=9,
+    revision=10,
     tables=(TIMELINE,),
     wakes={model.type: model for model in WAKES},
     also={model.type: model for model in SENTENCES if model not in WAKES},
