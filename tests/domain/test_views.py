@@ -281,12 +281,12 @@ def test_what_is_on_hand_does_not_depend_on_where_a_count_stands_either() -> Non
 
 @pytest.mark.parametrize("model", RESERVATION.events, ids=lambda model: model.__name__)
 def test_stock_shown_is_the_stock_that_inventory_has_after_each_event(model: type[Message]) -> None:
-    reserved, wanted = inventory.ReservedItem(product_id="mug", quantity=2), checked(ID, ("mug", 2)).items
-    items = wanted if model is inventory.InventoryChecked else (reserved,)
+    reserved = inventory.ReservedItem(product_id="mug", quantity=2)
+    wanted = inventory.CheckedItem(product_id="mug", requested=2, available=5, is_available=True)
+    items = (wanted,) if model is inventory.InventoryChecked else (reserved,)
     for restocked in (True, False):
-        fields = {"items": items, "all_items_available": True, "repeated": False, "restocked": restocked}
-        event = model.model_construct(**fields)
-        shown = {product: Level(on_hand, reserved) for product, on_hand, reserved in moved(event)}
+        event = model.model_construct(items=items, all_items_available=True, repeated=False, restocked=restocked)
+        shown = {product: Level(on_hand, held) for product, on_hand, held in moved(event)}
         assert shown == movements([event])
         assert not shown or model.type in STOCK_VIEW.wakes
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import os
 import signal
 import socket
@@ -13,11 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from tools.knative_local.cluster import Cluster, Options
 from tools.knative_local.files import write_whole
 from tools.knative_local.kafka import KafkaServer
 from tools.knative_local.ports import free_port, holder_of, is_free, kept_or_free, listens, listens_alone
 from tools.knative_local.postgres import PostgresServer
-from tools.knative_local.process import ServerFailedError, Work, spawn, stop, wait_for_port
+from tools.knative_local.process import Say, ServerFailedError, Work, spawn, stop, wait_for_port
+from tools.knative_local.server import Server
 from tools.knative_local.state import UNKNOWN, AlreadyRunningError, Running, State
 from tools.zerocart.down import take_down
 
@@ -204,3 +208,38 @@ def test_servers_start_in_any_locale_and_folder_on_what_a_full_disk_has_left(tmp
         server.start()
         server.stop()
         assert file.read_text()
+
+
+class OnAFullDisk(Server):
+    """A server that has died and finds no room to start again."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(), "log")
+        self.starts = 0
+
+    def begin(self) -> subprocess.Popen[bytes]:
+        self.starts += 1
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def wait(self, say: Say = print) -> None:
+        raise AssertionError("it never starts")
+
+
+async def test_a_full_disk_ends_no_cluster(tmp_path: Path) -> None:
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if "Kafka" in line:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    cluster = Cluster(Options(State(tmp_path), tmp_path), say)
+    server = OnAFullDisk()
+    cluster.postgres = cluster.kafka = server  # type: ignore[assignment]
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().call_later(1.5, stopping.set)
+    await cluster._keep_running(stopping)
+    assert server.starts >= 2, "Postgres and Kafka"
+    assert [line for line in said if "No space left" in line] == [
+        "tried again later: [Errno 28] No space left on device"
+    ]
