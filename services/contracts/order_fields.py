@@ -12,8 +12,8 @@ from services.contracts.order_lines import Text
 from services.kit.domain.message import Instant, Metadata, Money, Personal, Value
 
 __all__ = [
-    "Address", "AmendedFields", "CapturePolicy", "ImportedFields", "ImportedStatus", "OrderFields", "PaymentMethod",
-    "PlacedFields", "Priority", "RecipientFields", "Tags",
+    "Address", "AmendedFields", "CapturePolicy", "ContactFields", "ImportedFields", "ImportedStatus", "OrderFields",
+    "PaymentMethod", "PlacedFields", "Priority", "RecipientFields", "Tags",
 ]  # fmt: skip
 
 Priority = Literal["standard", "express"]
@@ -44,12 +44,17 @@ class PaymentMethod(Value):
     token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_\-]{1,128}$")]
 
 
-class RecipientFields(Value):
-    """The customer, and the addresses of the parcel and of the mails; `customer_id` is None for a guest."""
+class ContactFields(Value):
+    """The customer, and the address of the mails; `customer_id` is None for a guest."""
 
     customer_id: str | None = None
     email: Personal[str] | None = None
     customer_name: Personal[str] | None = None
+
+
+class RecipientFields(ContactFields):
+    """The customer, and the addresses of the mails and of the parcel."""
+
     shipping_address: Address
 
 

@@ -9,6 +9,7 @@ from services.contracts.order_fields import (
     Address,
     AmendedFields,
     CapturePolicy,
+    ContactFields,
     ImportedFields,
     ImportedStatus,
     OrderFields,
@@ -32,7 +33,7 @@ from services.kit.domain.message import Instant, Message, Money, Personal, Sku, 
 from services.kit.saga import messages as saga
 
 __all__ = [
-    "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "Discount",
+    "LINK_DAYS", "ORDER_LINES_MAX", "Address", "AmendedFields", "Amount", "CapturePolicy", "ContactFields", "Discount",
     "ImportedFields", "ImportedStatus", "LineFields", "OrderAcknowledged", "OrderCancellationRequested",
     "OrderCancelled", "OrderConfirmed", "OrderContent", "OrderCreated", "OrderDelivered", "OrderDetails",
     "OrderDraftUpdated", "OrderDrafted", "OrderEditDue", "OrderEditOverdue", "OrderEditPlanned",
@@ -96,14 +97,11 @@ class OrderCreated(OrderContent):
     held: bool = False
 
 
-class OrderAcknowledged(OrderMessage, PricedFields):
+class OrderAcknowledged(OrderMessage, PricedFields, ContactFields):
     """The shop tells the customer by mail that it has the order; appended only if the shop wants this mail."""
 
     type: ClassVar[str] = "zerocart.orders.order.acknowledged.v1"
     number: str | None = None
-    customer_id: str | None = None
-    email: Personal[str] | None = None
-    customer_name: Personal[str] | None = None
 
 
 class OrderImported(OrderDetails, ImportedFields):
@@ -171,14 +169,9 @@ class OrderEdited(OrderMessage, PricedFields):
     difference: Money
 
 
-class OrderEditRequested(OrderMessage, PricedFields):
-    """Staff asked for an edit of a confirmed order, which would then have these lines and amounts.
+class OrderEditContent(OrderMessage, PricedFields):
+    """An edit, after which the order would have these lines and amounts, and `units` in all."""
 
-    inventory takes the goods that are added, payments charges what is added to the total, and then shipping changes
-    the parcels. OrderEdited or OrderEditRefused follows. The order has `units` after the edit.
-    """
-
-    type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
     customer_id: str | None = None
     edit_id: str
     reason: str
@@ -187,19 +180,23 @@ class OrderEditRequested(OrderMessage, PricedFields):
     units: int
 
 
-class OrderEditPlanned(OrderMessage, PricedFields):
+class OrderEditRequested(OrderEditContent):
+    """Staff asked for an edit of a confirmed order.
+
+    inventory takes the goods that are added, payments charges what is added to the total, and then shipping changes
+    the parcels. OrderEdited or OrderEditRefused follows.
+    """
+
+    type: ClassVar[str] = "zerocart.orders.order.edit_requested.v1"
+
+
+class OrderEditPlanned(OrderEditContent):
     """Staff asked for an edit while fulfillment works on the order: OrderEditRequested follows when it is confirmed.
 
     An order that is cancelled or fails before is not edited.
     """
 
     type: ClassVar[str] = "zerocart.orders.order.edit_planned.v1"
-    customer_id: str | None = None
-    edit_id: str
-    reason: str
-    difference: Money
-    changes: tuple[ProductChange, ...]
-    units: int
 
 
 class OrderEditDue(OrderMessage):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict
 
 from services.fulfillment.answers import Fulfillment, Resumed
 from services.fulfillment.history import customer_of, history_of
@@ -15,6 +14,7 @@ from services.kit.domain.errors import NotFound
 from services.kit.domain.texts import Line
 from services.kit.rest.answers import Answer, CommandAnswer
 from services.kit.rest.app import Handler, RestCause, json_router, respond
+from services.kit.rest.bodies import RequestBody
 from services.kit.saga.commands import Resume
 
 __all__ = ["routes"]
@@ -26,10 +26,9 @@ OrderId = Annotated[
 ]
 
 
-class ResumeBody(BaseModel):
+class ResumeBody(RequestBody):
     """The person who mended the cause."""
 
-    model_config = ConfigDict(extra="forbid")
     by: Line = "operator"
 
 

@@ -7,7 +7,9 @@ from decimal import Decimal
 from typing import Literal
 
 from services.contracts.notifications import (
+    CancellationSend,
     CancellationSent,
+    ConfirmationSend,
     ConfirmationSent,
     MailFailed,
     OrderMailSent,
@@ -17,11 +19,12 @@ from services.contracts.notifications import (
 )
 from services.kit.domain.decider import Command, Decider, Decision
 from services.kit.domain.message import Message, Money
-from services.kit.saga.messages import ReplyTo
+from services.kit.saga.participant import Failure, failed, reply_to
 
 __all__ = [
     "ORDER_MAIL",
     "USER_MAIL",
+    "MailState",
     "OrderMailKind",
     "RecordOrderMail",
     "RecordUserMail",
@@ -65,22 +68,19 @@ MailState = Unsent | Sent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordOrderMail(Command):
-    """Record how sending a mail about an order ended; `problem` is empty if it succeeded.
+    """Record how sending a mail about an order ended; `failure` tells why the mail server did not accept it.
 
-    `notice_id` is the refund or the lookup that it is about, `amount` that of the refund. `step`, `attempt` and `undo`
-    are those of the saga's request, if a saga requested the mail.
+    `notice_id` is the refund or the lookup that it is about, `amount` that of the refund. `request` is that of the
+    saga, if a saga requested the mail.
     """
 
     order_id: str
     kind: OrderMailKind
     notice_id: str = ""
     amount: Money | None = None
-    step: str = ""
-    attempt: int = 1
-    undo: bool = False
+    request: ConfirmationSend | CancellationSend | None = None
     mailed: bool = False
-    problem: str = ""
-    transient: bool = False
+    failure: Failure | None = None
 
 
 def order_mail_id(kind: OrderMailKind, order_id: str) -> str:
@@ -96,32 +96,29 @@ def is_sent(mail: MailState, notice_id: str = "") -> bool:
 def decide_order_mail(command: RecordOrderMail, mail: MailState) -> Decision:
     """The event of the first time; a request of a saga gets a reply each time, of what the first time did."""
     mailed = mail.mailed if isinstance(mail, Sent) else command.mailed
-    reply = ReplyTo(saga_id=command.order_id, step=command.step, undo=command.undo, attempt=command.attempt)
-    match command.kind, mail:
-        case (("confirmation" | "cancellation"), Unsent()) if command.problem:
-            return [
-                MailFailed(
-                    **reply,
-                    success=False,
-                    transient=command.transient,
-                    error_code="mail-failed",
-                    error=command.problem,
-                )
-            ]
-        case "confirmation", _:
-            return [ConfirmationSent(**reply, mailed=mailed)]
-        case "cancellation", _:
-            return [CancellationSent(**reply, mailed=mailed)]
-        case _ if is_sent(mail, command.notice_id):
+    match command.request:
+        case ConfirmationSend() | CancellationSend() as request if command.failure and isinstance(mail, Unsent):
+            return [failed(MailFailed, request, command.failure)]
+        case ConfirmationSend() as request:
+            return [ConfirmationSent(**reply_to(request), mailed=mailed)]
+        case CancellationSend() as request:
+            return [CancellationSent(**reply_to(request), mailed=mailed)]
+        case None if is_sent(mail, command.notice_id):
             return []
-        case ("order_failed" | "order_cancelled") as template, _:
-            return [OrderMailSent(order_id=command.order_id, template=template, mailed=mailed)]
-        case template, _:
+        case None:
+            return [_notice(command)]
+
+
+def _notice(command: RecordOrderMail) -> OrderMailSent | OrderNoticeSent:
+    match command.kind:
+        case ("order_failed" | "order_cancelled") as template:
+            return OrderMailSent(order_id=command.order_id, template=template, mailed=command.mailed)
+        case template:
             about = {"order_refunded": "refund_id", "order_link": "lookup_id"}.get(template)
             sent = OrderNoticeSent(
                 order_id=command.order_id, template=template, amount=command.amount, mailed=command.mailed
             )
-            return [sent.model_copy(update={about: command.notice_id}) if about else sent]
+            return sent.model_copy(update={about: command.notice_id}) if about else sent
 
 
 def evolve_order_mail(mail: MailState, event: Message) -> MailState:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Literal, cast
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.kit.auth.access import needs
 from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
+from services.kit.rest.bodies import RequestBody
 from services.kit.rest.params import PRINTABLE
 from services.operations.answers import (
     DeadLetter,
@@ -56,10 +57,9 @@ TheOverview = Annotated[Overview, provided(Overview)]
 DAYS_MAX = 90
 
 
-class ReplayBody(BaseModel):
+class ReplayBody(RequestBody):
     """With `dry_run` the answer shows what would be replayed, and nothing is."""
 
-    model_config = ConfigDict(extra="forbid")
     dry_run: bool = Field(default=False, strict=True)
 
 
@@ -70,17 +70,15 @@ class ReplayManyBody(ReplayBody):
     limit: int = Field(default=100, ge=1, le=LETTERS_PAGE_MAX)
 
 
-class DiscardBody(BaseModel):
+class DiscardBody(RequestBody):
     """The reason."""
 
-    model_config = ConfigDict(extra="forbid")
     reason: str = Field(min_length=1, max_length=500, pattern=ONE_LINE)
 
 
-class ParkedBody(BaseModel):
+class ParkedBody(RequestBody):
     """The parked message to replay."""
 
-    model_config = ConfigDict(extra="forbid")
     service: str = Field(max_length=64, pattern=ONE_LINE)
     key: str = Field(max_length=4_096, pattern=ONE_LINE)
 

@@ -13,12 +13,13 @@ from services.contracts.payments import (
     PaymentCapture,
     PaymentCaptured,
     PaymentCapturePending,
+    PaymentDeclined,
     VoidRequested,
 )
-from services.kit.domain.decider import Command, Decision, Rejected
+from services.kit.domain.decider import Decision, Rejected
 from services.kit.saga.messages import StepReply
-from services.kit.saga.participant import Failure, Refusal, reply_to
-from services.payments.calls import Call, ProviderResult
+from services.kit.saga.participant import Refusal, failed, reply_to
+from services.payments.calls import OrderCommand, RecordCall
 from services.payments.standing import Authorized, Captured, NoPayment, Payment, Released, is_renewing, standing
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "CaptureByHand",
     "VoidByHand",
     "captured_reply",
+    "replies_by_hand",
     "request_by_hand",
     "wait_for_staff",
     "with_wait",
@@ -36,27 +38,15 @@ CAPTURE_WAIT = timedelta(days=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureByHand(Command):
+class CaptureByHand(OrderCommand):
     """Capture a payment for which the saga waits."""
 
-    order_id: str
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VoidByHand(Command):
+class VoidByHand(OrderCommand):
     """Void a payment for which the saga waits; the order is cancelled."""
 
-    order_id: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordCall(Command):
-    """Record the provider's answer to a capture or a void that staff requested."""
-
-    order_id: str
-    call: Call
-    result: ProviderResult | Failure
 
 
 def request_by_hand(command: CaptureByHand | VoidByHand, payment: Payment) -> Decision:
@@ -108,3 +98,11 @@ def captured_reply(payment: Payment) -> list[PaymentCaptured]:
         return []
     to = reply_to(payment.capturing)
     return [PaymentCaptured(**to, transaction_id=money.transaction_id, amount=money.amount)]
+
+
+def replies_by_hand(command: RecordCall, payment: Payment) -> list[StepReply]:
+    """The reply that ends the wait, after the provider answered the call; `payment` knows the facts of the answer."""
+    waits = not payment.closed and isinstance(standing(payment), Authorized)
+    if command.refused and command.call.verb == "capture" and payment.capturing and waits:
+        return [failed(PaymentDeclined, payment.capturing, command.refused, amount=payment.capturing.amount)]
+    return [*captured_reply(payment)]

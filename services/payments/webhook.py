@@ -30,7 +30,7 @@ from services.kit.rest.app import UnmarkedCause, provided
 from services.kit.rest.routes import JsonRequest, JsonRoute, router_of
 from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT
-from services.payments.reactions import report
+from services.payments.reactions import Payments
 from services.payments.stripe import Stripe
 from services.payments.stripe_facts import dispute_fact, end_fact, of_minor_units, refund_fact
 from services.payments.transactions import Fact, Transaction
@@ -154,7 +154,7 @@ class Webhook:
         fact = replace(fact, charge_id=thing.metadata.charge_id)
         facts = (fact, *await self._more(order_id, fact))
         marked = Cause(at=cause.at, correlation_id=order_id, mark=Mark(f"stripe {event.id}"))
-        return "recorded" if await report(self.handler, self.stripe, order_id, facts, marked) else "known"
+        return "recorded" if await Payments(self.handler, self.stripe).report(order_id, facts, marked) else "known"
 
     async def _more(self, order_id: str, fact: Fact) -> tuple[Fact, ...]:
         """What Stripe knows beside this event, if the event alone does not say how much is left of the payment."""

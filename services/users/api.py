@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Path, Response
 
 from services.contracts.scopes import USERS_ADMIN
+from services.contracts.users import ProfileFields
 from services.kit.auth.access import PUBLIC, Caller, needs
 from services.kit.commands.cause import Cause
 from services.kit.commands.outcome import Outcome
@@ -27,7 +28,6 @@ from services.users.account import (
     Deleted,
     NoUser,
     Pending,
-    Profile,
     Register,
     Reinstate,
     RequestReset,
@@ -364,7 +364,7 @@ def _registration(body: RegistrationBody, cause: Cause, times: Times) -> Registe
         at=cause.at,
         user_id=new_id("usr"),
         email=body.email,
-        profile=Profile(body.name, body.company, body.role, body.phone, body.age),
+        profile=ProfileFields.of(body),
         newsletter=body.newsletter,
         notice_id=new_notice(),
         expires_at=cause.at + times.verification,
@@ -386,25 +386,14 @@ def _shown(user_id: str, user: AnyUser) -> UserNow:
     status = status_of(user_id, user)
     if isinstance(user, NoUser | Deleted):  # a repeat after the deletion: nothing else is left
         return cast("UserNow", status)
-    profile = user.person.profile
-    return {
-        "id": status["id"],
-        "status": status["status"],
-        "email": user.person.email,
-        "name": profile.name,
-        "company": profile.company,
-        "role": profile.role,
-        "phone": profile.phone,
-        "age": profile.age,
-        "preferences": _preferences(user),
-    }
+    profile = user.person.profile.model_dump()
+    return UserNow(**status, email=user.person.email, **profile, preferences=_preferences(user))
 
 
 def _preferences(user: AnyUser) -> PreferencesNow:
     if isinstance(user, NoUser | Deleted):
         return cast("PreferencesNow", {})
-    preferences = user.person.preferences
-    return {"notifications": preferences.notifications, "newsletter": preferences.newsletter}
+    return PreferencesNow(**user.person.preferences.model_dump())
 
 
 def status_of(user_id: str, user: AnyUser) -> VerificationRequested:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from services.contracts.webhooks import EndpointFields
 from services.kit.auth.access import Caller, needs
@@ -18,6 +18,7 @@ from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.app import RestCause, UnmarkedCause, json_router, provided, respond
+from services.kit.rest.bodies import RequestBody
 from services.kit.rest.params import id_in_path, position_of
 from services.published import PATTERN, scopes_of, types_of, visible_types
 from services.webhooks.answers import (
@@ -64,37 +65,33 @@ Before = Annotated[
 ]
 
 
-class EndpointBody(BaseModel):
+class EndpointBody(RequestBody):
     """An endpoint: where it is, and which events it receives."""
 
-    model_config = ConfigDict(extra="forbid")
     url: Url
     types: Types
     description: Description | None = None
     active: bool = Field(default=True, strict=True)
 
 
-class EndpointPatch(BaseModel):
+class EndpointPatch(RequestBody):
     """The fields to change; `"active": true` switches an endpoint on again."""
 
-    model_config = ConfigDict(extra="forbid")
     url: Url | None = None
     types: Types | None = None
     description: Description | None = None
     active: bool | None = Field(default=None, strict=True)
 
 
-class OverlapBody(BaseModel):
+class OverlapBody(RequestBody):
     """The hours for which messages are also signed with the previous secret."""
 
-    model_config = ConfigDict(extra="forbid")
     overlap_hours: int = Field(default=24, ge=0, le=OVERLAP_HOURS_MAX, strict=True)
 
 
-class RedeliveryBody(BaseModel):
+class RedeliveryBody(RequestBody):
     """Which deliveries begin anew: those of this state, made since `since` and before `until`."""
 
-    model_config = ConfigDict(extra="forbid")
     state: Annotated[str, Field(pattern="^(failed|delivered|all)$")] = "failed"
     since: Rfc3339 | None = None
     until: Rfc3339 | None = None

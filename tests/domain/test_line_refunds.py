@@ -27,9 +27,10 @@ from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Failure
 from services.kit.testing import assert_idempotent
 from services.orders.totals import Off, PricedLine, Pricing, totals_of
+from services.payments.calls import Call, RecordCall
 from services.payments.domain import PAYMENT, Payment, Report
 from services.payments.refundable import paid_for
-from services.payments.refunds import LineWish, PayBack, RecordRefund, RequestRefund
+from services.payments.refunds import LineWish, PayBack, RequestRefund
 from services.payments.requested import refundable, refundable_order
 from services.payments.transactions import Fact
 
@@ -73,12 +74,12 @@ def told(payment: Payment, n: int, status: Literal["succeeded", "pending", "fail
     return Report(at=AT, order_id="o", facts=(fact,))
 
 
-def refused(n: int) -> RecordRefund:
-    failure = Failure("closed", "the card is closed", transient=False)
-    return RecordRefund(at=AT, order_id="o", refund_id=f"rfd_{n}", facts=(), refused=failure)
+def refused(n: int) -> RecordCall:
+    call, failure = Call("refund_part", "t", refund_id=f"rfd_{n}"), Failure("closed", "the card is closed", False)
+    return RecordCall(at=AT, order_id="o", call=call, result=failure)
 
 
-def after(payment: Payment, *commands: RequestRefund | Report | RecordRefund | PayBack) -> Payment:
+def after(payment: Payment, *commands: RequestRefund | Report | RecordCall | PayBack) -> Payment:
     for command in commands:
         payment = assert_idempotent(PAYMENT, command, payment)
     return payment
@@ -277,7 +278,7 @@ def test_refunds_add_up_and_the_last_one_leaves_exactly_zero(
     captured = payment.transactions["t"].left
     messages: list[RestockRequested] = []
 
-    def carry_out(command: RequestRefund | Report | RecordRefund) -> None:
+    def carry_out(command: RequestRefund | Report | RecordCall) -> None:
         nonlocal payment
         decision = PAYMENT.decide(command, payment)
         if not isinstance(decision, Rejected):

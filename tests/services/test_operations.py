@@ -417,11 +417,13 @@ async def test_the_system_shows_the_build_of_a_view(database, world):
 
 
 def test_the_share_of_the_events_that_a_build_has_read() -> None:
-    epoch = 1 << 48
-    assert share_of(epoch + 25, epoch + 100) == 0.25
-    assert share_of(epoch + 100, epoch + 100) == 1.0
-    assert share_of(epoch + 100, 2 * epoch + 100) == 0.0
-    assert share_of(0, 0) == 0.0
+    first, second = (epoch << 48 for epoch in (1, 2))
+    gaps = [(first, 0), (first + 5_000, first + 75), (second, first + 5_025)]
+    assert share_of(first + 25, first + 75, gaps) == 25 / 75
+    assert share_of(first + 75, first + 5_025, gaps) == 0.75
+    assert share_of(first + 5_025, second + 100, gaps) == 0.5
+    assert share_of(second + 100, second + 100, gaps) == 1.0
+    assert share_of(0, second + 100, gaps) == share_of(0, 0, []) == 0.0
 
 
 @pytest.mark.parametrize("name", ["ce-subject", "ce-id", "ce-type", "ce-source", "ce-myext"])

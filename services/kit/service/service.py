@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from services.kit.auth.tokens import Revocations, bearer, delivery_verifier
 from services.kit.config.settings import Settings
@@ -39,6 +39,7 @@ __all__ = [
     "URL_BYTES_MAX",
     "WARM_AGAIN_SECONDS",
     "Hook",
+    "Routers",
     "Service",
 ]
 
@@ -55,6 +56,8 @@ READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 COMMAND_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 Hook = Callable[[], Awaitable[None]]
+Routers: TypeAlias = "Sequence[APIRouter]"
+"""In quotes, because a service that is woken by an event does not import FastAPI."""
 
 
 class Service:
@@ -72,7 +75,7 @@ class Service:
         host: Host | Settings,
         *,
         reactions: Reactions | None = None,
-        routers: Callable[[], Sequence[APIRouter]] | None = None,
+        routers: Callable[[], Routers] | None = None,
         provides: Sequence[object] | Callable[[], Sequence[object]] = (),
         admin_scope: str = "",
         warms: Sequence[str] = (),
