@@ -342,7 +342,7 @@ def assert_units_return_once(payment: Payment, messages: list[RestockRequested],
 
 def edited(after: PaymentItemised, amount: str) -> PayBack:
     later = after.model_copy(update={"order_version": 2})
-    return PayBack(at=AT, itemised=later, refund_id="rfd_edt", amount=gbp(amount), reason="less")
+    return PayBack(at=AT, order_id="o", itemised=later, refund_id="rfd_edt", amount=gbp(amount), reason="less")
 
 
 def test_edit_does_not_pay_back_units_whose_refund_is_on_its_way() -> None:
