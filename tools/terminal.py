@@ -28,17 +28,17 @@ def bold(text: str) -> str:
 
 
 def green(text: str) -> str:
-    """For what is as it should be."""
+    """Green: a check that passed."""
     return _styled(text, 32)
 
 
 def yellow(text: str) -> str:
-    """For what somebody should look at."""
+    """Yellow: something that an operator should look at."""
     return _styled(text, 33)
 
 
 def red(text: str) -> str:
-    """For what is broken."""
+    """Red: something that is broken."""
     return _styled(text, 31)
 
 

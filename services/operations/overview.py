@@ -1,4 +1,4 @@
-"""What the system has to do, what is stuck, and what each service used: figures of the metrics store and the log.
+"""What waits, what is stuck, and what each service used: figures of the metrics stores and the event store.
 
 Reading them wakes no other service.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from services.kit.eventstore.port import EventStore
 from services.kit.telemetry.metrics import CELLS
 from services.operations.answers import ColdStarts, Cost, DayCost, System, Waiting, WebhookQueue
-from services.operations.counting import LAG_EVENTS_MAX, count, sql
+from services.operations.counting import LAG_EVENTS_MAX, FetchMappings, count, sql
 from services.operations.processes import Processes
 
 __all__ = ["Overview"]
@@ -47,7 +47,7 @@ class Overview:
     """Reads the figures with the role of operations."""
 
     def __init__(self, store: EventStore, processes: Processes) -> None:
-        self._store = store
+        self._fetch: FetchMappings = store.fetch
         self._processes = processes
 
     async def read(self, days: int) -> System:
@@ -73,10 +73,6 @@ class Overview:
         here = await self._fetch(text, *arguments)
         rows = [*here, *await self._processes.fetch_read(text.replace("log.metrics", "metrics"), *arguments)]
         return sorted(rows, key=lambda row: row["service"])
-
-    async def _fetch(self, text: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        async with self._store.transaction() as unit:
-            return await unit.fetch(text, *arguments)
 
 
 def _by_day(costs: Sequence[Mapping[str, Any]], placed: Sequence[Mapping[str, Any]]) -> list[DayCost]:

@@ -1,8 +1,8 @@
 """Which services have a process now, what each did last, and how far the views of the read database are behind.
 
 A process holds a connection to its database from its start, or from its first use, until it ends; Postgres shows each
-connection with its role and its name, which tells what the process handled last (`services/kit/telemetry/activity.py`).
-So nobody has to ask a service, which would wake it, and no process writes that it lives.
+connection with its role and its name, which has what the process handled last (`services/kit/telemetry/activity.py`).
+So no request wakes a service for this, and no process has to write that it runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from services.kit.eventstore.pooler import is_pooled
 from services.kit.eventstore.port import START, EventStore
 from services.kit.telemetry.activity import SESSION
 from services.operations.answers import ServiceState, ViewBuild, ViewState
-from services.operations.counting import LAG_EVENTS_MAX, VIEWS, sql
+from services.operations.counting import LAG_EVENTS_MAX, VIEWS, FetchMappings, sql
 
 __all__ = ["Processes", "differing_tables", "latest_of", "share_of"]
 
@@ -41,7 +41,7 @@ class Processes:
     """Reads the sessions of both databases; without the address of the read database, of the event store only."""
 
     def __init__(self, store: EventStore, settings: Settings) -> None:
-        self._store = store
+        self._fetch: FetchMappings = store.fetch
         self._settings = settings
         self._read = Connections(settings.read_database_url, "public", CONNECTIONS, check_cluster=False)
 
@@ -103,10 +103,6 @@ class Processes:
         if not url or is_pooled(url):
             return None
         return {row["service"]: row["sessions"] for row in await self._read.fetch(CONNECTED, role_of(""))}
-
-    async def _fetch(self, text: str, *arguments: object) -> Sequence[Mapping[str, Any]]:
-        async with self._store.transaction() as unit:
-            return await unit.fetch(text, *arguments)
 
 
 def latest_of(sessions: Iterable[str]) -> tuple[str | None, datetime | None]:

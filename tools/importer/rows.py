@@ -1,4 +1,4 @@
-"""The rows of CSV files, one at a time; what a row alone can be refused for is said with it."""
+"""The rows of CSV files, one at a time, each with the reason for which it is refused by itself, if there is one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS_OF_A_ROW_MIN = 4
 """A line within a field counts as a row from so many columns on: an address or a note may look like a shorter one."""
 BLANK_SEPARATED = re.compile(r'"(?:[^"]|"")*"|\S+')
 BYTE_ORDER_MARK = "\ufeff"
-"""It is left where an encoding says its byte order, as utf-16-le does."""
+"""Decoding leaves the mark if the name of the encoding has the byte order, as utf-16-le does."""
 
 
 class BadFileError(Exception):
@@ -106,7 +106,7 @@ def _fault(file: Path, encoding: str, changed: int, size: int) -> str | None:
         try:
             return encoding_fault(cast("BinaryIO", stream), encoding)
         except (OSError, EOFError, zlib.error):
-            return None  # whoever reads the rows finds the same, and can name the line
+            return None  # reading the rows raises the same error, with the line
 
 
 def _guarded(file: Path, rows: Iterator[list[str]], line: Callable[[], int]) -> Iterator[list[str]]:

@@ -376,7 +376,7 @@ class Cluster:
         for name, (start, process) in list(self._children.items()):
             if process.poll() is not None:
                 if name == "edge" and not is_free(self._options.edge_port):
-                    continue  # it would share the port with whoever took it
+                    continue  # it would share the port with the program that has it now
                 self._say(f"{name} died: starting it again")
                 self._children[name] = (start, start())
 

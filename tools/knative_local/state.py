@@ -1,4 +1,4 @@
-"""The state folder of a local cluster, for its owner alone: what it keeps between starts and tells the command."""
+"""The state folder of a local cluster, readable by its owner only: data that outlives it, and its addresses."""
 
 from __future__ import annotations
 

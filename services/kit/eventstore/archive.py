@@ -91,7 +91,7 @@ class Archive:
 
 @dataclass(slots=True)
 class _Cursor:
-    """A place in one file: a reader that goes on in the global order decompresses each member once."""
+    """A place in one file: a reader that continues in the global order decompresses each member once."""
 
     path: Path
     next_member: int = 0

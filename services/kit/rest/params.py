@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Query, Request
 from services.kit.domain.errors import FieldError, Invalid
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 
-__all__ = ["PRINTABLE", "at_position", "id_in_path", "position_of", "wrong"]
+__all__ = ["PRINTABLE", "at_position", "id_in_path", "in_query", "position_of", "wrong"]
 
 PRINTABLE = r"^[ -~]+$"
 """The characters of ids; Postgres does not accept some others, such as NUL."""
@@ -30,6 +30,11 @@ _Token = Annotated[
 def id_in_path(description: str, example: str) -> Any:
     """A path parameter that is an id."""
     return Path(max_length=64, pattern=PRINTABLE, description=description, examples=[example])
+
+
+def in_query(description: str, example: object, **constraints: Any) -> Any:
+    """A query parameter, with the constraints that FastAPI's `Query` has."""
+    return Query(description=description, examples=[example], **constraints)
 
 
 class Waits(Protocol):

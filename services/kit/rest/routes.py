@@ -21,8 +21,8 @@ from services.kit.wire.asgi import BODY_SECONDS_MAX, UnsupportedType, read_body
 from services.kit.wire.strict_json import UTF_8, may_have_odd_texts, read_json
 
 __all__ = [
-    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "JsonRequest", "JsonRoute", "TableRequest", "TypedRoute",
-    "json_router", "provided", "refuse_odd_texts", "router_of", "table_router",
+    "BODY_BYTES_MAX", "CSV", "JSON", "SMALL_BODY_BYTES_MAX", "BatchJsonRequest", "JsonRequest", "JsonRoute",
+    "SmallJsonRequest", "TableRequest", "TypedRoute", "json_router", "provided", "refuse_odd_texts", "router_of",
 ]  # fmt: skip
 
 JSON, CSV = "application/json", "text/csv"
@@ -38,6 +38,7 @@ class JsonRequest(Request):
 
     bytes_max = BODY_BYTES_MAX
     checks_texts = True
+    checks_parameters = True
     media_types = (JSON,)
 
     async def body(self) -> bytes:
@@ -88,16 +89,15 @@ class TypedRoute(APIRoute):
 
 
 class JsonRoute(TypedRoute):
-    """A route that reads JSON by JsonRequest, and refuses query parameters that it does not have or has twice.
+    """A route that reads JSON by `request_class`, and refuses query parameters that it does not have or has twice.
 
     With a misspelt `draft=true` an order would be placed, and of two pages only one would be read.
     """
 
-    request_class = JsonRequest
-    checks_parameters = True
+    request_class: type[JsonRequest] = JsonRequest
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """FastAPI's handler, called with a JsonRequest."""
+        """FastAPI's handler, called with such a request."""
         handle = super().get_route_handler()
         rule, limit, known = rule_of(self), limit_of(self), {**POSITION, **dict(_parameters(self.dependant))}
 
@@ -109,7 +109,7 @@ class JsonRoute(TypedRoute):
             if limit is not None:
                 await limit(checked)
             await checked.check()  # here, because FastAPI would turn each of these errors into one vague 400
-            if self.checks_parameters and request.scope["query_string"]:
+            if checked.checks_parameters and request.scope["query_string"]:
                 _refuse_parameters(checked, known)
             return await handle(checked)
 
@@ -144,22 +144,10 @@ class SmallJsonRequest(JsonRequest):
     bytes_max = SMALL_BODY_BYTES_MAX
 
 
-class SmallJsonRoute(JsonRoute):
-    """A route that reads JSON by SmallJsonRequest."""
-
-    request_class = SmallJsonRequest
-
-
 class BatchJsonRequest(JsonRequest):
     """A request with many elements that are refused one by one; the route checks the texts of each element."""
 
     checks_texts = False
-
-
-class BatchJsonRoute(JsonRoute):
-    """A route that reads JSON by BatchJsonRequest."""
-
-    request_class = BatchJsonRequest
 
 
 class TableRequest(BatchJsonRequest):
@@ -173,25 +161,18 @@ class TableRequest(BatchJsonRequest):
         return self.headers.get("content-type", "").lower().partition(";")[0].strip() == CSV
 
 
-class TableRoute(JsonRoute):
-    """A route that reads JSON or CSV by TableRequest."""
+def json_router(reads: type[JsonRequest] = JsonRequest) -> APIRouter:
+    """A router of JsonRoutes that read this kind of request."""
 
-    request_class = TableRequest
+    class Route(JsonRoute):
+        request_class = reads
+
+    return router_of(Route)
 
 
 def router_of(kind: type[APIRoute]) -> APIRouter:
     """A router of routes of this class, with documented errors; the name of a route is the id of its operation."""
     return APIRouter(route_class=kind, responses=RESPONSES, generate_unique_id_function=attrgetter("name"))
-
-
-def json_router(*, small: bool = False, batch: bool = False) -> APIRouter:
-    """A router of JsonRoutes; with `small` they read a SmallJsonRequest, with `batch` a BatchJsonRequest."""
-    return router_of(BatchJsonRoute if batch else SmallJsonRoute if small else JsonRoute)
-
-
-def table_router() -> APIRouter:
-    """A router whose routes read a table, as JSON or CSV."""
-    return router_of(TableRoute)
 
 
 def provided(kind: type[Provided]) -> Any:

@@ -1,4 +1,4 @@
-"""Telling the local cluster how busy this process is, as queue-proxy tells Knative's autoscaler.
+"""Reports to the local cluster how many requests are open, as queue-proxy does to Knative's autoscaler.
 
 One line `<open requests>` on the pipe ZEROCART_REPORT_FD: `0` when ready to serve, then whenever the number leaves or
 reaches zero, and otherwise at most every REPORT_SECONDS.
@@ -17,7 +17,7 @@ REPORT_SECONDS = 0.2
 
 
 def reported(app: App) -> App:
-    """`app`, reporting if somebody listens; otherwise `app` itself."""
+    """`app` with reports if ZEROCART_REPORT_FD is set; otherwise `app` itself."""
     fd = os.environ.get("ZEROCART_REPORT_FD")
     return _Reporter(app, int(fd)) if fd else app
 

@@ -72,15 +72,14 @@ async def feed(rows: Rows, page: Sequence[DecodedEvent]) -> None:
     await rows.put(STOCK, list(found.values()))
 
 
-WAKES: Sequence[type[Message]] = (
-    inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
-    inventory.ReservationCommitted, inventory.ReservationExpired, inventory.ReservationRestocked,
-    inventory.ReservationExtended, inventory.ReservationReduced,
-)  # fmt: skip
 STOCK_VIEW = View(
     name="stock",
     revision=4,
     tables=(STOCK,),
-    wakes={model.type: model for model in WAKES},
+    wakes=(
+        inventory.StockSet, inventory.StockAdjusted, inventory.InventoryChecked, inventory.InventoryReleased,
+        inventory.ReservationCommitted, inventory.ReservationExpired, inventory.ReservationRestocked,
+        inventory.ReservationExtended, inventory.ReservationReduced,
+    ),
     feed=feed,
-)
+)  # fmt: skip
