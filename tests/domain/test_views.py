@@ -288,7 +288,7 @@ def test_stock_shown_is_the_stock_that_inventory_has_after_each_event(model: typ
         event = model.model_construct(items=items, all_items_available=True, repeated=False, restocked=restocked)
         shown = {product: Level(on_hand, held) for product, on_hand, held in moved(event)}
         assert shown == movements([event])
-        assert not shown or model.type in STOCK_VIEW.wakes
+        assert not shown or model in STOCK_VIEW.wakes
 
 
 def test_many_lines_take_time_by_their_number_not_its_square() -> None:
