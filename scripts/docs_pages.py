@@ -53,7 +53,7 @@ The examples on these pages call `localhost:8080`, where a local cluster is: wri
 
 ## The first request
 
-Ask whoever runs zerocart for a client id and a secret. They make both in the console (Access, Make a client), or with
+Ask whoever runs zerocart for a client id and a secret. They make both in the console (Access, “New program …”), or with
 `POST /clients`. Then get a token, which holds for 15 minutes, and send it with each request:
 
 ```

@@ -12,7 +12,7 @@ from typing import get_args
 from services.kit.config.secrets import Secret
 from services.kit.config.variables import read_settings, secret
 from services.kit.domain.errors import ZerocartError
-from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.domain import EndpointMailKind, OrderMailKind, UserMailKind
 from services.notifications.mails import LANGUAGES, Shop
 
 __all__ = ["NotificationsSettings", "shop_of"]
@@ -20,7 +20,11 @@ __all__ = ["NotificationsSettings", "shop_of"]
 SENDER = "orders@zerocart.example"
 NEEDED: Sequence[UserMailKind] = ("verification", "password_reset", "password_changed", "staff_invitation")
 """Without these mails accounts cannot be used, or their owners do not learn of a theft."""
-OPTIONAL = {kind for kind in (*get_args(OrderMailKind), *get_args(UserMailKind)) if kind not in NEEDED}
+OPTIONAL = {
+    kind
+    for kind in (*get_args(OrderMailKind), *get_args(UserMailKind), *get_args(EndpointMailKind))
+    if kind not in NEEDED
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,6 +37,12 @@ COLD_STARTS = """
     FROM log.metrics WHERE name = 'cold_start' AND slot BETWEEN 0 AND $1
     GROUP BY service HAVING sum(value) FILTER (WHERE slot < $1) > 0
 """
+UNPUBLISHED = """
+    SELECT extract(epoch FROM now() - min(e.time))::double precision AS seconds
+    FROM (SELECT service, stream, first_version FROM log.outbox LIMIT $1) AS waiting
+    JOIN log.events AS e USING (service, stream) WHERE e.version = waiting.first_version
+"""
+UNPUBLISHED_MAX = 1_000
 PLACED = """
     SELECT day::text AS day, sum(value) AS orders FROM log.metrics
     WHERE name = 'orders_placed' AND day >= $1 GROUP BY day ORDER BY day DESC
@@ -58,7 +64,11 @@ class Overview:
         stuck = await self._fetch(STUCK, STUCK_MAX)
         starts, costs = await self._everywhere(COLD_STARTS, CELLS - 1), await self._everywhere(COSTS, first)
         placed = await self._fetch(PLACED, first)
+        [unpublished] = await self._fetch(UNPUBLISHED, UNPUBLISHED_MAX)
+        seconds = unpublished["seconds"]
         return System(
+            at=datetime.now(UTC),
+            oldest_unpublished_seconds=None if seconds is None else max(0.0, seconds),
             services=await self._processes.services(),
             views=await self._processes.views(),
             waiting=[Waiting(what=row["name"], label=row["label"], count=int(row["value"])) for row in waiting],

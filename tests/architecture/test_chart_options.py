@@ -9,20 +9,19 @@ import yaml
 
 from scripts.helm import CHART, HelmError, render
 from scripts.manifests import PLAIN
-from tests.architecture.rendered import documents, faults
+from tests.architecture.rendered import documents, faults, rendered
 
 Document = dict[str, Any]
 SKIPPED_REGISTRY = "dev.local/"
 """Knative resolves the tags of every registry but these (ConfigMap config-deployment, as shipped)."""
 
 
-def rendered(kind: str, *settings: str, values: str = PLAIN.name) -> list[Document]:
-    found = [each for each in yaml.safe_load_all(render([CHART / values], settings)) if each]
-    return [each for each in found if each["kind"] == kind]
+def of_kind(kind: str, *settings: str, values: str = PLAIN.name) -> list[Document]:
+    return [each for each in rendered([values], settings) if each["kind"] == kind]
 
 
 def setup_name(*settings: str, values: str = PLAIN.name) -> str:
-    (job,) = rendered("Job", *settings, values=values)
+    (job,) = of_kind("Job", *settings, values=values)
     return job["metadata"]["name"]
 
 
@@ -56,7 +55,7 @@ def test_setup_keeps_the_log_of_every_attempt():
 def test_a_service_gets_the_files_of_its_config_map():
     (service,) = [
         each
-        for each in rendered("Service", "services.notifications.files=shop-mails")
+        for each in of_kind("Service", "services.notifications.files=shop-mails")
         if each["metadata"]["name"] == "notifications"
     ]
     spec = service["spec"]["template"]["spec"]
@@ -94,7 +93,7 @@ def test_an_http_route_removes_the_client_address_header_of_clients():
 def test_the_trusted_proxies_of_the_edge_can_be_set():
     (edge,) = [
         each
-        for each in rendered("Service", "edge.trustedProxies=10.0.0.0/8 100.64.0.0/10")
+        for each in of_kind("Service", "edge.trustedProxies=10.0.0.0/8 100.64.0.0/10")
         if each["metadata"]["name"] == "edge"
     ]
     (container,) = edge["spec"]["template"]["spec"]["containers"]
@@ -103,13 +102,13 @@ def test_the_trusted_proxies_of_the_edge_can_be_set():
 
 def test_hosts_may_have_a_certificate():
     hosts = "edge.hosts={shop.example.com,www.example.com}"
-    assert [each["spec"].get("tls") for each in rendered("DomainMapping", hosts)] == [None, None]
-    with_tls = [each["spec"]["tls"] for each in rendered("DomainMapping", hosts, "edge.tlsSecret=shop-tls")]
+    assert [each["spec"].get("tls") for each in of_kind("DomainMapping", hosts)] == [None, None]
+    with_tls = [each["spec"]["tls"] for each in of_kind("DomainMapping", hosts, "edge.tlsSecret=shop-tls")]
     assert with_tls == [{"secretName": "shop-tls"}] * 2
 
 
 def test_images_on_the_node_are_not_pulled():
-    for each in rendered("Service", values="values-development.yaml"):
+    for each in of_kind("Service", values="values-development.yaml"):
         (container,) = each["spec"]["template"]["spec"]["containers"]
         assert container["imagePullPolicy"] == "Never"
         assert container["image"].startswith(SKIPPED_REGISTRY)

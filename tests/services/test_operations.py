@@ -269,6 +269,7 @@ def request_headers(event: Event) -> dict[str, str]:
 
 async def test_the_system_shows_what_waits_what_is_stuck_and_what_each_service_used(database, world):
     client, _ = world
+    assert (await client.get("/operations/system")).json()["oldest_unpublished_seconds"] is None
     await client.post("/events", content=b"{}", headers=LETTER)
     for order_id, more in (("ord_1", []), ("ord_2", [RunResumed(saga_id="ord_2", by="Ann")])):
         stuck = RunStuck(saga_id=order_id, step="create_shipment", attempt=1, error_code="late", error="why")
@@ -281,6 +282,8 @@ async def test_the_system_shows_what_waits_what_is_stuck_and_what_each_service_u
     for _ in range(2):
         system = (await client.get("/operations/system")).json()
         assert system["stuck"] == ["ord_1"]
+        assert 0 <= system["oldest_unpublished_seconds"] < 3_600
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(system["at"])) < timedelta(minutes=1)
         waiting = {(row["what"], row["label"]): row["count"] for row in system["waiting"] if row["count"]}
         assert waiting == {
             ("dead_letters_waiting", ""): 1, ("outbox_depth", "fulfillment"): 2,

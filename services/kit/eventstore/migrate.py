@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.kit.domain.errors import ZerocartError
-from services.kit.eventstore.grants import Grants, log_grants, read_grants, role_of, vault_grants
+from services.kit.eventstore.grants import Grants, log_grants, other_grants, read_grants, role_of, vault_grants
 from services.kit.eventstore.pooler import is_pooled
 from services.kit.telemetry.logging import log
 
@@ -226,6 +226,7 @@ async def _grant(connection: Connection, service: str, grants: Grants) -> None:
         statements += log_grants(service, grants)
     if grants.vault:
         statements += vault_grants(service, grants)
+    statements += other_grants(service, grants)
     await connection.execute(";".join(statements))
 
 
