@@ -24,11 +24,11 @@ from services.kit.eventstore.port import Position
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import Handler, UnmarkedCause, not_valid
 from services.kit.rest.problems import described, status_of
-from services.kit.rest.routes import CSV, JSON, TableRequest, refuse_odd_texts, table_router
+from services.kit.rest.routes import CSV, JSON, TableRequest, json_router, refuse_odd_texts
 
 __all__ = ["BATCH_PRODUCTS_MAX", "routes"]
 
-routes = table_router()
+routes = json_router(TableRequest)
 
 BATCH_PRODUCTS_MAX = 1_000
 SKU_CHARS_MAX = 64

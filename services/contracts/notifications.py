@@ -12,6 +12,7 @@ __all__ = [
     "CancellationSent",
     "ConfirmationSend",
     "ConfirmationSent",
+    "EndpointMailSent",
     "MailFailed",
     "OrderMailSent",
     "OrderNoticeSent",
@@ -106,5 +107,19 @@ class UserNoticeSent(Message):
     key: ClassVar[str] = "user_id"
     user_id: str
     template: str
+    notice_id: str
+    mailed: bool
+
+
+class EndpointMailSent(Message):
+    """Notifications handled the news that a webhook endpoint was switched off.
+
+    `mailed` is false if the endpoint has no contact, or the mail server refused the address. `notice_id` is the version
+    of the event that says so.
+    """
+
+    type: ClassVar[str] = "zerocart.notifications.endpoint_mail.sent.v1"
+    key: ClassVar[str] = "endpoint_id"
+    endpoint_id: str
     notice_id: str
     mailed: bool

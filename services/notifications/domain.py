@@ -1,4 +1,4 @@
-"""Each mail is sent once: one of each kind for an order, one for each refund or link, one for each notice to a user."""
+"""Each mail is sent once: one of each kind for an order, one for each refund or link, one for each other notice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from services.contracts.notifications import (
     CancellationSent,
     ConfirmationSend,
     ConfirmationSent,
+    EndpointMailSent,
     MailFailed,
     OrderMailSent,
     OrderNoticeSent,
@@ -22,10 +23,14 @@ from services.kit.domain.message import Message, Money
 from services.kit.saga.participant import Failure, failed, reply_to
 
 __all__ = [
+    "ENDPOINT_MAIL",
     "ORDER_MAIL",
     "USER_MAIL",
+    "EndpointMailKind",
+    "MailKind",
     "MailState",
     "OrderMailKind",
+    "RecordEndpointMail",
     "RecordOrderMail",
     "RecordUserMail",
     "Sent",
@@ -43,6 +48,8 @@ OrderMailKind = Literal[
 UserMailKind = Literal[
     "verification", "activated", "welcome_tips", "follow_up", "password_reset", "password_changed", "staff_invitation",
 ]  # fmt: skip
+EndpointMailKind = Literal["webhook_switched_off"]
+MailKind = OrderMailKind | UserMailKind | EndpointMailKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,4 +182,33 @@ def evolve_user_mail(mail: MailState, event: Message) -> MailState:
 
 USER_MAIL: Decider[RecordUserMail, MailState] = Decider(
     "notice", Unsent(), decide_user_mail, evolve_user_mail, (UserMailSent, UserNoticeSent)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordEndpointMail(Command):
+    """Record how sending the mail about an endpoint that was switched off ended."""
+
+    endpoint_id: str
+    notice_id: str
+    mailed: bool
+
+
+def decide_endpoint_mail(command: RecordEndpointMail, mail: MailState) -> Decision:
+    """The event of the first time."""
+    if is_sent(mail, command.notice_id):
+        return []
+    return [EndpointMailSent(endpoint_id=command.endpoint_id, notice_id=command.notice_id, mailed=command.mailed)]
+
+
+def evolve_endpoint_mail(mail: MailState, event: Message) -> MailState:
+    """The state of the mails about an endpoint after `event`."""
+    if not isinstance(event, EndpointMailSent):
+        return mail
+    before = mail.notices if isinstance(mail, Sent) else frozenset[str]()
+    return Sent(event.mailed, before | {event.notice_id})
+
+
+ENDPOINT_MAIL: Decider[RecordEndpointMail, MailState] = Decider(
+    "endpoint", Unsent(), decide_endpoint_mail, evolve_endpoint_mail, (EndpointMailSent,)
 )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from services.contracts.orders import OrderLine, PricedFields, RefundedLine
 from services.kit.domain.currencies import shown_amount
 from services.kit.domain.message import Money
-from services.notifications.domain import OrderMailKind, UserMailKind
+from services.notifications.domain import MailKind
 from services.notifications.mail_headers import PLAIN_HEADERS, sender
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Shop:
     language: str = LANGUAGES[0]
     folder: Path | None = None
     url: str = ""
-    mails_off: frozenset[OrderMailKind | UserMailKind] = frozenset()
+    mails_off: frozenset[MailKind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Mail:
     It shows the lines and the totals of `order`, or the lines of a refund, and `link`, if there are any.
     """
 
-    kind: OrderMailKind | UserMailKind
+    kind: MailKind
     identity: str
     about: tuple[str, str]
     person: str

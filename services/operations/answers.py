@@ -221,10 +221,15 @@ class ViewState(TypedDict):
 class System(TypedDict):
     """The state of the system: its services, the work that waits, and its costs."""
 
+    at: Instant
+    """When this was read."""
     services: list[ServiceState]
     views: list[ViewState]
     """Empty if the operations service does not have the address of the read database."""
     waiting: list[Waiting]
+    oldest_unpublished_seconds: Annotated[float, Field(ge=0)] | None
+    """The age of the oldest event that waits for the relay, of 1,000 at most; null if none waits. Kafka did not take
+    events that are older than a few seconds, or the process that stored them has died."""
     webhooks: list[WebhookQueue]
     """The active webhook endpoints for which messages wait, or whose latest attempts failed."""
     stuck: list[str]

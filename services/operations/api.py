@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, cast
 
-from fastapi import Path, Query
+from fastapi import Path
 from pydantic import Field
 
 from services.kit.auth.access import needs
@@ -12,7 +12,7 @@ from services.kit.domain.texts import ONE_LINE
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
 from services.kit.rest.bodies import RequestBody
-from services.kit.rest.params import PRINTABLE
+from services.kit.rest.params import PRINTABLE, in_query
 from services.operations.answers import (
     DeadLetter,
     DeadLetters,
@@ -36,19 +36,18 @@ routes = json_router()
 LetterId = Annotated[
     str, Path(max_length=64, description="The id of the dead letter.", examples=["dl_0a1b2c3d4e5f60718293a4b5"])
 ]
-Limit = Annotated[int, Query(ge=1, le=LETTERS_PAGE_MAX, description="The maximum number of entries.", examples=[50])]
+Limit = Annotated[int, in_query("The maximum number of entries.", 50, ge=1, le=LETTERS_PAGE_MAX)]
 Status = Annotated[
-    Literal["waiting", "replayed", "discarded", "all"],
-    Query(description="The status of the dead letters to list.", examples=["waiting"]),
+    Literal["waiting", "replayed", "discarded", "all"], in_query("The status of the dead letters to list.", "waiting")
 ]
 AboutOrder = Annotated[
     str | None,
-    Query(
+    in_query(
+        "Returns messages about this order.",
+        "ord_iwc61wrq2spsmypx929bhj947yw",
         alias="order_id",
         max_length=64,
         pattern=PRINTABLE,
-        description="Returns messages about this order.",
-        examples=["ord_iwc61wrq2spsmypx929bhj947yw"],
     ),
 ]
 AllLetters = Annotated[Letters, provided(Letters)]
@@ -143,7 +142,7 @@ async def discard_dead_letter(letter_id: LetterId, body: DiscardBody, letters: A
 @routes.get("/operations/system", dependencies=[needs("operations:read")])
 async def read_system(
     overview: TheOverview,
-    days: Annotated[int, Query(ge=1, le=DAYS_MAX, description="How many days of costs to show.", examples=[7])] = 7,
+    days: Annotated[int, in_query("How many days of costs to show.", 7, ge=1, le=DAYS_MAX)] = 7,
 ) -> Answer[System]:
     """Read the state of the system.
 

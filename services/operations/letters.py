@@ -1,6 +1,6 @@
-"""Dead letters: stored once each, looked at, handed in again or discarded with a reason.
+"""Dead letters: each is stored once, and an operator replays it or discards it with a reason.
 
-A letter is one message that one destination did not take: the same event may be dead for two Triggers.
+A dead letter is an event that one destination did not accept; two Triggers may give up on the same event.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DROPPED_ON_REPLAY = (
     "knativekafkapartition",
     "knativekafkaoffset",
 )
-"""What the broker added: left in, it would describe the next failure wrongly."""
+"""Attributes that the broker added about the failure, which a replay leaves out."""
 
 STORE = """
     INSERT INTO dead_letters

@@ -21,7 +21,7 @@ from services.kit.rest.answers import Answer
 from services.kit.rest.app import Handler, UnmarkedCause, json_router, not_valid
 from services.kit.rest.bodies import RequestBody
 from services.kit.rest.problems import described, status_of
-from services.kit.rest.routes import refuse_odd_texts
+from services.kit.rest.routes import BatchJsonRequest, refuse_odd_texts
 from services.orders.answers import ImportResult, ImportResults
 from services.orders.bodies import NUMBER_CHARS_MAX, ImportedOrderBody, ShortLine, Source
 from services.orders.domain import ORDER
@@ -29,7 +29,7 @@ from services.orders.order import Import, UndoImport
 
 __all__ = ["BATCH_LINES_MAX", "BATCH_ORDERS_MAX", "routes"]
 
-routes = json_router(batch=True)
+routes = json_router(BatchJsonRequest)
 
 BATCH_ORDERS_MAX = 100
 BATCH_LINES_MAX = 10_000

@@ -27,7 +27,7 @@ from services.kit.eventstore.port import Mark
 from services.kit.privacy.hmac_tokens import several
 from services.kit.resilience.outgoing import CallFailed
 from services.kit.rest.app import UnmarkedCause, provided
-from services.kit.rest.routes import JsonRequest, JsonRoute, router_of
+from services.kit.rest.routes import JsonRequest, json_router
 from services.kit.telemetry.metrics import METRICS
 from services.payments.domain import PAYMENT
 from services.payments.reactions import Payments
@@ -205,7 +205,10 @@ class EventRequest(JsonRequest):
 
     The body may have BODY_BYTES_MAX, although the route needs no token: the texts in the evidence of a dispute have up
     to 150,000 characters (docs.stripe.com/api/disputes/update), and an event about its change may repeat them.
+    The shop may have added parameters to the address that it gave to Stripe.
     """
+
+    checks_parameters = False
 
     async def check(self) -> None:
         """Check the form, the time and the value of the signature; Unauthenticated if one is wrong."""
@@ -214,13 +217,7 @@ class EventRequest(JsonRequest):
         await super().check()
 
 
-class EventRoute(JsonRoute):
-    """A route that reads events of Stripe."""
-
-    request_class = EventRequest
-
-
-routes = router_of(EventRoute)
+routes = json_router(EventRequest)
 
 
 @routes.post("/payments/webhooks/stripe", status_code=204, dependencies=[PUBLIC])

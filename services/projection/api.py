@@ -117,6 +117,6 @@ async def _views(pages: Pages, name: str | None = None, status: int = 200) -> An
 
 
 async def _described(pages: Pages, version: Version) -> ViewVersion:
-    behind = await pages.behind(version.checkpoint, LAG_EVENTS_MAX, version.wakes)
+    behind = await pages.store.behind(version.checkpoint, LAG_EVENTS_MAX, version.wakes)
     row = {name: value for name, value in asdict(version).items() if name != "wakes"}
     return cast("ViewVersion", {**row, "checkpoint": str(version.checkpoint), "events_behind": behind})

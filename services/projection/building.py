@@ -46,10 +46,10 @@ class Builder:
 
         A version that began under an older epoch may show events that a restore or a failover has lost.
         """
-        versions, epoch = await self._database.versions(), await self._pages.epoch()
+        versions, epoch = await self._database.versions(), await self._pages.store.epoch()
         if not any(_missing(view, versions, epoch) for view in self._pages.views.values()):
             return
-        is_long = await self._pages.behind(START, self._at_once_events_max + 1) > self._at_once_events_max
+        is_long = await self._pages.store.behind(START, self._at_once_events_max + 1) > self._at_once_events_max
         async with self._database.making() as session:
             for view in self._pages.views.values():
                 await _create_if_missing(session, view, epoch, is_long)
@@ -85,7 +85,7 @@ class Builder:
                 )
             if time.monotonic() - logged_at > PROGRESS_SECONDS:
                 logged_at = time.monotonic()
-                behind = await self._pages.behind(version.checkpoint, BEHIND_EVENTS_MAX)
+                behind = await self._pages.store.behind(version.checkpoint, BEHIND_EVENTS_MAX)
                 log("building a view", view=view.name, version=number, events_behind=behind)
 
     async def serve_first(self, view: View, number: int) -> bool:

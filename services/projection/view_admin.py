@@ -74,7 +74,7 @@ class ViewAdmin:
     async def rebuild(self, name: str, then: Then) -> None:
         """Have the view built again from the event store; `then` says what is done when the new version is level."""
         await self.prepare()
-        view, epoch = self._view(name), await self._pages.epoch()
+        view, epoch = self._view(name), await self._pages.store.epoch()
         async with self._database.making() as session:
             building = version_in(session.versions, name, "building")
             if building is None:

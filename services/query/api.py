@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import Annotated, Any, NamedTuple, cast
 from zoneinfo import ZoneInfo
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Request
 
 from services.contracts.scopes import ORDERS_ADMIN
 from services.kit.auth.access import Caller, needs
 from services.kit.domain.errors import Forbidden, NotFound
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import json_router, provided
-from services.kit.rest.params import at_position, wrong
+from services.kit.rest.params import at_position, in_query, wrong
 from services.query.answers import OrderPage, StockLevel, StockPage
 from services.query.csv_export import CSV, VARY, CsvExport, csv_wanted
 from services.query.lists import NEWEST_FIRST, OrderFilter
@@ -53,10 +53,7 @@ ReadsOrders = Annotated[Caller, needs("orders:read")]
 ReadModel = Annotated[Queries, provided(Queries)]
 Filter = Annotated[OrderFilter, Depends(order_filter)]
 PageOf = Annotated[PageRequest, Depends(page_request)]
-LowStock = Annotated[
-    bool,
-    Query(description="Returns only products with less available than their `low_below`.", examples=[True]),
-]
+LowStock = Annotated[bool, in_query("Only products with less available than their `low_below`.", True)]
 
 
 @routes.get("/orders", **LISTS)

@@ -50,6 +50,10 @@ AWAY = ("read-database-away", "the read database cannot be reached; retry")
 AWAY_RETRY_SECONDS = 2
 ATTEMPTS_MAX = 3
 SETTINGS = {
+    # defaults of the server or the role are for others
+    "statement_timeout": str(STATEMENT_SECONDS_MAX * 1000),
+    "idle_in_transaction_session_timeout": "0",  # an export waits for a slow client
+    "search_path": "public",
     "plan_cache_mode": "force_custom_plan",  # the best plan depends on how rare the wanted value is
     "jit": "off",  # compiling a plan takes longer than reading a page
     "max_parallel_workers_per_gather": "0",  # so does starting a worker

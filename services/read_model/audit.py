@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from services.read_model.table import About, Id, Instant, Table, Text
 
-__all__ = ["ACTORS", "AUDIT", "AuditEntry"]
+__all__ = ["AUDIT", "ActorKind", "AuditEntry"]
 
-ACTORS = ("staff", "customer", "guest", "client")
+ActorKind = Literal["staff", "customer", "guest", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class AuditEntry:
         About(
             "Who did it. `staff` and `customer` have accounts, `guest` has a token for a visit or a mailed link. "
             "`client` is a program, or somebody with a token of another issuer.",
-            one_of=ACTORS,
+            one_of=get_args(ActorKind),
         ),
     ]
     actor: Annotated[

@@ -17,6 +17,7 @@ from services.kit.domain.ids import new_id
 from services.kit.rest.answers import ETAG, Answer, CommandAnswer, command_answer, location
 from services.kit.rest.app import ExpectedVersion, RestCause, UnmarkedCause, json_router, provided
 from services.kit.rest.limits import limited
+from services.kit.rest.routes import SmallJsonRequest
 from services.kit.telemetry.metrics import METRICS
 from services.users.account import (
     Activate,
@@ -69,7 +70,7 @@ __all__ = ["AllAccounts", "AllProofs", "AllTimes", "UserId", "done", "new_notice
 NOTICE_BYTES = 16
 ME = "me"
 
-routes = json_router(small=True)
+routes = json_router(SmallJsonRequest)
 
 PersonId = Annotated[
     str,

@@ -28,6 +28,8 @@ class Endpoint(TypedDict):
     url: str
     types: list[str]
     description: str | None
+    contact: Annotated[str | None, Field(examples=["webhooks@shop.example.com"])]
+    """Who gets a mail when zerocart switches the endpoint off."""
     active: bool
     disabled_reason: str | None
     """Why zerocart switched the endpoint off."""

@@ -14,12 +14,13 @@ from services.kit.commands.cause import Cause
 from services.kit.domain.errors import FieldError, Forbidden, Invalid, RuleViolation
 from services.kit.domain.ids import new_id
 from services.kit.domain.instants import Rfc3339
+from services.kit.domain.message import Email
 from services.kit.domain.texts import ONE_LINE
 from services.kit.eventstore.port import POSITION_PATTERN, Position
 from services.kit.rest.answers import Answer, CommandAnswer, location
 from services.kit.rest.app import RestCause, UnmarkedCause, json_router, provided, respond
 from services.kit.rest.bodies import RequestBody
-from services.kit.rest.params import KNOWN_ONLY, id_in_path, position_of
+from services.kit.rest.params import id_in_path, position_of
 from services.published import PATTERN, scopes_of, types_of, visible_types
 from services.webhooks.answers import (
     Changed,
@@ -50,6 +51,12 @@ Types = Annotated[
     Field(min_length=1, max_length=50, examples=[["zerocart.orders.*"]]),
 ]
 Description = Annotated[str, Field(max_length=500, pattern=ONE_LINE)]
+Contact = Annotated[
+    Email,
+    Field(
+        description="Who gets a mail when zerocart switches the endpoint off.", examples=["webhooks@shop.example.com"]
+    ),
+]
 Limit = Annotated[int, Query(ge=1, le=200, description="The maximum number of deliveries.", examples=[50])]
 State = Annotated[
     str | None,
@@ -71,6 +78,7 @@ class EndpointBody(RequestBody):
     url: Url
     types: Types
     description: Description | None = None
+    contact: Contact | None = None
     active: bool = Field(default=True, strict=True)
 
 
@@ -80,6 +88,7 @@ class EndpointPatch(RequestBody):
     url: Url | None = None
     types: Types | None = None
     description: Description | None = None
+    contact: Contact | None = None
     active: bool | None = Field(default=None, strict=True)
 
 
@@ -112,7 +121,7 @@ async def register_endpoint(
     endpoint_id = new_id("we")
     command = Create(
         at=cause.at, endpoint_id=endpoint_id, owner=caller.subject, scopes=tuple(sorted(caller.scopes)),
-        key_id=desk.secrets.key_id,
+        key_id=desk.secrets.key_id, contact=body.contact,
         fields=EndpointFields(url=body.url, types=types, description=body.description, active=body.active),
     )  # fmt: skip
     answer = await respond(
@@ -154,7 +163,8 @@ async def change_endpoint(
     endpoint does not exist.
     """
     known = await desk.endpoints.find(endpoint_id, caller.own)
-    changes = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
+    given = body.model_fields_set - {"contact"}
+    changes = {name: value for name in given if (value := getattr(body, name)) is not None}
     if "description" in body.model_fields_set:
         changes["description"] = body.description
     desk.check_url(changes.get("url", known.endpoint.fields.url))
@@ -162,7 +172,11 @@ async def change_endpoint(
     if body.types is not None:
         changes["types"], scopes = _allowed(caller, body.types), tuple(sorted(caller.scopes))
     fields = EndpointFields.model_validate({**dict(known.endpoint.fields), **changes})
-    command = Change(at=cause.at, endpoint_id=endpoint_id, fields=fields, scopes=scopes)
+    before = known.row["contact"]
+    contact = body.contact if "contact" in body.model_fields_set else before
+    command = Change(
+        at=cause.at, endpoint_id=endpoint_id, fields=fields, scopes=scopes, contact=contact, contact_before=before
+    )
     return await _done(desk, endpoint_id, command, cause)
 
 
@@ -209,7 +223,7 @@ async def test_endpoint(
     return await _done(desk, endpoint_id, Test(at=cause.at, endpoint_id=endpoint_id), cause, status=202)
 
 
-@routes.get("/webhooks/{endpoint_id}/deliveries", dependencies=[KNOWN_ONLY])
+@routes.get("/webhooks/{endpoint_id}/deliveries")
 async def list_deliveries(
     endpoint_id: EndpointId,
     caller: Reader,

@@ -76,6 +76,7 @@ class Desk:
             "url": endpoint.fields.url,
             "types": list(endpoint.fields.types),
             "description": endpoint.fields.description,
+            "contact": row["contact"],
             "active": endpoint.fields.active,
             "disabled_reason": endpoint.disabled or None,
             "owner": endpoint.owner,

@@ -55,6 +55,8 @@ class Create(Command):
     owner: str
     scopes: tuple[str, ...]
     key_id: str
+    contact: str | None
+    """The e-mail address for the news that the endpoint is switched off; it is stored in no event."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ class Change(Command):
     endpoint_id: str
     fields: EndpointFields
     scopes: tuple[str, ...]
+    contact: str | None
+    contact_before: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,11 @@ def decide(command: EndpointCommand, state: State) -> Decision:
         case Disable(), Endpoint():
             if not state.fields.active:
                 return []
-            return [EndpointDisabled(endpoint_id=command.endpoint_id, code=command.code, reason=command.reason)]
+            return [
+                EndpointDisabled(
+                    endpoint_id=command.endpoint_id, code=command.code, reason=command.reason, url=state.fields.url
+                )
+            ]
         case Delete(), Endpoint():
             return [EndpointDeleted(endpoint_id=command.endpoint_id)]
         case Test(), Endpoint():
@@ -142,7 +150,8 @@ def decide(command: EndpointCommand, state: State) -> Decision:
 
 def change(command: Change, endpoint: Endpoint) -> Decision:
     """The change, unless everything is as before."""
-    if (command.fields, command.scopes) == (endpoint.fields, endpoint.scopes):
+    before = endpoint.fields, endpoint.scopes, command.contact_before
+    if (command.fields, command.scopes, command.contact) == before:
         return []
     return [EndpointChanged(endpoint_id=command.endpoint_id, scopes=command.scopes, **dict(command.fields))]
 

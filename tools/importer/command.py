@@ -57,7 +57,7 @@ INTERRUPTED = 130
 
 
 class CannotBeginError(Exception):
-    """The options, the run and the system do not fit together; says what to change."""
+    """The options do not fit the run or the system; the message says what to change."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -107,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Replay; 1 if no order was taken or the run could not end: the same command goes on where it was left."""
+    """Replay; 1 if no order was accepted, or if the run could not end: the same command then continues it."""
     try:
         with redirect_stdout(sys.stderr if options.json else sys.stdout):
             found = _run(options)

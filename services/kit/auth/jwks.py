@@ -116,7 +116,7 @@ class RemoteKeys:
         try:
             self._keys, self._fetched_at = KeySet.read(await self._target.call(self._get)), self._now()
         except (CallFailed, ZerocartError):
-            return  # the caller sees whether what we have is still good enough
+            return  # the caller uses the keys that were fetched before, unless they are too old
 
     async def _get(self) -> str:
         import httpx

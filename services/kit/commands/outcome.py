@@ -31,7 +31,7 @@ class Loaded(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class Completed(Generic[C]):
-    """A command with what the service's own tables say; `reads` has the versions of these rows (Append.reads)."""
+    """A command with values from the service's own tables; `reads` has the versions of these rows (Append.reads)."""
 
     command: C
     reads: Mapping[str, int]

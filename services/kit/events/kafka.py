@@ -139,7 +139,7 @@ class KafkaPublisher:
         try:
             await asyncio.wait_for(producer.stop(), CONNECT_TIMEOUT_SECONDS)
         except (KafkaError, TimeoutError, OSError):
-            return  # it is away: there is nothing to say goodbye to
+            return  # Kafka cannot be reached, so no connection is left to close
 
 
 def partition_of(key: bytes | None, partitions: Sequence[int], available: Sequence[int]) -> int:

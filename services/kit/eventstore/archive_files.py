@@ -16,8 +16,8 @@ from services.kit.domain.errors import Unavailable
 from services.kit.eventstore.port import Position, RecordedEvent
 
 __all__ = [
-    "MEMBER_EVENTS_MAX", "ArchiveFile", "archive_unreadable", "event_of", "line_of", "read_member", "sha256_of",
-    "write_archive",
+    "MEMBER_EVENTS_MAX", "ArchiveFile", "archive_unreadable", "bounds_of", "event_of", "line_of", "read_member",
+    "sha256_of", "write_archive",
 ]  # fmt: skip
 
 MEMBER_EVENTS_MAX = 250
@@ -96,6 +96,12 @@ async def write_archive(folder: Path, events: AsyncIterable[RecordedEvent]) -> A
     part.replace(folder / written.name)
     _sync(folder)
     return written
+
+
+def bounds_of(name: str) -> tuple[Position, Position]:
+    """The first and the last position of the events in the file with this name."""
+    first, last, _ = name.split("-")
+    return Position.parse(first), Position.parse(last)
 
 
 def read_member(path: Path, offset: int) -> tuple[list[RecordedEvent], int]:

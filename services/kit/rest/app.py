@@ -32,15 +32,15 @@ from services.kit.eventstore.port import Mark
 from services.kit.rest.answers import Body, CommandAnswer, command_answer
 from services.kit.rest.limits import Limits, rates_of, within_rate
 from services.kit.rest.problems import headers_of, problem, status_of
-from services.kit.rest.routes import JsonRoute, json_router, provided
+from services.kit.rest.routes import json_router, provided
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.telemetry.tracing import Span, span
 from services.kit.wire.asgi import App, Receive, Scope, Send, trace_of
 
 __all__ = [
-    "HEADERS", "ExpectedVersion", "Handler", "JsonRoute", "RestCause", "UnmarkedCause", "json_router", "not_valid",
-    "provided", "respond", "rest_app",
+    "HEADERS", "ExpectedVersion", "Handler", "RestCause", "UnmarkedCause", "json_router", "not_valid", "provided",
+    "respond", "rest_app",
 ]  # fmt: skip
 
 IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
@@ -63,11 +63,14 @@ def _caller(request: Request) -> Caller | None:
 
 async def _mark(request: Request, caller: Caller | None) -> Mark | None:
     """The mark of the Idempotency-Key, if there is one."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
+    keys = request.headers.getlist("idempotency-key")
+    if not keys:
         return None
-    if not IDEMPOTENCY_KEY.fullmatch(key):
-        raise Invalid("bad-idempotency-key", "Idempotency-Key must have 1 to 255 visible ASCII characters.")
+    key = keys[0]
+    if len(keys) > 1 or not IDEMPOTENCY_KEY.fullmatch(key):
+        raise Invalid(
+            "bad-idempotency-key", "Idempotency-Key must be there once, with 1 to 255 visible ASCII characters."
+        )
     query = request.scope["query_string"]  # the same body with `draft=true` is another request
     fingerprint = hashlib.sha256(await request.body() + (b"?" + query if query else b"")).hexdigest()
     whose = caller.subject if caller else ""  # a key means something to its own caller only
@@ -93,7 +96,7 @@ RestCause = Annotated[Cause, Depends(_rest_cause)]
 
 UnmarkedCause = Annotated[Cause, Depends(_unmarked_cause)]
 """The same without an Idempotency-Key: for a command that is safe to repeat, and for the request of a password reset,
-where a stored answer would tell whether the address has an account."""
+where a stored answer would reveal whether the address has an account."""
 
 ExpectedVersion = Annotated[int | None, Depends(_expected_version)]
 """Parameter of a command's route: the version that If-Match names, if any."""
@@ -130,8 +133,8 @@ async def respond(
 
     `body` can be a function of the events that the command caused, which are none if nothing changed.
 
-    `location` is where the read side shows the result. The header Location has the position too, so that whoever
-    follows it reads what the command wrote.
+    `location` is the path at which the read side shows the result. The header Location has the position too, so that a
+    client that follows it reads what the command wrote.
 
     While Kafka is away the events wait in the outbox: what Postgres has recorded is accepted.
     """

@@ -25,8 +25,19 @@ from services.kit.service.waking import wake
 from services.kit.telemetry import tracing
 from services.kit.telemetry.activity import ACTIVITY, request_name
 from services.kit.telemetry.logging import log
-from services.kit.telemetry.metrics import METRICS
-from services.kit.wire.asgi import App, Receive, Scope, Send, TooLong, TooManyHeaders, send_empty, unversioned
+from services.kit.telemetry.metrics import MEDIA_TYPE, METRICS
+from services.kit.wire.asgi import (
+    HEALTH_PATHS,
+    App,
+    Receive,
+    Scope,
+    Send,
+    TooLong,
+    TooManyHeaders,
+    send_body,
+    send_empty,
+    unversioned,
+)
 
 if TYPE_CHECKING:
     from fastapi import APIRouter, FastAPI
@@ -129,9 +140,9 @@ class Service:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
         if path.startswith("/healthz/"):
-            await send_empty(send, 200 if path in ("/healthz/live", "/healthz/ready") else 404)
+            await send_empty(send, 200 if path in HEALTH_PATHS else 404)
         elif path == "/metrics":
-            await self._metrics(send)
+            await send_body(send, 200, METRICS.render(), MEDIA_TYPE)
         else:
             self._in_flight += 1
             ACTIVITY.note(_named(path, scope))
@@ -176,9 +187,9 @@ class Service:
             return
         if self._endpoint is None or scope["method"] != "POST":
             # Knative does not retry a 405; an event for a service that handles none comes from a wrong Trigger
-            await Outcome(405, "method-not-allowed: this service takes no events, or takes them by POST only").send(
-                send
-            )
+            await Outcome(
+                405, "method-not-allowed: this service receives no events, or receives them by POST only"
+            ).send(send)
             return
         try:
             if self._delivery_verifier is not None:
@@ -258,15 +269,6 @@ class Service:
         elif self._metrics_store is not None:
             await self._metrics_store.close()
         await tracing.close()
-
-    async def _metrics(self, send: Send) -> None:
-        body = METRICS.render()
-        headers = [
-            (b"content-type", b"text/plain; version=0.0.4; charset=utf-8"),
-            (b"content-length", b"%d" % len(body)),
-        ]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
     def _in_background(self, work: Awaitable[object]) -> None:
         task = asyncio.ensure_future(work)

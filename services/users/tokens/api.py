@@ -18,7 +18,7 @@ from services.kit.domain.errors import RateLimited
 from services.kit.rest.answers import Answer
 from services.kit.rest.app import UnmarkedCause
 from services.kit.rest.limits import limited
-from services.kit.rest.routes import TypedRoute, json_router, provided, router_of
+from services.kit.rest.routes import SmallJsonRequest, TypedRoute, json_router, provided, router_of
 from services.kit.telemetry.logging import log
 from services.kit.telemetry.metrics import METRICS
 from services.kit.wire.asgi import BODY_SECONDS_MAX, read_body
@@ -31,7 +31,7 @@ from services.users.tokens.grants import Grants, TokenRequest
 __all__ = ["FORM_BYTES_MAX", "KEYS_MAX_AGE_SECONDS", "json_routes", "routes"]
 
 routes = router_of(TypedRoute)
-json_routes = json_router(small=True)
+json_routes = json_router(SmallJsonRequest)
 
 Subject = Annotated[
     str,
